@@ -1,0 +1,1 @@
+"""The contract between the engine, methods and datasets. Imports nothing of ours; only `method` needs torch."""

@@ -1,0 +1,92 @@
+"""What a dataset gives: cases, splits and its task; nothing about training."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One annotated volume at native resolution.
+
+    id:           unique within the dataset, e.g. patient099_frame01.
+    patient:      the unit of every split and of every bootstrap.
+    phase:        "ED", "ES" or None; phase_source says how it is known.
+    image:        float32, (Z, H, W) for slice data and (X, Y, Z) for volumes.
+    label:        uint8, the shape of `image`, values 0 .. n_classes - 1.
+    spacing_mm:   voxel size along the axes of `image`, or None where the source does not hold it.
+    """
+
+    id: str
+    patient: str
+    split: Split
+    image: NDArray[np.float32]
+    label: NDArray[np.uint8]
+    spacing_mm: tuple[float, float, float] | None = None
+    phase: str | None = None
+    phase_source: str | None = None
+
+
+@dataclass(frozen=True)
+class CaseSource:
+    """A case that is known to exist but is not read yet, so that all problems can be reported at once.
+
+    path: where it comes from (the file or folder that an error message names); None for generated cases.
+    load: reads it; raises `DataError` with the file and the reason.
+    """
+
+    id: str
+    patient: str
+    split: Split
+    path: Path | None
+    load: Callable[[], Case]
+
+
+class Dataset(ABC):
+    """One dataset: a file in `benchmarks/` (or an entry point of an installed package).
+
+    version: raise it when the cases or the splits change; it is part of every unit's id.
+    splits:  patients of each split in published order; the order decides labelled subset 0.
+    layouts: names of the folder layouts that `recognise` knows, for messages; empty for generated data.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    dimension: ClassVar[Literal[2, 3]]
+    channels: ClassVar[int] = 1
+    classes: ClassVar[tuple[str, ...]]
+    splits: ClassVar[Mapping[Split, tuple[str, ...]]]
+    layouts: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def recognise(self, root: Path) -> str | None:
+        """Name of the layout found in `root`, None if it is not this dataset (or None always, if generated)."""
+
+    @abstractmethod
+    def sources(self, root: Path | None) -> Sequence[CaseSource]:
+        """Enumerate the cases of all splits without reading pixels.
+
+        root is None for generated data. Raises `DataError` with one line per problem when the layout is broken
+        (a listed case without a file, an unreadable list).
+        """
+
+
+def first_patients(patients: Sequence[str], count: int) -> tuple[str, ...]:
+    """The literature's labelled subset: the first `count` patients of the published list."""
+    return tuple(patients[:count])
+
+
+def read_split(path: Path) -> tuple[str, ...]:
+    """Patients of a split list: one id a line, '#' starts a comment."""
+    lines = (line.split("#", 1)[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return tuple(line for line in lines if line)

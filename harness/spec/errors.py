@@ -1,0 +1,60 @@
+"""Every failure a user can cause or meet, each with its own exit code (sysexits.h where it has one)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HarnessError(Exception):
+    """A failure with one clear message: what is wrong, where (file, field) and how to mend it.
+
+    The command line prints the message alone, without a traceback, and exits with `exit_code`.
+    """
+
+    exit_code: ClassVar[int] = 70
+
+
+class UsageError(HarnessError):
+    """A wrong command line, suite file, name or value."""
+
+    exit_code = 64
+
+
+class DataError(HarnessError):
+    """Scans or a cache that cannot be used: absent, truncated, mis-shaped, mislabelled, in the wrong split."""
+
+    exit_code = 65
+
+
+class ClosedSplitError(DataError):
+    """The test split was asked for before the checkpoint was final and the selection recorded."""
+
+
+class ServiceError(HarnessError):
+    """A service that was asked for by name is missing or does not answer (Ray, Slurm, a tracking server)."""
+
+    exit_code = 69
+
+
+class UnitFailedError(HarnessError):
+    """At least one unit ended with a failure record."""
+
+    exit_code = 70
+
+
+class RecordError(HarnessError):
+    """A record that this version cannot read: a newer schema, a file that is not one of ours."""
+
+    exit_code = 65
+
+
+class DiskError(HarnessError):
+    """The run directory cannot be written: full, read-only, not ours."""
+
+    exit_code = 74
+
+
+class InterruptedRunError(HarnessError):
+    """Stopped by a signal after a checkpoint; the same command goes on later."""
+
+    exit_code = 75

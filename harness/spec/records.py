@@ -1,0 +1,281 @@
+"""Schemas of everything that is written to disk. Unknown keys are errors; every record carries its schema version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PROTOCOL_VERSION = 1
+"""Raised when the engine changes in a way that changes numbers; part of every unit's id."""
+
+SCHEMA = 1
+"""Version of the record formats below."""
+
+
+class Strict(BaseModel):
+    """Immutable, unknown keys refused, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def canonical_json(value: Any) -> str:  # noqa: ANN401 - anything JSON can hold
+    """JSON with sorted keys and no white space: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any) -> str:  # noqa: ANN401
+    """sha256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+class Budget(Strict):
+    """What a unit may spend, over all its stages: exactly one of the two currencies."""
+
+    device_seconds: float | None = Field(None, gt=0, description="synchronised seconds inside training steps")
+    steps: int | None = Field(None, gt=0, description="optimiser steps")
+
+    @model_validator(mode="after")
+    def _one_currency(self) -> Budget:
+        if (self.device_seconds is None) == (self.steps is None):
+            raise ValueError("give exactly one of device_seconds and steps")
+        return self
+
+    @property
+    def currency(self) -> Literal["device_seconds", "steps"]:
+        """The currency that binds."""
+        return "steps" if self.steps is not None else "device_seconds"
+
+    @property
+    def amount(self) -> float:
+        """The budget in its currency."""
+        return float(self.steps if self.steps is not None else self.device_seconds or 0.0)
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.currency}"
+
+
+class Preprocessing(Strict):
+    """How native scans become training images; the same for every method of a suite.
+
+    size:   pixels of a training image.
+    resize: how images are brought to `size`; labels always go by nearest neighbour.
+    """
+
+    size: tuple[int, ...] = Field(min_length=2, max_length=3)
+    resize: Literal["nearest", "area", "bilinear"] = "nearest"
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Preprocessing:
+        if any(side < 16 or side % 16 for side in self.size):
+            raise ValueError(f"every side of size must be a positive multiple of 16 (four poolings), not {list(self.size)}")
+        return self
+
+
+class OptimiserSettings(Strict):
+    """SGD, the field's optimiser; the learning rate is the value at progress 0 of each stage."""
+
+    learning_rate: float = Field(0.01, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["poly", "constant"] = "poly"
+    poly_power: float = Field(0.9, gt=0)
+
+
+class Engine(Strict):
+    """What the engine owns; one setting for all methods unless a method's entry in the suite declares another."""
+
+    batch_size: int = Field(24, ge=2, description="images per step, both streams together")
+    threads: int = Field(1, ge=1, description="CPU threads of a unit that trains on a CPU")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+    augmentation: Literal["weak", "none"] = "weak"
+    looks: int = Field(10, ge=1, description="validation looks at equal fractions of the budget")
+    warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
+    optimiser: OptimiserSettings = OptimiserSettings()
+
+
+class DatasetRef(Strict):
+    """Which data, to the pixel."""
+
+    name: str
+    version: int
+    checksum: str
+
+
+class Unit(Strict):
+    """One training: all that determines its numbers, and nothing else."""
+
+    schema_version: Literal[1] = 1
+    protocol_version: int = PROTOCOL_VERSION
+    role: Literal["final", "search"] = "final"
+    method: str
+    method_version: int
+    params: dict[str, Any]
+    dataset: DatasetRef
+    preprocessing: Preprocessing
+    labelled: int | None = Field(description="labelled patients; None: all of the training split")
+    subset: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    engine: Engine
+    budget: Budget
+
+    @property
+    def id(self) -> str:
+        """sha256 of the canonical JSON of this record."""
+        return digest(self.model_dump(mode="json"))
+
+    @property
+    def label(self) -> str:
+        """Short text for people: method, labelled count, subset, seed."""
+        return f"{self.method} {self.labelled or 'all'}-labelled subset {self.subset} seed {self.seed}"
+
+
+class Environment(Strict):
+    """Where numbers were made. `compared` fields make the fingerprint; a table never mixes two of them."""
+
+    schema_version: Literal[1] = 1
+    device_model: str
+    device_type: Literal["cpu", "cuda"]
+    threads: int
+    precision: str
+    torch: str
+    cuda: str | None
+    data_checksum: str
+    shown: dict[str, str | None] = Field(default_factory=dict, description="commit, driver, host, versions: not compared")
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the compared fields."""
+        return digest(self.model_dump(mode="json", exclude={"shown"}))
+
+
+class LedgerLine(Strict):
+    """One line of ledger.jsonl. Seconds and steps are those of this attempt up to now, `base_*` what it resumed from.
+
+    useful at the end = base of the last attempt + what it spent; everything else that was spent is lost.
+    """
+
+    schema_version: Literal[1] = 1
+    kind: Literal["start", "heartbeat", "checkpoint", "end", "breach"]
+    attempt: int = Field(ge=0)
+    at: str = Field(description="UTC, ISO 8601")
+    environment: str = Field(description="fingerprint")
+    base_device_seconds: float = Field(0.0, ge=0)
+    base_steps: int = Field(0, ge=0)
+    device_seconds: float = Field(0.0, ge=0, description="charged in this attempt")
+    steps: int = Field(0, ge=0, description="finished in this attempt")
+    wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, in this attempt")
+    note: str | None = None
+
+
+class Spent(Strict):
+    """A unit's ledger, summed over attempts."""
+
+    useful_device_seconds: float
+    lost_device_seconds: float
+    useful_steps: int
+    lost_steps: int
+    attempts: int
+
+
+class Failure(Strict):
+    """Why a unit has no numbers."""
+
+    kind: Literal["oom", "nan", "error", "killed", "timeout", "data"]
+    reason: str
+
+
+class Look(Strict):
+    """One validation look: mean Dice by class over validation volumes, at a point of the budget."""
+
+    look: int
+    progress: float
+    step: int
+    device_seconds: float
+    dice: dict[str, float]
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean over foreground classes."""
+        return sum(self.dice.values()) / len(self.dice)
+
+
+class Result(Strict):
+    """Written last; its existence is what done means. Numbers of cases are in cases.parquet, not here."""
+
+    schema_version: Literal[1] = 1
+    unit: str
+    status: Literal["ok", "failed"]
+    failure: Failure | None = None
+    environment: str
+    spent: Spent
+    stage_device_seconds: dict[str, float] = Field(default_factory=dict)
+    stage_steps: dict[str, int] = Field(default_factory=dict)
+    longest_step_seconds: float = 0.0
+    wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, all attempts, with 'unaccounted'")
+    images_seen: int = 0
+    labelled_images_seen: int = 0
+    parameters_training: int = 0
+    parameters_predictor: int = 0
+    peak_memory_bytes: int = 0
+    looks: list[Look] = Field(default_factory=list)
+    best_look: int | None = None
+    weights_sha256: str | None = Field(None, description="of the final predictor's weights")
+    finished_at: str = ""
+
+
+class Slot(Strict):
+    """A final that the plan can enumerate before any search ran."""
+
+    method: str
+    labelled: int | None
+    subset: int
+    seed: int
+
+
+class SelectionEntry(Strict):
+    """Which hyper-parameters one slot got, and which unit that makes."""
+
+    slot: Slot
+    params: dict[str, Any]
+    unit: str
+
+
+class Selection(Strict):
+    """selection.json: binds slots to hyper-parameters; must exist before a test split opens."""
+
+    schema_version: Literal[1] = 1
+    rule: Literal["default"] = "default"
+    suite_hash: str
+    entries: list[SelectionEntry]
+
+
+class CaseInfo(Strict):
+    """One case of a prepared cache."""
+
+    id: str
+    patient: str
+    split: Literal["train", "val", "test"]
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, float, float] | None
+    phase: str | None
+    phase_source: str | None
+    sha256: str
+
+
+class Manifest(Strict):
+    """manifest.json of a prepared cache."""
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    version: int
+    layout: str
+    classes: list[str]
+    checksum: str
+    splits: dict[str, list[str]]
+    cases: list[CaseInfo]
+    warnings: list[str] = Field(default_factory=list)

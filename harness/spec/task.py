@@ -1,0 +1,33 @@
+"""What a network is asked to do: the part of a dataset that decides its shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A segmentation task at training resolution.
+
+    dimension: 2 for slices, 3 for patches.
+    channels:  input channels.
+    classes:   names in label order, background first.
+    size:      pixels of a training image, (H, W) or (X, Y, Z).
+    """
+
+    name: str
+    dimension: Literal[2, 3]
+    channels: int
+    classes: tuple[str, ...]
+    size: tuple[int, ...]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes with background."""
+        return len(self.classes)
+
+    @property
+    def foreground(self) -> tuple[str, ...]:
+        """Class names without background, in label order (label value = position + 1)."""
+        return self.classes[1:]

@@ -1,0 +1,111 @@
+"""The append-only record of what a unit spent, across interruptions."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness.spec.errors import DiskError, RecordError
+from harness.spec.records import SCHEMA, LedgerLine, Spent
+
+
+class Ledger:
+    """ledger.jsonl: one O_APPEND write and fsync a line; a torn last line (the writer died) is ignored."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def append(self, line: LedgerLine) -> None:
+        """Write one line durably. Safe from the heartbeat thread."""
+        data = (line.model_dump_json(exclude_defaults=False) + "\n").encode()
+        with self._lock:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+                try:
+                    os.write(handle, self._mend(handle) + data)
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+            except OSError as error:
+                raise DiskError(f"cannot write {self.path}: {error.strerror}. Free space, then run again.") from None
+
+    def _mend(self, handle: int) -> bytes:
+        """A newline first if the previous writer died inside its line, so that only that line is lost."""
+        size = os.fstat(handle).st_size
+        if size == 0:
+            return b""
+        with self.path.open("rb") as file:
+            file.seek(size - 1)
+            return b"" if file.read(1) == b"\n" else b"\n"
+
+    def lines(self) -> list[LedgerLine]:
+        """All whole lines in order."""
+        if not self.path.exists():
+            return []
+        whole = []
+        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            line = self._parse(text)
+            if line is not None:
+                whole.append(line)
+        return whole
+
+    def _parse(self, text: str) -> LedgerLine | None:
+        try:
+            raw = json.loads(text)
+        except ValueError:
+            return None
+        version = raw.get("schema_version") if isinstance(raw, dict) else None
+        if isinstance(version, int) and version > SCHEMA:
+            raise RecordError(f"{self.path}: schema_version {version} was written by a newer version of the harness")
+        try:
+            return LedgerLine.model_validate(raw)
+        except ValidationError as error:
+            raise RecordError(f"{self.path}: {error.errors()[0]['msg']} (not a ledger line)") from None
+
+    def spent(self) -> Spent:
+        """The sum over attempts."""
+        return summarise(self.lines())
+
+
+def summarise(lines: Sequence[LedgerLine]) -> Spent:
+    """Useful seconds once, lost seconds apart.
+
+    An attempt starts from a base (its checkpoint) and spends; only its last line counts. What the last attempt
+    holds (its base and what it spent) is useful; all else that was ever spent is lost: steps beyond a checkpoint
+    that a kill took, or a whole attempt that another environment made worthless.
+    """
+    last: dict[int, LedgerLine] = {}
+    for line in lines:
+        if line.kind != "breach":
+            last[line.attempt] = line
+    if not last:
+        return Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
+    final = last[max(last)]
+    seconds = sum(line.device_seconds for line in last.values())
+    steps = sum(line.steps for line in last.values())
+    useful_seconds = final.base_device_seconds + final.device_seconds
+    useful_steps = final.base_steps + final.steps
+    return Spent(
+        useful_device_seconds=useful_seconds,
+        lost_device_seconds=max(0.0, seconds - useful_seconds),
+        useful_steps=useful_steps,
+        lost_steps=max(0, steps - useful_steps),
+        attempts=len(last),
+    )
+
+
+def wall_by_phase(lines: Sequence[LedgerLine]) -> dict[str, float]:
+    """Wall seconds by phase, summed over attempts."""
+    last: dict[int, LedgerLine] = {line.attempt: line for line in lines if line.kind != "breach"}
+    total: dict[str, float] = {}
+    for line in last.values():
+        for phase, seconds in line.wall_seconds.items():
+            total[phase] = total.get(phase, 0.0) + seconds
+    return total

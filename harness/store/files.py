@@ -1,0 +1,107 @@
+"""Atomic files: temp file + fsync + rename, so that a reader sees the old content or the new, never half of it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from harness.spec.errors import DiskError, RecordError
+from harness.spec.records import SCHEMA, Strict
+
+R = TypeVar("R", bound=Strict)
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EIO}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's write errors into one clear `DiskError` that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise DiskError(
+            f"cannot write {path}: {error.strerror}. Free space or choose another --runs directory, then run the "
+            "same command again: it goes on from the records."
+        ) from None
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then fsync it and rename it over `path`.
+
+    The file gets the permissions that the umask gives any new file.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            _sync(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Atomic text file."""
+    write_atomic(path, lambda temporary: void(temporary.write_text(text, encoding="utf-8")))
+
+
+def write_record(path: Path, record: Strict) -> None:
+    """Atomic JSON record."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read and validate a record; a newer schema or a foreign file is refused with the file's name."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError):
+        raise RecordError(f"{path}: not a JSON record; it may be damaged or belong to another program") from None
+    refuse_newer(raw, path)
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise RecordError(f"{path}: {where}: {first['msg']} (not a {kind.__name__} record of this version)") from None
+
+
+def refuse_newer(raw: Any, path: Path) -> None:  # noqa: ANN401 - whatever JSON held
+    """Raise `RecordError` for a record whose schema this version does not know."""
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA:
+        raise RecordError(
+            f"{path}: schema_version {version} was written by a newer version of the harness; "
+            f"this one reads up to {SCHEMA}. Update the harness to read it."
+        )
+
+
+def void(_: object) -> None:
+    """Drop a value, for one-line writers."""
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,111 @@
+"""One unit's folder: what was asked, what it spent, how it went, what came out."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.budget.ledger import Ledger
+from harness.spec.errors import RecordError
+from harness.spec.records import Environment, Result, Unit
+from harness.store.files import read_record, write_atomic, write_record
+from harness.store.lease import Lease
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class UnitFolder:
+    """`units/<id>/` of a run directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def id(self) -> str:
+        """The unit's id, which is the folder's name."""
+        return self.path.name
+
+    @cached_property
+    def unit(self) -> Unit:
+        """What was asked."""
+        unit = read_record(self.path / "unit.json", Unit)
+        if unit.id != self.id:
+            raise RecordError(f"{self.path / 'unit.json'}: its content has the id {unit.id[:10]}, not the folder's")
+        return unit
+
+    @property
+    def checkpoint(self) -> Path:
+        """Resume point; holds method, optimiser, generators, sampler, meter and the best look's weights."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def log(self) -> Path:
+        """What the unit's process printed, where it ran in a process of its own."""
+        return self.path / "log.txt"
+
+    @property
+    def ledger(self) -> Ledger:
+        """What it spent."""
+        return Ledger(self.path / "ledger.jsonl")
+
+    @property
+    def lease(self) -> Lease:
+        """Who runs it."""
+        return Lease(self.path / "lease")
+
+    @property
+    def done(self) -> bool:
+        """Whether result.json exists."""
+        return (self.path / "result.json").exists()
+
+    def create(self, unit: Unit) -> None:
+        """Write unit.json unless it is there."""
+        if not (self.path / "unit.json").exists():
+            write_record(self.path / "unit.json", unit)
+
+    def result(self) -> Result | None:
+        """How it ended, None while it has not."""
+        path = self.path / "result.json"
+        return read_record(path, Result) if path.exists() else None
+
+    def write_result(self, result: Result) -> None:
+        """Declare the unit done. Written last."""
+        write_record(self.path / "result.json", result)
+
+    def reopen(self) -> None:
+        """Forget a failure so that the unit runs again; the ledger keeps what was spent."""
+        (self.path / "result.json").unlink(missing_ok=True)
+
+    def environment(self) -> Environment | None:
+        """The environment of the result, None without one."""
+        result = self.result()
+        if result is None or not result.environment:
+            return None
+        return read_record(self.path.parent.parent / "environments" / f"{result.environment}.json", Environment)
+
+    def write_environment(self, environment: Environment) -> str:
+        """Store an environment beside the units and return its fingerprint."""
+        path = self.path.parent.parent / "environments" / f"{environment.fingerprint}.json"
+        if not path.exists():
+            write_record(path, environment)
+        return environment.fingerprint
+
+    def write_cases(self, cases: pd.DataFrame) -> None:
+        """Per-case records: one row per selection, case and class."""
+        write_atomic(self.path / "cases.parquet", lambda temporary: cases.to_parquet(temporary, index=False))
+
+    def cases(self) -> pd.DataFrame:
+        """Per-case records of a finished unit; columns as in `harness.train.evaluate`."""
+        import pandas as pd
+
+        return pd.read_parquet(self.path / "cases.parquet")
+
+    def history(self) -> pd.DataFrame:
+        """Losses, schedules and progress by step, in order; empty before the first checkpoint."""
+        import pandas as pd
+
+        merged = self.path / "history.parquet"
+        files = [merged] if merged.exists() else sorted((self.path / "history").glob("*.parquet"))
+        return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True) if files else pd.DataFrame()

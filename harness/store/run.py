@@ -1,0 +1,78 @@
+"""One suite's run directory: RUNS/<suite name>/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.spec.errors import DiskError, RecordError, UsageError
+from harness.spec.records import Selection, Unit
+from harness.store.files import disk_errors, read_record, write_record, write_text
+from harness.store.folder import UnitFolder
+
+
+class RunStore:
+    """Reads and writes the records of one suite."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def create(cls, root: Path) -> RunStore:
+        """Open for writing; a directory with foreign content is refused, nothing in it is touched."""
+        with disk_errors(root):
+            if root.exists() and not root.is_dir():
+                raise DiskError(f"{root} is a file; choose another --runs directory")
+            if root.exists() and any(root.iterdir()) and not (root / "suites").is_dir():
+                raise DiskError(f"{root} holds files of another program (no suites/ in it); choose another --runs directory")
+            (root / "suites").mkdir(parents=True, exist_ok=True)
+            (root / "units").mkdir(exist_ok=True)
+        return cls(root)
+
+    @classmethod
+    def open(cls, root: Path) -> RunStore:
+        """Open for reading; a directory without records is an error that says what to run."""
+        if not (root / "suites").is_dir():
+            raise UsageError(f"{root}: no records here. Run `harness run --suite {root.name}` first, or name --runs.")
+        return cls(root)
+
+    def folder(self, unit: Unit) -> UnitFolder:
+        """The folder of a unit, whether it exists or not."""
+        return UnitFolder(self.root / "units" / unit.id)
+
+    def folders(self) -> Iterator[UnitFolder]:
+        """Every unit that has a record, by id."""
+        for path in sorted((self.root / "units").glob("*/unit.json")):
+            yield UnitFolder(path.parent)
+
+    def keep_suite(self, text: str, suite_hash: str) -> None:
+        """Keep this version of the suite file beside the records."""
+        path = self.root / "suites" / f"{suite_hash}.yaml"
+        if not path.exists():
+            write_text(path, text)
+
+    @property
+    def selection_path(self) -> Path:
+        """Where the selection record lies."""
+        return self.root / "selection.json"
+
+    def write_selection(self, selection: Selection) -> None:
+        """Bind slots to hyper-parameters; must come before any final unit."""
+        if not self.selection_path.exists() or self.selection() != selection:
+            write_record(self.selection_path, selection)
+
+    def selection(self) -> Selection:
+        """The current selection."""
+        if not self.selection_path.exists():
+            raise RecordError(f"{self.selection_path} is missing: no final unit was planned here yet")
+        return read_record(self.selection_path, Selection)
+
+    def selected(self) -> list[UnitFolder]:
+        """The units of the current selection, in its order, each once; some may not have run yet."""
+        ids = dict.fromkeys(entry.unit for entry in self.selection().entries)
+        return [UnitFolder(self.root / "units" / unit_id) for unit_id in ids]
+
+    @property
+    def leaderboard(self) -> Path:
+        """Where tables and figures go."""
+        return self.root / "leaderboard"

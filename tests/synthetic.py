@@ -1,0 +1,283 @@
+"""A run directory full of made-up records, written through the real store: for tests of all that reads records.
+
+    store = write_run(tmp_path / "synthetic_mini", RunSpec(seeds=2, failed=frozenset({Slot(...)})))
+
+Numbers are plausible and deterministic: patients differ, every method sees the same patients, more labels help.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness.spec.records import (
+    Budget,
+    DatasetRef,
+    Engine,
+    Environment,
+    Failure,
+    LedgerLine,
+    Look,
+    Preprocessing,
+    Result,
+    Selection,
+    SelectionEntry,
+    Slot,
+    Spent,
+    Unit,
+    digest,
+)
+from harness.store import RunStore, UnitFolder
+from harness.store.files import write_atomic
+
+GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "supervised_full": 0.0}
+"""Method name -> gain in logit(Dice) over the floor."""
+
+CEILING = "supervised_full"
+DIAGONAL_VOXELS = 301.0
+AT = "2026-11-02T10:00:00Z"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What to write. Slots in `failed` get a failure record, in `missing` nothing at all (planned, not run),
+    in `interrupted` a ledger of two attempts with lost seconds.
+
+    methods:      name -> gain in logit(Dice); the ceiling (`supervised_full`) runs once per subset 0 and seed.
+    overrides:    slot -> fields of its Unit that differ (method_version, budget, protocol_version, ...).
+    environments: slot -> the environment it ran in, where it is not `environment`.
+    spacing_mm:   in-plane voxel size, None leaves the millimetre columns empty.
+    """
+
+    methods: Mapping[str, float] = field(default_factory=lambda: dict(GAINS))
+    labelled: tuple[int, ...] = (3, 7)
+    subsets: int = 1
+    seeds: int = 3
+    patients: int = 20
+    phases: tuple[str | None, ...] = ("ED", "ES")
+    classes: tuple[str, ...] = ("RV", "Myo", "LV")
+    looks: int = 5
+    history_steps: int = 20
+    missed_share: float = 0.01
+    spacing_mm: float | None = None
+    budget: Budget = Budget(device_seconds=300)
+    checksum: str = "c" * 64
+    failed: frozenset[tuple[str, int | None, int, int]] = frozenset()
+    missing: frozenset[tuple[str, int | None, int, int]] = frozenset()
+    interrupted: frozenset[tuple[str, int | None, int, int]] = frozenset()
+    failure: Failure = Failure(kind="nan", reason="loss became NaN at step 17")
+    overrides: Mapping[tuple[str, int | None, int, int], Mapping[str, Any]] = field(default_factory=dict)
+    environments: Mapping[tuple[str, int | None, int, int], Environment] = field(default_factory=dict)
+
+    @property
+    def slots(self) -> list[Slot]:
+        """Every final, the ceiling once per seed."""
+        return [
+            Slot(method=method, labelled=labelled, subset=subset, seed=seed)
+            for method in self.methods
+            for labelled in ((None,) if method == CEILING else self.labelled)
+            for subset in range(1 if method == CEILING else self.subsets)
+            for seed in range(self.seeds)
+        ]
+
+    @property
+    def environment(self) -> Environment:
+        """Where units ran unless `environments` says otherwise."""
+        return Environment(
+            device_model="Synthetic CPU @ 2.50GHz", device_type="cpu", threads=1, precision="float32", torch="2.13.0",
+            cuda=None, data_checksum=self.checksum, shown={"commit": "0" * 40, "host": "nowhere"},
+        )  # fmt: skip
+
+    def unit(self, slot: Slot) -> Unit:
+        """The unit of a slot."""
+        fields: dict[str, Any] = {
+            "method": slot.method,
+            "method_version": 1,
+            "params": {"consistency": 0.1},
+            "dataset": DatasetRef(name="phantom", version=1, checksum=self.checksum),
+            "preprocessing": Preprocessing(size=(96, 96)),
+            "labelled": slot.labelled,
+            "subset": slot.subset,
+            "seed": slot.seed,
+            "engine": Engine(batch_size=8),
+            "budget": self.budget,
+        }
+        return Unit(**{**fields, **self.overrides.get(key(slot), {})})
+
+
+def key(slot: Slot) -> tuple[str, int | None, int, int]:
+    """(method, labelled, subset, seed), hashable."""
+    return slot.method, slot.labelled, slot.subset, slot.seed
+
+
+def write_run(root: Path, spec: RunSpec | None = None) -> RunStore:
+    """Write suite, selection, environments, units, ledgers, histories, cases and results under `root`."""
+    spec = spec or RunSpec()
+    store = RunStore.create(root)
+    text = f"name: {root.name}\ndataset: phantom\nmethods: [{', '.join(spec.methods)}]\n"
+    store.keep_suite(text, digest(text))
+    units = {key(slot): spec.unit(slot) for slot in spec.slots}
+    entries = [SelectionEntry(slot=slot, params=spec.unit(slot).params, unit=units[key(slot)].id) for slot in spec.slots]
+    store.write_selection(Selection(suite_hash=digest(text), entries=entries))
+    for slot in spec.slots:
+        if key(slot) not in spec.missing:
+            write_unit(store.folder(units[key(slot)]), units[key(slot)], slot, spec)
+    return store
+
+
+def write_unit(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec) -> None:
+    """One unit's records, result.json last."""
+    failed = key(slot) in spec.failed
+    folder.create(unit)
+    environment = folder.write_environment(spec.environments.get(key(slot), spec.environment))
+    write_ledger(folder, unit, environment, interrupted=key(slot) in spec.interrupted, failed=failed)
+    history = history_frame(slot, spec)
+    write_atomic(folder.path / "history" / "00000000.parquet", lambda path: history.to_parquet(path, index=False))
+    if not failed:
+        folder.write_cases(cases_frame(slot, spec))
+    folder.write_result(_result(folder, unit, slot, spec, environment))
+
+
+def write_ledger(folder: UnitFolder, unit: Unit, environment: str, *, interrupted: bool, failed: bool) -> None:
+    """An interrupted unit: killed at 60 % after a checkpoint at 50 %, then resumed. A failed one stops at 10 %."""
+    seconds, steps = _full_spent(unit)
+    share = 0.1 if failed else 1.0
+
+    def line(kind: str, attempt: int, base: float, done: float) -> None:
+        folder.ledger.append(
+            LedgerLine.model_validate({
+                "kind": kind, "attempt": attempt, "at": AT, "environment": environment,
+                "base_device_seconds": base * seconds, "base_steps": round(base * steps),
+                "device_seconds": done * seconds, "steps": round(done * steps),
+                "wall_seconds": {"train": done * seconds, "eval": 0.05 * done * seconds},
+            })  # fmt: skip
+        )
+
+    line("start", 0, 0.0, 0.0)
+    if interrupted:
+        line("checkpoint", 0, 0.0, 0.5)
+        line("heartbeat", 0, 0.0, 0.6)
+        line("start", 1, 0.5, 0.0)
+        line("end", 1, 0.5, 0.5)
+    else:
+        line("end", 0, 0.0, share)
+
+
+def _full_spent(unit: Unit) -> tuple[float, int]:
+    """Device seconds and steps of a whole unit; 0.2 s a step."""
+    if unit.budget.steps is not None:
+        return 0.2 * unit.budget.steps, unit.budget.steps
+    seconds = 0.999 * unit.budget.amount
+    return seconds, round(seconds / 0.2)
+
+
+def _generator(*parts: object) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(repr(parts).encode()))
+
+
+def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-value)))
+
+
+def _level(slot: Slot, spec: RunSpec) -> float:
+    """Mean logit(Dice) of a slot: 60 % Dice at 3 labelled, 77 % at 7, 90 % with all."""
+    labelled = 2.2 if slot.labelled is None else 0.4 + 0.8 * np.log(slot.labelled / 3) / np.log(7 / 3)
+    return float(labelled + spec.methods[slot.method])
+
+
+def cases_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
+    """cases.parquet of a slot: one row per selection, case and class."""
+    frames = [_selection_frame(slot, spec, selection) for selection in ("last", "best_val")]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _selection_frame(slot: Slot, spec: RunSpec, selection: str) -> pd.DataFrame:
+    index = pd.MultiIndex.from_product(
+        [range(spec.patients), range(len(spec.phases)), range(len(spec.classes))], names=["p", "f", "c"]
+    ).to_frame(index=False)
+    patient_effect = _generator("patients").normal(0.0, 0.6, 10_000)[index.p.to_numpy()]
+    noise = _generator(selection, key(slot)).normal(0.0, 0.25, len(index))
+    seed_effect = _generator("seed", key(slot)).normal(0.0, 0.05)
+    logit = _level(slot, spec) + patient_effect + 0.3 * index.c.to_numpy() + noise + seed_effect
+    missed = _generator("missed", selection, key(slot)).random(len(index)) < spec.missed_share
+    dice = np.where(missed, 0.0, _sigmoid(logit))
+    frame = pd.DataFrame({
+        "selection": selection,
+        "case": [f"patient{p + 1:03d}_{spec.phases[f] or 'scan'}" for p, f in zip(index.p, index.f, strict=True)],
+        "patient": [f"patient{p + 1:03d}" for p in index.p],
+        "phase": [spec.phases[f] for f in index.f],
+        "class_name": [spec.classes[c] for c in index.c],
+        "dice": dice,
+        "jaccard": dice / (2.0 - dice),
+    })  # fmt: skip
+    distances = {"hd95": 30.0 * (1.0 - dice) + 1.0, "asd": 8.0 * (1.0 - dice) + 0.2, "assd": 9.0 * (1.0 - dice) + 0.2}
+    for name, voxels in distances.items():
+        frame[f"{name}_voxel"] = np.where(missed, DIAGONAL_VOXELS, voxels)
+        frame[f"{name}_mm"] = frame[f"{name}_voxel"] * (np.nan if spec.spacing_mm is None else spec.spacing_mm)
+    frame["missed"] = missed
+    frame["spurious"] = False
+    frame["voxels_true"] = 5000
+    frame["voxels_predicted"] = np.where(missed, 0, 4800)
+    return frame
+
+
+def history_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
+    """history parquet of a slot."""
+    steps = np.arange(spec.history_steps)
+    progress = steps / max(1, spec.history_steps)
+    loss = np.exp(-2.0 * progress) + _generator("loss", key(slot)).random(len(steps)) * 0.05
+    return pd.DataFrame({
+        "stage": "train", "step": steps, "step_in_stage": steps, "progress_unit": progress,
+        "progress_stage": progress, "learning_rate": 0.01 * (1.0 - progress) ** 0.9, "step_seconds": 0.2,
+        "loss": loss, "term/cross_entropy": 0.5 * loss, "term/dice": 0.5 * loss,
+    })  # fmt: skip
+
+
+def _looks(unit: Unit, slot: Slot, spec: RunSpec) -> list[Look]:
+    """Dice that rises with the budget."""
+    seconds, steps = _full_spent(unit)
+    noise = _generator("looks", key(slot)).normal(0.0, 0.01, (spec.looks, len(spec.classes)))
+    looks = []
+    for i in range(spec.looks):
+        progress = (i + 1) / spec.looks
+        level = _sigmoid(np.array(_level(slot, spec) + 0.3 * np.arange(len(spec.classes))))
+        dice = np.clip(level * (1.0 - np.exp(-3.0 * progress)) + noise[i], 0.0, 1.0)
+        looks.append(
+            Look(look=i, progress=progress, step=round(progress * steps), device_seconds=progress * seconds,
+                 dice=dict(zip(spec.classes, map(float, dice), strict=True)))
+        )  # fmt: skip
+    return looks
+
+
+def _result(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec, environment: str) -> Result:
+    spent: Spent = folder.ledger.spent()
+    failed = key(slot) in spec.failed
+    looks = [] if failed else _looks(unit, slot, spec)
+    best = max(range(len(looks)), key=lambda i: looks[i].mean_dice) if looks else None
+    return Result(
+        unit=unit.id,
+        status="failed" if failed else "ok",
+        failure=spec.failure if failed else None,
+        environment=environment,
+        spent=spent,
+        stage_device_seconds={"train": spent.useful_device_seconds},
+        stage_steps={"train": spent.useful_steps},
+        longest_step_seconds=0.31,
+        wall_seconds={"train": spent.useful_device_seconds, "eval": 12.0, "idle": 0.5, "unaccounted": 0.2},
+        images_seen=unit.engine.batch_size * spent.useful_steps,
+        labelled_images_seen=unit.engine.batch_size // 2 * spent.useful_steps,
+        parameters_training=2_577_624 if slot.method == "mc_net" else 1_813_764,
+        parameters_predictor=1_813_764,
+        peak_memory_bytes=1_000_000_000,
+        looks=looks,
+        best_look=best,
+        weights_sha256=None if failed else digest(key(slot)),
+        finished_at=AT,
+    )

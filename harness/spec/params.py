@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 
 class MethodParams(BaseModel):
@@ -30,5 +31,5 @@ def hyper(
     search:     what a search may try: (low, high) for the scales linear and log, the values themselves for choice;
                 None keeps the parameter out of searches.
     """
-    space = None if search is None else {"scale": scale, "values": list(search)}
+    space: JsonDict | None = None if search is None else {"scale": scale, "values": list(search)}
     return Field(default, description=doc, ge=ge, le=le, gt=gt, json_schema_extra={"search": space})

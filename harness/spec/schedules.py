@@ -24,4 +24,4 @@ def staircase(progress: float, stairs: int | None) -> float:
 
 def poly(progress: float, power: float) -> float:
     """Polynomial decay (1 - p)^power, from 1 to 0."""
-    return max(0.0, 1.0 - progress) ** power
+    return math.pow(max(0.0, 1.0 - progress), power)

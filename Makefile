@@ -1,0 +1,86 @@
+# Everything a checkout needs; a bare `make` lists the targets.
+#   PYTHON=...       the interpreter that .venv is made from (3.11 or 3.12; found by itself)
+#   PIP_ARGS=...     passed to every pip install; PIP_ARGS=-vv shows what pip does
+#   PYTEST_ARGS=...  passed to pytest, e.g. PYTEST_ARGS="tests/rank -x"
+#   WORKERS=2        pytest processes
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP := -m pip --disable-pip-version-check install -qq --no-build-isolation
+WORKERS ?= 2
+# One thread a process: OpenMP's spinning threads cost far more than they bring on a busy machine.
+ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+
+PYTHON_CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3 python)
+# Prints the first candidate that is a 3.11 or 3.12 and can make environments; 3.11 comes first: the pins are its own.
+define FIND_PYTHON
+for python in $(PYTHON_CANDIDATES); do \
+  if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; \
+  then echo "$$python"; exit 0; fi; \
+done; \
+echo 'error: no Python 3.11 or 3.12 that can make environments among: $(PYTHON_CANDIDATES).' \
+  'Install one (Debian: apt-get install python3.11 python3.11-venv) or name one: make PYTHON=/path/to/python3.11' >&2; \
+exit 1
+endef
+
+.PHONY: help venv demo test lint format bench constraints clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+	  printf '  make %-12s %s\n' "$$target" "$$text"; done
+
+venv: $(STAMP) ## make the environment in .venv from constraints.txt (again only when the pins change)
+	@echo 'venv: ready in .venv'
+
+$(STAMP): pyproject.toml constraints.txt
+	@if ! $(BIN)/python -c '' 2>/dev/null; then \
+	  python=$$($(FIND_PYTHON)); \
+	  echo "venv: making .venv with $$python ($$("$$python" -V))"; \
+	  "$$python" -m venv --clear .venv; \
+	fi
+	@echo 'venv: installing the pins of constraints.txt (2.3 GB on disk with a CPU torch; a few minutes the first time)'
+	@$(BIN)/python $(PIP) $(PIP_ARGS) -c constraints.txt setuptools
+	@$(BIN)/python $(PIP) $(PIP_ARGS) -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: venv ## run the main job on generated phantoms, down to a leaderboard
+	@echo 'demo: python -m harness run --suite demo'
+	@$(BIN)/python -m harness run --suite demo
+
+test: lint ## lint, then all tests
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --durations=15 $(PYTEST_ARGS)
+
+lint: venv ## ruff (rules and format) and mypy --strict
+	@echo 'lint: ruff check, ruff format --check, mypy --strict'
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: venv ## let ruff sort imports and format
+	@$(BIN)/ruff check --select I --fix
+	@$(BIN)/ruff format
+
+bench: venv ## measure what the design promises (metrics against MedPy, steps a second)
+	@$(BIN)/python -m benchmarks.bench
+
+constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt
+	@python=$$($(FIND_PYTHON)); \
+	rm -rf .cache/resolve; "$$python" -m venv .cache/resolve; \
+	torch=$$(sed -n 's/^torch==/torch==/p' constraints.txt); \
+	echo "constraints: resolving with $$torch; raise that pin by hand when a newer release was tested"; \
+	.cache/resolve/bin/python $(PIP) $(PIP_ARGS) --upgrade setuptools; \
+	.cache/resolve/bin/python $(PIP) $(PIP_ARGS) "$$torch" -e '.[test]'; \
+	{ grep '^#' constraints.txt; \
+	  .cache/resolve/bin/python -m pip freeze --all --exclude-editable --exclude pip \
+	    | sed 's/^\(torch==[^+]*\)+.*/\1/' | LC_ALL=C sort -f; } >.cache/constraints.txt; \
+	if grep -n ' @ ' .cache/constraints.txt; then echo 'error: pins by address, not by version' >&2; exit 1; fi; \
+	mv .cache/constraints.txt constraints.txt; rm -rf .cache/resolve; git diff --stat constraints.txt
+
+clean: ## remove the environment and caches; records under runs/ stay
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build ./*.egg-info
+	find harness methods benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,83 @@
+"""Fixtures of all tests: an environment of their own, the real scans where they lie beside the checkout."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support import MACHINE_CACHE, SHARED_DATA, require
+
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("explore", settings.get_profile("ci"), derandomize=False, max_examples=1000)
+settings.load_profile(os.environ.get("HARNESS_HYPOTHESIS", "ci"))
+
+FOREIGN_VARIABLES = ("HARNESS_DATA", "RAY_ADDRESS", "PYTHONSTARTUP")
+"""A developer's own settings that would change what the command line does, beside every MLFLOW_*."""
+
+
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for HARNESS_CACHE, shared by the parallel workers of a session and empty when it starts."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    cache = base / "harness-cache"
+    cache.mkdir(exist_ok=True)
+    return cache
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
+    """Nothing of the developer's own set-up reaches a test, nor the other way round."""
+    monkeypatch.setenv("HARNESS_CACHE", str(session_cache))
+    for name in (*FOREIGN_VARIABLES, *(name for name in os.environ if name.startswith("MLFLOW_"))):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def scans() -> Path:
+    """The real ACDC in the field's h5 layout (data/, data/slices/, *.list); read-only by agreement.
+
+    Unpacked once a machine (about half a minute), whichever worker comes first.
+    """
+    packed = SHARED_DATA / "acdc.h5"
+    require("scans", packed.exists(), f"no real scans beside the checkout ({SHARED_DATA.name}/acdc.h5)")
+    stat = packed.stat()
+    target = MACHINE_CACHE / f"acdc-{stat.st_size}-{stat.st_mtime_ns}"
+    MACHINE_CACHE.mkdir(mode=0o700, exist_ok=True)
+    with _locked(MACHINE_CACHE / "scans.lock"):
+        if not target.exists():
+            _unpack(target)
+    return target / "ACDC"
+
+
+def _unpack(target: Path) -> None:
+    """Unpack beside `target`, then rename: a killed session leaves no half of it."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    command = [sys.executable, str(SHARED_DATA / "unpack.py"), str(aside), "--only", "acdc"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    aside.rename(target)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file; the system lets go of it when the process ends, however that happens."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

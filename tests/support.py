@@ -1,0 +1,60 @@
+"""What several tests share: where things are, services that may be absent, and the real command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPO.parent / "shared" / "data"
+MACHINE_CACHE = Path(tempfile.gettempdir()) / f"harness-tests-{os.getuid()}"
+"""Outlives a session: the unpacked scans. Everything in it can be deleted at any time."""
+
+
+def required() -> frozenset[str]:
+    """Services that must not be absent: the names in HARNESS_REQUIRE."""
+    return frozenset(name.strip() for name in os.environ.get("HARNESS_REQUIRE", "").split(",") if name.strip())
+
+
+def require(name: str, available: bool, reason: str) -> None:
+    """Go on if `available`; otherwise skip the test with the reason, or fail it where HARNESS_REQUIRE names it."""
+    if available:
+        return
+    if name in required():
+        pytest.fail(f"{name} is required here (HARNESS_REQUIRE) and absent: {reason}", pytrace=False)
+    pytest.skip(f"{name}: {reason}")
+
+
+def command_environment(changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """This process's environment with the checkout importable from any folder and `changes` made; None removes."""
+    search_path = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH", "")]))
+    merged: dict[str, str | None] = {**os.environ, "PYTHONPATH": search_path, **(changes or {})}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def run_cli(
+    *args: str | Path,
+    env: Mapping[str, str | None] | None = None,
+    cwd: Path | None = None,
+    timeout: float = 120.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run the real `python -m harness ARGS` in a process of its own.
+
+    env changes this process's environment (None removes a variable); timeout is in wall seconds.
+    """
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *map(str, args)],
+        env=command_environment(env),
+        cwd=cwd,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,201 @@
+"""The rules that hold the house together: who imports whom, what loads nothing heavy, what is never committed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPO, command_environment, require
+
+# A room imports only rooms of a strictly lower floor.
+FLOORS = {
+    "harness.spec": 0.0,
+    "harness.metrics": 0.0,
+    "harness.suite": 1.0,
+    "harness.registry": 1.0,
+    "harness.predict": 1.0,
+    "harness.data": 1.0,
+    "harness.budget": 1.5,
+    "harness.plan": 2.0,
+    "harness.store": 3.0,
+    "harness.train": 4.0,
+    "harness.track": 4.0,
+    "harness.rank": 4.0,
+    "harness.execute": 5.0,
+    "harness.report": 5.0,
+    "harness.search": 6.0,
+    "harness.cli": 7.0,
+    "harness.__main__": 8.0,
+}
+OURS = ("harness", "methods", "benchmarks")
+HEAVY = frozenset({"torch", "ray", "mlflow", "monai"})
+MAX_FILE_LINES = 400
+MAX_FILE_BYTES = 1_000_000
+SCAN_SUFFIXES = (".h5", ".hdf5", ".nii", ".nii.gz", ".nrrd", ".mhd", ".dcm", ".npy", ".npz", ".pt", ".pth", ".ckpt")
+MACHINE_TRACES = re.compile(
+    r"(?<![\w.}])/(?:work|root|opt/(?:wheels|pypi)|tmp/w|home/\w+|Users/\w+)(?![\w-])"
+    r"|pypi\.org|pythonhosted|download\.pytorch|registry\.npmjs|deb\.debian|anaconda\.org"
+    r"|index-url|find-links|file:///",
+)
+
+
+def imported(source: str) -> Iterator[str]:
+    """Dotted names that a module's text imports, at any depth; `from a import b` is a.b."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(module: str) -> str:
+    """The room of one of our dotted names: harness.spec.task -> harness.spec, methods.parts.ema -> methods."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "harness" else parts[0]
+
+
+def violations(module: str, source: str) -> list[str]:
+    """Imports in `source`, the text of `module`, that the house forbids."""
+    here = room(module)
+    theirs = [name for name in imported(source) if name.split(".")[0] in OURS and room(name) != here]
+    if here in {"methods", "benchmarks"}:
+        allowed = {"harness.spec"}
+    elif here == "harness":  # the package's own __init__ stands below everything
+        allowed = set()
+    else:
+        allowed = {other for other, floor in FLOORS.items() if floor < FLOORS[here]}
+    return [f"{module} imports {name}" for name in theirs if room(name) not in allowed]
+
+
+def module_name(path: Path) -> str:
+    """harness/spec/task.py -> harness.spec.task, a package's __init__ -> the package."""
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """Everything that is or would be committed, relative to the checkout."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    require("git", listing.returncode == 0, "not a git checkout")
+    return tuple(Path(name) for name in listing.stdout.split("\0") if name and (REPO / name).is_file())
+
+
+def sources() -> list[Path]:
+    """Python files of our three packages."""
+    return [path for path in files() if path.parts[0] in OURS and path.suffix == ".py"]
+
+
+def is_tooling(path: Path) -> bool:
+    """benchmarks/bench measures the engine, so it imports all of it; it is never discovered as a dataset."""
+    return path.parts[:2] == ("benchmarks", "bench")
+
+
+def test_imports_run_downward() -> None:
+    found = [
+        line
+        for path in sources()
+        if not is_tooling(path)
+        for line in violations(module_name(path), (REPO / path).read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room(module_name(path)) for path in sources() if path.parts[0] == "harness"}
+    assert rooms - {"harness"} <= FLOORS.keys()
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "forbidden"),
+    [
+        ("harness.spec.task", "from harness.store import RunStore", True),
+        ("harness.store.run", "from harness.train.loop import run_unit", True),
+        ("harness.train.loop", "from harness.rank import table", True),  # the same floor
+        ("harness.plan", "def later():\n    import harness.store.run", True),
+        ("harness.plan", "from harness import store", True),
+        ("harness.registry", "import methods.ua_mt", True),  # the registry discovers, nobody names
+        ("methods.ua_mt", "from harness.metrics import dice", True),
+        ("benchmarks.acdc", "from methods.parts import ema", True),
+        ("harness", "from harness.spec import task", True),
+        ("harness.store.run", "from harness.store.files import write_text\nfrom harness.spec import records", False),
+        ("harness.budget.clock", "from harness.data import sampler", False),
+        ("methods.ua_mt", "import torch\nfrom harness.spec.method import Method\nfrom methods.parts import ema", False),
+        ("harness.cli.run", "import harness.execute.inline, json", False),
+    ],
+)
+def test_the_import_rule_tells_wrong_from_right(module: str, source: str, forbidden: bool) -> None:
+    assert bool(violations(module, source)) is forbidden
+
+
+def loaded(*python_args: str) -> set[str]:
+    """Top-level packages that a fresh interpreter loads for these arguments, which must succeed."""
+    command = [sys.executable, "-X", "importtime", *python_args]
+    done = subprocess.run(command, env=command_environment(), cwd=REPO, capture_output=True, text=True, check=False)
+    report = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    errors = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("import time:"))
+    assert done.returncode == 0, errors
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in report}
+
+
+def test_import_harness_loads_nothing_heavy() -> None:
+    packages = loaded("-c", "import harness")
+    assert "harness" in packages
+    assert packages & (HEAVY | {"numpy", "pandas", "pydantic"}) == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    packages = loaded("-m", "harness", "--help")
+    assert "click" in packages
+    assert packages & (HEAVY | {"pandas", "scipy", "matplotlib"}) == set()
+
+
+def test_rank_never_loads_torch_ray_or_mlflow() -> None:
+    modules = [module_name(path) for path in sources() if path.parts[:2] == ("harness", "rank")]
+    packages = loaded("-c", f"import {', '.join(modules)}")
+    assert "harness" in packages
+    assert packages & HEAVY == set()
+
+
+def test_engine_files_stay_small() -> None:
+    lengths = {str(path): len((REPO / path).read_text(encoding="utf-8").splitlines()) for path in sources()}
+    assert {name: count for name, count in lengths.items() if count > MAX_FILE_LINES} == {}
+
+
+def test_no_scan_or_weights_is_committed() -> None:
+    scans = [str(path) for path in files() if path.name.lower().endswith(SCAN_SUFFIXES)]
+    large = [str(path) for path in files() if (REPO / path).stat().st_size > MAX_FILE_BYTES]
+    assert (scans, large) == ([], [])
+
+
+def traces(text: str) -> list[str]:
+    """Paths of one machine and names of package registries in a text."""
+    return MACHINE_TRACES.findall(text)
+
+
+def test_no_machine_path_or_registry_is_named() -> None:
+    found = {}
+    for path in files():
+        if path != Path(__file__).resolve().relative_to(REPO):
+            found[str(path)] = traces((REPO / path).read_bytes().decode("utf-8", errors="replace"))
+    assert {name: hits for name, hits in found.items() if hits} == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["cd /work/main", "'/home/ann/acdc'", "pip --index-url x", "https://pypi.org/simple", "a @ file:///x"]
+)
+def test_a_planted_trace_is_found(text: str) -> None:
+    assert traces(text)
+
+
+@pytest.mark.parametrize("text", ["runs/work/x", "../work", "$HOME/data", "--data /data/acdc", "rework/root"])
+def test_ordinary_text_is_no_trace(text: str) -> None:
+    assert traces(text) == []

@@ -79,12 +79,11 @@ def summarise(lines: Sequence[LedgerLine]) -> Spent:
 
     An attempt starts from a base (its checkpoint) and spends; only its last line counts. What the last attempt
     holds (its base and what it spent) is useful; all else that was ever spent is lost: steps beyond a checkpoint
-    that a kill took, or a whole attempt that another environment made worthless.
+    that a kill took, or a whole attempt that another environment made worthless. An attempt that ended before it
+    knew its base spent nothing.
     """
-    last: dict[int, LedgerLine] = {}
-    for line in lines:
-        if line.kind != "breach":
-            last[line.attempt] = line
+    started = {line.attempt for line in lines if line.kind == "start"}
+    last = {line.attempt: line for line in lines if line.kind != "breach" and line.attempt in started}
     if not last:
         return Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
     final = last[max(last)]

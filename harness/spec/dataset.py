@@ -41,8 +41,9 @@ class Case:
 class CaseSource:
     """A case that is known to exist but is not read yet, so that all problems can be reported at once.
 
-    path: where it comes from (the file or folder that an error message names); None for generated cases.
-    load: reads it; raises `DataError` with the file and the reason.
+    path:   where it comes from (the file or folder that an error message names); None for generated cases.
+    load:   reads it; raises `DataError` with the file and the reason (one line per problem).
+    slices: the file of each position along the first axis, where a volume is assembled from slices.
     """
 
     id: str
@@ -50,6 +51,7 @@ class CaseSource:
     split: Split
     path: Path | None
     load: Callable[[], Case]
+    slices: tuple[Path, ...] = ()
 
 
 class Dataset(ABC):
@@ -58,6 +60,7 @@ class Dataset(ABC):
     version: raise it when the cases or the splits change; it is part of every unit's id.
     splits:  patients of each split in published order; the order decides labelled subset 0.
     layouts: names of the folder layouts that `recognise` knows, for messages; empty for generated data.
+    layout_signs: what marks each layout, for messages.
     """
 
     name: ClassVar[str]
@@ -67,6 +70,7 @@ class Dataset(ABC):
     classes: ClassVar[tuple[str, ...]]
     splits: ClassVar[Mapping[Split, tuple[str, ...]]]
     layouts: ClassVar[tuple[str, ...]] = ()
+    layout_signs: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def recognise(self, root: Path) -> str | None:
@@ -76,8 +80,9 @@ class Dataset(ABC):
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
         """Enumerate the cases of all splits without reading pixels.
 
-        root is None for generated data. Raises `DataError` with one line per problem when the layout is broken
-        (a listed case without a file, an unreadable list).
+        root is None for generated data. A listed case without a file, or any other flaw, is best a source whose
+        `load` raises, so that it is reported together with all others; raise `DataError` here only where nothing
+        can be enumerated.
         """
 
 

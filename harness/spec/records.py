@@ -70,7 +70,8 @@ class Preprocessing(Strict):
     @model_validator(mode="after")
     def _sizes(self) -> Preprocessing:
         if any(side < 16 or side % 16 for side in self.size):
-            raise ValueError(f"every side of size must be a positive multiple of 16 (four poolings), not {list(self.size)}")
+            sizes = list(self.size)
+            raise ValueError(f"every side of size must be a positive multiple of 16 (four poolings), not {sizes}")
         return self
 
 
@@ -89,7 +90,7 @@ class Engine(Strict):
     """What the engine owns; one setting for all methods unless a method's entry in the suite declares another."""
 
     batch_size: int = Field(24, ge=2, description="images per step, both streams together")
-    threads: int = Field(1, ge=1, description="CPU threads of a unit that trains on a CPU")
+    threads: Literal[1] = Field(1, description="CPU threads of a unit; the CPU clock charges one thread alone")
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
     augmentation: Literal["weak", "none"] = "weak"
@@ -145,7 +146,9 @@ class Environment(Strict):
     torch: str
     cuda: str | None
     data_checksum: str
-    shown: dict[str, str | None] = Field(default_factory=dict, description="commit, driver, host, versions: not compared")
+    shown: dict[str, str | None] = Field(
+        default_factory=dict, description="commit, driver, host, versions: not compared"
+    )
 
     @property
     def fingerprint(self) -> str:
@@ -197,6 +200,7 @@ class Look(Strict):
     step: int
     device_seconds: float
     dice: dict[str, float]
+    diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
 
     @property
     def mean_dice(self) -> float:
@@ -216,7 +220,9 @@ class Result(Strict):
     stage_device_seconds: dict[str, float] = Field(default_factory=dict)
     stage_steps: dict[str, int] = Field(default_factory=dict)
     longest_step_seconds: float = 0.0
-    wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, all attempts, with 'unaccounted'")
+    wall_seconds: dict[str, float] = Field(
+        default_factory=dict, description="by phase, all attempts, with 'unaccounted'"
+    )
     images_seen: int = 0
     labelled_images_seen: int = 0
     parameters_training: int = 0

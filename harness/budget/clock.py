@@ -1,0 +1,94 @@
+"""Clocks that charge training steps. Injected, so that tests use a scripted one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+SYNCHRONISE_EVERY_STEPS = 10
+"""On CUDA the host waits for the device once in so many steps; the budget's bounds are that many steps wide."""
+
+
+class StepClock(Protocol):
+    """Charges what happens between `start` and `stop`, in seconds."""
+
+    @property
+    def pending(self) -> int:
+        """Steps that were stopped and whose seconds are not known yet."""
+
+    def start(self) -> None:
+        """A step begins: batch assembly, augmentation, loss, backward, optimiser, after_step."""
+
+    def stop(self) -> list[float]:
+        """The step ended; seconds of the steps that became known, oldest first."""
+
+    def flush(self) -> list[float]:
+        """Wait for the device; seconds of all pending steps."""
+
+
+class ThreadClock:
+    """CPU seconds of the calling thread: neither other threads (heartbeats) nor a busy neighbour are charged."""
+
+    pending = 0
+
+    def __init__(self) -> None:
+        self._started = 0.0
+
+    def start(self) -> None:
+        """Read the thread's CPU time."""
+        self._started = time.thread_time()
+
+    def stop(self) -> list[float]:
+        """Seconds of this step, at once."""
+        return [time.thread_time() - self._started]
+
+    def flush(self) -> list[float]:
+        """Nothing is ever pending."""
+        return []
+
+
+class CudaClock:
+    """Device time between events, read without stopping the device but once in `SYNCHRONISE_EVERY_STEPS` steps.
+
+    A step lasts from its start event to its stop event. The device may idle between the two while the host
+    prepares work: that time is the method's own and is charged.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        import torch
+
+        self._torch = torch
+        self._stream = torch.cuda.current_stream(device)
+        self._steps: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._begin = self._event()
+
+    def _event(self) -> torch.cuda.Event:
+        event = self._torch.cuda.Event(enable_timing=True)
+        event.record(self._stream)
+        return event
+
+    @property
+    def pending(self) -> int:
+        """Steps whose events were not read yet."""
+        return len(self._steps)
+
+    def start(self) -> None:
+        """Record an event on the device's stream."""
+        self._begin = self._event()
+
+    def stop(self) -> list[float]:
+        """Record an event; read all of them when enough have gathered."""
+        self._steps.append((self._begin, self._event()))
+        return self.flush() if len(self._steps) >= SYNCHRONISE_EVERY_STEPS else []
+
+    def flush(self) -> list[float]:
+        """Synchronise with the last event and read all."""
+        if not self._steps:
+            return []
+        self._steps[-1][1].synchronize()
+        seconds = [begin.elapsed_time(end) / 1000.0 for begin, end in self._steps]
+        self._steps.clear()
+        return seconds

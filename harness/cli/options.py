@@ -1,0 +1,33 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+suite_option = click.option("--suite", required=True, help="Name of a shipped suite, or a path to a suite's YAML file.")
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="HARNESS_DATA",
+    show_envvar=True,
+    help="A prepared cache, or raw scans in any layout that `harness data prepare` reads.",
+)
+runs_option = click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    envvar="HARNESS_RUNS",
+    show_default=True,
+    show_envvar=True,
+    help="Directory of all records.",
+)
+tracking_option = click.option(
+    "--tracking-uri", envvar="MLFLOW_TRACKING_URI", show_envvar=True, help="MLflow's store; default sqlite:///mlflow.db."
+)
+
+
+def say(line: str) -> None:
+    """A line for people, on standard error, so that standard output stays a table."""
+    click.echo(line, err=True)

@@ -1,0 +1,64 @@
+"""Weak augmentation of the field, batched on the device: one gather for any mix of rotations and flips.
+
+Half of the samples get a random multiple of 90 degrees and a flip, the others a whole-degree rotation in [-20, 20)
+(METHODS: the ACDC loader that the literature shares), nearest neighbour for image and label alike.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+MAX_DEGREES = 20
+
+
+def identity_maps(count: int, device: torch.device) -> Tensor:
+    """[count, 2, 2] maps that change nothing."""
+    return torch.eye(2, device=device).expand(count, 2, 2)
+
+
+def draw_maps(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """[count, 2, 2] linear maps from output to input coordinates (centred, in pixels), drawn on the device."""
+    right_angles = (torch.randint(4, (count,), generator=generator, device=device)).float() * (math.pi / 2)
+    degrees = torch.randint(-MAX_DEGREES, MAX_DEGREES, (count,), generator=generator, device=device).float()
+    flip_axis = torch.randint(2, (count,), generator=generator, device=device)
+    turns = torch.rand(count, generator=generator, device=device) < 0.5
+    angle = torch.where(turns, right_angles, degrees * (math.pi / 180))
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    # cos and sin of multiples of pi/2 are not exact in float32; whole numbers keep the mapping an exact permutation
+    cosine = torch.where(turns, cosine.round(), cosine)
+    sine = torch.where(turns, sine.round(), sine)
+    sign_y = torch.where(turns & (flip_axis == 0), -1.0, 1.0)
+    sign_x = torch.where(turns & (flip_axis == 1), -1.0, 1.0)
+    rows = torch.stack([torch.stack([cosine, -sine], 1) * sign_y[:, None], torch.stack([sine, cosine], 1) * sign_x[:, None]], 1)
+    return rows
+
+
+def centred_grid(size: tuple[int, int], device: torch.device) -> Tensor:
+    """[2, H * W] pixel coordinates (y, x) relative to the image centre."""
+    height, width = size
+    y = torch.arange(height, device=device, dtype=torch.float32) - (height - 1) / 2
+    x = torch.arange(width, device=device, dtype=torch.float32) - (width - 1) / 2
+    return torch.stack([y[:, None].expand(height, width), x[None].expand(height, width)]).reshape(2, -1)
+
+
+def apply_maps(images: Tensor, labels: Tensor | None, maps: Tensor, grid: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Resample by nearest neighbour; what falls outside is 0.
+
+    images: [B, C, H, W]; labels: [B, H, W] of any integer type or None; maps: [B, 2, 2]; grid: `centred_grid`.
+    """
+    count, channels, height, width = images.shape
+    source = maps @ grid
+    y = (source[:, 0] + (height - 1) / 2).round().long()
+    x = (source[:, 1] + (width - 1) / 2).round().long()
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+    flat = images.reshape(count, channels, -1)
+    moved = flat.gather(2, index[:, None].expand(-1, channels, -1)) * inside[:, None]
+    new_images = moved.reshape(images.shape)
+    if labels is None:
+        return new_images, None
+    new_labels = (labels.reshape(count, -1).gather(1, index) * inside).reshape(labels.shape)
+    return new_images, new_labels

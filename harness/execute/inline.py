@@ -1,0 +1,36 @@
+"""Runs units one after the other in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from harness.execute.outcome import Outcome
+from harness.execute.session import Session
+from harness.spec.errors import InterruptedRunError
+from harness.spec.records import Unit
+from harness.store import LeaseHeldError
+from harness.train import RunSettings, StopFlag, run_unit
+
+
+def run_inline(
+    session: Session, units: Sequence[Unit], stop: StopFlag, checkpoint_seconds: float, say: Callable[[str], None]
+) -> Iterator[Outcome]:
+    """Yield an outcome per unit; ends early when asked to stop."""
+    settings = RunSettings(checkpoint_seconds=checkpoint_seconds, stop=stop, say=say)
+    for unit in units:
+        if stop.is_set():
+            return
+        yield run_one(session, unit, settings)
+
+
+def run_one(session: Session, unit: Unit, settings: RunSettings) -> Outcome:
+    """One unit in this process; errors that the user must act on are raised."""
+    try:
+        result = run_unit(session.folder(unit), session.cache, session.store.selection_path, settings)
+    except InterruptedRunError as error:
+        return Outcome(unit.id, "interrupted", str(error), error.exit_code)
+    except LeaseHeldError as error:
+        return Outcome(unit.id, "held", str(error), InterruptedRunError.exit_code)
+    if result.failure is not None:
+        return Outcome(unit.id, "failed", f"{result.failure.kind}: {result.failure.reason}", 70)
+    return Outcome(unit.id, "ok")

@@ -1,0 +1,18 @@
+"""How one unit's execution ended, seen from the driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """ok, failed: a result was written. interrupted: goes on later. held: another process runs it. refused: the
+    unit could not start or write (bad data, a full disk); `exit_code` and `message` say why. killed: died without
+    a word."""
+
+    unit: str
+    status: Literal["ok", "failed", "interrupted", "held", "refused", "killed"]
+    message: str = ""
+    exit_code: int = 0

@@ -1,0 +1,62 @@
+"""Runs one unit in a process of its own: clean threads, signals by pid, a death that harms nobody else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.execute.outcome import Outcome
+
+HELD = 76
+"""Exit code of the `unit` verb when another process runs the unit."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a child process is told; plain values, so that it travels to another node."""
+
+    unit: str
+    suite: str
+    cache: str
+    runs: str
+    log: str
+    checkpoint_seconds: float
+
+    def command(self) -> list[str]:
+        """The same verb that a user would type."""
+        return [
+            *(sys.executable, "-m", "harness", "unit", self.unit),
+            *("--suite", self.suite, "--data", self.cache, "--runs", self.runs),
+            *("--checkpoint-seconds", str(self.checkpoint_seconds), "--parent", str(os.getpid())),
+        ]
+
+
+def run_process(order: Order) -> Outcome:
+    """Start the child, wait for it, and say how it ended. What it prints goes to the unit's log."""
+    log = Path(order.log)
+    with log.open("ab") as output:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        child = subprocess.Popen(
+            order.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
+        code = child.wait()
+    return Outcome(order.unit, status_of(code), "" if code == 0 else last_line(log), abs(code))
+
+
+def status_of(code: int) -> Literal["ok", "failed", "interrupted", "held", "refused", "killed"]:
+    """The meaning of the child's exit code; a negative one is a signal."""
+    known: dict[int, Literal["ok", "failed", "interrupted", "held"]]
+    known = {0: "ok", 70: "failed", 75: "interrupted", HELD: "held"}
+    if code < 0 or code > 128:
+        return "killed"
+    return known.get(code, "refused")
+
+
+def last_line(log: Path) -> str:
+    """The last line that the child printed."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else ""

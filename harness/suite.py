@@ -1,0 +1,205 @@
+"""The suite: a YAML file that says what is compared with what, validated with the lines of its fields."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from harness.spec.errors import UsageError
+from harness.spec.records import Budget, Engine, Preprocessing, Strict, digest
+
+SUITES = Path(__file__).resolve().parent.parent / "benchmarks" / "suites"
+Location = tuple[str | int, ...]
+
+
+class MethodEntry(Strict):
+    """One method of a suite.
+
+    params: hyper-parameters other than the method's defaults; validated by the method's own class in the plan.
+    engine: engine settings that this method declares otherwise than the suite; shown on the leaderboard.
+    """
+
+    params: dict[str, Any] = Field(default_factory=dict)
+    engine: dict[str, Any] = Field(default_factory=dict)
+
+
+class Suite(Strict):
+    """Which methods, on which data, with how many labels, subsets and seeds, under which budget."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    description: str = ""
+    dataset: str
+    preprocessing: Preprocessing
+    labelled: list[int] = Field(min_length=1, description="labelled patients; one table per count")
+    subsets: list[int] = Field([0], min_length=1, description="0 is the literature's; others are drawn by seed")
+    seeds: list[int] = Field(min_length=1)
+    methods: dict[str, MethodEntry] = Field(min_length=1)
+    budget: Budget
+    engine: Engine = Engine()
+
+    @field_validator("labelled", "subsets", "seeds")
+    @classmethod
+    def _distinct(cls, values: list[int], info: Any) -> list[int]:  # noqa: ANN401 - pydantic's ValidationInfo
+        least = 1 if info.field_name == "labelled" else 0
+        if min(values) < least:
+            raise ValueError(f"values must be at least {least}, not {min(values)}")
+        if len(set(values)) != len(values):
+            raise ValueError(f"values must differ, not {values}")
+        return values
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _bare_names(cls, methods: Any) -> Any:  # noqa: ANN401 - raw YAML
+        """A method without settings may stand bare (`ua_mt:`)."""
+        return {k: v if v is not None else {} for k, v in methods.items()} if isinstance(methods, dict) else methods
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the validated content; comments and layout do not count."""
+        return digest(self.model_dump(mode="json"))
+
+    def engine_of(self, method: str) -> Engine:
+        """The engine settings of one method: the suite's, with what its entry declares."""
+        return Engine.model_validate(_merge(self.engine.model_dump(), self.methods[method].engine))
+
+
+@dataclass(frozen=True)
+class LoadedSuite:
+    """A suite with its text, so that later errors can still name file and line."""
+
+    suite: Suite
+    path: Path
+    text: str
+    lines: Mapping[Location, int]
+
+    def error(self, location: Location, message: str) -> UsageError:
+        """An error at a field: file, line, field, message."""
+        return UsageError(_at(self.path, self.lines, location) + message)
+
+    def invalid(self, prefix: Location, error: ValidationError, model: type[BaseModel]) -> UsageError:
+        """All of pydantic's complaints about the part of the file below `prefix`."""
+        return UsageError(_complaints(self.path, self.lines, prefix, error, model))
+
+
+def find_suite(name: str) -> Path:
+    """A path to a YAML file, or the name of one of the suites that ship with the harness."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UsageError(f"{path}: no such suite file")
+        return path
+    shipped = {file.stem: file for file in SUITES.glob("*.yaml")}
+    if name not in shipped:
+        close = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(shipped))}"
+        raise UsageError(f"unknown suite {name!r}; {hint} A path to a .yaml file works too.")
+    return shipped[name]
+
+
+def load_suite(name: str) -> LoadedSuite:
+    """Read and validate a suite by name or path; all problems at once, each with file, line and field."""
+    path = find_suite(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = yaml.safe_load(text)
+        lines = _lines(yaml.compose(text))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(_broken(path, error)) from None
+    if not isinstance(raw, dict):
+        raise UsageError(f"{path}: a suite is a mapping of fields, not {type(raw).__name__}")
+    try:
+        suite = Suite.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(_complaints(path, lines, (), error, Suite)) from None
+    loaded = LoadedSuite(suite, path, text, lines)
+    _check_engines(loaded)
+    return loaded
+
+
+def _check_engines(loaded: LoadedSuite) -> None:
+    for method in loaded.suite.methods:
+        try:
+            loaded.suite.engine_of(method)
+        except ValidationError as error:
+            raise loaded.invalid(("methods", method, "engine"), error, Engine) from None
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _broken(path: Path, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    return f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
+
+
+def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
+    """Line of every field, by its path."""
+    found: dict[Location, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*at, key.value)
+            found[here] = key.start_mark.line + 1
+            found |= _lines(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found[(*at, index)] = value.start_mark.line + 1
+            found |= _lines(value, (*at, index))
+    return found
+
+
+def _at(path: Path, lines: Mapping[Location, int], location: Location) -> str:
+    known = location
+    while known and known not in lines:
+        known = known[:-1]
+    line = f":{lines[known]}" if known in lines else ""
+    field = ".".join(str(part) for part in location)
+    return f"{path}{line}: {field}: " if field else f"{path}: "
+
+
+def _complaints(
+    path: Path, lines: Mapping[Location, int], prefix: Location, error: ValidationError, model: type[BaseModel]
+) -> str:
+    messages = []
+    for item in error.errors():
+        location = tuple(part for part in item["loc"] if part != "[key]")
+        messages.append(_at(path, lines, (*prefix, *location)) + _message(item, location, model))
+    return "\n".join(messages)
+
+
+def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    if item["type"] == "extra_forbidden":
+        known = _fields(model, location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        return "unknown field; " + (f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}")
+    if item["type"] == "missing":
+        return "this field is required"
+    text = str(item["msg"]).removeprefix("Value error, ")
+    return text if item["type"] == "value_error" else f"{text}, not {item['input']!r}"
+
+
+def _fields(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """Field names of the model found at `location` below `model`."""
+    current: type[BaseModel] = model
+    for part in location:
+        field = current.model_fields.get(str(part))
+        below = _model_in(field.annotation) if field else None
+        current = below or current
+    return sorted(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

@@ -1,0 +1,59 @@
+"""One attempt at a unit: where its seconds go, written to the ledger as it goes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from harness.budget.ledger import Ledger
+from harness.budget.meter import Meter
+from harness.budget.phases import Phases
+from harness.spec.records import LedgerLine
+
+
+class Attempt:
+    """Knows what the attempt started from and what it has spent since."""
+
+    def __init__(self, ledger: Ledger, environment: str) -> None:
+        self.ledger = ledger
+        self.environment = environment
+        self.phases = Phases()
+        self.number = max((line.attempt for line in ledger.lines()), default=-1) + 1
+        self._meter: Meter | None = None
+        self._base_seconds = 0.0
+        self._base_steps = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether it is known what the attempt goes on from."""
+        return self._meter is not None
+
+    def start(self, meter: Meter) -> None:
+        """The meter stands where this attempt goes on from."""
+        self._meter = meter
+        self._base_seconds = meter.seconds
+        self._base_steps = meter.steps
+        self.write("start")
+
+    def write(self, kind: Literal["start", "heartbeat", "checkpoint", "end", "breach"], note: str | None = None) -> None:
+        """Append what was spent up to now. Called from the heartbeat thread too."""
+        meter = self._meter
+        self.ledger.append(
+            LedgerLine(
+                kind=kind,
+                attempt=self.number,
+                at=now(),
+                environment=self.environment,
+                base_device_seconds=self._base_seconds,
+                base_steps=self._base_steps,
+                device_seconds=max(0.0, meter.seconds - self._base_seconds) if meter else 0.0,
+                steps=max(0, meter.steps - self._base_steps) if meter else 0,
+                wall_seconds=self.phases.seconds(),
+                note=note,
+            )
+        )
+
+
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

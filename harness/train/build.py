@@ -1,0 +1,81 @@
+"""From a unit and a cache to a state that can train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from harness.budget.meter import Meter, ReplayMeter
+from harness.data.cache import Cache
+from harness.data.sampler import Sampler, TrainingSet
+from harness.data.subsets import labelled_patients
+from harness.plan import task_of
+from harness.registry import load_dataset, load_method
+from harness.spec.errors import UsageError
+from harness.spec.method import Method
+from harness.spec.records import Unit
+from harness.spec.task import Task
+from harness.train.loop import set_learning_rate, start_stage, training_step
+from harness.train.state import TrainingState, derive_seed, generator_states, set_generator_states
+
+Series = Sequence[tuple[int, float, float]]
+
+
+def training_set(unit: Unit, cache: Cache, device: torch.device) -> TrainingSet:
+    """The unit's training slices on the device, its labelled patients marked."""
+    if cache.reference != unit.dataset:
+        raise UsageError(f"unit {unit.id[:10]} was planned on other data ({unit.dataset.checksum[:10]}) than {cache.folder}")
+    patients = labelled_patients(cache.manifest.splits["train"], unit.labelled, unit.subset, unit.dataset.name)
+    return TrainingSet.load(cache.cases("train"), patients, unit.preprocessing, device)
+
+
+def build_state(unit: Unit, data: TrainingSet, device: torch.device, series: Series | None = None) -> TrainingState:
+    """A fresh state at the start of the first stage; `series` replays recorded progress instead of a clock."""
+    method = build_method(unit, device)
+    shares = [stage.share for stage in method.stages]
+    meter = Meter(unit.budget, shares) if series is None else ReplayMeter(unit.budget, shares, series)
+    sampler = Sampler(data, derive_seed(unit.seed, "sampling"), unit.engine.augmentation == "weak")
+    torch.manual_seed(derive_seed(unit.seed, "training"))
+    optimiser = method.optimiser(method.stages[0], unit.engine.optimiser)
+    state = TrainingState(unit, device, method, sampler, meter, optimiser)
+    start_stage(state)
+    return state
+
+
+def build_method(unit: Unit, device: torch.device) -> Method:
+    """The method with the initial weights of the unit's seed: equal seeds give every method the same backbone."""
+    kind = load_method(unit.method)
+    if kind.version != unit.method_version:
+        raise UsageError(f"{unit.method} is version {kind.version} here, the unit asks for version {unit.method_version}")
+    torch.manual_seed(derive_seed(unit.seed, "weights"))
+    method = kind.build(task_of_unit(unit), kind.Params.model_validate(unit.params)).to(device)
+    if unit.engine.channels_last:
+        method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    method.train()
+    return method
+
+
+def task_of_unit(unit: Unit) -> Task:
+    """The task of a unit's dataset at the unit's size."""
+    return task_of(load_dataset(unit.dataset.name), unit.preprocessing.size)
+
+
+def warm_up(unit: Unit, data: TrainingSet, device: torch.device) -> None:
+    """Uncharged steps on a throw-away copy, the same number for every method and stage; leaves no trace."""
+    generators = generator_states(device)
+    copy = build_state(unit, data, device)
+    while True:
+        stage = copy.method.stages[copy.meter.stage]
+        plan = copy.method.batches(stage, unit.engine.batch_size)
+        for _ in range(unit.engine.warmup_steps):
+            progress = copy.meter.progress()
+            set_learning_rate(copy.optimiser, unit.engine.optimiser, progress)
+            training_step(copy, stage, plan, progress)
+            copy.meter.count_step()
+        if not copy.meter.next_stage():
+            break
+        start_stage(copy)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    set_generator_states(device, generators)

@@ -1,0 +1,102 @@
+"""Where numbers are made: the device, its settings, and versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import socket
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+import harness
+from harness.spec.records import Engine, Environment
+
+
+def pick_device() -> torch.device:
+    """The first CUDA device that is visible, else the CPU."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def prepare_device(device: torch.device, engine: Engine) -> None:
+    """Process-wide settings of torch that belong to the protocol; the same for every unit."""
+    torch.set_num_threads(engine.threads)
+    torch.set_flush_denormal(True)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def describe(device: torch.device, engine: Engine, data_checksum: str) -> Environment:
+    """The environment record of this process."""
+    return Environment(
+        device_model=torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model(),
+        device_type="cuda" if device.type == "cuda" else "cpu",
+        threads=engine.threads,
+        precision=engine.precision,
+        torch=torch.__version__,
+        cuda=torch.version.cuda if device.type == "cuda" else None,
+        data_checksum=data_checksum,
+        shown={
+            "harness": harness.__version__,
+            "commit": commit(),
+            "python": platform.python_version(),
+            "host": socket.gethostname(),
+            "numpy": _version("numpy"),
+            "driver": _driver() if device.type == "cuda" else None,
+            "cudnn": str(torch.backends.cudnn.version()) if device.type == "cuda" else None,
+            "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        },
+    )
+
+
+def cpu_model() -> str:
+    """Model name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Peak of the device's allocator on CUDA, of the process's resident set on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@lru_cache(maxsize=1)
+def commit() -> str | None:
+    """Git commit of the harness, marked when the tree has changes; None outside a checkout."""
+    root = Path(harness.__file__).resolve().parent.parent
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _driver() -> str | None:
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return text.splitlines()[0].strip()

@@ -1,0 +1,97 @@
+"""Losses, schedules and progress by step: kept on the device, drained at checkpoints, one parquet file a part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from harness.spec.method import Loss
+from harness.spec.progress import Progress
+from harness.store.files import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class NonFiniteLossError(Exception):
+    """A loss became NaN or infinite."""
+
+
+class History:
+    """Collects rows without stopping the device; `drain` writes them as history/<next step>.parquet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "history"
+        self._merged = folder / "history.parquet"
+        self._rows: list[tuple[str, int, int, float, float, float]] = []
+        self._values: list[Tensor] = []
+        self._names: tuple[str, ...] = ()
+        self._parts: list[pd.DataFrame] = []
+        self.step_seconds: list[float] = []
+
+    def add(self, stage: str, step: int, progress: Progress, learning_rate: float, loss: Loss) -> None:
+        """One step; the loss stays on the device."""
+        names = tuple(loss.terms)
+        if names != self._names:
+            self._close_part()
+            self._names = names
+        self._rows.append((stage, step, progress.step, progress.unit, progress.stage, learning_rate))
+        values = [loss.total, *loss.terms.values()]
+        self._values.append(torch.stack([value.detach().float() for value in values]))
+
+    def drain(self) -> None:
+        """Write what was collected since the last call; raises `NonFiniteLossError` if a loss was not finite."""
+        import pandas as pd
+
+        self._close_part()
+        if not self._parts:
+            return
+        part = pd.concat(self._parts, ignore_index=True)
+        self._parts.clear()
+        part["step_seconds"] = self.step_seconds[: len(part)]
+        self.step_seconds = self.step_seconds[len(part) :]
+        path = self._folder / f"{int(part['step'].iloc[-1]) + 1:09d}.parquet"
+        write_atomic(path, lambda temporary: part.to_parquet(temporary, index=False))
+        bad = part.loc[~part["loss"].map(_finite), "step"]
+        if len(bad):
+            raise NonFiniteLossError(f"the loss of step {int(bad.iloc[0])} is not finite")
+
+    def _close_part(self) -> None:
+        import pandas as pd
+
+        if not self._rows:
+            return
+        columns = ["stage", "step", "step_in_stage", "progress_unit", "progress_stage", "learning_rate"]
+        part = pd.DataFrame(self._rows, columns=columns)
+        values = torch.stack(self._values).cpu().numpy()
+        part["loss"] = values[:, 0]
+        for column, name in enumerate(self._names, start=1):
+            part[f"term/{name}"] = values[:, column]
+        self._parts.append(part)
+        self._rows.clear()
+        self._values.clear()
+
+    def forget_after(self, step: int) -> None:
+        """Drop parts beyond a checkpoint that is resumed at `step`."""
+        for part in self._folder.glob("*.parquet"):
+            if int(part.stem) > step:
+                part.unlink()
+
+    def merge(self) -> None:
+        """One file instead of parts; called when the unit is done."""
+        import pandas as pd
+
+        parts = sorted(self._folder.glob("*.parquet"))
+        if parts:
+            whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+            write_atomic(self._merged, lambda temporary: whole.to_parquet(temporary, index=False))
+            for part in parts:
+                part.unlink()
+            self._folder.rmdir()
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0

@@ -1,0 +1,147 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from harness.budget.clock import StepClock
+from harness.budget.phases import Phases
+from harness.spec.errors import InterruptedRunError
+from harness.spec.method import BatchPlan, Loss, Method, Stage
+from harness.spec.progress import Progress
+from harness.spec.records import Engine, OptimiserSettings
+from harness.spec.schedules import poly
+from harness.train.history import History
+from harness.train.state import TrainingState
+from harness.train.stop import StopFlag
+
+
+@dataclass
+class Loop:
+    """Trains a `TrainingState` until its budget is spent.
+
+    look:       called with the number of a validation look when its point of the budget is reached, outside the clock.
+    checkpoint: called when `checkpoint_seconds` of wall time have passed, after each look, and at a stop.
+    """
+
+    state: TrainingState
+    clock: StepClock
+    phases: Phases
+    history: History
+    stop: StopFlag
+    look: Callable[[int], None]
+    checkpoint: Callable[[], None]
+    checkpoint_seconds: float
+
+    def run(self) -> None:
+        """All stages from where the state stands; raises `InterruptedRunError` after a checkpoint if asked to stop."""
+        self._saved_at = time.monotonic()
+        while True:
+            self._run_stage(self.state.method.stages[self.state.meter.stage])
+            self._flush()
+            if not self.state.meter.next_stage():
+                break
+            start_stage(self.state)
+        engine = self.state.unit.engine
+        if not self.state.looks or self.state.looks[-1].look < engine.looks:
+            self.look(engine.looks)
+        self._save()
+
+    def _run_stage(self, stage: Stage) -> None:
+        state = self.state
+        plan = state.method.batches(stage, state.unit.engine.batch_size)
+        state.method.train()
+        while state.meter.may_step(self.clock.pending):
+            if self.stop.is_set():
+                self._interrupt()
+            with self.phases("train"):
+                self._step(stage, plan)
+            self._between_steps()
+
+    def _step(self, stage: Stage, plan: BatchPlan) -> None:
+        state = self.state
+        progress = state.meter.progress(self.clock.pending)
+        self.clock.start()
+        rate = set_learning_rate(state.optimiser, state.unit.engine.optimiser, progress)
+        loss = training_step(state, stage, plan, progress)
+        seconds = self.clock.stop()
+        self.history.add(stage.name, state.meter.steps, progress, rate, loss)
+        state.meter.count_step()
+        state.images_seen += plan.labelled + plan.unlabelled
+        state.labelled_images_seen += plan.labelled
+        self._charge(seconds)
+
+    def _charge(self, seconds: list[float]) -> None:
+        for step_seconds in seconds:
+            self.state.meter.charge(step_seconds)
+        self.history.step_seconds += seconds
+
+    def _flush(self) -> None:
+        with self.phases("train"):
+            self._charge(self.clock.flush())
+
+    def _between_steps(self) -> None:
+        state = self.state
+        looks = state.unit.engine.looks
+        reached = int(state.meter.progress(self.clock.pending).unit * looks + 1e-9)
+        last = state.looks[-1].look if state.looks else 0
+        if last < reached < looks:
+            self._flush()
+            self.look(reached)
+            self._save()
+        elif time.monotonic() - self._saved_at >= self.checkpoint_seconds:
+            self._flush()
+            self._save()
+
+    def _save(self) -> None:
+        with self.phases("checkpoint"):
+            self.history.drain()
+            self.checkpoint()
+        self._saved_at = time.monotonic()
+
+    def _interrupt(self) -> None:
+        self._flush()
+        self._save()
+        raise InterruptedRunError(
+            f"{self.state.unit.label}: stopped by {self.stop.reason} after step {self.state.meter.steps}; "
+            "the same command goes on from here"
+        )
+
+
+def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
+    """Assemble a batch, augment, loss, backward, update. Nothing here waits for the device."""
+    batch = state.sampler.next(plan)
+    loss = compute_loss(state.method, state.unit.engine, lambda: state.method.training_loss(batch, stage, progress))
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    state.optimiser.step()
+    state.method.after_step(stage, progress)
+    return loss
+
+
+def compute_loss(method: Method, engine: Engine, closure: Callable[[], Loss]) -> Loss:
+    """Run the method's loss in the suite's precision."""
+    if engine.precision == "float32":
+        return closure()
+    device = next(method.parameters()).device.type
+    with torch.autocast(device, dtype=torch.bfloat16):
+        return closure()
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, settings: OptimiserSettings, progress: Progress) -> float:
+    """Scale every group's initial rate by the schedule at this stage's progress; the first group's rate."""
+    factor = poly(progress.stage, settings.poly_power) if settings.schedule == "poly" else 1.0
+    for group in optimiser.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+    return float(optimiser.param_groups[0]["lr"])
+
+
+def start_stage(state: TrainingState) -> None:
+    """Enter the meter's stage: weights handed over, a fresh optimiser (the rate restarts, momentum resets)."""
+    stage = state.method.stages[state.meter.stage]
+    state.method.start_stage(stage)
+    state.optimiser = state.method.optimiser(stage, state.unit.engine.optimiser)

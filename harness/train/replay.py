@@ -1,0 +1,48 @@
+"""Trains a finished unit again from its recorded progress: same weights, bit by bit, on the same kind of machine."""
+
+from __future__ import annotations
+
+from harness.data.cache import Cache
+from harness.spec.errors import InterruptedRunError, UsageError
+from harness.store.folder import UnitFolder
+from harness.train.build import Series, build_state, training_set
+from harness.train.environment import pick_device, prepare_device
+from harness.train.loop import set_learning_rate, start_stage, training_step
+from harness.train.state import TrainingState, weights_sha256
+from harness.train.stop import StopFlag
+
+
+def recorded_series(folder: UnitFolder) -> Series:
+    """Per step: stage index, unit progress and stage progress, as the schedules saw them."""
+    history = folder.history()
+    if history.empty:
+        raise UsageError(f"unit {folder.id[:10]} has no history to replay")
+    order = {name: index for index, name in enumerate(dict.fromkeys(history["stage"]))}
+    stages = [order[name] for name in history["stage"]]
+    unit, stage = history["progress_unit"].tolist(), history["progress_stage"].tolist()
+    return list(zip(stages, unit, stage, strict=True))
+
+
+def replay(folder: UnitFolder, cache: Cache, stop: StopFlag) -> str:
+    """The sha256 of the predictor's weights after training on the recorded progress, without looks and tests."""
+    unit = folder.unit
+    device = pick_device()
+    prepare_device(device, unit.engine)
+    state = build_state(unit, training_set(unit, cache, device), device, recorded_series(folder))
+    while True:
+        _replay_stage(state, stop)
+        if not state.meter.next_stage():
+            return weights_sha256(state.method.predictor)
+        start_stage(state)
+
+
+def _replay_stage(state: TrainingState, stop: StopFlag) -> None:
+    stage = state.method.stages[state.meter.stage]
+    plan = state.method.batches(stage, state.unit.engine.batch_size)
+    while state.meter.may_step():
+        if stop.is_set():
+            raise InterruptedRunError("replay stopped; nothing was written")
+        progress = state.meter.progress()
+        set_learning_rate(state.optimiser, state.unit.engine.optimiser, progress)
+        training_step(state, stage, plan, progress)
+        state.meter.count_step()

@@ -1,0 +1,49 @@
+"""A flag that signals raise and the loop reads between steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopFlag:
+    """Set by SIGTERM, SIGUSR1, SIGINT or a dead parent; the loop then checkpoints and leaves with exit code 75."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.reason = ""
+
+    def set(self, reason: str) -> None:
+        """Ask for a stop at the next step."""
+        self.reason = self.reason or reason
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether somebody asked."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the flag, at most so long; whether it is set."""
+        return self._event.wait(seconds)
+
+    @contextmanager
+    def on_signals(self) -> Iterator[StopFlag]:
+        """Catch the signals while the block runs; the handler only raises the flag. A second SIGINT is not caught."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        signals = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+        before = {number: signal.signal(number, self._handle) for number in signals}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.set(signal.Signals(number).name)

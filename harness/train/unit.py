@@ -1,0 +1,242 @@
+"""Runs one unit from its record to its result; goes on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import copy
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from harness.budget.clock import CudaClock, StepClock, ThreadClock
+from harness.budget.ledger import wall_by_phase
+from harness.data.cache import Cache
+from harness.data.permit import TestPermit
+from harness.spec.errors import DataError, HarnessError
+from harness.spec.method import Method
+from harness.spec.records import Failure, Look, Result, Unit
+from harness.store.files import write_text
+from harness.store.folder import UnitFolder
+from harness.train.attempt import Attempt, now
+from harness.train.build import build_state, task_of_unit, training_set, warm_up
+from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device
+from harness.train.evaluate import Volume, case_rows, load_volumes, mean_dice
+from harness.train.heart import Heart
+from harness.train.history import History, NonFiniteLossError
+from harness.train.loop import Loop, start_stage
+from harness.train.state import TrainingState, read_checkpoint, weights_sha256
+from harness.train.stop import StopFlag
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a unit is run; nothing here changes its numbers.
+
+    checkpoint_seconds: wall seconds between checkpoints; also written after every look.
+    parent:             pid of the driver; the unit stops when that process is gone.
+    say:                called with one line of progress at every look.
+    """
+
+    checkpoint_seconds: float = 30.0
+    parent: int | None = None
+    stop: StopFlag = field(default_factory=StopFlag)
+    say: Callable[[str], None] = lambda _line: None
+
+
+def run_unit(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSettings) -> Result:
+    """Train, look, test once, write the records; returns at once where result.json exists.
+
+    Raises `LeaseHeldError` if another process runs the unit, `InterruptedRunError` after a checkpoint when stopped,
+    and other `HarnessError`s where the user must act. A method's own failure becomes a failed `Result`.
+    """
+    lease = folder.lease
+    lease.claim()
+    try:
+        done = folder.result()
+        return done if done is not None else _Runner(folder, cache, selection, settings).run(lease.beat)
+    finally:
+        lease.release()
+
+
+class _Runner:
+    """The pieces of one attempt."""
+
+    def __init__(self, folder: UnitFolder, cache: Cache, selection: Path, settings: RunSettings) -> None:
+        self.folder = folder
+        self.unit: Unit = folder.unit
+        self.cache = cache
+        self.selection = selection
+        self.settings = settings
+        self.device = pick_device()
+        prepare_device(self.device, self.unit.engine)
+        self.environment = describe(self.device, self.unit.engine, cache.reference.checksum)
+        self.attempt = Attempt(folder.ledger, folder.write_environment(self.environment))
+        self.history = History(folder.path)
+        self.task = task_of_unit(self.unit)
+
+    def run(self, beat: Callable[[], None]) -> Result:
+        """One attempt, whatever its end."""
+
+        def heartbeat() -> None:
+            beat()
+            if self.attempt.started:
+                self.attempt.write("heartbeat")
+
+        try:
+            with Heart(heartbeat, self.settings.stop, self.settings.parent) as heart:
+                result = self._work(heart)
+        except HarnessError as error:
+            if not isinstance(error, DataError):
+                self.attempt.write("end", f"{type(error).__name__}: {error}")
+                raise
+            result = self._failed("data", error)
+        except NonFiniteLossError as error:
+            result = self._failed("nan", error)
+        except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+            result = self._failed("oom", error)
+        except Exception as error:  # noqa: BLE001 - whatever a method raises becomes a row of the table
+            result = self._failed("oom" if "can't allocate memory" in str(error) else "error", error)
+        self.folder.write_result(result)
+        return result
+
+    def _work(self, heart: Heart) -> Result:
+        phases = self.attempt.phases
+        with phases("data"):
+            data = training_set(self.unit, self.cache, self.device)
+            validation = load_volumes(self.cache.cases("val"), self.unit.preprocessing, self.device)
+        with phases("build"):
+            state = build_state(self.unit, data, self.device)
+            resumed = self._resume(state)
+        self.attempt.start(state.meter)
+        if not resumed:
+            with phases("warmup"):
+                warm_up(self.unit, data, self.device)
+        self._loop(state, validation, heart).run()
+        with phases("eval"):
+            del data
+            self._test(state)
+        with phases("log"):
+            self.history.merge()
+        self.attempt.write("end")
+        return self._finished(state)
+
+    def _resume(self, state: TrainingState) -> bool:
+        content = read_checkpoint(self.folder.checkpoint, self.unit, self.attempt.environment)
+        if content is None:
+            self.history.forget_after(0)
+            return False
+        state.meter.load_state_dict(content["meter"])
+        start_stage(state)
+        state.load(content)
+        self.history.forget_after(state.meter.steps)
+        return True
+
+    def _loop(self, state: TrainingState, validation: list[Volume], heart: Heart) -> Loop:
+        def look(number: int) -> None:
+            with self.attempt.phases("eval"):
+                self._look(state, validation, number)
+
+        def checkpoint() -> None:
+            heart.check()
+            state.save(self.folder.checkpoint, self.attempt.environment)
+            self.attempt.write("checkpoint")
+
+        return Loop(
+            state=state,
+            clock=clock_of(self.device),
+            phases=self.attempt.phases,
+            history=self.history,
+            stop=self.settings.stop,
+            look=look,
+            checkpoint=checkpoint,
+            checkpoint_seconds=self.settings.checkpoint_seconds,
+        )
+
+    def _look(self, state: TrainingState, validation: list[Volume], number: int) -> None:
+        dice = mean_dice(state.method.predictor, validation, self.task, self.unit.engine)
+        progress = state.meter.progress()
+        look = Look(
+            look=number,
+            progress=progress.unit,
+            step=state.meter.steps,
+            device_seconds=state.meter.seconds,
+            dice=dice,
+            diagnostics=dict(state.method.diagnostics()),
+        )
+        state.remember_best(look)
+        self.settings.say(
+            f"{self.unit.label}: look {number}/{self.unit.engine.looks}, step {look.step}, "
+            f"{look.device_seconds:.0f} device-seconds, validation Dice {look.mean_dice:.3f}"
+        )
+
+    def _test(self, state: TrainingState) -> None:
+        """Open the test split, once, with weights that can no longer change."""
+        import pandas as pd
+
+        final = self.folder.path / "final.json"
+        write_text(final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
+        permit = TestPermit(self.selection, final)
+        volumes = load_volumes(self.cache.test_cases(permit), self.unit.preprocessing, self.device)
+        last = case_rows(state.method.predictor, volumes, self.task, self.unit.engine, "last")
+        if state.best_look == state.looks[-1].look:
+            best = last.assign(selection="best_val")
+        else:
+            best = case_rows(best_predictor(state), volumes, self.task, self.unit.engine, "best_val")
+        self.folder.write_cases(pd.concat([last, best], ignore_index=True))
+
+    def _finished(self, state: TrainingState) -> Result:
+        stages = [stage.name for stage in state.method.stages]
+        return Result(
+            unit=self.unit.id,
+            status="ok",
+            environment=self.attempt.environment,
+            spent=self.folder.ledger.spent(),
+            stage_device_seconds=dict(zip(stages, state.meter.stage_seconds, strict=True)),
+            stage_steps=dict(zip(stages, state.meter.stage_steps, strict=True)),
+            longest_step_seconds=state.meter.longest_step_seconds,
+            wall_seconds=wall_by_phase(self.folder.ledger.lines()),
+            images_seen=state.images_seen,
+            labelled_images_seen=state.labelled_images_seen,
+            parameters_training=trainable_parameters(state.method),
+            parameters_predictor=sum(p.numel() for p in state.method.predictor.parameters()),
+            peak_memory_bytes=peak_memory_bytes(self.device),
+            looks=state.looks,
+            best_look=state.best_look,
+            weights_sha256=weights_sha256(state.method.predictor),
+            finished_at=now(),
+        )
+
+    def _failed(self, kind: str, error: BaseException) -> Result:
+        write_text(self.folder.path / "error.txt", "".join(traceback.format_exception(error)))
+        self.attempt.write("end", f"failed: {kind}")
+        failure = Failure.model_validate({"kind": kind, "reason": f"{type(error).__name__}: {error}"})
+        return Result(
+            unit=self.unit.id,
+            status="failed",
+            failure=failure,
+            environment=self.attempt.environment,
+            spent=self.folder.ledger.spent(),
+            wall_seconds=wall_by_phase(self.folder.ledger.lines()),
+            peak_memory_bytes=peak_memory_bytes(self.device),
+            finished_at=now(),
+        )
+
+
+def clock_of(device: torch.device) -> StepClock:
+    """The clock that charges a device."""
+    return CudaClock(device) if device.type == "cuda" else ThreadClock()
+
+
+def best_predictor(state: TrainingState) -> torch.nn.Module:
+    """The predictor with the weights of the best validation look."""
+    predictor = copy.deepcopy(state.method.predictor)
+    if state.best is not None:
+        predictor.load_state_dict(state.best)
+    return predictor
+
+
+def trainable_parameters(method: Method) -> int:
+    """Parameters that some optimiser step of the method changes: a teacher does not count."""
+    return sum(p.numel() for p in method.parameters() if p.requires_grad)

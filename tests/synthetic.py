@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,7 @@ GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "
 
 CEILING = "supervised_full"
 DIAGONAL_VOXELS = 301.0
+Kind = Literal["start", "heartbeat", "checkpoint", "end", "breach"]
 AT = "2026-11-02T10:00:00Z"
 
 
@@ -124,7 +125,9 @@ def write_run(root: Path, spec: RunSpec | None = None) -> RunStore:
     text = f"name: {root.name}\ndataset: phantom\nmethods: [{', '.join(spec.methods)}]\n"
     store.keep_suite(text, digest(text))
     units = {key(slot): spec.unit(slot) for slot in spec.slots}
-    entries = [SelectionEntry(slot=slot, params=spec.unit(slot).params, unit=units[key(slot)].id) for slot in spec.slots]
+    entries = [
+        SelectionEntry(slot=slot, params=spec.unit(slot).params, unit=units[key(slot)].id) for slot in spec.slots
+    ]
     store.write_selection(Selection(suite_hash=digest(text), entries=entries))
     for slot in spec.slots:
         if key(slot) not in spec.missing:
@@ -150,14 +153,19 @@ def write_ledger(folder: UnitFolder, unit: Unit, environment: str, *, interrupte
     seconds, steps = _full_spent(unit)
     share = 0.1 if failed else 1.0
 
-    def line(kind: str, attempt: int, base: float, done: float) -> None:
+    def line(kind: Kind, attempt: int, base: float, done: float) -> None:
         folder.ledger.append(
-            LedgerLine.model_validate({
-                "kind": kind, "attempt": attempt, "at": AT, "environment": environment,
-                "base_device_seconds": base * seconds, "base_steps": round(base * steps),
-                "device_seconds": done * seconds, "steps": round(done * steps),
-                "wall_seconds": {"train": done * seconds, "eval": 0.05 * done * seconds},
-            })  # fmt: skip
+            LedgerLine(
+                kind=kind,
+                attempt=attempt,
+                at=AT,
+                environment=environment,
+                base_device_seconds=base * seconds,
+                base_steps=round(base * steps),
+                device_seconds=done * seconds,
+                steps=round(done * steps),
+                wall_seconds={"train": done * seconds, "eval": 0.05 * done * seconds},
+            )
         )
 
     line("start", 0, 0.0, 0.0)

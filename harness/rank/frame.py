@@ -1,0 +1,168 @@
+"""Records of a suite as frames: every selected unit is a row, whether it ran, failed or is still to run.
+
+Units that ran under different conditions (device model, torch, precision, data, budget, protocol) never share a table.
+They are grouped into separate comparisons instead of refused: a suite that was finished on a second machine still
+gives every table that its records support, and each is titled by what sets it apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.rank.conditions import Conditions, describe, differing
+from harness.rank.rows import LOOK_COLUMNS, Loaded, look_rows, unit_row
+from harness.spec.errors import RecordError, UsageError
+from harness.spec.records import Environment, Slot
+from harness.store import RunStore, UnitFolder
+
+CASE_COLUMNS = (
+    "selection", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
+    "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
+)  # fmt: skip
+"""Columns of cases.parquet: one row per selection, case and class."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Units that may stand in one table.
+
+    number:     from 1; the comparison with the most finished units comes first.
+    title:      what sets it apart from the suite's other comparisons; empty if it is the only one.
+    conditions: what all its units share; None while nothing has run.
+    commits:    commits of the code that ran (shown, not compared).
+    units:      one row per selected unit of the suite, columns as in `rows.unit_row`; status is ok, failed, missing
+                (not run yet) or elsewhere (ran under another comparison's conditions).
+    cases:      rows of cases.parquet of the ok units, with unit, arm, method, labelled, subset and seed.
+    looks:      validation looks of the ok units, one row per look.
+    """
+
+    number: int
+    title: str
+    conditions: Conditions | None
+    commits: tuple[str, ...]
+    units: pd.DataFrame
+    cases: pd.DataFrame
+    looks: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Records:
+    """All that the tables of one suite are computed from; at least one comparison."""
+
+    suite: str
+    comparisons: tuple[Comparison, ...]
+
+
+def load(store: RunStore) -> Records:
+    """Read the units of the current selection.
+
+    Raises:
+        UsageError: one method was run in two versions.
+        RecordError: a record is missing, damaged or newer than this version.
+    """
+    units = _read_units(store)
+    _refuse_mixed_versions(store, units)
+    counts = Counter(one.conditions for one in units if one.conditions is not None and one.ok)
+    groups = sorted({one.conditions for one in units if one.conditions is not None}, key=lambda c: (-counts[c], c))
+    names = differing(groups)
+    comparisons = [
+        _comparison(units, number, group, describe(group, names) if group is not None else "")
+        for number, group in enumerate(groups or [None], start=1)
+    ]
+    return Records(suite=store.root.name, comparisons=tuple(comparisons))
+
+
+def _read_units(store: RunStore) -> list[Loaded]:
+    slots: dict[str, Slot] = {}
+    for entry in store.selection().entries:
+        slots.setdefault(entry.unit, entry.slot)
+    environments: dict[str, Environment] = {}
+    return [_read_unit(folder, slots[folder.id], environments) for folder in store.selected()]
+
+
+def _read_unit(folder: UnitFolder, slot: Slot, environments: dict[str, Environment]) -> Loaded:
+    result = folder.result()
+    if result is None:
+        return Loaded(folder=folder, slot=slot)
+    fingerprint = result.environment
+    if fingerprint and fingerprint not in environments:
+        environments[fingerprint] = _read_environment(folder)
+    environment = environments.get(fingerprint)
+    conditions = None if environment is None else Conditions.of(folder.unit, environment)
+    commit = None if environment is None else environment.shown.get("commit")
+    return Loaded(folder=folder, slot=slot, unit=folder.unit, result=result, conditions=conditions, commit=commit)
+
+
+def _read_environment(folder: UnitFolder) -> Environment:
+    try:
+        environment = folder.environment()
+    except FileNotFoundError as error:
+        raise RecordError(f"{error.filename} is missing; {folder.path / 'result.json'} names it") from None
+    if environment is None:
+        raise RecordError(f"{folder.path / 'result.json'} was removed while it was read; run the command again")
+    return environment
+
+
+def _refuse_mixed_versions(store: RunStore, units: Sequence[Loaded]) -> None:
+    versions: dict[str, dict[int, list[str]]] = {}
+    for one in units:
+        if one.unit is not None:
+            ids = versions.setdefault(one.slot.method, {}).setdefault(one.unit.method_version, [])
+            ids.append(one.folder.id[:10])
+    for method, by_version in versions.items():
+        if len(by_version) > 1:
+            found = "; ".join(f"version {version}: {', '.join(ids)}" for version, ids in sorted(by_version.items()))
+            raise UsageError(
+                f"{store.selection_path}: {method} was run in {len(by_version)} versions ({found}). One table never "
+                "mixes versions of a method. Run the suite again: it selects the current version and runs what is "
+                "missing."
+            )
+
+
+def _status(one: Loaded, group: Conditions | None) -> str:
+    if one.result is None:
+        return "missing"
+    if one.conditions is not None and one.conditions != group:
+        return "elsewhere"
+    return one.result.status
+
+
+def _comparison(units: Sequence[Loaded], number: int, group: Conditions | None, title: str) -> Comparison:
+    statuses = [_status(one, group) for one in units]
+    frame = pd.DataFrame([unit_row(one, status) for one, status in zip(units, statuses, strict=True)])
+    finished = [one for one, status in zip(units, statuses, strict=True) if status == "ok"]
+    ids = frame[["unit", "arm", "method", "labelled", "subset", "seed"]]
+    looks = pd.DataFrame([row for one in finished for row in look_rows(one)], columns=list(LOOK_COLUMNS))
+    return Comparison(
+        number=number,
+        title=title,
+        conditions=group,
+        commits=tuple(sorted({one.commit for one in finished if one.commit})),
+        units=frame.astype({"labelled": "Int64"}),
+        cases=_cases({one.folder.id: one.folder for one in finished}).merge(ids, on="unit", how="left"),
+        looks=looks.merge(ids, on="unit", how="left"),
+    )
+
+
+def _cases(folders: Mapping[str, UnitFolder]) -> pd.DataFrame:
+    """Per-case records of all `folders`, with a unit column; the columns alone where there are none."""
+    if not folders:
+        return pd.DataFrame(columns=["unit", *CASE_COLUMNS])
+    frames = {unit: _read_cases(folder) for unit, folder in folders.items()}
+    cases = pd.concat(frames, names=["unit"]).reset_index(level="unit").reset_index(drop=True)
+    return cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
+
+
+def _read_cases(folder: UnitFolder) -> pd.DataFrame:
+    path = folder.path / "cases.parquet"
+    if not path.exists():
+        raise RecordError(f"{path} is missing although the unit is done; delete its result.json to run it again")
+    cases = folder.cases()
+    absent = [name for name in CASE_COLUMNS if name not in cases.columns]
+    if absent:
+        raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
+    return cases

@@ -1,0 +1,200 @@
+"""The leaderboard as a frame: one row per comparison, labelled count, selection and method."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.rank.conditions import FIELDS
+from harness.rank.frame import Comparison, Records
+from harness.rank.patients import METRICS, SELECTIONS, UNKNOWN, Estimate, Key, estimates, patient_means
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method in the table of one labelled count; a reference stands in the table of every count."""
+
+    arm: str
+    method: str
+    reference: bool
+    units: pd.DataFrame
+
+
+def labelled_counts(comparison: Comparison) -> list[int | None]:
+    """Labelled counts that have a table; [None] if there are only references, which then get a table of their own."""
+    units = comparison.units
+    ranked = units[~units["reference"] & (units["status"] != "elsewhere")]
+    if comparison.number > 1:
+        ranked = ranked[ranked["status"] != "missing"]
+    counts: list[int | None] = [int(count) for count in sorted(ranked["labelled"].unique())]
+    return counts or [None]
+
+
+def entries(comparison: Comparison, labelled: int | None) -> list[Entry]:
+    """The methods of one table, in the order of the selection. A further comparison lists only what ran under it."""
+    found = []
+    for (arm, method), units in comparison.units.groupby(["arm", "method"], sort=False):
+        reference = bool(units["reference"].iloc[0])
+        here = units["status"] != "elsewhere"
+        if comparison.number > 1:
+            here &= units["status"] != "missing"
+        if here.any() and (reference or units["labelled"].iloc[0] == labelled):
+            found.append(Entry(arm=str(arm), method=str(method), reference=reference, units=units))
+    return found
+
+
+def leaderboard(records: Records) -> pd.DataFrame:
+    """Every table of the suite in one frame, best first, references after the ranked methods.
+
+    Metrics stand as mean, `_low` and `_high` (95 % bootstrap-t over patients, conditional on the seeds and subsets that
+    ran), Dice and Jaccard as fractions. `labelled` is the table's count; `trained_on` the method's own, "all" for a
+    reference. `rank` is by mean Dice; methods with a failed unit come after all without, methods without any finished
+    or failed unit have none.
+    """
+    tables = [
+        _table(records, comparison, labelled, selection, found)
+        for comparison, found in ((one, estimates(patient_means(one.cases))) for one in records.comparisons)
+        for labelled in labelled_counts(comparison)
+        for selection in selections(comparison)
+    ]
+    frame = pd.DataFrame([row for table in tables for row in table])
+    return frame.astype({"labelled": "Int64", "rank": "Int64", "method_version": "Int64"})
+
+
+def selections(comparison: Comparison) -> list[str]:
+    """Checkpoint rules that have records; the primary one is always shown."""
+    there = set(comparison.cases["selection"].unique())
+    return [name for name in SELECTIONS if name == SELECTIONS[0] or name in there]
+
+
+def _table(
+    records: Records, comparison: Comparison, labelled: int | None, selection: str, found: dict[Key, Estimate]
+) -> list[Row]:
+    """Rows of one table, in the order in which they are shown."""
+    engines = declared_engines(comparison.units)
+    rows = []
+    for entry in entries(comparison, labelled):
+        row: Row = {
+            "suite": records.suite,
+            "table": comparison.number,
+            "labelled": labelled,
+            "selection": selection,
+            "block": "reference" if entry.reference else "ranked",
+            "rank": None,
+            "method": entry.method,
+            "trained_on": entry.arm.rpartition("@")[2],
+        }
+        row.update(_progress(entry.units))
+        row.update(_metrics(found, selection, entry.arm))
+        row.update(_counts(comparison.cases, selection, entry.arm))
+        row.update(_costs(entry.units))
+        row["engine_declared"] = engines.get(entry.arm, "")
+        row.update(_conditions(comparison))
+        rows.append(row)
+    return ranked(rows)
+
+
+def ranked(rows: list[Row]) -> list[Row]:
+    """Fill `rank` by mean Dice (ties share the better rank) and sort: ranked, not yet run, references."""
+    keys = {id(row): _rank_key(row) for row in rows if row["block"] == "ranked" and row["n_ok"] + row["n_failed"] > 0}
+    for row in rows:
+        if id(row) in keys:
+            row["rank"] = 1 + sum(other < keys[id(row)] for other in keys.values())
+    return sorted(
+        rows, key=lambda row: (row["block"] == "reference", row["rank"] is None, row["rank"] or 0, row["method"])
+    )
+
+
+def _rank_key(row: Row) -> tuple[bool, bool, float]:
+    """Failures after all methods without; among them, those with no number at all last."""
+    none_ok = row["n_ok"] == 0
+    return row["n_failed"] > 0, none_ok, 0.0 if none_ok else -row["dice"]
+
+
+def _progress(units: pd.DataFrame) -> Row:
+    """How many of the planned units there are, and which seeds and subsets."""
+    status = Counter(units["status"])
+    ok = units[units["status"] == "ok"]
+    versions = units["method_version"].dropna()
+    return {
+        "method_version": None if versions.empty else int(versions.iloc[0]),
+        "n_units": len(units),
+        "n_ok": status["ok"],
+        "n_failed": status["failed"],
+        "n_missing": status["missing"],
+        "n_elsewhere": status["elsewhere"],
+        "seeds": _joined(ok["seed"]),
+        "subsets": _joined(ok["subset"]),
+    }
+
+
+def _joined(values: pd.Series[Any]) -> str:
+    return " ".join(str(value) for value in sorted(set(values)))
+
+
+def _metrics(found: dict[Key, Estimate], selection: str, arm: str) -> Row:
+    """Mean and bounds of every metric, and the number of patients behind the Dice."""
+    row: Row = {"n_patients": found.get(("dice", selection, arm), UNKNOWN).n}
+    for metric in METRICS:
+        one = found.get((metric, selection, arm), UNKNOWN)
+        row.update({metric: one.mean, f"{metric}_low": one.low, f"{metric}_high": one.high})
+    return row
+
+
+def _counts(cases: pd.DataFrame, selection: str, arm: str) -> Row:
+    """Structures (case x class, over all units) that were tested, missed altogether, or found where there are none."""
+    own = cases[(cases["selection"] == selection) & (cases["arm"] == arm)]
+    return {
+        "n_structures": len(own),
+        "n_missed": int(own["missed"].sum()),
+        "n_spurious": int(own["spurious"].sum()),
+    }
+
+
+def _costs(units: pd.DataFrame) -> Row:
+    """What it cost: useful figures over the ok units, lost seconds over all units that ran here."""
+    here = units[units["status"].isin(["ok", "failed"])]
+    ok = here[here["status"] == "ok"]
+    row: Row = {}
+    for source, name in (("useful_device_seconds", "device_seconds"), ("steps", "steps")):
+        values = ok[source].astype("float64")
+        row.update({f"{name}_mean": values.mean(), f"{name}_min": values.min(), f"{name}_max": values.max()})
+    row["lost_device_seconds_total"] = float(here["lost_device_seconds"].astype("float64").sum())
+    row["failed_device_seconds_total"] = float(
+        here.loc[here["status"] == "failed", "useful_device_seconds"].astype("float64").sum()
+    )
+    for name in ("images_seen", "labelled_images_seen"):
+        row[f"{name}_mean"] = ok[name].astype("float64").mean()
+    for name in ("parameters_training", "parameters_predictor", "looks", "peak_memory_bytes"):
+        row[name] = ok[name].astype("float64").max()
+    return row
+
+
+def _conditions(comparison: Comparison) -> Row:
+    if comparison.conditions is None:
+        return dict.fromkeys(FIELDS)
+    return asdict(comparison.conditions)
+
+
+def declared_engines(units: pd.DataFrame) -> dict[str, str]:
+    """Arm -> engine settings in which it differs from what most units use, "optimiser.nesterov = True"; "" if none."""
+    known = units.dropna(subset=["engine"])
+    if known.empty:
+        return {}
+    common = json.loads(Counter(known["engine"]).most_common(1)[0][0])
+    return {str(arm): "; ".join(_differences(own["engine"], common)) for arm, own in known.groupby("arm")}
+
+
+def _differences(engines: pd.Series[Any], common: Row) -> Iterator[str]:
+    found = [json.loads(text) for text in sorted(set(engines))]
+    for name, usual in common.items():
+        values = [engine[name] for engine in found if engine[name] != usual]
+        if values:
+            yield f"{name} = {values[0]}"

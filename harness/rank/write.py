@@ -1,0 +1,40 @@
+"""The leaderboard's files, each written atomically and rebuilt from the records at any time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from harness.rank.board import Board, read_board
+from harness.rank.figure import draw_curves
+from harness.rank.notes import MINI
+from harness.rank.render import markdown
+from harness.store import RunStore
+from harness.store.files import write_atomic, write_text
+
+
+def write_leaderboard(store: RunStore, board: Board | None = None) -> tuple[Path, ...]:
+    """Write csv, markdown and picture into `store.leaderboard`; the same records give the same bytes.
+
+    board: what `read_board(store)` gave, if it is at hand. Raises what `frame.load` raises, and `DiskError`.
+    """
+    board = read_board(store) if board is None else board
+    folder = store.leaderboard
+    frames = {"leaderboard": board.rows, "paired": board.pairs, "per_class": board.classes, "curves": board.curves}
+    for name, frame in frames.items():
+        write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "leaderboard.md", markdown(board))
+    write_atomic(folder / "curves.png", lambda path: draw_curves(board.curves, _title(board), path))
+    return (*(folder / f"{name}.csv" for name in frames), folder / "leaderboard.md", folder / "curves.png")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A csv of `write_leaderboard`, with the types and the exact numbers that were written."""
+    frame = pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=[""], dtype={"seeds": str})
+    return frame.astype({name: "Int64" for name in ("labelled", "rank", "method_version") if name in frame})
+
+
+def _title(board: Board) -> str:
+    suite = board.records.suite
+    return f"{suite} ({MINI})" if suite.endswith("_mini") else suite

@@ -1,0 +1,95 @@
+"""MC-Net: Wu et al., Semi-supervised Left Atrium Segmentation with Mutual Consistency Training, MICCAI 2021.
+
+One encoder, two decoders that differ in their upsampling; no teacher, no noise. p_i are the decoders' probabilities.
+    L = lambda sum_i Dice_i (labelled images) + w L_con (all images), w = consistency x ramp
+    L_con = mean((p_1 - s(p_2))^2) + mean((p_2 - s(p_1))^2), s(p) = p^(1/T) / (p^(1/T) + (1 - p)^(1/T))
+
+Formulas as in the authors' 2D release: s is element-wise, not renormalised over the classes and not detached, so that
+both decoders learn through both roles; cross-entropy is logged and not trained. The second decoder is dropped after
+training, and the first one is the backbone's own.
+
+Deviations: the release's 2D Dice lacks the factor 2 of its numerator and has weight 1. Up to a constant that is the
+ordinary Dice with weight 0.5, which is the default here; `dice_form: release` with `supervised_weight: 1` is the
+release. Its ramp is a staircase of 200 (`ramp_stairs`) over 30,000 iterations, its learning rate constant: the ramp is
+smooth by default, the rate is the engine's.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.spec.method import Batch, Loss, Method, Stage
+from harness.spec.params import hyper
+from harness.spec.progress import Progress
+from harness.spec.task import Task
+from methods.nets.factory import mc_net
+from methods.parts.losses import dice_loss, overlap
+from methods.parts.ramps import ConsistencyParams
+
+
+class MCNetParams(ConsistencyParams):
+    """Hyper-parameters of MC-Net; the defaults are those for ACDC."""
+
+    temperature: float = hyper(0.1, "T of the sharpening", ge=0.02, le=1, search=(0.05, 1.0), scale="log")
+    supervised_weight: float = hyper(0.5, "lambda, weight of each decoder's Dice", gt=0)
+    dice_form: Literal["standard", "release"] = hyper("standard", "release: without the factor 2 in the numerator")
+
+
+def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
+    """p^(1/T) / (p^(1/T) + (1 - p)^(1/T)), element-wise; same shape.
+
+    Written as sigmoid(logit(p) / T), which is equal, three times as fast as powers and has finite gradients everywhere:
+    p is held 1e-7 away from 0 and 1, where powers of small T would underflow.
+    """
+    return torch.sigmoid(torch.logit(probabilities, eps=1e-7) / temperature)
+
+
+def mutual_consistency(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Sum over both ordered pairs of the mean squared distance to the other's sharpened probabilities -> scalar."""
+    forth = F.mse_loss(first, sharpen(second, temperature))
+    return forth + F.mse_loss(second, sharpen(first, temperature))
+
+
+def release_dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """1 - sum(pg) / (sum(p^2) + sum(g^2) + 1e-10), mean over all classes: at best 0.5 for a class that is present."""
+    sums = overlap(probabilities, labels)
+    return (1.0 - sums.intersection / (sums.squares + 1e-10)).mean()
+
+
+DICE_FORMS = {"standard": dice_loss, "release": release_dice_loss}
+
+
+class MCNet(Method):
+    """Two decoders that must agree after sharpening; encoder and first decoder are tested."""
+
+    name = "mc_net"
+    paper = "Wu et al., Semi-supervised Left Atrium Segmentation with Mutual Consistency Training, MICCAI 2021"
+    Params = MCNetParams
+
+    def __init__(self, task: Task, params: MCNetParams) -> None:
+        super().__init__(task)
+        self.params = params
+        self.net = mc_net(task)
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Weighted Dice and L_con; terms: dice_1, dice_2, consistency, ce (of decoder 1), consistency_weight."""
+        n_labelled = len(batch.images)
+        logits = self.net(torch.cat((batch.images, *batch.unlabelled)))
+        first, second = (each.softmax(dim=1) for each in logits)
+        dice = DICE_FORMS[self.params.dice_form]
+        dice_1, dice_2 = (dice(each[:n_labelled], batch.labels) for each in (first, second))
+        consistency = mutual_consistency(first, second, self.params.temperature)
+        weight = self.params.weight(progress)
+        terms = {"dice_1": dice_1, "dice_2": dice_2, "consistency": consistency}
+        terms["ce"] = F.cross_entropy(logits[0][:n_labelled].detach(), batch.labels)
+        terms["consistency_weight"] = consistency.new_full((), weight)
+        return Loss(self.params.supervised_weight * (dice_1 + dice_2) + weight * consistency, terms)
+
+    @property
+    def predictor(self) -> nn.Module:
+        """Encoder and first decoder: the same network as every other method's."""
+        return self.net.backbone

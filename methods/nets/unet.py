@@ -1,0 +1,117 @@
+"""The field's 2D U-Net, in pieces that methods can recombine: an encoder, a decoder, and the two together.
+
+Ronneberger et al., MICCAI 2015, in the form that semi-supervised papers on ACDC share: 16 to 256 channels, batch
+normalisation, LeakyReLU, dropout in the encoder alone, torch's default initialisation. 1,813,764 parameters from 1
+channel to 4 classes.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+WIDTHS = (16, 32, 64, 128, 256)
+ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+Upsampling = Literal["bilinear", "transposed"]
+
+
+class ConvBlock(nn.Sequential):
+    """conv3x3, BN, LeakyReLU, dropout, conv3x3, BN, LeakyReLU: [N, inputs, H, W] -> [N, outputs, H, W]."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel_size=3, padding=1),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Conv2d(outputs, outputs, kernel_size=3, padding=1),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(inplace=True),
+        )
+
+
+class Encoder(nn.Module):
+    """Five levels of `ConvBlock`, halved in between by 2x2 max pooling."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.stem = ConvBlock(channels, WIDTHS[0], ENCODER_DROPOUT[0])
+        self.levels = nn.ModuleList(
+            nn.Sequential(nn.MaxPool2d(2), ConvBlock(above, below, dropout))
+            for (above, below), dropout in zip(pairwise(WIDTHS), ENCODER_DROPOUT[1:], strict=True)
+        )
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """[N, C, H, W] -> five maps, fine to coarse: [N, 16, H, W] to [N, 256, H / 16, W / 16] (the bottleneck)."""
+        features: list[Tensor] = [self.stem(images)]
+        for level in self.levels:
+            features.append(level(features[-1]))
+        return features
+
+
+class UpBlock(nn.Module):
+    """Doubles the resolution, halves the channels, and merges with the encoder's map of that level.
+
+    bilinear:   1x1 convolution, then x2 with aligned corners.
+    transposed: one 2x2 transposed convolution of stride 2.
+    """
+
+    def __init__(self, inputs: int, outputs: int, upsampling: Upsampling) -> None:
+        super().__init__()
+        self.up: nn.Module
+        if upsampling == "bilinear":
+            resize = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+            self.up = nn.Sequential(nn.Conv2d(inputs, outputs, kernel_size=1), resize)
+        else:
+            self.up = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2)
+        self.block = ConvBlock(2 * outputs, outputs, dropout=0.0)
+
+    def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
+        """[N, inputs, h, w] and [N, outputs, 2h, 2w] -> [N, outputs, 2h, 2w]."""
+        merged: Tensor = self.block(torch.cat((skip, self.up(coarse)), dim=1))
+        return merged
+
+
+class Decoder(nn.Module):
+    """Four `UpBlock`s and a final conv3x3 from the encoder's maps to logits."""
+
+    def __init__(self, n_classes: int, upsampling: Upsampling = "bilinear") -> None:
+        super().__init__()
+        self.ups = nn.ModuleList(UpBlock(below, above, upsampling) for below, above in pairwise(reversed(WIDTHS)))
+        self.head = nn.Conv2d(WIDTHS[0], n_classes, kernel_size=3, padding=1)
+
+    def maps(self, features: list[Tensor]) -> list[Tensor]:
+        """Encoder maps, fine to coarse -> five decoder maps, coarse to fine, 256 to 16 channels, bottleneck first."""
+        *skips, bottleneck = features
+        maps = [bottleneck]
+        for up, skip in zip(self.ups, reversed(skips), strict=True):
+            maps.append(up(maps[-1], skip))
+        return maps
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Encoder maps -> logits [N, n_classes, H, W], in float32 under autocast too, so that no loss is rounded."""
+        logits: Tensor = self.head(self.maps(features)[-1])
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+class UNet(nn.Module):
+    """Encoder and bilinear decoder; H and W must be multiples of 16."""
+
+    def __init__(self, channels: int, n_classes: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(channels)
+        self.decoder = Decoder(n_classes)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """[N, C, H, W] -> the encoder's five maps, fine to coarse."""
+        features: list[Tensor] = self.encoder(images)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> logits [N, n_classes, H, W]."""
+        logits: Tensor = self.decoder(self.encode(images))
+        return logits

@@ -1,0 +1,44 @@
+"""The floor: the labelled images alone.
+
+Loss: 0.5 (cross-entropy + Dice), Dice with squared denominators over the whole batch, mean over all classes including
+background: the supervised part of every semi-supervised method of the SSL4MIS lineage. The whole batch is labelled, as
+in that lineage's baseline: twice the labelled images per step of a method that spends half a batch on unlabelled ones.
+
+Deviations from the lineage: none in the loss; optimiser, schedule, augmentation and budget are the engine's.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from harness.spec.method import Batch, BatchPlan, Loss, Method, Stage
+from harness.spec.params import MethodParams
+from harness.spec.progress import Progress
+from harness.spec.task import Task
+from methods.nets.factory import backbone
+from methods.parts.losses import supervised_loss
+
+
+class Supervised(Method):
+    """Fully supervised training on the labelled subset."""
+
+    name = "supervised"
+    paper = "Ronneberger et al., U-Net, MICCAI 2015; loss and network as in SSL4MIS (Luo, 2020)"
+
+    def __init__(self, task: Task, params: MethodParams) -> None:
+        super().__init__(task)
+        self.net = backbone(task)
+
+    def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
+        """All images of a batch are labelled."""
+        return BatchPlan(labelled=batch_size, unlabelled=0)
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Supervised loss of the batch; terms: ce, dice."""
+        loss = supervised_loss(self.net(batch.images), batch.labels)
+        return Loss(loss.total, {"ce": loss.ce, "dice": loss.dice})
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The trained network."""
+        return self.net

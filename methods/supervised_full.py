@@ -1,0 +1,13 @@
+"""The ceiling: `supervised` with every training label. A reference row, never ranked."""
+
+from __future__ import annotations
+
+from methods.supervised import Supervised
+
+
+class SupervisedFull(Supervised):
+    """Fully supervised training on all labels of the training split; does not depend on the labelled count."""
+
+    name = "supervised_full"
+    labels = "all"
+    ranked = False

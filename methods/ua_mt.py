@@ -1,0 +1,120 @@
+"""UA-MT: Yu et al., Uncertainty-aware Self-ensembling Model for Semi-supervised 3D Left Atrium Segm., MICCAI 2019.
+
+L = L_sup + w L_con, w = consistency x ramp; one student forward of both streams; the teacher is the student's average.
+    target       p' = softmax(teacher(x_u + n)), one stochastic pass, n = clip(sigma N(0, 1), -clip, clip)
+    uncertainty  u = -sum_c q_c ln(q_c + 1e-6), q = mean of T stochastic teacher passes, each with its own noise
+    mask         m = [u < H], H = (h + (1 - h) r(p)) S, r(p) = exp(-5 (1 - p)^2) of stage progress p
+    consistency  L_con = sum(m |p - p'|^2) / (D sum(m) + 1e-16), on unlabelled images alone
+
+Formulas as in the authors' release and its 2D port in SSL4MIS. The port keeps S = ln 2 and D = 2 of the binary task for
+the four classes of ACDC, and so did every published ACDC number: the default. `entropy_scale: classes` scales both. As
+in the release the teacher stays in train mode (dropout, batch statistics, buffers of its own), and the T passes run as
+T / 2 forwards of a doubled batch, the batch that its normalisation sees.
+
+Deviations: the ramp is smooth unless `ramp_stairs` is set (200: the port's floor(t / 150) of 30,000 iterations); the
+teacher starts as a copy, not on weights of its own, which matters before the first update alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import field_validator
+from torch import Tensor, nn
+
+from harness.spec.method import Batch, Loss, Method, Stage
+from harness.spec.params import hyper
+from harness.spec.progress import Progress
+from harness.spec.schedules import ramp_up
+from harness.spec.task import Task
+from methods.nets.factory import backbone
+from methods.parts.ema import ema_decay, ema_update, teacher_of
+from methods.parts.losses import supervised_loss
+from methods.parts.ramps import ConsistencyParams
+
+
+class UAMTParams(ConsistencyParams):
+    """Hyper-parameters of UA-MT; the defaults are the 2D port's."""
+
+    ema_decay: float = hyper(0.99, "limit of the decay per step", ge=0, le=1, search=(0.9, 0.99, 0.999), scale="choice")
+    passes: int = hyper(8, "stochastic passes T, even", ge=2, search=(2, 4, 8), scale="choice")
+    noise: float = hyper(0.1, "sigma of the teacher's input noise", ge=0, search=(0.02, 0.3), scale="log")
+    noise_clip: float = hyper(0.2, "bound of that noise", ge=0)
+    threshold_start: float = hyper(0.75, "h: threshold at progress 0 over its end", ge=0, le=1, search=(0.5, 1.0))
+    entropy_scale: Literal["binary", "classes"] = hyper("binary", "S and D: ln 2 and 2, or ln C and C for C classes")
+
+    @field_validator("passes")
+    @classmethod
+    def _even(cls, passes: int) -> int:
+        if passes % 2:
+            raise ValueError(f"passes run in pairs and must be even, not {passes}")
+        return passes
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """-sum_c p_c ln(p_c + 1e-6) in nats: [N, C, *size] -> [N, *size]."""
+    return -(probabilities * (probabilities + 1e-6).log()).sum(dim=1)
+
+
+def threshold(start: float, progress: float, levels: int) -> float:
+    """H in nats: from `start` x ln(levels) up to ln(levels) over the stage."""
+    return (start + (1.0 - start) * ramp_up(progress)) * math.log(levels)
+
+
+def masked_consistency(probabilities: Tensor, target: Tensor, mask: Tensor, divisor: float) -> Tensor:
+    """L_con of two [N, C, *size] and a mask [N, *size] of 0 and 1 -> scalar; 0 where nothing is certain."""
+    distance = (probabilities - target).square().sum(dim=1)
+    return (mask * distance).sum() / (divisor * mask.sum() + 1e-16)
+
+
+class UAMT(Method):
+    """Mean teacher whose targets count only where it is certain; the student is tested."""
+
+    name = "ua_mt"
+    paper = "Yu et al., Uncertainty-aware Self-ensembling Model, MICCAI 2019"
+    Params = UAMTParams
+
+    def __init__(self, task: Task, params: UAMTParams) -> None:
+        super().__init__(task)
+        self.params = params
+        self.levels = 2 if params.entropy_scale == "binary" else task.n_classes
+        self.student = backbone(task)
+        self.teacher = teacher_of(self.student)
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """L_sup + w L_con; terms: ce, dice, consistency, mask_share (of unlabelled pixels), consistency_weight."""
+        (unlabelled,) = batch.unlabelled
+        labelled, rest = self.student(torch.cat((batch.images, unlabelled))).tensor_split((len(batch.images),))
+        supervised = supervised_loss(labelled, batch.labels)
+        target, uncertainty = self._teach(unlabelled)
+        limit = threshold(self.params.threshold_start, progress.stage, self.levels)
+        mask = (uncertainty < limit).to(target.dtype)
+        consistency = masked_consistency(rest.softmax(dim=1), target, mask, self.levels)
+        weight = self.params.weight(progress)
+        terms = {"ce": supervised.ce, "dice": supervised.dice, "consistency": consistency, "mask_share": mask.mean()}
+        terms["consistency_weight"] = consistency.new_full((), weight)  # a fill on the device, not a copy to it
+        return Loss(supervised.total + weight * consistency, terms)
+
+    def after_step(self, stage: Stage, progress: Progress) -> None:
+        """Teacher <- moving average of the student; progress is that of the step just finished, t = 0 at the first."""
+        ema_update(self.teacher, self.student, ema_decay(progress.step, self.params.ema_decay))
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The student, as in the paper."""
+        return self.student
+
+    @torch.no_grad()
+    def _teach(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Target probabilities [U, C, *size] and uncertainty [U, *size] of unlabelled images [U, channels, *size]."""
+        target = self._stochastic_pass(images)
+        twice = torch.cat((images, images))
+        pairs = torch.stack([self._stochastic_pass(twice) for _ in range(self.params.passes // 2)])
+        return target, entropy(torch.stack(pairs.mean(dim=0).chunk(2)).mean(dim=0))
+
+    def _stochastic_pass(self, images: Tensor) -> Tensor:
+        noise = (self.params.noise * torch.randn_like(images)).clamp(-self.params.noise_clip, self.params.noise_clip)
+        probabilities: Tensor = self.teacher(images + noise).softmax(dim=1)
+        return probabilities

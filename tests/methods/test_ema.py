@@ -1,0 +1,76 @@
+"""The teacher: a moving average of parameters by hand-computed sequences, apart from gradients and buffers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from methods.parts.ema import ema_decay, ema_update, teacher_of
+
+
+def net() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+
+
+def fill(module: nn.Module, value: float) -> None:
+    for p in module.parameters():
+        p.data.fill_(value)
+
+
+@pytest.mark.parametrize(
+    ("step", "decay"),
+    [(0, 0.0), (1, 0.5), (2, 2 / 3), (3, 0.75), (98, 1 - 1 / 99), (99, 0.99), (100, 0.99), (30_000, 0.99)],
+)
+def test_decay_by_hand(step: int, decay: float) -> None:
+    assert ema_decay(step, 0.99) == pytest.approx(decay, rel=1e-12)
+
+
+def test_sequence_by_hand() -> None:
+    student, teacher = net(), net()
+    fill(teacher, 77.0)
+    expected = [1.0, 2.0, 3.0, 0.75 * 3 + 0.25 * 8]  # copy of 1; mean of 1, 3; mean of 1, 3, 5; three quarters old
+    for step, (value, mean) in enumerate(zip([1.0, 3.0, 5.0, 8.0], expected, strict=True)):
+        fill(student, value)
+        ema_update(teacher, student, ema_decay(step, 0.99))
+        assert all(torch.allclose(p, torch.full_like(p, mean)) for p in teacher.parameters())
+
+
+def test_first_update_copies_bitwise() -> None:
+    student, teacher = net(), net()
+    ema_update(teacher, student, ema_decay(0, 0.99))
+    pairs = list(zip(teacher.parameters(), student.parameters(), strict=True))
+    assert all(torch.equal(a, b) and a is not b for a, b in pairs)
+
+
+@given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=40), limit=st.floats(0, 1))
+def test_average_equals_the_plain_recursion(values: list[float], limit: float) -> None:
+    student, teacher = nn.Linear(1, 1).double(), nn.Linear(1, 1).double()
+    expected = 0.0
+    for t, value in enumerate(values):
+        fill(student, value)
+        a = min(1 - 1 / (t + 1), limit)
+        expected = a * expected + (1 - a) * value
+        ema_update(teacher, student, ema_decay(t, limit))
+    assert [p.item() for p in teacher.parameters()] == pytest.approx([expected] * 2, rel=1e-9, abs=1e-9)
+
+
+def test_buffers_are_left_alone() -> None:
+    student, teacher = net(), net()
+    student(torch.rand(4, 1, 8, 8))
+    before = {name: b.clone() for name, b in teacher.named_buffers()}
+    ema_update(teacher, student, 0.0)
+    assert all(torch.equal(b, before[name]) for name, b in teacher.named_buffers())
+
+
+def test_teacher_is_a_copy_that_nothing_trains_and_no_random_number_pays_for() -> None:
+    student = net()
+    state = torch.get_rng_state()
+    teacher = teacher_of(student)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert all(p.requires_grad for p in student.parameters())
+    fill(student, 5.0)
+    assert not any((p == 5.0).all() for p in teacher.parameters())

@@ -1,0 +1,124 @@
+"""The shared supervised loss against hand-computed values, an independent derivation and numerical gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from methods.parts.losses import dice_loss, overlap, supervised_loss
+
+# Two pixels in a row, two classes: p(class 0) = .8, .4; labels 0, 1.
+P = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]]], dtype=torch.float64)
+Y = torch.tensor([[[0, 1]]])
+
+
+def softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(z)
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def derived_dice(p: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+    """Class by class and image by image, in float64."""
+    losses = []
+    for c in range(p.shape[1]):
+        pairs = [(p[n, c].ravel(), (y[n] == c).ravel().astype(float)) for n in range(len(p))]
+        shared = sum(float(a @ g) for a, g in pairs)
+        squares = sum(float(a @ a + g @ g) for a, g in pairs)
+        losses.append(1 - (2 * shared + 1e-5) / (squares + 1e-5))
+    return float(np.mean(losses))
+
+
+def derived_cross_entropy(z: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return -float(np.take_along_axis(log_p, y[:, None], axis=1).mean())
+
+
+def test_overlap_by_hand() -> None:
+    sums = overlap(P, Y)
+    assert sums.intersection.tolist() == pytest.approx([0.8, 0.6])
+    assert sums.squares.tolist() == pytest.approx([0.8**2 + 0.4**2 + 1, 0.2**2 + 0.6**2 + 1])
+
+
+def test_dice_by_hand() -> None:
+    # class 0: 1 - 1.60001 / 1.80001, class 1: 1 - 1.20001 / 1.40001
+    assert dice_loss(P, Y).item() == pytest.approx((0.1111104938 + 0.1428561224) / 2, abs=1e-9)
+
+
+def test_supervised_loss_by_hand() -> None:
+    loss = supervised_loss(P.log() + 5.0, Y)  # softmax forgets the shift
+    assert loss.ce.item() == pytest.approx((0.2231435513 + 0.5108256238) / 2, abs=1e-9)  # -ln .8, -ln .6
+    assert loss.dice.item() == pytest.approx(0.1269833081, abs=1e-9)
+    assert loss.total.item() == pytest.approx(0.5 * (0.3669845876 + 0.1269833081), abs=1e-9)
+
+
+def test_dice_sums_over_the_batch_not_over_images() -> None:
+    # Image 1 has the class and hits it, image 2 lacks it and gives it .5: 1 - 2 / (1 + .25 + 1), no mean of two Dices.
+    p = torch.tensor([[[[0.0]], [[1.0]]], [[[0.5]], [[0.5]]]], dtype=torch.float64)
+    y = torch.tensor([[[1]], [[0]]])
+    assert dice_loss(p, y).item() == pytest.approx(((1 - 1 / 1.25) + (1 - 2 / 2.25)) / 2, abs=1e-4)
+
+
+def test_perfect_prediction_costs_nothing_and_absent_classes_are_no_division_by_zero() -> None:
+    p = torch.zeros(1, 3, 2, 2)
+    p[:, 0] = 1.0
+    labels = torch.zeros(1, 2, 2, dtype=torch.long)  # classes 1 and 2 absent, and given nothing
+    assert dice_loss(p, labels).item() == 0.0
+    # Everything given to absent class 1: classes 0 and 1 cost nearly 1, class 2 nothing.
+    assert dice_loss(p[:, [1, 0, 2]], labels).item() == pytest.approx(2 / 3, abs=1e-5)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    images=st.integers(1, 3),
+    classes=st.integers(2, 5),
+    size=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+)
+def test_supervised_loss_equals_a_derivation(seed: int, images: int, classes: int, size: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    z = 3 * rng.normal(size=(images, classes, *size))
+    y = rng.integers(0, classes, size=(images, *size))
+    loss = supervised_loss(torch.from_numpy(z), torch.from_numpy(y))
+    assert loss.ce.item() == pytest.approx(derived_cross_entropy(z, y), rel=1e-9)
+    assert loss.dice.item() == pytest.approx(derived_dice(softmax(z), y), rel=1e-9, abs=1e-12)
+    assert loss.total.item() == pytest.approx(0.5 * (loss.ce.item() + loss.dice.item()), rel=1e-12)
+
+
+@given(seed=st.integers(0, 2**31))
+def test_dice_does_not_depend_on_class_names_or_memory_layout(seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    p = torch.rand(2, 4, 5, 6, generator=g, dtype=torch.float64).softmax(dim=1)
+    y = torch.randint(0, 4, (2, 5, 6), generator=g)
+    order = torch.randperm(4, generator=g)
+    renamed = torch.argsort(order)[y]
+    expected = dice_loss(p, y).item()
+    assert dice_loss(p[:, order], renamed).item() == pytest.approx(expected, rel=1e-12)
+    assert dice_loss(p.to(memory_format=torch.channels_last), y).item() == pytest.approx(expected, rel=1e-12)
+
+
+def gradient_inputs() -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 3, 3, 2, generator=g, dtype=torch.float64, requires_grad=True)
+    return logits, torch.randint(0, 3, (2, 3, 2), generator=g)
+
+
+def test_gradients_are_the_numerical_ones() -> None:
+    logits, labels = gradient_inputs()
+    assert torch.autograd.gradcheck(lambda z: dice_loss(z.softmax(dim=1), labels), (logits,))
+    assert torch.autograd.gradcheck(lambda z: supervised_loss(z, labels).total, (logits,))
+
+
+def test_gradients_are_finite_when_the_network_is_certain_and_wrong() -> None:
+    logits = torch.full((1, 4, 2, 2), -200.0)
+    logits[:, 3] = 200.0
+    logits.requires_grad_()
+    loss = supervised_loss(logits, torch.zeros(1, 2, 2, dtype=torch.long)).total
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5 * (400.0 + 0.5), abs=1e-3)  # Dice: classes 0 and 3 cost 1, 1 and 2 nothing
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()

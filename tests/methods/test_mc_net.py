@@ -1,0 +1,189 @@
+"""MC-Net: sharpening, mutual consistency and both forms of Dice by hand; the step as a whole re-derived."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import Tensor
+
+from harness.spec.method import Batch
+from methods.mc_net import MCNet, MCNetParams, mutual_consistency, release_dice_loss, sharpen
+from methods.parts.losses import dice_loss
+from tests.methods.test_losses import P, Y, derived_cross_entropy, derived_dice, gradient_inputs, softmax
+from tests.methods.tiny import batch_for, build, progress_at
+
+
+def mc_net_method(**params: object) -> MCNet:
+    method = build(MCNet, params=params)
+    assert isinstance(method, MCNet)
+    return method
+
+
+def by_powers(p: np.ndarray, temperature: float) -> np.ndarray:
+    """The formula as printed."""
+    own, other = p ** (1 / temperature), (1 - p) ** (1 / temperature)
+    return own / (own + other)
+
+
+@pytest.mark.parametrize(
+    ("p", "temperature", "expected"),
+    [
+        (0.8, 0.5, 0.64 / 0.68),
+        (0.6, 0.1, 0.98295455),  # 1.5^10 = 57.665, 57.665 / 58.665
+        (0.5, 0.1, 0.5),
+        (0.3, 1.0, 0.3),
+        (0.0, 0.1, 0.0),
+        (1.0, 0.1, 1.0),
+    ],
+)
+def test_sharpening_by_hand(p: float, temperature: float, expected: float) -> None:
+    assert sharpen(torch.tensor([p]), temperature).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_sharpening_is_element_wise_and_not_renormalised() -> None:
+    p = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
+    sharp = sharpen(p, 0.5)
+    assert sharp.tolist() == pytest.approx([16 / 52, 9 / 58, 4 / 68, 1 / 82], rel=1e-9)
+    assert sharp.sum().item() == pytest.approx(0.5338834, abs=1e-6)
+
+
+@given(p=st.lists(st.floats(1e-6, 1 - 1e-6), min_size=1, max_size=20), temperature=st.floats(0.02, 1.0))
+def test_sharpening_equals_the_powers_of_the_formula(p: list[float], temperature: float) -> None:
+    sharp = sharpen(torch.tensor(p, dtype=torch.float64), temperature)
+    np.testing.assert_allclose(sharp, by_powers(np.array(p), temperature), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.1, 0.3, 1.0])
+def test_sharpening_has_finite_values_and_gradients_at_the_ends(temperature: float) -> None:
+    ends = torch.tensor([0.0, 1e-45, 1e-12, 1e-7, 0.5, 1 - 1.2e-7, 1.0], requires_grad=True)
+    sharp = sharpen(ends, temperature)
+    sharp.sum().backward()
+    assert ends.grad is not None
+    assert ends.grad.isfinite().all()
+    assert ((sharp >= 0) & (sharp <= 1)).all()
+    assert sharp[0].item() == pytest.approx(0.0, abs=2e-7)
+    assert sharp[-1].item() == pytest.approx(1.0, abs=2e-7)
+
+
+def test_gradients_are_the_numerical_ones() -> None:
+    logits, labels = gradient_inputs()
+    second = logits.detach().flip(0).requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: sharpen(z.softmax(dim=1), 0.3), (logits,))
+    # Numerical differences of both arguments also show that the target is not detached.
+    agree = lambda a, b: mutual_consistency(a.softmax(dim=1), b.softmax(dim=1), 0.3)  # noqa: E731
+    assert torch.autograd.gradcheck(agree, (logits, second))
+    assert torch.autograd.gradcheck(lambda z: release_dice_loss(z.softmax(dim=1), labels), (logits,))
+
+
+def test_mutual_consistency_by_hand() -> None:
+    # T = .5: s(.8) = .64 / .68 = .9411765, s(.2) = .0588235, s(.6) = .36 / .52 = .6923077, s(.4) = .3076923
+    first = torch.tensor([[[0.8], [0.2]]], dtype=torch.float64)
+    second = torch.tensor([[[0.6], [0.4]]], dtype=torch.float64)
+    forth = (0.8 - 0.6923077) ** 2  # the same for both classes, so also the mean
+    back = (0.6 - 0.9411765) ** 2
+    assert mutual_consistency(first, second, 0.5).item() == pytest.approx(forth + back, abs=1e-7)
+    assert mutual_consistency(second, first, 0.5).item() == pytest.approx(forth + back, abs=1e-7)
+
+
+def test_agreement_alone_is_not_enough_it_must_be_certain() -> None:
+    unsure = torch.full((1, 2, 3), 0.5)
+    sure = torch.tensor([[[1.0] * 3, [0.0] * 3]])
+    leaning = torch.tensor([[[0.7] * 3, [0.3] * 3]])
+    assert mutual_consistency(sure, sure, 0.1).item() == pytest.approx(0.0, abs=1e-9)
+    assert mutual_consistency(unsure, unsure, 0.1).item() == pytest.approx(0.0, abs=1e-9)  # the saddle of the formula
+    assert mutual_consistency(leaning, leaning, 0.1).item() == pytest.approx(2 * (1 - 0.7) ** 2, abs=1e-3)
+
+
+def test_release_dice_by_hand() -> None:
+    # intersections .8, .6 over 1.8, 1.4
+    assert release_dice_loss(P, Y).item() == pytest.approx((1 - 0.8 / 1.8 + 1 - 0.6 / 1.4) / 2, abs=1e-9)
+
+
+def test_release_dice_has_a_floor_of_one_half_and_survives_absent_classes() -> None:
+    perfect = torch.eye(2).view(1, 2, 1, 2)
+    assert release_dice_loss(perfect, torch.tensor([[[0, 1]]])).item() == pytest.approx(0.5, abs=1e-9)
+    assert release_dice_loss(torch.eye(3)[None, :, None, :2], torch.tensor([[[0, 1]]])).item() == pytest.approx(2 / 3)
+
+
+def test_release_dice_is_half_the_standard_one_up_to_a_constant() -> None:
+    logits, labels = gradient_inputs()
+    p = logits.softmax(dim=1)
+    (release,) = torch.autograd.grad(release_dice_loss(p, labels), logits, retain_graph=True)
+    (standard,) = torch.autograd.grad(0.5 * dice_loss(p, labels), logits)
+    assert torch.allclose(release, standard, atol=1e-5)
+    difference = release_dice_loss(p, labels) - 0.5 * dice_loss(p, labels)
+    assert difference.item() == pytest.approx(0.5, abs=1e-5)
+
+
+def recorded_step(method: MCNet, batch: Batch, share: float) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray]]:
+    """Loss terms of one step and the float64 logits of both decoders for all images."""
+    outputs: list[tuple[Tensor, Tensor]] = []
+    handle = method.net.register_forward_hook(lambda _, __, output: outputs.append(output))
+    loss = method.training_loss(batch, method.stages[0], progress_at(share))
+    handle.remove()
+    ((first, second),) = outputs
+    values = {"total": loss.total.item()} | {name: term.item() for name, term in loss.terms.items()}
+    return values, (first.detach().double().numpy(), second.detach().double().numpy())
+
+
+@pytest.mark.parametrize(
+    ("params", "factor", "constant"),
+    [
+        ({}, 0.5, 0.0),
+        ({"dice_form": "release", "supervised_weight": 1.0}, 0.5, 1.0),  # two decoders, one half each
+        ({"supervised_weight": 2.0}, 2.0, 0.0),
+    ],
+)
+def test_step_equals_an_independent_derivation(params: dict[str, object], factor: float, constant: float) -> None:
+    method = mc_net_method(**{"consistency": 3.0, "ramp_end": 0.8, "temperature": 0.2} | params)
+    batch = batch_for(method, 6)
+    got, logits = recorded_step(method, batch, share=0.6)
+    p, q = (softmax(z) for z in logits)
+    assert len(p) == 6
+    consistency = ((p - by_powers(q, 0.2)) ** 2).mean() + ((q - by_powers(p, 0.2)) ** 2).mean()
+    labels = batch.labels.numpy()
+    dice = [derived_dice(each[:3], labels) for each in (p, q)]
+    weight = 3.0 * math.exp(-5 * 0.25**2)
+    assert got["consistency"] == pytest.approx(consistency, rel=1e-4)
+    assert got["consistency_weight"] == pytest.approx(weight, rel=1e-6)
+    assert got["ce"] == pytest.approx(derived_cross_entropy(logits[0][:3], labels), rel=1e-5)
+    assert got["total"] == pytest.approx(factor * sum(dice) + constant + weight * consistency, rel=1e-4)
+
+
+def test_cross_entropy_is_logged_and_not_trained() -> None:
+    method = mc_net_method()
+    loss = method.training_loss(batch_for(method), method.stages[0], progress_at(1.0))
+    assert not loss.terms["ce"].requires_grad
+    parts = loss.terms
+    rebuilt = 0.5 * (parts["dice_1"] + parts["dice_2"]) + 0.1 * parts["consistency"]
+    assert loss.total.item() == pytest.approx(rebuilt.item(), rel=1e-6)
+
+
+def test_consistency_alone_teaches_both_decoders_through_both_roles() -> None:
+    method = mc_net_method()
+    loss = method.training_loss(batch_for(method), method.stages[0], progress_at(1.0))
+    loss.terms["consistency"].backward()
+    for decoder in (method.net.backbone.decoder, method.net.second):
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in decoder.parameters())
+        assert any(p.grad is not None and p.grad.any() for p in decoder.parameters())
+
+
+def test_predictor_is_encoder_and_first_decoder() -> None:
+    method = mc_net_method()
+    assert method.predictor is method.net.backbone
+    assert sum(p.numel() for p in method.predictor.parameters()) == 1_813_764
+    assert sum(p.numel() for p in method.parameters()) == 2_577_624
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 0.0}, {"temperature": 1.5}, {"dice_form": "half"}, {"supervised_weight": 0.0}]
+)
+def test_impossible_parameters_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        MCNetParams.model_validate(wrong)

@@ -1,0 +1,185 @@
+"""What holds for every method: equal starts, determinism, resumption, plans, no reading of values in the step."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from harness.spec.method import Batch, BatchPlan, Method
+from harness.spec.progress import Progress
+from methods.parts.losses import supervised_loss
+from methods.supervised import Supervised
+from methods.supervised_full import SupervisedFull
+from tests.methods.tiny import METHODS, TASK, batch_for, build, optimiser, step
+
+every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
+
+
+def same_state(a: nn.Module, b: nn.Module) -> bool:
+    left, right = a.state_dict(), b.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+@every_method
+def test_backbones_start_from_the_same_weights(kind: type[Method]) -> None:
+    assert same_state(build(kind, seed=11).predictor, build(Supervised, seed=11).predictor)
+    assert not same_state(build(kind, seed=11).predictor, build(kind, seed=12).predictor)
+
+
+@every_method
+def test_predictor_is_the_common_network(kind: type[Method]) -> None:
+    predictor = build(kind).predictor
+    assert sum(p.numel() for p in predictor.parameters()) == 1_813_764
+    assert predictor.eval()(torch.rand(3, 1, 32, 32)).shape == (3, 4, 32, 32)
+
+
+@every_method
+def test_equal_seeds_give_equal_steps(kind: type[Method]) -> None:
+    runs = []
+    for seed in (5, 5, 6):
+        method = build(kind, seed=0)
+        torch.manual_seed(seed)
+        sgd, batch = optimiser(method), batch_for(method)
+        losses = [step(method, sgd, batch, t).total.item() for t in range(3)]
+        runs.append((losses, method))
+    assert runs[0][0] == runs[1][0]
+    assert same_state(runs[0][1], runs[1][1])
+    assert runs[0][0] != runs[2][0]  # dropout draws from the default generator
+
+
+@every_method
+def test_restored_state_gives_bitwise_the_same_next_steps(kind: type[Method]) -> None:
+    method = build(kind)
+    sgd, batch = optimiser(method), batch_for(method)
+    for t in range(2):
+        step(method, sgd, batch, t)
+    saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
+    ahead = [step(method, sgd, batch, t).total.item() for t in (2, 3)]
+    again = build(kind, seed=99)
+    other_sgd = optimiser(again)
+    again.load_state_dict(saved[0])
+    other_sgd.load_state_dict(saved[1])
+    torch.set_rng_state(saved[2])
+    assert [step(again, other_sgd, batch, t).total.item() for t in (2, 3)] == ahead
+    assert same_state(method, again)
+
+
+@every_method
+def test_copies_are_independent(kind: type[Method]) -> None:
+    method = build(kind)
+    twin, untouched = copy.deepcopy(method), copy.deepcopy(method)
+    step(twin, optimiser(twin), batch_for(twin), 0)
+    assert same_state(method, untouched)
+    assert not same_state(method, twin)
+
+
+@every_method
+def test_twenty_steps_fit_a_blob(kind: type[Method]) -> None:
+    method = build(kind)
+    sgd, batch = optimiser(method), batch_for(method)
+
+    def fit() -> float:
+        with torch.no_grad():  # train mode: twenty steps are too few for running statistics
+            return supervised_loss(copy.deepcopy(method.predictor)(batch.images), batch.labels).total.item()
+
+    before = fit()
+    for t in range(20):
+        step(method, sgd, batch, t)
+    assert fit() < 0.7 * before
+
+
+@every_method
+def test_every_trained_parameter_gets_a_finite_gradient(kind: type[Method]) -> None:
+    method = build(kind)
+    sgd = optimiser(method)
+    step(method, sgd, batch_for(method), 10)
+    trained = [p for group in sgd.param_groups for p in group["params"]]
+    assert {id(p) for p in method.predictor.parameters()} <= {id(p) for p in trained}
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
+
+
+@every_method
+def test_a_step_reads_no_value_and_terms_stay_on_the_device(kind: type[Method]) -> None:
+    """Tensors of the meta device have no values: whatever would copy one to the host raises."""
+    method = build(kind).to("meta")
+    batch = batch_for(method)
+    there = Batch(batch.images.to("meta"), batch.labels.to("meta"), tuple(u.to("meta") for u in batch.unlabelled))
+    loss = step(method, optimiser(method), there, 3)
+    for value in (loss.total, *loss.terms.values()):
+        assert value.device.type == "meta"
+        assert value.shape == ()
+        assert value.dtype == torch.float32
+
+
+@every_method
+def test_channels_last_gives_the_same_loss(kind: type[Method]) -> None:
+    """With dropout off, since random numbers fill memory in its own order."""
+    losses = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        method = build(kind)
+        nn.utils.convert_conv2d_weight_memory_format(method, layout)
+        for module in method.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        torch.manual_seed(0)
+        loss = method.training_loss(batch_for(method), method.stages[0], Progress(unit=1.0, stage=1.0, step=0))
+        losses.append(loss.total.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@every_method
+def test_search_spaces_lie_within_the_bounds(kind: type[Method]) -> None:
+    fields = kind.Params.model_fields
+    for name, field in fields.items():
+        extra = field.json_schema_extra
+        assert isinstance(extra, dict)
+        assert field.description
+        space = extra["search"]
+        if isinstance(space, dict):
+            values = space["values"]
+            assert isinstance(values, list)
+            for value in values:
+                kind.Params.model_validate({name: value})
+            assert space["scale"] == "choice" or (len(values) == 2 and values[0] <= field.default <= values[1])
+            assert space["scale"] != "choice" or field.default in values
+
+
+@every_method
+def test_unknown_parameters_are_refused(kind: type[Method]) -> None:
+    with pytest.raises(ValidationError, match="consistancy"):
+        kind.Params.model_validate({"consistancy": 0.1})
+
+
+@every_method
+def test_one_stage_takes_the_whole_budget(kind: type[Method]) -> None:
+    (stage,) = kind.build(TASK, kind.Params()).stages
+    assert stage.share == 1.0
+
+
+@pytest.mark.parametrize(("size", "labelled", "unlabelled"), [(24, 12, 12), (8, 4, 4), (5, 3, 2)])
+def test_batches_are_split_as_declared(size: int, labelled: int, unlabelled: int) -> None:
+    for kind in METHODS:
+        method = build(kind)
+        plan = method.batches(method.stages[0], size)
+        supervised = isinstance(method, Supervised)
+        assert plan == (BatchPlan(size, 0) if supervised else BatchPlan(labelled, unlabelled))
+
+
+def test_the_ceiling_is_the_floor_with_all_labels_and_never_ranked() -> None:
+    assert [(kind.name, kind.labels, kind.ranked) for kind in METHODS] == [
+        ("supervised", "subset", True),
+        ("supervised_full", "all", False),
+        ("ua_mt", "subset", True),
+        ("mc_net", "subset", True),
+    ]
+    floor, ceiling = build(Supervised), build(SupervisedFull)
+    batch = batch_for(floor)
+    losses = []
+    for method in (floor, ceiling):
+        torch.manual_seed(0)
+        losses.append(step(method, optimiser(method), batch, 0).total.item())
+    assert losses[0] == losses[1]

@@ -1,0 +1,174 @@
+"""Networks: size, cost and layout against the published figures; composition; equal names, equal networks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.spec.errors import UsageError
+from methods.nets.factory import backbone, mc_net
+from methods.nets.unet import ConvBlock, UpBlock
+from tests.methods.tiny import TASK
+
+
+def parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def block_by_hand(inputs: int, outputs: int) -> int:
+    """Two convolutions 3x3 with bias, two batch normalisations."""
+    return 9 * inputs * outputs + 9 * outputs * outputs + 2 * outputs + 4 * outputs
+
+
+def giga_macs(net: nn.Module, side: int) -> float:
+    """Multiply-accumulates of all convolutions for one side x side image, counted on the meta device."""
+    total = 0
+
+    def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+        kernel = math.prod(layer.kernel_size)
+        if isinstance(layer, nn.ConvTranspose2d):  # every input pixel meets the kernel once, stride^2 outputs each
+            total += output[0].numel() // 4 * kernel * layer.in_channels
+        else:
+            total += output[0].numel() * kernel * layer.in_channels
+
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(count)
+    net.to("meta")(torch.empty(1, 1, side, side, device="meta"))
+    return total / 1e9
+
+
+def test_parameter_counts_are_the_published_ones() -> None:
+    assert parameters(backbone(TASK)) == 1_813_764
+    assert parameters(mc_net(TASK)) == 2_577_624
+    assert parameters(mc_net(TASK).backbone) == 1_813_764
+
+
+def test_parameter_counts_by_hand() -> None:
+    widths = [16, 32, 64, 128, 256]
+    pairs = list(pairwise(widths))
+    encoder = block_by_hand(1, 16) + sum(block_by_hand(above, below) for above, below in pairs)
+    decoder = sum(below * above + above + block_by_hand(2 * above, above) for above, below in pairs) + 9 * 16 * 4 + 4
+    transposed = decoder + sum(3 * below * above for above, below in pairs)  # 2x2 kernels where the other has 1x1
+    net = mc_net(TASK)
+    assert parameters(net.backbone.encoder) == encoder
+    assert parameters(net.backbone.decoder) == decoder
+    assert parameters(net.second) == transposed
+
+
+def test_cost_is_the_published_one() -> None:
+    assert giga_macs(backbone(TASK), 256) == pytest.approx(2.95, abs=0.005)
+    assert giga_macs(mc_net(TASK), 256) == pytest.approx(4.93, abs=0.005)
+
+
+def test_blocks_are_conv_bn_leaky_dropout_conv_bn_leaky() -> None:
+    kinds = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, nn.Dropout, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
+    blocks = [m for m in mc_net(TASK).modules() if isinstance(m, ConvBlock)]
+    assert len(blocks) == 5 + 4 + 4
+    for block in blocks:
+        assert [type(layer) for layer in block] == kinds
+        assert [(m.eps, m.momentum) for m in block if isinstance(m, nn.BatchNorm2d)] == [(1e-5, 0.1)] * 2
+        assert [m.negative_slope for m in block if isinstance(m, nn.LeakyReLU)] == [0.01] * 2
+
+
+def test_dropout_grows_down_the_encoder_and_is_absent_from_decoders() -> None:
+    def rates(module: nn.Module) -> list[float]:
+        return [m.p for m in module.modules() if isinstance(m, nn.Dropout)]
+
+    net = mc_net(TASK)
+    assert rates(net.backbone.encoder) == [0.05, 0.1, 0.2, 0.3, 0.5]
+    assert rates(net.backbone.decoder) == rates(net.second) == [0.0] * 4
+
+
+def test_decoders_differ_only_in_their_upsampling() -> None:
+    net = mc_net(TASK)
+    ours = [m.up for m in net.backbone.decoder.modules() if isinstance(m, UpBlock)]
+    second = [m.up for m in net.second.modules() if isinstance(m, UpBlock)]
+    assert [type(layer) for up in ours for layer in up.children()] == [nn.Conv2d, nn.Upsample] * 4
+    for up in second:
+        assert isinstance(up, nn.ConvTranspose2d)
+        assert (up.kernel_size, up.stride) == ((2, 2), (2, 2))
+
+
+def test_bilinear_upsampling_aligns_corners() -> None:
+    up = UpBlock(1, 1, "bilinear").up
+    for p in up.parameters():
+        p.data.fill_(float(p.ndim > 1))  # weight 1, bias 0
+    doubled = up(torch.tensor([[[[0.0, 3.0], [6.0, 9.0]]]]))
+    assert doubled[0, 0].tolist() == [pytest.approx([r * 2.0 + c for c in range(4)], abs=1e-5) for r in range(4)]
+
+
+def test_skips_come_first_in_the_concatenation() -> None:
+    block = UpBlock(2, 1, "bilinear")
+    seen: list[Tensor] = []
+    block.block.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    skip = torch.rand(2, 1, 4, 4)
+    block(torch.rand(2, 2, 2, 2), skip)
+    assert seen[0].shape == (2, 2, 4, 4)
+    assert torch.equal(seen[0][:, :1], skip)
+
+
+def test_features_and_maps_have_the_stated_shapes() -> None:
+    net = backbone(TASK).eval()
+    images = torch.rand(2, 1, 32, 48)
+    features = net.encode(images)
+    shapes = [(2, 16, 32, 48), (2, 32, 16, 24), (2, 64, 8, 12), (2, 128, 4, 6), (2, 256, 2, 3)]
+    assert [tuple(f.shape) for f in features] == shapes
+    maps = net.decoder.maps(features)
+    assert [tuple(m.shape) for m in maps] == shapes[::-1]
+    assert torch.equal(net.decoder.head(maps[-1]), net(images))
+    assert net(images).shape == (2, 4, 32, 48)
+
+
+def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone() -> None:
+    net = mc_net(TASK).eval()
+    images = torch.rand(2, 1, 32, 32)
+    first, second = net(images)
+    assert torch.equal(first, net.backbone(images))
+    assert first.shape == second.shape
+    assert not torch.allclose(first, second)
+
+
+def test_backbone_draws_before_the_second_decoder() -> None:
+    torch.manual_seed(3)
+    alone = backbone(TASK).state_dict()
+    torch.manual_seed(3)
+    within = mc_net(TASK).backbone.state_dict()
+    assert alone.keys() == within.keys()
+    assert all(torch.equal(alone[name], within[name]) for name in alone)
+
+
+def test_initialisation_is_torchs_default() -> None:
+    net = backbone(TASK)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            bound = 1 / math.sqrt(layer.in_channels * math.prod(layer.kernel_size))
+            assert 0.8 * bound < layer.weight.abs().max() <= bound
+        elif isinstance(layer, nn.BatchNorm2d):
+            assert torch.equal(layer.weight, torch.ones_like(layer.weight))
+            assert not layer.bias.any()
+
+
+def test_logits_are_float32_under_autocast() -> None:
+    net = backbone(TASK)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert net.encode(torch.rand(2, 1, 32, 32))[0].dtype == torch.bfloat16
+        assert net(torch.rand(2, 1, 32, 32)).dtype == torch.float32
+
+
+def test_channels_and_classes_come_from_the_task() -> None:
+    net = backbone(replace(TASK, channels=2, classes=("background", "LA")))
+    assert net(torch.rand(2, 2, 16, 16)).shape == (2, 2, 16, 16)
+
+
+@pytest.mark.parametrize("make", [backbone, mc_net])
+def test_volumes_are_refused_by_name(make: type) -> None:
+    with pytest.raises(UsageError, match=r"tiny.*dimension 3"):
+        make(replace(TASK, dimension=3, size=(32, 32, 32)))

@@ -1,0 +1,225 @@
+"""UA-MT: its formulas by hand, the step as a whole re-derived from recorded outputs, and the teacher's place."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from harness.spec.method import Batch, Method
+from harness.spec.progress import Progress
+from methods.ua_mt import UAMT, UAMTParams, entropy, masked_consistency, threshold
+from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
+from tests.methods.tiny import batch_for, build, optimiser, progress_at, step
+
+
+class Recorder:
+    """Inputs and outputs of every forward of a network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.inputs: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        network.register_forward_hook(self._record)
+
+    def _record(self, _: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        self.inputs.append(args[0].detach().clone())
+        self.outputs.append(output.detach().clone())
+
+
+def ua_mt(**params: object) -> UAMT:
+    method = build(UAMT, params=params)
+    assert isinstance(method, UAMT)
+    return method
+
+
+def loss_of(method: Method, batch: Batch, share: float = 1.0) -> dict[str, float]:
+    loss = method.training_loss(batch, method.stages[0], progress_at(share))
+    return {"total": loss.total.item()} | {name: term.item() for name, term in loss.terms.items()}
+
+
+def test_threshold_by_hand() -> None:
+    assert threshold(0.75, 0.0, 2) == pytest.approx(0.521, abs=5e-4)
+    assert threshold(0.75, 1.0, 2) == pytest.approx(0.693, abs=5e-4)
+    assert threshold(0.75, 0.0, 2) == pytest.approx((0.75 + 0.25 * 0.006737947) * 0.6931471806, rel=1e-8)
+    assert threshold(0.75, 1.0, 4) == pytest.approx(1.3862943611, rel=1e-9)
+    assert threshold(0.5, 0.5, 2) == pytest.approx((0.5 + 0.5 * 0.2865048) * 0.6931472, rel=1e-6)
+
+
+def test_entropy_by_hand() -> None:
+    p = torch.tensor([[0.5, 0.25, 1.0], [0.5, 0.25, 0.0], [0.0, 0.25, 0.0], [0.0, 0.25, 0.0]], dtype=torch.float64)
+    expected = [-math.log(0.500001), -math.log(0.250001), -math.log(1.000001)]
+    assert entropy(p.unsqueeze(0))[0].tolist() == pytest.approx(expected, rel=1e-12)
+    assert expected == pytest.approx([math.log(2), math.log(4), 0.0], abs=1e-5)
+
+
+# Two pixels of two classes; squared distances .2^2 + .2^2 = .08 and .3^2 + .3^2 = .18.
+P = torch.tensor([[[0.7, 0.5], [0.3, 0.5]]], dtype=torch.float64)
+TARGET = torch.tensor([[[0.9, 0.2], [0.1, 0.8]]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("mask", "divisor", "expected"),
+    [([1, 0], 2, 0.08 / 2), ([0, 1], 2, 0.18 / 2), ([1, 1], 2, 0.26 / 4), ([1, 1], 4, 0.26 / 8), ([0, 0], 2, 0.0)],
+)
+def test_masked_consistency_by_hand(mask: list[int], divisor: int, expected: float) -> None:
+    loss = masked_consistency(P, TARGET, torch.tensor([mask], dtype=torch.float64), divisor)
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_with_everything_masked_loss_and_gradients_are_zero_in_float32() -> None:
+    p = P.float().requires_grad_()
+    loss = masked_consistency(p, TARGET.float(), torch.zeros(1, 2), 2)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert p.grad is not None
+    assert torch.equal(p.grad, torch.zeros_like(p))
+
+
+def test_consistency_gradients_are_the_numerical_ones() -> None:
+    g = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True)
+    target = torch.rand(2, 3, 2, 2, generator=g, dtype=torch.float64).softmax(dim=1)
+    mask = torch.tensor([[[1, 0], [1, 1]], [[0, 0], [1, 0]]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda z: masked_consistency(z.softmax(dim=1), target, mask, 2), (logits,))
+
+
+@pytest.mark.parametrize(("scale", "levels"), [("binary", 2), ("classes", 4)])
+def test_step_equals_an_independent_derivation(scale: str, levels: int) -> None:
+    method = ua_mt(entropy_scale=scale, passes=4, consistency=3.0, ramp_end=0.8)
+    batch = batch_for(method, 6)
+    with torch.no_grad():  # make the teacher certain of some pixels, not of all
+        method.teacher.state_dict()["decoder.head.weight"].mul_(8.0)
+    student, teacher = Recorder(method.student), Recorder(method.teacher)
+    got = loss_of(method, batch, share=0.6)
+
+    z = student.outputs[0].double().numpy()
+    target, *pairs = [softmax(each.double().numpy()) for each in teacher.outputs]
+    passes = [half for pair in pairs for half in (pair[:3], pair[3:])]
+    mean = sum(passes) / 4
+    uncertainty = -(mean * np.log(mean + 1e-6)).sum(axis=1)
+    mask = uncertainty < (0.75 + 0.25 * math.exp(-5 * 0.4**2)) * math.log(levels)
+    consistency = (mask * ((softmax(z[3:]) - target) ** 2).sum(axis=1)).sum() / (levels * mask.sum())
+    labels = batch.labels.numpy()
+    supervised = 0.5 * (derived_cross_entropy(z[:3], labels) + derived_dice(softmax(z[:3]), labels))
+    weight = 3.0 * math.exp(-5 * 0.25**2)
+    assert 0.05 < mask.mean() < 0.95
+    assert got["mask_share"] == pytest.approx(mask.mean(), abs=1e-3)
+    assert got["consistency"] == pytest.approx(consistency, rel=1e-3)
+    assert got["consistency_weight"] == pytest.approx(weight, rel=1e-6)
+    assert got["total"] == pytest.approx(supervised + weight * consistency, rel=1e-4)
+
+
+def test_student_sees_both_streams_clean_in_one_forward() -> None:
+    method = ua_mt()
+    batch = batch_for(method, 6)
+    student = Recorder(method.student)
+    loss_of(method, batch)
+    assert len(student.inputs) == 1
+    assert torch.equal(student.inputs[0], torch.cat((batch.images, batch.unlabelled[0])))
+
+
+def test_teacher_runs_once_for_the_target_and_four_times_on_a_doubled_batch() -> None:
+    method = ua_mt()
+    batch = batch_for(method, 6)
+    teacher = Recorder(method.teacher)
+    loss_of(method, batch)
+    assert [len(x) for x in teacher.inputs] == [3, 6, 6, 6, 6]
+    assert {int(b) for name, b in method.teacher.named_buffers() if name.endswith("num_batches_tracked")} == {5}
+
+
+def test_teacher_noise_is_clipped_normal_and_fresh_for_every_image_and_pass() -> None:
+    method = ua_mt()
+    batch = batch_for(method, 6)
+    teacher = Recorder(method.teacher)
+    loss_of(method, batch)
+    clean = batch.unlabelled[0]
+    noise = torch.cat([x - clean.repeat(len(x) // 3, 1, 1, 1) for x in teacher.inputs])
+    assert noise.abs().max().item() == pytest.approx(0.2, abs=1e-6)
+    # The variance of a normal clipped at two sigma is .92054 sigma^2; 27,648 draws leave it to within 3 %.
+    assert noise.var().item() == pytest.approx(0.0092054, rel=0.03)
+    assert noise.mean().item() == pytest.approx(0.0, abs=0.003)
+    assert len({tuple(each.flatten().tolist()) for each in noise}) == len(noise)
+
+
+def test_dropout_makes_passes_differ_without_noise() -> None:
+    method = ua_mt(noise=0.0)
+    teacher = Recorder(method.teacher)
+    loss_of(method, batch_for(method, 6))
+    assert torch.equal(teacher.inputs[1], teacher.inputs[2])
+    assert not torch.allclose(teacher.outputs[1], teacher.outputs[2])
+    assert not torch.allclose(teacher.outputs[1][:3], teacher.outputs[1][3:])
+
+
+def test_teacher_is_out_of_the_optimisers_reach() -> None:
+    method = ua_mt()
+    sgd = optimiser(method)
+    trained = {id(p) for group in sgd.param_groups for p in group["params"]}
+    assert trained == {id(p) for p in method.student.parameters()}
+    before = [p.clone() for p in method.teacher.parameters()]
+    loss = method.training_loss(batch_for(method), method.stages[0], progress_at(0.5))
+    loss.total.backward()
+    sgd.step()
+    assert all(torch.equal(a, b) for a, b in zip(before, method.teacher.parameters(), strict=True))
+    assert all(p.grad is None for p in method.teacher.parameters())
+    assert not any(b.requires_grad for b in method.teacher.buffers())
+
+
+def test_teacher_follows_the_student_by_steps_and_keeps_its_own_statistics() -> None:
+    method = ua_mt(ema_decay=0.6)
+    batch, sgd = batch_for(method), optimiser(method)
+    expected: list[Tensor] = []
+    for t, decay in enumerate([0.0, 0.5, 0.6, 0.6]):
+        step(method, sgd, batch, t)
+        students = [p.detach().clone() for p in method.student.parameters()]
+        old = expected or students
+        expected = [decay * e + (1 - decay) * s for e, s in zip(old, students, strict=True)]
+        teachers = list(method.teacher.parameters())
+        assert all(torch.allclose(p, e, atol=1e-6) for p, e in zip(teachers, expected, strict=True))
+    ours, theirs = (
+        dict(net.named_buffers())["encoder.stem.1.running_mean"] for net in (method.student, method.teacher)
+    )
+    assert not torch.allclose(ours, theirs)
+
+
+def test_consistency_reads_unlabelled_images_alone_and_reaches_the_student() -> None:
+    method = ua_mt(entropy_scale="classes", threshold_start=1.0)
+    batch = batch_for(method)
+    torch.manual_seed(1)
+    loss = method.training_loss(batch, method.stages[0], progress_at(1.0))
+    relabelled = Batch(batch.images, torch.zeros_like(batch.labels), batch.unlabelled)
+    torch.manual_seed(1)
+    other = method.training_loss(relabelled, method.stages[0], progress_at(1.0))
+    assert torch.equal(loss.terms["consistency"], other.terms["consistency"])
+    assert not torch.equal(loss.terms["ce"], other.terms["ce"])
+    loss.terms["consistency"].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.student.parameters())
+
+
+def test_scale_of_the_port_masks_an_untrained_teacher_and_that_of_the_classes_does_not() -> None:
+    shares = []
+    for scale in ("binary", "classes"):
+        method = ua_mt(entropy_scale=scale)
+        shares.append(loss_of(method, batch_for(method))["mask_share"])
+    assert shares[0] < 0.05
+    assert shares[1] > 0.9
+
+
+def test_predictor_is_the_student() -> None:
+    method = ua_mt()
+    assert method.predictor is method.student
+
+
+def test_last_step_of_the_ramp_ends_at_the_full_weight() -> None:
+    method = ua_mt()
+    loss = method.training_loss(batch_for(method), method.stages[0], Progress(unit=1.0, stage=1.0, step=7))
+    assert loss.terms["consistency_weight"].item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("wrong", [{"passes": 7}, {"passes": 0}, {"ema_decay": 1.5}, {"entropy_scale": "nats"}])
+def test_impossible_parameters_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        UAMTParams.model_validate(wrong)

@@ -1,0 +1,66 @@
+"""Small tasks, batches and steps that the tests of methods share: 32 x 32 pixels, four classes, no scans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from harness.spec.method import Batch, Loss, Method
+from harness.spec.progress import Progress
+from harness.spec.records import OptimiserSettings
+from harness.spec.task import Task
+from methods.mc_net import MCNet
+from methods.supervised import Supervised
+from methods.supervised_full import SupervisedFull
+from methods.ua_mt import UAMT
+
+METHODS: tuple[type[Method], ...] = (Supervised, SupervisedFull, UAMT, MCNet)
+TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "Myo", "LV"), size=(32, 32))
+
+
+def build(kind: type[Method], seed: int = 0, params: Mapping[str, object] | None = None) -> Method:
+    """A method in train mode whose weights come from `seed`."""
+    torch.manual_seed(seed)
+    return kind.build(TASK, kind.Params.model_validate(params or {})).train()
+
+
+def blobs(count: int) -> tuple[Tensor, Tensor]:
+    """Images [count, 1, 32, 32] and labels: a bright square per class, shifted from image to image."""
+    labels = torch.zeros(count, 32, 32, dtype=torch.long)
+    for i in range(count):
+        labels[i, 4 + i : 12 + i, 3:10] = 1
+        labels[i, 4:12, 14 + i : 24 + i] = 2
+        labels[i, 18:28, 6 + i : 16 + i] = 3
+    return labels.unsqueeze(1) / 3.0, labels
+
+
+def batch_for(method: Method, batch_size: int = 4) -> Batch:
+    """A batch of blobs as the method plans it."""
+    plan = method.batches(method.stages[0], batch_size)
+    images, labels = blobs(plan.labelled + plan.unlabelled)
+    unlabelled = (images[plan.labelled :],) if plan.unlabelled else ()
+    return Batch(images[: plan.labelled], labels[: plan.labelled], unlabelled)
+
+
+def optimiser(method: Method) -> torch.optim.Optimizer:
+    """SGD at a rate at which a few steps show."""
+    return method.optimiser(method.stages[0], OptimiserSettings(learning_rate=0.05))
+
+
+def step(method: Method, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 20) -> Loss:
+    """One step as the engine does it; its progress is number / of."""
+    (stage,) = method.stages
+    progress = Progress(unit=number / of, stage=number / of, step=number)
+    sgd.zero_grad(set_to_none=True)
+    loss = method.training_loss(batch, stage, progress)
+    loss.total.backward()
+    sgd.step()
+    method.after_step(stage, progress)
+    return loss
+
+
+def progress_at(share: float) -> Progress:
+    """A stage's progress; the unit stands elsewhere, so that nothing confuses the two."""
+    return Progress(unit=share / 3, stage=share, step=0)

@@ -42,6 +42,9 @@ GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "
 
 CEILING = "supervised_full"
 DIAGONAL_VOXELS = 301.0
+SlotKey = tuple[str, int | None, int, int]
+"""(method, labelled, subset, seed)."""
+
 Kind = Literal["start", "heartbeat", "checkpoint", "end", "breach"]
 AT = "2026-11-02T10:00:00Z"
 
@@ -70,12 +73,12 @@ class RunSpec:
     spacing_mm: float | None = None
     budget: Budget = Budget(device_seconds=300)
     checksum: str = "c" * 64
-    failed: frozenset[tuple[str, int | None, int, int]] = frozenset()
-    missing: frozenset[tuple[str, int | None, int, int]] = frozenset()
-    interrupted: frozenset[tuple[str, int | None, int, int]] = frozenset()
+    failed: frozenset[SlotKey] = frozenset()
+    missing: frozenset[SlotKey] = frozenset()
+    interrupted: frozenset[SlotKey] = frozenset()
     failure: Failure = Failure(kind="nan", reason="loss became NaN at step 17")
-    overrides: Mapping[tuple[str, int | None, int, int], Mapping[str, Any]] = field(default_factory=dict)
-    environments: Mapping[tuple[str, int | None, int, int], Environment] = field(default_factory=dict)
+    overrides: Mapping[SlotKey, Mapping[str, Any]] = field(default_factory=dict)
+    environments: Mapping[SlotKey, Environment] = field(default_factory=dict)
 
     @property
     def slots(self) -> list[Slot]:
@@ -113,7 +116,7 @@ class RunSpec:
         return Unit(**{**fields, **self.overrides.get(key(slot), {})})
 
 
-def key(slot: Slot) -> tuple[str, int | None, int, int]:
+def key(slot: Slot) -> SlotKey:
     """(method, labelled, subset, seed), hashable."""
     return slot.method, slot.labelled, slot.subset, slot.seed
 

@@ -105,7 +105,7 @@ def pair_grid(pairs: pd.DataFrame) -> Grid:
 
 
 def _rank(row: Row) -> Cell:
-    return "" if row["rank"] is pd.NA else str(row["rank"]), ""
+    return str(row["rank"]) if isinstance(row["rank"], int) else "", ""
 
 
 def _method(row: Row) -> Cell:

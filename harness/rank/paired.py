@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.rank.bootstrap import Floats
+from harness.rank.bootstrap import Floats, paired_intervals
 from harness.rank.frame import Comparison, Records
 from harness.rank.leaderboard import leaderboard
-from harness.rank.patients import METRICS, Estimate, Key, estimates, patient_means
+from harness.rank.patients import METRICS, Estimate, Key, named, patient_means
 
 CAVEAT = (
     "Intervals of differences are paired over patients and hold for one pair at a time, not for all pairs at once: "
@@ -42,14 +42,17 @@ def paired(records: Records, rows: pd.DataFrame | None = None) -> pd.DataFrame:
 
 def _comparison(comparison: Comparison, rows: pd.DataFrame) -> list[dict[str, Any]]:
     means = patient_means(comparison.cases)
-    columns: dict[Key, Floats] = {}
+    pairs: dict[Key, tuple[Floats, Floats]] = {}
     for (labelled, selection), table in rows.groupby(["labelled", "selection"], sort=False, dropna=False):
         for first, second in combinations(_order(table), 2):
             for metric in METRICS:
-                pair = means.get((metric, selection, first)), means.get((metric, selection, second))
-                if pair[0] is not None and pair[1] is not None and not np.isnan(pair[0] - pair[1]).all():
-                    columns[labelled, selection, metric, first, second] = pair[0] - pair[1]
-    return [_row(key, estimate) for key, estimate in estimates(columns).items()]
+                a, b = means.get((metric, selection, first)), means.get((metric, selection, second))
+                if a is not None and b is not None and not np.isnan(a - b).all():
+                    pairs[labelled, selection, metric, first, second] = a, b
+    if not pairs:
+        return []
+    firsts, seconds = (np.stack([pair[side] for pair in pairs.values()], axis=1) for side in (0, 1))
+    return [_row(key, estimate) for key, estimate in named(pairs, paired_intervals(firsts, seconds)).items()]
 
 
 def _order(table: pd.DataFrame) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.rank.bootstrap import Floats, intervals
+from harness.rank.bootstrap import Floats, Intervals, intervals
 
 METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
 """Dice and Jaccard as fractions; distances in voxels or millimetres (NaN where the spacing is unknown)."""
@@ -49,6 +49,10 @@ def estimates(columns: Mapping[Key, Floats]) -> dict[Key, Estimate]:
     """Mean and interval of each column [patients]."""
     if not columns:
         return {}
-    found = intervals(np.stack(list(columns.values()), axis=1))
+    return named(columns, intervals(np.stack(list(columns.values()), axis=1)))
+
+
+def named(keys: Iterable[Key], found: Intervals) -> dict[Key, Estimate]:
+    """Intervals of columns by the columns' keys."""
     rows = zip(found.mean.tolist(), found.low.tolist(), found.high.tolist(), found.n.tolist(), strict=True)
-    return {key: Estimate(*row) for key, row in zip(columns, rows, strict=True)}
+    return {key: Estimate(*row) for key, row in zip(keys, rows, strict=True)}

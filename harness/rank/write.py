@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from harness.rank.board import Board, read_board
 from harness.rank.figure import draw_curves
 from harness.rank.notes import MINI
@@ -27,12 +25,6 @@ def write_leaderboard(store: RunStore, board: Board | None = None) -> tuple[Path
     write_text(folder / "leaderboard.md", markdown(board))
     write_atomic(folder / "curves.png", lambda path: draw_curves(board.curves, _title(board), path))
     return (*(folder / f"{name}.csv" for name in frames), folder / "leaderboard.md", folder / "curves.png")
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """A csv of `write_leaderboard`, with the types and the exact numbers that were written."""
-    frame = pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=[""], dtype={"seeds": str})
-    return frame.astype({name: "Int64" for name in ("labelled", "rank", "method_version") if name in frame})
 
 
 def _title(board: Board) -> str:

@@ -12,7 +12,7 @@ from harness.spec.dataset import Dataset
 from harness.spec.errors import UsageError
 from harness.spec.method import Method
 from harness.spec.params import MethodParams
-from harness.spec.records import DatasetRef, Selection, SelectionEntry, Slot, Unit
+from harness.spec.records import Budget, DatasetRef, Selection, SelectionEntry, Slot, Unit
 from harness.spec.task import Task
 from harness.suite import LoadedSuite
 
@@ -36,6 +36,11 @@ class Plan:
     def units(self) -> tuple[Unit, ...]:
         """Each unit once."""
         return tuple({planned.unit.id: planned.unit for planned in self.finals}.values())
+
+    @property
+    def budget(self) -> Budget:
+        """What each unit may spend."""
+        return self.loaded.suite.budget
 
     def selection(self) -> Selection:
         """The trivial selection of a suite without search: every slot gets its method's parameters as declared."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -40,6 +41,7 @@ def run_ray(
     by_id = {unit.id: unit for unit in units}
     tries: dict[str, int] = {}
     with local_ray(workers) as ray:
+        stop.install()  # Ray puts its own SIGTERM handler in the driver's place
         remote = ray.remote(num_cpus=1, num_gpus=1 if visible_gpus() else 0, max_retries=0)(run_process)
         waiting = list(orders)
         running: dict[Any, str] = {}
@@ -127,13 +129,18 @@ def local_ray(workers: int) -> Iterator[Any]:
     """A Ray of our own with explicit resources, a short temp dir, no dashboard and no noise; gone at the end."""
     os.environ.setdefault("RAY_DISABLE_USAGE_STATS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    # Ray's default of 15 would let any neighbour take the processor from units whose time is measured
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    # AF_UNIX paths end at 107 bytes: the temp dir must be short, whatever TMPDIR says
+    folder = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
+    # a token of our own: other users of the machine stay out, and the home directory is not written
+    (folder / "token").write_text(secrets.token_hex(32), encoding="utf-8")
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
     try:
         import ray
     except ImportError:
+        shutil.rmtree(folder, ignore_errors=True)
         raise ServiceError("ray is not installed; `pip install 'ray[tune]'`, or use --executor inline") from None
-    # AF_UNIX paths end at 107 bytes: the temp dir must be short, whatever TMPDIR says
-    folder = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
     try:
         ray.init(
             address="local",

@@ -31,6 +31,13 @@ class Session:
         """Units without a result, in the plan's order."""
         return [unit for unit in self.plan.units if not self.folder(unit).done]
 
+    def reopen_failed(self) -> None:
+        """Forget failure records, so that those units run again."""
+        for unit in self.plan.units:
+            result = self.folder(unit).result()
+            if result is not None and result.status == "failed":
+                self.folder(unit).reopen()
+
 
 def open_session(suite: str, data: Path | None, runs: Path, say: Callable[[str], None]) -> Session:
     """Validate the suite, find or prepare its data, and record what was asked before anything runs."""

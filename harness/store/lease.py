@@ -15,6 +15,8 @@ from harness.store.files import disk_errors
 SILENCE_SECONDS = 120.0
 """An owner on another host that has not written a heartbeat for this long is presumed dead."""
 
+POLL_SECONDS = 0.25
+
 
 class LeaseHeldError(Exception):
     """Another living process runs this unit; the message says which."""
@@ -62,17 +64,22 @@ class Lease:
         self.path = path
         self._owner: Owner | None = None
 
-    def claim(self) -> None:
-        """Take the unit, or raise `LeaseHeldError`. The lease of a dead owner is moved aside first."""
-        for _ in range(8):
-            if self._create():
-                return
+    def claim(self, patience_seconds: float = 0.0) -> None:
+        """Take the unit, or raise `LeaseHeldError` when a living process still holds it after `patience_seconds`.
+
+        The lease of a dead owner is moved aside first.
+        """
+        deadline = time.monotonic() + patience_seconds
+        while not self._create():
             held = self.holder()
-            if held is not None:
-                if self._alive(held):
-                    raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {held.pid} on {held.host}")
+            if held is None:
+                continue
+            if not self._alive(held):
                 self._move_aside(held)
-        raise LeaseHeldError(f"{self.path.parent.name[:10]}: others keep claiming it")
+            elif time.monotonic() >= deadline:
+                raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {held.pid} on {held.host}")
+            else:
+                time.sleep(POLL_SECONDS)
 
     def beat(self) -> None:
         """Say that the owner lives: the file's modification time is the heartbeat."""

@@ -34,7 +34,7 @@ def prepare_device(device: torch.device, engine: Engine) -> None:
 def describe(device: torch.device, engine: Engine, data_checksum: str) -> Environment:
     """The environment record of this process."""
     return Environment(
-        device_model=torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model(),
+        device_model=device_model(device),
         device_type="cuda" if device.type == "cuda" else "cpu",
         threads=engine.threads,
         precision=engine.precision,
@@ -52,6 +52,11 @@ def describe(device: torch.device, engine: Engine, data_checksum: str) -> Enviro
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
         },
     )
+
+
+def device_model(device: torch.device) -> str:
+    """Model name of the GPU or of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_model()
 
 
 def cpu_model() -> str:

@@ -16,7 +16,7 @@ from harness.data.sampler import Sampler
 from harness.spec.errors import RecordError
 from harness.spec.method import Method
 from harness.spec.records import SCHEMA, Look, Unit
-from harness.store.files import void, write_atomic
+from harness.store.files import write_atomic
 
 Weights = dict[str, torch.Tensor]
 
@@ -54,7 +54,7 @@ class TrainingState:
             "images_seen": self.images_seen,
             "labelled_images_seen": self.labelled_images_seen,
         }
-        write_atomic(path, lambda temporary: void(torch.save(content, temporary)))
+        write_atomic(path, lambda temporary: save_torch(content, temporary))
 
     def load(self, content: dict[str, Any]) -> None:
         """Go on from a checkpoint; the optimiser must already be that of the checkpoint's stage."""
@@ -75,6 +75,17 @@ class TrainingState:
         if best is None or look.mean_dice > best.mean_dice:
             self.best = copy_weights(self.method.predictor)
             self.best_look = look.look
+
+
+def save_torch(content: dict[str, Any], path: Path) -> None:
+    """`torch.save` that tells a full disk as an `OSError`: torch itself reports a RuntimeError about positions."""
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def read_checkpoint(path: Path, unit: Unit, environment: str) -> dict[str, Any] | None:

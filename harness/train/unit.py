@@ -37,12 +37,15 @@ class RunSettings:
     checkpoint_seconds: wall seconds between checkpoints; also written after every look.
     parent:             pid of the driver; the unit stops when that process is gone.
     say:                called with one line of progress at every look.
+    wait_for_lease_seconds: patience with another process that holds the unit; an orphan of a killed driver notices
+                        within one heartbeat and gives it back.
     """
 
     checkpoint_seconds: float = 30.0
     parent: int | None = None
     stop: StopFlag = field(default_factory=StopFlag)
     say: Callable[[str], None] = lambda _line: None
+    wait_for_lease_seconds: float = 15.0
 
 
 def run_unit(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSettings) -> Result:
@@ -52,7 +55,7 @@ def run_unit(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSet
     and other `HarnessError`s where the user must act. A method's own failure becomes a failed `Result`.
     """
     lease = folder.lease
-    lease.claim()
+    lease.claim(settings.wait_for_lease_seconds)
     try:
         done = folder.result()
         return done if done is not None else _Runner(folder, cache, selection, settings).run(lease.beat)

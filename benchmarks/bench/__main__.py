@@ -1,0 +1,18 @@
+"""`make bench`: what the design promises, measured on the machine at hand; ratios come from one run, side by side."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.bench import metrics_bench, steps_bench
+
+
+def main() -> int:
+    """Steps of every method, then metrics against MedPy (needs scans: $HARNESS_DATA)."""
+    steps_bench.main([])
+    print()
+    return metrics_bench.main([])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""`harness run`: everything that a suite asks for and that is not done yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from harness.cli.options import data_option, runs_option, say, suite_option, tracking_option
+
+
+@click.command()
+@suite_option
+@data_option
+@runs_option
+@tracking_option
+@click.option("--executor", type=click.Choice(["auto", "inline", "ray"]), default="auto", show_default=True)
+@click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
+@click.option("--no-track", is_flag=True, help="Do not mirror records into MLflow.")
+@click.option("--retry-failed", is_flag=True, help="Run units again that ended with a failure record.")
+@click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
+def command(
+    suite: str,
+    data: Path | None,
+    runs: Path,
+    tracking_uri: str | None,
+    executor: Literal["auto", "inline", "ray"],
+    workers: int | None,
+    no_track: bool,
+    retry_failed: bool,
+    checkpoint_seconds: float,
+) -> int:
+    """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop."""
+    from harness.cli.report import show_leaderboard, track_or_warn
+    from harness.execute.run import ExecuteSettings, execute, exit_code
+    from harness.execute.session import open_session
+    from harness.train import StopFlag
+
+    session = open_session(suite, data, runs, say)
+    if retry_failed:
+        session.reopen_failed()
+    pending, total = len(session.pending()), len(session.plan.units)
+    say(f"{session.store.root}: {total} units, {total - pending} done, {pending} to run, each {session.plan.budget}")
+    stop = StopFlag()
+    outcomes = execute(session, ExecuteSettings(executor, workers, checkpoint_seconds), stop)
+    if not no_track:
+        track_or_warn(session.store, tracking_uri)
+    show_leaderboard(session.store)
+    return exit_code(outcomes, session, stop.is_set())

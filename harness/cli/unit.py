@@ -1,0 +1,34 @@
+"""`harness unit`: one unit in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import data_option, runs_option, say, suite_option
+
+
+@click.command()
+@click.argument("unit")
+@suite_option
+@data_option
+@runs_option
+@click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
+@click.option("--parent", type=int, hidden=True, help="Stop when this process is gone.")
+def command(
+    unit: str, suite: str, data: Path | None, runs: Path, checkpoint_seconds: float, parent: int | None
+) -> int:
+    """Run UNIT of a suite: its id, the beginning of it, or its slot METHOD/LABELLED/SUBSET/SEED (ua_mt/7/0/1,
+    supervised_full/all/0/1). Goes on from its checkpoint, returns at once if it is done."""
+    from harness.execute.inline import run_one
+    from harness.execute.process import HELD
+    from harness.execute.session import find_unit, open_session
+    from harness.train import RunSettings, StopFlag
+
+    session = open_session(suite, data, runs, say)
+    asked = find_unit(session.plan, unit)
+    with StopFlag().on_signals() as stop:
+        outcome = run_one(session, asked, RunSettings(checkpoint_seconds, parent, stop, say))
+    say(f"{asked.label}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
+    return HELD if outcome.status == "held" else outcome.exit_code

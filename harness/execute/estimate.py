@@ -1,0 +1,99 @@
+"""How long what is left will take, judged by what ran; never a guess."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.execute.status import unit_status
+from harness.spec.records import Budget, Preprocessing, Result, Unit
+from harness.store import RunStore
+
+UNKNOWN = "unknown: no finished unit to judge by"
+
+
+@dataclass(frozen=True)
+class WallTime:
+    """Seconds from the start of the run to its end, and where the figures come from; None where nothing is known."""
+
+    low_seconds: float | None
+    high_seconds: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """Wall seconds per unit of the budget's currency, over `count` finished units."""
+
+    low: float
+    high: float
+    count: int
+
+
+def wall_time(pending: Sequence[Unit], store: RunStore, device_model: str, workers: int) -> WallTime:
+    """A range for the wall time of `pending`, in their order, on `workers` at once.
+
+    Judged by finished units of the same suite, size, budget and device: the smallest and the largest ratio of wall
+    time to what was charged. Under `steps` each method is judged by its own units, since a step costs what it costs.
+    """
+    if not pending:
+        return WallTime(0.0, 0.0, "everything is done")
+    rates = _rates(pending[0], store, device_model)
+    unknown = dict.fromkeys(unit.method for unit in pending if _key(unit) not in rates)
+    if unknown:
+        return WallTime(None, None, UNKNOWN if not rates else f"{UNKNOWN} for {', '.join(unknown)}")
+    left = [unit.budget.amount * (1.0 - unit_status(store.folder(unit)).share) for unit in pending]
+    used = [rates[_key(unit)] for unit in pending]
+    low = _makespan([amount * rate.low for amount, rate in zip(left, used, strict=True)], workers)
+    high = _makespan([amount * rate.high for amount, rate in zip(left, used, strict=True)], workers)
+    return WallTime(low, high, _source(rates, pending[0], device_model))
+
+
+def _source(rates: dict[str, _Rate], unit: Unit, device_model: str) -> str:
+    count = sum(rate.count for rate in rates.values())
+    low, high = min(rate.low for rate in rates.values()), max(rate.high for rate in rates.values())
+    per = "step" if unit.budget.steps is not None else "device-second"
+    return (
+        f"from {count} finished unit{'s' if count > 1 else ''} on {device_model}: {low:.3g} to {high:.3g} wall seconds "
+        f"per {per}; the start of processes is not in it"
+    )
+
+
+def _key(unit: Unit) -> str:
+    return unit.method if unit.budget.steps is not None else ""
+
+
+def _rates(like: Unit, store: RunStore, device_model: str) -> dict[str, _Rate]:
+    found: dict[str, list[float]] = {}
+    for unit, result in _finished(like, store, device_model):
+        spent = result.spent
+        steps, seconds = spent.useful_steps + spent.lost_steps, spent.useful_device_seconds + spent.lost_device_seconds
+        charged = steps if unit.budget.steps is not None else seconds
+        if charged > 0:
+            found.setdefault(_key(unit), []).append(sum(result.wall_seconds.values()) / charged)
+    return {key: _Rate(min(rates), max(rates), len(rates)) for key, rates in found.items()}
+
+
+def _finished(like: Unit, store: RunStore, device_model: str) -> Iterator[tuple[Unit, Result]]:
+    """Finished units that cost what `like` will cost."""
+    for folder in store.folders():
+        result = folder.result()
+        if result is None or result.status != "ok":
+            continue
+        unit, environment = folder.unit, folder.environment()
+        if _cost(unit) == _cost(like) and environment is not None and environment.device_model == device_model:
+            yield unit, result
+
+
+def _cost(unit: Unit) -> tuple[Budget, Preprocessing, str, int]:
+    """What decides how much wall time comes with the budget: its size, images, cases to test, validation looks."""
+    return unit.budget, unit.preprocessing, unit.dataset.name, unit.engine.looks
+
+
+def _makespan(seconds: Sequence[float], workers: int) -> float:
+    """Wall seconds of jobs that are started in order, each on the first worker that is free."""
+    free = [0.0] * max(1, workers)
+    for one in seconds:
+        heapq.heappush(free, heapq.heappop(free) + one)
+    return max(free)

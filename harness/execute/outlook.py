@@ -1,0 +1,78 @@
+"""What a suite would run, seen without writing a byte: no cache is prepared, no directory made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.data.cache import MANIFEST, Cache
+from harness.data.locate import cache_home, cache_name, locate
+from harness.data.prepare import resolve
+from harness.execute.status import STATES, State, unit_status
+from harness.plan import Plan, dataset_of, make_plan, unprepared
+from harness.spec.dataset import Dataset
+from harness.spec.records import Unit
+from harness.store import RunStore
+from harness.suite import LoadedSuite
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A plan and what is done of it.
+
+    states:  by unit id; None where it is not known which version of the data the suite would run on.
+    unknown: why it is not known.
+    """
+
+    plan: Plan
+    store: RunStore
+    states: Mapping[str, State] | None
+    unknown: str = ""
+
+    @property
+    def pending(self) -> list[Unit]:
+        """Units that a run would start, in its order; all of them where nothing is known."""
+        states = self.states or {}
+        return [unit for unit in self.plan.units if states.get(unit.id) not in ("done", "failed")]
+
+    def count(self, method: str, state: State) -> int:
+        """Units of a method in a state."""
+        states = self.states or {}
+        return sum(unit.method == method and states.get(unit.id) == state for unit in self.plan.units)
+
+
+def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
+    """Plan a suite and compare it with the records; raises what `run` would raise for a bad suite or bad data."""
+    dataset = dataset_of(loaded)
+    plan = make_plan(loaded, unprepared(dataset))
+    store = RunStore(runs / loaded.suite.name)
+    if data is None and dataset.layouts and not os.environ.get("HARNESS_DATA"):
+        return Outlook(plan, store, None, "no data given")
+    cache = prepared_cache(dataset, data)
+    if cache is None:
+        return Outlook(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
+    plan = make_plan(loaded, cache.reference)
+    return Outlook(plan, store, {unit.id: unit_status(store.folder(unit)).state for unit in plan.units})
+
+
+def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
+    """The cache that `resolve` opens, None where it would have to prepare one. Raises `DataError` as `resolve` does."""
+    if data is None and dataset.layouts and os.environ.get("HARNESS_DATA"):
+        data = Path(os.environ["HARNESS_DATA"])
+    if dataset.layouts and data is not None and data.is_dir() and not (data / MANIFEST).is_file():
+        found = locate(dataset, data)
+        folder = found[0] if found else None
+    else:
+        folder = None
+    due = folder is not None or (data is None and not dataset.layouts)
+    if due and not (cache_home() / cache_name(dataset, folder)).exists():
+        return None
+    return resolve(dataset, data, lambda _line: None)
+
+
+def used_states(outlook: Outlook) -> tuple[State, ...]:
+    """States that some unit is in, in the order of `STATES`; empty where nothing is known."""
+    present = set((outlook.states or {}).values())
+    return tuple(state for state in STATES if state in present)

@@ -1,0 +1,91 @@
+"""Runs what a session has left, with the executor that was asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.execute.display import Display, make_display
+from harness.execute.inline import run_inline
+from harness.execute.outcome import Outcome
+from harness.execute.session import Session
+from harness.spec.errors import DataError, DiskError, HarnessError, InterruptedRunError, UnitFailedError, UsageError
+from harness.spec.records import Unit
+from harness.train import StopFlag
+
+Executor = Literal["auto", "inline", "ray"]
+
+
+@dataclass(frozen=True)
+class ExecuteSettings:
+    """How units are run; nothing here changes their numbers.
+
+    executor: inline (this process), ray (several at once), auto (ray where it is installed and pays).
+    workers:  units at once; None takes the CUDA devices, or the cores without them.
+    """
+
+    executor: Executor = "auto"
+    workers: int | None = None
+    checkpoint_seconds: float = 30.0
+
+
+def execute(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
+    """Run all pending units; raises what the user must act on (bad data, a full disk) after the others were told."""
+    pending = session.pending()
+    if not pending:
+        return []
+    units = {unit.id: unit for unit in pending}
+    outcomes = []
+    with stop.on_signals(), make_display(session, len(pending)) as display:
+        for outcome in _outcomes(session, pending, settings, stop, display):
+            outcomes.append(outcome)
+            display.ended(units[outcome.unit], outcome)
+            if outcome.status == "refused":
+                stop.set(outcome.message)
+    _raise_refused(outcomes)
+    return outcomes
+
+
+def _outcomes(
+    session: Session, pending: Sequence[Unit], settings: ExecuteSettings, stop: StopFlag, display: Display
+) -> Iterator[Outcome]:
+    workers = min(settings.workers or default_workers(), len(pending))
+    if _use_ray(settings.executor, workers):
+        from harness.execute.ray import run_ray
+
+        return run_ray(session, pending, workers, stop, settings.checkpoint_seconds, display.tick)
+    return run_inline(session, pending, stop, settings.checkpoint_seconds, display.say)
+
+
+def _use_ray(executor: Executor, workers: int) -> bool:
+    if executor == "auto":
+        return workers > 1 and importlib.util.find_spec("ray") is not None
+    return executor == "ray"
+
+
+def default_workers() -> int:
+    """One unit per CUDA device, or per core that this process may use."""
+    import torch
+
+    return torch.cuda.device_count() or len(os.sched_getaffinity(0))
+
+
+def _raise_refused(outcomes: Sequence[Outcome]) -> None:
+    refused = next((outcome for outcome in outcomes if outcome.status == "refused"), None)
+    if refused is None:
+        return
+    kinds: tuple[type[HarnessError], ...] = (UsageError, DataError, DiskError)
+    kind = next((kind for kind in kinds if kind.exit_code == refused.exit_code), HarnessError)
+    raise kind(refused.message)
+
+
+def exit_code(outcomes: Sequence[Outcome], session: Session, stopped: bool) -> int:
+    """0 all there, 75 some go on later, 70 some ended with a failure record, now or earlier."""
+    if stopped or any(outcome.status in ("interrupted", "held") for outcome in outcomes):
+        return InterruptedRunError.exit_code
+    results = [session.folder(unit).result() for unit in session.plan.units]
+    failed = any(result is not None and result.status == "failed" for result in results)
+    return UnitFailedError.exit_code if failed else 0

@@ -1,0 +1,116 @@
+"""How far a suite is, from its records alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.spec.records import Budget, Result, Slot, Spent
+from harness.store import RunStore, UnitFolder
+
+State = Literal["done", "failed", "running", "stopped", "to run"]
+STATES: tuple[State, ...] = ("done", "failed", "running", "stopped", "to run")
+"""stopped: begun, held by nobody, goes on from its checkpoint."""
+
+
+@dataclass(frozen=True)
+class UnitStatus:
+    """One unit.
+
+    share:           of its budget that is spent, in [0, 1].
+    validation_dice: of the last look of a finished unit, mean over classes.
+    note:            who runs it, or why it failed.
+    """
+
+    state: State
+    spent: Spent
+    share: float
+    validation_dice: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SuiteStatus:
+    """The units of the current selection, in its order.
+
+    others: units on record that the current selection does not name (an earlier version of the suite, other data).
+    """
+
+    suite: str
+    budget: Budget | None
+    units: tuple[tuple[Slot, UnitStatus], ...]
+    others: int
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """Units by state, every state named."""
+        found = Counter(status.state for _, status in self.units)
+        return {state: found[state] for state in STATES}
+
+    @property
+    def lost_device_seconds(self) -> float:
+        """Device seconds that interruptions cost, over all units."""
+        return sum(status.spent.lost_device_seconds for _, status in self.units)
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        counts = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
+        seconds = self.lost_device_seconds
+        lost = f"; {seconds:.1f} device-seconds lost to interruptions" if seconds else ""
+        others = f"; {self.others} more on record from other versions of the suite or its data" if self.others else ""
+        return f"{self.suite}: {len(self.units)} units, {counts or 'none planned'}{lost}{others}"
+
+
+def read_status(store: RunStore) -> SuiteStatus:
+    """Where every unit of the current selection stands. Raises `RecordError` where a record cannot be read."""
+    entries = {entry.unit: entry.slot for entry in store.selection().entries}
+    folders = dict(zip(entries, store.selected(), strict=True))
+    units = tuple((slot, unit_status(folders[unit])) for unit, slot in entries.items())
+    others = sum(folder.id not in entries for folder in store.folders())
+    return SuiteStatus(store.root.name, budget_of(list(folders.values())), units, others)
+
+
+def budget_of(folders: Sequence[UnitFolder]) -> Budget | None:
+    """What each unit of one selection may spend, None where nothing is on record."""
+    recorded = next((folder for folder in folders if (folder.path / "unit.json").exists()), None)
+    return recorded.unit.budget if recorded else None
+
+
+def unit_status(folder: UnitFolder) -> UnitStatus:
+    """Where one unit stands; a unit without a folder is still to run."""
+    if not (folder.path / "unit.json").exists():
+        return UnitStatus("to run", folder.ledger.spent(), 0.0)
+    result = folder.result()
+    spent = folder.ledger.spent() if result is None else result.spent
+    share = share_of(folder.unit.budget, spent)
+    if result is not None:
+        return _ended(result, spent, share)
+    if folder.lease.held():
+        return UnitStatus("running", spent, share, note=_holder(folder))
+    return UnitStatus("stopped" if spent.attempts else "to run", spent, share)
+
+
+def share_of(budget: Budget, spent: Spent) -> float:
+    """Useful spending over the budget, in the budget's currency."""
+    used = spent.useful_steps if budget.steps is not None else spent.useful_device_seconds
+    return min(1.0, used / budget.amount)
+
+
+def _ended(result: Result, spent: Spent, share: float) -> UnitStatus:
+    if result.failure is not None:
+        return UnitStatus("failed", spent, share, note=f"{result.failure.kind}: {result.failure.reason}")
+    dice = result.looks[-1].mean_dice if result.looks else None
+    return UnitStatus("done", spent, share, dice)
+
+
+def _holder(folder: UnitFolder) -> str:
+    holder = folder.lease.holder()
+    try:
+        silent_seconds = time.time() - folder.lease.path.stat().st_mtime
+    except FileNotFoundError:
+        return ""
+    return f"pid {holder.pid} on {holder.host}, heartbeat {silent_seconds:.0f} s ago" if holder else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -29,7 +30,9 @@ class Ledger:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
                 try:
-                    os.write(handle, self._mend(handle) + data)
+                    whole = self._mend(handle) + data
+                    if os.write(handle, whole) < len(whole):  # a nearly full disk takes the beginning alone
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     os.fsync(handle)
                 finally:
                     os.close(handle)
@@ -50,7 +53,8 @@ class Ledger:
         if not self.path.exists():
             return []
         whole = []
-        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+        # only \n ends a line: a note may hold what else str.splitlines takes for an end
+        for text in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
             line = self._parse(text)
             if line is not None:
                 whole.append(line)

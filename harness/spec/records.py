@@ -242,6 +242,10 @@ class Slot(Strict):
     subset: int
     seed: int
 
+    def __str__(self) -> str:
+        """As the command line names it: ua_mt/7/0/1, supervised_full/all/0/1."""
+        return f"{self.method}/{self.labelled or 'all'}/{self.subset}/{self.seed}"
+
 
 class SelectionEntry(Strict):
     """Which hyper-parameters one slot got, and which unit that makes."""

@@ -85,18 +85,18 @@ def _label_ends(axis: Axes, ends: list[tuple[str, str, float, float]]) -> None:
     """Names at the ends of the lines, moved apart where they would overlap."""
     ends = sorted(ends, key=lambda end: end[3])
     low, high = axis.get_ylim()
-    heights = _spread(np.array([end[3] for end in ends]), 0.055 * (high - low))
+    heights = _spread(np.array([end[3] for end in ends]), 0.055 * (high - low), high)
     for (method, colour, seconds, value), height in zip(ends, heights, strict=True):
         axis.annotate(
             method, xy=(seconds, value), xytext=(1.02, height), textcoords=axis.get_yaxis_transform(), color=colour,
             fontsize=9, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 
-def _spread(heights: Floats, gap: float) -> Floats:
-    """Sorted heights moved as little as possible (least squares) so that each lies `gap` above the one before."""
+def _spread(heights: Floats, gap: float, top: float) -> Floats:
+    """Sorted heights moved as little as possible (least squares) so that each is `gap` above the one before."""
     if len(heights) == 0:
         return heights
     steps = np.arange(len(heights)) * gap
-    return np.asarray(isotonic_regression(heights - steps).x + steps)
+    return np.asarray(np.minimum(isotonic_regression(heights - steps).x + steps, top - steps[::-1]))

@@ -72,6 +72,7 @@ def test_a_failed_unit_is_shown_and_ranks_last(tmp_path):
     assert failed["dice"] == table["dice"].max()
     assert (failed["rank"], failed["n_ok"], failed["n_failed"], failed["n_units"]) == (3, 2, 1, 3)
     assert failed["seeds"] == "0 2"
+    assert (failed["device_seconds_min"], failed["steps_min"]) == (pytest.approx(299.7), 1498)
     assert failed["failed_device_seconds_total"] == pytest.approx(0.1 * 0.999 * 300)
     intact = rows[(rows["labelled"] == 7) & (rows["selection"] == "last")].set_index("method")
     assert intact.loc["mc_net", "rank"] == 1

@@ -87,10 +87,10 @@ def _label_ends(axis: Axes, ends: list[tuple[str, str, float, float]]) -> None:
     low, high = axis.get_ylim()
     heights = _spread(np.array([end[3] for end in ends]), 0.055 * (high - low), high)
     for (method, colour, seconds, value), height in zip(ends, heights, strict=True):
+        leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2}
         axis.annotate(
             method, xy=(seconds, value), xytext=(1.02, height), textcoords=axis.get_yaxis_transform(), color=colour,
-            fontsize=9, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)},
+            fontsize=9, va="center", annotation_clip=False, arrowprops={**leader, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 

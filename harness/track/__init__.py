@@ -1,0 +1,16 @@
+"""Mirrors records into MLflow 3: a view with one writer, rebuilt from the records at any time.
+
+MLflow is imported by the functions that need it, so all else runs where it is not installed. Tracking sets these
+variables of the process, each only where it is not set already, and changes nothing else that outlives a call:
+
+    MLFLOW_DISABLE_TELEMETRY=true                no calls home
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES=1            a dead server is known within seconds (MLflow's default: minutes)
+    MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR=1
+    MLFLOW_HTTP_REQUEST_TIMEOUT=10               seconds, of one request
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=true  no line per run
+"""
+
+from harness.track.mirror import TrackReport, track_store
+from harness.track.tracker import check_tracking
+
+__all__ = ["TrackReport", "check_tracking", "track_store"]

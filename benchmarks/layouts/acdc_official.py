@@ -1,0 +1,144 @@
+"""ACDC as the challenge distributes it: NIfTI files and Info.cfg in a folder per patient.
+
+patientXXX/patientXXX_frameYY.nii.gz       image, (X, Y, Z) on disk
+patientXXX/patientXXX_frameYY_gt.nii.gz    label
+patientXXX/Info.cfg                        the frame numbers of ED and ES
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.layouts import broken, contains
+from harness.spec.dataset import Case, CaseSource, Split
+from harness.spec.errors import DataError
+
+FRAMES = ("frame01", "frame02")
+CHALLENGE_TEST = frozenset(f"patient{number:03d}" for number in range(101, 151))
+"""The challenge's own test patients: distributed beside the others and no part of the field's benchmark."""
+
+
+def official_folder(root: Path) -> Path | None:
+    """The folder that holds the patients' folders: `root` itself or its training/, with or without database/."""
+    for folder in (root, root / "training", root / "database" / "training"):
+        if contains(folder, "patient???/Info.cfg") or contains(folder, "patient???/patient???_frame??_gt.nii*"):
+            return folder
+    return None
+
+
+def official_sources(base: Path, homes: Mapping[str, Split]) -> Iterator[CaseSource]:
+    """Two frames of each patient in `base`, and a source that raises for whatever is amiss.
+
+    homes: the published split of each patient, in published order.
+    """
+    extra = {folder.name for folder in base.glob("patient[0-9][0-9][0-9]")} - homes.keys() - CHALLENGE_TEST
+    for patient in [*homes, *sorted(extra)]:
+        yield from _patient_sources(base / patient, homes.get(patient, "train"))
+
+
+def _patient_sources(folder: Path, split: Split) -> Iterator[CaseSource]:
+    """Both annotated frames of a patient, renamed frame01 and frame02 in the order of their numbers.
+
+    The numbers need not start at 1 (patient090: 04 and 11), and Info.cfg alone says which frame is ED.
+    """
+    patient = folder.name
+    try:
+        phases = _read_phases(folder)
+    except DataError as error:
+        yield broken(patient, patient, split, folder, str(error))
+        return
+    for name, number in zip(FRAMES, sorted(phases), strict=True):
+        image = _nifti(folder / f"{patient}_frame{number:02d}")
+        label = _nifti(folder / f"{patient}_frame{number:02d}_gt")
+        missing = [f"{path}: missing; Info.cfg names frame {number}" for path in (image, label) if not path.is_file()]
+        if missing:
+            yield broken(f"{patient}_{name}", patient, split, folder, *missing)
+        else:
+            load = partial(_load_official, f"{patient}_{name}", split, image, label, phases[number])
+            yield CaseSource(f"{patient}_{name}", patient, split, image, load)
+
+
+def _nifti(stem: Path) -> Path:
+    plain = stem.with_name(f"{stem.name}.nii")
+    return plain if plain.is_file() else stem.with_name(f"{stem.name}.nii.gz")
+
+
+def _read_phases(folder: Path) -> dict[int, str]:
+    """Frame numbers of ED and ES from Info.cfg ("ED: 1", "ES: 12")."""
+    path = folder / "Info.cfg"
+    if not folder.is_dir():
+        raise DataError(f"{folder}: missing patient; unpack the data again")
+    if not path.is_file():
+        raise DataError(f"{path}: missing; it alone says which frames are ED and ES")
+    fields = dict(
+        re.findall(r"^\s*(\w+)\s*:\s*(.*?)\s*$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    )
+    try:
+        numbers = {int(fields[phase]): phase for phase in ("ED", "ES")}
+    except (KeyError, ValueError):
+        raise DataError(
+            f"{path}: has no frame number for ED or for ES; expected lines like 'ED: 1', 'ES: 12'"
+        ) from None
+    if len(numbers) != 2:
+        raise DataError(f"{path}: ED and ES are the same frame; correct the numbers")
+    return numbers
+
+
+def _load_official(id_: str, split: Split, image_path: Path, label_path: Path, phase: str) -> Case:
+    """Read one frame as SSL4MIS wrote it: (Z, H, W) as SimpleITK gives it, intensities min-max scaled to [0, 1]."""
+    grey, spacing_mm = _read_nifti(image_path)
+    label, _ = _read_nifti(label_path)
+    if grey.shape != label.shape:
+        raise DataError(
+            f"{image_path}: image {grey.shape} and label {label.shape} differ in shape (z, y, x); one of them is wrong"
+        )
+    return Case(
+        id=id_,
+        patient=id_.split("_", maxsplit=1)[0],
+        split=split,
+        image=_scaled(grey, image_path),
+        label=_integral(label, label_path),
+        spacing_mm=spacing_mm,
+        phase=phase,
+        phase_source="Info.cfg",
+    )
+
+
+def _read_nifti(path: Path) -> tuple[NDArray[Any], tuple[float, float, float]]:
+    """Voxels as (z, y, x) and their size in mm in the same order."""
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        image: Any = nibabel.load(path)
+        voxels = np.asarray(image.dataobj)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
+        raise DataError(f"{path}: cannot be read, truncated perhaps ({error}); get the file again") from error
+    if voxels.ndim != 3:
+        raise DataError(f"{path}: has {voxels.ndim} axes; an annotated frame has three")
+    x, y, z = (float(side) for side in image.header.get_zooms())
+    return np.ascontiguousarray(voxels.transpose(2, 1, 0)), (z, y, x)
+
+
+def _scaled(grey: NDArray[Any], path: Path) -> NDArray[np.float32]:
+    low, high = float(grey.min()), float(grey.max())
+    if low == high:
+        raise DataError(f"{path}: every voxel is {low:g}; replace the file")
+    with np.errstate(invalid="ignore"):  # values that are not finite are reported with their file later on
+        return ((grey.astype(np.float64) - low) / (high - low)).astype(np.float32)
+
+
+def _integral(label: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Labels as uint8; a value that uint8 cannot hold would come out as another class."""
+    wrong = (label != np.rint(label)) | (label < 0) | (label > 255)
+    if wrong.any():
+        raise DataError(f"{path}: label value {label[wrong].flat[0]:g} is no class; correct the annotation")
+    return label.astype(np.uint8)

@@ -1,0 +1,182 @@
+"""Everything that can be wrong with a dataset, looked for in one pass and reported in one message."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.cache import DEVELOPMENT, TEST, Cache, read_unchecked
+from harness.data.digests import array_sha256, case_sha256, manifest_checksum
+from harness.spec.dataset import Case, CaseSource, Dataset, Split
+from harness.spec.errors import DataError
+
+UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Cases without a flaw, in published order of splits and patients.
+
+    sha256:   of each case, by id.
+    warnings: what a reader should know and what is no error.
+    """
+
+    cases: tuple[Case, ...]
+    sha256: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
+    """Read every case and check it, its neighbours and the splits.
+
+    Raises one `DataError` with a line per problem: the file, what is wrong, how to mend it.
+    """
+    problems: list[str] = []
+    read: list[tuple[CaseSource, Case]] = []
+    for source in sources:
+        try:
+            read.append((source, source.load()))
+        except DataError as error:
+            problems += str(error).splitlines()
+        except UNREADABLE as error:
+            problems.append(f"{_where(source)}: cannot be read ({type(error).__name__}: {error}); get the file again")
+    for source, case in read:
+        problems += case_problems(source, case, len(dataset.classes))
+    images = {source.id: array_sha256(case.image) for source, case in read}
+    problems += split_problems(dataset, sources, [source for source, _ in read])
+    across, within = repeated_pixels([source for source, _ in read], images)
+    problems += across
+    if problems:
+        lines = list(dict.fromkeys(problems))
+        count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+        raise DataError("\n".join([f"{dataset.name}: {count}, nothing was prepared", *lines]))
+    cases = sorted((case for _, case in read), key=_published_order(dataset.splits))
+    return Checked(tuple(cases), {case.id: case_sha256(case, images[case.id]) for case in cases}, tuple(within))
+
+
+def case_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
+    """What is wrong with one case by itself, a line each; n_classes counts the background."""
+    where = _where(source)
+    problems = []
+    if (case.id, case.patient, case.split) != (source.id, source.patient, source.split):
+        problems.append(f"{where}: announced as {source.id} but holds {case.id}; mend the dataset's reader")
+    for name, array, expected in (("image", case.image, np.float32), ("label", case.label, np.uint8)):
+        if array.dtype != expected:
+            problems.append(f"{where}: {name} is {array.dtype}; store it as {np.dtype(expected)}")
+        if array.ndim != 3 or array.size == 0:
+            problems.append(f"{where}: {name} has shape {array.shape}; a volume has three axes, none of them empty")
+    if case.image.shape != case.label.shape:
+        problems.append(
+            f"{where}: image {case.image.shape} and label {case.label.shape} differ in shape; one of them is wrong"
+        )
+    if case.spacing_mm is not None and not all(np.isfinite(side) and side > 0 for side in case.spacing_mm):
+        problems.append(f"{where}: spacing {case.spacing_mm} is not three positive lengths in mm; mend the header")
+    return problems or _value_problems(source, case, n_classes)
+
+
+def _value_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
+    problems = []
+    finite = np.isfinite(case.image)
+    if not finite.all():
+        where = _where_first(source, ~finite)
+        problems.append(f"{where}: image holds values that are not finite; replace the file")
+    if case.label.max() >= n_classes:
+        outside = case.label >= n_classes
+        values = ", ".join(map(str, np.unique(case.label[outside])[:5]))
+        where = _where_first(source, outside)
+        problems.append(f"{where}: label value {values} is outside 0..{n_classes - 1}; correct the annotation")
+    return problems
+
+
+def split_problems(dataset: Dataset, sources: Sequence[CaseSource], readable: Sequence[CaseSource]) -> list[str]:
+    """What is wrong with who is where: patients missing, extra, misplaced or in two splits, ids that repeat."""
+    published = {patient: split for split in dataset.splits for patient in dataset.splits[split]}
+    problems = [
+        f"{_where(source)}: {source.patient} is in no published split; take it out of the folder"
+        for source in readable
+        if source.patient not in published
+    ]
+    problems += _in_two_splits(dataset.splits, readable) + _repeated_ids(sources)
+    absent = published.keys() - {source.patient for source in sources}
+    problems += [f"{patient}: no case of this {published[patient]} patient; add it" for patient in sorted(absent)]
+    return problems
+
+
+def _in_two_splits(published: Mapping[Split, Sequence[str]], sources: Iterable[CaseSource]) -> list[str]:
+    places: dict[str, dict[str, str]] = defaultdict(dict)
+    for split, patients in published.items():
+        for patient in patients:
+            places[patient].setdefault(split, "the published splits")
+    for source in sources:
+        places[source.patient].setdefault(source.split, _where(source))
+    return [
+        f"{patient}: in two splits, {' and '.join(f'{split} ({where})' for split, where in seen.items())}; "
+        "keep the published one"
+        for patient, seen in sorted(places.items())
+        if len(seen) > 1
+    ]
+
+
+def _repeated_ids(sources: Iterable[CaseSource]) -> list[str]:
+    places: dict[str, list[str]] = defaultdict(list)
+    for source in sources:
+        places[source.id].append(_where(source))
+    return [f"{id_}: twice ({', '.join(found)}); keep one" for id_, found in sorted(places.items()) if len(found) > 1]
+
+
+def repeated_pixels(sources: Sequence[CaseSource], images: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Cases with the same pixels: across splits (an error) and within one (a warning).
+
+    images: `array_sha256` of each image by case id.
+    """
+    groups: dict[str, list[CaseSource]] = defaultdict(list)
+    for source in sources:
+        groups[images[source.id]].append(source)
+    across, within = [], []
+    for group in groups.values():
+        ids = sorted({source.id for source in group})
+        if len({source.split for source in group}) > 1:
+            places = " and ".join(f"{_where(source)} ({source.split})" for source in group)
+            across.append(f"{places}: the same pixels in two splits; remove one of them")
+        elif len(ids) > 1:
+            within.append(f"{' and '.join(ids)} hold the same pixels ({group[0].split} split)")
+    return across, within
+
+
+def verify(cache: Cache) -> list[str]:
+    """Hash every case of a cache again, test cases included, and recompute its checksum; a line per problem.
+
+    Nothing but hashes leaves this function, so it needs no permit.
+    """
+    problems = []
+    for name, splits in ((DEVELOPMENT, ("train", "val")), (TEST, ("test",))):
+        infos = [info for info in cache.manifest.cases if info.split in splits]
+        try:
+            for case, info in zip(read_unchecked(cache.folder / name, infos), infos, strict=True):
+                if case_sha256(case) != info.sha256:
+                    problems.append(f"{cache.folder / name}: {info.id} does not match its sha256")
+        except DataError as error:
+            problems.append(str(error))
+    if manifest_checksum(cache.manifest) != cache.manifest.checksum:
+        problems.append(f"{cache.folder}: the manifest's checksum does not belong to its cases and splits")
+    return problems
+
+
+def _where(source: CaseSource) -> str:
+    return source.id if source.path is None else str(source.path)
+
+
+def _where_first(source: CaseSource, wrong: NDArray[np.bool_]) -> str:
+    """The file to blame: that of the first slice that holds something wrong, where slices have files of their own."""
+    first = int(np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))[0])
+    return str(source.slices[first]) if first < len(source.slices) else _where(source)
+
+
+def _published_order(splits: Mapping[Split, Sequence[str]]) -> Callable[[Case], tuple[int, str]]:
+    patients = (patient for split in splits for patient in splits[split])
+    position = {patient: rank for rank, patient in enumerate(patients)}
+    return lambda case: (position[case.patient], case.id)

@@ -1,0 +1,79 @@
+"""Where a dataset lies, and whether it changed since it was prepared."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.spec.dataset import Dataset
+from harness.spec.records import digest
+
+CACHE_FORMAT = 1
+"""Raised when the files of a cache change, so that old ones are not taken for new ones."""
+
+
+def locate(dataset: Dataset, root: Path) -> tuple[Path, str] | None:
+    """Folder and layout of `dataset`: `root` itself or a folder in it with the dataset's name, in any case."""
+    for folder in (root, *_namesakes(root, dataset.name)):
+        layout = dataset.recognise(folder)
+        if layout is not None:
+            return folder, layout
+    return None
+
+
+def _namesakes(root: Path, name: str) -> list[Path]:
+    return sorted(child for child in root.iterdir() if child.name.lower() == name.lower() and child.is_dir())
+
+
+def cache_home() -> Path:
+    """Where caches are kept: $HARNESS_CACHE, or ~/.cache/harness."""
+    return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness")
+
+
+def cache_name(dataset: Dataset, folder: Path | None) -> str:
+    """Folder name of the cache that belongs to the present state of `folder`.
+
+    Made of the dataset, its version and a fingerprint of its splits, the file that defines it and the paths, sizes and
+    times of all source files: milliseconds, where hashing the scans takes seconds.
+    """
+    fingerprint = digest(
+        {
+            "format": CACHE_FORMAT,
+            "classes": list(dataset.classes),
+            "splits": {split: list(patients) for split, patients in dataset.splits.items()},
+            "reader": _reader_sha256(dataset),
+            "files": None if folder is None else _files(folder.resolve()),
+        }
+    )
+    return f"{dataset.name}-v{dataset.version}-{fingerprint[:16]}"
+
+
+def _reader_sha256(dataset: Dataset) -> str:
+    hasher = hashlib.sha256()
+    for cls in type(dataset).__mro__[:-1]:
+        try:
+            hasher.update(Path(inspect.getfile(cls)).read_bytes())
+        except (OSError, TypeError):  # made at a prompt, or frozen: it has no file
+            hasher.update(cls.__qualname__.encode())
+    return hasher.hexdigest()
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(f"{path}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in _walk(folder, set()))
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result]]:
+    """Every file below `folder`, links followed, each real folder once."""
+    here = folder.stat()
+    if (here.st_dev, here.st_ino) in seen:
+        return
+    seen.add((here.st_dev, here.st_ino))
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _walk(Path(entry.path), seen)
+            else:  # a dangling link counts as itself
+                yield entry.path, entry.stat(follow_symlinks=entry.is_file())

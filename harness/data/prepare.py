@@ -1,0 +1,179 @@
+"""From any layout of a dataset to its cache, once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, write_cases
+from harness.data.checks import Checked, read_checked
+from harness.data.digests import data_checksum
+from harness.data.locate import cache_home, cache_name, locate
+from harness.spec.dataset import Case, Dataset
+from harness.spec.errors import DataError, DiskError
+from harness.spec.records import CaseInfo, Manifest
+
+
+def resolve(dataset: Dataset, data: Path | None, say: Callable[[str], None]) -> Cache:
+    """The cache of `dataset`, prepared first if need be (into $HARNESS_CACHE, default ~/.cache/harness).
+
+    data: a prepared cache, or a folder in any layout that the dataset recognises, or one that holds such a folder under
+          the dataset's name; None means $HARNESS_DATA, and nothing for generated data.
+    say:  told what is prepared where, and of warnings.
+
+    Raises `DataError` when there is nothing to read or it is flawed, `DiskError` when the cache cannot be written.
+    """
+    if data is None and dataset.layouts and os.environ.get("HARNESS_DATA"):
+        data = Path(os.environ["HARNESS_DATA"])
+    if data is None and dataset.layouts:
+        raise DataError(
+            f"{dataset.name}: no data folder given; pass --data DIR or set HARNESS_DATA, to a prepared cache or to a "
+            f"folder in one of the layouts\n{_signs(dataset)}"
+        )
+    if data is not None and _is_cache(dataset, data):
+        return _opened(dataset, data)
+    folder, layout = _source(dataset, data)
+    destination = cache_home() / cache_name(dataset, folder)
+    if destination.exists():
+        return _opened(dataset, destination)
+    say(f"preparing {dataset.name} ({layout}) {f'from {folder} ' if folder else ''}into {destination}")
+    cache = prepare(dataset, folder, destination)
+    for warning in cache.manifest.warnings:
+        say(f"warning: {warning}")
+    return cache
+
+
+def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
+    """Read, check and write `dataset` as a cache into the folder `destination`, which appears whole or not at all.
+
+    root: a folder in one of the dataset's layouts, or one that holds it under its name; None for generated data.
+
+    Raises `DataError` with all problems at once, or when `destination` holds anything else; `DiskError` when it cannot
+    be written. A cache of the same data that is already there is kept.
+    """
+    _refuse_occupied(destination)
+    folder, layout = _source(dataset, root)
+    checked = read_checked(dataset, dataset.sources(folder))
+    return _publish(_manifest(dataset, layout, checked), checked.cases, destination)
+
+
+def _source(dataset: Dataset, root: Path | None) -> tuple[Path | None, str]:
+    if not dataset.layouts:
+        if root is not None:
+            raise DataError(f"{dataset.name}: is generated and reads no folder; leave out {root}")
+        return None, "generated"
+    if root is None:
+        raise DataError(f"{dataset.name}: no folder given; it is read from one of the layouts\n{_signs(dataset)}")
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give the folder that holds {dataset.name}")
+    try:
+        found = locate(dataset, root)
+    except OSError as error:
+        raise DataError(f"{root}: cannot be read ({error}); mend its permissions") from error
+    if found is None:
+        raise DataError(
+            f"{root}: neither a prepared cache nor a known layout of {dataset.name}; looked here and in a folder named "
+            f"{dataset.name} for\n{_signs(dataset)}"
+        )
+    return found
+
+
+def _signs(dataset: Dataset) -> str:
+    signs = ((layout, dataset.layout_signs.get(layout)) for layout in dataset.layouts)
+    return "\n".join(f"  {layout}: {sign}" if sign else f"  {layout}" for layout, sign in signs)
+
+
+def _is_cache(dataset: Dataset, folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() and dataset.recognise(folder) is None
+
+
+def _opened(dataset: Dataset, folder: Path) -> Cache:
+    """The cache in `folder`, if it is one of `dataset` as this version reads it."""
+    cache = Cache.open(folder)
+    found, wanted = cache.manifest, f"{dataset.name} version {dataset.version}"
+    if (found.dataset, found.version) != (dataset.name, dataset.version):
+        raise DataError(
+            f"{folder}: holds {found.dataset} version {found.version}, not {wanted}; prepare {dataset.name} again"
+        )
+    return cache
+
+
+def _refuse_occupied(destination: Path) -> None:
+    """Raise `DataError` unless `destination` is absent, empty or a cache."""
+    if destination.is_dir() and ((destination / MANIFEST).is_file() or not any(destination.iterdir())):
+        return
+    if os.path.lexists(destination):
+        raise DataError(f"{destination}: exists and is not a cache; choose another folder")
+
+
+def _manifest(dataset: Dataset, layout: str, checked: Checked) -> Manifest:
+    splits = {str(split): list(patients) for split, patients in dataset.splits.items()}
+    hashes = checked.sha256
+    return Manifest(
+        dataset=dataset.name,
+        version=dataset.version,
+        layout=layout,
+        classes=list(dataset.classes),
+        checksum=data_checksum(dataset.name, dataset.version, dataset.classes, splits, hashes.values()),
+        splits=splits,
+        cases=[_info(case, hashes[case.id]) for case in checked.cases],
+        warnings=list(checked.warnings),
+    )
+
+
+def _info(case: Case, sha256: str) -> CaseInfo:
+    return CaseInfo(
+        id=case.id,
+        patient=case.patient,
+        split=case.split,
+        shape=case.image.shape,
+        spacing_mm=case.spacing_mm,
+        phase=case.phase,
+        phase_source=case.phase_source,
+        sha256=sha256,
+    )
+
+
+def _publish(manifest: Manifest, cases: Sequence[Case], destination: Path) -> Cache:
+    """Write the cache beside `destination` and rename it there; another process may have done so first."""
+    with _aside(destination) as folder:
+        write_cases(folder / DEVELOPMENT, (case for case in cases if case.split != "test"))
+        write_cases(folder / TEST, (case for case in cases if case.split == "test"))
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        _sync(folder)
+        try:
+            folder.rename(destination)
+        except OSError:
+            if not (destination / MANIFEST).is_file():
+                raise
+    cache = Cache.open(destination)
+    if cache.manifest.checksum != manifest.checksum:
+        raise DataError(f"{destination}: holds a cache of other data; delete it or choose another folder")
+    return cache
+
+
+@contextmanager
+def _aside(destination: Path) -> Iterator[Path]:
+    """A new folder beside `destination` that is removed unless it was renamed; disk errors name the destination."""
+    folder = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    except (OSError, RuntimeError) as error:  # HDF5 raises either when a disk is full
+        raise DiskError(
+            f"{destination}: cannot be written ({error}); free some space there, or choose another folder "
+            "(HARNESS_CACHE is where --data prepares to)"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Bring every file of `folder` to the disk, so that the rename never publishes half of one."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

@@ -58,6 +58,14 @@ def cli() -> None:
     """
 
 
+def complain(message: str) -> None:
+    """A message on standard error; where that is a file on a full disk, the exit code must do."""
+    try:
+        print(message, file=sys.stderr)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one message and an exit code, never a traceback."""
     # before anything imports torch: a waiting OpenMP thread must not burn the CPU that others are charged for
@@ -71,7 +79,7 @@ def main() -> None:
         error.show()
         code = 64
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         code = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

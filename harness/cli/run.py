@@ -32,12 +32,14 @@ def command(
     checkpoint_seconds: float,
 ) -> int:
     """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop."""
-    from harness.cli.report import show_leaderboard, track_or_warn
-    from harness.execute.run import ExecuteSettings, execute, exit_code
     from harness.execute.session import open_session
-    from harness.train import StopFlag
 
     session = open_session(suite, data, runs, say)
+
+    from harness.cli.report import show_leaderboard, track_or_warn
+    from harness.execute.run import ExecuteSettings, execute, exit_code
+    from harness.train import StopFlag
+
     if retry_failed:
         session.reopen_failed()
     pending, total = len(session.pending()), len(session.plan.units)

@@ -38,7 +38,7 @@ def wall_time(pending: Sequence[Unit], store: RunStore, device_model: str, worke
     time to what was charged. Under `steps` each method is judged by its own units, since a step costs what it costs.
     """
     if not pending:
-        return WallTime(0.0, 0.0, "everything is done")
+        return WallTime(None, None, "none, everything is done")
     rates = _rates(pending[0], store, device_model)
     unknown = dict.fromkeys(unit.method for unit in pending if _key(unit) not in rates)
     if unknown:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.execute.outcome import Outcome
+from harness.spec.errors import DiskError
 
 HELD = 76
 """Exit code of the `unit` verb when another process runs the unit."""
@@ -38,13 +39,18 @@ class Order:
 def run_process(order: Order) -> Outcome:
     """Start the child, wait for it, and say how it ended. What it prints goes to the unit's log."""
     log = Path(order.log)
-    with log.open("ab") as output:
+    try:
+        output = log.open("ab")
+    except OSError as error:
+        return Outcome(order.unit, "refused", f"cannot write {log}: {error.strerror}", DiskError.exit_code)
+    with output:
+        said_before = output.tell()
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         child = subprocess.Popen(
             order.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
         code = child.wait()
-    return Outcome(order.unit, status_of(code), "" if code == 0 else last_line(log), abs(code))
+    return Outcome(order.unit, status_of(code), "" if code == 0 else complaint(log, said_before, code), abs(code))
 
 
 def status_of(code: int) -> Literal["ok", "failed", "interrupted", "held", "refused", "killed"]:
@@ -56,7 +62,10 @@ def status_of(code: int) -> Literal["ok", "failed", "interrupted", "held", "refu
     return known.get(code, "refused")
 
 
-def last_line(log: Path) -> str:
-    """The last line that the child printed."""
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("error: ") if lines else ""
+def complaint(log: Path, said_before: int, code: int) -> str:
+    """The last line that the child printed, after so many bytes of the log; on a full disk it cannot print any."""
+    lines = log.read_bytes()[said_before:].decode("utf-8", errors="replace").strip().splitlines()
+    last = lines[-1] if lines else ""
+    if code == DiskError.exit_code and not last.startswith("error: "):
+        return f"cannot write {log.parent}. Free space, then run the same command again: it goes on from the records."
+    return last.removeprefix("error: ")

@@ -1,0 +1,26 @@
+"""`harness export`: records into one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import runs_option, say, suite_option
+
+
+@click.command()
+@suite_option
+@runs_option
+@click.option("--to", "file", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .tar.gz file.")
+def command(suite: str, runs: Path, file: Path) -> None:
+    """Pack a suite's records, without weights, logs and scans, into one file to share.
+
+    Whoever imports it gets the same leaderboard. The same records give the same bytes. Environment records name the
+    host, its processor and the versions that ran.
+    """
+    from harness.execute.records import open_records
+    from harness.execute.share import export_records
+
+    count = export_records(open_records(suite, runs), file)
+    say(f"{file}: {count} records, {file.stat().st_size / 1e6:.2f} MB")

@@ -1,0 +1,44 @@
+"""`harness plan`: what a suite would run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import data_option, runs_option, say, suite_option
+from harness.cli.tables import duration, plan_table, plan_units, print_table
+
+
+@click.command()
+@suite_option
+@data_option
+@runs_option
+@click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
+@click.option("--units", is_flag=True, help="List every unit: its slot, its id and its state.")
+def command(suite: str, data: Path | None, runs: Path, workers: int | None, units: bool) -> None:
+    """Show the units of a suite, what is done, and what the rest costs: the dry run of `run`.
+
+    Writes nothing and prepares no data; without data it cannot know what is done. The budget is exact. The wall time
+    is a range, judged by finished units of the same suite and device alone.
+    """
+    from harness.execute.outlook import look_ahead
+    from harness.suite import load_suite
+
+    loaded = load_suite(suite)
+    outlook = look_ahead(loaded, data, runs)
+    print_table(*(plan_units(outlook) if units else plan_table(outlook)))
+    if outlook.states is None:
+        say(f"done: unknown, {outlook.unknown}")
+
+    from harness.execute.estimate import wall_time
+    from harness.execute.run import default_workers
+    from harness.train.environment import device_model, pick_device
+
+    at_once = workers or default_workers()
+    time = wall_time(outlook.pending, outlook.store, device_model(pick_device()), at_once)
+    if time.low_seconds is None or time.high_seconds is None:
+        say(f"wall time to go: {time.source}")
+    else:
+        span = f"{duration(time.low_seconds)} to {duration(time.high_seconds)}"
+        say(f"wall time to go: {span} with {at_once} worker{'s' if at_once > 1 else ''} ({time.source})")

@@ -1,0 +1,43 @@
+"""The views that a run leaves behind: tables and MLflow."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from harness.cli.options import say
+from harness.spec.errors import ServiceError
+from harness.store import RunStore
+
+
+def show_leaderboard(store: RunStore, form: Literal["text", "csv", "markdown"] = "text") -> None:
+    """Write the tables of a suite into its records and print them on standard output."""
+    from rich.console import Console
+
+    from harness.rank.board import read_board
+    from harness.rank.render import markdown, show, terminal_text
+    from harness.rank.write import write_leaderboard
+
+    board = read_board(store)
+    write_leaderboard(store, board)
+    console = Console()
+    if form == "csv":
+        click.echo(board.rows.to_csv(index=False, lineterminator="\n"), nl=False)
+    elif form == "markdown":
+        click.echo(markdown(board), nl=False)
+    elif console.is_terminal:
+        show(board, console)
+    else:
+        click.echo(terminal_text(board), nl=False)
+    say(f"tables and curves: {store.leaderboard}")
+
+
+def track_or_warn(store: RunStore, tracking_uri: str | None) -> None:
+    """Mirror records into MLflow; a service that does not answer is a warning, since the records are safe."""
+    from harness.track import track_store
+
+    try:
+        say(track_store(store, tracking_uri, say).summary)
+    except ServiceError as error:
+        say(f"warning: {error}")

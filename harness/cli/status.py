@@ -1,0 +1,37 @@
+"""`harness status`: how far a suite is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from harness.cli.options import runs_option, say, suite_option
+from harness.cli.tables import print_table, status_table
+
+
+@click.command()
+@suite_option
+@runs_option
+@click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Print again so often, until all ended.")
+def command(suite: str, runs: Path, watch: float | None) -> None:
+    """Show how far every unit of a suite is, from the records alone: needs no data, changes nothing.
+
+    done and failed have a result; running is held by a living process; stopped was begun and goes on from its
+    checkpoint with `run`. Lost seconds are what interruptions cost beyond the last checkpoint.
+    """
+    from harness.execute.records import open_records
+    from harness.execute.status import read_status
+
+    store = open_records(suite, runs)
+    while True:
+        status = read_status(store)
+        if watch:
+            click.clear()
+        print_table(*status_table(status))
+        say(status.summary)
+        left = len(status.units) - status.counts["done"] - status.counts["failed"]
+        if not watch or not left:
+            return
+        time.sleep(watch)

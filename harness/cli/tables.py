@@ -1,0 +1,152 @@
+"""Tables that verbs print: headers, rows, and the alignment of each column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.spec.errors import HarnessError
+from harness.spec.records import Budget
+
+if TYPE_CHECKING:
+    from harness.execute.catalogue import HyperCard, MethodCard
+    from harness.execute.outlook import Outlook
+    from harness.execute.status import SuiteStatus, UnitStatus
+    from harness.spec.dataset import Dataset
+
+Row = Sequence[str]
+Printed = tuple[Row, list[Row], str]
+
+
+def print_table(headers: Row, rows: Sequence[Row], align: str) -> None:
+    """A table on standard output, columns two spaces apart, never wrapped; align: 'l' or 'r' per column."""
+    lines = [headers, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if side == "r" else cell.ljust(width)
+            for cell, width, side in zip(line, widths, align, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def duration(seconds: float) -> str:
+    """0:52:30, to the second; days in words."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def budget_text(budget: Budget, units: int) -> str:
+    """What so many units may spend together: exact, and device time also as h:mm:ss."""
+    if budget.steps is not None:
+        return f"{units * budget.steps} steps"
+    return f"{units * budget.amount:.0f} s = {duration(units * budget.amount)}"
+
+
+def plan_table(outlook: Outlook) -> Printed:
+    """A row per method and a last one for all: its units, what is done of them, and their budget."""
+    from harness.execute.outlook import used_states
+
+    states = used_states(outlook)
+    budget, units = outlook.plan.budget, outlook.plan.units
+    rows: list[Row] = []
+    for method in dict.fromkeys(unit.method for unit in units):
+        own = [unit for unit in units if unit.method == method]
+        labelled = _joined(["all" if unit.labelled is None else str(unit.labelled) for unit in own])
+        subsets, seeds = _joined([str(unit.subset) for unit in own]), _joined([str(unit.seed) for unit in own])
+        counts = [str(outlook.count(method, state)) for state in states]
+        head = (method, labelled, subsets, seeds, str(len(own)))
+        rows.append((*head, *counts, str(budget), budget_text(budget, len(own))))
+    counts = [str(sum(outlook.count(row[0], state) for row in rows)) for state in states]
+    rows.append(("all", "", "", "", str(len(units)), *counts, "", budget_text(budget, len(units))))
+    headers = ("method", "labelled", "subsets", "seeds", "units", *states, "budget a unit", "budget")
+    return headers, rows, "llll" + "r" * (len(states) + 3)
+
+
+def plan_units(outlook: Outlook) -> Printed:
+    """A row per unit, in the order in which they run."""
+    slots = {planned.unit.id: str(planned.slot) for planned in outlook.plan.finals}
+    states = outlook.states
+    if states is None:  # ids depend on the data, so they are unknown too
+        return ("slot", "budget"), [(slot, str(outlook.plan.budget)) for slot in slots.values()], "ll"
+    rows = [(slot, unit[:10], states[unit], str(outlook.plan.budget)) for unit, slot in slots.items()]
+    return ("slot", "unit", "state", "budget"), list(rows), "llll"
+
+
+def status_table(status: SuiteStatus) -> Printed:
+    """A row per unit."""
+    headers = ("slot", "state", "budget", "steps", "device s", "lost s", "attempts", "val. Dice", "note")
+    return headers, [_status_row(str(slot), one) for slot, one in status.units], "llrrrrrrl"
+
+
+def _status_row(slot: str, one: UnitStatus) -> Row:
+    dice = "" if one.validation_dice is None else f"{one.validation_dice:.3f}"
+    spent = one.spent
+    seconds, lost = f"{spent.useful_device_seconds:.1f}", f"{spent.lost_device_seconds:.1f}"
+    return (
+        *(slot, one.state, f"{one.share:.1%}", str(spent.useful_steps), seconds, lost, str(spent.attempts), dice),
+        one.note,
+    )
+
+
+def method_table(cards: Sequence[MethodCard]) -> Printed:
+    """A row per method."""
+    headers = ("method", "version", "shown", "training", "predictor", "file", "paper")
+    rows: list[Row] = [
+        (
+            *(card.name, str(card.version), "ranked" if card.ranked else "reference"),
+            *(f"{card.parameters_training:,}", f"{card.parameters_predictor:,}", card.origin, card.paper),
+        )
+        for card in cards
+    ]
+    return headers, rows, "lllrrll"
+
+
+def hyper_table(cards: Sequence[HyperCard]) -> Printed:
+    """A row per hyper-parameter of one method."""
+    rows: list[Row] = [(card.name, card.default, card.bounds, card.search, card.doc) for card in cards]
+    return ("parameter", "default", "bounds", "search", "what"), rows, "lllll"
+
+
+def dataset_table(datasets: Sequence[Dataset]) -> Printed:
+    """A row per dataset; patients of the training, validation and test split."""
+    rows: list[Row] = [
+        (
+            *(one.name, str(one.version), f"{one.dimension}D", " ".join(one.classes[1:])),
+            " / ".join(str(len(patients)) for patients in one.splits.values()),
+            ", ".join(one.layouts) or "generated",
+        )
+        for one in datasets
+    ]
+    return ("dataset", "version", "kind", "classes", "train / val / test", "layouts"), rows, "llllll"
+
+
+def cache_table(manifests: Sequence[Path]) -> Printed:
+    """A row per prepared cache; one that cannot be read says why."""
+    return ("cache", "checksum", "cases", "folder"), [_cache_row(path) for path in manifests], "llrl"
+
+
+def _cache_row(path: Path) -> Row:
+    from harness.data.cache import read_manifest
+
+    try:
+        manifest = read_manifest(path)
+    except HarnessError as error:
+        return "damaged", "", "", str(error).partition("\n")[0]
+    return f"{manifest.dataset} v{manifest.version}", manifest.checksum[:10], str(len(manifest.cases)), str(path.parent)
+
+
+def suite_table(files: Sequence[Path]) -> Printed:
+    """A row per suite file."""
+    from harness.suite import load_suite
+
+    suites = [load_suite(str(file)).suite for file in files]
+    rows: list[Row] = [(suite.name, suite.dataset, str(suite.budget), suite.description) for suite in suites]
+    return ("suite", "dataset", "budget a unit", "what"), rows, "llll"
+
+
+def _joined(values: Sequence[str]) -> str:
+    return " ".join(dict.fromkeys(values))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from harness.registry import load_dataset, load_method
 from harness.spec.dataset import Dataset
 from harness.spec.errors import UsageError
-from harness.spec.method import Method
 from harness.spec.params import MethodParams
 from harness.spec.records import Budget, DatasetRef, Selection, SelectionEntry, Slot, Unit
 from harness.spec.task import Task
 from harness.suite import LoadedSuite
+
+if TYPE_CHECKING:  # a misspelt suite is told before torch is loaded
+    from harness.spec.method import Method
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import time
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,23 +66,29 @@ class Lease:
     def claim(self, patience_seconds: float = 0.0) -> None:
         """Take the unit, or raise `LeaseHeldError` when a living process still holds it after `patience_seconds`.
 
-        The lease of a dead owner is moved aside first.
+        The lease of a dead owner is removed first.
         """
         deadline = time.monotonic() + patience_seconds
         while not self._create():
             held = self.holder()
-            if held is None:
+            if held is None or (not self._alive(held) and self._remove_dead()):
                 continue
-            if not self._alive(held):
-                self._move_aside(held)
-            elif time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {held.pid} on {held.host}")
-            else:
-                time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def beat(self) -> None:
-        """Say that the owner lives: the file's modification time is the heartbeat."""
-        if self._owner is not None and self.path.exists():
+        """Say that the owner lives: the file's modification time is the heartbeat.
+
+        Raises `LeaseHeldError` if another host took the unit over, because this process was silent for too long.
+        """
+        if self._owner is None:
+            return
+        held = self.holder()
+        if held != self._owner:
+            by = f"pid {held.pid} on {held.host}" if held else "nobody"
+            raise LeaseHeldError(f"{self.path.parent.name[:10]} was lost after a long silence; now it is run by {by}")
+        with disk_errors(self.path):
             os.utime(self.path)
 
     def release(self) -> None:
@@ -121,22 +126,35 @@ class Lease:
     def _alive(self, owner: Owner) -> bool:
         if owner.host == socket.gethostname():
             return _start_ticks(owner.pid) == owner.start_ticks
-        try:
-            silence_seconds = time.time() - self.path.stat().st_mtime
-        except FileNotFoundError:
-            return False
-        return silence_seconds < SILENCE_SECONDS
+        return _silence_seconds(self.path) < SILENCE_SECONDS
 
-    def _move_aside(self, dead: Owner) -> None:
-        """Remove a dead owner's lease without ever removing one that somebody else took in the meantime."""
-        aside = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
-        try:
-            self.path.rename(aside)
-        except FileNotFoundError:
-            return
-        if Lease(aside).holder() != dead:
+    def _remove_dead(self) -> bool:
+        """Remove a dead owner's lease, one process at a time; False if another one is about it.
+
+        Between finding the owner dead and removing its lease somebody else could have taken it: so only the maker of
+        the takeover file removes, and looks once more. That file lives for microseconds; where its maker was killed
+        right then, it falls silent as a lease does.
+        """
+        takeover = self.path.with_name(f".{self.path.name}.takeover")
+        with disk_errors(takeover):
             try:
-                os.link(aside, self.path)
+                os.close(os.open(takeover, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except FileExistsError:
-                pass
-        aside.unlink(missing_ok=True)
+                if _silence_seconds(takeover) >= SILENCE_SECONDS:
+                    takeover.unlink(missing_ok=True)
+                return False
+            try:
+                held = self.holder()
+                if held is not None and not self._alive(held):
+                    self.path.unlink(missing_ok=True)
+            finally:
+                takeover.unlink(missing_ok=True)
+        return True
+
+
+def _silence_seconds(path: Path) -> float:
+    """Seconds since the last heartbeat; 0 if the file is gone, for then somebody has just removed it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from harness.budget.clock import CudaClock, StepClock, ThreadClock
 from harness.budget.ledger import wall_by_phase
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
-from harness.spec.errors import DataError, HarnessError
+from harness.spec.errors import DataError, DiskError, HarnessError
 from harness.spec.method import Method
 from harness.spec.records import Failure, Look, Result, Unit
-from harness.store.files import write_text
+from harness.store.files import disk_errors, write_text
 from harness.store.folder import UnitFolder
 from harness.train.attempt import Attempt, now
 from harness.train.build import build_state, task_of_unit, training_set, warm_up
@@ -88,11 +89,12 @@ class _Runner:
                 self.attempt.write("heartbeat")
 
         try:
-            with Heart(heartbeat, self.settings.stop, self.settings.parent) as heart:
+            with disk_errors(self.folder.path), Heart(heartbeat, self.settings.stop, self.settings.parent) as heart:
                 result = self._work(heart)
         except HarnessError as error:
             if not isinstance(error, DataError):
-                self.attempt.write("end", f"{type(error).__name__}: {error}")
+                with suppress(DiskError):  # on a full disk the first message is the one to show
+                    self.attempt.write("end", f"{type(error).__name__}: {error}")
                 raise
             result = self._failed("data", error)
         except NonFiniteLossError as error:

@@ -127,7 +127,8 @@ def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
     suite = loaded.suite
     if len(suite.preprocessing.size) != dataset.dimension:
         raise loaded.error(
-            ("preprocessing", "size"), f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers"
+            ("preprocessing", "size"),
+            f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers",
         )
     most = len(dataset.splits["train"])
     for index, labelled in enumerate(suite.labelled):

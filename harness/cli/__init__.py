@@ -38,7 +38,8 @@ class LazyGroup(click.Group):
         """Import the verb's module, whose `command` is the verb."""
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"harness.cli.{cmd_name}_" if cmd_name == "import" else f"harness.cli.{cmd_name}")
+        file = "import_" if cmd_name == "import" else cmd_name
+        module = importlib.import_module(f"harness.cli.{file}")
         command: click.Command = module.command
         return command
 

@@ -24,7 +24,10 @@ runs_option = click.option(
     help="Directory of all records.",
 )
 tracking_option = click.option(
-    "--tracking-uri", envvar="MLFLOW_TRACKING_URI", show_envvar=True, help="MLflow's store; default sqlite:///mlflow.db."
+    "--tracking-uri",
+    envvar="MLFLOW_TRACKING_URI",
+    show_envvar=True,
+    help="MLflow's store; default sqlite:///mlflow.db.",
 )
 
 

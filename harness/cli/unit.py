@@ -16,11 +16,11 @@ from harness.cli.options import data_option, runs_option, say, suite_option
 @runs_option
 @click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
 @click.option("--parent", type=int, hidden=True, help="Stop when this process is gone.")
-def command(
-    unit: str, suite: str, data: Path | None, runs: Path, checkpoint_seconds: float, parent: int | None
-) -> int:
-    """Run UNIT of a suite: its id, the beginning of it, or its slot METHOD/LABELLED/SUBSET/SEED (ua_mt/7/0/1,
-    supervised_full/all/0/1). Goes on from its checkpoint, returns at once if it is done."""
+def command(unit: str, suite: str, data: Path | None, runs: Path, checkpoint_seconds: float, parent: int | None) -> int:
+    """Run UNIT of a suite, from its checkpoint if it has one; returns at once if it is done.
+
+    UNIT is an id, the beginning of one, or a slot METHOD/LABELLED/SUBSET/SEED: ua_mt/7/0/1, supervised_full/all/0/1.
+    """
     from harness.execute.inline import run_one
     from harness.execute.process import HELD
     from harness.execute.session import find_unit, open_session

@@ -32,8 +32,9 @@ def draw_maps(count: int, generator: torch.Generator, device: torch.device) -> T
     sine = torch.where(turns, sine.round(), sine)
     sign_y = torch.where(turns & (flip_axis == 0), -1.0, 1.0)
     sign_x = torch.where(turns & (flip_axis == 1), -1.0, 1.0)
-    rows = torch.stack([torch.stack([cosine, -sine], 1) * sign_y[:, None], torch.stack([sine, cosine], 1) * sign_x[:, None]], 1)
-    return rows
+    row_y = torch.stack([cosine, -sine], 1) * sign_y[:, None]
+    row_x = torch.stack([sine, cosine], 1) * sign_x[:, None]
+    return torch.stack([row_y, row_x], 1)
 
 
 def centred_grid(size: tuple[int, int], device: torch.device) -> Tensor:

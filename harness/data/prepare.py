@@ -163,7 +163,7 @@ def _aside(destination: Path) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True)
         yield folder
-    except (OSError, RuntimeError) as error:  # HDF5 raises either when a disk is full
+    except OSError as error:
         raise DiskError(
             f"{destination}: cannot be written ({error}); free some space there, or choose another folder "
             "(HARNESS_CACHE is where --data prepares to)"

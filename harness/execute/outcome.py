@@ -8,9 +8,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Outcome:
-    """ok, failed: a result was written. interrupted: goes on later. held: another process runs it. refused: the
-    unit could not start or write (bad data, a full disk); `exit_code` and `message` say why. killed: died without
-    a word."""
+    """The end of one unit's execution.
+
+    ok, failed:  a result was written.
+    interrupted: it goes on later.
+    held:        another process runs it.
+    refused:     it could not start or write (bad data, a full disk); `exit_code` and `message` say why.
+    killed:      its process died without a word.
+    """
 
     unit: str
     status: Literal["ok", "failed", "interrupted", "held", "refused", "killed"]

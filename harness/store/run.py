@@ -24,7 +24,7 @@ class RunStore:
             if root.exists() and not root.is_dir():
                 raise DiskError(f"{root} is a file; choose another --runs directory")
             if root.exists() and any(root.iterdir()) and not (root / "suites").is_dir():
-                raise DiskError(f"{root} holds files of another program (no suites/ in it); choose another --runs directory")
+                raise DiskError(f"{root} holds files of another program (no suites/); choose another --runs directory")
             (root / "suites").mkdir(parents=True, exist_ok=True)
             (root / "units").mkdir(exist_ok=True)
         return cls(root)

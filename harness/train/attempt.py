@@ -10,6 +10,8 @@ from harness.budget.meter import Meter
 from harness.budget.phases import Phases
 from harness.spec.records import LedgerLine
 
+Kind = Literal["start", "heartbeat", "checkpoint", "end", "breach"]
+
 
 class Attempt:
     """Knows what the attempt started from and what it has spent since."""
@@ -35,7 +37,7 @@ class Attempt:
         self._base_steps = meter.steps
         self.write("start")
 
-    def write(self, kind: Literal["start", "heartbeat", "checkpoint", "end", "breach"], note: str | None = None) -> None:
+    def write(self, kind: Kind, note: str | None = None) -> None:
         """Append what was spent up to now. Called from the heartbeat thread too."""
         meter = self._meter
         self.ledger.append(

@@ -25,7 +25,8 @@ Series = Sequence[tuple[int, float, float]]
 def training_set(unit: Unit, cache: Cache, device: torch.device) -> TrainingSet:
     """The unit's training slices on the device, its labelled patients marked."""
     if cache.reference != unit.dataset:
-        raise UsageError(f"unit {unit.id[:10]} was planned on other data ({unit.dataset.checksum[:10]}) than {cache.folder}")
+        planned = unit.dataset.checksum[:10]
+        raise UsageError(f"unit {unit.id[:10]} was planned on other data ({planned}) than {cache.folder}")
     patients = labelled_patients(cache.manifest.splits["train"], unit.labelled, unit.subset, unit.dataset.name)
     return TrainingSet.load(cache.cases("train"), patients, unit.preprocessing, device)
 
@@ -47,7 +48,7 @@ def build_method(unit: Unit, device: torch.device) -> Method:
     """The method with the initial weights of the unit's seed: equal seeds give every method the same backbone."""
     kind = load_method(unit.method)
     if kind.version != unit.method_version:
-        raise UsageError(f"{unit.method} is version {kind.version} here, the unit asks for version {unit.method_version}")
+        raise UsageError(f"{unit.method} is version {kind.version} here, the unit asks for {unit.method_version}")
     torch.manual_seed(derive_seed(unit.seed, "weights"))
     method = kind.build(task_of_unit(unit), kind.Params.model_validate(unit.params)).to(device)
     if unit.engine.channels_last:

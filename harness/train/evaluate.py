@@ -20,6 +20,9 @@ from harness.spec.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+MILLIMETRES = ("hd95_mm", "asd_mm", "assd_mm")
+"""Empty where spacing is unknown; the type must not depend on that."""
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -72,6 +75,4 @@ def case_rows(
             head = {"selection": selection, "case": case.id, "patient": case.patient, "phase": case.phase}
             rows.append(head | {"class_name": class_name} | asdict(values))
     frame = pd.DataFrame(rows)
-    millimetres = [column for column in frame if column.endswith("_mm")]
-    frame[millimetres] = frame[millimetres].astype("float64")
-    return frame
+    return frame.astype({column: "float64" for column in MILLIMETRES})

@@ -117,7 +117,7 @@ def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress:
     batch = state.sampler.next(plan)
     loss = compute_loss(state.method, state.unit.engine, lambda: state.method.training_loss(batch, stage, progress))
     state.optimiser.zero_grad(set_to_none=True)
-    loss.total.backward()  # type: ignore[no-untyped-call]
+    loss.total.backward()
     state.optimiser.step()
     state.method.after_step(stage, progress)
     return loss

@@ -152,11 +152,10 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
     HDF5 builds the file in memory and never writes to the disk itself: on a full disk it crashes the whole process
     when the file is closed, where a plain write raises `OSError`.
     """
-    with io.BytesIO() as memory:
-        with h5py.File(memory, "w") as file:
-            for case in cases:
-                group = file.create_group(case.id)
-                group.create_dataset("image", data=case.image)
-                group.create_dataset("label", data=case.label)
-        with memory.getbuffer() as content:
-            path.write_bytes(content)
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        for case in cases:
+            group = file.create_group(case.id)
+            group.create_dataset("image", data=case.image)
+            group.create_dataset("label", data=case.label)
+    path.write_bytes(memory.getbuffer())

@@ -1,0 +1,133 @@
+"""Both layouts of ACDC on small trees, and the real scans where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.acdc import ACDC
+from harness.data.prepare import prepare, resolve
+from harness.data.subsets import labelled_patients
+from harness.spec.dataset import Case
+from harness.spec.errors import DataError
+from tests.data.small_acdc import (
+    SPACING_MM,
+    SmallACDC,
+    image_of,
+    voxels,
+    write_h5,
+    write_official,
+    write_ssl4mis,
+)
+
+
+def load(root: Path) -> dict[str, Case]:
+    return {source.id: source.load() for source in SmallACDC().sources(root)}
+
+
+def test_the_published_splits_are_the_literatures() -> None:
+    sizes = {split: len(patients) for split, patients in ACDC.splits.items()}
+    assert sizes == {"train": 70, "val": 10, "test": 20}
+    everyone = [patient for patients in ACDC.splits.values() for patient in patients]
+    assert sorted(everyone) == [f"patient{number:03d}" for number in range(1, 101)]
+    first = ["patient099", "patient038", "patient050", "patient100", "patient058", "patient021", "patient049"]
+    assert list(ACDC.splits["train"][:7]) == first
+    assert {int(patient[-3:]) for patient in ACDC.splits["val"]} == {2, 19, 28, 30, 39, 45, 78, 82, 85, 87}
+
+
+def test_h5_volumes_are_assembled_in_slice_order(tmp_path: Path) -> None:
+    cases = load(write_ssl4mis(tmp_path))
+    assert len(cases) == 10
+    for id_, case in cases.items():
+        grey, label = voxels(*id_.split("_"))
+        np.testing.assert_array_equal(case.image, image_of(grey))
+        np.testing.assert_array_equal(case.label, label)
+        assert case.image.dtype == np.float32
+        assert case.label.dtype == np.uint8
+        assert case.spacing_mm is None
+        assert case.phase == ("ED" if id_.endswith("01") else "ES")
+        assert "100 of 100" in (case.phase_source or "")
+
+
+def test_more_than_nine_slices_stay_in_order(tmp_path: Path) -> None:
+    root = write_ssl4mis(tmp_path)
+    (root / "train_slices.list").unlink()
+    for path in (root / "data" / "slices").glob("patient099_frame01_*"):
+        path.unlink()
+    for z in range(1, 13):  # by name, slice_10 comes before slice_2
+        flat = np.full((20, 17), z / 12, np.float32)
+        write_h5(root / "data" / "slices" / f"patient099_frame01_slice_{z}.h5", flat, flat.astype(np.uint8))
+    image = load(root)["patient099_frame01"].image
+    np.testing.assert_allclose(image[:, 0, 0], np.arange(1, 13) / 12, rtol=1e-6)
+
+
+def test_both_layouts_give_the_same_pixels(tmp_path: Path) -> None:
+    from_h5, from_nifti = load(write_ssl4mis(tmp_path / "a")), load(write_official(tmp_path / "b"))
+    assert from_h5.keys() == from_nifti.keys()
+    for id_, case in from_nifti.items():
+        np.testing.assert_array_equal(case.image, from_h5[id_].image)
+        np.testing.assert_array_equal(case.label, from_h5[id_].label)
+        assert (case.split, case.patient) == (from_h5[id_].split, from_h5[id_].patient)
+        assert case.spacing_mm == SPACING_MM
+        assert case.phase_source == "Info.cfg"
+
+
+def test_phases_come_from_info_cfg_alone(tmp_path: Path) -> None:
+    phases = {id_: case.phase for id_, case in load(write_official(tmp_path)).items()}
+    assert (phases["patient090_frame01"], phases["patient090_frame02"]) == ("ED", "ES")  # frames 04 and 11
+    assert (phases["patient011_frame01"], phases["patient011_frame02"]) == ("ES", "ED")  # frames 01 and 12, ED: 12
+
+
+@pytest.mark.parametrize("inner", ["", "training", "database/training"])
+def test_official_folders_are_found_where_people_keep_them(tmp_path: Path, inner: str) -> None:
+    write_official(tmp_path / inner)
+    write_official(tmp_path / inner / "spare")  # folders of other names are left alone
+    (tmp_path / inner / "patient101").mkdir()  # the challenge's own test patients are no part of the benchmark
+    assert SmallACDC().recognise(tmp_path) == "official"
+    assert len(load(tmp_path)) == 10
+
+
+def test_nothing_is_recognised_where_nothing_is(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "train.list").write_text("patient099_frame01\n")
+    assert ACDC().recognise(tmp_path) is None
+    with pytest.raises(DataError, match="ssl4mis-h5, official"):
+        ACDC().sources(tmp_path)
+
+
+def test_real_scans(scans: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    cache = resolve(ACDC(), scans, said.append)
+    slices = {
+        split: [case.shape[0] for case in cache.manifest.cases if case.split == split]
+        for split in ("train", "val", "test")
+    }
+    assert {split: (len(counts), sum(counts)) for split, counts in slices.items()} == {
+        "train": (140, 1312),
+        "val": (20, 210),
+        "test": (40, 380),
+    }
+    repeated = [
+        "patient074_frame01 and patient076_frame01 hold the same pixels (train split)",
+        "patient074_frame02 and patient076_frame02 hold the same pixels (train split)",
+    ]
+    assert cache.manifest.warnings == repeated
+    train = cache.cases("train")
+    for count, expected in ((3, 68), (7, 136), (14, 256), (None, 1312)):  # counted from the published slice list
+        chosen = labelled_patients(cache.manifest.splits["train"], count, 0, "acdc")
+        assert sum(len(case.image) for case in train if case.patient in chosen) == expected
+    assert len({case.patient for case in train}) == 70
+    volumes = {case.id: (case.label == 3).sum() for case in train}
+    ids = {case.patient for case in train}
+    assert all(volumes[f"{patient}_frame01"] > volumes[f"{patient}_frame02"] for patient in ids)
+
+
+def test_a_cache_is_refused_for_a_dataset_of_another_version(tmp_path: Path) -> None:
+    class Later(SmallACDC):
+        version = 2
+
+    cache = prepare(SmallACDC(), write_ssl4mis(tmp_path / "raw"), tmp_path / "cache")
+    with pytest.raises(DataError, match="holds acdc version 1, not acdc version 2"):
+        resolve(Later(), cache.folder, print)

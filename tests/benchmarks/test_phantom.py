@@ -1,0 +1,112 @@
+"""The generated hearts: always the same, anatomically possible, with ACDC's class shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_dilation
+
+from benchmarks.phantom import GREY_LEVELS, LV, MYO, RV, SPACING_MM, Phantom, is_inverted
+from harness.data.digests import array_sha256
+from harness.data.prepare import prepare
+from harness.spec.dataset import Case
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    return [source.load() for source in Phantom().sources(None)]
+
+
+def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
+    cache = prepare(Phantom(), None, tmp_path / "cache")
+    assert {split: len(patients) for split, patients in cache.manifest.splits.items()} == {
+        "train": 24,
+        "val": 4,
+        "test": 8,
+    }
+    assert len(cache.manifest.cases) == 72
+    assert cache.manifest.warnings == []
+    assert cache.manifest.checksum == prepare(Phantom(), None, tmp_path / "again").manifest.checksum
+    assert cache.cases("val")[0].spacing_mm == SPACING_MM
+
+
+def test_a_case_is_what_it_always_was() -> None:
+    """Fails when the generator or numpy's streams change: then raise Phantom.version and write down the new hash."""
+    source = Phantom().sources(None)[0]
+    case = source.load()
+    assert case.id == "phantom001_ED"
+    assert array_sha256(case.image)[:16] == "e986767012307bf0"
+    assert array_sha256(case.label)[:16] == "7a5103d2f4e3b6ee"
+
+
+def test_no_two_images_are_alike(cases: list[Case]) -> None:
+    assert len({array_sha256(case.image) for case in cases}) == len(cases)
+
+
+def test_images_are_grey_levels_from_0_to_1(cases: list[Case]) -> None:
+    for case in cases:
+        assert case.image.dtype == np.float32
+        assert (case.image.min(), case.image.max()) == (0.0, 1.0)
+        levels = case.image.astype(np.float64) * GREY_LEVELS
+        assert np.abs(levels - np.rint(levels)).max() < 1e-3
+
+
+def test_class_shares_are_like_acdcs(cases: list[Case]) -> None:
+    voxels = sum(case.label.size for case in cases)
+    shares = [sum((case.label == value).sum() for case in cases) / voxels for value in range(4)]
+    assert 0.94 < shares[0] < 0.97
+    assert all(0.01 < share < 0.02 for share in shares[1:])
+
+
+def test_sizes_vary_and_some_slices_miss_the_heart(cases: list[Case]) -> None:
+    assert len({case.image.shape[1:] for case in cases}) == 3
+    assert {len(case.image) for case in cases} == {5, 6, 7}
+    blank = [not plane.any() for case in cases for plane in case.label]
+    assert 0.02 < np.mean(blank) < 0.15
+    assert all(case.label[1:-1].any(axis=(1, 2)).all() for case in cases)  # at the ends alone
+
+
+def test_the_wall_encloses_the_pool_and_nothing_leaves_the_image(cases: list[Case]) -> None:
+    for case in cases:
+        for plane in case.label:
+            neighbours = binary_dilation(plane == LV) & (plane != LV)
+            assert set(np.unique(plane[neighbours])) <= {MYO}
+            edge = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
+            assert not edge.any()
+
+
+def test_the_pool_contracts_and_the_wall_thickens(cases: list[Case]) -> None:
+    by_id = {case.id: case.label for case in cases}
+    for patient in (patient for patients in Phantom.splits.values() for patient in patients):
+        ed, es = by_id[f"{patient}_ED"], by_id[f"{patient}_ES"]
+        assert (es == LV).sum() < 0.75 * (ed == LV).sum()
+        middle = len(ed) // 2
+        thickness = [_thickness(label[middle]) for label in (ed, es)]
+        assert thickness[1] > thickness[0]
+        assert (ed == RV).any()
+
+
+def _thickness(plane: np.ndarray) -> float:
+    """Mean wall thickness in pixels, from the areas of the pool and of pool and wall as if both were discs."""
+    inner, outer = (plane == LV).sum(), np.isin(plane, (LV, MYO)).sum()
+    return float(np.sqrt(outer / np.pi) - np.sqrt(inner / np.pi))
+
+
+def test_wall_and_blood_change_places_in_two_of_five_patients(cases: list[Case]) -> None:
+    for case in cases:
+        blood, wall = (float(np.median(case.image[case.label == value])) for value in (LV, MYO))
+        assert (wall > blood) is is_inverted(case.patient)
+    assert not any(is_inverted(patient) for patient in Phantom.splits["train"][:3])
+    assert [sum(map(is_inverted, Phantom.splits[split])) for split in ("train", "val", "test")] == [9, 1, 4]
+
+
+def test_no_threshold_separates_the_tissues(cases: list[Case]) -> None:
+    """In most volumes some surroundings are as bright as blood and some as dark as the wall, or the other way round."""
+    overlapping = 0
+    for case in cases:
+        low, high = np.quantile(case.image[case.label == 0], (0.005, 0.995))
+        middles = [float(np.median(case.image[case.label == value])) for value in (RV, MYO, LV)]
+        overlapping += low < min(middles) and max(middles) < high
+    assert overlapping > 0.7 * len(cases)

@@ -1,0 +1,177 @@
+"""The cache on disk: what opens, what is refused, and that the test split stays closed until its time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from harness.data.cache import Cache
+from harness.data.digests import array_sha256, case_sha256
+from harness.data.permit import TestPermit
+from harness.data.prepare import prepare
+from harness.spec.dataset import Case
+from harness.spec.errors import ClosedSplitError, DataError, RecordError
+from harness.spec.records import Selection, SelectionEntry, Slot
+from tests.data.small_acdc import SmallACDC, image_of, voxels, write_ssl4mis
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    return prepare(SmallACDC(), write_ssl4mis(folder / "raw"), folder / "cache").folder
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "cache"))
+
+
+def write_selection(path: Path) -> Path:
+    slot = Slot(method="supervised", labelled=3, subset=0, seed=0)
+    entry = SelectionEntry(slot=slot, params={}, unit="0" * 64)
+    path.write_text(Selection(suite_hash="f" * 64, entries=[entry]).model_dump_json())
+    return path
+
+
+def edit_manifest(folder: Path, **changes: object) -> Path:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return path
+
+
+def test_cases_come_back_as_they_were(folder: Path) -> None:
+    cache = Cache.open(folder)
+    train, val = cache.cases("train"), cache.cases("val")
+    order = [f"{patient}_{frame}" for patient in SmallACDC.splits["train"] for frame in ("frame01", "frame02")]
+    assert [case.id for case in train] == order
+    assert [case.id for case in val] == ["patient028_frame01", "patient028_frame02"]
+    for case in train + val:
+        grey, label = voxels(*case.id.split("_"))
+        np.testing.assert_array_equal(case.image, image_of(grey))
+        np.testing.assert_array_equal(case.label, label)
+        assert case.image.dtype == np.float32
+        assert case.label.dtype == np.uint8
+    assert cache.reference.checksum == cache.manifest.checksum
+    assert (cache.reference.name, cache.reference.version) == ("acdc", 1)
+
+
+def test_no_development_file_holds_a_test_case(folder: Path) -> None:
+    with h5py.File(folder / "development.h5") as file:
+        assert {id_.split("_")[0] for id_ in file} == {"patient099", "patient038", "patient090", "patient028"}
+    with h5py.File(folder / "test.h5") as file:
+        assert {id_.split("_")[0] for id_ in file} == {"patient011"}
+
+
+def test_development_loads_without_the_test_file_being_readable(folder: Path) -> None:
+    (folder / "test.h5").write_bytes(b"never opened")
+    assert len(Cache.open(folder).cases("train")) == 6
+
+
+def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) -> None:
+    breaches: list[str] = []
+    cache = Cache.open(folder, on_breach=breaches.append)
+    selection, checkpoint = tmp_path / "selection.json", tmp_path / "checkpoint.pt"
+    permit = TestPermit(selection, checkpoint)
+
+    with pytest.raises(ClosedSplitError):
+        cache.cases("test")
+    with pytest.raises(ClosedSplitError, match="without a permit"):
+        cache.test_cases(None)  # type: ignore[arg-type]
+    with pytest.raises(ClosedSplitError) as closed:
+        cache.test_cases(permit)
+    assert str(selection) in str(closed.value)
+    assert str(checkpoint) in str(closed.value)
+    write_selection(selection)
+    with pytest.raises(ClosedSplitError) as closed:
+        cache.test_cases(permit)
+    assert str(selection) not in str(closed.value)
+    assert str(checkpoint) in str(closed.value)
+    assert len(breaches) == 4
+
+    checkpoint.write_bytes(b"weights")
+    assert [case.id for case in cache.test_cases(permit)] == ["patient011_frame01", "patient011_frame02"]
+    assert len(breaches) == 4
+
+    selection.write_text('{"schema_version": 1, "rule": "whatever suits"}')
+    with pytest.raises(ClosedSplitError, match="not a readable selection record"):
+        cache.test_cases(permit)
+
+
+def test_an_unknown_split_is_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match="no split 'training'"):
+        Cache.open(folder).cases("training")
+
+
+def test_a_newer_schema_is_refused_by_name(folder: Path) -> None:
+    path = edit_manifest(folder, schema_version=2, something="new")
+    with pytest.raises(RecordError, match="schema_version 2 is newer") as refused:
+        Cache.open(folder)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"name": "another program"}', '{"schema_version": "1"}'])
+def test_a_manifest_of_another_program_is_no_cache(folder: Path, content: str) -> None:
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(DataError, match=r"manifest\.json: "):
+        Cache.open(folder)
+
+
+def test_what_is_no_whole_cache_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a prepared cache"):
+        Cache.open(tmp_path)
+    (folder / "development.h5").unlink()
+    with pytest.raises(DataError, match=r"without development\.h5"):
+        Cache.open(folder)
+
+
+def test_an_edited_manifest_is_noticed(folder: Path) -> None:
+    splits = {"train": ["patient099", "patient038"], "val": ["patient090", "patient028"], "test": ["patient011"]}
+    edit_manifest(folder, splits=splits)
+    with pytest.raises(DataError, match="checksum"):
+        Cache.open(folder)
+
+
+def test_a_changed_voxel_is_noticed_on_loading(folder: Path) -> None:
+    with h5py.File(folder / "development.h5", "a") as file:
+        file["patient090_frame01"]["image"][0, 0, 0] += 0.001
+    with pytest.raises(DataError, match=r"development\.h5: patient090_frame01 does not match its sha256"):
+        Cache.open(folder).cases("train")
+
+
+def test_a_truncated_file_is_one_clear_message(folder: Path) -> None:
+    path = folder / "development.h5"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"development\.h5: damaged"):
+        Cache.open(folder).cases("val")
+
+
+def test_every_field_of_a_case_changes_its_hash() -> None:
+    image, label = np.zeros((2, 3, 4), np.float32), np.zeros((2, 3, 4), np.uint8)
+    base = Case("a_1", "a", "train", image, label, (10.0, 1.5, 1.5), "ED", "Info.cfg")
+    variants = [
+        base,
+        Case("a_2", "a", "train", image, label, (10.0, 1.5, 1.5), "ED"),
+        Case("a_1", "b", "train", image, label, (10.0, 1.5, 1.5), "ED"),
+        Case("a_1", "a", "val", image, label, (10.0, 1.5, 1.5), "ED"),
+        Case("a_1", "a", "train", image + 1, label, (10.0, 1.5, 1.5), "ED"),
+        Case("a_1", "a", "train", image, label + 1, (10.0, 1.5, 1.5), "ED"),
+        Case("a_1", "a", "train", image, label, (8.0, 1.5, 1.5), "ED"),
+        Case("a_1", "a", "train", image, label, None, "ED"),
+        Case("a_1", "a", "train", image, label, (10.0, 1.5, 1.5), "ES"),
+        Case("a_1", "a", "train", image.reshape(2, 4, 3), label.reshape(2, 4, 3), (10.0, 1.5, 1.5), "ED"),
+    ]
+    assert len({case_sha256(variant) for variant in variants}) == len(variants)
+    assert case_sha256(base) == case_sha256(Case("a_1", "a", "train", image, label, (10.0, 1.5, 1.5), "ED", "header"))
+
+
+def test_array_hashes_do_not_depend_on_memory_layout_or_byte_order() -> None:
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    strided = np.ascontiguousarray(array.transpose(2, 1, 0)).transpose(2, 1, 0)
+    assert not strided.flags.c_contiguous
+    assert array_sha256(array) == array_sha256(strided) == array_sha256(array.astype(">f4"))
+    assert array_sha256(array) != array_sha256(array.reshape(3, 2, 4))

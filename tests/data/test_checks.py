@@ -1,0 +1,144 @@
+"""The generic checks on a dataset made of arrays, and what repeated pixels mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pytest
+
+from harness.data.checks import read_checked, verify
+from harness.data.prepare import prepare
+from harness.spec.dataset import Case, CaseSource, Dataset, Split
+from harness.spec.errors import DataError
+from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_ssl4mis
+
+
+def case(id_: str, split: Split, seed: int | None = None, **changes: Any) -> Case:
+    rng = np.random.default_rng(list(id_.encode()) if seed is None else seed)
+    image = rng.random((2, 4, 5)).astype(np.float32)
+    given = {"image": image, "label": np.zeros((2, 4, 5), np.uint8), **changes}
+    return Case(id=id_, patient=id_[0], split=split, **given)
+
+
+class Listed(Dataset):
+    """A dataset of given cases: patients a and b to train, c to validate, d to test."""
+
+    name: ClassVar[str] = "listed"
+    version: ClassVar[int] = 3
+    dimension: ClassVar[Literal[2, 3]] = 2
+    classes: ClassVar[tuple[str, ...]] = ("background", "organ")
+    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {"train": ("b", "a"), "val": ("c",), "test": ("d",)}
+
+    def __init__(self, *cases: Case) -> None:
+        self.cases = cases
+
+    def recognise(self, root: Path) -> str | None:
+        return None
+
+    def sources(self, root: Path | None) -> Sequence[CaseSource]:
+        return [CaseSource(c.id, c.patient, c.split, Path(f"{c.id}.h5"), partial(lambda c: c, c)) for c in self.cases]
+
+
+WHOLE = (case("a1", "train"), case("b1", "train"), case("c1", "val"), case("d1", "test"))
+
+
+def problems(*cases: Case) -> list[str]:
+    dataset = Listed(*cases)
+    with pytest.raises(DataError) as refused:
+        read_checked(dataset, dataset.sources(None))
+    return str(refused.value).splitlines()[1:]
+
+
+def test_cases_come_in_published_order() -> None:
+    dataset = Listed(*WHOLE)
+    checked = read_checked(dataset, dataset.sources(None))
+    assert [c.id for c in checked.cases] == ["b1", "a1", "c1", "d1"]
+    assert checked.warnings == ()
+
+
+def test_a_patient_in_two_splits() -> None:
+    extra = case("a2", "test")
+    expected = "a: in two splits, train (the published splits) and test (a2.h5); keep the published one"
+    assert problems(*WHOLE, extra) == [expected]
+
+
+def test_a_case_id_twice() -> None:
+    assert problems(*WHOLE, case("a1", "train", seed=5)) == ["a1: twice (a1.h5, a1.h5); keep one"]
+
+
+def test_a_published_patient_without_a_case() -> None:
+    assert problems(*WHOLE[:3]) == ["d: no case of this test patient; add it"]
+
+
+def test_an_unpublished_patient() -> None:
+    assert problems(*WHOLE, case("x1", "val")) == ["x1.h5: x is in no published split; take it out of the folder"]
+
+
+def test_values_and_types_are_checked_case_by_case() -> None:
+    label = np.zeros((2, 4, 5), np.uint8)
+    label[1, 2, 3] = 2  # two classes: 0 and 1
+    image = np.full((2, 4, 5), np.inf, np.float32)
+    bad = (
+        case("a1", "train", label=label),
+        case("b1", "train", image=image),
+        case("c1", "val", image=np.zeros((0, 4, 5), np.float32), label=np.zeros((0, 4, 5), np.uint8)),
+        case("d1", "test", spacing_mm=(10.0, 0.0, 1.5)),
+    )
+    assert [line.split(";")[0] for line in problems(*bad)] == [
+        "a1.h5: label value 2 is outside 0..1",
+        "b1.h5: image holds values that are not finite",
+        "c1.h5: image has shape (0, 4, 5)",
+        "c1.h5: label has shape (0, 4, 5)",
+        "d1.h5: spacing (10.0, 0.0, 1.5) is not three positive lengths in mm",
+    ]
+
+
+def test_a_reader_that_fails_in_its_own_way_is_a_problem_of_its_file() -> None:
+    class Failing(Listed):
+        def sources(self, root: Path | None) -> Sequence[CaseSource]:
+            def load() -> Case:
+                raise OSError("file signature not found")
+
+            return [*super().sources(root), CaseSource("a2", "a", "train", Path("a2.h5"), load)]
+
+    dataset = Failing(*WHOLE)
+    with pytest.raises(DataError, match=r"a2\.h5: cannot be read \(OSError: file signature not found\)"):
+        read_checked(dataset, dataset.sources(None))
+
+
+def test_repeated_pixels_warn_within_a_split_and_fail_across() -> None:
+    twin = case("b2", "train", image=WHOLE[0].image, label=np.ones((2, 4, 5), np.uint8))  # other label, same pixels
+    dataset = Listed(*WHOLE, twin)
+    checked = read_checked(dataset, dataset.sources(None))
+    assert checked.warnings == ("a1 and b2 hold the same pixels (train split)",)
+    crossing = case("c2", "val", image=WHOLE[0].image)
+    expected = "a1.h5 (train) and c2.h5 (val): the same pixels in two splits; remove one of them"
+    assert problems(*WHOLE, crossing) == [expected]
+
+
+def test_repeated_pixels_become_a_manifest_entry(tmp_path: Path) -> None:
+    root = write_ssl4mis(tmp_path / "raw")
+    grey, label = voxels("patient028", "frame01")
+    label[1, 1, 1] = 3
+    write_h5(root / "data" / "patient028_frame02.h5", image_of(grey), label)
+    cache = prepare(SmallACDC(), root, tmp_path / "cache")
+    assert cache.manifest.warnings == ["patient028_frame01 and patient028_frame02 hold the same pixels (val split)"]
+
+
+def test_verify_finds_what_changed(tmp_path: Path) -> None:
+    import h5py
+
+    cache = prepare(SmallACDC(), write_ssl4mis(tmp_path / "raw"), tmp_path / "cache")
+    assert verify(cache) == []
+    with h5py.File(cache.folder / "test.h5", "a") as file:
+        file["patient011_frame01"]["label"][0, 0, 0] = 1
+    assert verify(cache) == [f"{cache.folder / 'test.h5'}: patient011_frame01 does not match its sha256"]
+    content = (cache.folder / "development.h5").read_bytes()
+    (cache.folder / "development.h5").write_bytes(content[: len(content) // 2])
+    found = verify(cache)
+    assert len(found) == 2
+    assert "development.h5: damaged" in found[0]

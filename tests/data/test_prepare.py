@@ -1,0 +1,208 @@
+"""From a raw folder to a cache: once, whole or not at all, and found again in no time."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.phantom import Phantom
+from harness.data.cache import Cache
+from harness.data.prepare import prepare, resolve
+from harness.spec.errors import DataError, DiskError
+from tests.data.small_acdc import SmallACDC, write_official, write_ssl4mis
+from tests.support import REPO, command_environment
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty HARNESS_CACHE."""
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "caches"))
+    return tmp_path / "caches"
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    return write_ssl4mis(tmp_path / "raw")
+
+
+def quiet(message: str) -> None:
+    """Nobody listens."""
+
+
+def test_a_raw_folder_is_prepared_once(raw: Path, home: Path) -> None:
+    said: list[str] = []
+    first = resolve(SmallACDC(), raw, said.append)
+    assert len(said) == 1
+    assert said[0] == f"preparing acdc (ssl4mis-h5) from {raw} into {first.folder}"
+    assert first.folder.parent == home
+    start = time.perf_counter()
+    again = resolve(SmallACDC(), raw, said.append)
+    assert time.perf_counter() - start < 0.5
+    assert len(said) == 1
+    assert (again.folder, again.manifest) == (first.folder, first.manifest)
+    assert [path.name for path in home.iterdir()] == [first.folder.name]
+    assert sorted(path.name for path in first.folder.iterdir()) == ["development.h5", "manifest.json", "test.h5"]
+
+
+@pytest.mark.parametrize("write", [write_ssl4mis, write_official])
+@pytest.mark.parametrize("inner", ["ACDC", "acdc"])
+def test_the_folder_above_is_taken_too(write: Callable[[Path], Path], inner: str, tmp_path: Path, home: Path) -> None:
+    folder = write(tmp_path / "collection" / inner)
+    (tmp_path / "collection" / "LA").mkdir()
+    said: list[str] = []
+    cache = resolve(SmallACDC(), tmp_path / "collection", said.append)
+    assert f"from {folder} into" in said[0]
+    assert resolve(SmallACDC(), folder, said.append).folder == cache.folder
+
+
+def test_a_prepared_cache_is_opened_where_it_lies(raw: Path, home: Path, tmp_path: Path) -> None:
+    cache = prepare(SmallACDC(), raw, tmp_path / "mine")
+    said: list[str] = []
+    assert resolve(SmallACDC(), cache.folder, said.append).folder == tmp_path / "mine"
+    assert said == []
+    assert not home.exists()
+
+
+def test_a_changed_source_is_prepared_anew(raw: Path, home: Path) -> None:
+    before = resolve(SmallACDC(), raw, quiet)
+    path = raw / "data" / "patient028_frame01.h5"
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    after = resolve(SmallACDC(), raw, quiet)
+    assert after.folder != before.folder
+    assert after.manifest == before.manifest  # the content is what counts for results
+
+
+def test_the_checksum_is_that_of_the_content(tmp_path: Path) -> None:
+    h5 = prepare(SmallACDC(), write_ssl4mis(tmp_path / "a"), tmp_path / "cache-a").reference
+    elsewhere = prepare(SmallACDC(), write_ssl4mis(tmp_path / "b"), tmp_path / "cache-b").reference
+    official = prepare(SmallACDC(), write_official(tmp_path / "c"), tmp_path / "cache-c").reference
+    assert h5 == elsewhere
+    assert official.checksum != h5.checksum  # it knows spacing and phases, which change millimetre columns
+
+
+def test_a_read_only_folder_is_read(raw: Path, home: Path) -> None:
+    everything = [raw, *raw.rglob("*")]
+    for path in everything:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        before = {path: path.stat().st_mtime_ns for path in everything}
+        assert len(resolve(SmallACDC(), raw, quiet).manifest.cases) == 10
+        assert {path: path.stat().st_mtime_ns for path in [raw, *raw.rglob("*")]} == before
+    finally:
+        for path in everything:
+            path.chmod(0o755)
+
+
+def test_the_environment_names_the_default(raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="no data folder given; pass --data DIR or set HARNESS_DATA") as refused:
+        resolve(SmallACDC(), None, quiet)
+    assert "data/patientXXX_frameYY.h5" in str(refused.value)
+    monkeypatch.setenv("HARNESS_DATA", str(raw))
+    assert len(resolve(SmallACDC(), None, quiet).manifest.cases) == 10
+
+
+def test_generated_data_needs_no_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "absent"))
+    said: list[str] = []
+    cache = resolve(Phantom(), None, said.append)
+    assert said == [f"preparing phantom (generated) into {cache.folder}"]
+    assert resolve(Phantom(), cache.folder, said.append).folder == cache.folder
+    with pytest.raises(DataError, match="is generated and reads no folder"):
+        resolve(Phantom(), tmp_path, said.append)
+
+
+def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        resolve(SmallACDC(), tmp_path / "nowhere", quiet)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "results.csv").write_text("belongs to another program")
+    with pytest.raises(DataError, match="neither a prepared cache nor a known layout of acdc") as refused:
+        resolve(SmallACDC(), tmp_path / "other", quiet)
+    for text in (str(tmp_path / "other"), "ssl4mis-h5: data/patientXXX", "official: patientXXX/", "Info.cfg"):
+        assert text in str(refused.value)
+    assert not home.exists()
+
+
+def test_another_datasets_cache_is_refused(raw: Path, tmp_path: Path) -> None:
+    folder = prepare(SmallACDC(), raw, tmp_path / "cache").folder
+    with pytest.raises(DataError, match="holds acdc version 1, not phantom version"):
+        resolve(Phantom(), folder, quiet)
+
+
+def test_an_occupied_destination_is_left_alone(raw: Path, tmp_path: Path) -> None:
+    occupied = tmp_path / "mine"
+    occupied.mkdir()
+    (occupied / "thesis.tex").write_text("years of work")
+    with pytest.raises(DataError, match="mine: exists and is not a cache"):
+        prepare(SmallACDC(), raw, occupied)
+    assert [path.name for path in occupied.iterdir()] == ["thesis.tex"]
+
+
+def test_an_empty_destination_and_one_of_the_same_data_are_fine(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    first = prepare(SmallACDC(), raw, tmp_path / "cache")
+    stamp = (first.folder / "test.h5").stat().st_mtime_ns
+    assert prepare(SmallACDC(), raw, tmp_path / "cache").manifest == first.manifest
+    assert (first.folder / "test.h5").stat().st_mtime_ns == stamp
+    with pytest.raises(DataError, match="holds a cache of other data"):
+        prepare(SmallACDC(), write_official(tmp_path / "official"), tmp_path / "cache")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "official", "raw"]
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 20 kB: a full disk for everything but the smallest files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_leaves_nothing_behind(raw: Path, tmp_path: Path) -> None:
+    home = tmp_path / "caches"
+    home.mkdir()
+    with pytest.raises(DiskError, match="cannot be written") as refused:
+        prepare(SmallACDC(), raw, home / "acdc")
+    assert str(home / "acdc") in str(refused.value)
+    assert list(home.iterdir()) == []
+
+
+def test_a_destination_that_cannot_be_written_is_a_disk_error(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DiskError, match="cannot be written"):
+        prepare(SmallACDC(), raw, tmp_path / "file" / "cache")
+
+
+def test_files_honour_the_umask(raw: Path, tmp_path: Path) -> None:
+    previous = os.umask(0o027)
+    try:
+        folder = prepare(SmallACDC(), raw, tmp_path / "cache").folder
+    finally:
+        os.umask(previous)
+    assert folder.stat().st_mode & 0o777 == 0o750
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
+
+
+def test_two_processes_may_prepare_at_once(raw: Path, home: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from tests.data.small_acdc import SmallACDC; from harness.data.prepare import resolve\n"
+        "print(resolve(SmallACDC(), Path(sys.argv[1]), lambda message: None).folder)\n"
+    )
+    command = [sys.executable, "-c", program, str(raw)]
+    environment = command_environment({"HARNESS_CACHE": str(home)})
+    processes = [subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) for _ in "abc"]
+    printed = {process.communicate(timeout=60)[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert len(printed) == 1
+    assert [str(path) for path in home.iterdir()] == list(printed)
+    assert len(Cache.open(Path(printed.pop())).cases("train")) == 6

@@ -1,0 +1,48 @@
+"""Labelled subsets: the literature's, and seeded ones that no library can change."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.data.subsets import labelled_patients
+from harness.spec.errors import UsageError
+
+ORDER = tuple(f"patient{number:03d}" for number in (99, 38, 50, 100, 58, 21, 49, 20, 72, 40))
+
+
+def test_subset_0_is_the_head_of_the_published_list() -> None:
+    assert labelled_patients(ORDER, 3, 0, "acdc") == ("patient099", "patient038", "patient050")
+
+
+def test_none_takes_everyone_in_published_order() -> None:
+    assert labelled_patients(ORDER, None, 0, "acdc") == ORDER
+    assert labelled_patients(ORDER, None, 4, "acdc") == ORDER
+
+
+def test_a_drawn_subset_is_what_it_always_was() -> None:
+    keys = {patient: hashlib.sha256(b"acdc:1:" + patient.encode()).hexdigest() for patient in ORDER}
+    assert labelled_patients(ORDER, 3, 1, "acdc") == tuple(sorted(ORDER, key=keys.__getitem__)[:3])
+    assert labelled_patients(ORDER, 3, 1, "acdc") == ("patient072", "patient050", "patient040")  # written down once
+
+
+@given(count=st.integers(1, 10), subset=st.integers(1, 50), shuffled=st.permutations(ORDER))
+def test_drawn_subsets_are_nested_and_do_not_depend_on_the_order(count: int, subset: int, shuffled: list[str]) -> None:
+    chosen = labelled_patients(ORDER, count, subset, "acdc")
+    assert len(set(chosen)) == count
+    assert labelled_patients(shuffled, count, subset, "acdc") == chosen
+    assert labelled_patients(ORDER, 10, subset, "acdc")[:count] == chosen
+
+
+def test_subsets_and_datasets_differ() -> None:
+    drawn = {labelled_patients(ORDER, 5, subset, name) for subset in range(6) for name in ("acdc", "la")}
+    assert len(drawn) == 11  # subset 0 is the same list for both names
+
+
+@pytest.mark.parametrize(("count", "subset"), [(0, 0), (-1, 0), (11, 0), (11, 1), (3, -1)])
+def test_impossible_subsets_are_refused(count: int, subset: int) -> None:
+    with pytest.raises(UsageError, match="subsets count from 0" if subset < 0 else "has 10 training patients"):
+        labelled_patients(ORDER, count, subset, "acdc")

@@ -2,9 +2,9 @@
 
 Each patient has one anatomy and one appearance, drawn from a generator seeded by the patient's id: position, size and
 orientation of the heart; brightness of blood, wall and surroundings, the wall darker than blood in three patients of
-five and brighter in two; bias field, noise and blur; bright and dark bodies around the heart, some round with a rim like a left
-ventricle. Two volumes: ED, and ES with a smaller pool and a thicker wall. Equal ids give equal pixels on any machine,
-since grey levels are rounded as a scanner rounds them.
+five and brighter in two; bias field, noise and blur; bright and dark bodies around the heart, some round with a rim
+like a left ventricle. Two volumes: ED, and ES with a smaller pool and a thicker wall. Equal ids give equal pixels on any
+machine, since grey levels are rounded as a scanner rounds them.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def is_inverted(patient: str) -> bool:
 
 
 def draw_anatomy(rng: Generator) -> Anatomy:
-    """A heart somewhere near the middle, about 4 % of the image."""
+    """A heart somewhere near the middle, about 5 % of the image."""
     height, width = SIZES[int(rng.integers(len(SIZES)))]
     scale = np.sqrt(height * width)
     return Anatomy(

@@ -3,8 +3,8 @@
 Each patient has one anatomy and one appearance, drawn from a generator seeded by the patient's id: position, size and
 orientation of the heart; brightness of blood, wall and surroundings, the wall darker than blood in three patients of
 five and brighter in two; bias field, noise and blur; bright and dark bodies around the heart, some round with a rim
-like a left ventricle. Two volumes: ED, and ES with a smaller pool and a thicker wall. Equal ids give equal pixels on any
-machine, since grey levels are rounded as a scanner rounds them.
+like a left ventricle. Two volumes: ED, and ES with a smaller pool and a thicker wall. Equal ids give equal pixels on
+any machine, since grey levels are rounded as a scanner rounds them.
 """
 
 from __future__ import annotations

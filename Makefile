@@ -66,7 +66,7 @@ format: venv ## let ruff sort imports and format
 	@$(BIN)/ruff format
 
 bench: venv ## measure what the design promises (metrics against MedPy, steps a second)
-	@$(BIN)/python -m benchmarks.bench
+	@$(BIN)/python -m tests.bench
 
 constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt
 	@python=$$($(FIND_PYTHON)); \

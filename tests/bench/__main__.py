@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.bench import metrics_bench, steps_bench
+from tests.bench import metrics_bench, steps_bench
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Metrics against MedPy on the 20 real ACDC validation volumes, side by side in one run.
 
-    python -m benchmarks.bench.metrics_bench --data DIR      (DIR: ACDC in the h5 layout; default: $HARNESS_DATA)
+    python -m tests.bench.metrics_bench --data DIR      (DIR: ACDC in the h5 layout; default: $HARNESS_DATA)
 
 Each volume is timed with both, in turns, on the same distorted label map: ours as `case_metrics` computes all metrics
 of all classes, MedPy as the field calls it (dc, jc, hd95, asd and assd of each class). Exit code 1 if a value differs

@@ -1,6 +1,6 @@
 """Seconds per training step of every method and stage, beside the supervised step of the same run.
 
-    python -m benchmarks.bench.steps_bench [--size 96] [--size 256] [--batch 8] [--steps 10]
+    python -m tests.bench.steps_bench [--size 96] [--size 256] [--batch 8] [--steps 10]
 
 Random images stand for scans: the cost of a step does not depend on what they show. Methods take turns, step by step,
 so that a machine whose speed drifts slows all of them alike; the median is printed.

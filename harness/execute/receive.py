@@ -38,6 +38,7 @@ def import_records(file: Path, runs: Path) -> Imported:
     """
     suite, records = read_archive(file)
     root = runs / suite
+    RunStore.refuse_foreign(root)
     _check(file, records)
     _refuse_conflicts(file, root, records)
     store = RunStore.create(root)
@@ -102,7 +103,7 @@ def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, by
         named = "\n".join(map(str, different[:NAMED_CONFLICTS]))
         more = f"\nand {len(different) - NAMED_CONFLICTS} more" if len(different) > NAMED_CONFLICTS else ""
         raise RecordError(
-            f"{file}: {len(different)} records differ from what is here; nothing was imported. Import into another "
+            f"{file}: {len(different)} record(s) differ from what is here; nothing was imported. Import into another "
             f"--runs directory, or move these away first:\n{named}{more}"
         )
 

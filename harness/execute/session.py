@@ -42,6 +42,7 @@ class Session:
 def open_session(suite: str, data: Path | None, runs: Path, say: Callable[[str], None]) -> Session:
     """Validate the suite, find or prepare its data, and record what was asked before anything runs."""
     loaded = load_suite(suite)
+    RunStore.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
     plan, cache = plan_on_data(loaded, data, say)
     store = RunStore.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)

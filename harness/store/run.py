@@ -20,14 +20,21 @@ class RunStore:
     @classmethod
     def create(cls, root: Path) -> RunStore:
         """Open for writing; a directory with foreign content is refused, nothing in it is touched."""
+        cls.refuse_foreign(root)
         with disk_errors(root):
-            if root.exists() and not root.is_dir():
-                raise DiskError(f"{root} is a file; choose another --runs directory")
-            if root.exists() and any(root.iterdir()) and not (root / "suites").is_dir():
-                raise DiskError(f"{root} holds files of another program (no suites/); choose another --runs directory")
             (root / "suites").mkdir(parents=True, exist_ok=True)
             (root / "units").mkdir(exist_ok=True)
         return cls(root)
+
+    @staticmethod
+    def refuse_foreign(root: Path) -> None:
+        """Raise `DiskError` where records cannot go: on a file, or beside files of another program. Writes nothing."""
+        with disk_errors(root):
+            there = next(path for path in (root, *root.parents) if path.exists())
+            if not there.is_dir():
+                raise DiskError(f"{there} is a file; choose another --runs directory")
+            if there == root and any(root.iterdir()) and not (root / "suites").is_dir():
+                raise DiskError(f"{root} holds files of another program (no suites/); choose another --runs directory")
 
     @classmethod
     def open(cls, root: Path) -> RunStore:

@@ -1,0 +1,84 @@
+"""One real run that most verbs are tested on, and one tree of tiny scans; each made once a session."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cli.ground import DEAD_URI, tiny_acdc, write_suite
+from tests.support import run_cli
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A folder in which `harness run` was called; never write into it.
+
+    code, stdout, stderr: of that call.
+    """
+
+    folder: Path
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def suite(self) -> Path:
+        """Its suite file."""
+        return self.folder / "tiny.yaml"
+
+    @property
+    def runs(self) -> Path:
+        """Its records."""
+        return self.folder / "runs"
+
+
+def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """A folder that the first of several parallel workers builds and all read."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / name
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "built").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            build(folder)
+            (folder / "built").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FinishedRun:
+    """The tiny suite, run to its end by the real command line while no tracking server answers."""
+
+    def build(folder: Path) -> None:
+        write_suite(folder)
+        done = run_cli(
+            *("run", "--suite", "tiny.yaml", "--executor", "inline", "--tracking-uri", DEAD_URI),
+            cwd=folder,
+            env={"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None},
+        )
+        for name, text in (("code", str(done.returncode)), ("stdout", done.stdout), ("stderr", done.stderr)):
+            (folder / name).write_text(text)
+
+    folder = shared(tmp_path_factory, "finished", build)
+    stdout, stderr = (folder / "stdout").read_text(), (folder / "stderr").read_text()
+    return FinishedRun(folder, int((folder / "code").read_text()), stdout, stderr)
+
+
+@pytest.fixture(scope="session")
+def scans_16(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published patient list with made-up volumes of 16 x 16; take `linked_copy` to damage one."""
+    return shared(tmp_path_factory, "scans", lambda folder: tiny_acdc(folder / "ACDC")) / "ACDC"
+
+
+@pytest.fixture
+def records(finished: FinishedRun, tmp_path: Path) -> Path:
+    """A copy of the finished run's records that a test may change: a --runs directory."""
+    return Path(shutil.copytree(finished.runs, tmp_path / "runs"))

@@ -1,0 +1,129 @@
+"""What the tests of the command line stand on: tiny suites, tiny scans, full disks, and proof that nothing changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from benchmarks.acdc import ACDC
+from tests.support import require, run_cli
+
+SUITE = """\
+name: tiny
+dataset: phantom
+preprocessing: {size: [32, 32], resize: area}
+labelled: [2]
+seeds: [0]
+methods:
+  supervised:
+  ua_mt:
+budget: {steps: 4}
+engine: {batch_size: 4, looks: 2}
+"""
+DEAD_URI = "http://127.0.0.1:9"
+"""Port 9 (discard): nothing answers there."""
+
+SUPERVISED, UA_MT = "supervised/2/0/0", "ua_mt/2/0/0"
+
+
+def write_suite(folder: Path, *changes: tuple[str, str]) -> Path:
+    """tiny.yaml in `folder`, with pieces of its text replaced."""
+    text = SUITE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+def snapshot(root: Path) -> dict[str, str]:
+    """Every path below `root`, with the sha256 of each file."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def refuse(
+    *args: str | Path, code: int, named: tuple[str, ...], unchanged: Path, env: Mapping[str, str | None] | None = None
+) -> str:
+    """Run the real command line, which must refuse, name what is wrong and leave no trace below `unchanged`."""
+    before = snapshot(unchanged)
+    done = run_cli(*args, env=env, cwd=unchanged)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.stderr.splitlines()[-1]
+    missing = [text for text in named if text not in done.stderr]
+    assert missing == [], done.stderr
+    assert snapshot(unchanged) == before
+    return done.stderr
+
+
+def write_scan(path: Path, image: np.ndarray, label: np.ndarray) -> None:
+    """One h5 file; a hard link at `path` is replaced, never written through."""
+    path.unlink(missing_ok=True)
+    with h5py.File(path, "w") as file:
+        file["image"], file["label"] = image, label
+
+
+def tiny_acdc(root: Path) -> Path:
+    """All 100 patients of ACDC in the SSL4MIS layout, each volume one slice of 16 x 16."""
+    (root / "data" / "slices").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, patients in ACDC.splits.items():
+        for case in (f"{patient}_frame{number:02d}" for patient in patients for number in (1, 2)):
+            image = rng.random((1, 16, 16), dtype=np.float32)
+            label = rng.integers(0, 4, (1, 16, 16), dtype=np.uint8)
+            if split == "train":
+                write_scan(root / "data" / "slices" / f"{case}_slice_1.h5", image[0], label[0])
+            else:
+                write_scan(root / "data" / f"{case}.h5", image, label)
+        (root / f"{split}.list").write_text("".join(f"{patient}\n" for patient in patients))
+    return root
+
+
+def linked_copy(source: Path, target: Path) -> Path:
+    """A copy of a tree whose files are hard links: replace a file, never write into it."""
+    shutil.copytree(source, target, copy_function=os.link)
+    return target
+
+
+@contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[Path]:
+    """A tmpfs of its own, mounted on `folder`; only root may do so."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    mounted = (
+        shutil.which("mount") is not None and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    )
+    require("tmpfs", mounted, "mounting a tmpfs takes root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+
+
+def remount(folder: Path, options: str) -> None:
+    """Change the size of a small disk, or make it read-only."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True, capture_output=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take every byte that is left on a small disk."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    return ballast

@@ -1,0 +1,99 @@
+"""Flawed scans are refused with their files, all problems at once, and nothing is half-written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.ground import linked_copy, refuse, snapshot, write_scan, write_suite
+from tests.support import run_cli
+
+TRUNCATED = "data/patient028_frame01.h5"
+MIS_SHAPED = "data/slices/patient099_frame02_slice_1.h5"
+MISLABELLED = "data/patient011_frame02.h5"
+
+
+def truncate(root: Path) -> None:
+    path = root / TRUNCATED
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def mis_shape(root: Path) -> None:
+    write_scan(root / MIS_SHAPED, np.zeros((16, 16), np.float32), np.zeros((16, 15), np.uint8))
+
+
+def mislabel(root: Path) -> None:
+    image, label = np.random.default_rng(1).random((1, 16, 16), dtype=np.float32), np.zeros((1, 16, 16), np.uint8)
+    label[0, 3, 4] = 7
+    write_scan(root / MISLABELLED, image, label)
+
+
+def misplace(root: Path) -> None:
+    path = root / "test.list"
+    content = path.read_text()
+    path.unlink()
+    path.write_text(content + "patient099\n")
+
+
+FLAWS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+    "truncated": (truncate, (TRUNCATED, "truncated")),
+    "mis-shaped": (mis_shape, (MIS_SHAPED, "image (16, 16) and label (16, 15) differ in shape")),
+    "mislabelled": (mislabel, (MISLABELLED, "label value 7 is outside 0..3")),
+    "in two splits": (misplace, ("test.list, line 21", "patient099 is published in the train split, not in test")),
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_flawed_scans_are_not_prepared(flaw: str, scans_16: Path, tmp_path: Path) -> None:
+    damage, named = FLAWS[flaw]
+    damage(linked_copy(scans_16, tmp_path / "ACDC"))
+    command = ("data", "prepare", "acdc", "--from", "ACDC", "--to", "cache")
+    said = refuse(*command, code=65, named=("acdc: 1 problem, nothing was prepared", *named), unchanged=tmp_path)
+    assert len(said.splitlines()) == 2
+
+
+def test_a_run_names_all_flaws_at_once_and_leaves_no_trace(scans_16: Path, tmp_path: Path) -> None:
+    root = linked_copy(scans_16, tmp_path / "ACDC")
+    for damage, _ in FLAWS.values():
+        damage(root)
+    suite = write_suite(tmp_path, ("dataset: phantom", "dataset: acdc"))
+    named = ("acdc: 4 problems", *(text for _, names in FLAWS.values() for text in names))
+    env = {"HARNESS_CACHE": str(tmp_path / "cache")}
+    refuse("run", "--suite", suite, "--data", root, code=65, named=named, unchanged=tmp_path, env=env)
+
+
+def test_absent_data_root(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path, ("dataset: phantom", "dataset: acdc"))
+    command = ("run", "--suite", suite, "--data")
+    refuse(*command, tmp_path / "nowhere", code=65, named=("nowhere: no such folder", "acdc"), unchanged=tmp_path)
+
+
+def test_no_data_at_all_says_which_option(tmp_path: Path) -> None:
+    refuse("data", "prepare", "acdc", code=65, named=("acdc: no data folder given", "HARNESS_DATA"), unchanged=tmp_path)
+
+
+def test_prepare_verify_and_list(scans_16: Path, tmp_path: Path) -> None:
+    before = snapshot(scans_16)
+    env = {"HARNESS_CACHE": str(tmp_path / "caches")}
+    prepared = run_cli("data", "prepare", "acdc", "--from", scans_16, cwd=tmp_path, env=env)
+    assert prepared.returncode == 0, prepared.stderr
+    assert "200 cases, patients: 70 train, 10 val, 20 test" in prepared.stderr
+    cache = Path(prepared.stdout.strip())
+    assert cache.parent == tmp_path / "caches"
+    assert snapshot(scans_16) == before
+
+    listed = run_cli("data", "list", env=env)
+    assert str(cache) in listed.stdout
+    assert "70 / 10 / 20" in listed.stdout
+    assert run_cli("data", "verify", cache).returncode == 0
+
+    test_file = cache / "test.h5"
+    content = bytearray(test_file.read_bytes())
+    content[len(content) // 2] ^= 1
+    test_file.write_bytes(content)
+    refuse("data", "verify", cache, code=65, named=(str(test_file), "sha256"), unchanged=tmp_path)

@@ -1,0 +1,115 @@
+"""Run directories that cannot be used, and disks that fill up: exit code 74, and no record is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.execute.process import Order, run_process
+from harness.spec.errors import DiskError
+from harness.store import RunStore
+from tests.cli.conftest import FinishedRun
+from tests.cli.ground import SUPERVISED, fill, refuse, remount, small_disk, snapshot, write_suite
+from tests.support import run_cli
+from tests.synthetic import RunSpec, cases_frame
+
+ONE_METHOD = ("  ua_mt:\n", "")
+
+
+def test_a_directory_of_another_program(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "tiny").mkdir(parents=True)
+    (tmp_path / "runs" / "tiny" / "thesis.tex").write_text("ours")
+    suite = write_suite(tmp_path)
+    refuse("run", "--suite", suite, code=74, named=("runs/tiny", "another program"), unchanged=tmp_path)
+
+
+def test_a_file_in_place_of_the_run_directory(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    refuse("run", "--suite", write_suite(tmp_path), code=74, named=("runs is a file",), unchanged=tmp_path)
+
+
+def test_a_read_only_run_directory(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path)
+    with small_disk(tmp_path / "disk", "size=1m") as disk:
+        remount(disk, "ro")
+        named = (f"cannot write {disk / 'tiny'}", "Read-only file system")
+        refuse("run", "--suite", suite, "--runs", disk, code=74, named=named, unchanged=tmp_path)
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path)
+    with small_disk(tmp_path / "disk", "size=1m") as disk:
+        fill(disk)
+        run = ("run", "--suite", suite, "--runs", disk)
+        done = run_cli(*run, cwd=tmp_path)
+        assert done.returncode == 74, done.stderr
+        assert f"cannot write {disk}" in done.stderr
+        assert "No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert [path for path in disk.rglob("*") if path.is_file()] == [disk / "ballast"]
+
+
+def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
+    """Room for one checkpoint (22 MB) and not for the next beside it."""
+    suite = write_suite(tmp_path, ONE_METHOD)
+    with small_disk(tmp_path / "disk", "size=34m") as disk:
+        run = ("run", "--suite", suite, "--runs", disk, "--executor", "inline", "--no-track")
+        full = run_cli(*run, cwd=tmp_path)
+        assert full.returncode == 74, full.stderr
+        assert "Traceback" not in full.stderr
+        folder = next(RunStore.open(disk / "tiny").folders())
+        assert f"cannot write {folder.checkpoint}: No space left on device" in full.stderr
+        assert folder.result() is None
+        assert folder.checkpoint.exists()
+        assert folder.ledger.spent().useful_steps == 4
+        assert list(disk.rglob(".*")) == []
+
+        remount(disk, "size=200m")
+        again = run_cli(*run, cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        result = folder.result()
+        assert result is not None
+        assert (result.status, result.spent.useful_steps, result.spent.lost_steps) == ("ok", 4, 2)
+
+
+def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
+    finished: FinishedRun, session_cache: Path, tmp_path: Path
+) -> None:
+    """The child's own log lies on the full disk, so its exit code alone says what happened."""
+    with small_disk(tmp_path / "disk", "size=2m") as disk:
+        store = RunStore.create(disk / "tiny")
+        unit = next(RunStore.open(finished.runs / "tiny").folders()).unit
+        folder = store.folder(unit)
+        folder.create(unit)
+        folder.log.touch()
+        fill(disk)
+        with pytest.raises(DiskError, match="No space left"):
+            folder.write_cases(cases_frame(RunSpec().slots[0], RunSpec()))
+        order = Order(
+            unit=SUPERVISED,
+            suite=str(finished.suite),
+            cache=str(next(session_cache.glob("phantom-*"))),
+            runs=str(disk),
+            log=str(folder.log),
+            checkpoint_seconds=30.0,
+        )
+        outcome = run_process(order)
+        assert (outcome.status, outcome.exit_code) == ("refused", 74)
+        assert str(folder.path) in outcome.message
+
+
+def test_a_record_of_a_newer_version(records: Path, finished: FinishedRun) -> None:
+    path = next(RunStore.open(records / "tiny").folders()).path / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+    named = (str(path), "schema_version 99", "newer version")
+    for verb in (("leaderboard", "--suite", "tiny"), ("run", "--suite", finished.suite)):
+        refuse(*verb, "--runs", records, code=65, named=named, unchanged=records)
+
+
+def test_snapshot_sees_a_change(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    before = snapshot(tmp_path)
+    (tmp_path / "a").write_text("2")
+    assert snapshot(tmp_path) != before

@@ -1,0 +1,67 @@
+"""A wrong suite is refused with file, line, field and the nearest name, before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.ground import refuse, write_suite
+
+
+def test_unknown_suite(tmp_path: Path) -> None:
+    refuse("run", "--suite", "acdc_mni", code=64, named=("'acdc_mni'", "did you mean 'acdc_mini'?"), unchanged=tmp_path)
+
+
+def test_suite_file_that_is_not_there(tmp_path: Path) -> None:
+    refuse("run", "--suite", "absent.yaml", code=64, named=("absent.yaml: no such suite file",), unchanged=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        pytest.param([("labelled: [2]", "labelled: [2")], ("tiny.yaml:5: not valid YAML",), id="broken YAML"),
+        pytest.param(
+            [("seeds: [0]", "seedz: [0]"), ("looks: 2", "lokks: 2")],
+            (
+                "tiny.yaml:5: seedz: unknown field; did you mean 'seeds'?",
+                "tiny.yaml:10: engine.lokks: unknown field; did you mean 'looks'?",
+                "tiny.yaml: seeds: this field is required",
+            ),
+            id="misspelt fields, all at once",
+        ),
+        pytest.param(
+            [("labelled: [2]", "labelled: [0]"), ("steps: 4", "device_seconds: -5")],
+            (
+                "tiny.yaml:4: labelled: values must be at least 1, not 0",
+                "tiny.yaml:9: budget.device_seconds: Input should be greater than 0, not -5",
+            ),
+            id="impossible values, all at once",
+        ),
+        pytest.param(
+            [("dataset: phantom", "dataset: fantom")],
+            ("tiny.yaml:2: dataset: unknown dataset 'fantom'; did you mean 'phantom'?",),
+            id="unknown dataset",
+        ),
+        pytest.param(
+            [("ua_mt:", "ua_nt:")],
+            ("tiny.yaml:8: methods.ua_nt: unknown method 'ua_nt'; did you mean 'ua_mt'?",),
+            id="unknown method",
+        ),
+        pytest.param(
+            [("ua_mt:", "ua_mt: {params: {consistancy: 0.1, passes: 3}}")],
+            (
+                "tiny.yaml:8: methods.ua_mt.params.consistancy: unknown field; did you mean 'consistency'?",
+                "tiny.yaml:8: methods.ua_mt.params.passes: passes run in pairs",
+            ),
+            id="unknown and impossible method parameters, all at once",
+        ),
+    ],
+)
+def test_bad_suite(changes: list[tuple[str, str]], named: tuple[str, ...], tmp_path: Path) -> None:
+    refuse("run", "--suite", write_suite(tmp_path, *changes), code=64, named=named, unchanged=tmp_path)
+
+
+def test_unknown_verb_and_option(tmp_path: Path) -> None:
+    refuse("rum", code=64, named=("No such command 'rum'",), unchanged=tmp_path)
+    refuse("status", "--sweet", "demo", code=64, named=("No such option", "--sweet"), unchanged=tmp_path)

@@ -1,0 +1,212 @@
+"""Records go out in one file and come back as they were; anything else is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.execute.receive import import_records
+from harness.execute.share import export_records
+from harness.rank.write import write_leaderboard
+from harness.spec.errors import DiskError, RecordError
+from harness.store import RunStore
+from tests.cli.ground import refuse, snapshot
+from tests.support import run_cli
+from tests.synthetic import RunSpec, write_run
+
+SPEC = RunSpec(seeds=2, patients=6, failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 1)}))
+WEIGHTS = ("checkpoint.pt", "lease", "log.txt", "error.txt")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    """Records with everything beside them that must stay at home."""
+    store = write_run(tmp_path / "runs" / "synthetic", SPEC)
+    for folder in store.folders():
+        for name in WEIGHTS:
+            (folder.path / name).write_text("at home")
+    return store
+
+
+@pytest.fixture
+def archive(store: RunStore, tmp_path: Path) -> Path:
+    """The export of `store`."""
+    export_records(store, tmp_path / "records.tar.gz")
+    return tmp_path / "records.tar.gz"
+
+
+def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_path: Path) -> None:
+    there = tmp_path / "elsewhere"
+    file = tmp_path / "out.tar.gz"
+    exported = run_cli("export", "--suite", "synthetic", "--runs", store.root.parent, "--to", file)
+    assert exported.returncode == 0, exported.stderr
+    imported = run_cli("import", file, "--runs", there)
+    assert imported.returncode == 0, imported.stderr
+    table = run_cli("leaderboard", "--suite", "synthetic", "--runs", there, "--format", "csv")
+    assert table.returncode == 0, table.stderr
+    assert table.stdout == write_leaderboard(store)[0].read_text()
+    assert len(table.stdout.splitlines()) > 4
+    names = {path.name for path in there.rglob("*")}
+    assert names.isdisjoint(WEIGHTS)
+
+
+def test_equal_records_give_equal_bytes(archive: Path, tmp_path: Path) -> None:
+    again = write_run(tmp_path / "other" / "synthetic", SPEC)
+    export_records(again, tmp_path / "again.tar.gz")
+    assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
+
+
+def test_importing_twice_adds_nothing(archive: Path, tmp_path: Path) -> None:
+    first = import_records(archive, tmp_path / "there")
+    before = snapshot(tmp_path / "there")
+    second = import_records(archive, tmp_path / "there")
+    assert (first.kept, second.added, second.kept) == (0, 0, first.added)
+    assert snapshot(tmp_path / "there") == before
+
+
+def test_halves_of_a_suite_come_together(tmp_path: Path) -> None:
+    """Two groups ran one seed each of the same suite; a third has the whole table."""
+    whole = write_run(tmp_path / "whole" / "synthetic", RunSpec(seeds=2, patients=6))
+    slots = [(slot.method, slot.labelled, slot.subset, slot.seed) for slot in RunSpec(seeds=2).slots]
+    for seed in (0, 1):
+        others = frozenset(slot for slot in slots if slot[3] != seed)
+        half = write_run(tmp_path / f"half{seed}" / "synthetic", RunSpec(seeds=2, patients=6, missing=others))
+        export_records(half, tmp_path / f"half{seed}.tar.gz")
+        import_records(tmp_path / f"half{seed}.tar.gz", tmp_path / "there")
+    together = snapshot(tmp_path / "there" / "synthetic")
+    assert together == snapshot(whole.root)
+
+
+def test_other_numbers_for_the_same_unit_are_refused_and_named(archive: Path, store: RunStore, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    shutil.copytree(store.root.parent, there)
+    result = next(folder for folder in RunStore(there / "synthetic").folders() if folder.done).path / "result.json"
+    result.write_text(json.dumps(json.loads(result.read_text()) | {"images_seen": 1}))
+    refuse("import", archive, "--runs", there, code=65, named=("1 record(s) differ", str(result)), unchanged=tmp_path)
+
+
+def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: Path) -> None:
+    environment = SPEC.environment.model_copy(update={"shown": {"host": "somewhere else"}})
+    there = RunStore.create(tmp_path / "there" / "synthetic")
+    unit = SPEC.unit(SPEC.slots[0])
+    there.folder(unit).write_environment(environment)
+    before = snapshot(there.root / "environments")
+    import_records(archive, tmp_path / "there")
+    assert snapshot(there.root / "environments") == before
+
+
+def test_a_directory_of_another_program_takes_no_import(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "there" / "synthetic").mkdir(parents=True)
+    (tmp_path / "there" / "synthetic" / "thesis.tex").write_text("ours")
+    with pytest.raises(DiskError, match="another program"):
+        import_records(archive, tmp_path / "there")
+
+
+def repack(archive: Path, change: Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]) -> None:
+    """Write the archive again, each member as `change` returns it."""
+    with tarfile.open(archive) as old:
+        members = [(member, (old.extractfile(member) or io.BytesIO()).read()) for member in old]
+    with tarfile.open(archive, "w:gz") as new:
+        for member, content in members:
+            member.pax_headers = {}  # they hold the old name of a long path, and would win
+            changed, bytes_ = change(member, content)
+            changed.size = len(bytes_) if changed.isreg() else 0
+            new.addfile(changed, io.BytesIO(bytes_))
+
+
+def renamed(name: str) -> Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]:
+    """The selection goes under another name."""
+
+    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if member.name.endswith("selection.json"):
+            member.name = name
+        return member, content
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.json",
+        "/tmp/evil.json",
+        "synthetic/../../selection.json",
+        "synthetic/units/../selection.json",
+        "synthetic/run.sh",
+        "other/selection.json",
+        "..",
+    ],
+)
+def test_paths_that_no_record_has_are_refused(name: str, archive: Path, tmp_path: Path) -> None:
+    repack(archive, renamed(name))
+    before = snapshot(tmp_path)
+    with pytest.raises(RecordError, match="nothing was imported"):
+        import_records(archive, tmp_path / "there")
+    assert snapshot(tmp_path) == before
+
+
+def test_a_link_is_refused(archive: Path, tmp_path: Path) -> None:
+    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if member.name.endswith("selection.json"):
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        return member, content
+
+    repack(archive, change)
+    with pytest.raises(RecordError, match=r"selection\.json"):
+        import_records(archive, tmp_path / "there")
+
+
+def test_traversal_is_refused_by_the_command_line(archive: Path, tmp_path: Path) -> None:
+    repack(archive, renamed("synthetic/../../evil.json"))
+    refuse("import", archive, "--runs", "there", code=65, named=("evil.json", str(archive)), unchanged=tmp_path)
+
+
+@pytest.mark.parametrize("record", ["unit.json", "result.json", "selection.json", "ledger.jsonl"])
+def test_records_of_a_newer_version_are_refused(record: str, archive: Path, tmp_path: Path) -> None:
+    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        first, newline, rest = content.partition(b"\n") if record == "ledger.jsonl" else (content, b"", b"")
+        if member.name.endswith(record):
+            first = json.dumps(json.loads(first) | {"schema_version": 99}).encode()
+        return member, first + newline + rest
+
+    repack(archive, change)
+    before = snapshot(tmp_path)
+    with pytest.raises(RecordError, match=rf"{record}: schema_version 99.*newer"):
+        import_records(archive, tmp_path / "there")
+    assert snapshot(tmp_path) == before
+
+
+def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_path: Path) -> None:
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RecordError, match="get the file again"):
+        import_records(archive, tmp_path / "there")
+
+    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        return member, content[:100] if member.name.endswith("cases.parquet") else content
+
+    archive.write_bytes(whole)
+    repack(archive, change)
+    with pytest.raises(RecordError, match="a record is missing or damaged"):
+        import_records(archive, tmp_path / "there")
+    assert not (tmp_path / "there").exists()
+
+
+def test_records_of_a_unit_under_another_id_are_refused(archive: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other" / "synthetic", replace(SPEC, seeds=1))
+    stranger = next(other.folders()).id
+
+    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        member.name = member.name.replace(stranger, "f" * 64)
+        return member, content
+
+    repack(archive, change)
+    with pytest.raises(RecordError, match="f" * 10):
+        import_records(archive, tmp_path / "there")

@@ -1,0 +1,247 @@
+"""Verbs on a finished run, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import VERBS, cli
+from harness.execute.doctor import examine
+from harness.spec.errors import UnitFailedError
+from harness.spec.records import Slot
+from harness.store import RunStore, UnitFolder
+from tests.cli.conftest import FinishedRun
+from tests.cli.ground import DEAD_URI, SUPERVISED, UA_MT, linked_copy, refuse, snapshot, write_suite
+from tests.services import require_mlflow
+from tests.support import REPO, run_cli
+from tests.synthetic import RunSpec, write_run
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_and_its_options(verb: str) -> None:
+    shown = CliRunner().invoke(cli, [verb, "--help"])
+    assert shown.exit_code == 0
+    command = cli.get_command(shown, verb)  # type: ignore[arg-type]
+    assert command is not None
+    assert len(command.help or "") > 40
+    silent = {one.name for one in command.params if isinstance(one, click.Option) and not one.help}
+    assert silent <= {"executor", "checkpoint_seconds"}
+
+
+def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished: FinishedRun, tmp_path: Path) -> None:
+    require_mlflow()
+    assert finished.code == 0, finished.stderr
+    assert f"warning: cannot track to {DEAD_URI}" in finished.stderr
+    assert "harness track --suite tiny" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert "Leaderboard of tiny" in finished.stdout
+
+    track = ("track", "--suite", "tiny", "--runs", finished.runs, "--tracking-uri")
+    refuse(*track, DEAD_URI, code=69, named=(DEAD_URI, "The records are safe"), unchanged=tmp_path)
+    later = run_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path)
+    assert later.returncode == 0, later.stderr
+    assert "tracked 2 units" in later.stderr
+
+
+def test_plan_counts_what_is_done_and_writes_nothing(
+    finished: FinishedRun, session_cache: Path, records: Path, tmp_path: Path
+) -> None:
+    cache = next(session_cache.glob("phantom-*"))
+    linked_copy(cache, tmp_path / "caches" / cache.name)
+    before = snapshot(tmp_path)
+    env = {"HARNESS_CACHE": str(tmp_path / "caches")}
+    done = run_cli("plan", "--suite", finished.suite, cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert records == tmp_path / "runs"
+    assert snapshot(tmp_path) == before
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0][:6] == ["method", "labelled", "subsets", "seeds", "units", "done"]
+    assert rows[1] == ["supervised", "2", "0", "0", "1", "1", "4", "steps", "4", "steps"]
+    assert rows[3] == ["all", "2", "2", "8", "steps"]
+    assert "wall time to go: none, everything is done" in done.stderr
+
+
+def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_path: Path) -> None:
+    suite = write_suite(tmp_path, ("seeds: [0]", "seeds: [0, 1, 2]"))
+    done = run_cli("plan", "--suite", suite, "--runs", finished.runs, "--workers", "2", "--units", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    states = {line.split()[0]: line.split()[2] for line in done.stdout.splitlines()[1:]}
+    assert states[SUPERVISED] == states[UA_MT] == "done"
+    assert [slot for slot, state in states.items() if state == "to"] == [
+        f"{method}/2/0/{seed}" for seed in (1, 2) for method in ("supervised", "ua_mt")
+    ]
+    assert "with 2 workers (from 2 finished units on" in done.stderr
+
+
+def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(tmp_path: Path) -> None:
+    done = run_cli("plan", "--suite", "acdc_semi", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")})
+    assert done.returncode == 0, done.stderr
+    budgets = {line.split()[0]: line.split("device_seconds")[-1].strip() for line in done.stdout.splitlines()[1:]}
+    assert budgets == {
+        "supervised": "10800 s = 3:00:00",  # 2 labelled counts x 3 subsets x 3 seeds x 600 s
+        "supervised_full": "1800 s = 0:30:00",
+        "ua_mt": "10800 s = 3:00:00",
+        "mc_net": "10800 s = 3:00:00",
+        "all": budgets["all"],
+    }
+    assert budgets["all"].endswith("34200 s = 9:30:00")
+    assert "done: unknown, no data given" in done.stderr
+    assert "wall time to go: unknown: no finished unit to judge by" in done.stderr
+    assert snapshot(tmp_path) == {}
+
+
+def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
+    spec = RunSpec(
+        failed=frozenset({("ua_mt", 3, 0, 1)}),
+        missing=frozenset({("mc_net", 7, 0, 2)}),
+        interrupted=frozenset({("supervised", 3, 0, 0)}),
+    )
+    store = write_run(tmp_path / "synthetic", spec)
+    running = store.folder(spec.unit(Slot(method="supervised_full", labelled=None, subset=0, seed=0)))
+    running.reopen()
+    running.lease.claim()
+    before = snapshot(tmp_path)
+    done = run_cli("status", "--suite", "synthetic", "--runs", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert snapshot(tmp_path) == before
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "failed" in lines["ua_mt/3/0/1"]
+    assert "nan: loss became NaN at step 17" in lines["ua_mt/3/0/1"]
+    assert lines["mc_net/7/0/2"].split()[1:4] == ["to", "run", "0.0%"]
+    assert lines["supervised/3/0/0"].split()[1:7] == ["done", "99.9%", "1498", "299.7", "30.0", "2"]
+    assert "running" in lines["supervised_full/all/0/0"]
+    assert "heartbeat" in lines["supervised_full/all/0/0"]
+    assert "21 units, 18 done, 1 failed, 1 running, 1 to run; 30.0 device-seconds lost" in done.stderr
+
+
+def test_status_of_a_suite_that_never_ran(tmp_path: Path) -> None:
+    refuse(
+        "status", "--suite", "demo", code=64, named=("no records here", "harness run --suite demo"), unchanged=tmp_path
+    )
+    refuse("status", "--suite", "dem", code=64, named=("did you mean 'demo'?",), unchanged=tmp_path)
+
+
+def test_leaderboard_prints_what_it_writes(records: Path) -> None:
+    shutil.rmtree(records / "tiny" / "leaderboard")
+    marked = run_cli("leaderboard", "--suite", "tiny", "--runs", records, "--format", "markdown")
+    assert marked.returncode == 0, marked.stderr
+    assert marked.stdout == (records / "tiny" / "leaderboard" / "leaderboard.md").read_text()
+
+
+def test_list_names_methods_datasets_and_suites() -> None:
+    listed = run_cli("list")
+    assert listed.returncode == 0, listed.stderr
+    rows = {line.split()[0]: line.split() for line in listed.stdout.splitlines() if line}
+    assert rows["ua_mt"][2:6] == ["ranked", "1,813,764", "1,813,764", "methods/ua_mt.py"]
+    assert rows["mc_net"][3:5] == ["2,577,624", "1,813,764"]
+    assert rows["supervised_full"][2] == "reference"
+    assert {"acdc", "phantom", "acdc_semi", "demo"} <= rows.keys()
+
+
+def test_list_shows_the_hyper_parameters_of_a_method() -> None:
+    shown = run_cli("list", "--method", "ua_mt")
+    assert shown.returncode == 0, shown.stderr
+    rows = {line.split()[0]: line for line in shown.stdout.splitlines() if line}
+    assert rows["ema_decay"].split()[1:6] == ["0.99", ">=", "0,", "<=", "1"]
+    assert "0.9 | 0.99 | 0.999" in rows["ema_decay"]
+    assert "binary | classes" in rows["entropy_scale"]
+
+
+def test_replay_gives_the_same_weights(finished: FinishedRun) -> None:
+    same = run_cli("replay", SUPERVISED, "--suite", "tiny", "--runs", finished.runs)
+    assert same.returncode == 0, same.stderr
+    recorded, replayed = (line.split()[1] for line in same.stdout.splitlines())
+    assert recorded == replayed
+    assert "bitwise equal" in same.stderr
+
+
+def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
+    from harness.execute.again import train_again
+    from harness.train import StopFlag
+
+    store = RunStore.open(records / "tiny")
+    folder = next(folder for folder in store.folders() if folder.unit.method == "supervised")
+    path, other = folder.path / "result.json", "0" * 64
+    trained = json.loads(path.read_text())["weights_sha256"]
+    environment = folder.environment()
+    assert environment is not None
+    elsewhere = folder.write_environment(environment.model_copy(update={"device_model": "Abacus 3000"}))
+    changes = {"weights_sha256": other, "environment": elsewhere}
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    before = snapshot(records)
+    again = train_again(UnitFolder(folder.path), None, StopFlag(), print)
+    assert (again.recorded, again.replayed) == (other, trained)
+    with pytest.raises(UnitFailedError, match="device_model: Abacus 3000 then"):
+        again.check()
+    assert snapshot(records) == before
+
+
+def test_replay_of_an_unknown_unit(finished: FinishedRun, tmp_path: Path) -> None:
+    command = ("replay", "ua_mt/3/0/0", "--suite", "tiny", "--runs", finished.runs)
+    refuse(*command, code=64, named=("'ua_mt/3/0/0' names 0 units", SUPERVISED), unchanged=tmp_path)
+
+
+def test_clean_shows_first_and_keeps_every_record(records: Path) -> None:
+    folder = next(RunStore.open(records / "tiny").folders())
+    (folder.path / ".checkpoint.pt.abc").write_bytes(b"torn")
+    before = snapshot(records)
+    clean = ("clean", "--suite", "tiny", "--runs", records)
+    shown = run_cli(*clean)
+    assert shown.returncode == 0, shown.stderr
+    assert "would delete 3 files" in shown.stderr
+    assert snapshot(records) == before
+    assert run_cli(*clean, "--yes").returncode == 0
+    gone = before.keys() - snapshot(records).keys()
+    assert {Path(name).name for name in gone} == {"checkpoint.pt", ".checkpoint.pt.abc"}
+    assert len(gone) == 3
+    assert before.items() >= snapshot(records).items()
+
+
+def test_clean_keeps_what_can_go_on(tmp_path: Path) -> None:
+    failed, stopped = ("ua_mt", 3, 0, 1), ("mc_net", 7, 0, 2)
+    store = write_run(tmp_path / "synthetic", RunSpec(failed=frozenset({failed})))
+    for folder in store.folders():
+        folder.checkpoint.write_bytes(b"weights")
+        unit = folder.unit
+        if (unit.method, unit.labelled, unit.subset, unit.seed) == stopped:
+            folder.reopen()
+    assert run_cli("clean", "--suite", "synthetic", "--runs", tmp_path, "--yes").returncode == 0
+    kept = {folder.unit.method for folder in store.folders() if folder.checkpoint.exists()}
+    assert kept == {"ua_mt", "mc_net"}
+    assert sum(folder.checkpoint.exists() for folder in store.folders()) == 2
+
+
+def test_doctor_says_what_works(tmp_path: Path) -> None:
+    well = run_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI})
+    assert well.returncode == 0, well.stderr
+    states = {line.split()[1]: line.split()[0] for line in well.stdout.splitlines()}
+    core = ("python", "packages", "device", "plug-ins", "disk")
+    assert {name: states[name] for name in core} == dict.fromkeys(core, "ok")
+    absent = ("data", "mlflow", "slurm")
+    assert {name: states[name] for name in absent} == dict.fromkeys(absent, "absent")
+    assert snapshot(tmp_path) == {}
+
+
+def test_doctor_finds_a_run_directory_that_is_none(tmp_path: Path) -> None:
+    """In this process: what comes after the disk is not looked at."""
+    (tmp_path / "runs").write_text("a file")
+    finding = next(found for found in examine(None, tmp_path / "runs", None) if found.what == "disk")
+    assert (finding.state, "not a directory" in finding.text) == ("bad", True)
+
+
+def test_doctor_fails_where_the_core_does(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    (broken / "torch").mkdir(parents=True)
+    (broken / "torch" / "__init__.py").write_text("raise ImportError('libtorch.so: wrong ELF class')\n")
+    env = {
+        "PYTHONPATH": f"{broken}{os.pathsep}{REPO}",
+        "MLFLOW_TRACKING_URI": "none://",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    refuse("doctor", code=69, named=("the core does not work here: device, plug-ins",), unchanged=tmp_path, env=env)

@@ -60,6 +60,13 @@ class UnitFolder:
         """Whether result.json exists."""
         return (self.path / "result.json").exists()
 
+    def tidy(self) -> None:
+        """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
+        own = ("checkpoint.pt", "history.parquet", "cases.parquet", "final.json", "error.txt")
+        for pattern in (*(f".{name}.*" for name in own), "history/.*"):
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
+
     def create(self, unit: Unit) -> None:
         """Write unit.json unless it is there."""
         if not (self.path / "unit.json").exists():

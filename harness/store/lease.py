@@ -84,11 +84,11 @@ class Lease:
         """
         if self._owner is None:
             return
-        held = self.holder()
-        if held != self._owner:
-            by = f"pid {held.pid} on {held.host}" if held else "nobody"
-            raise LeaseHeldError(f"{self.path.parent.name[:10]} was lost after a long silence; now it is run by {by}")
         with disk_errors(self.path):
+            held = self.holder()
+            if held != self._owner:
+                by = f"pid {held.pid} on {held.host}" if held else "nobody"
+                raise LeaseHeldError(f"{self.path.parent.name[:10]} was lost after a long silence to {by}")
             os.utime(self.path)
 
     def release(self) -> None:

@@ -24,6 +24,7 @@ class Attempt:
         self._meter: Meter | None = None
         self._base_seconds = 0.0
         self._base_steps = 0
+        self.breached = False
 
     @property
     def started(self) -> bool:
@@ -40,6 +41,7 @@ class Attempt:
     def write(self, kind: Kind, note: str | None = None) -> None:
         """Append what was spent up to now. Called from the heartbeat thread too."""
         meter = self._meter
+        self.breached = self.breached or kind == "breach"
         self.ledger.append(
             LedgerLine(
                 kind=kind,
@@ -51,9 +53,14 @@ class Attempt:
                 device_seconds=max(0.0, meter.seconds - self._base_seconds) if meter else 0.0,
                 steps=max(0, meter.steps - self._base_steps) if meter else 0,
                 wall_seconds=self.phases.seconds(),
-                note=note,
+                note=None if note is None else printable(note),
             )
         )
+
+
+def printable(text: str) -> str:
+    """Text that a record can hold: a file name within a message may be no unicode."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,22 +76,25 @@ class History:
         self._values.clear()
 
     def forget_after(self, step: int) -> None:
-        """Drop parts beyond a checkpoint that is resumed at `step`."""
+        """Drop parts beyond the checkpoint at `step` that is resumed; all of them where the unit starts again at 0."""
         for part in self._folder.glob("*.parquet"):
             if int(part.stem) > step:
                 part.unlink()
+        if step == 0:
+            self._merged.unlink(missing_ok=True)
 
     def merge(self) -> None:
-        """One file instead of parts; called when the unit is done."""
+        """One file instead of parts; called when no step is left.
+
+        A kill may come between any two of these lines: once the merged file is there, it is whole.
+        """
         import pandas as pd
 
         parts = sorted(self._folder.glob("*.parquet"))
-        if parts:
+        if parts and not self._merged.exists():
             whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
             write_atomic(self._merged, lambda temporary: whole.to_parquet(temporary, index=False))
-            for part in parts:
-                part.unlink()
-            self._folder.rmdir()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _finite(value: float) -> bool:

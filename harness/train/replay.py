@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.data.cache import Cache
 from harness.spec.errors import InterruptedRunError, UsageError
+from harness.spec.method import Stage
 from harness.store.folder import UnitFolder
-from harness.train.build import Series, build_state, training_set
+from harness.train.build import Series, build_method, build_state, training_set
 from harness.train.environment import pick_device, prepare_device
 from harness.train.loop import set_learning_rate, start_stage, training_step
 from harness.train.state import TrainingState, weights_sha256
 from harness.train.stop import StopFlag
 
 
-def recorded_series(folder: UnitFolder) -> Series:
-    """Per step: stage index, unit progress and stage progress, as the schedules saw them."""
+def recorded_series(folder: UnitFolder, stages: Sequence[Stage]) -> Series:
+    """Per step: index in `stages`, unit progress and stage progress, as the schedules saw them."""
     history = folder.history()
     if history.empty:
         raise UsageError(f"unit {folder.id[:10]} has no history to replay")
-    order = {name: index for index, name in enumerate(dict.fromkeys(history["stage"]))}
-    stages = [order[name] for name in history["stage"]]
-    unit, stage = history["progress_unit"].tolist(), history["progress_stage"].tolist()
-    return list(zip(stages, unit, stage, strict=True))
+    order = {stage.name: index for index, stage in enumerate(stages)}  # a stage may have had no step at all
+    indices = [order[name] for name in history["stage"]]
+    unit, within = history["progress_unit"].tolist(), history["progress_stage"].tolist()
+    return list(zip(indices, unit, within, strict=True))
 
 
 def replay(folder: UnitFolder, cache: Cache, stop: StopFlag) -> str:
@@ -28,7 +31,8 @@ def replay(folder: UnitFolder, cache: Cache, stop: StopFlag) -> str:
     unit = folder.unit
     device = pick_device()
     prepare_device(device, unit.engine)
-    state = build_state(unit, training_set(unit, cache, device), device, recorded_series(folder))
+    series = recorded_series(folder, build_method(unit, device).stages)
+    state = build_state(unit, training_set(unit, cache, device), device, series)
     while True:
         _replay_stage(state, stop)
         if not state.meter.next_stage():

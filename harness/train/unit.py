@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,13 +15,14 @@ from harness.budget.clock import CudaClock, StepClock, ThreadClock
 from harness.budget.ledger import wall_by_phase
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
-from harness.spec.errors import DataError, DiskError, HarnessError
+from harness.spec.errors import ClosedSplitError, DataError, DiskError, HarnessError, InterruptedRunError
 from harness.spec.method import Method
-from harness.spec.records import Failure, Look, Result, Unit
+from harness.spec.records import Failure, Look, OptimiserSettings, Result, Unit
 from harness.store.files import disk_errors, write_text
 from harness.store.folder import UnitFolder
-from harness.train.attempt import Attempt, now
-from harness.train.build import build_state, task_of_unit, training_set, warm_up
+from harness.store.lease import LeaseHeldError
+from harness.train.attempt import Attempt, now, printable
+from harness.train.build import build_method, build_state, task_of_unit, training_set, warm_up
 from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device
 from harness.train.evaluate import Volume, case_rows, load_volumes, mean_dice
 from harness.train.heart import Heart
@@ -58,6 +59,7 @@ def run_unit(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSet
     lease = folder.lease
     lease.claim(settings.wait_for_lease_seconds)
     try:
+        folder.tidy()
         done = folder.result()
         return done if done is not None else _Runner(folder, cache, selection, settings).run(lease.beat)
     finally:
@@ -70,7 +72,7 @@ class _Runner:
     def __init__(self, folder: UnitFolder, cache: Cache, selection: Path, settings: RunSettings) -> None:
         self.folder = folder
         self.unit: Unit = folder.unit
-        self.cache = cache
+        self.cache = replace(cache, on_breach=self._breach)
         self.selection = selection
         self.settings = settings
         self.device = pick_device()
@@ -84,7 +86,10 @@ class _Runner:
         """One attempt, whatever its end."""
 
         def heartbeat() -> None:
-            beat()
+            try:
+                beat()
+            except LeaseHeldError as error:  # two must never write: this one leaves, without a checkpoint
+                raise InterruptedRunError(str(error)) from None
             if self.attempt.started:
                 self.attempt.write("heartbeat")
 
@@ -96,6 +101,8 @@ class _Runner:
                 with suppress(DiskError):  # on a full disk the first message is the one to show
                     self.attempt.write("end", f"{type(error).__name__}: {error}")
                 raise
+            if isinstance(error, ClosedSplitError) and not self.attempt.breached:
+                self._breach(str(error))
             result = self._failed("data", error)
         except NonFiniteLossError as error:
             result = self._failed("nan", error)
@@ -105,6 +112,10 @@ class _Runner:
             result = self._failed("oom" if "can't allocate memory" in str(error) else "error", error)
         self.folder.write_result(result)
         return result
+
+    def _breach(self, why: str) -> None:
+        """Somebody asked for test cases before the weights were final: that goes on record."""
+        self.attempt.write("breach", why)
 
     def _work(self, heart: Heart) -> Result:
         phases = self.attempt.phases
@@ -133,7 +144,11 @@ class _Runner:
             self.history.forget_after(0)
             return False
         state.meter.load_state_dict(content["meter"])
-        start_stage(state)
+        # what a stage froze stays frozen in those after it: each is started, in order; the first one is already
+        for stage in state.method.stages[1 : state.meter.stage]:
+            state.method.start_stage(stage)
+        if state.meter.stage > 0:
+            start_stage(state)
         state.load(content)
         self.history.forget_after(state.meter.steps)
         return True
@@ -145,8 +160,10 @@ class _Runner:
 
         def checkpoint() -> None:
             heart.check()
-            state.save(self.folder.checkpoint, self.attempt.environment)
+            # first what was spent, then what it bought: killed in between, the ledger knows of all steps
             self.attempt.write("checkpoint")
+            with checkpoint_errors(self.folder.checkpoint):
+                state.save(self.folder.checkpoint, self.attempt.environment)
 
         return Loop(
             state=state,
@@ -162,13 +179,15 @@ class _Runner:
     def _look(self, state: TrainingState, validation: list[Volume], number: int) -> None:
         dice = mean_dice(state.method.predictor, validation, self.task, self.unit.engine)
         progress = state.meter.progress()
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            diagnostics = dict(state.method.diagnostics())
         look = Look(
             look=number,
             progress=progress.unit,
             step=state.meter.steps,
             device_seconds=state.meter.seconds,
             dice=dice,
-            diagnostics=dict(state.method.diagnostics()),
+            diagnostics=diagnostics,
         )
         state.remember_best(look)
         self.settings.say(
@@ -204,7 +223,7 @@ class _Runner:
             wall_seconds=wall_by_phase(self.folder.ledger.lines()),
             images_seen=state.images_seen,
             labelled_images_seen=state.labelled_images_seen,
-            parameters_training=trainable_parameters(state.method),
+            parameters_training=trainable_parameters(build_method(self.unit, torch.device("cpu"))),
             parameters_predictor=sum(p.numel() for p in state.method.predictor.parameters()),
             peak_memory_bytes=peak_memory_bytes(self.device),
             looks=state.looks,
@@ -214,9 +233,10 @@ class _Runner:
         )
 
     def _failed(self, kind: str, error: BaseException) -> Result:
-        write_text(self.folder.path / "error.txt", "".join(traceback.format_exception(error)))
+        write_text(self.folder.path / "error.txt", printable("".join(traceback.format_exception(error))))
         self.attempt.write("end", f"failed: {kind}")
-        failure = Failure.model_validate({"kind": kind, "reason": f"{type(error).__name__}: {error}"})
+        reason = printable(f"{type(error).__name__}: {error}")
+        failure = Failure.model_validate({"kind": kind, "reason": reason})
         return Result(
             unit=self.unit.id,
             status="failed",
@@ -243,5 +263,25 @@ def best_predictor(state: TrainingState) -> torch.nn.Module:
 
 
 def trainable_parameters(method: Method) -> int:
-    """Parameters that some optimiser step of the method changes: a teacher does not count."""
-    return sum(p.numel() for p in method.parameters() if p.requires_grad)
+    """Parameters that an optimiser of some stage changes: a teacher does not count.
+
+    method: a new one, to be thrown away; it is led through its stages.
+    """
+    trained: dict[int, int] = {}
+    for stage in method.stages:
+        method.start_stage(stage)
+        groups = method.optimiser(stage, OptimiserSettings()).param_groups
+        trained |= {id(p): p.numel() for group in groups for p in group["params"] if p.requires_grad}
+    return sum(trained.values())
+
+
+@contextmanager
+def checkpoint_errors(path: Path) -> Iterator[None]:
+    """torch.save says RuntimeError where its file could not be written, which no method is to blame for."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
+            raise
+        message = str(error).splitlines()[0]
+        raise DiskError(f"cannot write {path}: {message}. Free space, then run again.") from None

@@ -21,16 +21,12 @@ def command() -> None:
 @click.option("--from", "source", type=FOLDER, envvar="HARNESS_DATA", show_envvar=True, help="Raw scans, as published.")
 @click.option("--to", "destination", type=FOLDER, help="A new folder; default: one by checksum in $HARNESS_CACHE.")
 def prepare(name: str, source: Path | None, destination: Path | None) -> None:
-    """Read and check dataset NAME, and write it as one cache. Prints the cache's folder.
-
-    All problems are reported at once, with their files; then nothing is written. The raw scans are never touched.
-    """
-    from harness.data.prepare import prepare as prepare_cache
-    from harness.data.prepare import resolve
+    """Check dataset NAME, write it as one cache, print the cache's folder. All flaws are named at once."""
+    from harness.data import prepare as preparing
     from harness.registry import load_dataset
 
     dataset = load_dataset(name)
-    cache = prepare_cache(dataset, source, destination) if destination else resolve(dataset, source, say)
+    cache = preparing.prepare(dataset, source, destination) if destination else preparing.resolve(dataset, source, say)
     splits = ", ".join(f"{len(patients)} {split}" for split, patients in cache.manifest.splits.items())
     say(f"{name}: {len(cache.manifest.cases)} cases, patients: {splits}; checksum {cache.manifest.checksum[:10]}")
     for warning in cache.manifest.warnings if destination else ():
@@ -46,8 +42,7 @@ def verify(folder: Path) -> None:
     from harness.data.checks import verify as problems_of
     from harness.spec.errors import DataError
 
-    cache = Cache.open(folder)
-    if problems := problems_of(cache):
+    if problems := problems_of(cache := Cache.open(folder)):
         raise DataError("\n".join(problems))
     say(f"{folder}: {len(cache.manifest.cases)} cases of {cache.manifest.dataset} as prepared")
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from harness.execute.outcome import Outcome
 from harness.execute.session import Session
+from harness.execute.status import share_of
 from harness.spec.records import Unit
 
 PLAIN_SECONDS = 60.0
@@ -46,9 +47,7 @@ def make_display(session: Session, total: int) -> Display:
 
 def progress_of(session: Session, unit: Unit) -> float:
     """Share of the budget that a unit has spent, from its ledger."""
-    spent = session.folder(unit).ledger.spent()
-    used = spent.useful_steps if unit.budget.steps is not None else spent.useful_device_seconds
-    return min(1.0, used / unit.budget.amount)
+    return share_of(unit.budget, session.folder(unit).ledger.spent())
 
 
 class PlainDisplay:

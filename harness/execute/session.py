@@ -62,7 +62,7 @@ def plan_on_data(loaded: LoadedSuite, data: Path | None, say: Callable[[str], No
 
 def find_unit(plan: Plan, name: str) -> Unit:
     """A unit by id, by the beginning of its id, or by slot: method/labelled/subset/seed, e.g. ua_mt/7/0/1."""
-    by_slot = {f"{p.slot.method}/{p.slot.labelled or 'all'}/{p.slot.subset}/{p.slot.seed}": p.unit for p in plan.finals}
+    by_slot = {str(planned.slot): planned.unit for planned in plan.finals}
     if name in by_slot:
         return by_slot[name]
     matches = [unit for unit in plan.units if unit.id.startswith(name)]

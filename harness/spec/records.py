@@ -31,6 +31,13 @@ def digest(value: Any) -> str:  # noqa: ANN401
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def _without_none(value: Any) -> Any:  # noqa: ANN401
+    """The value without fields that are None, at any depth; hyper-parameters too."""
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    return value
+
+
 class Budget(Strict):
     """What a unit may spend, over all its stages: exactly one of the two currencies."""
 
@@ -130,7 +137,7 @@ class Unit(Strict):
     @property
     def id(self) -> str:
         """sha256 of the canonical JSON of this record, without the format's version and without what is None."""
-        return digest(self.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True))
+        return digest(_without_none(self.model_dump(mode="json", exclude={"schema_version"})))
 
     @property
     def label(self) -> str:
@@ -156,7 +163,7 @@ class Environment(Strict):
     @property
     def fingerprint(self) -> str:
         """sha256 over the compared fields."""
-        return digest(self.model_dump(mode="json", exclude={"shown", "schema_version"}, exclude_none=True))
+        return digest(_without_none(self.model_dump(mode="json", exclude={"shown", "schema_version"})))
 
 
 class LedgerLine(Strict):

@@ -28,19 +28,22 @@ class Owner:
     """A process, told apart from a later one with the same pid by its start time in clock ticks.
 
     driver: pid of the `harness run` that started it, None if nobody did.
+    job:    Slurm's id of the job it runs in, None outside of Slurm.
     """
 
     host: str
     pid: int
     start_ticks: int
     driver: int | None = None
+    job: str | None = None
 
     @classmethod
     def this(cls) -> Owner:
         """The calling process."""
         pid = os.getpid()
         driver = os.environ.get(DRIVER_VARIABLE)
-        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, int(driver) if driver else None)
+        job = os.environ.get("SLURM_JOB_ID")
+        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, int(driver) if driver else None, job)
 
 
 def _start_ticks(pid: int) -> int | None:

@@ -50,9 +50,11 @@ class Heart:
             try:
                 self._beat()
             except HarnessError as error:
-                return self._fail(error)
+                self._fail(error)
+                return
             except Exception as error:  # noqa: BLE001 - a silent heart would let another host take a living unit over
-                return self._fail(InterruptedRunError(f"the heartbeat failed: {type(error).__name__}: {error}"))
+                self._fail(InterruptedRunError(f"the heartbeat failed: {type(error).__name__}: {error}"))
+                return
 
     def _fail(self, error: HarnessError) -> None:
         self._error = error

@@ -1,0 +1,189 @@
+"""Weak augmentation against plainly written references: permutations, nearest-neighbour rotations, shares."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.data.augment import apply_maps, centred_grid, draw_maps, identity_maps
+
+CPU = torch.device("cpu")
+
+
+def moved(image: Tensor, label: Tensor | None, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
+    """One image [H, W] through one map."""
+    grid = centred_grid((image.shape[0], image.shape[1]), CPU)
+    images, labels = apply_maps(image[None, None], None if label is None else label[None], matrix[None], grid)
+    return images[0, 0], None if labels is None else labels[0]
+
+
+def drawn(count: int, seed: int = 0) -> Tensor:
+    return draw_maps(count, torch.Generator().manual_seed(seed), CPU)
+
+
+def is_right_angle(matrix: Tensor) -> bool:
+    """Whether a map is a turn by a right angle and a flip: always a reflection, which no rotation is."""
+    return sorted(matrix.abs().flatten().tolist()) == [0.0, 0.0, 1.0, 1.0] and float(torch.det(matrix)) < 0
+
+
+def plain_rotation(image: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
+    """Each output pixel takes the input pixel nearest to where the inverse rotation about the centre puts it, or 0."""
+    height, width = image.shape
+    angle = math.radians(degrees)
+    out = np.zeros_like(image)
+    for row, column in itertools.product(range(height), range(width)):
+        y, x = row - (height - 1) / 2, column - (width - 1) / 2
+        source_y = math.cos(angle) * y - math.sin(angle) * x + (height - 1) / 2
+        source_x = math.sin(angle) * y + math.cos(angle) * x + (width - 1) / 2
+        i, j = round(source_y), round(source_x)
+        if 0 <= i < height and 0 <= j < width:
+            out[row, column] = image[i, j]
+    return out
+
+
+def degrees_of(matrix: Tensor) -> float:
+    return math.degrees(math.atan2(float(matrix[1, 0]), float(matrix[0, 0])))
+
+
+def d4(image: NDArray[np.float32]) -> dict[tuple[int, int], NDArray[np.float32]]:
+    """Every rotation by a right angle followed by a flip of one axis, as numpy does them."""
+    return {(turns, axis): np.flip(np.rot90(image, turns), axis) for turns in range(4) for axis in range(2)}
+
+
+@pytest.mark.parametrize("side", [4, 5, 16])
+def test_right_angles_are_exactly_rot90_and_flip(side: int) -> None:
+    """The loader of the literature: np.rot90 by k in 0..3, then np.flip along axis 0 or 1."""
+    image = torch.randperm(side * side).float().reshape(side, side)
+    expected = {outcome.tobytes() for outcome in d4(image.numpy()).values()}
+    assert len(expected) == 4  # turning by k and flipping one axis is turning by k + 2 and flipping the other
+    maps = [matrix for matrix in drawn(300) if is_right_angle(matrix)]
+    assert {moved(image, None, matrix)[0].numpy().tobytes() for matrix in maps} == expected
+
+
+def test_each_map_of_the_group_does_what_its_matrix_says() -> None:
+    image = torch.arange(36.0).reshape(6, 6)
+    label = torch.arange(36).reshape(6, 6)
+    for matrix in drawn(200, seed=3):
+        new, new_label = moved(image, label, matrix)
+        assert new_label is not None
+        if is_right_angle(matrix):
+            assert sorted(new.flatten().tolist()) == list(range(36)), "a permutation: no pixel lost, none twice"
+            assert any(np.array_equal(new.numpy(), outcome) for outcome in d4(image.numpy()).values())
+        assert torch.equal(new.long(), new_label)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 23), (32, 16)])
+def test_small_rotations_equal_a_plain_nearest_neighbour_loop(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    image = torch.rand(size)
+    checked = set()
+    for matrix in drawn(400, seed=1):
+        if is_right_angle(matrix):
+            continue
+        degrees = degrees_of(matrix)
+        assert abs(degrees - round(degrees)) < 1e-3, "whole degrees"
+        assert -20 <= round(degrees) < 20
+        if round(degrees) in checked:
+            continue
+        checked.add(round(degrees))
+        ours = moved(image, None, matrix)[0].numpy()
+        differing = ours != plain_rotation(image.numpy(), round(degrees))
+        # a source exactly between two pixels may fall to either in float32
+        assert differing.mean() <= 0.01, f"{round(degrees)} degrees: {differing.sum()} pixels differ"
+    assert len(checked) >= 35
+
+
+def test_a_rotation_by_hand() -> None:
+    """20 degrees on 5 x 5: the centre stays, the corner (0, 0) comes from outside and is empty."""
+    angle = math.radians(20)
+    matrix = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    image = torch.arange(1.0, 26.0).reshape(5, 5)
+    new, _ = moved(image, None, matrix)
+    assert new[2, 2] == image[2, 2]
+    # corner: (-2, -2) -> y = -2 cos + 2 sin = -1.195, x = -2 sin - 2 cos = -2.563: column -1, outside
+    assert new[0, 0] == 0
+    # top middle: (-2, 0) -> y = -1.879, x = -0.684: row 0, column 1
+    assert new[0, 2] == image[0, 1]
+
+
+@given(seed=st.integers(0, 2**31), size=st.sampled_from([(16, 16), (32, 16), (48, 32)]))
+def test_image_and_label_move_alike_and_no_value_is_invented(seed: int, size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(1, 4, (6, *size), generator=generator)
+    images = torch.stack([labels.float(), labels.float() * 10], dim=1)
+    maps = draw_maps(6, generator, CPU)
+    new_images, new_labels = apply_maps(images, labels, maps, centred_grid(size, CPU))
+    assert new_labels is not None
+    assert new_labels.dtype == labels.dtype
+    assert new_images.dtype == torch.float32
+    assert torch.equal(new_images[:, 0], new_labels.float())
+    assert torch.equal(new_images[:, 1], new_labels.float() * 10)
+    assert set(new_labels.unique().tolist()) <= {0, 1, 2, 3}
+
+
+def test_what_a_batch_holds_does_not_depend_on_its_neighbours() -> None:
+    images, labels = torch.rand(5, 2, 16, 16), torch.randint(0, 4, (5, 16, 16))
+    maps, grid = drawn(5), centred_grid((16, 16), CPU)
+    together, together_labels = apply_maps(images, labels, maps, grid)
+    for k in range(5):
+        alone, alone_labels = apply_maps(images[k : k + 1], labels[k : k + 1], maps[k : k + 1], grid)
+        assert torch.equal(alone[0], together[k])
+        assert together_labels is not None
+        assert alone_labels is not None
+        assert torch.equal(alone_labels[0], together_labels[k])
+
+
+def test_the_identity_changes_nothing() -> None:
+    images, labels = torch.rand(3, 1, 16, 32), torch.randint(0, 4, (3, 16, 32))
+    new_images, new_labels = apply_maps(images, labels, identity_maps(3, CPU), centred_grid((16, 32), CPU))
+    assert new_labels is not None
+    assert torch.equal(new_images, images)
+    assert torch.equal(new_labels, labels)
+
+
+def test_shares_of_the_choices() -> None:
+    """Half right angles with equal shares of turns and flips, half rotations with equal shares of the degrees."""
+    count = 20_000
+    maps = drawn(count, seed=11)
+    right = torch.tensor([is_right_angle(matrix) for matrix in maps])
+    assert abs(float(right.float().mean()) - 0.5) < 4 * 0.5 / math.sqrt(count)
+    kinds = Counter(tuple(matrix.flatten().tolist()) for matrix in maps[right])
+    assert len(kinds) == 4, "each reached in two of the eight ways"
+    assert all(abs(seen / count - 0.125) < 0.012 for seen in kinds.values())
+    angles = torch.tensor([round(degrees_of(matrix)) for matrix in maps[~right]])
+    assert (int(angles.min()), int(angles.max())) == (-20, 19)
+    shares = torch.bincount(angles + 20) / len(angles)
+    assert len(shares) == 40
+    assert torch.all((shares - 1 / 40).abs() < 5 * math.sqrt(1 / 40 / len(angles)))
+
+
+def test_the_generator_alone_decides() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first, again, other = drawn(50, seed=5), drawn(50, seed=5), drawn(50, seed=6)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before), "the default generator belongs to the method"
+
+
+def test_nothing_asks_the_device_for_a_value() -> None:
+    """Run on `meta` tensors, which hold no values: any read by the host (.item(), a branch, nonzero) would raise."""
+    meta = torch.device("meta")
+    images = torch.empty(4, 1, 32, 32, device=meta)
+    labels = torch.empty(4, 32, 32, dtype=torch.long, device=meta)
+    maps = torch.empty(4, 2, 2, device=meta)
+    new_images, new_labels = apply_maps(images, labels, maps, centred_grid((32, 32), meta))
+    assert new_labels is not None
+    assert (new_images.shape, new_labels.shape) == (images.shape, labels.shape)
+    with torch.inference_mode():
+        fixed, _ = apply_maps(torch.rand(2, 1, 16, 16), None, drawn(2), centred_grid((16, 16), CPU))
+    assert fixed.is_inference()

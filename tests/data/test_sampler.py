@@ -1,0 +1,177 @@
+"""Batches: each slice once a pass, streams that never mix, labels that are never handed out, resume to the bit."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from functools import cache
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from harness.data.sampler import Sampler, Stream, TrainingSet
+from harness.spec.dataset import Case
+from harness.spec.method import Batch, BatchPlan
+from harness.spec.records import Preprocessing
+
+CPU = torch.device("cpu")
+
+
+def case(number: int, patient: str, slices: int, size: tuple[int, int] = (16, 16)) -> Case:
+    """Every slice is constant and tells which it is: image number + slice / 10, label 1 everywhere."""
+    values = (number + np.arange(slices) / 10).astype(np.float32)
+    image = np.broadcast_to(values[:, None, None], (slices, *size)).copy()
+    return Case(f"case{number}", patient, "train", image, np.ones((slices, *size), np.uint8))
+
+
+@cache
+def training_set(labelled: tuple[str, ...] = ("a", "c")) -> TrainingSet:
+    """Patients a (two volumes: 3 + 2 slices), b (4), c (1), d (2)."""
+    cases = [case(1, "a", 3), case(2, "a", 2), case(3, "b", 4), case(4, "c", 1), case(5, "d", 2)]
+    return TrainingSet.load(cases, labelled, Preprocessing(size=(16, 16)), CPU)
+
+
+LABELLED = {1.0, 1.1, 1.2, 2.0, 2.1, 4.0}
+UNLABELLED = {3.0, 3.1, 3.2, 3.3, 5.0, 5.1}
+
+
+def seen(images: Tensor) -> list[float]:
+    """Which slices a batch holds: rotations leave the middle of a constant image as it is."""
+    return [round(value, 1) for value in images[:, 0, 8, 8].tolist()]
+
+
+def test_slices_are_marked_by_patient() -> None:
+    data = training_set()
+    assert data.images.shape == (12, 1, 16, 16)
+    assert (data.images.dtype, data.labels.dtype) == (torch.float32, torch.uint8)
+    assert set(seen(data.images[data.labelled])) == LABELLED
+    assert set(seen(data.images[data.unlabelled])) == UNLABELLED
+    everyone = training_set(("a", "b", "c", "d"))
+    assert len(everyone.labelled) == 12
+    assert len(everyone.unlabelled) == 0
+
+
+@given(size=st.integers(1, 12), counts=st.lists(st.integers(1, 30), min_size=1, max_size=20), seed=st.integers(0, 99))
+def test_each_index_comes_once_a_pass_whatever_the_batches(size: int, counts: list[int], seed: int) -> None:
+    stream = Stream("labelled", torch.arange(size) + 100, torch.Generator().manual_seed(seed))
+    batches = [stream.next(count) for count in counts]
+    assert [len(batch) for batch in batches] == counts
+    order = torch.cat(batches).tolist()
+    for start in range(0, len(order), size):
+        run = order[start : start + size]
+        assert len(set(run)) == len(run), "twice within a pass"
+        if len(run) == size:
+            assert set(run) == set(range(100, 100 + size))
+
+
+def test_passes_are_in_different_orders() -> None:
+    stream = Stream("labelled", torch.arange(20), torch.Generator().manual_seed(0))
+    passes = {tuple(stream.next(20).tolist()) for _ in range(10)}
+    assert len(passes) == 10
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_streams_never_mix(augment: bool) -> None:
+    sampler = Sampler(training_set(), seed=3, augment=augment)
+    labelled: Counter[float] = Counter()
+    unlabelled: Counter[float] = Counter()
+    for _ in range(30):
+        batch = sampler.next(BatchPlan(labelled=2, unlabelled=3, views=2))
+        labelled.update(seen(batch.images))
+        unlabelled.update(seen(batch.unlabelled[0]))
+    assert labelled.keys() == LABELLED
+    assert set(labelled.values()) == {10}
+    assert unlabelled.keys() == UNLABELLED
+    assert set(unlabelled.values()) == {15}
+
+
+def test_shapes_types_and_views() -> None:
+    sampler = Sampler(training_set(), seed=0, augment=True)
+    batch = sampler.next(BatchPlan(labelled=3, unlabelled=5, views=3))
+    assert (batch.images.shape, batch.images.dtype) == ((3, 1, 16, 16), torch.float32)
+    assert (batch.labels.shape, batch.labels.dtype) == ((3, 16, 16), torch.int64)
+    assert [view.shape for view in batch.unlabelled] == [(5, 1, 16, 16)] * 3
+    assert len({tuple(seen(view)) for view in batch.unlabelled}) == 1, "views are of the same images"
+    alone = sampler.next(BatchPlan(labelled=4, unlabelled=0))
+    assert alone.unlabelled == ()
+
+
+def test_views_are_augmented_independently() -> None:
+    data = training_set()
+    ramp = torch.arange(256.0).reshape(1, 1, 16, 16).expand(12, 1, 16, 16).contiguous()
+    sampler = Sampler(TrainingSet(ramp, data.labels, data.labelled, data.unlabelled), seed=0, augment=True)
+    first, second = sampler.next(BatchPlan(labelled=1, unlabelled=6, views=2)).unlabelled
+    assert any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert len({view.numpy().tobytes() for view in first}) > 1, "each image of a batch has its own"
+
+
+def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
+    """Their labels are made invalid here: a batch that held one would show it."""
+    data = training_set()
+    labels = data.labels.clone()
+    labels[data.unlabelled] = 99
+    sampler = Sampler(TrainingSet(data.images, labels, data.labelled, data.unlabelled), seed=0, augment=True)
+    for _ in range(20):
+        batch = sampler.next(BatchPlan(labelled=4, unlabelled=4, views=2))
+        assert set(batch.labels.unique().tolist()) <= {0, 1}
+        for view in batch.unlabelled:
+            assert not hasattr(view, "labels")
+            assert 99 not in view
+
+
+def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:
+    return list(islice(iter(lambda: sampler.next(plan), None), count))
+
+
+def equal(first: list[Batch], second: list[Batch]) -> bool:
+    return all(
+        torch.equal(a.images, b.images)
+        and torch.equal(a.labels, b.labels)
+        and all(torch.equal(x, y) for x, y in zip(a.unlabelled, b.unlabelled, strict=True))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@given(before=st.integers(0, 9), seed=st.integers(0, 50), augment=st.booleans())
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
+    plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
+    whole = Sampler(training_set(), seed, augment)
+    batches(whole, plan, before)
+    file = io.BytesIO()
+    torch.save(whole.state_dict(), file)
+    rest = batches(whole, plan, 6)
+    file.seek(0)
+    resumed = Sampler(training_set(), seed + 1, augment)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    assert equal(batches(resumed, plan, 6), rest)
+
+
+def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> None:
+    plan = BatchPlan(labelled=2, unlabelled=2)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    first = batches(Sampler(training_set(), 1, augment=True), plan, 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(6)
+    assert equal(first, batches(Sampler(training_set(), 1, augment=True), plan, 5))
+    assert not equal(first, batches(Sampler(training_set(), 2, augment=True), plan, 5))
+
+
+def test_what_one_stream_takes_does_not_change_which_slices_exist_in_the_other() -> None:
+    sampler = Sampler(training_set(), 0, augment=False)
+    for _ in range(7):
+        sampler.next(BatchPlan(labelled=5, unlabelled=0))
+    batch = sampler.next(BatchPlan(labelled=1, unlabelled=6))
+    assert set(seen(batch.unlabelled[0])) == UNLABELLED
+
+
+def test_without_augmentation_images_are_as_stored() -> None:
+    data = training_set()
+    batch = Sampler(data, 0, augment=False).next(BatchPlan(labelled=6, unlabelled=6))
+    for image in batch.images:
+        assert any(torch.equal(image, stored) for stored in data.images[data.labelled])

@@ -1,0 +1,35 @@
+"""Real processes for tests of the store: forked, so that hundreds of them cost little."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+FORK = get_context("fork")
+
+
+def forked(work: Callable[..., object], *arguments: object) -> BaseProcess:
+    """A child that runs `work`, started."""
+    child = FORK.Process(target=work, args=arguments, daemon=True)
+    child.start()
+    return child
+
+
+def kill(child: BaseProcess) -> None:
+    """kill -9, and wait until the system has let go of it."""
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+
+
+def dead_pid() -> int:
+    """The pid of a process that is gone."""
+    child = forked(int)
+    child.join()
+    assert child.pid is not None
+    assert not Path(f"/proc/{child.pid}").exists()
+    return child.pid

@@ -50,7 +50,7 @@ def unit_row(one: Loaded, status: str) -> dict[str, Any]:
         "arm": arm(one.slot),
         "method": one.slot.method,
         "labelled": one.slot.labelled,
-        "reference": not one.entry.ranked,
+        "reference": one.slot.labelled is None or not one.entry.ranked,
         "subset": one.slot.subset,
         "seed": one.slot.seed,
         "status": status,

@@ -97,9 +97,7 @@ def sources() -> list[Path]:
 
 def test_imports_run_downward() -> None:
     found = [
-        line
-        for path in sources()
-        for line in violations(module_name(path), (REPO / path).read_text(encoding="utf-8"))
+        line for path in sources() for line in violations(module_name(path), (REPO / path).read_text(encoding="utf-8"))
     ]
     assert found == []
 

@@ -27,8 +27,12 @@ class Pseudo(NamedTuple):
 
 @torch.no_grad()
 def pseudo_label(logits: Tensor) -> Pseudo:
-    """What a teacher's logits [U, n_classes, *size] say, and how surely; no gradient."""
-    confidence, labels = logits.softmax(dim=1).max(dim=1)
+    """What a teacher's logits [U, n_classes, *size] say, and how surely; no gradient.
+
+    In at least float32: bfloat16 has no number between 0.9688 and 0.9727, where the threshold lies.
+    """
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    confidence, labels = logits.softmax(dim=1, dtype=wide).max(dim=1)
     return Pseudo(labels, confidence)
 
 

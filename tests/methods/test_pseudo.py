@@ -38,6 +38,13 @@ def test_pseudo_labels_by_hand() -> None:
     assert not found.confidence.requires_grad
 
 
+def test_confidence_is_finer_than_bfloat16() -> None:
+    logits = torch.tensor([[3.375, 0.0], [3.40625, 0.0]]).bfloat16()  # exact in bfloat16; p = .96692, .96790
+    found = pseudo_label(logits).confidence
+    assert found.dtype == torch.float32
+    assert found.tolist() == pytest.approx([1 / (1 + math.exp(-3.375)), 1 / (1 + math.exp(-3.40625))], abs=1e-6)
+
+
 def test_share_by_hand() -> None:
     confidence = torch.tensor([[[0.97, 0.9699, 0.98, 1.0]], [[0.1, 0.2, 0.3, 0.4]]])
     assert confident_share(confidence, 0.97).tolist() == [0.75, 0.0]  # 0.97 itself counts, in single precision too

@@ -22,10 +22,11 @@ if TYPE_CHECKING:  # a misspelt suite is told before torch is loaded
 
 @dataclass(frozen=True)
 class Planned:
-    """A slot and the unit that fills it."""
+    """A slot and the unit that fills it; whether the leaderboard ranks its method."""
 
     slot: Slot
     unit: Unit
+    ranked: bool
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,11 @@ class Plan:
 
     def selection(self) -> Selection:
         """The trivial selection of a suite without search: every slot gets its method's parameters as declared."""
-        entries = [SelectionEntry(slot=p.slot, params=p.unit.params, unit=p.unit.id) for p in self.finals]
-        return Selection(suite_hash=self.loaded.suite.hash, entries=entries)
+        suite = self.loaded.suite
+        entries = [
+            SelectionEntry(slot=p.slot, params=p.unit.params, unit=p.unit.id, ranked=p.ranked) for p in self.finals
+        ]
+        return Selection(suite_hash=suite.hash, engine=suite.engine, entries=entries)
 
 
 def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
@@ -58,7 +62,11 @@ def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
     methods = {name: _method(loaded, name) for name in loaded.suite.methods}
     params = {name: _params(loaded, name, method) for name, method in methods.items()}
     finals = [
-        Planned(slot, _unit(loaded, slot, methods[slot.method], params[slot.method], data))
+        Planned(
+            slot,
+            _unit(loaded, slot, methods[slot.method], params[slot.method], data),
+            methods[slot.method].ranked,
+        )
         for slot in _slots(loaded, methods)
     ]
     return Plan(loaded, tuple(finals))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.spec.errors import UsageError
+from harness.spec.names import suggest
 
 if TYPE_CHECKING:
     from harness.spec.dataset import Dataset
@@ -55,13 +55,6 @@ def load_dataset(name: str) -> Dataset:
     return _load(_pick(name, dataset_sources(), "dataset"), Dataset)()
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean X?' or the list of what there is."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
-
-
 def _sources(package: str, group: str) -> dict[str, Source]:
     found: dict[str, Source] = {}
     folder = importlib.import_module(package)
@@ -87,7 +80,10 @@ def _pick(name: str, known: Mapping[str, Source], what: str) -> Source:
 
 def _load(source: Source, base: type[T]) -> type[T]:
     module_name, _, attribute = source.target.partition(":")
-    module = importlib.import_module(module_name)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(f"{source.origin}: cannot be imported ({error}); install what it needs") from error
     if attribute:
         found = [getattr(module, attribute, None)]
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from harness.spec.errors import UsageError
+from harness.spec.names import suggest
 from harness.spec.records import Budget, Engine, Preprocessing, Strict, digest
 
 SUITES = Path(__file__).resolve().parent.parent / "benchmarks" / "suites"
@@ -96,9 +96,7 @@ def find_suite(name: str) -> Path:
         return path
     shipped = {file.stem: file for file in SUITES.glob("*.yaml")}
     if name not in shipped:
-        close = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(shipped))}"
-        raise UsageError(f"unknown suite {name!r}; {hint} A path to a .yaml file works too.")
+        raise UsageError(f"unknown suite {name!r}; {suggest(name, shipped)} A path to a .yaml file works too.")
     return shipped[name]
 
 
@@ -150,6 +148,8 @@ def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*at, key.value)
+            if here in found:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands twice", problem_mark=key.start_mark)
             found[here] = key.start_mark.line + 1
             found |= _lines(value, here)
     elif isinstance(node, yaml.SequenceNode):
@@ -180,9 +180,7 @@ def _complaints(
 
 def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     if item["type"] == "extra_forbidden":
-        known = _fields(model, location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-        return "unknown field; " + (f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}")
+        return f"unknown field; {suggest(str(location[-1]), _fields(model, location[:-1]))}"
     if item["type"] == "missing":
         return "this field is required"
     text = str(item["msg"]).removeprefix("Value error, ")

@@ -129,7 +129,10 @@ def write_run(root: Path, spec: RunSpec | None = None) -> RunStore:
     store.keep_suite(text, digest(text))
     units = {key(slot): spec.unit(slot) for slot in spec.slots}
     entries = [
-        SelectionEntry(slot=slot, params=spec.unit(slot).params, unit=units[key(slot)].id) for slot in spec.slots
+        SelectionEntry(
+            slot=slot, params=spec.unit(slot).params, unit=units[key(slot)].id, ranked=slot.labelled is not None
+        )
+        for slot in spec.slots
     ]
     store.write_selection(Selection(suite_hash=digest(text), entries=entries))
     for slot in spec.slots:

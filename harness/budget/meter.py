@@ -49,6 +49,11 @@ class Meter:
             return self.seconds + pending * longest < end
         return self.seconds + (pending + 1) * longest <= end
 
+    @property
+    def has_steps_left(self) -> bool:
+        """Whether this stage or a later one may still take a step; nothing may be pending."""
+        return self.may_step() or self.stage + 1 < len(self._ends)
+
     def progress(self, pending: int = 0) -> Progress:
         """Shares of the budget that are spent now; pending steps count at the mean of the recent ones."""
         spent = self._spent(pending)
@@ -67,6 +72,11 @@ class Meter:
         self.stage_seconds[self.stage] += seconds
         self.longest_step_seconds = max(self.longest_step_seconds, seconds)
         self._recent.append(seconds)
+
+    def charge_start(self, seconds: float) -> None:
+        """What a stage did before its first step (handing over, prototypes); no step's cost, so never a reserve."""
+        self.seconds += seconds
+        self.stage_seconds[self.stage] += seconds
 
     def next_stage(self) -> bool:
         """Go to the next stage; False after the last one. Nothing may be pending."""
@@ -121,6 +131,11 @@ class ReplayMeter(Meter):
     def may_step(self, pending: int = 0) -> bool:
         """Whether the recorded unit took another step in this stage."""
         return self.steps < len(self._series) and self._series[self.steps][0] == self.stage
+
+    @property
+    def has_steps_left(self) -> bool:
+        """Whether this stage or a later one may still take a step; nothing may be pending."""
+        return self.may_step() or self.stage + 1 < len(self._ends)
 
     def progress(self, pending: int = 0) -> Progress:
         """What the recorded unit saw before this step."""

@@ -10,9 +10,8 @@ suite_option = click.option("--suite", required=True, help="Name of a shipped su
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
-    envvar="HARNESS_DATA",
-    show_envvar=True,
-    help="A prepared cache, or raw scans in any layout that `harness data prepare` reads.",
+    help="A prepared cache, or raw scans in any layout that `harness data prepare` reads; default $HARNESS_DATA, "
+    "which suites on generated data do not read.",
 )
 runs_option = click.option(
     "--runs",

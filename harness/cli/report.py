@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from harness.cli.options import say
-from harness.spec.errors import ServiceError
+from harness.spec.errors import RecordError, ServiceError
 from harness.store import RunStore
 
 
@@ -34,10 +34,10 @@ def show_leaderboard(store: RunStore, form: Literal["text", "csv", "markdown"] =
 
 
 def track_or_warn(store: RunStore, tracking_uri: str | None) -> None:
-    """Mirror records into MLflow; a service that does not answer is a warning, since the records are safe."""
+    """Mirror records into MLflow; what goes wrong is a warning, since the records are safe and `track` works later."""
     from harness.track import track_store
 
     try:
         say(track_store(store, tracking_uri, say).summary)
-    except ServiceError as error:
+    except (ServiceError, RecordError) as error:
         say(f"warning: {error}")

@@ -46,7 +46,7 @@ def command(
     say(f"{session.store.root}: {total} units, {total - pending} done, {pending} to run, each {session.plan.budget}")
     stop = StopFlag()
     outcomes = execute(session, ExecuteSettings(executor, workers, checkpoint_seconds), stop)
+    show_leaderboard(session.store)
     if not no_track:
         track_or_warn(session.store, tracking_uri)
-    show_leaderboard(session.store)
     return exit_code(outcomes, session, stop.is_set())

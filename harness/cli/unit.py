@@ -26,7 +26,7 @@ def command(unit: str, suite: str, data: Path | None, runs: Path, checkpoint_sec
     from harness.execute.session import find_unit, open_session
     from harness.train import RunSettings, StopFlag
 
-    session = open_session(suite, data, runs, say)
+    session = open_session(suite, data, runs, say, select=False)
     asked = find_unit(session.plan, unit)
     with StopFlag().on_signals() as stop:
         outcome = run_one(session, asked, RunSettings(checkpoint_seconds, parent, stop, say))

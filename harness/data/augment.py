@@ -50,16 +50,16 @@ def apply_maps(images: Tensor, labels: Tensor | None, maps: Tensor, grid: Tensor
 
     images: [B, C, H, W]; labels: [B, H, W] of any integer type or None; maps: [B, 2, 2]; grid: `centred_grid`.
     """
-    count, channels, height, width = images.shape
+    channels, height, width = images.shape[1:]
     source = maps @ grid
     y = (source[:, 0] + (height - 1) / 2).round().long()
     x = (source[:, 1] + (width - 1) / 2).round().long()
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
-    flat = images.reshape(count, channels, -1)
+    flat = images.flatten(2)
     moved = flat.gather(2, index[:, None].expand(-1, channels, -1)) * inside[:, None]
     new_images = moved.reshape(images.shape)
     if labels is None:
         return new_images, None
-    new_labels = (labels.reshape(count, -1).gather(1, index) * inside).reshape(labels.shape)
+    new_labels = (labels.flatten(1).gather(1, index) * inside).reshape(labels.shape)
     return new_images, new_labels

@@ -36,7 +36,7 @@ def cache_home() -> Path:
 def cache_name(dataset: Dataset, folder: Path | None) -> str:
     """Folder name of the cache that belongs to the present state of `folder`.
 
-    Made of the dataset, its version and a fingerprint of its splits, the file that defines it and the paths, sizes and
+    Made of the dataset, its version and a fingerprint of its splits, the code that reads it and the paths, sizes and
     times of all source files: milliseconds, where hashing the scans takes seconds.
     """
     fingerprint = digest(
@@ -52,10 +52,13 @@ def cache_name(dataset: Dataset, folder: Path | None) -> str:
 
 
 def _reader_sha256(dataset: Dataset) -> str:
+    """Of the files that define the dataset, with the packages beside them, where readers of its layouts may lie."""
     hasher = hashlib.sha256()
     for cls in type(dataset).__mro__[:-1]:
         try:
-            hasher.update(Path(inspect.getfile(cls)).read_bytes())
+            file = Path(inspect.getfile(cls))
+            for path in (file, *sorted(file.parent.glob("*/**/*.py"))):
+                hasher.update(path.read_bytes())
         except (OSError, TypeError):  # made at a prompt, or frozen: it has no file
             hasher.update(cls.__qualname__.encode())
     return hasher.hexdigest()

@@ -16,28 +16,32 @@ from harness.spec.records import Selection
 class TestPermit:
     """Says that the selection is recorded and that a unit's checkpoint is final.
 
-    selection:  the run's selection.json.
-    checkpoint: the unit's checkpoint, after its last step.
+    selection: the run's selection.json.
+    unit:      id of the unit, which the selection must name.
+    final:     what the unit wrote after its last step, with the hash of weights that can no longer change.
     """
 
     __test__: ClassVar[bool] = False  # its name makes pytest take it for a test class
 
     selection: Path
-    checkpoint: Path
+    unit: str
+    final: Path
 
     def check(self) -> None:
         """Look at both files now. Raises `ClosedSplitError` naming everything that is missing."""
         problems = self._selection_problems()
-        if not self.checkpoint.is_file():
-            problems.append(f"{self.checkpoint}: the unit has no checkpoint yet")
+        if not self.final.is_file():
+            problems.append(f"{self.final}: the unit's weights are not final yet")
         if problems:
             raise ClosedSplitError("\n".join(["the test split is closed:", *problems]))
 
     def _selection_problems(self) -> list[str]:
         try:
-            Selection.model_validate_json(self.selection.read_bytes())
+            selection = Selection.model_validate_json(self.selection.read_bytes())
         except FileNotFoundError:
             return [f"{self.selection}: the selection is not recorded yet"]
         except (OSError, ValidationError):
             return [f"{self.selection}: not a readable selection record"]
+        if all(entry.unit != self.unit for entry in selection.entries):
+            return [f"{self.selection}: does not name unit {self.unit[:10]}"]
         return []

@@ -12,6 +12,7 @@ from torch import Tensor
 from harness.data.augment import apply_maps, centred_grid, draw_maps, identity_maps
 from harness.data.resize import resize_images, resize_labels
 from harness.spec.dataset import Case
+from harness.spec.errors import UsageError
 from harness.spec.method import Batch, BatchPlan
 from harness.spec.records import Preprocessing
 
@@ -49,14 +50,17 @@ class TrainingSet:
 class Stream:
     """Indices in random order without replacement, pass after pass; a batch may span two passes."""
 
-    def __init__(self, indices: Tensor, generator: torch.Generator) -> None:
+    def __init__(self, name: str, indices: Tensor, generator: torch.Generator) -> None:
+        self._name = name
         self._indices = indices
         self._generator = generator
         self._order = indices[:0]
         self._used = 0
 
     def next(self, count: int) -> Tensor:
-        """[count] indices on the device; no host copy."""
+        """[count] indices on the device; no host copy. Raises `UsageError` where there is nothing to draw from."""
+        if count and not len(self._indices):
+            raise UsageError(f"a batch asks for {count} {self._name} images, but no training patient is {self._name}")
         while len(self._order) - self._used < count:
             shuffle = torch.randperm(len(self._indices), generator=self._generator, device=self._indices.device)
             self._order = torch.cat([self._order[self._used :], self._indices[shuffle]])
@@ -83,8 +87,8 @@ class Sampler:
         self.data = data
         self._augment = augment
         self._generator = torch.Generator(device=device).manual_seed(seed)
-        self._labelled = Stream(data.labelled, self._generator)
-        self._unlabelled = Stream(data.unlabelled, self._generator)
+        self._labelled = Stream("labelled", data.labelled, self._generator)
+        self._unlabelled = Stream("unlabelled", data.unlabelled, self._generator)
         self._grid = centred_grid((data.images.shape[-2], data.images.shape[-1]), device)
 
     def next(self, plan: BatchPlan) -> Batch:

@@ -135,7 +135,8 @@ def _data(data: Path | None) -> str:
     from harness.execute.outlook import prepared_cache
     from harness.registry import dataset_sources, load_dataset
 
-    if data is None:
+    data = data or Path(os.environ.get("HARNESS_DATA", ""))
+    if data == Path():
         raise _UnfitError("HARNESS_DATA is not set and no --data given; generated data (--suite demo) needs none")
     if not data.is_dir():
         raise _UnfitError(f"{data}: no such folder")

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import harness
 from harness.execute.outcome import Outcome
 from harness.spec.errors import DiskError
+from harness.store.lease import DRIVER_VARIABLE
 
 HELD = 76
 """Exit code of the `unit` verb when another process runs the unit."""
@@ -26,11 +28,13 @@ class Order:
     runs: str
     log: str
     checkpoint_seconds: float
+    driver: int
 
     def command(self) -> list[str]:
         """The same verb that a user would type."""
         return [
-            *(sys.executable, "-m", "harness", "unit", self.unit),
+            # -P: a folder called methods/ in the current directory must not stand before ours
+            *(sys.executable, "-P", "-m", "harness", "unit", self.unit),
             *("--suite", self.suite, "--data", self.cache, "--runs", self.runs),
             *("--checkpoint-seconds", str(self.checkpoint_seconds), "--parent", str(os.getpid())),
         ]
@@ -45,12 +49,22 @@ def run_process(order: Order) -> Outcome:
         return Outcome(order.unit, "refused", f"cannot write {log}: {error.strerror}", DiskError.exit_code)
     with output:
         said_before = output.tell()
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        child = subprocess.Popen(
-            order.command(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
-        )
-        code = child.wait()
+        code = subprocess.run(
+            order.command(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=child_environment(order.driver),
+            check=False,
+        ).returncode
     return Outcome(order.unit, status_of(code), "" if code == 0 else complaint(log, said_before, code), abs(code))
+
+
+def child_environment(driver: int) -> dict[str, str]:
+    """This process's, with the folder of this harness first on the path and the driver's pid for the lease."""
+    root = str(Path(harness.__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path, DRIVER_VARIABLE: str(driver)}
 
 
 def status_of(code: int) -> Literal["ok", "failed", "interrupted", "held", "refused", "killed"]:

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,9 @@ from typing import Any
 from harness.execute.outcome import Outcome
 from harness.execute.process import Order, run_process
 from harness.execute.session import Session
-from harness.spec.errors import ServiceError
+from harness.spec.errors import InterruptedRunError, ServiceError, UnitFailedError
 from harness.spec.records import Failure, Result, Unit
+from harness.store import LeaseHeldError, UnitFolder
 from harness.train import StopFlag
 from harness.train.attempt import now
 
@@ -52,6 +52,8 @@ def run_ray(
                 running[remote.remote(orders[unit])] = unit
             if stop.is_set():
                 forward_stop(session, [by_id[unit] for unit in running.values()])
+            if not running:
+                break
             finished, _ = ray.wait(list(running), num_returns=1, timeout=POLL_SECONDS)
             tick([by_id[unit] for unit in running.values()])
             for reference in finished:
@@ -73,24 +75,42 @@ def collect(ray: Any, reference: Any, unit: str) -> Outcome:  # noqa: ANN401 - r
 
 
 def settle(session: Session, unit: Unit, outcome: Outcome) -> Outcome:
-    """Write the failure record of a unit that was killed too often, so that it becomes a row."""
+    """Write the failure record of a unit that was killed too often, so that it becomes a row.
+
+    A process that died after its result was written has done its work.
+    """
     if outcome.status != "killed":
         return outcome
     folder = session.folder(unit)
+    lease = folder.lease
+    try:
+        lease.claim()
+    except LeaseHeldError as error:
+        return Outcome(unit.id, "held", str(error), InterruptedRunError.exit_code)
+    try:
+        result = folder.result()
+        if result is None:
+            result = killed_result(folder, outcome)
+            folder.write_result(result)
+    finally:
+        lease.release()
+    if result.failure is None:
+        return Outcome(unit.id, "ok")
+    return Outcome(unit.id, "failed", f"{result.failure.kind}: {result.failure.reason}", UnitFailedError.exit_code)
+
+
+def killed_result(folder: UnitFolder, outcome: Outcome) -> Result:
+    """The record of a unit whose process died without a word, as often as it was started."""
     lines = folder.ledger.lines()
-    failure = Failure(kind="killed", reason=f"its process died {KILLED_TRIES} times (signal {outcome.exit_code})")
-    environment = lines[-1].environment if lines else ""
-    folder.write_result(
-        Result(
-            unit=unit.id,
-            status="failed",
-            failure=failure,
-            environment=environment,
-            spent=folder.ledger.spent(),
-            finished_at=now(),
-        )
+    reason = f"its process died {KILLED_TRIES} times (signal {outcome.exit_code})"
+    return Result(
+        unit=folder.id,
+        status="failed",
+        failure=Failure(kind="killed", reason=reason),
+        environment=lines[-1].environment if lines else "",
+        spent=folder.ledger.spent(),
+        finished_at=now(),
     )
-    return Outcome(unit.id, "failed", f"killed: {failure.reason}", 70)
 
 
 def make_order(session: Session, unit: Unit, checkpoint_seconds: float) -> Order:
@@ -103,14 +123,16 @@ def make_order(session: Session, unit: Unit, checkpoint_seconds: float) -> Order
         runs=str(session.store.root.parent.resolve()),
         log=str(session.folder(unit).log.resolve()),
         checkpoint_seconds=checkpoint_seconds,
+        driver=os.getpid(),
     )
 
 
 def forward_stop(session: Session, units: Sequence[Unit]) -> None:
-    """SIGTERM to the processes that hold the leases: they checkpoint and leave."""
+    """SIGTERM to the living children of this driver that hold the leases: they checkpoint and leave."""
     for unit in units:
-        holder = session.folder(unit).lease.holder()
-        if holder is not None and holder.host == socket.gethostname() and holder.pid > 0:
+        lease = session.folder(unit).lease
+        holder = lease.holder()
+        if holder is not None and holder.driver == os.getpid() and lease.held():
             try:
                 os.kill(holder.pid, signal.SIGTERM)
             except ProcessLookupError:

@@ -23,7 +23,7 @@ Executor = Literal["auto", "inline", "ray"]
 class ExecuteSettings:
     """How units are run; nothing here changes their numbers.
 
-    executor: inline (this process), ray (several at once), auto (ray where it is installed and pays).
+    executor: inline (this process), ray (several at once), auto (ray where it is installed).
     workers:  units at once; None takes the CUDA devices, or the cores without them.
     """
 
@@ -53,16 +53,17 @@ def _outcomes(
     session: Session, pending: Sequence[Unit], settings: ExecuteSettings, stop: StopFlag, display: Display
 ) -> Iterator[Outcome]:
     workers = min(settings.workers or default_workers(), len(pending))
-    if _use_ray(settings.executor, workers):
+    if _use_ray(settings.executor):
         from harness.execute.ray import run_ray
 
         return run_ray(session, pending, workers, stop, settings.checkpoint_seconds, display.tick)
     return run_inline(session, pending, stop, settings.checkpoint_seconds, display.say)
 
 
-def _use_ray(executor: Executor, workers: int) -> bool:
+def _use_ray(executor: Executor) -> bool:
     if executor == "auto":
-        return workers > 1 and importlib.util.find_spec("ray") is not None
+        # also for one unit at a time: a unit that poisons its process must not take the others with it
+        return importlib.util.find_spec("ray") is not None
     return executor == "ray"
 
 

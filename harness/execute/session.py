@@ -39,14 +39,21 @@ class Session:
                 self.folder(unit).reopen()
 
 
-def open_session(suite: str, data: Path | None, runs: Path, say: Callable[[str], None]) -> Session:
-    """Validate the suite, find or prepare its data, and record what was asked before anything runs."""
+def open_session(
+    suite: str, data: Path | None, runs: Path, say: Callable[[str], None], *, select: bool = True
+) -> Session:
+    """Validate the suite, find or prepare its data, and record what was asked before anything runs.
+
+    select: write the selection. False keeps the one that is there, so that a child of an earlier driver cannot turn
+    back what a later driver selected.
+    """
     loaded = load_suite(suite)
     RunStore.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
     plan, cache = plan_on_data(loaded, data, say)
     store = RunStore.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
-    store.write_selection(plan.selection())
+    if select or not store.selection_path.exists():
+        store.write_selection(plan.selection())
     for unit in plan.units:
         store.folder(unit).create(unit)
     return Session(plan, cache, store)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from harness.rank.conditions import Conditions, describe, differing
 from harness.rank.rows import LOOK_COLUMNS, Loaded, look_rows, unit_row
 from harness.spec.errors import RecordError, UsageError
-from harness.spec.records import Environment, Slot
+from harness.spec.records import Environment, SelectionEntry
 from harness.store import RunStore, UnitFolder
 
 CASE_COLUMNS = (
@@ -77,24 +77,28 @@ def load(store: RunStore) -> Records:
 
 
 def _read_units(store: RunStore) -> list[Loaded]:
-    slots: dict[str, Slot] = {}
-    for entry in store.selection().entries:
-        slots.setdefault(entry.unit, entry.slot)
+    selection = store.selection()
+    entries: dict[str, SelectionEntry] = {}
+    for entry in selection.entries:
+        entries.setdefault(entry.unit, entry)
     environments: dict[str, Environment] = {}
-    return [_read_unit(folder, slots[folder.id], environments) for folder in store.selected()]
+    return [
+        _read_unit(Loaded(folder, entries[folder.id], selection.engine), environments) for folder in store.selected()
+    ]
 
 
-def _read_unit(folder: UnitFolder, slot: Slot, environments: dict[str, Environment]) -> Loaded:
+def _read_unit(found: Loaded, environments: dict[str, Environment]) -> Loaded:
+    folder = found.folder
     result = folder.result()
     if result is None:
-        return Loaded(folder=folder, slot=slot)
+        return found
     fingerprint = result.environment
     if fingerprint and fingerprint not in environments:
         environments[fingerprint] = _read_environment(folder)
     environment = environments.get(fingerprint)
     conditions = None if environment is None else Conditions.of(folder.unit, environment)
-    commit = None if environment is None else environment.shown.get("commit")
-    return Loaded(folder=folder, slot=slot, unit=folder.unit, result=result, conditions=conditions, commit=commit)
+    shown = result.shown or (environment.shown if environment is not None else {})
+    return replace(found, unit=folder.unit, result=result, conditions=conditions, commit=shown.get("commit"))
 
 
 def _read_environment(folder: UnitFolder) -> Environment:

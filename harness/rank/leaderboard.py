@@ -184,11 +184,15 @@ def _conditions(comparison: Comparison) -> Row:
 
 
 def declared_engines(units: pd.DataFrame) -> dict[str, str]:
-    """Arm -> engine settings in which it differs from what most units use, "optimiser.nesterov = True"; "" if none."""
+    """Arm -> engine settings in which it differs from the suite's, "optimiser.nesterov = True"; "" if none.
+
+    Records of early versions do not hold the suite's settings: what most units use stands for them.
+    """
     known = units.dropna(subset=["engine"])
     if known.empty:
         return {}
-    common = json.loads(Counter(known["engine"]).most_common(1)[0][0])
+    told = known["suite_engine"].dropna()
+    common = json.loads(told.iloc[0] if len(told) else Counter(known["engine"]).most_common(1)[0][0])
     return {str(arm): "; ".join(_differences(own["engine"], common)) for arm, own in known.groupby("arm")}
 
 

@@ -76,7 +76,7 @@ def _gaps(comparison: Comparison) -> Iterator[str]:
     if elsewhere:
         yield f"{elsewhere} of {len(units)} units ran under other conditions and stand in another table."
     for _, unit in units[units["status"] == "failed"].iterrows():
-        labelled = "all" if unit["reference"] else unit["labelled"]
+        labelled = "all" if pd.isna(unit["labelled"]) else unit["labelled"]
         where = f"{unit['method']} {labelled}-labelled subset {unit['subset']} seed {unit['seed']}"
         yield f"Failed: {where} ({unit['failure_kind']}: {unit['failure_reason']})."
 

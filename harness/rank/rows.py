@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.rank.conditions import Conditions
-from harness.spec.records import Engine, Result, Slot, Unit, canonical_json
+from harness.spec.records import Engine, Result, SelectionEntry, Slot, Unit, canonical_json
 from harness.store import UnitFolder
 
 LOOK_COLUMNS = ("unit", "look", "progress", "step", "device_seconds", "dice")
@@ -14,14 +14,23 @@ LOOK_COLUMNS = ("unit", "look", "progress", "step", "device_seconds", "dice")
 
 @dataclass(frozen=True)
 class Loaded:
-    """A selected unit as found on disk; unit, result and conditions are None as far as they do not exist yet."""
+    """A selected unit as found on disk; unit, result and conditions are None as far as they do not exist yet.
+
+    suite_engine: the settings of the suite, which the unit's may differ from; None in records of early versions.
+    """
 
     folder: UnitFolder
-    slot: Slot
+    entry: SelectionEntry
+    suite_engine: Engine | None = None
     unit: Unit | None = None
     result: Result | None = None
     conditions: Conditions | None = None
     commit: str | None = None
+
+    @property
+    def slot(self) -> Slot:
+        """What the unit fills."""
+        return self.entry.slot
 
     @property
     def ok(self) -> bool:
@@ -41,12 +50,13 @@ def unit_row(one: Loaded, status: str) -> dict[str, Any]:
         "arm": arm(one.slot),
         "method": one.slot.method,
         "labelled": one.slot.labelled,
-        "reference": one.slot.labelled is None,
+        "reference": not one.entry.ranked,
         "subset": one.slot.subset,
         "seed": one.slot.seed,
         "status": status,
         "method_version": None if one.unit is None else one.unit.method_version,
         "engine": None if one.unit is None else canonical_json(flatten(one.unit.engine)),
+        "suite_engine": None if one.suite_engine is None else canonical_json(flatten(one.suite_engine)),
         "failure_kind": None,
         "failure_reason": None,
     }

@@ -86,11 +86,6 @@ class Dataset(ABC):
         """
 
 
-def first_patients(patients: Sequence[str], count: int) -> tuple[str, ...]:
-    """The literature's labelled subset: the first `count` patients of the published list."""
-    return tuple(patients[:count])
-
-
 def read_split(path: Path) -> tuple[str, ...]:
     """Patients of a split list: one id a line, '#' starts a comment."""
     lines = (line.split("#", 1)[0].strip() for line in path.read_text(encoding="utf-8").splitlines())

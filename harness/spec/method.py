@@ -32,7 +32,9 @@ class BatchPlan:
     """What one training step needs.
 
     labelled, unlabelled: images per step from each stream; 0 leaves a stream out.
-    views:                independent weak augmentations of each unlabelled image.
+    views:                weak augmentations of each unlabelled image, each with a geometry of its own: pixels of two
+                          views do not correspond. A method that compares pixels takes one view and changes its
+                          brightness itself.
     """
 
     labelled: int
@@ -99,7 +101,11 @@ class Method(nn.Module):
         return BatchPlan(labelled=batch_size - batch_size // 2, unlabelled=batch_size // 2)
 
     def start_stage(self, stage: Stage) -> None:
-        """Called once before a stage's first step: hand weights over, freeze, reset banks."""
+        """Called before a stage's first step, in training mode: hand weights over, freeze, reset banks.
+
+        Its time is charged to the stage. A resumed unit and a warm-up start every stage up to theirs again, on a new
+        instance, before a checkpoint's state is loaded; so it must work from whatever state the module is in.
+        """
 
     def parameter_groups(self, stage: Stage) -> Iterable[nn.Parameter]:
         """Parameters that the stage trains: by default all that require a gradient."""
@@ -120,7 +126,7 @@ class Method(nn.Module):
         """Loss of one step. No host copies: no `.item()`, no `.cpu()`, no branching on tensor values."""
 
     def after_step(self, stage: Stage, progress: Progress) -> None:
-        """Called after each optimiser step, inside the clock (EMA updates)."""
+        """Called after each optimiser step, inside the clock, with that step's progress (EMA updates)."""
 
     def diagnostics(self) -> Mapping[str, float]:
         """Scalars worth a curve, read at validation looks and outside the clock; host copies are fine here."""

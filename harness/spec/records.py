@@ -108,7 +108,10 @@ class DatasetRef(Strict):
 
 
 class Unit(Strict):
-    """One training: all that determines its numbers, and nothing else."""
+    """One training: all that determines its numbers, and nothing else.
+
+    A field that is added later defaults to None, which means "as before the field existed" and leaves ids alone.
+    """
 
     schema_version: Literal[1] = 1
     protocol_version: int = PROTOCOL_VERSION
@@ -126,8 +129,8 @@ class Unit(Strict):
 
     @property
     def id(self) -> str:
-        """sha256 of the canonical JSON of this record."""
-        return digest(self.model_dump(mode="json"))
+        """sha256 of the canonical JSON of this record, without the format's version and without what is None."""
+        return digest(self.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True))
 
     @property
     def label(self) -> str:
@@ -147,13 +150,13 @@ class Environment(Strict):
     cuda: str | None
     data_checksum: str
     shown: dict[str, str | None] = Field(
-        default_factory=dict, description="commit, driver, host, versions: not compared"
+        default_factory=dict, description="commit, driver, host, versions of one run: not compared, kept in its result"
     )
 
     @property
     def fingerprint(self) -> str:
         """sha256 over the compared fields."""
-        return digest(self.model_dump(mode="json", exclude={"shown"}))
+        return digest(self.model_dump(mode="json", exclude={"shown", "schema_version"}, exclude_none=True))
 
 
 class LedgerLine(Strict):
@@ -231,6 +234,7 @@ class Result(Strict):
     looks: list[Look] = Field(default_factory=list)
     best_look: int | None = None
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
+    shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
     finished_at: str = ""
 
 
@@ -253,6 +257,7 @@ class SelectionEntry(Strict):
     slot: Slot
     params: dict[str, Any]
     unit: str
+    ranked: bool = Field(True, description="False for references such as the ceiling")
 
 
 class Selection(Strict):
@@ -261,6 +266,7 @@ class Selection(Strict):
     schema_version: Literal[1] = 1
     rule: Literal["default"] = "default"
     suite_hash: str
+    engine: Engine | None = Field(None, description="the suite's settings; a unit that differs declared it")
     entries: list[SelectionEntry]
 
 

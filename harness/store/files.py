@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,7 +49,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary = Path(name)
         try:
             write(temporary)
-            temporary.chmod(0o666 & ~_umask())
+            with suppress(PermissionError):  # some network shares know no modes
+                temporary.chmod(0o666 & ~_umask())
             _sync(temporary)
             temporary.replace(path)
         finally:
@@ -106,5 +107,8 @@ def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not (path.is_dir() and error.errno == errno.EINVAL):  # some network file systems cannot sync a folder
+            raise
     finally:
         os.close(handle)

@@ -86,17 +86,19 @@ class UnitFolder:
         (self.path / "result.json").unlink(missing_ok=True)
 
     def environment(self) -> Environment | None:
-        """The environment of the result, None without one."""
+        """The environment of the result, with what is shown of the run that ended it; None without one."""
         result = self.result()
         if result is None or not result.environment:
             return None
-        return read_record(self.path.parent.parent / "environments" / f"{result.environment}.json", Environment)
+        path = self.path.parent.parent / "environments" / f"{result.environment}.json"
+        environment = read_record(path, Environment)
+        return environment.model_copy(update={"shown": result.shown}) if result.shown else environment
 
     def write_environment(self, environment: Environment) -> str:
-        """Store an environment beside the units and return its fingerprint."""
+        """Store what is compared of an environment beside the units, shared by all of them; its fingerprint."""
         path = self.path.parent.parent / "environments" / f"{environment.fingerprint}.json"
         if not path.exists():
-            write_record(path, environment)
+            write_record(path, environment.model_copy(update={"shown": {}}))
         return environment.fingerprint
 
     def write_cases(self, cases: pd.DataFrame) -> None:

@@ -15,6 +15,8 @@ SILENCE_SECONDS = 120.0
 """An owner on another host that has not written a heartbeat for this long is presumed dead."""
 
 POLL_SECONDS = 0.25
+DRIVER_VARIABLE = "HARNESS_DRIVER"
+"""Environment variable by which a driver tells its pid to the units that it starts."""
 
 
 class LeaseHeldError(Exception):
@@ -23,18 +25,22 @@ class LeaseHeldError(Exception):
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, told apart from a later one with the same pid by its start time in clock ticks."""
+    """A process, told apart from a later one with the same pid by its start time in clock ticks.
+
+    driver: pid of the `harness run` that started it, None if nobody did.
+    """
 
     host: str
     pid: int
     start_ticks: int
-    job: str | None = None
+    driver: int | None = None
 
     @classmethod
     def this(cls) -> Owner:
         """The calling process."""
         pid = os.getpid()
-        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, os.environ.get("SLURM_JOB_ID"))
+        driver = os.environ.get(DRIVER_VARIABLE)
+        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, int(driver) if driver else None)
 
 
 def _start_ticks(pid: int) -> int | None:
@@ -118,8 +124,12 @@ class Lease:
                 handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             except FileExistsError:
                 return False
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(asdict(owner), file)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(asdict(owner), file)
+            except OSError:  # on a full disk an empty lease would keep everybody out
+                self.path.unlink(missing_ok=True)
+                raise
         self._owner = owner
         return True
 

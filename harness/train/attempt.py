@@ -16,9 +16,10 @@ Kind = Literal["start", "heartbeat", "checkpoint", "end", "breach"]
 class Attempt:
     """Knows what the attempt started from and what it has spent since."""
 
-    def __init__(self, ledger: Ledger, environment: str) -> None:
+    def __init__(self, ledger: Ledger, environment: str, note: str | None = None) -> None:
         self.ledger = ledger
         self.environment = environment
+        self.note = note
         self.phases = Phases()
         self.number = max((line.attempt for line in ledger.lines()), default=-1) + 1
         self._meter: Meter | None = None
@@ -36,7 +37,7 @@ class Attempt:
         self._meter = meter
         self._base_seconds = meter.seconds
         self._base_steps = meter.steps
-        self.write("start")
+        self.write("start", self.note)
 
     def write(self, kind: Kind, note: str | None = None) -> None:
         """Append what was spent up to now. Called from the heartbeat thread too."""

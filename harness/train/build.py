@@ -32,16 +32,14 @@ def training_set(unit: Unit, cache: Cache, device: torch.device) -> TrainingSet:
 
 
 def build_state(unit: Unit, data: TrainingSet, device: torch.device, series: Series | None = None) -> TrainingState:
-    """A fresh state at the start of the first stage; `series` replays recorded progress instead of a clock."""
+    """A fresh state before `start_stage` of the first stage; `series` replays recorded progress instead of a clock."""
     method = build_method(unit, device)
     shares = [stage.share for stage in method.stages]
     meter = Meter(unit.budget, shares) if series is None else ReplayMeter(unit.budget, shares, series)
     sampler = Sampler(data, derive_seed(unit.seed, "sampling"), unit.engine.augmentation == "weak")
     torch.manual_seed(derive_seed(unit.seed, "training"))
     optimiser = method.optimiser(method.stages[0], unit.engine.optimiser)
-    state = TrainingState(unit, device, method, sampler, meter, optimiser)
-    start_stage(state)
-    return state
+    return TrainingState(unit, device, method, sampler, meter, optimiser)
 
 
 def build_method(unit: Unit, device: torch.device) -> Method:
@@ -53,7 +51,6 @@ def build_method(unit: Unit, device: torch.device) -> Method:
     method = kind.build(task_of_unit(unit), kind.Params.model_validate(unit.params)).to(device)
     if unit.engine.channels_last:
         method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    method.train()
     return method
 
 
@@ -67,6 +64,7 @@ def warm_up(unit: Unit, data: TrainingSet, device: torch.device) -> None:
     generators = generator_states(device)
     copy = build_state(unit, data, device)
     while True:
+        start_stage(copy)
         stage = copy.method.stages[copy.meter.stage]
         plan = copy.method.batches(stage, unit.engine.batch_size)
         for _ in range(unit.engine.warmup_steps):
@@ -76,7 +74,6 @@ def warm_up(unit: Unit, data: TrainingSet, device: torch.device) -> None:
             copy.meter.count_step()
         if not copy.meter.next_stage():
             break
-        start_stage(copy)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     set_generator_states(device, generators)

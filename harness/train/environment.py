@@ -7,6 +7,7 @@ import platform
 import resource
 import socket
 import subprocess
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,7 +29,9 @@ def prepare_device(device: torch.device, engine: Engine) -> None:
     torch.set_flush_denormal(True)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
-        torch.cuda.reset_peak_memory_stats(device)
+        # torch lets convolutions use TF32 by default, which would make "float32" a name and not a fact
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def describe(device: torch.device, engine: Engine, data_checksum: str) -> Environment:
@@ -69,10 +72,23 @@ def cpu_model() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Forget earlier peaks: those of a warm-up, or of other units in the same process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):  # Linux: 5 resets the peak of the resident set
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """Peak of the device's allocator on CUDA, of the process's resident set on a CPU."""
+    """Peak since `reset_peak_memory`: of the device's allocator on CUDA, of the process's resident set on a CPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+        if peaks:
+            return peaks[0] * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -75,4 +75,4 @@ def case_rows(
             head = {"selection": selection, "case": case.id, "patient": case.patient, "phase": case.phase}
             rows.append(head | {"class_name": class_name} | asdict(values))
     frame = pd.DataFrame(rows)
-    return frame.astype({column: "float64" for column in MILLIMETRES})
+    return frame.astype(dict.fromkeys(MILLIMETRES, "float64"))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from harness.spec.errors import HarnessError
+from harness.spec.errors import HarnessError, InterruptedRunError
 from harness.train.stop import StopFlag
 
 BEAT_SECONDS = 5.0
@@ -50,6 +50,10 @@ class Heart:
             try:
                 self._beat()
             except HarnessError as error:
-                self._error = error
-                self._stop.set(str(error))
-                return
+                return self._fail(error)
+            except Exception as error:  # noqa: BLE001 - a silent heart would let another host take a living unit over
+                return self._fail(InterruptedRunError(f"the heartbeat failed: {type(error).__name__}: {error}"))
+
+    def _fail(self, error: HarnessError) -> None:
+        self._error = error
+        self._stop.set(str(error))

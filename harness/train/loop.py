@@ -25,7 +25,9 @@ class Loop:
     """Trains a `TrainingState` until its budget is spent.
 
     look:       called with the number of a validation look when its point of the budget is reached, outside the clock.
+    check:      called before anything is written; raises what went wrong beside the loop (a lost lease, a full disk).
     checkpoint: called when `checkpoint_seconds` of wall time have passed, after each look, and at a stop.
+    resumed:    the state comes from a checkpoint, so its stage has started already.
     """
 
     state: TrainingState
@@ -34,28 +36,48 @@ class Loop:
     history: History
     stop: StopFlag
     look: Callable[[int], None]
+    check: Callable[[], None]
     checkpoint: Callable[[], None]
     checkpoint_seconds: float
+    resumed: bool
 
     def run(self) -> None:
         """All stages from where the state stands; raises `InterruptedRunError` after a checkpoint if asked to stop."""
         self._saved_at = time.monotonic()
+        if not self.resumed:
+            self._start_stage()
         while True:
             self._run_stage(self.state.method.stages[self.state.meter.stage])
             self._flush()
             if not self.state.meter.next_stage():
                 break
-            start_stage(self.state)
+            self._start_stage()
         engine = self.state.unit.engine
         if not self.state.looks or self.state.looks[-1].look < engine.looks:
             self.look(engine.looks)
         self._save()
 
+    def _start_stage(self) -> None:
+        """What a method does between two stages is its own work, so it is charged."""
+        with self.phases("train"):
+            self.clock.start()
+            start_stage(self.state)
+            for seconds in self.clock.stop() + self.clock.flush():
+                self.state.meter.charge_start(seconds)
+
+    def _may_step(self) -> bool:
+        """Ask the meter; while steps are pending it can only guess, so its no counts once they are known."""
+        meter = self.state.meter
+        if meter.may_step(self.clock.pending):
+            return True
+        if self.clock.pending:
+            self._flush()
+        return meter.may_step(self.clock.pending)
+
     def _run_stage(self, stage: Stage) -> None:
         state = self.state
         plan = state.method.batches(stage, state.unit.engine.batch_size)
-        state.method.train()
-        while state.meter.may_step(self.clock.pending):
+        while self._may_step():
             if self.stop.is_set():
                 self._interrupt()
             with self.phases("train"):
@@ -99,6 +121,7 @@ class Loop:
 
     def _save(self) -> None:
         with self.phases("checkpoint"):
+            self.check()
             self.history.drain()
             self.checkpoint()
         self._saved_at = time.monotonic()
@@ -141,7 +164,11 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, settings: OptimiserSetti
 
 
 def start_stage(state: TrainingState) -> None:
-    """Enter the meter's stage: weights handed over, a fresh optimiser (the rate restarts, momentum resets)."""
+    """Enter the meter's stage: weights handed over, a fresh optimiser (the rate restarts, momentum resets).
+
+    The method is put into training mode first, so that a stage may freeze a part by `.eval()`.
+    """
     stage = state.method.stages[state.meter.stage]
+    state.method.train()
     state.method.start_stage(stage)
     state.optimiser = state.method.optimiser(stage, state.unit.engine.optimiser)

@@ -34,10 +34,10 @@ def replay(folder: UnitFolder, cache: Cache, stop: StopFlag) -> str:
     series = recorded_series(folder, build_method(unit, device).stages)
     state = build_state(unit, training_set(unit, cache, device), device, series)
     while True:
+        start_stage(state)
         _replay_stage(state, stop)
         if not state.meter.next_stage():
             return weights_sha256(state.method.predictor)
-        start_stage(state)
 
 
 def _replay_stage(state: TrainingState, stop: StopFlag) -> None:

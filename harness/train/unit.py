@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,13 @@ from harness.store.folder import UnitFolder
 from harness.store.lease import LeaseHeldError
 from harness.train.attempt import Attempt, now, printable
 from harness.train.build import build_method, build_state, task_of_unit, training_set, warm_up
-from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device
+from harness.train.environment import (
+    describe,
+    peak_memory_bytes,
+    pick_device,
+    prepare_device,
+    reset_peak_memory,
+)
 from harness.train.evaluate import Volume, case_rows, load_volumes, mean_dice
 from harness.train.heart import Heart
 from harness.train.history import History, NonFiniteLossError
@@ -78,9 +85,16 @@ class _Runner:
         self.device = pick_device()
         prepare_device(self.device, self.unit.engine)
         self.environment = describe(self.device, self.unit.engine, cache.reference.checksum)
-        self.attempt = Attempt(folder.ledger, folder.write_environment(self.environment))
+        note = f"commit {self.environment.shown['commit']}"
+        self.attempt = Attempt(folder.ledger, folder.write_environment(self.environment), note)
+        self.peak_memory_bytes: int | None = None
         self.history = History(folder.path)
         self.task = task_of_unit(self.unit)
+
+    @property
+    def final(self) -> Path:
+        """Says that the weights can no longer change; without it the test split stays closed."""
+        return self.folder.path / "final.json"
 
     def run(self, beat: Callable[[], None]) -> Result:
         """One attempt, whatever its end."""
@@ -126,15 +140,17 @@ class _Runner:
             state = build_state(self.unit, data, self.device)
             resumed = self._resume(state)
         self.attempt.start(state.meter)
-        if not resumed:
+        if state.meter.has_steps_left:
             with phases("warmup"):
                 warm_up(self.unit, data, self.device)
-        self._loop(state, validation, heart).run()
+        reset_peak_memory(self.device)
+        self._loop(state, validation, heart, resumed).run()
+        self.peak_memory_bytes = peak_memory_bytes(self.device)
         with phases("eval"):
-            del data
-            self._test(state)
+            self._test(state, heart)
         with phases("log"):
             self.history.merge()
+            heart.check()
         self.attempt.write("end")
         return self._finished(state)
 
@@ -142,24 +158,23 @@ class _Runner:
         content = read_checkpoint(self.folder.checkpoint, self.unit, self.attempt.environment)
         if content is None:
             self.history.forget_after(0)
+            self.final.unlink(missing_ok=True)
             return False
         state.meter.load_state_dict(content["meter"])
-        # what a stage froze stays frozen in those after it: each is started, in order; the first one is already
-        for stage in state.method.stages[1 : state.meter.stage]:
+        # what a stage froze stays frozen in those after it: each is started, in order
+        for stage in state.method.stages[: state.meter.stage]:
             state.method.start_stage(stage)
-        if state.meter.stage > 0:
-            start_stage(state)
+        start_stage(state)
         state.load(content)
         self.history.forget_after(state.meter.steps)
         return True
 
-    def _loop(self, state: TrainingState, validation: list[Volume], heart: Heart) -> Loop:
+    def _loop(self, state: TrainingState, validation: list[Volume], heart: Heart, resumed: bool) -> Loop:
         def look(number: int) -> None:
             with self.attempt.phases("eval"):
                 self._look(state, validation, number)
 
         def checkpoint() -> None:
-            heart.check()
             # first what was spent, then what it bought: killed in between, the ledger knows of all steps
             self.attempt.write("checkpoint")
             with checkpoint_errors(self.folder.checkpoint):
@@ -172,15 +187,17 @@ class _Runner:
             history=self.history,
             stop=self.settings.stop,
             look=look,
+            check=heart.check,
             checkpoint=checkpoint,
             checkpoint_seconds=self.settings.checkpoint_seconds,
+            resumed=resumed,
         )
 
     def _look(self, state: TrainingState, validation: list[Volume], number: int) -> None:
         dice = mean_dice(state.method.predictor, validation, self.task, self.unit.engine)
         progress = state.meter.progress()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            diagnostics = dict(state.method.diagnostics())
+            diagnostics = {k: v for k, v in state.method.diagnostics().items() if math.isfinite(v)}
         look = Look(
             look=number,
             progress=progress.unit,
@@ -195,19 +212,19 @@ class _Runner:
             f"{look.device_seconds:.0f} device-seconds, validation Dice {look.mean_dice:.3f}"
         )
 
-    def _test(self, state: TrainingState) -> None:
+    def _test(self, state: TrainingState, heart: Heart) -> None:
         """Open the test split, once, with weights that can no longer change."""
         import pandas as pd
 
-        final = self.folder.path / "final.json"
-        write_text(final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
-        permit = TestPermit(self.selection, final)
+        write_text(self.final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
+        permit = TestPermit(self.selection, self.unit.id, self.final)
         volumes = load_volumes(self.cache.test_cases(permit), self.unit.preprocessing, self.device)
         last = case_rows(state.method.predictor, volumes, self.task, self.unit.engine, "last")
         if state.best_look == state.looks[-1].look:
             best = last.assign(selection="best_val")
         else:
             best = case_rows(best_predictor(state), volumes, self.task, self.unit.engine, "best_val")
+        heart.check()
         self.folder.write_cases(pd.concat([last, best], ignore_index=True))
 
     def _finished(self, state: TrainingState) -> Result:
@@ -225,10 +242,11 @@ class _Runner:
             labelled_images_seen=state.labelled_images_seen,
             parameters_training=trainable_parameters(build_method(self.unit, torch.device("cpu"))),
             parameters_predictor=sum(p.numel() for p in state.method.predictor.parameters()),
-            peak_memory_bytes=peak_memory_bytes(self.device),
+            peak_memory_bytes=self.peak_memory_bytes or 0,
             looks=state.looks,
             best_look=state.best_look,
             weights_sha256=weights_sha256(state.method.predictor),
+            shown=self.environment.shown,
             finished_at=now(),
         )
 
@@ -245,6 +263,7 @@ class _Runner:
             spent=self.folder.ledger.spent(),
             wall_seconds=wall_by_phase(self.folder.ledger.lines()),
             peak_memory_bytes=peak_memory_bytes(self.device),
+            shown=self.environment.shown,
             finished_at=now(),
         )
 

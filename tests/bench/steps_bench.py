@@ -66,6 +66,7 @@ def entries(size: int, batch_size: int, device: torch.device) -> dict[str, tuple
             continue
         for index, stage in enumerate(build_state(make_unit(name, size, batch_size), data, device).method.stages):
             state = build_state(make_unit(name, size, batch_size), data, device)
+            start_stage(state)
             for _ in range(index):
                 state.meter.next_stage()
                 start_stage(state)

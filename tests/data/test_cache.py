@@ -31,9 +31,12 @@ def folder(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "cache"))
 
 
-def write_selection(path: Path) -> Path:
+UNIT = "0" * 64
+
+
+def write_selection(path: Path, unit: str = UNIT) -> Path:
     slot = Slot(method="supervised", labelled=3, subset=0, seed=0)
-    entry = SelectionEntry(slot=slot, params={}, unit="0" * 64)
+    entry = SelectionEntry(slot=slot, params={}, unit=unit)
     path.write_text(Selection(suite_hash="f" * 64, entries=[entry]).model_dump_json())
     return path
 
@@ -75,8 +78,8 @@ def test_development_loads_without_the_test_file_being_readable(folder: Path) ->
 def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) -> None:
     breaches: list[str] = []
     cache = Cache.open(folder, on_breach=breaches.append)
-    selection, checkpoint = tmp_path / "selection.json", tmp_path / "checkpoint.pt"
-    permit = TestPermit(selection, checkpoint)
+    selection, final = tmp_path / "selection.json", tmp_path / "final.json"
+    permit = TestPermit(selection, UNIT, final)
 
     with pytest.raises(ClosedSplitError):
         cache.cases("test")
@@ -85,18 +88,21 @@ def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) 
     with pytest.raises(ClosedSplitError) as closed:
         cache.test_cases(permit)
     assert str(selection) in str(closed.value)
-    assert str(checkpoint) in str(closed.value)
+    assert str(final) in str(closed.value)
     write_selection(selection)
     with pytest.raises(ClosedSplitError) as closed:
         cache.test_cases(permit)
     assert str(selection) not in str(closed.value)
-    assert str(checkpoint) in str(closed.value)
+    assert str(final) in str(closed.value)
     assert len(breaches) == 4
 
-    checkpoint.write_bytes(b"weights")
+    final.write_text("{}")
     assert [case.id for case in cache.test_cases(permit)] == ["patient011_frame01", "patient011_frame02"]
     assert len(breaches) == 4
 
+    write_selection(selection, unit="1" * 64)
+    with pytest.raises(ClosedSplitError, match="does not name unit 0000000000"):
+        cache.test_cases(permit)
     selection.write_text('{"schema_version": 1, "rule": "whatever suits"}')
     with pytest.raises(ClosedSplitError, match="not a readable selection record"):
         cache.test_cases(permit)

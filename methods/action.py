@@ -62,7 +62,7 @@ class ACTION(ThreeStages):
     """Distillation of neighbourhoods, then pseudo labels and contrast of hard pixels."""
 
     name = "action"
-    paper = "You et al., Bootstrapping Semi-supervised Medical Image Segmentation with ACTION, IPMI 2023"
+    paper = "You et al., ACTION: Bootstrapping with Anatomical-aware Contrastive Distillation, IPMI 2023"
     Params = ActionParams
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:

@@ -75,7 +75,7 @@ class ACTIONPP(ACTION):
     """ACTION with class centres and temperature schedules."""
 
     name = "action_pp"
-    paper = "You et al., ACTION++: Improving Semi-supervised Medical Image Segmentation, MICCAI 2023"
+    paper = "You et al., ACTION++: Improving with Adaptive Anatomical Contrast, MICCAI 2023"
     Params = ActionPPParams
     temperatures: ClassVar[Mapping[str, tuple[str, ...]]] = {
         **ACTION.temperatures,

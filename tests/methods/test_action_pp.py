@@ -130,6 +130,27 @@ def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_p
     assert expected > 0.1
 
 
+def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = action_pp(eta=0.3)
+    means: list[Tensor] = []
+    remember = method._remember
+
+    def spy(draw: AnchorDraw, student: Tensor, *rest: Tensor) -> None:
+        means.append(F.normalize(torch.stack([student[draw.labels == k].sum(0) for k in range(4)]), dim=1))
+        remember(draw, student, *rest)
+
+    monkeypatch.setattr(method, "_remember", spy)
+    fine_tuned(method)
+    assert torch.allclose(method.allocation.prototypes, means[0], atol=1e-5)
+    with torch.no_grad():
+        for p in method.student.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    fine_tuned(method)
+    expected = F.normalize(0.7 * means[0] + 0.3 * means[1], dim=1)
+    assert not torch.allclose(means[0], means[1], atol=1e-2)
+    assert torch.allclose(method.allocation.prototypes, expected, atol=1e-5)
+
+
 def test_teacher_gets_no_gradient_and_everything_that_learns_does() -> None:
     method = action_pp()
     stage, sgd = enter(method, "anatomical")

@@ -4,7 +4,8 @@ Loss: 0.5 (cross-entropy + Dice), Dice with squared denominators over the whole 
 background: the supervised part of every semi-supervised method of the SSL4MIS lineage. The whole batch is labelled, as
 in that lineage's baseline: twice the labelled images per step of a method that spends half a batch on unlabelled ones.
 
-Deviations from the lineage: none in the loss; optimiser, schedule, augmentation and budget are the engine's.
+Deviations from the lineage: none in the loss; optimiser, schedule, augmentation and budget are the engine's. With
+`strong` the images are jittered and blurred as ACTION's unlabelled ones are: the floor of that augmentation.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 from torch import nn
 
 from harness.spec.method import Batch, BatchPlan, Loss, Method, Stage
-from harness.spec.params import MethodParams
 from harness.spec.progress import Progress
 from harness.spec.task import Task
 from methods.nets.factory import backbone
 from methods.parts.losses import supervised_loss
+from methods.parts.strong_params import StrongParams
 
 
 class Supervised(Method):
@@ -25,8 +26,11 @@ class Supervised(Method):
     name = "supervised"
     paper = "Ronneberger et al., U-Net, MICCAI 2015; loss and network as in SSL4MIS (Luo, 2020)"
 
-    def __init__(self, task: Task, params: MethodParams) -> None:
+    Params = StrongParams
+
+    def __init__(self, task: Task, params: StrongParams) -> None:
         super().__init__(task)
+        self.params = params
         self.net = backbone(task)
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
@@ -35,7 +39,7 @@ class Supervised(Method):
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """Supervised loss of the batch; terms: ce, dice."""
-        loss = supervised_loss(self.net(batch.images), batch.labels)
+        loss = supervised_loss(self.net(self.params.augment(batch.images)), batch.labels)
         return Loss(loss.total, {"ce": loss.ce, "dice": loss.dice})
 
     @property

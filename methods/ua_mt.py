@@ -10,9 +10,8 @@ Formulas as in the authors' release and its 2D port in SSL4MIS. The port keeps S
 the four classes of ACDC, and so did every published ACDC number: the default. `entropy_scale: classes` scales both. As
 in the release the teacher stays in train mode (dropout, batch statistics, buffers of its own), and the T passes run as
 T / 2 forwards of a doubled batch, the batch that its normalisation sees.
-
 Deviations: the ramp is smooth unless `ramp_stairs` is set (200: the port's floor(t / 150) of 30,000 iterations); the
-teacher starts as a copy, not on weights of its own, which matters before the first update alone.
+teacher starts as a copy. `strong` gives the student's unlabelled images, and only these, ACTION's jitter and blur.
 """
 
 from __future__ import annotations
@@ -33,9 +32,10 @@ from methods.nets.factory import backbone
 from methods.parts.ema import ema_decay, ema_update, teacher_of
 from methods.parts.losses import supervised_loss
 from methods.parts.ramps import ConsistencyParams
+from methods.parts.strong_params import StrongParams
 
 
-class UAMTParams(ConsistencyParams):
+class UAMTParams(ConsistencyParams, StrongParams):
     """Hyper-parameters of UA-MT; the defaults are the 2D port's."""
 
     ema_decay: float = hyper(0.99, "limit of the decay per step", ge=0, le=1, search=(0.9, 0.99, 0.999), scale="choice")
@@ -86,11 +86,11 @@ class UAMT(Method):
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """L_sup + w L_con; terms: ce, dice, consistency, mask_share (of unlabelled pixels), consistency_weight."""
         (unlabelled,) = batch.unlabelled
-        labelled, rest = self.student(torch.cat((batch.images, unlabelled))).tensor_split((len(batch.images),))
+        seen = torch.cat((batch.images, self.params.augment(unlabelled)))
+        labelled, rest = self.student(seen).tensor_split((len(batch.images),))
         supervised = supervised_loss(labelled, batch.labels)
         target, uncertainty = self._teach(unlabelled)
-        limit = threshold(self.params.threshold_start, progress.stage, self.levels)
-        mask = (uncertainty < limit).to(target.dtype)
+        mask = (uncertainty < threshold(self.params.threshold_start, progress.stage, self.levels)).to(target.dtype)
         consistency = masked_consistency(rest.softmax(dim=1), target, mask, self.levels)
         weight = self.params.weight(progress)
         terms = {"ce": supervised.ce, "dice": supervised.dice, "consistency": consistency, "mask_share": mask.mean()}

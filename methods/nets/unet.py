@@ -92,10 +92,14 @@ class Decoder(nn.Module):
             maps.append(up(maps[-1], skip))
         return maps
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Encoder maps -> logits [N, n_classes, H, W], in float32 under autocast too, so that no loss is rounded."""
-        logits: Tensor = self.head(self.maps(features)[-1])
+    def logits(self, maps: list[Tensor]) -> Tensor:
+        """Decoder maps -> logits [N, n_classes, H, W], in float32 under autocast too, so that no loss is rounded."""
+        logits: Tensor = self.head(maps[-1])
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Encoder maps, fine to coarse -> logits [N, n_classes, H, W]."""
+        return self.logits(self.maps(features))
 
 
 class UNet(nn.Module):

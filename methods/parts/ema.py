@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def teacher_of(student: nn.Module) -> nn.Module:
+
+def teacher_of(student: Network) -> Network:
     """A copy of the student that no optimiser trains; draws no random numbers."""
     return copy.deepcopy(student).requires_grad_(requires_grad=False)
 

@@ -1,0 +1,118 @@
+"""Strong augmentation of ACTION and ReCo for medical images in [0, 1]: colour jitter, then Gaussian blur, by chance.
+
+    jitter  x <- clamp(b (c x + (1 - c) mean(x)), 0, 1), brightness b and contrast c each uniform in 1 +- strength
+    blur    x <- G(sigma) * x, sigma uniform in [0.15, 1.15] pixels, 2 ceil(3 x 1.15) + 1 = 9 taps, mirrored at borders
+
+Each image of a batch has its own chance, factors and sigma. Readings and deviations: saturation and hue do nothing to
+grey images, so they are left out; the mean runs over all channels, without a colour image's luminance weights.
+Brightness and contrast, in random order in torchvision, have none here: they commute but for a clamp in between, and
+one at the end replaces the two. Jitter before blur, as in ReCo. Images stay floats: no trip through 8-bit levels, and a
+true Gaussian in place of PIL's stack of box filters. In 3D the blur has one sigma for all axes, in voxels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How strong and how often; the defaults are the fine-tuning's.
+
+    brightness, contrast: half widths of the factors about 1.
+    sigma_range:          of the blur, in pixels, above 0.
+    """
+
+    brightness: float = 0.25
+    contrast: float = 0.25
+    jitter_probability: float = 0.5
+    sigma_range: tuple[float, float] = (0.15, 1.15)
+    blur_probability: float = 0.5
+
+    @property
+    def radius(self) -> int:
+        """Taps on either side of the kernel's centre: three of the widest sigma."""
+        return math.ceil(3 * self.sigma_range[1])
+
+
+FINE_TUNING = Strength()
+PRE_TRAINING = Strength(brightness=0.2, contrast=0.2)
+
+
+class Draws(NamedTuple):
+    """One value an image, each [N]; factors and sigmas stand for the images that are switched off too."""
+
+    jittered: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    blurred: Tensor
+    sigma: Tensor
+
+
+def strong(images: Tensor, strength: Strength = FINE_TUNING) -> Tensor:
+    """Augment images [N, C, *size] in [0, 1], each by draws of its own from torch's default generator."""
+    return augment(images, draw(len(images), strength, images.device), strength.radius)
+
+
+def draw(count: int, strength: Strength, device: torch.device) -> Draws:
+    """Draws for `count` images, made on the device."""
+    uniform = torch.rand(5, count, device=device)
+    low, high = strength.sigma_range
+    return Draws(
+        jittered=uniform[0] < strength.jitter_probability,
+        brightness=1.0 + strength.brightness * (2.0 * uniform[1] - 1.0),
+        contrast=1.0 + strength.contrast * (2.0 * uniform[2] - 1.0),
+        blurred=uniform[3] < strength.blur_probability,
+        sigma=low + (high - low) * uniform[4],
+    )
+
+
+def augment(images: Tensor, draws: Draws, radius: int) -> Tensor:
+    """Apply draws; an image with both switches off keeps every bit."""
+    jittered = jitter(images, draws.brightness, draws.contrast)
+    images = torch.where(_per_image(draws.jittered, images), jittered, images)
+    return torch.where(_per_image(draws.blurred, images), blur(images, draws.sigma, radius), images)
+
+
+def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Scale about the image's mean, then about 0, then clamp to [0, 1]: [N, C, *size] with factors [N]."""
+    bright, contrasted = _per_image(brightness, images), _per_image(contrast, images)
+    mean = images.mean(dim=tuple(range(1, images.ndim)), keepdim=True)
+    return (bright * contrasted * images + bright * (1.0 - contrasted) * mean).clamp(0.0, 1.0)
+
+
+def blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Gaussian blur of [N, C, *size] with sigma [N] in pixels, axis after axis, 2 radius + 1 taps.
+
+    Borders are mirrored about the outermost pixel's centre (d c b | a b c d | c b a), on axes of any length. Sums of
+    shifted images: unlike a grouped convolution they are the same code in 2D and 3D and quick without a GPU.
+    """
+    taps = torch.arange(radius + 1, device=sigma.device)
+    weights = (-0.5 * (taps / sigma.unsqueeze(1)).square()).exp()  # one side with the centre, [N, radius + 1]
+    weights = weights / (2.0 * weights.sum(dim=1, keepdim=True) - 1.0)
+    for axis in range(2, images.ndim):
+        images = _blur_axis(images, weights, axis)
+    return images
+
+
+def _blur_axis(images: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """One axis of a blur with symmetric weights [N, radius + 1], centre first."""
+    radius, length = weights.shape[1] - 1, images.shape[axis]
+    period = max(2 * length - 2, 1)
+    place = torch.arange(-radius, length + radius, device=images.device) % period
+    padded = images.index_select(axis, torch.minimum(place, period - place))
+    result = images * _per_image(weights[:, 0], images)
+    for k in range(1, radius + 1):
+        both = padded.narrow(axis, radius - k, length) + padded.narrow(axis, radius + k, length)
+        result = result.addcmul_(both, _per_image(weights[:, k], images))
+    return result
+
+
+def _per_image(values: Tensor, images: Tensor) -> Tensor:
+    """[N] as [N, 1, 1, ...], to be broadcast over images."""
+    return values.view(-1, *(1,) * (images.ndim - 1))

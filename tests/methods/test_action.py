@@ -1,0 +1,364 @@
+"""ACTION: its three stages, who learns in each, what each loss is made of, resumption, and no host copy in a step."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from torch import Tensor
+
+from harness.spec.method import Batch, BatchPlan, Stage
+from harness.spec.progress import Progress
+from harness.spec.records import OptimiserSettings
+from methods.action import ACTION
+from methods.parts import strong as strong_module
+from methods.parts.action_params import ActionParams
+from methods.parts.losses import supervised_loss
+from methods.parts.pseudo import pseudo_label, unsupervised_loss
+from methods.supervised import Supervised
+from tests.methods.staged import KINDS, enter, of_seed, small, stage_of, step
+from tests.methods.test_methods import same_state
+from tests.methods.test_ua_mt import Recorder
+from tests.methods.tiny import batch_for, build
+
+STAGES = ("global", "local", "anatomical")
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+every_stage = pytest.mark.parametrize("name", STAGES)
+
+
+def progress_at(share: float) -> Progress:
+    return Progress(unit=share / 3, stage=share, step=7)
+
+
+@every_kind
+def test_backbone_starts_as_every_method_s_and_is_what_is_tested(kind: type[ACTION]) -> None:
+    method = of_seed(kind, 11)
+    assert same_state(method.predictor, build(Supervised, seed=11).predictor)
+    assert same_state(method.student, method.teacher)
+    assert method.predictor is method.student.backbone
+
+
+@every_kind
+def test_shares_of_the_budget(kind: type[ACTION]) -> None:
+    assert small(kind).stages == (Stage("global", 1 / 6), Stage("local", 1 / 6), Stage("anatomical", 2 / 3))
+    alone = small(kind, share_global=0, share_local=0, share_anatomical=1)
+    assert alone.stages == (Stage("anatomical", 1.0),)
+    for stage in small(kind).stages:
+        assert small(kind).batches(stage, 8) == BatchPlan(4, 4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ({"share_global": 0.5}, "add up to 1"),
+        ({"share_global": 0.5, "share_local": 0.5, "share_anatomical": 0.0}, "share_anatomical"),
+        ({"mixing": "cutout"}, "mixing"),
+        ({"student_temperature": {"family": "constant", "tau": 0.0}}, "student_temperature"),
+    ],
+)
+def test_impossible_parameters_are_refused(wrong: dict[str, object], name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        ActionParams.model_validate(wrong)
+
+
+def test_parameters_survive_the_record_of_a_unit() -> None:
+    params = ActionParams.model_validate({"student_temperature": {"family": "linear", "start": 1, "end": 0.1}})
+    assert ActionParams.model_validate(params.model_dump(mode="json")) == params
+
+
+@every_kind
+@every_stage
+def test_three_steps_train_what_the_stage_is_for_and_nothing_else(kind: type[ACTION], name: str) -> None:
+    method = small(kind)
+    stage, sgd = enter(method, name)
+    before = {n: p.detach().clone() for n, p in method.named_parameters()}
+    losses = [step(method, stage, sgd, batch_for(method), t) for t in range(3)]
+    for loss in losses:
+        assert all(term.isfinite() and term.shape == () for term in (loss.total, *loss.terms.values()))
+    moved = {n.rsplit(".", 2)[0] for n, p in method.named_parameters() if not torch.equal(p, before[n])}
+    student = {
+        "global": ("student.backbone.encoder", "student.whole", "whole.predictor"),
+        "local": ("student.backbone", "student.whole", "student.local", "whole.predictor", "local.predictor"),
+        "anatomical": ("student.backbone", "student.representation"),
+    }[name]
+    teacher = tuple(part.replace("student", "teacher") for part in student if part.startswith("student"))
+    assert all(n.startswith((*student, *teacher)) for n in moved)
+    assert all(any(n.startswith(part) for n in moved) for part in (*student, *teacher))
+    assert all(p.grad is None for p in method.teacher.parameters())
+    trained = [p for group in sgd.param_groups for p in group["params"]]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
+
+
+@every_kind
+@every_stage
+def test_restored_state_gives_bitwise_the_same_next_steps(kind: type[ACTION], name: str) -> None:
+    method, batch = small(kind), batch_for(small(kind))
+    stage, sgd = enter(method, name)
+    for t in range(2):
+        step(method, stage, sgd, batch, t)
+    saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
+    ahead = [step(method, stage, sgd, batch, t).total.item() for t in (2, 3)]
+    again = of_seed(kind, 99)
+    for one in again.stages[: STAGES.index(name)]:
+        again.start_stage(one)
+    _, other = enter(again, name)
+    again.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    torch.set_rng_state(saved[2])
+    assert [step(again, stage, other, batch, t).total.item() for t in (2, 3)] == ahead
+    assert same_state(method, again)
+    assert method.diagnostics() == again.diagnostics()
+
+
+@every_kind
+@every_stage
+@pytest.mark.parametrize("mixing", ["classmix", "cutmix"])
+def test_a_step_reads_no_value_and_terms_stay_on_the_device(kind: type[ACTION], name: str, mixing: str) -> None:
+    """Tensors of the meta device have no values: whatever would copy one to the host raises."""
+    method = small(kind, mixing=mixing)
+    stage, _ = enter(method, name)
+    method = method.to("meta")
+    sgd = method.optimiser(stage, OptimiserSettings())
+    batch = batch_for(method)
+    there = Batch(batch.images.to("meta"), batch.labels.to("meta"), tuple(u.to("meta") for u in batch.unlabelled))
+    loss = step(method, stage, sgd, there, 0)
+    for value in (loss.total, *loss.terms.values()):
+        assert (value.device.type, value.shape, value.dtype) == ("meta", (), torch.float32)
+
+
+@every_kind
+def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION]) -> None:
+    method = small(kind)
+    stage, sgd = enter(method, "local")
+    step(method, stage, sgd, batch_for(method), 0)
+    method.start_stage(stage)
+    assert not same_state(method.student, method.teacher)
+    for _ in range(2):
+        method.start_stage(stage_of(method, "anatomical"))
+        assert same_state(method.student, method.teacher)
+
+
+def test_teacher_keeps_99_of_100_parts_from_the_first_step() -> None:
+    method = small(ACTION)
+    stage, sgd = enter(method, "anatomical")
+    old = [p.clone() for p in method.teacher.backbone.parameters()]
+    step(method, stage, sgd, batch_for(method), 0)
+    news = zip(method.teacher.backbone.parameters(), old, method.student.backbone.parameters(), strict=True)
+    assert all(torch.allclose(new, 0.99 * a + 0.01 * b, atol=1e-7) for new, a, b in news)
+
+
+def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum() -> None:
+    method = small(ACTION)
+    settings = OptimiserSettings()
+    nesterov = [method.optimiser(stage, settings).param_groups[0]["nesterov"] for stage in method.stages]
+    assert nesterov == [False, False, True]
+    still = settings.model_copy(update={"momentum": 0.0})
+    assert not method.optimiser(method.stages[2], still).param_groups[0]["nesterov"]
+
+
+@every_stage
+def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    certain = strong_module.Strength(jitter_probability=1.0, blur_probability=1.0)
+    monkeypatch.setattr("methods.action.PRE_TRAINING", certain)
+    monkeypatch.setattr("methods.action.FINE_TUNING", certain)
+    for strong in (True, False):
+        method = small(ACTION, strong=strong, mixing="none")
+        batch = batch_for(method)
+        weak = torch.cat((batch.images, *batch.unlabelled))
+        stage, _ = enter(method, name)
+        ours, theirs = (Recorder(net.backbone.encoder.stem) for net in (method.student, method.teacher))
+        method.training_loss(batch, stage, progress_at(0.5))
+        (seen,), (asked,) = ours.inputs, theirs.inputs
+        assert torch.equal(asked, batch.unlabelled[0] if name == "anatomical" else weak)
+        assert torch.equal(seen[2:], weak[2:]) is not strong
+        assert torch.equal(seen[:2], weak[:2]) is (name == "anatomical" or not strong)
+
+
+@pytest.mark.parametrize(("name", "strength"), [("global", "PRE_TRAINING"), ("anatomical", "FINE_TUNING")])
+def test_each_stage_has_its_strength(name: str, strength: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[object] = []
+
+    def spy(images: Tensor, how: object) -> Tensor:
+        used.append(how)
+        return images
+
+    monkeypatch.setattr("methods.action.strong", spy)
+    method = small(ACTION)
+    method.training_loss(batch_for(method), stage_of(method, name), progress_at(0.5))
+    assert used == [getattr(strong_module, strength)]
+
+
+@pytest.mark.parametrize("mixing", ["classmix", "cutmix", "none"])
+def test_mixing_replaces_some_pixels_by_the_partner_s(mixing: str) -> None:
+    method = small(ACTION, mixing=mixing, strong=False)
+    batch = batch_for(method)
+    stage, _ = enter(method, "anatomical")
+    ours = Recorder(method.student.backbone.encoder.stem)
+    method.training_loss(batch, stage, progress_at(0.5))
+    seen, (weak,) = ours.inputs[0][2:], batch.unlabelled
+    kept = seen == weak
+    assert bool((kept | (seen == weak.roll(1, dims=0))).all())
+    assert bool(kept.all()) is (mixing == "none")
+
+
+def dense_distillation(student: Tensor, teacher: Tensor, bank: Tensor, tau_s: float, tau_t: float) -> Tensor:
+    """KL(p_t || p_s) of [N, D] against [A, D], written out."""
+    q, p = (
+        (F.cosine_similarity(z.unsqueeze(1), bank.unsqueeze(0), dim=2) / tau).softmax(1)
+        for z, tau in ((student, tau_s), (teacher, tau_t))
+    )
+    return (p * (p.log() - q.log())).sum(1).mean()
+
+
+def no_dropout(method: ACTION) -> ACTION:
+    for module in method.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return method
+
+
+def test_global_stage_is_the_distillation_of_the_bottleneck() -> None:
+    method = no_dropout(small(ACTION, strong=False))
+    batch = batch_for(method)
+    stage, _ = enter(method, "global")
+    method.training_loss(batch, stage, progress_at(0.5))
+    with torch.no_grad():  # away from the teacher, so that there is something to learn
+        for p in method.student.whole.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    bank = method.whole.bank.entries[method.whole.bank.filled].clone()
+    assert len(bank) == 4
+    loss = method.training_loss(batch, stage, progress_at(0.5))
+    images = torch.cat((batch.images, *batch.unlabelled))
+    z_t = method.teacher.whole(method.teacher.backbone.encode(images)[-1])
+    z_s = method.whole.predictor(method.student.whole(method.student.backbone.encode(images)[-1]))
+    expected = dense_distillation(z_s, z_t, bank, 0.1, 0.01)
+    assert loss.total.item() > 0.01
+    assert loss.total.item() == pytest.approx(expected.item(), rel=1e-3)
+    assert int(method.whole.bank.enqueued) == 8
+    assert torch.allclose(method.whole.bank.entries[[4, 5, 0, 1]], z_t, atol=1e-5)  # six slots: two rows wrap
+
+
+def test_global_stage_reads_no_label() -> None:
+    method, batch = small(ACTION), batch_for(small(ACTION))
+    stage, _ = enter(method, "global")
+    method.training_loss(batch, stage, progress_at(0.5))
+    losses = []
+    for labels in (batch.labels, torch.zeros_like(batch.labels)):
+        torch.manual_seed(0)
+        twin = copy.deepcopy(method)
+        losses.append(twin.training_loss(Batch(batch.images, labels, batch.unlabelled), stage, progress_at(0.5)).total)
+    assert torch.equal(*losses)
+
+
+def test_local_stage_adds_supervision_and_windows() -> None:
+    method = no_dropout(small(ACTION, strong=False))
+    batch = batch_for(method)
+    stage, _ = enter(method, "local")
+    assert method.local.bank.entries.shape == (6, 49, 8 * 8 * 4)
+    assert small(ACTION, window_border=False).local.bank.entries.shape == (6, 36, 8 * 8 * 4)
+    for _ in range(2):
+        with torch.no_grad():
+            for p in method.student.local.parameters():
+                p.add_(0.1 * torch.randn_like(p))
+        bank = method.local.bank.entries[method.local.bank.filled].clone()
+        loss = method.training_loss(batch, stage, progress_at(0.5))
+    images = torch.cat((batch.images, *batch.unlabelled))
+    logits = method.student.backbone(images)
+    z_s = method.local.predictor(method.student.regions(logits))
+    z_t = method.teacher.regions(method.teacher.backbone(images)).flatten(2)
+    windows = [dense_distillation(z_s[:, w], z_t[:, w], bank[:, w], 0.1, 0.01) for w in range(49)]
+    expected = sum(windows) / 49
+    supervised = supervised_loss(logits[:2], batch.labels)
+    assert isinstance(expected, Tensor)
+    assert loss.terms["local"].item() == pytest.approx(expected.item(), rel=1e-3)
+    assert expected.item() > 1e-3
+    assert loss.terms["ce"].item() == pytest.approx(supervised.ce.item(), rel=1e-4)
+    total = supervised.total + expected + loss.terms["global"]
+    assert loss.total.item() == pytest.approx(total.item(), rel=1e-3)
+
+
+def test_fine_tuning_is_the_sum_of_its_parts() -> None:
+    method = no_dropout(small(ACTION, strong=False, mixing="none", contrast_weight=0.3, confident=0.3))
+    batch = batch_for(method)
+    stage, _ = enter(method, "anatomical")
+    loss = method.training_loss(batch, stage, progress_at(0.5))
+    logits = method.student.backbone(torch.cat((batch.images, *batch.unlabelled)))
+    pseudo = pseudo_label(method.teacher.backbone(batch.unlabelled[0]))
+    supervised = supervised_loss(logits[:2], batch.labels)
+    unsupervised = unsupervised_loss(logits[2:], pseudo.labels, pseudo.confidence, 0.3)
+    assert loss.terms["unsupervised"].item() == pytest.approx(unsupervised.item(), rel=1e-3)
+    assert unsupervised.item() > 0.1
+    total = supervised.total + unsupervised + 0.3 * loss.terms["anatomical"]
+    assert loss.total.item() == pytest.approx(total.item(), rel=1e-4)
+    assert loss.terms["anatomical"].item() > 0.1
+    assert loss.terms["confident_pixels"].item() == (pseudo.confidence >= 0.3).sum().item()
+    # four classes of given labels, all hard for an untrained network, eight queries each
+    assert loss.terms["anatomical_queries"].item() == 32
+    assert method.diagnostics()["anatomical_queries"] == 32
+
+
+def test_only_confident_pseudo_labels_join_the_contrast() -> None:
+    counts = []
+    for above in (0.0, 1.0):
+        method = small(ACTION, valid_above=above)
+        loss = method.training_loss(batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
+        counts.append(loss.terms["valid_pixels"].item())
+    assert counts == [4 * 32 * 32, 2 * 32 * 32]
+
+
+@pytest.mark.parametrize("weight", ["unsupervised_weight", "contrast_weight"])
+def test_a_weight_of_zero_takes_a_loss_out(weight: str) -> None:
+    totals = []
+    for value in (0.0, 1.0):
+        method = small(ACTION, confident=0.3, **{weight: value})
+        torch.manual_seed(3)
+        loss = method.training_loss(batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
+        totals.append((loss.total - loss.terms["ce"] / 2 - loss.terms["dice"] / 2).item())
+        part = loss.terms["unsupervised" if weight == "unsupervised_weight" else "anatomical"].item()
+    assert totals[1] - totals[0] == pytest.approx(part, rel=1e-3)
+    assert part > 0.1
+
+
+@every_kind
+def test_labels_of_background_alone_are_fine(kind: type[ACTION]) -> None:
+    for name in ("local", "anatomical"):
+        method = small(kind, valid_above=1.0)
+        stage, sgd = enter(method, name)
+        batch = batch_for(method)
+        empty = Batch(batch.images, torch.zeros_like(batch.labels), batch.unlabelled)
+        for t in range(2):
+            loss = step(method, stage, sgd, empty, t)
+            assert loss.total.isfinite()
+        if name == "anatomical":
+            assert loss.terms["anatomical"].item() == 0.0
+            assert loss.terms["anatomical_queries"].item() == 0.0
+        assert all(p.isfinite().all() for p in method.parameters())
+
+
+def test_temperatures_reach_loss_terms_and_looks() -> None:
+    method = small(ACTION, student_temperature={"family": "linear", "start": 1.0, "end": 0.1})
+    stage, sgd = enter(method, "global")
+    batch = batch_for(method)
+    taus = [step(method, stage, sgd, batch, t).terms["temperature_student"].item() for t in (0, 4)]
+    assert taus == pytest.approx([1.0, 0.55])
+    shown = method.diagnostics()
+    assert shown["temperature_student"] == pytest.approx(0.55)
+    assert shown["temperature_teacher"] == pytest.approx(0.01)
+    assert -1.0 <= shown["bank_similarity"] <= 1.0
+    method.start_stage(stage_of(method, "anatomical"))
+    assert method.diagnostics()["temperature_anatomical"] == 0.5
+    assert "temperature_student" not in method.diagnostics()
+
+
+def test_keys_per_query_and_pools_draw_differently() -> None:
+    losses = []
+    for per_query in (False, True):
+        method = no_dropout(small(ACTION, per_query=per_query))
+        torch.manual_seed(0)
+        loss = method.training_loss(batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
+        losses.append(loss.terms["anatomical"].item())
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.3)

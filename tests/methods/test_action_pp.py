@@ -1,0 +1,298 @@
+"""ACTION++: what it adds to ACTION, each ablation that takes it away again, and when centres are allotted."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from torch import Tensor
+
+from harness.spec.method import Loss
+from harness.spec.progress import Progress
+from methods.action import ACTION
+from methods.action_pp import ACTIONPP, ActionPPParams
+from methods.parts.supervised_contrast import AnchorDraw
+from tests.methods.staged import action_pp, enter, of_seed, small, stage_of, step
+from tests.methods.test_methods import same_state
+from tests.methods.tiny import batch_for
+
+CONSTANT: Mapping[str, object] = {
+    "student_temperature": {"family": "constant", "tau": 0.1},
+    "teacher_temperature": {"family": "constant", "tau": 0.01},
+    "anatomical_temperature": {"family": "constant", "tau": 0.5},
+    "supervised_temperature": {"family": "constant", "tau": 0.1},
+}
+
+
+def fine_tuned(method: ACTION, share: float = 0.5) -> Loss:
+    """The loss of one step of the last stage, from fixed draws."""
+    torch.manual_seed(3)
+    progress = Progress(unit=share / 3, stage=share, step=0)
+    return method.training_loss(batch_for(method), stage_of(method, "anatomical"), progress)
+
+
+def deterministic(**params: object) -> ACTIONPP:
+    method = action_pp(**params)
+    for module in method.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return method
+
+
+def test_it_is_action_plus_the_supervised_contrast() -> None:
+    with_it = fine_tuned(action_pp(contrast_weight=0.5, **CONSTANT))
+    without = fine_tuned(small(ACTION, contrast_weight=0.5))
+    names = with_it.terms.keys() - without.terms.keys()
+    assert names == {"supervised_contrast", "supervised_anchors", "temperature_supervised"}
+    parts = with_it.terms
+    total = 0.5 * (parts["ce"] + parts["dice"]) + parts["unsupervised"]
+    total = total + 0.5 * (parts["anatomical"] + parts["supervised_contrast"])
+    assert with_it.total.item() == pytest.approx(total.item(), rel=1e-5)
+    assert parts["supervised_contrast"].item() > 0.1
+    assert parts["supervised_anchors"].item() == 32  # eight of each of four classes
+
+
+@pytest.mark.parametrize("name", ["global", "local"])
+def test_pre_training_with_constant_temperatures_is_action_s(name: str) -> None:
+    totals = []
+    for method in (action_pp(**CONSTANT), small(ACTION)):
+        stage, sgd = enter(method, name)
+        torch.manual_seed(5)
+        totals.append([step(method, stage, sgd, batch_for(method), t).total.item() for t in range(3)])
+    assert totals[0] == totals[1]
+
+
+@pytest.mark.parametrize("name", ["global", "anatomical"])
+def test_schedules_are_one_cosine_of_stage_progress(name: str) -> None:
+    method = action_pp()
+    stage, sgd = enter(method, name)
+    lows = {"student": 0.1, "teacher": 0.01} if name == "global" else {"anatomical": 0.1, "supervised": 0.1}
+    for t in (0, 1, 4, 7):
+        terms = step(method, stage, sgd, batch_for(method), t).terms
+        for which, low in lows.items():
+            tau = low + 0.5 * (1 + math.cos(2 * math.pi * t / 8)) * (1.0 - low)
+            assert terms[f"temperature_{which}"].item() == pytest.approx(tau, rel=1e-5)
+            assert method.diagnostics()[f"temperature_{which}"] == pytest.approx(tau, rel=1e-6)
+
+
+def slow_supervised_contrast(method: ACTIONPP, student: Tensor, teacher: Tensor, labels: Tensor, tau: float) -> float:
+    """L_aaco with an empty queue, anchor by anchor; one centre a class, held in the class's order."""
+    total = 0.0
+    for x, y, k in zip(student, teacher, labels.tolist(), strict=True):
+        centres = [float(x @ c) / tau for c in method.allocation.centres[method.allocation.assignment]]
+        twin = float(x @ y) / tau
+        log_sum = math.log(math.exp(twin) + sum(map(math.exp, centres)))
+        total -= (twin - log_sum) + 0.2 * (centres[k] - log_sum)
+    return total / len(labels)
+
+
+def test_supervised_contrast_compares_student_and_teacher_at_the_same_labelled_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    method = deterministic(mixing="none", strong=False, **CONSTANT)
+    with torch.no_grad():  # a teacher of its own
+        for p in method.teacher.parameters():
+            p.mul_(1.1)
+    drawn: list[Tensor] = []
+    remember = method._remember
+
+    def spy(draw: AnchorDraw, *rest: Tensor) -> None:
+        drawn.append(draw.positions)
+        remember(draw, *rest)
+
+    monkeypatch.setattr(method, "_remember", spy)
+    batch = batch_for(method)
+    loss = fine_tuned(method)
+    (positions,) = drawn
+    labels = batch.labels.flatten()[positions]
+    assert labels.bincount().tolist() == [8, 8, 8, 8]
+    dense = []
+    images = torch.cat((batch.images, *batch.unlabelled))
+    for net in (method.student, method.teacher):
+        maps = [F.interpolate(m, (32, 32), mode="bilinear", align_corners=True) for m in net(images).maps]
+        patches = F.pad(torch.cat(maps, 1), (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)
+        rows = [
+            torch.cat(
+                [part.permute(1, 2, 0).flatten() for part in patches[i, :, h, w].split([m.shape[1] for m in maps])]
+            )
+            for i, h, w in ((int(p) // 1024, int(p) % 1024 // 32, int(p) % 32) for p in positions)
+        ]
+        dense.append(F.normalize(net.representation(torch.stack(rows)), dim=1).detach())
+    assert torch.allclose(method.queue.entries[:32], dense[1], atol=1e-4)
+    assert method.queue.labels[:32].tolist() == labels.tolist()
+    expected = slow_supervised_contrast(method, dense[0], dense[1], labels, 0.1)
+    assert loss.terms["supervised_contrast"].item() == pytest.approx(expected, rel=1e-3)
+    assert expected > 0.1
+
+
+def test_prototypes_are_running_means_of_the_student_s_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = action_pp(eta=0.3)
+    means: list[Tensor] = []
+    remember = method._remember
+
+    def spy(draw: AnchorDraw, student: Tensor, *rest: Tensor) -> None:
+        means.append(F.normalize(torch.stack([student[draw.labels == k].sum(0) for k in range(4)]), dim=1))
+        remember(draw, student, *rest)
+
+    monkeypatch.setattr(method, "_remember", spy)
+    fine_tuned(method)
+    assert torch.allclose(method.allocation.prototypes, means[0], atol=1e-5)
+    with torch.no_grad():
+        for p in method.student.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    fine_tuned(method)
+    expected = F.normalize(0.7 * means[0] + 0.3 * means[1], dim=1)
+    assert not torch.allclose(means[0], means[1], atol=1e-2)
+    assert torch.allclose(method.allocation.prototypes, expected, atol=1e-5)
+
+
+def test_teacher_gets_no_gradient_and_everything_that_learns_does() -> None:
+    method = action_pp()
+    stage, sgd = enter(method, "anatomical")
+    step(method, stage, sgd, batch_for(method), 0)
+    fine_tuned(method).terms["supervised_contrast"].backward()
+    assert all(p.grad is None for p in method.teacher.parameters())
+    trained = method.student.representation.parameters()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained)
+    learnt = {n for n, p in method.named_parameters() if p.requires_grad}
+    assert not any(n.startswith(("teacher", "allocation", "queue")) for n in learnt)
+
+
+def test_lambda_weighs_the_centre_and_without_centers_it_is_gone() -> None:
+    def contrast(**params: object) -> float:
+        return fine_tuned(deterministic(**CONSTANT, **params)).terms["supervised_contrast"].item()
+
+    none, half, one = (contrast(lambda_a=value) for value in (0.0, 0.5, 1.0))
+    assert half - none == pytest.approx(one - half, rel=1e-3)
+    assert one - none > 0.1
+    bare = contrast(centers=False)
+    assert bare == contrast(centers=False, lambda_a=1.0)
+    assert bare < none  # no centre in the denominator either
+    # the only logit left is the positive: the teacher's feature of the pixel, for the queue is empty
+    assert bare == pytest.approx(0.0, abs=1e-5)
+
+
+def test_release_s_form_divides_the_centre_by_the_positives() -> None:
+    losses = []
+    for form in ("sampled", "release"):
+        method = deterministic(contrast_form=form, lambda_a=5.0, **CONSTANT)
+        fine_tuned(method)
+        losses.append(fine_tuned(method).terms["supervised_contrast"].item())
+    assert losses[1] < 0.6 * losses[0]
+
+
+def test_centres_by_count_dimension_and_form() -> None:
+    plain = action_pp().allocation.centres
+    assert torch.allclose(plain @ plain.T, torch.eye(4) * 4 / 3 - 1 / 3, atol=1e-5)
+    many = action_pp(centers_per_class=4, dimension=8)
+    assert many.allocation.centres.shape == (16, 8)
+    assert (many.allocation.centres @ many.allocation.centres.T).fill_diagonal_(-1).max() < 0.5
+    assert action_pp().params.center_form == "exact"
+    assert not torch.equal(plain, of_seed(ACTIONPP, 1).state_dict()["allocation.centres"])
+    assert torch.equal(plain, action_pp().allocation.centres)
+
+
+def test_centres_of_the_release_are_its_optimiser_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def fake(count: int, dimension: int, seed: int, recipe: object) -> Tensor:
+        asked.append((count, dimension, recipe.__class__.__name__))
+        return F.normalize(torch.ones(count, dimension), dim=1)
+
+    monkeypatch.setattr("methods.action_pp.optimised_centers", fake)
+    action_pp(center_form="release")
+    assert asked == [(4, 16, "Recipe")]
+
+
+@pytest.mark.parametrize("per_class", [1, 2, 4])
+def test_several_centres_a_class_train(per_class: int) -> None:
+    method = action_pp(centers_per_class=per_class)
+    stage, sgd = enter(method, "anatomical")
+    for t in range(3):
+        assert step(method, stage, sgd, batch_for(method), t).total.isfinite()
+    held = method.allocation.slot_class.bincount().tolist()
+    assert held == [per_class] * 4
+    assert method.allocation.assignment.sort().values.tolist() == list(range(4 * per_class))
+    shown = method.diagnostics()
+    assert {"own_center_mean", "other_center_most", "dead_slots", "assignment_changes", "supervised_anchors"} <= set(
+        shown
+    )
+    assert sum(name.startswith("similarity/") for name in shown) == (4 * per_class) ** 2
+    cosine = method.allocation.prototypes[1] @ method.allocation.centres[2]
+    assert shown["similarity/1/2"] == pytest.approx(cosine.item(), abs=1e-5)
+
+
+def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = action_pp()
+    calls: list[bool] = []
+    reassign = method.allocation.reassign
+
+    def spy(*pixels: Tensor) -> None:
+        calls.append(bool(pixels))
+        reassign(*pixels)
+
+    monkeypatch.setattr(method.allocation, "reassign", spy)
+    stage, sgd = enter(method, "global")
+    step(method, stage, sgd, batch_for(method), 5)
+    assert calls == []
+    stage, sgd = enter(method, "anatomical")
+    assert calls == [False]
+    for share in (0.0, 0.004, 0.009, 0.011, 0.012, 0.019, 0.025, 0.999):
+        method.after_step(stage, Progress(unit=share, stage=share, step=1))
+        calls.append(share > 1)  # False: separates the steps
+    assert calls[1:] == [False] * 3 + [True] + [False] * 3 + [True, False] + [True, False]
+
+
+def test_adaptive_allocation_follows_the_prototypes_and_random_does_not() -> None:
+    found = {}
+    for mode in ("adaptive", "random"):
+        method = action_pp(allocation=mode)
+        stage, _ = enter(method, "anatomical")
+        before = method.allocation.assignment.clone()
+        target = before.roll(1)
+        method.allocation.prototypes.copy_(method.allocation.centres[target])
+        method.after_step(stage, Progress(unit=0.0, stage=0.02, step=1))
+        after = method.allocation.assignment
+        found[mode] = (torch.equal(after, target), torch.equal(after, before))
+        assert method.diagnostics()["assignment_changes"] == (4 if mode == "adaptive" else 0)
+    assert found == {"adaptive": (True, False), "random": (False, True)}
+
+
+def test_frequency_counts_given_labels_and_gives_the_background_more() -> None:
+    method = action_pp(allocation="frequency", centers_per_class=4)
+    stage, sgd = enter(method, "anatomical")
+    batch = batch_for(method)
+    step(method, stage, sgd, batch, 0)
+    assert method.allocation.voxels.tolist() == batch.labels.flatten().bincount().tolist()
+    step(method, stage, sgd, batch, 1)
+    held = method.allocation.slot_class.bincount().tolist()
+    assert sum(held) == 16
+    assert held[0] > max(held[1:])
+
+
+def test_a_resumed_run_allots_when_an_uninterrupted_one_does() -> None:
+    method = action_pp()
+    stage, sgd = enter(method, "anatomical")
+    for t in range(2):
+        step(method, stage, sgd, batch_for(method), t, of=400)
+    saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
+    again = of_seed(ACTIONPP, 9)
+    _, other = enter(again, "anatomical")
+    again.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    for one, optimiser in ((method, sgd), (again, other)):
+        torch.set_rng_state(saved[2])
+        for t in range(2, 6):  # 0.0075 and 0.01 are on the two sides of a hundredth
+            step(one, stage, optimiser, batch_for(one), t, of=400)
+    assert same_state(method, again)
+
+
+@pytest.mark.parametrize("wrong", [{"centers_per_class": 0}, {"allocation": "best"}, {"lambda_a": -0.1}, {"eta": 0.0}])
+def test_impossible_parameters_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        ActionPPParams.model_validate(wrong)

@@ -1,0 +1,330 @@
+"""Allocation of centres: prototypes, assignments and dead slots by hand; invariants on random pixels."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from methods.parts.allocation import Allocation, AllocationMode, capacities
+from methods.parts.centers import class_centers
+
+AXES = torch.eye(4)
+
+
+def pixels(count: int, dimension: int, n_classes: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Unit features [N, d] and labels [N]."""
+    generator = torch.Generator().manual_seed(seed)
+    features = F.normalize(torch.randn(count, dimension, generator=generator), dim=1)
+    return features, torch.randint(0, n_classes, (count,), generator=generator)
+
+
+def unit(*values: float) -> Tensor:
+    return F.normalize(torch.tensor(values, dtype=torch.float32), dim=0)
+
+
+def state_of(allocation: Allocation) -> dict[str, Tensor]:
+    return {name: buffer.clone() for name, buffer in allocation.named_buffers()}
+
+
+def test_prototypes_by_hand() -> None:
+    allocation = Allocation(AXES[:2], n_classes=2)
+    features = torch.stack((unit(1, 0, 0, 0), unit(0, 1, 0, 0), unit(0, 0, 1, 0)))
+    allocation.update(features, torch.tensor([0, 0, 1]))
+    assert torch.allclose(allocation.prototypes, torch.stack((unit(1, 1, 0, 0), unit(0, 0, 1, 0))))  # copied: the first
+    allocation.update(unit(0, 0, 0, 1).unsqueeze(0), torch.tensor([0]))
+    expected = unit(0.9 * math.sqrt(0.5), 0.9 * math.sqrt(0.5), 0, 0.1)
+    assert torch.allclose(allocation.prototypes[0], expected)
+    assert torch.allclose(allocation.prototypes[1], unit(0, 0, 1, 0))  # absent: left alone
+    assert allocation.chosen_since.tolist() == [3, 1]
+
+
+def test_a_batch_counts_once_however_many_its_pixels_and_however_spread() -> None:
+    one, many = Allocation(AXES[:2], n_classes=2), Allocation(AXES[:2], n_classes=2)
+    for allocation, count in ((one, 1), (many, 50)):
+        allocation.update(AXES[:1], torch.tensor([0]))
+        allocation.update(AXES[1:3].repeat(count, 1), torch.zeros(2 * count, dtype=torch.long), momentum=0.5)
+        expected = unit(1, math.sqrt(0.5), math.sqrt(0.5), 0)  # halfway to (0, 1, 1, 0) / sqrt 2, of unit length
+        assert torch.allclose(allocation.prototypes[0], expected)
+
+
+def test_weights_leave_pixels_out_or_weigh_them() -> None:
+    allocation = Allocation(AXES[:2], n_classes=2)
+    labels = torch.tensor([0, 0, 1, -1])
+    allocation.update(AXES, labels, torch.tensor([3.0, 1.0, 0.0, 0.0]))
+    assert torch.allclose(allocation.prototypes, torch.stack((unit(3, 1, 0, 0), torch.zeros(4))))
+    assert allocation.chosen_since.tolist() == [2, 0]
+    allocation.update(AXES, labels, torch.tensor([False, False, True, False]))
+    assert torch.allclose(allocation.prototypes[1], AXES[2])
+
+
+@given(seed=st.integers(0, 500))
+def test_assignment_is_the_best_of_all_permutations(seed: int) -> None:
+    allocation = Allocation(class_centers(3, 8, seed), n_classes=3)
+    allocation.update(*pixels(40, 8, 3, seed))
+    allocation.reassign()
+    cosines = allocation.prototypes @ allocation.centres.T
+    best = max(itertools.permutations(range(3)), key=lambda p: sum(cosines[c, p[c]].item() for c in range(3)))
+    assert allocation.assignment.tolist() == list(best)
+
+
+def test_a_permutation_by_hand_and_its_changes_are_counted() -> None:
+    allocation = Allocation(AXES[:3], n_classes=3)
+    order = torch.tensor([1, 0, 2])
+    allocation.update(AXES[order], torch.arange(3))
+    assert allocation.target(AXES[:3], torch.arange(3)).tolist() == [0, 1, 2]  # not before the next assignment
+    allocation.reassign()
+    assert allocation.assignment.tolist() == [1, 0, 2]
+    assert allocation.target(AXES[:3], torch.arange(3)).tolist() == [1, 0, 2]
+    assert allocation.changes.item() == 2
+    assert allocation.chosen_since.tolist() == [0, 0, 0]
+    allocation.reassign()
+    assert allocation.changes.item() == 2
+
+
+def test_a_pixel_takes_the_nearest_centre_of_its_own_class() -> None:
+    allocation = Allocation(AXES, n_classes=2)  # class 0: axes 0, 1; class 1: axes 2, 3
+    features = torch.stack((unit(3, 2, 9, 0), unit(2, 3, 9, 0), unit(9, 0, 1, 2), unit(9, 0, -1, -2)))
+    labels = torch.tensor([0, 0, 1, 1])
+    target = allocation.target(features, labels)
+    assert target.tolist() == [0, 1, 3, 2]
+    masked = allocation.own_class_mask(labels, target)
+    assert masked.nonzero().tolist() == [[0, 1], [1, 0], [2, 2], [3, 3]]
+    allocation.assignment.copy_(torch.tensor([0, 2, 1, 3]))  # now class 0: axes 0, 2; class 1: axes 1, 3
+    target = allocation.target(features, labels)
+    assert target.tolist() == [2, 2, 3, 1]
+    assert allocation.own_class_mask(labels, target).nonzero().tolist() == [[0, 0], [1, 0], [2, 1], [3, 3]]
+
+
+def test_with_one_centre_a_class_nothing_is_masked() -> None:
+    allocation = Allocation(class_centers(4, 8, 0), n_classes=4)
+    features, labels = pixels(30, 8, 4)
+    target = allocation.target(features, labels)
+    assert torch.equal(target, labels)
+    assert not allocation.own_class_mask(labels, target).any()
+
+
+def test_absent_classes_hold_what_is_left() -> None:
+    allocation = Allocation(AXES[:3], n_classes=3)
+    allocation.update(AXES[:1], torch.tensor([2]))
+    allocation.reassign(AXES[:1], torch.tensor([2]))
+    assert allocation.assignment[2] == 0
+    assert sorted(allocation.assignment.tolist()) == [0, 1, 2]
+    assert (allocation.prototypes[:2] == 0).all()
+    before = allocation.prototypes.clone()
+    allocation.update(AXES[1:2], torch.tensor([0]))
+    assert torch.equal(allocation.prototypes[1:], before[1:])
+
+
+def test_before_any_pixel_the_centres_stay_in_order() -> None:
+    allocation = Allocation(class_centers(8, 16, 0), n_classes=4)
+    allocation.reassign()
+    assert allocation.assignment.tolist() == list(range(8))
+    assert allocation.changes.item() == 0
+
+
+def three_slots() -> Allocation:
+    """Class 0 holds axes 0, 1, 2, of which pixels chose axis 0 alone; class 1 holds three more, all unchosen."""
+    allocation = Allocation(torch.eye(6), n_classes=2)
+    allocation.update(torch.eye(6)[:1], torch.tensor([0]))
+    return allocation
+
+
+def test_dead_slots_take_the_pixels_least_like_the_others() -> None:
+    allocation = three_slots()
+    candidates = torch.stack((unit(1, 0.1, 0, 0, 0, 0), unit(-1, 0, 0.1, 0, 0, 0), unit(0, 0, 1, 0, 0, 0)))
+    outsiders = torch.stack((unit(-1, 0, 0, 0, 0, 0), unit(-1, 0, 0, 0, 0, 0)))
+    features, labels = torch.cat((candidates, outsiders)), torch.tensor([0, 0, 0, 1, 0])
+    allocation.reassign(features, labels, torch.tensor([True, True, True, True, False]))
+    expected = torch.stack((unit(1, 0, 0, 0, 0, 0), candidates[1], candidates[2]))
+    assert torch.allclose(allocation.prototypes[:3], expected)
+    assert (allocation.prototypes[3:] == 0).all()  # nobody chose class 1: absent, not dead
+    assert sorted(allocation.assignment.tolist()) == list(range(6))
+    assert allocation.assignment[0] == 0
+    assert allocation.assignment[2] == 2
+
+
+def test_dead_slots_wait_where_their_class_has_no_pixel() -> None:
+    allocation = three_slots()
+    allocation.reassign(torch.eye(6)[3:4], torch.tensor([1]))
+    assert (allocation.prototypes[1:] == 0).all()
+
+
+def test_a_slot_that_was_chosen_is_not_dead() -> None:
+    allocation = Allocation(AXES, n_classes=2)
+    allocation.update(AXES[:2], torch.tensor([0, 0]))
+    before = allocation.prototypes.clone()
+    allocation.reassign(AXES, torch.zeros(4, dtype=torch.long))
+    assert torch.equal(allocation.prototypes, before)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n_classes=st.integers(1, 5),
+    per_class=st.integers(1, 6),
+    mode=st.sampled_from(["adaptive", "random", "frequency"]),
+    seed=st.integers(0, 100),
+)
+def test_invariants_on_random_pixels(n_classes: int, per_class: int, mode: AllocationMode, seed: int) -> None:
+    count = n_classes * per_class
+    allocation = Allocation(class_centers(count, 16, 0), n_classes, mode, seed)
+    for step in range(3):
+        features, labels = pixels(25, 16, n_classes, seed + step)
+        allocation.observe(labels)
+        allocation.update(features, labels)
+        allocation.reassign(features, labels)
+        target = allocation.target(features, labels)
+        masked = allocation.own_class_mask(labels, target)
+        held = allocation.slot_class.bincount(minlength=n_classes)
+        assert sorted(allocation.assignment.tolist()) == list(range(count))
+        assert torch.equal(allocation.centre_class[target], labels)
+        assert torch.equal(masked.sum(dim=1), held[labels] - 1)
+        assert not masked.gather(1, target.unsqueeze(1)).any()
+        assert (
+            allocation.centre_class.expand(len(labels), -1)[masked] == labels.repeat_interleave(held[labels] - 1)
+        ).all()
+        lengths = allocation.prototypes.norm(dim=1)
+        assert torch.allclose(lengths, (lengths > 0).float(), atol=1e-5)
+        assert held.min() >= 1
+        if mode != "frequency":
+            assert (held == per_class).all()
+
+
+def test_random_is_a_seeded_permutation_that_stays() -> None:
+    first, same, other = (Allocation(torch.eye(12), 4, "random", seed) for seed in (0, 0, 1))
+    before = first.assignment.clone()
+    assert sorted(before.tolist()) == list(range(12))
+    assert torch.equal(before, same.assignment)
+    assert not torch.equal(before, other.assignment)
+    state = torch.get_rng_state()
+    Allocation(torch.eye(12), 4, "random", 2)
+    assert torch.equal(torch.get_rng_state(), state)
+    features, labels = pixels(50, 12, 4)
+    first.update(features, labels)
+    first.reassign(features, labels)
+    assert torch.equal(first.assignment, before)
+    assert first.changes.item() == 0
+    assert first.chosen_since.tolist() == [0] * 12
+
+
+@pytest.mark.parametrize(
+    ("voxels", "total", "expected"),
+    [
+        ((8100, 900, 900, 100), 16, [9, 3, 3, 1]),  # roots 90, 30, 30, 10: exact shares
+        ((1, 1, 1, 1), 8, [2, 2, 2, 2]),
+        ((10**9, 1, 0, 0), 4, [1, 1, 1, 1]),
+        ((10**9, 1, 0, 0), 7, [4, 1, 1, 1]),
+        ((4, 1), 3, [2, 1]),
+    ],
+)
+def test_capacities_by_hand(voxels: tuple[int, ...], total: int, expected: list[int]) -> None:
+    assert capacities(voxels, total) == expected
+
+
+@given(voxels=st.lists(st.integers(0, 10**9), min_size=1, max_size=6), spare=st.integers(0, 40))
+def test_capacities_add_up_and_follow_the_voxels(voxels: list[int], spare: int) -> None:
+    slots = capacities(voxels, len(voxels) + spare)
+    assert sum(slots) == len(voxels) + spare
+    assert min(slots) >= 1
+    assert all(a >= b for (x, a), (y, b) in itertools.product(zip(voxels, slots, strict=True), repeat=2) if x > y)
+
+
+def test_frequency_shares_the_slots_once_voxels_were_seen() -> None:
+    allocation = Allocation(class_centers(8, 16, 0), 2, "frequency")
+    allocation.reassign()
+    assert allocation.slot_class.tolist() == [0] * 4 + [1] * 4
+    labels = torch.tensor([0] * 9 + [1]).repeat(2, 3, 1)
+    allocation.observe(labels)
+    assert allocation.voxels.tolist() == [54, 6]
+    allocation.update(*pixels(20, 16, 2))
+    allocation.reassign()
+    assert allocation.slot_class.tolist() == [0] * 6 + [1] * 2  # roots 3 and 1
+    assert (allocation.prototypes == 0).all()
+    allocation.observe(torch.ones(10**4, dtype=torch.long))
+    allocation.update(*pixels(20, 16, 2))
+    before = allocation.prototypes.clone()
+    allocation.reassign()
+    assert allocation.slot_class.tolist() == [0] * 6 + [1] * 2  # for good
+    assert torch.equal(allocation.prototypes, before)
+
+
+def test_only_frequency_counts_voxels() -> None:
+    allocation = Allocation(AXES, 2)
+    allocation.observe(torch.zeros(5, dtype=torch.long))
+    assert allocation.voxels.tolist() == [0, 0]
+
+
+def test_a_state_dict_brings_everything_back() -> None:
+    features, labels = pixels(60, 16, 4)
+    old = Allocation(class_centers(16, 16, 0), 4, "frequency")
+    old.observe(labels)
+    old.update(features, labels)
+    old.reassign(features, labels)
+    old.update(features[:10], labels[:10])
+    new = Allocation(class_centers(16, 16, 1), 4, "frequency")
+    new.load_state_dict(old.state_dict())
+    for allocation in (old, new):
+        allocation.update(features[20:], labels[20:])
+        allocation.reassign(features, labels)
+    assert all(torch.equal(value, state_of(new)[name]) for name, value in state_of(old).items())
+    assert torch.equal(old.target(features, labels), new.target(features, labels))
+
+
+def test_a_batch_of_one_class_and_an_empty_one() -> None:
+    allocation = Allocation(class_centers(8, 16, 0), 4)
+    features, _ = pixels(30, 16, 1)
+    labels = torch.full((30,), 2)
+    allocation.update(features, labels)
+    assert allocation.chosen_since[allocation.slot_class == 2].sum() == 30
+    assert (allocation.prototypes[allocation.slot_class != 2] == 0).all()
+    before = state_of(allocation)
+    allocation.update(features[:0], labels[:0])
+    assert all(torch.equal(value, before[name]) for name, value in state_of(allocation).items())
+    assert allocation.target(features[:0], labels[:0]).shape == (0,)
+    assert allocation.own_class_mask(labels[:0], labels[:0]).shape == (0, 8)
+
+
+def test_no_gradient_flows_and_nothing_is_trained() -> None:
+    allocation = Allocation(class_centers(4, 16, 0).requires_grad_(), 4)
+    features, labels = pixels(20, 16, 4)
+    features.requires_grad_()
+    allocation.update(features, labels)
+    allocation.reassign(features, labels)
+    assert list(allocation.parameters()) == []
+    assert not any(buffer.requires_grad for buffer in allocation.buffers())
+    assert not allocation.target(features, labels).requires_grad
+    assert features.grad is None
+
+
+@pytest.mark.parametrize("mode", ["adaptive", "random", "frequency"])
+def test_nothing_in_the_step_reads_values_on_the_host(mode: AllocationMode) -> None:
+    with FakeTensorMode():  # tensors without values: whoever reads one on the host is told off
+        allocation = Allocation(torch.eye(16), 4, mode)
+        features, labels = torch.rand(50, 16), torch.zeros(50, dtype=torch.long)
+        allocation.observe(labels)
+        allocation.update(features, labels, labels > 0)
+        assert allocation.own_class_mask(labels, allocation.target(features, labels)).shape == (50, 16)
+        with pytest.raises(DataDependentOutputException):
+            allocation.voxels.sum().item()
+
+
+def test_autocast_changes_no_choice_and_keeps_full_precision() -> None:
+    plain, cast = Allocation(class_centers(16, 16, 0), 4), Allocation(class_centers(16, 16, 0), 4)
+    features, labels = pixels(200, 16, 4)
+    plain.update(features, labels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast.update(features, labels)
+    assert torch.equal(plain.prototypes, cast.prototypes)
+
+
+@pytest.mark.parametrize(("count", "n_classes"), [(5, 4), (0, 4), (4, 0)])
+def test_centres_must_share_out(count: int, n_classes: int) -> None:
+    with pytest.raises(ValueError, match=f"{count} centres"):
+        Allocation(torch.zeros(count, 3), n_classes)

@@ -1,0 +1,151 @@
+"""L_anco against loops over pixels, queries and keys, on the same draws; the draws; pool and per-query keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.parts.anatomical import (
+    AnatomicalDraw,
+    AnatomicalSettings,
+    anatomical_contrast,
+    anatomical_loss,
+    draw_anatomical,
+)
+from methods.parts.sampling import class_masks
+from tests.methods.references import DenseFeatures, anatomical
+
+SETTINGS = AnatomicalSettings(queries=5, keys=7, hard_below=0.9)
+
+
+class Scene:
+    """A table of 2 x 4 x 5 pixels, their labels, validity and the student's probabilities of four classes."""
+
+    def __init__(self, classes: list[int], easy: int | None = None, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        self.table = torch.randn(40, 6, dtype=torch.float64, requires_grad=True)
+        self.labels = torch.tensor(classes)[torch.randint(len(classes), (2, 4, 5))]
+        self.valid = torch.rand(2, 4, 5) < 0.8
+        self.probabilities = torch.rand(2, 4, 4, 5, dtype=torch.float64)
+        if easy is not None:
+            self.probabilities[:, easy] = 1.0
+        self.masks = class_masks(self.labels, 4) & self.valid.flatten()
+        self.hard = self.masks & (self.probabilities.transpose(0, 1).flatten(1) < SETTINGS.hard_below)
+        self.features = DenseFeatures(self.table)
+        self.means = self.features.means(self.masks)
+
+    def keep(self, label: int, count: int) -> None:
+        """Leave only the first `count` hard pixels of a class."""
+        self.masks[label] = self.hard[label] = self.hard[label] & (self.hard[label].cumsum(0) <= count)
+        assert self.masks[label].sum() == count
+        self.means = self.features.means(self.masks)
+
+    def draw(self, settings: AnatomicalSettings = SETTINGS, temperature: float = 0.5) -> AnatomicalDraw:
+        return draw_anatomical(self.masks, self.hard, self.means, temperature, settings)
+
+    def loss(self, draw: AnatomicalDraw, temperature: float) -> Tensor:
+        return anatomical_loss(self.table[draw.queries], self.table[draw.keys], self.means, draw, temperature)
+
+
+@pytest.mark.parametrize("per_query", [False, True])
+@pytest.mark.parametrize(
+    ("classes", "easy"),
+    [([0, 1, 2, 3], None), ([0, 2], None), ([0, 1, 3], 1), ([2], None), ([0, 3], None)],
+    ids=["all", "absent", "no hard pixels", "single", "fewer pixels than queries"],
+)
+def test_loss_equals_the_loops(classes: list[int], easy: int | None, per_query: bool) -> None:
+    scene = Scene(classes, easy)
+    if classes == [0, 3]:
+        scene.keep(3, 2)
+    draw = scene.draw(replace(SETTINGS, per_query=per_query))
+    assert draw.keys.shape == ((4, 5, 7) if per_query else (4, 7))
+    found = scene.loss(draw, 0.3)
+    expected = anatomical(scene.table, scene.masks, scene.hard, draw.queries, draw.keys, 0.3)
+    assert (expected.item() > 0) == (len(classes) > 1)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-10, abs=1e-15)
+    mine, theirs = (torch.autograd.grad(loss, scene.table)[0] for loss in (found, expected))
+    torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-14)
+
+
+def test_whole_term_equals_the_loops_and_counts_its_queries() -> None:
+    scene = Scene([0, 1, 3], easy=3)
+    torch.manual_seed(5)
+    result = anatomical_contrast(scene.features, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS)
+    torch.manual_seed(5)
+    draw = scene.draw(temperature=0.4)
+    expected = anatomical(scene.table, scene.masks, scene.hard, draw.queries, draw.keys, 0.4)
+    assert result.loss.item() == pytest.approx(expected.item(), rel=1e-10)
+    assert result.used.item() == 2 * 5  # classes 0 and 1; class 3 has no hard pixel
+    scene = Scene([1])
+    assert anatomical_contrast(scene.features, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS).used == 0
+
+
+def test_nothing_valid_gives_zero_and_zero_gradients() -> None:
+    scene = Scene([0, 1])
+    nothing = torch.zeros_like(scene.valid)
+    loss = anatomical_contrast(scene.features, scene.probabilities, scene.labels, nothing, 0.1, SETTINGS).loss
+    assert loss.item() == 0
+    assert torch.autograd.grad(loss, scene.table)[0].eq(0).all()
+
+
+def test_by_hand() -> None:
+    # Class 0: query (1, 0), mean (1, 0), keys (0, 1) and (-1, 0); class 1 has no hard pixel and halves the sum.
+    query = torch.tensor([[[2.0, 0.0]], [[1.0, 1.0]]], dtype=torch.float64)
+    keys = torch.tensor([[[0.0, 3.0], [-1.0, 0.0]]] * 2, dtype=torch.float64)
+    means = torch.tensor([[5.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    none = torch.zeros(2, 1, dtype=torch.long)
+    draw = AnatomicalDraw(none, none, torch.tensor([True, True]), torch.tensor([True, False]))
+    loss = anatomical_loss(query, keys, means, draw, 0.5)
+    assert loss.item() == pytest.approx(0.14293162849 / 2, abs=1e-9)  # ln(1 + e^-2 + e^-4) / 2
+
+
+def test_queries_are_hard_and_keys_are_valid_pixels_of_other_classes() -> None:
+    scene = Scene([0, 1, 3], easy=3)
+    draw = scene.draw(replace(SETTINGS, queries=200, keys=300))
+    for k in (0, 1, 3):
+        assert scene.masks[:, draw.keys[k]].any(0).all()
+        assert not scene.masks[k, draw.keys[k]].any()
+    for k in (0, 1):
+        assert set(draw.queries[k].tolist()) == set(scene.hard[k].nonzero().flatten().tolist())
+    assert draw.present.tolist() == [True, True, False, True]
+    assert draw.hard.tolist() == [True, True, False, False]
+
+
+def test_negative_classes_follow_the_relation_of_the_means() -> None:
+    scene = Scene([0, 1, 3])
+    draw = scene.draw(replace(SETTINGS, keys=40_000), temperature=0.4)
+    shares = torch.stack([(class_masks(scene.labels, 4)[:, draw.keys[k]]).double().mean(1) for k in range(4)])
+    for k, others in ((0, (1, 3)), (1, (0, 3)), (3, (0, 1))):
+        weights = [F.cosine_similarity(scene.means[k], scene.means[v], dim=0).div(0.4).exp() for v in others]
+        for v, weight in zip(others, weights, strict=True):
+            assert shares[k, v].item() == pytest.approx((weight / sum(weights)).item(), abs=0.01)
+
+
+def test_keys_and_means_learn_nothing() -> None:
+    scene = Scene([0, 1, 2, 3])
+    draw = scene.draw()
+    parts = [scene.table[draw.queries].detach(), scene.table[draw.keys].detach(), scene.means.clone()]
+    queries, keys, means = (part.requires_grad_() for part in parts)
+    loss = anatomical_loss(queries, keys, means, draw, 0.5)
+    gradients = torch.autograd.grad(loss, (queries, keys, means), allow_unused=True)
+    assert gradients[0].norm() > 0
+    assert [one is None for one in gradients] == [False, True, True]
+
+
+def test_one_pool_and_keys_of_each_query_agree_in_expectation() -> None:
+    scene = Scene([0, 1, 3])
+    settings = AnatomicalSettings(queries=8, keys=4, hard_below=0.9)
+    losses = {
+        per_query: torch.stack(
+            [scene.loss(scene.draw(replace(settings, per_query=per_query)), 0.5).detach() for _ in range(1000)]
+        )
+        for per_query in (False, True)
+    }
+    pool, apart = losses[False], losses[True]
+    error = (pool.var() / len(pool) + apart.var() / len(apart)).sqrt()
+    assert error < 0.01 * pool.mean()
+    assert (pool.mean() - apart.mean()).abs() < 4 * error

@@ -1,0 +1,81 @@
+"""Banks against a plain queue: order, wrapping, rows passed over, state."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from methods.parts.bank import Bank, LabelledBank
+
+sizes = st.integers(1, 7)
+pushes = st.lists(st.lists(st.integers(-1, 3), min_size=1, max_size=20), max_size=8)
+
+
+def slots(history: list[int], size: int) -> list[int]:
+    """What a ring of `size` slots holds after all of history was written, one after the other; -1 where nothing."""
+    ring = [-1] * size
+    for n, value in enumerate(history):
+        ring[n % size] = value
+    return ring
+
+
+@given(size=sizes, pushes=st.lists(st.integers(1, 20), max_size=8))
+def test_bank_holds_the_newest_rows(size: int, pushes: list[int]) -> None:
+    bank, newest, written = Bank(size, 2), deque[float](maxlen=size), list[int]()
+    for count in pushes:
+        numbers = range(len(written) + 1, len(written) + count + 1)
+        bank.enqueue(torch.tensor([[n, -n] for n in numbers], dtype=torch.float32))
+        written.extend(numbers)
+        newest.extend(numbers)
+        assert sorted(bank.entries[bank.filled, 0].tolist()) == sorted(newest)
+        assert bank.entries[:, 0].equal(-bank.entries[:, 1])
+    assert bank.entries[:, 0].tolist() == [max(n, 0) for n in slots(written, size)]
+    assert bank.filled.tolist() == [n >= 0 for n in slots(written, size)]
+
+
+@given(size=sizes, pushes=pushes)
+def test_labelled_bank_passes_rows_over(size: int, pushes: list[list[int]]) -> None:
+    bank, kept, labels = LabelledBank(size, 1), list[int](), list[int]()
+    number = 0
+    for push in pushes:
+        rows = torch.arange(number + 1, number + 1 + len(push), dtype=torch.float32).unsqueeze(1)
+        bank.enqueue_labelled(rows, torch.tensor(push))
+        kept.extend(int(row) for row, label in zip(rows[:, 0], push, strict=True) if label >= 0)
+        labels.extend(label for label in push if label >= 0)
+        number += len(push)
+    assert bank.entries[:, 0].tolist() == [max(n, 0) for n in slots(kept, size)]
+    assert bank.labels.tolist() == slots(labels, size)
+    assert bank.filled.equal(bank.labels >= 0)
+
+
+def test_state_survives_bitwise_and_goes_on() -> None:
+    torch.manual_seed(0)
+    first, second = LabelledBank(5, 3, 2), LabelledBank(5, 3, 2)
+    first.enqueue_labelled(torch.randn(8, 3, 2), torch.tensor([0, -1, 1, 2, 3, 0, -1, 1]))
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    second.load_state_dict(torch.load(file))
+    rows, labels = torch.randn(3, 3, 2), torch.tensor([2, -1, 0])
+    for bank in (first, second):
+        bank.enqueue_labelled(rows, labels)
+    for name, value in first.state_dict().items():
+        assert value.equal(second.state_dict()[name])
+    assert first.enqueued.item() == 8
+
+
+def test_entries_carry_no_gradient_and_do_not_spoil_an_earlier_loss() -> None:
+    bank = Bank(2, 3)
+    rows = torch.randn(2, 3, requires_grad=True)
+    bank.enqueue(rows)
+    assert not bank.entries.requires_grad
+    before = bank.entries.clone()
+    loss = (rows @ bank.entries.t()).sum()
+    bank.enqueue(torch.ones(2, 3))
+    loss.backward()
+    assert rows.grad is not None
+    torch.testing.assert_close(rows.grad, before.sum(0).expand(2, -1))

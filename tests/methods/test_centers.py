@@ -1,0 +1,135 @@
+"""Class centres: the simplex, known spherical codes, the energy's gradient, and what the seed does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from methods.parts.centers import GRADIENT_TOLERANCE, RELEASED, Recipe, class_centers, energy, optimised_centers
+
+
+def cosines(centres: Tensor) -> Tensor:
+    """Of every pair once."""
+    count = len(centres)
+    exact = centres.double()
+    return (exact @ exact.T)[*torch.triu_indices(count, count, 1)]
+
+
+def smallest_angle_degrees(centres: Tensor) -> float:
+    return math.degrees(math.acos(cosines(centres).max().item()))
+
+
+@settings(max_examples=60)
+@given(dimension=st.integers(1, 128), below=st.integers(0, 127), seed=st.integers(0, 2**31))
+def test_up_to_d_plus_1_they_are_the_regular_simplex(dimension: int, below: int, seed: int) -> None:
+    count = max(dimension + 1 - below, 1)
+    centres = class_centers(count, dimension, seed)
+    assert centres.shape == (count, dimension)
+    assert centres.dtype == torch.float32
+    assert torch.allclose(centres.norm(dim=1), torch.ones(count), rtol=0, atol=1e-6)
+    if count > 1:
+        assert (cosines(centres) + 1 / (count - 1)).abs().max() <= 1e-6
+        assert centres.double().sum(dim=0).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(("count", "dimension"), [(2, 1), (3, 2), (4, 3), (17, 16), (129, 128)])
+def test_d_plus_1_still_fit(count: int, dimension: int) -> None:
+    assert (cosines(class_centers(count, dimension, 5)) + 1 / (count - 1)).abs().max() <= 1e-6
+
+
+# Largest cosines of the best known codes (Sloane's tables); the exact ones are optimal at every temperature.
+EXACT = {(5, 2): math.cos(2 * math.pi / 5), (6, 3): 0.0, (12, 3): 5**-0.5, (16, 5): 0.2, (27, 6): 0.25, (32, 16): 0.0}
+NEAR = {(5, 3): 0.0, (7, 3): 0.21014, (8, 3): 0.26120, (24, 3): 0.72308, (20, 16): 0.0}
+
+
+@pytest.mark.parametrize(("shape", "best"), EXACT.items())
+@pytest.mark.parametrize("seed", [0, 1])
+def test_symmetric_codes_are_reached(shape: tuple[int, int], best: float, seed: int) -> None:
+    assert cosines(class_centers(*shape, seed)).max().item() == pytest.approx(best, abs=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "best"), NEAR.items())
+def test_other_codes_come_near_the_best_known(shape: tuple[int, int], best: float) -> None:
+    assert best - 1e-5 <= cosines(class_centers(*shape, 0)).max().item() <= best + 2e-3
+
+
+@pytest.mark.parametrize(("count", "degrees"), [(6, 90.0), (12, 63.4349)])
+def test_octahedron_and_icosahedron(count: int, degrees: float) -> None:
+    assert smallest_angle_degrees(class_centers(count, 3, 3)) == pytest.approx(degrees, abs=1e-3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(dimension=st.integers(2, 8), beyond=st.integers(2, 16), seed=st.integers(0, 1000))
+def test_beyond_the_simplex_they_are_distinct_unit_vectors_at_rest(dimension: int, beyond: int, seed: int) -> None:
+    count = dimension + beyond
+    centres = class_centers(count, dimension, seed)
+    assert centres.shape == (count, dimension)
+    assert torch.allclose(centres.norm(dim=1), torch.ones(count), rtol=0, atol=1e-6)
+    assert cosines(centres).max() < 0.995
+    slope = energy(centres.double().numpy().ravel(), (count, dimension), 0.005)[1]
+    assert np.abs(slope).max() <= GRADIENT_TOLERANCE + 1e-4  # float32 centres, with a curvature of 1 / 0.005
+    random = torch.nn.functional.normalize(torch.randn(count, dimension), dim=1)
+    assert cosines(centres).max() < cosines(random).max()
+
+
+@pytest.mark.parametrize("tau", [0.5, 0.05, 0.005])
+def test_the_energy_and_its_gradient_equal_the_plain_formula(tau: float) -> None:
+    free = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    units = free / free.norm(dim=1, keepdim=True)
+    pairs = [units[i] @ units[j] / tau for i in range(7) for j in range(i)]
+    expected = tau * torch.stack(pairs).logsumexp(dim=0)
+    expected.backward()
+    value, slope = energy(free.detach().numpy().ravel(), (7, 4), tau)
+    assert value == pytest.approx(expected.item(), rel=1e-12)
+    assert free.grad is not None
+    assert np.allclose(slope, free.grad.numpy().ravel(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("count", "dimension"), [(1, 3), (4, 16), (6, 3), (9, 3)])
+def test_the_seed_decides_everything(count: int, dimension: int) -> None:
+    from methods.parts.centers import _class_centers
+
+    first = class_centers(count, dimension, 11)
+    _class_centers.cache_clear()
+    torch.manual_seed(99)
+    state = torch.get_rng_state()
+    assert torch.equal(class_centers(count, dimension, 11), first)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.allclose(class_centers(count, dimension, 12), first, atol=1e-2)
+
+
+@settings(max_examples=20)
+@given(count=st.integers(2, 8), seeds=st.tuples(st.integers(0, 99), st.integers(0, 99)))
+def test_another_seed_turns_the_simplex(count: int, seeds: tuple[int, int]) -> None:
+    assume(seeds[0] != seeds[1])
+    first, second = (class_centers(count, 16, seed).double() for seed in seeds)
+    left, _, right = torch.linalg.svd(first.T @ second)
+    assert torch.allclose(first @ (left @ right), second, atol=1e-5)
+    assert not torch.allclose(first, second, atol=1e-2)
+
+
+def test_a_caller_cannot_spoil_the_cache() -> None:
+    class_centers(4, 8, 0).zero_()
+    assert class_centers(4, 8, 0).norm(dim=1).min() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("count", "dimension", "message"), [(0, 3, "not 0 and 3"), (3, 0, "not 3 and 0"), (3, 1, "two directions")]
+)
+def test_impossible_centres_are_refused(count: int, dimension: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        class_centers(count, dimension, 0)
+
+
+def test_the_optimiser_converges_as_recommended_and_stalls_as_released() -> None:
+    good = cosines(optimised_centers(4, 32, 0, Recipe(steps=150)))
+    assert (good + 1 / 3).abs().max() < 1e-3
+    stalled = cosines(optimised_centers(4, 32, 0, replace(RELEASED, steps=1500)))  # ten times as many steps
+    assert stalled.max() > -0.3

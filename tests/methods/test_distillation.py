@@ -1,0 +1,69 @@
+"""Contrastive distillation against one image, window and anchor at a time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from methods.parts.bank import Bank
+from methods.parts.distillation import distillation_loss
+from tests.methods.references import distillation
+
+
+def vectors(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def gradient(loss: Tensor, of: Tensor) -> Tensor:
+    return torch.autograd.grad(loss, of)[0]
+
+
+@pytest.mark.parametrize("pushed", [0, 1, 2, 5, 11])  # empty, one, some, all but one, wrapped
+@pytest.mark.parametrize("temperatures", [(0.1, 0.01), (0.5, 1.0)])
+def test_local_loss_equals_the_loops(pushed: int, temperatures: tuple[float, float]) -> None:
+    torch.manual_seed(pushed)
+    bank = Bank(6, 3, 4).double()
+    rows = torch.randn(max(pushed, 1), 3, 4, dtype=torch.float64)
+    if pushed:
+        bank.enqueue(rows)
+    student, teacher = vectors(2, 3, 4), vectors(2, 3, 4)
+    kept = list(rows[:pushed][-6:])
+    expected = distillation(student, teacher, kept, *temperatures)
+    found = distillation_loss(student, teacher, bank.entries, bank.filled, *temperatures)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-9, abs=1e-12)
+    assert (expected.item() > 0) == (pushed > 1)
+    torch.testing.assert_close(gradient(found, student), gradient(expected, student), rtol=1e-8, atol=1e-12)
+
+
+def test_global_loss_is_that_of_one_window() -> None:
+    student, teacher, anchors = vectors(3, 5), vectors(3, 5), vectors(4, 5)
+    filled = torch.tensor([True, False, True, True])
+    found = distillation_loss(student, teacher, anchors, filled, 0.1, 0.05)
+    kept = [one.unsqueeze(0) for one, there in zip(anchors, filled, strict=True) if there]
+    expected = distillation(student.unsqueeze(1), teacher.unsqueeze(1), kept, 0.1, 0.05)
+    torch.testing.assert_close(found, expected)
+
+
+def test_by_hand() -> None:
+    # The student sees the two anchors at cosines 1 and 0, the teacher at 0 and 1; both at temperature 1.
+    anchors = torch.tensor([[2.0, 0.0], [0.0, 3.0]], dtype=torch.float64)
+    loss = distillation_loss(anchors[:1], anchors[1:], anchors, torch.ones(2, dtype=torch.bool), 1.0, 1.0)
+    assert loss.item() == pytest.approx(0.7310585786 - 0.2689414214, abs=1e-9)  # (q - p)(1 - 0), q = e / (1 + e)
+
+
+def test_the_teacher_learns_nothing_and_agreement_costs_nothing() -> None:
+    student, teacher, anchors = vectors(2, 5), vectors(2, 5), torch.randn(4, 5, dtype=torch.float64)
+    full = torch.ones(4, dtype=torch.bool)
+    loss = distillation_loss(student, teacher, anchors, full, 0.1, 0.1)
+    assert torch.autograd.grad(loss, (student, teacher), allow_unused=True)[1] is None
+    assert distillation_loss(student, 7 * student, anchors, full, 0.1, 0.1).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_no_rounding_under_autocast() -> None:
+    torch.manual_seed(0)
+    student, teacher, anchors = torch.randn(2, 8), torch.randn(2, 8), torch.randn(4, 8)
+    arguments = (student, teacher, anchors, torch.ones(4, dtype=torch.bool), 0.1, 0.01)
+    expected = distillation_loss(*arguments)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert distillation_loss(*arguments).equal(expected)

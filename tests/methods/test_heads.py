@@ -1,0 +1,101 @@
+"""Projectors, windows and the head's layers: sizes as released, linearity, what each input can reach."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.parts.heads import (
+    GlobalProjector,
+    LocalProjector,
+    RepresentationHead,
+    global_predictor,
+    local_predictor,
+    windows,
+)
+from tests.methods.references import window_starts
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def linear(projector: GlobalProjector | LocalProjector) -> list[nn.Linear]:
+    return [layer for layer in projector.layers if isinstance(layer, nn.Linear)]
+
+
+def test_sizes_are_the_released_ones() -> None:
+    assert parameters(GlobalProjector()) == 256 * 256 + 256 + 256 * 512 + 512
+    assert parameters(global_predictor()) == 2 * (512 * 512 + 512)
+    assert parameters(LocalProjector(4)) == (4 * 8 + 8) + (8 * 4 + 4)
+    assert parameters(local_predictor(4)) == 2 * (4 * 4 + 4)
+    assert parameters(RepresentationHead()) == 9 * 496 * 512 + 512 * 128
+
+
+def test_the_wide_layer_starts_as_a_convolution_does() -> None:
+    torch.manual_seed(0)
+    wide = RepresentationHead(channels=50, hidden=64).wide.weight
+    convolution = nn.Conv2d(50, 64, kernel_size=3, bias=False).weight
+    bound = (9 * 50) ** -0.5
+    for weight in (wide, convolution):
+        assert 0.99 * bound < weight.abs().max().item() <= bound
+        assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
+
+
+def test_global_projector_by_hand() -> None:
+    projector = GlobalProjector(3, 5, 4).double()
+    features = torch.randn(2, 3, 4, 6, dtype=torch.float64)
+    first, second = linear(projector)
+    pooled = features.sum((2, 3)) / 24
+    expected = (pooled @ first.weight.T + first.bias) @ second.weight.T + second.bias  # no non-linearity
+    torch.testing.assert_close(projector(features), expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "count"),
+    [
+        ((256, 256), (64, 64), (32, 32), 49),
+        ((96, 64), (24, 16), (12, 8), 49),
+        ((112, 112, 80), (20,) * 3, (10,) * 3, 700),
+    ],
+)
+def test_windows_are_the_crops(
+    size: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], count: int
+) -> None:
+    pixels = torch.arange(torch.Size(size).numel()).view(1, 1, *size)
+    logits = torch.cat((pixels, -pixels), dim=1).expand(2, -1, *(-1 for _ in size))
+    found = windows(logits, window, stride)
+    assert found.shape == (2, count, 2, *window)
+    corners = torch.cartesian_prod(
+        *(torch.tensor(window_starts(*one)) for one in zip(size, window, stride, strict=True))
+    )
+    for number in (0, 1, 7, count - 1):
+        crop = logits[1]
+        for axis, (start, length) in enumerate(zip(corners[number].tolist(), window, strict=True), start=1):
+            crop = crop.narrow(axis, start, length)
+        assert found[1, number].equal(crop)
+
+
+def test_released_windows_stop_before_the_border() -> None:
+    logits = torch.arange(256 * 256).view(1, 1, 256, 256)
+    found = windows(logits, (64, 64), (32, 32), border=False)
+    assert found.shape[1] == 36
+    assert found[0, :, 0, 0, 0].unique().tolist() == [256 * i + j for i in range(0, 161, 32) for j in range(0, 161, 32)]
+    assert found.max().item() == 223 * 256 + 223  # the last 32 rows and columns are in none
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_local_projector_equals_pooling_and_convolutions(dimension: int) -> None:
+    torch.manual_seed(0)
+    projector = LocalProjector(3, side=4).double()
+    crops = torch.randn(2, 5, 3, *(8,) * dimension, dtype=torch.float64)
+    pool = nn.AvgPool2d(2) if dimension == 2 else nn.AvgPool3d(2)
+    convolve = F.conv2d if dimension == 2 else F.conv3d
+    values: Tensor = pool(crops.flatten(0, 1))
+    for layer in linear(projector):
+        values = convolve(values, layer.weight.view(*layer.weight.shape, *(1,) * dimension), layer.bias)
+    expected = values.flatten(2).transpose(1, 2).view(2, 5, 4**dimension, 3)
+    torch.testing.assert_close(projector(crops), expected)
+    assert local_predictor(3).double()(expected).shape == expected.shape

@@ -1,0 +1,154 @@
+"""CutMix and ClassMix: masks by hand, what every mask must hold, and pixels that keep their label and confidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from methods.parts.mixing import Mixed, box_mask, class_mask, classmix, cutmix, partner, paste
+
+LARGEST = 1 - 2**-24  # of torch.rand in float32
+SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
+MIXES: dict[str, Callable[[Mixed], Mixed]] = {"cutmix": lambda m: cutmix(*m), "classmix": lambda m: classmix(*m, 4)}
+
+
+def batch(count: int, size: tuple[int, ...], seed: int = 0) -> Mixed:
+    """Every pixel of every channel its own number, random labels of four classes, confidence from pixel and label."""
+    images = torch.arange(count * 2 * math.prod(size), dtype=torch.float32).view(count, 2, *size)
+    labels = torch.randint(0, 4, (count, *size), generator=torch.Generator().manual_seed(seed))
+    return Mixed(images, labels, images[:, 0] * 4 + labels)
+
+
+def test_box_by_hand() -> None:
+    # 4 x 6, half is 12: widths 3 .. 6, 0.5 -> 5; height 12 / 5 = 2.4 -> 2; rows start at 0 .. 2, columns at 0 .. 1.
+    mask = box_mask(torch.tensor([[0.5, 0.7, 0.4]]), (4, 6))
+    assert mask.int().tolist() == [[[0] * 6, [0] * 6, [1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0]]]
+
+
+def test_box_by_hand_in_3d() -> None:
+    # 4 x 4 x 6, half is 48: depth 3 .. 6, 0.25 -> 4; rest 12: rows 3 .. 4, 0.9 -> 4; 12 / 4 = 3 slices, from 1 on.
+    mask = box_mask(torch.tensor([[0.9, 0.25, 0.6, 0.6, 0.4]]), (4, 4, 6))
+    expected = torch.zeros(1, 4, 4, 6, dtype=torch.bool)
+    expected[:, 1:4, 0:4, 1:5] = True
+    assert torch.equal(mask, expected)
+
+
+def test_every_width_from_half_to_all_and_every_place_is_equally_likely() -> None:
+    u = (torch.arange(12) + 0.5) / 12
+    middle = torch.full_like(u, 0.5)
+    mask = box_mask(torch.stack((u, middle, middle), dim=1), (6, 6))
+    assert mask.any(dim=1).sum(dim=1).tolist() == [3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6]
+    mask = box_mask(torch.stack((middle * 0, u, middle * 0), dim=1), (8, 2))  # 1 wide, all 8 rows: nowhere to go
+    assert mask[:, :, 0].all()
+    mask = box_mask(torch.stack((middle * 0, middle, u), dim=1), (2, 6))  # 3 wide at 0 .. 3
+    assert mask.any(dim=1).int().argmax(dim=1).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+@given(size=SIZES, data=st.data())
+def test_a_box_is_inside_and_covers_half(size: list[int], data: st.DataObject) -> None:
+    number = st.sampled_from([0.0, LARGEST]) | st.floats(0, LARGEST, width=32)
+    rows = st.lists(number, min_size=2 * len(size) - 1, max_size=2 * len(size) - 1)
+    draws = torch.tensor(data.draw(st.lists(rows, min_size=1, max_size=3)), dtype=torch.float32)
+    for mask in box_mask(draws, size).numpy():
+        assert mask.shape == tuple(size)
+        corners = [(axis.min(), axis.max() + 1) for axis in np.nonzero(mask)]
+        sides = [int(stop - start) for start, stop in corners]
+        assert mask.sum() == math.prod(sides)  # filled, hence one box; it lies inside, or the sides would be cut short
+        slice_area = math.prod(sides[1:])
+        assert abs(mask.sum() - math.prod(size) / 2) <= slice_area / 2 + 1e-3 or size[0] == 1
+        assert all(2 * side >= length for side, length in zip(sides[1:], size[1:], strict=True))
+
+
+def test_classes_by_hand() -> None:
+    labels = torch.tensor([[[0, 1], [3, 3]], [[2, 2], [2, 2]]])
+    scores = torch.tensor([[0.1, 0.2, 0.9, 0.3], [0.9, 0.9, 0.0, 0.9]])
+    # Image 0 shows 0, 1 and 3: one of them, 3 scores best (2 is absent). Image 1 shows one class: that one.
+    assert class_mask(scores, labels).int().tolist() == [[[0, 0], [1, 1]], [[1, 1], [1, 1]]]
+    # All four: two, the best two.
+    assert class_mask(scores[:1], torch.tensor([[[0, 1], [2, 3]]])).int().tolist() == [[[0, 0], [1, 1]]]
+
+
+@given(seed=st.integers(0, 2**31), size=SIZES, classes=st.integers(2, 6))
+def test_half_of_the_present_classes_are_taken_whole(seed: int, size: list[int], classes: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, classes, (3, *size), generator=g)
+    masks = class_mask(torch.rand(3, classes, generator=g), labels)
+    for label, mask in zip(labels.numpy(), masks.numpy(), strict=True):
+        taken, left = set(label[mask]), set(label[~mask])
+        assert taken.isdisjoint(left)
+        assert len(taken) == max(1, len(taken | left) // 2)
+
+
+def test_every_class_is_taken_equally_often() -> None:
+    labels = torch.arange(4).expand(4000, 4)
+    scores = torch.rand(4000, 4, generator=torch.Generator().manual_seed(0))
+    assert class_mask(scores, labels).float().mean(dim=0).tolist() == pytest.approx([0.5] * 4, abs=0.03)
+
+
+def test_paste_by_hand() -> None:
+    base = batch(3, (1, 2))
+    mask = torch.tensor([[[True, False]], [[False, False]], [[True, True]]])
+    mixed = paste(base, mask)
+    assert mixed.images[0].tolist() == [[[4.0, 1.0]], [[6.0, 3.0]]]
+    assert torch.equal(mixed.images[1], base.images[1])
+    assert torch.equal(mixed.images[2], base.images[0])  # the last one's partner is the first
+    assert mixed.labels[0, 0].tolist() == [base.labels[1, 0, 0], base.labels[0, 0, 1]]
+
+
+@pytest.mark.parametrize("name", MIXES)
+@given(seed=st.integers(0, 2**31), count=st.integers(1, 4), size=SIZES)
+def test_each_pixel_comes_from_one_of_two_images_with_its_label(
+    name: str, seed: int, count: int, size: list[int]
+) -> None:
+    base = batch(count, tuple(size), seed)
+    torch.manual_seed(seed)
+    mixed = MIXES[name](base)
+    assert [t.dtype for t in mixed] == [torch.float32, torch.int64, torch.float32]
+    source = mixed.images[:, 0].long() // (2 * math.prod(size))  # an image's numbers are a range of their own
+    own = torch.arange(count).view(-1, *(1,) * len(size)).expand_as(source)
+    pasted = source != own
+    assert torch.equal(source[pasted], ((own + 1) % count)[pasted])
+    assert torch.equal(mixed.images, torch.where(pasted.unsqueeze(1), partner(base.images), base.images))
+    assert torch.equal(mixed.confidence, mixed.images[:, 0] * 4 + mixed.labels)  # neither label nor confidence strays
+
+
+@given(seed=st.integers(0, 2**31))
+def test_classmix_pastes_whole_classes_of_the_partner(seed: int) -> None:
+    base = batch(3, (3, 4), seed)
+    torch.manual_seed(seed)
+    pasted = (classmix(*base, 4).images != base.images)[:, 0]
+    for label, mask in zip(partner(base.labels).numpy(), pasted.numpy(), strict=True):
+        assert set(label[mask]).isdisjoint(label[~mask])
+        assert len(set(label[mask])) == max(1, len(set(label.flat)) // 2)
+
+
+@pytest.mark.parametrize("name", MIXES)
+def test_a_batch_of_one_is_returned(name: str) -> None:
+    base = batch(1, (5, 4))
+    assert all(torch.equal(a, b) for a, b in zip(MIXES[name](base), base, strict=True))
+
+
+@pytest.mark.parametrize("name", MIXES)
+def test_a_seed_decides_and_images_have_draws_of_their_own(name: str) -> None:
+    base = batch(6, (12, 12))
+
+    def pasted(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return MIXES[name](base).images[:, 0] != base.images[:, 0]
+
+    assert torch.equal(pasted(1), pasted(1))
+    assert not torch.equal(pasted(1), pasted(2))
+    assert len({mask.numpy().tobytes() for mask in pasted(1)}) > 3
+
+
+@pytest.mark.parametrize("name", MIXES)
+def test_no_value_is_read_from_the_device(name: str) -> None:
+    meta = Mixed(*(t.to("meta") for t in batch(2, (6, 5))))  # has no values: reading one raises
+    assert MIXES[name](meta).images.shape == (2, 2, 6, 5)

@@ -1,0 +1,99 @@
+"""Gather first, project after: the head at sampled pixels against the dense one, value and gradient, to the border."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from methods.parts.heads import RepresentationHead, SampledFeatures
+from methods.parts.patches import axis_taps, tap_width
+from tests.methods.references import DenseFeatures, dense_features
+
+WIDTHS = (5, 4, 3, 2, 1)
+
+
+def pyramid(
+    size: tuple[int, ...], widths: tuple[int, ...] = WIDTHS, dtype: torch.dtype = torch.float64
+) -> list[Tensor]:
+    """Two images' decoder maps, coarse to fine, each level half as fine as the next."""
+    maps = []
+    for level, width in enumerate(widths):
+        scale = 2 ** (len(widths) - 1 - level)
+        maps.append(torch.randn(2, width, *(n // scale for n in size), dtype=dtype, requires_grad=True))
+    return maps
+
+
+def head_for(widths: tuple[int, ...], dimension: int, dtype: torch.dtype = torch.float64) -> RepresentationHead:
+    return RepresentationHead(sum(widths), dimension, hidden=7, features=6).to(dtype)
+
+
+def compare(maps: list[Tensor], head: RepresentationHead, positions: Tensor, tolerance: float) -> None:
+    leaves = [*maps, *head.parameters()]
+    expected = dense_features(head, maps)[positions]
+    weights = torch.randn_like(expected)
+    wanted = torch.autograd.grad((weights * expected).sum(), leaves)
+    got = SampledFeatures(head, maps).at(positions)
+    torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance)
+    for mine, theirs in zip(torch.autograd.grad((weights * got).sum(), leaves), wanted, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("size", [(32, 48), (16, 16), (96, 32)])
+def test_head_at_every_pixel_equals_the_dense_head(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    everywhere = torch.arange(2 * size[0] * size[1])  # every border and corner, every phase of every map
+    compare(pyramid(size), head_for(WIDTHS, 2), everywhere, 1e-10)
+
+
+def test_head_in_single_precision() -> None:
+    torch.manual_seed(1)
+    maps, head = pyramid((32, 48), dtype=torch.float32), head_for(WIDTHS, 2, torch.float32)
+    compare(maps, head, torch.randint(2 * 32 * 48, (3, 40)), 1e-5)
+
+
+def test_head_in_three_dimensions_equals_convolutions() -> None:
+    torch.manual_seed(2)
+    widths = (4, 3, 2)
+    compare(pyramid((8, 4, 12), widths), head_for(widths, 3), torch.arange(2 * 8 * 4 * 12), 1e-10)
+
+
+@given(seed=st.integers(0, 2**31), fine=st.integers(1, 40), share=st.floats(0, 1))
+def test_taps_of_any_ratio_equal_interpolation(seed: int, fine: int, share: float) -> None:
+    coarse = 1 + round(share * (fine - 1))
+    torch.manual_seed(seed)
+    line = torch.randn(1, 1, coarse, dtype=torch.float64)
+    upsampled = torch.nn.functional.interpolate(line, size=fine, mode="linear", align_corners=True)
+    expected = torch.nn.functional.pad(upsampled, (1, 1))[0, 0].unfold(0, 3, 1)
+    taps = axis_taps(fine, coarse, line)
+    assert taps.cells.shape == (fine, tap_width(fine, coarse))
+    found = (taps.weights @ line[0, 0][taps.cells].unsqueeze(2)).squeeze(2)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("size", "widths"), [((32, 48), WIDTHS), ((4, 8, 8), (3, 2))])
+def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: tuple[int, ...]) -> None:
+    torch.manual_seed(3)
+    maps, head = pyramid(size, widths), head_for(widths, len(size))
+    pixels = 2 * torch.Size(size).numel()
+    masks = torch.rand(4, pixels) < torch.tensor([[0.5], [0.01], [0.0], [1.0]])
+    masks[1, 0] = True  # a corner
+    found = SampledFeatures(head, maps).means(masks)
+    expected = DenseFeatures(dense_features(head, maps)).means(masks)
+    assert not found.requires_grad
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    assert found[2].eq(0).all()
+
+
+def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("methods.parts.heads.CHUNK", 7)
+    torch.manual_seed(4)
+    features = SampledFeatures(head_for(WIDTHS, 2), pyramid((16, 16)))
+    for shape in [(3, 5), (4, 10, 20)]:  # fewer and more draws than the 512 pixels
+        positions = torch.randint(512, shape)
+        with torch.no_grad():
+            found = features.at(positions)
+        assert found.shape == (*shape, 6)
+        torch.testing.assert_close(found, features.at(positions).detach(), rtol=1e-12, atol=1e-12)

@@ -1,0 +1,108 @@
+"""Pseudo labels and their loss: values by hand, ReCo's rule re-derived with boolean masks, numerical gradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from methods.parts.pseudo import confident_share, pseudo_label, unsupervised_loss
+
+# Two images of two pixels; p(label) = .8, .4 and .5, .1.
+LOGITS = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]], [[[0.5, 0.9]], [[0.5, 0.1]]]], dtype=torch.float64).log()
+LABELS = torch.tensor([[[0, 0]], [[1, 1]]])
+
+
+def derived(logits: Tensor, labels: Tensor, confidence: Tensor, threshold: float) -> float:
+    """ReCo's rule, pixel by pixel."""
+    weighted = []
+    for z, y, c in zip(logits.numpy(), labels.numpy(), confidence.numpy(), strict=True):
+        eta = float(np.mean([value >= threshold for value in c.ravel()]))
+        for place in np.ndindex(y.shape):
+            column = z[(slice(None), *place)]
+            ce = math.log(np.exp(column).sum()) - column[y[place]]
+            weighted += [eta * ce] if ce > 0 else []
+    return float(np.mean(weighted)) if weighted else 0.0
+
+
+def test_pseudo_labels_by_hand() -> None:
+    found = pseudo_label(LOGITS.clone().requires_grad_() + 3.0)
+    assert found.labels.tolist() == [[[0, 1]], [[0, 0]]]  # a tie goes to the first class
+    assert found.confidence.flatten().tolist() == pytest.approx([0.8, 0.6, 0.5, 0.9])
+    assert found.labels.dtype == torch.int64
+    assert not found.confidence.requires_grad
+
+
+def test_confidence_is_finer_than_bfloat16() -> None:
+    logits = torch.tensor([[3.375, 0.0], [3.40625, 0.0]]).bfloat16()  # exact in bfloat16; p = .96692, .96790
+    found = pseudo_label(logits).confidence
+    assert found.dtype == torch.float32
+    assert found.tolist() == pytest.approx([1 / (1 + math.exp(-3.375)), 1 / (1 + math.exp(-3.40625))], abs=1e-6)
+
+
+def test_share_by_hand() -> None:
+    confidence = torch.tensor([[[0.97, 0.9699, 0.98, 1.0]], [[0.1, 0.2, 0.3, 0.4]]])
+    assert confident_share(confidence, 0.97).tolist() == [0.75, 0.0]  # 0.97 itself counts, in single precision too
+    assert confident_share(confidence, 0.0).tolist() == [1.0, 1.0]
+
+
+def test_loss_by_hand() -> None:
+    confidence = torch.tensor([[[0.99, 0.5]], [[0.98, 0.99]]], dtype=torch.float64)  # eta: 1/2, 1
+    expected = (0.5 * (0.2231435513 + 0.9162907319) + 1.0 * (0.6931471806 + 2.3025850930)) / 4
+    assert unsupervised_loss(LOGITS, LABELS, confidence, 0.97).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_pixels_that_cost_nothing_leave_the_mean() -> None:
+    logits = torch.tensor([[[0.0, 60.0, 60.0, 60.0]], [[0.0, 0.0, 0.0, 0.0]]]).unsqueeze(0)  # [1, 2, 1, 4]
+    labels = torch.zeros(1, 1, 4, dtype=torch.long)
+    sure = torch.ones(1, 1, 4)
+    assert unsupervised_loss(logits, labels, sure, 0.97).item() == pytest.approx(math.log(2))  # not a quarter of it
+    logits[..., 0] = torch.tensor([[[60.0], [0.0]]])
+    logits.requires_grad_()
+    loss = unsupervised_loss(logits, labels, sure, 0.97)
+    loss.backward()
+    assert loss.item() == 0.0  # nothing is left: no division by zero
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-9
+
+
+def test_images_without_a_confident_pixel_cost_nothing() -> None:
+    confidence = torch.tensor([[[0.5, 0.5]], [[0.9, 0.9]]], dtype=torch.float64)
+    assert unsupervised_loss(LOGITS, LABELS, confidence, 0.97).item() == 0.0
+    # Image 1 alone is confident; the pixels of image 0 still count in the mean.
+    expected = (0.6931471806 + 2.3025850930) / 4
+    assert unsupervised_loss(LOGITS, LABELS, confidence, 0.9).item() == pytest.approx(expected, abs=1e-9)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    images=st.integers(1, 3),
+    classes=st.integers(2, 4),
+    size=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    threshold=st.sampled_from([0.0, 0.5, 0.97, 1.1]),
+)
+def test_loss_equals_a_derivation(seed: int, images: int, classes: int, size: list[int], threshold: float) -> None:
+    g = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(images, classes, *size, generator=g, dtype=torch.float64)
+    logits[torch.rand(logits.shape, generator=g) < 0.2] = 100.0  # some cost exactly nothing
+    teacher = pseudo_label(4 * torch.randn(images, classes, *size, generator=g, dtype=torch.float64))
+    found = unsupervised_loss(logits, teacher.labels, teacher.confidence, threshold)
+    assert found.item() == pytest.approx(derived(logits, *teacher, threshold), rel=1e-9, abs=1e-12)
+
+
+def test_gradient_is_the_numerical_one_and_reaches_the_student_alone() -> None:
+    g = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True)
+    teacher = pseudo_label(3 * torch.randn(2, 3, 2, 2, generator=g, dtype=torch.float64, requires_grad=True))
+    assert 0 < confident_share(teacher.confidence, 0.9).sum() < 2
+    assert torch.autograd.gradcheck(lambda z: unsupervised_loss(z, *teacher, 0.9), (logits,))
+
+
+def test_no_value_is_read_from_the_device() -> None:
+    teacher = pseudo_label(LOGITS.to("meta"))  # has no values: reading one raises
+    assert unsupervised_loss(LOGITS.to("meta"), *teacher, 0.97).shape == ()

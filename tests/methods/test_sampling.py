@@ -1,0 +1,61 @@
+"""Draws from masks: members alone, uniform, from the default generator, without a shape that depends on data."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from methods.parts.sampling import class_masks, draw_classes, draw_members
+
+
+@given(seed=st.integers(0, 2**31), sets=st.integers(1, 4), pixels=st.integers(1, 30), share=st.floats(0, 1))
+def test_members_are_drawn_and_empty_sets_stay_in_range(seed: int, sets: int, pixels: int, share: float) -> None:
+    torch.manual_seed(seed)
+    masks = torch.rand(sets, pixels) < share
+    wanted = torch.randint(sets, (5, 7))
+    found = draw_members(masks, wanted)
+    assert found.shape == wanted.shape
+    assert ((found >= 0) & (found < pixels)).all()
+    assert (masks[wanted, found] | ~masks.any(1)[wanted]).all()
+
+
+def test_members_are_uniform() -> None:
+    torch.manual_seed(0)
+    masks = torch.tensor([[0, 1, 1, 0, 1, 1], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]]).bool()
+    found = draw_members(masks, torch.tensor([0, 1, 3]).unsqueeze(1).expand(-1, 40_000))
+    counts = torch.stack([row.bincount(minlength=6) for row in found]) / 40_000
+    expected = torch.tensor([[0, 0.25, 0.25, 0, 0.25, 0.25], [1, 0, 0, 0, 0, 0], [0.5, 0, 0, 0, 0, 0.5]])
+    torch.testing.assert_close(counts, expected, rtol=0, atol=0.01)  # 4 standard errors
+    assert counts[expected == 0].eq(0).all()
+
+
+def test_classes_have_their_probabilities() -> None:
+    torch.manual_seed(0)
+    probabilities = torch.tensor([[0.0, 0.1, 0.6, 0.3], [1.0, 0.0, 0.0, 0.0]])
+    counts = torch.stack([row.bincount(minlength=4) for row in draw_classes(probabilities, 40_000)]) / 40_000
+    torch.testing.assert_close(counts, probabilities, rtol=0, atol=0.01)
+    assert counts[probabilities == 0].eq(0).all()
+
+
+def test_draws_come_from_the_default_generator() -> None:
+    masks = torch.rand(3, 50) < 0.5
+    torch.manual_seed(7)
+    first = draw_members(masks, torch.zeros(20, dtype=torch.long)), draw_classes(torch.ones(2, 3), 20)
+    torch.manual_seed(7)
+    again = draw_members(masks, torch.zeros(20, dtype=torch.long)), draw_classes(torch.ones(2, 3), 20)
+    assert all(a.equal(b) for a, b in zip(first, again, strict=True))
+    assert not draw_members(masks, torch.zeros(20, dtype=torch.long)).equal(first[0])
+
+
+def test_class_masks_leave_other_labels_out() -> None:
+    masks = class_masks(torch.tensor([[0, 2], [-1, 255]]), 3)
+    assert masks.tolist() == [[True, False, False, False], [False] * 4, [False, True, False, False]]
+
+
+@pytest.mark.parametrize("of", [1, 3])
+def test_no_shape_depends_on_data(of: int) -> None:
+    masks = torch.empty(of, 9, device="meta", dtype=torch.bool)  # values do not exist: reading one would raise
+    assert draw_members(masks, torch.empty(2, 5, device="meta", dtype=torch.long)).shape == (2, 5)
+    assert draw_classes(torch.empty(of, of, device="meta"), 6).shape == (of, 6)

@@ -1,0 +1,140 @@
+"""Strong augmentation: the blur against SciPy, the jitter against its formula, switches, and independence of images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from methods.parts.strong import FINE_TUNING, PRE_TRAINING, Draws, Strength, augment, blur, draw, jitter, strong
+
+NEVER = Strength(jitter_probability=0.0, blur_probability=0.0)
+ALWAYS = Strength(jitter_probability=1.0, blur_probability=1.0)
+
+
+def images_of(seed: int, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def values(*numbers: float) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    size=st.lists(st.integers(1, 12), min_size=2, max_size=3),
+    sigmas=st.lists(st.floats(0.15, 1.15), min_size=2, max_size=2),
+)
+def test_blur_is_scipys(seed: int, size: list[int], sigmas: list[float]) -> None:
+    images = images_of(seed, 2, 2, *size).double()
+    blurred = blur(images, values(*sigmas), radius=4)
+    for image, result, sigma in zip(images.numpy(), blurred.numpy(), sigmas, strict=True):
+        for channel, found in zip(image, result, strict=True):
+            np.testing.assert_allclose(found, gaussian_filter(channel, sigma, mode="mirror", radius=4), atol=1e-12)
+
+
+def test_blur_in_single_precision() -> None:
+    image = images_of(0, 1, 1, 24, 20)
+    expected = gaussian_filter(image[0, 0].double().numpy(), 0.8, mode="mirror", radius=4)
+    np.testing.assert_allclose(blur(image, torch.tensor([0.8]), 4)[0, 0].numpy(), expected, atol=1e-6)
+
+
+def test_blur_by_hand() -> None:
+    # sigma^2 = 1 / (2 ln 2): weights 2^-(k^2), of three taps 1/2 : 1 : 1/2, so 1/4, 1/2, 1/4 of a single line.
+    line = torch.zeros(1, 1, 1, 5, dtype=torch.float64)
+    line[..., 1] = 1.0
+    result = blur(line, values((1 / (2 * np.log(2))) ** 0.5), radius=1)
+    assert result.flatten().tolist() == pytest.approx([0.5, 0.5, 0.25, 0.0, 0.0])  # the border meets pixel 1 twice
+
+
+def test_the_kernel_has_nine_taps() -> None:
+    assert FINE_TUNING.radius == PRE_TRAINING.radius == 4
+    assert Strength(sigma_range=(0.1, 2.0)).radius == 6
+
+
+def test_jitter_by_hand() -> None:
+    images = torch.tensor([[[[0.2, 0.6]]], [[[0.2, 0.6]]], [[[0.1, 0.9]]]], dtype=torch.float64)  # means .4, .4, .5
+    result = jitter(images, values(1.25, 1.0, 1.25), values(1.0, 0.75, 1.25))
+    assert result[0].flatten().tolist() == pytest.approx([0.25, 0.75])
+    assert result[1].flatten().tolist() == pytest.approx([0.25, 0.55])
+    assert result[2].flatten().tolist() == [0.0, 1.0]  # 1.25 x (.5 -+ 1.25 x .4) = 0, 1.25
+
+
+@given(seed=st.integers(0, 2**31), bright=st.floats(0.75, 1.25), contrast=st.floats(0.75, 1.25))
+def test_jitter_has_no_order(seed: int, bright: float, contrast: float) -> None:
+    """Torchvision's two operations, in both orders, on an image too grey for a clamp."""
+    images = 0.3 + 0.3 * images_of(seed, 1, 2, 3, 4).double()
+    scaled = bright * images
+    first = contrast * scaled + (1 - contrast) * scaled.mean()
+    last = bright * (contrast * images + (1 - contrast) * images.mean())
+    found = jitter(images, values(bright), values(contrast))
+    torch.testing.assert_close(found, first, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, last, rtol=0, atol=1e-12)
+
+
+def test_factors_sigmas_and_switches_follow_their_law() -> None:
+    torch.manual_seed(0)
+    draws = draw(4000, Strength(0.25, 0.1, 0.3, (0.15, 1.15), 0.8), torch.device("cpu"))
+    ranges = {"brightness": (0.75, 1.25), "contrast": (0.9, 1.1), "sigma": (0.15, 1.15)}
+    for name, (low, high) in ranges.items():
+        found = getattr(draws, name)
+        assert low <= found.min() <= low + 0.01 * (high - low)
+        assert high >= found.max() >= high - 0.01 * (high - low)
+        assert found.mean().item() == pytest.approx((low + high) / 2, abs=0.03 * (high - low))
+    assert draws.jittered.float().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert draws.blurred.float().mean().item() == pytest.approx(0.8, abs=0.03)
+    together = torch.stack([d.float() for d in draws])
+    assert (torch.corrcoef(together) - torch.eye(5)).abs().max() < 0.06  # no two draws hang together
+
+
+@pytest.mark.parametrize("size", [(9, 8), (5, 6, 7)])
+def test_never_keeps_every_bit_and_always_changes_every_image(size: tuple[int, ...]) -> None:
+    images = images_of(3, 6, 1, *size)
+    assert torch.equal(strong(images, NEVER), images)
+    result = strong(images, ALWAYS)
+    assert result.shape == images.shape
+    assert all((a != b).float().mean() > 0.9 for a, b in zip(result, images, strict=True))
+    assert -1e-6 <= result.min() <= result.max() <= 1 + 1e-6
+
+
+def test_switches_act_image_by_image() -> None:
+    images = images_of(4, 4, 1, 8, 8)
+    on = torch.tensor([False, True, False, True])
+    draws = Draws(on, torch.full((4,), 1.1), torch.full((4,), 0.8), on.roll(1), torch.full((4,), 0.9))
+    result = augment(images, draws._replace(blurred=torch.tensor([False, False, True, True])), radius=4)
+    jittered = jitter(images, draws.brightness, draws.contrast)
+    expected = [images[0], jittered[1], blur(images, draws.sigma, 4)[2], blur(jittered, draws.sigma, 4)[3]]
+    assert torch.equal(result, torch.stack(expected))
+
+
+def test_an_image_does_not_depend_on_its_neighbours() -> None:
+    images = images_of(5, 3, 2, 8, 7)
+    torch.manual_seed(0)
+    draws = draw(3, ALWAYS, images.device)
+    together = augment(images, draws, 4)
+    for i in range(3):
+        alone = augment(images[i : i + 1], Draws(*(d[i : i + 1] for d in draws)), 4)
+        torch.testing.assert_close(alone[0], together[i], rtol=0, atol=1e-6)
+
+
+def test_a_seed_decides() -> None:
+    images = images_of(6, 8, 1, 8, 8)
+
+    def result(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return strong(images)
+
+    assert torch.equal(result(1), result(1))
+    assert not torch.equal(result(1), result(2))
+
+
+def test_inputs_are_left_alone_and_no_value_is_read_from_the_device() -> None:
+    images = images_of(7, 2, 1, 8, 8)
+    before = images.clone()
+    strong(images, ALWAYS)
+    assert torch.equal(images, before)
+    assert strong(images.to("meta")).shape == images.shape  # has no values: reading one raises

@@ -1,0 +1,55 @@
+"""ACTION's strong augmentation lent to other methods: whose images it changes, and that ids stay without it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.spec.method import Method
+from methods.parts import strong as strong_module
+from methods.parts.strong_params import StrongParams
+from methods.supervised import Supervised
+from methods.supervised_full import SupervisedFull
+from methods.ua_mt import UAMT, UAMTParams
+from tests.methods.test_ua_mt import Recorder, ua_mt
+from tests.methods.tiny import batch_for, build, progress_at
+
+
+@pytest.fixture(autouse=True)
+def _certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    certain = strong_module.Strength(jitter_probability=1.0, blur_probability=1.0)
+    monkeypatch.setattr("methods.parts.strong_params.FINE_TUNING", certain)
+
+
+def test_unset_is_not_written_so_that_units_keep_their_ids() -> None:
+    assert StrongParams().model_dump(mode="json") == {}
+    assert "strong" not in UAMTParams().model_dump(mode="json")
+    assert UAMTParams().model_dump(mode="json")["ramp_stairs"] is None
+    for value in (False, True):
+        written = UAMTParams(strong=value).model_dump(mode="json")
+        assert written["strong"] is value
+        assert UAMTParams.model_validate(written).strong is value
+
+
+@pytest.mark.parametrize("kind", [Supervised, SupervisedFull])
+@pytest.mark.parametrize("strong", [None, False, True])
+def test_supervised_sees_all_its_images_strongly(kind: type[Method], strong: bool | None) -> None:
+    method = build(kind, params={"strong": strong})
+    assert isinstance(method, Supervised)
+    batch, net = batch_for(method), Recorder(method.net)
+    method.training_loss(batch, method.stages[0], progress_at(0.5))
+    same = [torch.equal(seen, given) for seen, given in zip(net.inputs[0], batch.images, strict=True)]
+    assert same == [not strong] * 4
+
+
+@pytest.mark.parametrize("strong", [None, False, True])
+def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_does_not(strong: bool | None) -> None:
+    method = ua_mt(strong=strong, noise=0.0)
+    assert isinstance(method, UAMT)
+    batch = batch_for(method)
+    student, teacher = Recorder(method.student), Recorder(method.teacher)
+    method.training_loss(batch, method.stages[0], progress_at(0.5))
+    assert torch.equal(student.inputs[0][:2], batch.images)
+    same = [torch.equal(seen, given) for seen, given in zip(student.inputs[0][2:], batch.unlabelled[0], strict=True)]
+    assert same == [not strong] * 2
+    assert torch.equal(teacher.inputs[0], batch.unlabelled[0])

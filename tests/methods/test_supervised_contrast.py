@@ -1,0 +1,172 @@
+"""L_aaco against loops over anchors and queue entries, on the same draws; the release's form differs as described."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.parts.bank import LabelledBank
+from methods.parts.supervised_contrast import (
+    Anchors,
+    PositiveDraw,
+    Queue,
+    Targets,
+    draw_anchors,
+    draw_positives,
+    supervised_contrast_loss,
+)
+from tests.methods.references import supervised_contrast
+
+CLASSES = 3
+
+
+def unit(*shape: int) -> Tensor:
+    return F.normalize(torch.randn(*shape, dtype=torch.float64), dim=-1)
+
+
+class Scene:
+    """Eight labelled anchors, a queue of ten entries after `pushed` rows, two centres a class."""
+
+    def __init__(self, pushed: int, queued: tuple[int, ...] = (0, 1, 2), absent: int = -1) -> None:
+        torch.manual_seed(pushed)
+        self.leaf = torch.randn(8, 4, dtype=torch.float64, requires_grad=True)
+        self.labels = torch.randint(CLASSES, (8,))
+        used = self.labels != absent
+        self.anchors = Anchors(F.normalize(self.leaf, dim=1), unit(8, 4), self.labels, used)
+        bank = LabelledBank(10, 4).double()
+        if pushed:
+            bank.enqueue_labelled(unit(pushed, 4), torch.tensor(queued)[torch.randint(len(queued), (pushed,))])
+        self.queue = Queue(bank.entries, bank.labels)
+        own = torch.arange(2 * CLASSES) // 2 == self.labels.unsqueeze(1)
+        chosen = 2 * self.labels + torch.randint(2, (8,))
+        self.targets = Targets(unit(2 * CLASSES, 4), chosen, own & (torch.arange(2 * CLASSES) != chosen.unsqueeze(1)))
+
+    def expected(self, draw: PositiveDraw | None, tau: float, weight: float) -> Tensor:
+        kept = self.anchors.used.nonzero().flatten().tolist()
+        filled = int((self.queue.labels >= 0).sum())
+        positives = None
+        if draw is not None:
+            positives = [draw.entries[i].tolist() if draw.found[i] else [] for i in kept]
+        return supervised_contrast(
+            self.anchors.student[kept],
+            self.anchors.teacher[kept],
+            self.labels[kept].tolist(),
+            list(zip(self.queue.entries[:filled], self.queue.labels[:filled].tolist(), strict=True)),
+            self.targets.centres,
+            self.targets.chosen[kept].tolist(),
+            self.targets.masked[kept].tolist(),
+            positives,
+            tau,
+            weight,
+        )
+
+
+@pytest.mark.parametrize("release", [False, True])
+@pytest.mark.parametrize(
+    ("pushed", "queued", "absent"),
+    [(0, (0,), -1), (4, (0, 1, 2), -1), (10, (1,), -1), (10, (0, 1, 2), 1), (27, (0, 2), 0)],
+    ids=["empty", "part", "one class queued", "class absent", "wrapped"],
+)
+def test_loss_equals_the_loops(pushed: int, queued: tuple[int, ...], absent: int, release: bool) -> None:
+    scene = Scene(pushed, queued, absent)
+    draw = None if release else draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
+    found = supervised_contrast_loss(scene.anchors, scene.queue, scene.targets, draw, 0.2, 0.3)
+    expected = scene.expected(draw, 0.2, 0.3)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-10)
+    mine, theirs = (torch.autograd.grad(loss, scene.leaf, retain_graph=True)[0] for loss in (found, expected))
+    assert theirs.norm() > 0
+    torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-13)
+
+
+def test_no_anchor_at_all_gives_zero_and_zero_gradients() -> None:
+    scene = Scene(4)
+    none = Anchors(scene.anchors.student, scene.anchors.teacher, scene.labels, torch.zeros(8, dtype=torch.bool))
+    draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
+    loss = supervised_contrast_loss(none, scene.queue, scene.targets, draw, 0.1, 0.2)
+    assert loss.item() == 0
+    assert torch.autograd.grad(loss, scene.leaf)[0].eq(0).all()
+
+
+def single_anchor(entries: int) -> tuple[Anchors, Queue, Targets]:
+    """One anchor (1, 0); its twin and all entries, of its class, are (0, 1); its centre is (1, 0)."""
+    one, two = torch.eye(2, dtype=torch.float64)
+    label = torch.zeros(1, dtype=torch.long)
+    anchors = Anchors(one.unsqueeze(0), two.unsqueeze(0), label, torch.ones(1, dtype=torch.bool))
+    targets = Targets(one.unsqueeze(0), label, torch.zeros(1, 1, dtype=torch.bool))
+    return anchors, Queue(two.expand(entries, 2), torch.zeros(entries, dtype=torch.long)), targets
+
+
+def test_by_hand_and_the_released_centre_term_is_practically_off() -> None:
+    anchors, queue, targets = single_anchor(3072)
+    draw = PositiveDraw(torch.arange(6).unsqueeze(0), torch.ones(1, dtype=torch.bool))
+    log_sum = math.log(math.e + 3073)  # at temperature 1: logits 1 for the centre, 0 for the others
+
+    def centre_share(positives: PositiveDraw | None) -> float:
+        without, with_centre = (
+            supervised_contrast_loss(anchors, queue, targets, positives, 1.0, weight).item() for weight in (0.0, 0.1)
+        )
+        assert without == pytest.approx(log_sum * (1 if positives else 3073 / 3074), rel=1e-9)
+        return (with_centre - without) / (log_sum - 1)
+
+    assert centre_share(draw) == pytest.approx(0.1, rel=1e-6)
+    assert centre_share(None) == pytest.approx(0.1 / 3074, rel=1e-6)  # 3e-5
+
+
+def test_masked_centres_repel_nobody() -> None:
+    scene = Scene(10)
+    moved = scene.targets.centres.clone()
+    draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
+    first = Anchors(
+        *(part[:1] for part in (scene.anchors.student, scene.anchors.teacher, scene.labels, scene.anchors.used))
+    )
+    one = PositiveDraw(draw.entries[:1], draw.found[:1])
+    other = int(scene.targets.masked[0].nonzero())
+    moved[other] = -moved[other]
+    losses = [
+        supervised_contrast_loss(
+            first, scene.queue, Targets(centres, scene.targets.chosen[:1], scene.targets.masked[:1]), one, 0.1, 0.2
+        ).item()
+        for centres in (scene.targets.centres, moved)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_teacher_learns_nothing() -> None:
+    scene = Scene(10)
+    teacher = scene.anchors.teacher.clone().requires_grad_()
+    anchors = Anchors(scene.anchors.student, teacher, scene.labels, scene.anchors.used)
+    draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
+    loss = supervised_contrast_loss(anchors, scene.queue, scene.targets, draw, 0.1, 0.2)
+    assert torch.autograd.grad(loss, (scene.leaf, teacher), allow_unused=True)[1] is None
+
+
+def test_anchors_are_pixels_of_their_class() -> None:
+    labels = torch.tensor([[[0, 0, 2], [2, 2, 0]]]).expand(2, -1, -1)
+    draw = draw_anchors(labels, 3, 50)
+    assert draw.labels.tolist() == [0] * 50 + [1] * 50 + [2] * 50
+    assert draw.used.tolist() == (draw.labels != 1).tolist()
+    assert labels.flatten()[draw.positions[draw.used]].equal(draw.labels[draw.used])
+    assert set(draw.positions[:50].tolist()) == {0, 1, 5, 6, 7, 11}
+    assert draw.queue_labels.tolist() == [0] * 50 + [-1] * 50 + [2] * 50
+
+
+def test_positives_are_entries_of_the_class() -> None:
+    queue_labels = torch.tensor([1, -1, 0, 1, -1])
+    draw = draw_positives(queue_labels, torch.tensor([0, 1, 2]), 3, 40)
+    assert draw.entries.shape == (3, 40)
+    assert set(draw.entries[0].tolist()) == {2}
+    assert set(draw.entries[1].tolist()) == {0, 3}
+    assert draw.found.tolist() == [True, True, False]
+
+
+def test_no_rounding_under_autocast() -> None:
+    scene = Scene(10)
+    draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
+    arguments = (scene.anchors, scene.queue, scene.targets, draw, 0.07, 0.2)
+    expected = supervised_contrast_loss(*arguments)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert supervised_contrast_loss(*arguments).equal(expected)

@@ -280,6 +280,7 @@ def _result(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec, environme
         status="failed" if failed else "ok",
         failure=spec.failure if failed else None,
         environment=environment,
+        shown=spec.environments.get(key(slot), spec.environment).shown,
         spent=spent,
         stage_device_seconds={"train": spent.useful_device_seconds},
         stage_steps={"train": spent.useful_steps},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,7 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
             runs=str(disk),
             log=str(folder.log),
             checkpoint_seconds=30.0,
+            driver=os.getpid(),
         )
         outcome = run_process(order)
         assert (outcome.status, outcome.exit_code) == ("refused", 74)

@@ -6,7 +6,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,9 +41,7 @@ def test_a_raw_folder_is_prepared_once(raw: Path, home: Path) -> None:
     assert len(said) == 1
     assert said[0] == f"preparing acdc (ssl4mis-h5) from {raw} into {first.folder}"
     assert first.folder.parent == home
-    start = time.perf_counter()
     again = resolve(SmallACDC(), raw, said.append)
-    assert time.perf_counter() - start < 0.5
     assert len(said) == 1
     assert (again.folder, again.manifest) == (first.folder, first.manifest)
     assert [path.name for path in home.iterdir()] == [first.folder.name]

@@ -1,0 +1,311 @@
+"""Tiny methods and a tiny dataset as an installed package would bring them; stands on harness.spec alone.
+
+`tests.train.tiny` installs this file as `tiny_plugin` with entry points into a folder on PYTHONPATH, so that the same
+registry finds it here and in every process that a test starts.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.spec.dataset import Case, CaseSource, Dataset, Split
+from harness.spec.method import Batch, BatchPlan, Loss, Method, Stage
+from harness.spec.params import MethodParams, hyper
+from harness.spec.progress import Progress
+from harness.spec.task import Task
+
+
+class Squares(Dataset):
+    """Two bright squares of different brightness in noise; 6 + 2 + 2 patients of three 40 x 36 slices."""
+
+    name: ClassVar[str] = "tiny_squares"
+    version: ClassVar[int] = 1
+    dimension: ClassVar[Literal[2, 3]] = 2
+    classes: ClassVar[tuple[str, ...]] = ("background", "bright", "dim")
+    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
+        "train": tuple(f"p{k}" for k in range(6)),
+        "val": ("p6", "p7"),
+        "test": ("p8", "p9"),
+    }
+
+    def recognise(self, root: Path) -> str | None:
+        """None: generated."""
+        return None
+
+    def sources(self, root: Path | None) -> Sequence[CaseSource]:
+        """One volume a patient."""
+        return [
+            CaseSource(patient, patient, split, None, partial(squares, patient, split))
+            for split, patients in self.splits.items()
+            for patient in patients
+        ]
+
+
+def squares(patient: str, split: Split) -> Case:
+    """The volume of one patient."""
+    rng = np.random.default_rng(int(patient[1:]))
+    label = np.zeros((3, 40, 36), np.uint8)
+    for z in range(3):
+        y, x = rng.integers(2, 12, 2)
+        label[z, y : y + 14, x : x + 9] = 1
+        label[z, y + 8 : y + 22, x + 9 : x + 20] = 2
+    image = np.array([0.1, 0.9, 0.5])[label] + 0.1 * rng.standard_normal(label.shape)
+    return Case(patient, patient, split, image.astype(np.float32), label)
+
+
+class StagedParams(MethodParams):
+    """What tests turn: waiting costs wall time and no CPU; dying is kill -9 at a step, so many times in all."""
+
+    weight: float = hyper(0.1, "of the consistency", ge=0)
+    pause_seconds: float = hyper(0.0, "sleep in each step: wall time without CPU time", ge=0)
+    die_before_step: int = hyper(0, "of the unit; 0: never", ge=0)
+    deaths: int = hyper(0, "how often it dies there", ge=0)
+    tally: str = hyper("", "file that counts the deaths")
+
+
+class Staged(Method):
+    """Has whatever a resume could lose: three stages, dropout, noise, a teacher, a bank, a freeze that lasts."""
+
+    name = "tiny_staged"
+    Params = StagedParams
+
+    def __init__(self, task: Task, params: StagedParams) -> None:
+        super().__init__(task)
+        self.params = params
+        self.encoder = nn.Sequential(nn.Conv2d(task.channels, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Conv2d(6, task.n_classes, 3, padding=1))
+        self.net = nn.Sequential(self.encoder, self.head)
+        self.teacher = copy.deepcopy(self.net).requires_grad_(requires_grad=False)
+        self.bank: Tensor
+        self.register_buffer("bank", torch.zeros(4, task.n_classes))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        self.steps: Tensor
+        self.steps_here = 0
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """A quarter, a quarter, a half."""
+        return (Stage("first", 0.25), Stage("second", 0.25), Stage("third", 0.5))
+
+    def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
+        """The first stage is supervised; later ones take two views of unlabelled images."""
+        if stage.name == "first":
+            return BatchPlan(labelled=batch_size, unlabelled=0)
+        return BatchPlan(labelled=batch_size // 2, unlabelled=batch_size // 2, views=2)
+
+    def start_stage(self, stage: Stage) -> None:
+        """The second stage freezes the encoder for good and hands the weights to the teacher."""
+        if stage.name == "second":
+            self.encoder.requires_grad_(requires_grad=False)
+            self.teacher.load_state_dict(self.net.state_dict())
+            self.bank.zero_()
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Cross-entropy, and from the second stage on consistency with a noisy teacher and the bank."""
+        self._disturb()
+        supervised = functional.cross_entropy(self.net(batch.images), batch.labels)
+        if not batch.unlabelled:
+            return Loss(supervised, {"ce": supervised})
+        first, second = batch.unlabelled
+        with torch.no_grad():
+            target = self.teacher(first + 0.1 * torch.randn_like(first)).softmax(1).mean((2, 3))
+        mine = self.net(second).softmax(1).mean((2, 3))
+        consistency = (mine - target).square().mean() + (mine.mean(0) - self.bank.mean(0)).square().mean()
+        with torch.no_grad():
+            self.bank.copy_(torch.cat([self.bank[1:], mine.mean(0, keepdim=True)]))
+        weight = self.params.weight * progress.stage
+        return Loss(supervised + weight * consistency, {"ce": supervised, "consistency": consistency})
+
+    def _disturb(self) -> None:
+        if self.params.pause_seconds:
+            time.sleep(self.params.pause_seconds)
+        if self.params.die_before_step and int(self.steps) == self.params.die_before_step:
+            die(Path(self.params.tally), self.params.deaths)
+
+    def after_step(self, stage: Stage, progress: Progress) -> None:
+        """The teacher follows."""
+        self.steps += 1
+        with torch.no_grad():
+            for old, new in zip(self.teacher.parameters(), self.net.parameters(), strict=True):
+                old.lerp_(new, 0.1)
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """Draws random numbers, as Monte Carlo dropout would: looks must not change the training for it."""
+        return {"noise": float(torch.rand(3).mean()), "bank": float(self.bank.mean())}
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The student."""
+        return self.net
+
+
+class Mortal(Staged):
+    """Dies as its parameters say; its numbers are those of `tiny_staged`."""
+
+    name = "tiny_mortal"
+
+
+class Doomed(Staged):
+    """Likewise, so that a suite can have both."""
+
+    name = "tiny_doomed"
+
+
+def die(tally: Path, deaths: int) -> None:
+    """kill -9 of this process, if it did not happen `deaths` times yet."""
+    died = len(tally.read_text(encoding="utf-8")) if tally.exists() else 0
+    if died < deaths:
+        tally.write_text("x" * (died + 1), encoding="utf-8")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Short(Method):
+    """Stages so short that the second one gets no step when the clock binds."""
+
+    name = "tiny_short"
+
+    def __init__(self, task: Task, params: MethodParams) -> None:
+        super().__init__(task)
+        self.net = nn.Conv2d(task.channels, task.n_classes, 3, padding=1)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The first step of `a` takes longer than `a` and `b` together."""
+        return (Stage("a", 1e-9), Stage("b", 1e-9), Stage("c", 1 - 2e-9))
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Weighted so that the stage and its progress show in the weights."""
+        weight = {"a": 1.0, "b": 7.0, "c": 2.0}[stage.name] * (1.0 + progress.stage)
+        return Loss(weight * functional.cross_entropy(self.net(batch.images), batch.labels))
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The only network."""
+        return self.net
+
+
+class Faulty(Short):
+    """Trains two steps and then has a fault."""
+
+    def __init__(self, task: Task, params: MethodParams) -> None:
+        super().__init__(task, params)
+        self.calls = 0
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """One."""
+        return (Stage("c"),)
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Two good ones first."""
+        loss = super().training_loss(batch, stage, progress)
+        return self.fault(loss) if progress.step >= 2 else loss
+
+    def fault(self, loss: Loss) -> Loss:
+        """What goes wrong."""
+        raise NotImplementedError
+
+
+class NotANumber(Faulty):
+    """Its loss becomes NaN."""
+
+    name = "tiny_nan"
+
+    def fault(self, loss: Loss) -> Loss:
+        """0 / 0."""
+        return Loss(loss.total * (torch.zeros(()) / 0.0))
+
+
+class Raising(Faulty):
+    """Raises, with a message that holds a file name that is no unicode, and more than one line."""
+
+    name = "tiny_error"
+
+    def fault(self, loss: Loss) -> Loss:
+        """A bug."""
+        raise ValueError("wrong shape\nin 'scan\udce9.h5'")
+
+
+class OutOfMemory(Faulty):
+    """Asks for more memory than there is."""
+
+    name = "tiny_oom"
+
+    def fault(self, loss: Loss) -> Loss:
+        """As Python says it."""
+        raise MemoryError("no 10 TB here")
+
+
+class TorchOutOfMemory(Faulty):
+    """Asks torch for more memory than there is."""
+
+    name = "tiny_torch_oom"
+
+    def fault(self, loss: Loss) -> Loss:
+        """As torch's CPU allocator says it: a RuntimeError."""
+        return Loss(torch.empty(2**62, dtype=torch.uint8).float().mean())
+
+
+class Peeking(Faulty):
+    """Opens the test split while it trains, through a cache that it found itself."""
+
+    name = "tiny_peek"
+
+    def fault(self, loss: Loss) -> Loss:
+        """Opens the prepared cache beside the engine."""
+        from harness.data.cache import Cache
+
+        (folder,) = Path(os.environ["HARNESS_CACHE"]).glob("tiny_squares-*")
+        Cache.open(folder).cases("test")
+        return loss
+
+
+class PeekingTwice(Faulty):
+    """Asks the engine's own cache for the test split and swallows the refusal."""
+
+    name = "tiny_quiet_peek"
+
+    def fault(self, loss: Loss) -> Loss:
+        """Looks through its callers for one that holds a cache."""
+        from harness.spec.errors import ClosedSplitError
+
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and not hasattr(frame.f_locals.get("self"), "cache"):
+            frame = frame.f_back
+        assert frame is not None, "somebody must hold the cache"
+        try:
+            frame.f_locals["self"].cache.cases("test")
+        except ClosedSplitError:
+            return loss
+        raise AssertionError("the test split is open")
+
+
+class Ceiling(Short):
+    """Trains on all labels."""
+
+    name = "tiny_ceiling"
+    labels = "all"
+    ranked = False
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """One."""
+        return (Stage("c"),)
+
+    def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
+        """All labelled."""
+        return BatchPlan(labelled=batch_size, unlabelled=0)

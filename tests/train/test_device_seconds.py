@@ -1,0 +1,116 @@
+"""Units under `device_seconds`: within one step of the budget, replayed to the bit, and nearly all wall time known."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.spec.errors import InterruptedRunError, UsageError
+from harness.spec.records import Result
+from harness.store import UnitFolder
+from harness.train.replay import replay
+from harness.train.stop import StopFlag
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter, run
+
+BUDGET_SECONDS = 0.6
+STAGED = "tiny_staged/2/0/0"
+
+
+def assert_within_one_step(result: Result, budget_seconds: float) -> None:
+    """The bound of the budget, from the records alone."""
+    spent = result.spent.useful_device_seconds
+    assert abs(spent - budget_seconds) <= result.longest_step_seconds
+    assert sum(result.stage_device_seconds.values()) == pytest.approx(spent)
+    assert sum(result.stage_steps.values()) == result.spent.useful_steps
+
+
+def assert_history_agrees(folder: UnitFolder, result: Result) -> None:
+    """What a stage did before its first step is charged too, and is all that no step shows."""
+    history = folder.history()
+    assert history["step"].tolist() == list(range(result.spent.useful_steps))
+    assert history["step_seconds"].max() == result.longest_step_seconds
+    spent, end = 0.0, 0.0
+    for name, share in (("first", 0.25), ("second", 0.25), ("third", 0.5)):
+        stage = history[history["stage"] == name]
+        assert len(stage) == result.stage_steps[name]
+        start = result.stage_device_seconds[name] - stage["step_seconds"].sum()
+        assert -1e-9 <= start <= 0.05 * BUDGET_SECONDS
+        before = start + stage["step_seconds"].cumsum() - stage["step_seconds"]
+        end += share * BUDGET_SECONDS
+        assert stage["progress_unit"].tolist() == pytest.approx(((spent + before) / BUDGET_SECONDS).tolist())
+        assert stage["progress_stage"].tolist() == pytest.approx((before / (end - spent)).tolist())
+        spent += result.stage_device_seconds[name]
+    assert spent == pytest.approx(result.spent.useful_device_seconds)
+
+
+@pytest.mark.parametrize("stops", [[], [1, 2, 30, 5]], ids=["whole", "interrupted"])
+def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"device_seconds": BUDGET_SECONDS})
+    for steps in stops:
+        with pytest.raises(InterruptedRunError):
+            run(tiny, STAGED, StopAfter(steps))
+    result, folder = run(tiny, STAGED), tiny.folder(STAGED)
+    assert result.failure is None
+    assert result.spent.attempts == len(stops) + 1
+    assert_within_one_step(result, BUDGET_SECONDS)
+    assert_history_agrees(folder, result)
+    assert [look.look for look in result.looks] == [1, 2, 3, 4]
+    records = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == records, "a replay writes nothing"
+
+
+def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dies at a look, after a checkpoint: the steps since are lost, counted apart, and trained again."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    tiny = make_tiny({"tiny_staged": {}}, budget={"device_seconds": BUDGET_SECONDS})
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.train.unit.mean_dice", die)
+        with pytest.raises(Killed):
+            run(tiny, STAGED, checkpoint_seconds=0.05)
+    result = run(tiny, STAGED)
+    assert_within_one_step(result, BUDGET_SECONDS)
+    assert_history_agrees(tiny.folder(STAGED), result)
+    assert replay(tiny.folder(STAGED), tiny.session().cache, StopFlag()) == result.weights_sha256
+
+
+def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny) -> None:
+    """Starting the first stage, or its first step, overspends the second one's share as well."""
+    tiny = make_tiny({"tiny_short": {}}, budget={"device_seconds": 0.1})
+    result = run(tiny, "tiny_short/2/0/0")
+    assert result.stage_steps["a"] <= 1
+    assert result.stage_steps["b"] == 0
+    assert result.stage_steps["c"] > 1
+    folder = tiny.folder("tiny_short/2/0/0")
+    assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
+
+
+def test_nothing_to_replay(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}})
+    with pytest.raises(UsageError, match="no history"):
+        replay(tiny.folder(STAGED), tiny.session().cache, StopFlag())
+
+
+def test_a_replay_can_be_stopped(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}})
+    run(tiny, STAGED)
+    with pytest.raises(InterruptedRunError):
+        replay(tiny.folder(STAGED), tiny.session().cache, StopAfter(5))
+
+
+def test_a_real_unit_of_20_seconds_leaves_1_percent_unaccounted_at_most(make_tiny: MakeTiny) -> None:
+    """Each phase is measured on its own, so what nobody measured shows. Slow: half a minute."""
+    engine = {"batch_size": 8, "looks": 3}
+    tiny = make_tiny({"supervised": {}}, budget={"device_seconds": 20}, engine=engine)
+    result = run(tiny, "supervised/2/0/0", checkpoint_seconds=5.0)
+    assert_within_one_step(result, 20)
+    wall = result.wall_seconds
+    total = sum(wall.values())
+    assert wall["train"] >= 20 * 0.99, "a thread's CPU seconds take at least as long"
+    assert wall["unaccounted"] <= 0.01 * total, wall

@@ -1,0 +1,169 @@
+"""A unit that fails is a row of the table: its kind, its reason, what it spent. Nothing else is harmed."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.execute.inline import run_inline
+from harness.spec.errors import ClosedSplitError, DataError, DiskError, UsageError
+from harness.spec.records import Result
+from harness.train import RunSettings, run_unit
+from harness.train.stop import StopFlag
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny, run
+
+FAULTS = ["tiny_nan", "tiny_error", "tiny_oom", "tiny_torch_oom", "tiny_peek", "tiny_quiet_peek"]
+
+
+@pytest.fixture(scope="session")
+def faulty(make_tiny: MakeTiny) -> Tiny:
+    """One suite with every fault and a good method at its end, run inline from start to end."""
+    tiny = make_tiny({**{name: {} for name in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})
+    session = tiny.session()
+    outcomes = list(run_inline(session, session.pending(), StopFlag(), 1000.0, lambda _line: None))
+    assert [outcome.status for outcome in outcomes] == ["failed"] * 5 + ["ok"] * 2
+    return tiny
+
+
+def result_of(tiny: Tiny, method: str) -> Result:
+    result = tiny.folder(f"{method}/2/0/0").result()
+    assert result is not None
+    return result
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "reason"),
+    [
+        ("tiny_nan", "nan", "step 2 "),
+        ("tiny_error", "error", "ValueError: wrong shape"),
+        ("tiny_oom", "oom", "MemoryError: no 10 TB here"),
+        ("tiny_torch_oom", "oom", "allocate"),
+        ("tiny_peek", "data", "ClosedSplitError"),
+    ],
+)
+def test_each_fault_has_its_kind(method: str, kind: str, reason: str, faulty: Tiny) -> None:
+    result = result_of(faulty, method)
+    assert result.status == "failed"
+    assert result.failure is not None
+    assert result.failure.kind == kind
+    assert reason in result.failure.reason
+
+
+@pytest.mark.parametrize("method", ["tiny_nan", "tiny_error", "tiny_oom", "tiny_torch_oom", "tiny_peek"])
+def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method: str, faulty: Tiny) -> None:
+    folder, result = faulty.folder(f"{method}/2/0/0"), result_of(faulty, method)
+    assert not (folder.path / "cases.parquet").exists()
+    assert (result.weights_sha256, result.looks) == (None, [])
+    assert result.spent.useful_steps >= 2
+    assert result.spent.useful_device_seconds > 0
+    assert result.environment == folder.ledger.lines()[0].environment
+    last = folder.ledger.lines()[-1]
+    assert (last.kind, last.note) == ("end", f"failed: {result.failure.kind if result.failure else None}")
+    assert "Traceback" in (folder.path / "error.txt").read_text(encoding="utf-8")
+    assert not folder.lease.held()
+
+
+def test_the_others_go_on(faulty: Tiny) -> None:
+    assert result_of(faulty, "tiny_staged").status == "ok"
+
+
+@pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
+def test_an_early_look_at_the_test_split_is_on_record(method: str, faulty: Tiny) -> None:
+    """One raises out of the method, the other one swallows the refusal."""
+    lines = faulty.folder(f"{method}/2/0/0").ledger.lines()
+    breaches = [line for line in lines if line.kind == "breach"]
+    assert breaches
+    assert all(line.note is not None and "test" in line.note for line in breaches)
+    assert len(breaches) == (1 if method == "tiny_peek" else 6)
+    spent = faulty.folder(f"{method}/2/0/0").ledger.spent()
+    assert spent.attempts == 1
+    assert spent.useful_steps == (2 if method == "tiny_peek" else 8)
+
+
+@pytest.mark.parametrize("method", ["tiny_staged", "tiny_error"])
+def test_an_honest_method_leaves_no_breach(method: str, faulty: Tiny) -> None:
+    assert not [line for line in faulty.folder(f"{method}/2/0/0").ledger.lines() if line.kind == "breach"]
+
+
+def test_a_failed_unit_is_done_until_it_is_reopened(faulty: Tiny) -> None:
+    folder, before = faulty.folder("tiny_oom/2/0/0"), result_of(faulty, "tiny_oom")
+    assert run(faulty, "tiny_oom/2/0/0") == before
+    folder.reopen()
+    again = run(faulty, "tiny_oom/2/0/0")
+    assert again.failure == before.failure
+    assert again.spent.attempts == before.spent.attempts + 1
+
+
+def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny) -> None:
+    """The loss is read at checkpoints alone; the last one comes before the test."""
+    tiny = make_tiny({"tiny_nan": {}}, budget={"steps": 3})
+    result = run(tiny, "tiny_nan/2/0/0")
+    assert result.failure is not None
+    assert result.failure.kind == "nan"
+
+
+def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
+    session = tiny.session()
+    (unit,) = session.plan.units
+    other = unit.model_copy(update={"dataset": unit.dataset.model_copy(update={"checksum": "0" * 64})})
+    folder = session.store.folder(other)
+    folder.create(other)
+    with pytest.raises(UsageError, match="other data"):
+        run_unit(folder, session.cache, session.store.selection_path, RunSettings())
+    assert not folder.done
+    assert not folder.lease.held()
+
+
+def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
+    session = tiny.session()
+    session.store.selection_path.unlink()
+    folder = session.folder(session.plan.units[0])
+    result = run_unit(folder, session.cache, session.store.selection_path, RunSettings())
+    assert result.failure is not None
+    assert result.failure.kind == "data"
+    assert [line.kind for line in folder.ledger.lines()].count("breach") == 1
+    assert not (folder.path / "cases.parquet").exists()
+
+
+def test_a_cache_refuses_the_test_split_and_tells(make_tiny: MakeTiny) -> None:
+    told: list[str] = []
+    cache = replace(make_tiny({"tiny_staged": {}}).session().cache, on_breach=told.append)
+    with pytest.raises(ClosedSplitError):
+        cache.cases("test")
+    assert len(told) == 1
+    with pytest.raises(DataError):
+        cache.cases("tset")
+
+
+@contextmanager
+def files_at_most(size_bytes: int) -> Iterator[None]:
+    """No file can grow beyond this, as on a full disk."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("size_bytes", [400, 3_000, 9_000], ids=["ledger", "history", "checkpoint"])
+def test_a_full_disk_is_no_failure_of_the_method(size_bytes: int, make_tiny: MakeTiny) -> None:
+    """No row is written: once there is space again, the same command goes on."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 40})
+    folder = tiny.folder("tiny_staged/2/0/0")
+    with files_at_most(size_bytes), pytest.raises(DiskError, match="cannot write"):
+        run(tiny, "tiny_staged/2/0/0")
+    assert not folder.done
+    assert run(tiny, "tiny_staged/2/0/0").status == "ok"
+    assert Path(folder.path / "cases.parquet").exists()

@@ -1,0 +1,105 @@
+"""Real processes: kill -9 at random moments, SIGTERM, SIGUSR1, and the same command again."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from harness.store import LeaseHeldError, UnitFolder
+from tests.train.fixtures import MakeTiny
+from tests.train.test_unit import assert_same_numbers
+from tests.train.tiny import Tiny, lines_of, processes_with, run, wait_for
+
+STAGED = "tiny_staged/2/0/0"
+PAUSED = {"tiny_staged": {"pause_seconds": 0.03}}
+"""Half a second of CPU time that takes four seconds: time enough to be killed."""
+STEPS = 120
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(make_tiny: MakeTiny) -> Tiny:
+    """The same numbers in this process, without a stop and without the pauses."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    run(tiny, STAGED)
+    return tiny
+
+
+def trains(folder: UnitFolder, attempt: int) -> bool:
+    return any(line.kind == "start" for line in lines_of(folder, attempt))
+
+
+def test_kill_9_five_times_and_the_same_command_again(make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
+    tiny = make_tiny(PAUSED, budget={"steps": STEPS})
+    folder = tiny.folder(STAGED)
+    for attempt in range(5):
+        process = tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2")
+        wait_for(partial(trains, folder, attempt), process=process)
+        time.sleep(random.uniform(0.0, 0.6))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert not folder.done
+    assert tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2").wait(120) == 0, tiny.output
+    assert_same_numbers(folder, uninterrupted.folder(STAGED))
+    spent = folder.ledger.spent()
+    assert spent.useful_steps == STEPS
+    assert spent.lost_steps >= 0
+    assert spent.attempts == 6
+    assert spent == result_spent(folder)
+    seconds = [line.device_seconds for line in folder.ledger.lines() if line.kind == "end"]
+    assert spent.useful_device_seconds >= max(seconds)
+    assert folder.history()["step"].tolist() == list(range(STEPS))
+    assert not list(folder.path.rglob(".*")), "what killed writers left"
+    assert not processes_with(str(tiny.root))
+
+
+def result_spent(folder: UnitFolder) -> object:
+    result = folder.result()
+    assert result is not None
+    return result.spent
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_makes_a_checkpoint_and_75(number: signal.Signals, make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
+    tiny = make_tiny(PAUSED, budget={"steps": STEPS})
+    folder = tiny.folder(STAGED)
+    process = tiny.start("unit", STAGED)
+    wait_for(lambda: trains(folder, 0), process=process)
+    time.sleep(0.3)
+    sent = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(30) == 75, tiny.output
+    assert time.monotonic() - sent < 10
+    assert "goes on" in tiny.output
+    assert number.name in tiny.output
+    assert "Traceback" not in tiny.output
+    assert folder.checkpoint.exists()
+    assert not folder.lease.path.exists()
+    last = folder.ledger.lines()[-1]
+    assert last.kind == "end"
+    assert 0 < last.steps < STEPS
+    run(tiny, STAGED)  # in this process: the numbers depend on the record alone
+    assert_same_numbers(folder, uninterrupted.folder(STAGED))
+    spent = folder.ledger.spent()
+    assert (spent.useful_steps, spent.lost_steps, spent.attempts) == (STEPS, 0, 2)
+
+
+def test_a_second_process_leaves_a_running_unit_alone(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.05}}, budget={"steps": 2000})
+    folder = tiny.folder(STAGED)
+    process = tiny.start("unit", STAGED)
+    try:
+        wait_for(lambda: trains(folder, 0), process=process)
+        before = Path(folder.lease.path).read_bytes()
+        with pytest.raises(LeaseHeldError, match=str(process.pid)):
+            run(tiny, STAGED)
+        assert folder.lease.path.read_bytes() == before
+        assert folder.lease.held()
+    finally:
+        process.kill()
+        process.wait()
+    assert not folder.lease.held()

@@ -1,0 +1,428 @@
+"""One unit from its record to its result: what it leaves, and that nothing but its record decides its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from harness.data.cache import Cache
+from harness.spec.errors import InterruptedRunError, RecordError
+from harness.spec.records import Result
+from harness.store import LeaseHeldError, UnitFolder
+from harness.train import RunSettings, run_unit
+from harness.train.replay import replay
+from harness.train.stop import StopFlag
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter, Tiny, lines_of, run, unit_of
+
+STAGED = "tiny_staged/2/0/0"
+STEPS = 40
+
+
+@pytest.fixture(scope="session")
+def whole(make_tiny: MakeTiny) -> Tiny:
+    """A run that nothing interrupted: 40 steps, 4 looks."""
+    tiny = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": STEPS})
+    run(tiny, STAGED)
+    run(tiny, "tiny_ceiling/all/0/0")
+    return tiny
+
+
+@pytest.fixture(scope="session")
+def reference(whole: Tiny) -> Result:
+    return result_of(whole.folder(STAGED))
+
+
+def result_of(folder: UnitFolder) -> Result:
+    result = folder.result()
+    assert result is not None
+    assert result.failure is None
+    return result
+
+
+def assert_same_numbers(folder: UnitFolder, other: UnitFolder) -> None:
+    """Weights, cases, looks, best look and every step's losses and schedules: equal to the bit."""
+    mine, theirs = result_of(folder), result_of(other)
+    assert mine.weights_sha256 == theirs.weights_sha256
+    assert [look.dice for look in mine.looks] == [look.dice for look in theirs.looks]
+    assert mine.best_look == theirs.best_look
+    assert (mine.images_seen, mine.labelled_images_seen) == (theirs.images_seen, theirs.labelled_images_seen)
+    pd.testing.assert_frame_equal(folder.cases(), other.cases(), check_exact=True)
+    pd.testing.assert_frame_equal(
+        folder.history().drop(columns="step_seconds"), other.history().drop(columns="step_seconds"), check_exact=True
+    )
+
+
+def test_records_are_complete(whole: Tiny, reference: Result) -> None:
+    folder = whole.folder(STAGED)
+    names = {path.name for path in folder.path.iterdir()}
+    assert {"unit.json", "ledger.jsonl", "history.parquet", "checkpoint.pt", "cases.parquet", "result.json"} <= names
+    assert {"lease", "history", "error.txt"} & names == set()
+    assert not [name for name in names if name.startswith(".")]
+    assert reference.unit == folder.id
+    assert (reference.status, reference.failure) == ("ok", None)
+    assert reference.stage_steps == {"first": 10, "second": 10, "third": 20}
+    assert sum(reference.stage_device_seconds.values()) == pytest.approx(reference.spent.useful_device_seconds)
+    assert reference.images_seen == 4 * STEPS
+    assert reference.labelled_images_seen == 4 * 10 + 2 * 30
+    assert 0 < reference.longest_step_seconds <= reference.spent.useful_device_seconds
+    assert reference.peak_memory_bytes > 10_000_000
+    environment = folder.environment()
+    assert environment is not None
+    assert (environment.threads, environment.data_checksum) == (1, unit_of(whole, STAGED).dataset.checksum)
+    assert {"data", "build", "warmup", "train", "eval", "checkpoint", "unaccounted"} <= reference.wall_seconds.keys()
+
+
+def test_the_ledger_says_what_was_spent(whole: Tiny, reference: Result) -> None:
+    lines = whole.folder(STAGED).ledger.lines()
+    assert lines[0].kind == "start"
+    assert lines[-1].kind == "end"
+    assert {line.environment for line in lines} == {reference.environment}
+    assert (lines[-1].steps, lines[-1].base_steps) == (STEPS, 0)
+    spent = whole.folder(STAGED).ledger.spent()
+    assert spent == reference.spent
+    assert (spent.useful_steps, spent.lost_steps, spent.attempts) == (STEPS, 0, 1)
+    assert [line.steps for line in lines] == sorted(line.steps for line in lines)
+
+
+def test_history_holds_each_step_once(whole: Tiny) -> None:
+    history = whole.folder(STAGED).history()
+    assert history["step"].tolist() == list(range(STEPS))
+    assert history["stage"].tolist() == ["first"] * 10 + ["second"] * 10 + ["third"] * 20
+    assert history["step_in_stage"].tolist() == [*range(10), *range(10), *range(20)]
+    assert history["progress_unit"].tolist() == [k / STEPS for k in range(STEPS)]
+    assert history["progress_stage"].tolist() == [k / n for n in (10, 10, 20) for k in range(n)]
+    # the rate restarts with each stage: 0.05 (1 - p)^0.9
+    rates = [0.05 * math.pow(1 - p, 0.9) for p in history["progress_stage"]]
+    assert history["learning_rate"].tolist() == pytest.approx(rates)
+    assert (history["step_seconds"] > 0).all()
+    assert history["loss"].notna().all()
+    assert history.loc[:9, "term/consistency"].isna().all()
+    assert history.loc[10:, "term/consistency"].notna().all()
+
+
+def test_looks_stand_at_equal_fractions(reference: Result) -> None:
+    assert [(look.look, look.step, look.progress) for look in reference.looks] == [
+        (1, 10, 0.25),
+        (2, 20, 0.5),
+        (3, 30, 0.75),
+        (4, 40, 1.0),
+    ]
+    assert all(look.dice.keys() == {"bright", "dim"} for look in reference.looks)
+    best = max(reference.looks, key=lambda look: (look.mean_dice, -look.look))
+    assert reference.best_look == best.look, "the first of the best"
+    assert all(look.diagnostics.keys() == {"noise", "bank"} for look in reference.looks)
+
+
+def test_cases_are_the_test_patients_for_both_selections(whole: Tiny) -> None:
+    cases = whole.folder(STAGED).cases()
+    key = ["selection", "case", "class_name"]
+    assert len(cases) == 2 * 2 * 2
+    assert not cases.duplicated(key).any()
+    assert set(cases["selection"]) == {"last", "best_val"}
+    assert set(cases["patient"]) == {"p8", "p9"}
+    assert set(cases["class_name"]) == {"bright", "dim"}
+    assert cases["dice"].between(0, 1).all()
+    assert cases["hd95_mm"].isna().all(), "the spacing is unknown"
+    assert cases["hd95_voxel"].notna().all()
+
+
+def test_the_ceiling_sees_labels_alone(whole: Tiny) -> None:
+    result = result_of(whole.folder("tiny_ceiling/all/0/0"))
+    assert result.labelled_images_seen == result.images_seen == 4 * STEPS
+
+
+def test_parameters_count_what_some_stage_trains(reference: Result) -> None:
+    """conv 1 -> 6 (54 + 6), batch norm (12), conv 6 -> 3 (162 + 3); the teacher is trained by no optimiser."""
+    assert reference.parameters_predictor == 60 + 12 + 165
+    assert reference.parameters_training == 60 + 12 + 165, "the encoder trains in the first stage"
+
+
+def test_weights_sha256_is_that_of_the_checkpoint(whole: Tiny, reference: Result) -> None:
+    content = torch.load(whole.folder(STAGED).checkpoint, weights_only=True)
+    total = hashlib.sha256()
+    for name, tensor in content["method"].items():
+        if name.startswith("net."):
+            total.update(name.removeprefix("net.").encode() + tensor.numpy().tobytes())
+    assert total.hexdigest() == reference.weights_sha256
+
+
+def test_a_finished_unit_is_not_touched_again(whole: Tiny, reference: Result) -> None:
+    folder = whole.folder(STAGED)
+    before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+    assert run(whole, STAGED) == reference
+    assert {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
+
+
+def test_the_same_unit_twice_gives_the_same_numbers(whole: Tiny, make_tiny: MakeTiny) -> None:
+    again = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    torch.manual_seed(99)  # what the process did before does not matter
+    run(again, STAGED, checkpoint_seconds=0.02)
+    assert again.folder(STAGED).id == whole.folder(STAGED).id
+    assert_same_numbers(again.folder(STAGED), whole.folder(STAGED))
+
+
+@pytest.mark.parametrize(
+    "change", [{"seeds": [1]}, {"engine": {"augmentation": "none"}}, {"labelled": [3]}, {"subsets": [1]}]
+)
+def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: MakeTiny, reference: Result) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, **change)
+    (unit,) = tiny.session().plan.units
+    result = run(tiny, unit.id)
+    assert result.weights_sha256 != reference.weights_sha256
+
+
+@pytest.mark.parametrize("looks", [1, 7])
+def test_looks_do_not_change_the_weights(looks: int, make_tiny: MakeTiny, reference: Result) -> None:
+    """Looks evaluate with dropout layers and batch statistics around, and this method's diagnostics draw numbers."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine={"looks": looks})
+    result = run(tiny, STAGED)
+    assert len(result.looks) == looks
+    assert result.weights_sha256 == reference.weights_sha256
+
+
+def test_warm_up_does_not_change_the_weights(make_tiny: MakeTiny, reference: Result) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine={"warmup_steps": 0})
+    assert run(tiny, STAGED).weights_sha256 == reference.weights_sha256
+
+
+@pytest.mark.parametrize("stops", [[1], [10], [11], [20], [21], [39], [3, 4, 9, 1, 8, 6]], ids=str)
+def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, whole: Tiny) -> None:
+    """Stopped after so many steps of each attempt; stages change after 10 and 20 of 40 steps."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    folder = tiny.folder(STAGED)
+    done = 0
+    for steps in stops:
+        done += steps
+        with pytest.raises(InterruptedRunError, match=f"step {done}.*goes on"):
+            run(tiny, STAGED, StopAfter(steps))
+        assert folder.checkpoint.exists()
+        assert not folder.done
+        assert not folder.lease.held()
+        assert folder.history()["step"].tolist() == list(range(done))
+    torch.manual_seed(7)
+    result = run(tiny, STAGED)
+    assert_same_numbers(folder, whole.folder(STAGED))
+    assert (result.spent.useful_steps, result.spent.lost_steps) == (STEPS, 0)
+    assert result.spent.attempts == len(stops) + 1
+    assert result.spent.lost_device_seconds == pytest.approx(0, abs=1e-9)
+    assert sum(result.stage_device_seconds.values()) == pytest.approx(result.spent.useful_device_seconds)
+
+
+class Killed(BaseException):
+    """As abrupt as a kill, for a process that must live on: nothing of the engine catches it."""
+
+
+def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call: int, *, after: bool) -> None:
+    """Run the unit and let it die before or after the `call`-th call of `target`."""
+    module, _, name = target.rpartition(".")
+    owner = pytest.importorskip(module) if "." in module else None
+    assert owner is not None
+    real, calls = getattr(owner, name), []
+
+    def dying(*args: object, **kwargs: object) -> object:
+        calls.append(1)
+        if len(calls) == call and not after:
+            raise Killed
+        value = real(*args, **kwargs)
+        if len(calls) == call:
+            raise Killed
+        return value
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, dying)
+        with pytest.raises(Killed):
+            run(tiny, STAGED)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("target", "call"),
+    [
+        ("harness.train.history.write_atomic", 2),  # a part of the history
+        ("harness.train.state.write_atomic", 2),  # a checkpoint
+        ("harness.train.unit.mean_dice", 3),  # a look
+        ("harness.train.unit.mean_dice", 4),  # the last look
+        ("harness.train.unit.write_text", 1),  # before the test split opens
+        ("harness.train.unit.case_rows", 1),  # while testing
+        ("harness.train.unit.weights_sha256", 2),  # while the result is made
+    ],
+)
+def test_dying_at_any_point_costs_nothing(
+    target: str, call: int, after: bool, make_tiny: MakeTiny, whole: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    killed_during(tiny, monkeypatch, target, call, after=after)
+    folder = tiny.folder(STAGED)
+    assert not folder.done
+    run(tiny, STAGED)
+    assert_same_numbers(folder, whole.folder(STAGED))
+    spent = folder.ledger.spent()
+    assert (spent.useful_steps, spent.attempts) == (STEPS, 2)
+    assert spent.lost_steps >= 0
+
+
+def test_what_a_kill_leaves_of_a_write_does_no_harm(make_tiny: MakeTiny, whole: Tiny) -> None:
+    """kill -9 within an atomic write leaves its temporary file."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    with pytest.raises(InterruptedRunError):
+        run(tiny, STAGED, StopAfter(12))
+    folder = tiny.folder(STAGED)
+    (folder.path / "history" / ".000000013.parquet.x1y2").write_bytes(b"half")
+    (folder.path / ".checkpoint.pt.a_b").write_bytes(b"half")
+    run(tiny, STAGED)
+    assert_same_numbers(folder, whole.folder(STAGED))
+    assert [path.name for path in folder.path.rglob(".*")] == [], "nobody else would ever remove them"
+
+
+def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(make_tiny: MakeTiny, whole: Tiny) -> None:
+    """Merged, then killed after the first of the parts was removed, before the result was written."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    result = run(tiny, STAGED)
+    folder = tiny.folder(STAGED)
+    history = folder.history()
+    folder.reopen()
+    (folder.path / "history").mkdir()
+    history.iloc[20:].to_parquet(folder.path / "history" / "000000040.parquet", index=False)
+    assert run(tiny, STAGED).weights_sha256 == result.weights_sha256
+    assert_same_numbers(folder, whole.folder(STAGED))
+    assert not (folder.path / "history").exists()
+
+
+def test_another_environment_starts_again_and_the_old_attempt_is_lost(
+    make_tiny: MakeTiny, whole: Tiny, reference: Result
+) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    with pytest.raises(InterruptedRunError):
+        run(tiny, STAGED, StopAfter(17))
+    folder = tiny.folder(STAGED)
+    content = torch.load(folder.checkpoint, weights_only=True)
+    assert content["environment"] == reference.environment
+    torch.save(content | {"environment": "f" * 64}, folder.checkpoint)
+    result = run(tiny, STAGED)
+    assert (result.spent.useful_steps, result.spent.lost_steps, result.spent.attempts) == (STEPS, 17, 2)
+    assert result.spent.lost_device_seconds == pytest.approx(lines_of(folder, 0)[-1].device_seconds)
+    assert lines_of(folder, 1)[0].base_steps == 0
+    assert_same_numbers(folder, whole.folder(STAGED))
+
+
+def test_another_environment_after_the_history_was_merged(make_tiny: MakeTiny, whole: Tiny) -> None:
+    """Killed when only the result was missing; then another machine goes on, from nothing."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    run(tiny, STAGED)
+    folder = tiny.folder(STAGED)
+    folder.reopen()
+    content = torch.load(folder.checkpoint, weights_only=True)
+    torch.save(content | {"environment": "f" * 64}, folder.checkpoint)
+    with pytest.raises(InterruptedRunError):
+        run(tiny, STAGED, StopAfter(5))
+    assert folder.history()["step"].tolist() == list(range(5)), "not those of the attempt that was thrown away"
+    run(tiny, STAGED)
+    assert_same_numbers(folder, whole.folder(STAGED))
+    assert folder.ledger.spent().lost_steps == STEPS
+
+
+def test_a_newer_checkpoint_is_refused(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    with pytest.raises(InterruptedRunError):
+        run(tiny, STAGED, StopAfter(3))
+    folder = tiny.folder(STAGED)
+    content = torch.load(folder.checkpoint, weights_only=True)
+    torch.save(content | {"schema_version": 2}, folder.checkpoint)
+    with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
+        run(tiny, STAGED)
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 100, 3000])
+def test_a_damaged_checkpoint_is_named(keep_bytes: int, make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    with pytest.raises(InterruptedRunError):
+        run(tiny, STAGED, StopAfter(3))
+    path = tiny.folder(STAGED).checkpoint
+    path.write_bytes(path.read_bytes()[:keep_bytes])
+    with pytest.raises(RecordError, match=r"checkpoint\.pt.*delete it"):
+        run(tiny, STAGED)
+    path.unlink()
+    run(tiny, STAGED)
+
+
+def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny) -> None:
+    """weights_only=True refuses everything but tensors and plain values."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
+    torch.save({"schema_version": 1, "unit": Path("x")}, tiny.folder(STAGED).checkpoint)
+    with pytest.raises(RecordError, match=r"checkpoint\.pt"):
+        run(tiny, STAGED)
+
+
+def test_a_unit_that_somebody_runs_is_left_alone(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    folder = tiny.folder(STAGED)
+    folder.lease.claim()
+    before = sorted(folder.path.iterdir())
+    with pytest.raises(LeaseHeldError):
+        run(tiny, STAGED)
+    assert sorted(folder.path.iterdir()) == before
+
+
+def test_a_unit_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended for minutes; another host took over; awake again it must not write over the other's records."""
+    monkeypatch.setattr("harness.train.heart.BEAT_SECONDS", 0.05)
+    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.03}}, budget={"steps": 400})
+    folder, session = tiny.folder(STAGED), tiny.session()
+    lost: list[str] = []
+
+    def take_over(_line: str) -> None:
+        raw = json.loads(folder.lease.path.read_text(encoding="utf-8"))
+        folder.lease.path.write_text(json.dumps(raw | {"host": "another-node"}), encoding="utf-8")
+        lost.append(folder.lease.path.read_text(encoding="utf-8"))
+        folder.checkpoint.unlink(missing_ok=True)
+
+    settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag(), say=take_over)
+    with pytest.raises(InterruptedRunError, match="another-node"):
+        run_unit(folder, session.cache, session.store.selection_path, settings)
+    assert len(lost) == 1, "it stopped before the next look"
+    assert folder.lease.path.read_text(encoding="utf-8") == lost[0], "the lease is the other's"
+
+
+def test_the_test_split_is_closed_until_the_weights_are_final(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    folder = tiny.folder(STAGED)
+    opened: list[tuple[bool, int]] = []
+    real = Cache.test_cases
+
+    def watching(self: Cache, permit: object) -> object:
+        steps = torch.load(folder.checkpoint, weights_only=True)["meter"]["steps"]
+        opened.append((tiny.session().store.selection_path.exists(), steps))
+        return real(self, permit)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Cache, "test_cases", watching)
+    run(tiny, STAGED)
+    assert opened == [(True, STEPS)], "once, after the last step, with the selection recorded"
+
+
+REAL = ["supervised/2/0/0", "ua_mt/2/0/0", "mc_net/2/0/0", "supervised_full/all/0/0"]
+
+
+@pytest.mark.parametrize("slot", REAL)
+def test_real_methods_resume_and_replay_to_the_bit(slot: str, make_tiny: MakeTiny) -> None:
+    method = slot.partition("/")[0]
+    runs = [make_tiny({method: {}}, budget={"steps": 8}, engine={"looks": 2, "warmup_steps": 1}) for _ in range(2)]
+    run(runs[0], slot)
+    for steps in (3, 2):
+        with pytest.raises(InterruptedRunError):
+            run(runs[1], slot, StopAfter(steps))
+    run(runs[1], slot)
+    assert_same_numbers(runs[0].folder(slot), runs[1].folder(slot))
+    cache = runs[0].session().cache
+    assert replay(runs[0].folder(slot), cache, StopFlag()) == result_of(runs[0].folder(slot)).weights_sha256

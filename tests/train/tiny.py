@@ -1,0 +1,171 @@
+"""Suites that train in a second: the plug-in installed for every process, sessions, runs that are cut short."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.execute.session import Session, find_unit, open_session
+from harness.spec.records import LedgerLine, Result, Unit
+from harness.store import UnitFolder
+from harness.train import RunSettings, StopFlag, run_unit
+from tests.support import command_environment
+
+METHODS = {
+    "tiny_staged": "Staged",
+    "tiny_mortal": "Mortal",
+    "tiny_doomed": "Doomed",
+    "tiny_short": "Short",
+    "tiny_nan": "NotANumber",
+    "tiny_error": "Raising",
+    "tiny_oom": "OutOfMemory",
+    "tiny_torch_oom": "TorchOutOfMemory",
+    "tiny_peek": "Peeking",
+    "tiny_quiet_peek": "PeekingTwice",
+    "tiny_ceiling": "Ceiling",
+}
+
+
+def install(folder: Path) -> None:
+    """What `pip install` would leave of the plug-in: a module and its metadata with entry points."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(__file__).with_name("plugin.py"), folder / "tiny_plugin.py")
+    methods = "".join(f"{name} = tiny_plugin:{kind}\n" for name, kind in METHODS.items())
+    write_metadata(folder, f"[harness.methods]\n{methods}\n[harness.datasets]\ntiny_squares = tiny_plugin:Squares\n")
+
+
+def write_metadata(folder: Path, entry_points: str, name: str = "tiny-plugin") -> None:
+    """A dist-info folder, as an installer writes it."""
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A suite on the tiny dataset and a run directory."""
+
+    root: Path
+    suite: Path
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def store(self) -> Path:
+        return self.runs / self.suite.stem
+
+    def session(self) -> Session:
+        return open_session(str(self.suite), None, self.runs, lambda _line: None)
+
+    def folder(self, slot: str) -> UnitFolder:
+        session = self.session()
+        return session.folder(find_unit(session.plan, slot))
+
+    def arguments(self, verb: str, *more: str) -> list[str]:
+        """The real command line; `more` comes right after the verb."""
+        return [sys.executable, "-m", "harness", verb, *more, "--suite", str(self.suite), "--runs", str(self.runs)]
+
+    def start(self, verb: str, *more: str) -> subprocess.Popen[str]:
+        """A real process, with its output in a file beside the runs."""
+        with (self.root / "output.txt").open("a", encoding="utf-8") as output:
+            return subprocess.Popen(
+                self.arguments(verb, *more),
+                env=command_environment(self.environment),
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return (self.root / "output.txt").read_text(encoding="utf-8")
+
+
+def write_suite(root: Path, methods: Mapping[str, Mapping[str, Any]], **changes: Any) -> Path:
+    """A suite file in `root`: seed 0, two labelled patients, 40 steps of 4 images unless `changes` say otherwise."""
+    suite: dict[str, Any] = {
+        "name": "tiny",
+        "dataset": "tiny_squares",
+        "preprocessing": {"size": [32, 32], "resize": "area"},
+        "labelled": [2],
+        "seeds": [0],
+        "methods": {name: {"params": dict(params)} for name, params in methods.items()},
+        "budget": {"steps": 40},
+        "engine": {"batch_size": 4, "looks": 4, "warmup_steps": 2, "optimiser": {"learning_rate": 0.05}},
+    }
+    for key, value in changes.items():
+        suite[key] = {**suite[key], **value} if key == "engine" else value
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / f"{suite['name']}.yaml"
+    path.write_text(yaml.safe_dump(suite, sort_keys=False), encoding="utf-8")
+    return path
+
+
+class StopAfter(StopFlag):
+    """A signal that arrives after so many steps of this attempt."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._left = steps
+
+    def is_set(self) -> bool:
+        """The loop asks before each step."""
+        if self._left <= 0:
+            self.set("SIGTEST")
+        self._left -= 1
+        return super().is_set()
+
+
+def run(tiny: Tiny, slot: str, stop: StopFlag | None = None, checkpoint_seconds: float = 1000.0) -> Result:
+    """One unit in this process."""
+    session = tiny.session()
+    settings = RunSettings(checkpoint_seconds=checkpoint_seconds, stop=stop or StopFlag(), wait_for_lease_seconds=0)
+    return run_unit(tiny.folder(slot), session.cache, session.store.selection_path, settings)
+
+
+def unit_of(tiny: Tiny, slot: str) -> Unit:
+    return find_unit(tiny.session().plan, slot)
+
+
+def lines_of(folder: UnitFolder, attempt: int) -> list[LedgerLine]:
+    return [line for line in folder.ledger.lines() if line.attempt == attempt]
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60.0, process: subprocess.Popen[str] | None = None) -> None:
+    """Poll until `what` holds; an error after so many seconds, or when `process` ends before."""
+    until = time.monotonic() + seconds
+    while not what():
+        if process is not None and process.poll() is not None and not what():
+            raise AssertionError(f"the process ended with {process.returncode}")
+        if time.monotonic() > until:
+            raise AssertionError(f"not within {seconds} s")
+        time.sleep(0.02)
+
+
+def processes_with(text: str) -> list[int]:
+    """Pids of living processes that have `text` in their command line, this one aside."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            state = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if text in command and state not in "ZX" and int(path.name) != os.getpid():
+            found.append(int(path.name))
+    return found

@@ -135,4 +135,5 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTi
         run(inline, slot)
         assert_same_numbers(tiny.folder(slot), inline.folder(slot))
         spent = tiny.folder(slot).ledger.spent()
-        assert (spent.useful_steps, spent.attempts) == (STEPS, 3)
+        assert spent.useful_steps == STEPS
+        assert spent.attempts in {2, 3}  # 2: the second driver was killed before this unit had started

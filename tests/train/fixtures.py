@@ -16,7 +16,7 @@ from tests.train.tiny import Tiny, install, write_suite
 MakeTiny = Callable[..., Tiny]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plugin_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Iterator[Path]:
     """The installed plug-in, importable here too; and the cache folder for fixtures that outlive a test."""
     folder = tmp_path_factory.mktemp("site")
@@ -29,7 +29,7 @@ def plugin_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path)
         yield folder
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """The engine sets torch up for the whole process; afterwards it is as it was."""
     threads = torch.get_num_threads()
@@ -38,7 +38,7 @@ def one_thread() -> Iterator[None]:
     torch.set_flush_denormal(False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_tiny(tmp_path_factory: pytest.TempPathFactory, plugin_folder: Path, session_cache: Path) -> MakeTiny:
     """Make a suite in a folder of its own; processes that it starts know plug-in and cache."""
 

@@ -22,7 +22,7 @@ from tests.train.tiny import Tiny, run
 FAULTS = ["tiny_nan", "tiny_error", "tiny_oom", "tiny_torch_oom", "tiny_peek", "tiny_quiet_peek"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def faulty(make_tiny: MakeTiny) -> Tiny:
     """One suite with every fault and a good method at its end, run inline from start to end."""
     tiny = make_tiny({**{name: {} for name in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})

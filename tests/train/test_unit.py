@@ -25,7 +25,7 @@ STAGED = "tiny_staged/2/0/0"
 STEPS = 40
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole(make_tiny: MakeTiny) -> Tiny:
     """A run that nothing interrupted: 40 steps, 4 looks."""
     tiny = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": STEPS})
@@ -34,7 +34,7 @@ def whole(make_tiny: MakeTiny) -> Tiny:
     return tiny
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reference(whole: Tiny) -> Result:
     return result_of(whole.folder(STAGED))
 

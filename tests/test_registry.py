@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,17 @@ def test_a_typo_is_refused_with_the_nearest_name() -> None:
     for inside in ("methods.ua_mt", "parts", "nets", "__init__", ""):
         with pytest.raises(UsageError, match="unknown method"):
             load_method(inside)
+
+
+def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site: Path) -> None:
+    """Its name hashes the code that reads the data: neither the standard library nor a neighbour in site-packages."""
+    from harness.data.locate import cache_name
+
+    install(site)
+    before = cache_name(load_dataset("tiny_squares"), None)
+    (site / "neighbour").mkdir()
+    (site / "neighbour" / "code.py").write_text("x = 1\n", encoding="utf-8")
+    assert cache_name(load_dataset("tiny_squares"), None) == before
+    began = time.process_time()
+    cache_name(load_dataset("acdc"), None)
+    assert time.process_time() - began < 0.2, "milliseconds: every command and every child asks"

@@ -52,12 +52,16 @@ def cache_name(dataset: Dataset, folder: Path | None) -> str:
 
 
 def _reader_sha256(dataset: Dataset) -> str:
-    """Of the files that define the dataset, with the packages beside them, where readers of its layouts may lie."""
+    """Of the files that define the dataset, with the packages beside them, where readers of its layouts may lie.
+
+    Beside a module of no package lies whatever else is installed: that is none of the dataset's business.
+    """
     hasher = hashlib.sha256()
-    for cls in type(dataset).__mro__[:-1]:
+    for cls in (cls for cls in type(dataset).__mro__ if issubclass(cls, Dataset)):
         try:
             file = Path(inspect.getfile(cls))
-            for path in (file, *sorted(file.parent.glob("*/**/*.py"))):
+            beside = sorted(file.parent.glob("*/**/*.py")) if "." in cls.__module__ else []
+            for path in (file, *beside):
                 hasher.update(path.read_bytes())
         except (OSError, TypeError):  # made at a prompt, or frozen: it has no file
             hasher.update(cls.__qualname__.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,12 @@ from harness.spec.errors import RecordError
 from harness.spec.records import Environment, Result, Unit
 from harness.store.files import read_record, write_atomic, write_record
 from harness.store.lease import Lease
+from harness.store.predictions import pack, unpack
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.metrics import LabelMap
 
 
 class UnitFolder:
@@ -62,7 +66,7 @@ class UnitFolder:
 
     def tidy(self) -> None:
         """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
-        own = ("checkpoint.pt", "history.parquet", "cases.parquet", "final.json", "error.txt")
+        own = ("checkpoint.pt", "history.parquet", "cases.parquet", "predictions.npz", "final.json", "error.txt")
         for pattern in (*(f".{name}.*" for name in own), "history/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -110,6 +114,15 @@ class UnitFolder:
         import pandas as pd
 
         return pd.read_parquet(self.path / "cases.parquet")
+
+    def write_predictions(self, labels: Mapping[str, LabelMap]) -> None:
+        """What the `last` weights predicted on the test cases: case id -> [Z, H, W] at native resolution."""
+        write_atomic(self.path / "predictions.npz", lambda temporary: pack(temporary, labels))
+
+    def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
+        """The label maps of those of `cases` (None: of all) that are there; records of early versions have none."""
+        path = self.path / "predictions.npz"
+        return unpack(path, cases) if path.exists() else {}
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order; empty before the first checkpoint."""

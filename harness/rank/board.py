@@ -11,6 +11,7 @@ from harness.rank.frame import Records, load
 from harness.rank.leaderboard import leaderboard
 from harness.rank.paired import paired
 from harness.rank.per_class import per_class
+from harness.rank.profiles import profiles
 from harness.store import RunStore
 
 
@@ -18,10 +19,12 @@ from harness.store import RunStore
 class Board:
     """The records and what was computed from them; each frame is one csv.
 
-    rows:    `leaderboard.leaderboard`, one row per comparison, labelled count, selection and method.
-    classes: `per_class.per_class`.
-    pairs:   `paired.paired`.
-    curves:  `curves.curves`.
+    rows:        `leaderboard.leaderboard`, one row per comparison, labelled count, selection and method.
+    classes:     `per_class.per_class`.
+    pairs:       `paired.paired`, mean over classes, every metric.
+    curves:      `curves.curves`.
+    class_pairs: `paired.paired_per_class`, the columns of `pairs` class by class, Dice alone.
+    profiles:    `profiles.profiles`.
     """
 
     records: Records
@@ -29,12 +32,15 @@ class Board:
     classes: pd.DataFrame
     pairs: pd.DataFrame
     curves: pd.DataFrame
+    class_pairs: pd.DataFrame
+    profiles: pd.DataFrame
 
 
 def build(records: Records) -> Board:
     """Compute every table from the records alone."""
     rows = leaderboard(records)
-    return Board(records, rows, per_class(records), paired(records, rows), curves(records))
+    pairs = paired(records, rows)
+    return Board(records, rows, per_class(records), pairs, curves(records), pairs.iloc[:0], profiles(records))
 
 
 def read_board(store: RunStore) -> Board:

@@ -105,7 +105,7 @@ def pair_grid(pairs: pd.DataFrame) -> Grid:
 
 
 def _rank(row: Row) -> Cell:
-    return str(row["rank"]) if isinstance(row["rank"], int) else "", ""
+    return str(row["place"]) if isinstance(row["place"], int) else "", ""
 
 
 def _method(row: Row) -> Cell:

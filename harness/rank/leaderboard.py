@@ -16,6 +16,12 @@ from harness.rank.patients import METRICS, SELECTIONS, UNKNOWN, Estimate, Key, e
 
 Row = dict[str, Any]
 
+SECOND = (
+    "hierarchical_low", "hierarchical_high", "hierarchical_coverage", "iqm", "iqm_low", "iqm_high", "dice_imputed",
+    "dice_imputed_low", "dice_imputed_high",
+)  # fmt: skip
+"""Columns of a row beside the primary means and intervals; all of Dice, as fractions."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -55,8 +61,16 @@ def leaderboard(records: Records) -> pd.DataFrame:
 
     Metrics stand as mean, `_low` and `_high` (95 % bootstrap-t over patients, conditional on the seeds and subsets that
     ran), Dice and Jaccard as fractions. `labelled` is the table's count; `trained_on` the method's own, "all" for a
-    reference. `rank` is by mean Dice; methods with a failed unit come after all without, methods without any finished
-    or failed unit have none.
+    reference.
+
+    place:                 order of display, by mean Dice; methods with a failed unit come after all without, methods
+                           without any finished or failed unit have none, nor have references.
+    rank, rank_worst:      best and worst rank that the data allow (`ranks.with_ranks` fills them; equal where the
+                           rank is not shared).
+    hierarchical_low, _high, _coverage: 95 % interval of the Dice over patients, subsets and seeds, and the share of
+                           simulated records like these in which it holds the truth; NaN for a single unit.
+    iqm, _low, _high:      interquartile mean of Dice over patients x units.
+    dice_imputed, _low, _high: Dice with 0 for every case of a failed unit.
     """
     tables = [
         _table(records, comparison, labelled, selection, found)
@@ -65,7 +79,8 @@ def leaderboard(records: Records) -> pd.DataFrame:
         for selection in selections(comparison)
     ]
     frame = pd.DataFrame([row for table in tables for row in table])
-    return frame.astype({"labelled": "Int64", "rank": "Int64", "method_version": "Int64"})
+    integers = ("labelled", "place", "rank", "rank_worst", "method_version")
+    return frame.astype(dict.fromkeys(integers, "Int64"))
 
 
 def selections(comparison: Comparison) -> list[str]:
@@ -87,32 +102,35 @@ def _table(
             "labelled": labelled,
             "selection": selection,
             "block": "reference" if entry.reference else "ranked",
+            "place": None,
             "rank": None,
+            "rank_worst": None,
             "method": entry.method,
             "trained_on": entry.arm.rpartition("@")[2],
         }
         row.update(_progress(entry.units))
         row.update(_metrics(found, selection, entry.arm))
+        row.update(dict.fromkeys(SECOND, float("nan")))
         row.update(_counts(comparison.cases, selection, entry.arm))
         row.update(_costs(entry.units))
         row["engine_declared"] = engines.get(entry.arm, "")
         row.update(_conditions(comparison))
         rows.append(row)
-    return ranked(rows)
+    return placed(rows)
 
 
-def ranked(rows: list[Row]) -> list[Row]:
-    """Fill `rank` by mean Dice (ties share the better rank) and sort: ranked, not yet run, references."""
-    keys = {id(row): _rank_key(row) for row in rows if row["block"] == "ranked" and row["n_ok"] + row["n_failed"] > 0}
+def placed(rows: list[Row]) -> list[Row]:
+    """Fill `place` by mean Dice (ties share the better place) and sort: ranked, not yet run, references."""
+    keys = {id(row): _place_key(row) for row in rows if row["block"] == "ranked" and row["n_ok"] + row["n_failed"] > 0}
     for row in rows:
         if id(row) in keys:
-            row["rank"] = 1 + sum(other < keys[id(row)] for other in keys.values())
+            row["place"] = 1 + sum(other < keys[id(row)] for other in keys.values())
     return sorted(
-        rows, key=lambda row: (row["block"] == "reference", row["rank"] is None, row["rank"] or 0, row["method"])
+        rows, key=lambda row: (row["block"] == "reference", row["place"] is None, row["place"] or 0, row["method"])
     )
 
 
-def _rank_key(row: Row) -> tuple[bool, bool, float]:
+def _place_key(row: Row) -> tuple[bool, bool, float]:
     """Failures after all methods without; among them, those with no number at all last."""
     none_ok = row["n_ok"] == 0
     return row["n_failed"] > 0, none_ok, 0.0 if none_ok else -row["dice"]

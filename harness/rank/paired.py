@@ -19,9 +19,22 @@ CAVEAT = (
 )
 
 COLUMNS = (
-    "suite", "table", "labelled", "selection", "metric", "method_a", "method_b", "difference", "difference_low",
-    "difference_high", "n_patients", "excludes_zero", "verdict",
+    "suite", "table", "labelled", "selection", "class_name", "metric", "family", "method_a", "method_b", "difference",
+    "difference_low", "difference_high", "n_patients", "excludes_zero", "simultaneous_low", "simultaneous_high",
+    "p_wilcoxon", "p_holm", "probability_of_improvement", "improvement_low", "improvement_high", "apart", "verdict",
 )  # fmt: skip
+"""
+class_name:         MEAN_CLASS, the mean over classes, or one class (these rows for Dice alone).
+family:             "ranked" for pairs of ranked methods, "reference" for pairs with a reference; corrected together.
+difference:         mean over patients of a - b; `_low`, `_high` and excludes_zero hold for this pair alone.
+simultaneous_low, _high: 95 % interval that holds for all pairs of the family at once (bootstrap max-t).
+p_wilcoxon, p_holm: two-sided signed-rank p over patients, raw and after Holm within the family.
+probability_of_improvement, improvement_low, _high: P(a better than b) on the same patient, ties count one half.
+apart:              both the simultaneous interval and Holm tell a and b apart.
+verdict:            "apart", "within noise", or "undetermined" where n cannot tell any two methods apart.
+"""
+
+MEAN_CLASS = "mean"
 
 
 def paired(records: Records, rows: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -37,7 +50,9 @@ def paired(records: Records, rows: pd.DataFrame | None = None) -> pd.DataFrame:
         for comparison in records.comparisons
         for row in _comparison(comparison, rows[rows["table"] == comparison.number])
     ]
-    return pd.DataFrame(found, columns=list(COLUMNS)).astype({"labelled": "Int64", "excludes_zero": "bool"})
+    return pd.DataFrame(found, columns=list(COLUMNS)).astype(
+        {"labelled": "Int64", "excludes_zero": "bool", "apart": "bool"}
+    )
 
 
 def _comparison(comparison: Comparison, rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from harness.rank.patients import METRICS, UNKNOWN, Estimate, Key, estimates, pa
 
 COLUMNS = (
     "suite", "table", "labelled", "selection", "block", "method", "class_name", "metric", "mean", "low", "high",
-    "n_patients", "n_structures", "n_missed", "n_spurious",
+    "hierarchical_low", "hierarchical_high", "hierarchical_coverage", "rank", "rank_worst", "n_patients",
+    "n_structures", "n_missed", "n_spurious",
 )  # fmt: skip
 
 
@@ -20,12 +21,13 @@ def per_class(records: Records) -> pd.DataFrame:
     """One row per comparison, labelled count, selection, method, class and metric, with the primary interval.
 
     Dice and Jaccard as fractions, distances in the unit that the metric's name ends with. The counts of missed and
-    spurious structures are those of the class. A millimetre metric without spacing has no rows.
+    spurious structures are those of the class. A millimetre metric without spacing has no rows. Ranks and hierarchical
+    intervals as in `leaderboard.leaderboard`, of the class's Dice; empty for other metrics.
     """
     rows = [row for comparison in records.comparisons for row in _comparison(comparison)]
     frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "suite"])
     frame.insert(0, "suite", records.suite)
-    return frame.astype({"labelled": "Int64"})
+    return frame.astype({"labelled": "Int64", "rank": "Int64", "rank_worst": "Int64"})
 
 
 def _comparison(comparison: Comparison) -> list[dict[str, Any]]:

@@ -117,12 +117,20 @@ class UnitFolder:
 
     def write_predictions(self, labels: Mapping[str, LabelMap]) -> None:
         """What the `last` weights predicted on the test cases: case id -> [Z, H, W] at native resolution."""
-        write_atomic(self.path / "predictions.npz", lambda temporary: pack(temporary, labels))
+        write_atomic(self._predictions, lambda temporary: pack(temporary, labels))
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether its predicted label maps are on record; early versions kept none."""
+        return self._predictions.exists()
+
+    @property
+    def _predictions(self) -> Path:
+        return self.path / "predictions.npz"
 
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
-        """The label maps of those of `cases` (None: of all) that are there; records of early versions have none."""
-        path = self.path / "predictions.npz"
-        return unpack(path, cases) if path.exists() else {}
+        """The label maps of those of `cases` (None: of all) that are there."""
+        return unpack(self._predictions, cases) if self.has_predictions else {}
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order; empty before the first checkpoint."""

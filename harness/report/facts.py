@@ -89,7 +89,7 @@ def suite_yaml(store: RunStore) -> SuiteText:
 
 
 def environments(store: RunStore) -> list[list[Fact]]:
-    """Every environment that units of the selection ended in, with what was shown of them; those of most units first."""
+    """Every environment that units of the selection ended in, with what was shown; that of most units first."""
     found: Counter[tuple[Fact, ...]] = Counter()
     for folder in store.selected():
         environment = folder.environment()
@@ -128,5 +128,8 @@ def commands(suite: str) -> list[tuple[str, str]]:
         (f"harness run --suite {file} --data DIR", "trains what is missing, tests once, writes tables and this page"),
         (f"harness leaderboard --suite {file}", "the tables and this page again, from the records alone"),
         (f"harness leaderboard --suite {file} --data DIR", "the same with pictures of the worst cases"),
-        (f"harness replay METHOD/LABELLED/SUBSET/SEED --suite {file} --data DIR", "one unit again, compared bit by bit"),
+        (
+            f"harness replay METHOD/LABELLED/SUBSET/SEED --suite {file} --data DIR",
+            "one unit again, compared bit by bit",
+        ),
     ]

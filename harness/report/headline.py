@@ -55,7 +55,8 @@ def _sentences(rows: Sequence[Row], pairs: Sequence[Row]) -> Iterator[str]:
     if failed:
         yield f"{_units(failed)} failed; a method with a failure is placed after all without."
     if waiting:
-        yield f"Provisional: {_units(waiting)} of {sum(row['n_units'] for row in rows)} have not run."
+        total = sum(row["n_units"] for row in rows)
+        yield f"Provisional: {waiting} of {_units(total)} {'has' if waiting == 1 else 'have'} not run."
 
 
 def _standing(leader: Row, others: Sequence[Row], pairs: Sequence[Row]) -> str:
@@ -68,13 +69,15 @@ def _standing(leader: Row, others: Sequence[Row], pairs: Sequence[Row]) -> str:
         return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
     if len(told) == len(others):
         nearest = _pair(pairs, name, others[0]["method"])
-        return f"{name} is ahead of every other ranked method: {dice}, {_difference(nearest)} above {_joined(told[:1])}."
+        return (
+            f"{name} is ahead of every other ranked method: {dice}, {_difference(nearest)} above {_joined(told[:1])}."
+        )
     if len(unknown) == len(others):
         return f"{name} has the highest mean ({dice}), but the patients are too few to tell any two methods apart."
-    close = noise + unknown
+    close = _joined(noise + unknown)
     if not told:
-        return f"No method stands out: {name} has the highest mean ({dice}), and its lead over {_joined(close)} is within noise."
-    return f"{name} has the highest mean ({dice}); its lead over {_joined(close)} is within noise, over {_joined(told)} it is not."
+        return f"No method stands out: {name} has the highest mean ({dice}); its lead over {close} is within noise."
+    return f"{name} has the highest mean ({dice}); its lead over {close} is within noise, not so over {_joined(told)}."
 
 
 def _reference(row: Row, leader: Row, pairs: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from harness.data.cache import Cache
@@ -71,11 +71,8 @@ def render(store: RunStore, board: Board, settings: PageSettings, panels: Panels
     """The page as text; the same records give the same text."""
     data = content(board, settings.search)
     data["panels"] = {"groups": panels.groups, "classes": panels.classes}
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     comparisons = board.records.comparisons
-    return environment.get_template("page.html.j2").render(
+    return _template().render(
         suite=board.records.suite,
         description=suite_yaml(store).description,
         comparisons=[
@@ -98,6 +95,12 @@ def render(store: RunStore, board: Board, settings: PageSettings, panels: Panels
         style=_asset("style.css"),
         script=Markup("\n").join(_asset(f"{name}.js") for name in SCRIPTS),
     )
+
+
+def _template() -> Template:
+    environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
+    return environment.get_template("page.html.j2")
 
 
 def _embedded(data: Json) -> Markup:

@@ -62,7 +62,8 @@ const endLabels = (chart, ends) => {
   const edge = chart.width - chart.right;
   return sorted.map(([method, x, y], i) => [
     s("path", { d: path([[x + 5, y], [edge + 4, heights[i]]]), stroke: colour(method), "stroke-width": 0.8, fill: "none", opacity: 0.6 }),
-    s("text", { class: "ink", x: edge + 7, y: heights[i] + 4 }, method),
+    mark(method, edge + 10, heights[i], 3.2),
+    s("text", { class: "ink", x: edge + 17, y: heights[i] + 4 }, method),
   ]);
 };
 

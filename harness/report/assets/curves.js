@@ -7,8 +7,8 @@ const curvePanel = (domain) => (host, group) => {
   const wide = host.clientWidth > 420;
   const all = [...lines.values()].flat();
   const chart = frame(host, {
-    x: [0, Math.max(...all.map((row) => row.device_seconds_mean))], y: domain, xTitle: "device-seconds of training, all stages",
-    yTitle: "validation Dice %", margins: [10, wide ? Math.min(130, 14 + 6.6 * longest) : 10, 38, 44],
+    x: [0, Math.max(...all.map((row) => row.device_seconds_mean), ...rowsOf(group).filter((row) => row.budget_currency === "device_seconds").map((row) => row.budget_amount))], y: domain, xTitle: "device-seconds of training, all stages",
+    yTitle: "validation Dice %", margins: [10, wide ? Math.min(140, 24 + 6.6 * longest) : 10, 38, 44],
     label: `Validation Dice against device-seconds, ${titleOf(group)}`,
   });
   const y = (value) => chart.y(100 * value);

@@ -26,8 +26,9 @@ const patientPanel = (host, group) => {
   const longest = Math.max(...found.names.map((name) => name.length));
   const left = 12 + 6.4 * longest;
   const height = 46 + step * order.length;
+  const [lowest] = extent([...found.values.values()].flat());
   const chart = frame(host, {
-    x: [0, 100], y: [0, 1], height, xTitle: "test Dice %", yTitle: "", margins: [8, 50, 38, left],
+    x: [10 * Math.floor(10 * lowest), 100], y: [0, 1], height, xTitle: "test Dice %", yTitle: "", margins: [8, 50, 38, left],
     label: `Test Dice of each patient, ${titleOf(group)}, sorted by ${a} minus ${b}`, bare: true,
   });
   const output = h("output", { class: "readout", "aria-live": "polite" }, "\u00a0");

@@ -116,7 +116,7 @@ const failedList = (group) => {
 const renderTables = () => {
   const domain = barDomain();
   $("results-hint").textContent = `Test metrics of the ${state.selection} checkpoint${state.klass === MEAN ? ", mean of all classes" : `, class ${state.klass}`}. `
-    + "A shared rank (1\u20133) holds all places that the data allow. Thick bars: 95 % over patients, for the seeds and subsets that ran; thin: over seeds and subsets too.";
+    + "A shared rank (1\u20133) holds all places that the data allow. Thick bars: 95 % over patients, for the seeds and subsets that ran; thin: over seeds and subsets too. IQM: interquartile mean over patients and units.";
   replace($("results-body"), shownGroups().map((group) => {
     const rows = tableOf(group);
     const columns = tableColumns(rows, domain);

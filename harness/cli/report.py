@@ -24,6 +24,7 @@ def show_leaderboard(
     """
     from rich.console import Console
 
+    from harness.audit import audit
     from harness.rank.board import read_board
     from harness.rank.render import markdown, show, terminal_text
     from harness.rank.write import write_leaderboard
@@ -31,7 +32,7 @@ def show_leaderboard(
 
     board = read_board(store)
     write_leaderboard(store, board)
-    page = write_page(store, board, PageSettings(cache=cache))
+    page = write_page(store, board, PageSettings(cache=cache, audit=audit(store)))
     console = Console()
     if form == "csv":
         click.echo(board.rows.to_csv(index=False, lineterminator="\n"), nl=False)

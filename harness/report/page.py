@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from harness.audit import Audit
 from harness.data.cache import Cache
 from harness.rank.board import Board
 from harness.report.columns import Json
@@ -28,9 +27,6 @@ SCRIPTS = (
 )  # fmt: skip
 """The page's own JavaScript, in the order in which it runs."""
 
-Finding = Mapping[str, Any]
-"""One fairness rule: `rule`, `verdict` (held, not held, not applicable) and `evidence`, as text."""
-
 
 @dataclass(frozen=True)
 class PageSettings:
@@ -39,12 +35,12 @@ class PageSettings:
     cache:  the data, for pictures of the worst test cases; None leaves them out. A page with them holds scans, so it
             must not be published where the data's licence forbids that.
     search: the trials, see `content.content`; None where nothing was searched.
-    audit:  the fairness rules; None where they were not checked.
+    audit:  what `harness.audit` found; None where it was not asked.
     """
 
     cache: Cache | None = None
     search: pd.DataFrame | None = None
-    audit: Sequence[Finding] | None = None
+    audit: Audit | None = None
 
 
 def write_page(store: RunStore, board: Board, settings: PageSettings = PageSettings()) -> Path:

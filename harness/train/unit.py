@@ -15,7 +15,7 @@ import torch
 from harness.budget.clock import CudaClock, StepClock, ThreadClock
 from harness.budget.ledger import wall_by_phase
 from harness.data.cache import Cache
-from harness.data.permit import TestPermit
+from harness.data.permit import TestPermit, keep_closed
 from harness.spec.errors import ClosedSplitError, DataError, DiskError, HarnessError, InterruptedRunError
 from harness.spec.method import Method
 from harness.spec.records import Failure, Look, OptimiserSettings, Result, Unit
@@ -133,6 +133,18 @@ class _Runner:
 
     def _work(self, heart: Heart) -> Result:
         phases = self.attempt.phases
+        with keep_closed(self._breach):
+            state = self._train(heart)
+        with phases("eval"):
+            self._test(state, heart)
+        with phases("log"):
+            self.history.merge()
+            heart.check()
+        self.attempt.write("end")
+        return self._finished(state)
+
+    def _train(self, heart: Heart) -> TrainingState:
+        phases = self.attempt.phases
         with phases("data"):
             data = training_set(self.unit, self.cache, self.device)
             validation = load_volumes(self.cache.cases("val"), self.unit.preprocessing, self.device)
@@ -146,13 +158,7 @@ class _Runner:
         reset_peak_memory(self.device)
         self._loop(state, validation, heart, resumed).run()
         self.peak_memory_bytes = peak_memory_bytes(self.device)
-        with phases("eval"):
-            self._test(state, heart)
-        with phases("log"):
-            self.history.merge()
-            heart.check()
-        self.attempt.write("end")
-        return self._finished(state)
+        return state
 
     def _resume(self, state: TrainingState) -> bool:
         content = read_checkpoint(self.folder.checkpoint, self.unit, self.attempt.environment)
@@ -171,7 +177,7 @@ class _Runner:
 
     def _loop(self, state: TrainingState, validation: list[Volume], heart: Heart, resumed: bool) -> Loop:
         def look(number: int) -> None:
-            with self.attempt.phases("eval"):
+            with self.attempt.phases("eval"), state.watch.look(state.method):
                 self._look(state, validation, number)
 
         def checkpoint() -> None:
@@ -249,6 +255,7 @@ class _Runner:
             looks=state.looks,
             best_look=state.best_look,
             weights_sha256=weights_sha256(state.method.predictor),
+            observed=state.watch.record(state.sampler.augmentation, state.method.augmentation),
             shown=self.environment.shown,
             finished_at=now(),
         )

@@ -67,7 +67,7 @@ def content(board: Board, search: pd.DataFrame | None = None) -> Json:
         "classes": columns(_shown(board.classes), CLASSES),
         "pairs": columns(pd.concat([_shown(board.pairs), board.class_pairs]), PAIRS),
         "curves": columns(board.curves, CURVES),
-        "profiles": columns(_rounded(board.profiles), PROFILES),
+        "profiles": columns(thinned(board.profiles), PROFILES),
         "patients": [found for comparison in comparisons for found in patients(comparison)],
         "failed": [{"table": one.number, "units": columns(_failed(one), FAILED)} for one in comparisons],
         "budgets": [budgets(one, search if one.number == 1 else None) for one in comparisons],
@@ -115,9 +115,14 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["metric"].isin(METRICS)]
 
 
-def _rounded(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Shares to a thousandth: a curve on a screen shows no more."""
-    return profiles.round({"share": 3, "low": 3, "high": 3})
+def thinned(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Shares to a thousandth, without the points inside a level stretch of a curve: the same picture from fewer."""
+    shares = ["share", "low", "high"]
+    rounded = profiles.astype(dict.fromkeys(shares, "float64")).round(dict.fromkeys(shares, 3))
+    lines = rounded.groupby([name for name in PROFILES if name not in ("tau", *shares)], sort=False, dropna=False)
+    before, after = (lines[shares].shift(by) for by in (1, -1))
+    level = (rounded[shares].eq(before) & rounded[shares].eq(after)).all(axis=1)
+    return rounded[~level]
 
 
 def _failed(comparison: Comparison) -> pd.DataFrame:

@@ -22,7 +22,7 @@ const secondsTable = (title, methods, names, valuesOf, paint, extra) => {
   const largest = Math.max(...totals.values());
   return [
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "budget" }, h("caption", {}, title),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "words" }, "method"), h("th", { scope: "col", class: "words" }, "share"), names.map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col" }, "sum"), extra.map(([name]) => h("th", { scope: "col" }, name)))),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "words" }, "method"), h("td", {}), names.map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col" }, "sum"), extra.map(([name]) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, methods.map((method) => h("tr", { "data-method": method }, h("th", { scope: "row", class: "words" }, named(method)),
         h("td", { class: "words" }, stacked(names.map((name, i) => [name, valuesOf(method)[name] ?? 0, paint(name, i)]), largest, `${method}: ${names.map((name) => `${name} ${seconds(valuesOf(method)[name] ?? 0)} s`).join(", ")}`)),
         names.map((name) => h("td", {}, seconds(valuesOf(method)[name] ?? 0))), h("td", { class: "value" }, seconds(totals.get(method))), extra.map(([, value]) => h("td", {}, value(method)))))))),

@@ -54,9 +54,9 @@ const profilePanel = (host, group) => {
   const output = readable(chart, unique(own.map((row) => row.tau)).map((tau) => 100 * tau), (stop) => [
     h("b", {}, `Dice above ${short(stop)} %: `),
     [...lines].map(([method, points]) => {
-      const row = points.find((one) => Math.abs(100 * one.tau - stop) < 1e-6);
-      return row ? `${method} ${percent(row.share)} % of patients` : null;
-    }).filter(Boolean).join("; "),
+      // Level stretches come as their two ends.
+      return `${method} ${percent(points.findLast((one) => 100 * one.tau <= stop + 1e-6).share)} % of patients`;
+    }).join("; "),
   ]);
   host.append(chart.svg, output);
 };

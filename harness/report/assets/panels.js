@@ -30,6 +30,6 @@ const renderPanels = () => {
     groups.filter((own) => shownGroups().some((group) => group.table === own.table && group.labelled === own.labelled)).map((own) => [
       h("h3", {}, DATA.groups.find((group) => group.table === own.table && group.labelled === own.labelled).title),
       h("p", { class: "hint" }, `Predictions of ${own.methods.map((one) => one.unit).join("; ")}. Dice is of the whole volume, mean of all classes.`),
-      own.panels.map((panel) => panelView(panel, own.methods.map((one) => one.method))),
+      own.panels.map((panel) => panelView(panel, METHODS.filter((method) => method in panel.methods))),
     ]));
 };

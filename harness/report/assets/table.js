@@ -95,10 +95,11 @@ const headCell = (column) => {
   const active = state.sort.key === column.key;
   if (column.plain) return h("th", { scope: "col", class: column.head ? "bar" : null }, column.head ?? column.title);
   return h("th", { scope: "col", class: column.words ? "words" : null, "aria-sort": active ? (state.sort.up ? "ascending" : "descending") : "none", "data-key": column.key },
-    h("button", { type: "button", onclick: () => {
+    h("button", { type: "button", onclick: (event) => {
+      const table = event.currentTarget.closest("table").id;
       state.sort = { key: column.key, up: active ? !state.sort.up : ["place", "method"].includes(column.key) || !METRICS[column.key]?.higher };
       renderTables();
-      document.querySelector(`#results-body th[data-key="${column.key}"] button`)?.focus();
+      document.querySelector(`#${table} th[data-key="${column.key}"] button`)?.focus({ preventScroll: true });
     } }, column.title));
 };
 

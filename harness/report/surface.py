@@ -20,8 +20,8 @@ PREFERRED = ("centers_per_class", "temperature")
 def surfaces(search: pd.DataFrame | None) -> list[Json]:
     """One per method that was searched: its dimensions, and its trials with a value in each of them.
 
-    A schedule is one dimension in words ("cosine 0.1 to 1, 1 period") and one for each of its numbers that varies.
-    Dimensions that always move together are one, under the name of the first.
+    What was searched are the dimensions; schedules that take few forms over the trials are further ones, in words
+    ("cosine 0.1 to 1, 1 period"). Dimensions that always move together are one, under the name of the first.
     """
     if search is None:
         return []
@@ -30,7 +30,7 @@ def surfaces(search: pd.DataFrame | None) -> list[Json]:
 
 def _surface(method: str, own: pd.DataFrame) -> Json:
     trials: list[Json] = own.to_dict("records")  # type: ignore[assignment]
-    places = [dict(_flat(json.loads(trial["varied"]))) for trial in trials]
+    places = [_place(json.loads(trial["varied"]), json.loads(trial["params"])) for trial in trials]
     names = list(dict.fromkeys(name for place in places for name in place))
     dimensions = list(_distinct({name: [place.get(name) for place in places] for name in names}))
     return {
@@ -45,6 +45,12 @@ def _surface(method: str, own: pd.DataFrame) -> Json:
             for trial in trials
         ],
     }
+
+
+def _place(varied: Mapping[str, Any], params: Mapping[str, Any]) -> Json:
+    """Where a trial stands: on what was searched, and on the schedules that its parameters make of that."""
+    schedules = {name: value for name, value in params.items() if isinstance(value, dict) and "family" in value}
+    return {**dict(_flat(varied)), **{name: describe_schedule(value) for name, value in schedules.items()}}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -71,18 +77,22 @@ def describe_schedule(value: Mapping[str, Any]) -> str:
 
 
 def _distinct(columns: Mapping[str, Sequence[Any]]) -> Iterator[Json]:
-    """Dimensions with at least two values, each pattern of equal and different values once."""
+    """Dimensions with at least two values, each pattern of equal and different values once.
+
+    Words that are different in every trial say nothing that the numbers in them do not.
+    """
     seen: dict[tuple[Any, ...], Json] = {}
     for name, values in columns.items():
         known = [value for value in values if value is not None]
-        if len(set(known)) < 2:
+        wordy = any(isinstance(value, str) for value in known)
+        if len(set(known)) < 2 or (wordy and len(set(known)) == len(values)):
             continue
-        if tuple(values) in seen:
-            seen[tuple(values)]["with"].append(name)
+        pattern = tuple(values.index(value) for value in values) if wordy else tuple(values)
+        if pattern in seen:
+            seen[pattern]["with"].append(name)
             continue
-        found = _dimension(name, values, known)
-        seen[tuple(values)] = found
-        yield found
+        seen[pattern] = _dimension(name, values, known)
+        yield seen[pattern]
 
 
 def _dimension(name: str, values: Sequence[Any], known: Sequence[Any]) -> Json:

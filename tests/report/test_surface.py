@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -46,6 +48,39 @@ def test_numbers_and_their_scales():
         ("consistency", "log"), ("ema_decay", "number"),
     ]  # fmt: skip
     assert numbers["axes"] == [0, 1]
+
+
+def test_schedules_that_dimensions_of_their_own_make():
+    """As ACTION++'s search: tau_family and tau_periods vary, and each temperature is a schedule with its own ends."""
+    rows = []
+    for i, (family, periods, r) in enumerate(
+        (f, p, r) for f, p in (("constant", None), ("cosine", 1), ("cosine", 10)) for r in (1, 2)
+    ):
+        varied = {"tau_family": family, "centers_per_class": r} | ({} if periods is None else {"tau_periods": periods})
+        ends = {"student": 0.1, "teacher": 0.01}
+        params = {
+            f"{name}_temperature": {"family": "constant", "tau": low} if periods is None
+            else {"family": "cosine", "low": low, "high": 1.0, "periods": periods}
+            for name, low in ends.items()
+        }  # fmt: skip
+        rows.append(row("action_pp", i, varied, 0.5, params=json.dumps({**params, "centers_per_class": r})))
+    (surface,) = surfaces(pd.DataFrame(rows))
+    across, up = (surface["dimensions"][axis] for axis in surface["axes"])
+    assert across["name"] == "centers_per_class"
+    assert (up["name"], up["with"]) == ("student_temperature", ["teacher_temperature"])
+    assert up["values"][::2] == ["constant 0.1", "cosine 0.1 to 1, 1 period", "cosine 0.1 to 1, 10 periods"]
+    periods = next(one for one in surface["dimensions"] if one["name"] == "tau_periods")
+    assert periods["values"] == [None, None, 1, 1, 10, 10]
+
+
+def test_schedules_that_are_all_different_are_told_by_their_numbers():
+    rows = [
+        row("a", i, {"low": 0.1 * (i + 1)}, 0.5,
+            params=json.dumps({"temperature": {"family": "cosine", "low": 0.1 * (i + 1), "high": 1.0}}))
+        for i in range(4)
+    ]  # fmt: skip
+    (surface,) = surfaces(pd.DataFrame(rows))
+    assert [one["name"] for one in surface["dimensions"]] == ["low"]
 
 
 def test_what_never_varies_is_no_dimension():

@@ -14,6 +14,7 @@ from harness.store.lease import Lease
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 class UnitFolder:
@@ -110,6 +111,13 @@ class UnitFolder:
         import pandas as pd
 
         return pd.read_parquet(self.path / "cases.parquet")
+
+    def cases_table(self) -> pa.Table:
+        """`cases` as an arrow table: read several times faster, for those who join the cases of thousands of units."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path / "cases.parquet", pre_buffer=False) as file:
+            return file.read(use_threads=False)
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order; empty before the first checkpoint."""

@@ -9,9 +9,10 @@ import pandas as pd
 from harness.rank.curves import curves
 from harness.rank.frame import Records, load
 from harness.rank.leaderboard import leaderboard
-from harness.rank.paired import paired
+from harness.rank.paired import paired, paired_per_class
 from harness.rank.per_class import per_class
 from harness.rank.profiles import profiles
+from harness.rank.ranks import with_class_ranks, with_ranks
 from harness.store import RunStore
 
 
@@ -39,8 +40,16 @@ class Board:
 def build(records: Records) -> Board:
     """Compute every table from the records alone."""
     rows = leaderboard(records)
-    pairs = paired(records, rows)
-    return Board(records, rows, per_class(records), pairs, curves(records), pairs.iloc[:0], profiles(records))
+    pairs, class_pairs = paired(records, rows), paired_per_class(records, rows)
+    return Board(
+        records=records,
+        rows=with_ranks(rows, pairs),
+        classes=with_class_ranks(per_class(records), rows, class_pairs),
+        pairs=pairs,
+        curves=curves(records),
+        class_pairs=class_pairs,
+        profiles=profiles(records),
+    )
 
 
 def read_board(store: RunStore) -> Board:

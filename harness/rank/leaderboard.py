@@ -12,15 +12,12 @@ import pandas as pd
 
 from harness.rank.conditions import FIELDS
 from harness.rank.frame import Comparison, Records
-from harness.rank.patients import METRICS, SELECTIONS, UNKNOWN, Estimate, Key, estimates, patient_means
+from harness.rank.patients import MEAN_CLASS, METRICS, SELECTIONS, UNKNOWN, Estimate, Key, estimates
+from harness.rank.second import HIERARCHICAL, IQM, hierarchical_columns, imputed_columns, iqm_columns, unknown
 
 Row = dict[str, Any]
 
-SECOND = (
-    "hierarchical_low", "hierarchical_high", "hierarchical_coverage", "iqm", "iqm_low", "iqm_high", "dice_imputed",
-    "dice_imputed_low", "dice_imputed_high",
-)  # fmt: skip
-"""Columns of a row beside the primary means and intervals; all of Dice, as fractions."""
+_NO_STRUCTURES = {"n_structures": 0, "n_missed": 0, "n_spurious": 0}
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def leaderboard(records: Records) -> pd.DataFrame:
     """
     tables = [
         _table(records, comparison, labelled, selection, found)
-        for comparison, found in ((one, estimates(patient_means(one.cases))) for one in records.comparisons)
+        for comparison, found in ((one, _found(one)) for one in records.comparisons)
         for labelled in labelled_counts(comparison)
         for selection in selections(comparison)
     ]
@@ -89,9 +86,24 @@ def selections(comparison: Comparison) -> list[str]:
     return [name for name in SELECTIONS if name == SELECTIONS[0] or name in there]
 
 
-def _table(
-    records: Records, comparison: Comparison, labelled: int | None, selection: str, found: dict[Key, Estimate]
-) -> list[Row]:
+@dataclass(frozen=True)
+class _Found:
+    """What the cases of one comparison say: means by (metric, selection, arm), other columns by (selection, arm)."""
+
+    means: dict[Key, Estimate]
+    second: dict[Key, Row]
+    structures: dict[Key, Row]
+
+
+def _found(comparison: Comparison) -> _Found:
+    means = {key[:3]: one for key, one in comparison.patients.items() if key[3] == MEAN_CLASS}
+    by_unit = {key[1:3]: one for key, one in comparison.scores.items() if (key[0], key[3]) == ("dice", MEAN_CLASS)}
+    quartiles = iqm_columns(by_unit)
+    second = {key: {**row, **quartiles[key]} for key, row in hierarchical_columns(by_unit).items()}
+    return _Found(estimates(means), second, _structures(comparison.cases))
+
+
+def _table(records: Records, comparison: Comparison, labelled: int | None, selection: str, found: _Found) -> list[Row]:
     """Rows of one table, in the order in which they are shown."""
     engines = declared_engines(comparison.units)
     rows = []
@@ -109,9 +121,11 @@ def _table(
             "trained_on": entry.arm.rpartition("@")[2],
         }
         row.update(_progress(entry.units))
-        row.update(_metrics(found, selection, entry.arm))
-        row.update(dict.fromkeys(SECOND, float("nan")))
-        row.update(_counts(comparison.cases, selection, entry.arm))
+        row.update(_metrics(found.means, selection, entry.arm))
+        row.update(found.second.get((selection, entry.arm), unknown((*HIERARCHICAL, *IQM))))
+        dice = found.means.get(("dice", selection, entry.arm), UNKNOWN)
+        row.update(imputed_columns(dice, row["n_ok"], row["n_failed"]))
+        row.update(found.structures.get((selection, entry.arm), _NO_STRUCTURES))
         row.update(_costs(entry.units))
         row["engine_declared"] = engines.get(entry.arm, "")
         row.update(_conditions(comparison))
@@ -166,13 +180,12 @@ def _metrics(found: dict[Key, Estimate], selection: str, arm: str) -> Row:
     return row
 
 
-def _counts(cases: pd.DataFrame, selection: str, arm: str) -> Row:
+def _structures(cases: pd.DataFrame) -> dict[Key, Row]:
     """Structures (case x class, over all units) that were tested, missed altogether, or found where there are none."""
-    own = cases[(cases["selection"] == selection) & (cases["arm"] == arm)]
+    counts = cases.groupby(["selection", "arm"], observed=True)[["missed", "spurious"]].agg(["size", "sum"])
     return {
-        "n_structures": len(own),
-        "n_missed": int(own["missed"].sum()),
-        "n_spurious": int(own["spurious"].sum()),
+        tuple(key): dict(zip(_NO_STRUCTURES, (int(size), int(missed), int(spurious)), strict=True))
+        for key, size, missed, _, spurious in counts.itertuples(name=None)
     }
 
 

@@ -56,7 +56,8 @@ def content(board: Board, search: pd.DataFrame | None = None) -> Json:
     """Everything but the panels.
 
     search: one row per trial: suite, method, study, point (0: the default configuration), params, varied (JSON texts),
-            score (validation Dice), status (ok, failed, stopped, missing), useful_device_seconds, lost_device_seconds, chosen. None without a search.
+            score (validation Dice), status (ok, failed, stopped, missing), useful_device_seconds, lost_device_seconds,
+            chosen. None without a search.
     """
     comparisons = board.records.comparisons
     return {

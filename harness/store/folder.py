@@ -16,6 +16,7 @@ from harness.store.predictions import pack, unpack
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from harness.metrics import LabelMap
 
@@ -114,6 +115,13 @@ class UnitFolder:
         import pandas as pd
 
         return pd.read_parquet(self.path / "cases.parquet")
+
+    def cases_table(self) -> pa.Table:
+        """`cases` as an arrow table: read several times faster, for those who join the cases of thousands of units."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path / "cases.parquet", pre_buffer=False) as file:
+            return file.read(use_threads=False)
 
     def write_predictions(self, labels: Mapping[str, LabelMap]) -> None:
         """What the `last` weights predicted on the test cases: case id -> [Z, H, W] at native resolution."""

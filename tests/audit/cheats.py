@@ -74,7 +74,7 @@ class Open(Semi):
     """Honest: says that it makes images noisy."""
 
     name = "cheat_open"
-    augmentation: tuple[Alteration, ...] = ("altered",)  # type: ignore[assignment]
+    augmentation: tuple[Alteration, ...] = ("altered",)
 
     def changed(self, images: Tensor) -> Tensor:
         """Noise."""
@@ -229,7 +229,7 @@ class Pastes(Semi):
     """Another augmentation than declared: cutmix, declares that it alters."""
 
     name = "cheat_pastes"
-    augmentation: tuple[Alteration, ...] = ("altered",)  # type: ignore[assignment]
+    augmentation: tuple[Alteration, ...] = ("altered",)
 
     def changed(self, images: Tensor) -> Tensor:
         """The upper half of the next image."""
@@ -242,4 +242,4 @@ class Boasts(Semi):
     """Another augmentation than declared: declares mixing and does nothing."""
 
     name = "cheat_boasts"
-    augmentation: tuple[Alteration, ...] = ("mixed",)  # type: ignore[assignment]
+    augmentation: tuple[Alteration, ...] = ("mixed",)

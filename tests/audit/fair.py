@@ -108,10 +108,8 @@ def rows(column: str, value: Any, which: int = 0) -> Callable[[UnitRecords], Uni
 def trial(suite: SuiteRecords, method: str, steps: int, *, tested: bool = False, number: int = 0) -> Aside:
     """A unit of a search that took so many steps."""
     unit = suite.units[0].unit.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
-    lines = tuple(
-        LedgerLine(kind=kind, attempt=0, at="", environment="e", steps=taken, device_seconds=0.2 * taken)
-        for kind, taken in (("start", 0), ("end", steps))
-    )
+    start = LedgerLine(kind="start", attempt=0, at="", environment="e")
+    end = start.model_copy(update={"kind": "end", "steps": steps, "device_seconds": 0.2 * steps})
     assert suite.units[0].result is not None
     ended: Result = suite.units[0].result
-    return Aside(UnitFolder(Path(unit.id)), unit, lines, ended, tested)
+    return Aside(UnitFolder(Path(unit.id)), unit, (start, end), ended, tested)

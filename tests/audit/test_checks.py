@@ -221,13 +221,12 @@ def test_a_suite_in_which_nothing_ran_is_no_breach(fair: SuiteRecords) -> None:
 
 
 def test_a_rate_follows_its_schedule_or_does_not() -> None:
-    """By hand: rates 0.01 (1 - p)^0.9 of one stage, then one of them doubled."""
-    slot = RunSpec().slots[0]
-    history = history_frame(slot, RunSpec())
+    """By hand: rates 0.01 (1 - p)^0.9 of one stage, then that of p = 0.5 doubled."""
+    history = history_frame(RunSpec().slots[0], RunSpec())
     assert rate_error(history, OptimiserSettings()) < 1e-12
-    history.loc[10, "learning_rate"] *= 2
-    p = history.loc[10, "progress_stage"]
-    assert rate_error(history, OptimiserSettings()) == pytest.approx((1 - p) ** 0.9)
+    doubled = history["learning_rate"].where(history["progress_stage"] != 0.5, 2 * history["learning_rate"])
+    bent = history.assign(learning_rate=doubled)
+    assert rate_error(bent, OptimiserSettings()) == pytest.approx(0.5**0.9)
     assert rate_error(history, OptimiserSettings(schedule="constant")) > 0.5
     constant = history.assign(learning_rate=0.02)
     assert rate_error(constant, OptimiserSettings(schedule="constant")) == 0.0

@@ -54,7 +54,7 @@ def one_augmentation(suite: SuiteRecords) -> Verdict:
 @rule(
     20,
     "What else a method does to its images is declared",
-    "Mixing, jitter and blur lift any method; a table must tell them from what the rest of the method adds.",
+    "Mixing, jitter and blur for the new method alone: such a table cannot tell what the rest of the method adds.",
     practices=(14,),
 )
 def declared_augmentation(suite: SuiteRecords) -> Verdict:
@@ -100,7 +100,7 @@ def _seen(units: Sequence[Observed]) -> str:
 @rule(
     21,
     "One engine setting for all methods; what differs is declared in the suite and shown",
-    "Optimiser, schedule and batch size are tuned for the newcomer and left alone for the rest.",
+    "Published rates follow a polynomial, a staircase or a constant, within the rows of one table.",
     practices=(9,),
 )
 def one_engine(suite: SuiteRecords) -> Verdict:

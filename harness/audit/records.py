@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +101,21 @@ class SuiteRecords:
     def failed(self) -> tuple[UnitRecords, ...]:
         """Units that ended without numbers."""
         return tuple(one for one in self.units if one.result is not None and not one.ok)
+
+    @cached_property
+    def cases(self) -> pd.DataFrame:
+        """Per-case records of all finished units that have them, with a column `unit`; empty where there are none."""
+        import pandas as pd
+
+        frames = {one.folder.id: one.cases for one in self.units if one.ok and one.cases is not None}
+        if not frames:
+            return pd.DataFrame()
+        return pd.concat(frames, names=["unit", None]).reset_index(level="unit").reset_index(drop=True)
+
+    def named(self, ids: Iterable[str]) -> list[UnitRecords]:
+        """Units by id, in the order of the selection."""
+        wanted = set(ids)
+        return [one for one in self.units if one.folder.id in wanted]
 
     @property
     def planned(self) -> int:

@@ -66,7 +66,7 @@ def floor_and_ceiling(suite: SuiteRecords) -> Verdict:
     Among the ranked methods one saw labelled images alone (result.json): the floor.
     """
     ranked = list(dict.fromkeys(entry.slot.method for entry in suite.selection.entries if entry.ranked))
-    if len(ranked) == 1:
+    if len(ranked) <= 1:
         return not_applicable(f"{counted(len(ranked), 'ranked method')}: nothing is compared between methods")
     references = [entry.slot for entry in suite.selection.entries if not entry.ranked and entry.slot.labelled is None]
     if not references:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.audit.finding import Verdict
-from harness.audit.records import Aside, Finished, SuiteRecords
+from harness.audit.records import Aside, Finished, SuiteRecords, UnitRecords
 from harness.audit.rule import rule
 from harness.audit.words import NOT_RECORDED, broken, counted, held, names, not_applicable, nothing_finished, together
 from harness.budget.ledger import summarise
@@ -31,24 +31,24 @@ def one_test(suite: SuiteRecords) -> Verdict:
 
 
 def _no_breach(suite: SuiteRecords) -> Verdict:
-    lines = []
-    guilty = []
-    for one in (*suite.units, *suite.others):
-        notes = [line.note or "" for line in one.ledger if line.kind == "breach"]
-        if notes:
-            who = f"{one.unit.label} (units/{one.folder.id[:10]})"
-            lines.append(f"{who}/ledger.jsonl: {len(notes)} times, first: {notes[0]}")
-            guilty.append(one.folder.id)
-    for other in suite.others:
-        if other.tested and other.unit.role == "search":
-            lines.append(f"units/{other.folder.id[:10]}/cases.parquet: a search unit was tested")
-            guilty.append(other.folder.id)
-    if guilty:
-        return Verdict(
-            "not held", (f"{counted(len(guilty), 'unit')} asked for test cases too early", *lines), tuple(guilty)
-        )
-    looked = sum(bool(one.ledger) for one in (*suite.units, *suite.others))
-    return held(f"no line `breach` in the ledger.jsonl of any of {counted(looked, 'unit')} that ran")
+    everybody: list[UnitRecords | Aside] = [*suite.units, *suite.others]
+    found = {one.folder.id: text for one in everybody if (text := _breach(one))}
+    if found:
+        head = f"{counted(len(found), 'unit')} asked for test cases too early"
+        return Verdict("not held", (head, *found.values()), tuple(found))
+    ran = sum(bool(one.ledger) for one in everybody)
+    return held(f"no line `breach` in the ledger.jsonl of any of {counted(ran, 'unit')} that ran")
+
+
+def _breach(one: UnitRecords | Aside) -> str:
+    """What a unit did with the test split that it must not; empty if nothing."""
+    where = f"{one.unit.label} (units/{one.folder.id[:10]})"
+    notes = [line.note or "" for line in one.ledger if line.kind == "breach"]
+    if notes:
+        return f"{where}/ledger.jsonl: {len(notes)} x breach, the first: {notes[0]}"
+    if isinstance(one, Aside) and one.tested and one.unit.role == "search":
+        return f"{where}/cases.parquet: a unit of the search was tested"
+    return ""
 
 
 def _final_weights(suite: SuiteRecords) -> Verdict:
@@ -67,7 +67,7 @@ def _final_weights(suite: SuiteRecords) -> Verdict:
 
 def _selected_params(suite: SuiteRecords) -> Verdict:
     params = {entry.unit: entry.params for entry in suite.selection.entries}
-    other = [one for one in suite.units if params[one.folder.id] != one.unit.params]
+    other = [one for one in suite.units if params.get(one.folder.id) != one.unit.params]
     if other:
         return broken(other, f"selection.json and unit.json name different hyper-parameters: {names(other)}")
     return held()
@@ -85,20 +85,16 @@ def last_checkpoint(suite: SuiteRecords) -> Verdict:
 
     `best_val` is the look of result.json with the highest validation Dice.
     """
-    with_cases = [one for one in suite.finished if one.records.cases is not None]
-    if not with_cases:
+    if suite.cases.empty:
         return nothing_finished(suite)
-    other = [one.records for one in with_cases if _selections(one) != COLUMNS]
+    columns = suite.cases.groupby("unit")["selection"].unique()
+    other = suite.named(columns.index[columns.map(set) != COLUMNS])
     if other:
         return broken(other, f"cases.parquet does not hold last and best_val: {names(other)}")
-    wrong = [one.records for one in with_cases if one.result.best_look != best_look(one)]
+    wrong = [one.records for one in suite.finished if one.result.best_look != best_look(one)]
     if wrong:
         return broken(wrong, f"best_look of result.json is not the best of its looks: {names(wrong)}")
-    return held(f"both columns in cases.parquet of all {counted(len(with_cases), 'finished unit')}; `last` ranks")
-
-
-def _selections(one: Finished) -> set[str]:
-    return set() if one.records.cases is None else set(one.records.cases["selection"])
+    return held(f"both columns in cases.parquet of all {counted(len(columns), 'finished unit')}; `last` ranks")
 
 
 def best_look(one: Finished) -> int | None:
@@ -110,7 +106,7 @@ def best_look(one: Finished) -> int | None:
 @rule(
     7,
     "Every method is tuned with the same budget, on validation alone",
-    "A tuned newcomer beside baselines at a library's defaults wins by its tuning.",
+    "Newcomers are tuned, some on the very split of the comparison, while their baselines keep a library's defaults.",
     practices=(25, 26),
 )
 def equal_tuning(suite: SuiteRecords) -> Verdict:

@@ -14,6 +14,9 @@ from harness.store import RunStore
 if TYPE_CHECKING:
     from harness.data.cache import Cache
 
+MOST_AUDITED = 500
+"""Units up to which a page is written with its audit, which reads every step of every unit."""
+
 
 def show_leaderboard(
     store: RunStore, form: Literal["text", "csv", "markdown"] = "text", cache: Cache | None = None
@@ -32,7 +35,8 @@ def show_leaderboard(
 
     board = read_board(store)
     write_leaderboard(store, board)
-    page = write_page(store, board, PageSettings(cache=cache, audit=audit(store)))
+    found = audit(store) if len(store.selected()) <= MOST_AUDITED else None
+    page = write_page(store, board, PageSettings(cache=cache, audit=found))
     console = Console()
     if form == "csv":
         click.echo(board.rows.to_csv(index=False, lineterminator="\n"), nl=False)

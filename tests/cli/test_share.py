@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.execute.receive import import_records
@@ -22,6 +23,7 @@ from tests.support import run_cli
 from tests.synthetic import RunSpec, write_run
 
 SPEC = RunSpec(seeds=2, patients=6, failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 1)}))
+LABELS = {"patient001_ED": np.arange(24, dtype=np.uint8).reshape(2, 3, 4)}
 WEIGHTS = ("checkpoint.pt", "lease", "log.txt", "error.txt")
 
 
@@ -30,6 +32,7 @@ def store(tmp_path: Path) -> RunStore:
     """Records with everything beside them that must stay at home."""
     store = write_run(tmp_path / "runs" / "synthetic", SPEC)
     for folder in store.folders():
+        folder.write_predictions(LABELS)
         for name in WEIGHTS:
             (folder.path / name).write_text("at home")
     return store
@@ -54,11 +57,15 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_pa
     assert table.stdout == write_leaderboard(store)[0].read_text()
     assert len(table.stdout.splitlines()) > 4
     names = {path.name for path in there.rglob("*")}
+    for folder in RunStore.open(there / "synthetic").folders():
+        assert np.array_equal(folder.predictions()["patient001_ED"], LABELS["patient001_ED"])
     assert names.isdisjoint(WEIGHTS)
 
 
 def test_equal_records_give_equal_bytes(archive: Path, tmp_path: Path) -> None:
     again = write_run(tmp_path / "other" / "synthetic", SPEC)
+    for folder in again.folders():
+        folder.write_predictions(LABELS)
     export_records(again, tmp_path / "again.tar.gz")
     assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
 
@@ -195,6 +202,14 @@ def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_pat
     archive.write_bytes(whole)
     repack(archive, change)
     with pytest.raises(RecordError, match="a record is missing or damaged"):
+        import_records(archive, tmp_path / "there")
+
+    def shorten(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        return member, content[:100] if member.name.endswith("predictions.npz") else content
+
+    archive.write_bytes(whole)
+    repack(archive, shorten)
+    with pytest.raises(RecordError, match=r"predictions\.npz: damaged"):
         import_records(archive, tmp_path / "there")
     assert not (tmp_path / "there").exists()
 

@@ -56,9 +56,9 @@ def assert_same_numbers(folder: UnitFolder, other: UnitFolder) -> None:
     assert mine.best_look == theirs.best_look
     assert (mine.images_seen, mine.labelled_images_seen) == (theirs.images_seen, theirs.labelled_images_seen)
     pd.testing.assert_frame_equal(folder.cases(), other.cases(), check_exact=True)
-    labels, theirs = folder.predictions(), other.predictions()
-    assert labels.keys() == theirs.keys()
-    assert all((labels[case] == theirs[case]).all() for case in labels)
+    labels, expected = folder.predictions(), other.predictions()
+    assert labels.keys() == expected.keys()
+    assert all((labels[case] == expected[case]).all() for case in labels)
     pd.testing.assert_frame_equal(
         folder.history().drop(columns="step_seconds"), other.history().drop(columns="step_seconds"), check_exact=True
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.plan import Plan, dataset_of, make_plan, unprepared
 from harness.spec.errors import UsageError
-from harness.spec.records import Unit
+from harness.spec.records import Points, Selection, Unit
 from harness.store import RunStore, UnitFolder
 from harness.suite import LoadedSuite, load_suite
 
@@ -30,6 +30,29 @@ class Session:
     def pending(self) -> list[Unit]:
         """Units without a result, in the plan's order."""
         return [unit for unit in self.plan.units if not self.folder(unit).done]
+
+    @property
+    def outlook(self) -> str:
+        """How many units there are, done and to run: the finals, or the trials where there are no finals yet."""
+        named = self.plan.finals or self.plan.trials
+        units = {planned.unit.id: planned.unit for planned in named}
+        done = sum(self.folder(unit).done for unit in units.values())
+        return f"{len(units)} {'units' if self.plan.finals else 'trials'}, {done} done, {len(units) - done} to run"
+
+    def selected(self, plan: Plan, selection: Selection) -> Session:
+        """This session, once its search has led to a selection, which is recorded before its finals may start."""
+        self.store.write_selection(selection)
+        for unit in plan.units:
+            self.store.folder(unit).create(unit)
+        return replace(self, plan=plan)
+
+    def find(self, name: str) -> Unit:
+        """A unit of the plan, or a recorded one by the beginning of its id: a search may have proposed it."""
+        recorded = [folder for folder in self.store.folders() if folder.id.startswith(name)]
+        known = {unit.id for unit in self.plan.units}
+        if len(recorded) == 1 and recorded[0].id not in known:
+            return recorded[0].unit
+        return find_unit(self.plan, name)
 
     def reopen_failed(self) -> None:
         """Forget failure records, so that those units run again."""
@@ -52,11 +75,23 @@ def open_session(
     plan, cache = plan_on_data(loaded, data, say)
     store = RunStore.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
-    if select or not store.selection_path.exists():
+    if loaded.suite.search is not None:
+        plan = _with_search(plan, store, select)
+    elif select or not store.selection_path.exists():
         store.write_selection(plan.selection())
     for unit in plan.units:
         store.folder(unit).create(unit)
     return Session(plan, cache, store)
+
+
+def _with_search(plan: Plan, store: RunStore, select: bool) -> Plan:
+    """Name the points, and take up the selection where the search has led to one already."""
+    search, suite = plan.loaded.suite.search, plan.loaded.suite
+    recorded = store.points()
+    known = recorded is not None and recorded.suite_hash == suite.hash
+    if select and not (known and search is not None and search.mode == "adaptive"):
+        store.write_points(Points(suite_hash=suite.hash, trials=[planned.trial for planned in plan.trials]))
+    return plan.with_selection(store.selection()) if store.selection_path.exists() else plan
 
 
 def plan_on_data(loaded: LoadedSuite, data: Path | None, say: Callable[[str], None]) -> tuple[Plan, Cache]:
@@ -70,6 +105,7 @@ def plan_on_data(loaded: LoadedSuite, data: Path | None, say: Callable[[str], No
 def find_unit(plan: Plan, name: str) -> Unit:
     """A unit by id, by the beginning of its id, or by slot: method/labelled/subset/seed, e.g. ua_mt/7/0/1."""
     by_slot = {str(planned.slot): planned.unit for planned in plan.finals}
+    by_slot |= {str(planned.trial): planned.unit for planned in plan.trials}
     if name in by_slot:
         return by_slot[name]
     matches = [unit for unit in plan.units if unit.id.startswith(name)]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.budget.ledger import Ledger
 from harness.spec.errors import RecordError
-from harness.spec.records import Environment, Result, Unit
-from harness.store.files import read_record, write_atomic, write_record
+from harness.spec.records import Environment, Look, Result, Unit
+from harness.store.files import read_record, write_atomic, write_record, write_text
 from harness.store.lease import Lease
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class UnitFolder:
 
     def tidy(self) -> None:
         """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
-        own = ("checkpoint.pt", "history.parquet", "cases.parquet", "final.json", "error.txt")
+        own = ("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "final.json", "error.txt")
         for pattern in (*(f".{name}.*" for name in own), "history/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -80,6 +81,19 @@ class UnitFolder:
     def write_result(self, result: Result) -> None:
         """Declare the unit done. Written last."""
         write_record(self.path / "result.json", result)
+
+    def write_looks(self, looks: Sequence[Look]) -> None:
+        """The validation looks so far, for those who watch; result.json has them all in the end."""
+        write_text(self.path / "looks.jsonl", "".join(f"{look.model_dump_json()}\n" for look in looks))
+
+    def looks(self) -> list[Look]:
+        """The validation looks so far."""
+        result = self.result()
+        if result is not None:
+            return result.looks
+        path = self.path / "looks.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [Look.model_validate_json(line) for line in lines]
 
     def reopen(self) -> None:
         """Forget a failure so that the unit runs again; the ledger keeps what was spent."""

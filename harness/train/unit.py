@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -16,7 +17,14 @@ from harness.budget.clock import CudaClock, StepClock, ThreadClock
 from harness.budget.ledger import wall_by_phase
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
-from harness.spec.errors import ClosedSplitError, DataError, DiskError, HarnessError, InterruptedRunError
+from harness.spec.errors import (
+    ClosedSplitError,
+    DataError,
+    DiskError,
+    EndedEarlyError,
+    HarnessError,
+    InterruptedRunError,
+)
 from harness.spec.method import Method
 from harness.spec.records import Failure, Look, OptimiserSettings, Result, Unit
 from harness.store.files import disk_errors, write_text
@@ -46,6 +54,7 @@ class RunSettings:
     checkpoint_seconds: wall seconds between checkpoints; also written after every look.
     parent:             pid of the driver; the unit stops when that process is gone.
     say:                called with one line of progress at every look.
+    allowance:          what a trial of a search may spend before it ends for good, in the budget's currency.
     wait_for_lease_seconds: patience with another process that holds the unit; an orphan of a killed driver notices
                         within one heartbeat and gives it back.
     """
@@ -55,6 +64,7 @@ class RunSettings:
     stop: StopFlag = field(default_factory=StopFlag)
     say: Callable[[str], None] = lambda _line: None
     wait_for_lease_seconds: float = 15.0
+    allowance: float = math.inf
 
 
 def run_unit(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSettings) -> Result:
@@ -144,15 +154,24 @@ class _Runner:
             with phases("warmup"):
                 warm_up(self.unit, data, self.device)
         reset_peak_memory(self.device)
-        self._loop(state, validation, heart, resumed).run()
+        ended_early = self._train(self._loop(state, validation, heart, resumed))
         self.peak_memory_bytes = peak_memory_bytes(self.device)
-        with phases("eval"):
-            self._test(state, heart)
+        if self.unit.role == "final":  # what a search tries never meets the test split
+            with phases("eval"):
+                self._test(state, heart)
         with phases("log"):
             self.history.merge()
             heart.check()
         self.attempt.write("end")
-        return self._finished(state)
+        return self._finished(state, "stopped" if ended_early else "ok")
+
+    def _train(self, loop: Loop) -> bool:
+        """Run the loop; whether a trial of a search ended before its budget was spent."""
+        try:
+            loop.run()
+        except EndedEarlyError:
+            return True
+        return False
 
     def _resume(self, state: TrainingState) -> bool:
         content = read_checkpoint(self.folder.checkpoint, self.unit, self.attempt.environment)
@@ -166,6 +185,7 @@ class _Runner:
             state.method.start_stage(stage)
         start_stage(state)
         state.load(content)
+        self.folder.write_looks(state.looks)
         self.history.forget_after(state.meter.steps)
         return True
 
@@ -191,6 +211,7 @@ class _Runner:
             checkpoint=checkpoint,
             checkpoint_seconds=self.settings.checkpoint_seconds,
             resumed=resumed,
+            allowance=self.settings.allowance if self.unit.role == "search" else math.inf,
         )
 
     def _look(self, state: TrainingState, validation: list[Volume], number: int) -> None:
@@ -207,6 +228,7 @@ class _Runner:
             diagnostics=diagnostics,
         )
         state.remember_best(look)
+        self.folder.write_looks(state.looks)
         self.settings.say(
             f"{self.unit.label}: look {number}/{self.unit.engine.looks}, step {look.step}, "
             f"{look.device_seconds:.0f} device-seconds, validation Dice {look.mean_dice:.3f}"
@@ -227,11 +249,11 @@ class _Runner:
         heart.check()
         self.folder.write_cases(pd.concat([last, best], ignore_index=True))
 
-    def _finished(self, state: TrainingState) -> Result:
+    def _finished(self, state: TrainingState, status: Literal["ok", "stopped"]) -> Result:
         stages = [stage.name for stage in state.method.stages]
         return Result(
             unit=self.unit.id,
-            status="ok",
+            status=status,
             environment=self.attempt.environment,
             spent=self.folder.ledger.spent(),
             stage_device_seconds=dict(zip(stages, state.meter.stage_seconds, strict=True)),

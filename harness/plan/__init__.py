@@ -1,0 +1,16 @@
+"""Suite + registry -> validated slots, trials and units. Pure: enumerates, touches no disk."""
+
+from harness.plan.plan import Choice, Plan, Planned, dataset_of, make_plan, task_of, unprepared
+from harness.plan.trials import PlannedTrial, make_trial
+
+__all__ = [
+    "Choice",
+    "Plan",
+    "Planned",
+    "PlannedTrial",
+    "dataset_of",
+    "make_plan",
+    "make_trial",
+    "task_of",
+    "unprepared",
+]

@@ -37,13 +37,14 @@ def command(
     session = open_session(suite, data, runs, say)
 
     from harness.cli.report import show_leaderboard, track_or_warn
+    from harness.execute.outcome import Outcome
     from harness.execute.run import ExecuteSettings, execute, exit_code
     from harness.train import StopFlag
 
     if retry_failed:
         session.reopen_failed()
     stop, settings = StopFlag(), ExecuteSettings(executor, workers, checkpoint_seconds)
-    outcomes = []
+    outcomes: list[Outcome] = []
     if session.plan.loaded.suite.search is not None:
         from harness.search import run_search
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import ValidationError
 
 from harness.spec.errors import ClosedSplitError
-from harness.spec.records import Selection
+from harness.spec.records import Selection, candidates_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +44,6 @@ class TestPermit:
             return [f"{self.selection}: not a readable selection record"]
         if all(entry.unit != self.unit for entry in selection.entries):
             return [f"{self.selection}: does not name unit {self.unit[:10]}"]
+        if selection.digest != candidates_digest(selection.candidates):
+            return [f"{self.selection}: its candidates are not those that it was made from"]
         return []

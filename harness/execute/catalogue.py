@@ -76,7 +76,9 @@ def hyper_cards(params: type[MethodParams]) -> list[HyperCard]:
         for name, field in params.model_fields.items()
     ]
     shared = [name for name in space if name not in params.model_fields]
-    return own + [HyperCard(name, "", "", str(space[name]), "searched as one, sets several parameters") for name in shared]
+    return own + [
+        HyperCard(name, "", "", str(space[name]), "searched as one, sets several parameters") for name in shared
+    ]
 
 
 def _bounds(metadata: list[Any], schema: dict[str, Any]) -> str:
@@ -84,4 +86,3 @@ def _bounds(metadata: list[Any], schema: dict[str, Any]) -> str:
         return " | ".join(map(str, schema["enum"]))
     found = ((sign, getattr(item, name, None)) for item in metadata for name, sign in BOUNDS.items())
     return ", ".join(f"{sign} {bound:g}" for sign, bound in found if bound is not None)
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from harness.plan.rows import Row, rows_of
 from harness.plan.trials import PlannedTrial, make_trials
@@ -13,7 +14,7 @@ from harness.spec.errors import UsageError
 from harness.spec.params import MethodParams
 from harness.spec.records import Budget, DatasetRef, Engine, Selection, SelectionEntry, Slot, Trial, Unit
 from harness.spec.task import Task
-from harness.suite import LoadedSuite
+from harness.suite import LoadedSuite, Location
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,20 @@ class Planned:
     unit: Unit
     ranked: bool
     trial: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One training that the suite asks for. unit: None while it depends on a search that is not over."""
+
+    role: Literal["search", "final"]
+    row: str
+    name: str
+    labelled: int | None
+    subset: int
+    seed: int
+    budget: Budget
+    unit: Unit | None
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,12 @@ class Plan:
     @property
     def units(self) -> tuple[Unit, ...]:
         """Each unit once, trials first."""
-        units = [planned.unit for planned in (*self.trials, *self.finals)]
+        units = [*(planned.unit for planned in self.trials), *(planned.unit for planned in self.finals)]
         return tuple({unit.id: unit for unit in units}.values())
+
+    def asked(self) -> list[Asked]:
+        """Every training, in the order in which they run; those that a search has yet to name without a unit."""
+        return [*self._asked_trials(), *self._asked_finals()]
 
     @property
     def names(self) -> dict[str, str]:
@@ -116,6 +135,25 @@ class Plan:
                 ranked=planned.ranked,
             )
             for planned in self.finals
+        ]
+
+    def _asked_trials(self) -> Iterator[Asked]:
+        """Those that are named, and what an adaptive search may spend on others, in whole budgets."""
+        search = self.loaded.suite.search
+        more = (search.trials or 1) - 1 if search is not None and search.mode == "adaptive" else 0
+        for planned in self.trials:
+            trial, unit = planned.trial, planned.unit
+            for number in range(trial.point, trial.point + 1 + more):
+                known = number == trial.point
+                name = f"{trial.method}/trial/{trial.study}/{number}"
+                where = (unit.labelled, unit.subset, unit.seed)
+                yield Asked("search", trial.method, name, *where, unit.budget, unit if known else None)
+
+    def _asked_finals(self) -> list[Asked]:
+        units = {str(planned.slot): planned.unit for planned in self.finals}
+        return [
+            Asked("final", s.method, str(s), s.labelled, s.subset, s.seed, self.budget, units.get(str(s)))
+            for s in self.slots
         ]
 
     def _final(self, slot: Slot, choice: Choice | None) -> Planned:
@@ -183,7 +221,7 @@ def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
             f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers",
         )
     most = len(dataset.splits["train"])
-    counts = [(("labelled", index), labelled) for index, labelled in enumerate(suite.labelled)]
+    counts: list[tuple[Location, int]] = [(("labelled", index), one) for index, one in enumerate(suite.labelled)]
     counts += [] if suite.search is None else [(("search", "labelled"), suite.search.labelled)]
     for location, labelled in counts:
         if labelled >= most:
@@ -205,4 +243,6 @@ def _check_search(loaded: LoadedSuite) -> None:
     if seeds:
         raise loaded.error(("search", "seed"), f"the finals use seed {min(seeds)} too; begin elsewhere")
     if search.budget.currency != suite.budget.currency:
-        raise loaded.error(("search", "budget"), f"the finals are budgeted in {suite.budget.currency}; so must trials be")
+        raise loaded.error(
+            ("search", "budget"), f"the finals are budgeted in {suite.budget.currency}; so must trials be"
+        )

@@ -51,9 +51,7 @@ def make_trials(loaded: LoadedSuite, rows: Mapping[str, Row], data: DatasetRef) 
     return tuple(found)
 
 
-def make_trial(
-    loaded: LoadedSuite, row: Row, study: int, number: int, point: Point, data: DatasetRef
-) -> PlannedTrial:
+def make_trial(loaded: LoadedSuite, row: Row, study: int, number: int, point: Point, data: DatasetRef) -> PlannedTrial:
     """One point of one row, and its unit."""
     search = _search(loaded)
     try:

@@ -47,9 +47,7 @@ class Study:
         session.store.folder(planned.unit).create(planned.unit)
         points = session.store.points()
         trials = [] if points is None else points.trials
-        session.store.write_points(
-            Points(suite_hash=session.plan.loaded.suite.hash, trials=[*trials, planned.trial])
-        )
+        session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=[*trials, planned.trial]))
         return planned
 
     def _owns(self, planned: PlannedTrial) -> bool:

@@ -21,8 +21,10 @@ class TPESampler:
     """
 
     def __init__(self, space: Mapping[str, Dimension], recorded: Sequence[Trial], seed: int) -> None:
+        import optuna
         from ray.tune.search.optuna import OptunaSearch
 
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
         first = [self._inside(trial.varied) for trial in recorded]
         self._outside = [point is None for point in first]

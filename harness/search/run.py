@@ -53,9 +53,9 @@ def _listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list
     unique = {one.unit.id: one for one in left}.values()
     if not unique:
         return []
-    with stop.on_signals(), make_display(session, len(unique)) as display:
-        with local_ray(workers_for(settings, len(unique))):
-            outcomes = _tune(session, Listed(unique), settings, stop, display, None)
+    count = len(unique)
+    with stop.on_signals(), make_display(session, count) as display, local_ray(workers_for(settings, count)):
+        outcomes = _tune(session, Listed(unique), settings, stop, display, None)
     raise_refused(outcomes)
     return outcomes
 
@@ -68,9 +68,9 @@ def _adaptive(session: Session, search: Search, settings: ExecuteSettings, stop:
     asked = search.studies * len(session.plan.rows) * (search.trials or 1)
     with stop.on_signals(), make_display(session, asked) as display, local_ray(workers_for(settings, asked)):
         for study in studies(session, search):
-            known = study.recorded()
-            if known:
-                display.say(f"{study.row.name} study {study.number}: goes on from {len(known)} recorded trials")
+            begun = sum(session.folder(one.unit).ledger.spent().attempts > 0 for one in study.recorded())
+            again = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""
+            display.say(f"{study.row.name} study {study.number}: {study.search.trials} x {search.budget}{again}")
             outcomes += _tune(session, study.proposals(), settings, stop, display, search.looks)
             if stop.is_set():
                 break

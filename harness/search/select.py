@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from harness.plan import Choice, Plan, PlannedTrial
-from harness.spec.records import Candidate, Result, Selection, digest
+from harness.spec.records import Candidate, Result, Selection, candidates_digest
 from harness.store import RunStore
 
 Key = tuple[str, int]
@@ -57,11 +57,6 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple
     return decided, selection
 
 
-def candidates_digest(candidates: Sequence[Candidate]) -> str:
-    """sha256 of the candidates' canonical JSON."""
-    return digest([candidate.model_dump(mode="json") for candidate in candidates])
-
-
 def score(result: Result | None) -> float | None:
     """Validation Dice of the last look, mean over classes; None unless the whole budget was spent."""
     if result is None or result.status != "ok" or not result.looks:
@@ -69,7 +64,7 @@ def score(result: Result | None) -> float | None:
     return result.looks[-1].mean_dice
 
 
-def _status(result: Result | None) -> str:
+def _status(result: Result | None) -> Literal["ok", "failed", "stopped"]:
     assert result is not None, "checked above"
     return result.status
 

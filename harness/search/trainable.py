@@ -20,11 +20,11 @@ KILLED_TRIES = 2
 PATIENCE_SECONDS = 120.0
 
 
-class UnitTrainable(tune.Trainable):  # type: ignore[misc]
+class UnitTrainable(tune.Trainable):
     """Runs or watches one unit; a unit that has ended already only tells its looks again.
 
-    A step gives {"look": its number, "dice": validation Dice} of the next look that is known, the last one again after a
-    second without news, and at the end "outcome" and done. The unit's own checkpoint is the only one.
+    A step gives {"look": its number, "dice": validation Dice} of the next look that is known, the last one again after
+    a second without news, and at the end "outcome" and done. The unit's own checkpoint is the only one.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -46,8 +46,10 @@ class UnitTrainable(tune.Trainable):  # type: ignore[misc]
             looks = self._folder.looks()
         if self._told < len(looks):
             self._told += 1
-        ended = self._outcome is not None and self._told >= len(looks)
-        return _shown(looks[: self._told]) | ({"done": True, "outcome": asdict(self._outcome)} if ended else {})
+        shown = _shown(looks[: self._told])
+        if self._outcome is None or self._told < len(looks):
+            return shown
+        return shown | {"done": True, "outcome": asdict(self._outcome)}
 
     def cleanup(self) -> None:
         """Tune wants no more of this trial: a unit that still runs ends for good, with what it has."""

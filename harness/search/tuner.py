@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune import RunConfig, TuneConfig
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
@@ -68,7 +69,8 @@ class Driver:
     def ended(self, trial_id: str, told: dict[str, Any] | None, dice: float | None, failed: bool) -> None:
         """A trial ended: by itself, which it told, or by the scheduler, or with its worker."""
         unit = self.running.pop(trial_id)
-        fallback = Outcome(unit.id, "killed", "its worker died") if failed else Outcome(unit.id, "ok")
+        retired = Outcome(unit.id, "ok", "ended early, others of its rung were better")
+        fallback = Outcome(unit.id, "killed", "its worker died") if failed else retired
         outcome = Outcome(**told) if told is not None else fallback
         self.outcomes[unit.id] = outcome
         self.proposals.ended(trial_id, dice, failed or outcome.status == "failed")
@@ -81,22 +83,22 @@ class Driver:
         forward_stop(self.session, list(self.running.values()))
 
 
-class ProposedSearch(Searcher):  # type: ignore[misc]
+class ProposedSearch(Searcher):
     """Tune's searcher over our proposals."""
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._driver = driver
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's base forgets its own FINISHED
         """The next trial's configuration."""
         driver = self._driver
         driver.stop.install()  # Tune puts its own SIGUSR1 handler in the driver's place
         if driver.stop.is_set():
-            return str(Searcher.FINISHED)
+            return Searcher.FINISHED
         proposal = driver.proposals.next(trial_id)
         if isinstance(proposal, str):
-            return {WAIT: None, DONE: str(Searcher.FINISHED)}[proposal]
+            return {WAIT: None, DONE: Searcher.FINISHED}[proposal]
         driver.running[trial_id] = proposal.planned.unit
         return driver.config(proposal)
 
@@ -107,14 +109,13 @@ class ProposedSearch(Searcher):  # type: ignore[misc]
 
     def save(self, checkpoint_path: str) -> None:
         """An empty file, since Tune wants one."""
-        with open(checkpoint_path, "wb"):
-            pass
+        Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing is restored from Tune."""
 
 
-class StopAll(Stopper):  # type: ignore[misc]
+class StopAll(Stopper):
     """Ends the experiment when the driver was asked to stop, after the units were told to checkpoint."""
 
     def __init__(self, driver: Driver) -> None:
@@ -131,7 +132,7 @@ class StopAll(Stopper):  # type: ignore[misc]
         return self._driver.stop.is_set()
 
 
-class Watch(tune.Callback):  # type: ignore[misc]
+class Watch(tune.Callback):
     """Tells the display what runs."""
 
     def __init__(self, driver: Driver) -> None:
@@ -152,13 +153,12 @@ def tune_units(driver: Driver, workers: int, looks: int | None) -> list[Outcome]
     looks: of a trial, where ASHA may end it early; None lets every trial end by itself.
     """
     with _quiet_folder() as folder:
-        resources = {"cpu": 1, "gpu": 1 if visible_gpus() else 0}
-        scheduler = FIFOScheduler() if looks is None else _asha(looks)
+        resources = {"cpu": 1.0, "gpu": 1.0 if visible_gpus() else 0.0}
         tuner = tune.Tuner(
             tune.with_resources(UnitTrainable, resources),
             tune_config=TuneConfig(
                 search_alg=ProposedSearch(driver),
-                scheduler=scheduler,
+                scheduler=None if looks is None else _asha(looks),
                 num_samples=-1,
                 max_concurrent_trials=workers,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -59,6 +60,10 @@ class Budget(Strict):
     def amount(self) -> float:
         """The budget in its currency."""
         return float(self.steps if self.steps is not None else self.device_seconds or 0.0)
+
+    def of(self, amount: float) -> Budget:
+        """Another amount of the same currency."""
+        return Budget(steps=round(amount)) if self.steps is not None else Budget(device_seconds=amount)
 
     def __str__(self) -> str:
         return f"{self.amount:g} {self.currency}"
@@ -325,6 +330,11 @@ class Selection(Strict):
     entries: list[SelectionEntry]
     candidates: list[Candidate] | None = None
     digest: str | None = None
+
+
+def candidates_digest(candidates: Sequence[Candidate] | None) -> str | None:
+    """sha256 of the candidates' canonical JSON; None without a search."""
+    return None if candidates is None else digest([candidate.model_dump(mode="json") for candidate in candidates])
 
 
 class CaseInfo(Strict):

@@ -14,6 +14,7 @@ from torch import nn
 
 from harness.spec.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.spec.progress import Progress
+from harness.spec.records import Alteration
 from harness.spec.task import Task
 from methods.nets.factory import backbone
 from methods.parts.losses import supervised_loss
@@ -32,6 +33,11 @@ class Supervised(Method):
         super().__init__(task)
         self.params = params
         self.net = backbone(task)
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """Jitter and blur, if asked for."""
+        return self.params.augmentation
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
         """All images of a batch are labelled."""

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from harness.spec.method import Batch, Loss, Method, Stage
 from harness.spec.params import hyper
 from harness.spec.progress import Progress
+from harness.spec.records import Alteration
 from harness.spec.schedules import ramp_up
 from harness.spec.task import Task
 from methods.nets.factory import backbone
@@ -82,6 +83,11 @@ class UAMT(Method):
         self.levels = 2 if params.entropy_scale == "binary" else task.n_classes
         self.student = backbone(task)
         self.teacher = teacher_of(self.student)
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """Jitter and blur of the student's images, if asked for; the noise is the teacher's alone."""
+        return self.params.augmentation
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """L_sup + w L_con; terms: ce, dice, consistency, mask_share (of unlabelled pixels), consistency_weight."""

@@ -29,6 +29,7 @@ FLOORS = {
     "harness.train": 4.0,
     "harness.track": 4.0,
     "harness.rank": 4.0,
+    "harness.audit": 4.0,
     "harness.execute": 5.0,
     "harness.report": 5.0,
     "harness.search": 6.0,

@@ -16,6 +16,7 @@ VERBS = {
     "unit": "Run one unit of a suite in this process (needs neither Ray nor MLflow).",
     "status": "Show how far a suite is.",
     "leaderboard": "Compute the tables of a suite from its per-case records.",
+    "audit": "Say which rules of a fair comparison a suite holds, with the evidence from its records.",
     "track": "Mirror a suite's records into MLflow.",
     "data": "Prepare, verify and list data.",
     "list": "List methods, datasets and suites.",
@@ -55,7 +56,7 @@ def cli() -> None:
     """Fair benchmarks of semi-supervised medical segmentation, under identical budgets.
 
     Exit codes: 0 done, 64 usage or suite, 65 data or records, 69 a service is missing, 70 a unit failed, 74 disk,
-    75 interrupted (the same command goes on later), 130 stopped by hand.
+    75 interrupted (the same command goes on later), 76 a rule of fairness is not held, 130 stopped by hand.
     """
 
 

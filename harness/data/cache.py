@@ -18,7 +18,7 @@ import h5py
 from pydantic import ValidationError
 
 from harness.data.digests import case_sha256, manifest_checksum
-from harness.data.permit import TestPermit
+from harness.data.permit import TestPermit, guard
 from harness.spec.dataset import Case
 from harness.spec.errors import ClosedSplitError, DataError, RecordError
 from harness.spec.records import CaseInfo, DatasetRef, Manifest
@@ -74,6 +74,8 @@ class Cache:
         """All test cases, once the permit holds. Raises `ClosedSplitError` if it does not."""
         if not isinstance(permit, TestPermit):
             raise self._breach("test cases were asked for without a permit")
+        if guard() is not None:
+            raise self._breach("test cases were asked for while the unit trains")
         try:
             permit.check()
         except ClosedSplitError as closed:
@@ -84,8 +86,9 @@ class Cache:
         return [info for info in self.manifest.cases if info.split == split]
 
     def _breach(self, why: str) -> ClosedSplitError:
-        if self.on_breach is not None:
-            self.on_breach(why)
+        tell = self.on_breach or guard()
+        if tell is not None:
+            tell(why)
         return ClosedSplitError(f"{self.folder / TEST}: {why}")
 
 
@@ -123,7 +126,14 @@ def read_cases(path: Path, infos: Sequence[CaseInfo]) -> Iterable[Case]:
 
 
 def read_unchecked(path: Path, infos: Sequence[CaseInfo]) -> Iterable[Case]:
-    """Read cases from one file of a cache without hashing them. Raises `DataError` if the file is damaged."""
+    """Read cases from one file of a cache without hashing them. Raises `DataError` if the file is damaged.
+
+    Raises `ClosedSplitError` for the file of test cases while somebody keeps it closed.
+    """
+    tell = guard() if path.name == TEST else None
+    if tell is not None:
+        tell(why := "the file of test cases was read while the unit trains")
+        raise ClosedSplitError(f"{path}: {why}")
     try:
         # locking=False: network file systems often have no locks, and the file never changes
         with h5py.File(path, "r", locking=False) as file:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,6 +13,27 @@ from pydantic import ValidationError
 
 from harness.spec.errors import ClosedSplitError
 from harness.spec.records import Selection, candidates_digest
+
+_guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=None)
+"""Ambient, because code that must not look finds or builds a cache object of its own."""
+
+
+@contextmanager
+def keep_closed(tell: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, no cache object of this thread opens a test split, permit or not; `tell` is told who tries.
+
+    Holds back mistakes, not malice: whoever can write code can open a file.
+    """
+    token = _guard.set(tell)
+    try:
+        yield
+    finally:
+        _guard.reset(token)
+
+
+def guard() -> Callable[[str], None] | None:
+    """Whom to tell about an attempt to open the test split now; None where nobody keeps it closed."""
+    return _guard.get()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -90,6 +90,11 @@ class Sampler:
         self._labelled = Stream("labelled", data.labelled, self._generator)
         self._unlabelled = Stream("unlabelled", data.unlabelled, self._generator)
         self._grid = centred_grid((data.images.shape[-2], data.images.shape[-1]), device)
+
+    @property
+    def augmentation(self) -> Literal["weak", "none"]:
+        """What every image goes through."""
+        return "weak" if self._augment else "none"
 
     def next(self, plan: BatchPlan) -> Batch:
         """One step's images."""

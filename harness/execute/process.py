@@ -15,7 +15,7 @@ from harness.execute.outcome import Outcome
 from harness.spec.errors import DiskError
 from harness.store.lease import DRIVER_VARIABLE
 
-HELD = 76
+HELD = 73
 """Exit code of the `unit` verb when another process runs the unit."""
 
 

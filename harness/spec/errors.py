@@ -62,3 +62,9 @@ class InterruptedRunError(HarnessError):
     """Stopped by a signal after a checkpoint; the same command goes on later."""
 
     exit_code = 75
+
+
+class AuditError(HarnessError):
+    """The records of a suite break a rule of fairness."""
+
+    exit_code = 76

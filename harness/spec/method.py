@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from harness.spec.params import MethodParams
 from harness.spec.progress import Progress
-from harness.spec.records import OptimiserSettings
+from harness.spec.records import Alteration, OptimiserSettings
 from harness.spec.task import Task
 
 
@@ -99,6 +99,14 @@ class Method(nn.Module):
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
         """How the suite's batch size is used: half labelled, half unlabelled unless the method says otherwise."""
         return BatchPlan(labelled=batch_size - batch_size // 2, unlabelled=batch_size // 2)
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """What the method does to images before the tested network learns from them, beyond the engine's augmentation.
+
+        `harness audit` compares this with what the engine sees arrive at that network.
+        """
+        return ()
 
     def start_stage(self, stage: Stage) -> None:
         """Called before a stage's first step, in training mode: hand weights over, freeze, reset banks.

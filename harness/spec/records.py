@@ -223,6 +223,33 @@ class Look(Strict):
         return sum(self.dice.values()) / len(self.dice)
 
 
+Alteration = Literal["mixed", "altered"]
+"""What may happen to an image after the engine's augmentation. mixed: every pixel is that of some image of the batch,
+in its place (cutmix, classmix); altered: anything else (jitter, blur, noise, warps, crops)."""
+
+
+class Observed(Strict):
+    """What the engine saw a method do beyond its loss, over the unit's useful steps. Nothing here made a number.
+
+    In the first step of each stage and the first after each look, the images that reach the first layer of the tested
+    network with gradients on are compared, bit by bit, with the batch that the engine gave.
+    """
+
+    sampled: Literal["weak", "none"] = Field(description="augmentation that the engine's sampler applied")
+    declared: tuple[Alteration, ...] = Field(description="by the method's `augmentation`")
+    steps: int = Field(0, description="in which images were compared")
+    images_same: int = 0
+    images_mixed: int = 0
+    images_altered: int = 0
+    process_cpu_seconds: float = Field(0.0, description="in training steps, all threads of the process")
+    looks_that_trained: int = Field(0, description="validation looks after which parameters or buffers had changed")
+
+    @property
+    def images(self) -> dict[str, int]:
+        """Compared images by what had happened to them."""
+        return {"same": self.images_same, "mixed": self.images_mixed, "altered": self.images_altered}
+
+
 class Result(Strict):
     """Written last; its existence is what done means. Numbers of cases are in cases.parquet, not here."""
 
@@ -246,6 +273,7 @@ class Result(Strict):
     looks: list[Look] = Field(default_factory=list)
     best_look: int | None = None
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
+    observed: Observed | None = Field(None, description="None in results of versions that did not look")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
     finished_at: str = ""
 

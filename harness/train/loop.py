@@ -83,21 +83,25 @@ class Loop:
 
     def _run_stage(self, stage: Stage) -> None:
         state = self.state
+        self._arm()
         plan = state.method.batches(stage, state.unit.engine.batch_size)
         while self._may_step():
             if self.stop.is_set() or not self.state.meter.fits(self.allowance, self.clock.pending):
                 self._interrupt()
             with self.phases("train"):
                 self._step(stage, plan)
+            with self.phases("log"):
+                state.watch.compare()
             self._between_steps()
 
     def _step(self, stage: Stage, plan: BatchPlan) -> None:
         state = self.state
         progress = state.meter.progress(self.clock.pending)
-        self.clock.start()
-        rate = set_learning_rate(state.optimiser, state.unit.engine.optimiser, progress)
-        loss = training_step(state, stage, plan, progress)
-        seconds = self.clock.stop()
+        with state.watch.step():
+            self.clock.start()
+            rate = set_learning_rate(state.optimiser, state.unit.engine.optimiser, progress)
+            loss = training_step(state, stage, plan, progress)
+            seconds = self.clock.stop()
         self.history.add(stage.name, state.meter.steps, progress, rate, loss)
         state.meter.count_step()
         state.images_seen += plan.labelled + plan.unlabelled
@@ -121,10 +125,16 @@ class Loop:
         if last < reached < looks:
             self._flush()
             self.look(reached)
+            self._arm()
             self._save()
         elif time.monotonic() - self._saved_at >= self.checkpoint_seconds:
             self._flush()
             self._save()
+
+    def _arm(self) -> None:
+        """Watch the next step."""
+        with self.phases("log"):
+            self.state.watch.arm(self.state.method.predictor, self.state.sampler.data.images[:1])
 
     def _save(self) -> None:
         with self.phases("checkpoint"):
@@ -149,6 +159,7 @@ class Loop:
 def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
     """Assemble a batch, augment, loss, backward, update. Nothing here waits for the device."""
     batch = state.sampler.next(plan)
+    state.watch.given(batch)
     loss = compute_loss(state.method, state.unit.engine, lambda: state.method.training_loss(batch, stage, progress))
     state.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()

@@ -17,6 +17,7 @@ from harness.spec.errors import RecordError
 from harness.spec.method import Method
 from harness.spec.records import SCHEMA, Look, Unit
 from harness.store.files import write_atomic
+from harness.train.watch import Watch
 
 Weights = dict[str, torch.Tensor]
 
@@ -36,6 +37,7 @@ class TrainingState:
     best_look: int | None = None
     images_seen: int = 0
     labelled_images_seen: int = 0
+    watch: Watch = field(default_factory=Watch)
 
     def save(self, path: Path, environment: str) -> None:
         """Atomic checkpoint."""
@@ -53,6 +55,7 @@ class TrainingState:
             "best_look": self.best_look,
             "images_seen": self.images_seen,
             "labelled_images_seen": self.labelled_images_seen,
+            "watch": self.watch.state_dict(),
         }
         write_atomic(path, lambda temporary: save_torch(content, temporary))
 
@@ -66,6 +69,7 @@ class TrainingState:
         self.best_look = content["best_look"]
         self.images_seen = content["images_seen"]
         self.labelled_images_seen = content["labelled_images_seen"]
+        self.watch.load_state_dict(content.get("watch"))
         set_generator_states(self.device, content["generators"])
 
     def remember_best(self, look: Look) -> None:

@@ -16,7 +16,7 @@ import torch
 from harness.budget.clock import CudaClock, StepClock, ThreadClock
 from harness.budget.ledger import wall_by_phase
 from harness.data.cache import Cache
-from harness.data.permit import TestPermit
+from harness.data.permit import TestPermit, keep_closed
 from harness.spec.errors import (
     ClosedSplitError,
     DataError,
@@ -143,6 +143,20 @@ class _Runner:
 
     def _work(self, heart: Heart) -> Result:
         phases = self.attempt.phases
+        with keep_closed(self._breach):
+            state, ended_early = self._train(heart)
+        if self.unit.role == "final":  # what a search tries never meets the test split
+            with phases("eval"):
+                self._test(state, heart)
+        with phases("log"):
+            self.history.merge()
+            heart.check()
+        self.attempt.write("end")
+        return self._finished(state, "stopped" if ended_early else "ok")
+
+    def _train(self, heart: Heart) -> tuple[TrainingState, bool]:
+        """A trained state, and whether a trial ended early."""
+        phases = self.attempt.phases
         with phases("data"):
             data = training_set(self.unit, self.cache, self.device)
             validation = load_volumes(self.cache.cases("val"), self.unit.preprocessing, self.device)
@@ -154,18 +168,11 @@ class _Runner:
             with phases("warmup"):
                 warm_up(self.unit, data, self.device)
         reset_peak_memory(self.device)
-        ended_early = self._train(self._loop(state, validation, heart, resumed))
+        ended_early = self._run(self._loop(state, validation, heart, resumed))
         self.peak_memory_bytes = peak_memory_bytes(self.device)
-        if self.unit.role == "final":  # what a search tries never meets the test split
-            with phases("eval"):
-                self._test(state, heart)
-        with phases("log"):
-            self.history.merge()
-            heart.check()
-        self.attempt.write("end")
-        return self._finished(state, "stopped" if ended_early else "ok")
+        return state, ended_early
 
-    def _train(self, loop: Loop) -> bool:
+    def _run(self, loop: Loop) -> bool:
         """Run the loop; whether a trial of a search ended before its budget was spent."""
         try:
             loop.run()
@@ -191,7 +198,7 @@ class _Runner:
 
     def _loop(self, state: TrainingState, validation: list[Volume], heart: Heart, resumed: bool) -> Loop:
         def look(number: int) -> None:
-            with self.attempt.phases("eval"):
+            with self.attempt.phases("eval"), state.watch.look(state.method):
                 self._look(state, validation, number)
 
         def checkpoint() -> None:
@@ -268,6 +275,7 @@ class _Runner:
             looks=state.looks,
             best_look=state.best_look,
             weights_sha256=weights_sha256(state.method.predictor),
+            observed=state.watch.record(state.sampler.augmentation, state.method.augmentation),
             shown=self.environment.shown,
             finished_at=now(),
         )

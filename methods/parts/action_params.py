@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from harness.spec.params import MethodParams, hyper
+from harness.spec.records import Alteration
 from methods.parts.anatomical import AnatomicalSettings
 from methods.parts.temperature import Constant, Temperature
 
@@ -41,6 +42,12 @@ class ActionParams(MethodParams):
     def anatomical(self) -> AnatomicalSettings:
         """What L_anco samples."""
         return AnatomicalSettings(self.queries, self.keys, self.hard_below, self.per_query)
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """What happens to the student's images, as a method declares it."""
+        mixed: tuple[Alteration, ...] = () if self.mixing == "none" else ("mixed",)
+        return (*mixed, "altered") if self.strong else mixed
 
     @model_validator(mode="after")
     def _whole_budget(self) -> ActionParams:

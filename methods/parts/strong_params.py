@@ -8,6 +8,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 
 from harness.spec.params import MethodParams, hyper
+from harness.spec.records import Alteration
 from methods.parts.strong import FINE_TUNING, strong
 
 
@@ -15,6 +16,11 @@ class StrongParams(MethodParams):
     """Left at None the switch is not written out, so that units from before it existed keep their ids."""
 
     strong: bool | None = hyper(None, "ACTION's jitter and blur on what the trained network sees; None: no")
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """What `augment` does, as a method declares it."""
+        return ("altered",) if self.strong else ()
 
     def augment(self, images: Tensor) -> Tensor:
         """Images [N, C, *size] as the trained network is to see them."""

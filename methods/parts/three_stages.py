@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from harness.spec.method import Method, Stage
 from harness.spec.progress import Progress
-from harness.spec.records import OptimiserSettings
+from harness.spec.records import Alteration, OptimiserSettings
 from harness.spec.task import Task
 from methods.parts.action_params import ActionParams
 from methods.parts.contrast_net import ContrastNet, global_neighbours, local_neighbours
@@ -58,6 +58,11 @@ class ThreeStages(Method):
         """Those with a share above 0."""
         shares = (self.params.share_global, self.params.share_local, self.params.share_anatomical)
         return tuple(Stage(name, share) for name, share in zip(AVERAGED, shares, strict=True) if share > 0)
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """Jitter and blur in every stage, mixing in the last one."""
+        return self.params.augmentation
 
     def start_stage(self, stage: Stage) -> None:
         """Teacher := student before fine-tuning; the banks stay, since the teacher that filled them goes on."""

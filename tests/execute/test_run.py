@@ -20,6 +20,7 @@ from harness.execute.process import HELD, complaint, run_process, status_of
 from harness.execute.ray import forward_stop, make_order, settle
 from harness.execute.run import ExecuteSettings, default_workers, execute, exit_code, raise_refused
 from harness.execute.session import Session, find_unit
+from harness.spec import errors
 from harness.spec.errors import DataError, UsageError
 from harness.spec.records import LedgerLine
 from harness.store import RunStore
@@ -128,6 +129,13 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: Make
 )
 def test_what_an_exit_code_means(code: int, status: str) -> None:
     assert status_of(code) == status
+
+
+def test_no_failure_exits_as_a_held_unit_does() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HarnessError)]
+    codes = {kind.exit_code for kind in kinds}
+    assert HELD not in codes | {0, 1, 2, 130}
+    assert errors.AuditError.exit_code == 76
 
 
 def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""Rules about the data: who is in which split, what images look like, which labels there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.audit.finding import Verdict
+from harness.audit.records import SuiteRecords
+from harness.audit.rule import rule
+from harness.audit.words import broken, counted, held, names, not_applicable, nothing_finished, one_value, together
+from harness.registry import load_dataset
+from harness.spec.errors import HarnessError
+from harness.spec.records import DatasetRef
+
+ENOUGH = 3
+"""Labelled subsets, and seeds, from which a table may speak about others than those that ran."""
+
+
+@rule(
+    1,
+    "Training, validation and test patients never mix",
+    "A network that saw a patient knows the answer; published numbers were picked on validation and test lists merged.",
+    practices=(2,),
+)
+def splits(suite: SuiteRecords) -> Verdict:
+    """The patients in each unit's cases.parquet are those of the published test list, and nobody else."""
+    if suite.cases.empty:
+        return nothing_finished(suite)
+    data = suite.finished[0].unit.dataset
+    published = published_splits(data)
+    if published is None:
+        return not_applicable(f"the split lists of {data.name} v{data.version} are not known here")
+    patients = suite.cases["patient"]
+    mixed = patients.isin([*published["train"], *published["val"]])
+    if mixed.any():
+        guilty = suite.named(suite.cases["unit"][mixed])
+        who = _some(sorted(patients[mixed].unique()))
+        return broken(guilty, f"tested on training or validation patients ({who}) in cases.parquet: {names(guilty)}")
+    tested = suite.cases.groupby("unit")["patient"].unique()
+    others = suite.named(tested.index[tested.map(set) != set(published["test"])])
+    listed = f"the {len(published['test'])} patients of the published test list"
+    if others:
+        return broken(others, f"cases.parquet does not hold {listed}: {names(others)}")
+    kept = ", ".join(f"{len(ids)} {split}" for split, ids in published.items())
+    units = counted(len(tested), "finished unit")
+    return held(f"{listed}, no other, in cases.parquet of all {units} (published: {kept})")
+
+
+@rule(
+    2,
+    "One dataset and one preprocessing for all methods",
+    "Papers differ in normalisation, interpolation and crops between the rows of one table.",
+    practices=(15, 16),
+)
+def one_dataset(suite: SuiteRecords) -> Verdict:
+    """Data, checksum, size and resize rule in unit.json are the same for every unit.
+
+    The checksum is that of the data which the unit's environment found.
+    """
+    if not suite.units:
+        return nothing_finished(suite)
+    data = one_value(
+        suite.units,
+        "data",
+        lambda one: f"{one.unit.dataset.name} v{one.unit.dataset.version} {one.unit.dataset.checksum[:10]}",
+        "unit.json",
+    )
+    size = one_value(
+        suite.units,
+        "preprocessing",
+        lambda one: f"{' x '.join(map(str, one.unit.preprocessing.size))} {one.unit.preprocessing.resize}",
+        "unit.json",
+    )
+    other = [
+        one
+        for one in suite.units
+        if one.environment is not None and one.environment.data_checksum != one.unit.dataset.checksum
+    ]
+    found = broken(other, f"ran on other data than planned: {names(other)}") if other else held()
+    return together(data, size, found)
+
+
+@rule(
+    3,
+    "Every method gets the same labelled patients and seeds",
+    "One method's lucky subset beside another's unlucky one is no comparison.",
+    practices=(23,),
+)
+def same_grid(suite: SuiteRecords) -> Verdict:
+    """selection.json plans the same labelled counts, subsets and seeds for every ranked method.
+
+    Which patients are labelled follows from count, subset and dataset alone.
+    """
+    planned: dict[str, set[tuple[int | None, int, int]]] = {}
+    for entry in suite.selection.entries:
+        if entry.ranked:
+            planned.setdefault(entry.slot.method, set()).add((entry.slot.labelled, entry.slot.subset, entry.slot.seed))
+    if not planned:
+        return not_applicable("selection.json ranks no method")
+    everything = set().union(*planned.values())
+    short = {method: everything - cells for method, cells in planned.items() if cells != everything}
+    if short:
+        lines = [f"{method} lacks {_some(sorted(map(_cell, cells)))}" for method, cells in short.items()]
+        return broken([one for one in suite.units if one.slot.method in short], "selection.json is uneven", *lines)
+    return held(
+        f"selection.json plans the same {counted(len(everything), 'unit')} for each of "
+        f"{counted(len(planned), 'ranked method')}: {', '.join(planned)}; {suite.progress}"
+    )
+
+
+@rule(
+    4,
+    "A table speaks about other labels than its own only from three labelled subsets and three seeds on",
+    "Most published numbers stand on one labelled subset, the first N of a list, and on one seed.",
+    practices=(23, 28),
+)
+def several_subsets(suite: SuiteRecords) -> Verdict:
+    """Counts the subsets and seeds of the ranked methods in selection.json.
+
+    With fewer, intervals are conditional on those that ran, as every table says, and this rule does not apply.
+    """
+    slots = [entry.slot for entry in suite.selection.entries if entry.ranked]
+    subsets, seeds = {slot.subset for slot in slots}, {slot.seed for slot in slots}
+    text = f"{counted(len(subsets), 'labelled subset')} ({_some(sorted(subsets))}) x {counted(len(seeds), 'seed')}"
+    if min(len(subsets), len(seeds)) >= ENOUGH:
+        return held(f"{text}; {suite.progress}")
+    return not_applicable(f"{text}: the table speaks about these alone, not about other labels or seeds")
+
+
+def published_splits(data: DatasetRef) -> Mapping[str, Sequence[str]] | None:
+    """Patients by split of the dataset as it is installed here; None if it is not, or in another version."""
+    try:
+        dataset = load_dataset(data.name)
+    except HarnessError:
+        return None
+    if dataset.version != data.version:
+        return None
+    return {str(split): patients for split, patients in dataset.splits.items()}
+
+
+def _cell(cell: tuple[int | None, int, int]) -> str:
+    labelled, subset, seed = cell
+    return f"{labelled or 'all'}/{subset}/{seed}"
+
+
+def _some(values: Sequence[object], most: int = 5) -> str:
+    more = ", ..." if len(values) > most else ""
+    return ", ".join(str(value) for value in values[:most]) + more

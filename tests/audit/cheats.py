@@ -1,0 +1,245 @@
+"""Methods that break a rule of fairness, and honest ones beside them; an installed package would bring them so."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.spec.method import Batch, BatchPlan, Loss, Method, Stage
+from harness.spec.params import MethodParams
+from harness.spec.progress import Progress
+from harness.spec.records import Alteration
+from harness.spec.task import Task
+
+
+class Semi(Method):
+    """Honest: half a batch labelled, the other half drawn to be sure of itself."""
+
+    name = "cheat_semi"
+
+    def __init__(self, task: Task, params: MethodParams) -> None:
+        super().__init__(task)
+        self.weight = zlib.crc32(self.name.encode()) % 997 / 1e4  # no two methods end with the same weights
+        self.net = nn.Sequential(nn.Conv2d(task.channels, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, task.n_classes, 1))
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Cross-entropy and entropy."""
+        images = self.changed(torch.cat((batch.images, *batch.unlabelled)))
+        labelled, rest = self.net(images).tensor_split((len(batch.images),))
+        loss = functional.cross_entropy(labelled, batch.labels)
+        if len(rest):
+            loss = loss - self.weight * (rest.softmax(1) * rest.log_softmax(1)).mean()
+        return Loss(loss)
+
+    def changed(self, images: Tensor) -> Tensor:
+        """What the network is given in place of the engine's images."""
+        return images
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The only network."""
+        return self.net
+
+
+class Floor(Semi):
+    """Honest: labelled images alone."""
+
+    name = "cheat_floor"
+
+    def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
+        """All labelled."""
+        return BatchPlan(labelled=batch_size, unlabelled=0)
+
+
+class Ceiling(Floor):
+    """Honest: all labels."""
+
+    name = "cheat_ceiling"
+    labels = "all"
+    ranked = False
+
+
+class Open(Semi):
+    """Honest: says that it makes images noisy."""
+
+    name = "cheat_open"
+    augmentation: tuple[Alteration, ...] = ("altered",)
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Noise."""
+        return images + 0.1 * torch.randn_like(images)
+
+
+def cache_folder() -> Path:
+    """The prepared cache, which a method is not told."""
+    (folder,) = Path(os.environ["HARNESS_CACHE"]).glob("tiny_squares-*")
+    return folder
+
+
+class Forges(Semi):
+    """Reads test labels through a cache of its own and with a permit that it made itself; swallows the refusal."""
+
+    name = "cheat_forges"
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """A permit that holds: a selection that names the unit, and a file that exists."""
+        from harness.data.cache import Cache
+        from harness.data.permit import TestPermit
+        from harness.spec.errors import ClosedSplitError
+
+        class Permit(TestPermit):
+            """Checks nothing."""
+
+            def check(self) -> None:
+                """Fine."""
+
+        try:
+            cases = Cache.open(cache_folder()).test_cases(Permit(Path(), "", Path()))
+        except ClosedSplitError:
+            return super().training_loss(batch, stage, progress)
+        raise AssertionError(f"{len(cases)} test cases are open")
+
+
+class Peeks(Semi):
+    """Reads test labels through the engine's own cache; swallows the refusal."""
+
+    name = "cheat_peeks"
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Looks through its callers for one that holds a cache."""
+        from harness.spec.errors import ClosedSplitError
+
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and not hasattr(frame.f_locals.get("self"), "cache"):
+            frame = frame.f_back
+        assert frame is not None, "somebody must hold the cache"
+        try:
+            cases = frame.f_locals["self"].cache.cases("test")
+        except ClosedSplitError:
+            return super().training_loss(batch, stage, progress)
+        raise AssertionError(f"{len(cases)} test cases are open")
+
+
+class ReadsFile(Semi):
+    """Reads test labels from the cache's file, through the engine's own reader; swallows the refusal."""
+
+    name = "cheat_reads_file"
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """No cache object, no permit."""
+        from harness.data.cache import read_cases, read_manifest
+        from harness.spec.errors import ClosedSplitError
+
+        infos = [info for info in read_manifest(cache_folder() / "manifest.json").cases if info.split == "test"]
+        try:
+            cases = list(read_cases(cache_folder() / "test.h5", infos))
+        except ClosedSplitError:
+            return super().training_loss(batch, stage, progress)
+        raise AssertionError(f"{len(cases)} test cases are open")
+
+
+class LongStart(Semi):
+    """Overspends: does its work where the last stage starts, when most of the budget is gone."""
+
+    name = "cheat_long_start"
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Two."""
+        return (Stage("first", 0.9), Stage("second", 0.1))
+
+    def start_stage(self, stage: Stage) -> None:
+        """Half a second of CPU."""
+        until = time.thread_time() + 0.5
+        while stage.name == "second" and time.thread_time() < until:
+            pass
+
+
+class TrainsAtLooks(Semi):
+    """Overspends: takes steps while the engine asks for its diagnostics, where no clock runs."""
+
+    name = "cheat_trains_at_looks"
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """One small step."""
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.mul_(1.001)
+        return {}
+
+
+class OtherThread(Semi):
+    """Overspends: works on a thread that the clock does not see."""
+
+    name = "cheat_other_thread"
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Hashes 24 MB beside each step, and waits for that without CPU time of its own."""
+        work = threading.Thread(target=hashlib.sha256, args=(bytes(24_000_000),))
+        work.start()
+        loss = super().training_loss(batch, stage, progress)
+        work.join()
+        return loss
+
+
+class Noisy(Semi):
+    """Another augmentation than declared: noise, declares nothing."""
+
+    name = "cheat_noisy"
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Noise."""
+        return images + 0.1 * torch.randn_like(images)
+
+
+class LateNoise(Semi):
+    """Another augmentation than declared: noise in the second half of the training."""
+
+    name = "cheat_late_noise"
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Honest at first."""
+        noise = torch.randn_like(batch.images) if progress.stage >= 0.5 else 0.0
+        return super().training_loss(Batch(batch.images + noise, batch.labels, batch.unlabelled), stage, progress)
+
+
+class InPlace(Semi):
+    """Another augmentation than declared: changes the engine's own tensors."""
+
+    name = "cheat_in_place"
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """A contrast of two thirds."""
+        batch.images.mul_(2 / 3)
+        return super().training_loss(batch, stage, progress)
+
+
+class Pastes(Semi):
+    """Another augmentation than declared: cutmix, declares that it alters."""
+
+    name = "cheat_pastes"
+    augmentation: tuple[Alteration, ...] = ("altered",)
+
+    def changed(self, images: Tensor) -> Tensor:
+        """The upper half of the next image."""
+        mixed = images.clone()
+        mixed[:, :, :16] = images.roll(-1, dims=0)[:, :, :16]
+        return mixed
+
+
+class Boasts(Semi):
+    """Another augmentation than declared: declares mixing and does nothing."""
+
+    name = "cheat_boasts"
+    augmentation: tuple[Alteration, ...] = ("mixed",)

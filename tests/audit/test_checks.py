@@ -1,0 +1,255 @@
+"""Each check alone: a fair suite holds all rules, and bending one record breaks exactly the rule about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.audit import RULES
+from harness.audit.finding import Verdict
+from harness.audit.records import SuiteRecords, UnitRecords
+from harness.audit.trace import rate_error
+from harness.spec.records import Budget, DatasetRef, LedgerLine, OptimiserSettings, Preprocessing
+from tests.audit.fair import asked, bend, engine, environment, fair_suite, planned, result, rows, seen, trial
+from tests.synthetic import RunSpec, history_frame
+
+Change = Callable[[UnitRecords], UnitRecords]
+UNSEEN = {23, 24, 33}
+
+
+@pytest.fixture(scope="module")
+def fair(tmp_path_factory: pytest.TempPathFactory) -> SuiteRecords:
+    return fair_suite(tmp_path_factory.mktemp("fair"))
+
+
+def verdicts(suite: SuiteRecords) -> dict[int, Verdict]:
+    return {rule.number: rule.check(suite) for rule in RULES}
+
+
+def broken(suite: SuiteRecords) -> set[int]:
+    return {number for number, verdict in verdicts(suite).items() if verdict.status == "not held"}
+
+
+def test_a_fair_suite_holds_all_that_applies(fair: SuiteRecords) -> None:
+    found = verdicts(fair)
+    assert broken(fair) == set()
+    assert {number for number, one in found.items() if one.status == "not applicable"} == {7, 32, *UNSEEN}
+    assert all(verdict.evidence for verdict in found.values())
+
+
+def first(missed: bool, cases_of: UnitRecords) -> int:
+    """Number of the first row where a structure was missed, or was not."""
+    assert cases_of.cases is not None
+    return int(cases_of.cases.index[cases_of.cases["missed"] == missed][0])
+
+
+def line(kind: str, **more: object) -> LedgerLine:
+    return LedgerLine.model_validate({"kind": kind, "attempt": 0, "at": "", "environment": "e", **more})
+
+
+def ledger(*lines: LedgerLine) -> Change:
+    return lambda one: replace(one, ledger=(*one.ledger, *lines))
+
+
+def trace(**update: object) -> Change:
+    def change(one: UnitRecords) -> UnitRecords:
+        assert one.trace is not None
+        return replace(one, trace=replace(one.trace, **update))  # type: ignore[arg-type]
+
+    return change
+
+
+def spent(**update: float) -> Change:
+    def change(one: UnitRecords) -> UnitRecords:
+        assert one.result is not None
+        return result(spent=one.result.spent.model_copy(update=update))(one)
+
+    return change
+
+
+def without_row(one: UnitRecords) -> UnitRecords:
+    assert one.cases is not None
+    return replace(one, cases=one.cases.drop(index=7))
+
+
+BENT: dict[str, tuple[Change, set[int]]] = {
+    "tested on a training patient": (rows("patient", "patient099"), {1}),
+    "tested on a stranger": (rows("patient", "patient999"), {1}),
+    "another checksum": (asked(dataset=DatasetRef(name="acdc", version=1, checksum="d" * 64)), {2}),
+    "another size": (asked(preprocessing=Preprocessing(size=(112, 112))), {2}),
+    "other data than planned": (environment(data_checksum="d" * 64), {2}),
+    "asked for test cases": (ledger(line("breach", note="test cases were asked for")), {5}),
+    "weights changed after the split opened": (lambda one: replace(one, final_sha256="0" * 64), {5}),
+    "parameters that nobody selected": (asked(params={"consistency": 0.2}), {5}),
+    "no best column": (lambda one: replace(one, cases=one.cases.query("selection == 'last'")), {6, 27}),  # type: ignore[union-attr]
+    "not the best look": (result(best_look=0), {6}),
+    "another budget": (asked(budget=Budget(steps=21)), {8, 10}),
+    "a stage that nobody counted": (result(stage_steps={"train": 15}), {9}),
+    "one step too many": (spent(useful_steps=21), {9, 10, 13, 18}),
+    "seconds that the ledger does not hold": (spent(lost_device_seconds=5.0), {13}),
+    "a look that trained": (seen(looks_that_trained=1), {11}),
+    "a second thread": (seen(process_cpu_seconds=8.0), {11}),
+    "more looks": (engine(looks=100), {12, 21}),
+    "a rate that is no function of progress": (trace(rate_error=0.01), {14}),
+    "larger batches": (result(images_seen=161), {15}),
+    "another device model": (environment(device_model="Abacus 3000"), {16}),
+    "another torch": (environment(torch="2.12.1"), {16}),
+    "moved to another environment": (
+        ledger(line("start", attempt=1, environment="f", base_steps=3), line("end", attempt=1, environment="f")),
+        {13, 16},
+    ),
+    "half precision": (environment(precision="bfloat16"), {17}),
+    "two threads": (environment(threads=2), {17}),
+    "steps without a history": (trace(steps=19), {18}),
+    "no hash": (lambda one: replace(result(weights_sha256=None)(one), final_sha256=None), {18}),
+    "no augmentation": (engine(augmentation="none"), {19, 21}),
+    "another augmentation than asked for": (seen(sampled="none"), {19}),
+    "undeclared noise": (seen(images_altered=3), {20}),
+    "undeclared mixing": (seen(images_mixed=1, images_altered=3, declared=("altered",)), {20}),
+    "declared and not done": (seen(declared=("mixed",)), {20}),
+    "several settings of one method": (engine(batch_size=12), {21}),
+    "another network": (result(parameters_predictor=2_000_000), {22}),
+    "another volume": (rows("voxels_true", 4999), {25}),
+    "a missed structure at no cost": (lambda one: rows("hd95_voxel", 0.0, first(True, one))(one), {26}),
+    "a missed structure with Dice": (lambda one: rows("dice", 0.1, first(True, one))(one), {26}),
+    "a miss that is not marked": (lambda one: rows("voxels_predicted", 0, first(False, one))(one), {26}),
+    "a missing row": (without_row, {27}),
+    "a repeated row": (rows("class_name", "Myo"), {27}),
+    "no per-case records": (lambda one: replace(one, cases=None), {27}),
+    "a ledger without steps": (lambda one: replace(one, ledger=()), {13, 28}),
+    "another protocol": (asked(protocol_version=2), {31}),
+    "another version of the method": (asked(method_version=2), {31}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: SuiteRecords) -> None:
+    change, expected = BENT[name]
+    bent = bend(fair, change)
+    assert broken(bent) == expected
+    unit = next(one.folder.id for one in fair.units if str(one.slot) == "ua_mt/7/0/1")
+    for number in expected:
+        assert unit in verdicts(bent)[number].units
+        assert "ua_mt" in " ".join(verdicts(bent)[number].evidence)
+
+
+def test_copied_weights_are_found(fair: SuiteRecords) -> None:
+    (original,) = [one for one in fair.units if str(one.slot) == "mc_net/7/0/1"]
+    assert original.result is not None
+    sha256 = original.result.weights_sha256
+    bent = bend(fair, lambda one: replace(result(weights_sha256=sha256)(one), final_sha256=sha256))
+    assert broken(bent) == {28}
+    assert "mc_net/7/0/1" in verdicts(bent)[28].evidence[0]
+    assert "ua_mt/7/0/1" in verdicts(bent)[28].evidence[0]
+
+
+def test_too_few_subsets_or_seeds_are_no_breach_and_said(fair: SuiteRecords) -> None:
+    few = planned(fair, lambda slot: slot.subset == 0)
+    assert broken(few) == set()
+    assert verdicts(few)[4].status == "not applicable"
+    assert "1 labelled subset (0) x 3 seeds" in verdicts(few)[4].evidence[0]
+
+
+def test_an_uneven_grid_is_a_breach(fair: SuiteRecords) -> None:
+    uneven = planned(fair, lambda slot: str(slot) != "ua_mt/7/0/1")
+    assert broken(uneven) == {3}
+    assert verdicts(uneven)[3].evidence == ("selection.json is uneven", "ua_mt lacks 7/0/1")
+
+
+@pytest.mark.parametrize(("gone", "word"), [("supervised_full", "no ceiling"), ("supervised", "no floor")])
+def test_a_suite_without_floor_or_ceiling_is_a_breach(gone: str, word: str, fair: SuiteRecords) -> None:
+    bent = planned(fair, lambda slot: slot.method != gone)
+    assert broken(bent) == {29}
+    assert word in verdicts(bent)[29].evidence[0]
+
+
+def test_one_method_alone_needs_neither(fair: SuiteRecords) -> None:
+    alone = planned(fair, lambda slot: slot.method == "mc_net")
+    assert (broken(alone), verdicts(alone)[29].status) == (set(), "not applicable")
+
+
+def search(fair: SuiteRecords, steps: dict[str, list[int]]) -> SuiteRecords:
+    """Units of a search: method -> steps of each."""
+    trials = [trial(fair, method, n, number=k) for method, all_ in steps.items() for k, n in enumerate(all_)]
+    return replace(fair, others=tuple(trials))
+
+
+def test_equal_searches_hold(fair: SuiteRecords) -> None:
+    even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [10] * 16})
+    found = verdicts(even)[7]
+    assert (found.status, broken(even)) == ("held", set())
+    assert found.evidence[1:] == (
+        "mc_net: 16 units, 160.0 steps", "supervised: 8 units, 160.0 steps", "ua_mt: 8 units, 160.0 steps",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [{"supervised": [], "ua_mt": [20] * 8, "mc_net": [20] * 8},
+                                   {"supervised": [20] * 8, "ua_mt": [20] * 9, "mc_net": [20] * 8}])  # fmt: skip
+def test_unequal_searches_are_a_breach(steps: dict[str, list[int]], fair: SuiteRecords) -> None:
+    assert broken(search(fair, steps)) == {7}
+
+
+def test_a_search_that_touched_the_test_split_is_a_breach(fair: SuiteRecords) -> None:
+    tested = replace(fair, others=(trial(fair, "ua_mt", 20, tested=True),))
+    assert 5 in broken(tested)
+    assert "a unit of the search was tested" in verdicts(tested)[5].evidence[1]
+
+
+@pytest.mark.parametrize(
+    ("device_type", "seconds", "breach"),
+    [("cpu", 0.29, False), ("cpu", 0.31, True), ("cpu", -0.31, True), ("cuda", 2.9, False), ("cuda", 3.1, True)],
+)
+def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
+    device_type: str, seconds: float, breach: bool, fair: SuiteRecords
+) -> None:
+    def change(one: UnitRecords) -> UnitRecords:
+        one = environment(device_type=device_type)(asked(budget=Budget(device_seconds=4.0))(one))
+        return result(longest_step_seconds=0.3)(spent(useful_device_seconds=4.0 + seconds)(one))
+
+    (one,) = [one for one in fair.units if str(one.slot) == "ua_mt/7/0/1"]
+    alone = replace(fair, units=(change(one),))
+    assert (verdicts(alone)[10].status == "not held") is breach
+
+
+def test_a_suite_in_which_nothing_ran_is_no_breach(fair: SuiteRecords) -> None:
+    found = verdicts(replace(fair, units=()))
+    assert {verdict.status for verdict in found.values()} == {"held", "not applicable"}
+    assert {number for number, verdict in found.items() if verdict.status == "held"} == {3, 4, 5, 30}
+
+
+def test_a_rate_follows_its_schedule_or_does_not() -> None:
+    """By hand: rates 0.01 (1 - p)^0.9 of one stage, then that of p = 0.5 doubled."""
+    history = history_frame(RunSpec().slots[0], RunSpec())
+    assert rate_error(history, OptimiserSettings()) < 1e-12
+    doubled = history["learning_rate"].where(history["progress_stage"] != 0.5, 2 * history["learning_rate"])
+    bent = history.assign(learning_rate=doubled)
+    assert rate_error(bent, OptimiserSettings()) == pytest.approx(0.5**0.9)
+    assert rate_error(history, OptimiserSettings(schedule="constant")) > 0.5
+    constant = history.assign(learning_rate=0.02)
+    assert rate_error(constant, OptimiserSettings(schedule="constant")) == 0.0
+
+
+def test_the_selection_s_engine_is_not_recorded_in_early_versions(fair: SuiteRecords) -> None:
+    early = replace(fair, selection=fair.selection.model_copy(update={"engine": None}))
+    assert verdicts(early)[21].status == "not applicable"
+
+
+def test_a_method_may_declare_settings_of_its_own(fair: SuiteRecords) -> None:
+    def constant(one: UnitRecords) -> UnitRecords:
+        settings = one.unit.engine.optimiser.model_copy(update={"schedule": "constant"})
+        return engine(optimiser=settings)(one) if one.slot.method == "mc_net" else one
+
+    declared = replace(fair, units=tuple(map(constant, fair.units)))
+    assert broken(declared) == set()
+    assert "mc_net declares optimiser.schedule constant" in verdicts(declared)[21].evidence
+
+
+def test_tables_need_patients_and_intervals(fair: SuiteRecords, tmp_path: Path) -> None:
+    path = tmp_path / "leaderboard" / "leaderboard.csv"
+    path.parent.mkdir()
+    for header, status in (("dice,dice_low,dice_high,n_patients", "held"), ("dice,n_patients", "not held")):
+        path.write_text(header + "\n")
+        assert verdicts(replace(fair, root=tmp_path))[32].status == status

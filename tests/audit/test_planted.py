@@ -1,0 +1,221 @@
+"""Methods that really train and cheat: each is caught by its rule, by name, and nobody else is accused."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.audit import Audit, Finding, audit
+from harness.execute.inline import run_inline
+from harness.spec.errors import AuditError
+from harness.spec.records import Environment, Observed, Result
+from harness.store import RunStore
+from harness.train.stop import StopFlag
+from tests.support import command_environment, run_cli
+from tests.synthetic import RunSpec, SlotKey, write_run
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny
+
+HONEST = ("cheat_floor", "cheat_semi", "cheat_open", "cheat_ceiling")
+CAUGHT = {
+    "cheat_forges": 5,
+    "cheat_reads_file": 5,
+    "cheat_peeks": 5,
+    "cheat_trains_at_looks": 11,
+    "cheat_other_thread": 11,
+    "cheat_noisy": 20,
+    "cheat_late_noise": 20,
+    "cheat_in_place": 20,
+    "cheat_pastes": 20,
+    "cheat_boasts": 20,
+}
+"""Method -> number of the rule that catches it."""
+
+
+def train(tiny: Tiny) -> RunStore:
+    """All units of a suite, in this process."""
+    session = tiny.session()
+    outcomes = list(run_inline(session, session.pending(), StopFlag(), 1000.0, lambda _line: None))
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+    return session.store
+
+
+@pytest.fixture(scope="module")
+def cheated(make_tiny: MakeTiny) -> Tiny:
+    """Honest methods and cheats in one suite; every unit ends well."""
+    tiny = make_tiny({name: {} for name in (*HONEST, *CAUGHT)}, budget={"steps": 12})
+    train(tiny)
+    return tiny
+
+
+@pytest.fixture(scope="module")
+def found(cheated: Tiny) -> Audit:
+    return audit(RunStore.open(cheated.store))
+
+
+def finding(audited: Audit, number: int) -> Finding:
+    return next(one for one in audited.findings if one.number == number)
+
+
+def slot(method: str) -> str:
+    return f"{method}/all/0/0" if method == "cheat_ceiling" else f"{method}/2/0/0"
+
+
+@pytest.mark.parametrize("method", CAUGHT)
+def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, found: Audit) -> None:
+    unit = cheated.folder(slot(method)).id
+    accusing = {one.number for one in found.findings if unit in one.units}
+    assert accusing == {CAUGHT[method]}
+    assert finding(found, CAUGHT[method]).status == "not held"
+
+
+def test_nobody_else_is_accused(cheated: Tiny, found: Audit) -> None:
+    honest = {cheated.folder(slot(method)).id for method in HONEST}
+    assert {unit for one in found.findings for unit in one.units}.isdisjoint(honest)
+    assert {one.number for one in found.breaches} == set(CAUGHT.values())
+
+
+def test_the_evidence_names_unit_file_and_figures(cheated: Tiny, found: Audit) -> None:
+    for method in ("cheat_forges", "cheat_reads_file", "cheat_peeks"):
+        (line,) = [text for text in finding(found, 5).evidence if text.startswith(method)]
+        assert f"(units/{cheated.folder(slot(method)).id[:10]})/ledger.jsonl" in line
+        assert re.search(r"\d+ x breach, the first: .*test", line)
+    by_method = {text.partition("/")[0]: text for text in finding(found, 20).evidence}
+    assert re.search(r"\d+ of \d+ compared images were altered, declared is nothing", by_method["cheat_noisy"])
+    assert re.search(r"compared images were mixed, declared is altered", by_method["cheat_pastes"])
+    assert re.search(r"declared is mixed, none of \d+ compared images was", by_method["cheat_boasts"])
+    threads = next(text for text in finding(found, 11).evidence if text.startswith("cheat_other_thread"))
+    used, charged = map(float, re.findall(r"([\d.]+) (?:CPU-seconds|charged)", threads))
+    assert used > 2 * charged
+
+
+def test_what_is_seen_of_images_is_what_happened(cheated: Tiny) -> None:
+    """Of 4 images in each of the 4 watched steps (the first, and one after each look but the last)."""
+    seen = {method: observed(cheated, method) for method in (*HONEST, *CAUGHT)}
+    assert {(one.steps, sum(one.images.values())) for one in seen.values()} == {(4, 16)}
+    nothing = {method for method, one in seen.items() if one.images["same"] == 16}
+    assert nothing == {*HONEST, *CAUGHT} - {
+        "cheat_open",
+        "cheat_noisy",
+        "cheat_late_noise",
+        "cheat_in_place",
+        "cheat_pastes",
+    }
+    assert seen["cheat_late_noise"].images == {"same": 12, "mixed": 0, "altered": 4}, (
+        "half of the images, half the time"
+    )
+    assert seen["cheat_pastes"].images == {"same": 0, "mixed": 16, "altered": 0}
+    assert seen["cheat_open"].images == seen["cheat_noisy"].images == {"same": 0, "mixed": 0, "altered": 16}
+    assert {method for method, one in seen.items() if one.looks_that_trained} == {"cheat_trains_at_looks"}
+
+
+def observed(tiny: Tiny, method: str) -> Observed:
+    result = tiny.folder(slot(method)).result()
+    assert result is not None
+    assert result.observed is not None
+    return result.observed
+
+
+def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny) -> None:
+    done = run_cli("audit", "--suite", "tiny", "--runs", cheated.runs)
+    assert done.returncode == AuditError.exit_code == 76
+    assert "Traceback" not in done.stderr
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("error: not held: 5. The test split is opened once")
+    assert [int(number) for number in re.findall(r"(\d+)\. ", error)] == sorted(set(CAUGHT.values()))
+    assert len(re.findall(r"^ ?\d+  (?:held|not held|not applicable) ", done.stdout, re.MULTILINE)) == 33
+
+
+def test_json_is_the_audit(cheated: Tiny, found: Audit) -> None:
+    done = run_cli("audit", "--suite", "tiny", "--runs", cheated.runs, "--json")
+    assert done.returncode == 76
+    assert Audit.model_validate(json.loads(done.stdout)) == found
+
+
+def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({name: {} for name in HONEST}, budget={"steps": 12})
+    train(tiny)
+    done = run_cli("audit", "--suite", "tiny", "--runs", tiny.runs)
+    assert done.returncode == 0, done.stdout
+    audited = audit(RunStore.open(tiny.store))
+    left = {one.number for one in audited.findings if one.status == "not applicable"}
+    assert left == {4, 7, 23, 24, 32, 33}, "one seed, no search, no table written, and what no record shows"
+    assert (audited.units, audited.finished) == (4, 4)
+
+
+def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny) -> None:
+    """A budget of 0.4 device-seconds, of which 0.36 are gone when the last stage starts and takes 0.5."""
+    tiny = make_tiny({"cheat_semi": {}, "cheat_long_start": {}}, budget={"device_seconds": 0.4})
+    audited = audit(train(tiny))
+    overspent = finding(audited, 10)
+    assert (overspent.status, overspent.units) == ("not held", (tiny.folder("cheat_long_start/2/0/0").id,))
+    spent, amount, extra, allowed = map(
+        float, re.findall(r"[\d.]+(?= of|,| device| too|$)", overspent.evidence[1].partition("result.json: ")[2])
+    )
+    assert amount == 0.4
+    assert spent == pytest.approx(0.86, abs=0.1)
+    assert extra == pytest.approx(spent - amount, abs=0.002)
+    assert allowed < 0.1
+
+
+ODD: SlotKey = ("ua_mt", 7, 0, 1)
+
+
+def gpu(model: str) -> Environment:
+    """Where a unit ran."""
+    return RunSpec().environment.model_copy(update={"device_model": model, "device_type": "cuda", "cuda": "13.0"})
+
+
+def test_another_gpu_model_is_caught(tmp_path: Path) -> None:
+    """Two fingerprints in the records of one suite."""
+    spec = RunSpec()
+    environments = {key: gpu("NVIDIA A100-SXM4-80GB") for key in keys(spec)} | {ODD: gpu("Tesla V100-SXM2-32GB")}
+    store = write_run(tmp_path / "s", RunSpec(environments=environments))
+    one_device = finding(audit(store), 16)
+    assert one_device.status == "not held"
+    odd = next(entry.unit for entry in store.selection().entries if str(entry.slot) == "ua_mt/7/0/1")
+    assert one_device.units == (odd,)
+    assert "Tesla V100-SXM2-32GB (cuda): 1 unit, ua_mt/7/0/1" in one_device.evidence[2]
+    assert "NVIDIA A100-SXM4-80GB (cuda): 20 units" in one_device.evidence[1]
+    done = run_cli("audit", "--suite", "s", "--runs", tmp_path)
+    assert done.returncode == 76
+    assert "16. One device model" in done.stderr
+
+
+def test_one_gpu_model_is_not(tmp_path: Path) -> None:
+    environments = {key: gpu("NVIDIA A100-SXM4-80GB") for key in keys(RunSpec())}
+    assert finding(audit(write_run(tmp_path / "s", RunSpec(environments=environments))), 16).status == "held"
+
+
+def keys(spec: RunSpec) -> list[SlotKey]:
+    return [(slot.method, slot.labelled, slot.subset, slot.seed) for slot in spec.slots]
+
+
+def test_records_of_before_the_engine_looked_are_not_breaches(cheated: Tiny, tmp_path: Path) -> None:
+    """As the results of earlier versions: without the field."""
+    store = write_run(tmp_path / "s")
+    path = next(store.folders()).path / "result.json"
+    raw = json.loads(path.read_text())
+    del raw["observed"]
+    path.write_text(json.dumps(raw))
+    assert Result.model_validate(raw).observed is None
+    audited = audit(store)
+    for number in (11, 20):
+        assert finding(audited, number).status == "not applicable"
+        assert finding(audited, number).evidence[0].startswith("not recorded: 21 units")
+
+
+def test_reading_records_loads_no_torch(tmp_path: Path) -> None:
+    store = write_run(tmp_path / "s")
+    code = (
+        "import sys; from pathlib import Path; from harness.audit import audit; from harness.store import RunStore\n"
+        f"audit(RunStore.open(Path({str(store.root)!r})))\n"
+        "sys.exit(bool({'torch', 'ray', 'mlflow'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, env=command_environment())
+    assert done.returncode == 0, done.stderr

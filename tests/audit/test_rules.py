@@ -1,0 +1,64 @@
+"""benchmarks/RULES.md and the code list the same rules, and every unfair practice is answered by one."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from itertools import pairwise
+
+from harness.audit import RULES
+from tests.support import REPO
+
+PAGE = (REPO / "benchmarks" / "RULES.md").read_text(encoding="utf-8")
+RULES_PART, PRACTICES_PART = PAGE.split("## Unfair practices")
+PRACTICES = 33
+
+
+def plain(text: str) -> str:
+    """Text without line breaks."""
+    return " ".join(text.split())
+
+
+def items() -> list[tuple[int, str]]:
+    """Number and text of each rule on the page, in order."""
+    found = re.split(r"^(\d+)\. ", RULES_PART, flags=re.MULTILINE)[1:]
+    return [(int(number), plain(text.split("\n## ")[0])) for number, text in zip(found[::2], found[1::2], strict=True)]
+
+
+def test_the_page_and_the_code_list_the_same_rules_in_the_same_order() -> None:
+    titles = [(number, text.partition(".**")[0].removeprefix("**")) for number, text in items()]
+    assert titles == [(rule.number, rule.title) for rule in RULES]
+    assert [rule.number for rule in RULES] == list(range(1, len(RULES) + 1))
+
+
+def test_every_rule_stands_with_its_reason_and_how_it_is_checked() -> None:
+    for (_, text), rule in zip(items(), RULES, strict=True):
+        why, checked = text.partition("*Why:* ")[2].split(" *Checked:* ")
+        assert why == rule.reason
+        assert checked == plain(inspect.getdoc(rule.check) or "")
+
+
+def test_every_unfair_practice_is_answered_as_the_page_says() -> None:
+    answered = {
+        int(number): [int(rule) for rule in rules.split(", ")]
+        for number, rules in re.findall(r"^(\d+)\. [^:]+: rules? ([\d, ]+)$", PRACTICES_PART, flags=re.MULTILINE)
+    }
+    assert list(answered) == list(range(1, PRACTICES + 1))
+    for practice, numbers in answered.items():
+        assert numbers == [rule.number for rule in RULES if practice in rule.practices]
+
+
+def test_families_are_whole_sections_of_the_page() -> None:
+    sections = re.findall(r"^## (.+)$", RULES_PART, flags=re.MULTILINE)
+    firsts = [re.search(r"^(\d+)\.", part, flags=re.MULTILINE) for part in RULES_PART.split("\n## ")[1:]]
+    starts = [int(found.group(1)) for found in firsts if found] + [len(RULES) + 1]
+    families = [{rule.family for rule in RULES[a - 1 : b - 1]} for a, b in pairwise(starts)]
+    assert dict(zip(sections, families, strict=True)) == {
+        "Data": {"data"},
+        "Selection and test access": {"selection"},
+        "Budget and clock": {"budget", "clock"},
+        "Environment": {"environment"},
+        "Augmentation and engine": {"engine"},
+        "Metrics": {"metrics"},
+        "Reporting": {"reporting"},
+    }

@@ -1,0 +1,190 @@
+"""What the engine sees of a method: exactly what happened to its images, and nothing that changes a number."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from harness.data.cache import Cache, read_cases
+from harness.data.permit import TestPermit, guard, keep_closed
+from harness.spec.errors import ClosedSplitError, InterruptedRunError
+from harness.spec.method import Batch
+from harness.spec.records import Observed
+from harness.train.watch import Watch, alterations, first_layer, state_sha256
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter, Tiny, run
+
+STAGED = "tiny_staged/2/0/0"
+
+
+def batch(labelled: int = 3, unlabelled: int = 2) -> Batch:
+    images = torch.rand(labelled + 2 * unlabelled, 1, 8, 8)
+    labels = torch.zeros(labelled, 8, 8, dtype=torch.long)
+    return Batch(images[:labelled], labels, tuple(images[labelled:].chunk(2)) if unlabelled else ())
+
+
+def test_images_of_any_stream_and_view_are_recognised_in_any_order() -> None:
+    given = batch()
+    assert alterations(torch.cat((given.unlabelled[1], given.images.flip(0))), given) == ["same"] * 5
+
+
+def test_a_pasted_box_is_mixed_and_any_other_value_altered() -> None:
+    given = batch()
+    pasted = given.images.clone()
+    pasted[:, :, 2:5, 3:6] = given.images.roll(1, dims=0)[:, :, 2:5, 3:6]
+    assert alterations(pasted, given) == ["mixed"] * 3
+    brighter = given.images * 1.1
+    moved = given.images.roll(1, dims=-1)
+    nearly = given.images.clone()
+    nearly[1, 0, 4, 4] += 1e-6
+    assert alterations(brighter, given) == alterations(moved, given) == ["altered"] * 3
+    assert alterations(nearly, given) == ["same", "altered", "same"]
+    assert alterations(given.images[:, :, :4], given) == ["altered"] * 3, "a crop"
+
+
+def test_the_first_layer_is_found_without_a_trace() -> None:
+    first = nn.Conv2d(1, 2, 3, padding=1)
+    network = nn.Sequential(nn.Sequential(first, nn.BatchNorm2d(2), nn.Dropout(0.5)), nn.Conv2d(2, 3, 1))
+    image, before = torch.rand(1, 1, 8, 8), copy.deepcopy(network.state_dict())
+    seed = torch.get_rng_state()
+    assert first_layer(network, image) is first
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), seed)
+    assert all(module.training and not module._forward_pre_hooks for module in network.modules())
+
+
+def test_only_armed_steps_and_gradients_are_watched() -> None:
+    network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), Watch()
+
+    def step() -> None:
+        with watch.step():
+            watch.given(given)
+            with torch.no_grad():
+                network(given.images * 2)
+            network(given.images)
+        watch.compare()
+
+    step()
+    assert seen(watch).steps == 0
+    watch.arm(network, given.images[:1])
+    step()
+    step()
+    assert (seen(watch).steps, seen(watch).images) == (1, {"same": 3, "mixed": 0, "altered": 0})
+
+
+def seen(watch: Watch) -> Observed:
+    found = watch.record("weak", ())
+    assert found is not None
+    return found
+
+
+def test_a_change_in_place_cannot_hide() -> None:
+    network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), Watch()
+    watch.arm(network, given.images[:1])
+    with watch.step():
+        watch.given(given)
+        given.images.mul_(0.5)
+        network(given.images)
+    watch.compare()
+    assert seen(watch).images_altered == 3
+
+
+def test_the_state_s_hash_sees_parameters_and_buffers() -> None:
+    network = nn.BatchNorm2d(2)
+    before = state_sha256(network)
+    assert state_sha256(copy.deepcopy(network)) == before
+    network.running_mean.add_(1)  # type: ignore[union-attr]
+    changed = state_sha256(network)
+    with torch.no_grad():
+        network.weight.mul_(2)
+    assert len({before, changed, state_sha256(network)}) == 3
+
+
+def observed(tiny: Tiny, slot: str) -> Observed:
+    result = tiny.folder(slot).result()
+    assert result is not None
+    assert result.observed is not None
+    return result.observed
+
+
+def test_a_resumed_unit_goes_on_counting(make_tiny: MakeTiny) -> None:
+    """10 + 10 + 20 steps and 4 looks after 10 each: the first step of each stage; the one after a look is the same or
+    the look's own. An interruption at 17 adds the step it goes on with."""
+    whole, cut = (make_tiny({"tiny_staged": {}}) for _ in range(2))
+    run(whole, STAGED)
+    with pytest.raises(InterruptedRunError):
+        run(cut, STAGED, StopAfter(17))
+    run(cut, STAGED)
+    assert (observed(whole, STAGED).steps, observed(cut, STAGED).steps) == (4, 5)
+    assert observed(whole, STAGED).looks_that_trained == observed(cut, STAGED).looks_that_trained == 0
+    assert observed(cut, STAGED).process_cpu_seconds > 0
+
+
+def test_a_unit_that_began_unseen_stays_not_recorded(make_tiny: MakeTiny) -> None:
+    """Its checkpoint comes from a version that did not look."""
+    tiny = make_tiny({"tiny_staged": {}})
+    with pytest.raises(InterruptedRunError):
+        run(tiny, STAGED, StopAfter(17))
+    path = tiny.folder(STAGED).checkpoint
+    content = torch.load(path, weights_only=True)
+    del content["watch"]
+    torch.save(content, path)
+    with pytest.raises(InterruptedRunError):
+        run(tiny, STAGED, StopAfter(3))
+    assert run(tiny, STAGED).observed is None
+
+
+REAL: list[tuple[str, dict[str, Any], set[str]]] = [
+    ("supervised", {}, set()),
+    ("supervised", {"strong": True}, {"altered"}),
+    ("ua_mt", {}, set()),
+    ("ua_mt", {"strong": True}, {"altered"}),
+    ("mc_net", {}, set()),
+    ("action", {}, {"mixed", "altered"}),
+    ("action_pp", {"strong": False, "mixing": "none"}, set()),
+    ("action_pp", {"strong": False, "mixing": "classmix"}, {"mixed"}),
+]
+
+
+@pytest.mark.parametrize(("method", "params", "expected"), REAL)
+def test_real_methods_do_what_they_declare(
+    method: str, params: dict[str, Any], expected: set[str], make_tiny: MakeTiny
+) -> None:
+    tiny = make_tiny({method: params}, budget={"steps": 12}, engine={"looks": 6, "warmup_steps": 1})
+    run(tiny, f"{method}/2/0/0")
+    found = observed(tiny, f"{method}/2/0/0")
+    assert set(found.declared) == expected
+    happened = {kind for kind, count in found.images.items() if count} - {"same"}
+    assert happened <= expected
+    assert bool(happened) is bool(expected)
+    assert found.steps >= 6
+
+
+def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tiny: MakeTiny) -> None:
+    """Through another cache object than the engine's, with a permit that holds, and by the file itself."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
+    run(tiny, STAGED)
+    session, folder = tiny.session(), tiny.folder(STAGED)
+    permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
+    cache = Cache.open(session.cache.folder)
+    infos = [info for info in cache.manifest.cases if info.split == "test"]
+    assert len(cache.test_cases(permit)) == len(infos) == 2
+    told: list[str] = []
+    with keep_closed(told.append):
+        for ask in (
+            lambda: cache.cases("test"),
+            lambda: cache.test_cases(permit),
+            lambda: list(read_cases(cache.folder / "test.h5", infos)),
+            lambda: list(read_cases(Path(cache.folder / "." / "test.h5"), infos)),
+        ):
+            with pytest.raises(ClosedSplitError):
+                ask()
+        assert len(cache.cases("val")) == 2
+    assert len(told) == 4
+    assert guard() is None
+    assert len(cache.test_cases(permit)) == 2

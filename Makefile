@@ -65,7 +65,7 @@ format: venv ## let ruff sort imports and format
 	@$(BIN)/ruff check --select I --fix
 	@$(BIN)/ruff format
 
-bench: venv ## measure what the design promises (metrics against MedPy, steps a second)
+bench: venv ## measure what the design promises (steps a second, statistics, metrics against MedPy)
 	@$(BIN)/python -m tests.bench
 
 constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,14 @@ START_SECONDS = 90.0
 def require_mlflow() -> None:
     """Skip, or fail where it is required, if MLflow is not installed."""
     require("mlflow", importlib.util.find_spec("mlflow") is not None, "MLflow is not installed")
+
+
+def require_chromium() -> str:
+    """Path of Chromium, which has its driver beside it; skip, or fail where it is required, without them."""
+    path = shutil.which("chromium")
+    there = path is not None and shutil.which("chromedriver") is not None
+    require("chromium", there and importlib.util.find_spec("selenium") is not None, "no chromium, driver or selenium")
+    return str(path)
 
 
 def free_port() -> int:

@@ -7,26 +7,33 @@ from typing import Literal
 
 import click
 
-from harness.cli.options import runs_option, suite_option
+from harness.cli.options import data_option, panels_option, runs_option, suite_option
 
 
 @click.command()
 @suite_option
+@data_option
 @runs_option
+@panels_option
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "csv", "markdown"]),
     default="text",
     show_default=True,
-    help="What is printed; csv, markdown and the figure are written beside the records each time.",
+    help="What is printed; csv, markdown, figure and page are written beside the records each time.",
 )
-def command(suite: str, runs: Path, form: Literal["text", "csv", "markdown"]) -> None:
+def command(
+    suite: str, data: Path | None, runs: Path, panels: bool | None, form: Literal["text", "csv", "markdown"]
+) -> None:
     """Compute the tables of a suite from its per-case records, write them into RUNS/<suite>/leaderboard, print them.
 
-    Needs no data and no weights: the same records give the same tables, byte for byte.
+    Needs no data and no weights: the same records give the same tables, byte for byte. Beside them it writes
+    index.html, a page with everything in it; given the data, with pictures of the worst test cases.
     """
-    from harness.cli.report import show_leaderboard
+    from harness.cli.report import data_of, show_leaderboard
     from harness.execute.records import open_records
 
-    show_leaderboard(open_records(suite, runs), form)
+    store = open_records(suite, runs)
+    wanted = data is not None if panels is None else panels
+    show_leaderboard(store, form, data_of(store, data) if wanted else None)

@@ -22,6 +22,12 @@ runs_option = click.option(
     show_envvar=True,
     help="Directory of all records.",
 )
+panels_option = click.option(
+    "--panels/--no-panels",
+    default=None,
+    help="Pictures of the worst test cases on the page, which then holds scans and must not be published where the "
+    "data's licence forbids it. Default: where the data are at hand.",
+)
 tracking_option = click.option(
     "--tracking-uri",
     envvar="MLFLOW_TRACKING_URI",

@@ -1,8 +1,9 @@
-"""The views that a run leaves behind: tables and MLflow."""
+"""The views that a run leaves behind: tables, the page and MLflow."""
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -10,17 +11,28 @@ from harness.cli.options import say
 from harness.spec.errors import RecordError, ServiceError
 from harness.store import RunStore
 
+if TYPE_CHECKING:
+    from harness.data.cache import Cache
 
-def show_leaderboard(store: RunStore, form: Literal["text", "csv", "markdown"] = "text") -> None:
-    """Write the tables of a suite into its records and print them on standard output."""
+
+def show_leaderboard(
+    store: RunStore, form: Literal["text", "csv", "markdown"] = "text", cache: Cache | None = None
+) -> None:
+    """Write tables and page of a suite into its records and print the tables on standard output.
+
+    cache: the suite's data, for pictures of test cases; None leaves them out.
+    """
     from rich.console import Console
 
+    from harness.audit import audit
     from harness.rank.board import read_board
     from harness.rank.render import markdown, show, terminal_text
     from harness.rank.write import write_leaderboard
+    from harness.report import PageSettings, write_page
 
     board = read_board(store)
     write_leaderboard(store, board)
+    page = write_page(store, board, PageSettings(cache=cache, audit=audit(store)))
     console = Console()
     if form == "csv":
         click.echo(board.rows.to_csv(index=False, lineterminator="\n"), nl=False)
@@ -30,7 +42,18 @@ def show_leaderboard(store: RunStore, form: Literal["text", "csv", "markdown"] =
         show(board, console)
     else:
         click.echo(terminal_text(board), nl=False)
-    say(f"tables and curves: {store.leaderboard}")
+    say(f"tables and curves: {store.leaderboard}\npage: {page}")
+
+
+def data_of(store: RunStore, data: Path | None) -> Cache:
+    """The cache of the data that a suite's units were trained on, found as `harness run` finds it."""
+    from harness.data.prepare import resolve
+    from harness.registry import load_dataset
+
+    asked = next((folder.unit for folder in store.selected() if folder.done), None)
+    if asked is None:
+        raise RecordError(f"{store.root}: no unit has ended yet, so there is nothing to picture")
+    return resolve(load_dataset(asked.dataset.name), data, say)
 
 
 def track_or_warn(store: RunStore, tracking_uri: str | None) -> None:

@@ -7,13 +7,14 @@ from typing import Literal
 
 import click
 
-from harness.cli.options import data_option, runs_option, say, suite_option, tracking_option
+from harness.cli.options import data_option, panels_option, runs_option, say, suite_option, tracking_option
 
 
 @click.command()
 @suite_option
 @data_option
 @runs_option
+@panels_option
 @tracking_option
 @click.option("--executor", type=click.Choice(["auto", "inline", "ray"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
@@ -24,6 +25,7 @@ def command(
     suite: str,
     data: Path | None,
     runs: Path,
+    panels: bool | None,
     tracking_uri: str | None,
     executor: Literal["auto", "inline", "ray"],
     workers: int | None,
@@ -52,7 +54,7 @@ def command(
     if session.plan.finals:
         say(f"{session.store.root}: {session.outlook}, each {session.plan.budget}")
         outcomes += execute(session, settings, stop)
-        show_leaderboard(session.store)
+        show_leaderboard(session.store, cache=None if panels is False else session.cache)
     if not no_track:
         track_or_warn(session.store, tracking_uri)
     return exit_code(outcomes, session, stop.is_set())

@@ -94,6 +94,7 @@ def _check_unit(folder: UnitFolder) -> None:
         folder.history()
         if result is not None and result.status == "ok" and folder.unit.role == "final":
             folder.cases()
+            folder.predictions()
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise RecordError(f"{folder.path}: a record is missing or damaged: {error}") from None
 

@@ -9,8 +9,10 @@ import pandas as pd
 from harness.rank.curves import curves
 from harness.rank.frame import Records, load
 from harness.rank.leaderboard import leaderboard
-from harness.rank.paired import paired
+from harness.rank.paired import paired, paired_per_class
 from harness.rank.per_class import per_class
+from harness.rank.profiles import profiles
+from harness.rank.ranks import with_class_ranks, with_ranks
 from harness.store import RunStore
 
 
@@ -18,10 +20,12 @@ from harness.store import RunStore
 class Board:
     """The records and what was computed from them; each frame is one csv.
 
-    rows:    `leaderboard.leaderboard`, one row per comparison, labelled count, selection and method.
-    classes: `per_class.per_class`.
-    pairs:   `paired.paired`.
-    curves:  `curves.curves`.
+    rows:        `leaderboard.leaderboard`, one row per comparison, labelled count, selection and method.
+    classes:     `per_class.per_class`.
+    pairs:       `paired.paired`, mean over classes, every metric.
+    curves:      `curves.curves`.
+    class_pairs: `paired.paired_per_class`, the columns of `pairs` class by class, Dice alone.
+    profiles:    `profiles.profiles`.
     """
 
     records: Records
@@ -29,12 +33,23 @@ class Board:
     classes: pd.DataFrame
     pairs: pd.DataFrame
     curves: pd.DataFrame
+    class_pairs: pd.DataFrame
+    profiles: pd.DataFrame
 
 
 def build(records: Records) -> Board:
     """Compute every table from the records alone."""
     rows = leaderboard(records)
-    return Board(records, rows, per_class(records), paired(records, rows), curves(records))
+    pairs, class_pairs = paired(records, rows), paired_per_class(records, rows)
+    return Board(
+        records=records,
+        rows=with_ranks(rows, pairs),
+        classes=with_class_ranks(per_class(records), rows, class_pairs),
+        pairs=pairs,
+        curves=curves(records),
+        class_pairs=class_pairs,
+        profiles=profiles(records),
+    )
 
 
 def read_board(store: RunStore) -> Board:

@@ -18,7 +18,9 @@ SEED = 20_261_102
 """Fixed, so that the same records always give the same table."""
 
 CONFIDENCE = 0.95
-_COLUMNS_AT_ONCE = 64
+COLUMNS_AT_ONCE = 8
+"""So few that their resamples stay in the processor's cache."""
+
 _ZERO = 1e-12
 
 Floats = NDArray[np.float64]
@@ -49,8 +51,8 @@ def intervals(values: Floats, confidence: float = CONFIDENCE) -> Intervals:
     mean, low, high = (np.full(values.shape[1], np.nan) for _ in range(3))
     for size in np.unique(n[n > 0]):
         columns = np.flatnonzero(n == size)
-        for start in range(0, len(columns), _COLUMNS_AT_ONCE):
-            chunk = columns[start : start + _COLUMNS_AT_ONCE]
+        for start in range(0, len(columns), COLUMNS_AT_ONCE):
+            chunk = columns[start : start + COLUMNS_AT_ONCE]
             mean[chunk], low[chunk], high[chunk] = _chunk(ordered[:size, chunk], confidence)
     return Intervals(mean, low, high, n)
 
@@ -59,11 +61,6 @@ def interval(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, flo
     """(mean, low, high) of one sample [n]."""
     found = intervals(np.asarray(values, dtype=np.float64)[:, None], confidence)
     return float(found.mean[0]), float(found.low[0]), float(found.high[0])
-
-
-def paired_intervals(first: Floats, second: Floats, confidence: float = CONFIDENCE) -> Intervals:
-    """Interval of the mean of first - second, row by row (same patients), each [n, k]; NaN in either drops the row."""
-    return intervals(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64), confidence)
 
 
 def _chunk(ordered: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
@@ -84,21 +81,36 @@ def _chunk(ordered: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
 
 def _t_quantiles(standardised: Floats, confidence: float) -> tuple[Floats, Floats]:
     """Order statistics of t* of each standardised column [n, k]; infinite where the resamples have no spread."""
-    n = len(standardised)
-    counts = _counts(n)
-    sums = standardised.T @ counts
-    squares = np.square(standardised).T @ counts
-    variance = (squares - np.square(sums) / n) / (n - 1)
-    flat = variance < _ZERO
-    t = sums / np.sqrt(n * np.where(flat, 1.0, variance))
-    t = np.where(flat, np.where(np.abs(sums) < _ZERO, 0.0, np.copysign(np.inf, sums)), t)
+    return t_ends(t_values(standardised), confidence)
+
+
+def t_ends(t: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """The two outer quantiles of t* [k, RESAMPLES] of each column, each [k]."""
     rank = int((RESAMPLES + 1) * (1.0 - confidence) / 2.0)
     ends = np.partition(t, [rank - 1, RESAMPLES - rank], axis=1)
     return ends[:, rank - 1], ends[:, RESAMPLES - rank]
 
 
+def t_values(standardised: Floats) -> Floats:
+    """t* of every resample [k, RESAMPLES], from columns [n, k] of mean 0 and standard deviation 1.
+
+    Infinite where a resample has no spread. All columns see the same resamples.
+    """
+    n = len(standardised)
+    counts = resample_counts(n)
+    sums = standardised.T @ counts
+    spread = np.square(standardised).T @ counts
+    spread -= np.square(sums) / n
+    spread *= n / (n - 1)
+    flat = spread < _ZERO
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.divide(sums, np.sqrt(spread, out=spread), out=spread)
+    t[flat] = np.where(np.abs(sums[flat]) < _ZERO, 0.0, np.copysign(np.inf, sums[flat]))
+    return t
+
+
 @lru_cache(maxsize=8)
-def _counts(n: int) -> Floats:
+def resample_counts(n: int) -> Floats:
     """How often each of n values occurs in each resample, [n, RESAMPLES]; the same for every column."""
     generator = np.random.default_rng(SEED)
     return np.ascontiguousarray(generator.multinomial(n, np.full(n, 1.0 / n), size=RESAMPLES).T.astype(np.float64))

@@ -8,13 +8,19 @@ gives every table that its records support, and each is titled by what sets it a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from harness.rank.bootstrap import Floats
 from harness.rank.conditions import Conditions, describe, differing
+from harness.rank.patients import MEAN_CLASS, METRICS, Key, patient_means
 from harness.rank.rows import LOOK_COLUMNS, Loaded, look_rows, unit_row
+from harness.rank.scores import Scores, scores
 from harness.spec.errors import RecordError, UsageError
 from harness.spec.records import Environment, SelectionEntry
 from harness.store import RunStore, UnitFolder
@@ -47,6 +53,20 @@ class Comparison:
     units: pd.DataFrame
     cases: pd.DataFrame
     looks: pd.DataFrame
+
+    @cached_property
+    def scores(self) -> dict[Key, Scores]:
+        """(metric, selection, arm, class) -> scores by patient and unit, of the mean over classes and of each class."""
+        overall = scores(self.cases, METRICS)
+        by_class = scores(self.cases, METRICS, by=["class_name"])
+        return {**{(*key, MEAN_CLASS): one for key, one in overall.items()}, **by_class}
+
+    @cached_property
+    def patients(self) -> dict[Key, Floats]:
+        """(metric, selection, arm, class) -> means by patient, as `scores`."""
+        overall = patient_means(self.cases)
+        by_class = patient_means(self.cases, by=["class_name"])
+        return {**{(*key, MEAN_CLASS): one for key, one in overall.items()}, **by_class}
 
 
 @dataclass(frozen=True)
@@ -147,26 +167,34 @@ def _comparison(units: Sequence[Loaded], number: int, group: Conditions | None, 
         conditions=group,
         commits=tuple(sorted({one.commit for one in finished if one.commit})),
         units=frame.astype({"labelled": "Int64"}),
-        cases=_cases({one.folder.id: one.folder for one in finished}).merge(ids, on="unit", how="left"),
+        cases=_cases([one.folder for one in finished], ids[frame["status"] == "ok"]),
         looks=looks.merge(ids, on="unit", how="left"),
     )
 
 
-def _cases(folders: Mapping[str, UnitFolder]) -> pd.DataFrame:
-    """Per-case records of all `folders`, with a unit column; the columns alone where there are none."""
+def _cases(folders: Sequence[UnitFolder], ids: pd.DataFrame) -> pd.DataFrame:
+    """Per-case records of `folders` with their `ids`, one row per folder; the columns alone where there are none.
+
+    Words are categories: there are few different ones in up to millions of rows.
+    """
     if not folders:
-        return pd.DataFrame(columns=["unit", *CASE_COLUMNS])
-    frames = {unit: _read_cases(folder) for unit, folder in folders.items()}
-    cases = pd.concat(frames, names=["unit"]).reset_index(level="unit").reset_index(drop=True)
-    return cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
+        return pd.DataFrame(columns=["unit", *CASE_COLUMNS, *ids.columns.drop("unit")])
+    tables = [_read_cases(folder) for folder in folders]
+    cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
+    cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
+    words = ids.astype(dict.fromkeys(("unit", "arm", "method"), "category"))
+    places = np.repeat(np.arange(len(folders)), [table.num_rows for table in tables])
+    repeated = words.iloc[places].reset_index(drop=True)
+    return pd.concat([repeated[["unit"]], cases, repeated.drop(columns="unit")], axis=1)
 
 
-def _read_cases(folder: UnitFolder) -> pd.DataFrame:
+def _read_cases(folder: UnitFolder) -> pa.Table:
     path = folder.path / "cases.parquet"
     if not path.exists():
         raise RecordError(f"{path} is missing although the unit is done; delete its result.json to run it again")
-    cases = folder.cases()
-    absent = [name for name in CASE_COLUMNS if name not in cases.columns]
+    cases = folder.cases_table()
+    there = set(cases.column_names)
+    absent = [name for name in CASE_COLUMNS if name not in there]
     if absent:
         raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
-    return cases
+    return cases.select(CASE_COLUMNS)

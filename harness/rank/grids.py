@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,18 +95,54 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
     return Grid(("method", *columns), body, _references(rows))
 
 
+def beside_grid(table: pd.DataFrame) -> Grid:
+    """Dice again: over patients, subsets and seeds with the simulated coverage, as interquartile mean, failures as 0.
+
+    The last column stands only where a unit failed.
+    """
+    rows: list[Row] = table.to_dict("records")
+    failed = bool(table["n_failed"].any())
+    headers = ("method", "Dice % hierarchical", "coverage %", "IQM %", *(("Dice % failed = 0",) if failed else ()))
+    body = []
+    for row in rows:
+        hierarchical = _bounds(row, "hierarchical") or numbers.UNDEFINED
+        cells: list[Cell] = [(row["method"], ""), (hierarchical, ""), (_whole(row["hierarchical_coverage"]), "")]
+        cells += [_with_bounds(row, name) for name in ("iqm", *(("dice_imputed",) if failed else ()))]
+        body.append(tuple(cells))
+    return Grid(headers, tuple(body), _references(rows))
+
+
 def pair_grid(pairs: pd.DataFrame) -> Grid:
-    """Differences in Dice, in percentage points, with their reading."""
+    """Differences in Dice, in percentage points, with what all pairs of the table together say about them."""
     body = []
     for row in pairs.to_dict("records"):
-        limits = numbers.bounds(numbers.points(row["difference_low"]), numbers.points(row["difference_high"]))
-        names = f"{row['method_a']} - {row['method_b']}"
-        body.append(((names, ""), (numbers.points(row["difference"]), ""), (limits, ""), (str(row["verdict"]), "")))
-    return Grid(("difference", "Dice points", "interval", "reading"), tuple(body))
+        limits = numbers.bounds(numbers.points(row["simultaneous_low"]), numbers.points(row["simultaneous_high"]))
+        better = (
+            numbers.share(row["probability_of_improvement"]),
+            numbers.bounds(numbers.share(row["improvement_low"]), numbers.share(row["improvement_high"])),
+        )
+        names = f"{row['method_a']} - {row['method_b']}", ""
+        p = numbers.probability(row["p_holm"]), ""
+        body.append((names, (numbers.points(row["difference"]), limits), p, better, (str(row["verdict"]), "")))
+    return Grid(("difference", "Dice points", "p (Holm)", "P(better)", "reading"), tuple(body))
+
+
+def _with_bounds(row: Row, name: str) -> Cell:
+    return numbers.percent(row[name]), _bounds(row, name)
+
+
+def _bounds(row: Row, name: str) -> str:
+    return numbers.bounds(numbers.percent(row[f"{name}_low"]), numbers.percent(row[f"{name}_high"]))
+
+
+def _whole(fraction: float) -> str:
+    return numbers.UNDEFINED if math.isnan(fraction) else f"{100.0 * fraction:.0f}"
 
 
 def _rank(row: Row) -> Cell:
-    return str(row["rank"]) if isinstance(row["rank"], int) else "", ""
+    if not isinstance(row["rank"], int):
+        return "", ""
+    return f"{row['rank']}-{row['rank_worst']}" if row["rank_worst"] > row["rank"] else str(row["rank"]), ""
 
 
 def _method(row: Row) -> Cell:

@@ -12,9 +12,12 @@ import pandas as pd
 
 from harness.rank.conditions import FIELDS
 from harness.rank.frame import Comparison, Records
-from harness.rank.patients import METRICS, SELECTIONS, UNKNOWN, Estimate, Key, estimates, patient_means
+from harness.rank.patients import MEAN_CLASS, METRICS, SELECTIONS, UNKNOWN, Estimate, Key, estimates
+from harness.rank.second import HIERARCHICAL, IQM, hierarchical_columns, imputed_columns, iqm_columns, unknown
 
 Row = dict[str, Any]
+
+_NO_STRUCTURES = {"n_structures": 0, "n_missed": 0, "n_spurious": 0}
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,26 @@ def leaderboard(records: Records) -> pd.DataFrame:
 
     Metrics stand as mean, `_low` and `_high` (95 % bootstrap-t over patients, conditional on the seeds and subsets that
     ran), Dice and Jaccard as fractions. `labelled` is the table's count; `trained_on` the method's own, "all" for a
-    reference. `rank` is by mean Dice; methods with a failed unit come after all without, methods without any finished
-    or failed unit have none.
+    reference.
+
+    place:                 order of display, by mean Dice; methods with a failed unit come after all without, methods
+                           without any finished or failed unit have none, nor have references.
+    rank, rank_worst:      best and worst rank that the data allow (`ranks.with_ranks` fills them; equal where the
+                           rank is not shared).
+    hierarchical_low, _high, _coverage: 95 % interval of the Dice over patients, subsets and seeds, and the share of
+                           simulated records like these in which it holds the truth; NaN for a single unit.
+    iqm, _low, _high:      interquartile mean of Dice over patients x units.
+    dice_imputed, _low, _high: Dice with 0 for every case of a failed unit.
     """
     tables = [
         _table(records, comparison, labelled, selection, found)
-        for comparison, found in ((one, estimates(patient_means(one.cases))) for one in records.comparisons)
+        for comparison, found in ((one, _found(one)) for one in records.comparisons)
         for labelled in labelled_counts(comparison)
         for selection in selections(comparison)
     ]
     frame = pd.DataFrame([row for table in tables for row in table])
-    return frame.astype({"labelled": "Int64", "rank": "Int64", "method_version": "Int64"})
+    integers = ("labelled", "place", "rank", "rank_worst", "method_version")
+    return frame.astype(dict.fromkeys(integers, "Int64"))
 
 
 def selections(comparison: Comparison) -> list[str]:
@@ -74,9 +86,24 @@ def selections(comparison: Comparison) -> list[str]:
     return [name for name in SELECTIONS if name == SELECTIONS[0] or name in there]
 
 
-def _table(
-    records: Records, comparison: Comparison, labelled: int | None, selection: str, found: dict[Key, Estimate]
-) -> list[Row]:
+@dataclass(frozen=True)
+class _Found:
+    """What the cases of one comparison say: means by (metric, selection, arm), other columns by (selection, arm)."""
+
+    means: dict[Key, Estimate]
+    second: dict[Key, Row]
+    structures: dict[Key, Row]
+
+
+def _found(comparison: Comparison) -> _Found:
+    means = {key[:3]: one for key, one in comparison.patients.items() if key[3] == MEAN_CLASS}
+    by_unit = {key[1:3]: one for key, one in comparison.scores.items() if (key[0], key[3]) == ("dice", MEAN_CLASS)}
+    quartiles = iqm_columns(by_unit)
+    second = {key: {**row, **quartiles[key]} for key, row in hierarchical_columns(by_unit).items()}
+    return _Found(estimates(means), second, _structures(comparison.cases))
+
+
+def _table(records: Records, comparison: Comparison, labelled: int | None, selection: str, found: _Found) -> list[Row]:
     """Rows of one table, in the order in which they are shown."""
     engines = declared_engines(comparison.units)
     rows = []
@@ -87,32 +114,37 @@ def _table(
             "labelled": labelled,
             "selection": selection,
             "block": "reference" if entry.reference else "ranked",
+            "place": None,
             "rank": None,
+            "rank_worst": None,
             "method": entry.method,
             "trained_on": entry.arm.rpartition("@")[2],
         }
         row.update(_progress(entry.units))
-        row.update(_metrics(found, selection, entry.arm))
-        row.update(_counts(comparison.cases, selection, entry.arm))
+        row.update(_metrics(found.means, selection, entry.arm))
+        row.update(found.second.get((selection, entry.arm), unknown((*HIERARCHICAL, *IQM))))
+        dice = found.means.get(("dice", selection, entry.arm), UNKNOWN)
+        row.update(imputed_columns(dice, row["n_ok"], row["n_failed"]))
+        row.update(found.structures.get((selection, entry.arm), _NO_STRUCTURES))
         row.update(_costs(entry.units))
         row["engine_declared"] = engines.get(entry.arm, "")
         row.update(_conditions(comparison))
         rows.append(row)
-    return ranked(rows)
+    return placed(rows)
 
 
-def ranked(rows: list[Row]) -> list[Row]:
-    """Fill `rank` by mean Dice (ties share the better rank) and sort: ranked, not yet run, references."""
-    keys = {id(row): _rank_key(row) for row in rows if row["block"] == "ranked" and row["n_ok"] + row["n_failed"] > 0}
+def placed(rows: list[Row]) -> list[Row]:
+    """Fill `place` by mean Dice (ties share the better place) and sort: ranked, not yet run, references."""
+    keys = {id(row): _place_key(row) for row in rows if row["block"] == "ranked" and row["n_ok"] + row["n_failed"] > 0}
     for row in rows:
         if id(row) in keys:
-            row["rank"] = 1 + sum(other < keys[id(row)] for other in keys.values())
+            row["place"] = 1 + sum(other < keys[id(row)] for other in keys.values())
     return sorted(
-        rows, key=lambda row: (row["block"] == "reference", row["rank"] is None, row["rank"] or 0, row["method"])
+        rows, key=lambda row: (row["block"] == "reference", row["place"] is None, row["place"] or 0, row["method"])
     )
 
 
-def _rank_key(row: Row) -> tuple[bool, bool, float]:
+def _place_key(row: Row) -> tuple[bool, bool, float]:
     """Failures after all methods without; among them, those with no number at all last."""
     none_ok = row["n_ok"] == 0
     return row["n_failed"] > 0, none_ok, 0.0 if none_ok else -row["dice"]
@@ -148,13 +180,12 @@ def _metrics(found: dict[Key, Estimate], selection: str, arm: str) -> Row:
     return row
 
 
-def _counts(cases: pd.DataFrame, selection: str, arm: str) -> Row:
+def _structures(cases: pd.DataFrame) -> dict[Key, Row]:
     """Structures (case x class, over all units) that were tested, missed altogether, or found where there are none."""
-    own = cases[(cases["selection"] == selection) & (cases["arm"] == arm)]
+    counts = cases.groupby(["selection", "arm"], observed=True)[["missed", "spurious"]].agg(["size", "sum"])
     return {
-        "n_structures": len(own),
-        "n_missed": int(own["missed"].sum()),
-        "n_spurious": int(own["spurious"].sum()),
+        tuple(key): dict(zip(_NO_STRUCTURES, (int(size), int(missed), int(spurious)), strict=True))
+        for key, size, missed, _, spurious in counts.itertuples(name=None)
     }
 
 

@@ -19,7 +19,27 @@ EMPTY_MASKS = (
     "Empty masks: both empty = Dice 1, distances 0; one empty = Dice 0, distances the diagonal of the volume; "
     "missed = structures that were not found at all."
 )
-RANKING = "Rank: by mean Dice of the last checkpoint; a method with a failed unit ranks after all without."
+RANKING = (
+    "Rank: from 1 + the number of methods that are better beyond noise to the number of methods that are not worse "
+    "beyond noise; rows stand by mean Dice of the last checkpoint. A method with a failed unit ranks after all without."
+)
+APART_RULE = (
+    "Beyond noise, or apart: the simultaneous 95 % interval of the paired difference excludes zero (bootstrap max-t over "
+    "patients, all pairs of ranked methods at once; pairs with a reference are a family of their own) and Wilcoxon's "
+    "signed-rank test rejects at 5 % after Holm."
+)
+HIERARCHICAL = (
+    "Hierarchical interval: 95 % bootstrap-t over patients crossed with seeds within labelled subsets; the coverage "
+    "beside it was simulated for this design with the variances of these records."
+)
+ONE_SUBSET = " With one labelled subset it is over patients and seeds, given that subset."
+ONE_UNIT = "Hierarchical interval: undefined; one subset with one seed says nothing about other subsets and seeds."
+IQM = "IQM: mean of the middle half of all patient x unit Dice scores; 95 % percentile bootstrap over patients."
+IMPUTED = "Dice, failed = 0: every case of a failed unit counts as Dice 0. Distances are not imputed."
+IMPROVEMENT = (
+    "P(better): how probably the first beats the second on the same patient, over all pairs of their units, ties one "
+    "half; 95 % percentile bootstrap over patients."
+)
 
 
 def heading(records: Records, comparison: Comparison) -> str:
@@ -36,7 +56,8 @@ def notes(records: Records, comparison: Comparison) -> list[str]:
     lines = [MINI] if records.suite.endswith("_mini") else []
     if comparison.conditions is not None:
         lines += conditions_lines(comparison.conditions, comparison.commits)
-    return [*lines, *_gaps(comparison), _sample(comparison), INTERVAL, EMPTY_MASKS, RANKING, *_declared(comparison)]
+    lines += [*_gaps(comparison), _sample(comparison), INTERVAL, *_beside(comparison), EMPTY_MASKS, RANKING, APART_RULE]
+    return [*lines, *_declared(comparison)]
 
 
 def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[str]:
@@ -61,6 +82,19 @@ def _sample(comparison: Comparison) -> str:
         f"Test: n = {patients} patients ({cases} volumes); seeds {_numbers(ok['seed'])}; "
         f"labelled subsets {_numbers(ok['subset'])}."
     )
+
+
+def _beside(comparison: Comparison) -> Iterator[str]:
+    """What the columns beside the primary interval mean here."""
+    units = comparison.units
+    designs = units[units["status"] == "ok"].groupby("arm")[["subset", "seed"]].nunique()
+    if (designs.max(axis=1) <= 1).all():
+        yield ONE_UNIT
+    else:
+        yield HIERARCHICAL + (ONE_SUBSET if (designs["subset"] <= 1).any() else "")
+    yield IQM
+    if (units["status"] == "failed").any():
+        yield IMPUTED
 
 
 def _numbers(values: pd.Series[int]) -> str:

@@ -17,6 +17,18 @@ def points(fraction: float) -> str:
     return UNDEFINED if math.isnan(fraction) else f"{100.0 * fraction:+.1f}"
 
 
+def share(fraction: float) -> str:
+    """A probability with two decimals: 0.878 -> "0.88"."""
+    return UNDEFINED if math.isnan(fraction) else f"{fraction:.2f}"
+
+
+def probability(p: float) -> str:
+    """The p of a test: "0.0027", and "<0.0001" below that."""
+    if math.isnan(p):
+        return UNDEFINED
+    return "<0.0001" if p < 0.0001 else f"{p:.2g}" if p < 0.01 else f"{p:.2f}"
+
+
 def distance(value: float) -> str:
     """12.345 -> "12.35", in the unit of the column."""
     return UNDEFINED if math.isnan(value) else f"{value:.2f}"

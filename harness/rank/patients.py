@@ -14,8 +14,13 @@ from harness.rank.bootstrap import Floats, Intervals, intervals
 METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
 """Dice and Jaccard as fractions; distances in voxels or millimetres (NaN where the spacing is unknown)."""
 
+LARGER_IS_BETTER = ("dice", "jaccard")
+
 SELECTIONS = ("last", "best_val")
 """Checkpoint rules: the primary column first."""
+
+MEAN_CLASS = "mean"
+"""Stands as class_name where a score is the mean over the classes."""
 
 Key = tuple[Any, ...]
 

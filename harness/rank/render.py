@@ -16,9 +16,8 @@ from rich.text import Text
 
 from harness.rank.board import Board
 from harness.rank.frame import Comparison
-from harness.rank.grids import Cell, Grid, class_grid, cost_grid, main_grid, pair_grid
-from harness.rank.notes import MINI, heading, notes
-from harness.rank.paired import CAVEAT
+from harness.rank.grids import Cell, Grid, beside_grid, class_grid, cost_grid, main_grid, pair_grid
+from harness.rank.notes import IMPROVEMENT, MINI, heading, notes
 
 _TERMINAL_METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel")
 _CLASS_METRICS = ("dice", "hd95_voxel", "asd_voxel")
@@ -32,6 +31,7 @@ class Section:
 
     title: str
     main: Grid
+    beside: Grid
     classes: Grid
     costs: Grid
     pairs: Grid
@@ -51,6 +51,7 @@ def sections(board: Board, comparison: Comparison, *, full: bool) -> Iterator[Se
         yield Section(
             title="no method trained on a labelled subset" if pd.isna(labelled) else f"{labelled} labelled patients",
             main=main_grid(last, best_val) if full else main_grid(last, best_val, _TERMINAL_METRICS),
+            beside=beside_grid(last),
             classes=class_grid(last, classes, metrics),
             costs=cost_grid(last, full=full),
             pairs=pair_grid(shown),
@@ -87,11 +88,12 @@ def _show_section(section: Section, console: Console) -> None:
     title = f"{section.title}, last checkpoint"
     console.print()
     console.print(_table(section.main, f"{title}: test metrics, mean and 95 % interval", gap=0))
+    console.print(_table(section.beside, f"{title}: Dice over subsets and seeds, and its middle half"))
     console.print(_table(section.classes, f"{title}: by class"))
     console.print(_table(section.costs, f"{title}: cost, mean and range over units"))
     if section.pairs.rows:
-        console.print(_table(section.pairs, f"{title}: paired differences"))
-        console.print(Padding(Text(CAVEAT, style="dim"), (0, 0, 0, 1)))
+        console.print(_table(section.pairs, f"{title}: paired differences, 95 % intervals for all pairs at once"))
+        console.print(Padding(Text(IMPROVEMENT, style="dim"), (0, 0, 0, 1)))
     if section.pairs_left_out:
         console.print(Padding(Text(f"{section.pairs_left_out} more pairs in paired.csv"), (0, 0, 0, 1)))
 
@@ -132,10 +134,12 @@ def markdown(board: Board) -> str:
         parts.append("\n".join(f"- {line}" for line in notes(board.records, comparison)))
         for section in sections(board, comparison, full=True):
             parts += [f"## {section.title}", "Test metrics of the last checkpoint:", _markdown_table(section.main)]
+            parts += ["Dice over subsets and seeds, and its middle half:", _markdown_table(section.beside)]
             parts += ["By class (intervals in per_class.csv):", _markdown_table(section.classes)]
             parts += ["Cost, mean and range over units:", _markdown_table(section.costs)]
             if section.pairs.rows:
-                parts += ["Paired differences of the last checkpoint:", _markdown_table(section.pairs), CAVEAT]
+                parts += ["Paired differences of the last checkpoint, with 95 % intervals for all pairs at once:"]
+                parts += [_markdown_table(section.pairs), IMPROVEMENT]
     parts.append("![Validation Dice against device-seconds](curves.png)")
     return "\n\n".join(parts) + "\n"
 

@@ -78,6 +78,7 @@ def _figures(result: Result | None) -> dict[str, Any]:
         "parameters_predictor": None if result is None else result.parameters_predictor,
         "peak_memory_bytes": None if result is None else result.peak_memory_bytes,
         "looks": None if result is None else len(result.looks),
+        "wall_seconds": None if result is None else result.wall_seconds,
     }
 
 

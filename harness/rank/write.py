@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from harness.rank.board import Board, read_board
 from harness.rank.figure import draw_curves
 from harness.rank.notes import MINI
@@ -19,12 +21,24 @@ def write_leaderboard(store: RunStore, board: Board | None = None) -> tuple[Path
     """
     board = read_board(store) if board is None else board
     folder = store.leaderboard
-    frames = {"leaderboard": board.rows, "paired": board.pairs, "per_class": board.classes, "curves": board.curves}
+    frames = tables(board)
     for name, frame in frames.items():
         write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     write_text(folder / "leaderboard.md", markdown(board))
     write_atomic(folder / "curves.png", lambda path: draw_curves(board.curves, _title(board), path))
     return (*(folder / f"{name}.csv" for name in frames), folder / "leaderboard.md", folder / "curves.png")
+
+
+def tables(board: Board) -> dict[str, pd.DataFrame]:
+    """Name of the csv file, without suffix -> what stands in it."""
+    return {
+        "leaderboard": board.rows,
+        "paired": board.pairs,
+        "paired_per_class": board.class_pairs,
+        "per_class": board.classes,
+        "profiles": board.profiles,
+        "curves": board.curves,
+    }
 
 
 def _title(board: Board) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,13 @@ from harness.spec.errors import RecordError
 from harness.spec.records import Environment, Look, Result, Unit
 from harness.store.files import read_record, write_atomic, write_record, write_text
 from harness.store.lease import Lease
+from harness.store.predictions import pack, unpack
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+    from harness.metrics import LabelMap
 
 
 class UnitFolder:
@@ -63,7 +67,8 @@ class UnitFolder:
 
     def tidy(self) -> None:
         """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
-        own = ("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "final.json", "error.txt")
+        own = ("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz")
+        own += ("final.json", "error.txt")
         for pattern in (*(f".{name}.*" for name in own), "history/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -124,6 +129,30 @@ class UnitFolder:
         import pandas as pd
 
         return pd.read_parquet(self.path / "cases.parquet")
+
+    def cases_table(self) -> pa.Table:
+        """`cases` as an arrow table: read several times faster, for those who join the cases of thousands of units."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path / "cases.parquet", pre_buffer=False) as file:
+            return file.read(use_threads=False)
+
+    def write_predictions(self, labels: Mapping[str, LabelMap]) -> None:
+        """What the `last` weights predicted on the test cases: case id -> [Z, H, W] at native resolution."""
+        write_atomic(self._predictions, lambda temporary: pack(temporary, labels))
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether its predicted label maps are on record; early versions kept none."""
+        return self._predictions.exists()
+
+    @property
+    def _predictions(self) -> Path:
+        return self.path / "predictions.npz"
+
+    def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
+        """The label maps of those of `cases` (None: of all) that are there."""
+        return unpack(self._predictions, cases) if self.has_predictions else {}
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order; empty before the first checkpoint."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.data.resize import resize_images
-from harness.metrics import case_metrics, dice_by_class
+from harness.metrics import LabelMap, case_metrics, dice_by_class
 from harness.predict import predict_labels
 from harness.spec.dataset import Case
 from harness.spec.records import Engine, Preprocessing
@@ -41,7 +41,7 @@ def load_volumes(cases: Sequence[Case], preprocessing: Preprocessing, device: to
     ]
 
 
-def predict(network: nn.Module, volume: Volume, engine: Engine) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def predict(network: nn.Module, volume: Volume, engine: Engine) -> LabelMap:
     """Label map [Z, H, W] at native resolution."""
     shape = volume.case.label.shape
     return predict_labels(
@@ -61,16 +61,22 @@ def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine:
     return dict(zip(task.foreground, np.mean(scores, axis=0).tolist(), strict=True))
 
 
-def case_rows(
-    network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine, selection: str
-) -> pd.DataFrame:
-    """All metrics: one row per case and class, marked with the selection rule that picked the weights."""
+def predict_all(network: nn.Module, volumes: Sequence[Volume], engine: Engine) -> dict[str, LabelMap]:
+    """Label map of every volume by case id."""
+    return {volume.case.id: predict(network, volume, engine) for volume in volumes}
+
+
+def case_rows(predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, selection: str) -> pd.DataFrame:
+    """All metrics: one row per case and class, marked with the selection rule that picked the weights.
+
+    predicted: what `predict_all` gave for `volumes`.
+    """
     import pandas as pd
 
     rows = []
     for volume in volumes:
         case = volume.case
-        metrics = case_metrics(predict(network, volume, engine), case.label, task.foreground, case.spacing_mm)
+        metrics = case_metrics(predicted[case.id], case.label, task.foreground, case.spacing_mm)
         for class_name, values in metrics.items():
             head = {"selection": selection, "case": case.id, "patient": case.patient, "phase": case.phase}
             rows.append(head | {"class_name": class_name} | asdict(values))

@@ -39,7 +39,7 @@ from harness.train.environment import (
     prepare_device,
     reset_peak_memory,
 )
-from harness.train.evaluate import Volume, case_rows, load_volumes, mean_dice
+from harness.train.evaluate import Volume, case_rows, load_volumes, mean_dice, predict_all
 from harness.train.heart import Heart
 from harness.train.history import History, NonFiniteLossError
 from harness.train.loop import Loop, start_stage
@@ -248,12 +248,15 @@ class _Runner:
         write_text(self.final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
         permit = TestPermit(self.selection, self.unit.id, self.final)
         volumes = load_volumes(self.cache.test_cases(permit), self.unit.preprocessing, self.device)
-        last = case_rows(state.method.predictor, volumes, self.task, self.unit.engine, "last")
+        predicted = predict_all(state.method.predictor, volumes, self.unit.engine)
+        last = case_rows(predicted, volumes, self.task, "last")
         if state.best_look == state.looks[-1].look:
             best = last.assign(selection="best_val")
         else:
-            best = case_rows(best_predictor(state), volumes, self.task, self.unit.engine, "best_val")
+            second = predict_all(best_predictor(state), volumes, self.unit.engine)
+            best = case_rows(second, volumes, self.task, "best_val")
         heart.check()
+        self.folder.write_predictions(predicted)
         self.folder.write_cases(pd.concat([last, best], ignore_index=True))
 
     def _finished(self, state: TrainingState, status: Literal["ok", "stopped"]) -> Result:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import metrics_bench, steps_bench
+from tests.bench import metrics_bench, statistics_bench, steps_bench
 
 
 def main() -> int:
-    """Steps of every method, then metrics against MedPy (needs scans: $HARNESS_DATA)."""
+    """Steps of every method, simulated statistics, then metrics against MedPy (needs scans: $HARNESS_DATA)."""
     steps_bench.main([])
     print()
-    return metrics_bench.main([])
+    statistics = statistics_bench.main([])
+    print()
+    return metrics_bench.main([]) or statistics
 
 
 if __name__ == "__main__":

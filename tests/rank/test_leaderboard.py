@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from harness.rank.board import read_board
-from harness.rank.leaderboard import ranked
+from harness.rank.leaderboard import placed
 from harness.spec.records import Engine, OptimiserSettings
 from tests.synthetic import RunSpec, key, write_run
 
@@ -139,7 +139,7 @@ def test_equal_methods_share_the_better_rank():
         {"block": "ranked", "method": name, "rank": None, "n_ok": 1, "n_failed": 0, "dice": dice}
         for name, dice in (("c", 0.5), ("b", 0.7), ("a", 0.7))
     ]
-    assert [(row["method"], row["rank"]) for row in ranked(rows)] == [("a", 1), ("b", 1), ("c", 3)]
+    assert [(row["method"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]
 
 
 def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):

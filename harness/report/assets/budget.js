@@ -1,0 +1,45 @@
+// Where the seconds went: one bar per method, each figure beside it.
+
+const PATTERNS = { useful: "var(--useful)", search: "var(--search)", failed: "var(--failed)", lost: "var(--lost)" };
+const PHASE_SHADES = ["var(--c0)", "var(--c5)", "var(--c2)", "var(--c4)", "var(--c3)", "var(--c1)", "var(--ref)", "var(--strong)", "var(--line)"];
+
+const stacked = (parts, total, label) => {
+  const width = 260;
+  const svg = s("svg", { width, height: 16, role: "img", "aria-label": label });
+  let at = 0;
+  for (const [name, value, paint] of parts) {
+    const wide = total ? (width * value) / total : 0;
+    if (wide > 0) svg.append(s("rect", { x: at, y: 1, width: Math.max(wide - 0.6, 0.4), height: 14, fill: paint }, s("title", {}, `${name}: ${seconds(value)} s`)));
+    at += wide;
+  }
+  return svg;
+};
+
+const keyOf = (names, paint) => h("p", { class: "keys" }, names.map((name, i) => h("span", {}, s("svg", { width: 12, height: 12, "aria-hidden": "true" }, s("rect", { width: 12, height: 12, rx: 2, fill: paint(name, i) })), name)));
+
+const secondsTable = (title, methods, names, valuesOf, paint, extra) => {
+  const totals = new Map(methods.map((method) => [method, names.reduce((sum, name) => sum + (valuesOf(method)[name] ?? 0), 0)]));
+  const largest = Math.max(...totals.values());
+  return [
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "budget" }, h("caption", {}, title),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "words" }, "method"), h("td", {}), names.map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col" }, "sum"), extra.map(([name]) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, methods.map((method) => h("tr", { "data-method": method }, h("th", { scope: "row", class: "words" }, named(method)),
+        h("td", { class: "words" }, stacked(names.map((name, i) => [name, valuesOf(method)[name] ?? 0, paint(name, i)]), largest, `${method}: ${names.map((name) => `${name} ${seconds(valuesOf(method)[name] ?? 0)} s`).join(", ")}`)),
+        names.map((name) => h("td", {}, seconds(valuesOf(method)[name] ?? 0))), h("td", { class: "value" }, seconds(totals.get(method))), extra.map(([, value]) => h("td", {}, value(method)))))))),
+    keyOf(names, paint),
+  ];
+};
+
+const renderBudget = () => replace($("budget-body"), DATA.budgets.map((one) => {
+  const methods = METHODS.filter((method) => method in one.methods && visible(method));
+  if (!methods.length) return null;
+  const device = (method) => one.methods[method].device;
+  const searched = methods.some((method) => device(method).trials > 0);
+  const names = ["useful", "search", "failed", "lost"].filter((name) => name !== "search" || searched);
+  const title = DATA.budgets.length > 1 ? `, table ${one.table}` : "";
+  return [
+    secondsTable(`Device-seconds, all units${title}`, methods, names, device, (name) => PATTERNS[name],
+      [["units", (method) => device(method).units], ...(searched ? [["trials", (method) => device(method).trials]] : [])]),
+    secondsTable(`Wall seconds of the finals by phase${title}`, methods, one.phases, (method) => one.methods[method].wall, (_, i) => PHASE_SHADES[i % PHASE_SHADES.length], []),
+  ];
+}));

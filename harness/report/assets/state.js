@@ -1,0 +1,70 @@
+// What is shown: one state for all sections, and the frames as rows.
+
+const ROWS = unpack(DATA.rows);
+const CLASSES = unpack(DATA.classes);
+const PAIRS = unpack(DATA.pairs);
+const CURVES = unpack(DATA.curves);
+const PROFILES = unpack(DATA.profiles);
+const MEAN = "mean";
+
+const state = { labelled: "all", selection: "last", metric: "dice", klass: MEAN, filter: "", hidden: new Set(), sort: { key: "place", up: true } };
+
+const unique = (values) => [...new Set(values)];
+const SELECTIONS = unique(ROWS.map((row) => row.selection));
+const METRICS_THERE = Object.keys(METRICS).filter((metric) => ROWS.some((row) => known(row[metric])));
+const CLASS_NAMES = unique(CLASSES.map((row) => row.class_name));
+const METHODS = unique([...ROWS.filter((row) => row.block === "ranked"), ...ROWS].map((row) => row.method));
+
+const indexed = (rows) => {
+  const found = new Map();
+  for (const row of rows) {
+    const key = `${row.table}|${row.labelled}`;
+    if (!found.has(key)) found.set(key, []);
+    found.get(key).push(row);
+  }
+  return (group) => found.get(`${group.table}|${group.labelled}`) ?? [];
+};
+const rowsOf = indexed(ROWS), classesOf = indexed(CLASSES), pairsOf = indexed(PAIRS), curvesOf = indexed(CURVES), profilesOf = indexed(PROFILES);
+
+const visible = (method) => !state.hidden.has(method) && method.toLowerCase().includes(state.filter);
+const shownGroups = () => DATA.groups.filter((group) => state.labelled === "all" || slug(group) === state.labelled);
+const titleOf = (group) => (group.conditions ? `${group.title} (table ${group.table}: ${group.conditions})` : group.title);
+
+// The table rows of a group under the chosen checkpoint rule, in the order of the leaderboard.
+const tableOf = (group) => rowsOf(group).filter((row) => row.selection === state.selection && visible(row.method));
+
+// Mean and bounds of a metric for a row, of all classes or of the chosen one.
+const valueOf = (row, metric) => {
+  if (state.klass === MEAN) return { mean: row[metric], low: row[`${metric}_low`], high: row[`${metric}_high`] };
+  const own = classesOf(row).find((one) => one.method === row.method && one.selection === row.selection && one.metric === metric && one.class_name === state.klass);
+  return own ? { mean: own.mean, low: own.low, high: own.high, n_missed: own.n_missed, n_structures: own.n_structures, rank: own.rank, rank_worst: own.rank_worst } : {};
+};
+
+// A figure per group; all stand in their places before the first is drawn, so that each knows its width.
+const drawGroups = (body, draw) => {
+  const hosts = shownGroups().map((group) => [h("figure", { "data-group": slug(group) }, h("figcaption", {}, titleOf(group))), group]);
+  replace(body, hosts.map(([host]) => host));
+  for (const [host, group] of hosts) draw(host, group);
+};
+
+const options = (select, pairs, chosen) => replace(select, pairs.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+
+const bindView = (render) => {
+  options($("view-labelled"), [["all", "all counts"], ...DATA.groups.map((group) => [slug(group), titleOf(group)])], "all");
+  options($("view-selection"), SELECTIONS.map((name) => [name, name === "last" ? "last (primary)" : name]), "last");
+  options($("view-metric"), METRICS_THERE.map((name) => [name, METRICS[name].title]), "dice");
+  options($("view-class"), [[MEAN, "mean of all"], ...CLASS_NAMES.map((name) => [name, name])], MEAN);
+  const on = (id, name) => $(id).addEventListener("change", (event) => { state[name] = event.target.value; render(); });
+  on("view-labelled", "labelled"); on("view-selection", "selection"); on("view-metric", "metric"); on("view-class", "klass");
+  $("view-filter").addEventListener("input", (event) => { state.filter = event.target.value.trim().toLowerCase(); render(); });
+  $("view").addEventListener("submit", (event) => event.preventDefault());
+  replace($("legend"), METHODS.map((method) => h("button", {
+    type: "button", class: "chip", "aria-pressed": "true",
+    onclick: (event) => {
+      const hide = !state.hidden.has(method);
+      state.hidden[hide ? "add" : "delete"](method);
+      event.currentTarget.setAttribute("aria-pressed", String(!hide));
+      render();
+    },
+  }, swatch(method), method)));
+};

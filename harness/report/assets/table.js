@@ -1,0 +1,134 @@
+// The leaderboard: one table per labelled count, sortable, with intervals as bars.
+
+const BAR = { width: 210, height: 26 };
+
+const rankText = (low, high) => (known(low) ? (known(high) && high !== low ? `${low}\u2013${high}` : String(low)) : "");
+const ranksOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
+
+// A range of values as a line with a mark at the mean; `wide` is a second, wider reading of the same mean.
+const intervalBar = (row, domain, value, wide) => {
+  const x = linear(domain, [6, BAR.width - 6]);
+  const y = BAR.height / 2;
+  const metric = state.metric;
+  const label = `${row.method}: ${number(metric, value.mean)} ${bounds(metric, value.low, value.high)}`;
+  const svg = s("svg", { width: BAR.width, height: BAR.height, role: "img", "aria-label": label });
+  for (const tick of ticks(...domain, 4)) svg.append(s("line", { class: "gridline", x1: x(tick), x2: x(tick), y1: 0, y2: BAR.height }));
+  if (!known(value.mean)) return svg;
+  const inside = (at) => Math.min(Math.max(x(at), 2), BAR.width - 2);
+  if (known(wide.low) && known(wide.high)) svg.append(s("line", { x1: inside(wide.low), x2: inside(wide.high), y1: y, y2: y, stroke: colour(row.method), "stroke-width": 1, opacity: 0.8 }));
+  if (known(value.low) && known(value.high)) svg.append(s("line", { x1: inside(value.low), x2: inside(value.high), y1: y, y2: y, stroke: colour(row.method), "stroke-width": 4, opacity: 0.55 }));
+  svg.append(mark(row.method, inside(value.mean), y, 4.6));
+  return svg;
+};
+
+const barDomain = () => {
+  const values = shownGroups().flatMap(tableOf).flatMap((row) => Object.values((({ mean, low, high }) => ({ mean, low, high }))(valueOf(row, state.metric))));
+  const [low, high] = extent(values);
+  return METRICS[state.metric].higher ? padded([low, high], 0.04) : [0, high * 1.04 || 1];
+};
+
+const scaleHead = (domain) => {
+  const x = linear(domain, [6, BAR.width - 6]);
+  const svg = s("svg", { width: BAR.width, height: 14, "aria-hidden": "true" });
+  for (const tick of ticks(...domain, 4)) svg.append(s("text", { x: x(tick), y: 11, "text-anchor": "middle" }, short(tick * METRICS[state.metric].factor)));
+  return svg;
+};
+
+const unitsCell = (row) => [
+  `${row.n_ok}/${row.n_units}`,
+  row.n_failed ? h("span", { class: "sub bad" }, `${row.n_failed} failed`) : null,
+  row.n_missing ? h("span", { class: "sub" }, `${row.n_missing} to run`) : null,
+  row.n_elsewhere ? h("span", { class: "sub" }, `${row.n_elsewhere} elsewhere`) : null,
+];
+const missedOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
+const budgetShare = (row) => {
+  const spent = row.budget_currency === "steps" ? [row.steps_min, row.steps_max] : [row.device_seconds_min, row.device_seconds_max];
+  return known(spent[0]) ? `${((100 * spent[0]) / row.budget_amount).toFixed(1)}\u2013${((100 * spent[1]) / row.budget_amount).toFixed(1)} %` : "";
+};
+
+// The columns: title, the value to sort by, the cell. Columns without any value are left out.
+const tableColumns = (rows, domain) => {
+  const metric = state.metric;
+  const dice = metric === "dice" && state.klass === MEAN;
+  const other = METRICS_THERE.filter((name) => name !== metric);
+  const found = [
+    { key: "place", title: "rank", by: (row) => ranksOf(row).rank ?? row.place, cell: (row) => {
+      const ranks = ranksOf(row);
+      return h("span", { class: ranks.rank !== ranks.rank_worst ? "place shared" : "place" }, rankText(ranks.rank ?? row.place, ranks.rank_worst ?? row.place));
+    } },
+    { key: "method", title: "method", words: true, header: true, by: (row) => row.method, cell: (row) => [
+      named(row.method), row.engine_declared ? h("span", { class: "sub", title: row.engine_declared }, "own settings") : null,
+    ] },
+    { key: metric, title: METRICS[metric].title, by: (row) => valueOf(row, metric).mean, cell: (row) => h("span", { class: "value" }, number(metric, valueOf(row, metric).mean)) },
+    { key: "interval", title: "95 % interval", plain: true, cell: (row) => h("span", { class: "interval" }, bounds(metric, valueOf(row, metric).low, valueOf(row, metric).high)) },
+    { key: "bar", title: "", plain: true, head: scaleHead(domain), cell: (row) => intervalBar(row, domain, valueOf(row, metric), dice ? { low: row.hierarchical_low, high: row.hierarchical_high } : {}) },
+    ...(dice ? [
+      { key: "hierarchical", title: "over seeds\nand subsets", plain: true, there: (row) => known(row.hierarchical_low), cell: (row) => h("span", { class: "interval" }, bounds("dice", row.hierarchical_low, row.hierarchical_high), known(row.hierarchical_coverage) ? h("span", { class: "sub" }, `covers ${(100 * row.hierarchical_coverage).toFixed(0)} %`) : null) },
+      { key: "iqm", title: "IQM", by: (row) => row.iqm, cell: (row) => percent(row.iqm) },
+      { key: "dice_imputed", title: "failures\nas 0", by: (row) => row.dice_imputed, there: (row) => row.n_failed > 0, cell: (row) => percent(row.dice_imputed) },
+    ] : []),
+    ...other.map((name) => ({ key: name, title: METRICS[name].title.replace(" ", "\n"), by: (row) => valueOf(row, name).mean, cell: (row) => number(name, valueOf(row, name).mean) })),
+    { key: "missed", title: "missed", by: (row) => missedOf(row).n_missed, cell: (row) => (known(missedOf(row).n_missed) ? [count(missedOf(row).n_missed), h("span", { class: "sub" }, `of ${count(missedOf(row).n_structures)}`)] : "") },
+    { key: "units", title: "units", by: (row) => row.n_ok / row.n_units, cell: unitsCell },
+    { key: "steps", title: "steps", by: (row) => row.steps_mean, cell: (row) => [count(row.steps_mean), known(row.steps_min) && row.steps_min !== row.steps_max ? h("span", { class: "sub" }, `${count(row.steps_min)}\u2013${count(row.steps_max)}`) : null] },
+    { key: "seconds", title: "device-s", by: (row) => row.device_seconds_mean, cell: (row) => [seconds(row.device_seconds_mean), h("span", { class: "sub" }, budgetShare(row))] },
+    { key: "parameters", title: "parameters", by: (row) => row.parameters_predictor, cell: (row) => count(row.parameters_predictor) },
+  ];
+  return found.filter((column) => (column.there ? rows.some(column.there) : !column.by || column.words || rows.some((row) => known(column.by(row)))));
+};
+
+const sorted = (rows, columns) => {
+  const column = columns.find((one) => one.key === state.sort.key && one.by);
+  if (!column) return rows;
+  const sign = state.sort.up ? 1 : -1;
+  const order = (a, b) => {
+    const [left, right] = [column.by(a), column.by(b)];
+    if (left === right) return 0;
+    if (left === null || left === undefined) return 1;
+    if (right === null || right === undefined) return -1;
+    return sign * (typeof left === "string" ? left.localeCompare(right) : left - right);
+  };
+  return rows.toSorted(order);
+};
+
+const headCell = (column) => {
+  const active = state.sort.key === column.key;
+  if (column.plain) return h("th", { scope: "col", class: column.head ? "bar" : null }, column.head ?? column.title);
+  return h("th", { scope: "col", class: column.words ? "words" : null, "aria-sort": active ? (state.sort.up ? "ascending" : "descending") : "none", "data-key": column.key },
+    h("button", { type: "button", onclick: (event) => {
+      const table = event.currentTarget.closest("table").id;
+      state.sort = { key: column.key, up: active ? !state.sort.up : ["place", "method"].includes(column.key) || !METRICS[column.key]?.higher };
+      renderTables();
+      document.querySelector(`#${table} th[data-key="${column.key}"] button`)?.focus({ preventScroll: true });
+    } }, column.title));
+};
+
+const bodyRow = (columns) => (row) => h("tr", { "data-method": row.method },
+  columns.map((column) => h(column.header ? "th" : "td", { scope: column.header ? "row" : null, class: column.words ? "words" : column.key === "bar" ? "bar" : null }, column.cell(row))));
+
+const failedList = (group) => {
+  const failed = DATA.failed.filter((one) => one.table === group.table).flatMap((one) => unpack(one.units))
+    .filter((one) => visible(one.method) && (one.labelled === group.labelled || one.labelled === null));
+  if (!failed.length) return null;
+  return h("details", { open: failed.length <= 8 }, h("summary", {}, `${failed.length} failed unit${failed.length === 1 ? "" : "s"}`),
+    h("ul", { class: "failures" }, failed.map((one) => h("li", {}, `${one.method}, subset ${one.subset}, seed ${one.seed}: ${one.failure_kind} (${one.failure_reason})`))));
+};
+
+const renderTables = () => {
+  const domain = barDomain();
+  $("results-hint").textContent = `Test metrics of the ${state.selection} checkpoint${state.klass === MEAN ? ", mean of all classes" : `, class ${state.klass}`}. `
+    + "A shared rank (1\u20133) holds all places that the data allow. Thick bars: 95 % over patients, for the seeds and subsets that ran; thin: over seeds and subsets too. IQM: interquartile mean over patients and units.";
+  replace($("results-body"), shownGroups().map((group) => {
+    const rows = tableOf(group);
+    const columns = tableColumns(rows, domain);
+    const [ranked, references] = ["ranked", "reference"].map((block) => sorted(rows.filter((row) => row.block === block), columns));
+    return [
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": titleOf(group) }, h("table", { class: "results", id: `table-${slug(group)}` },
+        h("caption", {}, titleOf(group)),
+        h("thead", {}, h("tr", {}, columns.map(headCell))),
+        h("tbody", {}, ranked.map(bodyRow(columns))),
+        references.length ? h("tbody", { class: "references" }, h("tr", { class: "group" }, h("th", { colspan: columns.length, scope: "rowgroup" }, "References, not ranked")), references.map(bodyRow(columns))) : null)),
+      failedList(group),
+    ];
+  }));
+};

@@ -1,0 +1,42 @@
+"""Frames as JSON: columns of plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+Json = dict[str, Any]
+
+DIGITS = 6
+"""Significant digits of a fraction: more than the page prints, fewer than it would take to write them all."""
+
+
+def columns(frame: pd.DataFrame, names: Sequence[str]) -> Json:
+    """The named columns, values as `plain` gives them; a column of words as {"of": distinct, "at": indices}.
+
+    Raises `KeyError` for a column that is not there.
+    """
+    return {name: _packed([plain(value) for value in frame[name].tolist()]) for name in names}
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any cell
+    """A cell as JSON holds it: None for what is missing or no number, fractions to `DIGITS`."""
+    if value is None or value is pd.NA:
+        return None
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else float(f"{value:.{DIGITS}g}")
+
+
+def _packed(values: list[Any]) -> list[Any] | Json:
+    """Words repeat from row to row: each is written once."""
+    if not any(isinstance(value, str) for value in values):
+        return values
+    distinct = list(dict.fromkeys(values))
+    index = {value: i for i, value in enumerate(distinct)}
+    return {"of": distinct, "at": [index[value] for value in values]}

@@ -1,0 +1,130 @@
+"""What the page shows, as one JSON: taken from the board's frames and the records, computed nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from harness.rank.board import Board
+from harness.rank.figure import PALETTE
+from harness.rank.frame import Comparison
+from harness.rank.leaderboard import labelled_counts
+from harness.report.budgets import budgets
+from harness.report.columns import Json, columns
+from harness.report.surface import surfaces
+
+METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
+"""What the page can switch to; the csv files hold all."""
+
+SHAPES = 6
+"""Marker shapes that the page can draw."""
+
+COUNTS = ("n_units", "n_ok", "n_failed", "n_missing", "n_elsewhere", "n_patients", "n_structures", "n_missed")
+SECOND = (
+    "hierarchical_low", "hierarchical_high", "hierarchical_coverage", "iqm", "iqm_low", "iqm_high", "dice_imputed",
+    "dice_imputed_low", "dice_imputed_high",
+)  # fmt: skip
+COSTS = (
+    "device_seconds_mean", "device_seconds_min", "device_seconds_max", "steps_mean", "steps_min", "steps_max",
+    "lost_device_seconds_total", "failed_device_seconds_total", "images_seen_mean", "parameters_training",
+    "parameters_predictor", "peak_memory_bytes",
+)  # fmt: skip
+BOUNDS = tuple(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high"))
+ROWS = (
+    "table", "labelled", "selection", "block", "place", "rank", "rank_worst", "method", "trained_on", *COUNTS, *BOUNDS,
+    *SECOND, *COSTS, "seeds", "subsets", "engine_declared", "budget_amount", "budget_currency",
+)  # fmt: skip
+CLASSES = (
+    "table", "labelled", "selection", "block", "method", "class_name", "metric", "mean", "low", "high", "rank",
+    "rank_worst", "n_structures", "n_missed",
+)  # fmt: skip
+PAIRS = (
+    "table", "labelled", "selection", "metric", "class_name", "family", "method_a", "method_b", "difference",
+    "difference_low", "difference_high", "simultaneous_low", "simultaneous_high", "p_holm",
+    "probability_of_improvement", "apart", "verdict", "n_patients",
+)  # fmt: skip
+CURVES = (
+    "table", "labelled", "method", "look", "device_seconds_mean", "steps_mean", "validation_dice_mean",
+    "validation_dice_min", "validation_dice_max", "n_units",
+)  # fmt: skip
+PROFILES = ("table", "labelled", "selection", "method", "class_name", "tau", "share", "low", "high")
+FAILED = ("method", "labelled", "subset", "seed", "failure_kind", "failure_reason")
+
+
+def content(board: Board, search: pd.DataFrame | None = None) -> Json:
+    """Everything but the panels.
+
+    search: one row per trial: suite, method, study, point (0: the default configuration), params, varied (JSON texts),
+            score (validation Dice), status (ok, failed, stopped, missing), useful_device_seconds, lost_device_seconds,
+            chosen. None without a search.
+    """
+    comparisons = board.records.comparisons
+    return {
+        "suite": board.records.suite,
+        "styles": styles(board.rows),
+        "groups": groups(board),
+        "rows": columns(board.rows, ROWS),
+        "classes": columns(_shown(board.classes), CLASSES),
+        "pairs": columns(pd.concat([_shown(board.pairs), board.class_pairs]), PAIRS),
+        "curves": columns(board.curves, CURVES),
+        "profiles": columns(thinned(board.profiles), PROFILES),
+        "patients": [found for comparison in comparisons for found in patients(comparison)],
+        "failed": [{"table": one.number, "units": columns(_failed(one), FAILED)} for one in comparisons],
+        "budgets": [budgets(one, search if one.number == 1 else None) for one in comparisons],
+        "search": surfaces(search),
+    }
+
+
+def styles(rows: pd.DataFrame) -> Json:
+    """Method -> index of its colour and of its marker; the colours are those of curves.png. References have none."""
+    ranked = sorted(rows.loc[rows["block"] == "ranked", "method"].unique())
+    found: Json = {
+        name: {"colour": i % len(PALETTE), "shape": (i + i // len(PALETTE)) % SHAPES} for i, name in enumerate(ranked)
+    }
+    for name in rows.loc[rows["block"] == "reference", "method"].unique():
+        found.setdefault(str(name), {"colour": None, "shape": None})
+    return found
+
+
+def groups(board: Board) -> list[Json]:
+    """The tables of the page in order: one per comparison and labelled count."""
+    comparisons = board.records.comparisons
+    return [
+        {
+            "table": one.number,
+            "labelled": labelled,
+            "title": "references alone" if labelled is None else f"{labelled} labelled patients",
+            "conditions": one.title,
+        }
+        for one in comparisons
+        for labelled in labelled_counts(one)
+    ]
+
+
+def patients(comparison: Comparison) -> Iterator[Json]:
+    """Dice of each patient by selection and arm: means over its classes, phases, and the seeds and subsets that ran."""
+    cases = comparison.cases
+    for selection, own in cases.groupby("selection", sort=False):
+        wide = own.groupby(["arm", "patient"], observed=True)["dice"].mean().unstack("arm").sort_index()
+        arms = columns(wide, list(wide.columns))
+        yield {"table": comparison.number, "selection": selection, "patients": list(wide.index), "arms": arms}
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the metrics that the page can switch to."""
+    return frame[frame["metric"].isin(METRICS)]
+
+
+def thinned(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Shares to a thousandth, without the points inside a level stretch of a curve: the same picture from fewer."""
+    shares = ["share", "low", "high"]
+    rounded = profiles.astype(dict.fromkeys(shares, "float64")).round(dict.fromkeys(shares, 3))
+    lines = rounded.groupby([name for name in PROFILES if name not in ("tau", *shares)], sort=False, dropna=False)
+    before, after = (lines[shares].shift(by) for by in (1, -1))
+    level = (rounded[shares].eq(before) & rounded[shares].eq(after)).all(axis=1)
+    return rounded[~level]
+
+
+def _failed(comparison: Comparison) -> pd.DataFrame:
+    return comparison.units[comparison.units["status"] == "failed"]

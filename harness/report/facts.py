@@ -1,0 +1,135 @@
+"""What was compared, where, and how to do it again: the page's words, taken from the records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+import yaml
+
+from harness.rank.conditions import Conditions
+from harness.rank.frame import Comparison, Records
+from harness.rank.notes import MINI, notes
+from harness.spec.records import Environment
+from harness.store import RunStore
+
+PRIVATE = frozenset({"host", "slurm_job"})
+"""Shown facts of an environment that a page for others leaves out."""
+
+LOUD = (MINI, "Unfinished:", "Failed:")
+"""Beginnings of notes that must not be overlooked."""
+
+Fact = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class SuiteText:
+    """The suite file of the current selection, as it was."""
+
+    text: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line that must be said; loud ones stand out."""
+
+    text: str
+    loud: bool
+
+
+def facts(comparison: Comparison) -> list[Fact]:
+    """Data, budget, sample and device of one comparison."""
+    units, cases = comparison.units, comparison.cases
+    ok = units[units["status"] == "ok"]
+    counts = [str(value) for value in sorted(units["labelled"].dropna().unique())]
+    found = [] if comparison.conditions is None else _conditions(comparison.conditions)
+    states = Counter(units["status"])
+    return [
+        *found,
+        ("Labelled", f"{' and '.join(counts) or 'all'} patients"),
+        ("Labelled subsets", _numbers(ok["subset"])),
+        ("Seeds", _numbers(ok["seed"])),
+        ("Test", f"{cases['patient'].nunique()} patients, {cases['case'].nunique()} volumes"),
+        ("Units", ", ".join(f"{count} {state}" for state, count in sorted(states.items(), key=lambda one: -one[1]))),
+    ]
+
+
+def _conditions(conditions: Conditions) -> list[Fact]:
+    threads = f"{conditions.threads} thread{'' if conditions.threads == 1 else 's'}"
+    cuda = "" if conditions.cuda == "none" else f", CUDA {conditions.cuda}"
+    currency = conditions.budget_currency.replace("_", "-")
+    return [
+        ("Data", f"{conditions.dataset} v{conditions.dataset_version}, checksum {conditions.data_checksum[:10]}"),
+        ("Training images", conditions.preprocessing),
+        ("Budget of a unit", f"{conditions.budget_amount:g} {currency}, all stages counted"),
+        ("Device", f"{conditions.device_model}, {threads}, {conditions.precision}"),
+        ("Software", f"torch {conditions.torch}{cuda}, protocol {conditions.protocol_version}"),
+    ]
+
+
+def _numbers(values: pd.Series[int]) -> str:
+    return ", ".join(str(value) for value in sorted(set(values))) or "none yet"
+
+
+def standing_notes(records: Records, comparison: Comparison) -> list[Note]:
+    """What the tables on paper say beside their numbers too."""
+    return [Note(line, line.startswith(LOUD)) for line in notes(records, comparison)]
+
+
+def suite_yaml(store: RunStore) -> SuiteText:
+    """The text of the suite that the selection belongs to; empty if it is not on record."""
+    path = store.root / "suites" / f"{store.selection().suite_hash}.yaml"
+    if not path.is_file():
+        return SuiteText("", "")
+    text = path.read_text(encoding="utf-8")
+    raw = yaml.safe_load(text)
+    return SuiteText(text, str(raw.get("description") or "") if isinstance(raw, dict) else "")
+
+
+def environments(store: RunStore) -> list[list[Fact]]:
+    """Every environment that units of the selection ended in, with what was shown; that of most units first."""
+    found: Counter[tuple[Fact, ...]] = Counter()
+    for folder in store.selected():
+        environment = folder.environment()
+        if environment is not None:
+            found[tuple(_environment(environment))] += 1
+    return [[*one, ("units", str(count))] for one, count in found.most_common()]
+
+
+def _environment(environment: Environment) -> list[Fact]:
+    compared = environment.model_dump(exclude={"shown", "schema_version"})
+    shown = {name: value for name, value in environment.shown.items() if name not in PRIVATE}
+    return [(name.replace("_", " "), str(value)) for name, value in {**compared, **shown}.items() if value is not None]
+
+
+def configurations(store: RunStore) -> list[tuple[str, list[Fact]]]:
+    """The hyper-parameters of each method, told apart by slots where they differ between them."""
+    found: dict[tuple[str, tuple[Fact, ...]], list[str]] = {}
+    for entry in store.selection().entries:
+        params = tuple((name, _text(value)) for name, value in entry.params.items())
+        found.setdefault((entry.slot.method, params), []).append(str(entry.slot).partition("/")[2])
+    methods = Counter(method for method, _ in found)
+    return [
+        (method if methods[method] == 1 else f"{method} ({', '.join(slots)})", list(params))
+        for (method, params), slots in found.items()
+    ]
+
+
+def _text(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+
+
+def commands(suite: str) -> list[tuple[str, str]]:
+    """What to type, in order: (command, what it does)."""
+    file = f"{suite}.yaml"
+    return [
+        (f"harness run --suite {file} --data DIR", "trains what is missing, tests once, writes tables and this page"),
+        (f"harness leaderboard --suite {file}", "the tables and this page again, from the records alone"),
+        (f"harness leaderboard --suite {file} --data DIR", "the same with pictures of the worst cases"),
+        (
+            f"harness replay METHOD/LABELLED/SUBSET/SEED --suite {file} --data DIR",
+            "one unit again, compared bit by bit",
+        ),
+    ]

@@ -1,0 +1,132 @@
+"""The answer in a sentence per table, no bolder than its statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.rank import numbers
+from harness.rank.board import Board
+from harness.rank.frame import Comparison
+from harness.rank.paired import MEAN_CLASS
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one table says: `title` names it, `sentences` say it, the most important first."""
+
+    title: str
+    sentences: tuple[str, ...]
+
+
+def verdicts(board: Board, comparison: Comparison) -> list[Verdict]:
+    """One per labelled count, of the mean Dice of the last checkpoint."""
+    rows, pairs = (frame[frame["table"] == comparison.number] for frame in (board.rows, board.pairs))
+    rows = rows[rows["selection"] == "last"]
+    pairs = pairs[(pairs["selection"] == "last") & (pairs["metric"] == "dice") & (pairs["class_name"] == MEAN_CLASS)]
+    found = []
+    for labelled in rows["labelled"].unique():
+        table, differences = (_of(frame, labelled) for frame in (rows, pairs))
+        title = "References alone" if pd.isna(labelled) else f"{labelled} labelled patients"
+        found.append(Verdict(title, tuple(_sentences(table.to_dict("records"), differences.to_dict("records")))))  # type: ignore[arg-type]
+    return found
+
+
+def _of(frame: pd.DataFrame, labelled: object) -> pd.DataFrame:
+    same = frame["labelled"].isna() if pd.isna(labelled) else frame["labelled"] == labelled  # type: ignore[call-overload]
+    return frame[same]
+
+
+def _sentences(rows: Sequence[Row], pairs: Sequence[Row]) -> Iterator[str]:
+    ranked = [row for row in rows if row["block"] == "ranked" and row["n_ok"]]
+    if not ranked:
+        yield "No ranked method has finished a unit yet."
+    else:
+        leader, others = ranked[0], ranked[1:]
+        yield _standing(leader, others, pairs)
+        yield from (_reference(row, leader, pairs) for row in rows if row["block"] == "reference" and row["n_ok"])
+    waiting = sum(row["n_missing"] for row in rows)
+    failed = sum(row["n_failed"] for row in rows)
+    if failed:
+        yield f"{_units(failed)} failed; a method with a failure is placed after all without."
+    if waiting:
+        total = sum(row["n_units"] for row in rows)
+        yield f"Provisional: {waiting} of {_units(total)} {'has' if waiting == 1 else 'have'} not run."
+
+
+def _standing(leader: Row, others: Sequence[Row], pairs: Sequence[Row]) -> str:
+    """Who leads, and from whom the data can tell it apart."""
+    name, dice = leader["method"], f"{numbers.percent(leader['dice'])} % Dice"
+    readings = {row["method"]: _reading(pairs, name, row["method"]) for row in others}
+    told, noise = ([one for one in readings if readings[one] == kind] for kind in ("apart", "within noise"))
+    unknown = [one for one in readings if one not in told and one not in noise]
+    if not others:
+        return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
+    if len(told) == len(others):
+        nearest = _pair(pairs, name, others[0]["method"])
+        return (
+            f"{name} is ahead of every other ranked method: {dice}, {_difference(nearest)} above {_joined(told[:1])}."
+        )
+    if len(unknown) == len(others):
+        return f"{name} has the highest mean ({dice}), but the patients are too few to tell any two methods apart."
+    close = _joined(noise + unknown)
+    if not told:
+        return f"No method stands out: {name} has the highest mean ({dice}); its lead over {close} is within noise."
+    return f"{name} has the highest mean ({dice}); its lead over {close} is within noise, not so over {_joined(told)}."
+
+
+def _reference(row: Row, leader: Row, pairs: Sequence[Row]) -> str:
+    pair = _pair(pairs, row["method"], leader["method"])
+    text = f"The reference {row['method']} ({row['trained_on']} labels) reaches {numbers.percent(row['dice'])} %"
+    if pair is None:
+        return f"{text}."
+    return f"{text}, {_difference(pair)} from {leader['method']}: {_words(pair['verdict'])}."
+
+
+def _difference(pair: Row | None) -> str:
+    """Points with the interval that holds for all pairs at once, where there is one."""
+    if pair is None:
+        return "an unknown difference"
+    simultaneous = not pd.isna(pair["simultaneous_low"])
+    ends = ("simultaneous_low", "simultaneous_high") if simultaneous else ("difference_low", "difference_high")
+    limits = numbers.bounds(*(numbers.points(pair[end]) for end in ends))
+    return f"{numbers.points(pair['difference'])} points {limits}".strip()
+
+
+def _pair(pairs: Sequence[Row], first: str, second: str) -> Row | None:
+    """The difference first - second, whichever way round it is on record."""
+    for pair in pairs:
+        if (pair["method_a"], pair["method_b"]) == (first, second):
+            return pair
+        if (pair["method_a"], pair["method_b"]) == (second, first):
+            return _turned(pair)
+    return None
+
+
+def _turned(pair: Row) -> Row:
+    turned = {**pair, "difference": -pair["difference"]}
+    for name in ("difference", "simultaneous"):
+        turned[f"{name}_low"], turned[f"{name}_high"] = -pair[f"{name}_high"], -pair[f"{name}_low"]
+    return turned
+
+
+def _reading(pairs: Sequence[Row], first: str, second: str) -> str:
+    pair = _pair(pairs, first, second)
+    return "undetermined" if pair is None else str(pair["verdict"])
+
+
+def _words(verdict: str) -> str:
+    return {"apart": "beyond noise", "within noise": "within noise"}.get(verdict, "too few patients to say")
+
+
+def _units(count: int) -> str:
+    return f"{count} unit" if count == 1 else f"{count} units"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,153 @@
+"""The leaderboard's statistics on simulated experiments whose truth is known.
+
+    python -m tests.bench.statistics_bench [--simulations 1000]
+
+Coverage of the primary interval at n = 20 (goal: 95 % +- 2), share of experiments in which equal methods are told apart
+(goal: at most 5 %), coverage of the hierarchical interval by design (goal: what the leaderboard prints beside it); each
+goal plus two Monte Carlo errors. Exit code 1 if one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from harness.rank.bootstrap import Floats, intervals
+from harness.rank.coverage import SIMULATIONS, Components, simulate, simulated_coverage
+from harness.rank.design import Design
+from harness.rank.families import LEVEL, read_family
+from harness.rank.hierarchical import hierarchical_intervals
+from harness.rank.improvement import wins
+
+PATIENTS = 20
+METHODS = (4, 6, 8)
+DESIGNS = ((3,), (2, 2), (3, 3, 3))
+"""Units of each labelled subset: 1 x 3, 2 x 2 and 3 x 3."""
+
+MILD = Components(patient=0.13**2, subset=0.03**2, seed=0.03**2, patient_subset=0.02**2, rest=0.05**2)
+HARSH = Components(patient=0.13**2, subset=0.08**2, seed=0.03**2, patient_subset=0.03**2, rest=0.05**2)
+"""Variances of mean Dice as on ACDC at 96 x 96, and with subsets that differ far more."""
+
+Draw = Callable[[np.random.Generator, int], Floats]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A measured share and whether it meets its goal."""
+
+    name: str
+    share: float
+    goal: str
+    met: bool
+
+    def __str__(self) -> str:
+        return f"{self.name:<62}{100.0 * self.share:>7.1f} %   {self.goal}{'' if self.met else '   MISSED'}"
+
+
+def error(share: float, simulations: int) -> float:
+    """Monte Carlo standard error of a share."""
+    return math.sqrt(share * (1.0 - share) / simulations)
+
+
+def normal_patients(generator: np.random.Generator, size: int) -> Floats:
+    """[patients, size] of mean 0.8."""
+    return generator.normal(0.8, 0.1, (PATIENTS, size))
+
+
+def dice_like_patients(generator: np.random.Generator, size: int) -> Floats:
+    """[patients, size] of mean 0.8, skewed to the left as Dice is."""
+    return generator.beta(8.0, 2.0, (PATIENTS, size))
+
+
+def equal_normal(generator: np.random.Generator, methods: int) -> Floats:
+    """Scores of methods of equal mean, [patients, methods]."""
+    return 0.8 + generator.normal(0.0, 0.1, (PATIENTS, 1)) + generator.normal(0.0, 0.04, (PATIENTS, methods))
+
+
+def equal_dice_like(generator: np.random.Generator, methods: int) -> Floats:
+    """The same on the scale of logit(Dice), with a structure missed now and then."""
+    logit = 1.4 + generator.normal(0.0, 0.6, (PATIENTS, 1)) + generator.normal(0.0, 0.3, (PATIENTS, methods))
+    missed = generator.random((PATIENTS, methods)) < 0.03
+    return np.asarray(np.where(missed, 2.0 / 3.0, 1.0) / (1.0 + np.exp(-logit)))
+
+
+def equal_uneven(generator: np.random.Generator, methods: int) -> Floats:
+    """Equal means, but every second method fails rarely and badly: the differences are skewed."""
+    losses = generator.gamma(1.5, 1.0, (PATIENTS, methods)) - 1.5
+    return 0.8 + generator.normal(0.0, 0.1, (PATIENTS, 1)) - np.where(np.arange(methods) % 2, 0.04, 0.015) * losses
+
+
+def primary_coverage(draw: Draw, truth: float, simulations: int) -> float:
+    """Share of bootstrap-t intervals that hold the truth."""
+    found = intervals(draw(np.random.default_rng(1), simulations))
+    return float(np.mean((found.low <= truth) & (truth <= found.high)))
+
+
+def told_apart(draw: Draw, methods: int, simulations: int) -> float:
+    """Share of experiments in which at least two of the equal methods are told apart."""
+    generator = np.random.default_rng(2)
+    return sum(_any_apart(draw(generator, methods)) for _ in range(simulations)) / simulations
+
+
+def _any_apart(scores: Floats) -> bool:
+    pairs = list(combinations(range(scores.shape[1]), 2))
+    found = wins([column[:, None] for column in scores.T])
+    better = np.stack([found[a, b] for a, b in pairs], axis=1)
+    differences = np.stack([scores[:, a] - scores[:, b] for a, b in pairs], axis=1)
+    return any(reading.apart for reading in read_family(differences, better))
+
+
+def hierarchical_coverage(design: Design, variances: Components, simulations: int) -> float:
+    """Share of hierarchical intervals that hold the true mean; with one subset, that of the subset."""
+    values = simulate(np.random.default_rng(3), design, variances, simulations)
+    found = hierarchical_intervals(values, design)
+    return float(np.mean((found.low <= 0.0) & (found.high >= 0.0)))
+
+
+def measure(simulations: int) -> Iterator[Line]:
+    """All shares, one after the other."""
+    margin = 2.0 * error(0.95, simulations)
+    draws: tuple[tuple[str, Draw], ...] = (("normal", normal_patients), ("like Dice", dice_like_patients))
+    for name, draw in draws:
+        share = primary_coverage(draw, 0.8, simulations)
+        yield Line(f"primary interval covers, {name}", share, "95 +- 2", abs(share - 0.95) <= 0.02 + margin)
+    nulls: tuple[tuple[str, Draw], ...] = (
+        ("normal", equal_normal), ("like Dice", equal_dice_like), ("uneven", equal_uneven)
+    )  # fmt: skip
+    for name, draw in nulls:
+        for methods in METHODS:
+            share = told_apart(draw, methods, simulations)
+            met = share <= LEVEL + 2.0 * error(LEVEL, simulations)
+            yield Line(f"{methods} equal methods told apart, {name}", share, "at most 5", met)
+    for name, variances in (("mild subsets", MILD), ("harsh subsets", HARSH)):
+        for subsets in DESIGNS:
+            design = Design(PATIENTS, subsets)
+            share, printed = (
+                hierarchical_coverage(design, variances, simulations),
+                simulated_coverage(design, variances),
+            )
+            allowed = 2.0 * math.hypot(error(share, simulations), error(printed, SIMULATIONS))
+            goal = f"printed beside it: {100.0 * printed:.1f}"
+            yield Line(f"hierarchical covers, {design}, {name}", share, goal, abs(share - printed) <= allowed)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Simulate and print; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="statistics_bench", description="Coverage and family-wise error, simulated.")
+    parser.add_argument("--simulations", type=int, default=1000, help="experiments per line (default: 1000)")
+    simulations: int = parser.parse_args(arguments).simulations
+    print(f"statistics at n = {PATIENTS}: {simulations} simulated experiments a line")
+    missed = 0
+    for line in measure(simulations):
+        print(line, flush=True)
+        missed += not line.met
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

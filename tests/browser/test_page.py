@@ -1,0 +1,379 @@
+"""The leaderboard page as a reader meets it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.rank import numbers
+from harness.rank.board import Board, read_board
+from harness.report import PageSettings, write_page
+from harness.spec.records import Failure
+from harness.store import RunStore
+from tests.browser.chromium import DESKTOP, PHONE, complaints, show
+from tests.report.trials import SCHEDULES, trials
+from tests.synthetic import RunSpec, write_run
+
+BREAKOUT = "</script><img src=x onerror=alert(1)> & more"
+MINUS = "\N{MINUS SIGN}"
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory) -> RunStore:
+    """Eight patients, two labelled counts, a failed unit whose reason is hostile, and a unit that is missing."""
+    spec = RunSpec(
+        seeds=2, patients=8, failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 1)}),
+        failure=Failure(kind="error", reason=BREAKOUT),
+    )  # fmt: skip
+    return write_run(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
+
+
+@pytest.fixture(scope="session")
+def board(store) -> Board:
+    """What is computed of the records."""
+    return read_board(store)
+
+
+@pytest.fixture(scope="session")
+def page_file(store, board) -> Path:
+    """The page of `board`."""
+    return write_page(store, board, PageSettings(search=trials()))
+
+
+def texts(driver, selector):
+    """Visible text of everything that matches."""
+    return driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText.trim())", selector
+    )
+
+
+def methods(driver, table):
+    """Methods of the ranked rows of a table, from the top."""
+    return driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((row) => row.dataset.method)",
+        f"#table-{table} tbody:not(.references) tr",
+    )
+
+
+def choose(driver, select, value):
+    """Take an entry of a select, as a reader does."""
+    from selenium.webdriver.support.select import Select
+
+    Select(driver.find_element("id", select)).select_by_value(value)
+
+
+def press(driver, *keys):
+    """Keys on whatever has the focus."""
+    from selenium.webdriver import ActionChains
+
+    ActionChains(driver).send_keys(*keys).perform()
+
+
+def overflow(driver):
+    """Pixels by which the document is wider than the window."""
+    return driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+def table_rows(board, labelled, selection="last"):
+    """The ranked rows of one table, best first."""
+    return board.rows.query("labelled == @labelled and selection == @selection and block == 'ranked'")
+
+
+def shown_number(fraction):
+    return numbers.percent(fraction).replace("-", MINUS)
+
+
+def test_it_opens_without_a_word_on_the_console_and_fetches_nothing(page):
+    assert page.current_url.startswith("file:")
+    assert complaints(page) == []
+    assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
+    headings = texts(page, "main h2")
+    assert headings[:2] == ["Tables", "Paired differences"]
+    assert all(texts(page, f"#{name}")[0] for name in ("answer", "results", "pairs", "curves", "search", "budget"))
+
+
+@pytest.mark.parametrize("labelled", [3, 7])
+def test_the_table_shows_the_frame(page, board, labelled):
+    rows = table_rows(board, labelled)
+    assert methods(page, f"1-{labelled}") == list(rows["method"])
+    cells = texts(page, f"#table-1-{labelled} tbody:not(.references) .value")
+    assert cells == [shown_number(value) for value in rows["dice"]]
+    intervals = texts(page, f"#table-1-{labelled} tbody:not(.references) td:nth-child(4)")
+    assert intervals == [
+        numbers.bounds(shown_number(low), shown_number(high))
+        for low, high in zip(rows["dice_low"], rows["dice_high"], strict=True)
+    ]
+    ranks = texts(page, f"#table-1-{labelled} tbody:not(.references) td:nth-child(1)")
+    shared = zip(rows["rank"].fillna(rows["place"]), rows["rank_worst"].fillna(rows["place"]), strict=True)
+    assert ranks == [f"{low}" if low == high else f"{low}\N{EN DASH}{high}" for low, high in shared]
+    references = texts(page, f"#table-1-{labelled} tbody.references tr[data-method] th")
+    assert references == ["supervised_full"]
+
+
+def test_failed_units_are_visible_and_their_reasons_are_text(page):
+    assert "1/2\n1 failed" in texts(page, '#table-1-3 tr[data-method="ua_mt"] td')
+    assert texts(page, ".failures li") == [f"ua_mt, subset 0, seed 1: error ({BREAKOUT})"]
+    assert "1/2\n1 to run" in texts(page, '#table-1-7 tr[data-method="mc_net"] td')
+    assert page.execute_script("return document.querySelectorAll('img').length") == 0
+
+
+def test_sorting_by_mouse_and_by_key(page, board):
+    from selenium.webdriver.common.keys import Keys
+
+    rows = table_rows(board, 7)
+    header = '#table-1-7 th[data-key="hd95_voxel"]'
+    page.find_element("css selector", f"{header} button").click()
+    by_distance = list(rows.sort_values("hd95_voxel")["method"])
+    assert methods(page, "1-7") == by_distance
+    assert page.find_element("css selector", header).get_attribute("aria-sort") == "ascending"
+    # the header keeps the focus although its table was drawn anew: Enter turns the order round
+    press(page, Keys.ENTER)
+    assert page.find_element("css selector", header).get_attribute("aria-sort") == "descending"
+    assert methods(page, "1-7") == by_distance[::-1]
+    assert texts(page, "#table-1-7 tbody.references tr[data-method] th") == ["supervised_full"]
+
+
+def test_filtering_reaches_every_section(page):
+    box = page.find_element("id", "view-filter")
+    box.send_keys("MC_")
+    assert methods(page, "1-3") == ["mc_net"]
+    assert texts(page, "#budget-body tbody th") == ["mc_net", "mc_net"]
+    assert texts(page, "#search-body h3") == ["mc_net"]
+    assert texts(page, "#pairs-body td") == []
+    box.clear()
+    box.send_keys("no such method")
+    assert methods(page, "1-3") == []
+    assert complaints(page) == []
+
+
+def test_a_method_can_be_hidden_and_shown(page):
+    (chip,) = [one for one in page.find_elements("css selector", ".chip") if one.text == "ua_mt"]
+    chip.click()
+    assert chip.get_attribute("aria-pressed") == "false"
+    assert "ua_mt" not in methods(page, "1-7")
+    chip.click()
+    assert "ua_mt" in methods(page, "1-7")
+
+
+def test_the_switches_show_other_columns_of_the_frames(page, board):
+    choose(page, "view-selection", "best_val")
+    rows = table_rows(board, 3, "best_val")
+    assert texts(page, "#table-1-3 tbody:not(.references) .value") == [shown_number(value) for value in rows["dice"]]
+    choose(page, "view-selection", "last")
+    choose(page, "view-metric", "hd95_voxel")
+    rows = table_rows(board, 3)
+    assert texts(page, "#table-1-3 tbody:not(.references) .value") == [f"{v:.2f}" for v in rows["hd95_voxel"]]
+    choose(page, "view-metric", "dice")
+    choose(page, "view-class", "RV")
+    classes = board.classes.query("labelled == 3 and selection == 'last' and class_name == 'RV' and metric == 'dice'")
+    expected = classes.set_index("method")["mean"][list(rows["method"])]
+    assert texts(page, "#table-1-3 tbody:not(.references) .value") == [shown_number(value) for value in expected]
+    choose(page, "view-labelled", "1-7")
+    assert texts(page, "#results-body caption") == ["7 labelled patients"]
+    assert complaints(page) == []
+
+
+def test_the_matrix_reads_without_colour(page, board):
+    pairs = board.pairs.query("labelled == 7 and selection == 'last' and metric == 'dice'")
+    cells = page.execute_script("""
+        const table = document.querySelector('.matrix[data-group="1-7"]');
+        const names = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.innerText);
+        return [...table.tBodies[0].rows].flatMap((row, i) => [...row.cells].slice(1).map((cell, j) =>
+            [names[i], names[j], cell.innerText.split("\\n"), cell.getAttribute("aria-label")]));
+    """)
+    found = {(row, column): (text, label) for row, column, text, label in cells if row != column}
+    assert len(found) == 2 * len(pairs)
+    for pair in pairs.to_dict("records"):
+        for names, sign in (((pair["method_a"], pair["method_b"]), 1), ((pair["method_b"], pair["method_a"]), -1)):
+            text, label = found[names]
+            assert text[0] == numbers.points(sign * pair["difference"]).replace("-", MINUS)
+            beyond = "▲" if sign * pair["difference"] > 0 else "▼"
+            assert text[1] == {"within noise": "≈", "undetermined": "?"}.get(pair["verdict"], beyond)
+            assert f"n = {pair['n_patients']}" in label
+            assert f"{names[0]} {MINUS} {names[1]}" in label
+
+
+def test_arrow_keys_walk_through_the_matrix(page):
+    from selenium.webdriver.common.keys import Keys
+
+    first = page.find_element("css selector", '.matrix[data-group="1-7"] td[tabindex="0"]')
+    page.execute_script("arguments[0].focus()", first)
+    said = texts(page, "#pairs-body output")[1]
+    press(page, Keys.ARROW_RIGHT)
+    focused = page.execute_script("return document.activeElement.getAttribute('aria-label')")
+    assert texts(page, "#pairs-body output")[1] == focused != said
+
+
+def test_the_curve_can_be_read_with_keys(page, board):
+    from selenium.webdriver.common.keys import Keys
+
+    chart = page.find_element("css selector", '#curves-body figure[data-group="1-7"] svg')
+    assert "7 labelled patients" in chart.get_attribute("aria-label")
+    page.execute_script("arguments[0].focus()", chart)
+    curves = board.curves.query("labelled == 7")
+    said = texts(page, "#curves-body output")[1]
+    for method, line in curves.groupby("method"):
+        last = line.iloc[-1]
+        assert f"{method} {shown_number(last['validation_dice_mean'])} [" in said
+    press(page, Keys.ARROW_LEFT)
+    assert texts(page, "#curves-body output")[1] != said
+
+
+def test_the_search_surface_has_every_point(page):
+    from selenium.webdriver.support.select import Select
+
+    surface = '#search-body .surface[data-method="mc_net"]'
+    assert len(page.find_elements("css selector", f"{surface} g.trial")) == 20
+    assert len(page.find_elements("css selector", f"{surface} rect.cell")) == 19, "one trial failed"
+    labels = [one.get_attribute("aria-label") for one in page.find_elements("css selector", f"{surface} g.trial")]
+    assert sum("chosen" in label for label in labels) == 1
+    assert sum("failed" in label for label in labels) == 1
+    assert any("point 0 (default)" in label and "50.0 % validation Dice" in label for label in labels)
+    drawn = set(
+        page.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)", f"{surface} svg text"
+        )
+    )
+    assert {"1", "2", "4", "8", "16", "constant 0.1", "cosine 0.1 to 1, 10 periods"} <= drawn
+    assert len(SCHEDULES) == 4
+    Select(page.find_element("css selector", f"{surface} .controls select")).select_by_visible_text(
+        "student temperature: periods"
+    )
+    assert len(page.find_elements("css selector", f"{surface} g.trial")) == 10
+    assert complaints(page) == []
+
+
+def test_patients_are_sorted_by_the_chosen_difference(page, board):
+    rows = page.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((g) => [g.dataset.patient, "
+        "[...g.querySelectorAll('text')].map((t) => t.textContent)])",
+        '#patients-body figure[data-group="1-3"] g.patient',
+    )
+    first, second = list(table_rows(board, 3)["method"])[:2]
+    cases = board.records.comparisons[0].cases.query("selection == 'last'")
+    means = cases.groupby(["arm", "patient"], observed=True)["dice"].mean()
+    difference = (means[f"{first}@3"] - means[f"{second}@3"]).sort_values(ascending=False)
+    assert [name for name, _ in rows] == list(difference.index)
+    assert [written[1] for _, written in rows] == [numbers.points(v).replace("-", MINUS) for v in difference]
+
+
+def test_the_theme_follows_the_system_and_the_button(browser, page_file):
+    def background():
+        colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+    show(browser, page_file, scheme="dark")
+    browser.execute_script("localStorage.clear()")
+    show(browser, page_file, scheme="dark")
+    button = browser.find_element("id", "theme")
+    assert background() < 150
+    button.click()
+    assert (background(), button.get_attribute("aria-label")) == (3 * 255, "Colours: light")
+    button.click()
+    assert background() < 150
+    assert button.get_attribute("aria-label") == "Colours: dark"
+    show(browser, page_file, scheme="light")
+    assert background() < 150, "the choice outlives the page"
+    browser.find_element("id", "theme").click()
+    assert background() == 3 * 255
+    assert complaints(browser) == []
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP, (768, 1024)], ids=["phone", "desktop", "tablet"])
+def test_nothing_overflows(browser, page_file, size):
+    show(browser, page_file, size)
+    assert overflow(browser) == 0
+    for details in browser.find_elements("css selector", "details"):
+        browser.execute_script("arguments[0].open = true", details)
+    choose(browser, "view-class", "RV")
+    assert overflow(browser) == 0
+    assert complaints(browser) == []
+    too_wide = browser.execute_script("""
+        return [...document.querySelectorAll("main *")].filter((one) => !one.closest(".scroll, pre, svg, nav")
+            && one.getBoundingClientRect().right > innerWidth + 0.5).map((one) => one.outerHTML.slice(0, 80))""")
+    assert too_wide == []
+
+
+def test_figures_are_drawn_again_for_another_width(browser, page_file):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    show(browser, page_file)
+    width = "return document.querySelector('#curves-body svg').viewBox.baseVal.width"
+    wide = browser.execute_script(width)
+    metrics = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    WebDriverWait(browser, 10).until(lambda _: browser.execute_script(width) < wide)
+    assert browser.execute_script(width) <= 400
+
+
+def test_it_prints(page):
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert not page.find_element("css selector", ".top nav").is_displayed()
+    assert not page.find_element("id", "theme").is_displayed()
+    assert page.find_element("css selector", ".chip").is_displayed(), "the legend stays"
+    pdf = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
+    assert pdf.startswith(b"%PDF-")
+    assert len(pdf) > 20_000
+
+
+def test_without_script_it_says_where_the_numbers_are(browser, page_file, board):
+    show(browser, page_file, script=False)
+    try:
+        text = browser.find_element("tag name", "body").text
+    finally:
+        show(browser, page_file)
+    assert "leaderboard.md" in text
+    assert table_rows(board, 7).iloc[0]["method"] in text
+    assert "labelled: [3, 7]" in text or "name: phantom_mini" in text
+
+
+def test_every_picture_has_words(page):
+    silent = page.execute_script("""
+        return [...document.querySelectorAll("main svg:not([aria-hidden])")]
+            .filter((one) => !one.getAttribute("aria-label")).map((one) => one.outerHTML.slice(0, 80))""")
+    assert silent == []
+    unnamed = page.execute_script("""
+        return [...document.querySelectorAll("button, select, input")]
+            .filter((one) => !(one.innerText.trim() || one.getAttribute("aria-label") || one.labels?.length))
+            .map((one) => one.outerHTML.slice(0, 80))""")
+    assert unnamed == []
+
+
+def test_colours_stand_out_in_both_schemes(browser, page_file):
+    """Text on its ground by WCAG's contrast: 4.5 for words; 3 for marks, of which shape and label say the same."""
+    for scheme in ("light", "dark"):
+        show(browser, page_file, scheme=scheme)
+        browser.execute_script("localStorage.clear()")
+        show(browser, page_file, scheme=scheme)
+        names = ("paper", "ink", "muted", "accent", "warn", "warn-paper")
+        values = browser.execute_script(
+            "const style = getComputedStyle(document.documentElement);"
+            "return arguments[0].map((name) => style.getPropertyValue(`--${name}`).trim())",
+            names,
+        )
+        colours = dict(zip(names, values, strict=True))
+        for name in ("ink", "muted", "accent"):
+            assert contrast(colours[name], colours["paper"]) >= 4.5, (scheme, name)
+        assert contrast(colours["warn"], colours["warn-paper"]) >= 4.5, scheme
+
+
+def contrast(first, second):
+    """WCAG 2's contrast ratio of two #rrggbb colours."""
+
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    lighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_contrast_by_hand():
+    assert contrast("#ffffff", "#000000") == pytest.approx(21.0)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert pd.notna(contrast("#0072b2", "#ffffff"))

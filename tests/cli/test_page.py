@@ -1,0 +1,93 @@
+"""The page through the real command line, on records of a real run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.data.permit import TestPermit
+from harness.data.prepare import resolve
+from harness.metrics import case_metrics
+from harness.registry import load_dataset
+from harness.store import RunStore
+from tests.cli.conftest import FinishedRun
+from tests.support import run_cli
+
+
+def panels(page: Path) -> list[dict[str, Any]]:
+    """The pictures in a page."""
+    found = re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    return [panel for group in json.loads(found[1])["panels"]["groups"] for panel in group["panels"]]
+
+
+def leaderboard(runs: Path, cache: Path, *more: str) -> Path:
+    done = run_cli("leaderboard", "--suite", "tiny", "--runs", runs, *more, env={"HARNESS_CACHE": str(cache)})
+    assert done.returncode == 0, done.stderr
+    page = runs / "tiny" / "leaderboard" / "index.html"
+    assert f"page: {page}" in done.stderr
+    return page
+
+
+def test_a_run_ends_with_a_page_and_its_pictures(finished: FinishedRun) -> None:
+    page = finished.runs / "tiny" / "leaderboard" / "index.html"
+    assert "page: runs/tiny/leaderboard/index.html" in finished.stderr
+    found = panels(page)
+    assert found
+    for panel in found:
+        assert panel["worst"] in {"supervised", "ua_mt"}
+        assert set(panel["methods"]) == {"supervised", "ua_mt"}
+    assert "Do not publish this page" in page.read_text(encoding="utf-8")
+
+
+def test_a_leaderboard_has_pictures_where_they_are_asked_for(records: Path, session_cache: Path) -> None:
+    page = leaderboard(records, session_cache)
+    assert panels(page) == []
+    assert "Left out: pictures of test cases need the scans" in page.read_text(encoding="utf-8")
+    with_panels = leaderboard(records, session_cache, "--panels")
+    assert panels(with_panels)
+    leaderboard(records, session_cache, "--no-panels")
+    assert panels(page) == []
+
+
+def test_data_that_are_given_mean_pictures(records: Path, session_cache: Path) -> None:
+    (cache,) = {path.parent for path in session_cache.glob("phantom-*/manifest.json")}
+    assert panels(leaderboard(records, session_cache, "--data", str(cache)))
+    assert panels(leaderboard(records, session_cache, "--data", str(cache), "--no-panels")) == []
+
+
+def test_metrics_follow_from_the_predictions_on_record(
+    finished: FinishedRun, session_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the data can compute every Dice of `last` again, without weights."""
+    monkeypatch.setenv("HARNESS_CACHE", str(session_cache))
+    cache = resolve(load_dataset("phantom"), None, lambda _line: None)
+    store = RunStore.open(finished.runs / "tiny")
+    for folder in store.selected():
+        permit = TestPermit(store.selection_path, folder.id, folder.path / "final.json")
+        cases = {case.id: case for case in cache.test_cases(permit)}
+        predicted = folder.predictions()
+        assert predicted.keys() == cases.keys()
+        recorded = folder.cases().query("selection == 'last'").set_index(["case", "class_name"])["dice"]
+        for name, case in cases.items():
+            again = case_metrics(predicted[name], case.label, cache.manifest.classes[1:], case.spacing_mm)
+            assert {(name, k): v.dice for k, v in again.items()} == {
+                key: recorded[key] for key in recorded.index if key[0] == name
+            }
+        assert any(np.any(labels) for labels in predicted.values())
+
+
+def test_pictures_before_any_unit_ended_are_refused(tmp_path: Path, finished: FinishedRun) -> None:
+    runs = Path(shutil.copytree(finished.runs, tmp_path / "runs"))
+    for result in runs.glob("tiny/units/*/result.json"):
+        result.unlink()
+    done = run_cli("leaderboard", "--suite", "tiny", "--runs", runs, "--panels")
+    assert done.returncode == 65
+    assert "no unit has ended yet" in done.stderr
+    assert "Traceback" not in done.stderr

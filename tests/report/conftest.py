@@ -1,0 +1,60 @@
+"""One small board and its page, shared by tests that only read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from harness.rank.board import Board, read_board
+from harness.report.content import content
+from harness.report.page import PageSettings, write_page
+from harness.store import RunStore
+from tests.report.trials import trials
+from tests.synthetic import RunSpec, write_run
+
+FAILED, INTERRUPTED, MISSING = ("ua_mt", 3, 0, 1), ("mc_net", 3, 0, 0), ("mc_net", 7, 0, 1)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Records, what was computed of them, the page's text and the JSON inside it."""
+
+    store: RunStore
+    board: Board
+    html: str
+
+    @property
+    def data(self) -> Any:
+        """What the page's script reads."""
+        found = re.search(r'<script type="application/json" id="data">(.*?)</script>', self.html, re.DOTALL)
+        assert found is not None
+        return json.loads(found[1])
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """A mini suite of eight patients with a failed, an interrupted and a missing unit, and a search."""
+    spec = RunSpec(
+        seeds=2, patients=8, spacing_mm=1.5, failed=frozenset({FAILED}), interrupted=frozenset({INTERRUPTED}),
+        missing=frozenset({MISSING}),
+    )  # fmt: skip
+    store = write_run(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
+    board = read_board(store)
+    page = write_page(store, board, PageSettings(search=trials()))
+    return Written(store, board, page.read_text(encoding="utf-8"))
+
+
+def unpacked(columns):
+    """A frame that came as columns, as a list of rows: what the page's script does."""
+    plain = {k: v if isinstance(v, list) else [v["of"][i] for i in v["at"]] for k, v in columns.items()}
+    return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+
+
+@pytest.fixture(scope="session")
+def shown(written):
+    """`content` of the board, as Python values."""
+    return content(written.board, trials())

@@ -1,0 +1,98 @@
+"""The sentences, from rows and differences by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from harness.report.headline import verdicts
+
+NAN = math.nan
+
+
+def board_of(written, rows, pairs):
+    """The board with these ranked rows and differences of Dice in place of its own."""
+    usual = {
+        "table": 1, "labelled": 7, "selection": "last", "block": "ranked", "trained_on": "7", "n_units": 3, "n_ok": 3,
+        "n_failed": 0, "n_missing": 0,
+    }  # fmt: skip
+    frame = pd.DataFrame([{**usual, **row} for row in rows]).astype({"labelled": "Int64"})
+    shared = {"table": 1, "labelled": 7, "selection": "last", "metric": "dice", "class_name": "mean"}
+    names = ("method_a", "method_b", "difference", "simultaneous_low", "simultaneous_high", "verdict")
+    found = [{**shared, **dict(zip(names, pair, strict=True))} for pair in pairs]
+    columns = [*shared, *names]
+    differences = pd.DataFrame(found, columns=columns).astype({"labelled": "Int64"})
+    differences[["difference_low", "difference_high"]] = differences[["simultaneous_low", "simultaneous_high"]]
+    return replace(written.board, rows=frame, pairs=differences)
+
+
+def sentences(written, rows, pairs):
+    (verdict,) = verdicts(board_of(written, rows, pairs), written.board.records.comparisons[0])
+    assert verdict.title == "7 labelled patients"
+    return list(verdict.sentences)
+
+
+A, B, C = ({"method": name, "dice": dice} for name, dice in (("a", 0.8), ("b", 0.75), ("c", 0.6)))
+
+
+def test_a_leader_beyond_noise(written):
+    pairs = [("a", "b", 0.05, 0.01, 0.09, "apart"), ("c", "a", -0.2, -0.3, -0.1, "apart")]
+    assert sentences(written, [A, B, C], pairs) == [
+        "a is ahead of every other ranked method: 80.0 % Dice, +5.0 points [+1.0, +9.0] above b."
+    ]
+
+
+def test_a_shared_lead(written):
+    pairs = [("a", "b", 0.05, -0.01, 0.11, "within noise"), ("a", "c", 0.2, 0.1, 0.3, "apart")]
+    assert sentences(written, [A, B, C], pairs) == [
+        "a has the highest mean (80.0 % Dice); its lead over b is within noise, not so over c."
+    ]
+
+
+def test_nothing_stands_out(written):
+    pairs = [("a", "b", 0.05, -0.01, 0.11, "within noise"), ("a", "c", 0.2, -0.1, 0.3, "within noise")]
+    assert sentences(written, [A, B, C], pairs) == [
+        "No method stands out: a has the highest mean (80.0 % Dice); its lead over b and c is within noise."
+    ]
+
+
+def test_too_few_patients_claim_nothing(written):
+    pairs = [("a", "b", 0.05, NAN, NAN, "undetermined"), ("a", "c", 0.2, NAN, NAN, "undetermined")]
+    assert sentences(written, [A, B, C], pairs) == [
+        "a has the highest mean (80.0 % Dice), but the patients are too few to tell any two methods apart."
+    ]
+
+
+def test_one_method_alone_and_none(written):
+    assert sentences(written, [A], []) == [
+        "a reaches 80.0 % Dice; no other ranked method has numbers to compare it with."
+    ]
+    waiting = {**A, "dice": NAN, "n_ok": 0, "n_missing": 3}
+    assert sentences(written, [waiting], []) == [
+        "No ranked method has finished a unit yet.", "Provisional: 3 of 3 units have not run.",
+    ]  # fmt: skip
+
+
+def test_a_reference_is_turned_the_right_way_round(written):
+    reference = {"method": "full", "dice": 0.9, "block": "reference", "trained_on": "all"}
+    expected = "The reference full (all labels) reaches 90.0 %, +10.0 points [+5.0, +15.0] from a: beyond noise."
+    for pair in (("full", "a", 0.1, 0.05, 0.15, "apart"), ("a", "full", -0.1, -0.15, -0.05, "apart")):
+        assert sentences(written, [A, reference], [pair])[1] == expected
+
+
+def test_failures_and_gaps_are_said(written):
+    rows = [{**A, "n_failed": 1, "n_ok": 2}, {**B, "n_missing": 1, "n_ok": 2}]
+    assert sentences(written, rows, [("a", "b", 0.05, 0.01, 0.09, "apart")])[1:] == [
+        "1 unit failed; a method with a failure is placed after all without.",
+        "Provisional: 1 of 6 units has not run.",
+    ]
+
+
+@pytest.mark.parametrize("labelled", [3, 7])
+def test_the_board_s_own_verdict_names_its_leader(written, labelled):
+    found = {one.title: one.sentences for one in verdicts(written.board, written.board.records.comparisons[0])}
+    rows = written.board.rows.query("selection == 'last' and block == 'ranked' and labelled == @labelled")
+    assert rows.iloc[0]["method"] in found[f"{labelled} labelled patients"][0]

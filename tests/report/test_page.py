@@ -1,0 +1,130 @@
+"""The file: whole, alone, safe to open, the same from the same records."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+import yaml
+
+from harness.audit import Audit, Finding
+from harness.rank.board import read_board
+from harness.rank.notes import EMPTY_MASKS, INTERVAL, MINI
+from harness.report import PageSettings, write_page
+from harness.report.page import SCRIPTS
+from harness.spec.records import Failure
+from tests.report.trials import trials
+from tests.synthetic import RunSpec, write_run
+
+SMALL = RunSpec(methods={"supervised": 0.0, "ua_mt": 0.2}, labelled=(3,), seeds=1, patients=4)
+
+
+def finding(number, status, *evidence):
+    return Finding(
+        number=number, family="data", title=f"Rule <{number}>", reason="why & how", status=status, evidence=evidence
+    )
+
+
+def test_everything_is_in_the_file(written):
+    """Nothing is fetched: no address, no linked file, and a policy that forbids both."""
+    html = written.html
+    assert re.findall(r"(?:src|href|action)=[\"'](?!#|data:)", html) == []
+    assert "@import" not in html
+    assert "url(" not in html
+    assert re.findall(r"(?:https?:)?//[\w-]+\.\w+", html.replace("http://www.w3.org/2000/svg", "")) == []
+    assert "default-src 'none'" in html
+    assert len(html) < 400_000
+
+
+def test_sections_and_their_headings(written):
+    ids = re.findall(r'<section id="([a-z]+)" aria-labelledby="[a-z]+-title">', written.html)
+    assert ids == ["answer", "results", "pairs", "curves", "search", "patients", "worst", "budget", "audit", "again"]
+    assert re.findall(r'<a href="#([a-z]+)">', written.html) == ids
+    assert all(f'id="{name}-title"' in written.html for name in ids)
+    assert len(re.findall(r"<h1[ >]", written.html)) == 1
+
+
+def test_what_must_be_said_is_said(written):
+    for text in (
+        MINI, INTERVAL, EMPTY_MASKS,
+        "Unfinished: 1 of 14 units are missing", "Failed: ua_mt 3-labelled subset 0 seed 1",
+        "300 device-seconds, all stages counted", "8 patients, 16 volumes", "phantom v1, checksum cccccccccc",
+        "harness run --suite phantom_mini.yaml --data DIR", "harness leaderboard --suite phantom_mini --data DIR",
+        "Not checked when this page was written.", "12 ok, 1 failed, 1 missing",
+    ):  # fmt: skip
+        assert text in written.html, text
+    assert "nowhere" not in written.html, "names of hosts stay at home"
+    assert "commit" in written.html
+
+
+def test_the_suite_comes_back_from_the_page(written):
+    (text,) = re.findall(r'<pre id="suite-yaml" tabindex="0">(.*?)</pre>', written.html, re.DOTALL)
+    assert yaml.safe_load(text)["name"] == "phantom_mini"
+    (kept,) = (written.store.root / "suites").glob("*.yaml")
+    assert text.strip() == kept.read_text().strip()
+
+
+def test_the_same_records_give_the_same_page(written):
+    again = write_page(written.store, read_board(written.store), PageSettings(search=trials()))
+    assert again == written.store.root / "leaderboard" / "index.html"
+    assert again.read_text(encoding="utf-8") == written.html
+
+
+def test_hostile_text_stays_text(tmp_path):
+    spec = RunSpec(
+        methods={"supervised": 0.0, "ua_mt": 0.2}, labelled=(3,), seeds=2, patients=4,
+        failed=frozenset({("ua_mt", 3, 0, 1)}),
+        failure=Failure(kind="error", reason="</script><script>alert(1)</script> & <b>'\"\u2028"),
+    )  # fmt: skip
+    store = write_run(tmp_path / "s", spec)
+    html = write_page(store, read_board(store)).read_text(encoding="utf-8")
+    assert "<script>alert" not in html
+    assert "alert(1)\\u003c/script" in html
+    assert html.count("</script>") == 2
+
+
+def test_the_audit_is_shown_rule_by_rule(tmp_path):
+    found = Audit(
+        suite="s", protocol_version=1, units=2, finished=2,
+        findings=(finding(1, "held", "2 units"), finding(2, "not held", "line one", "ua_mt/3/0/0 read test labels")),
+    )  # fmt: skip
+    store = write_run(tmp_path / "s", SMALL)
+    html = write_page(store, read_board(store), PageSettings(audit=found)).read_text(encoding="utf-8")
+    assert "2 of 2 units finished; 2 rules: 1 held, 1 not held, 0 not applicable" in html
+    assert "Not held: 2. Rule &lt;2&gt;" in html
+    assert '<tr class="not-held">' in html
+    assert "ua_mt/3/0/0 read test labels" in html
+    assert "why &amp; how" in html
+
+
+def test_without_a_search_there_is_no_such_section(tmp_path):
+    store = write_run(tmp_path / "s", SMALL)
+    html = write_page(store, read_board(store)).read_text(encoding="utf-8")
+    assert 'id="search"' not in html
+    assert 'href="#search"' not in html
+
+
+@pytest.mark.parametrize("left_out", ["all", "none of the methods"])
+def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
+    slots = frozenset(
+        (slot.method, slot.labelled, slot.subset, slot.seed) for slot in SMALL.slots
+        if left_out == "all" or slot.method == "ua_mt"
+    )  # fmt: skip
+    spec = RunSpec(methods=SMALL.methods, labelled=(3,), seeds=1, patients=4, missing=slots)
+    store = write_run(tmp_path / "s", spec)
+    html = write_page(store, read_board(store)).read_text(encoding="utf-8")
+    said = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"
+    assert said in html
+
+
+def test_every_script_is_used():
+    from harness.report.page import ASSETS
+
+    assert {path.stem for path in ASSETS.glob("*.js")} == set(SCRIPTS)
+
+
+def test_a_page_costs_little_beside_its_board(written):
+    start = time.process_time()
+    write_page(written.store, written.board, PageSettings(search=trials()))
+    assert time.process_time() - start < 3.0  # 0.2 s on an idle core

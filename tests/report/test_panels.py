@@ -1,0 +1,143 @@
+"""Which cases are shown, under which evidence, and what stands in a picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.data.cache import Cache
+from harness.data.prepare import resolve
+from harness.rank.board import read_board
+from harness.registry import load_dataset
+from harness.report.panels import MOST_CASES, worst_cases, worst_panels
+from harness.spec.errors import ClosedSplitError
+from harness.store import RunStore
+from harness.store.files import write_text
+from tests.report.test_picture import area, rings
+from tests.synthetic import RunSpec, write_run
+
+
+def test_every_method_s_worst_case_comes_first():
+    dice = {
+        "a": {"x": 0.5, "y": 0.1, "z": 0.9},
+        "b": {"x": 0.3, "y": 0.2, "z": 0.8},
+        "c": {"x": 0.9, "y": 0.9, "z": 0.7},
+    }
+    # the worst: a in y (0.1), b in y (0.2), c in z (0.7); then b in x (0.3)
+    assert worst_cases(dice) == [("y", "a"), ("z", "c"), ("x", "b")]
+    assert worst_cases(dice, most=2) == [("y", "a"), ("z", "c")]
+    assert worst_cases({}) == []
+
+
+def test_no_case_is_shown_twice():
+    rng = np.random.default_rng(0)
+    dice = {f"m{i}": {f"c{j}": float(rng.random()) for j in range(10)} for i in range(4)}
+    found = worst_cases(dice)
+    assert len(found) == MOST_CASES == len({case for case, _ in found})
+    for method, own in dice.items():
+        assert min(own, key=own.__getitem__) in {case for case, _ in found}, method
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """The generated dataset."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return resolve(load_dataset("phantom"), None, lambda _line: None)
+
+
+@pytest.fixture
+def store(tmp_path: Path, phantoms: Cache) -> RunStore:
+    """Two methods and the ceiling on phantoms; cases and predictions of each unit are real label maps, shifted."""
+    spec = RunSpec(
+        methods={"floor": 0.0, "other": 0.0, "supervised_full": 0.0}, labelled=(3,), seeds=1, patients=4,
+        classes=tuple(phantoms.manifest.classes[1:]), checksum=phantoms.manifest.checksum,
+    )  # fmt: skip
+    store = write_run(tmp_path / "s", spec)
+    infos = [info for info in phantoms.manifest.cases if info.split == "test"]
+    for shift, folder in enumerate(store.selected(), start=1):
+        cases = folder.cases()
+        names = dict(zip(cases["case"].unique(), infos, strict=False))
+        folder.write_cases(cases.assign(case=cases["case"].map(lambda name, names=names: names[name].id)))
+        write_text(folder.path / "final.json", "{}\n")
+        folder.write_predictions(predictions(phantoms, store, folder, shift))
+    return store
+
+
+def predictions(phantoms, store, folder, shift):
+    """The truth of every test case, moved by some pixels."""
+    from harness.data.permit import TestPermit
+
+    permit = TestPermit(store.selection_path, folder.id, folder.path / "final.json")
+    return {case.id: np.roll(case.label, shift * 3, axis=2) for case in phantoms.test_cases(permit)}
+
+
+def test_a_picture_holds_truth_and_every_method(store: RunStore, phantoms: Cache):
+    panels = worst_panels(store, read_board(store), phantoms)
+    assert panels.reason == ""
+    assert panels.classes == tuple(phantoms.manifest.classes[1:])
+    (group,) = panels.groups
+    assert [one["method"] for one in group["methods"]] == ["floor", "other", "supervised_full"]
+    worst = {panel["worst"] for panel in group["panels"]}
+    assert worst <= {"floor", "other"}, "a reference is shown and never looked for"
+    for panel in group["panels"]:
+        assert set(panel["methods"]) == {"floor", "other", "supervised_full"}
+        assert panel["image"].startswith("data:image/png;base64,")
+        truth = [abs(sum(area(ring) for ring in rings(path))) for path in panel["truth"]]
+        assert sum(truth) > 0
+        for one in panel["methods"].values():
+            moved = [abs(sum(area(ring) for ring in rings(path))) for path in one["outlines"]]
+            assert moved == pytest.approx(truth), "the same structures in another place"
+
+
+def test_the_slice_is_that_with_the_most_errors(store: RunStore, phantoms: Cache):
+    board = read_board(store)
+    folders = {folder.unit.method: folder for folder in store.selected()}
+    (group,) = worst_panels(store, board, phantoms).groups
+    cases = {case.id: case for case in phantoms.test_cases(permit_of(store))}
+    for panel in group["panels"]:
+        predicted = folders[panel["worst"]].predictions([panel["case"]])[panel["case"]]
+        wrong = (predicted != cases[panel["case"]].label).sum(axis=(1, 2))
+        assert wrong[panel["slice"] - 1] == wrong.max()
+        assert panel["slices"] == len(wrong)
+
+
+def permit_of(store):
+    from harness.data.permit import TestPermit
+
+    folder = store.selected()[0]
+    return TestPermit(store.selection_path, folder.id, folder.path / "final.json")
+
+
+def test_nothing_is_opened_while_a_unit_is_to_run(store: RunStore, phantoms: Cache):
+    board = read_board(store)
+    store.selected()[1].reopen()
+    watched = replace(phantoms, on_breach=pytest.fail)
+    assert worst_panels(store, board, watched).reason == "Pictures of test cases are made once all units have ended."
+
+
+def test_nothing_is_opened_without_final_weights(store: RunStore, phantoms: Cache):
+    board = read_board(store)
+    (store.selected()[2].path / "final.json").unlink()
+    with pytest.raises(ClosedSplitError, match="not final yet"):
+        worst_panels(store, board, phantoms)
+
+
+def test_other_data_are_told_apart(store: RunStore, phantoms: Cache):
+    other = replace(phantoms, manifest=phantoms.manifest.model_copy(update={"checksum": "d" * 64}))
+    assert "not those that the units were tested on" in worst_panels(store, read_board(store), other).reason
+
+
+def test_records_without_predictions_say_so(store: RunStore, phantoms: Cache):
+    for folder in store.selected():
+        (folder.path / "predictions.npz").unlink()
+    assert worst_panels(store, read_board(store), phantoms).reason == "The units on record kept no predictions."
+
+
+def test_a_method_without_predictions_is_left_out(store: RunStore, phantoms: Cache):
+    (next(f for f in store.selected() if f.unit.method == "other").path / "predictions.npz").unlink()
+    (group,) = worst_panels(store, read_board(store), phantoms).groups
+    assert [one["method"] for one in group["methods"]] == ["floor", "supervised_full"]

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
     from harness.metrics import LabelMap
 
+WRITTEN = (
+    *("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "final.json"),
+    "error.txt",
+)
+"""Files of a unit that are written atomically by whoever holds its lease."""
+
 
 class UnitFolder:
     """`units/<id>/` of a run directory."""
@@ -67,9 +73,7 @@ class UnitFolder:
 
     def tidy(self) -> None:
         """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
-        own = ("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz")
-        own += ("final.json", "error.txt")
-        for pattern in (*(f".{name}.*" for name in own), "history/.*"):
+        for pattern in (*(f".{name}.*" for name in WRITTEN), "history/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
 

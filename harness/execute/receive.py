@@ -91,6 +91,7 @@ def _check_unit(folder: UnitFolder) -> None:
     try:
         folder.environment()
         folder.history()
+        folder.arrays()
         if result is not None and result.status == "ok":
             folder.cases()
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from harness.store.lease import Lease
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.store.arrays import Array
 
 
 class UnitFolder:
@@ -62,7 +65,7 @@ class UnitFolder:
 
     def tidy(self) -> None:
         """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
-        own = ("checkpoint.pt", "history.parquet", "cases.parquet", "final.json", "error.txt")
+        own = ("checkpoint.pt", "history.parquet", "cases.parquet", "arrays.npz", "final.json", "error.txt")
         for pattern in (*(f".{name}.*" for name in own), "history/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -110,6 +113,19 @@ class UnitFolder:
         import pandas as pd
 
         return pd.read_parquet(self.path / "cases.parquet")
+
+    def write_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Small named arrays to be drawn; `ValueError` for what is too large to be a record."""
+        from harness.store.arrays import write_arrays
+
+        write_arrays(self.path / "arrays.npz", arrays)
+
+    def arrays(self) -> dict[str, Array]:
+        """What the method left to be drawn, by name; empty for a method that leaves nothing, and for older records."""
+        from harness.store.arrays import read_arrays
+
+        path = self.path / "arrays.npz"
+        return read_arrays(path) if path.exists() else {}
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order; empty before the first checkpoint."""

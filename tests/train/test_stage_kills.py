@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -78,7 +79,8 @@ def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, m
     mine, theirs = checkpoint_of(folder), checkpoint_of(other)
     for name in EXACT:
         assert_same(mine[name], theirs[name], name)
-    assert_state_of_interest(mine["method"], folder.history())
+    assert_state_of_interest(mine["method"])
+    assert_temperatures(method, folder.history())
     arrays = [one.path / "arrays.npz" for one in (folder, other)]
     assert [path.exists() for path in arrays] == [method == "action_pp"] * 2
     if method == "action_pp":
@@ -88,17 +90,31 @@ def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, m
         assert all({"assignment/0", "similarity/2/1"} <= shown.keys() for shown in looks)
 
 
-def assert_state_of_interest(state: Mapping[str, torch.Tensor], history: pd.DataFrame) -> None:
-    """What was compared is not empty: banks that wrapped, prototypes, and temperatures that moved in every stage."""
+def assert_state_of_interest(state: Mapping[str, torch.Tensor]) -> None:
+    """What was compared is not empty: banks and a queue that wrapped, prototypes of every slot."""
     for name, steps in (("whole", 4), ("local", 2)):
         assert int(state[f"{name}.bank.enqueued"]) == 4 * steps > len(state[f"{name}.bank.entries"])
     if "queue.labels" in state:
         assert (state["queue.labels"] >= 0).all()
         assert int(state["queue.enqueued"]) > len(state["queue.labels"])
         assert (state["allocation.prototypes"].norm(dim=1) > 0.99).all()
-        assert history["term/temperature_supervised"].dropna().nunique() > 4
-    for stage in ("global", "local"):
-        assert history.loc[history["stage"] == stage, "term/temperature_student"].nunique() == 2
+
+
+def assert_temperatures(method: str, history: pd.DataFrame) -> None:
+    """Those of every step, before and after each death, follow the stage's progress by their formula."""
+    for stage, step in (("global", 2), ("local", 2), ("anatomical", 8)):
+        rows = history[history["stage"] == stage]
+        shares = np.arange(step) / step
+        assert rows["progress_stage"].to_numpy() == pytest.approx(shares)
+        wave = 0.5 * (1.0 + np.cos(2.0 * np.pi * shares))
+        if method == "action":
+            taus = {"anatomical": 0.5 + 0.0 * shares} if stage == "anatomical" else {"student": 1.0 - 0.9 * shares}
+        elif stage == "anatomical":
+            taus = dict.fromkeys(("anatomical", "supervised"), 0.1 + 0.9 * wave)
+        else:
+            taus = {"student": 0.1 + 0.9 * wave, "teacher": 0.01 + 0.99 * wave}
+        for name, expected in taus.items():
+            assert rows[f"term/temperature_{name}"].to_numpy() == pytest.approx(expected, rel=1e-5)
 
 
 def test_killed_under_device_seconds_it_ends_within_one_step_and_can_be_replayed(make_tiny: MakeTiny) -> None:

@@ -268,7 +268,7 @@ def center_arrays(slot: Slot, spec: RunSpec) -> dict[str, NDArray[Any]]:
 
     def near(points: NDArray[np.float32]) -> NDArray[np.float32]:
         moved = points + 0.2 * generator.standard_normal(points.shape).astype(np.float32)
-        return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+        return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), np.float32)
 
     prototypes = near(centres[assignment])
     return {

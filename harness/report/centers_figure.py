@@ -61,7 +61,9 @@ def _similarity(axis: Axes, centers: Centers) -> None:
     count = len(centers.assignment)
     axis.imshow(centers.similarity, cmap="RdBu_r", vmin=-1.0, vmax=1.0)
     for slot, centre in enumerate(centers.assignment.tolist()):
-        axis.add_patch(Rectangle((centre - 0.5, slot - 0.5), 1, 1, fill=False, edgecolor="#111111", linewidth=1.6))
+        axis.add_patch(
+            Rectangle((centre - 0.5, slot - 0.5), 1, 1, fill=False, edgecolor="#111111", linewidth=1.6, clip_on=False)
+        )
     if count <= READABLE:
         for (slot, centre), cosine in np.ndenumerate(centers.similarity):
             colour = "white" if abs(cosine) > 0.6 else "#111111"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.report.centers import draw_unit
 from harness.track import track_store
+from tests.support import run_cli
 from tests.track.view import SMALL, UNITS, runs, small_suite
 
 
@@ -23,3 +24,10 @@ def test_pictures_are_drawn_into_the_run_of_their_unit_and_nowhere_else(desk: Pa
     assert not store.leaderboard.exists()
     assert track_store(store, None, said.append, draw_unit).kept == UNITS
     assert said == []
+
+
+def test_the_command_line_brings_the_pencil(desk: Path) -> None:
+    small_suite(desk, replace(SMALL, centers=frozenset({"ua_mt"})))
+    done = run_cli("track", "--suite", "phantom_small", "--runs", desk / "runs", cwd=desk)
+    assert done.returncode == 0, done.stderr
+    assert len(list((desk / "mlartifacts").rglob("centers.png"))) == 1

@@ -34,7 +34,7 @@ from harness.spec.task import Task
 from methods.action import ACTION, FineTuning
 from methods.parts.action_params import ActionParams
 from methods.parts.allocation import Allocation, AllocationMode
-from methods.parts.allocation_view import allocation_diagnostics
+from methods.parts.allocation_view import allocation_arrays, allocation_diagnostics
 from methods.parts.bank import LabelledBank
 from methods.parts.centers import RELEASED, class_centers, optimised_centers
 from methods.parts.contrast_net import Seen
@@ -141,6 +141,7 @@ class ACTIONPP(ACTION):
         self._remember(draw, student.detach(), teacher, step.given)
         used = draw.used.sum().float()
         terms = {**anatomical.terms, "supervised_contrast": loss, "supervised_anchors": used}
+        terms["assignment_changes"] = self.allocation.changes.float()
         return Loss(anatomical.total + loss, terms)
 
     def _supervised_contrast(self, anchors: Anchors, tau: float) -> Tensor:
@@ -169,3 +170,7 @@ class ACTIONPP(ACTION):
         """ACTION's, and what `allocation_diagnostics` says of the centres."""
         dead = {"dead_slots": float(self.dead)}
         return {**super().diagnostics(), **dead, **allocation_diagnostics(self.allocation)}
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        """What `allocation_arrays` says; nothing without centres."""
+        return allocation_arrays(self.allocation, self.queue) if self.params.centers else {}

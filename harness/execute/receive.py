@@ -92,6 +92,7 @@ def _check_unit(folder: UnitFolder) -> None:
     try:
         folder.environment()
         folder.history()
+        folder.arrays()
         if result is not None and result.status == "ok" and folder.unit.role == "final":
             folder.cases()
             folder.predictions()

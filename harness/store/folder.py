@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from harness.metrics import LabelMap
+    from harness.store.arrays import Array
 
 WRITTEN = (
-    *("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "final.json"),
-    "error.txt",
+    *("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
+    *("final.json", "error.txt"),
 )
 """Files of a unit that are written atomically by whoever holds its lease."""
 
@@ -157,6 +158,19 @@ class UnitFolder:
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
         """The label maps of those of `cases` (None: of all) that are there."""
         return unpack(self._predictions, cases) if self.has_predictions else {}
+
+    def write_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Small named arrays to be drawn; `ValueError` for what is too large to be a record."""
+        from harness.store.arrays import write_arrays
+
+        write_arrays(self.path / "arrays.npz", arrays)
+
+    def arrays(self) -> dict[str, Array]:
+        """What the method left to be drawn, by name; empty for a method that leaves nothing, and for older records."""
+        from harness.store.arrays import read_arrays
+
+        path = self.path / "arrays.npz"
+        return read_arrays(path) if path.exists() else {}
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order; empty before the first checkpoint."""

@@ -30,6 +30,7 @@ from harness.spec.records import Failure, Look, OptimiserSettings, Result, Unit
 from harness.store.files import disk_errors, write_text
 from harness.store.folder import UnitFolder
 from harness.store.lease import LeaseHeldError
+from harness.train.arrays import keep_arrays
 from harness.train.attempt import Attempt, now, printable
 from harness.train.build import build_method, build_state, task_of_unit, training_set, warm_up
 from harness.train.environment import (
@@ -150,6 +151,7 @@ class _Runner:
                 self._test(state, heart)
         with phases("log"):
             self.history.merge()
+            keep_arrays(self.folder, state.method, self.settings.say)
             heart.check()
         self.attempt.write("end")
         return self._finished(state, "stopped" if ended_early else "ok")

@@ -8,14 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
-from harness.data.permit import TestPermit
-from harness.data.prepare import resolve
-from harness.metrics import case_metrics
-from harness.registry import load_dataset
-from harness.store import RunStore
 from tests.cli.conftest import FinishedRun
 from tests.support import run_cli
 
@@ -60,27 +52,6 @@ def test_data_that_are_given_mean_pictures(records: Path, session_cache: Path) -
     (cache,) = {path.parent for path in session_cache.glob("phantom-*/manifest.json")}
     assert panels(leaderboard(records, session_cache, "--data", str(cache)))
     assert panels(leaderboard(records, session_cache, "--data", str(cache), "--no-panels")) == []
-
-
-def test_metrics_follow_from_the_predictions_on_record(
-    finished: FinishedRun, session_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever has the data can compute every Dice of `last` again, without weights."""
-    monkeypatch.setenv("HARNESS_CACHE", str(session_cache))
-    cache = resolve(load_dataset("phantom"), None, lambda _line: None)
-    store = RunStore.open(finished.runs / "tiny")
-    for folder in store.selected():
-        permit = TestPermit(store.selection_path, folder.id, folder.path / "final.json")
-        cases = {case.id: case for case in cache.test_cases(permit)}
-        predicted = folder.predictions()
-        assert predicted.keys() == cases.keys()
-        recorded = folder.cases().query("selection == 'last'").set_index(["case", "class_name"])["dice"]
-        for name, case in cases.items():
-            again = case_metrics(predicted[name], case.label, cache.manifest.classes[1:], case.spacing_mm)
-            assert {(name, k): v.dice for k, v in again.items()} == {
-                key: recorded[key] for key in recorded.index if key[0] == name
-            }
-        assert any(np.any(labels) for labels in predicted.values())
 
 
 def test_pictures_before_any_unit_ended_are_refused(tmp_path: Path, finished: FinishedRun) -> None:

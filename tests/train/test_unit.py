@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from harness.data.cache import Cache
+from harness.data.permit import TestPermit
+from harness.metrics import case_metrics
 from harness.spec.errors import InterruptedRunError, RecordError
 from harness.spec.records import Result
 from harness.store import LeaseHeldError, UnitFolder
@@ -54,6 +56,9 @@ def assert_same_numbers(folder: UnitFolder, other: UnitFolder) -> None:
     assert mine.best_look == theirs.best_look
     assert (mine.images_seen, mine.labelled_images_seen) == (theirs.images_seen, theirs.labelled_images_seen)
     pd.testing.assert_frame_equal(folder.cases(), other.cases(), check_exact=True)
+    predicted, theirs = folder.predictions(), other.predictions()
+    assert predicted.keys() == theirs.keys()
+    assert all((predicted[case] == theirs[case]).all() for case in predicted)
     pd.testing.assert_frame_equal(
         folder.history().drop(columns="step_seconds"), other.history().drop(columns="step_seconds"), check_exact=True
     )
@@ -63,6 +68,7 @@ def test_records_are_complete(whole: Tiny, reference: Result) -> None:
     folder = whole.folder(STAGED)
     names = {path.name for path in folder.path.iterdir()}
     assert {"unit.json", "ledger.jsonl", "history.parquet", "checkpoint.pt", "cases.parquet", "result.json"} <= names
+    assert "predictions.npz" in names
     assert {"lease", "history", "error.txt"} & names == set()
     assert not [name for name in names if name.startswith(".")]
     assert reference.unit == folder.id
@@ -131,6 +137,23 @@ def test_cases_are_the_test_patients_for_both_selections(whole: Tiny) -> None:
     assert cases["dice"].between(0, 1).all()
     assert cases["hd95_mm"].isna().all(), "the spacing is unknown"
     assert cases["hd95_voxel"].notna().all()
+
+
+def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
+    """Whoever has the data can compute the metrics of `last` again, without weights."""
+    folder, session = whole.folder(STAGED), whole.session()
+    permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
+    cases = {case.id: case for case in session.cache.test_cases(permit)}
+    predicted = folder.predictions()
+    assert predicted.keys() == cases.keys()
+    assert any(labels.any() for labels in predicted.values())
+    recorded = folder.cases().query("selection == 'last'").set_index(["case", "class_name"])
+    for name, case in cases.items():
+        again = case_metrics(predicted[name], case.label, session.cache.manifest.classes[1:], case.spacing_mm)
+        for class_name, metrics in again.items():
+            row = recorded.loc[(name, class_name)]
+            assert (metrics.dice, metrics.hd95_voxel) == (row["dice"], row["hd95_voxel"])
+            assert metrics.voxels_predicted == row["voxels_predicted"]
 
 
 def test_the_ceiling_sees_labels_alone(whole: Tiny) -> None:

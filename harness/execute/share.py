@@ -1,8 +1,8 @@
 """Records without weights, packed into one file, and back: what a reviewer needs to make the same tables.
 
-The archive holds SUITE/suites/<hash>.yaml, selection.json, points.json, environments/<fingerprint>.json and, per unit, unit.json
-and where it ended result.json, ledger.jsonl, history, cases.parquet and final.json. Checkpoints, leases, logs and
-tracebacks stay at home. The same records give the same bytes.
+The archive holds SUITE/suites/<hash>.yaml, selection.json, points.json, environments/<fingerprint>.json and, per unit,
+unit.json and where it ended result.json, ledger.jsonl, history, cases.parquet and final.json. Checkpoints, leases, logs
+and tracebacks stay at home. The same records give the same bytes.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Search(Strict):
     @model_validator(mode="after")
     def _counted(self) -> Search:
         if (self.trials is None) != (self.mode == "grid"):
-            raise ValueError(f"a {self.mode} search {'counts its trials itself' if self.trials else 'needs trials'}")
+            raise ValueError(f"mode {self.mode} {'counts its trials itself' if self.trials else 'needs trials'}")
         return self
 
 

@@ -17,7 +17,7 @@ from harness.cli.options import data_option, runs_option, say, suite_option
 @runs_option
 @click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
 @click.option("--parent", type=int, hidden=True, help="Stop when this process is gone.")
-@click.option("--allowance", type=float, hidden=True, default=math.inf, help="What a trial may spend of its budget.")
+@click.option("--allowance", type=float, hidden=True, default=math.inf, help="What a trial may spend, losses included.")
 def command(
     unit: str,
     suite: str,

@@ -47,7 +47,11 @@ class Session:
         return replace(self, plan=plan)
 
     def find(self, name: str) -> Unit:
-        """A unit of the plan, or a recorded one by the beginning of its id: a search may have proposed it."""
+        """A unit of the plan, or a trial that a search proposed, or a recorded unit by the beginning of its id."""
+        points = self.store.points()
+        proposed = {str(trial): trial.unit for trial in points.trials} if points is not None else {}
+        if name in proposed and name not in {str(planned.trial) for planned in self.plan.trials}:
+            return self.store.by_id(proposed[name]).unit
         recorded = [folder for folder in self.store.folders() if folder.id.startswith(name)]
         known = {unit.id for unit in self.plan.units}
         if len(recorded) == 1 and recorded[0].id not in known:
@@ -55,11 +59,14 @@ class Session:
         return find_unit(self.plan, name)
 
     def reopen_failed(self) -> None:
-        """Forget failure records, so that those units run again."""
-        for unit in self.plan.units:
-            result = self.folder(unit).result()
+        """Forget failure records, so that those units run again. What a selection was made from stays as it is."""
+        points = self.store.points()
+        trials = [] if points is None or self.plan.finals else points.trials
+        for name in (*(trial.unit for trial in trials), *(planned.unit.id for planned in self.plan.finals)):
+            folder = self.store.by_id(name)
+            result = folder.result()
             if result is not None and result.status == "failed":
-                self.folder(unit).reopen()
+                folder.reopen()
 
 
 def open_session(
@@ -79,6 +86,8 @@ def open_session(
         plan = _with_search(plan, store, select)
     elif select or not store.selection_path.exists():
         store.write_selection(plan.selection())
+        if store.points() is not None:  # of an earlier version of the suite
+            store.write_points(Points(suite_hash=loaded.suite.hash, trials=[]))
     for unit in plan.units:
         store.folder(unit).create(unit)
     return Session(plan, cache, store)
@@ -86,12 +95,19 @@ def open_session(
 
 def _with_search(plan: Plan, store: RunStore, select: bool) -> Plan:
     """Name the points, and take up the selection where the search has led to one already."""
-    search, suite = plan.loaded.suite.search, plan.loaded.suite
-    recorded = store.points()
-    known = recorded is not None and recorded.suite_hash == suite.hash
-    if select and not (known and search is not None and search.mode == "adaptive"):
-        store.write_points(Points(suite_hash=suite.hash, trials=[planned.trial for planned in plan.trials]))
+    if select:
+        store.write_points(_points(plan, store.points()))
     return plan.with_selection(store.selection()) if store.selection_path.exists() else plan
+
+
+def _points(plan: Plan, recorded: Points | None) -> Points:
+    """The trials of the plan. What an adaptive search named earlier stays, study by study, with its point 0."""
+    suite, trials = plan.loaded.suite, [planned.trial for planned in plan.trials]
+    adaptive = suite.search is not None and suite.search.mode == "adaptive"
+    earlier = recorded.trials if adaptive and recorded is not None and recorded.suite_hash == suite.hash else []
+    begun = {(trial.method, trial.study) for trial in trials if trial in earlier}
+    kept = [trial for trial in earlier if (trial.method, trial.study) in begun]
+    return Points(suite_hash=suite.hash, trials=[*kept, *(trial for trial in trials if trial not in kept)])
 
 
 def plan_on_data(loaded: LoadedSuite, data: Path | None, say: Callable[[str], None]) -> tuple[Plan, Cache]:

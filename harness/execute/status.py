@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.spec.records import Budget, Result, Slot, Spent, Trial
+from harness.spec.records import Budget, Points, Result, Selection, Slot, Spent, Trial
 from harness.store import RunStore, UnitFolder
 
 State = Literal["done", "failed", "running", "stopped", "to run"]
@@ -71,12 +71,19 @@ def read_status(store: RunStore) -> SuiteStatus:
     asked: list[tuple[str, Slot | Trial]] = [] if points is None else [(one.unit, one) for one in points.trials]
     if points is None or store.selection_path.exists():
         selection = store.selection()
-        current = points is None or points.suite_hash == selection.suite_hash
-        asked += [(entry.unit, entry.slot) for entry in selection.entries] if current else []
+        asked += [(entry.unit, entry.slot) for entry in selection.entries] if _belongs(selection, points) else []
     units = tuple((name, unit_status(store.by_id(unit))) for unit, name in asked)
     known = {unit for unit, _ in asked}
     others = sum(folder.id not in known for folder in store.folders())
     return SuiteStatus(store.root.name, budget_of([store.by_id(unit) for unit, _ in asked]), units, others)
+
+
+def _belongs(selection: Selection, points: Points | None) -> bool:
+    """Whether a selection was made from these trials, not from those of another version of suite, data or method."""
+    if points is None:
+        return True
+    tried = {candidate.trial.unit for candidate in selection.candidates or []}
+    return selection.suite_hash == points.suite_hash and tried == {trial.unit for trial in points.trials}
 
 
 def budget_of(folders: Sequence[UnitFolder]) -> Budget | None:

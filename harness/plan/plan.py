@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pydantic import ValidationError
+
 from harness.plan.rows import Row, rows_of
 from harness.plan.trials import PlannedTrial, make_trials
 from harness.registry import load_dataset
@@ -105,18 +107,19 @@ class Plan:
         return Choice(row.method.Params.model_validate(unit.params), engine, planned.trial)
 
     def with_selection(self, selection: Selection) -> Plan:
-        """The plan with the finals that a recorded selection of this very suite names; unchanged for another one."""
+        """The plan with the finals that a recorded selection of this very suite names.
+
+        Unchanged where the selection is another suite's, or was made on other data or with another version of a method.
+        """
         if self.loaded.suite.search is None or selection.suite_hash != self.loaded.suite.hash:
             return self
-        choices = {
-            self.chosen_for(entry.slot): Choice(
-                self.rows[entry.slot.method].method.Params.model_validate(entry.params),
-                entry.engine or self.rows[entry.slot.method].engine,
-                entry.trial,
-            )
-            for entry in selection.entries
-        }
-        return self.with_choices(choices)
+        try:
+            choices = {self.chosen_for(entry.slot): self._choice_in(entry) for entry in selection.entries}
+        except ValidationError:
+            return self
+        planned = self.with_choices(choices)
+        same = planned.entries() == selection.entries
+        return planned if same else self
 
     def selection(self) -> Selection:
         """The trivial selection of a suite without search: every slot gets its row's parameters as declared."""
@@ -136,6 +139,10 @@ class Plan:
             )
             for planned in self.finals
         ]
+
+    def _choice_in(self, entry: SelectionEntry) -> Choice:
+        row = self.rows[entry.slot.method]
+        return Choice(row.method.Params.model_validate(entry.params), entry.engine or row.engine, entry.trial)
 
     def _asked_trials(self) -> Iterator[Asked]:
         """Those that are named, and what an adaptive search may spend on others, in whole budgets."""

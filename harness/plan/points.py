@@ -33,5 +33,5 @@ def grid(space: Mapping[str, Dimension]) -> list[dict[str, Any]]:
     """Every combination of the choices, the last dimension fastest; raises ValueError for a dimension without any."""
     ranges = [name for name, dimension in space.items() if dimension.scale != "choice"]
     if ranges:
-        raise ValueError(f"a grid needs choices, and {', '.join(ranges)} runs over a range: list values, or pin it")
+        raise ValueError(f"a grid needs choices: list the values of {', '.join(ranges)}, or pin them with null")
     return [dict(zip(space, values, strict=True)) for values in product(*(one.values for one in space.values()))]

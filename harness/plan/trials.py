@@ -14,6 +14,9 @@ from harness.spec.records import DatasetRef, Trial, Unit
 from harness.spec.space import Point
 from harness.suite import LoadedSuite, Search
 
+PROBES = 64
+"""Points of an adaptive search's space that are tried in the plan."""
+
 
 @dataclass(frozen=True)
 class PlannedTrial:
@@ -79,6 +82,7 @@ def _points(loaded: LoadedSuite, row: Row, study: int) -> list[dict[str, Any]]:
     """The default first, then what the mode adds."""
     search = _search(loaded)
     if search.mode == "adaptive":
+        _check_inside(loaded, row)
         return [{}]
     if search.mode == "grid":
         try:
@@ -88,6 +92,15 @@ def _points(loaded: LoadedSuite, row: Row, study: int) -> list[dict[str, Any]]:
     if not row.space:
         return [{}]
     return [{}, *drawn(row.space, (search.trials or 1) - 1, (row.name, study, search.seed))]
+
+
+def _check_inside(loaded: LoadedSuite, row: Row) -> None:
+    """What a sampler may come to must be possible: told now by points of the same space, not in the middle of a run."""
+    for point in drawn(row.space, PROBES, (row.name, "probe")):
+        try:
+            row.params_at(point)
+        except ValidationError as error:
+            raise loaded.invalid(("methods", row.name, "search"), error, row.method.Params) from None
 
 
 def _possible(row: Row, point: Point) -> bool:

@@ -10,8 +10,7 @@ from harness.plan import PlannedTrial, make_trial
 from harness.plan.rows import Row
 from harness.search.optuna import TPESampler
 from harness.search.proposals import Adaptive
-from harness.spec.errors import RecordError
-from harness.spec.records import Points, Trial
+from harness.spec.records import Points
 from harness.suite import Search
 
 
@@ -38,17 +37,20 @@ class Study:
         recorded = self.recorded()
         seed = (self.search.seed + self.number) * 1000 + len(recorded)
         sampler = TPESampler(self.row.space, [one.trial for one in recorded], seed)
-        return Adaptive(self.session.store, self.budget, recorded, sampler, self._propose)
+        return Adaptive(self.session.store, self.budget, recorded, sampler, self)
 
-    def _propose(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
-        """Put a new trial on record before it runs."""
+    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
+        """A point and its unit, nothing written; None: the suite's own configuration."""
         session = self.session
-        planned = make_trial(session.plan.loaded, self.row, self.number, number, point or {}, session.plan.data)
+        return make_trial(session.plan.loaded, self.row, self.number, number, point or {}, session.plan.data)
+
+    def record(self, planned: PlannedTrial) -> None:
+        """Name a new trial in the records, before it runs."""
+        session = self.session
         session.store.folder(planned.unit).create(planned.unit)
         points = session.store.points()
         trials = [] if points is None else points.trials
         session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=[*trials, planned.trial]))
-        return planned
 
     def _owns(self, planned: PlannedTrial) -> bool:
         return (planned.trial.method, planned.trial.study) == (self.row.name, self.number)
@@ -62,17 +64,7 @@ def studies(session: Session, search: Search) -> Iterator[Study]:
 
 
 def recorded_trials(session: Session) -> list[PlannedTrial]:
-    """All trials of points.json with their units. Raises `RecordError` where one is not what this version would run."""
+    """All trials of points.json with their units."""
     points = session.store.points()
-    return [] if points is None else [_planned(session, trial) for trial in points.trials]
-
-
-def _planned(session: Session, trial: Trial) -> PlannedTrial:
-    folder = session.store.by_id(trial.unit)
-    row = session.plan.rows[trial.method]
-    if folder.unit.method_version != row.method.version:
-        raise RecordError(
-            f"{session.store.points_path}: {trial} was run with version {folder.unit.method_version} of "
-            f"{row.method.name}, which is {row.method.version} now; move the folder away to search anew"
-        )
-    return PlannedTrial(trial, folder.unit)
+    trials = [] if points is None else points.trials
+    return [PlannedTrial(trial, session.store.by_id(trial.unit).unit) for trial in trials]

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.spec.names import suggest
 from harness.spec.records import Trial
-from harness.spec.space import Dimension
+from harness.spec.space import Dimension, rounded
 
 METRIC = "dice"
 
@@ -50,7 +50,7 @@ class TPESampler:
         self._known.add(name)
         point = self._search.suggest(name)
         assert isinstance(point, dict), suggest(name, self._space)
-        return {key: rounded(self._space[key], value) for key, value in point.items()}
+        return {key: within(self._space[key], value) for key, value in point.items()}
 
     def tell(self, name: str, dice: float | None, failed: bool) -> None:
         """The Dice of its last look; a trial without any counts as failed."""
@@ -73,9 +73,9 @@ def distribution(dimension: Dimension) -> Any:  # noqa: ANN401 - optuna's
     return FloatDistribution(low, high, log=dimension.scale == "log")
 
 
-def rounded(dimension: Dimension, value: Any) -> Any:  # noqa: ANN401
+def within(dimension: Dimension, value: Any) -> Any:  # noqa: ANN401
     """Six significant digits, as everywhere in a search, and within the dimension."""
     if dimension.scale == "choice":
         return value
     low, high = dimension.values
-    return min(max(float(f"{value:.6g}"), low), high)
+    return min(max(rounded(value), low), high)

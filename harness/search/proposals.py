@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.budget.ledger import at_rest, summarise
 from harness.plan import PlannedTrial
 from harness.spec.records import Budget, Spent
 from harness.store import RunStore
@@ -17,10 +19,14 @@ DONE = "done"
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run, or to run on; allowance: what its unit may spend in all, in the budget's currency."""
+    """A trial to run, or to run on.
+
+    allowance: what its unit may spend in all, lost spending included, in the budget's currency; infinite where its own
+               budget is what ends it.
+    """
 
     planned: PlannedTrial
-    allowance: float
+    allowance: float = math.inf
 
 
 class Proposals(Protocol):
@@ -41,10 +47,7 @@ class Listed:
 
     def next(self, name: str) -> Proposal | str:
         """The next of the list."""
-        if not self._left:
-            return DONE
-        planned = self._left.popleft()
-        return Proposal(planned, planned.unit.budget.amount)
+        return Proposal(self._left.popleft()) if self._left else DONE
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
         """Nothing follows from it."""
@@ -60,64 +63,105 @@ class Sampler(Protocol):
         """How it went."""
 
 
+class Author(Protocol):
+    """Makes trials of points, and puts them on record."""
+
+    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
+        """A point and its unit, nothing written; None: the suite's own configuration."""
+
+    def record(self, planned: PlannedTrial) -> None:
+        """Name a new trial in the records, before it runs."""
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """What a unit that runs may come to: useful spending, and at least so much lost when it was started."""
+
+    useful: float
+    lost: float
+
+
 class Adaptive:
     """Trials of one row and study until spent + reserved reaches the budget.
 
     Trials on record come first, in their order: those that ended are told to the sampler and the scheduler again, those
     that did not go on. The last ones may spend only what is left, so that every row ends within a step of its budget.
+
+    A proposal whose unit is on record already is no new trial: the sampler is told the score that is known, and asked
+    again. `BARREN` proposals in a row without anything new end the study, whatever is left of its budget.
     """
 
     def __init__(
-        self,
-        store: RunStore,
-        budget: float,
-        recorded: Iterable[PlannedTrial],
-        sampler: Sampler,
-        propose: Callable[[int, dict[str, object] | None], PlannedTrial],
+        self, store: RunStore, budget: float, recorded: Iterable[PlannedTrial], sampler: Sampler, author: Author
     ) -> None:
         self._store = store
         self._budget = budget
         self._waiting = deque(recorded)
         self._known = {one.unit.id: one for one in self._waiting}
-        self._count = len(self._waiting)
         self._sampler = sampler
-        self._propose = propose
-        self._running: dict[str, Proposal] = {}
-        self._allowances: dict[str, float] = {}
+        self._author = author
+        self._running: dict[str, tuple[str, str]] = {}  # the driver's name -> the unit, and what the sampler calls it
+        self._reserves: dict[str, Reserve] = {}
+        self._asked = 0
+        self._barren = 0
 
     def next(self, name: str) -> Proposal | str:
         """A recorded trial, or a new one while the budget lasts."""
         if self._waiting:
-            self._sampler.ask(name)  # the sampler holds the same points, in the same order
-            return self._start(name, self._waiting.popleft())
-        if self._left() <= TOLERANCE * self._budget:
-            return WAIT if self._busy() else DONE
-        planned = self._propose(self._count, self._sampler.ask(name))
-        self._count += 1
-        self._known[planned.unit.id] = planned
-        return self._start(name, planned)
+            asked, _ = self._ask()  # the sampler holds the same points, in the same order
+            return self._start(name, asked, self._waiting.popleft())
+        while self._barren < BARREN and self._left() > TOLERANCE * self._budget:
+            asked, point = self._ask()
+            planned = self._author.plan(len(self._known), point)
+            if planned.unit.id not in self._known:
+                self._author.record(planned)
+                self._known[planned.unit.id] = planned
+                return self._start(name, asked, planned)
+            self._barren += 1
+            self._tell_again(asked, planned)
+        return WAIT if self._busy() else DONE
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
         """Its reserve is free again."""
-        del self._running[name]
-        self._sampler.tell(name, dice, failed)
+        unit, asked = self._running.pop(name)
+        own = self._charged(unit)
+        self._barren = 0 if own.useful + own.lost > 0 else self._barren + 1
+        self._sampler.tell(asked, dice, failed)
 
-    def _start(self, name: str, planned: PlannedTrial) -> Proposal:
-        own = charged(self._store.by_id(planned.unit.id).ledger.spent(), planned.unit.budget)
-        allowance = min(planned.unit.budget.amount, own.useful + max(0.0, self._left()))
-        proposal = Proposal(planned, allowance)
-        self._running[name] = proposal
-        self._allowances[planned.unit.id] = allowance
-        return proposal
+    def _ask(self) -> tuple[str, dict[str, object] | None]:
+        asked = str(self._asked)
+        self._asked += 1
+        return asked, self._sampler.ask(asked)
+
+    def _tell_again(self, asked: str, planned: PlannedTrial) -> None:
+        """The score that is known of a point, so that the sampler moves on."""
+        looks = self._store.by_id(planned.unit.id).looks()
+        self._sampler.tell(asked, looks[-1].mean_dice if looks else None, not looks)
+
+    def _start(self, name: str, asked: str, planned: PlannedTrial) -> Proposal:
+        unit, amount = planned.unit.id, planned.unit.budget.amount
+        own = self._charged(unit)
+        reach = own.useful + max(0.0, self._left())
+        self._running[name] = unit, asked
+        self._reserves[unit] = Reserve(min(amount, reach), own.lost)
+        return Proposal(planned, math.inf if reach >= amount else reach + own.lost)
 
     def _left(self) -> float:
         """What neither was spent nor is reserved for running trials."""
         taken = 0.0
-        for unit, planned in self._known.items():
-            own = charged(self._store.by_id(unit).ledger.spent(), planned.unit.budget)
-            reserve = self._allowances.get(unit, 0.0) if self._runs(unit) else 0.0
-            taken += max(reserve, own.useful) + own.lost
+        for unit in self._known:
+            own, reserve = self._charged(unit), Reserve(0.0, 0.0)
+            if self._runs(unit):
+                reserve = self._reserves.get(unit, reserve)
+            taken += max(own.useful, reserve.useful) + max(own.lost, reserve.lost)
         return self._budget - taken
+
+    def _charged(self, unit: str) -> Charged:
+        """What a unit spent. Where nobody runs it, what is in no checkpoint is lost: it would be done again."""
+        folder = self._store.by_id(unit)
+        lines = folder.ledger.lines()
+        rests = not folder.done and not folder.lease.held()
+        return charged(at_rest(lines) if rests else summarise(lines), self._known[unit].unit.budget)
 
     def _busy(self) -> bool:
         return bool(self._running) or any(self._runs(unit) for unit in self._known)
@@ -125,9 +169,13 @@ class Adaptive:
     def _runs(self, unit: str) -> bool:
         """Whether it can still spend: a retired one writes its last records for a moment."""
         folder = self._store.by_id(unit)
-        mine = any(one.planned.unit.id == unit for one in self._running.values())
+        mine = any(unit == one for one, _ in self._running.values())
         return not folder.done and (mine or folder.lease.held())
 
+
+BARREN = 20
+"""So many proposals in a row that are on record already, or whose trials ended without spending anything: the space is
+exhausted, or nothing in it runs."""
 
 TOLERANCE = 0.005
 """Share of a row's budget that may stay unspent: less would not pay for the start of another trial."""

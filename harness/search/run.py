@@ -88,6 +88,7 @@ def _tune(
 ) -> list[Outcome]:
     from harness.search.tuner import Driver, tune_units
 
+    stop.install()  # Ray puts its own SIGTERM handler in the driver's place
     driver = Driver(session, proposals, stop, settings.checkpoint_seconds, display)
     ended = tune_units(driver, workers_for(settings, 1_000_000), looks)
     units = {outcome.unit: session.store.by_id(outcome.unit).unit for outcome in ended}

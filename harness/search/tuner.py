@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,7 +25,7 @@ from harness.execute.ray import forward_stop, make_order, visible_gpus
 from harness.execute.session import Session
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposal, Proposals
-from harness.search.trainable import UnitTrainable
+from harness.search.trainable import PATIENCE_SECONDS, UnitTrainable
 from harness.spec.records import Unit
 from harness.train import StopFlag
 
@@ -61,9 +63,7 @@ class Driver:
     def config(self, proposal: Proposal) -> dict[str, Any]:
         """What the trainable is told."""
         unit = proposal.planned.unit
-        whole = proposal.allowance >= unit.budget.amount
-        allowance = {} if whole else {"allowance": proposal.allowance}
-        order = make_order(self.session, unit, self.checkpoint_seconds, **allowance)
+        order = make_order(self.session, unit, self.checkpoint_seconds, proposal.allowance)
         return {"order": asdict(order), "suite": self.session.store.root.name}
 
     def ended(self, trial_id: str, told: dict[str, Any] | None, dice: float | None, failed: bool) -> None:
@@ -116,20 +116,26 @@ class ProposedSearch(Searcher):
 
 
 class StopAll(Stopper):
-    """Ends the experiment when the driver was asked to stop, after the units were told to checkpoint."""
+    """Ends the experiment when the driver was asked to stop, once the units have left their checkpoints.
+
+    Tune ends a trial for good that still runs then, so it must not be told earlier.
+    """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._until = math.inf
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No single trial is ended here."""
         return False
 
     def stop_all(self) -> bool:
-        """Whether somebody asked."""
-        if self._driver.stop.is_set():
-            self._driver.interrupt()
-        return self._driver.stop.is_set()
+        """Whether somebody asked, and nothing runs any more."""
+        if not self._driver.stop.is_set():
+            return False
+        self._until = min(self._until, time.monotonic() + PATIENCE_SECONDS)
+        self._driver.interrupt()
+        return not self._driver.running or time.monotonic() > self._until
 
 
 class Watch(tune.Callback):

@@ -30,7 +30,7 @@ class Dimension(Strict):
             if not self.values:
                 raise ValueError("a choice needs at least one value")
             return self
-        if len(self.values) != 2 or not all(isinstance(v, int | float) for v in self.values):
+        if len(self.values) != 2 or not all(_is_number(value) for value in self.values):
             raise ValueError(f"a {self.scale} dimension needs two numbers, low and high, not {list(self.values)}")
         low, high = self.values
         if not low < high or (self.scale == "log" and low <= 0):
@@ -43,15 +43,17 @@ class Dimension(Strict):
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
         low, high = self.values
         if self.scale == "linear":
-            return _rounded(low + share * (high - low))
-        return _rounded(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
+            value = low + share * (high - low)
+        else:
+            value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+        return min(max(rounded(value), float(low)), float(high))  # rounding must not leave the range
 
     def holds(self, value: Any) -> bool:  # noqa: ANN401
         """Whether a search could come to this value."""
         if self.scale == "choice":
             return value in self.values
         low, high = self.values
-        return isinstance(value, int | float) and low <= value <= high
+        return _is_number(value) and low <= value <= high
 
     def __str__(self) -> str:
         """0.01 .. 1 (log), or the choices."""
@@ -61,6 +63,10 @@ class Dimension(Strict):
         return f"{low:g} .. {high:g}{' (log)' if self.scale == 'log' else ''}"
 
 
-def _rounded(value: float) -> float:
+def _is_number(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def rounded(value: float) -> float:
     """Six significant digits: people read them, and unit ids must not hang on the last bit of a machine's exp."""
     return float(f"{value:.6g}")

@@ -55,7 +55,8 @@ class RunSettings:
     checkpoint_seconds: wall seconds between checkpoints; also written after every look.
     parent:             pid of the driver; the unit stops when that process is gone.
     say:                called with one line of progress at every look.
-    allowance:          what a trial of a search may spend before it ends for good, in the budget's currency.
+    allowance:          what a trial of a search may spend before it ends for good, in the budget's currency; what
+                        interruptions lost counts.
     wait_for_lease_seconds: patience with another process that holds the unit; an orphan of a killed driver notices
                         within one heartbeat and gives it back.
     """
@@ -220,8 +221,16 @@ class _Runner:
             checkpoint=checkpoint,
             checkpoint_seconds=self.settings.checkpoint_seconds,
             resumed=resumed,
-            allowance=self.settings.allowance if self.unit.role == "search" else math.inf,
+            allowance=self._allowance(),
         )
+
+    def _allowance(self) -> float:
+        """What this attempt may come to, after all that others lost."""
+        if self.unit.role != "search" or math.isinf(self.settings.allowance):
+            return math.inf
+        spent = self.folder.ledger.spent()
+        lost = spent.lost_steps if self.unit.budget.steps is not None else spent.lost_device_seconds
+        return self.settings.allowance - lost
 
     def _look(self, state: TrainingState, validation: list[Volume], number: int) -> None:
         dice = mean_dice(state.method.predictor, validation, self.task, self.unit.engine)

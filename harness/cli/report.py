@@ -34,7 +34,7 @@ def show_leaderboard(
     board = read_board(store)
     write_leaderboard(store, board)
     write_center_pictures(store)
-    page = write_page(store, board, PageSettings(cache=cache, audit=audit(store)))
+    page = write_page(store, board, PageSettings(cache=cache, audit=audit(store), search=board.searched))
     console = Console()
     if form == "csv":
         click.echo(board.rows.to_csv(index=False, lineterminator="\n"), nl=False)

@@ -5,28 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from harness.spec.errors import UsageError
 from harness.spec.names import suggest
 from harness.spec.records import Budget, Engine, Preprocessing, Strict, digest
+from harness.spec.space import Dimension
 
 SUITES = Path(__file__).resolve().parent.parent / "benchmarks" / "suites"
 Location = tuple[str | int, ...]
+RowName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
 class MethodEntry(Strict):
-    """One method of a suite.
+    """One row of a suite's tables: a method, or a variant of one under a name of its own.
 
+    method: the registered method; None for the one that the entry is called after.
     params: hyper-parameters other than the method's defaults; validated by the method's own class in the plan.
     engine: engine settings that this method declares otherwise than the suite; shown on the leaderboard.
+    search: what a search does otherwise than the method declares: a dimension's new space, or null to leave it alone.
     """
 
+    method: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     engine: dict[str, Any] = Field(default_factory=dict)
+    search: dict[str, Dimension | None] = Field(default_factory=dict)
+
+
+class Search(Strict):
+    """How every method of a suite is tuned: alike, on validation, before any final starts.
+
+    mode:     headline: configurations drawn in the plan (scrambled Sobol); grid: every combination of choices;
+              adaptive: Optuna's TPE with ASHA through Ray Tune, until the same device seconds are spent.
+    trials:   configurations of a method in one study, the default one included; None for a grid, which counts itself.
+    studies:  independent studies, each with points and a seed of its own; seed k of the finals takes study k % studies.
+    budget:   of one configuration.
+    labelled: labelled patients of the trials; a ceiling has all of them.
+    subset, seed: of the trials; the finals must not use them. Study s trains with seed + s.
+    looks:    validation looks of a trial; the last one is its score.
+    engine:   engine settings that are searched for all methods alike, by dotted name (optimiser.learning_rate).
+    """
+
+    mode: Literal["headline", "grid", "adaptive"] = "headline"
+    trials: int | None = Field(None, ge=1)
+    studies: int = Field(1, ge=1)
+    budget: Budget
+    labelled: int = Field(ge=1)
+    subset: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    looks: int = Field(4, ge=1)
+    engine: dict[str, Dimension] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _counted(self) -> Search:
+        if (self.trials is None) != (self.mode == "grid"):
+            raise ValueError(f"mode {self.mode} {'counts its trials itself' if self.trials else 'needs trials'}")
+        return self
 
 
 class Suite(Strict):
@@ -39,9 +76,10 @@ class Suite(Strict):
     labelled: list[int] = Field(min_length=1, description="labelled patients; one table per count")
     subsets: list[int] = Field([0], min_length=1, description="0 is the literature's; others are drawn by seed")
     seeds: list[int] = Field(min_length=1)
-    methods: dict[str, MethodEntry] = Field(min_length=1)
+    methods: dict[RowName, MethodEntry] = Field(min_length=1)
     budget: Budget
     engine: Engine = Engine()
+    search: Search | None = None
 
     @field_validator("labelled", "subsets", "seeds")
     @classmethod
@@ -64,9 +102,13 @@ class Suite(Strict):
         """sha256 of the validated content; comments and layout do not count."""
         return digest(self.model_dump(mode="json"))
 
-    def engine_of(self, method: str) -> Engine:
-        """The engine settings of one method: the suite's, with what its entry declares."""
-        return Engine.model_validate(_merge(self.engine.model_dump(), self.methods[method].engine))
+    def method_of(self, row: str) -> str:
+        """The registered method behind a row."""
+        return self.methods[row].method or row
+
+    def engine_of(self, row: str) -> Engine:
+        """The engine settings of one row: the suite's, with what its entry declares."""
+        return Engine.model_validate(_merge(self.engine.model_dump(), self.methods[row].engine))
 
 
 @dataclass(frozen=True)

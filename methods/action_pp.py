@@ -20,7 +20,7 @@ Readings of paper and release:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -29,11 +29,12 @@ from torch import Tensor
 from harness.spec.method import Batch, Loss, Stage
 from harness.spec.params import hyper
 from harness.spec.progress import Progress
+from harness.spec.space import Dimension, Point
 from harness.spec.task import Task
 from methods.action import ACTION, FineTuning
 from methods.parts.action_params import ActionParams
 from methods.parts.allocation import Allocation, AllocationMode
-from methods.parts.allocation_view import allocation_diagnostics
+from methods.parts.allocation_view import allocation_arrays, allocation_diagnostics
 from methods.parts.bank import LabelledBank
 from methods.parts.centers import RELEASED, class_centers, optimised_centers
 from methods.parts.contrast_net import Seen
@@ -47,6 +48,7 @@ from methods.parts.supervised_contrast import (
     supervised_contrast_loss,
 )
 from methods.parts.temperature import Cosine, Temperature
+from methods.parts.temperature_space import TEMPERATURE_SPACE, coordinate, schedules
 
 REASSIGNMENTS = 100
 """Per stage."""
@@ -63,12 +65,32 @@ class ActionPPParams(ActionParams):
     centers: bool = hyper(True, "False: L_aaco without class centres")
     centers_per_class: int = hyper(1, "r", ge=1, search=(1, 2, 4, 8, 16), scale="choice")
     center_form: Literal["exact", "release"] = hyper("exact", "release: where its optimiser stops")
-    allocation: AllocationMode = hyper("adaptive", "random: fixed; frequency: more centres to large classes")
+    allocation: AllocationMode = hyper(
+        "adaptive",
+        "random: fixed; frequency: more centres to large classes",
+        search=("adaptive", "frequency", "random"),
+        scale="choice",
+    )
     eta: float = hyper(0.1, "share of a step in the running means", gt=0, le=1)
     anchors: int = hyper(256, "labelled pixels of a class in L_aaco", ge=1)
     queue: int = hyper(12_288, "features of the teacher in the queue", ge=2)
     positives: int = hyper(6, "positives of an anchor from the queue", ge=1)
     contrast_form: Literal["sampled", "release"] = hyper("sampled", "release: all positives, centre divided by them")
+
+    @classmethod
+    def space(cls) -> dict[str, Dimension]:
+        """The fields', and one schedule for all temperatures."""
+        return {**super().space(), **TEMPERATURE_SPACE}
+
+    def here(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
+        """As for any field; on the schedule's dimensions, where the student stands."""
+        return coordinate(name, self.student_temperature) if name in TEMPERATURE_SPACE else super().here(name)
+
+    def placed(self, point: Point) -> dict[str, Any]:
+        """As for any field; a point on the schedule's dimensions sets all four temperatures."""
+        plain = {name: value for name, value in point.items() if name not in TEMPERATURE_SPACE}
+        moved = schedules(point, self.student_temperature) if len(plain) < len(point) else {}
+        return {**super().placed(plain), **moved}
 
 
 class ACTIONPP(ACTION):
@@ -119,6 +141,7 @@ class ACTIONPP(ACTION):
         self._remember(draw, student.detach(), teacher, step.given)
         used = draw.used.sum().float()
         terms = {**anatomical.terms, "supervised_contrast": loss, "supervised_anchors": used}
+        terms["assignment_changes"] = self.allocation.changes.float()
         return Loss(anatomical.total + loss, terms)
 
     def _supervised_contrast(self, anchors: Anchors, tau: float) -> Tensor:
@@ -147,3 +170,7 @@ class ACTIONPP(ACTION):
         """ACTION's, and what `allocation_diagnostics` says of the centres."""
         dead = {"dead_slots": float(self.dead)}
         return {**super().diagnostics(), **dead, **allocation_diagnostics(self.allocation)}
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        """What `allocation_arrays` says; nothing without centres."""
+        return allocation_arrays(self.allocation, self.queue) if self.params.centers else {}

@@ -55,6 +55,7 @@ class RunSpec:
     in `interrupted` a ledger of two attempts with lost seconds.
 
     methods:      name -> gain in logit(Dice); the ceiling (`supervised_full`) runs once per subset 0 and seed.
+    centers:      methods with class centres: looks that show the assignment, and arrays.
     overrides:    slot -> fields of its Unit that differ (method_version, budget, protocol_version, ...).
     environments: slot -> the environment it ran in, where it is not `environment`.
     spacing_mm:   in-plane voxel size, None leaves the millimetre columns empty.
@@ -76,6 +77,7 @@ class RunSpec:
     failed: frozenset[SlotKey] = frozenset()
     missing: frozenset[SlotKey] = frozenset()
     interrupted: frozenset[SlotKey] = frozenset()
+    centers: frozenset[str] = frozenset()
     failure: Failure = Failure(kind="nan", reason="loss became NaN at step 17")
     overrides: Mapping[SlotKey, Mapping[str, Any]] = field(default_factory=dict)
     environments: Mapping[SlotKey, Environment] = field(default_factory=dict)
@@ -151,6 +153,8 @@ def write_unit(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec) -> Non
     write_atomic(folder.path / "history" / "00000000.parquet", lambda path: history.to_parquet(path, index=False))
     if not failed:
         folder.write_cases(cases_frame(slot, spec))
+        if slot.method in spec.centers:
+            folder.write_arrays(center_arrays(slot, spec))
     folder.write_result(_result(folder, unit, slot, spec, environment))
 
 
@@ -254,6 +258,40 @@ def history_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
     })  # fmt: skip
 
 
+def center_arrays(slot: Slot, spec: RunSpec) -> dict[str, NDArray[Any]]:
+    """A centre a class along the axes of eight dimensions, prototypes near them, twenty features a class."""
+    generator = _generator("centers", key(slot))
+    count = len(spec.classes) + 1
+    centres = np.eye(count, 8, dtype=np.float32)
+    labels = np.repeat(np.arange(count), 20)
+    assignment = np.roll(np.arange(count), 1)
+
+    def near(points: NDArray[np.float32]) -> NDArray[np.float32]:
+        moved = points + 0.2 * generator.standard_normal(points.shape).astype(np.float32)
+        return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), np.float32)
+
+    prototypes = near(centres[assignment])
+    return {
+        "centres": centres,
+        "prototypes": prototypes,
+        "similarity": prototypes @ centres.T,
+        "assignment": assignment,
+        "slot_class": np.arange(count),
+        "features": near(centres[assignment][labels]).astype(np.float16),
+        "labels": labels,
+    }
+
+
+def _shown(slot: Slot, spec: RunSpec, look: int) -> dict[str, float]:
+    """What a method with centres shows at a look: in order until the third one, then as at the end."""
+    if slot.method not in spec.centers:
+        return {}
+    count = len(spec.classes) + 1
+    held = np.roll(np.arange(count), int(look >= 2))
+    shown = {f"assignment/{i}": float(centre) for i, centre in enumerate(held)}
+    return {"temperature_student": 0.5, "assignment_changes": float(count * (look >= 2)), **shown}
+
+
 def _looks(unit: Unit, slot: Slot, spec: RunSpec) -> list[Look]:
     """Dice that rises with the budget."""
     seconds, steps = _full_spent(unit)
@@ -265,7 +303,7 @@ def _looks(unit: Unit, slot: Slot, spec: RunSpec) -> list[Look]:
         dice = np.clip(level * (1.0 - np.exp(-3.0 * progress)) + noise[i], 0.0, 1.0)
         looks.append(
             Look(look=i, progress=progress, step=round(progress * steps), device_seconds=progress * seconds,
-                 dice=dict(zip(spec.classes, map(float, dice), strict=True)))
+                 dice=dict(zip(spec.classes, map(float, dice), strict=True)), diagnostics=_shown(slot, spec, i))
         )  # fmt: skip
     return looks
 

@@ -62,11 +62,11 @@ def test_every_slot_once_seeds_outermost_and_the_ceiling_once_a_seed(tmp_path: P
     assert slots == expected
 
 
-def test_seven_and_three_labelled_of_acdc_make_21_units() -> None:
-    """3 methods x 2 counts x 3 seeds, and the ceiling, which does not depend on the count, 3 times."""
+def test_seven_and_three_labelled_of_acdc_make_33_units() -> None:
+    """5 methods x 2 counts x 3 seeds, and the ceiling, which does not depend on the count, 3 times."""
     loaded = load_suite("acdc_mini")
     plan = make_plan(loaded, unprepared(load_dataset(loaded.suite.dataset)))
-    assert len(plan.units) == len(plan.finals) == 21
+    assert len(plan.units) == len(plan.finals) == 33
 
 
 def test_a_unit_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:

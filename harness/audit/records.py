@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.audit.trace import Trace, read_trace
 from harness.spec.errors import RecordError
-from harness.spec.records import Environment, LedgerLine, Observed, Result, Selection, Slot, Unit
+from harness.spec.records import Environment, LedgerLine, Observed, Points, Result, Selection, Slot, Unit
 from harness.store import RunStore, UnitFolder
 
 if TYPE_CHECKING:
@@ -85,12 +85,23 @@ class Aside:
 
 @dataclass(frozen=True)
 class SuiteRecords:
-    """A suite's selection, the records of its units, and what else lies beside them."""
+    """A suite's selection, the records of its units, what else lies beside them, and the points of its search."""
 
     root: Path
     selection: Selection
     units: tuple[UnitRecords, ...]
     others: tuple[Aside, ...] = ()
+    points: Points | None = None
+
+    @cached_property
+    def trials(self) -> dict[str, list[Aside]]:
+        """Row -> the units of the current search that were tried for it, each once."""
+        found: dict[str, dict[str, Aside]] = {}
+        by_id = {one.folder.id: one for one in self.others}
+        for trial in [] if self.points is None else self.points.trials:
+            if trial.unit in by_id:
+                found.setdefault(trial.method, {})[trial.unit] = by_id[trial.unit]
+        return {row: list(units.values()) for row, units in found.items()}
 
     @cached_property
     def finished(self) -> tuple[Finished, ...]:
@@ -133,7 +144,7 @@ def read_suite(store: RunStore) -> SuiteRecords:
     selection = store.selection()
     named = {entry.unit for entry in selection.entries}
     others = tuple(_read_aside(folder) for folder in store.folders() if folder.id not in named)
-    return SuiteRecords(store.root, selection, tuple(_read_units(store, selection)), others)
+    return SuiteRecords(store.root, selection, tuple(_read_units(store, selection)), others, store.points())
 
 
 def _read_aside(folder: UnitFolder) -> Aside:

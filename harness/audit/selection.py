@@ -110,30 +110,39 @@ def best_look(one: Finished) -> int | None:
     practices=(25, 26),
 )
 def equal_tuning(suite: SuiteRecords) -> Verdict:
-    """What the units of role `search` spent adds up to the same for every ranked method.
+    """What the units of points.json spent adds up to the same for every row, within one step a unit and 1 %.
 
-    Within one step a unit and 1 %.
+    Useful spending alone, or with what interruptions cost: an adaptive search charges that to the row.
     """
-    searched = [one for one in suite.others if one.unit.role == "search"]
-    if not searched:
-        return not_applicable("no search ran: no unit.json has the role search; parameters are those of the suite")
+    if suite.points is None:
+        return not_applicable("no search ran: there is no points.json; parameters are those of the suite")
+    searched = [one for units in suite.trials.values() for one in units]
     running = [one for one in searched if one.result is None]
-    if running:
+    if running or not searched:
         return not_applicable(f"the search has not ended: {len(running)} of {counted(len(searched), 'unit')} to go")
-    ranked = {entry.slot.method for entry in suite.selection.entries if entry.ranked}
-    by_method = {method: [one for one in searched if one.unit.method == method] for method in sorted(ranked)}
-    lines = [f"{method}: {_spent_text(units)}" for method, units in by_method.items()]
-    totals = [sum(map(spending, units)) for units in by_method.values()]
-    slack = max(totals) * TUNING_TOLERANCE + max(sum(map(longest_step, units)) for units in by_method.values())
-    if max(totals) - min(totals) > slack:
+    rows = dict(sorted(suite.trials.items()))
+    lines = [f"{row}: {_spent_text(units)}" for row, units in rows.items()]
+    slack = max(sum(map(longest_step, units)) for units in rows.values())
+    if not any(_alike([sum(map(one, units)) for units in rows.values()], slack) for one in (useful, spending)):
         return Verdict("not held", ("methods were tuned with different budgets", *lines))
-    return held("the same search budget for every ranked method (units/*/ledger.jsonl)", *lines)
+    return held("the same search budget for every row (units/*/ledger.jsonl)", *lines)
 
 
-def spending(one: Aside) -> float:
+def _alike(totals: Sequence[float], slack: float) -> bool:
+    return max(totals) - min(totals) <= max(totals) * TUNING_TOLERANCE + slack
+
+
+def useful(one: Aside) -> float:
     """What a unit spent usefully, in the currency of its budget."""
     spent = summarise(one.ledger)
     return float(spent.useful_steps) if one.unit.budget.steps is not None else spent.useful_device_seconds
+
+
+def spending(one: Aside) -> float:
+    """What a unit spent in all, lost to interruptions or not."""
+    spent = summarise(one.ledger)
+    lost = float(spent.lost_steps) if one.unit.budget.steps is not None else spent.lost_device_seconds
+    return useful(one) + lost
 
 
 def longest_step(one: Aside) -> float:

@@ -104,6 +104,27 @@ def summarise(lines: Sequence[LedgerLine]) -> Spent:
     )
 
 
+def at_rest(lines: Sequence[LedgerLine]) -> Spent:
+    """The sum over attempts of a unit that nobody runs and that has not ended: it goes on from its checkpoint.
+
+    What its last attempt spent after writing that is lost; `summarise` says so only once the next attempt has begun.
+    """
+    spent = summarise(lines)
+    if not spent.attempts:
+        return spent
+    started = max(line.attempt for line in lines if line.kind == "start")
+    last = [line for line in lines if line.attempt == started and line.kind != "breach"]
+    kept = [line for line in last if line.kind in ("start", "checkpoint")][-1]
+    seconds, steps = last[-1].device_seconds - kept.device_seconds, last[-1].steps - kept.steps
+    return Spent(
+        useful_device_seconds=spent.useful_device_seconds - seconds,
+        lost_device_seconds=spent.lost_device_seconds + seconds,
+        useful_steps=spent.useful_steps - steps,
+        lost_steps=spent.lost_steps + steps,
+        attempts=spent.attempts,
+    )
+
+
 def wall_by_phase(lines: Sequence[LedgerLine]) -> dict[str, float]:
     """Wall seconds by phase, summed over attempts."""
     last: dict[int, LedgerLine] = {line.attempt: line for line in lines if line.kind != "breach"}

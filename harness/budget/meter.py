@@ -49,6 +49,13 @@ class Meter:
             return self.seconds + pending * longest < end
         return self.seconds + (pending + 1) * longest <= end
 
+    def fits(self, allowance: float, pending: int = 0) -> bool:
+        """Whether another step fits into an allowance below the budget, in its currency, with the same reserve."""
+        if self.budget.steps is not None:
+            return self.steps < allowance
+        longest = max(self._recent, default=0.0)
+        return self.seconds + (pending + 1) * longest <= allowance
+
     @property
     def has_steps_left(self) -> bool:
         """Whether this stage or a later one may still take a step; nothing may be pending."""

@@ -32,11 +32,13 @@ def show_leaderboard(
     from harness.rank.render import markdown, show, terminal_text
     from harness.rank.write import write_leaderboard
     from harness.report import PageSettings, write_page
+    from harness.report.centers import write_center_pictures
 
     board = read_board(store)
     write_leaderboard(store, board)
+    write_center_pictures(store)
     found = audit(store) if len(store.selected()) <= MOST_AUDITED else None
-    page = write_page(store, board, PageSettings(cache=cache, audit=found))
+    page = write_page(store, board, PageSettings(cache=cache, audit=found, search=board.searched))
     console = Console()
     if form == "csv":
         click.echo(board.rows.to_csv(index=False, lineterminator="\n"), nl=False)
@@ -62,9 +64,10 @@ def data_of(store: RunStore, data: Path | None) -> Cache:
 
 def track_or_warn(store: RunStore, tracking_uri: str | None) -> None:
     """Mirror records into MLflow; what goes wrong is a warning, since the records are safe and `track` works later."""
+    from harness.report.centers import draw_unit
     from harness.track import track_store
 
     try:
-        say(track_store(store, tracking_uri, say).summary)
+        say(track_store(store, tracking_uri, say, draw_unit).summary)
     except (ServiceError, RecordError) as error:
         say(f"warning: {error}")

@@ -39,16 +39,22 @@ def command(
     session = open_session(suite, data, runs, say)
 
     from harness.cli.report import show_leaderboard, track_or_warn
+    from harness.execute.outcome import Outcome
     from harness.execute.run import ExecuteSettings, execute, exit_code
     from harness.train import StopFlag
 
     if retry_failed:
         session.reopen_failed()
-    pending, total = len(session.pending()), len(session.plan.units)
-    say(f"{session.store.root}: {total} units, {total - pending} done, {pending} to run, each {session.plan.budget}")
-    stop = StopFlag()
-    outcomes = execute(session, ExecuteSettings(executor, workers, checkpoint_seconds), stop)
-    show_leaderboard(session.store, cache=None if panels is False else session.cache)
+    stop, settings = StopFlag(), ExecuteSettings(executor, workers, checkpoint_seconds)
+    outcomes: list[Outcome] = []
+    if session.plan.loaded.suite.search is not None:
+        from harness.search import run_search
+
+        session, outcomes = run_search(session, settings, stop, say)
+    if session.plan.finals:
+        say(f"{session.store.root}: {session.outlook}, each {session.plan.budget}")
+        outcomes += execute(session, settings, stop)
+        show_leaderboard(session.store, cache=None if panels is False else session.cache)
     if not no_track:
         track_or_warn(session.store, tracking_uri)
     return exit_code(outcomes, session, stop.is_set())

@@ -15,7 +15,8 @@ from harness.spec.records import Budget
 if TYPE_CHECKING:
     from harness.execute.catalogue import HyperCard, MethodCard
     from harness.execute.outlook import Outlook
-    from harness.execute.status import SuiteStatus, UnitStatus
+    from harness.execute.status import State, SuiteStatus, UnitStatus
+    from harness.plan import Asked
     from harness.spec.dataset import Dataset
 
 Row = Sequence[str]
@@ -47,32 +48,40 @@ def budget_text(budget: Budget, units: int) -> str:
 
 
 def plan_table(outlook: Outlook) -> Printed:
-    """A row per method and a last one for all: its units, what is done of them, and their budget."""
+    """A row per method, of the search and of the finals, and a last one for all: units, their states, budget."""
     from harness.execute.outlook import used_states
 
     states = used_states(outlook)
-    budget, units = outlook.plan.budget, outlook.plan.units
+    asked = outlook.plan.asked()
+    searched = any(one.role == "search" for one in asked)
     rows: list[Row] = []
-    for method in dict.fromkeys(unit.method for unit in units):
-        own = [unit for unit in units if unit.method == method]
-        labelled = _joined(["all" if unit.labelled is None else str(unit.labelled) for unit in own])
-        subsets, seeds = _joined([str(unit.subset) for unit in own]), _joined([str(unit.seed) for unit in own])
-        counts = [str(outlook.count(method, state)) for state in states]
-        head = (method, labelled, subsets, seeds, str(len(own)))
-        rows.append((*head, *counts, str(budget), budget_text(budget, len(own))))
-    counts = [str(sum(outlook.count(row[0], state) for row in rows)) for state in states]
-    rows.append(("all", "", "", "", str(len(units)), *counts, "", budget_text(budget, len(units))))
+    for role, method in dict.fromkeys((one.role, one.row) for one in asked):
+        own = [one for one in asked if (one.role, one.row) == (role, method)]
+        labelled = _joined(["all" if one.labelled is None else str(one.labelled) for one in own])
+        subsets, seeds = _joined([str(one.subset) for one in own]), _joined([str(one.seed) for one in own])
+        head = (f"{method} ({role})" if searched else method, labelled, subsets, seeds, str(len(own)))
+        budget = own[0].budget
+        rows.append((*head, *_counts(outlook, own, states), str(budget), budget_text(budget, len(own))))
+    total = sum(one.budget.amount for one in asked)
+    together = budget_text(outlook.plan.budget.of(total), 1)
+    rows.append(("all", "", "", "", str(len(asked)), *_counts(outlook, asked, states), "", together))
     headers = ("method", "labelled", "subsets", "seeds", "units", *states, "budget a unit", "budget")
     return headers, rows, "llll" + "r" * (len(states) + 3)
 
 
+def _counts(outlook: Outlook, asked: Sequence[Asked], states: Sequence[State]) -> list[str]:
+    found = [outlook.state(one) for one in asked] if outlook.states is not None else []
+    return [str(found.count(state)) for state in states]
+
+
 def plan_units(outlook: Outlook) -> Printed:
-    """A row per unit, in the order in which they run."""
-    slots = {planned.unit.id: str(planned.slot) for planned in outlook.plan.finals}
-    states = outlook.states
-    if states is None:  # ids depend on the data, so they are unknown too
-        return ("slot", "budget"), [(slot, str(outlook.plan.budget)) for slot in slots.values()], "ll"
-    rows = [(slot, unit[:10], states[unit], str(outlook.plan.budget)) for unit, slot in slots.items()]
+    """A row per training, in the order in which they run; what a search has yet to name has no id."""
+    asked = outlook.plan.asked()
+    if outlook.states is None:  # ids depend on the data, so they are unknown too
+        return ("slot", "budget"), [(one.name, str(one.budget)) for one in asked], "ll"
+    rows = [
+        (one.name, "" if one.unit is None else one.unit.id[:10], outlook.state(one), str(one.budget)) for one in asked
+    ]
     return ("slot", "unit", "state", "budget"), list(rows), "llll"
 
 

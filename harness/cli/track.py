@@ -19,6 +19,7 @@ def command(suite: str, runs: Path, tracking_uri: str | None) -> None:
     Doing it again adds nothing; after the database was deleted it gives everything back.
     """
     from harness.execute.records import open_records
+    from harness.report.centers import draw_unit
     from harness.track import track_store
 
-    say(track_store(open_records(suite, runs), tracking_uri, say).summary)
+    say(track_store(open_records(suite, runs), tracking_uri, say, draw_unit).summary)

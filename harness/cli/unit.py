@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -16,19 +17,30 @@ from harness.cli.options import data_option, runs_option, say, suite_option
 @runs_option
 @click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
 @click.option("--parent", type=int, hidden=True, help="Stop when this process is gone.")
-def command(unit: str, suite: str, data: Path | None, runs: Path, checkpoint_seconds: float, parent: int | None) -> int:
+@click.option("--allowance", type=float, hidden=True, default=math.inf, help="What a trial may spend, losses included.")
+def command(
+    unit: str,
+    suite: str,
+    data: Path | None,
+    runs: Path,
+    checkpoint_seconds: float,
+    parent: int | None,
+    allowance: float,
+) -> int:
     """Run UNIT of a suite, from its checkpoint if it has one; returns at once if it is done.
 
-    UNIT is an id, the beginning of one, or a slot METHOD/LABELLED/SUBSET/SEED: ua_mt/7/0/1, supervised_full/all/0/1.
+    UNIT is an id, the beginning of one, a slot METHOD/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), or a
+    trial of the suite's search, METHOD/trial/STUDY/POINT.
     """
     from harness.execute.inline import run_one
     from harness.execute.process import HELD
-    from harness.execute.session import find_unit, open_session
+    from harness.execute.session import open_session
     from harness.train import RunSettings, StopFlag
 
     session = open_session(suite, data, runs, say, select=False)
-    asked = find_unit(session.plan, unit)
+    asked = session.find(unit)
     with StopFlag().on_signals() as stop:
-        outcome = run_one(session, asked, RunSettings(checkpoint_seconds, parent, stop, say))
+        settings = RunSettings(checkpoint_seconds, parent, stop, say, allowance=allowance)
+        outcome = run_one(session, asked, settings)
     say(f"{asked.label}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
     return HELD if outcome.status == "held" else outcome.exit_code

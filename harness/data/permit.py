@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import ValidationError
 
 from harness.spec.errors import ClosedSplitError
-from harness.spec.records import Selection
+from harness.spec.records import Selection, candidates_digest
 
 _guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=None)
 """Ambient, because code that must not look finds or builds a cache object of its own."""
@@ -68,4 +68,6 @@ class TestPermit:
             return [f"{self.selection}: not a readable selection record"]
         if all(entry.unit != self.unit for entry in selection.entries):
             return [f"{self.selection}: does not name unit {self.unit[:10]}"]
+        if selection.digest != candidates_digest(selection.candidates):
+            return [f"{self.selection}: its candidates are not those that it was made from"]
         return []

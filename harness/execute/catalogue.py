@@ -64,15 +64,20 @@ def method_card(name: str) -> MethodCard:
 def hyper_cards(params: type[MethodParams]) -> list[HyperCard]:
     """The hyper-parameters of a method, in the order in which they are declared."""
     schema = params.model_json_schema()["properties"] if params.model_fields else {}
-    return [
+    space = params.space()
+    own = [
         HyperCard(
             name=name,
             default=str(field.default),
             bounds=_bounds(field.metadata, schema[name]),
-            search=_search(schema[name].get("search")),
+            search=str(space.get(name, "")),
             doc=field.description or "",
         )
         for name, field in params.model_fields.items()
+    ]
+    shared = [name for name in space if name not in params.model_fields]
+    return own + [
+        HyperCard(name, "", "", str(space[name]), "searched as one, sets several parameters") for name in shared
     ]
 
 
@@ -81,10 +86,3 @@ def _bounds(metadata: list[Any], schema: dict[str, Any]) -> str:
         return " | ".join(map(str, schema["enum"]))
     found = ((sign, getattr(item, name, None)) for item in metadata for name, sign in BOUNDS.items())
     return ", ".join(f"{sign} {bound:g}" for sign, bound in found if bound is not None)
-
-
-def _search(space: dict[str, Any] | None) -> str:
-    if space is None:
-        return ""
-    values = [str(value) for value in space["values"]]
-    return " | ".join(values) if space["scale"] == "choice" else f"{values[0]} to {values[1]}, {space['scale']}"

@@ -131,7 +131,11 @@ def ending(session: Session, unit: Unit, outcome: Outcome) -> str:
     """How a unit ended, in one line."""
     result = session.folder(unit).result() if outcome.status == "ok" else None
     if result is None:
-        return f"{unit.label}: {outcome.status}: {outcome.message}"
+        return (
+            f"{unit.label}: {outcome.status}: {outcome.message}"
+            if outcome.message
+            else f"{unit.label}: {outcome.status}"
+        )
     dice = f", validation Dice {result.looks[-1].mean_dice:.3f}" if result.looks else ""
     spent = result.spent
     return f"{unit.label}: {spent.useful_steps} steps in {spent.useful_device_seconds:.1f} device-seconds{dice}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.execute.status import unit_status
-from harness.spec.records import Budget, Preprocessing, Result, Unit
+from harness.spec.records import Budget, Preprocessing, Result, Unit, digest
 from harness.store import RunStore
 
 UNKNOWN = "unknown: no finished unit to judge by"
@@ -61,7 +61,8 @@ def _source(rates: dict[str, _Rate], unit: Unit, device_model: str) -> str:
 
 
 def _key(unit: Unit) -> str:
-    return unit.method if unit.budget.steps is not None else ""
+    """Under `steps` what decides the cost of one: the method and its hyper-parameters."""
+    return f"{unit.method} {digest(unit.params)[:6]}" if unit.budget.steps is not None else ""
 
 
 def _rates(like: Unit, store: RunStore, device_model: str) -> dict[str, _Rate]:

@@ -11,7 +11,7 @@ from harness.data.cache import MANIFEST, Cache
 from harness.data.locate import cache_home, cache_name, locate
 from harness.data.prepare import resolve
 from harness.execute.status import STATES, State, unit_status
-from harness.plan import Plan, dataset_of, make_plan, unprepared
+from harness.plan import Asked, Plan, dataset_of, make_plan, unprepared
 from harness.spec.dataset import Dataset
 from harness.spec.records import Unit
 from harness.store import RunStore
@@ -37,10 +37,9 @@ class Outlook:
         states = self.states or {}
         return [unit for unit in self.plan.units if states.get(unit.id) not in ("done", "failed")]
 
-    def count(self, method: str, state: State) -> int:
-        """Units of a method in a state."""
-        states = self.states or {}
-        return sum(unit.method == method and states.get(unit.id) == state for unit in self.plan.units)
+    def state(self, asked: Asked) -> State:
+        """Where a training stands; what a search has yet to name is to run."""
+        return "to run" if asked.unit is None else (self.states or {}).get(asked.unit.id, "to run")
 
 
 def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
@@ -54,6 +53,8 @@ def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
     if cache is None:
         return Outlook(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
     plan = make_plan(loaded, cache.reference)
+    if store.selection_path.exists():
+        plan = plan.with_selection(store.selection())
     return Outlook(plan, store, {unit.id: unit_status(store.folder(unit)).state for unit in plan.units})
 
 

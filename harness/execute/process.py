@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -29,6 +30,7 @@ class Order:
     log: str
     checkpoint_seconds: float
     driver: int
+    allowance: float = math.inf
 
     def command(self) -> list[str]:
         """The same verb that a user would type."""
@@ -37,27 +39,53 @@ class Order:
             *(sys.executable, "-P", "-m", "harness", "unit", self.unit),
             *("--suite", self.suite, "--data", self.cache, "--runs", self.runs),
             *("--checkpoint-seconds", str(self.checkpoint_seconds), "--parent", str(os.getpid())),
+            *(() if math.isinf(self.allowance) else ("--allowance", repr(self.allowance))),
         ]
 
 
+class UnitProcess:
+    """A unit's child process. What it prints goes to the unit's log. Raises `OSError` where that cannot be written."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self._log = Path(order.log)
+        with self._log.open("ab") as output:
+            self._said_before = output.tell()
+            self._child = subprocess.Popen(
+                order.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=child_environment(order.driver),
+            )
+
+    def wait(self, seconds: float | None = None) -> Outcome | None:
+        """How it ended, None if it has not after so many seconds."""
+        try:
+            code = self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        said = "" if code == 0 else complaint(self._log, self._said_before, code)
+        return Outcome(self.order.unit, status_of(code), said, abs(code))
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; one that has ended gets none."""
+        self._child.send_signal(number)
+
+
+def unwritable(order: Order, error: OSError) -> Outcome:
+    """The outcome of a unit whose log cannot be written."""
+    return Outcome(order.unit, "refused", f"cannot write {order.log}: {error.strerror}", DiskError.exit_code)
+
+
 def run_process(order: Order) -> Outcome:
-    """Start the child, wait for it, and say how it ended. What it prints goes to the unit's log."""
-    log = Path(order.log)
+    """Start the child, wait for it, and say how it ended."""
     try:
-        output = log.open("ab")
+        outcome = UnitProcess(order).wait()
     except OSError as error:
-        return Outcome(order.unit, "refused", f"cannot write {log}: {error.strerror}", DiskError.exit_code)
-    with output:
-        said_before = output.tell()
-        code = subprocess.run(
-            order.command(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=child_environment(order.driver),
-            check=False,
-        ).returncode
-    return Outcome(order.unit, status_of(code), "" if code == 0 else complaint(log, said_before, code), abs(code))
+        return unwritable(order, error)
+    assert outcome is not None, "without a time limit a wait ends with the process"
+    return outcome
 
 
 def child_environment(driver: int) -> dict[str, str]:

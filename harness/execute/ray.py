@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -113,7 +114,7 @@ def killed_result(folder: UnitFolder, outcome: Outcome) -> Result:
     )
 
 
-def make_order(session: Session, unit: Unit, checkpoint_seconds: float) -> Order:
+def make_order(session: Session, unit: Unit, checkpoint_seconds: float, allowance: float = math.inf) -> Order:
     """Everything the child needs, with absolute paths."""
     suite = session.store.root / "suites" / f"{session.plan.loaded.suite.hash}.yaml"
     return Order(
@@ -124,6 +125,7 @@ def make_order(session: Session, unit: Unit, checkpoint_seconds: float) -> Order
         log=str(session.folder(unit).log.resolve()),
         checkpoint_seconds=checkpoint_seconds,
         driver=os.getpid(),
+        allowance=allowance,
     )
 
 
@@ -155,9 +157,10 @@ def local_ray(workers: int) -> Iterator[Any]:
     os.environ.setdefault("RAY_worker_niceness", "0")
     # AF_UNIX paths end at 107 bytes: the temp dir must be short, whatever TMPDIR says
     folder = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
-    # a token of our own: other users of the machine stay out, and the home directory is not written
-    (folder / "token").write_text(secrets.token_hex(32), encoding="utf-8")
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
+    # a token of our own: other users of the machine stay out, and the home directory is not written. Ray reads it once
+    # a process, so a second Ray of this process (finals after a search) must have the first one's
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
     except ImportError:

@@ -73,6 +73,7 @@ def check_records(store: RunStore) -> None:
     """Read all there is. Raises `RecordError` for a record that is damaged, newer, or not where it belongs."""
     if store.selection_path.exists():
         store.selection()
+    store.points()
     for path in (store.root / "environments").glob("*.json"):
         if read_record(path, Environment).fingerprint != path.stem:
             raise RecordError(f"{path}: is not the environment that its name says")
@@ -91,7 +92,8 @@ def _check_unit(folder: UnitFolder) -> None:
     try:
         folder.environment()
         folder.history()
-        if result is not None and result.status == "ok":
+        folder.arrays()
+        if result is not None and result.status == "ok" and folder.unit.role == "final":
             folder.cases()
             folder.predictions()
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors

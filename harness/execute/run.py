@@ -45,22 +45,28 @@ def execute(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list
             display.ended(units[outcome.unit], outcome)
             if outcome.status == "refused":
                 stop.set(outcome.message)
-    _raise_refused(outcomes)
+    raise_refused(outcomes)
     return outcomes
 
 
 def _outcomes(
     session: Session, pending: Sequence[Unit], settings: ExecuteSettings, stop: StopFlag, display: Display
 ) -> Iterator[Outcome]:
-    workers = min(settings.workers or default_workers(), len(pending))
-    if _use_ray(settings.executor):
+    workers = workers_for(settings, len(pending))
+    if use_ray(settings.executor):
         from harness.execute.ray import run_ray
 
         return run_ray(session, pending, workers, stop, settings.checkpoint_seconds, display.tick)
     return run_inline(session, pending, stop, settings.checkpoint_seconds, display.say)
 
 
-def _use_ray(executor: Executor) -> bool:
+def workers_for(settings: ExecuteSettings, units: int) -> int:
+    """Units at once."""
+    return min(settings.workers or default_workers(), units)
+
+
+def use_ray(executor: Executor) -> bool:
+    """Whether units run on Ray."""
     if executor == "auto":
         # also for one unit at a time: a unit that poisons its process must not take the others with it
         return importlib.util.find_spec("ray") is not None
@@ -74,7 +80,8 @@ def default_workers() -> int:
     return torch.cuda.device_count() or len(os.sched_getaffinity(0))
 
 
-def _raise_refused(outcomes: Sequence[Outcome]) -> None:
+def raise_refused(outcomes: Sequence[Outcome]) -> None:
+    """Raise what the user must act on: bad data, a full disk."""
     refused = next((outcome for outcome in outcomes if outcome.status == "refused"), None)
     if refused is None:
         return

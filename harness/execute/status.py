@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.spec.records import Budget, Result, Slot, Spent
+from harness.spec.records import Budget, Points, Result, Selection, Slot, Spent, Trial
 from harness.store import RunStore, UnitFolder
 
 State = Literal["done", "failed", "running", "stopped", "to run"]
@@ -34,14 +34,14 @@ class UnitStatus:
 
 @dataclass(frozen=True)
 class SuiteStatus:
-    """The units of the current selection, in its order.
+    """The trials of the current search and the units of the current selection, in their order.
 
     others: units on record that the current selection does not name (an earlier version of the suite, other data).
     """
 
     suite: str
     budget: Budget | None
-    units: tuple[tuple[Slot, UnitStatus], ...]
+    units: tuple[tuple[Slot | Trial, UnitStatus], ...]
     others: int
 
     @property
@@ -67,11 +67,23 @@ class SuiteStatus:
 
 def read_status(store: RunStore) -> SuiteStatus:
     """Where every unit of the current selection stands. Raises `RecordError` where a record cannot be read."""
-    entries = {entry.unit: entry.slot for entry in store.selection().entries}
-    folders = dict(zip(entries, store.selected(), strict=True))
-    units = tuple((slot, unit_status(folders[unit])) for unit, slot in entries.items())
-    others = sum(folder.id not in entries for folder in store.folders())
-    return SuiteStatus(store.root.name, budget_of(list(folders.values())), units, others)
+    points = store.points()
+    asked: list[tuple[str, Slot | Trial]] = [] if points is None else [(one.unit, one) for one in points.trials]
+    if points is None or store.selection_path.exists():
+        selection = store.selection()
+        asked += [(entry.unit, entry.slot) for entry in selection.entries] if _belongs(selection, points) else []
+    units = tuple((name, unit_status(store.by_id(unit))) for unit, name in asked)
+    known = {unit for unit, _ in asked}
+    others = sum(folder.id not in known for folder in store.folders())
+    return SuiteStatus(store.root.name, budget_of([store.by_id(unit) for unit, _ in asked]), units, others)
+
+
+def _belongs(selection: Selection, points: Points | None) -> bool:
+    """Whether a selection was made from these trials, not from those of another version of suite, data or method."""
+    if points is None:
+        return True
+    tried = {candidate.trial.unit for candidate in selection.candidates or []}
+    return selection.suite_hash == points.suite_hash and tried == {trial.unit for trial in points.trials}
 
 
 def budget_of(folders: Sequence[UnitFolder]) -> Budget | None:
@@ -104,7 +116,7 @@ def _ended(result: Result, spent: Spent, share: float) -> UnitStatus:
     if result.failure is not None:
         return UnitStatus("failed", spent, share, note=f"{result.failure.kind}: {result.failure.reason}")
     dice = result.looks[-1].mean_dice if result.looks else None
-    return UnitStatus("done", spent, share, dice)
+    return UnitStatus("done", spent, share, dice, "ended early by the search" if result.status == "stopped" else "")
 
 
 def _holder(folder: UnitFolder) -> str:

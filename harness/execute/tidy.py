@@ -29,7 +29,7 @@ def leftovers(store: RunStore) -> list[Leftover]:
 def _paths(store: RunStore) -> Iterator[Path]:
     for folder in store.folders():
         result = folder.result()
-        if result is not None and result.status == "ok" and not folder.lease.held():
+        if result is not None and result.status != "failed" and not folder.lease.held():
             name = folder.checkpoint.name
             yield from sorted([*folder.path.glob(name), *folder.path.glob(f".{name}.*")])
 

@@ -36,6 +36,11 @@ class Board:
     class_pairs: pd.DataFrame
     profiles: pd.DataFrame
 
+    @property
+    def searched(self) -> pd.DataFrame | None:
+        """The trials of the suite's search, columns as in `searches.searches`; None where nothing was searched."""
+        return None if self.records.search.empty else self.records.search
+
 
 def build(records: Records) -> Board:
     """Compute every table from the records alone."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,8 +21,10 @@ from harness.rank.conditions import Conditions, describe, differing
 from harness.rank.patients import MEAN_CLASS, METRICS, Key, patient_means
 from harness.rank.rows import LOOK_COLUMNS, Loaded, look_rows, unit_row
 from harness.rank.scores import Scores, scores
+from harness.rank.searches import COLUMNS as SEARCH_COLUMNS
+from harness.rank.searches import searches
 from harness.spec.errors import RecordError, UsageError
-from harness.spec.records import Environment, SelectionEntry
+from harness.spec.records import Environment
 from harness.store import RunStore, UnitFolder
 
 CASE_COLUMNS = (
@@ -71,10 +73,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Records:
-    """All that the tables of one suite are computed from; at least one comparison."""
+    """All that the tables of one suite are computed from; at least one comparison.
+
+    search: the trials, columns as in `searches.searches`; without rows where nothing was searched.
+    """
 
     suite: str
     comparisons: tuple[Comparison, ...]
+    search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
 
 
 def load(store: RunStore) -> Records:
@@ -93,17 +99,16 @@ def load(store: RunStore) -> Records:
         _comparison(units, number, group, describe(group, names) if group is not None else "")
         for number, group in enumerate(groups or [None], start=1)
     ]
-    return Records(suite=store.root.name, comparisons=tuple(comparisons))
+    return Records(store.root.name, tuple(comparisons), searches(store))
 
 
 def _read_units(store: RunStore) -> list[Loaded]:
+    """One per slot: two rows that a search led to the same configuration share a unit."""
     selection = store.selection()
-    entries: dict[str, SelectionEntry] = {}
-    for entry in selection.entries:
-        entries.setdefault(entry.unit, entry)
     environments: dict[str, Environment] = {}
     return [
-        _read_unit(Loaded(folder, entries[folder.id], selection.engine), environments) for folder in store.selected()
+        _read_unit(Loaded(store.by_id(entry.unit), entry, selection.engine), environments)
+        for entry in selection.entries
     ]
 
 
@@ -160,7 +165,8 @@ def _comparison(units: Sequence[Loaded], number: int, group: Conditions | None, 
     frame = pd.DataFrame([unit_row(one, status) for one, status in zip(units, statuses, strict=True)])
     finished = [one for one, status in zip(units, statuses, strict=True) if status == "ok"]
     ids = frame[["unit", "arm", "method", "labelled", "subset", "seed"]]
-    looks = pd.DataFrame([row for one in finished for row in look_rows(one)], columns=list(LOOK_COLUMNS))
+    once = {one.folder.id: one for one in finished}.values()
+    looks = pd.DataFrame([row for one in once for row in look_rows(one)], columns=list(LOOK_COLUMNS))
     return Comparison(
         number=number,
         title=title,

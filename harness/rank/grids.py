@@ -91,6 +91,9 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
         columns.pop("looks")
     if not full and not table["n_failed"].any():
         columns.pop("failed s")
+    if not table["search_trials"].any():
+        columns.pop("search s")
+        columns.pop("search lost s")
     body = tuple(((row["method"], ""), *(cell(row) for cell in columns.values())) for row in rows)
     return Grid(("method", *columns), body, _references(rows))
 
@@ -175,6 +178,8 @@ def _single(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
 _COSTS: dict[str, Callable[[Row], Cell]] = {
     "device-s": _spread("device_seconds", numbers.seconds),
     "lost s": _single("lost_device_seconds_total", numbers.seconds),
+    "search s": _single("search_device_seconds_total", numbers.seconds),
+    "search lost s": _single("search_lost_device_seconds_total", numbers.seconds),
     "failed s": _single("failed_device_seconds_total", numbers.seconds),
     "steps": _spread("steps", numbers.count),
     "images": _single("images_seen_mean", numbers.count),

@@ -127,6 +127,7 @@ def _table(records: Records, comparison: Comparison, labelled: int | None, selec
         row.update(imputed_columns(dice, row["n_ok"], row["n_failed"]))
         row.update(found.structures.get((selection, entry.arm), _NO_STRUCTURES))
         row.update(_costs(entry.units))
+        row.update(_search(records.search, entry.method))
         row["engine_declared"] = engines.get(entry.arm, "")
         row.update(_conditions(comparison))
         rows.append(row)
@@ -206,6 +207,16 @@ def _costs(units: pd.DataFrame) -> Row:
     for name in ("parameters_training", "parameters_predictor", "looks", "peak_memory_bytes"):
         row[name] = ok[name].astype("float64").max()
     return row
+
+
+def _search(trials: pd.DataFrame, method: str) -> Row:
+    """What tuning the row cost: trials that ran, what they spent, and what interruptions destroyed of it."""
+    own = trials[(trials["method"] == method) & (trials["status"] != "missing")]
+    return {
+        "search_trials": len(own),
+        "search_device_seconds_total": float(own["useful_device_seconds"].astype("float64").sum()),
+        "search_lost_device_seconds_total": float(own["lost_device_seconds"].astype("float64").sum()),
+    }
 
 
 def _conditions(comparison: Comparison) -> Row:

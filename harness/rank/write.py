@@ -38,6 +38,7 @@ def tables(board: Board) -> dict[str, pd.DataFrame]:
         "per_class": board.classes,
         "profiles": board.profiles,
         "curves": board.curves,
+        **({} if board.searched is None else {"search": board.searched}),
     }
 
 

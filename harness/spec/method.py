@@ -140,6 +140,14 @@ class Method(nn.Module):
         """Scalars worth a curve, read at validation looks and outside the clock; host copies are fine here."""
         return {}
 
+    def arrays(self) -> Mapping[str, Tensor]:
+        """Small named arrays worth a picture, read once, after the last step and outside the clock.
+
+        They are stored and shared with the unit's records (at most 1 MB in all): features of single pixels, centres,
+        matrices; never weights, nor anything from which a scan could be put together again.
+        """
+        return {}
+
     @property
     @abstractmethod
     def predictor(self) -> nn.Module:

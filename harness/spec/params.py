@@ -8,11 +8,32 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from harness.spec.space import Dimension, Point
+
 
 class MethodParams(BaseModel):
     """Base of every method's `Params`: immutable, unknown names are errors, values are validated, NaN refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @classmethod
+    def space(cls) -> dict[str, Dimension]:
+        """What a search varies, by the dimension's name: the fields that declare it, in their order.
+
+        A class whose dimensions are not single fields (a schedule that several temperatures share) extends this, and
+        `here` and `placed` with it.
+        """
+        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        spaces = {name: extra.get("search") for name, extra in extras.items() if isinstance(extra, dict)}
+        return {name: Dimension.model_validate(space) for name, space in spaces.items() if space is not None}
+
+    def here(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
+        """Where these parameters stand on a dimension; None where they stand on no single value of it."""
+        return self.model_dump(mode="json").get(name)
+
+    def placed(self, point: Point) -> dict[str, Any]:
+        """These parameters moved to a point of the space, to be validated; what it does not name stays."""
+        return {**self.model_dump(mode="json"), **point}
 
 
 def hyper(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -59,6 +60,10 @@ class Budget(Strict):
     def amount(self) -> float:
         """The budget in its currency."""
         return float(self.steps if self.steps is not None else self.device_seconds or 0.0)
+
+    def of(self, amount: float) -> Budget:
+        """Another amount of the same currency."""
+        return Budget(steps=round(amount)) if self.steps is not None else Budget(device_seconds=amount)
 
     def __str__(self) -> str:
         return f"{self.amount:g} {self.currency}"
@@ -250,7 +255,7 @@ class Result(Strict):
 
     schema_version: Literal[1] = 1
     unit: str
-    status: Literal["ok", "failed"]
+    status: Literal["ok", "failed", "stopped"] = Field(description="stopped: a search ended it before its budget")
     failure: Failure | None = None
     environment: str
     spent: Spent
@@ -274,7 +279,10 @@ class Result(Strict):
 
 
 class Slot(Strict):
-    """A final that the plan can enumerate before any search ran."""
+    """A final that the plan can enumerate before any search ran.
+
+    method: the row's name in the suite: a registered method, or a variant of one under a name of its own.
+    """
 
     method: str
     labelled: int | None
@@ -286,23 +294,75 @@ class Slot(Strict):
         return f"{self.method}/{self.labelled or 'all'}/{self.subset}/{self.seed}"
 
 
+class Trial(Strict):
+    """One configuration of a search: which row tries what, and the unit that measures it.
+
+    point:  number within the study; 0 is the configuration that the suite asks for without a search.
+    varied: where it stands on each searched dimension; engine settings as engine.<name>.
+    """
+
+    method: str
+    study: int
+    point: int
+    varied: dict[str, Any]
+    unit: str
+
+    def __str__(self) -> str:
+        """As the command line names it: action_pp/trial/0/5 is study 0, point 5."""
+        return f"{self.method}/trial/{self.study}/{self.point}"
+
+
 class SelectionEntry(Strict):
-    """Which hyper-parameters one slot got, and which unit that makes."""
+    """Which hyper-parameters one slot got, and which unit that makes.
+
+    trial: the point of the search that was chosen for it; engine: the settings that came with it.
+    """
 
     slot: Slot
     params: dict[str, Any]
     unit: str
+    engine: Engine | None = None
+    trial: Trial | None = None
     ranked: bool = Field(True, description="False for references such as the ceiling")
 
 
-class Selection(Strict):
-    """selection.json: binds slots to hyper-parameters; must exist before a test split opens."""
+class Points(Strict):
+    """points.json: every configuration that a search tries, in the order in which they start."""
 
     schema_version: Literal[1] = 1
-    rule: Literal["default"] = "default"
+    suite_hash: str
+    trials: list[Trial]
+
+
+class Candidate(Strict):
+    """One configuration as the selection saw it. score: validation Dice of the last look, None where it has none."""
+
+    trial: Trial
+    status: Literal["ok", "failed", "stopped"]
+    score: float | None
+    chosen: bool
+
+
+class Selection(Strict):
+    """selection.json: binds slots to hyper-parameters; must exist before a test split opens.
+
+    rule:       default: as the suite says; best_validation: the best candidate of the slot's study, ties to the earlier
+                point, the default where none has a score.
+    candidates: every trial of the search; digest: sha256 of their canonical JSON.
+    """
+
+    schema_version: Literal[1] = 1
+    rule: Literal["default", "best_validation"] = "default"
     suite_hash: str
     engine: Engine | None = Field(None, description="the suite's settings; a unit that differs declared it")
     entries: list[SelectionEntry]
+    candidates: list[Candidate] | None = None
+    digest: str | None = None
+
+
+def candidates_digest(candidates: Sequence[Candidate] | None) -> str | None:
+    """sha256 of the candidates' canonical JSON; None without a search."""
+    return None if candidates is None else digest([candidate.model_dump(mode="json") for candidate in candidates])
 
 
 class CaseInfo(Strict):

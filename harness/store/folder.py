@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.budget.ledger import Ledger
 from harness.spec.errors import RecordError
-from harness.spec.records import Environment, Result, Unit
-from harness.store.files import read_record, write_atomic, write_record
+from harness.spec.records import Environment, Look, Result, Unit
+from harness.store.files import read_record, write_atomic, write_record, write_text
 from harness.store.lease import Lease
 from harness.store.predictions import pack, unpack
 
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from harness.metrics import LabelMap
+    from harness.store.arrays import Array
+
+WRITTEN = (
+    *("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
+    *("final.json", "error.txt"),
+)
+"""Files of a unit that are written atomically by whoever holds its lease."""
 
 
 class UnitFolder:
@@ -67,8 +74,7 @@ class UnitFolder:
 
     def tidy(self) -> None:
         """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
-        own = ("checkpoint.pt", "history.parquet", "cases.parquet", "predictions.npz", "final.json", "error.txt")
-        for pattern in (*(f".{name}.*" for name in own), "history/.*"):
+        for pattern in (*(f".{name}.*" for name in WRITTEN), "history/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
 
@@ -85,6 +91,19 @@ class UnitFolder:
     def write_result(self, result: Result) -> None:
         """Declare the unit done. Written last."""
         write_record(self.path / "result.json", result)
+
+    def write_looks(self, looks: Sequence[Look]) -> None:
+        """The validation looks so far, for those who watch; result.json has them all in the end."""
+        write_text(self.path / "looks.jsonl", "".join(f"{look.model_dump_json()}\n" for look in looks))
+
+    def looks(self) -> list[Look]:
+        """The validation looks so far."""
+        result = self.result()
+        if result is not None:
+            return result.looks
+        path = self.path / "looks.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [Look.model_validate_json(line) for line in lines]
 
     def reopen(self) -> None:
         """Forget a failure so that the unit runs again; the ledger keeps what was spent."""
@@ -139,6 +158,19 @@ class UnitFolder:
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
         """The label maps of those of `cases` (None: of all) that are there."""
         return unpack(self._predictions, cases) if self.has_predictions else {}
+
+    def write_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Small named arrays to be drawn; `ValueError` for what is too large to be a record."""
+        from harness.store.arrays import write_arrays
+
+        write_arrays(self.path / "arrays.npz", arrays)
+
+    def arrays(self) -> dict[str, Array]:
+        """What the method left to be drawn, by name; empty for a method that leaves nothing, and for older records."""
+        from harness.store.arrays import read_arrays
+
+        path = self.path / "arrays.npz"
+        return read_arrays(path) if path.exists() else {}
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order; empty before the first checkpoint."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 VERSION = "schema_version"
 
+MAX_BYTES = 4_000_000_000
+"""Of all label maps together, unpacked: several test sets of whole volumes, and less than would fill a machine."""
+
 
 def pack(path: Path, labels: Mapping[str, LabelMap]) -> None:
     """Write label maps by case id; equal maps give equal bytes."""
@@ -36,6 +39,9 @@ def unpack(path: Path, cases: Iterable[str] | None = None) -> dict[str, LabelMap
     import numpy as np
 
     try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+                raise RecordError(f"{path}: holds more than label maps of one test set")
         with np.load(path, allow_pickle=False) as file:
             if int(file[VERSION]) > SCHEMA:
                 raise RecordError(f"{path}: was written by a newer version of the harness; update it to read it")

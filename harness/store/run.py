@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.spec.errors import DiskError, RecordError, UsageError
-from harness.spec.records import Selection, Unit
+from harness.spec.records import Points, Selection, Unit
 from harness.store.files import disk_errors, read_record, write_record, write_text
 from harness.store.folder import UnitFolder
 
@@ -74,10 +74,28 @@ class RunStore:
             raise RecordError(f"{self.selection_path} is missing: no final unit was planned here yet")
         return read_record(self.selection_path, Selection)
 
+    @property
+    def points_path(self) -> Path:
+        """Where the configurations of the search lie."""
+        return self.root / "points.json"
+
+    def write_points(self, points: Points) -> None:
+        """Name every configuration that the search tries."""
+        if self.points() != points:
+            write_record(self.points_path, points)
+
+    def points(self) -> Points | None:
+        """The configurations of the current search, None where there is none."""
+        return read_record(self.points_path, Points) if self.points_path.exists() else None
+
+    def by_id(self, unit: str) -> UnitFolder:
+        """The folder of a unit id, whether it exists or not."""
+        return UnitFolder(self.root / "units" / unit)
+
     def selected(self) -> list[UnitFolder]:
         """The units of the current selection, in its order, each once; some may not have run yet."""
         ids = dict.fromkeys(entry.unit for entry in self.selection().entries)
-        return [UnitFolder(self.root / "units" / unit_id) for unit_id in ids]
+        return [self.by_id(unit) for unit in ids]
 
     @property
     def leaderboard(self) -> Path:

@@ -16,10 +16,10 @@ from harness.spec.records import Environment, Result, Unit
 from harness.store import UnitFolder
 from harness.track.series import Point, Span, final_points, history_points, look_points, result_points
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the same records give other runs, so that tracking again replaces the old ones."""
 
-ARTIFACTS = ("unit.json", "result.json", "ledger.jsonl", "cases.parquet")
+ARTIFACTS = ("unit.json", "result.json", "ledger.jsonl", "cases.parquet", "arrays.npz")
 """The records that go along; never a checkpoint."""
 
 UNIT_TAG = "harness.unit"

@@ -11,6 +11,7 @@ from harness.store import RunStore
 from harness.track.content import METHOD_TAG, RECORD_TAG, UNIT_TAG, Finished, unit_content
 from harness.track.database import mlruns_warning
 from harness.track.means import method_content, method_record
+from harness.track.pictures import Draw, with_pictures
 from harness.track.service import find_service
 from harness.track.tracker import PARENT_TAG, Known, Tracker, only_writer, open_tracker
 
@@ -36,7 +37,9 @@ class TrackReport:
         )
 
 
-def track_store(store: RunStore, tracking_uri: str | None, say: Callable[[str], None]) -> TrackReport:
+def track_store(
+    store: RunStore, tracking_uri: str | None, say: Callable[[str], None], draw: Draw | None = None
+) -> TrackReport:
     """Mirror all finished units into MLflow: an experiment per suite, a run per method, a run per unit below it.
 
     Doing it again adds nothing; killed at any point, the next call completes it. A run is kept if its tags name the
@@ -46,6 +49,7 @@ def track_store(store: RunStore, tracking_uri: str | None, say: Callable[[str], 
         store: Records of one suite; the experiment gets the name of its folder.
         tracking_uri: What MLflow is given; None: MLFLOW_TRACKING_URI, else ./mlflow.db.
         say: Gets warnings, a line each.
+        draw: Draws pictures of a unit, which become artifacts of its run; None: no pictures.
 
     Raises:
         ServiceError: The service is dead, not MLflow's, not writable or of another version. The records are safe.
@@ -60,7 +64,7 @@ def track_store(store: RunStore, tracking_uri: str | None, say: Callable[[str], 
         units = [unit for unit in map(Finished.read, store.folders()) if unit is not None]
         selection = store.selection() if store.selection_path.exists() else None
         with open_tracker(service, experiment) as tracker:
-            mirror = _Mirror(tracker, tracker.known(), beat)
+            mirror = _Mirror(tracker, tracker.known(), beat, draw)
             for method in sorted({finished.unit.method for finished in units}):
                 mirror.method(method, [finished for finished in units if finished.unit.method == method], selection)
         return TrackReport(
@@ -72,9 +76,10 @@ def track_store(store: RunStore, tracking_uri: str | None, say: Callable[[str], 
 class _Mirror:
     """One pass over the methods of a suite, given the runs that were there before it."""
 
-    def __init__(self, tracker: Tracker, known: Iterable[Known], beat: Callable[[], None]) -> None:
+    def __init__(self, tracker: Tracker, known: Iterable[Known], beat: Callable[[], None], draw: Draw | None) -> None:
         self._tracker = tracker
         self._beat = beat
+        self._draw = draw
         self._known: dict[tuple[str, str], list[Known]] = {}
         for run in known:
             for tag in (UNIT_TAG, METHOD_TAG):
@@ -94,7 +99,8 @@ class _Mirror:
     def _unit(self, finished: Finished, parent_id: str) -> None:
         same, old = self._split(UNIT_TAG, finished.unit.id, finished.record)
         if same is None:
-            self._tracker.add(unit_content(finished), parent_id)
+            with with_pictures(unit_content(finished), finished.folder, self._draw) as content:
+                self._tracker.add(content, parent_id)
             self.replaced += any(run.ended for run in old)
             self.added += not any(run.ended for run in old)
         else:

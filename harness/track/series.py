@@ -51,10 +51,11 @@ def metric_name(*parts: str) -> str:
 
 
 def look_points(result: Result, span: Span) -> Iterator[Point]:
-    """Validation Dice, mean and by class, and the device seconds spent so far, against the step."""
+    """Validation Dice, mean and by class, device seconds spent so far, and what the method shows, against the step."""
     for look in result.looks:
         values = {metric_name("val", "dice", name): value for name, value in look.dice.items()}
         values |= {"val/dice": look.mean_dice, "val/device_seconds": look.device_seconds}
+        values |= {metric_name("method", *name.split("/")): value for name, value in look.diagnostics.items()}
         for name, value in values.items():
             yield Point(name, value, look.step, span.at(look.progress))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import torch
 
 from harness.budget.clock import StepClock
 from harness.budget.phases import Phases
-from harness.spec.errors import InterruptedRunError
+from harness.spec.errors import EndedEarlyError, InterruptedRunError
 from harness.spec.method import BatchPlan, Loss, Method, Stage
 from harness.spec.progress import Progress
 from harness.spec.records import Engine, OptimiserSettings
@@ -28,6 +29,7 @@ class Loop:
     check:      called before anything is written; raises what went wrong beside the loop (a lost lease, a full disk).
     checkpoint: called when `checkpoint_seconds` of wall time have passed, after each look, and at a stop.
     resumed:    the state comes from a checkpoint, so its stage has started already.
+    allowance:  what a trial of a search may spend, in the budget's currency; at most its budget.
     """
 
     state: TrainingState
@@ -40,9 +42,14 @@ class Loop:
     checkpoint: Callable[[], None]
     checkpoint_seconds: float
     resumed: bool
+    allowance: float = math.inf
 
     def run(self) -> None:
-        """All stages from where the state stands; raises `InterruptedRunError` after a checkpoint if asked to stop."""
+        """All stages from where the state stands.
+
+        Raises after a checkpoint: `InterruptedRunError` if asked to stop, `EndedEarlyError` where a trial is retired or
+        has used up its allowance.
+        """
         self._saved_at = time.monotonic()
         if not self.resumed:
             self._start_stage()
@@ -79,7 +86,7 @@ class Loop:
         self._arm()
         plan = state.method.batches(stage, state.unit.engine.batch_size)
         while self._may_step():
-            if self.stop.is_set():
+            if self.stop.is_set() or not self.state.meter.fits(self.allowance, self.clock.pending):
                 self._interrupt()
             with self.phases("train"):
                 self._step(stage, plan)
@@ -138,7 +145,11 @@ class Loop:
 
     def _interrupt(self) -> None:
         self._flush()
+        if not self.stop.is_set() and self.state.meter.fits(self.allowance):
+            return  # pending steps turned out shorter than their reserve
         self._save()
+        if not self.stop.is_set() or (self.stop.retired and self.state.unit.role == "search"):
+            raise EndedEarlyError
         raise InterruptedRunError(
             f"{self.state.unit.label}: stopped by {self.stop.reason} after step {self.state.meter.steps}; "
             "the same command goes on from here"

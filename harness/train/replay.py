@@ -33,11 +33,20 @@ def replay(folder: UnitFolder, cache: Cache, stop: StopFlag) -> str:
     prepare_device(device, unit.engine)
     series = recorded_series(folder, build_method(unit, device).stages)
     state = build_state(unit, training_set(unit, cache, device), device, series)
+    last = last_stage(folder)
     while True:
         start_stage(state)
         _replay_stage(state, stop)
-        if not state.meter.next_stage():
+        if state.meter.stage == last or not state.meter.next_stage():
             return weights_sha256(state.method.predictor)
+
+
+def last_stage(folder: UnitFolder) -> int | None:
+    """Index of the stage in which a search ended the unit, None for one that went through all of them."""
+    result = folder.result()
+    if result is None or result.status != "stopped":
+        return None
+    return max(index for index, seconds in enumerate(result.stage_device_seconds.values()) if seconds > 0)
 
 
 def _replay_stage(state: TrainingState, stop: StopFlag) -> None:

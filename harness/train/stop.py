@@ -8,15 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGUSR2)
+RETIRE = signal.SIGUSR2
+"""A search has seen enough of a trial: it ends for good, with what it has."""
 
 
 class StopFlag:
-    """Set by SIGTERM, SIGUSR1, SIGINT or a dead parent; the loop then checkpoints and leaves with exit code 75."""
+    """Set by SIGTERM, SIGUSR1, SIGINT or a dead parent; the loop then checkpoints and leaves with exit code 75.
+
+    retired: the first reason was SIGUSR2; a trial of a search then ends for good.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self.reason = ""
+        self.retired = False
 
     def set(self, reason: str) -> None:
         """Ask for a stop at the next step."""
@@ -52,6 +58,7 @@ class StopFlag:
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.retired = number == RETIRE if not self.is_set() else self.retired
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self.set(signal.Signals(number).name)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -16,12 +17,20 @@ from harness.budget.clock import CudaClock, StepClock, ThreadClock
 from harness.budget.ledger import wall_by_phase
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit, keep_closed
-from harness.spec.errors import ClosedSplitError, DataError, DiskError, HarnessError, InterruptedRunError
+from harness.spec.errors import (
+    ClosedSplitError,
+    DataError,
+    DiskError,
+    EndedEarlyError,
+    HarnessError,
+    InterruptedRunError,
+)
 from harness.spec.method import Method
 from harness.spec.records import Failure, Look, OptimiserSettings, Result, Unit
 from harness.store.files import disk_errors, write_text
 from harness.store.folder import UnitFolder
 from harness.store.lease import LeaseHeldError
+from harness.train.arrays import keep_arrays
 from harness.train.attempt import Attempt, now, printable
 from harness.train.build import build_method, build_state, task_of_unit, training_set, warm_up
 from harness.train.environment import (
@@ -46,6 +55,8 @@ class RunSettings:
     checkpoint_seconds: wall seconds between checkpoints; also written after every look.
     parent:             pid of the driver; the unit stops when that process is gone.
     say:                called with one line of progress at every look.
+    allowance:          what a trial of a search may spend before it ends for good, in the budget's currency; what
+                        interruptions lost counts.
     wait_for_lease_seconds: patience with another process that holds the unit; an orphan of a killed driver notices
                         within one heartbeat and gives it back.
     """
@@ -55,6 +66,7 @@ class RunSettings:
     stop: StopFlag = field(default_factory=StopFlag)
     say: Callable[[str], None] = lambda _line: None
     wait_for_lease_seconds: float = 15.0
+    allowance: float = math.inf
 
 
 def run_unit(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSettings) -> Result:
@@ -134,16 +146,19 @@ class _Runner:
     def _work(self, heart: Heart) -> Result:
         phases = self.attempt.phases
         with keep_closed(self._breach):
-            state = self._train(heart)
-        with phases("eval"):
-            self._test(state, heart)
+            state, ended_early = self._train(heart)
+        if self.unit.role == "final":  # what a search tries never meets the test split
+            with phases("eval"):
+                self._test(state, heart)
         with phases("log"):
             self.history.merge()
+            keep_arrays(self.folder, state.method, self.settings.say)
             heart.check()
         self.attempt.write("end")
-        return self._finished(state)
+        return self._finished(state, "stopped" if ended_early else "ok")
 
-    def _train(self, heart: Heart) -> TrainingState:
+    def _train(self, heart: Heart) -> tuple[TrainingState, bool]:
+        """A trained state, and whether a trial ended early."""
         phases = self.attempt.phases
         with phases("data"):
             data = training_set(self.unit, self.cache, self.device)
@@ -156,9 +171,17 @@ class _Runner:
             with phases("warmup"):
                 warm_up(self.unit, data, self.device)
         reset_peak_memory(self.device)
-        self._loop(state, validation, heart, resumed).run()
+        ended_early = self._run(self._loop(state, validation, heart, resumed))
         self.peak_memory_bytes = peak_memory_bytes(self.device)
-        return state
+        return state, ended_early
+
+    def _run(self, loop: Loop) -> bool:
+        """Run the loop; whether a trial of a search ended before its budget was spent."""
+        try:
+            loop.run()
+        except EndedEarlyError:
+            return True
+        return False
 
     def _resume(self, state: TrainingState) -> bool:
         content = read_checkpoint(self.folder.checkpoint, self.unit, self.attempt.environment)
@@ -172,6 +195,7 @@ class _Runner:
             state.method.start_stage(stage)
         start_stage(state)
         state.load(content)
+        self.folder.write_looks(state.looks)
         self.history.forget_after(state.meter.steps)
         return True
 
@@ -197,7 +221,16 @@ class _Runner:
             checkpoint=checkpoint,
             checkpoint_seconds=self.settings.checkpoint_seconds,
             resumed=resumed,
+            allowance=self._allowance(),
         )
+
+    def _allowance(self) -> float:
+        """What this attempt may come to, after all that others lost."""
+        if self.unit.role != "search" or math.isinf(self.settings.allowance):
+            return math.inf
+        spent = self.folder.ledger.spent()
+        lost = spent.lost_steps if self.unit.budget.steps is not None else spent.lost_device_seconds
+        return self.settings.allowance - lost
 
     def _look(self, state: TrainingState, validation: list[Volume], number: int) -> None:
         dice = mean_dice(state.method.predictor, validation, self.task, self.unit.engine)
@@ -213,6 +246,7 @@ class _Runner:
             diagnostics=diagnostics,
         )
         state.remember_best(look)
+        self.folder.write_looks(state.looks)
         self.settings.say(
             f"{self.unit.label}: look {number}/{self.unit.engine.looks}, step {look.step}, "
             f"{look.device_seconds:.0f} device-seconds, validation Dice {look.mean_dice:.3f}"
@@ -236,11 +270,11 @@ class _Runner:
         self.folder.write_predictions(predicted)
         self.folder.write_cases(pd.concat([last, best], ignore_index=True))
 
-    def _finished(self, state: TrainingState) -> Result:
+    def _finished(self, state: TrainingState, status: Literal["ok", "stopped"]) -> Result:
         stages = [stage.name for stage in state.method.stages]
         return Result(
             unit=self.unit.id,
-            status="ok",
+            status=status,
             environment=self.attempt.environment,
             spent=self.folder.ledger.spent(),
             stage_device_seconds=dict(zip(stages, state.meter.stage_seconds, strict=True)),

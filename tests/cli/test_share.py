@@ -22,7 +22,13 @@ from tests.cli.ground import refuse, snapshot
 from tests.support import run_cli
 from tests.synthetic import RunSpec, write_run
 
-SPEC = RunSpec(seeds=2, patients=6, failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 1)}))
+SPEC = RunSpec(
+    seeds=2,
+    patients=6,
+    failed=frozenset({("ua_mt", 3, 0, 1)}),
+    missing=frozenset({("mc_net", 7, 0, 1)}),
+    centers=frozenset({"mc_net"}),
+)
 LABELS = {"patient001_ED": np.arange(24, dtype=np.uint8).reshape(2, 3, 4)}
 WEIGHTS = ("checkpoint.pt", "lease", "log.txt", "error.txt")
 
@@ -60,6 +66,8 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_pa
     for folder in RunStore.open(there / "synthetic").folders():
         assert np.array_equal(folder.predictions()["patient001_ED"], LABELS["patient001_ED"])
     assert names.isdisjoint(WEIGHTS)
+    pictures = {path.name for path in (there / "synthetic" / "leaderboard" / "centers").iterdir()}
+    assert pictures == {"mc_net-3-0-0.png", "mc_net-3-0-1.png", "mc_net-7-0-0.png"}
 
 
 def test_equal_records_give_equal_bytes(archive: Path, tmp_path: Path) -> None:
@@ -196,22 +204,20 @@ def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_pat
     with pytest.raises(RecordError, match="get the file again"):
         import_records(archive, tmp_path / "there")
 
-    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
-        return member, content[:100] if member.name.endswith("cases.parquet") else content
+    damaged = {
+        "cases.parquet": "a record is missing or damaged", "arrays.npz": "may be damaged",
+        "predictions.npz": r"predictions\.npz: damaged",
+    }  # fmt: skip
+    for record, message in damaged.items():
 
-    archive.write_bytes(whole)
-    repack(archive, change)
-    with pytest.raises(RecordError, match="a record is missing or damaged"):
-        import_records(archive, tmp_path / "there")
+        def change(member: tarfile.TarInfo, content: bytes, name: str = record) -> tuple[tarfile.TarInfo, bytes]:
+            return member, content[:100] if member.name.endswith(name) else content
 
-    def shorten(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
-        return member, content[:100] if member.name.endswith("predictions.npz") else content
-
-    archive.write_bytes(whole)
-    repack(archive, shorten)
-    with pytest.raises(RecordError, match=r"predictions\.npz: damaged"):
-        import_records(archive, tmp_path / "there")
-    assert not (tmp_path / "there").exists()
+        archive.write_bytes(whole)
+        repack(archive, change)
+        with pytest.raises(RecordError, match=message):
+            import_records(archive, tmp_path / "there")
+        assert not (tmp_path / "there").exists()
 
 
 def test_records_of_a_unit_under_another_id_are_refused(archive: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from harness.execute.inline import run_inline, run_one
 from harness.execute.outcome import Outcome
 from harness.execute.process import HELD, complaint, run_process, status_of
 from harness.execute.ray import forward_stop, make_order, settle
-from harness.execute.run import ExecuteSettings, _raise_refused, default_workers, execute, exit_code
+from harness.execute.run import ExecuteSettings, default_workers, execute, exit_code, raise_refused
 from harness.execute.session import Session, find_unit
 from harness.spec import errors
 from harness.spec.errors import DataError, UsageError
@@ -289,8 +289,8 @@ def test_a_flag_keeps_its_first_reason() -> None:
 
 def test_refused_units_raise_their_own_kind_of_error() -> None:
     with pytest.raises(DataError, match="sha256"):
-        _raise_refused([Outcome("a", "ok"), Outcome("b", "refused", "case 3: sha256", 65)])
-    _raise_refused([Outcome("a", "ok"), Outcome("b", "killed", "", 9)])
+        raise_refused([Outcome("a", "ok"), Outcome("b", "refused", "case 3: sha256", 65)])
+    raise_refused([Outcome("a", "ok"), Outcome("b", "killed", "", 9)])
 
 
 def test_a_session_does_not_claim_anything(make_tiny: MakeTiny) -> None:

@@ -16,6 +16,8 @@ from harness.spec.method import Loss
 from harness.spec.progress import Progress
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP, ActionPPParams
+from methods.parts.allocation_view import spread_entries
+from methods.parts.bank import LabelledBank
 from methods.parts.supervised_contrast import AnchorDraw
 from tests.methods.staged import action_pp, enter, of_seed, small, stage_of, step
 from tests.methods.test_methods import same_state
@@ -48,7 +50,7 @@ def test_it_is_action_plus_the_supervised_contrast() -> None:
     with_it = fine_tuned(action_pp(contrast_weight=0.5, **CONSTANT))
     without = fine_tuned(small(ACTION, contrast_weight=0.5))
     names = with_it.terms.keys() - without.terms.keys()
-    assert names == {"supervised_contrast", "supervised_anchors", "temperature_supervised"}
+    assert names == {"supervised_contrast", "supervised_anchors", "temperature_supervised", "assignment_changes"}
     parts = with_it.terms
     total = 0.5 * (parts["ce"] + parts["dice"]) + parts["unsupervised"]
     total = total + 0.5 * (parts["anatomical"] + parts["supervised_contrast"])
@@ -275,21 +277,71 @@ def test_frequency_counts_given_labels_and_gives_the_background_more() -> None:
     assert held[0] > max(held[1:])
 
 
-def test_a_resumed_run_allots_when_an_uninterrupted_one_does() -> None:
+@pytest.mark.parametrize("first", [0, 200])
+def test_a_resumed_run_allots_when_an_uninterrupted_one_does(first: int) -> None:
+    """Compared after every step: an allotment too many shows in the counts that the next one forgets."""
     method = action_pp()
     stage, sgd = enter(method, "anatomical")
-    for t in range(2):
+    for t in (first, first + 1):
         step(method, stage, sgd, batch_for(method), t, of=400)
     saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
     again = of_seed(ACTIONPP, 9)
+    assert isinstance(again, ACTIONPP)
     _, other = enter(again, "anatomical")
     again.load_state_dict(saved[0])
     other.load_state_dict(saved[1])
+    runs: list[list[list[int]]] = []
     for one, optimiser in ((method, sgd), (again, other)):
         torch.set_rng_state(saved[2])
-        for t in range(2, 6):  # 0.0075 and 0.01 are on the two sides of a hundredth
+        runs.append([])
+        for t in range(first + 2, first + 6):  # 0.0075 and 0.01, or 0.5075 and 0.51, lie on two sides of a hundredth
             step(one, stage, optimiser, batch_for(one), t, of=400)
+            runs[-1].append(one.allocation.chosen_since.tolist())
+    assert runs[0] == runs[1]
+    assert [sum(counts) for counts in runs[0]].index(0) == 2
     assert same_state(method, again)
+
+
+def test_arrays_hold_centres_and_features_of_each_class_from_all_of_the_queue() -> None:
+    method = action_pp(queue=64, anchors=8, centers_per_class=2)
+    stage, sgd = enter(method, "anatomical")
+    for t in range(3):  # 96 features in a queue of 64
+        step(method, stage, sgd, batch_for(method), t)
+    before = copy.deepcopy(method.state_dict())
+    shown = method.arrays()
+    assert {name: tuple(array.shape) for name, array in shown.items()} == {
+        "centres": (8, 16), "prototypes": (8, 16), "similarity": (8, 8), "assignment": (8,), "slot_class": (8,),
+        "features": (64, 16), "labels": (64,),
+    }  # fmt: skip
+    assert shown["labels"].tolist() == [0] * 16 + [1] * 16 + [2] * 16 + [3] * 16
+    own = method.allocation.prototypes @ method.allocation.centres.T
+    assert torch.equal(shown["similarity"], own)
+    lengths = shown["features"].float().norm(dim=1)
+    assert torch.allclose(lengths, torch.ones(64), atol=1e-2)
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+    assert small(ACTION).arrays() == action_pp(centers=False).arrays() == {}
+    assert action_pp().arrays()["features"].shape == (0, 16)  # nothing was queued yet
+
+
+def test_some_of_many_entries_are_the_newest_the_oldest_and_evenly_between() -> None:
+    queue = LabelledBank(10, 1)
+    queue.enqueue_labelled(torch.arange(14.0).unsqueeze(1), torch.tensor([0, 1] * 7))
+    chosen = spread_entries(queue, 3, 3)  # the ring holds rows 4 to 13: class 0 is 12, 10, 8, 6, 4
+    assert queue.entries[chosen, 0].tolist() == [12, 8, 4, 13, 9, 5]
+    assert queue.labels[chosen].tolist() == [0, 0, 0, 1, 1, 1]
+    assert len(spread_entries(LabelledBank(10, 1), 3, 3)) == 0
+
+
+def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_in_every_look() -> None:
+    method = action_pp(centers_per_class=8)
+    stage, sgd = enter(method, "anatomical")
+    assert step(method, stage, sgd, batch_for(method), 0).terms["assignment_changes"].item() == 0
+    method.allocation.prototypes.copy_(method.allocation.centres[method.allocation.assignment.roll(1)])
+    method.after_step(stage, Progress(unit=0.0, stage=0.02, step=1))
+    assert fine_tuned(method).terms["assignment_changes"].item() == 32
+    shown = method.diagnostics()
+    assert [shown[f"assignment/{slot}"] for slot in range(32)] == method.allocation.assignment.tolist()
+    assert not any(name.startswith("similarity/") for name in shown)  # 1,024 curves are nobody's view
 
 
 @pytest.mark.parametrize("wrong", [{"centers_per_class": 0}, {"allocation": "best"}, {"lambda_a": -0.1}, {"eta": 0.0}])

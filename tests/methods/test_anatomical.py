@@ -136,6 +136,25 @@ def test_keys_and_means_learn_nothing() -> None:
     assert [one is None for one in gradients] == [False, True, True]
 
 
+def test_only_queries_are_computed_with_a_graph() -> None:
+    """Half a million keys per query would fill the memory with what nobody needs."""
+    scene = Scene([0, 1, 3])
+
+    class Watched(DenseFeatures):
+        def __init__(self) -> None:
+            super().__init__(scene.table)
+            self.graphs: list[tuple[tuple[int, ...], bool]] = []
+
+        def at(self, positions: Tensor) -> Tensor:
+            found = super().at(positions)
+            self.graphs.append((tuple(positions.shape), found.requires_grad))
+            return found
+
+    watched = Watched()
+    anatomical_contrast(watched, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS)
+    assert watched.graphs == [((4, 7), False), ((4, 5), True)]
+
+
 def test_one_pool_and_keys_of_each_query_agree_in_expectation() -> None:
     scene = Scene([0, 1, 3])
     settings = AnatomicalSettings(queries=8, keys=4, hard_below=0.9)

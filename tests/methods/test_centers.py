@@ -65,6 +65,32 @@ def test_octahedron_and_icosahedron(count: int, degrees: float) -> None:
     assert smallest_angle_degrees(class_centers(count, 3, 3)) == pytest.approx(degrees, abs=1e-3)
 
 
+def uniformity(centres: Tensor, tau: float) -> float:
+    """Wang and Isola's: the log of the mean of exp(cosine / tau) over pairs; lower is more even."""
+    pairs = cosines(centres) / tau
+    return (pairs.logsumexp(dim=0) - math.log(len(pairs))).item()
+
+
+def published(count: int) -> Tensor:
+    """Vertices of the octahedron (M = 6) or the icosahedron (M = 12), by their coordinates."""
+    if count == 6:
+        return torch.cat((torch.eye(3), -torch.eye(3)))
+    golden = (1 + 5**0.5) / 2
+    corners = [torch.tensor([0.0, a, b * golden]).roll(turn) for turn in range(3) for a in (-1, 1) for b in (-1, 1)]
+    return torch.nn.functional.normalize(torch.stack(corners).double(), dim=1)
+
+
+@pytest.mark.parametrize("count", [6, 12])
+@pytest.mark.parametrize("tau", [0.07, 0.5, 2.0])
+def test_uniformity_is_that_of_the_best_published_code(count: int, tau: float) -> None:
+    best = uniformity(published(count), tau)
+    for seed in range(3):
+        assert uniformity(class_centers(count, 3, seed), tau) == pytest.approx(best, abs=1e-5)
+    turned = published(count).double()
+    turned[0] = torch.nn.functional.normalize(turned[0] + torch.tensor([0.05, 0.02, 0.0]), dim=0)
+    assert uniformity(turned, tau) > best + 1e-5
+
+
 @settings(max_examples=15, deadline=None)
 @given(dimension=st.integers(2, 8), beyond=st.integers(2, 16), seed=st.integers(0, 1000))
 def test_beyond_the_simplex_they_are_distinct_unit_vectors_at_rest(dimension: int, beyond: int, seed: int) -> None:
@@ -113,6 +139,16 @@ def test_another_seed_turns_the_simplex(count: int, seeds: tuple[int, int]) -> N
     left, _, right = torch.linalg.svd(first.T @ second)
     assert torch.allclose(first @ (left @ right), second, atol=1e-5)
     assert not torch.allclose(first, second, atol=1e-2)
+
+
+def test_a_cached_result_is_found_by_count_dimension_and_seed() -> None:
+    from methods.parts.centers import _class_centers
+
+    _class_centers.cache_clear()
+    for wanted in [(6, 3, 0), (6, 3, 0), (6, 3, 1), (6, 4, 0), (5, 3, 0), (6, 3, 0)]:
+        class_centers(*wanted)
+    found = _class_centers.cache_info()
+    assert (found.hits, found.misses) == (2, 4)
 
 
 def test_a_caller_cannot_spoil_the_cache() -> None:

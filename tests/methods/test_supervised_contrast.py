@@ -31,10 +31,12 @@ def unit(*shape: int) -> Tensor:
 class Scene:
     """Eight labelled anchors, a queue of ten entries after `pushed` rows, two centres a class."""
 
-    def __init__(self, pushed: int, queued: tuple[int, ...] = (0, 1, 2), absent: int = -1) -> None:
+    def __init__(
+        self, pushed: int, queued: tuple[int, ...] = (0, 1, 2), absent: int = -1, only: int | None = None
+    ) -> None:
         torch.manual_seed(pushed)
         self.leaf = torch.randn(8, 4, dtype=torch.float64, requires_grad=True)
-        self.labels = torch.randint(CLASSES, (8,))
+        self.labels = torch.randint(CLASSES, (8,)) if only is None else torch.full((8,), only)
         used = self.labels != absent
         self.anchors = Anchors(F.normalize(self.leaf, dim=1), unit(8, 4), self.labels, used)
         bank = LabelledBank(10, 4).double()
@@ -67,12 +69,22 @@ class Scene:
 
 @pytest.mark.parametrize("release", [False, True])
 @pytest.mark.parametrize(
-    ("pushed", "queued", "absent"),
-    [(0, (0,), -1), (4, (0, 1, 2), -1), (10, (1,), -1), (10, (0, 1, 2), 1), (27, (0, 2), 0)],
-    ids=["empty", "part", "one class queued", "class absent", "wrapped"],
+    ("pushed", "queued", "absent", "only"),
+    [
+        (0, (0,), -1, None),
+        (4, (0, 1, 2), -1, None),
+        (10, (1,), -1, None),
+        (10, (0, 1, 2), 1, None),
+        (10, (0, 1, 2), -1, 2),
+        (6, (0,), -1, 2),
+        (27, (0, 2), 0, None),
+    ],
+    ids=["empty", "part", "one class queued", "class absent", "one class", "one class, not queued", "wrapped"],
 )
-def test_loss_equals_the_loops(pushed: int, queued: tuple[int, ...], absent: int, release: bool) -> None:
-    scene = Scene(pushed, queued, absent)
+def test_loss_equals_the_loops(
+    pushed: int, queued: tuple[int, ...], absent: int, only: int | None, release: bool
+) -> None:
+    scene = Scene(pushed, queued, absent, only)
     draw = None if release else draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
     found = supervised_contrast_loss(scene.anchors, scene.queue, scene.targets, draw, 0.2, 0.3)
     expected = scene.expected(draw, 0.2, 0.3)

@@ -128,6 +128,17 @@ def test_a_unit_as_a_run(tmp_path: Path) -> None:
     assert looks == [(look.step, look.mean_dice) for look in unit.result.looks]
 
 
+def test_what_a_method_shows_at_looks_is_a_metric_by_step(tmp_path: Path) -> None:
+    spec = RunSpec(methods={"action_pp": 0.1}, labelled=(3,), seeds=1, patients=2, centers=frozenset({"action_pp"}))
+    (unit,) = finished(small_suite(tmp_path, spec))
+    points = unit_content(unit).points
+    steps = [look.step for look in unit.result.looks]
+    changes = [(p.step, p.value) for p in points if p.name == "method/assignment_changes"]
+    assert changes == list(zip(steps, [0.0, 0.0, 4.0, 4.0, 4.0], strict=True))
+    assert [p.value for p in points if p.name == "method/assignment/3"] == [3.0, 3.0, 2.0, 2.0, 2.0]
+    assert "arrays.npz" in {path.name for path in unit_content(unit).artifacts}
+
+
 def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
     content = next(unit_content(unit) for unit in finished(small_suite(tmp_path)) if not unit.ok)
     assert content.status == "FAILED"

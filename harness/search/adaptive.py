@@ -1,0 +1,70 @@
+"""The adaptive search: TPE and ASHA for one row and study after the other, each on the same budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.execute.session import Session
+from harness.plan import PlannedTrial, make_trial
+from harness.plan.rows import Row
+from harness.search.optuna import TPESampler
+from harness.search.proposals import Adaptive
+from harness.spec.records import Points
+from harness.suite import Search
+
+
+@dataclass(frozen=True)
+class Study:
+    """One row's independent study, as a suite asks for it."""
+
+    session: Session
+    search: Search
+    row: Row
+    number: int
+
+    @property
+    def budget(self) -> float:
+        """What all its trials may spend together, in the budget's currency."""
+        return (self.search.trials or 1) * self.search.budget.amount
+
+    def recorded(self) -> list[PlannedTrial]:
+        """Its trials so far, in the order in which they were proposed."""
+        return [one for one in recorded_trials(self.session) if self._owns(one)]
+
+    def proposals(self) -> Adaptive:
+        """What to run next, given the records. The sampler is seeded anew by how many trials there are."""
+        recorded = self.recorded()
+        seed = (self.search.seed + self.number) * 1000 + len(recorded)
+        sampler = TPESampler(self.row.space, [one.trial for one in recorded], seed)
+        return Adaptive(self.session.store, self.budget, recorded, sampler, self)
+
+    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
+        """A point and its unit, nothing written; None: the suite's own configuration."""
+        session = self.session
+        return make_trial(session.plan.loaded, self.row, self.number, number, point or {}, session.plan.data)
+
+    def record(self, planned: PlannedTrial) -> None:
+        """Name a new trial in the records, before it runs."""
+        session = self.session
+        session.store.folder(planned.unit).create(planned.unit)
+        points = session.store.points()
+        trials = [] if points is None else points.trials
+        session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=[*trials, planned.trial]))
+
+    def _owns(self, planned: PlannedTrial) -> bool:
+        return (planned.trial.method, planned.trial.study) == (self.row.name, self.number)
+
+
+def studies(session: Session, search: Search) -> Iterator[Study]:
+    """Every row's studies, study by study, so that rows advance together."""
+    for number in range(search.studies):
+        for row in session.plan.rows.values():
+            yield Study(session, search, row, number)
+
+
+def recorded_trials(session: Session) -> list[PlannedTrial]:
+    """All trials of points.json with their units."""
+    points = session.store.points()
+    trials = [] if points is None else points.trials
+    return [PlannedTrial(trial, session.store.by_id(trial.unit).unit) for trial in trials]

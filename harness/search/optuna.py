@@ -1,0 +1,81 @@
+"""Optuna's TPE, through Ray Tune's OptunaSearch, over a row's dimensions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.spec.names import suggest
+from harness.spec.records import Trial
+from harness.spec.space import Dimension, rounded
+
+METRIC = "dice"
+
+
+class TPESampler:
+    """A `Sampler`: tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), seeded.
+
+    recorded: trials that it must know of; `ask` gives their points again first, in order. The suite's own configuration
+              comes first of all; where it stands on no point of the space, TPE does not learn from it.
+    """
+
+    def __init__(self, space: Mapping[str, Dimension], recorded: Sequence[Trial], seed: int) -> None:
+        import optuna
+        from ray.tune.search.optuna import OptunaSearch
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = space
+        first = [self._inside(trial.varied) for trial in recorded]
+        self._outside = [point is None for point in first]
+        self._search = None
+        if space:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # experimental features of Optuna's, which Ray turns on
+                self._search = OptunaSearch(
+                    space={name: distribution(one) for name, one in space.items()},
+                    metric=METRIC,
+                    mode="max",
+                    points_to_evaluate=[point for point in first if point is not None],
+                    seed=seed,
+                )
+        self._known: set[str] = set()
+
+    def ask(self, name: str) -> dict[str, Any] | None:
+        """The next point; None where there is nothing to vary, or the configuration stands outside the space."""
+        if self._outside and self._outside.pop(0):
+            return None
+        if self._search is None:
+            return None
+        self._known.add(name)
+        point = self._search.suggest(name)
+        assert isinstance(point, dict), suggest(name, self._space)
+        return {key: within(self._space[key], value) for key, value in point.items()}
+
+    def tell(self, name: str, dice: float | None, failed: bool) -> None:
+        """The Dice of its last look; a trial without any counts as failed."""
+        if self._search is not None and name in self._known:
+            result = None if dice is None else {METRIC: dice, "training_iteration": 1}
+            self._search.on_trial_complete(name, result, error=failed or dice is None)
+
+    def _inside(self, varied: Mapping[str, Any]) -> dict[str, Any] | None:
+        inside = all(name in varied and one.holds(varied[name]) for name, one in self._space.items())
+        return {name: varied[name] for name in self._space} if inside else None
+
+
+def distribution(dimension: Dimension) -> Any:  # noqa: ANN401 - optuna's
+    """The dimension as Optuna knows it."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if dimension.scale == "choice":
+        return CategoricalDistribution(dimension.values)
+    low, high = dimension.values
+    return FloatDistribution(low, high, log=dimension.scale == "log")
+
+
+def within(dimension: Dimension, value: Any) -> Any:  # noqa: ANN401
+    """Six significant digits, as everywhere in a search, and within the dimension."""
+    if dimension.scale == "choice":
+        return value
+    low, high = dimension.values
+    return min(max(rounded(value), low), high)

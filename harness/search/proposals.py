@@ -1,0 +1,196 @@
+"""What a search tries next. Knows records and budgets, not Ray."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.budget.ledger import at_rest, summarise
+from harness.plan import PlannedTrial
+from harness.spec.records import Budget, Spent
+from harness.store import RunStore
+
+WAIT = "wait"
+DONE = "done"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to run, or to run on.
+
+    allowance: what its unit may spend in all, lost spending included, in the budget's currency; infinite where its own
+               budget is what ends it.
+    """
+
+    planned: PlannedTrial
+    allowance: float = math.inf
+
+
+class Proposals(Protocol):
+    """Gives the driver one trial after the other."""
+
+    def next(self, name: str) -> Proposal | str:
+        """The next trial, which the driver calls `name`; WAIT while running ones must end first, or DONE."""
+
+    def ended(self, name: str, dice: float | None, failed: bool) -> None:
+        """A trial ended; dice: of its last look."""
+
+
+class Listed:
+    """Trials that the plan drew, each with its whole budget."""
+
+    def __init__(self, trials: Iterable[PlannedTrial]) -> None:
+        self._left = deque(trials)
+
+    def next(self, name: str) -> Proposal | str:
+        """The next of the list."""
+        return Proposal(self._left.popleft()) if self._left else DONE
+
+    def ended(self, name: str, dice: float | None, failed: bool) -> None:
+        """Nothing follows from it."""
+
+
+class Sampler(Protocol):
+    """Proposes points from what is known."""
+
+    def ask(self, name: str) -> dict[str, object] | None:
+        """A point; None for the suite's own configuration."""
+
+    def tell(self, name: str, dice: float | None, failed: bool) -> None:
+        """How it went."""
+
+
+class Author(Protocol):
+    """Makes trials of points, and puts them on record."""
+
+    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
+        """A point and its unit, nothing written; None: the suite's own configuration."""
+
+    def record(self, planned: PlannedTrial) -> None:
+        """Name a new trial in the records, before it runs."""
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """What a unit that runs may come to: useful spending, and at least so much lost when it was started."""
+
+    useful: float
+    lost: float
+
+
+class Adaptive:
+    """Trials of one row and study until spent + reserved reaches the budget.
+
+    Trials on record come first, in their order: those that ended are told to the sampler and the scheduler again, those
+    that did not go on. The last ones may spend only what is left, so that every row ends within a step of its budget.
+
+    A proposal whose unit is on record already is no new trial: the sampler is told the score that is known, and asked
+    again. `BARREN` proposals in a row without anything new end the study, whatever is left of its budget.
+    """
+
+    def __init__(
+        self, store: RunStore, budget: float, recorded: Iterable[PlannedTrial], sampler: Sampler, author: Author
+    ) -> None:
+        self._store = store
+        self._budget = budget
+        self._waiting = deque(recorded)
+        self._known = {one.unit.id: one for one in self._waiting}
+        self._sampler = sampler
+        self._author = author
+        self._running: dict[str, tuple[str, str]] = {}  # the driver's name -> the unit, and what the sampler calls it
+        self._reserves: dict[str, Reserve] = {}
+        self._asked = 0
+        self._barren = 0
+
+    def next(self, name: str) -> Proposal | str:
+        """A recorded trial, or a new one while the budget lasts."""
+        if self._waiting:
+            asked, _ = self._ask()  # the sampler holds the same points, in the same order
+            return self._start(name, asked, self._waiting.popleft())
+        while self._barren < BARREN and self._left() > TOLERANCE * self._budget:
+            asked, point = self._ask()
+            planned = self._author.plan(len(self._known), point)
+            if planned.unit.id not in self._known:
+                self._author.record(planned)
+                self._known[planned.unit.id] = planned
+                return self._start(name, asked, planned)
+            self._barren += 1
+            self._tell_again(asked, planned)
+        return WAIT if self._busy() else DONE
+
+    def ended(self, name: str, dice: float | None, failed: bool) -> None:
+        """Its reserve is free again."""
+        unit, asked = self._running.pop(name)
+        own = self._charged(unit)
+        self._barren = 0 if own.useful + own.lost > 0 else self._barren + 1
+        self._sampler.tell(asked, dice, failed)
+
+    def _ask(self) -> tuple[str, dict[str, object] | None]:
+        asked = str(self._asked)
+        self._asked += 1
+        return asked, self._sampler.ask(asked)
+
+    def _tell_again(self, asked: str, planned: PlannedTrial) -> None:
+        """The score that is known of a point, so that the sampler moves on."""
+        looks = self._store.by_id(planned.unit.id).looks()
+        self._sampler.tell(asked, looks[-1].mean_dice if looks else None, not looks)
+
+    def _start(self, name: str, asked: str, planned: PlannedTrial) -> Proposal:
+        unit, amount = planned.unit.id, planned.unit.budget.amount
+        own = self._charged(unit)
+        reach = own.useful + max(0.0, self._left())
+        self._running[name] = unit, asked
+        self._reserves[unit] = Reserve(min(amount, reach), own.lost)
+        return Proposal(planned, math.inf if reach >= amount else reach + own.lost)
+
+    def _left(self) -> float:
+        """What neither was spent nor is reserved for running trials."""
+        taken = 0.0
+        for unit in self._known:
+            own, reserve = self._charged(unit), Reserve(0.0, 0.0)
+            if self._runs(unit):
+                reserve = self._reserves.get(unit, reserve)
+            taken += max(own.useful, reserve.useful) + max(own.lost, reserve.lost)
+        return self._budget - taken
+
+    def _charged(self, unit: str) -> Charged:
+        """What a unit spent. Where nobody runs it, what is in no checkpoint is lost: it would be done again."""
+        folder = self._store.by_id(unit)
+        lines = folder.ledger.lines()
+        rests = not folder.done and not folder.lease.held()
+        return charged(at_rest(lines) if rests else summarise(lines), self._known[unit].unit.budget)
+
+    def _busy(self) -> bool:
+        return bool(self._running) or any(self._runs(unit) for unit in self._known)
+
+    def _runs(self, unit: str) -> bool:
+        """Whether it can still spend: a retired one writes its last records for a moment."""
+        folder = self._store.by_id(unit)
+        mine = any(unit == one for one, _ in self._running.values())
+        return not folder.done and (mine or folder.lease.held())
+
+
+BARREN = 20
+"""So many proposals in a row that are on record already, or whose trials ended without spending anything: the space is
+exhausted, or nothing in it runs."""
+
+TOLERANCE = 0.005
+"""Share of a row's budget that may stay unspent: less would not pay for the start of another trial."""
+
+
+@dataclass(frozen=True)
+class Charged:
+    """What a unit spent, in the budget's currency."""
+
+    useful: float
+    lost: float
+
+
+def charged(spent: Spent, budget: Budget) -> Charged:
+    """Useful and lost spending in the currency of a budget."""
+    if budget.steps is not None:
+        return Charged(float(spent.useful_steps), float(spent.lost_steps))
+    return Charged(spent.useful_device_seconds, spent.lost_device_seconds)

@@ -1,0 +1,95 @@
+"""Runs a suite's search until every trial has ended, and writes the selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.execute.display import Display, make_display
+from harness.execute.outcome import Outcome
+from harness.execute.ray import local_ray, settle
+from harness.execute.run import ExecuteSettings, execute, raise_refused, use_ray, workers_for
+from harness.execute.session import Session
+from harness.plan import PlannedTrial
+from harness.search.adaptive import recorded_trials, studies
+from harness.search.proposals import Listed, Proposals
+from harness.search.select import choices, decide
+from harness.spec.errors import ServiceError
+from harness.suite import Search
+from harness.train import StopFlag
+
+
+def run_search(
+    session: Session, settings: ExecuteSettings, stop: StopFlag, say: Callable[[str], None]
+) -> tuple[Session, list[Outcome]]:
+    """Run what is left of the search; the session has its finals once every trial has ended.
+
+    A suite without a search, or with a finished one, is left as it is. The same records lead to the same selection.
+    """
+    search = session.plan.loaded.suite.search
+    if search is None or session.plan.finals:
+        return session, []
+    if search.mode == "adaptive":
+        say(f"{session.store.root}: adaptive search, {search.trials} x {search.budget} a row and study")
+        outcomes = _adaptive(session, search, settings, stop)
+    else:
+        say(f"{session.store.root}: {search.mode} search, {session.outlook}, each {search.budget}")
+        outcomes = _listed(session, settings, stop)
+    trials = recorded_trials(session)
+    left = sum(not session.store.by_id(one.unit.id).done for one in trials)
+    if stop.is_set() or left:
+        say(f"the search is not over ({left} trials to go on with); the same command goes on")
+        return session, outcomes
+    plan, selection = decide(session.plan, trials, session.store)
+    for line in choices(selection):
+        say(line)
+    return session.selected(plan, selection), outcomes
+
+
+def _listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
+    """Trials that the plan drew: through Tune, or one after the other in this process."""
+    if not use_ray(settings.executor):
+        return execute(session, settings, stop)
+    left: list[PlannedTrial] = [one for one in session.plan.trials if not session.folder(one.unit).done]
+    unique = {one.unit.id: one for one in left}.values()
+    if not unique:
+        return []
+    count = len(unique)
+    with stop.on_signals(), make_display(session, count) as display, local_ray(workers_for(settings, count)):
+        outcomes = _tune(session, Listed(unique), settings, stop, display, None)
+    raise_refused(outcomes)
+    return outcomes
+
+
+def _adaptive(session: Session, search: Search, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
+    """One study after the other."""
+    if not use_ray(settings.executor):
+        raise ServiceError("an adaptive search runs on Ray Tune; use --executor ray, or a headline search")
+    outcomes: list[Outcome] = []
+    asked = search.studies * len(session.plan.rows) * (search.trials or 1)
+    with stop.on_signals(), make_display(session, asked) as display, local_ray(workers_for(settings, asked)):
+        for study in studies(session, search):
+            begun = sum(session.folder(one.unit).ledger.spent().attempts > 0 for one in study.recorded())
+            again = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""
+            display.say(f"{study.row.name} study {study.number}: {study.search.trials} x {search.budget}{again}")
+            outcomes += _tune(session, study.proposals(), settings, stop, display, search.looks)
+            if stop.is_set():
+                break
+    raise_refused(outcomes)
+    return outcomes
+
+
+def _tune(
+    session: Session,
+    proposals: Proposals,
+    settings: ExecuteSettings,
+    stop: StopFlag,
+    display: Display,
+    looks: int | None,
+) -> list[Outcome]:
+    from harness.search.tuner import Driver, tune_units
+
+    stop.install()  # Ray puts its own SIGTERM handler in the driver's place
+    driver = Driver(session, proposals, stop, settings.checkpoint_seconds, display)
+    ended = tune_units(driver, workers_for(settings, 1_000_000), looks)
+    units = {outcome.unit: session.store.by_id(outcome.unit).unit for outcome in ended}
+    return [settle(session, units[outcome.unit], outcome) for outcome in ended]

@@ -1,0 +1,204 @@
+"""Drives Ray Tune. Its directory is thrown away: what is done is read from the records, whatever ended the last run."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune import RunConfig, TuneConfig
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from harness.execute.display import Display
+from harness.execute.outcome import Outcome
+from harness.execute.ray import forward_stop, make_order, visible_gpus
+from harness.execute.session import Session
+from harness.search.optuna import METRIC
+from harness.search.proposals import DONE, WAIT, Proposal, Proposals
+from harness.search.trainable import PATIENCE_SECONDS, UnitTrainable
+from harness.spec.records import Unit
+from harness.train import StopFlag
+
+REDUCTION = 3
+"""ASHA keeps one in so many at each rung: looks 1, 3, 9, ..."""
+
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+class Driver:
+    """What Tune asks on this side. Tune pickles what it holds, and this must not travel: it pickles as nothing."""
+
+    def __init__(
+        self, session: Session, proposals: Proposals, stop: StopFlag, checkpoint_seconds: float, display: Display
+    ) -> None:
+        self.session = session
+        self.proposals = proposals
+        self.stop = stop
+        self.checkpoint_seconds = checkpoint_seconds
+        self.display = display
+        self.running: dict[str, Unit] = {}
+        self.outcomes: dict[str, Outcome] = {}
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        """Nothing of a driver means anything elsewhere."""
+        return object, ()
+
+    def config(self, proposal: Proposal) -> dict[str, Any]:
+        """What the trainable is told."""
+        unit = proposal.planned.unit
+        order = make_order(self.session, unit, self.checkpoint_seconds, proposal.allowance)
+        return {"order": asdict(order), "suite": self.session.store.root.name}
+
+    def ended(self, trial_id: str, told: dict[str, Any] | None, dice: float | None, failed: bool) -> None:
+        """A trial ended: by itself, which it told, or by the scheduler, or with its worker."""
+        unit = self.running.pop(trial_id)
+        retired = Outcome(unit.id, "ok", "ended early, others of its rung were better")
+        fallback = Outcome(unit.id, "killed", "its worker died") if failed else retired
+        outcome = Outcome(**told) if told is not None else fallback
+        self.outcomes[unit.id] = outcome
+        self.proposals.ended(trial_id, dice, failed or outcome.status == "failed")
+        self.display.ended(unit, outcome)
+        if outcome.status == "refused":
+            self.stop.set(outcome.message)
+
+    def interrupt(self) -> None:
+        """Ask the processes of running units to checkpoint and leave."""
+        forward_stop(self.session, list(self.running.values()))
+
+
+class ProposedSearch(Searcher):
+    """Tune's searcher over our proposals."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(metric=METRIC, mode="max")
+        self._driver = driver
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's base forgets its own FINISHED
+        """The next trial's configuration."""
+        driver = self._driver
+        driver.stop.install()  # Tune puts its own SIGUSR1 handler in the driver's place
+        if driver.stop.is_set():
+            return Searcher.FINISHED
+        proposal = driver.proposals.next(trial_id)
+        if isinstance(proposal, str):
+            return {WAIT: None, DONE: Searcher.FINISHED}[proposal]
+        driver.running[trial_id] = proposal.planned.unit
+        return driver.config(proposal)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial ended, by itself or by the scheduler."""
+        last = result or {}
+        self._driver.ended(trial_id, last.get("outcome"), last.get(METRIC), error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """An empty file, since Tune wants one."""
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing is restored from Tune."""
+
+
+class StopAll(Stopper):
+    """Ends the experiment when the driver was asked to stop, once the units have left their checkpoints.
+
+    Tune ends a trial for good that still runs then, so it must not be told earlier.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._until = math.inf
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single trial is ended here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether somebody asked, and nothing runs any more."""
+        if not self._driver.stop.is_set():
+            return False
+        self._until = min(self._until, time.monotonic() + PATIENCE_SECONDS)
+        self._driver.interrupt()
+        return not self._driver.running or time.monotonic() > self._until
+
+
+class Watch(tune.Callback):
+    """Tells the display what runs."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
+        """A display does not travel."""
+        return tune.Callback, ()
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ANN401 - Tune's signature
+        """Tune looked around once more."""
+        self._driver.display.tick(list(self._driver.running.values()))
+
+
+def tune_units(driver: Driver, workers: int, looks: int | None) -> list[Outcome]:
+    """Run what the driver's proposals give, so many at once, on the Ray that is up; an outcome per unit that ended.
+
+    looks: of a trial, where ASHA may end it early; None lets every trial end by itself.
+    """
+    with _quiet_folder() as folder:
+        resources = {"cpu": 1.0, "gpu": 1.0 if visible_gpus() else 0.0}
+        tuner = tune.Tuner(
+            tune.with_resources(UnitTrainable, resources),
+            tune_config=TuneConfig(
+                search_alg=ProposedSearch(driver),
+                scheduler=None if looks is None else _asha(looks),
+                num_samples=-1,
+                max_concurrent_trials=workers,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=RunConfig(
+                name="search",
+                storage_path=folder,
+                stop=StopAll(driver),
+                callbacks=[Watch(driver)],
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+    return list(driver.outcomes.values())
+
+
+def _asha(looks: int) -> ASHAScheduler:
+    """Rungs at equal spent budgets: a look comes at a fixed share of the full budget. One that gets there stays."""
+    return ASHAScheduler(
+        time_attr="look", metric=METRIC, mode="max", max_t=looks + 1, grace_period=1, reduction_factor=REDUCTION
+    )
+
+
+@contextmanager
+def _quiet_folder() -> Iterator[str]:
+    """A directory for Tune's own state, and its chatter off; both as before in the end."""
+    before = {name: os.environ.get(name) for name in QUIET}
+    os.environ.update(QUIET)
+    folder = tempfile.mkdtemp(prefix="tune")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,62 @@
+"""The plainly written stage that the benchmark compares with has the losses of the product, so both can be compared."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from methods.action import ACTION
+from methods.action_pp import ACTIONPP
+from methods.parts.supervised_contrast import Anchors
+from tests.bench.dense import DenseACTION, DenseACTIONPP
+from tests.bench.steps_bench import main
+from tests.methods.staged import action_pp, of_seed, small
+from tests.methods.test_action import no_dropout, progress_at
+from tests.methods.tiny import batch_for
+
+QUIET = {"strong": False, "mixing": "none", "queries": 64, "keys": 64}
+PAIRS = [(ACTION, DenseACTION), (ACTIONPP, DenseACTIONPP)]
+
+
+@pytest.mark.parametrize(("kind", "plain"), PAIRS, ids=["action", "action_pp"])
+def test_fine_tuning_has_the_same_losses(kind: type[ACTION], plain: type[ACTION]) -> None:
+    ours, theirs = no_dropout(small(kind, **QUIET)), no_dropout(small(plain, **QUIET))
+    theirs.load_state_dict(ours.state_dict())
+    stage = ours.stages[2]
+    torch.manual_seed(3)
+    found, expected = (one.training_loss(batch_for(one), stage, progress_at(0.5)).terms for one in (ours, theirs))
+    assert found.keys() == expected.keys()
+    for name in ("ce", "dice", "unsupervised", "confident_pixels", "valid_pixels"):
+        assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-4, abs=1e-6), name
+    for name in found.keys() & {"anatomical", "supervised_contrast"}:  # other pixels are drawn
+        assert found[name].item() == pytest.approx(expected[name].item(), rel=0.1), name
+
+
+@pytest.mark.parametrize("centers", [True, False])
+def test_supervised_contrast_is_equal_on_equal_draws(centers: bool) -> None:
+    ours = action_pp(centers=centers)
+    theirs = of_seed(DenseACTIONPP, 1, {"centers": centers})
+    assert isinstance(theirs, ACTIONPP)
+    labels = torch.arange(4).repeat_interleave(5)
+    student, teacher, queued = (F.normalize(torch.randn(count, 16), dim=1) for count in (20, 20, 30))
+    ours.queue.enqueue_labelled(queued, torch.arange(30) % 3)  # nothing of the last class
+    theirs.load_state_dict(ours.state_dict())
+    losses, gradients = [], []
+    for method in (ours, theirs):
+        torch.manual_seed(7)
+        leaf = student.clone().requires_grad_()
+        loss = method._supervised_contrast(Anchors(leaf, teacher, labels, labels != 1), 0.2)
+        losses.append(loss.item())
+        gradients.append(torch.autograd.grad(loss, leaf)[0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
+
+
+def test_the_table_names_every_method_and_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--size", "32", "--batch", "2", "--steps", "1", "--dense", "0", "--precision", "float32"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    named = [line.split()[0] for line in lines if "x supervised" in line]
+    assert {f"{m}/{s}" for m in ("action", "action_pp") for s in ("global", "local", "anatomical")} <= set(named)
+    assert {"supervised/train", "ua_mt/train", "mc_net/train"} <= set(named)
+    assert "1.00 x supervised" in next(line for line in lines if "supervised/train" in line)

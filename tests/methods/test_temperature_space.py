@@ -1,0 +1,90 @@
+"""ACTION++'s temperatures as a search moves them: four numbers, four schedules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from methods.action_pp import ActionPPParams
+from methods.parts.temperature import Constant
+from methods.parts.temperature_space import TEMPERATURE_SPACE, schedules
+
+SHARED = ("student_temperature", "anatomical_temperature", "supervised_temperature")
+
+
+def placed(point: dict[str, Any], **params: Any) -> dict[str, Any]:
+    """Temperatures as JSON after going to a point."""
+    moved = ActionPPParams.model_validate(ActionPPParams(**params).placed(point)).model_dump(mode="json")
+    return {name: value for name, value in moved.items() if name.endswith("_temperature")}
+
+
+def test_the_default_is_a_point_of_the_space() -> None:
+    params = ActionPPParams()
+    point = {name: params.here(name) for name in TEMPERATURE_SPACE}
+    assert point == {"tau_family": "cosine", "tau_low": 0.1, "tau_high": 1.0, "tau_periods": 1.0}
+    assert ActionPPParams.model_validate(params.placed(point)) == params
+
+
+@pytest.mark.parametrize(
+    ("point", "student", "teacher"),
+    [
+        (
+            {"tau_family": "cosine", "tau_low": 0.05, "tau_high": 2.0, "tau_periods": 10},
+            {"family": "cosine", "low": 0.05, "high": 2.0, "periods": 10.0},
+            {"family": "cosine", "low": 0.005, "high": 2.0, "periods": 10.0},
+        ),
+        (
+            {"tau_family": "half_cosine", "tau_low": 0.05, "tau_high": 2.0, "tau_periods": 10},
+            {"family": "half_cosine", "start": 2.0, "end": 0.05},
+            {"family": "half_cosine", "start": 2.0, "end": 0.005},
+        ),
+        (
+            {"tau_family": "linear", "tau_low": 0.3, "tau_high": 0.3},
+            {"family": "linear", "start": 0.3, "end": 0.3},
+            {"family": "linear", "start": 0.3, "end": 0.03},
+        ),
+        (
+            {"tau_family": "constant", "tau_low": 0.07},
+            {"family": "constant", "tau": 0.07},
+            {"family": "constant", "tau": 0.007},
+        ),
+        (
+            {"tau_periods": 0.5},  # the rest as the suite has it
+            {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 0.5},
+            {"family": "cosine", "low": 0.01, "high": 1.0, "periods": 0.5},
+        ),
+    ],
+)
+def test_a_point_sets_all_four_temperatures(
+    point: dict[str, Any], student: dict[str, Any], teacher: dict[str, Any]
+) -> None:
+    assert placed(point) == {**dict.fromkeys(SHARED, student), "teacher_temperature": teacher}
+
+
+def test_a_point_elsewhere_leaves_temperatures_alone() -> None:
+    own = {"teacher_temperature": {"family": "constant", "tau": 0.04}}
+    assert placed({"lambda_a": 0.5}, **own)["teacher_temperature"] == own["teacher_temperature"]
+    assert placed({"lambda_a": 0.5, "tau_low": 0.2}, **own)["teacher_temperature"]["low"] == 0.02
+
+
+@pytest.mark.parametrize("family", ["half_cosine", "constant"])
+def test_periods_mean_nothing_to_a_family_without_waves(family: str) -> None:
+    points = [{"tau_family": family, "tau_periods": periods} for periods in (0.5, 1, 10)]
+    assert placed(points[0]) == placed(points[1]) == placed(points[2])
+
+
+def test_parameters_that_stand_on_no_point_say_so() -> None:
+    params = ActionPPParams(student_temperature=Constant(tau=0.2))
+    here = {name: params.here(name) for name in TEMPERATURE_SPACE}
+    assert here == {"tau_family": "constant", "tau_low": None, "tau_high": None, "tau_periods": None}
+    moved = schedules({"tau_family": "cosine"}, params.student_temperature)
+    assert moved["student_temperature"] == {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1.0}
+
+
+def test_an_impossible_schedule_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"low 0.6 is above high 0.5"):
+        placed({"tau_low": 0.6, "tau_high": 0.5})
+    with pytest.raises(ValueError, match="tau_family is one of cosine, half_cosine, linear, constant, not 'sine'"):
+        placed({"tau_family": "sine"})

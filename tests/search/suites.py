@@ -1,0 +1,106 @@
+"""Suites with a search, on data that a plan alone never opens, and records of trials that nobody trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import yaml
+
+from harness.plan import Plan, PlannedTrial, make_plan
+from harness.spec.errors import UsageError
+from harness.spec.records import DatasetRef, Failure, Look, Points, Result, Spent
+from harness.store import RunStore, UnitFolder
+from harness.suite import load_suite
+
+DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)
+SEARCH: dict[str, Any] = {
+    "mode": "headline",
+    "trials": 4,
+    "budget": {"steps": 40},
+    "labelled": 4,
+    "subset": 1,
+    "seed": 100,
+    "looks": 2,
+}
+SUITE: dict[str, Any] = {
+    "name": "small",
+    "dataset": "phantom",
+    "preprocessing": {"size": [32, 32]},
+    "labelled": [3, 7],
+    "subsets": [0, 2],
+    "seeds": [0, 1],
+    "methods": {"supervised": None, "ua_mt": {"params": {"consistency": 0.2}}},
+    "budget": {"steps": 100},
+    "engine": {"batch_size": 8, "looks": 5},
+    "search": SEARCH,
+}
+
+
+def suite_with(changes: Mapping[str, Any] | None = None, **search: Any) -> dict[str, Any]:
+    """The suite with fields replaced, and fields of its search; None takes one out."""
+    searched = {name: value for name, value in {**SEARCH, **search}.items() if value is not None}
+    return {**SUITE, "search": searched, **(changes or {})}
+
+
+def write(folder: Path, content: Mapping[str, Any]) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+    return path
+
+
+def plan_of(folder: Path, changes: Mapping[str, Any] | None = None, data: DatasetRef = DATA, **search: Any) -> Plan:
+    return make_plan(load_suite(str(write(folder, suite_with(changes, **search)))), data)
+
+
+def refusal(folder: Path, changes: Mapping[str, Any] | None = None, **search: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        plan_of(folder, changes, **search)
+    assert caught.value.exit_code == 64
+    return str(caught.value)
+
+
+def trials_of(plan: Plan, row: str, study: int = 0) -> list[PlannedTrial]:
+    return [one for one in plan.trials if (one.trial.method, one.trial.study) == (row, study)]
+
+
+def entry(**search: Any) -> dict[str, Any]:
+    """A row of ACTION++ of which nothing is searched but what is named."""
+    return {"search": {**dict.fromkeys(ACTION_PP), **search}}
+
+
+ACTION_PP = (
+    *("tau_family", "tau_low", "tau_high", "tau_periods", "centers_per_class", "lambda_a", "allocation"),
+    *("contrast_weight", "ema_decay", "dimension"),
+)
+
+
+Status = Literal["ok", "failed", "stopped"]
+
+
+def end(folder: UnitFolder, dice: float | None = None, status: Status = "ok") -> None:
+    """The result of a trial as if it had run: a look with this Dice, or none."""
+    looks = [] if dice is None else [Look(look=2, progress=1.0, step=40, device_seconds=2.0, dice={"LV": dice})]
+    first = Look(look=1, progress=0.5, step=20, device_seconds=1.0, dice={"LV": 0.99})
+    folder.write_result(
+        Result(
+            unit=folder.id,
+            status=status,
+            failure=Failure(kind="nan", reason="loss became NaN") if status == "failed" else None,
+            environment="",
+            spent=Spent(useful_device_seconds=2.0, lost_device_seconds=0.0, useful_steps=40, lost_steps=0, attempts=1),
+            looks=[first, *looks] if looks else [],
+        )
+    )
+
+
+def store_of(root: Path, plan: Plan) -> RunStore:
+    """A run directory in which the search of a plan is named and nothing has run."""
+    store = RunStore.create(root / "small")
+    store.keep_suite(plan.loaded.text, plan.loaded.suite.hash)
+    for planned in plan.trials:
+        store.folder(planned.unit).create(planned.unit)
+    store.write_points(Points(suite_hash=plan.loaded.suite.hash, trials=[one.trial for one in plan.trials]))
+    return store

@@ -1,0 +1,116 @@
+"""A search that cannot be run, or that would be unfair, is refused with file, line and field, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.search.suites import entry, refusal
+
+RANGE = {"scale": "log", "values": [0.1, 1]}
+
+
+def ua_mt(name: str, dimension: object) -> dict[str, Any]:
+    """A suite of UA-MT alone with one dimension of its own."""
+    return {"methods": {"ua_mt": {"search": {name: dimension}}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "search", "field", "text", "words"),
+    [
+        (ua_mt("consistancy", RANGE), {}, "methods.ua_mt.search.consistancy", "consistancy:", "'consistency'?"),
+        (ua_mt("consistancy", None), {}, "methods.ua_mt.search.consistancy", "consistancy:", "'consistency'?"),
+        (
+            {"methods": {"action_pp": {"search": {"tau_lov": RANGE}}}},
+            {},
+            "methods.action_pp.search.tau_lov",
+            "tau_lov:",
+            "did you mean 'tau_low'?",
+        ),
+        (
+            ua_mt("ema_decay", {"scale": "linear", "values": [0.9, 1.1]}),
+            {},
+            "methods.ua_mt.search.ema_decay",
+            "ema_decay:",
+            "1.1: Input should be less than or equal to 1",
+        ),
+        (ua_mt("passes", {"values": [2, 3]}), {}, "methods.ua_mt.search.passes", "passes:", "3: passes run in pairs"),
+        (
+            ua_mt("passes", {"scale": "linear", "values": [2, 8]}),
+            {},
+            "methods.ua_mt.search.passes",
+            "passes:",
+            "valid integer",
+        ),
+        (
+            {"methods": {"action_pp": entry(tau_low={"scale": "log", "values": [0.1, 0.9]}, tau_high=RANGE)}},
+            {},
+            "methods.action_pp.search.student_temperature.cosine",
+            "search:",
+            "is above high",
+        ),
+        (
+            ua_mt("noise", {"scale": "log", "values": [0, 1]}),
+            {},
+            "methods.ua_mt.search.noise",
+            "noise:",
+            "greater high",
+        ),
+        (ua_mt("noise", {"scale": "lin"}), {}, "methods.ua_mt.search.noise.scale", "scale: lin", "'linear', 'log'"),
+        (ua_mt("noise", {"value": [1]}), {}, "methods.ua_mt.search.noise.value", "value:", "did you mean 'values'?"),
+        (ua_mt("noise", {"scale": "log"}), {}, "methods.ua_mt.search.noise.values", "noise:", "required"),
+        ({}, {"engine": {"learning_rate": RANGE}}, "search.engine.learning_rate", "learning_rate:", "optimiser.learn"),
+        (
+            {},
+            {"engine": {"optimiser.momentum": {"scale": "linear", "values": [0, 1]}}},
+            "search.engine.optimiser.momentum",
+            "optimiser.momentum:",
+            "less than 1",
+        ),
+        ({}, {"mode": "grid", "trials": None}, "methods.ua_mt", "ua_mt:", "list the values of consistency, noise"),
+        ({}, {"mode": "grid"}, "search", "search:", "mode grid counts its trials itself"),
+        ({}, {"trials": None}, "search", "search:", "mode headline needs trials"),
+        ({}, {"mode": "adaptive", "trials": None}, "search", "search:", "mode adaptive needs trials"),
+        ({}, {"trials": 0}, "search.trials", "trials: 0", "greater than or equal to 1"),
+        ({}, {"mode": "random"}, "search.mode", "mode: random", "'headline', 'grid' or 'adaptive'"),
+        ({}, {"budget": {"device_seconds": 4}}, "search.budget", "budget:", "the finals are budgeted in steps"),
+        ({}, {"subset": 2}, "search.subset", "subset: 2", "the finals use subset 2 too"),
+        ({}, {"subset": 0}, "search.subset", "subset: 0", "the finals use subset 0 too"),
+        ({}, {"seed": 1}, "search.seed", "seed: 1", "the finals use seed 1 too"),
+        ({"seeds": [3, 102]}, {"studies": 3}, "search.seed", "seed: 100", "the finals use seed 102 too"),
+        ({}, {"labelled": 24}, "search.labelled", "labelled: 24", "phantom trains on 24 patients"),
+        ({}, {"loks": 3}, "search.loks", "loks:", "did you mean 'looks'?"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_refusals_name_line_and_field(
+    changes: dict[str, Any], search: dict[str, Any], field: str, text: str, words: str, tmp_path: Path
+) -> None:
+    message = refusal(tmp_path, changes, **search)
+    path = tmp_path / "small.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [number for number, content in enumerate(lines, start=1) if content.strip().startswith(text)]
+    own = [one for one in message.splitlines() if any(one.startswith(f"{path}:{line}: {field}: ") for line in found)]
+    assert len(own) == 1, message
+    assert words in own[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (ua_mt("passes", {"scale": "linear", "values": [2, 8]}), "valid integer"),
+        (
+            {"methods": {"action_pp": entry(tau_low={"scale": "log", "values": [0.1, 0.9]}, tau_high=RANGE)}},
+            "is above high",
+        ),
+    ],
+    ids=["fractions of an integer", "a combination"],
+)
+def test_an_adaptive_search_is_refused_before_its_sampler_comes_to_an_impossible_point(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    message = refusal(tmp_path, changes, mode="adaptive")
+    assert words in message
+    assert f"{tmp_path / 'small.yaml'}:" in message

@@ -1,0 +1,250 @@
+"""From the records of a search to the selection: the best by last look, and nothing but records decide."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.data.permit import TestPermit
+from harness.plan import Plan, PlannedTrial
+from harness.search.select import choices, decide
+from harness.spec.errors import ClosedSplitError
+from harness.spec.records import Selection, candidates_digest
+from harness.store import RunStore
+from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
+
+RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
+Ending = tuple[float | None, Status]
+"""Dice of the last look, None without any look, and how the trial ended."""
+
+ENDINGS = st.tuples(
+    st.none() | st.sampled_from([0.0, 0.25, 0.5, 0.75]), st.sampled_from(["ok", "ok", "failed", "stopped"])
+)
+
+
+def end_all(plan: Plan, store: RunStore, endings: Callable[[PlannedTrial], Ending]) -> None:
+    for planned in plan.trials:
+        dice, status = endings(planned)
+        end(store.folder(planned.unit), dice, status)
+
+
+def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -> tuple[Plan, Selection, RunStore]:
+    store = store_of(root, plan)
+    end_all(plan, store, endings)
+    return *decide(plan, plan.trials, store), store
+
+
+def chosen(selection: Selection) -> dict[tuple[str, int], int]:
+    """Row and study -> point."""
+    candidates = selection.candidates or []
+    return {(one.trial.method, one.trial.study): one.trial.point for one in candidates if one.chosen}
+
+
+def scores(*dice: float | None) -> Callable[[PlannedTrial], Ending]:
+    """By the trial's point; rows with fewer points have the first ones."""
+    return lambda planned: (dice[planned.trial.point], "ok")
+
+
+def test_the_best_last_look_is_chosen(tmp_path: Path) -> None:
+    """Every trial here had its best look first."""
+    plan, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    assert chosen(selection) == {("supervised", 0): 2, ("ua_mt", 0): 2}
+    assert (selection.rule, selection.suite_hash) == ("best_validation", plan.loaded.suite.hash)
+    assert [one.trial for one in selection.candidates or []] == [one.trial for one in plan.trials]
+    assert [one.score for one in selection.candidates or []] == [0.5, 0.5, 0.4, 0.4, 0.8, 0.8, 0.7, 0.7]
+
+
+def test_ties_go_to_the_earlier_point(tmp_path: Path) -> None:
+    _, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(0.1, 0.6, 0.6, 0.6))
+    assert set(chosen(selection).values()) == {1}
+
+
+def test_a_score_of_0_is_a_score(tmp_path: Path) -> None:
+    _, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(None, 0.0, 0.0, None))
+    assert set(chosen(selection).values()) == {1}
+
+
+@pytest.mark.parametrize("status", ["failed", "stopped"])
+def test_a_trial_that_did_not_spend_its_budget_is_never_chosen(status: Status, tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, engine=RATE)
+    _, selection, _ = decided(plan, tmp_path, lambda one: (0.9, status) if one.trial.point == 3 else (0.1, "ok"))
+    assert set(chosen(selection).values()) == {0}
+    assert {one.status for one in selection.candidates or [] if one.trial.point == 3} == {status}
+    assert {one.score for one in selection.candidates or [] if one.trial.point == 3} == {None}
+
+
+def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, engine=RATE)
+    after, selection, _ = decided(plan, tmp_path, lambda one: (0.9, "failed" if one.trial.point % 2 else "stopped"))
+    assert chosen(selection) == {}
+    bare = plan_of(tmp_path, {"search": None})
+    assert [one.unit for one in after.finals] == [one.unit for one in bare.finals]
+    assert {entry.trial for entry in selection.entries} == {None}
+    assert choices(selection) == []
+
+
+@given(endings=st.lists(ENDINGS, min_size=6, max_size=6), shuffle=st.randoms(use_true_random=False))
+def test_the_rule_re_derived(
+    endings: list[Ending], shuffle: random.Random, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever ended how, and whoever ran it in which order."""
+    root = tmp_path_factory.mktemp("select")
+    plan = plan_of(root, {"methods": {"ua_mt": None}}, trials=3, studies=2)
+    store = store_of(root, plan)
+    for planned, (dice, status) in zip(plan.trials, endings, strict=True):
+        end(store.folder(planned.unit), dice, status)
+    _, selection = decide(plan, plan.trials, store)
+
+    expected = {}
+    for study in (0, 1):
+        held = [(one.trial.point, endings[plan.trials.index(one)]) for one in trials_of(plan, "ua_mt", study)]
+        valid = [(-dice, point) for point, (dice, status) in held if status == "ok" and dice is not None]
+        if valid:
+            expected["ua_mt", study] = min(valid)[1]
+    assert chosen(selection) == expected
+
+    mixed = list(plan.trials)
+    shuffle.shuffle(mixed)
+    _, again = decide(plan, mixed, store)
+    assert again.entries == selection.entries
+    assert chosen(again) == chosen(selection)
+
+
+def test_seed_k_takes_what_study_k_chose(tmp_path: Path) -> None:
+    """Study 0 finds point 2 best, study 1 point 3; seeds 5, 6, 7 take studies 0, 1, 0."""
+    plan = plan_of(tmp_path, {"seeds": [5, 6, 7]}, studies=2)
+    after, selection, _ = decided(
+        plan, tmp_path, lambda one: (0.9 if one.trial.point == 2 + one.trial.study else 0.1, "ok")
+    )
+    best = {study: trials_of(plan, "ua_mt", study)[2 + study] for study in (0, 1)}
+    for planned in (one for one in after.finals if one.slot.method == "ua_mt"):
+        mine = best[{5: 0, 6: 1, 7: 0}[planned.slot.seed]]
+        assert planned.trial == mine.trial
+        assert planned.unit.params == mine.unit.params
+        assert (planned.unit.role, planned.unit.seed) == ("final", planned.slot.seed)
+    assert [entry.unit for entry in selection.entries] == [one.unit.id for one in after.finals]
+
+
+def test_finals_take_the_searched_engine_settings_and_the_suites_looks(tmp_path: Path) -> None:
+    rows = {"supervised": None, "ua_mt": {"engine": {"optimiser": {"momentum": 0.5}}}}
+    plan = plan_of(tmp_path, {"methods": rows}, engine=RATE)
+    after, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    for planned in after.finals:
+        trial = trials_of(plan, planned.slot.method)[2].unit
+        assert planned.unit.engine.optimiser == trial.engine.optimiser
+        assert (planned.unit.engine.looks, trial.engine.looks) == (5, 2)
+        assert planned.unit.budget.steps == 100
+    assert {one.unit.engine.optimiser.momentum for one in after.finals} == {0.9, 0.5}
+    assert all(entry.engine is not None and entry.engine.looks == 5 for entry in selection.entries)
+
+
+def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path) -> None:
+    """The same unit as in a suite without a search that writes them out, whatever search it was."""
+    plan, _, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    (found,) = {json.dumps(one.unit.params) for one in plan.finals if one.slot.method == "ua_mt"}
+    written = plan_of(
+        tmp_path, {"search": None, "methods": {"supervised": None, "ua_mt": {"params": json.loads(found)}}}
+    )
+    assert {one.unit.id for one in written.finals} == {one.unit.id for one in plan.finals}
+    default, _, _ = decided(plan_of(tmp_path, trials=7, seed=50), tmp_path / "other", scores(0.9, *[0.1] * 6))
+    bare = plan_of(tmp_path, {"search": None})
+    assert [one.unit.id for one in default.finals] == [one.unit.id for one in bare.finals]
+
+
+def test_a_search_that_is_not_over_has_no_selection(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    store = store_of(tmp_path, plan)
+    for planned in plan.trials[:-2]:
+        end(store.folder(planned.unit), 0.5)
+    with pytest.raises(ValueError, match="2 trials have no result yet"):
+        decide(plan, plan.trials, store)
+
+
+def test_a_recorded_selection_gives_the_same_plan_again(tmp_path: Path) -> None:
+    after, selection, store = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    store.write_selection(selection)
+    fresh = plan_of(tmp_path, engine=RATE)
+    again = fresh.with_selection(store.selection())
+    assert again.finals == after.finals
+    assert again.entries() == selection.entries
+    assert plan_of(tmp_path, engine=RATE, trials=5).with_selection(store.selection()).finals == (), "another suite's"
+
+
+def test_a_selection_made_on_other_data_names_no_finals(tmp_path: Path) -> None:
+    """Its points were best there; here they have to be tried first."""
+    plan = plan_of(tmp_path)
+    _, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    other = plan_of(tmp_path, data=plan.data.model_copy(update={"checksum": "d" * 64}))
+    assert other.with_selection(selection).finals == ()
+
+
+def test_a_selection_of_another_version_of_a_method_names_no_finals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(tmp_path)
+    _, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    monkeypatch.setattr(plan.rows["ua_mt"].method, "version", 99)
+    assert plan_of(tmp_path).with_selection(selection).finals == ()
+    gone = [entry.model_copy(update={"params": {**entry.params, "gone": 1}}) for entry in selection.entries]
+    monkeypatch.undo()
+    assert plan.with_selection(selection.model_copy(update={"entries": gone})).finals == ()
+
+
+def test_people_read_what_was_chosen(tmp_path: Path) -> None:
+    _, selection, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    supervised, ua_mt = choices(selection)
+    assert supervised == "chosen: supervised/trial/0/0 with validation Dice 0.500: nothing to vary"
+    assert ua_mt.startswith("chosen: ua_mt/trial/0/2 with validation Dice 0.800: consistency ")
+
+
+def _permit(store: RunStore, selection: Selection, tmp_path: Path) -> TestPermit:
+    store.write_selection(selection)
+    (tmp_path / "final.json").write_text("{}", encoding="utf-8")
+    return TestPermit(store.selection_path, selection.entries[0].unit, tmp_path / "final.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw["candidates"][0].update(score=0.99),
+        lambda raw: raw["candidates"][0].update(chosen=not raw["candidates"][0]["chosen"]),
+        lambda raw: raw["candidates"][1]["trial"]["varied"].update(consistency=5),
+        lambda raw: raw["candidates"].pop(),
+        lambda raw: raw.update(candidates=None),
+        lambda raw: raw.update(digest=None),
+        lambda raw: raw.update(digest="0" * 64),
+    ],
+    ids=["score", "chosen", "point", "one fewer", "none", "no digest", "another digest"],
+)
+def test_the_test_split_stays_closed_for_a_selection_that_was_changed(
+    change: Callable[[dict[str, Any]], object], tmp_path: Path
+) -> None:
+    _, selection, store = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    assert selection.digest == candidates_digest(selection.candidates)
+    permit = _permit(store, selection, tmp_path)
+    permit.check()
+    raw = json.loads(store.selection_path.read_text(encoding="utf-8"))
+    change(raw)
+    store.selection_path.write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(ClosedSplitError, match="its candidates are not those that it was made from"):
+        permit.check()
+
+
+def test_the_test_split_stays_closed_for_a_trial(tmp_path: Path) -> None:
+    plan, selection, store = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
+    permit = _permit(store, selection, tmp_path)
+    for planned in plan.trials:
+        with pytest.raises(ClosedSplitError, match="does not name unit"):
+            TestPermit(permit.selection, planned.unit.id, permit.final).check()
+
+
+def test_older_selections_without_candidates_still_open_the_split(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, {"search": None, "methods": {"ua_mt": SUITE["methods"]["ua_mt"]}})
+    _permit(RunStore.create(tmp_path / "small"), plan.selection(), tmp_path).check()

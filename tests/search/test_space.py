@@ -1,0 +1,143 @@
+"""Dimensions: what is possible, where a share of one lands, and parameters that go to a point and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from harness.registry import load_method
+from harness.spec.params import MethodParams, hyper
+from harness.spec.space import Dimension
+
+SHARES = st.floats(0.0, 1.0, exclude_max=True)
+NUMBERS = st.floats(1e-6, 1e6)
+
+
+def ranges(scale: str) -> st.SearchStrategy[Dimension]:
+    pairs = st.tuples(NUMBERS, NUMBERS).filter(lambda pair: pair[0] < pair[1])
+    return pairs.map(lambda pair: Dimension.model_validate({"scale": scale, "values": pair}))
+
+
+class Params(MethodParams):
+    """Two searched fields around one that is not."""
+
+    rate: float = hyper(0.5, "a range", gt=0, search=(0.1, 0.9))
+    fixed: int = hyper(3, "not searched")
+    kind: str = hyper("b", "a choice", search=("a", "b", "c"), scale="choice")
+
+
+@pytest.mark.parametrize(
+    ("scale", "values", "share", "value"),
+    [
+        ("linear", (2, 6), 0.0, 2.0),
+        ("linear", (2, 6), 0.25, 3.0),
+        ("linear", (-1, 1), 0.5, 0.0),
+        ("linear", (0, 1), 1 / 3, 0.333333),
+        ("log", (0.01, 1), 0.5, 0.1),
+        ("log", (1, 1000), 2 / 3, 100.0),
+        ("log", (0.05, 1), 0.1, 0.0674641),  # 0.05 exp(0.1 ln 20) = 0.05 exp(0.2995732) = 0.05 x 1.3492828
+        ("choice", ("a", "b", "c"), 0.0, "a"),
+        ("choice", ("a", "b", "c"), 0.333, "a"),
+        ("choice", ("a", "b", "c"), 0.334, "b"),
+        ("choice", ("a", "b", "c"), 0.667, "c"),
+        ("choice", ("a", "b", "c"), 0.999999, "c"),
+        ("choice", (True,), 0.7, True),
+    ],
+)
+def test_values_by_hand(scale: str, values: tuple[Any, ...], share: float, value: object) -> None:
+    assert Dimension.model_validate({"scale": scale, "values": values}).at(share) == value
+
+
+@given(dimension=ranges("linear") | ranges("log"), share=SHARES)
+def test_a_value_is_within_the_range_and_short(dimension: Dimension, share: float) -> None:
+    """Six significant digits, or a bound itself where those would leave the range."""
+    value, (low, high) = dimension.at(share), dimension.values
+    assert low <= value <= high
+    assert dimension.holds(value)
+    assert value in (low, high) or value == float(f"{value:.5e}")
+    exact = low + share * (high - low) if dimension.scale == "linear" else low * (high / low) ** share
+    assert value == pytest.approx(exact, rel=6e-6)
+
+
+@given(dimension=ranges("linear") | ranges("log"), shares=st.tuples(SHARES, SHARES))
+def test_a_greater_share_gives_no_smaller_value(dimension: Dimension, shares: tuple[float, float]) -> None:
+    assert dimension.at(min(shares)) <= dimension.at(max(shares))
+
+
+@given(count=st.integers(1, 12), share=SHARES)
+def test_choices_have_equal_intervals_in_their_order(count: int, share: float) -> None:
+    dimension = Dimension(values=tuple(range(count)))
+    assume(abs(share * count - round(share * count)) > 1e-9)
+    assert dimension.at(share) == math.floor(share * count)
+
+
+@pytest.mark.parametrize(
+    ("scale", "values", "words"),
+    [
+        ("choice", (), "at least one value"),
+        ("linear", (1,), "two numbers, low and high"),
+        ("linear", (1, 2, 3), "two numbers, low and high"),
+        ("linear", ("1e-3", 1), r"two numbers, low and high, not \['1e-3', 1\]"),
+        ("linear", (False, True), "two numbers"),
+        ("linear", (2, 1), "to a greater high, not 2 to 1"),
+        ("log", (1, 1), "to a greater high"),
+        ("log", (0, 1), "to a greater high"),
+        ("log", (-1, 1), "to a greater high"),
+        ("linear", (0, math.inf), "two numbers"),
+        ("linear", (math.nan, 1), "two numbers"),
+        ("quadratic", (0, 1), "'linear', 'log' or 'choice'"),
+    ],
+)
+def test_impossible_dimensions_are_refused(scale: str, values: tuple[Any, ...], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Dimension.model_validate({"scale": scale, "values": values})
+
+
+def test_what_a_dimension_holds() -> None:
+    rate, kind = Params.space().values()
+    assert [rate.holds(value) for value in (0.1, 0.5, 0.9)] == [True] * 3
+    assert [rate.holds(value) for value in (0.0999, 0.91, None, "0.5", True, math.nan)] == [False] * 6
+    assert [kind.holds(value) for value in ("a", "d", None)] == [True, False, False]
+
+
+def test_people_read_a_dimension() -> None:
+    assert str(Dimension(scale="log", values=(0.01, 1))) == "0.01 .. 1 (log)"
+    assert str(Dimension(scale="linear", values=(0.5, 1.0))) == "0.5 .. 1"
+    assert str(Dimension(values=(0.9, 1, "none"))) == "0.9, 1, none"
+
+
+def test_the_space_is_of_the_fields_that_declare_one_in_their_order() -> None:
+    assert list(Params.space()) == ["rate", "kind"]
+    assert Params.space()["rate"] == Dimension(scale="linear", values=(0.1, 0.9))
+    assert Params().here("kind") == "b"
+    assert Params().here("absent") is None
+    assert Params(rate=0.2).placed({"kind": "c"}) == {"rate": 0.2, "fixed": 3, "kind": "c"}
+
+
+@pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "action", "action_pp"])
+@given(data=st.data())
+def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObject) -> None:
+    """For every method that ships: each point of its space is possible, and `here` finds it again."""
+    params = load_method(method).Params()
+    point = {name: dimension.at(data.draw(SHARES, name)) for name, dimension in params.space().items()}
+    placed = type(params).model_validate(params.placed(point))
+    for name, value in point.items():
+        assert placed.here(name) in (value, None), name
+    if point.get("tau_family", "cosine") == "cosine":
+        assert {name: placed.here(name) for name in point} == point
+    untouched = params.model_fields_set | set(type(params).model_fields) - set(point)
+    same = {name for name in untouched if not name.endswith("_temperature")}
+    assert placed.model_dump(include=same) == params.model_dump(include=same)
+    assert type(params).model_validate(params.placed({})) == params
+
+
+@pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "action", "action_pp"])
+def test_the_default_of_a_method_stands_within_its_space(method: str) -> None:
+    """TPE learns from point 0 only where the space holds it."""
+    params = load_method(method).Params()
+    assert all(dimension.holds(params.here(name)) for name, dimension in params.space().items())

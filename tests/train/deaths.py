@@ -1,0 +1,60 @@
+"""Units that kill -9 themselves at a chosen moment, each in a process of its own.
+
+The processes are forked from a clean server that has torch loaded: a kill costs no import.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+
+from harness.spec.method import BatchPlan, Loss, Stage
+from harness.spec.progress import Progress
+from harness.train import loop
+from harness.train.state import TrainingState
+from tests.train.tiny import Tiny, run
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a process dies: before a step of a stage, or (step None) when everything before the stage is done."""
+
+    stage: str
+    step: int | None = None
+
+
+def server() -> ForkServerContext:
+    """Where the processes come from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.train.deaths"])
+    return context
+
+
+def killed_at(tiny: Tiny, slot: str, moment: Moment) -> int:
+    """Run the unit from where it stands until the moment; the process's exit code, which is -9."""
+    process = server().Process(target=_run_until, args=(tiny, slot, moment))
+    process.start()
+    process.join(120)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _run_until(tiny: Tiny, slot: str, moment: Moment) -> None:
+    os.environ.update({name: value for name, value in tiny.environment.items() if value is not None})
+    train, start = loop.training_step, loop.start_stage
+
+    def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
+        if moment == Moment(stage.name, progress.step):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return train(state, stage, plan, progress)
+
+    def start_stage(state: TrainingState) -> None:
+        if moment == Moment(state.method.stages[state.meter.stage].name):
+            os.kill(os.getpid(), signal.SIGKILL)
+        start(state)
+
+    loop.training_step, loop.start_stage = training_step, start_stage  # of this process alone
+    run(tiny, slot)

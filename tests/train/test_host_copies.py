@@ -1,0 +1,114 @@
+"""The engine's whole step waits for no value: batch, augmentation, loss, backward, update and what comes after.
+
+On CUDA the profiler counts copies to the host; the clock's events copy nothing. Elsewhere every operation is watched on
+its way to the kernels: those that a device could only answer by waiting are forbidden. Methods and meta tensors are
+tested in tests/methods, this adds the engine's part of the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from harness.train.environment import prepare_device
+from harness.train.loop import training_step
+from harness.train.unit import clock_of
+from tests.bench.steps_bench import MIDDLE, Entry, entries
+from tests.support import require
+
+READS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique_dim", "_unique2"}
+"""Operations whose result, or its shape, is a value that the host has to wait for."""
+
+
+class Watch(TorchDispatchMode):
+    """Collects operations that read values, backward and optimiser included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
+        name = func.overloadpacket.__name__
+        if name in READS or (name in {"index", "index_put_", "_index_put_impl_"} and by_mask(args)):
+            self.found.append(name)
+        if name == "repeat_interleave" and "output_size" not in (kwargs or {}):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def by_mask(args: tuple[Any, ...]) -> bool:
+    """Whether an index is a mask, whose true entries must be counted first."""
+    return any(isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in args[1])
+
+
+def read_in_backward(x: torch.Tensor) -> None:
+    x.requires_grad_().register_hook(lambda gradient: gradient * gradient.sum().item())
+    x.square().sum().backward()
+
+
+def one_step(entry: Entry) -> None:
+    state, stage = entry
+    training_step(state, stage, state.method.batches(stage, state.unit.engine.batch_size), MIDDLE)
+
+
+def started(device: torch.device) -> dict[str, Entry]:
+    """Every method and stage after a first step at the same progress: centres are allotted anew in that one."""
+    found = entries(32, 4, device)
+    for entry in found.values():
+        one_step(entry)
+    return found
+
+
+def test_on_a_cpu_no_operation_of_a_step_reads_a_value() -> None:
+    for name, entry in started(torch.device("cpu")).items():
+        with Watch() as watch:
+            one_step(entry)
+        assert watch.found == [], name
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool(x.any()),
+        lambda x: x[x > 0],
+        lambda x: x.nonzero(),
+        lambda x: x.repeat_interleave(torch.tensor([1, 2, 0])),
+        lambda x: x.clone().index_put_((x > 0,), x.sum()),
+        lambda x: [0, 1, 2][int(x.argmax())],
+        read_in_backward,
+    ],
+)
+def test_a_planted_read_is_found(read: Callable[[torch.Tensor], object]) -> None:
+    with Watch() as watch:
+        read(torch.tensor([1.0, -1.0, 2.0]))
+    assert watch.found
+
+
+def test_on_cuda_a_step_copies_nothing_to_the_host() -> None:
+    require("cuda", torch.cuda.is_available(), "no CUDA device: copies can only be counted where there are some")
+    from torch.profiler import ProfilerActivity, profile
+
+    device = torch.device("cuda", 0)
+    prepare_device(device, next(iter(entries(32, 4, torch.device("cpu")).values()))[0].unit.engine)
+    copies: dict[str, list[str]] = {}
+    for name, entry in {**started(device), "planted": None}.items():
+        clock = clock_of(device)
+        torch.cuda.synchronize(device)
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+            clock.start()
+            if entry is None:
+                torch.ones(3, device=device).sum().item()
+            else:
+                one_step(entry)
+            clock.stop()
+            clock.flush()
+        copies[name] = [event.name for event in profiler.events() or [] if "DtoH" in event.name]
+    assert copies.pop("planted"), "the profiler sees copies"
+    assert {name: found for name, found in copies.items() if found} == {}

@@ -1,0 +1,129 @@
+"""ACTION and ACTION++ killed in every stage and between two: banks, prototypes, assignment and temperatures go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from harness.store import UnitFolder
+from harness.train.replay import replay
+from harness.train.stop import StopFlag
+from tests.methods.staged import SMALL, SMALL_PP
+from tests.train.deaths import Moment, killed_at
+from tests.train.fixtures import MakeTiny
+from tests.train.test_device_seconds import assert_within_one_step
+from tests.train.test_unit import assert_same_numbers, result_of
+from tests.train.tiny import Tiny, run
+
+STEPS = 12
+"""2 of the global stage, 2 of the local one, 8 of fine-tuning."""
+
+DEATHS = (Moment("global", 1), Moment("local", 1), Moment("anatomical"), Moment("anatomical", 5))
+RESUMED_AT = [0, 1, 3, 4, 9]
+"""Step from which each attempt goes on: there is a checkpoint at every look, and here a look after every step."""
+
+PARAMS: Mapping[str, Mapping[str, object]] = {
+    "action": {**SMALL, "student_temperature": {"family": "linear", "start": 1.0, "end": 0.1}},
+    "action_pp": SMALL_PP,
+}
+EXACT = ("method", "optimiser", "generators", "sampler", "looks", "best", "best_look", "images_seen")
+
+
+def suite(make_tiny: MakeTiny, method: str, looks: int, **budget: float) -> Tiny:
+    engine = {"looks": looks, "warmup_steps": 0}
+    return make_tiny({method: PARAMS[method]}, budget=budget, engine=engine)
+
+
+def assert_same(mine: Any, theirs: Any, where: str) -> None:
+    """Equal to the bit, at any depth."""
+    assert type(mine) is type(theirs), where
+    if isinstance(mine, torch.Tensor):
+        assert torch.equal(mine, theirs), where
+    elif isinstance(mine, dict):
+        assert mine.keys() == theirs.keys(), where
+        for name in mine:
+            if name != "device_seconds":  # of a look: CPU time differs from run to run
+                assert_same(mine[name], theirs[name], f"{where}/{name}")
+    elif isinstance(mine, list | tuple):
+        assert len(mine) == len(theirs), where
+        for number, pair in enumerate(zip(mine, theirs, strict=True)):
+            assert_same(*pair, f"{where}/{number}")
+    else:
+        assert mine == theirs, where
+
+
+def checkpoint_of(folder: UnitFolder) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(folder.checkpoint, weights_only=True)
+    return content
+
+
+@pytest.mark.parametrize("method", ["action", "action_pp"])
+def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, make_tiny: MakeTiny) -> None:
+    slot = f"{method}/2/0/0"
+    whole, killed = (suite(make_tiny, method, looks=STEPS, steps=STEPS) for _ in range(2))
+    run(whole, slot)
+    folder, other = killed.folder(slot), whole.folder(slot)
+    for moment in DEATHS:
+        assert killed_at(killed, slot, moment) == -9
+        assert not folder.done
+    run(killed, slot)
+    starts = [line.base_steps for line in folder.ledger.lines() if line.kind == "start"]
+    assert starts == RESUMED_AT
+    assert result_of(folder).stage_steps == {"global": 2, "local": 2, "anatomical": 8}
+    assert_same_numbers(folder, other)
+    mine, theirs = checkpoint_of(folder), checkpoint_of(other)
+    for name in EXACT:
+        assert_same(mine[name], theirs[name], name)
+    assert_state_of_interest(mine["method"])
+    assert_temperatures(method, folder.history())
+    arrays = [one.path / "arrays.npz" for one in (folder, other)]
+    assert [path.exists() for path in arrays] == [method == "action_pp"] * 2
+    if method == "action_pp":
+        assert arrays[0].read_bytes() == arrays[1].read_bytes()
+        looks = [look.diagnostics for look in result_of(folder).looks]
+        assert looks == [look.diagnostics for look in result_of(other).looks]
+        assert all({"assignment/0", "similarity/2/1"} <= shown.keys() for shown in looks)
+
+
+def assert_state_of_interest(state: Mapping[str, torch.Tensor]) -> None:
+    """What was compared is not empty: banks and a queue that wrapped, prototypes of every slot."""
+    for name, steps in (("whole", 4), ("local", 2)):
+        assert int(state[f"{name}.bank.enqueued"]) == 4 * steps > len(state[f"{name}.bank.entries"])
+    if "queue.labels" in state:
+        assert (state["queue.labels"] >= 0).all()
+        assert int(state["queue.enqueued"]) > len(state["queue.labels"])
+        assert (state["allocation.prototypes"].norm(dim=1) > 0.99).all()
+
+
+def assert_temperatures(method: str, history: pd.DataFrame) -> None:
+    """Those of every step, before and after each death, follow the stage's progress by their formula."""
+    for stage, step in (("global", 2), ("local", 2), ("anatomical", 8)):
+        rows = history[history["stage"] == stage]
+        shares = np.arange(step) / step
+        assert rows["progress_stage"].to_numpy() == pytest.approx(shares)
+        wave = 0.5 * (1.0 + np.cos(2.0 * np.pi * shares))
+        if method == "action":
+            taus = {"anatomical": 0.5 + 0.0 * shares} if stage == "anatomical" else {"student": 1.0 - 0.9 * shares}
+        elif stage == "anatomical":
+            taus = dict.fromkeys(("anatomical", "supervised"), 0.1 + 0.9 * wave)
+        else:
+            taus = {"student": 0.1 + 0.9 * wave, "teacher": 0.01 + 0.99 * wave}
+        for name, expected in taus.items():
+            assert rows[f"term/temperature_{name}"].to_numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_killed_under_device_seconds_it_ends_within_one_step_and_can_be_replayed(make_tiny: MakeTiny) -> None:
+    tiny, slot = suite(make_tiny, "action_pp", looks=12, device_seconds=1.5), "action_pp/2/0/0"
+    folder = tiny.folder(slot)
+    for moment in (Moment("global", 1), Moment("anatomical"), Moment("anatomical", 3)):
+        assert killed_at(tiny, slot, moment) == -9
+    result = run(tiny, slot)
+    assert result.spent.attempts == 4
+    assert_within_one_step(result, 1.5)
+    assert folder.history()["step"].tolist() == list(range(result.spent.useful_steps))
+    assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256

@@ -25,10 +25,11 @@ Fact = tuple[str, str]
 
 @dataclass(frozen=True)
 class SuiteText:
-    """The suite file of the current selection, as it was."""
+    """The suite file of the current selection, as it was; grid: its search tries every combination, no default."""
 
     text: str
     description: str
+    grid: bool
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,10 @@ def suite_yaml(store: RunStore) -> SuiteText:
     """The text of the suite that the selection belongs to; empty if it is not on record."""
     path = store.root / "suites" / f"{store.selection().suite_hash}.yaml"
     if not path.is_file():
-        return SuiteText("", "")
+        return SuiteText("", "", grid=False)
     text = path.read_text(encoding="utf-8")
-    raw = yaml.safe_load(text)
-    return SuiteText(text, str(raw.get("description") or "") if isinstance(raw, dict) else "")
+    raw = yaml.safe_load(text) or {}
+    return SuiteText(text, raw.get("description") or "", grid=(raw.get("search") or {}).get("mode") == "grid")
 
 
 def environments(store: RunStore) -> list[list[Fact]]:

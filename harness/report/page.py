@@ -66,11 +66,13 @@ def _panels(store: RunStore, board: Board, settings: PageSettings) -> Panels:
 def render(store: RunStore, board: Board, settings: PageSettings, panels: Panels) -> str:
     """The page as text; the same records give the same text."""
     data = content(board, settings.search)
+    suite = suite_yaml(store)
+    data["grid"] = suite.grid
     data["panels"] = {"groups": panels.groups, "classes": panels.classes}
     comparisons = board.records.comparisons
     return _template().render(
         suite=board.records.suite,
-        description=suite_yaml(store).description,
+        description=suite.description,
         comparisons=[
             {
                 "title": one.title,
@@ -87,7 +89,7 @@ def render(store: RunStore, board: Board, settings: PageSettings, panels: Panels
         environments=environments(store),
         configurations=configurations(store),
         commands=commands(board.records.suite),
-        yaml=suite_yaml(store).text,
+        yaml=suite.text,
         style=_asset("style.css"),
         script=Markup("\n").join(_asset(f"{name}.js") for name in SCRIPTS),
     )

@@ -28,7 +28,9 @@ const axisOf = (one) => {
 const levelText = (value) => (known(value) ? short(value) : String(value));
 
 const scored = (surface) => surface.trials.map((trial, i) => ({ ...trial, i }));
-const trialText = (surface, trial) => `point ${trial.point}${trial.point === 0 ? " (default)" : ""}, study ${trial.study}: `
+// The first point is the suite's own configuration, but in a grid, which has no default.
+const isDefault = (trial) => trial.point === 0 && !DATA.grid;
+const trialText = (surface, trial) => `point ${trial.point}${isDefault(trial) ? " (default)" : ""}, study ${trial.study}: `
   + `${known(trial.score) ? `${percent(trial.score)} % validation Dice${trial.status === "ok" ? "" : `, ${trial.status}`}` : trial.status}${trial.chosen ? ", chosen" : ""}; `
   + surface.dimensions.map((one) => `${words(one.name)} ${one.values[trial.i] === null ? "\u2013" : levelText(one.values[trial.i])}`).join(", ");
 
@@ -38,7 +40,7 @@ const trialMark = (trial, x, y, fillColour, ink = "var(--ink)") => {
   else if (trial.status !== "ok" || !known(trial.score)) parts.push(s("path", { d: `M${x - 4} ${y - 4}l8 8m0 -8l-8 8`, stroke: "var(--failed)", "stroke-width": 2 }));
   else parts.push(s("circle", { cx: x, cy: y, r: 5, fill: fillColour, stroke: ink, "stroke-width": 1.2 }));
   if (trial.chosen) parts.push(s("circle", { cx: x, cy: y, r: 8.5, fill: "none", stroke: ink, "stroke-width": 2 }));
-  if (trial.point === 0) parts.push(s("rect", { x: x - 8, y: y - 8, width: 16, height: 16, fill: "none", stroke: ink, "stroke-width": 1.2, "stroke-dasharray": "2 2" }));
+  if (isDefault(trial)) parts.push(s("rect", { x: x - 8, y: y - 8, width: 16, height: 16, fill: "none", stroke: ink, "stroke-width": 1.2, "stroke-dasharray": "2 2" }));
   return parts;
 };
 
@@ -143,7 +145,7 @@ const surfaceView = (surface) => {
     host.append(h("div", { class: "controls" }, pick(0, "across"), pick(1, "up")), drawing);
     draw();
   }
-  host.append(output, h("p", { class: "keys" }, h("span", {}, "\u25ef ring: chosen"), h("span", {}, "\u25a2 dashed square: the default configuration"), h("span", {}, "\u2715 no score"),
+  host.append(output, h("p", { class: "keys" }, h("span", {}, "\u25ef ring: chosen"), DATA.grid ? null : h("span", {}, "\u25a2 dashed square: the default configuration"), h("span", {}, "\u2715 no score"),
     surface.trials.some((trial) => trial.status === "stopped") ? h("span", {}, "dotted circle: stopped before its budget, not shaded") : null, scaleKey(surface)));
   host.append(h("div", { class: "slices" }, surface.dimensions.map((_, i) => dimensionChart(surface, i, output))));
 };

@@ -57,8 +57,8 @@ def read_family(differences: Floats, wins: Floats) -> list[Reading]:
         better.probability, better.low, better.high,
     )  # fmt: skip
     numbers = np.stack(columns, axis=1).tolist()
-    flags = zip(apart.tolist(), verdicts.tolist(), strict=True)
-    return [Reading(*row, len(differences), *flag) for row, flag in zip(numbers, flags, strict=True)]
+    words = zip(numbers, apart.tolist(), verdicts.tolist(), strict=True)
+    return [Reading._make((*row, len(differences), one, verdict)) for row, one, verdict in words]
 
 
 def decidable(patients: int, pairs: int) -> bool:

@@ -33,6 +33,8 @@ class Scores:
 
 def scores(cases: pd.DataFrame, metrics: Sequence[str], by: Sequence[str] = ()) -> dict[Key, Scores]:
     """(metric, selection, arm, *by) -> scores of the units that are ok."""
+    if cases.empty:
+        return {}
     keys = ["selection", "arm", *by]
     grouped = cases.groupby([*keys, "subset", "seed", "patient"], observed=True)[list(metrics)].mean()
     wide = pd.DataFrame(grouped.unstack("patient")).sort_index()

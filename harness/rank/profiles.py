@@ -3,9 +3,9 @@
 Where one curve lies above another at every tau, the method is better whatever Dice one asks for; curves that cross say
 at which demand which one is. Bands come from resampled patients, with all their units: pointwise by percentiles, and
 for the whole curve, of the same width everywhere, by the 95 % quantile of the largest deviation (Kolmogorov and
-Smirnov's statistic, bootstrapped; times sqrt(n / (n - 1)), since resamples of n patients understate their spread). Bands
-in standard errors would be narrower at the ends, and wrong there: where hardly any score lies on one side of tau, the
-resamples have no spread (measured at n = 20: they hold the whole curve in 70 %, these in 91 to 96 %).
+Smirnov's statistic, bootstrapped; times sqrt(n / (n - 1)), since resamples of n patients understate their spread).
+Bands in standard errors would be narrower at the ends, and wrong there: where hardly any score lies on one side of tau,
+the resamples have no spread (measured at n = 20: they hold the whole curve in 70 %, these in 91 to 96 %).
 """
 
 from __future__ import annotations

@@ -30,23 +30,17 @@ def by_loops(values, design, count):
     interaction = (rest**2).sum() / ((n - 1) * (len(sizes) - 1)) / (n * len(sizes))
 
     def mean_and_error(rows, groups):
-        """rows: patients by number; groups: the units of each drawn group."""
-        units = [unit for group in groups for unit in group]
-        weights = np.concatenate([[sizes_of / len(group)] * len(group) for group, sizes_of in groups_and_sizes(groups)])
-        by_patient = np.average(values[rows][:, units], axis=1, weights=weights)
-        means = [values[rows][:, group].mean() for group in groups]
-        shares = np.array([size for _, size in groups_and_sizes(groups)]) / sum(s for _, s in groups_and_sizes(groups))
+        """rows: the drawn patients; groups: the drawn units of each drawn group."""
+        shares = np.array([len(group) for group in groups]) / sum(len(group) for group in groups)
+        by_patient = np.mean([values[rows, unit] for group in groups for unit in group], axis=0)
+        by_group = np.array([values[rows][:, group].mean() for group in groups])
         mean = by_patient.mean()
-        subsets = ((np.array(means) - mean) ** 2 * shares**2).sum() * len(groups) / (len(groups) - 1)
+        subsets = ((by_group - mean) ** 2 * shares**2).sum() * len(groups) / (len(groups) - 1)
         patients = by_patient.var(ddof=1) / n
         return mean, np.sqrt(max(patients + subsets - interaction, patients))
 
-    def groups_and_sizes(groups):
-        return [(group, len(group)) for group in groups]
-
-    mean, standard_error = mean_and_error(
-        np.arange(n), [list(range(f, f + s)) for f, s in zip(first, sizes, strict=True)]
-    )
+    as_is = [list(range(start, start + size)) for start, size in zip(first, sizes, strict=True)]
+    mean, standard_error = mean_and_error(np.arange(n), as_is)
     found = resamples(design, count)
     t = []
     for b in range(count):
@@ -58,9 +52,9 @@ def by_loops(values, design, count):
         one, its_error = mean_and_error(rows, groups)
         with np.errstate(divide="ignore"):
             t.append((one - mean) / its_error)
-    t = np.sort(t)
+    ordered = sorted(t)
     rank = int((count + 1) * 0.025)
-    return mean - t[count - rank] * standard_error, mean - t[rank - 1] * standard_error
+    return mean - ordered[count - rank] * standard_error, mean - ordered[rank - 1] * standard_error
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=str)
@@ -158,5 +152,5 @@ def test_it_covers_the_mean_over_subsets_where_the_primary_interval_does_not():
     design, simulations = Design(20, (3, 3, 3)), 200
     values = simulate(np.random.default_rng(3), design, HARSH, simulations)
     primary = intervals(values.mean(axis=2).T)
-    conditional = np.mean((primary.low <= 0) & (primary.high >= 0))
+    conditional = float(np.mean((primary.low <= 0) & (primary.high >= 0)))
     assert hierarchical_coverage(design, HARSH, simulations) > max(0.9, conditional + 0.1)

@@ -182,13 +182,10 @@ def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
 
 
 def test_a_smaller_distance_is_an_improvement(plain):
-    pairs = (
-        read_board(plain)
-        .pairs.query("labelled == 3 and selection == 'last'")
-        .set_index(["metric", "method_a", "method_b"])
-    )
-    for metric in ("dice", "hd95_voxel"):
-        assert pairs.loc[(metric, "supervised_full", "supervised"), "probability_of_improvement"] > 0.9
+    pairs = read_board(plain).pairs.query("labelled == 3 and selection == 'last' and method_a == 'supervised_full'")
+    probability = pairs.groupby("metric")["probability_of_improvement"].min()
+    assert probability["dice"] > 0.9
+    assert probability["hd95_voxel"] > 0.9
 
 
 def test_curves_are_mean_and_range_over_units(plain):

@@ -11,7 +11,7 @@ import pandas as pd
 from harness.rank import numbers
 from harness.rank.board import Board
 from harness.rank.frame import Comparison
-from harness.rank.paired import MEAN_CLASS
+from harness.rank.patients import MEAN_CLASS
 
 Row = dict[str, Any]
 

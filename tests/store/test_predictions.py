@@ -34,9 +34,9 @@ def assert_equal(found: dict[str, LabelMap], wanted: dict[str, LabelMap]) -> Non
 
 
 def test_round_trip(folder: UnitFolder, labels: dict[str, LabelMap]) -> None:
-    assert not folder.has_predictions
+    before = folder.has_predictions
     folder.write_predictions(labels)
-    assert folder.has_predictions
+    assert (before, folder.has_predictions) == (False, True)
     assert_equal(folder.predictions(), labels)
     assert_equal(folder.predictions(["b", "unknown"]), {"b": labels["b"]})
 

@@ -56,9 +56,9 @@ def assert_same_numbers(folder: UnitFolder, other: UnitFolder) -> None:
     assert mine.best_look == theirs.best_look
     assert (mine.images_seen, mine.labelled_images_seen) == (theirs.images_seen, theirs.labelled_images_seen)
     pd.testing.assert_frame_equal(folder.cases(), other.cases(), check_exact=True)
-    predicted, theirs = folder.predictions(), other.predictions()
-    assert predicted.keys() == theirs.keys()
-    assert all((predicted[case] == theirs[case]).all() for case in predicted)
+    predicted, kept = folder.predictions(), other.predictions()
+    assert predicted.keys() == kept.keys()
+    assert all((predicted[case] == kept[case]).all() for case in predicted)
     pd.testing.assert_frame_equal(
         folder.history().drop(columns="step_seconds"), other.history().drop(columns="step_seconds"), check_exact=True
     )
@@ -147,11 +147,12 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
     predicted = folder.predictions()
     assert predicted.keys() == cases.keys()
     assert any(labels.any() for labels in predicted.values())
-    recorded = folder.cases().query("selection == 'last'").set_index(["case", "class_name"])
+    last = folder.cases().query("selection == 'last'").to_dict("records")
+    recorded = {(row["case"], row["class_name"]): row for row in last}
     for name, case in cases.items():
         again = case_metrics(predicted[name], case.label, session.cache.manifest.classes[1:], case.spacing_mm)
         for class_name, metrics in again.items():
-            row = recorded.loc[(name, class_name)]
+            row = recorded[name, class_name]
             assert (metrics.dice, metrics.hd95_voxel) == (row["dice"], row["hd95_voxel"])
             assert metrics.voxels_predicted == row["voxels_predicted"]
 

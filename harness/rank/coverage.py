@@ -87,8 +87,8 @@ def simulate(generator: np.random.Generator, design: Design, variances: Componen
     sizes = np.array(design.groups)
 
     def effect(variance: float, *shape: int) -> Floats:
-        return np.sqrt(variance) * generator.standard_normal((count, *shape))
+        return np.asarray(np.sqrt(variance) * generator.standard_normal((count, *shape)))
 
     by_group = effect(variances.subset, 1, len(sizes)) + effect(variances.patient_subset, design.patients, len(sizes))
     by_unit = effect(variances.seed, 1, design.units) + effect(variances.rest, design.patients, design.units)
-    return effect(variances.patient, design.patients, 1) + np.repeat(by_group, sizes, axis=2) + by_unit
+    return np.asarray(effect(variances.patient, design.patients, 1) + np.repeat(by_group, sizes, axis=2) + by_unit)

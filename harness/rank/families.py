@@ -39,7 +39,7 @@ def read_family(differences: Floats, wins: Floats) -> list[Reading]:
 
     Two methods are told apart if the simultaneous interval of their difference excludes zero *and* the signed-rank test
     rejects after Holm, in the same direction: the interval is about the mean and trusts the bootstrap at small n, the
-    test is exact but about symmetry. Either alone holds the family-wise error, so both do. Undetermined: n is so small
+    test is exact but about symmetry. Where either holds the family-wise error, both do. Undetermined: n is so small
     that no differences, however clear, could pass. Patients that one of the methods was not tested on are left out.
     """
     complete = ~np.isnan(differences).any(axis=1)
@@ -57,8 +57,8 @@ def read_family(differences: Floats, wins: Floats) -> list[Reading]:
         better.probability, better.low, better.high,
     )  # fmt: skip
     numbers = np.stack(columns, axis=1).tolist()
-    flags = zip(apart.tolist(), verdicts.tolist(), strict=True)
-    return [Reading(*row, len(differences), *flag) for row, flag in zip(numbers, flags, strict=True)]
+    words = zip(numbers, apart.tolist(), verdicts.tolist(), strict=True)
+    return [Reading._make((*row, len(differences), one, verdict)) for row, one, verdict in words]
 
 
 def decidable(patients: int, pairs: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -32,6 +33,9 @@ CASE_COLUMNS = (
     "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
 )  # fmt: skip
 """Columns of cases.parquet: one row per selection, case and class."""
+
+_READERS = 4
+"""Files read at once: most of the time goes into waiting for the disk, or the network."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,8 @@ def _cases(folders: Sequence[UnitFolder], ids: pd.DataFrame) -> pd.DataFrame:
     """
     if not folders:
         return pd.DataFrame(columns=["unit", *CASE_COLUMNS, *ids.columns.drop("unit")])
-    tables = [_read_cases(folder) for folder in folders]
+    with ThreadPoolExecutor(_READERS) as readers:
+        tables = list(readers.map(_read_cases, folders))
     cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
     cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
     words = ids.astype(dict.fromkeys(("unit", "arm", "method"), "category"))

@@ -24,9 +24,9 @@ RANKING = (
     "beyond noise; rows stand by mean Dice of the last checkpoint. A method with a failed unit ranks after all without."
 )
 APART_RULE = (
-    "Beyond noise, or apart: the simultaneous 95 % interval of the paired difference excludes zero (bootstrap max-t over "
-    "patients, all pairs of ranked methods at once; pairs with a reference are a family of their own) and Wilcoxon's "
-    "signed-rank test rejects at 5 % after Holm."
+    "Beyond noise, or apart: the simultaneous 95 % interval of the paired difference excludes zero (bootstrap max-t "
+    "over patients, all pairs of ranked methods at once; pairs with a reference are a family of their own) and "
+    "Wilcoxon's signed-rank test rejects at 5 % after Holm."
 )
 HIERARCHICAL = (
     "Hierarchical interval: 95 % bootstrap-t over patients crossed with seeds within labelled subsets; the coverage "

@@ -87,13 +87,13 @@ def _differences(
 ) -> dict[Pair, Floats]:
     """Pair -> a - b of each patient, where there is any."""
     found: dict[Pair, Floats] = {}
-    for (labelled, selection), table in rows.groupby(["labelled", "selection"], sort=False, dropna=False):
+    for key, table in rows.groupby(["labelled", "selection"], sort=False, dropna=False):
         for (first, reference), (second, _) in combinations(_order(table), 2):
             family = "reference" if reference else "ranked"
             for class_name, metric in product(class_names, metrics):
-                a, b = (means.get((metric, selection, arm, class_name)) for arm in (first, second))
+                a, b = (means.get((metric, key[-1], arm, class_name)) for arm in (first, second))
                 if a is not None and b is not None and not np.isnan(a - b).all():
-                    found[Pair(labelled, selection, class_name, metric, family, first, second)] = a - b
+                    found[Pair._make((*key, class_name, metric, family, first, second))] = a - b
     return found
 
 

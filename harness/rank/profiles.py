@@ -2,12 +2,15 @@
 
 Where one curve lies above another at every tau, the method is better whatever Dice one asks for; curves that cross say
 at which demand which one is. Bands come from resampled patients, with all their units: pointwise by percentiles, and
-for the whole curve by the 95 % quantile of the largest deviation in standard errors (sup-t). Where all scores lie on
-one side of tau the resamples have no spread, and the band is the point.
+for the whole curve, of the same width everywhere, by the 95 % quantile of the largest deviation (Kolmogorov and
+Smirnov's statistic, bootstrapped; times sqrt(n / (n - 1)), since resamples of n patients understate their spread).
+Bands in standard errors would be narrower at the ends, and wrong there: where hardly any score lies on one side of tau,
+the resamples have no spread (measured at n = 20: they hold the whole curve in 70 %, these in 91 to 96 %).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +31,6 @@ COLUMNS = (
 TAUS = np.linspace(0.0, 1.0, 101)
 RESAMPLES = 1_000
 _CURVES = ("share", "low", "high", "simultaneous_low", "simultaneous_high")
-_ZERO = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,8 @@ def profile(values: Floats) -> Profile:
     drawn = by_patient @ (resample_counts(n)[:, :RESAMPLES] / n)
     tail = 50.0 * (1.0 - CONFIDENCE)
     low, high = np.percentile(drawn, [tail, 100.0 - tail], axis=1)
-    spread = drawn.std(axis=1, ddof=1)
-    flat = spread < _ZERO
-    deviation = np.abs(drawn - share[:, None]) / np.where(flat, np.inf, spread)[:, None]
-    half = np.where(flat, 0.0, np.quantile(deviation.max(axis=0), CONFIDENCE) * spread)
+    largest = np.abs(drawn - share[:, None]).max(axis=0) * math.sqrt(n / (n - 1))
+    half = float(np.quantile(largest, CONFIDENCE))
     return Profile(share, low, high, np.clip(share - half, 0.0, 1.0), np.clip(share + half, 0.0, 1.0))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def scores(cases: pd.DataFrame, metrics: Sequence[str], by: Sequence[str] = ()) 
     grouped = cases.groupby([*keys, "subset", "seed", "patient"], observed=True)[list(metrics)].mean()
     wide = pd.DataFrame(grouped.unstack("patient")).sort_index()
     subsets = wide.index.get_level_values("subset")
-    rows = wide.groupby(keys, sort=False, observed=True).indices
+    rows: dict[Any, Any] = wide.groupby(keys, sort=False, observed=True).indices
     found: dict[Key, Scores] = {}
     for metric in metrics:
         values = wide[metric].to_numpy(dtype="float64")

@@ -47,7 +47,7 @@ def signed_rank(differences: Floats) -> SignedRank:
 def _without_ties(differences: Floats) -> NDArray[np.bool_]:
     """Columns of distinct non-zero absolute values, free of NaN."""
     ordered = np.sort(np.abs(differences), axis=0)
-    return (np.diff(ordered, axis=0, prepend=0.0) > 0.0).all(axis=0)
+    return np.asarray((np.diff(ordered, axis=0, prepend=0.0) > 0.0).all(axis=0))
 
 
 def holm(p: Floats) -> Floats:

@@ -82,7 +82,8 @@ def _shown(store: RunStore, comparison: Comparison, labelled: int | None) -> Ite
         unit = _first(entry)
         if unit is not None and folders[unit].has_predictions:
             dice = cases[cases["unit"] == unit].groupby("case")["dice"].mean()
-            yield _Shown(entry.method, unit, entry.reference, {str(case): float(dice[case]) for case in dice.index})
+            by_case = {str(case): float(value) for case, value in dice.items()}
+            yield _Shown(entry.method, unit, entry.reference, by_case)
 
 
 def _first(entry: Entry) -> str | None:

@@ -46,7 +46,12 @@ def test_by_hand(tmp_path):
     rows = board.rows.set_index("method")
     # a: patients 0.75, 0.25, 1.0 -> 2/3. Its cases alone would give 5.5 / 8. b: 0.9, 0.4, 0.8 -> 0.7.
     assert rows["dice"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
-    assert rows["rank"].to_dict() == {"a": 2, "b": 1}
+    assert rows["place"].to_dict() == {"a": 2, "b": 1}
+    assert rows[["rank", "rank_worst"]].to_numpy().tolist() == [[1, 2], [1, 2]], "three patients tell nothing apart"
+    # a, one unit: the sorted scores 0.25, 0.75, 1.0 lose floor(3 / 4) = 0 at each end.
+    assert rows["iqm"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
+    assert rows["dice_imputed"].to_dict() == rows["dice"].to_dict()
+    assert rows[["hierarchical_low", "hierarchical_high", "hierarchical_coverage"]].isna().all(axis=None)
     assert rows["hd95_voxel"].to_dict() == pytest.approx({"a": 10 / 3, "b": 3.0})
     assert rows["n_missed"].to_dict() == {"a": 1, "b": 0}
     assert (rows["n_patients"] == 3).all()
@@ -62,6 +67,8 @@ def test_by_hand(tmp_path):
     (pair,) = board.pairs[board.pairs["metric"] == "dice"].to_dict("records")
     assert (pair["method_a"], pair["method_b"], pair["verdict"]) == ("b", "a", "undetermined")
     assert pair["difference"] == pytest.approx((0.15 + 0.15 - 0.2) / 3)
+    assert pair["probability_of_improvement"] == pytest.approx(2 / 3)  # b is better on p1 and p2, worse on p3
+    assert pair["p_wilcoxon"] == pytest.approx(1.0)  # ranks +1.5, +1.5, -3
 
 
 def test_a_failed_unit_is_shown_and_ranks_last(tmp_path):
@@ -70,7 +77,10 @@ def test_a_failed_unit_is_shown_and_ranks_last(tmp_path):
     table = rows[(rows["labelled"] == 3) & (rows["selection"] == "last") & (rows["block"] == "ranked")]
     failed = table[table["method"] == "mc_net"].iloc[0]
     assert failed["dice"] == table["dice"].max()
-    assert (failed["rank"], failed["n_ok"], failed["n_failed"], failed["n_units"]) == (3, 2, 1, 3)
+    assert (failed["place"], failed["n_ok"], failed["n_failed"], failed["n_units"]) == (3, 2, 1, 3)
+    assert (failed["rank"], failed["rank_worst"]) == (3, 3)
+    for column in ("dice", "dice_low", "dice_high"):
+        assert failed[column.replace("dice", "dice_imputed")] == pytest.approx(2 / 3 * failed[column])
     assert failed["seeds"] == "0 2"
     assert (failed["device_seconds_min"], failed["steps_min"]) == (pytest.approx(299.7), 1498)
     assert failed["failed_device_seconds_total"] == pytest.approx(0.1 * 0.999 * 300)
@@ -82,7 +92,7 @@ def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
     failed = frozenset(("ua_mt", 3, 0, seed) for seed in range(3))
     board = read_board(write_run(tmp_path / "s", RunSpec(failed=failed)))
     row = board.rows.query("labelled == 3 and selection == 'last' and method == 'ua_mt'").iloc[0]
-    assert (row["rank"], row["n_ok"]) == (3, 0)
+    assert (row["rank"], row["rank_worst"], row["n_ok"], row["dice_imputed"]) == (3, 3, 0, 0.0)
     assert pd.isna(row["dice"])
     assert "ua_mt" not in set(board.pairs.query("labelled == 3")["method_a"])
 
@@ -92,7 +102,8 @@ def test_missing_units_are_counted_and_not_yet_run_methods_are_unranked(tmp_path
     rows = read_board(write_run(tmp_path / "s", RunSpec(missing=missing))).rows
     table = rows.query("labelled == 3 and selection == 'last'").set_index("method")
     assert table["n_missing"].to_dict() == {"ua_mt": 1, "supervised": 0, "mc_net": 3, "supervised_full": 0}
-    assert table["rank"].dropna().to_dict() == {"ua_mt": 1, "supervised": 2}
+    assert table["place"].dropna().to_dict() == {"ua_mt": 1, "supervised": 2}
+    assert table["rank"].dropna().index.tolist() == ["ua_mt", "supervised"]
 
 
 def test_the_ceiling_is_shown_for_every_count_and_never_ranked(plain):
@@ -104,7 +115,7 @@ def test_the_ceiling_is_shown_for_every_count_and_never_ranked(plain):
     ]  # fmt: skip
     assert ceiling.groupby("selection")["dice"].nunique().to_dict() == {"last": 1, "best_val": 1}
     assert set(ceiling["trained_on"]) == {"all"}
-    assert sorted(rows.loc[rows["rank"] == 1, "method"]) == ["mc_net"] * 4
+    assert sorted(rows.loc[rows["place"] == 1, "method"]) == ["mc_net"] * 4
 
 
 def test_references_alone_have_a_table(tmp_path):
@@ -134,9 +145,9 @@ def test_declared_engine_settings_are_shown(tmp_path):
     assert declared["ua_mt"].tolist() == [""]
 
 
-def test_equal_methods_share_the_better_rank():
+def test_equal_methods_share_the_better_place():
     rows = [
-        {"block": "ranked", "method": name, "rank": None, "n_ok": 1, "n_failed": 0, "dice": dice}
+        {"block": "ranked", "method": name, "place": None, "n_ok": 1, "n_failed": 0, "dice": dice}
         for name, dice in (("c", 0.5), ("b", 0.7), ("a", 0.7))
     ]
     assert [(row["method"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]
@@ -151,10 +162,30 @@ def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
     table = board.rows.query("selection == 'last' and labelled == 7").set_index("method")["dice"]
     assert ceiling["difference"] == pytest.approx(table["supervised_full"] - table["a"])
     assert ceiling["difference_low"] > 0
-    assert ceiling["verdict"] == "excludes zero"
+    assert (ceiling["verdict"], ceiling["family"]) == ("apart", "reference")
     equal = pairs[~pairs["method_a"].eq("supervised_full")].iloc[0]
     assert equal["difference_low"] < 0 < equal["difference_high"]
-    assert (equal["verdict"], bool(equal["excludes_zero"])) == ("within noise", False)
+    assert equal["simultaneous_low"] < 0 < equal["simultaneous_high"]
+    assert (equal["verdict"], bool(equal["excludes_zero"]), equal["family"]) == ("within noise", False, "ranked")
+
+
+def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
+    board = read_board(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
+    rows = board.rows.query("selection == 'last' and labelled == 7").set_index("method")
+    assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
+    classes = board.classes.query("selection == 'last' and labelled == 7 and metric == 'dice'")
+    assert set(classes.loc[classes["method"] == "c", "rank_worst"]) == {1}
+    assert set(board.class_pairs["class_name"]) == {"RV", "Myo", "LV"}
+    assert set(board.class_pairs["metric"]) == {"dice"}
+    assert classes["hierarchical_low"].notna().all()
+    assert board.classes.query("metric != 'dice'")[["rank", "hierarchical_low"]].isna().all(axis=None)
+
+
+def test_a_smaller_distance_is_an_improvement(plain):
+    pairs = read_board(plain).pairs.query("labelled == 3 and selection == 'last' and method_a == 'supervised_full'")
+    probability = pairs.groupby("metric")["probability_of_improvement"].min()
+    assert probability["dice"] > 0.9
+    assert probability["hd95_voxel"] > 0.9
 
 
 def test_curves_are_mean_and_range_over_units(plain):

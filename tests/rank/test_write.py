@@ -14,19 +14,23 @@ import pytest
 from matplotlib.image import imread
 
 from harness.rank.board import read_board
-from harness.rank.notes import EMPTY_MASKS, INTERVAL, MINI
-from harness.rank.paired import CAVEAT
+from harness.rank.notes import APART_RULE, EMPTY_MASKS, HIERARCHICAL, IMPROVEMENT, IMPUTED, INTERVAL, IQM, MINI, RANKING
 from harness.rank.render import markdown, terminal_text
-from harness.rank.write import write_leaderboard
+from harness.rank.write import tables, write_leaderboard
 from harness.spec.records import Environment
 from tests.synthetic import GAINS, RunSpec, SlotKey, write_run
 
-NAMES = {"leaderboard.csv", "leaderboard.md", "paired.csv", "per_class.csv", "curves.csv", "curves.png"}
+NAMES = {
+    "leaderboard.csv", "leaderboard.md", "paired.csv", "paired_per_class.csv", "per_class.csv", "profiles.csv",
+    "curves.csv", "curves.png",
+}  # fmt: skip
 
 
 def read_csv(path):
     frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"seeds": str, "subsets": str})
-    return frame.astype({name: "Int64" for name in ("labelled", "rank", "method_version") if name in frame})
+    return frame.astype(
+        {name: "Int64" for name in ("labelled", "place", "rank", "rank_worst", "method_version") if name in frame}
+    )
 
 
 def test_files_round_trip(tmp_path):
@@ -35,8 +39,7 @@ def test_files_round_trip(tmp_path):
     board = read_board(store)
     paths = write_leaderboard(store)
     assert {path.name for path in paths} == NAMES == {path.name for path in store.leaderboard.iterdir()}
-    frames = {"leaderboard": board.rows, "paired": board.pairs, "per_class": board.classes, "curves": board.curves}
-    for name, frame in frames.items():
+    for name, frame in tables(board).items():
         read = read_csv(store.leaderboard / f"{name}.csv")
         assert read.columns.tolist() == frame.columns.tolist()
         for column in frame.select_dtypes("number"):
@@ -83,9 +86,10 @@ def test_text_says_all_that_a_reader_must_know(tmp_path):
             "Leaderboard of acdc_mini", MINI, "Budget: 300 device_seconds a unit",
             "Device: Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0; commit 0000000000.",
             "Data: phantom v1 (checksum cccccccccc)", "n = 20 patients (40 volumes); seeds 0, 1, 2; labelled subsets 0",
-            INTERVAL, EMPTY_MASKS, CAVEAT, "Unfinished: 1 of 15 units are missing",
+            INTERVAL, EMPTY_MASKS, APART_RULE, HIERARCHICAL, IMPROVEMENT, IMPUTED, IQM, RANKING,
+            "Unfinished: 1 of 15 units are missing",
             "Failed: twin 3-labelled subset 0 seed 1 (nan: loss became NaN at step 17).",
-            "2/3 ok, 1 failed", "within noise", "excludes zero", "3 labelled patients", "7 labelled patients",
+            "2/3 ok, 1 failed", "within noise", "apart", "3 labelled patients", "7 labelled patients",
         ):  # fmt: skip
             assert said in text, said
     assert "HD95 mm" in markdown(board)

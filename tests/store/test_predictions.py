@@ -34,14 +34,14 @@ def assert_equal(found: dict[str, LabelMap], wanted: dict[str, LabelMap]) -> Non
 
 
 def test_round_trip(folder: UnitFolder, labels: dict[str, LabelMap]) -> None:
+    before = folder.has_predictions
     folder.write_predictions(labels)
-    assert folder.has_predictions
+    assert (before, folder.has_predictions) == (False, True)
     assert_equal(folder.predictions(), labels)
     assert_equal(folder.predictions(["b", "unknown"]), {"b": labels["b"]})
 
 
 def test_a_unit_of_an_early_version_has_none(folder: UnitFolder) -> None:
-    assert not folder.has_predictions
     assert folder.predictions() == {}
 
 

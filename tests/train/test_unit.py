@@ -56,9 +56,9 @@ def assert_same_numbers(folder: UnitFolder, other: UnitFolder) -> None:
     assert mine.best_look == theirs.best_look
     assert (mine.images_seen, mine.labelled_images_seen) == (theirs.images_seen, theirs.labelled_images_seen)
     pd.testing.assert_frame_equal(folder.cases(), other.cases(), check_exact=True)
-    labels, expected = folder.predictions(), other.predictions()
-    assert labels.keys() == expected.keys()
-    assert all((labels[case] == expected[case]).all() for case in labels)
+    predicted, kept = folder.predictions(), other.predictions()
+    assert predicted.keys() == kept.keys()
+    assert all((predicted[case] == kept[case]).all() for case in predicted)
     pd.testing.assert_frame_equal(
         folder.history().drop(columns="step_seconds"), other.history().drop(columns="step_seconds"), check_exact=True
     )
@@ -147,14 +147,14 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
     predicted = folder.predictions()
     assert predicted.keys() == cases.keys()
     assert any(labels.any() for labels in predicted.values())
-    recorded = folder.cases().query("selection == 'last'").to_dict("records")
-    assert len(recorded) == 2 * len(cases)
-    for row in recorded:
-        case = cases[row["case"]]
-        again = case_metrics(predicted[case.id], case.label, session.cache.manifest.classes[1:], case.spacing_mm)
-        metrics = again[row["class_name"]]
-        assert (metrics.dice, metrics.hd95_voxel) == (row["dice"], row["hd95_voxel"])
-        assert metrics.voxels_predicted == row["voxels_predicted"]
+    last = folder.cases().query("selection == 'last'").to_dict("records")
+    recorded = {(row["case"], row["class_name"]): row for row in last}
+    for name, case in cases.items():
+        again = case_metrics(predicted[name], case.label, session.cache.manifest.classes[1:], case.spacing_mm)
+        for class_name, metrics in again.items():
+            row = recorded[name, class_name]
+            assert (metrics.dice, metrics.hd95_voxel) == (row["dice"], row["hd95_voxel"])
+            assert metrics.voxels_predicted == row["voxels_predicted"]
 
 
 def test_the_ceiling_sees_labels_alone(whole: Tiny) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from harness.spec.records import Selection, digest
 from harness.track.content import LAYOUT, METHOD_TAG, RECORD_TAG, ROLE_TAG, Finished, RunContent
 from harness.track.params import joined_params
-from harness.track.series import Point, Span, at_end, main_first
+from harness.track.series import CURVE, HEADLINE, MAIN, Point, Span, at_end, main_first
 
 
 def method_content(method: str, units: Sequence[Finished], selection: Selection | None) -> RunContent:
@@ -34,8 +34,10 @@ def method_content(method: str, units: Sequence[Finished], selection: Selection 
                 "none: budgets, environments, data or versions differ between its units"
             )
         else:
-            values |= {f"labelled_{labelled}/{name}": value for name, value in _means(group).items()}
-            curves += mean_curve(f"labelled_{labelled}/val/dice", group, span)
+            means = _means(group)
+            values |= {f"labelled_{labelled}/{name}": value for name, value in means.items()}
+            values |= {f"{HEADLINE}/labelled_{labelled}": value for name, value in means.items() if name == MAIN}
+            curves += mean_curve(f"labelled_{labelled}/{CURVE}", group, span)
     return RunContent(
         name=method,
         status="FINISHED",

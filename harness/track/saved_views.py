@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from harness.spec.records import Unit
 from harness.track.content import ROLE_TAG, Finished
 from harness.track.search_charts import RESULT, search_charts
-from harness.track.series import MAIN
+from harness.track.series import CURVE, HEADLINE, MAIN
 
 VIEW_TAG = "mlflow.sharedViewState."
 NOTE_TAG = "mlflow.note.content"
@@ -24,9 +24,6 @@ SIGNATURE = "`harness track`:"
 
 CARD_HEIGHT = 460
 """Of a chart, in pixels."""
-
-TEST, CURVE = MAIN, "val/dice"
-"""Of a method's run, by labelled count."""
 
 FINAL_COLUMNS = ("tags.method", "tags.labelled", "tags.subset", "tags.seed", "tags.status", "tags.selected")
 FINAL_METRICS = ("test/last/dice", "test/best_val/dice", "test/last/n_missed", "validation_dice", "spent/steps")
@@ -103,29 +100,35 @@ def _methods(labelled: Sequence[str]) -> View:
     """Test Dice, validation Dice against device seconds, and what differs, by method."""
     groups = [f"labelled_{count}" for count in labelled]
     many = {"runsCountToCompare": MANY_RUNS}
-    bars = [
-        {"type": "BAR", "metricKey": f"{name}/{TEST}", "displayName": f"test Dice, {name}", **many} for name in groups
-    ]
-    lines = [
-        {"type": "LINE", "metricKey": f"{name}/{CURVE}", "selectedMetricKeys": [f"{name}/{CURVE}"], **many,
-         "displayName": f"validation Dice by device seconds, {name}", "xAxisKey": "step", "useGlobalXaxisKey": False}
+    plain = {"xAxisKey": "step", "useGlobalXaxisKey": False, "lineSmoothness": 0, "useGlobalLineSmoothing": False}
+    pairs = [
+        (
+            {"type": "BAR", "metricKey": f"{HEADLINE}/{name}", **many},
+            {
+                "type": "LINE",
+                "metricKey": f"{name}/{CURVE}",
+                "selectedMetricKeys": [f"{name}/{CURVE}"],
+                **plain,
+                **many,
+            },
+        )
         for name in groups
-    ]  # fmt: skip
+    ]
     difference = {
         "type": "DIFFERENCE", "chartName": "differences", "compareGroups": ["Parameters", "Model metrics"],
         "showDifferencesOnly": True, "showChangeFromBaseline": False, "baselineColumnUuid": "", **many,
     }  # fmt: skip
     return View(
-        "harness_methods", "Methods", "CHART", f"tags.{ROLE_TAG} = 'method'", f"{groups[0]}/{TEST}",
-        _columns(("tags.method",), [f"{name}/{metric}" for name in groups for metric in (TEST, CURVE)]),
-        (*(chart for pair in zip(bars, lines, strict=True) for chart in pair), difference), per_row=2,
+        "harness_methods", "Methods", "CHART", f"tags.{ROLE_TAG} = 'method'", f"{HEADLINE}/{groups[0]}",
+        _columns(("tags.method",), [metric for name in groups for metric in (f"{HEADLINE}/{name}", f"{name}/{CURVE}")]),
+        (*(chart for pair in pairs for chart in pair), difference), per_row=2,
     )  # fmt: skip
 
 
 def _finals() -> View:
     """One row each, by test Dice."""
     return View(
-        "harness_finals", "Finals", "TABLE", f"tags.{ROLE_TAG} = 'final'", TEST, _columns(FINAL_COLUMNS, FINAL_METRICS)
+        "harness_finals", "Finals", "TABLE", f"tags.{ROLE_TAG} = 'final'", MAIN, _columns(FINAL_COLUMNS, FINAL_METRICS)
     )
 
 

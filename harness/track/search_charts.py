@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.spec.records import Unit
@@ -12,65 +13,61 @@ RESULT = "validation_dice"
 MAX_COLUMNS = 8
 """Of one chart."""
 
-MAX_CHARTS = 4
+MAX_CHARTS = 6
 MAX_CATEGORIES = 12
-"""A text column with more values is left to the chart of its own numbers."""
+"""A column of text with more values is left to the columns of its numbers."""
 
 Row = Mapping[str, str]
 
 
 def search_charts(units: Iterable[Unit]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
-    """The charts, and all columns that vary.
+    """The charts, and all columns in them.
 
     MLflow leaves a run that lacks one of its columns out of a chart. So the first chart has the columns that all units
-    share, and each group of units with further ones (a family's own numbers) has a chart besides.
+    share, and each family (cosine, constant, ...) of a setting has a chart of its own with that family's numbers.
     """
     rows = [hyper_params(unit) for unit in units]
-    varied = varied_columns(rows)
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(name for name in varied if name in row), []).append(row)
-    shared = [name for name in varied if all(name in columns for columns in groups)]
-    charts = [_chart("all", shared)]
-    for columns, own in sorted(groups.items(), key=lambda item: -len(item[1])):
-        further = varied_columns([{name: row[name] for name in columns} for row in own])
-        if set(further) - set(shared) and len(own) > 1:
-            charts.append(_chart(_family(own, further), further))
-    found = tuple(chart for chart in charts if chart["selectedParams"])[:MAX_CHARTS]
-    return found, tuple(dict.fromkeys(name for chart in found for name in chart["selectedParams"]))
+    shared = [name for name in varied_columns(rows) if all(name in row for row in rows)]
+    found = [shared]
+    for parent, own in _families(rows):
+        numbers = [name for name in varied_columns(own) if name.startswith(f"{parent}.")]
+        if numbers:
+            found.append([*numbers, *(name for name in varied_columns(own) if name in shared and name != parent)])
+    charts = tuple(_chart(columns) for columns in found[:MAX_CHARTS] if columns)
+    return charts, tuple(dict.fromkeys(name for chart in charts for name in chart["selectedParams"]))
 
 
 def varied_columns(rows: Sequence[Row]) -> list[str]:
-    """Columns with more than one value, each way of telling the rows apart once, text with too many values left out."""
-    seen: set[tuple[int, ...]] = set()
-    found = []
-    for name in sorted({name for row in rows for name in row}, key=lambda name: (name.count("."), name)):
-        values = [row.get(name) for row in rows]
-        distinct = list(dict.fromkeys(values))
-        pattern = tuple(distinct.index(value) for value in values)
-        if len(distinct) < 2 or pattern in seen or (len(distinct) > MAX_CATEGORIES and not _numeric(distinct)):
-            continue
-        seen.add(pattern)
-        found.append(name)
-    return sorted(found)
+    """Columns with more than one value, equal ones once, text with too many values left out."""
+    columns = {name: tuple(row.get(name) for row in rows) for name in sorted({name for row in rows for name in row})}
+    once = {values: name for name, values in reversed(columns.items())}
+    return sorted(name for values, name in once.items() if len(set(values)) > 1 and _drawable(values))
 
 
-def _numeric(values: Iterable[str | None]) -> bool:
+def _drawable(values: Iterable[str | None]) -> bool:
+    different = set(values)
+    return len(different) <= MAX_CATEGORIES or all(_is_number(value) for value in different if value is not None)
+
+
+def _is_number(value: str) -> bool:
     try:
-        return all(float(value) == float(value) for value in values if value is not None)
+        return math.isfinite(float(value))
     except ValueError:
         return False
 
 
-def _family(rows: Sequence[Row], columns: Iterable[str]) -> str:
-    """What the rows of a chart have in common: student_temperature cosine."""
-    parents = dict.fromkeys(name.rpartition(".")[0] for name in columns if "." in name)
-    named = {parent: {row.get(f"{parent}.family") for row in rows} for parent in parents}
-    return ", ".join(f"{parent} {families.pop()}" for parent, families in named.items() if len(families) == 1) or "rest"
+def _families(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Settings of several families, with the rows of each family that has at least two; large ones first."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for name in (name for name in varied_columns(rows) if name.endswith(".family")):
+        for row in rows:
+            if name in row:
+                groups.setdefault((name.removesuffix(".family"), row[name]), []).append(row)
+    for (parent, _), own in sorted(groups.items(), key=lambda item: -len(item[1])):
+        if len(own) > 1:
+            yield parent, own
 
 
-def _chart(title: str, columns: Sequence[str]) -> dict[str, Any]:
-    return {
-        "type": "PARALLEL", "selectedParams": list(columns[:MAX_COLUMNS]), "selectedMetrics": [RESULT],
-        "showAllRuns": True, "runsCountToCompare": 1000, "displayName": f"{title}: up to {RESULT}",
-    }  # fmt: skip
+def _chart(columns: Sequence[str]) -> dict[str, Any]:
+    chosen = list(columns[:MAX_COLUMNS])
+    return {"type": "PARALLEL", "selectedParams": chosen, "selectedMetrics": [RESULT], "showAllRuns": True}

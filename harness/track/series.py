@@ -21,7 +21,13 @@ HISTORY = {"loss": "train/loss", "learning_rate": "train/learning_rate", "progre
 """Column of history -> metric; named loss terms are added as train/<column>."""
 
 MAIN = "test/last/dice"
-"""MLflow's compare page opens with the metric that a run was given first."""
+"""What matters most, and a run's first metric: MLflow's compare page plots the one that a run was given first."""
+
+HEADLINE = "dice"
+"""Of a method's run: its main metric by labelled count once more, as dice/labelled_3, for the page lists by name."""
+
+CURVE = "val/dice_by_device_seconds"
+"""Of a method's run, whose steps are device seconds."""
 
 CASE_MEANS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
 CASE_COUNTS = {"missed": "n_missed", "spurious": "n_spurious"}
@@ -119,8 +125,8 @@ def at_end(values: Mapping[str, float], step: int, span: Span) -> Iterator[Point
 
 
 def main_first(values: Mapping[str, float]) -> dict[str, float]:
-    """The values with the one first, by labelled count if there are several, that matters most."""
-    return dict(sorted(values.items(), key=lambda item: not item[0].endswith(MAIN)))
+    """The values, headlines and the main metric before all others."""
+    return dict(sorted(values.items(), key=lambda item: (not item[0].startswith(f"{HEADLINE}/"), item[0] != MAIN)))
 
 
 def case_metrics(cases: pd.DataFrame) -> dict[str, float]:

@@ -50,6 +50,7 @@ def _sentences(rows: Sequence[Row], pairs: Sequence[Row]) -> Iterator[str]:
         leader, others = ranked[0], ranked[1:]
         yield _standing(leader, others, pairs)
         yield from (_reference(row, leader, pairs) for row in rows if row["block"] == "reference" and row["n_ok"])
+        yield _scope(ranked)
     waiting = sum(row["n_missing"] for row in rows)
     failed = sum(row["n_failed"] for row in rows)
     if failed:
@@ -86,6 +87,18 @@ def _reference(row: Row, leader: Row, pairs: Sequence[Row]) -> str:
     if pair is None:
         return f"{text}."
     return f"{text}, {_difference(pair)} from {leader['method']}: {_words(pair['verdict'])}."
+
+
+def _scope(ranked: Sequence[Row]) -> str:
+    """For what the sentences hold: few seeds and one labelled subset say nothing about others."""
+    seeds, subsets = (
+        sorted({int(one) for row in ranked for one in str(row[name]).split()}) for name in ("seeds", "subsets")
+    )
+    return f"Of {_numbered('seed', seeds)} on {_numbered('labelled subset', subsets)} alone, not of others."
+
+
+def _numbered(name: str, values: Sequence[int]) -> str:
+    return f"{name}{'' if len(values) == 1 else 's'} {_joined([str(value) for value in values])}"
 
 
 def _difference(pair: Row | None) -> str:

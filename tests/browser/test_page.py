@@ -102,7 +102,7 @@ def test_the_table_shows_the_frame(page, board, labelled):
     assert methods(page, f"1-{labelled}") == list(rows["method"])
     cells = texts(page, f"#table-1-{labelled} tbody:not(.references) .value")
     assert cells == [shown_number(value) for value in rows["dice"]]
-    intervals = texts(page, f"#table-1-{labelled} tbody:not(.references) td:nth-child(4)")
+    intervals = texts(page, f"#table-1-{labelled} tbody:not(.references) .interval")
     assert intervals == [
         numbers.bounds(shown_number(low), shown_number(high))
         for low, high in zip(rows["dice_low"], rows["dice_high"], strict=True)

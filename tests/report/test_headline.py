@@ -17,7 +17,7 @@ def board_of(written, rows, pairs):
     """The board with these ranked rows and differences of Dice in place of its own."""
     usual = {
         "table": 1, "labelled": 7, "selection": "last", "block": "ranked", "trained_on": "7", "n_units": 3, "n_ok": 3,
-        "n_failed": 0, "n_missing": 0,
+        "n_failed": 0, "n_missing": 0, "seeds": "0 1 2", "subsets": "0",
     }  # fmt: skip
     frame = pd.DataFrame([{**usual, **row} for row in rows]).astype({"labelled": "Int64"})
     shared = {"table": 1, "labelled": 7, "selection": "last", "metric": "dice", "class_name": "mean"}
@@ -35,45 +35,56 @@ def sentences(written, rows, pairs):
     return list(verdict.sentences)
 
 
+SCOPE = "Of seeds 0, 1 and 2 on labelled subset 0 alone, not of others."
+
 A, B, C = ({"method": name, "dice": dice} for name, dice in (("a", 0.8), ("b", 0.75), ("c", 0.6)))
 
 
 def test_a_leader_beyond_noise(written):
     pairs = [("a", "b", 0.05, 0.01, 0.09, "apart"), ("c", "a", -0.2, -0.3, -0.1, "apart")]
     assert sentences(written, [A, B, C], pairs) == [
-        "a is ahead of every other ranked method: 80.0 % Dice, +5.0 points [+1.0, +9.0] above b."
+        "a is ahead of every other ranked method: 80.0 % Dice, +5.0 points [+1.0, +9.0] above b.",
+        SCOPE,
     ]
 
 
 def test_a_shared_lead(written):
     pairs = [("a", "b", 0.05, -0.01, 0.11, "within noise"), ("a", "c", 0.2, 0.1, 0.3, "apart")]
     assert sentences(written, [A, B, C], pairs) == [
-        "a has the highest mean (80.0 % Dice); its lead over b is within noise, not so over c."
+        "a has the highest mean (80.0 % Dice); its lead over b is within noise, not so over c.",
+        SCOPE,
     ]
 
 
 def test_nothing_stands_out(written):
     pairs = [("a", "b", 0.05, -0.01, 0.11, "within noise"), ("a", "c", 0.2, -0.1, 0.3, "within noise")]
     assert sentences(written, [A, B, C], pairs) == [
-        "No method stands out: a has the highest mean (80.0 % Dice); its lead over b and c is within noise."
+        "No method stands out: a has the highest mean (80.0 % Dice); its lead over b and c is within noise.",
+        SCOPE,
     ]
 
 
 def test_too_few_patients_claim_nothing(written):
     pairs = [("a", "b", 0.05, NAN, NAN, "undetermined"), ("a", "c", 0.2, NAN, NAN, "undetermined")]
     assert sentences(written, [A, B, C], pairs) == [
-        "a has the highest mean (80.0 % Dice), but the patients are too few to tell any two methods apart."
+        "a has the highest mean (80.0 % Dice), but the patients are too few to tell any two methods apart.",
+        SCOPE,
     ]
 
 
 def test_one_method_alone_and_none(written):
-    assert sentences(written, [A], []) == [
-        "a reaches 80.0 % Dice; no other ranked method has numbers to compare it with."
-    ]
+    alone = "a reaches 80.0 % Dice; no other ranked method has numbers to compare it with."
+    assert sentences(written, [A], []) == [alone, SCOPE]
     waiting = {**A, "dice": NAN, "n_ok": 0, "n_missing": 3}
     assert sentences(written, [waiting], []) == [
         "No ranked method has finished a unit yet.", "Provisional: 3 of 3 units have not run.",
     ]  # fmt: skip
+
+
+def test_the_scope_is_of_all_ranked_methods(written):
+    rows = [{**A, "seeds": "10", "subsets": "0 1"}, {**B, "seeds": "2 10", "subsets": "1"}]
+    scope = sentences(written, rows, [("a", "b", 0.05, 0.01, 0.09, "apart")])[1]
+    assert scope == "Of seeds 2 and 10 on labelled subsets 0 and 1 alone, not of others."
 
 
 def test_a_reference_is_turned_the_right_way_round(written):
@@ -86,6 +97,7 @@ def test_a_reference_is_turned_the_right_way_round(written):
 def test_failures_and_gaps_are_said(written):
     rows = [{**A, "n_failed": 1, "n_ok": 2}, {**B, "n_missing": 1, "n_ok": 2}]
     assert sentences(written, rows, [("a", "b", 0.05, 0.01, 0.09, "apart")])[1:] == [
+        SCOPE,
         "1 unit failed; a method with a failure is placed after all without.",
         "Provisional: 1 of 6 units has not run.",
     ]

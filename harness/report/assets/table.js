@@ -1,6 +1,6 @@
 // The leaderboard: one table per labelled count, sortable, with intervals as bars.
 
-const BAR = { width: 210, height: 26 };
+const BAR = { width: 190, height: 26 };
 
 const rankText = (low, high) => (known(low) ? (known(high) && high !== low ? `${low}\u2013${high}` : String(low)) : "");
 const ranksOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
@@ -43,7 +43,8 @@ const unitsCell = (row) => [
 const missedOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
 const budgetShare = (row) => {
   const spent = row.budget_currency === "steps" ? [row.steps_min, row.steps_max] : [row.device_seconds_min, row.device_seconds_max];
-  return known(spent[0]) ? `${((100 * spent[0]) / row.budget_amount).toFixed(1)}\u2013${((100 * spent[1]) / row.budget_amount).toFixed(1)} %` : "";
+  if (!known(spent[0])) return "";
+  return `${unique(spent.map((one) => ((100 * one) / row.budget_amount).toFixed(1))).join("\u2013")} %`;
 };
 
 // The columns: title, the value to sort by, the cell. Columns without any value are left out.
@@ -59,11 +60,13 @@ const tableColumns = (rows, domain) => {
     { key: "method", title: "method", words: true, header: true, by: (row) => row.method, cell: (row) => [
       named(row.method), row.engine_declared ? h("span", { class: "sub", title: row.engine_declared }, "own settings") : null,
     ] },
-    { key: metric, title: METRICS[metric].title, by: (row) => valueOf(row, metric).mean, cell: (row) => h("span", { class: "value" }, number(metric, valueOf(row, metric).mean)) },
-    { key: "interval", title: "95 % interval", plain: true, cell: (row) => h("span", { class: "interval" }, bounds(metric, valueOf(row, metric).low, valueOf(row, metric).high)) },
+    { key: metric, title: METRICS[metric].title, by: (row) => valueOf(row, metric).mean, cell: (row) => [
+      h("span", { class: "value" }, number(metric, valueOf(row, metric).mean)),
+      h("span", { class: "sub interval" }, bounds(metric, valueOf(row, metric).low, valueOf(row, metric).high)),
+    ] },
     { key: "bar", title: "", plain: true, head: scaleHead(domain), cell: (row) => intervalBar(row, domain, valueOf(row, metric), dice ? { low: row.hierarchical_low, high: row.hierarchical_high } : {}) },
     ...(dice ? [
-      { key: "hierarchical", title: "over seeds\nand subsets", plain: true, there: (row) => known(row.hierarchical_low), cell: (row) => h("span", { class: "interval" }, bounds("dice", row.hierarchical_low, row.hierarchical_high), known(row.hierarchical_coverage) ? h("span", { class: "sub" }, `covers ${(100 * row.hierarchical_coverage).toFixed(0)} %`) : null) },
+      { key: "hierarchical", title: "over seeds\nand subsets", plain: true, there: (row) => known(row.hierarchical_low), cell: (row) => h("span", {}, bounds("dice", row.hierarchical_low, row.hierarchical_high), known(row.hierarchical_coverage) ? h("span", { class: "sub" }, `covers ${(100 * row.hierarchical_coverage).toFixed(0)} %`) : null) },
       { key: "iqm", title: "IQM", by: (row) => row.iqm, cell: (row) => percent(row.iqm) },
       { key: "dice_imputed", title: "failures\nas 0", by: (row) => row.dice_imputed, there: (row) => row.n_failed > 0, cell: (row) => percent(row.dice_imputed) },
     ] : []),
@@ -72,7 +75,7 @@ const tableColumns = (rows, domain) => {
     { key: "units", title: "units", by: (row) => row.n_ok / row.n_units, cell: unitsCell },
     { key: "steps", title: "steps", by: (row) => row.steps_mean, cell: (row) => [count(row.steps_mean), known(row.steps_min) && row.steps_min !== row.steps_max ? h("span", { class: "sub" }, `${count(row.steps_min)}\u2013${count(row.steps_max)}`) : null] },
     { key: "seconds", title: "device-s", by: (row) => row.device_seconds_mean, cell: (row) => [seconds(row.device_seconds_mean), h("span", { class: "sub" }, budgetShare(row))] },
-    { key: "parameters", title: "parameters", by: (row) => row.parameters_predictor, cell: (row) => count(row.parameters_predictor) },
+    { key: "parameters", title: "parameters", by: (row) => row.parameters_predictor, cell: (row) => (known(row.parameters_predictor) ? `${(row.parameters_predictor / 1e6).toFixed(2)} M` : "n/a") },
   ];
   return found.filter((column) => (column.there ? rows.some(column.there) : !column.by || column.words || rows.some((row) => known(column.by(row)))));
 };
@@ -117,7 +120,7 @@ const failedList = (group) => {
 const renderTables = () => {
   const domain = barDomain();
   $("results-hint").textContent = `Test metrics of the ${state.selection} checkpoint${state.klass === MEAN ? ", mean of all classes" : `, class ${state.klass}`}. `
-    + "A shared rank (1\u20133) holds all places that the data allow. Thick bars: 95 % over patients, for the seeds and subsets that ran; thin: over seeds and subsets too. IQM: interquartile mean over patients and units.";
+    + "A shared rank (1\u20133) holds all places that the data allow. In brackets and thick bars: 95 % over patients, for the seeds and subsets that ran; thin: over seeds and subsets too. IQM: interquartile mean over patients and units.";
   replace($("results-body"), shownGroups().map((group) => {
     const rows = tableOf(group);
     const columns = tableColumns(rows, domain);

@@ -8,7 +8,7 @@ Numbers are plausible and deterministic: patients differ, every method sees the 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,7 @@ GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "
 """Method name -> gain in logit(Dice) over the floor."""
 
 CEILING = "supervised_full"
+SEARCH_SEED = 100
 DIAGONAL_VOXELS = 301.0
 SlotKey = tuple[str, int | None, int, int]
 """(method, labelled, subset, seed)."""
@@ -54,6 +55,8 @@ class RunSpec:
     """What to write. Slots in `failed` get a failure record, in `missing` nothing at all (planned, not run),
     in `interrupted` a ledger of two attempts with lost seconds.
 
+    search:       method -> hyper-parameters of its search units, which run for `search_budget` and open no test split.
+    chosen:       method -> hyper-parameters of its finals, where they are not the default ones.
     methods:      name -> gain in logit(Dice); the ceiling (`supervised_full`) runs once per subset 0 and seed.
     centers:      methods with class centres: looks that show the assignment, and arrays.
     overrides:    slot -> fields of its Unit that differ (method_version, budget, protocol_version, ...).
@@ -73,6 +76,9 @@ class RunSpec:
     missed_share: float = 0.01
     spacing_mm: float | None = None
     budget: Budget = Budget(device_seconds=300)
+    search: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    search_budget: Budget = Budget(device_seconds=60)
+    chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checksum: str = "c" * 64
     failed: frozenset[SlotKey] = frozenset()
     missing: frozenset[SlotKey] = frozenset()
@@ -106,7 +112,7 @@ class RunSpec:
         fields: dict[str, Any] = {
             "method": slot.method,
             "method_version": 1,
-            "params": {"consistency": 0.1},
+            "params": dict(self.chosen.get(slot.method, {"consistency": 0.1})),
             "dataset": DatasetRef(name="phantom", version=1, checksum=self.checksum),
             "preprocessing": Preprocessing(size=(96, 96)),
             "labelled": slot.labelled,
@@ -116,6 +122,14 @@ class RunSpec:
             "budget": self.budget,
         }
         return Unit(**{**fields, **self.overrides.get(key(slot), {})})
+
+    def searched(self) -> Iterator[tuple[Slot, Unit]]:
+        """The search units, on a subset and a seed that no final uses; all of a method at the same slot."""
+        for method, points in self.search.items():
+            slot = Slot(method=method, labelled=self.labelled[-1], subset=self.subsets, seed=SEARCH_SEED)
+            for params in points:
+                changes = {"role": "search", "params": dict(params), "budget": self.search_budget}
+                yield slot, self.unit(slot).model_copy(update=changes)
 
 
 def key(slot: Slot) -> SlotKey:
@@ -140,6 +154,8 @@ def write_run(root: Path, spec: RunSpec | None = None) -> RunStore:
     for slot in spec.slots:
         if key(slot) not in spec.missing:
             write_unit(store.folder(units[key(slot)]), units[key(slot)], slot, spec)
+    for slot, unit in spec.searched():
+        write_unit(store.folder(unit), unit, slot, spec)
     return store
 
 
@@ -151,7 +167,7 @@ def write_unit(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec) -> Non
     write_ledger(folder, unit, environment, interrupted=key(slot) in spec.interrupted, failed=failed)
     history = history_frame(slot, spec)
     write_atomic(folder.path / "history" / "00000000.parquet", lambda path: history.to_parquet(path, index=False))
-    if not failed:
+    if not failed and unit.role == "final":
         folder.write_cases(cases_frame(slot, spec))
         if slot.method in spec.centers:
             folder.write_arrays(center_arrays(slot, spec))
@@ -208,6 +224,11 @@ def _level(slot: Slot, spec: RunSpec) -> float:
     """Mean logit(Dice) of a slot: 60 % Dice at 3 labelled, 77 % at 7, 90 % with all."""
     labelled = 2.2 if slot.labelled is None else 0.4 + 0.8 * np.log(slot.labelled / 3) / np.log(7 / 3)
     return float(labelled + spec.methods[slot.method])
+
+
+def _tuned(unit: Unit) -> float:
+    """Gain in logit(Dice) of a search unit's hyper-parameters: fixed, and without any meaning."""
+    return 0.0 if unit.role == "final" else float(_generator("params", sorted(unit.params.items())).normal(0.0, 0.3))
 
 
 def cases_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
@@ -299,7 +320,7 @@ def _looks(unit: Unit, slot: Slot, spec: RunSpec) -> list[Look]:
     looks = []
     for i in range(spec.looks):
         progress = (i + 1) / spec.looks
-        level = _sigmoid(np.array(_level(slot, spec) + 0.3 * np.arange(len(spec.classes))))
+        level = _sigmoid(np.array(_level(slot, spec) + _tuned(unit) + 0.3 * np.arange(len(spec.classes))))
         dice = np.clip(level * (1.0 - np.exp(-3.0 * progress)) + noise[i], 0.0, 1.0)
         looks.append(
             Look(look=i, progress=progress, step=round(progress * steps), device_seconds=progress * seconds,

@@ -14,12 +14,16 @@ from harness.cli.options import runs_option, say, suite_option, tracking_option
 @runs_option
 @tracking_option
 def command(suite: str, runs: Path, tracking_uri: str | None) -> None:
-    """Mirror a suite's finished units into MLflow: one experiment, a run per method, a run per unit below it.
+    """Mirror a suite's finished units into MLflow: one experiment, in it a run per suite, method and unit, nested.
 
-    Doing it again adds nothing; after the database was deleted it gives everything back.
+    Doing it again adds nothing; after the database was deleted it gives everything back. Others who track a suite of
+    the same name to the same server keep runs of their own.
     """
     from harness.execute.records import open_records
     from harness.report.centers import draw_unit
-    from harness.track import track_store
+    from harness.track import leaderboard_is_current, track_store
 
-    say(track_store(open_records(suite, runs), tracking_uri, say, draw_unit).summary)
+    store = open_records(suite, runs)
+    say(track_store(store, tracking_uri, say, draw_unit).summary)
+    if not leaderboard_is_current(store):
+        say(f"note: {store.leaderboard} is absent or older than the records; `harness leaderboard` writes it anew")

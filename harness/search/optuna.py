@@ -53,10 +53,10 @@ class TPESampler:
         return {key: within(self._space[key], value) for key, value in point.items()}
 
     def tell(self, name: str, dice: float | None, failed: bool) -> None:
-        """The Dice of its last look; a trial without any counts as failed."""
+        """The Dice of its last look; a trial that failed has none, whatever it was on its way."""
         if self._search is not None and name in self._known:
-            result = None if dice is None else {METRIC: dice, "training_iteration": 1}
-            self._search.on_trial_complete(name, result, error=failed or dice is None)
+            result = None if failed or dice is None else {METRIC: dice, "training_iteration": 1}
+            self._search.on_trial_complete(name, result, error=result is None)
 
     def _inside(self, varied: Mapping[str, Any]) -> dict[str, Any] | None:
         inside = all(name in varied and one.holds(varied[name]) for name, one in self._space.items())

@@ -73,7 +73,7 @@ class Driver:
         fallback = Outcome(unit.id, "killed", "its worker died") if failed else retired
         outcome = Outcome(**told) if told is not None else fallback
         self.outcomes[unit.id] = outcome
-        self.proposals.ended(trial_id, dice, failed or outcome.status == "failed")
+        self.proposals.ended(trial_id, dice, failed or outcome.status in ("failed", "killed"))
         self.display.ended(unit, outcome)
         if outcome.status == "refused":
             self.stop.set(outcome.message)

@@ -11,6 +11,7 @@ variables of the process, each only where it is not set already, and changes not
 """
 
 from harness.track.mirror import TrackReport, track_store
+from harness.track.suite_run import leaderboard_is_current
 from harness.track.tracker import check_tracking
 
-__all__ = ["TrackReport", "check_tracking", "track_store"]
+__all__ = ["TrackReport", "check_tracking", "leaderboard_is_current", "track_store"]

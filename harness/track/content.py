@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.spec.errors import HarnessError, RecordError
 from harness.spec.records import Environment, Result, Unit
 from harness.store import UnitFolder
-from harness.track.series import Point, Span, final_points, history_points, look_points, result_points
+from harness.track.inputs import Input, unit_inputs
+from harness.track.params import unit_params
+from harness.track.series import (
+    Point,
+    Span,
+    at_end,
+    case_metrics,
+    history_points,
+    look_points,
+    main_first,
+    result_points,
+)  # fmt: skip
 
-LAYOUT = 2
+if TYPE_CHECKING:
+    import pandas as pd
+
+LAYOUT = 3
 """Raised when the same records give other runs, so that tracking again replaces the old ones."""
 
 ARTIFACTS = ("unit.json", "result.json", "ledger.jsonl", "cases.parquet", "arrays.npz")
 """The records that go along; never a checkpoint."""
 
-UNIT_TAG = "harness.unit"
+SUITE_TAG = "harness.suite"
 METHOD_TAG = "harness.method"
+UNIT_TAG = "harness.unit"
 RECORD_TAG = "harness.record"
-"""Tags that say which unit (or, of a parent run, which method) a run mirrors, and which version of its records."""
+ROLE_TAG = "harness.role"
+"""Tags that say which suite, method (of a parent run) or unit a run mirrors, which version of its records, and what it
+is: suite, method, final or search."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that goes along, and the folder of the run in which it lies."""
+
+    path: Path
+    folder: str = ""
 
 
 @dataclass(frozen=True)
 class RunContent:
-    """What one MLflow run holds."""
+    """What one MLflow run holds; tables are artifacts that open as tables, by file name."""
 
     name: str
     status: Literal["FINISHED", "FAILED"]
@@ -38,21 +63,24 @@ class RunContent:
     tags: Mapping[str, str]
     params: Mapping[str, str] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
-    artifacts: tuple[Path, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A unit that is done, with the fingerprint of its records."""
+    """A unit that is done, with the fingerprint of its records; method: the row of the suite that it belongs to."""
 
     folder: UnitFolder
     unit: Unit
     result: Result
     record: str
+    method: str
 
     @classmethod
-    def read(cls, folder: UnitFolder) -> Finished | None:
-        """Read unit.json and result.json; None while the unit is not done.
+    def read(cls, folder: UnitFolder, row: str | None = None) -> Finished | None:
+        """Read unit.json and result.json; None while the unit is not done. row: None for the method's own name.
 
         Raises:
             RecordError: A record is missing, damaged or of a newer schema; the message names the file.
@@ -62,7 +90,8 @@ class Finished:
             if result is None:
                 return None
             content = (folder.path / "result.json").read_bytes()
-        return cls(folder, folder.unit, result, hashlib.sha256(b"%d\n%s" % (LAYOUT, content)).hexdigest())
+        record = hashlib.sha256(b"%d\n%s" % (LAYOUT, content)).hexdigest()
+        return cls(folder, folder.unit, result, record, row or folder.unit.method)
 
     @property
     def span(self) -> Span:
@@ -81,6 +110,20 @@ class Finished:
     def ok(self) -> bool:
         """Whether it has numbers."""
         return self.result.status == "ok"
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The data that it read; a final that has numbers opened the test split, a search unit never does."""
+        return unit_inputs(self.unit, tested=self.unit.role == "final" and self.ok)
+
+    @cached_property
+    def tested(self) -> Mapping[str, float]:
+        """Metrics of its test cases; none for a unit that opened no test split. A damaged file is a `RecordError`."""
+        path = self.folder.path / "cases.parquet"
+        if not self.ok or (self.unit.role == "search" and not path.exists()):
+            return {}
+        with readable(self.folder):
+            return case_metrics(self.folder.cases())
 
 
 def milliseconds(at: str) -> int:
@@ -107,22 +150,30 @@ def unit_content(finished: Finished) -> RunContent:
     folder, unit, result, span = finished.folder, finished.unit, finished.result, finished.span
     with readable(folder):
         environment = folder.environment()
-        points = [
+        points = (
+            *at_end(main_first(finished.tested), result.spent.useful_steps, span),
             *look_points(result, span),
             *history_points(folder.history(), span),
             *result_points(unit, result, span),
-        ]
-        if finished.ok:
-            points += final_points(folder.cases(), span, step=result.spent.useful_steps)
+        )
     return RunContent(
-        name=f"{unit.label} ({unit.id[:8]})",
-        status="FINISHED" if finished.ok else "FAILED",
+        name=_name(finished),
+        status="FAILED" if result.status == "failed" else "FINISHED",
         span=span,
         tags=_tags(finished, environment),
-        params=_params(unit),
-        points=tuple(points),
-        artifacts=tuple(path for path in (folder.path / name for name in ARTIFACTS) if path.exists()),
+        params=unit_params(unit),
+        points=points,
+        inputs=finished.inputs,
+        artifacts=tuple(Artifact(path) for path in (folder.path / name for name in ARTIFACTS) if path.exists()),
     )
+
+
+def _name(finished: Finished) -> str:
+    """A final as the command line names it, ua_mt/7/0/1; a search unit by its id."""
+    unit = finished.unit
+    if unit.role == "search":
+        return f"{finished.method}/search/{unit.id[:8]}"
+    return f"{finished.method}/{finished.labelled}/{unit.subset}/{unit.seed}"
 
 
 def _tags(finished: Finished, environment: Environment | None) -> dict[str, str]:
@@ -130,12 +181,14 @@ def _tags(finished: Finished, environment: Environment | None) -> dict[str, str]
     tags: dict[str, str | None] = {
         UNIT_TAG: unit.id,
         RECORD_TAG: finished.record,
-        "method": unit.method,
+        ROLE_TAG: unit.role,
+        "method": finished.method,
         "labelled": finished.labelled,
         "subset": str(unit.subset),
         "seed": str(unit.seed),
         "role": unit.role,
         "status": finished.result.status,
+        "budget": str(unit.budget),
         "failure.kind": failure.kind if failure else None,
         "failure.reason": failure.reason if failure else None,
         "weights_sha256": finished.result.weights_sha256,
@@ -150,25 +203,10 @@ def _environment_tags(environment: Environment | None) -> dict[str, str | None]:
     compared = environment.model_dump(mode="json", exclude={"shown", "schema_version"})
     commit = environment.shown.get("commit")
     return {
+        "device_model": environment.device_model,
         "environment": environment.fingerprint,
         **{f"environment.{name}": None if value is None else str(value) for name, value in compared.items()},
         **{f"environment.{name}": value for name, value in environment.shown.items()},
         "commit": commit,
         "mlflow.source.git.commit": commit,
     }
-
-
-def _params(unit: Unit) -> dict[str, str]:
-    values = unit.model_dump(mode="json", exclude={"schema_version", "budget"})
-    budget = {"currency": unit.budget.currency, "amount": unit.budget.amount}
-    flat = dict(_flatten({**values, "budget": budget}))
-    return {**flat, "labelled": "all" if unit.labelled is None else str(unit.labelled)}
-
-
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - anything JSON can hold
-    """Nested dictionaries as dotted names; text as it is, all else as JSON."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flatten(inner, f"{prefix}.{key}" if prefix else key)
-    elif prefix:
-        yield prefix, value if isinstance(value, str) else json.dumps(value)

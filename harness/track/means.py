@@ -1,12 +1,13 @@
-"""The parent run of a method: the means of its finals, by labelled count."""
+"""The run of a method: the means of its finals by labelled count, above the runs of its units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from harness.spec.records import Selection, digest
-from harness.track.content import LAYOUT, METHOD_TAG, RECORD_TAG, Finished, RunContent, readable
-from harness.track.series import Span, at_end, case_metrics
+from harness.track.content import LAYOUT, METHOD_TAG, RECORD_TAG, ROLE_TAG, Finished, RunContent
+from harness.track.params import joined_params
+from harness.track.series import CURVE, HEADLINE, MAIN, Point, Span, at_end, main_first
 
 
 def method_content(method: str, units: Sequence[Finished], selection: Selection | None) -> RunContent:
@@ -14,15 +15,18 @@ def method_content(method: str, units: Sequence[Finished], selection: Selection 
 
     Means are over the finals of the current selection that have numbers (over all finals where no selection was
     recorded). Units that one table must not mix (another budget, environment, data or version) get no mean; a tag
-    says so.
+    says so. Params are those of the finals, of the search before there are any.
     """
-    planned = _planned(method, selection)
-    finals = [u for u in units if u.unit.role == "final" and (planned is None or u.unit.id in planned)]
-    spans = [u.span for u in units]
-    span = Span(min(s.start_ms for s in spans), max(s.end_ms for s in spans))
-    values = {"n_ok": float(sum(u.ok for u in finals)), "n_failed": float(sum(not u.ok for u in finals))}
-    values |= {} if planned is None else {"n_planned": float(len(planned))}
-    tags = {METHOD_TAG: method, "method": method, RECORD_TAG: method_record(method, units, selection)}
+    finals = selected_finals(units, planned_ids(selection, method))
+    span = whole_span(units)
+    values = {**counts(finals), **_planned_count(method, selection), "n_search": _searched(units)}
+    tags = {
+        METHOD_TAG: method,
+        "method": method,
+        ROLE_TAG: "method",
+        RECORD_TAG: method_record(method, units, selection),
+    }
+    curves: list[Point] = []
     for labelled in sorted({u.labelled for u in finals}):
         group = [u for u in finals if u.labelled == labelled]
         if len({_comparable(u) for u in group}) > 1:
@@ -30,22 +34,62 @@ def method_content(method: str, units: Sequence[Finished], selection: Selection 
                 "none: budgets, environments, data or versions differ between its units"
             )
         else:
-            values |= {f"labelled_{labelled}/{name}": value for name, value in _means(group).items()}
+            means = _means(group)
+            values |= {f"labelled_{labelled}/{name}": value for name, value in means.items()}
+            values |= {f"{HEADLINE}/labelled_{labelled}": value for name, value in means.items() if name == MAIN}
+            curves += mean_curve(f"labelled_{labelled}/{CURVE}", group, span)
     return RunContent(
-        name=method, status="FINISHED", span=span, tags=tags, points=tuple(at_end(values, step=0, span=span))
+        name=method,
+        status="FINISHED",
+        span=span,
+        tags=tags,
+        params=joined_params([u.unit for u in finals or units]),
+        points=(*at_end(main_first(values), step=0, span=span), *curves),
     )
 
 
 def method_record(method: str, units: Iterable[Finished], selection: Selection | None) -> str:
     """Fingerprint of all that the run of a method is made of."""
-    records = sorted([u.unit.id, u.record] for u in units)
-    planned = _planned(method, selection)
-    return digest([LAYOUT, records, None if planned is None else sorted(planned)])
+    planned = planned_ids(selection, method)
+    return digest([LAYOUT, unit_records(units), None if planned is None else sorted(planned)])
 
 
-def _planned(method: str, selection: Selection | None) -> set[str] | None:
-    """Ids of the method's finals in the current selection."""
-    return None if selection is None else {e.unit for e in selection.entries if e.slot.method == method}
+def unit_records(units: Iterable[Finished]) -> list[list[str]]:
+    """Id and fingerprint of each unit, in order."""
+    return sorted([u.unit.id, u.record] for u in units)
+
+
+def planned_ids(selection: Selection | None, method: str | None = None) -> set[str] | None:
+    """Ids of the finals in the current selection, of one method or of all; None without a selection."""
+    if selection is None:
+        return None
+    return {entry.unit for entry in selection.entries if method in {None, entry.slot.method}}
+
+
+def selected_finals(units: Iterable[Finished], planned: set[str] | None) -> list[Finished]:
+    """The finals that count."""
+    return [u for u in units if u.unit.role == "final" and (planned is None or u.unit.id in planned)]
+
+
+def whole_span(units: Sequence[Finished]) -> Span:
+    """From the start of the first unit to the end of the last."""
+    spans = [u.span for u in units]
+    return Span(min(s.start_ms for s in spans), max(s.end_ms for s in spans))
+
+
+def counts(finals: Iterable[Finished]) -> dict[str, float]:
+    """How many have numbers and how many failed."""
+    ok = [u.ok for u in finals]
+    return {"n_ok": float(sum(ok)), "n_failed": float(len(ok) - sum(ok))}
+
+
+def _planned_count(method: str, selection: Selection | None) -> dict[str, float]:
+    planned = planned_ids(selection, method)
+    return {} if planned is None else {"n_planned": float(len(planned))}
+
+
+def _searched(units: Iterable[Finished]) -> float:
+    return float(sum(u.unit.role == "search" for u in units))
 
 
 def _comparable(finished: Finished) -> str:
@@ -58,15 +102,24 @@ def _comparable(finished: Finished) -> str:
 
 def _means(group: Sequence[Finished]) -> dict[str, float]:
     """Mean of each test metric and of what was spent over the units that have numbers; how many have and have not."""
-    ok = [finished for finished in group if finished.ok]
-    rows = [_values(finished) for finished in ok]
+    rows = [_values(finished) for finished in group if finished.ok]
     shared = set.intersection(*(set(row) for row in rows)) if rows else set()
     means = {name: sum(row[name] for row in rows) / len(rows) for name in sorted(shared)}
-    return {"n_ok": float(len(ok)), "n_failed": float(len(group) - len(ok)), **means}
+    return {**counts(group), **means}
 
 
 def _values(finished: Finished) -> dict[str, float]:
+    """What a method is compared by: all metrics over classes, Dice by class too. The runs below have the rest."""
     spent = finished.result.spent
-    with readable(finished.folder):
-        tested = case_metrics(finished.folder.cases())
+    tested = {name: value for name, value in finished.tested.items() if name.count("/") == 2 or "/dice/" in name}
     return {**tested, "spent/device_seconds": spent.useful_device_seconds, "spent/steps": float(spent.useful_steps)}
+
+
+def mean_curve(name: str, group: Iterable[Finished], span: Span) -> Iterator[Point]:
+    """Mean validation Dice of units by look, as far as all have it, at the device seconds spent (the point's step)."""
+    looks = [u.result.looks for u in group if u.ok]
+    for together in zip(*looks, strict=False):
+        seconds = sum(look.device_seconds for look in together) / len(together)
+        progress = sum(look.progress for look in together) / len(together)
+        dice = sum(look.mean_dice for look in together) / len(together)
+        yield Point(name, dice, round(seconds), span.at(progress))

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import cycle
 
 from harness.spec.records import Selection
 from harness.store import RunStore
-from harness.track.content import METHOD_TAG, RECORD_TAG, UNIT_TAG, Finished, unit_content
+from harness.track.chosen import Chosen
+from harness.track.content import METHOD_TAG, RECORD_TAG, SUITE_TAG, UNIT_TAG, Finished, RunContent, unit_content
 from harness.track.database import mlruns_warning
-from harness.track.means import method_content, method_record
+from harness.track.means import method_content, method_record, whole_span
+from harness.track.origin import ORIGIN_TAG, origin_id
 from harness.track.pictures import Draw, with_pictures
+from harness.track.rows import row_names
+from harness.track.saved_views import Place, experiment_tags, saved_views
 from harness.track.service import find_service
+from harness.track.suite_run import TABLE, suite_content, suite_record
 from harness.track.tracker import PARENT_TAG, Known, Tracker, only_writer, open_tracker
+
+COLOUR_TAG = "mlflow.runColor"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Of methods in charts; told apart by colour-blind readers (Okabe and Ito)."""
+
+_Key = tuple[str, str]
+"""Tag and value: which suite, method or unit."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +54,11 @@ class TrackReport:
 def track_store(
     store: RunStore, tracking_uri: str | None, say: Callable[[str], None], draw: Draw | None = None
 ) -> TrackReport:
-    """Mirror all finished units into MLflow: an experiment per suite, a run per method, a run per unit below it.
+    """Mirror all finished units into MLflow: an experiment per suite, in it a run per suite, method and unit, nested.
 
     Doing it again adds nothing; killed at any point, the next call completes it. A run is kept if its tags name the
-    same records as those on disk and it was written to its end. Runs that this package did not write are not touched.
+    same records as those on disk and it was written to its end. Runs of other run directories (`origin.py`) and runs
+    that this package did not write are not touched.
 
     Args:
         store: Records of one suite; the experiment gets the name of its folder.
@@ -61,58 +76,120 @@ def track_store(
     if warning := mlruns_warning(service):
         say(warning)
     with only_writer(service, store.root) as beat:
-        units = [unit for unit in map(Finished.read, store.folders()) if unit is not None]
         selection = store.selection() if store.selection_path.exists() else None
+        rows = row_names(store, selection)
+        read = (Finished.read(folder, rows.get(folder.id)) for folder in store.folders())
+        units = [unit for unit in read if unit is not None]
         with open_tracker(service, experiment) as tracker:
-            mirror = _Mirror(tracker, tracker.known(), beat, draw)
-            for method in sorted({finished.unit.method for finished in units}):
-                mirror.method(method, [finished for finished in units if finished.unit.method == method], selection)
+            mirror = _Mirror(tracker, _Records(store, experiment, units, selection), beat, draw)
+            if units:
+                mirror.suite()
         return TrackReport(
             service.shown, experiment, tracker.experiment_id,
             mirror.added, mirror.replaced, mirror.kept, time.monotonic() - began,
         )  # fmt: skip
 
 
-class _Mirror:
-    """One pass over the methods of a suite, given the runs that were there before it."""
+@dataclass(frozen=True)
+class _Records:
+    """All that is mirrored."""
 
-    def __init__(self, tracker: Tracker, known: Iterable[Known], beat: Callable[[], None], draw: Draw | None) -> None:
+    store: RunStore
+    suite: str
+    units: list[Finished]
+    selection: Selection | None
+
+
+class _Mirror:
+    """One pass over a suite, given the runs that were there before it.
+
+    The new is written before the old is deleted, so that a kill loses nothing.
+    """
+
+    def __init__(self, tracker: Tracker, records: _Records, beat: Callable[[], None], draw: Draw | None) -> None:
         self._tracker = tracker
+        self._records = records
         self._beat = beat
         self._draw = draw
-        self._known: dict[tuple[str, str], list[Known]] = {}
-        for run in known:
-            for tag in (UNIT_TAG, METHOD_TAG):
-                if tag in run.tags:
-                    self._known.setdefault((tag, run.tags[tag]), []).append(run)
+        self._chosen = Chosen.read(records.selection, records.units)
+        origin = origin_id(records.store)
+        self._tags = {"suite": records.suite, ORIGIN_TAG: origin}
+        self._known = _by_key(run for run in tracker.known() if run.tags.get(ORIGIN_TAG, origin) == origin)
+        methods = sorted({finished.method for finished in records.units})
+        self._colours = dict(zip(methods, cycle(COLOURS), strict=False))
         self.added = self.replaced = self.kept = 0
 
-    def method(self, method: str, units: list[Finished], selection: Selection | None) -> None:
-        """The runs of one method. The new is written before the old is deleted, so that a kill loses nothing."""
-        same, old = self._split(METHOD_TAG, method, method_record(method, units, selection))
-        parent_id = same.run_id if same else self._tracker.add(method_content(method, units, selection))
+    def suite(self) -> None:
+        """The run of the suite and all below it; then what the experiment's page opens with."""
+        store, suite, units = self._records.store, self._records.suite, self._records.units
+        selection = self._records.selection
+        run_id, old = self._run(
+            (SUITE_TAG, suite),
+            suite_record(store, units, selection),
+            lambda: suite_content(store, units, selection, suite),
+        )
+        method_runs = [self._method(method, run_id) for method in self._colours]
+        self._remove(old)
+        table = TABLE if (store.leaderboard / "leaderboard.csv").exists() else None
+        place = Place(self._tracker.experiment_id, run_id, tuple(method_runs), table)
+        self._tracker.describe(experiment_tags(suite, saved_views(units), place, whole_span(units).end_ms))
+
+    def _method(self, method: str, parent_id: str) -> str:
+        units = [finished for finished in self._records.units if finished.method == method]
+        selection = self._records.selection
+        run_id, old = self._run(
+            (METHOD_TAG, method), method_record(method, units, selection),
+            lambda: method_content(method, units, selection), self._below(parent_id, method),
+        )  # fmt: skip
         for finished in units:
-            self._unit(finished, parent_id)
-        for run in old:
-            self._tracker.remove(run.run_id)
+            self._unit(finished, run_id)
+        self._remove(old)
+        return run_id
 
     def _unit(self, finished: Finished, parent_id: str) -> None:
-        same, old = self._split(UNIT_TAG, finished.unit.id, finished.record)
-        if same is None:
-            with with_pictures(unit_content(finished), finished.folder, self._draw) as content:
-                self._tracker.add(content, parent_id)
-            self.replaced += any(run.ended for run in old)
-            self.added += not any(run.ended for run in old)
-        else:
-            self.kept += 1
-            if same.tags.get(PARENT_TAG) != parent_id:
-                self._tracker.nest(same.run_id, parent_id)
-        for run in old:
-            self._tracker.remove(run.run_id)
+        key = (UNIT_TAG, finished.unit.id)
+        same, old = self._split(key, finished.record)
+        self.kept += same is not None
+        self.replaced += same is None and any(run.ended for run in old)
+        self.added += same is None and not any(run.ended for run in old)
+        tags = {**self._below(parent_id, finished.method), **self._chosen.tag(finished)}
+        with ExitStack() as pictures:
+            drawn = with_pictures(unit_content(finished), finished.folder, self._draw)
+            self._run(key, finished.record, lambda: pictures.enter_context(drawn), tags)
+        self._remove(old)
         self._beat()
 
-    def _split(self, tag: str, value: str, record: str) -> tuple[Known | None, list[Known]]:
+    def _below(self, parent_id: str, method: str) -> dict[str, str]:
+        """Tags of a run of a method: where it hangs, and its colour in charts."""
+        return {PARENT_TAG: parent_id, COLOUR_TAG: self._colours[method]}
+
+    def _run(
+        self, key: _Key, record: str, content: Callable[[], RunContent], tags: Mapping[str, str] | None = None
+    ) -> tuple[str, list[Known]]:
+        """The id of the run that mirrors these records, written if it is not there, and the runs that it replaces."""
+        same, old = self._split(key, record)
+        wanted = {**self._tags, **(tags or {})}
+        if same is None:
+            return self._tracker.add(content(), wanted), old
+        self._tracker.tag(same.run_id, {name: value for name, value in wanted.items() if same.tags.get(name) != value})
+        return same.run_id, old
+
+    def _split(self, key: _Key, record: str) -> tuple[Known | None, list[Known]]:
         """The run that mirrors these records to their end, if there is one, and all others of the same key."""
-        runs = self._known.get((tag, value), [])
+        runs = self._known.get(key, [])
         same = next((run for run in runs if run.ended and run.tags.get(RECORD_TAG) == record), None)
         return same, [run for run in runs if run is not same]
+
+    def _remove(self, old: Iterable[Known]) -> None:
+        for run in old:
+            self._tracker.remove(run.run_id)
+
+
+def _by_key(known: Iterable[Known]) -> dict[_Key, list[Known]]:
+    """Runs by the suite, method or unit that they mirror; those of other programs by nothing."""
+    found: dict[_Key, list[Known]] = {}
+    for run in known:
+        for tag in (SUITE_TAG, METHOD_TAG, UNIT_TAG):
+            if tag in run.tags:
+                found.setdefault((tag, run.tags[tag]), []).append(run)
+    return found

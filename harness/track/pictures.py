@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.store import UnitFolder
-from harness.track.content import RunContent
+from harness.track.content import Artifact, RunContent
 
 Draw = Callable[[UnitFolder, Path], Sequence[Path]]
 """Draws what there is to see of a unit into a folder, and says which files it wrote there."""
@@ -22,4 +22,4 @@ def with_pictures(content: RunContent, folder: UnitFolder, draw: Draw | None) ->
         yield content
         return
     with tempfile.TemporaryDirectory(prefix="harness-track-") as name:
-        yield replace(content, artifacts=(*content.artifacts, *draw(folder, Path(name))))
+        yield replace(content, artifacts=(*content.artifacts, *map(Artifact, draw(folder, Path(name)))))

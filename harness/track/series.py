@@ -13,11 +13,21 @@ from harness.spec.records import Result, Unit
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_POINTS = 200
-"""Of one series; longer ones are thinned to real values at real steps, first and last among them."""
+MAX_POINTS = 50
+"""Of one series; longer ones are thinned to real values at real steps, first and last among them. The whole history is
+in the records; a database of thousands of units is bound by its number of points."""
 
 HISTORY = {"loss": "train/loss", "learning_rate": "train/learning_rate", "progress_unit": "train/progress"}
 """Column of history -> metric; named loss terms are added as train/<column>."""
+
+MAIN = "test/last/dice"
+"""What matters most, and a run's first metric: MLflow's compare page plots the one that a run was given first."""
+
+HEADLINE = "dice"
+"""Of a method's run: its main metric by labelled count once more, as dice/labelled_3, for the page lists by name."""
+
+CURVE = "val/dice_by_device_seconds"
+"""Of a method's run, whose steps are device seconds."""
 
 CASE_MEANS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
 CASE_COUNTS = {"missed": "n_missed", "spurious": "n_spurious"}
@@ -51,7 +61,10 @@ def metric_name(*parts: str) -> str:
 
 
 def look_points(result: Result, span: Span) -> Iterator[Point]:
-    """Validation Dice, mean and by class, device seconds spent so far, and what the method shows, against the step."""
+    """Validation Dice, mean and by class, device seconds so far, what the method shows, by step; last Dice alone."""
+    if result.looks:
+        last = result.looks[-1]
+        yield Point("validation_dice", last.mean_dice, last.step, span.end_ms)
     for look in result.looks:
         values = {metric_name("val", "dice", name): value for name, value in look.dice.items()}
         values |= {"val/dice": look.mean_dice, "val/device_seconds": look.device_seconds}
@@ -112,9 +125,9 @@ def at_end(values: Mapping[str, float], step: int, span: Span) -> Iterator[Point
     return (Point(name, float(value), step, span.end_ms) for name, value in values.items())
 
 
-def final_points(cases: pd.DataFrame, span: Span, step: int) -> Iterator[Point]:
-    """Test metrics by selection, over all classes and by class."""
-    return at_end(case_metrics(cases), step, span)
+def main_first(values: Mapping[str, float]) -> dict[str, float]:
+    """The values, headlines and the main metric before all others."""
+    return dict(sorted(values.items(), key=lambda item: (not item[0].startswith(f"{HEADLINE}/"), item[0] != MAIN)))
 
 
 def case_metrics(cases: pd.DataFrame) -> dict[str, float]:
@@ -125,14 +138,13 @@ def case_metrics(cases: pd.DataFrame) -> dict[str, float]:
     values: dict[str, float] = {}
     for selection, rows in cases.groupby("selection"):
         base = ("test", str(selection))
-        for column in CASE_MEANS:
-            by_patient = rows[column].astype(float).groupby([rows["class_name"], rows["patient"]]).mean(skipna=False)
-            by_class = by_patient.groupby("class_name").mean(skipna=False)
-            if by_class.notna().all():
-                values[metric_name(*base, column)] = float(by_class.mean())
-                values |= {metric_name(*base, column, str(name)): float(mean) for name, mean in by_class.items()}
-        for column, name in CASE_COUNTS.items():
-            counts = rows[column].astype(int).groupby(rows["class_name"]).sum()
-            values[metric_name(*base, name)] = float(counts.sum())
-            values |= {metric_name(*base, name, str(label)): float(count) for label, count in counts.items()}
+        means = rows[[*CASE_MEANS]].astype(float)
+        by_patient = means.groupby([rows["class_name"], rows["patient"]]).mean(skipna=False)
+        by_class = by_patient.groupby("class_name").mean(skipna=False)
+        known = by_class.loc[:, by_class.notna().all()]
+        counts = rows[[*CASE_COUNTS]].astype(int).groupby(rows["class_name"]).sum().rename(columns=CASE_COUNTS)
+        for table, total in ((known, known.mean()), (counts, counts.sum())):
+            values |= {metric_name(*base, str(column)): float(total[str(column)]) for column in table}
+            for label, row in table.to_dict("index").items():
+                values |= {metric_name(*base, str(name), str(label)): float(value) for name, value in row.items()}
     return values

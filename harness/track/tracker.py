@@ -13,12 +13,15 @@ from harness.spec.errors import DiskError
 from harness.store import Lease, LeaseHeldError
 from harness.track.content import RunContent
 from harness.track.database import artifact_folder, check_database, create_database
+from harness.track.inputs import Input
+from harness.track.saved_views import NOTE_TAG, SIGNATURE
 from harness.track.service import DATABASES, Service, find_service, quiet, service_errors, set_process_environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
-MAX_METRICS = 1000
+MAX_ITEMS = 1000
 MAX_PARAMS = 100
 """Of one log_batch call, as MLflow limits it."""
 
@@ -28,7 +31,8 @@ WAIT_SECONDS = 60.0
 
 PARENT_TAG = "mlflow.parentRunId"
 
-T = TypeVar("T")
+P = TypeVar("P")
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,17 @@ class Tracker:
                 if not token:
                     return runs
 
-    def add(self, content: RunContent, parent_id: str | None = None) -> str:
-        """Write a run and return its id. It counts as RUNNING until the last of it is there."""
-        tags = {**content.tags, **({PARENT_TAG: parent_id} if parent_id else {})}
+    def add(self, content: RunContent, tags: Mapping[str, str]) -> str:
+        """Write a run with these tags besides its own; its id. It is RUNNING until the last of it is there."""
+        start, tags = content.span.start_ms, {**content.tags, **tags}
         with service_errors(self._service):
-            run = self._client.create_run(
-                self.experiment_id, start_time=content.span.start_ms, tags=tags, run_name=content.name
-            )
+            run = self._client.create_run(self.experiment_id, start_time=start, tags=tags, run_name=content.name)
             run_id: str = run.info.run_id
             self._log_values(run_id, content)
-            for path in content.artifacts:
-                self._client.log_artifact(run_id, str(path))
+            for name, table in content.tables.items():
+                self._client.log_table(run_id, table, name)
+            for artifact in content.artifacts:
+                self._client.log_artifact(run_id, str(artifact.path), artifact.folder or None)
             self._client.set_terminated(run_id, content.status, content.span.end_ms)
         return run_id
 
@@ -79,15 +83,25 @@ class Tracker:
 
         params = [Param(name, value) for name, value in content.params.items()]
         metrics = [Metric(point.name, point.value, point.at_ms, point.step) for point in content.points]
-        for some_params in _chunks(params, MAX_PARAMS):
-            self._client.log_batch(run_id, params=some_params)
-        for some_metrics in _chunks(metrics, MAX_METRICS):
-            self._client.log_batch(run_id, metrics=some_metrics)
+        for some_params, some_metrics in batches(params, metrics):
+            self._client.log_batch(run_id, params=some_params, metrics=some_metrics)
+        if content.inputs:
+            self._client.log_inputs(run_id, datasets=[_dataset_input(one) for one in content.inputs])
 
-    def nest(self, run_id: str, parent_id: str) -> None:
-        """Put a run under another parent."""
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
         with service_errors(self._service):
-            self._client.set_tag(run_id, PARENT_TAG, parent_id)
+            for name, value in tags.items():
+                self._client.set_tag(run_id, name, value)
+
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Set the experiment's tags that differ; a note that somebody else wrote stays."""
+        with service_errors(self._service):
+            there = self._client.get_experiment(self.experiment_id).tags
+            for name, value in tags.items():
+                own_note = name == NOTE_TAG and not there.get(name, SIGNATURE).startswith(SIGNATURE)
+                if there.get(name) != value and not own_note:
+                    self._client.set_experiment_tag(self.experiment_id, name, value)
 
     def remove(self, run_id: str) -> None:
         """Delete a run (MLflow keeps it in its bin until `mlflow gc`)."""
@@ -95,8 +109,20 @@ class Tracker:
             self._client.delete_run(run_id)
 
 
-def _chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (values[start : start + size] for start in range(0, len(values), size))
+def batches(params: Sequence[P], metrics: Sequence[M]) -> Iterator[tuple[Sequence[P], Sequence[M]]]:
+    """As few pairs as MLflow's limits allow: each call costs a dozen queries, however much is in it."""
+    while params or metrics:
+        some_params = params[:MAX_PARAMS]
+        some_metrics = metrics[: MAX_ITEMS - len(some_params)]
+        yield some_params, some_metrics
+        params, metrics = params[len(some_params) :], metrics[len(some_metrics) :]
+
+
+def _dataset_input(one: Input) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(one.name, one.digest, source_type="harness", source=one.source, profile=one.profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", one.context)])
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Line:
     met: bool
 
     def __str__(self) -> str:
-        return f"{self.name:<62}{100.0 * self.share:>7.1f} %   {self.goal}{'' if self.met else '   MISSED'}"
+        return f"{self.name:<70}{100.0 * self.share:>7.1f} %   {self.goal}{'' if self.met else '   MISSED'}"
 
 
 def error(share: float, simulations: int) -> float:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.budget.ledger import Ledger, summarise, wall_by_phase
+from harness.budget.ledger import Ledger, at_rest, summarise, wall_by_phase
 from harness.spec.errors import DiskError, RecordError
 from harness.spec.records import LedgerLine, Spent
 from tests.support import require
@@ -167,6 +167,44 @@ def test_useful_and_lost_are_all_that_was_spent(history: list[float | str], tmp_
         assert spent.lost_device_seconds == model.cost(gone)
         assert (spent.useful_steps, spent.lost_steps) == (len(model.known_alive), len(gone))
         assert spent.attempts == model.attempt + 1
+
+
+def test_at_rest_by_hand() -> None:
+    """9 of 12 s are in the checkpoint: 3 s will be lost. Stopped in good order, nothing is."""
+    lines = [
+        line("start", 0, (0, 0), (0, 0)),
+        line("checkpoint", 0, (0, 0), (9, 18)),
+        line("heartbeat", 0, (0, 0), (12, 24)),
+    ]
+    assert at_rest(lines) == Spent(
+        useful_device_seconds=9, lost_device_seconds=3, useful_steps=18, lost_steps=6, attempts=1
+    )
+    assert at_rest([lines[0], lines[2]]).useful_device_seconds == 0, "killed before its first checkpoint"
+    stopped = [*lines, line("checkpoint", 0, (0, 0), (12, 24)), line("end", 0, (0, 0), (12, 24))]
+    assert at_rest(stopped) == summarise(stopped)
+    assert at_rest([]) == summarise([])
+
+
+@given(history=st.lists(costs | st.sampled_from(["beat", "checkpoint", "kill", "stop"]), max_size=40))
+def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[float | str], tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.unlink(missing_ok=True)
+    model = Model(Ledger(path))
+    model.start()
+    for event in history:
+        if isinstance(event, float):
+            model.step(event)
+        elif event == "beat":
+            model.write("heartbeat")
+        elif event == "checkpoint":
+            model.checkpoint()
+        else:
+            if event == "stop":
+                model.checkpoint()
+                model.write("end")
+            foreseen = at_rest(model.ledger.lines())
+            model.start()
+            assert model.ledger.spent() == foreseen.model_copy(update={"attempts": foreseen.attempts + 1})
 
 
 @given(data=st.data(), cut=st.integers(0, 10**6))

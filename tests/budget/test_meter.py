@@ -56,11 +56,16 @@ class Trace:
     stage_ends: list[tuple[float, int]] = field(default_factory=list)
 
 
-def spend(meter: Meter, clock: StepClock, limit: int = 10**9) -> Trace:
-    """The engine's loop without an engine; leaves after `limit` steps, with nothing pending."""
+def spend(meter: Meter, clock: StepClock, limit: int = 10**9, allowance: float = math.inf) -> Trace:
+    """The engine's loop without an engine; leaves after `limit` steps or its allowance, with nothing pending."""
     trace = Trace()
     while True:
         while meter.may_step(clock.pending) and len(trace.progress) < limit:
+            if not meter.fits(allowance, clock.pending):
+                for seconds in clock.flush():
+                    meter.charge(seconds)
+                if not meter.fits(allowance):
+                    return trace
             trace.progress.append((meter.stage, meter.progress(clock.pending), clock.pending == 0))
             clock.start()
             known = clock.stop()
@@ -248,6 +253,58 @@ def test_a_replay_feeds_the_recorded_series_to_the_bit(
         (stage, progress) for stage, progress, _ in recorded.progress
     ]
     assert meter.steps == len(series)
+
+
+allowances = st.floats(0.0, 25.0)
+
+
+@given(budget=steps_budgets, parts=shares, script=times, allowance=st.integers(0, 250), every=st.integers(1, LATENCY))
+def test_an_allowance_of_steps_is_kept_exactly(
+    budget: Budget, parts: list[float], script: list[float], allowance: int, every: int
+) -> None:
+    meter = Meter(budget, parts)
+    spend(meter, FakeClock(script, every), allowance=allowance)
+    assert meter.steps == min(allowance, budget.amount)
+
+
+@given(budget=seconds_budgets, parts=shares, script=times, allowance=allowances)
+def test_an_allowance_of_seconds_ends_within_one_step_of_itself(
+    budget: Budget, parts: list[float], script: list[float], allowance: float
+) -> None:
+    """Below as above: it stops only where the longest of its last steps would not have fitted."""
+    meter, free = Meter(budget, parts), Meter(budget, parts)
+    spend(meter, FakeClock(script), allowance=allowance)
+    spend(free, FakeClock(script))
+    longest = max(islice(cycle(script), meter.steps), default=max(script))
+    assert meter.seconds <= allowance + longest * (1 + 1e-9)
+    if meter.seconds < free.seconds:
+        assert meter.seconds > allowance - longest * (1 + 1e-9)
+    else:
+        assert meter.state_dict() == free.state_dict()
+
+
+@given(budget=seconds_budgets, parts=shares, script=times, allowance=allowances, every=st.integers(2, LATENCY))
+def test_an_allowance_on_a_late_clock_is_overshot_by_what_was_pending_at_most(
+    budget: Budget, parts: list[float], script: list[float], allowance: float, every: int
+) -> None:
+    meter = Meter(budget, parts)
+    spend(meter, FakeClock(script, every), allowance=allowance)
+    assert meter.seconds <= allowance + every * max(script) * (1 + 1e-9)
+
+
+def test_an_allowance_by_hand() -> None:
+    """Steps of 3 in a budget of 100: 10 takes three of them, 9 too, 8.9 two; steps of 4 in 10: two, since 12 > 10."""
+    for cost, allowance, steps in ((3.0, 10.0, 3), (3.0, 9.0, 3), (3.0, 8.9, 2), (4.0, 10.0, 2), (4.0, 0.5, 1)):
+        meter = Meter(Budget(device_seconds=100), [1.0])
+        spend(meter, FakeClock([cost]), allowance=allowance)
+        assert meter.steps == steps, (cost, allowance)
+
+
+def test_an_allowance_that_is_used_up_takes_no_step() -> None:
+    meter = Meter(Budget(device_seconds=100), [1.0])
+    meter.charge_start(5.0)
+    assert not meter.fits(4.9)
+    assert meter.fits(5.0), "the first step of a stage is not known to cost anything"
 
 
 @pytest.mark.parametrize("parts", [[], [0.5, 0.4], [1.5, -0.5], [1.0, 0.0]])

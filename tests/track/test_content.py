@@ -118,7 +118,7 @@ def test_a_unit_as_a_run(tmp_path: Path) -> None:
     assert content.tags["harness.unit"] == unit.folder.id
     assert (content.tags["role"], content.tags["status"], content.tags["commit"]) == ("final", "ok", "0" * 40)
     assert content.tags["environment.device_model"] == "Synthetic CPU @ 2.50GHz"
-    assert [path.name for path in content.artifacts] == ["unit.json", "result.json", "ledger.jsonl", "cases.parquet"]
+    assert [one.path.name for one in content.artifacts] == ["unit.json", "result.json", "ledger.jsonl", "cases.parquet"]
     frame = unit.folder.cases()
     for selection in ("last", "best_val"):
         rows = frame[frame["selection"] == selection]
@@ -136,7 +136,7 @@ def test_what_a_method_shows_at_looks_is_a_metric_by_step(tmp_path: Path) -> Non
     changes = [(p.step, p.value) for p in points if p.name == "method/assignment_changes"]
     assert changes == list(zip(steps, [0.0, 0.0, 4.0, 4.0, 4.0], strict=True))
     assert [p.value for p in points if p.name == "method/assignment/3"] == [3.0, 3.0, 2.0, 2.0, 2.0]
-    assert "arrays.npz" in {path.name for path in unit_content(unit).artifacts}
+    assert "arrays.npz" in {one.path.name for one in unit_content(unit).artifacts}
 
 
 def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
     assert content.status == "FAILED"
     assert (content.tags["failure.kind"], content.tags["failure.reason"]) == ("nan", SMALL.failure.reason)
     assert not [name for name in values(content) if name.startswith("test/")]
-    assert "cases.parquet" not in {path.name for path in content.artifacts}
+    assert "cases.parquet" not in {one.path.name for one in content.artifacts}
 
 
 def test_the_method_has_the_means_of_its_units(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def squares(patient: str, split: Split) -> Case:
 class StagedParams(MethodParams):
     """What tests turn: waiting costs wall time and no CPU; dying is kill -9 at a step, so many times in all."""
 
-    weight: float = hyper(0.1, "of the consistency", ge=0)
+    weight: float = hyper(0.1, "of the consistency", ge=0, search=(0.0, 1.0))
     pause_seconds: float = hyper(0.0, "sleep in each step: wall time without CPU time", ge=0)
     die_before_step: int = hyper(0, "of the unit; 0: never", ge=0)
     deaths: int = hyper(0, "how often it dies there", ge=0)
@@ -196,6 +196,24 @@ class Short(Method):
     def predictor(self) -> nn.Module:
         """The only network."""
         return self.net
+
+
+class HandOver(Short):
+    """What its second stage starts from shows in the weights: they change their sign."""
+
+    name = "tiny_hand_over"
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Two halves."""
+        return (Stage("a", 0.5), Stage("b", 0.5))
+
+    def start_stage(self, stage: Stage) -> None:
+        """The second stage turns all weights round."""
+        if stage.name == "b":
+            with torch.no_grad():
+                for weight in self.net.parameters():
+                    weight.neg_()
 
 
 class Faulty(Short):

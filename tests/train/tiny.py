@@ -25,6 +25,7 @@ METHODS = {
     "tiny_mortal": "Mortal",
     "tiny_doomed": "Doomed",
     "tiny_short": "Short",
+    "tiny_hand_over": "HandOver",
     "tiny_nan": "NotANumber",
     "tiny_error": "Raising",
     "tiny_oom": "OutOfMemory",

@@ -1,0 +1,252 @@
+"""An adaptive search without training: units are a meter and a ledger in memory, processes die as a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Literal
+
+from harness.budget.ledger import summarise
+from harness.budget.meter import Meter
+from harness.plan import PlannedTrial
+from harness.search.proposals import Adaptive, Proposal
+from harness.spec.records import Budget, DatasetRef, Engine, LedgerLine, Look, Preprocessing, Spent, Trial, Unit
+
+Kind = Literal["start", "heartbeat", "checkpoint", "end"]
+SPACE = 50
+"""Different points that a sampler can come to, unless a test says otherwise."""
+
+
+def unit_of(point: int, budget: Budget) -> Unit:
+    return Unit(
+        role="search",
+        method="made_up",
+        method_version=1,
+        params={"point": point},
+        dataset=DatasetRef(name="none", version=1, checksum="c"),
+        preprocessing=Preprocessing(size=(16, 16)),
+        labelled=1,
+        subset=1,
+        seed=100,
+        engine=Engine(),
+        budget=budget,
+    )
+
+
+@dataclass
+class FakeLedger:
+    """Lines in memory."""
+
+    kept: list[LedgerLine] = field(default_factory=list)
+
+    def lines(self) -> list[LedgerLine]:
+        return list(self.kept)
+
+    def spent(self) -> Spent:
+        return summarise(self.kept)
+
+
+@dataclass
+class FakeLease:
+    """Held by a process of the simulation."""
+
+    owned: bool = False
+
+    def held(self) -> bool:
+        return self.owned
+
+
+@dataclass
+class FakeUnit:
+    """A unit's folder and, while it runs, its process: steps that cost what a script says, two looks."""
+
+    planned: PlannedTrial
+    costs: Iterator[float]
+    barren: bool = False
+    ledger: FakeLedger = field(default_factory=FakeLedger)
+    lease: FakeLease = field(default_factory=FakeLease)
+    done: bool = False
+    status: str = ""
+    attempt: int = -1
+    meter: Meter = field(init=False)
+    saved: dict[str, object] = field(default_factory=dict)
+    base: tuple[float, int] = (0.0, 0)
+    allowance: float = 0.0
+
+    def looks(self) -> list[Look]:
+        spent = self.ledger.spent()
+        used = spent.useful_steps if self.planned.unit.budget.steps else spent.useful_device_seconds
+        share = used / self.planned.unit.budget.amount
+        return [
+            Look(look=k, progress=k / 2, step=1, device_seconds=1, dice={"a": 0.5}) for k in (1, 2) if share >= k / 2
+        ]
+
+    def write(self, kind: Kind) -> None:
+        seconds, steps = self.meter.seconds - self.base[0], self.meter.steps - self.base[1]
+        self.ledger.kept.append(
+            LedgerLine(
+                kind=kind, attempt=self.attempt, at="", environment="e", base_device_seconds=self.base[0],
+                base_steps=self.base[1], device_seconds=max(0.0, seconds), steps=steps,
+            )
+        )  # fmt: skip
+
+    def start(self, allowance: float) -> None:
+        """A process begins, from the checkpoint if there is one; the rule for the allowance is the engine's."""
+        self.attempt += 1
+        self.meter = Meter(self.planned.unit.budget, [1.0])
+        if self.saved:
+            self.meter.load_state_dict(self.saved)
+        self.base = self.meter.seconds, self.meter.steps
+        self.lease.owned = True
+        self.write("start")
+        spent = self.ledger.spent()
+        lost = spent.lost_steps if self.planned.unit.budget.steps else spent.lost_device_seconds
+        self.allowance = allowance - lost
+
+    def save(self) -> None:
+        self.write("checkpoint")
+        self.saved = self.meter.state_dict()
+
+    def step(self) -> None:
+        """Train a step, or end."""
+        if self.barren:
+            self.end("failed")
+        elif not self.meter.may_step():
+            self.end("ok")
+        elif not self.meter.fits(self.allowance):
+            self.end("stopped")
+        else:
+            self.meter.count_step()
+            self.meter.charge(next(self.costs))
+            self.write("heartbeat")
+
+    def end(self, status: str) -> None:
+        self.save()
+        self.write("end")
+        self.done, self.status, self.lease.owned = True, status, False
+
+    def die(self) -> None:
+        """kill -9: what came after the last checkpoint is gone."""
+        self.lease.owned = False
+
+
+@dataclass
+class FakeStore:
+    """Units by id, and what points.json would say; it is also the study that plans and records."""
+
+    budget: Budget
+    costs: Sequence[float]
+    barren_points: frozenset[int] = frozenset()
+    units: dict[str, FakeUnit] = field(default_factory=dict)
+    named: list[PlannedTrial] = field(default_factory=list)
+
+    def by_id(self, unit: str) -> FakeUnit:
+        return self.units[unit]
+
+    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
+        place = 0 if point is None else int(str(point["point"]))
+        unit = unit_of(place, self.budget)
+        trial = Trial(method="made_up", study=0, point=number, varied={"point": place}, unit=unit.id)
+        planned = PlannedTrial(trial, unit)
+        self.units.setdefault(unit.id, FakeUnit(planned, cycle(self.costs), place in self.barren_points))
+        return planned
+
+    def record(self, planned: PlannedTrial) -> None:
+        assert planned.unit.id not in {one.unit.id for one in self.named}, "a trial is named once"
+        self.named.append(planned)
+
+    @property
+    def spent(self) -> float:
+        """All that was ever spent, whatever became of it, in the budget's currency."""
+        total = 0.0
+        for one in self.units.values():
+            own = one.ledger.spent()
+            steps = self.budget.steps is not None
+            total += own.useful_steps + own.lost_steps if steps else own.useful_device_seconds + own.lost_device_seconds
+        return total
+
+
+@dataclass
+class Points:
+    """A sampler that goes through a list of points again and again, after those on record."""
+
+    recorded: int
+    script: Sequence[int]
+    asked: int = 0
+    told: dict[str, tuple[float | None, bool]] = field(default_factory=dict)
+
+    def ask(self, name: str) -> dict[str, object] | None:
+        number = self.asked
+        self.asked += 1
+        if number < self.recorded or not self.script:
+            return None
+        return {"point": self.script[(number - self.recorded) % len(self.script)]}
+
+    def tell(self, name: str, dice: float | None, failed: bool) -> None:
+        assert name not in self.told, "told once"
+        self.told[name] = dice, failed
+
+
+@dataclass
+class Driver:
+    """What Tune does with proposals: so many at once, each step of each in turn."""
+
+    store: FakeStore
+    total: float
+    workers: int
+    script: Sequence[int]
+    running: dict[str, FakeUnit] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+    names: int = 0
+    last: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.store.named:
+            self.store.record(self.store.plan(0, None))  # the plan names the default before anything runs
+        self.sampler = Points(len(self.store.named), self.script)
+        self.adaptive = Adaptive(self.store, self.total, self.store.named, self.sampler, self.store)  # type: ignore[arg-type]
+
+    def fill(self) -> bool:
+        """Start what may start; False when the study is over."""
+        while len(self.running) < self.workers:
+            name = str(self.names)
+            proposal = self.adaptive.next(name)
+            if not isinstance(proposal, Proposal):
+                self.last = proposal
+                return bool(self.running) or proposal == "wait"
+            self.names += 1
+            unit = self.store.by_id(proposal.planned.unit.id)
+            self.order.append(unit.planned.unit.id)
+            self.running[name] = unit
+            if not unit.done:
+                unit.start(proposal.allowance)
+        return True
+
+    def turn(self) -> None:
+        """A step of everything that runs; what ended is told."""
+        for name, unit in list(self.running.items()):
+            if not unit.done:
+                unit.step()
+            if unit.done:
+                self.ended(name)
+
+    def ended(self, name: str) -> None:
+        unit = self.running.pop(name)
+        looks = unit.looks()
+        self.adaptive.ended(name, looks[-1].mean_dice if looks else None, unit.status == "failed")
+
+    def crash(self) -> None:
+        """kill -9 of the driver: its units die with it, and another one starts from the records."""
+        for unit in self.running.values():
+            unit.die()
+
+    def again(self) -> Driver:
+        return Driver(self.store, self.total, self.workers, self.script)
+
+    def finish(self, turns: int = 100_000) -> Driver:
+        for _ in range(turns):
+            if not self.fill():
+                return self
+            self.turn()
+        raise AssertionError("the search does not end")

@@ -1,0 +1,99 @@
+"""TPE behind our sampler: recorded points first, within the space, seeded, and learning."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+from typing import Any
+
+import pytest
+
+from harness.spec.records import Trial
+from harness.spec.space import Dimension
+from tests.support import require
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _optuna() -> None:
+    installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
+    require("ray", installed, "Ray Tune or Optuna is not installed")
+
+
+SPACE = {
+    "rate": Dimension(scale="log", values=(0.01, 1.0)),
+    "share": Dimension(scale="linear", values=(0.0, 1.0)),
+    "engine.optimiser.learning_rate": Dimension(scale="log", values=(0.1234567, 0.7654321)),
+    "kind": Dimension(values=("a", "b", "c")),
+}
+POINT = {"rate": 0.1, "share": 0.5, "engine.optimiser.learning_rate": 0.3, "kind": "b"}
+
+
+def trial(number: int, **varied: Any) -> Trial:
+    return Trial(method="row", study=0, point=number, varied={**POINT, **varied}, unit=str(number))
+
+
+def sampler(recorded: list[Trial], seed: int = 0, space: dict[str, Dimension] | None = None) -> Any:
+    from harness.search.optuna import TPESampler
+
+    return TPESampler(SPACE if space is None else space, recorded, seed)
+
+
+def asked(recorded: list[Trial], count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Points of a fresh sampler, each told as it would go: best at small rates."""
+    tpe, points = sampler(recorded, seed), []
+    for number in range(count):
+        point = tpe.ask(str(number))
+        points.append(point)
+        tpe.tell(str(number), None if point is None else 1.0 - point["rate"], False)
+    return points
+
+
+def test_recorded_points_are_given_first_and_in_order() -> None:
+    recorded = [trial(0), trial(1, rate=0.7, kind="c"), trial(2, share=1.0)]
+    assert asked(recorded, 5)[:3] == [one.varied for one in recorded]
+
+
+def test_new_points_are_within_the_space_and_short() -> None:
+    for point in asked([trial(0)], 30)[1:]:
+        assert point.keys() == SPACE.keys()
+        for name, value in point.items():
+            assert SPACE[name].holds(value), name
+            if name != "kind":
+                assert value in SPACE[name].values or value == float(f"{value:.5e}")
+
+
+def test_the_same_seed_and_records_give_the_same_points() -> None:
+    recorded = [trial(0)]
+    assert asked(recorded, 15, seed=3) == asked(recorded, 15, seed=3)
+    assert asked(recorded, 15, seed=3) != asked(recorded, 15, seed=4)
+
+
+def test_it_learns_from_what_it_is_told() -> None:
+    """Half of a log range lies above 0.1; after ten random points, hardly any of those that follow."""
+    points = asked([trial(0)], 40)
+    assert statistics.median(point["rate"] for point in points[25:]) < 0.05
+
+
+def test_a_configuration_that_stands_outside_the_space_is_no_point_of_it() -> None:
+    """It is asked for all the same, and those that stand inside keep their order."""
+    recorded = [trial(0, rate=5.0), trial(1, rate=0.2), trial(2, kind=None), trial(3)]
+    assert asked(recorded, 4) == [None, recorded[1].varied, None, recorded[3].varied]
+
+
+def test_without_dimensions_there_is_only_the_default() -> None:
+    tpe = sampler([trial(0)], space={})
+    assert [tpe.ask(str(number)) for number in range(3)] == [None] * 3
+    tpe.tell("0", 0.5, False)
+
+
+def test_failed_trials_and_those_without_a_look_are_told_as_failures() -> None:
+    """One whose loss became NaN may have looked good before."""
+    import optuna
+
+    tpe = sampler([trial(0)])
+    for name, dice, failed in (("0", 0.5, False), ("1", None, False), ("2", 0.5, True), ("3", None, True)):
+        tpe.ask(name)
+        tpe.tell(name, dice, failed)
+    states = [one.state for one in tpe._search._ot_study.trials]
+    complete, fail = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
+    assert states == [complete, fail, fail, fail]

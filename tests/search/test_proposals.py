@@ -1,0 +1,281 @@
+"""What an adaptive search runs next: never more than its budget, records first, nothing charged twice."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.search.proposals import BARREN, DONE, TOLERANCE, WAIT, Listed, Proposal
+from harness.spec.records import Budget
+from tests.search.simulation import SPACE, Driver, FakeStore
+
+EVENTS = st.lists(st.sampled_from(["turn"] * 4 + ["save", "retire", "crash"]), max_size=120)
+POINTS = st.lists(st.integers(0, SPACE), min_size=1, max_size=40)
+COSTS = st.lists(st.floats(0.2, 3.0), min_size=1, max_size=12)
+
+
+def play(driver: Driver, events: list[str]) -> Driver:
+    """Drive a search through events, then to its end; what it may have spent is checked at every turn."""
+    for event in events:
+        if not driver.fill():
+            break
+        running = [unit for unit in driver.running.values() if not unit.done]
+        if event == "crash":
+            driver.crash()
+            driver = driver.again()
+        elif running and event == "save":
+            running[0].save()
+        elif running and event == "retire":
+            running[-1].end("stopped")
+        driver.turn()
+        check(driver)
+    driver.finish()
+    check(driver)
+    return driver
+
+
+def check(driver: Driver) -> None:
+    """Spent so far, and what whole trials that run have reserved, lie within the budget and a step of each worker."""
+    assert driver.store.spent <= driver.total + slack(driver)
+
+
+def slack(driver: Driver) -> float:
+    return 1e-9 if driver.store.budget.steps else driver.workers * max(driver.store.costs) + 1e-6
+
+
+@given(amount=st.integers(2, 12), trials=st.integers(1, 6), workers=st.integers(1, 3), points=POINTS, events=EVENTS)
+def test_steps_are_spent_to_the_last_one_and_no_more(
+    amount: int, trials: int, workers: int, points: list[int], events: list[str]
+) -> None:
+    store = FakeStore(Budget(steps=amount), [1.0])
+    driver = play(Driver(store, amount * trials, workers, points), events)
+    assert driver.last == DONE
+    if driver.adaptive._barren < BARREN:
+        assert store.spent == amount * trials
+
+
+@given(
+    amount=st.floats(4.0, 20.0),
+    trials=st.integers(1, 6),
+    workers=st.integers(1, 3),
+    points=POINTS,
+    costs=COSTS,
+    events=EVENTS,
+)
+def test_seconds_end_within_the_tolerance_and_a_step_of_each_worker(
+    amount: float, trials: int, workers: int, points: list[int], costs: list[float], events: list[str]
+) -> None:
+    store = FakeStore(Budget(device_seconds=amount), costs)
+    total = amount * trials
+    driver = play(Driver(store, total, workers, points), events)
+    assert driver.last == DONE
+    if driver.adaptive._barren < BARREN:
+        assert store.spent >= total - TOLERANCE * total - 1e-9
+
+
+@given(
+    amount=st.integers(4, 12),
+    trials=st.integers(2, 5),
+    points=POINTS,
+    events=st.lists(st.sampled_from(["turn"] * 6 + ["save", "child dies"]), max_size=120),
+)
+def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(
+    amount: int, trials: int, points: list[int], events: list[str]
+) -> None:
+    """One worker. Only the last trial's own loss can come on top, and not even that where it may spend but a rest."""
+    store = FakeStore(Budget(steps=amount), [1.0])
+    driver = Driver(store, amount * trials, 1, points)
+    for event in events:
+        if not driver.fill():
+            break
+        running = [unit for unit in driver.running.values() if not unit.done]
+        if running and event == "save":
+            running[0].save()
+        elif running and event == "child dies":
+            told = running[0].allowance + running[0].ledger.spent().lost_steps
+            running[0].die()
+            running[0].start(told)
+        driver.turn()
+    driver.finish()
+    last = store.by_id(driver.order[-1])
+    own = last.ledger.spent().lost_steps if math.isinf(last.allowance) else 0
+    assert store.spent <= amount * trials + own
+    assert store.spent >= amount * trials or driver.adaptive._barren == BARREN
+
+
+def test_lost_steps_are_charged_by_hand() -> None:
+    """3 x 10 steps. The first trial is killed after 8, of which 5 are saved; it goes on to 10: 13 are spent. The second
+    takes 10, and 7 are left for the third."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 30, 1, [1, 2, 3])
+    driver.fill()
+    (first,) = driver.running.values()
+    for _ in range(5):
+        driver.turn()
+    first.save()
+    for _ in range(3):
+        driver.turn()
+    driver.crash()
+    driver = driver.again().finish()
+    steps = [store.by_id(unit).ledger.spent() for unit in driver.order]
+    assert [(one.useful_steps, one.lost_steps) for one in steps] == [(10, 3), (10, 0), (7, 0)]
+    assert [store.by_id(unit).status for unit in driver.order] == ["ok", "ok", "stopped"]
+    assert store.spent == 30
+
+
+def test_a_trial_that_is_killed_near_the_end_of_the_budget_gets_what_is_left_after_its_loss() -> None:
+    """2 x 10 steps, the second trial killed after 8 unsaved steps: it starts anew with 2 left, not with 10."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 20, 1, [1])
+    for _ in range(20):
+        driver.fill()
+        driver.turn()
+        if len(driver.order) == 2 and store.by_id(driver.order[1]).ledger.spent().useful_steps == 8:
+            break
+    driver.crash()
+    driver.again().finish()
+    second = store.named[1]
+    spent = store.by_id(second.unit.id).ledger.spent()
+    assert (spent.useful_steps, spent.lost_steps, store.spent) == (2, 8, 20)
+
+
+def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on() -> None:
+    """A process that holds its unit and still loads its data has not written yet that 8 of 20 steps are lost."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 20, 1, [1])
+    driver.fill()
+    for _ in range(8):
+        driver.turn()
+    driver.crash()
+    again = driver.again().adaptive
+    first = again.next("a")
+    assert isinstance(first, Proposal)
+    assert first.allowance == math.inf
+    store.by_id(first.planned.unit.id).lease.owned = True
+    second = again.next("b")
+    assert isinstance(second, Proposal)
+    assert second.allowance == 2.0
+
+
+def test_what_runs_is_reserved() -> None:
+    """Budget of 2.5 trials on three workers: two whole ones and a half; nothing more until one of them ends early."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 25, 3, [1, 2, 3, 4])
+    allowances = [driver.adaptive.next(name) for name in ("a", "b", "c", "d")]
+    assert [one.allowance for one in allowances if isinstance(one, Proposal)] == [math.inf, math.inf, 5.0]
+    assert allowances[3] == WAIT
+    unit = store.by_id(store.named[1].unit.id)
+    unit.start(math.inf)
+    unit.step()
+    unit.step()
+    assert driver.adaptive.next("d") == WAIT
+    unit.end("stopped")
+    driver.adaptive.ended("b", None, False)
+    freed = driver.adaptive.next("d")
+    assert isinstance(freed, Proposal)
+    assert freed.allowance == 8.0
+
+
+def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone() -> None:
+    """The scheduler has done with it, and its process still trains for a moment."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 20, 2, [1, 2])
+    for name in ("a", "b"):
+        proposal = driver.adaptive.next(name)
+        assert isinstance(proposal, Proposal)
+        store.by_id(proposal.planned.unit.id).start(proposal.allowance)
+    retired = store.by_id(store.named[1].unit.id)
+    retired.step()
+    driver.adaptive.ended("b", 0.1, False)
+    assert driver.adaptive.next("c") == WAIT
+    retired.step()
+    retired.end("stopped")
+    proposal = driver.adaptive.next("c")
+    assert isinstance(proposal, Proposal)
+    assert proposal.allowance == 8.0
+
+
+def test_a_trial_that_somebody_else_holds_is_waited_for() -> None:
+    """The orphan of a killed driver notices within a heartbeat."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 10, 1, [1])
+    proposal = driver.adaptive.next("a")
+    assert isinstance(proposal, Proposal)
+    orphan = store.by_id(proposal.planned.unit.id)
+    orphan.start(math.inf)
+    driver.adaptive.ended("a", None, False)
+    assert driver.adaptive.next("b") == WAIT
+    orphan.end("stopped")
+    assert isinstance(driver.adaptive.next("b"), Proposal)
+
+
+def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not() -> None:
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 40, 2, [3, 1, 2])
+    for _ in range(14):
+        driver.fill()
+        driver.turn()
+    driver.crash()
+    before = [one.unit.id for one in store.named]
+    assert [store.by_id(unit).done for unit in before] == [True, True, False, False]
+    again = driver.again().finish()
+    assert again.order[: len(before)] == before
+    assert [one.trial.point for one in store.named] == list(range(len(store.named)))
+    assert len(again.sampler.told) == len(again.order)
+    assert store.spent == 40
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_proposal_that_is_on_record_is_no_new_trial(workers: int) -> None:
+    """Charged once, named once; the sampler is told the score that is known and goes on."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 40, workers, [0, 1, 1, 2, 3]).finish()
+    assert [one.trial.varied["point"] for one in store.named] == [0, 1, 2, 3]
+    assert [one.trial.point for one in store.named] == [0, 1, 2, 3]
+    assert len(driver.order) == len(set(driver.order)) == 4
+    assert store.spent == 40
+    told = list(driver.sampler.told.values())
+    if workers == 1:
+        assert told == [(0.5, False)] * 6, "four trials and two repetitions"
+    else:
+        assert told[0] == (None, True), "nothing was known of point 0 while it ran"
+        assert told.count((0.5, False)) == 5
+
+
+@pytest.mark.parametrize("script", [[], [0], [0, 1]], ids=["no dimension", "one point", "two points"])
+def test_an_exhausted_space_ends_the_study(script: list[int]) -> None:
+    """Nothing to vary: the default alone, as in a headline search, and not the same trial for ever."""
+    store = FakeStore(Budget(steps=10), [1.0])
+    driver = Driver(store, 100, 2, script).finish()
+    assert driver.last == DONE
+    assert len(store.named) == len(set(script) | {0})
+    assert store.spent == 10 * len(store.named)
+    assert driver.sampler.asked <= (len(store.named) + 1) * (BARREN + 1), "it may ask again after each trial that ran"
+
+
+def test_trials_that_fail_before_their_first_step_end_the_study_too() -> None:
+    """They cost nothing, so the budget would never end. Half of them fail while the default still trains."""
+    store = FakeStore(Budget(steps=10), [1.0], barren_points=frozenset(range(1, 1000)))
+    driver = Driver(store, 100, 2, range(1, 1000)).finish()
+    assert driver.last == DONE
+    assert BARREN <= len(store.named) - 1 <= BARREN + 12
+    assert store.spent == 10
+
+
+def test_a_few_failures_among_others_do_not_end_it() -> None:
+    store = FakeStore(Budget(steps=10), [1.0], barren_points=frozenset(range(0, 1000, 2)))
+    Driver(store, 300, 2, range(1, 1000)).finish()
+    assert store.spent == 300
+
+
+def test_a_listed_search_gives_every_trial_its_whole_budget_and_no_other() -> None:
+    store = FakeStore(Budget(steps=10), [1.0])
+    planned = [store.plan(number, {"point": number}) for number in range(3)]
+    listed = Listed(planned)
+    given_out = [listed.next(str(number)) for number in range(4)]
+    assert given_out == [*(Proposal(one, math.inf) for one in planned), DONE]
+    listed.ended("0", 0.5, False)
+    assert listed.next("5") == DONE

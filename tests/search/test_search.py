@@ -1,0 +1,374 @@
+"""A whole search in this process: what it leaves, what it never touches, and how it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli.tables import plan_units, status_table
+from harness.data.permit import TestPermit
+from harness.execute.outlook import look_ahead
+from harness.execute.run import ExecuteSettings, execute
+from harness.execute.session import Session, find_unit
+from harness.execute.status import read_status
+from harness.search import run_search
+from harness.spec.errors import ClosedSplitError, InterruptedRunError, ServiceError, UsageError
+from harness.store import RunStore
+from harness.suite import load_suite
+from harness.train import RunSettings, StopFlag, run_unit
+from harness.train.replay import replay
+from tests.search.tiny_search import edit, files_of, folder_of, make_search, search_inline, store_of, trials_of
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter, Tiny, lines_of
+
+METHODS: dict[str, dict[str, Any]] = {"tiny_staged": {}, "tiny_short": {}}
+INLINE = ExecuteSettings("inline", 1, 1000.0)
+TRIALS = ["tiny_staged/trial/0/0", "tiny_short/trial/0/0", "tiny_staged/trial/0/1", "tiny_staged/trial/0/2"]
+
+
+@pytest.fixture(scope="module")
+def searched(make_tiny: MakeTiny) -> Tiny:
+    """A search that is over, and no final yet."""
+    tiny = make_search(make_tiny, METHODS)
+    search_inline(tiny)
+    return tiny
+
+
+def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny) -> None:
+    assert [str(one) for one in trials_of(searched)] == TRIALS
+    for name in TRIALS:
+        folder = folder_of(searched, name)
+        result = folder.result()
+        assert result is not None
+        assert (result.status, result.spent.useful_steps, len(result.looks)) == ("ok", 12, 2)
+        assert (folder.unit.role, folder.unit.seed, folder.unit.subset) == ("search", 100, 1)
+    selection = store_of(searched).selection()
+    assert selection.rule == "best_validation"
+    assert [one.trial for one in selection.candidates or []] == trials_of(searched)
+    assert [str(entry.slot) for entry in selection.entries] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
+
+
+def test_trials_never_meet_the_test_split(searched: Tiny) -> None:
+    names = files_of(searched.store / "units")
+    assert "result.json" in names
+    assert {"cases.parquet", "final.json"} & names == set()
+    for name in TRIALS:
+        assert {line.kind for line in folder_of(searched, name).ledger.lines()}.isdisjoint({"breach"})
+
+
+@pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
+def test_a_trial_that_looks_at_test_cases_is_found_and_not_chosen(method: str, make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, {method: {}})
+    session, _, _ = search_inline(tiny)
+    folder = folder_of(tiny, f"{method}/trial/0/0")
+    assert [line for line in folder.ledger.lines() if line.kind == "breach"]
+    (candidate,) = store_of(tiny).selection().candidates or []
+    result = folder.result()
+    assert result is not None
+    if method == "tiny_peek":
+        assert (result.status, candidate.chosen, candidate.score) == ("failed", False, None)
+    assert len(session.plan.finals) == 1, "the suite's own configuration"
+
+
+def test_a_final_cannot_start_before_the_selection_exists(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, METHODS)
+    session = tiny.session()
+    assert session.plan.finals == ()
+    assert {unit.role for unit in session.pending()} == {"search"}
+    with pytest.raises(UsageError, match="'tiny_staged/2/0/0' names 0 units"):
+        session.find("tiny_staged/2/0/0")
+    assert not store_of(tiny).selection_path.exists()
+
+
+def test_a_final_that_somebody_starts_before_the_selection_stays_without_test_cases(make_tiny: MakeTiny) -> None:
+    """By hand, past the plan: it may train, and the split stays closed."""
+    tiny = make_search(make_tiny, {"tiny_short": {}})
+    session = tiny.session()
+    (final,) = session.plan.with_choices({}).finals
+    session.folder(final.unit).create(final.unit)
+    result = run_unit(session.folder(final.unit), session.cache, session.store.selection_path, RunSettings())
+    assert result.failure is not None
+    assert result.failure.kind == "data"
+    assert "the selection is not recorded yet" in result.failure.reason
+    assert "cases.parquet" not in files_of(tiny.store)
+
+
+def test_finals_run_after_the_search_with_what_was_chosen(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, METHODS)
+    session, outcomes, said = search_inline(tiny)
+    assert [outcome.status for outcome in outcomes] == ["ok"] * 4
+    assert said[0].endswith("headline search, 4 trials, 0 done, 4 to run, each 12 steps")
+    assert sorted(line.partition("/")[0] for line in said[1:]) == ["chosen: tiny_short", "chosen: tiny_staged"]
+    execute(session, INLINE, StopFlag())
+    for planned in session.plan.finals:
+        folder = session.folder(planned.unit)
+        result = folder.result()
+        assert result is not None
+        assert (result.status, result.spent.useful_steps) == ("ok", 16)
+        assert len(result.looks) == 4, "as many as the suite says"
+        TestPermit(session.store.selection_path, folder.id, folder.path / "final.json").check()
+        assert set(folder.cases()["patient"]) == {"p8", "p9"}
+
+
+def test_the_same_command_does_nothing_more(searched: Tiny) -> None:
+    before = {path: path.stat().st_mtime_ns for path in searched.store.rglob("*.json")}
+    session, outcomes, said = search_inline(searched)
+    assert (outcomes, said) == ([], [])
+    assert [str(planned.slot) for planned in session.plan.finals] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
+    assert {path: path.stat().st_mtime_ns for path in searched.store.rglob("*.json") if path in before} == before
+
+
+def test_a_search_that_is_stopped_goes_on_to_the_same_selection(searched: Tiny, make_tiny: MakeTiny) -> None:
+    """Stopped in the first trial, and then again and again."""
+    tiny, stops = make_search(make_tiny, METHODS), 0
+    while True:
+        session, outcomes, said = search_inline(tiny, StopAfter(9))
+        if session.plan.finals:
+            break
+        stops += 1
+        assert outcomes[-1].status == "interrupted"
+        assert "trials to go on with); the same command goes on" in said[-1]
+        assert not store_of(tiny).selection_path.exists()
+    assert stops >= 4
+    assert store_of(tiny).selection().candidates == store_of(searched).selection().candidates
+    assert [str(one) for one in trials_of(tiny)] == TRIALS
+
+
+def test_an_adaptive_search_without_tune_is_refused(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
+    with pytest.raises(ServiceError, match="an adaptive search runs on Ray Tune; use --executor ray"):
+        search_inline(tiny)
+
+
+def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, {"tiny_nan": {}, "tiny_short": {}})
+    session, outcomes, _ = search_inline(tiny)
+    assert [outcome.status for outcome in outcomes] == ["failed", "ok"]
+    failed, good = store_of(tiny).selection().candidates or []
+    assert (failed.status, failed.score, failed.chosen) == ("failed", None, False)
+    assert (good.status, good.chosen) == ("ok", True)
+    assert len(session.plan.finals) == 2
+
+
+def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: MakeTiny) -> None:
+    """Then the selection was made from them as they ended."""
+    tiny = make_search(make_tiny, {"tiny_nan": {}, "tiny_staged": {}})
+    session = tiny.session()
+    failing = folder_of(tiny, "tiny_nan/trial/0/0")
+    run_unit(failing, session.cache, session.store.selection_path, RunSettings())
+    assert failing.done
+    session.reopen_failed()
+    assert not failing.done
+    search_inline(tiny)
+    assert failing.done
+    tiny.session().reopen_failed()
+    assert failing.done
+
+
+def test_other_data_mean_another_search(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The finals of the new data need points that were tried on it."""
+    tiny = make_search(make_tiny, {"tiny_short": {}})
+    search_inline(tiny)
+    before = store_of(tiny).selection()
+    monkeypatch.setattr("harness.execute.session.plan_on_data", _on_other_data(tiny))
+    session = tiny.session()
+    assert session.plan.finals == ()
+    (trial,) = trials_of(tiny)
+    assert trial.unit != (before.candidates or [])[0].trial.unit
+    status = read_status(store_of(tiny))
+    assert [str(name) for name, _ in status.units] == ["tiny_short/trial/0/0"], "the old finals are not this search's"
+
+
+def _on_other_data(tiny: Tiny) -> Any:
+    from harness.plan import make_plan
+
+    session = tiny.session()
+    reference = session.plan.data.model_copy(update={"checksum": "d" * 64})
+    return lambda loaded, data, say: (make_plan(loaded, reference), session.cache)
+
+
+def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, {"tiny_short": {}})
+    search_inline(tiny)
+    edit(tiny, search=None)
+    session = tiny.session()
+    assert [str(planned.slot) for planned in session.plan.finals] == ["tiny_short/2/0/0"]
+    assert [str(name) for name, _ in read_status(store_of(tiny)).units] == ["tiny_short/2/0/0"]
+    assert store_of(tiny).selection().rule == "default"
+
+
+def test_more_trials_run_only_what_is_missing(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, {"tiny_staged": {}}, {"trials": 2})
+    search_inline(tiny)
+    edit(tiny, search={**load_suite(str(tiny.suite)).suite.search.model_dump(mode="json"), "trials": 3})  # type: ignore[union-attr]
+    _, outcomes, _ = search_inline(tiny)
+    assert len(outcomes) == 1
+    assert len(trials_of(tiny)) == 3
+
+
+def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
+    session = tiny.session()
+    store = store_of(tiny)
+    points = store.points()
+    assert points is not None
+    assert [str(one) for one in points.trials] == ["tiny_staged/trial/0/0", "tiny_short/trial/0/0"]
+    more = points.trials[0].model_copy(update={"point": 1, "varied": {"weight": 0.5}})
+    store.write_points(points.model_copy(update={"trials": [*points.trials, more]}))
+    tiny.session()
+    assert store.points() == points.model_copy(update={"trials": [*points.trials, more]}), "goes on"
+    other = points.trials[0].model_copy(update={"unit": "0" * 64})
+    store.write_points(points.model_copy(update={"trials": [other, points.trials[1], more]}))
+    tiny.session()
+    again = store.points()
+    assert again is not None
+    assert [str(one) for one in again.trials] == ["tiny_short/trial/0/0", "tiny_staged/trial/0/0"], "anew for one row"
+    assert session.plan.finals == ()
+
+
+def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, {"tiny_staged": {}}, {"mode": "adaptive"})
+    session = tiny.session()
+    default = session.plan.trials[0].unit
+    proposed = default.model_copy(update={"params": {**default.params, "weight": 0.25}})
+    session.folder(proposed).create(proposed)
+    points = store_of(tiny).points()
+    assert points is not None
+    trial = points.trials[0].model_copy(update={"point": 1, "unit": proposed.id})
+    store_of(tiny).write_points(points.model_copy(update={"trials": [*points.trials, trial]}))
+    assert session.find("tiny_staged/trial/0/0") == default
+    assert session.find("tiny_staged/trial/0/1") == proposed
+    assert session.find(proposed.id[:12]) == proposed
+    with pytest.raises(UsageError, match="names 0 units"):
+        session.find("tiny_staged/trial/0/2")
+
+
+def test_plan_and_status_name_trials_and_finals(searched: Tiny) -> None:
+    outlook = look_ahead(load_suite(str(searched.suite)), None, searched.runs)
+    _, rows, _ = plan_units(outlook)
+    assert [(row[0], row[2]) for row in rows] == [
+        *((name, "done") for name in TRIALS),
+        ("tiny_staged/2/0/0", "to run"),
+        ("tiny_short/2/0/0", "to run"),
+    ]
+    _, lines, _ = status_table(read_status(store_of(searched)))
+    assert [(line[0], line[1]) for line in lines] == [(row[0], row[2]) for row in rows]
+    assert all(line[7] for line in lines[:4]), "validation Dice of trials"
+
+
+def run_trial(tiny: Tiny, settings: RunSettings, name: str = TRIALS[0]) -> Any:
+    session = tiny.session()
+    return run_unit(folder_of(tiny, name), session.cache, session.store.selection_path, settings)
+
+
+class RetireAfter(StopAfter):
+    """SIGUSR2 after so many steps, as the handler would raise the flag."""
+
+    def set(self, reason: str) -> None:
+        """The first reason is the search's."""
+        self.retired = self.retired or not self.reason
+        super().set(reason)
+
+
+def test_a_retired_trial_ends_for_good_with_the_looks_it_has(make_tiny: MakeTiny) -> None:
+    """12 steps, looks after 6 and 12; retired after 8."""
+    tiny = make_search(make_tiny, METHODS)
+    result = run_trial(tiny, RunSettings(stop=RetireAfter(8)))
+    assert (result.status, result.failure) == ("stopped", None)
+    assert (result.spent.useful_steps, result.spent.lost_steps) == (8, 0)
+    assert [look.step for look in result.looks] == [6]
+    folder = folder_of(tiny, TRIALS[0])
+    assert len(folder.history()) == 8
+    assert run_trial(tiny, RunSettings()) == result, "nothing goes on"
+    assert len(lines_of(folder, 0)) == len(folder.ledger.lines())
+    assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
+
+
+@pytest.mark.parametrize("steps", [1, 5, 6, 7])
+def test_a_trial_that_was_retired_anywhere_is_replayed_to_the_bit(steps: int, make_tiny: MakeTiny) -> None:
+    """The second stage starts after 6 of 12 steps and turns all weights round; nobody who ended before did that."""
+    tiny = make_search(make_tiny, {"tiny_hand_over": {}})
+    result = run_trial(tiny, RunSettings(stop=RetireAfter(steps)), "tiny_hand_over/trial/0/0")
+    assert (result.status, result.spent.useful_steps) == ("stopped", steps)
+    folder = folder_of(tiny, "tiny_hand_over/trial/0/0")
+    assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
+
+
+def test_a_trial_that_was_retired_before_its_first_step(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, METHODS)
+    result = run_trial(tiny, RunSettings(stop=RetireAfter(0)))
+    assert (result.status, result.spent.useful_steps, result.looks) == ("stopped", 0, [])
+
+
+def test_a_stop_for_another_reason_only_interrupts_a_trial(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, METHODS)
+    with pytest.raises(InterruptedRunError):
+        run_trial(tiny, RunSettings(stop=StopAfter(8)))
+    assert not folder_of(tiny, TRIALS[0]).done
+
+
+@pytest.mark.parametrize(("allowance", "steps"), [(0.0, 0), (5.0, 5), (11.5, 12), (12.0, 12), (100.0, 12)])
+def test_an_allowance_of_steps_is_kept_exactly(allowance: float, steps: int, make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, METHODS)
+    result = run_trial(tiny, RunSettings(allowance=allowance))
+    assert result.spent.useful_steps == steps
+    assert result.status == ("ok" if steps == 12 else "stopped")
+
+
+def test_what_an_interruption_lost_counts_in_the_allowance(make_tiny: MakeTiny) -> None:
+    """4 steps in the checkpoint, 3 lost beyond it; of 10 that it may spend in all, 3 are left: 7 useful ones."""
+    tiny = make_search(make_tiny, METHODS)
+    with pytest.raises(InterruptedRunError):
+        run_trial(tiny, RunSettings(stop=StopAfter(4)))
+    folder = folder_of(tiny, TRIALS[0])
+    last = folder.ledger.lines()[-1]
+    folder.ledger.append(last.model_copy(update={"kind": "heartbeat", "steps": 7}))
+    result = run_trial(tiny, RunSettings(allowance=10.0))
+    assert (result.spent.useful_steps, result.spent.lost_steps) == (7, 3)
+
+
+def test_an_allowance_of_seconds_ends_within_a_step(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, {"tiny_staged": {}}, {"budget": {"device_seconds": 5}}, budget={"device_seconds": 5})
+    result = run_trial(tiny, RunSettings(allowance=0.3))
+    assert result.status == "stopped"
+    assert abs(result.spent.useful_device_seconds - 0.3) <= result.longest_step_seconds
+
+
+def finals(tiny: Tiny) -> Session:
+    return search_inline(tiny)[0]
+
+
+def test_neither_a_retirement_nor_an_allowance_ends_a_final(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, METHODS)
+    session = finals(tiny)
+    final = session.folder(find_unit(session.plan, "tiny_staged/2/0/0"))
+    selection = session.store.selection_path
+    with pytest.raises(InterruptedRunError, match="stopped by SIGTEST after step 8"):
+        run_unit(final, session.cache, selection, RunSettings(stop=RetireAfter(8)))
+    assert not final.done
+    result = run_unit(final, session.cache, selection, RunSettings(allowance=3.0))
+    assert (result.status, result.spent.useful_steps) == ("ok", 16)
+
+
+def test_the_permit_of_a_final_is_of_this_selection(make_tiny: MakeTiny) -> None:
+    """Changed candidates close the split for the finals that were chosen from them."""
+    tiny = make_search(make_tiny, METHODS)
+    session = finals(tiny)
+    selection = session.store.selection()
+    changed = [one.model_copy(update={"score": 0.999}) for one in selection.candidates or []]
+    session.store.write_selection(selection.model_copy(update={"candidates": changed}))
+    unit = find_unit(session.plan, "tiny_short/2/0/0")
+    result = run_unit(session.folder(unit), session.cache, session.store.selection_path, RunSettings())
+    assert result.failure is not None
+    assert "its candidates are not those that it was made from" in result.failure.reason
+    with pytest.raises(ClosedSplitError):
+        session.cache.test_cases(TestPermit(session.store.selection_path, unit.id, Path("nowhere")))
+
+
+def test_a_suite_without_a_search_is_left_alone(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_short": {}})
+    session = tiny.session()
+    assert run_search(session, INLINE, StopFlag(), lambda _line: None) == (session, [])
+    assert not RunStore(tiny.store).points_path.exists()

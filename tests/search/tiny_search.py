@@ -1,0 +1,76 @@
+"""Tiny suites with a search, run in this process or by the real command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.execute.outcome import Outcome
+from harness.execute.run import ExecuteSettings
+from harness.execute.session import Session
+from harness.search import run_search
+from harness.spec.records import Selection, Trial
+from harness.store import RunStore, UnitFolder
+from harness.train import StopFlag
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny
+
+SEARCH: dict[str, Any] = {
+    "mode": "headline",
+    "trials": 3,
+    "budget": {"steps": 12},
+    "labelled": 2,
+    "subset": 1,
+    "seed": 100,
+    "looks": 2,
+}
+
+
+def make_search(
+    make_tiny: MakeTiny, methods: Mapping[str, Mapping[str, Any]], search: Mapping[str, Any] | None = None, **more: Any
+) -> Tiny:
+    """A tiny suite that is searched; search: fields that differ from SEARCH, None takes one out."""
+    fields = {name: value for name, value in {**SEARCH, **(search or {})}.items() if value is not None}
+    return make_tiny(methods, **{"budget": {"steps": 16}, "search": fields, **more})
+
+
+def edit(tiny: Tiny, **changes: Any) -> None:
+    """Change fields of the suite file; None takes one out."""
+    content = {**yaml.safe_load(tiny.suite.read_text(encoding="utf-8")), **changes}
+    kept = {name: value for name, value in content.items() if value is not None}
+    tiny.suite.write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
+
+
+def search_inline(tiny: Tiny, stop: StopFlag | None = None) -> tuple[Session, list[Outcome], list[str]]:
+    """All of the search in this process: the session after it, outcomes, and what was said."""
+    said: list[str] = []
+    settings = ExecuteSettings("inline", 1, 1000.0)
+    session, outcomes = run_search(tiny.session(), settings, stop or StopFlag(), said.append)
+    return session, outcomes, said
+
+
+def store_of(tiny: Tiny) -> RunStore:
+    return RunStore(tiny.store)
+
+
+def trials_of(tiny: Tiny) -> list[Trial]:
+    points = store_of(tiny).points()
+    assert points is not None
+    return points.trials
+
+
+def folder_of(tiny: Tiny, trial: str) -> UnitFolder:
+    (found,) = [one for one in trials_of(tiny) if str(one) == trial]
+    return store_of(tiny).by_id(found.unit)
+
+
+def numbers(selection: Selection) -> dict[str, Any]:
+    """A selection without the run directory's own: all that must not depend on timing, workers and Tune."""
+    return selection.model_dump(mode="json", exclude={"schema_version"})
+
+
+def files_of(root: Path) -> set[str]:
+    return {path.name for path in root.rglob("*") if path.is_file()}

@@ -48,7 +48,7 @@ const surfaceChart = (host, surface, [i, j], output) => {
   const [dx, dy] = [surface.dimensions[i], surface.dimensions[j]];
   const [ax, ay] = [axisOf(dx), axisOf(dy)];
   const width = Math.max(280, host.clientWidth || 600);
-  const left = Math.min(0.36 * width, 14 + 6.2 * Math.max(...ay.levels.map((value) => levelText(value).length)));
+  const left = Math.min(0.46 * width, 14 + 6.2 * Math.max(...ay.levels.map((value) => levelText(value).length)));
   const height = ay.steps ? Math.max(180, 72 + 42 * ay.levels.length) : 340;
   const [right, bottom, top] = [14, 46, 24];
   const x = (share) => left + share * (width - left - right);

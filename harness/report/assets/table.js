@@ -75,7 +75,7 @@ const tableColumns = (rows, domain) => {
     { key: "units", title: "units", by: (row) => row.n_ok / row.n_units, cell: unitsCell },
     { key: "steps", title: "steps", by: (row) => row.steps_mean, cell: (row) => [count(row.steps_mean), known(row.steps_min) && row.steps_min !== row.steps_max ? h("span", { class: "sub" }, `${count(row.steps_min)}\u2013${count(row.steps_max)}`) : null] },
     { key: "seconds", title: "device-s", by: (row) => row.device_seconds_mean, cell: (row) => [seconds(row.device_seconds_mean), h("span", { class: "sub" }, budgetShare(row))] },
-    { key: "parameters", title: "parameters", by: (row) => row.parameters_predictor, cell: (row) => (known(row.parameters_predictor) ? `${(row.parameters_predictor / 1e6).toFixed(2)} M` : "n/a") },
+    { key: "parameters", title: "params\nM", by: (row) => row.parameters_predictor, cell: (row) => (known(row.parameters_predictor) ? (row.parameters_predictor / 1e6).toFixed(2) : "n/a") },
   ];
   return found.filter((column) => (column.there ? rows.some(column.there) : !column.by || column.words || rows.some((row) => known(column.by(row)))));
 };

@@ -110,9 +110,9 @@ def best_look(one: Finished) -> int | None:
     practices=(25, 26),
 )
 def equal_tuning(suite: SuiteRecords) -> Verdict:
-    """What the units of points.json spent adds up to the same for every row, within one step a unit and 1 %.
+    """What the trials of points.json spent adds up to the same for every row, within one step a unit and 1 %.
 
-    Useful spending alone, or with what interruptions cost: an adaptive search charges that to the row.
+    Useful spending alone, or with what interruptions cost: an adaptive search charges a row for that too.
     """
     if suite.points is None:
         return not_applicable("no search ran: there is no points.json; parameters are those of the suite")
@@ -120,7 +120,8 @@ def equal_tuning(suite: SuiteRecords) -> Verdict:
     running = [one for one in searched if one.result is None]
     if running or not searched:
         return not_applicable(f"the search has not ended: {len(running)} of {counted(len(searched), 'unit')} to go")
-    rows = dict(sorted(suite.trials.items()))
+    names = {entry.slot.method for entry in suite.selection.entries if entry.ranked} | set(suite.trials)
+    rows = {row: suite.trials.get(row, []) for row in sorted(names)}
     lines = [f"{row}: {_spent_text(units)}" for row, units in rows.items()]
     slack = max(sum(map(longest_step, units)) for units in rows.values())
     if not any(_alike([sum(map(one, units)) for units in rows.values()], slack) for one in (useful, spending)):

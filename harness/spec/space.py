@@ -56,11 +56,11 @@ class Dimension(Strict):
         return _is_number(value) and low <= value <= high
 
     def __str__(self) -> str:
-        """0.01 .. 1 (log), or the choices."""
+        """0.01 to 1, log; or the choices, 1 | 2 | 4."""
         if self.scale == "choice":
-            return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in self.values)
+            return " | ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in self.values)
         low, high = self.values
-        return f"{low:g} .. {high:g}{' (log)' if self.scale == 'log' else ''}"
+        return f"{low:g} to {high:g}, {self.scale}"
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401

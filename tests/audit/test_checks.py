@@ -12,7 +12,7 @@ from harness.audit import RULES
 from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords, UnitRecords
 from harness.audit.trace import rate_error
-from harness.spec.records import Budget, DatasetRef, LedgerLine, OptimiserSettings, Preprocessing
+from harness.spec.records import Budget, DatasetRef, LedgerLine, OptimiserSettings, Points, Preprocessing, Trial
 from tests.audit.fair import asked, bend, engine, environment, fair_suite, planned, result, rows, seen, trial
 from tests.synthetic import RunSpec, history_frame
 
@@ -174,7 +174,11 @@ def test_one_method_alone_needs_neither(fair: SuiteRecords) -> None:
 def search(fair: SuiteRecords, steps: dict[str, list[int]]) -> SuiteRecords:
     """Units of a search: method -> steps of each."""
     trials = [trial(fair, method, n, number=k) for method, all_ in steps.items() for k, n in enumerate(all_)]
-    return replace(fair, others=tuple(trials))
+    names = [
+        Trial(method=one.unit.method, study=0, point=k, varied={}, unit=one.folder.id) for k, one in enumerate(trials)
+    ]
+    points = Points(suite_hash=fair.selection.suite_hash, trials=names)
+    return replace(fair, others=tuple(trials), points=points)
 
 
 def test_equal_searches_hold(fair: SuiteRecords) -> None:

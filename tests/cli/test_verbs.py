@@ -88,9 +88,11 @@ def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(t
         "supervised_full": "1800 s = 0:30:00",
         "ua_mt": "10800 s = 3:00:00",
         "mc_net": "10800 s = 3:00:00",
+        "action": "10800 s = 3:00:00",
+        "action_pp": "10800 s = 3:00:00",
         "all": budgets["all"],
     }
-    assert budgets["all"].endswith("34200 s = 9:30:00")
+    assert budgets["all"].endswith("55800 s = 15:30:00")
     assert "done: unknown, no data given" in done.stderr
     assert "wall time to go: unknown: no finished unit to judge by" in done.stderr
     assert snapshot(tmp_path) == {}

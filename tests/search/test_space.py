@@ -106,9 +106,9 @@ def test_what_a_dimension_holds() -> None:
 
 
 def test_people_read_a_dimension() -> None:
-    assert str(Dimension(scale="log", values=(0.01, 1))) == "0.01 .. 1 (log)"
-    assert str(Dimension(scale="linear", values=(0.5, 1.0))) == "0.5 .. 1"
-    assert str(Dimension(values=(0.9, 1, "none"))) == "0.9, 1, none"
+    assert str(Dimension(scale="log", values=(0.01, 1))) == "0.01 to 1, log"
+    assert str(Dimension(scale="linear", values=(0.5, 1.0))) == "0.5 to 1, linear"
+    assert str(Dimension(values=(0.9, 1, "none"))) == "0.9 | 1 | none"
 
 
 def test_the_space_is_of_the_fields_that_declare_one_in_their_order() -> None:

@@ -10,7 +10,7 @@ import pytest
 from harness.cli.tables import plan_units, status_table
 from harness.data.permit import TestPermit
 from harness.execute.outlook import look_ahead
-from harness.execute.run import ExecuteSettings, execute
+from harness.execute.run import ExecuteSettings, execute, exit_code
 from harness.execute.session import Session, find_unit
 from harness.execute.status import read_status
 from harness.search import run_search
@@ -150,6 +150,7 @@ def test_a_failed_trial_is_a_candidate_and_the_others_go_on(make_tiny: MakeTiny)
     assert (failed.status, failed.score, failed.chosen) == ("failed", None, False)
     assert (good.status, good.chosen) == ("ok", True)
     assert len(session.plan.finals) == 2
+    assert exit_code(outcomes, session, stopped=False) == 70
 
 
 def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: MakeTiny) -> None:

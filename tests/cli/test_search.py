@@ -1,0 +1,136 @@
+"""A suite with a search through the real command line: plan, run, status, unit, and refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.store import RunStore
+from tests.cli.conftest import FinishedRun, shared
+from tests.cli.ground import refuse, snapshot, write_suite
+from tests.support import run_cli
+
+SEARCH = """\
+search:
+  trials: 2
+  budget: {steps: 2}
+  labelled: 2
+  subset: 1
+  seed: 10
+  looks: 1
+"""
+TRIALS = ["supervised/trial/0/0", "ua_mt/trial/0/0", "ua_mt/trial/0/1"]
+FINALS = ["supervised/2/0/0", "ua_mt/2/0/0"]
+
+
+def searched_suite(folder: Path, *changes: tuple[str, str]) -> Path:
+    path = write_suite(folder)
+    text = path.read_text() + SEARCH
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> FinishedRun:
+    """The tiny suite, searched and run to its end."""
+
+    def build(folder: Path) -> None:
+        searched_suite(folder)
+        env = {"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None}
+        done = run_cli("run", "--suite", "tiny.yaml", "--executor", "inline", "--no-track", cwd=folder, env=env)
+        for name, text in (("code", str(done.returncode)), ("stdout", done.stdout), ("stderr", done.stderr)):
+            (folder / name).write_text(text)
+
+    folder = shared(tmp_path_factory, "searched", build)
+    texts = [(folder / name).read_text() for name in ("code", "stdout", "stderr")]
+    return FinishedRun(folder, int(texts[0]), texts[1], texts[2])
+
+
+def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun) -> None:
+    assert searched.code == 0, searched.stderr
+    said = searched.stderr.splitlines()
+    (search,) = [number for number, line in enumerate(said) if "headline search, 3 trials, 0 done, 3 to run" in line]
+    chosen = [number for number, line in enumerate(said) if line.startswith("chosen: ")]
+    (finals,) = [number for number, line in enumerate(said) if "2 units, 0 done, 2 to run, each 4 steps" in line]
+    assert search < chosen[0] < chosen[1] < finals
+    assert "Leaderboard of tiny" in searched.stdout
+    assert {path.name for path in (searched.runs / "tiny").iterdir()} >= {"points.json", "selection.json"}
+    units = RunStore(searched.runs / "tiny").folders()
+    assert sorted((one.unit.role, (one.path / "cases.parquet").exists()) for one in units) == [
+        ("final", True), ("final", True), ("search", False), ("search", False), ("search", False),
+    ]  # fmt: skip
+
+
+def test_status_shows_trials_and_finals(searched: FinishedRun) -> None:
+    done = run_cli("status", "--suite", "tiny", "--runs", searched.runs)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [(row[0], row[1], row[3]) for row in rows] == [
+        *((name, "done", "2") for name in TRIALS),
+        *((name, "done", "4") for name in FINALS),
+    ]
+    assert "tiny: 5 units, 5 done" in done.stderr
+
+
+def test_plan_shows_what_is_done_of_the_search_and_of_the_finals(searched: FinishedRun, tmp_path: Path) -> None:
+    done = run_cli("plan", "--suite", searched.suite, "--runs", searched.runs, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[1] == ["supervised", "(search)", "2", "1", "10", "1", "1", "2", "steps", "2", "steps"]
+    assert rows[2] == ["ua_mt", "(search)", "2", "1", "10", "2", "2", "2", "steps", "4", "steps"]
+    assert rows[4] == ["ua_mt", "(final)", "2", "0", "0", "1", "1", "4", "steps", "4", "steps"]
+    assert rows[5] == ["all", "5", "5", "14", "steps"]
+    assert "none, everything is done" in done.stderr
+
+
+def test_plan_names_the_same_trials_in_every_process_and_writes_nothing(searched: FinishedRun, tmp_path: Path) -> None:
+    """Whatever the process's own hashes; finals have no id before the search is over."""
+    suite = searched_suite(tmp_path)
+    before = snapshot(tmp_path)
+    shown = [
+        run_cli("plan", "--suite", suite, "--units", cwd=tmp_path, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2")
+    ]
+    assert shown[0].stdout == shown[1].stdout
+    assert snapshot(tmp_path) == before
+    rows = [line.split() for line in shown[0].stdout.splitlines()[1:]]
+    recorded = {folder.id[:10] for folder in RunStore(searched.runs / "tiny").folders()}
+    assert [row[0] for row in rows] == TRIALS + FINALS
+    assert {row[1] for row in rows[:3]} <= recorded
+    assert [row[1:] for row in rows[3:]] == [["to", "run", "4", "steps"]] * 2
+
+
+def test_unit_runs_a_trial_by_name_and_no_final_before_the_selection(searched: FinishedRun, tmp_path: Path) -> None:
+    suite = searched_suite(tmp_path)
+    arguments = ("--suite", suite, "--runs", tmp_path / "runs")
+    early = run_cli("unit", FINALS[1], *arguments)
+    assert early.returncode == 64
+    assert "'ua_mt/2/0/0' names 0 units of this suite; use an id or a slot such as supervised/trial/0/0" in early.stderr
+    ran = run_cli("unit", TRIALS[2], *arguments)
+    assert ran.returncode == 0, ran.stderr
+    assert "ua_mt 2-labelled subset 1 seed 10: ok" in ran.stderr
+    (folder,) = [one for one in RunStore(tmp_path / "runs" / "tiny").folders() if one.done]
+    same = RunStore(searched.runs / "tiny").by_id(folder.id).result()
+    result = folder.result()
+    assert result is not None
+    assert same is not None
+    assert result.weights_sha256 == same.weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("subset: 1", "subset: 0"), "tiny.yaml:15: search.subset: the finals use subset 0 too"),
+        (
+            ("ua_mt:", "ua_mt: {search: {consistancy: null}}"),
+            "tiny.yaml:8: methods.ua_mt.search.consistancy: unknown dimension; did you mean 'consistency'?",
+        ),
+    ],
+    ids=["subset", "dimension"],
+)
+def test_bad_searches(change: tuple[str, str], named: str, tmp_path: Path) -> None:
+    suite = searched_suite(tmp_path, change)
+    refuse("run", "--suite", suite, code=64, named=(named,), unchanged=tmp_path)

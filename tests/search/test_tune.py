@@ -1,0 +1,139 @@
+"""Searches on a real Ray Tune: the numbers of one process, whatever is killed meanwhile, and nothing left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.search.proposals import TOLERANCE
+from harness.spec.records import Result, Trial
+from tests.execute.test_ray import alive, descendants
+from tests.search.tiny_search import make_search, search_inline, store_of, trials_of
+from tests.support import require
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny, processes_with, wait_for
+
+RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ray() -> None:
+    installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
+    require("ray", installed, "Ray Tune or Optuna is not installed")
+
+
+def result_of(tiny: Tiny, trial: Trial) -> Result:
+    result = store_of(tiny).by_id(trial.unit).result()
+    assert result is not None, f"{trial} has no result"
+    return result
+
+
+def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    """The same points, candidates and finals, to the byte; one trial is killed on its way, one always fails."""
+    methods = {
+        "tiny_mortal": {"die_before_step": 7, "deaths": 1, "tally": str(tmp_path / "tally")},
+        "tiny_nan": {},
+    }
+    tune, inline = (make_search(make_tiny, methods, {"budget": {"steps": 20}}) for _ in range(2))
+    process = tune.start("run", *RAY)
+    seen: set[int] = set()
+    while process.poll() is None:
+        seen |= descendants(process.pid)
+        time.sleep(0.2)
+    assert process.returncode == 70, tune.output
+    assert "Traceback" not in tune.output
+    assert (tmp_path / "tally").read_text(encoding="utf-8") == "x", "it died, so it does not die inline"
+    search_inline(inline)
+    for name in ("points.json", "selection.json"):
+        assert (tune.store / name).read_bytes() == (inline.store / name).read_bytes()
+    weights = {trial.unit: result_of(inline, trial).weights_sha256 for trial in trials_of(inline)}
+    assert {trial.unit: result_of(tune, trial).weights_sha256 for trial in trials_of(tune)} == weights
+    assert not processes_with(str(tune.root))
+    wait_for(lambda: not alive(seen), seconds=20)
+
+
+TRIAL_SECONDS = 1.0
+TRIALS = 3
+THOROUGH = os.environ.get("HARNESS_HYPOTHESIS") == "explore"
+KILLS = (
+    [signal.SIGKILL, signal.SIGKILL, signal.SIGUSR1, signal.SIGKILL] if THOROUGH else [signal.SIGKILL, signal.SIGUSR1]
+)
+ROWS = ("tiny_staged", "tiny_mortal")
+
+
+def spent_seconds(tiny: Tiny, row: str) -> float:
+    """All device-seconds that the ledgers of a row's trials know of."""
+    points = store_of(tiny).points()
+    ledgers = (
+        [store_of(tiny).by_id(one.unit).ledger.spent() for one in points.trials if one.method == row] if points else []
+    )
+    return sum(one.useful_device_seconds + one.lost_device_seconds for one in ledgers)
+
+
+def spent_by_all(tiny: Tiny) -> float:
+    return sum(spent_seconds(tiny, row) for row in ROWS)
+
+
+def names(tiny: Tiny) -> list[str]:
+    points = store_of(tiny).points()
+    return [f"{one} {one.unit}" for one in points.trials] if points else []
+
+
+def start_until_it_trains(tiny: Tiny) -> subprocess.Popen[str]:
+    before = spent_by_all(tiny)
+    process = tiny.start("run", *RAY)
+    wait_for(lambda: spent_by_all(tiny) > before, seconds=180, process=process)
+    return process
+
+
+def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(make_tiny: MakeTiny) -> None:
+    """kill -9 of the driver at random moments; SIGUSR1 as Slurm sends it before a time limit."""
+    moments = random.Random()
+    tiny = make_search(
+        make_tiny,
+        {row: {"pause_seconds": 0.002} for row in ROWS},
+        {"mode": "adaptive", "trials": TRIALS, "budget": {"device_seconds": TRIAL_SECONDS}, "looks": 3},
+        budget={"device_seconds": 0.2},
+    )
+    known: list[str] = []
+    seen: set[int] = set()
+    for kill in KILLS:
+        process = start_until_it_trains(tiny)
+        time.sleep(moments.uniform(0.0, 2.0))
+        seen |= descendants(process.pid)
+        process.send_signal(kill)
+        code = process.wait(90)
+        assert code in (75, 0) if kill == signal.SIGUSR1 else code == -signal.SIGKILL, tiny.output
+        wait_for(lambda: not processes_with(str(tiny.root)), seconds=60)
+        assert names(tiny)[: len(known)] == known
+        known = names(tiny)
+    process = tiny.start("run", *RAY)
+    while process.poll() is None:
+        seen |= descendants(process.pid)
+        time.sleep(0.5)
+    assert process.returncode == 0, tiny.output
+    assert "Traceback" not in tiny.output
+    assert "its sampler seeded from their records" in tiny.output
+
+    trials = trials_of(tiny)
+    assert names(tiny)[: len(known)] == known, "no trial is lost"
+    assert len({trial.unit for trial in trials}) == len(trials)
+    for row in ROWS:
+        own = [trial for trial in trials if trial.method == row]
+        assert [trial.point for trial in own] == list(range(len(own)))
+        results = [result_of(tiny, trial) for trial in own]
+        assert {result.status for result in results} <= {"ok", "stopped"}
+        step, budget = max(result.longest_step_seconds for result in results), TRIALS * TRIAL_SECONDS
+        assert budget * (1 - TOLERANCE) - step <= spent_seconds(tiny, row) <= budget * (1 + TOLERANCE) + step
+    selection = store_of(tiny).selection()
+    assert [one.trial for one in selection.candidates or []] == trials
+    assert {one.trial.method for one in selection.candidates or [] if one.chosen} == set(ROWS)
+    assert not processes_with(str(tiny.root))
+    wait_for(lambda: not alive(seen), seconds=60)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -44,11 +45,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A bare `mlflow server` run in `folder`, as `mlflow ui` would be there: its URI and its process."""
+def mlflow_server(folder: Path, database: str | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A bare `mlflow server` run in `folder`, as `mlflow ui` would be there: its URI and its process.
+
+    database: what it stands on, where that is not the folder's mlflow.db.
+    """
     require_mlflow()
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", database] if database else []
     environment = command_environment(
         {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     )
@@ -75,6 +80,37 @@ def _wait(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     pytest.fail(f"mlflow server did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL of Debian's on a free port of 127.0.0.1, with an empty database: its URI. Gone at the end."""
+    initdb = shutil.which("initdb") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    require("postgres", initdb is not None, "no PostgreSQL server is installed (initdb)")
+    require("postgres", importlib.util.find_spec("psycopg2") is not None, "psycopg2 is not installed")
+    binaries = Path(str(initdb)).resolve().parent
+    folder = Path(tempfile.mkdtemp(prefix="harness-postgres-"))
+    as_owner: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        as_owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        shutil.chown(folder, "postgres", "postgres")
+
+    def run(*command: str | Path) -> None:
+        subprocess.run([*as_owner, *map(str, command)], cwd=folder, check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, timeout=START_SECONDS)  # fmt: skip
+
+    port, control = free_port(), binaries / "pg_ctl"
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    try:
+        run(binaries / "initdb", "-D", folder / "data", "-A", "trust", "-U", "harness", "--no-sync", "-E", "UTF8")
+        run(control, "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start")
+        try:
+            run(binaries / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "harness", "tracking")
+            yield f"postgresql+psycopg2://harness:unused@127.0.0.1:{port}/tracking"
+        finally:
+            run(control, "-D", folder / "data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -72,7 +72,7 @@ class Tracker:
             run_id: str = run.info.run_id
             self._log_values(run_id, content)
             for name, table in content.tables.items():
-                self._client.log_table(run_id, table, name)
+                self._client.log_table(run_id, table.astype(object), name)  # pandas deprecates what MLflow does to text
             for artifact in content.artifacts:
                 self._client.log_artifact(run_id, str(artifact.path), artifact.folder or None)
             self._client.set_terminated(run_id, content.status, content.span.end_ms)

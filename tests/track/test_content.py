@@ -17,7 +17,7 @@ from harness.track.content import Finished, RunContent, milliseconds, unit_conte
 from harness.track.means import method_content, method_record
 from harness.track.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
 from tests.synthetic import RunSpec
-from tests.track.view import SMALL, small_suite
+from tests.track.view import SEARCHED, SMALL, small_suite
 
 SPAN = Span(1_000, 2_000)
 
@@ -112,13 +112,20 @@ def test_a_unit_as_a_run(tmp_path: Path) -> None:
     content = unit_content(unit)
     assert content.status == "FINISHED"
     assert content.params["engine.optimiser.learning_rate"] == "0.01"
-    assert content.params["params.consistency"] == "0.1"
+    assert content.params["consistency"] == "0.1"
     assert (content.params["budget.currency"], content.params["budget.amount"]) == ("device_seconds", "300.0")
     assert (content.params["labelled"], content.params["preprocessing.size"]) == ("3", "[96, 96]")
     assert content.tags["harness.unit"] == unit.folder.id
     assert (content.tags["role"], content.tags["status"], content.tags["commit"]) == ("final", "ok", "0" * 40)
-    assert content.tags["environment.device_model"] == "Synthetic CPU @ 2.50GHz"
-    assert [one.path.name for one in content.artifacts] == ["unit.json", "result.json", "ledger.jsonl", "cases.parquet"]
+    assert (content.tags["device_model"], content.tags["budget"]) == ("Synthetic CPU @ 2.50GHz", "300 device_seconds")
+    assert content.name == "supervised/3/0/0"
+    assert content.points[0].name == "test/last/dice"  # what MLflow's compare page opens with
+    assert [found.path.name for found in content.artifacts] == [
+        "unit.json",
+        "result.json",
+        "ledger.jsonl",
+        "cases.parquet",
+    ]
     frame = unit.folder.cases()
     for selection in ("last", "best_val"):
         rows = frame[frame["selection"] == selection]
@@ -126,6 +133,7 @@ def test_a_unit_as_a_run(tmp_path: Path) -> None:
     assert values(content)["spent/share_of_budget"] == pytest.approx(0.999)
     looks = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
     assert looks == [(look.step, look.mean_dice) for look in unit.result.looks]
+    assert values(content)["validation_dice"] == unit.result.looks[-1].mean_dice
 
 
 def test_what_a_method_shows_at_looks_is_a_metric_by_step(tmp_path: Path) -> None:
@@ -144,7 +152,24 @@ def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
     assert content.status == "FAILED"
     assert (content.tags["failure.kind"], content.tags["failure.reason"]) == ("nan", SMALL.failure.reason)
     assert not [name for name in values(content) if name.startswith("test/")]
-    assert "cases.parquet" not in {one.path.name for one in content.artifacts}
+    assert "cases.parquet" not in {found.path.name for found in content.artifacts}
+    assert [one.context for one in content.inputs] == ["train", "validation"]
+
+
+def test_a_search_unit_has_its_validation_dice_and_never_a_test_split(tmp_path: Path) -> None:
+    searched = [unit for unit in finished(small_suite(tmp_path, SEARCHED)) if unit.unit.role == "search"]
+    assert len(searched) == 3
+    for unit in searched:
+        content = unit_content(unit)
+        assert (content.status, content.tags["harness.role"], content.tags["budget"]) == (
+            "FINISHED", "search", "60 device_seconds",
+        )  # fmt: skip
+        assert content.points[0].name == "validation_dice"
+        assert values(content)["validation_dice"] == unit.result.looks[-1].mean_dice
+        assert not [name for name in values(content) if name.startswith("test/")]
+        assert [one.context for one in content.inputs] == ["train", "validation"]
+        assert content.params["student_temperature"] == "cosine 0.1 1 10"
+        assert content.params["student_temperature.periods"] == "10"
 
 
 def test_the_method_has_the_means_of_its_units(tmp_path: Path) -> None:
@@ -156,7 +181,20 @@ def test_the_method_has_the_means_of_its_units(tmp_path: Path) -> None:
         expected = np.mean([f[f["selection"] == "last"]["dice"].mean() for f in frames])
         assert found[f"labelled_{labelled}/test/last/dice"] == pytest.approx(expected)
         assert found[f"labelled_{labelled}/n_ok"] == 3
-    assert (found["n_ok"], found["n_failed"], found["n_planned"]) == (6, 0, 6)
+        assert found[f"dice/labelled_{labelled}"] == found[f"labelled_{labelled}/test/last/dice"]
+        assert not [name for name in found if name.endswith("hd95_voxel/RV")]  # the units' runs have the rest
+    assert (found["n_ok"], found["n_failed"], found["n_planned"], found["n_search"]) == (6, 0, 6, 0)
+
+
+def test_the_methods_curve_is_the_mean_of_its_looks_at_device_seconds(tmp_path: Path) -> None:
+    store = small_suite(tmp_path)
+    units = of_method(store, "supervised")
+    points = method_content("supervised", units, store.selection()).points
+    curve = [(p.step, p.value) for p in points if p.name == "labelled_3/val/dice_by_device_seconds"]
+    first, second = (unit.result.looks for unit in units)
+    pairs = list(zip(first, second, strict=True))
+    assert [step for step, _ in curve] == [round(a.device_seconds) for a, _ in pairs] == [150, 300]
+    assert [value for _, value in curve] == pytest.approx([(a.mean_dice + b.mean_dice) / 2 for a, b in pairs])
 
 
 def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.rank.write import write_leaderboard
 from harness.spec.errors import ServiceError
 from harness.store import Lease, RunStore
 from harness.track.service import PROCESS_ENVIRONMENT, find_service
@@ -22,7 +23,7 @@ from tests.support import command_environment
 from tests.track.view import RUNS, SMALL, UNITS, by_key, content, runs, small_suite, track
 
 
-def test_one_experiment_a_run_per_method_a_run_per_unit(desk: Path) -> None:
+def test_one_experiment_with_suite_methods_and_units_nested(desk: Path) -> None:
     store = small_suite(desk)
     report = track(store)
     assert (report.experiment, report.added, report.replaced, report.kept) == ("phantom_small", UNITS, 0, 0)
@@ -30,10 +31,17 @@ def test_one_experiment_a_run_per_method_a_run_per_unit(desk: Path) -> None:
     found = runs(desk / "mlflow.db")
     parents = {run_id: run for run_id, run in found.items() if "harness.method" in run.tags}
     children = [run for run in found.values() if "harness.unit" in run.tags]
+    suites = [run_id for run_id, run in found.items() if "harness.suite" in run.tags]
+    assert [found[run_id].name for run_id in suites] == ["phantom_small"]
+    assert "mlflow.parentRunId" not in found[suites[0]].tags
+    assert {run.tags["mlflow.parentRunId"] for run in parents.values()} == set(suites)
+    assert {run.tags["suite"] for run in found.values()} == {"phantom_small"}
     assert sorted(run.name for run in parents.values()) == sorted(SMALL.methods)
     assert {run.tags["harness.unit"] for run in children} == {folder.id for folder in store.folders()}
     for run in children:
-        assert parents[run.tags["mlflow.parentRunId"]].name == run.tags["method"]
+        parent = parents[run.tags["mlflow.parentRunId"]]
+        assert parent.name == run.tags["method"]
+        assert parent.tags["mlflow.runColor"] == run.tags["mlflow.runColor"]
         assert run.status == ("FAILED" if run.tags["status"] == "failed" else "FINISHED")
     assert [run.tags["failure.kind"] for run in children if run.status == "FAILED"] == ["nan"]
 
@@ -89,9 +97,11 @@ def test_again_adds_nothing(desk: Path) -> None:
 
 def test_a_deleted_database_comes_back_the_same(desk: Path) -> None:
     store = small_suite(desk)
+    write_leaderboard(store)
     track(store)
     before = content(desk / "mlflow.db")
     assert len(before) == RUNS
+    assert "leaderboard/leaderboard.csv" in before["suite"][-1]
     assert rebuilt(store, desk) == before
 
 

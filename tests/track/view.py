@@ -25,7 +25,21 @@ SMALL = RunSpec(
 """Three methods of two seeds: five units with numbers, one that failed."""
 
 UNITS = 6
-RUNS = UNITS + 3
+RUNS = UNITS + 3 + 1
+"""Of the units, their methods and the suite."""
+
+CURVE = {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 10}
+SEARCHED = RunSpec(
+    methods={"supervised": 0.0, "ua_mt": 0.15},
+    labelled=(3,),
+    seeds=2,
+    patients=2,
+    looks=2,
+    history_steps=6,
+    search={"ua_mt": [{"centers_per_class": r, "student_temperature": CURVE} for r in (1, 2, 4)]},
+    chosen={"ua_mt": {"centers_per_class": 2, "student_temperature": CURVE}},
+)
+"""A search of three configurations before the finals, which run with the second."""
 
 
 @dataclass
@@ -84,11 +98,25 @@ def runs(database: Path) -> dict[str, Run]:
 
 
 def by_key(database: Path) -> dict[str, Run]:
-    """Unit id or method name -> its run; fails on a duplicate."""
+    """Unit id, method name or "suite" -> its run; fails on a duplicate."""
     found = list(runs(database).values())
-    keyed = {run.tags.get("harness.unit") or run.tags["harness.method"]: run for run in found}
+    keyed = {run.tags.get("harness.unit") or run.tags.get("harness.method", "suite"): run for run in found}
     assert len(keyed) == len(found), "two runs of one unit or method"
     return keyed
+
+
+def experiment_tags(database: Path) -> dict[str, str]:
+    """Tags of the one experiment beside MLflow's default one."""
+    with rows(database, "SELECT key, value FROM experiment_tags WHERE experiment_id != 0") as found:
+        return dict(found)
+
+
+def inputs(database: Path, run_id: str) -> dict[str, tuple[str, str]]:
+    """Dataset name -> (digest, context) of a run's inputs."""
+    query = f"""SELECT d.name, d.digest, t.value FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id
+                JOIN input_tags t ON t.input_uuid = i.input_uuid WHERE i.destination_id = '{run_id}'"""
+    with rows(database, query) as found:
+        return {name: (digest, context) for name, digest, context in found}
 
 
 def content(database: Path) -> dict[str, Any]:
@@ -103,7 +131,7 @@ def content(database: Path) -> dict[str, Any]:
             parents.get(run.tags.get("mlflow.parentRunId", "")),
             run.params,
             run.metrics,
-            sorted(path.name for path in run.artifacts.glob("*")),
+            sorted(path.relative_to(run.artifacts).as_posix() for path in run.artifacts.rglob("*")),
         )
         for key, run in by_key(database).items()
     }

@@ -13,7 +13,8 @@ from harness.cli.options import runs_option, say, suite_option
 @suite_option
 @runs_option
 @click.option("--to", "file", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .tar.gz file.")
-def command(suite: str, runs: Path, file: Path) -> None:
+@click.option("--no-history", is_flag=True, help="Leave out the losses of every step: tables need none, replay does.")
+def command(suite: str, runs: Path, file: Path, no_history: bool) -> None:
     """Pack a suite's records, without weights, logs and scans, into one file to share.
 
     Whoever imports it gets the same leaderboard. The same records give the same bytes. Environment records name the
@@ -22,5 +23,5 @@ def command(suite: str, runs: Path, file: Path) -> None:
     from harness.execute.records import open_records
     from harness.execute.share import export_records
 
-    count = export_records(open_records(suite, runs), file)
+    count = export_records(open_records(suite, runs), file, history=not no_history)
     say(f"{file}: {count} records, {file.stat().st_size / 1e6:.2f} MB")

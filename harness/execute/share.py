@@ -34,11 +34,14 @@ RECORDS = re.compile(
 """Paths below the suite's folder that an archive may hold; anything else is refused."""
 
 
-def export_records(store: RunStore, file: Path) -> int:
-    """Write the records of a suite to `file`, atomically; how many files it holds."""
+def export_records(store: RunStore, file: Path, *, history: bool = True) -> int:
+    """Write the records of a suite to `file`, atomically; how many files it holds.
+
+    history: losses and schedules of every step, which replay and audit need and tables do not; most of the bytes.
+    """
     if not file.name.endswith(SUFFIXES):
         raise UsageError(f"--to {file}: name a .tar.gz file")
-    paths = sorted(shared_paths(store))
+    paths = sorted(path for path in shared_paths(store) if history or not _is_history(path))
     root = store.root.resolve().name
     write_atomic(file, lambda temporary: void(temporary.write_bytes(_packed(store.root, root, paths))))
     return len(paths)
@@ -54,6 +57,10 @@ def shared_paths(store: RunStore) -> Iterator[PurePosixPath]:
         if folder.done:
             files = [*(folder.path / name for name in ENDED_FILES), *(folder.path / "history").glob("*.parquet")]
             yield from (_below(store, path) for path in files if path.exists())
+
+
+def _is_history(path: PurePosixPath) -> bool:
+    return path.name == "history.parquet" or path.parent.name == "history"
 
 
 def _below(store: RunStore, path: Path) -> PurePosixPath:

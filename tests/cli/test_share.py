@@ -70,6 +70,20 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_pa
     assert pictures == {"mc_net-3-0-0.png", "mc_net-3-0-1.png", "mc_net-7-0-0.png"}
 
 
+def test_tables_need_no_history(store: RunStore, archive: Path, tmp_path: Path) -> None:
+    """An export without it is smaller and gives the same leaderboard; importing the whole one later adds the rest."""
+    small, there = tmp_path / "small.tar.gz", tmp_path / "elsewhere"
+    done = run_cli("export", "--suite", "synthetic", "--runs", store.root.parent, "--to", small, "--no-history")
+    assert done.returncode == 0, done.stderr
+    assert small.stat().st_size < archive.stat().st_size
+    imported = import_records(small, there).store
+    assert write_leaderboard(imported)[0].read_bytes() == write_leaderboard(store)[0].read_bytes()
+    assert not list(there.rglob("history*"))
+    assert import_records(archive, there).added == sum(1 for _ in store.root.rglob("*.parquet")) - sum(
+        1 for _ in store.root.rglob("cases.parquet")
+    )
+
+
 def test_equal_records_give_equal_bytes(archive: Path, tmp_path: Path) -> None:
     again = write_run(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():

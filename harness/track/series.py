@@ -143,8 +143,7 @@ def case_metrics(cases: pd.DataFrame) -> dict[str, float]:
         known = by_class.loc[:, by_class.notna().all()]
         counts = rows[[*CASE_COUNTS]].astype(int).groupby(rows["class_name"]).sum().rename(columns=CASE_COUNTS)
         for table, total in ((known, known.mean()), (counts, counts.sum())):
-            for column in map(str, table):
-                values[metric_name(*base, column)] = float(total[column])
-                by_label = table[column].to_dict()
-                values |= {metric_name(*base, column, str(label)): float(value) for label, value in by_label.items()}
+            values |= {metric_name(*base, str(column)): float(total[str(column)]) for column in table}
+            for label, row in table.to_dict("index").items():
+                values |= {metric_name(*base, str(name), str(label)): float(value) for name, value in row.items()}
     return values

@@ -26,4 +26,7 @@ def command(suite: str, runs: Path, tracking_uri: str | None) -> None:
     store = open_records(suite, runs)
     say(track_store(store, tracking_uri, say, draw_unit).summary)
     if not leaderboard_is_current(store):
-        say(f"note: {store.leaderboard} is absent or older than the records; `harness leaderboard` writes it anew")
+        say(
+            f"note: {store.leaderboard} is absent or older than the records; "
+            f"write it with `harness leaderboard --suite {suite}` and track again"
+        )

@@ -16,7 +16,7 @@ def test_pictures_are_drawn_into_the_run_of_their_unit_and_nowhere_else(desk: Pa
     said: list[str] = []
     track_store(store, None, said.append, draw_unit)
     found = {
-        (run.tags["method"], run.tags.get("seed")): {path.name for path in run.artifacts.glob("*")}
+        (run.tags.get("method"), run.tags.get("seed")): {path.name for path in run.artifacts.glob("*")}
         for run in runs(desk / "mlflow.db").values()
     }
     assert {"centers.png", "arrays.npz"} <= found["ua_mt", "0"]

@@ -10,10 +10,12 @@ from ray import tune
 
 from harness.execute.outcome import Outcome
 from harness.execute.process import Order, UnitProcess, unwritable
-from harness.spec.records import Look
+from harness.spec.records import Look, canonical_json
 from harness.store import UnitFolder
 from harness.train.stop import RETIRE
 
+OUTCOME = "outcome"
+"""Key of a last step's result: the `Outcome` as JSON text, since Tune takes mappings apart."""
 STEP_SECONDS = 1.0
 KILLED_TRIES = 2
 """A unit that was killed is started once more, from its checkpoint."""
@@ -24,7 +26,7 @@ class UnitTrainable(tune.Trainable):
     """Runs or watches one unit; a unit that has ended already only tells its looks again.
 
     A step gives {"look": its number, "dice": validation Dice} of the next look that is known, the last one again after
-    a second without news, and at the end "outcome" and done. The unit's own checkpoint is the only one.
+    a second without news, and at the end the outcome and done. The unit's own checkpoint is the only one.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -49,7 +51,7 @@ class UnitTrainable(tune.Trainable):
         shown = _shown(looks[: self._told])
         if self._outcome is None or self._told < len(looks):
             return shown
-        return shown | {"done": True, "outcome": asdict(self._outcome)}
+        return shown | {"done": True, OUTCOME: canonical_json(asdict(self._outcome))}
 
     def cleanup(self) -> None:
         """Tune wants no more of this trial: a unit that still runs ends for good, with what it has."""

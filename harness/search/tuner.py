@@ -22,6 +22,7 @@ from ray.tune.stopper import Stopper
 
 from harness.execute.display import Display
 from harness.execute.outcome import Outcome
+from harness.execute.process import run_process
 from harness.execute.ray import forward_stop, make_order, settle, visible_gpus
 from harness.execute.session import Session
 from harness.search.optuna import METRIC
@@ -31,6 +32,8 @@ from harness.spec.errors import InterruptedRunError
 from harness.spec.records import Unit
 from harness.train import StopFlag
 
+NO_MORE = -1.0
+"""An allowance into which no step fits."""
 REDUCTION = 3
 """ASHA keeps one in so many at each rung: looks 1, 3, 9, ..."""
 
@@ -57,6 +60,7 @@ class Driver:
         self.display = display
         self.running: dict[str, Unit] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.retired: list[Unit] = []
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         """Nothing of a driver means anything elsewhere."""
@@ -79,12 +83,23 @@ class Driver:
             outcome = Outcome(unit.id, "killed", "its worker died")
         else:
             outcome = Outcome(unit.id, "ok", "ended early, others of its rung were better")
+            self.retired.append(unit)
         outcome = settle(self.session, unit, outcome)
         self.outcomes[unit.id] = outcome
         self.proposals.ended(trial_id, dice, failed or outcome.status == "failed")
         self.display.ended(unit, outcome)
         if outcome.status == "refused":
             self.stop.set(outcome.message)
+
+    def end_retired(self) -> None:
+        """Give a record to trials that the scheduler ended before their processes could hear of it.
+
+        Such a trial had looks on record, from an earlier run that was killed.
+        """
+        for unit in self.retired:
+            if not self.session.folder(unit).done and not self.stop.is_set():
+                order = make_order(self.session, unit, self.checkpoint_seconds, NO_MORE)
+                self.outcomes[unit.id] = settle(self.session, unit, run_process(order))
 
     def interrupt(self) -> None:
         """Ask the processes of running units to checkpoint and leave."""
@@ -186,6 +201,7 @@ def tune_units(driver: Driver, workers: int, looks: int | None) -> list[Outcome]
             ),
         )
         tuner.fit()
+    driver.end_retired()
     return list(driver.outcomes.values())
 
 

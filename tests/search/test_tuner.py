@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,12 +16,15 @@ from harness.execute.outcome import Outcome
 from harness.execute.ray import make_order
 from harness.execute.session import Session
 from harness.search.proposals import Listed
+from harness.spec.errors import InterruptedRunError
 from harness.spec.records import canonical_json
-from harness.train import StopFlag
+from harness.store import UnitFolder
+from harness.train import RunSettings, StopFlag, run_unit
 from tests.search.suites import end
 from tests.search.tiny_search import make_search
 from tests.support import require
 from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter
 
 Told = tuple[str, float | None, bool]
 
@@ -80,6 +84,46 @@ def test_a_unit_that_has_ended_tells_its_looks_again_one_by_one(session: Session
     assert first == {"look": 1, "dice": 0.99}
     assert {name: last[name] for name in ("look", "dice", "done")} == {"look": 2, "dice": 0.5, "done": True}
     trainable.cleanup()
+
+
+def half_trained(session: Session) -> UnitFolder:
+    """8 of 12 steps and the first look, then interrupted."""
+    folder = session.folder(session.plan.trials[0].unit)
+    with pytest.raises(InterruptedRunError):
+        run_unit(folder, session.cache, session.store.selection_path, RunSettings(stop=StopAfter(8)))
+    return folder
+
+
+def test_looks_on_record_are_told_before_a_process_starts(session: Session) -> None:
+    """The scheduler may have seen enough already; a process that is just starting would not hear it say so."""
+    folder = half_trained(session)
+    trainable = trainable_of(session)
+    assert trainable.step()["look"] == 1
+    assert not folder.log.exists(), "nothing was started"
+    trainable.cleanup()
+    assert not folder.done
+    assert trainable.step()["look"] == 1, "no news within a second of the start"
+    assert folder.log.exists()
+    last = next(told for told in (trainable.step() for _ in range(60)) if told.get("done"))
+    assert (last["look"], last["done"], Outcome(**json.loads(last["outcome"])).status) == (2, True, "ok")
+
+
+def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
+    session: Session, searcher: tuple[Any, Any, Recording, StopFlag]
+) -> None:
+    """Without one the search would never be over."""
+    search, driver, _, _ = searcher
+    folder = half_trained(session)
+    search.suggest("a")
+    search.on_trial_complete("a", {"look": 1, "dice": 0.5})
+    assert folder.result() is None
+    driver.end_retired()
+    result = folder.result()
+    assert result is not None
+    assert (result.status, result.spent.useful_steps, [look.look for look in result.looks]) == ("stopped", 8, [1])
+    assert [outcome.status for outcome in driver.outcomes.values()] == ["ok"]
+    driver.end_retired()
+    assert folder.result() == result
 
 
 def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Any, Recording, StopFlag]) -> None:

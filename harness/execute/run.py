@@ -94,6 +94,6 @@ def exit_code(outcomes: Sequence[Outcome], session: Session, stopped: bool) -> i
     """0 all there, 75 some go on later, 70 some ended with a failure record, now or earlier."""
     if stopped or any(outcome.status in ("interrupted", "held") for outcome in outcomes):
         return InterruptedRunError.exit_code
-    results = [session.folder(unit).result() for unit in session.plan.units]
+    results = [session.store.by_id(unit).result() for unit in session.named]
     failed = any(result is not None and result.status == "failed" for result in results)
     return UnitFailedError.exit_code if failed else 0

@@ -32,6 +32,13 @@ class Session:
         return [unit for unit in self.plan.units if not self.folder(unit).done]
 
     @property
+    def named(self) -> list[str]:
+        """Ids of all units that are asked for so far, those that a search proposed among them."""
+        points = self.store.points()
+        proposed = [] if self.plan.loaded.suite.search is None or points is None else points.trials
+        return list(dict.fromkeys([*(trial.unit for trial in proposed), *(unit.id for unit in self.plan.units)]))
+
+    @property
     def outlook(self) -> str:
         """How many units there are, done and to run: the finals, or the trials where there are no finals yet."""
         named = self.plan.finals or self.plan.trials
@@ -60,9 +67,8 @@ class Session:
 
     def reopen_failed(self) -> None:
         """Forget failure records, so that those units run again. What a selection was made from stays as it is."""
-        points = self.store.points()
-        trials = [] if points is None or self.plan.finals else points.trials
-        for name in (*(trial.unit for trial in trials), *(planned.unit.id for planned in self.plan.finals)):
+        finals = [planned.unit.id for planned in self.plan.finals]
+        for name in finals or self.named:
             folder = self.store.by_id(name)
             result = folder.result()
             if result is not None and result.status == "failed":

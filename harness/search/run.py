@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from harness.execute.display import Display, make_display
 from harness.execute.outcome import Outcome
-from harness.execute.ray import local_ray, settle
+from harness.execute.ray import local_ray
 from harness.execute.run import ExecuteSettings, execute, raise_refused, use_ray, workers_for
 from harness.execute.session import Session
 from harness.plan import PlannedTrial
@@ -90,6 +90,4 @@ def _tune(
 
     stop.install()  # Ray puts its own SIGTERM handler in the driver's place
     driver = Driver(session, proposals, stop, settings.checkpoint_seconds, display)
-    ended = tune_units(driver, workers_for(settings, 1_000_000), looks)
-    units = {outcome.unit: session.store.by_id(outcome.unit).unit for outcome in ended}
-    return [settle(session, units[outcome.unit], outcome) for outcome in ended]
+    return tune_units(driver, workers_for(settings, 1_000_000), looks)

@@ -10,10 +10,12 @@ from ray import tune
 
 from harness.execute.outcome import Outcome
 from harness.execute.process import Order, UnitProcess, unwritable
-from harness.spec.records import Look
+from harness.spec.records import Look, canonical_json
 from harness.store import UnitFolder
 from harness.train.stop import RETIRE
 
+OUTCOME = "outcome"
+"""Key of a last step's result: the `Outcome` as JSON text, since Tune takes mappings apart."""
 STEP_SECONDS = 1.0
 KILLED_TRIES = 2
 """A unit that was killed is started once more, from its checkpoint."""
@@ -21,10 +23,10 @@ PATIENCE_SECONDS = 120.0
 
 
 class UnitTrainable(tune.Trainable):
-    """Runs or watches one unit; a unit that has ended already only tells its looks again.
+    """Runs one unit; looks that are on record are told again first, and its process starts when more are wanted.
 
     A step gives {"look": its number, "dice": validation Dice} of the next look that is known, the last one again after
-    a second without news, and at the end "outcome" and done. The unit's own checkpoint is the only one.
+    a second without news, and at the end the outcome and done. The unit's own checkpoint is the only one.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -35,24 +37,27 @@ class UnitTrainable(tune.Trainable):
         self._tries = 0
         self._process: UnitProcess | None = None
         self._outcome: Outcome | None = Outcome(self._order.unit, "ok") if self._folder.done else None
-        if self._outcome is None:
-            self._start()
 
     def step(self) -> dict[str, Any]:
         """One look, or a second of patience."""
         looks = self._folder.looks()
         if self._told >= len(looks) and self._outcome is None:
-            self._outcome = self._wait()
+            if self._process is None:
+                self._start()
+            self._outcome = self._outcome or self._wait()
             looks = self._folder.looks()
         if self._told < len(looks):
             self._told += 1
         shown = _shown(looks[: self._told])
         if self._outcome is None or self._told < len(looks):
             return shown
-        return shown | {"done": True, "outcome": asdict(self._outcome)}
+        return shown | {"done": True, OUTCOME: canonical_json(asdict(self._outcome))}
 
     def cleanup(self) -> None:
-        """Tune wants no more of this trial: a unit that still runs ends for good, with what it has."""
+        """Tune wants no more of this trial: a unit that runs ends for good, with what it has.
+
+        One that does not run, or is too young to hear the signal, is ended by the driver.
+        """
         if self._process is not None and self._outcome is None:
             self._process.signal(RETIRE)
             self._process.wait(PATIENCE_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -21,14 +22,18 @@ from ray.tune.stopper import Stopper
 
 from harness.execute.display import Display
 from harness.execute.outcome import Outcome
-from harness.execute.ray import forward_stop, make_order, visible_gpus
+from harness.execute.process import run_process
+from harness.execute.ray import forward_stop, make_order, settle, visible_gpus
 from harness.execute.session import Session
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposal, Proposals
-from harness.search.trainable import PATIENCE_SECONDS, UnitTrainable
+from harness.search.trainable import OUTCOME, PATIENCE_SECONDS, UnitTrainable
+from harness.spec.errors import InterruptedRunError
 from harness.spec.records import Unit
 from harness.train import StopFlag
 
+NO_MORE = -1.0
+"""An allowance into which no step fits."""
 REDUCTION = 3
 """ASHA keeps one in so many at each rung: looks 1, 3, 9, ..."""
 
@@ -55,6 +60,7 @@ class Driver:
         self.display = display
         self.running: dict[str, Unit] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.retired: list[Unit] = []
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         """Nothing of a driver means anything elsewhere."""
@@ -66,17 +72,34 @@ class Driver:
         order = make_order(self.session, unit, self.checkpoint_seconds, proposal.allowance)
         return {"order": asdict(order), "suite": self.session.store.root.name}
 
-    def ended(self, trial_id: str, told: dict[str, Any] | None, dice: float | None, failed: bool) -> None:
-        """A trial ended: by itself, which it told, or by the scheduler, or with its worker."""
+    def ended(self, trial_id: str, told: str | None, dice: float | None, failed: bool) -> None:
+        """A trial ended: by itself, which it told, with its worker, because Tune was stopped, or by the scheduler."""
         unit = self.running.pop(trial_id)
-        retired = Outcome(unit.id, "ok", "ended early, others of its rung were better")
-        fallback = Outcome(unit.id, "killed", "its worker died") if failed else retired
-        outcome = Outcome(**told) if told is not None else fallback
+        if told is not None:
+            outcome = Outcome(**json.loads(told))
+        elif self.stop.is_set():
+            outcome = Outcome(unit.id, "interrupted", self.stop.reason, InterruptedRunError.exit_code)
+        elif failed:
+            outcome = Outcome(unit.id, "killed", "its worker died")
+        else:
+            outcome = Outcome(unit.id, "ok", "ended early, others of its rung were better")
+            self.retired.append(unit)
+        outcome = settle(self.session, unit, outcome)
         self.outcomes[unit.id] = outcome
-        self.proposals.ended(trial_id, dice, failed or outcome.status in ("failed", "killed"))
+        self.proposals.ended(trial_id, dice, failed or outcome.status == "failed")
         self.display.ended(unit, outcome)
         if outcome.status == "refused":
             self.stop.set(outcome.message)
+
+    def end_retired(self) -> None:
+        """Give a record to trials that the scheduler ended before their processes could hear of it.
+
+        Such a trial had looks on record, from an earlier run that was killed.
+        """
+        for unit in self.retired:
+            if not self.session.folder(unit).done and not self.stop.is_set():
+                order = make_order(self.session, unit, self.checkpoint_seconds, NO_MORE)
+                self.outcomes[unit.id] = settle(self.session, unit, run_process(order))
 
     def interrupt(self) -> None:
         """Ask the processes of running units to checkpoint and leave."""
@@ -105,7 +128,7 @@ class ProposedSearch(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial ended, by itself or by the scheduler."""
         last = result or {}
-        self._driver.ended(trial_id, last.get("outcome"), last.get(METRIC), error)
+        self._driver.ended(trial_id, last.get(OUTCOME), last.get(METRIC), error)
 
     def save(self, checkpoint_path: str) -> None:
         """An empty file, since Tune wants one."""
@@ -178,6 +201,7 @@ def tune_units(driver: Driver, workers: int, looks: int | None) -> list[Outcome]
             ),
         )
         tuner.fit()
+    driver.end_retired()
     return list(driver.outcomes.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -15,7 +16,7 @@ import pytest
 from harness.search.proposals import TOLERANCE
 from harness.spec.records import Result, Trial
 from tests.execute.test_ray import alive, descendants
-from tests.search.tiny_search import make_search, search_inline, store_of, trials_of
+from tests.search.tiny_search import edit, make_search, search_inline, store_of, trials_of
 from tests.support import require
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, processes_with, wait_for
@@ -36,12 +37,15 @@ def result_of(tiny: Tiny, trial: Trial) -> Result:
 
 
 def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTiny, tmp_path: Path) -> None:
-    """The same points, candidates and finals, to the byte; one trial is killed on its way, one always fails."""
+    """The same points, candidates and finals, to the byte. One trial is killed on its way, one whenever it starts."""
+    deadly = {"die_before_step": 7, "deaths": 99, "tally": str(tmp_path / "doomed")}
     methods = {
-        "tiny_mortal": {"die_before_step": 7, "deaths": 1, "tally": str(tmp_path / "tally")},
-        "tiny_nan": {},
+        "tiny_mortal": {"params": {**deadly, "deaths": 1, "tally": str(tmp_path / "mortal")}},
+        "tiny_doomed": {"params": deadly, "search": {"weight": None}},
     }
-    tune, inline = (make_search(make_tiny, methods, {"budget": {"steps": 20}}) for _ in range(2))
+    tune, inline = (make_search(make_tiny, {}, {"budget": {"steps": 20}}) for _ in range(2))
+    for tiny in (tune, inline):
+        edit(tiny, methods=methods)
     process = tune.start("run", *RAY)
     seen: set[int] = set()
     while process.poll() is None:
@@ -49,7 +53,15 @@ def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTin
         time.sleep(0.2)
     assert process.returncode == 70, tune.output
     assert "Traceback" not in tune.output
-    assert (tmp_path / "tally").read_text(encoding="utf-8") == "x", "it died, so it does not die inline"
+    assert "tiny_doomed 2-labelled subset 1 seed 100: failed: killed: its process died 2 times" in tune.output
+    assert (tmp_path / "mortal").read_text(encoding="utf-8") == "x", "it died, so it does not die inline"
+    doomed = result_of(tune, trials_of(tune)[1])
+    assert doomed.failure is not None
+    assert (doomed.failure.kind, doomed.spent.attempts) == ("killed", 2), "started twice, then a row"
+    inline.session()
+    shutil.copytree(
+        store_of(tune).by_id(doomed.unit).path, store_of(inline).by_id(doomed.unit).path, dirs_exist_ok=True
+    )
     search_inline(inline)
     for name in ("points.json", "selection.json"):
         assert (tune.store / name).read_bytes() == (inline.store / name).read_bytes()
@@ -60,8 +72,8 @@ def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTin
 
 
 TRIAL_SECONDS = 1.0
-TRIALS = 3
 THOROUGH = os.environ.get("HARNESS_HYPOTHESIS") == "explore"
+TRIALS = 4 if THOROUGH else 2
 KILLS = (
     [signal.SIGKILL, signal.SIGKILL, signal.SIGUSR1, signal.SIGKILL] if THOROUGH else [signal.SIGKILL, signal.SIGUSR1]
 )
@@ -71,9 +83,8 @@ ROWS = ("tiny_staged", "tiny_mortal")
 def spent_seconds(tiny: Tiny, row: str) -> float:
     """All device-seconds that the ledgers of a row's trials know of."""
     points = store_of(tiny).points()
-    ledgers = (
-        [store_of(tiny).by_id(one.unit).ledger.spent() for one in points.trials if one.method == row] if points else []
-    )
+    own = [one.unit for one in points.trials if one.method == row] if points else []
+    ledgers = [store_of(tiny).by_id(unit).ledger.spent() for unit in own]
     return sum(one.useful_device_seconds + one.lost_device_seconds for one in ledgers)
 
 

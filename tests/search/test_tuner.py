@@ -1,0 +1,226 @@
+"""Between Tune and the records: what a trainable tells, and what a driver makes of it; no Ray is started."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from harness.execute.display import PlainDisplay
+from harness.execute.outcome import Outcome
+from harness.execute.ray import make_order
+from harness.execute.session import Session
+from harness.search.proposals import Listed
+from harness.spec.errors import InterruptedRunError
+from harness.spec.records import canonical_json
+from harness.store import UnitFolder
+from harness.train import RunSettings, StopFlag, run_unit
+from tests.search.suites import end
+from tests.search.tiny_search import make_search
+from tests.support import require
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter
+
+Told = tuple[str, float | None, bool]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ray() -> None:
+    require("ray", importlib.util.find_spec("ray") is not None, "Ray is not installed")
+
+
+@pytest.fixture
+def session(make_tiny: MakeTiny) -> Session:
+    """A search of one trial that nobody has run."""
+    return make_search(make_tiny, {"tiny_short": {}}).session()
+
+
+def trainable_of(session: Session) -> Any:
+    from harness.search.trainable import UnitTrainable
+
+    (planned,) = session.plan.trials
+    order = make_order(session, planned.unit, 1000.0)
+    return UnitTrainable({"order": asdict(order), "suite": session.store.root.name})
+
+
+def as_tune_tells(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Results as searchers get them: mappings are taken apart."""
+    from ray.tune.utils import flatten_dict
+
+    return dict(flatten_dict(dict(result)))
+
+
+class Recording(Listed):
+    """Remembers what ended."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.plan.trials)
+        self.told: list[Told] = []
+
+    def ended(self, name: str, dice: float | None, failed: bool) -> None:
+        """Note it."""
+        self.told.append((name, dice, failed))
+
+
+@pytest.fixture
+def searcher(session: Session) -> tuple[Any, Any, Recording, StopFlag]:
+    """Tune's searcher over the one trial, its driver, and what that tells."""
+    from harness.search.tuner import Driver, ProposedSearch
+
+    stop, proposals = StopFlag(), Recording(session)
+    driver = Driver(session, proposals, stop, 1000.0, PlainDisplay(session, 1))
+    return ProposedSearch(driver), driver, proposals, stop
+
+
+def test_a_unit_that_has_ended_tells_its_looks_again_one_by_one(session: Session) -> None:
+    end(session.folder(session.plan.trials[0].unit), 0.5)
+    trainable = trainable_of(session)
+    first, last = trainable.step(), trainable.step()
+    assert first == {"look": 1, "dice": 0.99}
+    assert {name: last[name] for name in ("look", "dice", "done")} == {"look": 2, "dice": 0.5, "done": True}
+    trainable.cleanup()
+
+
+def half_trained(session: Session) -> UnitFolder:
+    """8 of 12 steps and the first look, then interrupted."""
+    folder = session.folder(session.plan.trials[0].unit)
+    with pytest.raises(InterruptedRunError):
+        run_unit(folder, session.cache, session.store.selection_path, RunSettings(stop=StopAfter(8)))
+    return folder
+
+
+def test_looks_on_record_are_told_before_a_process_starts(session: Session) -> None:
+    """The scheduler may have seen enough already; a process that is just starting would not hear it say so."""
+    folder = half_trained(session)
+    trainable = trainable_of(session)
+    assert trainable.step()["look"] == 1
+    assert not folder.log.exists(), "nothing was started"
+    trainable.cleanup()
+    assert not folder.done
+    assert trainable.step()["look"] == 1, "no news within a second of the start"
+    assert folder.log.exists()
+    last = next(told for told in (trainable.step() for _ in range(60)) if told.get("done"))
+    assert (last["look"], last["done"], Outcome(**json.loads(last["outcome"])).status) == (2, True, "ok")
+
+
+def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
+    session: Session, searcher: tuple[Any, Any, Recording, StopFlag]
+) -> None:
+    """Without one the search would never be over."""
+    search, driver, _, _ = searcher
+    folder = half_trained(session)
+    search.suggest("a")
+    search.on_trial_complete("a", {"look": 1, "dice": 0.5})
+    assert folder.result() is None
+    driver.end_retired()
+    result = folder.result()
+    assert result is not None
+    assert (result.status, result.spent.useful_steps, [look.look for look in result.looks]) == ("stopped", 8, [1])
+    assert [outcome.status for outcome in driver.outcomes.values()] == ["ok"]
+    driver.end_retired()
+    assert folder.result() == result
+
+
+def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Any, Recording, StopFlag]) -> None:
+    """Its log cannot be written, so its process never starts: others must not start either."""
+    search, driver, proposals, stop = searcher
+    assert search.suggest("a")["order"]["unit"] == session.plan.trials[0].unit.id
+    session.folder(session.plan.trials[0].unit).log.mkdir()
+    trainable = trainable_of(session)
+    search.on_trial_complete("a", as_tune_tells(trainable.step()))
+    (outcome,) = driver.outcomes.values()
+    assert (outcome.status, outcome.exit_code) == ("refused", 74)
+    assert "cannot write" in outcome.message
+    assert stop.is_set()
+    assert proposals.told == [("a", None, False)]
+
+
+def told(status: str, **more: Any) -> dict[str, Any]:
+    outcome = Outcome("u", status, "why", 1)  # type: ignore[arg-type]
+    return as_tune_tells({"look": 1, "dice": 0.5, "outcome": canonical_json(asdict(outcome)), **more})
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "stopped", "status", "failed"),
+    [
+        (told("ok"), False, False, "ok", False),
+        (told("failed"), False, False, "failed", True),
+        (told("killed"), False, False, "failed", True),  # it has its record now
+        (told("interrupted"), False, True, "interrupted", False),
+        (told("held"), False, False, "held", False),
+        ({"look": 1, "dice": 0.5}, False, False, "ok", False),  # ended by the scheduler
+        ({"look": 1, "dice": 0.5}, False, True, "interrupted", False),
+        (None, False, True, "interrupted", False),  # never started
+        (None, True, False, "failed", True),
+        (None, True, True, "interrupted", True),
+    ],
+    ids=[
+        *("ok", "failed", "killed", "interrupted", "held", "retired", "stopped", "pending"),
+        *("worker died", "worker died at a stop"),
+    ],
+)
+def test_how_a_trial_ended(
+    result: dict[str, Any] | None,
+    error: bool,
+    stopped: bool,
+    status: str,
+    failed: bool,
+    session: Session,
+    searcher: tuple[Any, Any, Recording, StopFlag],
+) -> None:
+    search, driver, proposals, stop = searcher
+    search.suggest("a")
+    if stopped:
+        stop.set("SIGUSR1")
+    search.on_trial_complete("a", result, error)
+    (outcome,) = driver.outcomes.values()
+    assert outcome.status == status
+    assert proposals.told == [("a", 0.5 if result else None, failed)]
+    assert driver.running == {}
+    record = session.folder(session.plan.trials[0].unit).result()
+    killed = result == told("killed") or (error and not stopped)
+    assert (record is not None and record.failure is not None and record.failure.kind == "killed") == killed
+
+
+def test_nothing_is_suggested_after_the_last_trial_or_a_stop(
+    searcher: tuple[Any, Any, Recording, StopFlag],
+) -> None:
+    search, _, _, stop = searcher
+    assert "order" in search.suggest("a")
+    assert search.suggest("b") == search.FINISHED
+    stop.set("SIGUSR1")
+    assert search.suggest("c") == search.FINISHED
+
+
+def test_tune_is_stopped_once_the_units_have_left(
+    searcher: tuple[Any, Any, Recording, StopFlag], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would retire for good what still runs. A unit that never leaves does not hold it for ever."""
+    from harness.search.tuner import StopAll
+
+    search, driver, _, stop = searcher
+    told: list[int] = []
+    monkeypatch.setattr(driver, "interrupt", lambda: told.append(1))
+    stopper = StopAll(driver)
+    search.suggest("a")
+    assert not stopper.stop_all()
+    stop.set("SIGUSR1")
+    assert not stopper.stop_all()
+    assert not stopper.stop_all()
+    assert len(told) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.search.tuner.time.monotonic", lambda: 1e12)
+        assert stopper.stop_all()
+    search.on_trial_complete("a", None)
+    assert stopper.stop_all()
+    assert not stopper("a", {})
+
+
+def test_a_driver_pickles_as_nothing(searcher: tuple[Any, Any, Recording, StopFlag]) -> None:
+    _, driver, _, _ = searcher
+    assert type(pickle.loads(pickle.dumps(driver))) is object

@@ -42,9 +42,8 @@ class UnitTrainable(tune.Trainable):
         """One look, or a second of patience."""
         looks = self._folder.looks()
         if self._told >= len(looks) and self._outcome is None:
-            if self._process is None:
-                self._start()
-            self._outcome = self._outcome or self._wait()
+            refused = self._start() if self._process is None else None
+            self._outcome = refused or self._wait()
             looks = self._folder.looks()
         if self._told < len(looks):
             self._told += 1
@@ -69,19 +68,20 @@ class UnitTrainable(tune.Trainable):
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Nothing."""
 
-    def _start(self) -> None:
+    def _start(self) -> Outcome | None:
+        """Start the unit's process; an outcome if that cannot be."""
         self._tries += 1
         try:
             self._process = UnitProcess(self._order)
         except OSError as error:
-            self._outcome = unwritable(self._order, error)
+            return unwritable(self._order, error)
+        return None
 
     def _wait(self) -> Outcome | None:
         assert self._process is not None, "without a process there is an outcome"
         outcome = self._process.wait(STEP_SECONDS)
         if outcome is not None and outcome.status == "killed" and self._tries < KILLED_TRIES:
-            self._start()
-            return self._outcome
+            return self._start()
         return outcome
 
 

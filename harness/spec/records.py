@@ -297,7 +297,8 @@ class Slot(Strict):
 class Trial(Strict):
     """One configuration of a search: which row tries what, and the unit that measures it.
 
-    point:  number within the study; 0 is the configuration that the suite asks for without a search.
+    point:  number within the study; 0 is the configuration that the suite asks for without a search, in a grid the
+            first combination.
     varied: where it stands on each searched dimension; engine settings as engine.<name>.
     """
 

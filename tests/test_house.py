@@ -153,8 +153,9 @@ def test_help_loads_nothing_heavy() -> None:
     assert packages & (HEAVY | {"pandas", "scipy", "matplotlib"}) == set()
 
 
-def test_rank_never_loads_torch_ray_or_mlflow() -> None:
-    modules = [module_name(path) for path in sources() if path.parts[:2] == ("harness", "rank")]
+@pytest.mark.parametrize("name", ["rank", "audit"])
+def test_what_reads_records_never_loads_torch_ray_or_mlflow(name: str) -> None:
+    modules = [module_name(path) for path in sources() if path.parts[:2] == ("harness", name)]
     packages = loaded("-c", f"import {', '.join(modules)}")
     assert "harness" in packages
     assert packages & HEAVY == set()

@@ -25,8 +25,8 @@ class UnitRecords:
     ranked:       False for references such as the ceiling.
     environment:  of the result; None without one.
     final_sha256: of the weights when the test split was opened; None where no final.json lies.
-    trace:        of its history; None before the first checkpoint.
-    cases:        one row per selection, case and class; None unless it finished well.
+    trace:        of its history.
+    cases:        one row per selection, case and class; both None unless it finished well.
     """
 
     folder: UnitFolder
@@ -166,7 +166,7 @@ def _read_unit(folder: UnitFolder, slot: Slot, ranked: bool) -> UnitRecords:
     try:
         environment = folder.environment()
         cases = folder.cases() if ok and (folder.path / "cases.parquet").exists() else None
-        trace = read_trace(folder)
+        trace = read_trace(folder) if ok else None  # another process may be writing that of a running unit
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise RecordError(f"{folder.path}: a record is missing or damaged: {error}") from None
     return UnitRecords(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 
 from harness.audit.finding import Verdict
@@ -20,6 +21,8 @@ from harness.audit.words import (
     together,
 )
 from harness.spec.records import Result
+
+TABLE = "leaderboard/leaderboard.csv"
 
 
 @rule(
@@ -91,10 +94,16 @@ def _labelled_alone(one: Finished) -> bool:
     practices=(28,),
 )
 def failures_shown(suite: SuiteRecords) -> Verdict:
-    """Every unit that selection.json names has a result, good or failed, or is still to run.
+    """Every failed unit has a kind and a reason (result.json), and leaderboard.csv, once written, counts it.
 
-    Failures are listed with kind and reason (result.json), and so is what ran again after one.
+    What ran again after a failure is named.
     """
+    mute = [one for one in suite.failed if one.result is not None and one.result.failure is None]
+    if mute:
+        return broken(mute, f"failed without a reason in result.json: {names(mute)}")
+    hidden = [one for one in suite.failed if one.slot.method in _tables_without_failures(suite)]
+    if hidden:
+        return broken(hidden, f"failed, and {TABLE} counts no failure of the method: {names(hidden)}")
     lines = [
         f"{one.name}/result.json: {one.result.failure.kind}, {one.result.failure.reason}"
         for one in suite.failed
@@ -106,6 +115,23 @@ def failures_shown(suite: SuiteRecords) -> Verdict:
     left = suite.planned - len(suite.finished) - len(suite.failed)
     counts = f"{len(suite.finished)} finished, {len(suite.failed)} failed, {left} to run"
     return held(f"{counts}, of {counted(suite.planned, 'unit')} in selection.json", *lines)
+
+
+def _tables_without_failures(suite: SuiteRecords) -> set[str]:
+    """Methods that stand in leaderboard.csv without any failed unit."""
+    failed: dict[str, int] = {}
+    for row in _table(suite):
+        failed[row["method"]] = failed.get(row["method"], 0) + int(float(row.get("n_failed") or 0))
+    return {method for method, count in failed.items() if not count}
+
+
+def _table(suite: SuiteRecords) -> list[dict[str, str]]:
+    """Rows of the leaderboard as it was written last; none where it was not."""
+    path = suite.root / TABLE
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _failed_before(one: Finished) -> bool:
@@ -142,14 +168,13 @@ def intervals_shown(suite: SuiteRecords) -> Verdict:
 
     Both frames of a patient are resampled together.
     """
-    path = suite.root / "leaderboard" / "leaderboard.csv"
-    if not path.exists():
-        return not_applicable(f"{path.relative_to(suite.root)} was not written yet")
-    columns = path.read_text(encoding="utf-8").partition("\n")[0].split(",")
-    absent = [what for what, found in _shown(columns).items() if not found]
+    rows = _table(suite)
+    if not rows:
+        return not_applicable(f"{TABLE} was not written yet")
+    absent = [what for what, found in _shown(list(rows[0])).items() if not found]
     if absent:
-        return Verdict("not held", (f"{path.relative_to(suite.root)} lacks {' and '.join(absent)}",))
-    return held(f"{path.relative_to(suite.root)}: number of patients and an interval beside every mean Dice")
+        return Verdict("not held", (f"{TABLE} lacks {' and '.join(absent)}",))
+    return held(f"{TABLE}: number of patients and an interval beside every mean Dice")
 
 
 def _shown(columns: Sequence[str]) -> dict[str, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,16 @@ from harness.audit import RULES
 from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords, UnitRecords
 from harness.audit.trace import rate_error
-from harness.spec.records import Budget, DatasetRef, LedgerLine, OptimiserSettings, Points, Preprocessing, Trial
+from harness.spec.records import (
+    Budget,
+    DatasetRef,
+    Failure,
+    LedgerLine,
+    OptimiserSettings,
+    Points,
+    Preprocessing,
+    Trial,
+)
 from tests.audit.fair import asked, bend, engine, environment, fair_suite, planned, result, rows, seen, trial
 from tests.synthetic import RunSpec, history_frame
 
@@ -254,6 +264,36 @@ def test_a_method_may_declare_settings_of_its_own(fair: SuiteRecords) -> None:
 def test_tables_need_patients_and_intervals(fair: SuiteRecords, tmp_path: Path) -> None:
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
-    for header, status in (("dice,dice_low,dice_high,n_patients", "held"), ("dice,n_patients", "not held")):
-        path.write_text(header + "\n")
+    whole, bare = "method,dice,dice_low,dice_high,n_patients", "method,dice,n_patients"
+    for header, status in ((whole, "held"), (bare, "not held")):
+        path.write_text(f"{header}\nua_mt{',1' * header.count(',')}\n")
         assert verdicts(replace(fair, root=tmp_path))[32].status == status
+
+
+def failed(kind: str | None) -> Change:
+    failure = None if kind is None else Failure.model_validate({"kind": kind, "reason": "the loss became NaN"})
+    return result(status="failed", failure=failure)
+
+
+def test_a_failure_is_named_with_its_reason_or_is_a_breach(fair: SuiteRecords) -> None:
+    told = verdicts(bend(fair, failed("nan")))[30]
+    assert (told.status, told.evidence[0]) == ("held", "29 finished, 1 failed, 0 to run, of 30 units in selection.json")
+    assert re.fullmatch(r"ua_mt/7/0/1 \(units/\w+\)/result\.json: nan, the loss became NaN", told.evidence[1])
+    assert broken(bend(fair, failed(None))) == {30}
+
+
+@pytest.mark.parametrize(("count", "status"), [("1", "held"), ("0", "not held")])
+def test_a_table_that_hides_a_failure_is_a_breach(count: str, status: str, fair: SuiteRecords, tmp_path: Path) -> None:
+    path = tmp_path / "leaderboard" / "leaderboard.csv"
+    path.parent.mkdir()
+    path.write_text(f"method,n_failed\nmc_net,0\nua_mt,{count}\n")
+    assert verdicts(replace(bend(fair, failed("nan")), root=tmp_path))[30].status == status
+
+
+def test_a_failure_that_was_tried_again_is_named(fair: SuiteRecords) -> None:
+    def again(one: UnitRecords) -> UnitRecords:
+        before = [line("start", attempt=0), line("end", attempt=0, note="failed: oom")]
+        later = [kept.model_copy(update={"attempt": 1}) for kept in one.ledger]
+        return spent(attempts=2)(replace(one, ledger=(*before, *later)))
+
+    assert "run again after a failure (ledger.jsonl): ua_mt/7/0/1" in verdicts(bend(fair, again))[30].evidence[1]

@@ -112,6 +112,11 @@ class UAMT(Method):
         """The student, as in the paper."""
         return self.student
 
+    @property
+    def labeller(self) -> nn.Module:
+        """The teacher."""
+        return self.teacher
+
     @torch.no_grad()
     def _teach(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Target probabilities [U, C, *size] and uncertainty [U, *size] of unlabelled images [U, channels, *size]."""

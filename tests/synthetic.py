@@ -322,9 +322,11 @@ def _looks(unit: Unit, slot: Slot, spec: RunSpec) -> list[Look]:
         progress = (i + 1) / spec.looks
         level = _sigmoid(np.array(_level(slot, spec) + _tuned(unit) + 0.3 * np.arange(len(spec.classes))))
         dice = np.clip(level * (1.0 - np.exp(-3.0 * progress)) + noise[i], 0.0, 1.0)
+        taught = None if slot.labelled is None else dict(zip(spec.classes, map(float, 0.9 * dice), strict=True))
         looks.append(
             Look(look=i, progress=progress, step=round(progress * steps), device_seconds=progress * seconds,
-                 dice=dict(zip(spec.classes, map(float, dice), strict=True)), diagnostics=_shown(slot, spec, i))
+                 dice=dict(zip(spec.classes, map(float, dice), strict=True)), diagnostics=_shown(slot, spec, i),
+                 unlabelled_dice=taught)
         )  # fmt: skip
     return looks
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,10 @@ class Cache:
         """What a unit's record says about its data."""
         return DatasetRef(name=self.manifest.dataset, version=self.manifest.version, checksum=self.manifest.checksum)
 
-    def cases(self, split: str) -> list[Case]:
+    def cases(self, split: str, patients: Collection[str] | None = None) -> list[Case]:
         """All cases of "train" or "val", in published order of patients, checked against their sha256.
+
+        patients: whose; None takes everybody's.
 
         Raises `ClosedSplitError` for "test" and `DataError` if a file no longer holds what the manifest says.
         """
@@ -68,7 +70,8 @@ class Cache:
             raise self._breach("test cases were asked for as if they were development cases")
         if split not in ("train", "val"):
             raise DataError(f"{self.folder}: there is no split {split!r}; there are train and val")
-        return list(read_cases(self.folder / DEVELOPMENT, self._infos(split)))
+        infos = [info for info in self._infos(split) if patients is None or info.patient in patients]
+        return list(read_cases(self.folder / DEVELOPMENT, infos))
 
     def test_cases(self, permit: TestPermit) -> list[Case]:
         """All test cases, once the permit holds. Raises `ClosedSplitError` if it does not."""

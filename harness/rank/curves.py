@@ -11,7 +11,7 @@ from harness.rank.leaderboard import entries, labelled_counts
 
 COLUMNS = (
     "suite", "table", "labelled", "block", "method", "look", "progress", "device_seconds_mean", "steps_mean",
-    "validation_dice_mean", "validation_dice_min", "validation_dice_max", "n_units",
+    "validation_dice_mean", "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_units",
 )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ def _looks(own: pd.DataFrame) -> pd.DataFrame:
             validation_dice_mean=("dice", "mean"),
             validation_dice_min=("dice", "min"),
             validation_dice_max=("dice", "max"),
+            unlabelled_dice_mean=("unlabelled_dice", "mean"),
             n_units=("unit", "nunique"),
         )
         .reset_index()

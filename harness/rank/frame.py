@@ -178,7 +178,7 @@ def _comparison(units: Sequence[Loaded], number: int, group: Conditions | None, 
         commits=tuple(sorted({one.commit for one in finished if one.commit})),
         units=frame.astype({"labelled": "Int64"}),
         cases=_cases([one.folder for one in finished], ids[frame["status"] == "ok"]),
-        looks=looks.merge(ids, on="unit", how="left"),
+        looks=looks.astype({"unlabelled_dice": "float64"}).merge(ids, on="unit", how="left"),
     )
 
 

@@ -9,7 +9,7 @@ from harness.rank.conditions import Conditions
 from harness.spec.records import Engine, Result, SelectionEntry, Slot, Unit, canonical_json
 from harness.store import UnitFolder
 
-LOOK_COLUMNS = ("unit", "look", "progress", "step", "device_seconds", "dice")
+LOOK_COLUMNS = ("unit", "look", "progress", "step", "device_seconds", "dice", "unlabelled_dice")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def flatten(engine: Engine) -> dict[str, Any]:
 
 
 def look_rows(one: Loaded) -> list[dict[str, Any]]:
-    """Validation looks of a finished unit; dice is the mean over foreground classes, a fraction."""
+    """Validation looks of a finished unit; Dice is the mean over foreground classes, a fraction."""
     looks = [] if one.result is None else one.result.looks
     return [
         {
@@ -104,6 +104,7 @@ def look_rows(one: Loaded) -> list[dict[str, Any]]:
             "step": look.step,
             "device_seconds": look.device_seconds,
             "dice": look.mean_dice,
+            "unlabelled_dice": look.mean_unlabelled_dice,
         }
         for look in looks
     ]

@@ -46,7 +46,7 @@ PAIRS = (
 )  # fmt: skip
 CURVES = (
     "table", "labelled", "method", "look", "device_seconds_mean", "steps_mean", "validation_dice_mean",
-    "validation_dice_min", "validation_dice_max", "n_units",
+    "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_units",
 )  # fmt: skip
 PROFILES = ("table", "labelled", "selection", "method", "class_name", "tau", "share", "low", "high")
 FAILED = ("method", "labelled", "subset", "seed", "failure_kind", "failure_reason")

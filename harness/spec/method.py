@@ -152,3 +152,11 @@ class Method(nn.Module):
     @abstractmethod
     def predictor(self) -> nn.Module:
         """The network that is tested: images [N, C, *size] -> logits [N, n_classes, *size]."""
+
+    @property
+    def labeller(self) -> nn.Module:
+        """The network whose answers on unlabelled images are learnt from, of the predictor's shapes: mostly a teacher.
+
+        At looks the engine compares its answers with labels that no method sees, and records how good they are.
+        """
+        return self.predictor

@@ -216,11 +216,23 @@ class Look(Strict):
     device_seconds: float
     dice: dict[str, float]
     diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
+    unlabelled_dice: dict[str, float] | None = Field(
+        None, description="of what the method teaches itself on unlabelled training images, against hidden labels"
+    )
 
     @property
     def mean_dice(self) -> float:
         """Mean over foreground classes."""
-        return sum(self.dice.values()) / len(self.dice)
+        return _mean(self.dice)
+
+    @property
+    def mean_unlabelled_dice(self) -> float | None:
+        """Mean over foreground classes; None where no training image is unlabelled, or nobody looked."""
+        return None if self.unlabelled_dice is None else _mean(self.unlabelled_dice)
+
+
+def _mean(by_class: dict[str, float]) -> float:
+    return sum(by_class.values()) / len(by_class)
 
 
 Alteration = Literal["mixed", "altered"]

@@ -61,13 +61,17 @@ def metric_name(*parts: str) -> str:
 
 
 def look_points(result: Result, span: Span) -> Iterator[Point]:
-    """Validation Dice, mean and by class, device seconds so far, what the method shows, by step; last Dice alone."""
+    """By step: Dice on validation and on unlabelled images, device seconds so far, what the method shows; last Dice."""
     if result.looks:
         last = result.looks[-1]
         yield Point("validation_dice", last.mean_dice, last.step, span.end_ms)
     for look in result.looks:
         values = {metric_name("val", "dice", name): value for name, value in look.dice.items()}
         values |= {"val/dice": look.mean_dice, "val/device_seconds": look.device_seconds}
+        for name, value in (look.unlabelled_dice or {}).items():
+            values[metric_name("unlabelled", "dice", name)] = value
+        if look.mean_unlabelled_dice is not None:
+            values["unlabelled/dice"] = look.mean_unlabelled_dice
         values |= {metric_name("method", *name.split("/")): value for name, value in look.diagnostics.items()}
         for name, value in values.items():
             yield Point(name, value, look.step, span.at(look.progress))

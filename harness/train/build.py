@@ -12,6 +12,7 @@ from harness.data.sampler import Sampler, TrainingSet
 from harness.data.subsets import labelled_patients
 from harness.plan import task_of
 from harness.registry import load_dataset, load_method
+from harness.spec.dataset import Case
 from harness.spec.errors import UsageError
 from harness.spec.method import Method
 from harness.spec.records import Unit
@@ -29,6 +30,19 @@ def training_set(unit: Unit, cache: Cache, device: torch.device) -> TrainingSet:
         raise UsageError(f"unit {unit.id[:10]} was planned on other data ({planned}) than {cache.folder}")
     patients = labelled_patients(cache.manifest.splits["train"], unit.labelled, unit.subset, unit.dataset.name)
     return TrainingSet.load(cache.cases("train"), patients, unit.preprocessing, device)
+
+
+UNLABELLED_PATIENTS = 8
+"""Of whom unlabelled images are looked at: enough for a curve, and cheap beside the validation volumes."""
+
+
+def unlabelled_cases(unit: Unit, cache: Cache) -> list[Case]:
+    """Cases of a few evenly spread training patients whose labels the method never sees; none for a ceiling."""
+    everybody = cache.manifest.splits["train"]
+    labelled = set(labelled_patients(everybody, unit.labelled, unit.subset, unit.dataset.name))
+    rest = [patient for patient in everybody if patient not in labelled]
+    count = min(UNLABELLED_PATIENTS, len(rest))
+    return cache.cases("train", {rest[i * len(rest) // count] for i in range(count)})
 
 
 def build_state(unit: Unit, data: TrainingSet, device: torch.device, series: Series | None = None) -> TrainingState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from harness.store.folder import UnitFolder
 from harness.store.lease import LeaseHeldError
 from harness.train.arrays import keep_arrays
 from harness.train.attempt import Attempt, now, printable
-from harness.train.build import build_method, build_state, task_of_unit, training_set, warm_up
+from harness.train.build import build_method, build_state, task_of_unit, training_set, unlabelled_cases, warm_up
 from harness.train.environment import (
     describe,
     peak_memory_bytes,
@@ -46,6 +46,14 @@ from harness.train.history import History, NonFiniteLossError
 from harness.train.loop import Loop, start_stage
 from harness.train.state import TrainingState, read_checkpoint, weights_sha256
 from harness.train.stop import StopFlag
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a look sees: all validation volumes, and a few training volumes whose labels are hidden from the method."""
+
+    validation: Sequence[Volume]
+    unlabelled: Sequence[Volume]
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,10 @@ class _Runner:
         phases = self.attempt.phases
         with phases("data"):
             data = training_set(self.unit, self.cache, self.device)
-            validation = load_volumes(self.cache.cases("val"), self.unit.preprocessing, self.device)
+            watched = Watched(
+                load_volumes(self.cache.cases("val"), self.unit.preprocessing, self.device),
+                load_volumes(unlabelled_cases(self.unit, self.cache), self.unit.preprocessing, self.device),
+            )
         with phases("build"):
             state = build_state(self.unit, data, self.device)
             resumed = self._resume(state)
@@ -171,7 +182,7 @@ class _Runner:
             with phases("warmup"):
                 warm_up(self.unit, data, self.device)
         reset_peak_memory(self.device)
-        ended_early = self._run(self._loop(state, validation, heart, resumed))
+        ended_early = self._run(self._loop(state, watched, heart, resumed))
         self.peak_memory_bytes = peak_memory_bytes(self.device)
         return state, ended_early
 
@@ -199,10 +210,10 @@ class _Runner:
         self.history.forget_after(state.meter.steps)
         return True
 
-    def _loop(self, state: TrainingState, validation: list[Volume], heart: Heart, resumed: bool) -> Loop:
+    def _loop(self, state: TrainingState, watched: Watched, heart: Heart, resumed: bool) -> Loop:
         def look(number: int) -> None:
             with self.attempt.phases("eval"), state.watch.look(state.method):
-                self._look(state, validation, number)
+                self._look(state, watched, number)
 
         def checkpoint() -> None:
             # first what was spent, then what it bought: killed in between, the ledger knows of all steps
@@ -232,11 +243,13 @@ class _Runner:
         lost = spent.lost_steps if self.unit.budget.steps is not None else spent.lost_device_seconds
         return self.settings.allowance - lost
 
-    def _look(self, state: TrainingState, validation: list[Volume], number: int) -> None:
-        dice = mean_dice(state.method.predictor, validation, self.task, self.unit.engine)
+    def _look(self, state: TrainingState, watched: Watched, number: int) -> None:
+        method, engine = state.method, self.unit.engine
+        dice = mean_dice(method.predictor, watched.validation, self.task, engine)
+        taught = mean_dice(method.labeller, watched.unlabelled, self.task, engine) if watched.unlabelled else None
         progress = state.meter.progress()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            diagnostics = {k: v for k, v in state.method.diagnostics().items() if math.isfinite(v)}
+            diagnostics = {k: v for k, v in method.diagnostics().items() if math.isfinite(v)}
         look = Look(
             look=number,
             progress=progress.unit,
@@ -244,6 +257,7 @@ class _Runner:
             device_seconds=state.meter.seconds,
             dice=dice,
             diagnostics=diagnostics,
+            unlabelled_dice=taught,
         )
         state.remember_best(look)
         self.folder.write_looks(state.looks)

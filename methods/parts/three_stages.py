@@ -101,6 +101,11 @@ class ThreeStages(Method):
         """The student's network, as in the release."""
         return self.student.backbone
 
+    @property
+    def labeller(self) -> nn.Module:
+        """The teacher's network, whose pseudo labels the last stage learns from."""
+        return self.teacher.backbone
+
     def taus(self, stage: str, progress: float) -> dict[str, float]:
         """The temperatures of a stage, by name, at its progress."""
         names = self.temperatures[stage]

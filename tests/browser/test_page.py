@@ -219,6 +219,8 @@ def test_the_curve_can_be_read_with_keys(page, board):
     for method, line in curves.groupby("method"):
         last = line.iloc[-1]
         assert f"{method} {shown_number(last['validation_dice_mean'])} [" in said
+        taught = f", on unlabelled images {shown_number(last['unlabelled_dice_mean'])}"
+        assert (taught in said) == (method != "supervised_full"), "a ceiling has no unlabelled image"
     press(page, Keys.ARROW_LEFT)
     assert texts(page, "#curves-body output")[1] != said
 

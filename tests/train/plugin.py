@@ -136,6 +136,11 @@ class Staged(Method):
         if self.params.die_before_step and int(self.steps) == self.params.die_before_step:
             die(Path(self.params.tally), self.params.deaths)
 
+    @property
+    def labeller(self) -> nn.Module:
+        """Who says what unlabelled images hold."""
+        return self.teacher
+
     def after_step(self, stage: Stage, progress: Progress) -> None:
         """The teacher follows."""
         self.steps += 1

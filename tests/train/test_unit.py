@@ -18,6 +18,8 @@ from harness.spec.errors import InterruptedRunError, RecordError
 from harness.spec.records import Result
 from harness.store import LeaseHeldError, UnitFolder
 from harness.train import RunSettings, run_unit
+from harness.train.build import build_method, unlabelled_cases
+from harness.train.evaluate import load_volumes, mean_dice
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny
@@ -124,6 +126,21 @@ def test_looks_stand_at_equal_fractions(reference: Result) -> None:
     best = max(reference.looks, key=lambda look: (look.mean_dice, -look.look))
     assert reference.best_look == best.look, "the first of the best"
     assert all(look.diagnostics.keys() == {"noise", "bank"} for look in reference.looks)
+
+
+def test_looks_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tiny, reference: Result) -> None:
+    unit, folder = unit_of(whole, STAGED), whole.folder(STAGED)
+    session = whole.session()
+    cases = [c for c in session.cache.cases("train") if c.patient not in session.cache.manifest.splits["train"][:2]]
+    assert {case.id for case in unlabelled_cases(unit, session.cache)} == {case.id for case in cases}, "a few patients"
+    method = build_method(unit, torch.device("cpu"))
+    method.load_state_dict(torch.load(folder.checkpoint, weights_only=True)["method"])
+    volumes = load_volumes(cases, unit.preprocessing, torch.device("cpu"))
+    expected = mean_dice(method.labeller, volumes, method.task, unit.engine)
+    assert reference.looks[-1].unlabelled_dice == expected
+    assert expected != mean_dice(method.predictor, volumes, method.task, unit.engine), "the teacher is another network"
+    ceiling = result_of(whole.folder("tiny_ceiling/all/0/0"))
+    assert all(look.unlabelled_dice is None for look in ceiling.looks), "a ceiling has no unlabelled image"
 
 
 def test_cases_are_the_test_patients_for_both_selections(whole: Tiny) -> None:

@@ -20,6 +20,8 @@ const curvePanel = (domain) => (host, group) => {
     const reference = DATA.styles[method].colour === null;
     chart.svg.append(s("path", { d: `${path([...up, ...down])}z`, fill: colour(method), opacity: 0.13 }));
     chart.svg.append(s("path", { d: path(mean), fill: "none", stroke: colour(method), "stroke-width": 1.8, "stroke-dasharray": reference ? "4 3" : null }));
+    const taught = looks.filter((row) => known(row.unlabelled_dice_mean)).map((row) => [chart.x(row.device_seconds_mean), y(row.unlabelled_dice_mean)]);
+    if (taught.length) chart.svg.append(s("path", { d: path(taught), fill: "none", stroke: colour(method), "stroke-width": 1.2, "stroke-dasharray": "1 3", "stroke-linecap": "round" }));
     chart.svg.append(...mean.map(([px, py]) => mark(method, px, py, 3.2)));
     ends.push([method, ...mean.at(-1)]);
   }
@@ -29,7 +31,9 @@ const curvePanel = (domain) => (host, group) => {
     h("b", {}, `${seconds(stop)} s: `),
     [...lines].map(([method, looks]) => {
       const look = looks.findLast((row) => row.device_seconds_mean <= stop + 1e-9);
-      return look ? `${method} ${percent(look.validation_dice_mean)} [${percent(look.validation_dice_min)}, ${percent(look.validation_dice_max)}]` : `${method} no look yet`;
+      if (!look) return `${method} no look yet`;
+      const taught = known(look.unlabelled_dice_mean) ? `, on unlabelled images ${percent(look.unlabelled_dice_mean)}` : "";
+      return `${method} ${percent(look.validation_dice_mean)} [${percent(look.validation_dice_min)}, ${percent(look.validation_dice_max)}]${taught}`;
     }).join("; "),
   ]);
   host.append(chart.svg, output);
@@ -63,7 +67,7 @@ const profilePanel = (host, group) => {
 
 const renderCurves = () => {
   const there = shownGroups().flatMap(curvesOf).filter((row) => visible(row.method));
-  const domain = padded(extent(there.flatMap((row) => [row.validation_dice_min, row.validation_dice_max]).map((value) => 100 * value)), 0.04, 0, 100);
+  const domain = padded(extent(there.flatMap((row) => [row.validation_dice_min, row.validation_dice_max, row.unlabelled_dice_mean]).filter(known).map((value) => 100 * value)), 0.04, 0, 100);
   drawGroups($("curves-body"), curvePanel(domain));
   $("profiles").hidden = !PROFILES.length;
   if (PROFILES.length) drawGroups($("profiles-body"), profilePanel);

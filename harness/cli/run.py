@@ -19,6 +19,11 @@ from harness.cli.options import data_option, panels_option, runs_option, say, su
 @click.option("--executor", type=click.Choice(["auto", "inline", "ray"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
 @click.option("--no-track", is_flag=True, help="Do not mirror records into MLflow.")
+@click.option(
+    "--reuse",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Run directory of another suite; units that it has finished too are taken over instead of trained again.",
+)
 @click.option("--retry-failed", is_flag=True, help="Run units again that ended with a failure record.")
 @click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
 def command(
@@ -30,6 +35,7 @@ def command(
     executor: Literal["auto", "inline", "ray"],
     workers: int | None,
     no_track: bool,
+    reuse: Path | None,
     retry_failed: bool,
     checkpoint_seconds: float,
 ) -> int:
@@ -43,6 +49,10 @@ def command(
     from harness.execute.run import ExecuteSettings, execute, exit_code
     from harness.train import StopFlag
 
+    if reuse is not None:
+        from harness.execute.reuse import reuse as take_over
+
+        say(f"{reuse}: {len(take_over(session, reuse))} units taken over")
     if retry_failed:
         session.reopen_failed()
     stop, settings = StopFlag(), ExecuteSettings(executor, workers, checkpoint_seconds)

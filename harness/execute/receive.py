@@ -81,10 +81,11 @@ def check_records(store: RunStore) -> None:
         if not (path / "unit.json").exists():
             raise RecordError(f"{path}: has no unit.json")
     for folder in store.folders():
-        _check_unit(folder)
+        check_unit(folder)
 
 
-def _check_unit(folder: UnitFolder) -> None:
+def check_unit(folder: UnitFolder) -> None:
+    """Read all that a unit left. Raises `RecordError` for a record that is damaged, missing or another unit's."""
     folder.ledger.lines()
     result = folder.result()
     if folder.unit.id != folder.id or (result is not None and result.unit != folder.id):

@@ -1,0 +1,61 @@
+"""Takes over finished units that another suite has trained: equal ids mean equal numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.execute.receive import check_unit, writer
+from harness.execute.session import Session
+from harness.execute.share import ENDED_FILES
+from harness.spec.errors import RecordError
+from harness.spec.records import Unit
+from harness.store import RunStore, UnitFolder
+from harness.store.files import write_atomic
+
+
+def reuse(session: Session, source: Path) -> list[Unit]:
+    """Copy the records of pending units that ended well in the run directory `source`; which ones.
+
+    Failures are not taken over, nor checkpoints: what is not finished is trained here. Raises `UsageError` if there are
+    no records in `source`, `RecordError` if one of those wanted is damaged (nothing of that unit is copied then).
+    """
+    other = RunStore.open(source)
+    taken = [unit for unit in session.pending() if _ended_well(other.folder(unit))]
+    for unit in taken:
+        check_unit(other.folder(unit))
+        _copy(other, session.store, unit)
+    return taken
+
+
+def _ended_well(folder: UnitFolder) -> bool:
+    result = folder.result()
+    return result is not None and result.status == "ok"
+
+
+def _copy(source: RunStore, target: RunStore, unit: Unit) -> None:
+    here, there = target.folder(unit), source.folder(unit)
+    lease = here.lease
+    lease.claim()
+    try:
+        _copy_environments(source, target, there)
+        # a unit counts as done once its result is there, so the result comes last
+        for name in sorted(ENDED_FILES, key=lambda name: name == "result.json"):
+            if (there.path / name).exists():
+                write_atomic(here.path / name, writer((there.path / name).read_bytes()))
+    finally:
+        lease.release()
+
+
+def _copy_environments(source: RunStore, target: RunStore, folder: UnitFolder) -> None:
+    for name in _environments(folder):
+        path, copy = (store.root / "environments" / f"{name}.json" for store in (source, target))
+        if not path.exists():
+            raise RecordError(f"{path} is missing: unit {folder.id[:10]} cannot be taken over")
+        if not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            write_atomic(copy, writer(path.read_bytes()))
+
+
+def _environments(folder: UnitFolder) -> Sequence[str]:
+    return sorted({line.environment for line in folder.ledger.lines() if line.environment})

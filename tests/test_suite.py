@@ -103,6 +103,9 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
         ("size: [32, 32]", "size: [0, 32]", 4, "preprocessing", "multiple of 16"),
         ("size: [32, 32]", "size: [32]", 4, "preprocessing.size", "at least 2"),
         ("resize: area", "resize: cubic", 4, "preprocessing.resize", "cubic"),
+        ("resize: area", "shrink: 3", 4, "preprocessing", "shrink is for volumes"),
+        ("size: [32, 32]", "size: [32, 32, 16]", 4, "preprocessing", "resize is for slices"),
+        ("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 1", 4, "preprocessing.shrink", "equal to 2"),
         ("batch_size: 8", "batch_size: 1", 15, "engine.batch_size", "greater than or equal to 2"),
         ("batch_size: 8", "threads: 4", 15, "engine.threads", "4"),
         ("name: small", "name: Small Suite", 2, "name", "Small Suite"),
@@ -115,6 +118,18 @@ def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str,
     (own,) = [text for text in message.splitlines() if f": {field}: " in text]
     assert own.startswith(f"{tmp_path / 'small.yaml'}:{line}: {field}: ")
     assert words in own
+
+
+def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    """The hash of a suite from before there was the field."""
+    assert load(tmp_path, GOOD).suite.hash[:16] == "632396ba70e8b73a"
+    volumes = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 3")
+    whole = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16]")
+    shrunk, native = (load(tmp_path, text).suite.preprocessing for text in (volumes, whole))
+    assert str(native) == "32 x 32 x 16 patches"
+    assert str(shrunk) == "32 x 32 x 16 patches at 1/3 of the resolution"
+    assert "shrink" not in native.model_dump_json()
+    assert type(shrunk).model_validate_json(shrunk.model_dump_json()) == shrunk
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

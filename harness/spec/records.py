@@ -76,12 +76,16 @@ class Budget(Strict):
 class Preprocessing(Strict):
     """How native scans become training images; the same for every method of a suite.
 
-    size:   pixels of a training image.
-    resize: how images are brought to `size`; labels always go by nearest neighbour.
+    size:   2D: pixels of a training slice; 3D: voxels of a training patch, (X, Y, Z).
+    resize: 2D alone: how slices are brought to `size`; labels always go by nearest neighbour.
+    shrink: 3D alone: volumes are trained on and predicted at 1 / shrink of their native resolution, by area averaging
+            (labels by nearest neighbour); predictions go back by nearest neighbour, and metrics are native. None: as
+            they are.
     """
 
     size: tuple[int, ...] = Field(min_length=2, max_length=3)
     resize: Literal["nearest", "area", "bilinear"] = "nearest"
+    shrink: int | None = Field(None, ge=2, le=8, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _sizes(self) -> Preprocessing:
@@ -89,6 +93,21 @@ class Preprocessing(Strict):
             sizes = list(self.size)
             raise ValueError(f"every side of size must be a positive multiple of 16 (four poolings), not {sizes}")
         return self
+
+    @model_validator(mode="after")
+    def _one_way_by_dimension(self) -> Preprocessing:
+        if len(self.size) == 2 and self.shrink is not None:
+            raise ValueError("shrink is for volumes (size of three sides); slices are brought to size by resize")
+        if len(self.size) == 3 and self.resize != "nearest":
+            raise ValueError("resize is for slices; volumes keep their resolution, or shrink makes it coarser")
+        return self
+
+    def __str__(self) -> str:
+        """As tables show it: 96 x 96 area; 48 x 48 x 16 patches at 1/3 of the resolution."""
+        size = " x ".join(map(str, self.size))
+        if len(self.size) == 2:
+            return f"{size} {self.resize}"
+        return f"{size} patches" + (f" at 1/{self.shrink} of the resolution" if self.shrink else "")
 
 
 class OptimiserSettings(Strict):

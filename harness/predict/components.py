@@ -1,4 +1,4 @@
-"""Post-processing that is off unless a suite asks for it, then the same for all: the largest component of each class."""
+"""Post-processing, off unless a suite asks for it for all methods: the largest component of each class."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Label maps of whole volumes, window by window, in batches: softmax scores averaged where windows overlap.
 
-As the field does it (METHODS 2.2): windows start at every multiple of the stride, the last one of each axis is moved back
-to the border, and a volume that is smaller than a window is padded with zeros on both sides. MONAI places windows and
-pads by the same rules; a plain loop in the tests holds it to them.
+As the field does it (METHODS 2.2): windows start at every multiple of the stride, the last one of each axis is moved
+back to the border, and a volume that is smaller than a window is padded with zeros on both sides. MONAI places windows
+and pads by the same rules; a plain loop in the tests holds it to them.
 """
 
 from __future__ import annotations

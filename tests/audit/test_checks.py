@@ -50,6 +50,13 @@ def test_a_fair_suite_holds_all_that_applies(fair: SuiteRecords) -> None:
     assert all(verdict.evidence for verdict in found.values())
 
 
+def test_windows_at_other_steps_are_another_test(fair: SuiteRecords) -> None:
+    volumes = asked(preprocessing=Preprocessing(size=(48, 48, 16)))
+    suite = replace(fair, units=tuple(map(volumes, fair.units)))
+    assert verdicts(suite)[24].evidence[0].startswith("the test: windows at the field's steps, as predicted, in all of")
+    assert verdicts(bend(suite, engine(window_stride=(9, 9, 2))))[24].status == "not held"
+
+
 def first(missed: bool, cases_of: UnitRecords) -> int:
     """Number of the first row where a structure was missed, or was not."""
     assert cases_of.cases is not None
@@ -122,7 +129,6 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "declared and not done": (seen(declared=("mixed",)), {20}),
     "several settings of one method": (engine(batch_size=12), {21}),
     "the largest component for one": (engine(largest_component=True), {21, 24}),
-    "other windows": (engine(window_stride=(9, 9, 2)), {21, 24}),
     "another network": (result(parameters_predictor=2_000_000), {22}),
     "another volume": (rows("voxels_true", 4999), {25}),
     "a missed structure at no cost": (lambda one: rows("hd95_voxel", 0.0, first(True, one))(one), {26}),

@@ -88,7 +88,7 @@ def volumes(labelled: tuple[str, ...] = ("a", "c")) -> Volumes:
     """Four patients; every voxel of a volume has a value of its own, the patient's number and its position."""
     cases = []
     for number, (patient, shape) in enumerate(SHAPES.items(), start=1):
-        image = number + np.arange(np.prod(shape), dtype=np.float32).reshape(shape) / 10_000
+        image = np.asarray(number + np.arange(np.prod(shape)).reshape(shape) / 10_000, np.float32)
         cases.append(Case(patient, patient, "train", image, np.full(shape, number, np.uint8)))
     return Volumes.load(cases, labelled, Preprocessing(size=PATCH), CPU)
 
@@ -100,7 +100,7 @@ def test_the_flat_tensor_holds_every_volume() -> None:
     assert len(data.images) == len(data.labels) == int(data.shapes.prod(1).sum())
     assert (data.labelled.tolist(), data.unlabelled.tolist()) == ([0, 2], [1, 3])
     first = data.images[: 21 * 18 * 17].reshape(21, 18, 17).numpy()
-    np.testing.assert_array_equal(first.ravel(), 1 + np.arange(21 * 18 * 17, dtype=np.float32) / 10_000)
+    np.testing.assert_array_equal(first.ravel(), (1 + np.arange(21 * 18 * 17) / 10_000).astype(np.float32))
     assert data.example.shape == (1, 1, *PATCH)
     np.testing.assert_array_equal(data.example[0, 0], first[:16, :16, :16])
 

@@ -42,4 +42,4 @@ def plain_scores(
         count[window] += 1
     assert total is not None
     inside = tuple(slice(first, first + side) for first, side in zip(before, image.shape, strict=True))
-    return (total / count)[(slice(None), *inside)]
+    return np.asarray(total / count, np.float32)[(slice(None), *inside)]

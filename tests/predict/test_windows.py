@@ -59,7 +59,8 @@ def test_equals_the_field_s_loop(shape: tuple[int, int, int], stride: tuple[int,
         scores = window_scores(network, tensor, SIZE, stride, batch_size=3).numpy()
     np.testing.assert_allclose(scores, expected, atol=1e-5)
     labels = predict_volume(network.train(), tensor, shape, SIZE, stride, batch_size=3)
-    assert (labels.dtype, labels.shape) == (np.uint8, shape)
+    assert labels.dtype == np.uint8
+    assert labels.shape == shape
     np.testing.assert_array_equal(labels, expected.argmax(axis=0))
     assert len(np.unique(labels)) > 1
 

@@ -13,8 +13,8 @@ import pytest
 from harness.audit import audit
 from harness.data.permit import TestPermit
 from harness.metrics import case_metrics
-from harness.predict import keep_largest
-from harness.spec.errors import InterruptedRunError, ServiceError
+from harness.predict import keep_largest, predict_volume
+from harness.spec.errors import InterruptedRunError, ServiceError, UsageError
 from harness.store import RunStore
 from harness.train import evaluate
 from harness.train.replay import replay
@@ -126,7 +126,7 @@ def cases(tiny: Tiny) -> list[Any]:
 
 def test_looks_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, int]] = []
-    real = evaluate.predict_volume
+    real = predict_volume
 
     def watching(*arguments: Any, **more: Any) -> Any:
         asked.append((arguments[4], more["batch_size"]))
@@ -162,6 +162,12 @@ def test_other_settings_end_well_and_are_other_units(
     if engine.get("largest_component"):
         for case, labels in whole.folder(STAGED).predictions().items():
             np.testing.assert_array_equal(predicted[case], keep_largest(labels))
+
+
+def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"look_stride": [16, 17, 16]}})
+    with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.look_stride: steps of .* leave gaps"):
+        tiny.session()
 
 
 def test_without_monai_nothing_is_trained(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:

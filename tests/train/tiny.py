@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from harness.execute.session import Session, find_unit, open_session
-from harness.spec.records import LedgerLine, Result, Unit
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import Result, Unit
 from harness.store import UnitFolder
 from harness.train import RunSettings, StopFlag, run_unit
 from tests.support import command_environment

@@ -98,15 +98,17 @@ def _read(path: Path) -> tuple[NDArray[Any], Directions]:
         voxels, header = nrrd.read(str(path))
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zlib.error, NRRDError) as error:
         raise DataError(f"{path}: cannot be read, truncated perhaps ({error}); get the file again") from error
-    return voxels, _directions(path, voxels.ndim, header)
+    if voxels.ndim != 3:
+        raise DataError(f"{path}: has {voxels.ndim} axes; a volume has three")
+    return voxels, _directions(path, header)
 
 
-def _directions(path: Path, axes: int, header: Mapping[str, Any]) -> Directions:
+def _directions(path: Path, header: Mapping[str, Any]) -> Directions:
     """From `space directions`, or `spacings` where the file has no space."""
     if "space directions" in header:
         found = np.asarray(header["space directions"], np.float64)
     else:
         found = np.diag(np.atleast_1d(np.asarray(header.get("spacings", []), np.float64)))
-    if axes == 3 and (found.shape != (3, 3) or not np.isfinite(found).all() or abs(np.linalg.det(found)) < 1e-9):
+    if found.shape != (3, 3) or not np.isfinite(found).all() or abs(np.linalg.det(found)) < 1e-9:
         raise DataError(f"{path}: space directions are not three independent steps in mm; mend the header")
     return found

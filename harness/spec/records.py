@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 PROTOCOL_VERSION = 1
 """Raised when the engine changes in a way that changes numbers; part of every unit's id."""
@@ -37,6 +37,10 @@ def _without_none(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, dict):
         return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
     return value
+
+
+Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+"""Voxels from one window to the next along each axis."""
 
 
 class Budget(Strict):
@@ -118,7 +122,10 @@ class OptimiserSettings(Strict):
 
 
 class Engine(Strict):
-    """What the engine owns; one setting for all methods unless a method's entry in the suite declares another."""
+    """What the engine owns; one setting for all methods unless a method's entry in the suite declares another.
+
+    A field that is added later is left out of every dump while it is None, so that ids and hashes of suites stay.
+    """
 
     batch_size: int = Field(24, ge=2, description="images per step, both streams together")
     threads: Literal[1] = Field(1, description="CPU threads of a unit; the CPU clock charges one thread alone")
@@ -128,6 +135,23 @@ class Engine(Strict):
     looks: int = Field(10, ge=1, description="validation looks at equal fractions of the budget")
     warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
     optimiser: OptimiserSettings = OptimiserSettings()
+    window_stride: Stride | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="of windows in whole volumes (3D), in voxels; None: 18 x 18 x 4",
+    )
+    look_stride: Stride | None = Field(
+        None, exclude_if=lambda value: value is None, description="the same for validation looks; None: as for the test"
+    )
+    largest_component: Literal[True] | None = Field(
+        None, exclude_if=lambda value: value is None, description="keep the largest component of each class alone"
+    )
+
+    @field_validator("largest_component", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        """False is what None is, and must not make another unit of it."""
+        return None if value is False else value
 
 
 class DatasetRef(Strict):

@@ -259,12 +259,12 @@ class _Runner:
         write_text(self.final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
         permit = TestPermit(self.selection, self.unit.id, self.final)
         volumes = load_volumes(self.cache.test_cases(permit), self.unit.preprocessing, self.device)
-        predicted = predict_all(state.method.predictor, volumes, self.unit.engine)
+        predicted = predict_all(state.method.predictor, volumes, self.task, self.unit.engine)
         last = case_rows(predicted, volumes, self.task, "last")
         if state.best_look == state.looks[-1].look:
             best = last.assign(selection="best_val")
         else:
-            second = predict_all(best_predictor(state), volumes, self.unit.engine)
+            second = predict_all(best_predictor(state), volumes, self.task, self.unit.engine)
             best = case_rows(second, volumes, self.task, "best_val")
         heart.check()
         self.folder.write_predictions(predicted)

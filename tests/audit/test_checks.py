@@ -27,7 +27,7 @@ from tests.audit.fair import asked, bend, engine, environment, fair_suite, plann
 from tests.synthetic import RunSpec, history_frame
 
 Change = Callable[[UnitRecords], UnitRecords]
-UNSEEN = {23, 24, 33}
+UNSEEN = {23, 33}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,8 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "undeclared mixing": (seen(images_mixed=1, images_altered=3, declared=("altered",)), {20}),
     "declared and not done": (seen(declared=("mixed",)), {20}),
     "several settings of one method": (engine(batch_size=12), {21}),
+    "the largest component for one": (engine(largest_component=True), {21, 24}),
+    "other windows": (engine(window_stride=(9, 9, 2)), {21, 24}),
     "another network": (result(parameters_predictor=2_000_000), {22}),
     "another volume": (rows("voxels_true", 4999), {25}),
     "a missed structure at no cost": (lambda one: rows("hd95_voxel", 0.0, first(True, one))(one), {26}),

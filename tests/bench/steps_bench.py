@@ -20,7 +20,7 @@ from typing import Literal, get_args
 import torch
 
 from harness.budget.clock import StepClock
-from harness.data.sampler import TrainingSet
+from harness.data.slices import Slices
 from harness.registry import load_dataset, load_method, method_sources
 from harness.spec.method import Method, Stage
 from harness.spec.progress import Progress
@@ -80,14 +80,14 @@ def make_unit(method: str, size: int, batch_size: int, precision: Precision = "f
     )
 
 
-def random_set(size: int, slices: int, device: torch.device) -> TrainingSet:
+def random_set(size: int, slices: int, device: torch.device) -> Slices:
     """Noise in the shape of a training set, the first half labelled."""
     generator = torch.Generator().manual_seed(0)
     classes = len(load_dataset(DATASET).classes)
     images = torch.rand(slices, 1, size, size, generator=generator)
     labels = torch.randint(classes, (slices, size, size), generator=generator, dtype=torch.uint8)
     index = torch.arange(slices, device=device)
-    return TrainingSet(images.to(device), labels.to(device), index[: slices // 2], index[slices // 2 :])
+    return Slices(images.to(device), labels.to(device), index[: slices // 2], index[slices // 2 :])
 
 
 def entries(size: int, batch_size: int, device: torch.device, precision: Precision = "float32") -> dict[str, Entry]:

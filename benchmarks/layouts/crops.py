@@ -35,7 +35,7 @@ def legacy_crop(patient: str, label: Mask) -> Box:
     drawn = hashlib.sha256(f"legacy_crop:{patient}".encode()).digest()
     sides = []
     for axis in (0, 1):
-        low, high = _widened(*_extent(label.any(axis=(1 - axis, 2))), LEAST)
+        low, high = _widened(*_extent(label, axis), LEAST)
         before, after = (10 + byte % 10 for byte in drawn[2 * axis : 2 * axis + 2])
         sides.append(slice(max(low - before, 0), min(high + after, label.shape[axis])))
     return (sides[0], sides[1], slice(None))
@@ -52,7 +52,7 @@ def body_crop(grey: Grey, label: Mask) -> Box:
     body = plane > plane.min() + (otsu_threshold(plane) - plane.min()) / 2
     sides = []
     for axis in (0, 1):
-        low, high = _extent(body.any(axis=1 - axis))
+        low, high = _extent(body, axis)
         low, high = _fitted(*_widened(low - BODY_MARGIN, high + BODY_MARGIN, LEAST), body.shape[axis])
         sides.append(slice(low, high))
     box = (sides[0], sides[1], slice(None))
@@ -72,9 +72,9 @@ def otsu_threshold(values: NDArray[np.float64]) -> float:
     return float(edges[1 + int(np.argmax(below * (total - below) * (mean_below - mean_above) ** 2))])
 
 
-def _extent(line: NDArray[np.bool_]) -> tuple[int, int]:
-    """First and one past the last of what is set."""
-    found = np.flatnonzero(line)
+def _extent(mask: NDArray[Any], axis: int) -> tuple[int, int]:
+    """Along one axis, first and one past the last of what is set anywhere."""
+    found = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
     return int(found[0]), int(found[-1]) + 1
 
 

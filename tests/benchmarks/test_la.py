@@ -65,7 +65,8 @@ def test_h5_volumes_are_taken_as_they_are(tmp_path: Path, inner: str) -> None:
         image, label = cropped(patient)
         np.testing.assert_array_equal(case.image, image)
         np.testing.assert_array_equal(case.label, label)
-        assert (case.image.dtype, case.label.dtype) == (np.float32, np.uint8)
+        assert case.image.dtype == np.float32
+        assert case.label.dtype == np.uint8
         assert case.spacing_mm is None
         assert case.phase is None
 

@@ -34,6 +34,7 @@ METHODS = {
     "tiny_quiet_peek": "PeekingTwice",
     "tiny_ceiling": "Ceiling",
 }
+DATASETS = {"tiny_squares": "Squares", "tiny_no_validation": "SquaresWithoutValidation"}
 
 
 def install(folder: Path) -> None:
@@ -41,7 +42,8 @@ def install(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(__file__).with_name("plugin.py"), folder / "tiny_plugin.py")
     methods = "".join(f"{name} = tiny_plugin:{kind}\n" for name, kind in METHODS.items())
-    write_metadata(folder, f"[harness.methods]\n{methods}\n[harness.datasets]\ntiny_squares = tiny_plugin:Squares\n")
+    datasets = "".join(f"{name} = tiny_plugin:{kind}\n" for name, kind in DATASETS.items())
+    write_metadata(folder, f"[harness.methods]\n{methods}\n[harness.datasets]\n{datasets}")
 
 
 def write_metadata(folder: Path, entry_points: str, name: str = "tiny-plugin") -> None:

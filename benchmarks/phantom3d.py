@@ -119,7 +119,7 @@ def draw_anatomy(rng: Generator) -> Anatomy:
     """An atrium somewhere near the middle, about 9 % of the volume."""
     shape = (int(rng.integers(48, 65)), int(rng.integers(44, 53)), int(rng.integers(24, 29)))
     x, y, z = shape
-    radii = (x * rng.uniform(0.22, 0.28), y * rng.uniform(0.19, 0.24), z * rng.uniform(0.28, 0.34))
+    radii = (x * rng.uniform(0.22, 0.28), y * rng.uniform(0.19, 0.24), z * rng.uniform(0.28, 0.33))
     veins = tuple(
         (
             side * (radii[0] + rng.uniform(6, 10)),
@@ -133,7 +133,7 @@ def draw_anatomy(rng: Generator) -> Anatomy:
         shape=shape,
         centre=(x * rng.uniform(0.45, 0.55), y * rng.uniform(0.42, 0.52), z * rng.uniform(0.46, 0.54)),
         radii=radii,
-        bend=rng.uniform(0.10, 0.18),
+        bend=rng.uniform(0.10, 0.15),
         veins=veins,
         vein_radius=rng.uniform(1.8, 2.6),
         marked=rng.uniform(0.80, 0.90),

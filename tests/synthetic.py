@@ -333,7 +333,7 @@ def _result(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec, environme
     spent: Spent = folder.ledger.spent()
     failed = key(slot) in spec.failed
     looks = [] if failed else _looks(unit, slot, spec)
-    best = max(range(len(looks)), key=lambda i: looks[i].mean_dice) if looks else None
+    best = max(range(len(looks)), key=lambda i: looks[i].mean_dice or 0.0) if looks else None
     return Result(
         unit=unit.id,
         status="failed" if failed else "ok",

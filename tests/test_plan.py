@@ -15,7 +15,7 @@ from harness.plan import Plan, make_plan, task_of, unprepared
 from harness.registry import load_dataset
 from harness.spec.errors import UsageError
 from harness.spec.records import DatasetRef, Unit
-from harness.suite import load_suite
+from harness.suite import SUITES, load_suite
 
 DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)
 SUITE: dict[str, Any] = {
@@ -45,6 +45,15 @@ def refusal(folder: Path, changes: dict[str, Any]) -> str:
 def ua_mt(name: str, value: object) -> dict[str, Any]:
     """A suite whose only method has one parameter set."""
     return {"methods": {"ua_mt": {"params": {name: value}}}}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SUITES.glob("*.yaml")))
+def test_every_shipped_suite_can_be_planned(name: str) -> None:
+    loaded = load_suite(name)
+    dataset = load_dataset(loaded.suite.dataset)
+    assert make_plan(loaded, unprepared(dataset)).asked()
+    if loaded.suite.search is not None:
+        assert dataset.splits["val"]
 
 
 def ids(plan: Plan) -> set[str]:

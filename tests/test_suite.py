@@ -227,7 +227,16 @@ def test_methods_must_be_a_mapping_with_at_least_one(value: str, tmp_path: Path)
 
 def test_suites_that_ship_are_found_by_name() -> None:
     shipped = sorted(SUITES.glob("*.yaml"))
-    assert {path.stem for path in shipped} >= {"demo", "acdc_mini", "acdc_semi", "acdc_paper"}
+    assert {path.stem for path in shipped} >= {
+        "demo",
+        "acdc_mini",
+        "acdc_semi",
+        "acdc_paper",
+        "la_mini",
+        "la_semi",
+        "la_paper",
+        "demo3d",
+    }
     for path in shipped:
         assert find_suite(path.stem) == path
         assert load_suite(path.stem).suite.name == path.stem
@@ -242,12 +251,12 @@ def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         find_suite(str(tmp_path / "absent.yaml"))
 
 
+def facts(name: str) -> dict[str, Any]:
+    return load_suite(name).suite.model_dump()
+
+
 def test_the_facts_of_the_shipped_suites() -> None:
     """As the design gives them."""
-
-    def facts(name: str) -> dict[str, Any]:
-        return load_suite(name).suite.model_dump()
-
     mini, semi, paper = facts("acdc_mini"), facts("acdc_semi"), facts("acdc_paper")
     assert (mini["budget"]["device_seconds"], mini["preprocessing"]["size"]) == (300, (96, 96))
     assert (mini["engine"]["batch_size"], mini["labelled"], len(mini["seeds"])) == (8, [3, 7], 3)
@@ -257,4 +266,19 @@ def test_the_facts_of_the_shipped_suites() -> None:
     assert paper["budget"]["steps"] is not None
     for suite in (mini, semi, paper):
         assert suite["methods"].keys() >= {"supervised", "supervised_full", "ua_mt", "mc_net"}
+        assert suite["engine"]["threads"] == 1
+
+
+def test_the_facts_of_the_suites_on_volumes() -> None:
+    mini, semi, paper = facts("la_mini"), facts("la_semi"), facts("la_paper")
+    assert mini["preprocessing"] == {"size": (48, 48, 16), "resize": "nearest", "shrink": 3}
+    assert (mini["budget"]["device_seconds"], mini["engine"]["batch_size"]) == (300, 4)
+    assert (mini["labelled"], mini["seeds"]) == ([4, 8], [0, 1])
+    assert semi["preprocessing"] == paper["preprocessing"] == {"size": (112, 112, 80), "resize": "nearest"}
+    assert semi["engine"]["window_stride"] == paper["engine"]["window_stride"] == (18, 18, 4)
+    assert (len(semi["subsets"]), len(semi["seeds"])) == (3, 3)
+    assert (semi["dataset"], mini["dataset"], paper["dataset"]) == ("la", "la", "la_8020")
+    assert (semi["budget"]["steps"], paper["budget"]["device_seconds"]) == (None, None)
+    for suite in (mini, semi, paper):
+        assert list(suite["methods"]) == list(facts("acdc_semi")["methods"])
         assert suite["engine"]["threads"] == 1

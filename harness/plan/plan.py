@@ -237,7 +237,7 @@ def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
                 location,
                 f"{labelled} labelled patients leave no unlabelled ones: {dataset.name} trains on {most} patients",
             )
-    _check_search(loaded)
+    _check_search(loaded, dataset)
 
 
 def _check_windows(loaded: LoadedSuite, dataset: Dataset) -> None:
@@ -257,11 +257,13 @@ def _check_windows(loaded: LoadedSuite, dataset: Dataset) -> None:
             )
 
 
-def _check_search(loaded: LoadedSuite) -> None:
+def _check_search(loaded: LoadedSuite, dataset: Dataset) -> None:
     """A configuration must not be chosen on what it is judged by."""
     suite, search = loaded.suite, loaded.suite.search
     if search is None:
         return
+    if not dataset.splits["val"]:
+        raise loaded.error(("search",), f"{dataset.name} has no validation patients, on which a search could choose")
     if search.subset in suite.subsets:
         raise loaded.error(("search", "subset"), f"the finals use subset {search.subset} too; take another one")
     seeds = set(range(search.seed, search.seed + search.studies)) & set(suite.seeds)

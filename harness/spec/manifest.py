@@ -29,6 +29,7 @@ class Manifest(Strict):
     dataset: str
     version: int
     layout: str
+    track: str | None = Field(None, description="which of several ways the cases are cut, where there are several")
     classes: list[str]
     checksum: str
     splits: dict[str, list[str]]

@@ -232,7 +232,11 @@ class Failure(Strict):
 
 
 class Look(Strict):
-    """One validation look: mean Dice by class over validation volumes, at a point of the budget."""
+    """One validation look: mean Dice by class over validation volumes, at a point of the budget.
+
+    dice: empty where the dataset has no validation cases; the look then holds what the method shows, and nothing is
+          selected by it.
+    """
 
     look: int
     progress: float
@@ -242,9 +246,9 @@ class Look(Strict):
     diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
 
     @property
-    def mean_dice(self) -> float:
-        """Mean over foreground classes."""
-        return sum(self.dice.values()) / len(self.dice)
+    def mean_dice(self) -> float | None:
+        """Mean over foreground classes; None without validation cases."""
+        return sum(self.dice.values()) / len(self.dice) if self.dice else None
 
 
 Alteration = Literal["mixed", "altered"]
@@ -295,7 +299,7 @@ class Result(Strict):
     parameters_predictor: int = 0
     peak_memory_bytes: int = 0
     looks: list[Look] = Field(default_factory=list)
-    best_look: int | None = None
+    best_look: int | None = Field(None, description="None without validation cases")
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
     observed: Observed | None = Field(None, description="None in results of versions that did not look")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")

@@ -62,12 +62,13 @@ def metric_name(*parts: str) -> str:
 
 def look_points(result: Result, span: Span) -> Iterator[Point]:
     """Validation Dice, mean and by class, device seconds so far, what the method shows, by step; last Dice alone."""
-    if result.looks:
-        last = result.looks[-1]
+    last = result.looks[-1] if result.looks else None
+    if last is not None and last.mean_dice is not None:
         yield Point("validation_dice", last.mean_dice, last.step, span.end_ms)
     for look in result.looks:
         values = {metric_name("val", "dice", name): value for name, value in look.dice.items()}
-        values |= {"val/dice": look.mean_dice, "val/device_seconds": look.device_seconds}
+        values |= {"val/device_seconds": look.device_seconds}
+        values |= {} if look.mean_dice is None else {"val/dice": look.mean_dice}
         values |= {metric_name("method", *name.split("/")): value for name, value in look.diagnostics.items()}
         for name, value in values.items():
             yield Point(name, value, look.step, span.at(look.progress))

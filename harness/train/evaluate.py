@@ -70,7 +70,12 @@ def predict(network: nn.Module, volume: Volume, task: Task, engine: Engine, stri
 
 
 def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, float]:
-    """A validation look: mean Dice over volumes by foreground class; torch's generators are left as they were."""
+    """A validation look: mean Dice over volumes by foreground class; torch's generators are left as they were.
+
+    Empty where there are no volumes: a dataset without validation cases.
+    """
+    if not volumes:
+        return {}
     devices = [volume.images.device for volume in volumes[:1] if volume.images.is_cuda]
     stride = engine.look_stride or engine.window_stride
     with torch.random.fork_rng(devices=devices):

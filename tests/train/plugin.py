@@ -55,6 +55,17 @@ class Squares(Dataset):
         ]
 
 
+class SquaresWithoutValidation(Squares):
+    """The same with its validation patients among the training ones."""
+
+    name: ClassVar[str] = "tiny_no_validation"
+    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
+        "train": tuple(f"p{k}" for k in range(8)),
+        "val": (),
+        "test": ("p8", "p9"),
+    }
+
+
 def squares(patient: str, split: Split) -> Case:
     """The volume of one patient."""
     rng = np.random.default_rng(int(patient[1:]))

@@ -36,7 +36,11 @@ METHODS = {
     "tiny_floor": "Floor",
     "tiny_ceiling": "Ceiling",
 }
-DATASETS = {"tiny_squares": "Squares", "tiny_balls": "Balls"}
+DATASETS = {
+    "tiny_squares": "Squares",
+    "tiny_no_validation": "SquaresWithoutValidation",
+    "tiny_balls": "Balls",
+}
 
 
 def install(folder: Path) -> None:

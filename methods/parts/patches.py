@@ -87,21 +87,21 @@ class MapPatches:
         return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
     def _sums(self, masks: Tensor, rows: Tensor) -> Tensor:
-        weights = masks.flatten(0, 1)
-        for taps, extent in zip(self.axes, self.coarse, strict=True):
-            weights = _shifted(weights) if weights.shape[1] == extent else _pulled_back(weights, taps, extent)
         dimension = len(self.coarse)
+        same = [fine == extent for fine, extent in zip(masks.shape[2:], self.coarse, strict=True)]
+        weights = F.pad(masks.flatten(0, 1), [int(one) for one in reversed(same) for _ in range(2)])
+        for taps, extent, shift in zip(self.axes, self.coarse, same, strict=True):
+            weights = _shifted(weights, extent) if shift else _pulled_back(weights, taps, extent)
         weights = weights.unflatten(0, masks.shape[:2])  # [K, N, 3, coarse, 3, coarse, ...]
         offsets, cells = range(2, 2 + 2 * dimension, 2), range(3, 3 + 2 * dimension, 2)
         flat = weights.permute(0, *offsets, 1, *cells).reshape(-1, len(rows))
-        sums: Tensor = flat @ rows
-        return sums.view(len(masks), -1)
+        sums = (flat @ rows).view(len(masks), *(NEIGHBOURS,) * dimension, self.channels)
+        return sums.flip([axis for axis, shift in enumerate(same, start=1) if shift]).flatten(1)
 
 
-def _shifted(weights: Tensor) -> Tensor:
-    """[B, n, ...] -> [B, ..., 3, n]: the three shifts of the first axis, zeros from outside."""
-    padded = F.pad(weights.movedim(1, -1), (1, 1))
-    return padded.unfold(-1, weights.shape[1], 1).flip(-2)
+def _shifted(weights: Tensor, extent: int) -> Tensor:
+    """[B, 1 + extent + 1, ...] -> [B, ..., 3, extent]: views of the first axis, what comes after first."""
+    return weights.movedim(1, -1).unfold(-1, extent, 1)
 
 
 def _pulled_back(weights: Tensor, taps: AxisTaps, coarse: int) -> Tensor:

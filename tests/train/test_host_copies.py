@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.train.environment import prepare_device
 from harness.train.loop import training_step
 from harness.train.unit import clock_of
-from tests.bench.steps_bench import MIDDLE, Entry, entries
+from tests.bench.workload import MIDDLE, Entry, entries
 from tests.support import require
 
 READS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique_dim", "_unique2"}
@@ -59,7 +59,7 @@ def one_step(entry: Entry) -> None:
 
 def started(device: torch.device) -> dict[str, Entry]:
     """Every method and stage after a first step at the same progress: centres are allotted anew in that one."""
-    found = entries(32, 4, device)
+    found = entries((32, 32), 4, device)
     for entry in found.values():
         one_step(entry)
     return found
@@ -96,7 +96,7 @@ def test_on_cuda_a_step_copies_nothing_to_the_host() -> None:
     from torch.profiler import ProfilerActivity, profile
 
     device = torch.device("cuda", 0)
-    prepare_device(device, next(iter(entries(32, 4, torch.device("cpu")).values()))[0].unit.engine)
+    prepare_device(device, next(iter(entries((32, 32), 4, torch.device("cpu")).values()))[0].unit.engine)
     copies: dict[str, list[str]] = {}
     for name, entry in {**started(device), "planted": None}.items():
         clock = clock_of(device)

@@ -57,16 +57,17 @@ def one_step(entry: Entry) -> None:
     training_step(state, stage, state.method.batches(stage, state.unit.engine.batch_size), MIDDLE)
 
 
-def started(device: torch.device) -> dict[str, Entry]:
+def started(device: torch.device, size: tuple[int, ...] = (32, 32)) -> dict[str, Entry]:
     """Every method and stage after a first step at the same progress: centres are allotted anew in that one."""
-    found = entries((32, 32), 4, device)
+    found = entries(size, 4, device)
     for entry in found.values():
         one_step(entry)
     return found
 
 
-def test_on_a_cpu_no_operation_of_a_step_reads_a_value() -> None:
-    for name, entry in started(torch.device("cpu")).items():
+@pytest.mark.parametrize("size", [(32, 32), (16, 16, 16)], ids=str)
+def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]) -> None:
+    for name, entry in started(torch.device("cpu"), size).items():
         with Watch() as watch:
             one_step(entry)
         assert watch.found == [], name

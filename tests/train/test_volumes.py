@@ -164,6 +164,23 @@ def test_other_settings_end_well_and_are_other_units(
             np.testing.assert_array_equal(predicted[case], keep_largest(labels))
 
 
+@pytest.mark.parametrize("slot", ["ua_mt/2/0/0", "action_pp/2/0/0"])
+def test_real_methods_resume_and_replay_to_the_bit(slot: str, make_tiny: MakeTiny) -> None:
+    method = slot.partition("/")[0]
+    changes: dict[str, Any] = {**VOLUMES, "budget": {"steps": 6}, "engine": {"look_stride": [16, 16, 16], "looks": 2}}
+    changes["engine"] |= {"warmup_steps": 1, "window_stride": [16, 16, 16]}
+    runs = [make_tiny({method: {}}, **changes) for _ in range(2)]
+    run(runs[0], slot)
+    with pytest.raises(InterruptedRunError):
+        run(runs[1], slot, StopAfter(4))
+    run(runs[1], slot)
+    assert_same_numbers(runs[0].folder(slot), runs[1].folder(slot))
+    assert (
+        replay(runs[0].folder(slot), runs[0].session().cache, StopFlag())
+        == result_of(runs[0].folder(slot)).weights_sha256
+    )
+
+
 def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"look_stride": [16, 17, 16]}})
     with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.look_stride: steps of .* leave gaps"):

@@ -2,11 +2,11 @@
 
     python -m tests.bench.windows_bench [--data DIR] [--size 112 112 80] [--stride 18 18 4] [--batch 4] [--volumes 1]
 
-DIR: LA in UA-MT's layout (*/ID/mri_norm2.h5); default: $HARNESS_DATA or its folder LA; noise in the shape of a scan where
-there is none. The plain loop (`tests.predict.plain`) takes one window at a time and sums on the host. The network is the
-floor's, trained for a few steps on patches of the first scan, so that its label maps are no noise. Seconds are the
-process's on a CPU, wall seconds on CUDA. The peak is what inference adds to the memory that is there before. Exit code 1
-if scores differ by more than 1e-5 or label maps at all.
+DIR: LA in UA-MT's layout (*/ID/mri_norm2.h5); default: $HARNESS_DATA or its folder LA; noise in the shape of a scan
+where there is none. The plain loop (`tests.predict.plain`) takes one window at a time and sums on the host. The network
+is the floor's, trained for a few steps on patches of the first scan, so that its label maps are no noise. Seconds are
+the process's on a CPU, wall seconds on CUDA. The peak is what inference adds to the memory that is there before. Exit
+code 1 if scores differ by more than 1e-5 or label maps at all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from harness.data.volumes import Volumes
-from harness.predict import inference, predict_volume, window_scores
+from harness.predict import inference, window_scores
 from harness.registry import load_method
 from harness.spec.dataset import Case
 from harness.spec.method import Stage
@@ -92,25 +92,27 @@ def compare(network: nn.Module, case: Case, asked: argparse.Namespace, device: t
     """Print what both took on one volume; whether they agree."""
     size, stride = tuple(asked.size), tuple(asked.stride)
     image = torch.from_numpy(case.image).to(device)[None]
-    shape = (case.image.shape[0], case.image.shape[1], case.image.shape[2])
 
-    def ours() -> NDArray[np.generic]:
-        return predict_volume(network, image, shape, size, stride, batch_size=asked.batch)
+    def ours() -> Image:
+        with inference(network, device):
+            return window_scores(network, image, size, stride, asked.batch).cpu().numpy()
 
-    def plain() -> NDArray[np.generic]:
+    def plain() -> Image:
         return plain_scores(network.eval(), case.image, size, stride)
 
-    labels, our_seconds, our_bytes = measured(ours, device)
+    scores, our_seconds, our_bytes = measured(ours, device)
     expected, plain_seconds, plain_bytes = measured(plain, device)
-    with inference(network, device):
-        scores = window_scores(network, image, size, stride, asked.batch).cpu().numpy()
+    labels = scores.argmax(axis=0)
     error, wrong = float(np.abs(scores - expected).max()), int(np.count_nonzero(labels != expected.argmax(axis=0)))
+    shape = case.image.shape
     count = sum(1 for _ in windows([max(pair) for pair in zip(shape, size, strict=True)], size, stride))
+    print(f"  {case.id}, {' x '.join(map(str, shape))}, {count} windows")
+    print(f"    ours  {our_seconds:8.1f} s {our_bytes / 1e6:8.0f} MB")
     print(
-        f"  {case.id}, {' x '.join(map(str, shape))}, {count} windows: ours {our_seconds:.1f} s, {our_bytes / 1e6:.0f} MB;"
-        f" plain {plain_seconds:.1f} s, {plain_bytes / 1e6:.0f} MB: {plain_seconds / our_seconds:.2f} times as long;"
-        f" scores differ by {error:.1e}, {wrong} of {labels.size:,} labels, {np.mean(labels == 1):.1%} foreground",
-        flush=True,
+        f"    plain {plain_seconds:8.1f} s {plain_bytes / 1e6:8.0f} MB   {plain_seconds / our_seconds:.2f} times as long"
+    )
+    print(
+        f"    scores differ by {error:.1e}, {wrong} of {labels.size:,} labels; {np.mean(labels == 1):.1%} are foreground"
     )
     return error <= TOLERANCE and wrong == 0
 
@@ -137,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"{asked.threads} thread(s) of {cpu_model()}"
     )
     print(f"whole volumes in windows of {asked.size} at steps of {asked.stride}, {asked.batch} at once, {where}")
-    return 0 if all([compare(network, case, asked, device) for case in cases]) else 1
+    return 0 if all(compare(network, case, asked, device) for case in cases) else 1
 
 
 if __name__ == "__main__":

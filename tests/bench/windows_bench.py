@@ -45,10 +45,10 @@ Image = NDArray[np.float32]
 
 def scans(root: Path | None, count: int) -> list[Case]:
     """The first test volumes of the folder, or noise."""
-    if root is not None:
-        root = root / "LA" if (root / "LA").is_dir() else root
-        names = (root / "test.list").read_text(encoding="utf-8").split()[:count]
-        return [read(next(root.glob(f"*/{name}/mri_norm2.h5")), name) for name in names]
+    for folder in () if root is None else (root, root / "LA"):
+        if any(folder.glob("*/*/mri_norm2.h5")):
+            names = (folder / "test.list").read_text(encoding="utf-8").split()[:count]
+            return [read(next(folder.glob(f"*/{name}/mri_norm2.h5")), name) for name in names]
     rng = np.random.default_rng(0)
     image = rng.standard_normal(SHAPE).astype(np.float32)
     return [Case("noise", "noise", "test", image, (image > 1).astype(np.uint8))]
@@ -76,9 +76,7 @@ def trained(cases: Sequence[Case], size: tuple[int, ...], steps: int, device: to
     return method.predictor
 
 
-def measured(
-    function: Callable[[], NDArray[np.generic]], device: torch.device
-) -> tuple[NDArray[np.generic], float, int]:
+def measured(function: Callable[[], Image], device: torch.device) -> tuple[Image, float, int]:
     """What a function returns, its seconds, and the bytes that it added at the most."""
     reset_peak_memory(device)
     before = peak_memory_bytes(device)
@@ -106,14 +104,12 @@ def compare(network: nn.Module, case: Case, asked: argparse.Namespace, device: t
     error, wrong = float(np.abs(scores - expected).max()), int(np.count_nonzero(labels != expected.argmax(axis=0)))
     shape = case.image.shape
     count = sum(1 for _ in windows([max(pair) for pair in zip(shape, size, strict=True)], size, stride))
+    slower = f"{plain_seconds / our_seconds:.2f} times as long"
     print(f"  {case.id}, {' x '.join(map(str, shape))}, {count} windows")
     print(f"    ours  {our_seconds:8.1f} s {our_bytes / 1e6:8.0f} MB")
-    print(
-        f"    plain {plain_seconds:8.1f} s {plain_bytes / 1e6:8.0f} MB   {plain_seconds / our_seconds:.2f} times as long"
-    )
-    print(
-        f"    scores differ by {error:.1e}, {wrong} of {labels.size:,} labels; {np.mean(labels == 1):.1%} are foreground"
-    )
+    print(f"    plain {plain_seconds:8.1f} s {plain_bytes / 1e6:8.0f} MB   {slower}")
+    share = f"{np.mean(labels == 1):.1%} are foreground"
+    print(f"    scores differ by {error:.1e}, {wrong} of {labels.size:,} labels; {share}", flush=True)
     return error <= TOLERANCE and wrong == 0
 
 

@@ -9,7 +9,6 @@ any machine, since grey levels are rounded as a scanner rounds them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +16,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.random import PCG64, Generator
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.generated.noise import Array, seeded_by, smooth_noise
 from harness.spec.dataset import Case, CaseSource, Dataset, Split
-
-Array = NDArray[np.float64]
 
 SIZES = ((72, 64), (80, 72), (96, 80))
 SPACING_MM = (10.0, 1.5, 1.5)
@@ -98,18 +96,12 @@ class Appearance:
     bodies: int
 
 
-def seeded(*names: str) -> Generator:
-    """A generator that depends on the names alone."""
-    seed = hashlib.sha256(":".join(("phantom", str(SEED), *names)).encode()).digest()
-    return Generator(PCG64(int.from_bytes(seed[:16], "little")))
-
-
 def generate(patient: str, split: Split, phase: str) -> Case:
     """One volume: image in [0, 1] and label, [Z, H, W]."""
-    rng = seeded(patient)
+    rng = _seeded(patient)
     anatomy, appearance = draw_anatomy(rng), draw_appearance(rng, is_inverted(patient))
     label = np.stack([label_slice(anatomy, phase, z) for z in range(anatomy.slices)])
-    image = render(label, appearance, seeded(patient, "surroundings"), seeded(patient, phase))
+    image = render(label, appearance, _seeded(patient, "surroundings"), _seeded(patient, phase))
     return Case(
         id=f"{patient}_{phase}",
         patient=patient,
@@ -120,6 +112,10 @@ def generate(patient: str, split: Split, phase: str) -> Case:
         phase=phase,
         phase_source="generated",
     )
+
+
+def _seeded(*names: str) -> Generator:
+    return seeded_by("phantom", str(SEED), *names)
 
 
 def is_inverted(patient: str) -> bool:
@@ -205,14 +201,14 @@ def render(label: NDArray[np.uint8], look: Appearance, body_rng: Generator, rng:
 
     body_rng: draws what both phases share; rng: draws what differs (noise).
     """
-    tissue = look.surroundings + look.texture * _smooth_noise(body_rng, label.shape, (0.5, 4.0, 4.0))
+    tissue = look.surroundings + look.texture * smooth_noise(body_rng, label.shape, (0.5, 4.0, 4.0))
     for body, value in _bodies(body_rng, label.shape, look):
         tissue[:, body] = value
     for value, level in ((RV, look.blood), (MYO, look.wall), (LV, look.blood)):
         tissue[label == value] = level
-    tissue += 0.25 * look.texture * _smooth_noise(rng, label.shape, (0.0, 1.0, 1.0))  # trabeculae and the like
-    tissue[(label == LV) & (_smooth_noise(rng, label.shape, (0.5, 1.0, 1.0)) > 1.3)] = look.wall  # papillary muscles
-    bias = np.exp(look.bias * _smooth_noise(body_rng, label.shape, (2.0, 20.0, 20.0)))
+    tissue += 0.25 * look.texture * smooth_noise(rng, label.shape, (0.0, 1.0, 1.0))  # trabeculae and the like
+    tissue[(label == LV) & (smooth_noise(rng, label.shape, (0.5, 1.0, 1.0)) > 1.3)] = look.wall  # papillary muscles
+    bias = np.exp(look.bias * smooth_noise(body_rng, label.shape, (2.0, 20.0, 20.0)))
     blurred = gaussian_filter(tissue * bias, (0.0, look.blur, look.blur))
     return _quantised(blurred + look.noise * rng.standard_normal(label.shape))
 
@@ -229,13 +225,6 @@ def _bodies(rng: Generator, shape: tuple[int, ...], look: Appearance) -> Iterato
             yield distance < radius, look.blood + rng.uniform(-0.1, 0.1)
         else:
             yield distance < radius, rng.uniform(0.0, 1.0)
-
-
-def _smooth_noise(rng: Generator, shape: tuple[int, ...], sigma: tuple[float, float, float]) -> Array:
-    """Gaussian noise blurred by `sigma` pixels, with mean 0 and standard deviation 1."""
-    noise = gaussian_filter(rng.standard_normal(shape), sigma)
-    result: Array = (noise - noise.mean()) / noise.std()
-    return result
 
 
 def _quantised(image: Array) -> NDArray[np.float32]:

@@ -17,6 +17,9 @@ from harness.spec.space import Dimension
 
 SUITES = Path(__file__).resolve().parent.parent / "benchmarks" / "suites"
 Location = tuple[str | int, ...]
+SHARED_ENGINE = ("window_stride", "look_stride", "largest_component")
+"""Engine settings of the test, which no method may have otherwise than the others."""
+ALIKE = "all methods are tested alike; give it in the suite's own engine"
 RowName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
@@ -163,11 +166,13 @@ def load_suite(name: str) -> LoadedSuite:
 
 
 def _check_engines(loaded: LoadedSuite) -> None:
-    for method in loaded.suite.methods:
+    for method, entry in loaded.suite.methods.items():
         try:
             loaded.suite.engine_of(method)
         except ValidationError as error:
             raise loaded.invalid(("methods", method, "engine"), error, Engine) from None
+        for name in (name for name in SHARED_ENGINE if name in entry.engine):
+            raise loaded.error(("methods", method, "engine", name), ALIKE)
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,30 @@ def scans() -> Path:
     return target / "ACDC"
 
 
+@pytest.fixture(scope="session")
+def la_scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five real volumes of the left atrium, those of `tests.data.small_la`, in UA-MT's layout with both lists."""
+    packed = SHARED_DATA / "la_a.h5"
+    require("scans", packed.exists(), f"no real scans beside the checkout ({SHARED_DATA.name}/la_a.h5)")
+    import h5py
+
+    from tests.data.small_la import PATIENTS, SPLITS
+
+    root = tmp_path_factory.mktemp("la")
+    few = root / "packed"
+    (few / "lists" / "la").mkdir(parents=True)
+    with h5py.File(packed, locking=False) as everyone, h5py.File(few / packed.name, "w") as chosen:
+        for patient in PATIENTS:
+            everyone.copy(patient, chosen)
+    for name, splits in (("train", ("train", "val")), ("test", ("test",))):
+        lines = [patient for split, patients in SPLITS.items() if split in splits for patient in patients]
+        (few / "lists" / "la" / f"{name}.list").write_text("".join(f"{line}\n" for line in lines))
+    shutil.copy(SHARED_DATA / "unpack.py", few)
+    command = [sys.executable, str(few / "unpack.py"), str(root), "--only", "la"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    return root / "LA"
+
+
 def _unpack(target: Path) -> None:
     """Unpack beside `target`, then rename: a killed session leaves no half of it."""
     aside = target.with_name(f".{target.name}.{os.getpid()}")

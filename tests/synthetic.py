@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.spec.ledger import LedgerLine
 from harness.spec.records import (
     Budget,
     DatasetRef,
     Engine,
     Environment,
     Failure,
-    LedgerLine,
     Look,
     Preprocessing,
     Result,
@@ -335,7 +335,7 @@ def _result(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec, environme
     spent: Spent = folder.ledger.spent()
     failed = key(slot) in spec.failed
     looks = [] if failed else _looks(unit, slot, spec)
-    best = max(range(len(looks)), key=lambda i: looks[i].mean_dice) if looks else None
+    best = max(range(len(looks)), key=lambda i: looks[i].mean_dice or 0.0) if looks else None
     return Result(
         unit=unit.id,
         status="failed" if failed else "ok",

@@ -15,7 +15,7 @@ from harness.plan import Plan, make_plan, task_of, unprepared
 from harness.registry import load_dataset
 from harness.spec.errors import UsageError
 from harness.spec.records import DatasetRef, Unit
-from harness.suite import load_suite
+from harness.suite import SUITES, load_suite
 
 DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)
 SUITE: dict[str, Any] = {
@@ -45,6 +45,15 @@ def refusal(folder: Path, changes: dict[str, Any]) -> str:
 def ua_mt(name: str, value: object) -> dict[str, Any]:
     """A suite whose only method has one parameter set."""
     return {"methods": {"ua_mt": {"params": {name: value}}}}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SUITES.glob("*.yaml")))
+def test_every_shipped_suite_can_be_planned(name: str) -> None:
+    loaded = load_suite(name)
+    dataset = load_dataset(loaded.suite.dataset)
+    assert make_plan(loaded, unprepared(dataset)).asked()
+    if loaded.suite.search is not None:
+        assert dataset.splits["val"]
 
 
 def ids(plan: Plan) -> set[str]:
@@ -215,6 +224,13 @@ def test_the_trivial_selection_binds_every_slot(tmp_path: Path) -> None:
         ({"labelled": [3, 24]}, "labelled.1", "- 24", "24 labelled patients leave no unlabelled ones"),
         ({"labelled": [500]}, "labelled.0", "- 500", "phantom trains on 24 patients"),
         ({"preprocessing": {"size": [32, 32, 32]}}, "preprocessing.size", "size:", "2D, so size has 2 numbers"),
+        (
+            {"engine": {"window_stride": [9, 9, 2]}},
+            "engine.window_stride",
+            "window_stride:",
+            "phantom is 2D: slices are",
+        ),
+        ({"engine": {"look_stride": [9, 9, 2]}}, "engine.look_stride", "look_stride:", "without windows; leave it out"),
         (ua_mt("consistancy", 1), "methods.ua_mt.params.consistancy", "consistancy:", "did you mean 'consistency'?"),
         (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "even, not 7"),
         (ua_mt("passes", 0), "methods.ua_mt.params.passes", "passes:", "greater than or equal"),

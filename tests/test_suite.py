@@ -103,6 +103,25 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
         ("size: [32, 32]", "size: [0, 32]", 4, "preprocessing", "multiple of 16"),
         ("size: [32, 32]", "size: [32]", 4, "preprocessing.size", "at least 2"),
         ("resize: area", "resize: cubic", 4, "preprocessing.resize", "cubic"),
+        ("resize: area", "shrink: 3", 4, "preprocessing", "shrink is for volumes"),
+        ("size: [32, 32]", "size: [32, 32, 16]", 4, "preprocessing", "resize is for slices"),
+        ("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 1", 4, "preprocessing.shrink", "equal to 2"),
+        ("batch_size: 8", "window_stride: [18, 0, 4]", 15, "engine.window_stride.1", "greater than or equal to 1"),
+        ("batch_size: 8", "window_stride: [18, 18]", 15, "engine.window_stride.2", "required"),
+        (
+            "optimiser: {momentum: 0.5}",
+            "look_stride: [9, 9, 2]",
+            12,
+            "methods.ua_mt.engine.look_stride",
+            "tested alike",
+        ),
+        (
+            "optimiser: {momentum: 0.5}",
+            "largest_component: true",
+            12,
+            "methods.ua_mt.engine.largest_component",
+            "all methods are tested alike",
+        ),
         ("batch_size: 8", "batch_size: 1", 15, "engine.batch_size", "greater than or equal to 2"),
         ("batch_size: 8", "threads: 4", 15, "engine.threads", "4"),
         ("name: small", "name: Small Suite", 2, "name", "Small Suite"),
@@ -115,6 +134,29 @@ def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str,
     (own,) = [text for text in message.splitlines() if f": {field}: " in text]
     assert own.startswith(f"{tmp_path / 'small.yaml'}:{line}: {field}: ")
     assert words in own
+
+
+def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    """The hash of a suite from before there was the field."""
+    assert load(tmp_path, GOOD).suite.hash[:16] == "632396ba70e8b73a"
+    volumes = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 3")
+    whole = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16]")
+    shrunk, native = (load(tmp_path, text).suite.preprocessing for text in (volumes, whole))
+    assert str(native) == "32 x 32 x 16 patches"
+    assert str(shrunk) == "32 x 32 x 16 patches at 1/3 of the resolution"
+    assert "shrink" not in native.model_dump_json()
+    assert type(shrunk).model_validate_json(shrunk.model_dump_json()) == shrunk
+
+
+def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(tmp_path: Path) -> None:
+    """Off, written out, is what was meant before there was the switch."""
+    first = load(tmp_path, GOOD).suite
+    off = load(tmp_path, GOOD.replace("batch_size: 8", "batch_size: 8\n  largest_component: false")).suite
+    kept = load(tmp_path, GOOD.replace("batch_size: 8", "batch_size: 8\n  largest_component: true")).suite
+    assert (off.hash, off.engine) == (first.hash, first.engine)
+    assert kept.hash != first.hash
+    assert kept.engine_of("ua_mt").largest_component is True
+    assert not {"window_stride", "look_stride", "largest_component"} & first.engine.model_dump().keys()
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
@@ -185,7 +227,16 @@ def test_methods_must_be_a_mapping_with_at_least_one(value: str, tmp_path: Path)
 
 def test_suites_that_ship_are_found_by_name() -> None:
     shipped = sorted(SUITES.glob("*.yaml"))
-    assert {path.stem for path in shipped} >= {"demo", "acdc_mini", "acdc_semi", "acdc_paper"}
+    assert {path.stem for path in shipped} >= {
+        "demo",
+        "acdc_mini",
+        "acdc_semi",
+        "acdc_paper",
+        "la_mini",
+        "la_semi",
+        "la_paper",
+        "demo3d",
+    }
     for path in shipped:
         assert find_suite(path.stem) == path
         assert load_suite(path.stem).suite.name == path.stem
@@ -200,12 +251,12 @@ def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         find_suite(str(tmp_path / "absent.yaml"))
 
 
+def facts(name: str) -> dict[str, Any]:
+    return load_suite(name).suite.model_dump()
+
+
 def test_the_facts_of_the_shipped_suites() -> None:
     """As the design gives them."""
-
-    def facts(name: str) -> dict[str, Any]:
-        return load_suite(name).suite.model_dump()
-
     mini, semi, paper = facts("acdc_mini"), facts("acdc_semi"), facts("acdc_paper")
     assert (mini["budget"]["device_seconds"], mini["preprocessing"]["size"]) == (300, (96, 96))
     assert (mini["engine"]["batch_size"], mini["labelled"], len(mini["seeds"])) == (8, [3, 7], 3)
@@ -215,4 +266,19 @@ def test_the_facts_of_the_shipped_suites() -> None:
     assert paper["budget"]["steps"] is not None
     for suite in (mini, semi, paper):
         assert suite["methods"].keys() >= {"supervised", "supervised_full", "ua_mt", "mc_net"}
+        assert suite["engine"]["threads"] == 1
+
+
+def test_the_facts_of_the_suites_on_volumes() -> None:
+    mini, semi, paper = facts("la_mini"), facts("la_semi"), facts("la_paper")
+    assert mini["preprocessing"] == {"size": (48, 48, 16), "resize": "nearest", "shrink": 3}
+    assert (mini["budget"]["device_seconds"], mini["engine"]["batch_size"]) == (300, 4)
+    assert (mini["labelled"], mini["seeds"]) == ([4, 8], [0, 1])
+    assert semi["preprocessing"] == paper["preprocessing"] == {"size": (112, 112, 80), "resize": "nearest"}
+    assert semi["engine"]["window_stride"] == paper["engine"]["window_stride"] == (18, 18, 4)
+    assert (len(semi["subsets"]), len(semi["seeds"])) == (3, 3)
+    assert (semi["dataset"], mini["dataset"], paper["dataset"]) == ("la", "la", "la_8020")
+    assert (semi["budget"]["steps"], paper["budget"]["device_seconds"]) == (None, None)
+    for suite in (mini, semi, paper):
+        assert list(suite["methods"]) == list(facts("acdc_semi")["methods"])
         assert suite["engine"]["threads"] == 1

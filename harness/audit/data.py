@@ -65,12 +65,7 @@ def one_dataset(suite: SuiteRecords) -> Verdict:
         lambda one: f"{one.unit.dataset.name} v{one.unit.dataset.version} {one.unit.dataset.checksum[:10]}",
         "unit.json",
     )
-    size = one_value(
-        suite.units,
-        "preprocessing",
-        lambda one: f"{' x '.join(map(str, one.unit.preprocessing.size))} {one.unit.preprocessing.resize}",
-        "unit.json",
-    )
+    size = one_value(suite.units, "preprocessing", lambda one: str(one.unit.preprocessing), "unit.json")
     other = [
         one
         for one in suite.units

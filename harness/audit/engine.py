@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.audit.finding import Verdict
-from harness.audit.records import Finished, SuiteRecords
+from harness.audit.records import Finished, SuiteRecords, UnitRecords
 from harness.audit.rule import rule
 from harness.audit.words import (
     NOT_RECORDED,
@@ -125,8 +125,9 @@ def one_engine(suite: SuiteRecords) -> Verdict:
 
 def differences(engine: Engine, common: Engine) -> str:
     """Settings of `engine` that `common` has otherwise: "optimiser.nesterov True"; empty if there are none."""
-    ours, theirs = _flat(engine), _flat(common)
-    return ", ".join(f"{name} {value}" for name, value in ours.items() if value != theirs[name])
+    ours, theirs = _flat(engine), _flat(common)  # a setting that is None stands in neither
+    named = {name: ours.get(name) for name in {**theirs, **ours}}
+    return ", ".join(f"{name} {value}" for name, value in named.items() if value != theirs.get(name))
 
 
 def _flat(engine: Engine) -> dict[str, object]:
@@ -182,14 +183,22 @@ def one_loss(_suite: SuiteRecords) -> Verdict:
 
 @rule(
     24,
-    "The student is tested and nothing is post-processed",
+    "The student is tested, and all methods alike: without post-processing, or all with the same",
     "Averaged weights, or the largest component alone, for one row of a table.",
     practices=(19, 20),
 )
-def plain_test(_suite: SuiteRecords) -> Verdict:
-    """Not visible in records.
+def alike_test(suite: SuiteRecords) -> Verdict:
+    """The stride of windows and the switch `largest_component` in unit.json are the same for every unit.
 
-    The engine takes the class of the highest logit of the method's `predictor` and has no post-processing; that
-    the predictor is the student is read in the method.
+    The engine has no other post-processing than that switch: it takes the class of the highest score of the
+    method's `predictor`. That this is the student is not visible in records; read the method.
     """
-    return not_applicable(f"{UNSEEN}the engine has no post-processing to switch on; read the method's `predictor`")
+    student = not_applicable(f"{UNSEEN}whether it is the student that is tested; read the method's `predictor`")
+    return together(one_value(suite.units, "the test", _test, "unit.json"), student) if suite.units else student
+
+
+def _test(one: UnitRecords) -> str:
+    engine, in_2d = one.unit.engine, len(one.unit.preprocessing.size) == 2
+    steps = "the field's" if engine.window_stride is None else " x ".join(map(str, engine.window_stride))
+    windows = "whole slices" if in_2d else f"windows at {steps} steps"
+    return f"{windows}, {'the largest component of each class alone' if engine.largest_component else 'as predicted'}"

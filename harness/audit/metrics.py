@@ -27,7 +27,7 @@ def whole_volumes(suite: SuiteRecords) -> Verdict:
     """In cases.parquet every volume and class has the same number of true voxels in all units.
 
     Millimetres stand everywhere or, where the spacing is unknown, nowhere. A crop by the label would not show;
-    the engine has none.
+    the engine has none, and a dataset that has one says so in its manifest.
     """
     cases = suite.cases
     if cases.empty:

@@ -33,7 +33,7 @@ RULES: tuple[Rule, ...] = (
     engine.one_engine,
     engine.one_network,
     engine.one_loss,
-    engine.plain_test,
+    engine.alike_test,
     metrics.whole_volumes,
     metrics.empty_masks,
     metrics.per_case_records,

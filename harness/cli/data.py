@@ -28,7 +28,10 @@ def prepare(name: str, source: Path | None, destination: Path | None) -> None:
     dataset = load_dataset(name)
     cache = preparing.prepare(dataset, source, destination) if destination else preparing.resolve(dataset, source, say)
     splits = ", ".join(f"{len(patients)} {split}" for split, patients in cache.manifest.splits.items())
-    say(f"{name}: {len(cache.manifest.cases)} cases, patients: {splits}; checksum {cache.manifest.checksum[:10]}")
+    track = f" track {cache.manifest.track}," if cache.manifest.track else ""
+    say(
+        f"{name}:{track} {len(cache.manifest.cases)} cases, patients: {splits}; checksum {cache.manifest.checksum[:10]}"
+    )
     for warning in cache.manifest.warnings if destination else ():
         say(f"warning: {warning}")
     click.echo(cache.folder)

@@ -127,10 +127,11 @@ def dataset_table(datasets: Sequence[Dataset]) -> Printed:
             *(one.name, str(one.version), f"{one.dimension}D", " ".join(one.classes[1:])),
             " / ".join(str(len(patients)) for patients in one.splits.values()),
             ", ".join(one.layouts) or "generated",
+            one.track or "",
         )
         for one in datasets
     ]
-    return ("dataset", "version", "kind", "classes", "train / val / test", "layouts"), rows, "llllll"
+    return ("dataset", "version", "kind", "classes", "train / val / test", "layouts", "track"), rows, "lllllll"
 
 
 def cache_table(manifests: Sequence[Path]) -> Printed:

@@ -16,8 +16,8 @@ CACHE_FORMAT = 1
 
 
 def locate(dataset: Dataset, root: Path) -> tuple[Path, str] | None:
-    """Folder and layout of `dataset`: `root` itself or a folder in it with the dataset's name, in any case."""
-    for folder in (root, *_namesakes(root, dataset.name)):
+    """Folder and layout of `dataset`: `root` itself or a folder in it that is called after it, in any case."""
+    for folder in (root, *_namesakes(root, dataset.folder or dataset.name)):
         layout = dataset.recognise(folder)
         if layout is not None:
             return folder, layout

@@ -15,7 +15,7 @@ from harness.data.digests import data_checksum
 from harness.data.locate import cache_home, cache_name, locate
 from harness.spec.dataset import Case, Dataset
 from harness.spec.errors import DataError, DiskError
-from harness.spec.records import CaseInfo, Manifest
+from harness.spec.manifest import CaseInfo, Manifest
 
 
 def resolve(dataset: Dataset, data: Path | None, say: Callable[[str], None]) -> Cache:
@@ -77,7 +77,7 @@ def _source(dataset: Dataset, root: Path | None) -> tuple[Path | None, str]:
     if found is None:
         raise DataError(
             f"{root}: neither a prepared cache nor a known layout of {dataset.name}; looked here and in a folder named "
-            f"{dataset.name} for\n{_signs(dataset)}"
+            f"{dataset.folder or dataset.name} for\n{_signs(dataset)}"
         )
     return found
 
@@ -117,6 +117,7 @@ def _manifest(dataset: Dataset, layout: str, checked: Checked) -> Manifest:
         dataset=dataset.name,
         version=dataset.version,
         layout=layout,
+        track=dataset.track,
         classes=list(dataset.classes),
         checksum=data_checksum(dataset.name, dataset.version, dataset.classes, splits, hashes.values()),
         splits=splits,

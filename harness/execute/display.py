@@ -136,6 +136,7 @@ def ending(session: Session, unit: Unit, outcome: Outcome) -> str:
             if outcome.message
             else f"{unit.label}: {outcome.status}"
         )
-    dice = f", validation Dice {result.looks[-1].mean_dice:.3f}" if result.looks else ""
+    last = result.looks[-1].mean_dice if result.looks else None
+    dice = "" if last is None else f", validation Dice {last:.3f}"
     spent = result.spent
     return f"{unit.label}: {spent.useful_steps} steps in {spent.useful_device_seconds:.1f} device-seconds{dice}"

@@ -227,6 +227,7 @@ def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
             ("preprocessing", "size"),
             f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers",
         )
+    _check_windows(loaded, dataset)
     most = len(dataset.splits["train"])
     counts: list[tuple[Location, int]] = [(("labelled", index), one) for index, one in enumerate(suite.labelled)]
     counts += [] if suite.search is None else [(("search", "labelled"), suite.search.labelled)]
@@ -236,14 +237,33 @@ def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
                 location,
                 f"{labelled} labelled patients leave no unlabelled ones: {dataset.name} trains on {most} patients",
             )
-    _check_search(loaded)
+    _check_search(loaded, dataset)
 
 
-def _check_search(loaded: LoadedSuite) -> None:
+def _check_windows(loaded: LoadedSuite, dataset: Dataset) -> None:
+    """Strides are for volumes, and must leave no gap between two windows."""
+    engine, size = loaded.suite.engine, loaded.suite.preprocessing.size
+    for name, stride in (("window_stride", engine.window_stride), ("look_stride", engine.look_stride)):
+        if stride is None:
+            continue
+        if dataset.dimension == 2:
+            raise loaded.error(
+                ("engine", name), f"{dataset.name} is 2D: slices are predicted whole, without windows; leave it out"
+            )
+        if any(step > side for step, side in zip(stride, size, strict=True)):
+            raise loaded.error(
+                ("engine", name),
+                f"steps of {list(stride)} leave gaps between windows of {list(size)}; take shorter ones",
+            )
+
+
+def _check_search(loaded: LoadedSuite, dataset: Dataset) -> None:
     """A configuration must not be chosen on what it is judged by."""
     suite, search = loaded.suite, loaded.suite.search
     if search is None:
         return
+    if not dataset.splits["val"]:
+        raise loaded.error(("search",), f"{dataset.name} has no validation patients, on which a search could choose")
     if search.subset in suite.subsets:
         raise loaded.error(("search", "subset"), f"the finals use subset {search.subset} too; take another one")
     seeds = set(range(search.seed, search.seed + search.studies)) & set(suite.seeds)

@@ -14,7 +14,7 @@ from harness.spec.names import suggest
 from harness.spec.params import MethodParams
 from harness.spec.records import Engine
 from harness.spec.space import Dimension, Point
-from harness.suite import LoadedSuite, Location
+from harness.suite import ALIKE, SHARED_ENGINE, LoadedSuite, Location
 
 if TYPE_CHECKING:  # a misspelt suite is told before torch is loaded
     from harness.spec.method import Method
@@ -112,6 +112,8 @@ def _space(loaded: LoadedSuite, row: Row) -> dict[str, Dimension]:
     shared = {} if loaded.suite.search is None else loaded.suite.search.engine
     known = dotted(row.engine.model_dump(mode="json"))
     for name, dimension in shared.items():
+        if name in SHARED_ENGINE:
+            raise loaded.error(("search", "engine", name), ALIKE)
         if name not in known:
             raise loaded.error(("search", "engine", name), f"unknown engine setting; {suggest(name, known)}")
         space[ENGINE + name] = dimension

@@ -13,7 +13,7 @@ class Conditions:
     """Two units that differ in any of these fields never stand in one table.
 
     cuda:          "none" on a CPU.
-    preprocessing: training size and resize rule, e.g. "96 x 96 nearest".
+    preprocessing: training size and resize rule, e.g. "96 x 96 nearest", or the patches of volumes.
     """
 
     device_model: str
@@ -33,7 +33,6 @@ class Conditions:
     @classmethod
     def of(cls, unit: Unit, environment: Environment) -> Conditions:
         """Conditions under which `unit` ran in `environment`."""
-        size = " x ".join(str(side) for side in unit.preprocessing.size)
         return cls(
             device_model=environment.device_model,
             device_type=environment.device_type,
@@ -44,7 +43,7 @@ class Conditions:
             dataset=unit.dataset.name,
             dataset_version=unit.dataset.version,
             data_checksum=environment.data_checksum,
-            preprocessing=f"{size} {unit.preprocessing.resize}",
+            preprocessing=str(unit.preprocessing),
             budget_amount=unit.budget.amount,
             budget_currency=unit.budget.currency,
             protocol_version=unit.protocol_version,

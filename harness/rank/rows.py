@@ -94,7 +94,10 @@ def flatten(engine: Engine) -> dict[str, Any]:
 
 
 def look_rows(one: Loaded) -> list[dict[str, Any]]:
-    """Validation looks of a finished unit; Dice is the mean over foreground classes, a fraction."""
+    """Validation looks of a finished unit; Dice is the mean over foreground classes, a fraction.
+
+    None where the dataset has no validation cases.
+    """
     looks = [] if one.result is None else one.result.looks
     return [
         {
@@ -107,4 +110,5 @@ def look_rows(one: Loaded) -> list[dict[str, Any]]:
             "unlabelled_dice": look.mean_unlabelled_dice,
         }
         for look in looks
+        if look.dice
     ]

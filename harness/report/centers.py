@@ -76,7 +76,7 @@ def read_centers(folder: UnitFolder) -> Centers | None:
     real = {name: np.asarray(arrays[name], np.float64) for name in REAL}
     whole = {name: np.asarray(arrays[name], np.int64) for name in WHOLE}
     last = result.looks[-1]
-    classes = ("background", *last.dice)
+    classes = ("background", *(last.dice or folder.cases()["class_name"].unique()))  # a look without validation: none
     if not _fit(real, whole, len(classes)):
         raise RecordError(f"{folder.path / 'arrays.npz'}: its arrays do not fit each other or the unit's classes")
     looks, by_look = assignment_by_look(result.looks, len(whole["assignment"]))

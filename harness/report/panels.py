@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
@@ -23,6 +24,8 @@ from harness.store import RunStore
 if TYPE_CHECKING:
     from harness.metrics import LabelMap
     from harness.spec.dataset import Case
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 MOST_CASES = 6
 """Per labelled count."""
@@ -110,25 +113,28 @@ def _group(store: RunStore, labelled: int | None, shown: Sequence[_Shown], cases
     wanted = [case for case, _ in worst]
     folders = {folder.id: folder for folder in store.selected()}
     predicted = {one.method: folders[one.unit].predictions(wanted) for one in shown}
-    panels = [_panel(cases[case], method, shown, {name: maps[case] for name, maps in predicted.items()})
+    in_2d = all(len(folders[one.unit].unit.preprocessing.size) == 2 for one in shown)
+    panels = [_panel(cases[case], method, shown, {name: maps[case] for name, maps in predicted.items()}, in_2d)
               for case, method in worst]  # fmt: skip
     labels = [{"method": one.method, "unit": folders[one.unit].unit.label} for one in shown]
     return {"table": 1, "labelled": labelled, "methods": labels, "panels": panels}
 
 
-def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[str, LabelMap]) -> Json:
+def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[str, LabelMap], in_2d: bool) -> Json:
     """One slice: that with the most wrong voxels of the method for which the case was chosen."""
-    index = int(np.count_nonzero(predicted[worst] != case.label, axis=(1, 2)).argmax())
-    truth, maps = case.label[index], {name: labels[index] for name, labels in predicted.items()}
+    images, labels = as_slices(case.image, in_2d), as_slices(case.label, in_2d)
+    slices = {name: as_slices(one, in_2d) for name, one in predicted.items()}
+    index = int(np.count_nonzero(slices[worst] != labels, axis=(1, 2)).argmax())
+    truth, maps = labels[index], {name: one[index] for name, one in slices.items()}
     box = crop_box([truth, *maps.values()])
     return {
         "case": case.id,
         "patient": case.patient,
         "phase": case.phase,
         "slice": index + 1,
-        "slices": len(case.label),
+        "slices": len(labels),
         "worst": worst,
-        "image": grey_png(case.image[index], box),
+        "image": grey_png(images[index], box),
         "size": [box.width, box.height],
         "truth": _outlines(truth, box),
         "methods": {
@@ -136,6 +142,11 @@ def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[s
             for one in shown
         },
     }
+
+
+def as_slices(volume: NDArray[Scalar], in_2d: bool) -> NDArray[Scalar]:
+    """Slices as they are looked at: slice data [Z, H, W] as they are, axial ones of volumes [X, Y, Z], [Z, Y, X]."""
+    return volume if in_2d else volume.transpose()
 
 
 def _outlines(labels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], box: Box) -> list[str]:

@@ -61,6 +61,9 @@ class Dataset(ABC):
     splits:  patients of each split in published order; the order decides labelled subset 0.
     layouts: names of the folder layouts that `recognise` knows, for messages; empty for generated data.
     layout_signs: what marks each layout, for messages.
+    folder:  what people call the folder that holds it, in any case; None: as the dataset.
+    track:   which of several ways its cases are cut; None where there is one way. Shown, not compared: datasets of
+             different tracks have different names.
     """
 
     name: ClassVar[str]
@@ -71,6 +74,8 @@ class Dataset(ABC):
     splits: ClassVar[Mapping[Split, tuple[str, ...]]]
     layouts: ClassVar[tuple[str, ...]] = ()
     layout_signs: ClassVar[Mapping[str, str]] = {}
+    folder: ClassVar[str | None] = None
+    track: ClassVar[str | None] = None
 
     @abstractmethod
     def recognise(self, root: Path) -> str | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 PROTOCOL_VERSION = 1
 """Raised when the engine changes in a way that changes numbers; part of every unit's id."""
@@ -37,6 +37,10 @@ def _without_none(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, dict):
         return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
     return value
+
+
+Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+"""Voxels from one window to the next along each axis."""
 
 
 class Budget(Strict):
@@ -72,12 +76,16 @@ class Budget(Strict):
 class Preprocessing(Strict):
     """How native scans become training images; the same for every method of a suite.
 
-    size:   pixels of a training image.
-    resize: how images are brought to `size`; labels always go by nearest neighbour.
+    size:   2D: pixels of a training slice; 3D: voxels of a training patch, (X, Y, Z).
+    resize: 2D alone: how slices are brought to `size`; labels always go by nearest neighbour.
+    shrink: 3D alone: volumes are trained on and predicted at 1 / shrink of their native resolution, by area averaging
+            (labels by nearest neighbour); predictions go back by nearest neighbour, and metrics are native. None: as
+            they are.
     """
 
     size: tuple[int, ...] = Field(min_length=2, max_length=3)
     resize: Literal["nearest", "area", "bilinear"] = "nearest"
+    shrink: int | None = Field(None, ge=2, le=8, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _sizes(self) -> Preprocessing:
@@ -85,6 +93,21 @@ class Preprocessing(Strict):
             sizes = list(self.size)
             raise ValueError(f"every side of size must be a positive multiple of 16 (four poolings), not {sizes}")
         return self
+
+    @model_validator(mode="after")
+    def _one_way_by_dimension(self) -> Preprocessing:
+        if len(self.size) == 2 and self.shrink is not None:
+            raise ValueError("shrink is for volumes (size of three sides); slices are brought to size by resize")
+        if len(self.size) == 3 and self.resize != "nearest":
+            raise ValueError("resize is for slices; volumes keep their resolution, or shrink makes it coarser")
+        return self
+
+    def __str__(self) -> str:
+        """As tables show it: 96 x 96 area; 48 x 48 x 16 patches at 1/3 of the resolution."""
+        size = " x ".join(map(str, self.size))
+        if len(self.size) == 2:
+            return f"{size} {self.resize}"
+        return f"{size} patches" + (f" at 1/{self.shrink} of the resolution" if self.shrink else "")
 
 
 class OptimiserSettings(Strict):
@@ -99,7 +122,10 @@ class OptimiserSettings(Strict):
 
 
 class Engine(Strict):
-    """What the engine owns; one setting for all methods unless a method's entry in the suite declares another."""
+    """What the engine owns; one setting for all methods unless a method's entry in the suite declares another.
+
+    A field that is added later is left out of every dump while it is None, so that ids and hashes of suites stay.
+    """
 
     batch_size: int = Field(24, ge=2, description="images per step, both streams together")
     threads: Literal[1] = Field(1, description="CPU threads of a unit; the CPU clock charges one thread alone")
@@ -109,6 +135,23 @@ class Engine(Strict):
     looks: int = Field(10, ge=1, description="validation looks at equal fractions of the budget")
     warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
     optimiser: OptimiserSettings = OptimiserSettings()
+    window_stride: Stride | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="of windows in whole volumes (3D), in voxels; None: 18 x 18 x 4",
+    )
+    look_stride: Stride | None = Field(
+        None, exclude_if=lambda value: value is None, description="the same for validation looks; None: as for the test"
+    )
+    largest_component: Literal[True] | None = Field(
+        None, exclude_if=lambda value: value is None, description="keep the largest component of each class alone"
+    )
+
+    @field_validator("largest_component", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        """False is what None is, and must not make another unit of it."""
+        return None if value is False else value
 
 
 class DatasetRef(Strict):
@@ -171,25 +214,6 @@ class Environment(Strict):
         return digest(_without_none(self.model_dump(mode="json", exclude={"shown", "schema_version"})))
 
 
-class LedgerLine(Strict):
-    """One line of ledger.jsonl. Seconds and steps are those of this attempt up to now, `base_*` what it resumed from.
-
-    useful at the end = base of the last attempt + what it spent; everything else that was spent is lost.
-    """
-
-    schema_version: Literal[1] = 1
-    kind: Literal["start", "heartbeat", "checkpoint", "end", "breach"]
-    attempt: int = Field(ge=0)
-    at: str = Field(description="UTC, ISO 8601")
-    environment: str = Field(description="fingerprint")
-    base_device_seconds: float = Field(0.0, ge=0)
-    base_steps: int = Field(0, ge=0)
-    device_seconds: float = Field(0.0, ge=0, description="charged in this attempt")
-    steps: int = Field(0, ge=0, description="finished in this attempt")
-    wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, in this attempt")
-    note: str | None = None
-
-
 class Spent(Strict):
     """A unit's ledger, summed over attempts."""
 
@@ -208,7 +232,11 @@ class Failure(Strict):
 
 
 class Look(Strict):
-    """One validation look: mean Dice by class over validation volumes, at a point of the budget."""
+    """One validation look: mean Dice by class over validation volumes, at a point of the budget.
+
+    dice: empty where the dataset has no validation cases; the look then holds what the method shows, and nothing is
+          selected by it.
+    """
 
     look: int
     progress: float
@@ -221,18 +249,18 @@ class Look(Strict):
     )
 
     @property
-    def mean_dice(self) -> float:
-        """Mean over foreground classes."""
+    def mean_dice(self) -> float | None:
+        """Mean over foreground classes; None without validation cases."""
         return _mean(self.dice)
 
     @property
     def mean_unlabelled_dice(self) -> float | None:
         """Mean over foreground classes; None where no training image is unlabelled, or nobody looked."""
-        return None if self.unlabelled_dice is None else _mean(self.unlabelled_dice)
+        return _mean(self.unlabelled_dice or {})
 
 
-def _mean(by_class: dict[str, float]) -> float:
-    return sum(by_class.values()) / len(by_class)
+def _mean(by_class: dict[str, float]) -> float | None:
+    return sum(by_class.values()) / len(by_class) if by_class else None
 
 
 Alteration = Literal["mixed", "altered"]
@@ -283,7 +311,7 @@ class Result(Strict):
     parameters_predictor: int = 0
     peak_memory_bytes: int = 0
     looks: list[Look] = Field(default_factory=list)
-    best_look: int | None = None
+    best_look: int | None = Field(None, description="None without validation cases")
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
     observed: Observed | None = Field(None, description="None in results of versions that did not look")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
@@ -376,30 +404,3 @@ class Selection(Strict):
 def candidates_digest(candidates: Sequence[Candidate] | None) -> str | None:
     """sha256 of the candidates' canonical JSON; None without a search."""
     return None if candidates is None else digest([candidate.model_dump(mode="json") for candidate in candidates])
-
-
-class CaseInfo(Strict):
-    """One case of a prepared cache."""
-
-    id: str
-    patient: str
-    split: Literal["train", "val", "test"]
-    shape: tuple[int, ...]
-    spacing_mm: tuple[float, float, float] | None
-    phase: str | None
-    phase_source: str | None
-    sha256: str
-
-
-class Manifest(Strict):
-    """manifest.json of a prepared cache."""
-
-    schema_version: Literal[1] = 1
-    dataset: str
-    version: int
-    layout: str
-    classes: list[str]
-    checksum: str
-    splits: dict[str, list[str]]
-    cases: list[CaseInfo]
-    warnings: list[str] = Field(default_factory=list)

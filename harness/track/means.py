@@ -121,5 +121,6 @@ def mean_curve(name: str, group: Iterable[Finished], span: Span) -> Iterator[Poi
     for together in zip(*looks, strict=False):
         seconds = sum(look.device_seconds for look in together) / len(together)
         progress = sum(look.progress for look in together) / len(together)
-        dice = sum(look.mean_dice for look in together) / len(together)
-        yield Point(name, dice, round(seconds), span.at(progress))
+        dice = [look.mean_dice for look in together if look.mean_dice is not None]
+        if len(dice) == len(together):
+            yield Point(name, sum(dice) / len(dice), round(seconds), span.at(progress))

@@ -62,19 +62,22 @@ def metric_name(*parts: str) -> str:
 
 def look_points(result: Result, span: Span) -> Iterator[Point]:
     """By step: Dice on validation and on unlabelled images, device seconds so far, what the method shows; last Dice."""
-    if result.looks:
-        last = result.looks[-1]
+    last = result.looks[-1] if result.looks else None
+    if last is not None and last.mean_dice is not None:
         yield Point("validation_dice", last.mean_dice, last.step, span.end_ms)
     for look in result.looks:
-        values = {metric_name("val", "dice", name): value for name, value in look.dice.items()}
-        values |= {"val/dice": look.mean_dice, "val/device_seconds": look.device_seconds}
-        for name, value in (look.unlabelled_dice or {}).items():
-            values[metric_name("unlabelled", "dice", name)] = value
-        if look.mean_unlabelled_dice is not None:
-            values["unlabelled/dice"] = look.mean_unlabelled_dice
+        values = {"val/device_seconds": look.device_seconds}
+        values |= _dice_points("val", look.dice, look.mean_dice)
+        values |= _dice_points("unlabelled", look.unlabelled_dice or {}, look.mean_unlabelled_dice)
         values |= {metric_name("method", *name.split("/")): value for name, value in look.diagnostics.items()}
         for name, value in values.items():
             yield Point(name, value, look.step, span.at(look.progress))
+
+
+def _dice_points(where: str, by_class: dict[str, float], mean: float | None) -> dict[str, float]:
+    """Metrics of one look, none where nothing was looked at."""
+    values = {metric_name(where, "dice", name): value for name, value in by_class.items()}
+    return values if mean is None else values | {f"{where}/dice": mean}
 
 
 def history_points(history: pd.DataFrame, span: Span) -> Iterator[Point]:

@@ -8,8 +8,10 @@ import torch
 
 from harness.budget.meter import Meter, ReplayMeter
 from harness.data.cache import Cache
-from harness.data.sampler import Sampler, TrainingSet
+from harness.data.sampler import TrainingSet
+from harness.data.slices import Slices
 from harness.data.subsets import labelled_patients
+from harness.data.volumes import Volumes
 from harness.plan import task_of
 from harness.registry import load_dataset, load_method
 from harness.spec.dataset import Case
@@ -24,12 +26,13 @@ Series = Sequence[tuple[int, float, float]]
 
 
 def training_set(unit: Unit, cache: Cache, device: torch.device) -> TrainingSet:
-    """The unit's training slices on the device, its labelled patients marked."""
+    """The unit's training slices or volumes on the device, its labelled patients marked."""
     if cache.reference != unit.dataset:
         planned = unit.dataset.checksum[:10]
         raise UsageError(f"unit {unit.id[:10]} was planned on other data ({planned}) than {cache.folder}")
     patients = labelled_patients(cache.manifest.splits["train"], unit.labelled, unit.subset, unit.dataset.name)
-    return TrainingSet.load(cache.cases("train"), patients, unit.preprocessing, device)
+    kind = Volumes if len(unit.preprocessing.size) == 3 else Slices
+    return kind.load(cache.cases("train"), patients, unit.preprocessing, device)
 
 
 UNLABELLED_PATIENTS = 8
@@ -50,7 +53,7 @@ def build_state(unit: Unit, data: TrainingSet, device: torch.device, series: Ser
     method = build_method(unit, device)
     shares = [stage.share for stage in method.stages]
     meter = Meter(unit.budget, shares) if series is None else ReplayMeter(unit.budget, shares, series)
-    sampler = Sampler(data, derive_seed(unit.seed, "sampling"), unit.engine.augmentation == "weak")
+    sampler = data.sampler(derive_seed(unit.seed, "sampling"), unit.engine.augmentation == "weak")
     torch.manual_seed(derive_seed(unit.seed, "training"))
     optimiser = method.optimiser(method.stages[0], unit.engine.optimiser)
     return TrainingState(unit, device, method, sampler, meter, optimiser)
@@ -64,7 +67,8 @@ def build_method(unit: Unit, device: torch.device) -> Method:
     torch.manual_seed(derive_seed(unit.seed, "weights"))
     method = kind.build(task_of_unit(unit), kind.Params.model_validate(unit.params)).to(device)
     if unit.engine.channels_last:
-        method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        volumes = len(unit.preprocessing.size) == 3
+        method = method.to(memory_format=torch.channels_last_3d if volumes else torch.channels_last)  # type: ignore[call-overload]
     return method
 
 

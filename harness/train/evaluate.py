@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.data.resize import resize_images
+from harness.data.shrink import shrink_image
 from harness.metrics import LabelMap, case_metrics, dice_by_class
-from harness.predict import predict_labels
+from harness.predict import keep_largest, predict_labels, predict_volume, require_monai
 from harness.spec.dataset import Case
 from harness.spec.records import Engine, Preprocessing
 from harness.spec.task import Task
@@ -26,44 +27,67 @@ MILLIMETRES = ("hd95_mm", "asd_mm", "assd_mm")
 
 @dataclass(frozen=True)
 class Volume:
-    """A case with its slices at training size on the device: [Z, C, h, w]."""
+    """A case as networks see it, on the device.
+
+    images: 2D: its slices at training size, [Z, C, h, w]; 3D: the volume at training resolution, [C, x, y, z].
+    """
 
     case: Case
     images: Tensor
 
 
 def load_volumes(cases: Sequence[Case], preprocessing: Preprocessing, device: torch.device) -> list[Volume]:
-    """Resize every case once."""
-    size = (preprocessing.size[0], preprocessing.size[1])
+    """Resize or shrink every case once. Raises `ServiceError` where volumes could not be predicted."""
+    size, factor = preprocessing.size, preprocessing.shrink
+    if len(size) == 3:
+        require_monai()
+        return [Volume(case, shrink_image(torch.from_numpy(case.image).to(device), factor)[None]) for case in cases]
+    plane = (size[0], size[1])
     return [
-        Volume(case, resize_images(torch.from_numpy(case.image).to(device)[:, None], size, preprocessing.resize))
+        Volume(case, resize_images(torch.from_numpy(case.image).to(device)[:, None], plane, preprocessing.resize))
         for case in cases
     ]
 
 
-def predict(network: nn.Module, volume: Volume, engine: Engine) -> LabelMap:
-    """Label map [Z, H, W] at native resolution."""
+def predict(network: nn.Module, volume: Volume, task: Task, engine: Engine, stride: tuple[int, ...] | None) -> LabelMap:
+    """Label map at native resolution, of the case's shape; stride: of windows, in 3D."""
     shape = volume.case.label.shape
-    return predict_labels(
-        network,
-        volume.images,
-        (shape[0], shape[1], shape[2]),
-        precision=engine.precision,
-        channels_last=engine.channels_last,
-    )
+    native, precision, channels_last = (shape[0], shape[1], shape[2]), engine.precision, engine.channels_last
+    if task.dimension == 2:
+        labels = predict_labels(network, volume.images, native, precision=precision, channels_last=channels_last)
+    else:
+        labels = predict_volume(
+            network,
+            volume.images,
+            native,
+            task.size,
+            stride,
+            batch_size=engine.batch_size,  # windows without gradients, where patches with gradients found room
+            precision=precision,
+            channels_last=channels_last,
+        )
+    return keep_largest(labels) if engine.largest_component else labels
 
 
 def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, float]:
-    """Mean Dice over volumes by foreground class; torch's generators are left as they were."""
+    """A validation look: mean Dice over volumes by foreground class; torch's generators are left as they were.
+
+    Empty where there are no volumes: a dataset without validation cases.
+    """
+    if not volumes:
+        return {}
     devices = [volume.images.device for volume in volumes[:1] if volume.images.is_cuda]
+    stride = engine.look_stride or engine.window_stride
     with torch.random.fork_rng(devices=devices):
-        scores = [dice_by_class(predict(network, v, engine), v.case.label, task.n_classes) for v in volumes]
+        scores = [
+            dice_by_class(predict(network, v, task, engine, stride), v.case.label, task.n_classes) for v in volumes
+        ]
     return dict(zip(task.foreground, np.mean(scores, axis=0).tolist(), strict=True))
 
 
-def predict_all(network: nn.Module, volumes: Sequence[Volume], engine: Engine) -> dict[str, LabelMap]:
+def predict_all(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, LabelMap]:
     """Label map of every volume by case id."""
-    return {volume.case.id: predict(network, volume, engine) for volume in volumes}
+    return {volume.case.id: predict(network, volume, task, engine, engine.window_stride) for volume in volumes}
 
 
 def case_rows(predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, selection: str) -> pd.DataFrame:

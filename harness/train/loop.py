@@ -134,7 +134,7 @@ class Loop:
     def _arm(self) -> None:
         """Watch the next step."""
         with self.phases("log"):
-            self.state.watch.arm(self.state.method.predictor, self.state.sampler.data.images[:1])
+            self.state.watch.arm(self.state.method.predictor, self.state.sampler.data.example)
 
     def _save(self) -> None:
         with self.phases("checkpoint"):

@@ -73,10 +73,13 @@ class TrainingState:
         set_generator_states(self.device, content["generators"])
 
     def remember_best(self, look: Look) -> None:
-        """Keep the predictor's weights if this look is the best so far; a tie keeps the earlier one."""
+        """Keep the predictor's weights if this look is the best so far; a tie keeps the earlier one.
+
+        No look is the best where there are no validation cases.
+        """
         self.looks.append(look)
-        best = next((old for old in self.looks if old.look == self.best_look), None)
-        if best is None or look.mean_dice > best.mean_dice:
+        best = next((old.mean_dice for old in self.looks if old.look == self.best_look), None)
+        if look.mean_dice is not None and (best is None or look.mean_dice > best):
             self.best = copy_weights(self.method.predictor)
             self.best_look = look.look
 

@@ -261,9 +261,10 @@ class _Runner:
         )
         state.remember_best(look)
         self.folder.write_looks(state.looks)
+        seen = "no validation cases" if look.mean_dice is None else f"validation Dice {look.mean_dice:.3f}"
         self.settings.say(
             f"{self.unit.label}: look {number}/{self.unit.engine.looks}, step {look.step}, "
-            f"{look.device_seconds:.0f} device-seconds, validation Dice {look.mean_dice:.3f}"
+            f"{look.device_seconds:.0f} device-seconds, {seen}"
         )
 
     def _test(self, state: TrainingState, heart: Heart) -> None:
@@ -273,16 +274,17 @@ class _Runner:
         write_text(self.final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
         permit = TestPermit(self.selection, self.unit.id, self.final)
         volumes = load_volumes(self.cache.test_cases(permit), self.unit.preprocessing, self.device)
-        predicted = predict_all(state.method.predictor, volumes, self.unit.engine)
+        predicted = predict_all(state.method.predictor, volumes, self.task, self.unit.engine)
         last = case_rows(predicted, volumes, self.task, "last")
+        tables = [last]
         if state.best_look == state.looks[-1].look:
-            best = last.assign(selection="best_val")
-        else:
-            second = predict_all(best_predictor(state), volumes, self.unit.engine)
-            best = case_rows(second, volumes, self.task, "best_val")
+            tables.append(last.assign(selection="best_val"))
+        elif state.best_look is not None:  # without validation cases there is no best look
+            second = predict_all(best_predictor(state), volumes, self.task, self.unit.engine)
+            tables.append(case_rows(second, volumes, self.task, "best_val"))
         heart.check()
         self.folder.write_predictions(predicted)
-        self.folder.write_cases(pd.concat([last, best], ignore_index=True))
+        self.folder.write_cases(pd.concat(tables, ignore_index=True))
 
     def _finished(self, state: TrainingState, status: Literal["ok", "stopped"]) -> Result:
         stages = [stage.name for stage in state.method.stages]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from harness.predict import predict_labels
+from harness.predict import inference
 from harness.spec.method import Batch
 from harness.spec.records import Alteration, Observed
 
@@ -40,7 +40,7 @@ class Watch:
     def arm(self, network: nn.Module, image: Tensor) -> None:
         """Compare the images of the next step.
 
-        network: the one that is tested; image: [1, C, h, w], any.
+        network: the one that is tested; image: [1, C, *size], any.
         """
         self._entry = first_layer(network, image)
 
@@ -133,7 +133,8 @@ def first_layer(network: nn.Module, image: Tensor) -> nn.Module | None:
     leaves = [module for module in network.modules() if next(module.children(), None) is None]
     hooks = [leaf.register_forward_pre_hook(note) for leaf in leaves]
     try:
-        predict_labels(network, image, (1, image.shape[2], image.shape[3]))
+        with inference(network, image.device):
+            network(image)
     finally:
         for hook in hooks:
             hook.remove()

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harness.data.sampler import Sampler, Stream, TrainingSet
+from harness.data.sampler import Sampler
+from harness.data.slices import Slices, SliceSampler
+from harness.data.stream import Stream
 from harness.spec.dataset import Case
 from harness.spec.method import Batch, BatchPlan
 from harness.spec.records import Preprocessing
@@ -30,10 +32,10 @@ def case(number: int, patient: str, slices: int, size: tuple[int, int] = (16, 16
 
 
 @cache
-def training_set(labelled: tuple[str, ...] = ("a", "c")) -> TrainingSet:
+def training_set(labelled: tuple[str, ...] = ("a", "c")) -> Slices:
     """Patients a (two volumes: 3 + 2 slices), b (4), c (1), d (2)."""
     cases = [case(1, "a", 3), case(2, "a", 2), case(3, "b", 4), case(4, "c", 1), case(5, "d", 2)]
-    return TrainingSet.load(cases, labelled, Preprocessing(size=(16, 16)), CPU)
+    return Slices.load(cases, labelled, Preprocessing(size=(16, 16)), CPU)
 
 
 LABELLED = {1.0, 1.1, 1.2, 2.0, 2.1, 4.0}
@@ -77,7 +79,7 @@ def test_passes_are_in_different_orders() -> None:
 
 @pytest.mark.parametrize("augment", [True, False])
 def test_streams_never_mix(augment: bool) -> None:
-    sampler = Sampler(training_set(), seed=3, augment=augment)
+    sampler = SliceSampler(training_set(), seed=3, augment=augment)
     labelled: Counter[float] = Counter()
     unlabelled: Counter[float] = Counter()
     for _ in range(30):
@@ -91,7 +93,7 @@ def test_streams_never_mix(augment: bool) -> None:
 
 
 def test_shapes_types_and_views() -> None:
-    sampler = Sampler(training_set(), seed=0, augment=True)
+    sampler = SliceSampler(training_set(), seed=0, augment=True)
     batch = sampler.next(BatchPlan(labelled=3, unlabelled=5, views=3))
     assert (batch.images.shape, batch.images.dtype) == ((3, 1, 16, 16), torch.float32)
     assert (batch.labels.shape, batch.labels.dtype) == ((3, 16, 16), torch.int64)
@@ -104,7 +106,7 @@ def test_shapes_types_and_views() -> None:
 def test_views_are_augmented_independently() -> None:
     data = training_set()
     ramp = torch.arange(256.0).reshape(1, 1, 16, 16).expand(12, 1, 16, 16).contiguous()
-    sampler = Sampler(TrainingSet(ramp, data.labels, data.labelled, data.unlabelled), seed=0, augment=True)
+    sampler = SliceSampler(Slices(ramp, data.labels, data.labelled, data.unlabelled), seed=0, augment=True)
     first, second = sampler.next(BatchPlan(labelled=1, unlabelled=6, views=2)).unlabelled
     assert any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert len({view.numpy().tobytes() for view in first}) > 1, "each image of a batch has its own"
@@ -115,7 +117,7 @@ def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
     data = training_set()
     labels = data.labels.clone()
     labels[data.unlabelled] = 99
-    sampler = Sampler(TrainingSet(data.images, labels, data.labelled, data.unlabelled), seed=0, augment=True)
+    sampler = SliceSampler(Slices(data.images, labels, data.labelled, data.unlabelled), seed=0, augment=True)
     for _ in range(20):
         batch = sampler.next(BatchPlan(labelled=4, unlabelled=4, views=2))
         assert set(batch.labels.unique().tolist()) <= {0, 1}
@@ -140,13 +142,13 @@ def equal(first: list[Batch], second: list[Batch]) -> bool:
 @given(before=st.integers(0, 9), seed=st.integers(0, 50), augment=st.booleans())
 def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
     plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
-    whole = Sampler(training_set(), seed, augment)
+    whole = SliceSampler(training_set(), seed, augment)
     batches(whole, plan, before)
     file = io.BytesIO()
     torch.save(whole.state_dict(), file)
     rest = batches(whole, plan, 6)
     file.seek(0)
-    resumed = Sampler(training_set(), seed + 1, augment)
+    resumed = SliceSampler(training_set(), seed + 1, augment)
     resumed.load_state_dict(torch.load(file, weights_only=True))
     assert equal(batches(resumed, plan, 6), rest)
 
@@ -155,15 +157,15 @@ def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> Non
     plan = BatchPlan(labelled=2, unlabelled=2)
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    first = batches(Sampler(training_set(), 1, augment=True), plan, 5)
+    first = batches(SliceSampler(training_set(), 1, augment=True), plan, 5)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(6)
-    assert equal(first, batches(Sampler(training_set(), 1, augment=True), plan, 5))
-    assert not equal(first, batches(Sampler(training_set(), 2, augment=True), plan, 5))
+    assert equal(first, batches(SliceSampler(training_set(), 1, augment=True), plan, 5))
+    assert not equal(first, batches(SliceSampler(training_set(), 2, augment=True), plan, 5))
 
 
 def test_what_one_stream_takes_does_not_change_which_slices_exist_in_the_other() -> None:
-    sampler = Sampler(training_set(), 0, augment=False)
+    sampler = SliceSampler(training_set(), 0, augment=False)
     for _ in range(7):
         sampler.next(BatchPlan(labelled=5, unlabelled=0))
     batch = sampler.next(BatchPlan(labelled=1, unlabelled=6))
@@ -172,6 +174,6 @@ def test_what_one_stream_takes_does_not_change_which_slices_exist_in_the_other()
 
 def test_without_augmentation_images_are_as_stored() -> None:
     data = training_set()
-    batch = Sampler(data, 0, augment=False).next(BatchPlan(labelled=6, unlabelled=6))
+    batch = SliceSampler(data, 0, augment=False).next(BatchPlan(labelled=6, unlabelled=6))
     for image in batch.images:
         assert any(torch.equal(image, stored) for stored in data.images[data.labelled])

@@ -61,6 +61,13 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
         (ua_mt("noise", {"scale": "lin"}), {}, "methods.ua_mt.search.noise.scale", "scale: lin", "'linear', 'log'"),
         (ua_mt("noise", {"value": [1]}), {}, "methods.ua_mt.search.noise.value", "value:", "did you mean 'values'?"),
         (ua_mt("noise", {"scale": "log"}), {}, "methods.ua_mt.search.noise.values", "noise:", "required"),
+        (
+            {},
+            {"engine": {"largest_component": {"values": [True, None]}}},
+            "search.engine.largest_component",
+            "largest_component:",
+            "all methods are tested alike",
+        ),
         ({}, {"engine": {"learning_rate": RANGE}}, "search.engine.learning_rate", "learning_rate:", "optimiser.learn"),
         (
             {},
@@ -81,6 +88,13 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
         ({}, {"seed": 1}, "search.seed", "seed: 1", "the finals use seed 1 too"),
         ({"seeds": [3, 102]}, {"studies": 3}, "search.seed", "seed: 100", "the finals use seed 102 too"),
         ({}, {"labelled": 24}, "search.labelled", "labelled: 24", "phantom trains on 24 patients"),
+        (
+            {"dataset": "la_8020", "preprocessing": {"size": [32, 32, 16]}},
+            {},
+            "search",
+            "search:",
+            "la_8020 has no validation patients, on which a search could choose",
+        ),
         ({}, {"loks": 3}, "search.loks", "loks:", "did you mean 'looks'?"),
     ],
     ids=lambda value: str(value)[:50],

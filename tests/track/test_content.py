@@ -194,7 +194,9 @@ def test_the_methods_curve_is_the_mean_of_its_looks_at_device_seconds(tmp_path: 
     first, second = (unit.result.looks for unit in units)
     pairs = list(zip(first, second, strict=True))
     assert [step for step, _ in curve] == [round(a.device_seconds) for a, _ in pairs] == [150, 300]
-    assert [value for _, value in curve] == pytest.approx([(a.mean_dice + b.mean_dice) / 2 for a, b in pairs])
+    assert [value for _, value in curve] == pytest.approx(
+        [((a.mean_dice or 0) + (b.mean_dice or 0)) / 2 for a, b in pairs]
+    )
 
 
 def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:

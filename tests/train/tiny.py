@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from harness.execute.session import Session, find_unit, open_session
-from harness.spec.records import LedgerLine, Result, Unit
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import Result, Unit
 from harness.store import UnitFolder
 from harness.train import RunSettings, StopFlag, run_unit
 from tests.support import command_environment
@@ -32,7 +33,13 @@ METHODS = {
     "tiny_torch_oom": "TorchOutOfMemory",
     "tiny_peek": "Peeking",
     "tiny_quiet_peek": "PeekingTwice",
+    "tiny_floor": "Floor",
     "tiny_ceiling": "Ceiling",
+}
+DATASETS = {
+    "tiny_squares": "Squares",
+    "tiny_no_validation": "SquaresWithoutValidation",
+    "tiny_balls": "Balls",
 }
 
 
@@ -41,7 +48,8 @@ def install(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(__file__).with_name("plugin.py"), folder / "tiny_plugin.py")
     methods = "".join(f"{name} = tiny_plugin:{kind}\n" for name, kind in METHODS.items())
-    write_metadata(folder, f"[harness.methods]\n{methods}\n[harness.datasets]\ntiny_squares = tiny_plugin:Squares\n")
+    datasets = "".join(f"{name} = tiny_plugin:{kind}\n" for name, kind in DATASETS.items())
+    write_metadata(folder, f"[harness.methods]\n{methods}\n[harness.datasets]\n{datasets}")
 
 
 def write_metadata(folder: Path, entry_points: str, name: str = "tiny-plugin") -> None:

@@ -1,0 +1,62 @@
+"""LA: 100 late gadolinium enhanced MRI of the left atrium (Xiong et al., MedIA 67, 2021; the 2018 challenge)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from benchmarks.layouts.crops import Box, Grey, Mask, legacy_crop
+from benchmarks.layouts.la_official import OFFICIAL_SIGN, official_folder, official_sources
+from benchmarks.layouts.ua_mt import UA_MT_SIGN, ua_mt_folder, ua_mt_sources
+from harness.spec.dataset import CaseSource, Dataset, Split, read_split
+from harness.spec.errors import DataError
+
+LISTS = Path(__file__).parent / "splits" / "la"
+TRAIN, TEST = read_split(LISTS / "train.txt"), read_split(LISTS / "test.txt")
+HELD_OUT = 8
+"""Of the 80 training patients, the last: the published lists have no validation."""
+
+
+class LA(Dataset):
+    """72/8/20 patients, cropped around the ground truth as published.
+
+    Volumes are z-scored over their whole, then cropped; nothing is resampled. The h5 files that the field shares hold
+    the publisher's own crops; from the official layout the crop is made here by the same rule, with margins of its
+    own, so that the two have different checksums and never share a table. Voxel size is known in the official layout
+    alone.
+    """
+
+    name: ClassVar[str] = "la"
+    version: ClassVar[int] = 1
+    dimension: ClassVar[Literal[2, 3]] = 3
+    classes: ClassVar[tuple[str, ...]] = ("background", "LA")
+    folder: ClassVar[str | None] = "la"
+    track: ClassVar[str | None] = "legacy_crop"
+    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
+        "train": TRAIN[:-HELD_OUT],
+        "val": TRAIN[-HELD_OUT:],
+        "test": TEST,
+    }
+    layouts: ClassVar[tuple[str, ...]] = ("ua_mt-h5", "official")
+    layout_signs: ClassVar[Mapping[str, str]] = {"ua_mt-h5": UA_MT_SIGN, "official": OFFICIAL_SIGN}
+
+    def crop(self, patient: str, grey: Grey, label: Mask) -> Box:
+        """What is kept of a whole volume of the official layout."""
+        return legacy_crop(patient, label)
+
+    def recognise(self, root: Path) -> str | None:
+        """ua_mt-h5 or official, whichever `root` holds; h5 files lie beside the official ones where UA-MT made them."""
+        if "ua_mt-h5" in self.layouts and ua_mt_folder(root) is not None:
+            return "ua_mt-h5"
+        return "official" if official_folder(root) else None
+
+    def sources(self, root: Path | None) -> Sequence[CaseSource]:
+        """One volume of each published patient; whatever is amiss is a source that raises."""
+        layout = None if root is None else self.recognise(root)
+        if root is None or layout is None:
+            raise DataError(f"{root}: holds none of the layouts {', '.join(self.layouts)} of {self.name}")
+        homes = {patient: split for split, patients in self.splits.items() for patient in patients}
+        if layout == "ua_mt-h5":
+            return list(ua_mt_sources(root, homes))
+        return list(official_sources(root, homes, self.crop))

@@ -1,0 +1,23 @@
+"""LA cropped without a look at the ground truth: what a method would meet in use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from benchmarks.la import LA
+from benchmarks.layouts.crops import Box, Grey, Mask, body_crop
+from benchmarks.layouts.la_official import OFFICIAL_SIGN
+
+
+class LALabelFree(LA):
+    """72/8/20 patients, each volume cropped to the body; from the official layout alone, whose volumes are whole."""
+
+    name: ClassVar[str] = "la_label_free"
+    track: ClassVar[str | None] = "label_free"
+    layouts: ClassVar[tuple[str, ...]] = ("official",)
+    layout_signs: ClassVar[Mapping[str, str]] = {"official": OFFICIAL_SIGN}
+
+    def crop(self, patient: str, grey: Grey, label: Mask) -> Box:
+        """The body; the label is compared with it afterwards."""
+        return body_crop(grey, label)

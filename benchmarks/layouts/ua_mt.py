@@ -1,0 +1,64 @@
+"""The left atrium as UA-MT (github.com/yulequan/UA-MT) distributes it, and as many code bases read it.
+
+<ID>/mri_norm2.h5      image [X, Y, Z] float32, z-scored over the whole volume and then cropped around the ground
+                       truth; label [X, Y, Z] uint8 in {0, 1}
+train.list, test.list  the published splits (need not be there)
+
+Voxel size is not recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+from numpy.typing import NDArray
+
+from benchmarks.layouts import broken
+from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
+from harness.spec.dataset import Case, CaseSource, Split
+from harness.spec.errors import DataError
+
+FILE = "mri_norm2.h5"
+UA_MT_SIGN = f"<ID>/{FILE} (also in '2018LA_Seg_Training Set/')"
+
+
+def ua_mt_folder(root: Path) -> Path | None:
+    """The folder that holds the patients' folders."""
+    return patients_folder(root, FILE)
+
+
+def ua_mt_sources(root: Path, homes: Mapping[str, Split]) -> Iterator[CaseSource]:
+    """One volume of each patient, and a source that raises for whatever is amiss.
+
+    homes: the split of each patient, in published order.
+    """
+    yield from list_sources(root, homes)
+    folder = ua_mt_folder(root) or root
+    for patient in patients_in(folder, FILE, homes):
+        path, split = folder / patient / FILE, homes.get(patient, "train")
+        if path.is_file():
+            yield CaseSource(patient, patient, split, path, partial(_load, patient, split, path))
+        else:
+            yield broken(patient, patient, split, path, f"{path}: missing patient; unpack the data again")
+
+
+def _load(patient: str, split: Split, path: Path) -> Case:
+    image, label = _read(path)
+    problems = volume_problems(path, image, path, label) or label_problems(path, label, (0, 1))
+    if problems:
+        raise DataError("\n".join(problems))
+    return Case(id=patient, patient=patient, split=split, image=image, label=label)
+
+
+def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return file["image"][()], file["label"][()]
+    except KeyError:
+        raise DataError(f"{path}: has no image or no label; get the file again") from None
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{path}: cannot be read, truncated perhaps ({error}); get the file again") from error

@@ -1,0 +1,109 @@
+"""A small left atrium: five patients, as whole volumes in the official layout and as crops in UA-MT's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import h5py
+import numpy as np
+
+from benchmarks.la import LA
+from benchmarks.la_label_free import LALabelFree
+from harness.spec.dataset import Split
+
+SHAPE = (176, 160, 12)
+SPACING_MM = (0.625, 0.625, 1.25)
+BODY = ((20, 160), (14, 150))
+"""Rows and columns of the bright rectangle that stands for a chest."""
+
+SPLITS: Mapping[Split, tuple[str, ...]] = {
+    "train": ("06SR5RBREL16DQ6M8LWS", "0RZDK210BSMWAA6467LU", "1D7CUD1955YZPGK8XHJX"),
+    "val": ("1GU15S0GJ6PFNARO469W",),
+    "test": ("UPT6DX9IQY9JAZ7HJKA7",),
+}
+PATIENTS = tuple(patient for patients in SPLITS.values() for patient in patients)
+
+
+class SmallLA(LA):
+    """LA with five of its patients; everything else is the real reader."""
+
+    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = SPLITS
+
+
+class SmallLALabelFree(LALabelFree):
+    """The same for the other track."""
+
+    splits: ClassVar[Mapping[Split, tuple[str, ...]]] = SPLITS
+
+
+def voxels(patient: str) -> tuple[np.ndarray, np.ndarray]:
+    """Grey values and marks (0 or 255) [X, Y, Z] uint8 of a whole volume: air, a chest, an atrium in it."""
+    rng = np.random.default_rng(list(patient.encode()))
+    grey = rng.integers(0, 12, SHAPE).astype(np.uint8)
+    (x0, x1), (y0, y1) = BODY
+    grey[x0:x1, y0:y1] = rng.integers(60, 90, (x1 - x0, y1 - y0, SHAPE[2]))
+    marked = np.zeros(SHAPE, np.uint8)
+    x, y = rng.integers(60, 80), rng.integers(50, 70)
+    marked[x : x + 40, y : y + 30, 2:9] = 255
+    grey[marked == 255] += 60
+    return grey, marked
+
+
+def write_h5(path: Path, **arrays: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)
+    return path
+
+
+def cropped(patient: str) -> tuple[np.ndarray, np.ndarray]:
+    """What UA-MT would have written: whole-volume z-score, then a part of it."""
+    grey, marked = voxels(patient)
+    image = ((grey - grey.mean()) / grey.std()).astype(np.float32)
+    return image[40:130, 30:120], (marked[40:130, 30:120] == 255).astype(np.uint8)
+
+
+def write_ua_mt(root: Path, inner: str = "") -> Path:
+    """The five patients as UA-MT distributes them, with the published lists."""
+    for patient in PATIENTS:
+        image, label = cropped(patient)
+        write_h5(root / inner / patient / "mri_norm2.h5", image=image, label=label)
+    (root / "train.list").write_text("".join(f"{patient}\n" for patient in (*SPLITS["train"], *SPLITS["val"])))
+    (root / "test.list").write_text("".join(f"{patient}\n" for patient in SPLITS["test"]))
+    return root
+
+
+def write_nrrd(path: Path, array: np.ndarray, changes: Mapping[str, str | None] | None = None) -> Path:
+    """A raw NRRD file, written by hand from the format's definition; changes: header fields, None leaves one out."""
+    kinds = {"uint8": "uchar", "int16": "short", "float32": "float", "float64": "double"}
+    fields: dict[str, str | None] = {
+        "type": kinds[array.dtype.name],
+        "dimension": str(array.ndim),
+        "space": "left-posterior-superior",
+        "sizes": " ".join(map(str, array.shape)),
+        "space directions": " ".join(
+            "(" + ",".join(str(step if row == column else 0) for column in range(3)) + ")"
+            for row, step in enumerate(SPACING_MM[: array.ndim])
+        ),
+        "kinds": " ".join(["domain"] * array.ndim),
+        "endian": "little",
+        "encoding": "raw",
+        "space origin": "(0,0,0)",
+        **(changes or {}),
+    }
+    header = "".join(f"{name}: {value}\n" for name, value in fields.items() if value is not None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(f"NRRD0004\n{header}\n".encode() + array.tobytes(order="F"))
+    return path
+
+
+def write_official(root: Path, inner: str = "") -> Path:
+    """The five patients as the challenge distributes them."""
+    for patient in PATIENTS:
+        grey, marked = voxels(patient)
+        write_nrrd(root / inner / patient / "lgemri.nrrd", grey)
+        write_nrrd(root / inner / patient / "laendo.nrrd", marked)
+    return root

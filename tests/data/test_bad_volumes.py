@@ -1,0 +1,338 @@
+"""Every kind of flawed volume: one message that names the file, all problems at once, and nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from harness.data.prepare import prepare
+from harness.spec.dataset import Dataset
+from harness.spec.errors import DataError
+from tests.data.small_la import (
+    PATIENTS,
+    SmallLA,
+    SmallLALabelFree,
+    cropped,
+    voxels,
+    write_h5,
+    write_nrrd,
+    write_official,
+    write_ua_mt,
+)
+
+Damage = Callable[[Path], list[str]]
+ONE, OTHER = PATIENTS[0], PATIENTS[3]
+"""A training patient and the validation patient."""
+
+
+def refusal(root: Path, tmp_path: Path, dataset: Dataset) -> list[str]:
+    """Lines of the message with which `root` is refused, without the first; the folder for caches must stay empty."""
+    home = tmp_path / "caches"
+    home.mkdir(exist_ok=True)
+    with pytest.raises(DataError) as refused:
+        prepare(dataset, root, home / "cache")
+    assert list(home.iterdir()) == []
+    first, *lines = str(refused.value).splitlines()
+    problems = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+    assert first == f"{dataset.name}: {problems}, nothing was prepared"
+    return lines
+
+
+def h5(root: Path, patient: str = ONE) -> Path:
+    return root / patient / "mri_norm2.h5"
+
+
+def truncated(root: Path) -> list[str]:
+    h5(root).write_bytes(h5(root).read_bytes()[:-5000])
+    return [f"{ONE}/mri_norm2.h5: cannot be read, truncated"]
+
+
+def not_hdf5(root: Path) -> list[str]:
+    h5(root).write_text("<html>quota exceeded</html>")
+    return [f"{ONE}/mri_norm2.h5: cannot be read"]
+
+
+def key_missing(root: Path) -> list[str]:
+    with h5py.File(h5(root), "a") as file:
+        del file["label"]
+    return [f"{ONE}/mri_norm2.h5: has no image or no label"]
+
+
+def not_a_number(root: Path) -> list[str]:
+    image, label = cropped(ONE)
+    image[3, 4, 5] = np.nan
+    write_h5(h5(root), image=image, label=label)
+    return [f"{ONE}/mri_norm2.h5: image holds values that are not finite"]
+
+
+def label_of_the_official_kind(root: Path) -> list[str]:
+    image, label = cropped(ONE)
+    write_h5(h5(root), image=image, label=label * np.uint8(255))
+    return [f"{ONE}/mri_norm2.h5: label value 255 is neither 0 nor 1"]
+
+
+def label_of_other_shape(root: Path) -> list[str]:
+    image, label = cropped(ONE)
+    write_h5(h5(root), image=image, label=label[:-1])
+    return [f"{ONE}/mri_norm2.h5: image (90, 90, 12) and label (89, 90, 12) differ in shape (x, y, z)"]
+
+
+def a_slice(root: Path) -> list[str]:
+    image, label = cropped(ONE)
+    write_h5(h5(root), image=image[:, :, 4], label=label[:, :, 4])
+    return [f"{ONE}/mri_norm2.h5: has 2 axes; a volume has three"]
+
+
+def no_atrium(root: Path) -> list[str]:
+    image, label = cropped(ONE)
+    write_h5(h5(root), image=image, label=np.zeros_like(label))
+    return [f"{ONE}/mri_norm2.h5: label is empty"]
+
+
+def constant(root: Path) -> list[str]:
+    image, label = cropped(ONE)
+    write_h5(h5(root), image=np.full_like(image, 2.5), label=label)
+    return [f"{ONE}/mri_norm2.h5: every voxel is 2.5"]
+
+
+def wrong_types(root: Path) -> list[str]:
+    image, label = cropped(ONE)
+    write_h5(h5(root), image=image.astype(np.float64), label=label.astype(np.int16))
+    return [f"{ONE}/mri_norm2.h5: image is float64", f"{ONE}/mri_norm2.h5: label is int16; store it as uint8"]
+
+
+def patient_missing(root: Path) -> list[str]:
+    h5(root).unlink()
+    return [f"{ONE}/mri_norm2.h5: missing patient"]
+
+
+def stranger(root: Path) -> list[str]:
+    image, label = cropped("a stranger")
+    write_h5(h5(root, "STRANGER"), image=image, label=label)
+    return ["STRANGER/mri_norm2.h5: STRANGER is in no published split"]
+
+
+def same_volume_twice(root: Path) -> list[str]:
+    h5(root, OTHER).write_bytes(h5(root).read_bytes())
+    return ["the same pixels in two splits"]
+
+
+def listed_twice(root: Path) -> list[str]:
+    with (root / "train.list").open("a") as file:
+        file.write(f"{ONE}\n")
+    return [f"train.list, line 5: {ONE} is listed at {root / 'train.list'}, line 1 already"]
+
+
+def listed_in_the_wrong_split(root: Path) -> list[str]:
+    (root / "test.list").write_text(f"{PATIENTS[4]}\n{OTHER}\n")
+    (root / "train.list").unlink()
+    return [f"test.list, line 2: {OTHER} is published in the val split, not here"]
+
+
+def stranger_in_a_list(root: Path) -> list[str]:
+    (root / "test.list").write_text("rubbish\n")
+    return ["test.list, line 1: 'rubbish' is no patient"]
+
+
+H5_DAMAGE: list[Damage] = [
+    truncated,
+    not_hdf5,
+    key_missing,
+    not_a_number,
+    label_of_the_official_kind,
+    label_of_other_shape,
+    a_slice,
+    no_atrium,
+    constant,
+    wrong_types,
+    patient_missing,
+    stranger,
+    same_volume_twice,
+    listed_twice,
+    listed_in_the_wrong_split,
+    stranger_in_a_list,
+]
+
+
+@pytest.mark.parametrize("damage", H5_DAMAGE, ids=lambda damage: damage.__name__)
+def test_a_damaged_h5_tree_is_refused(damage: Damage, tmp_path: Path) -> None:
+    root = write_ua_mt(tmp_path / "raw")
+    expected = damage(root)
+    lines = refusal(root, tmp_path, SmallLA())
+    assert len(lines) == len(expected), lines
+    for text, line in zip(expected, lines, strict=True):
+        assert text in line
+
+
+def image(root: Path, patient: str = ONE) -> Path:
+    return root / patient / "lgemri.nrrd"
+
+
+def mask(root: Path, patient: str = ONE) -> Path:
+    return root / patient / "laendo.nrrd"
+
+
+def without_label(root: Path) -> list[str]:
+    mask(root).unlink()
+    return [f"{ONE}/laendo.nrrd: missing, its partner is there"]
+
+
+def without_image(root: Path) -> list[str]:
+    image(root).unlink()
+    return [f"{ONE}/lgemri.nrrd: missing, its partner is there"]
+
+
+def official_patient_missing(root: Path) -> list[str]:
+    (root / ONE).rename(root.parent / "elsewhere")
+    return [f"{ONE}: missing patient, neither"]
+
+
+def truncated_nrrd(root: Path) -> list[str]:
+    image(root).write_bytes(image(root).read_bytes()[:-1000])
+    return [f"{ONE}/lgemri.nrrd: cannot be read, truncated"]
+
+
+def not_nrrd(root: Path) -> list[str]:
+    mask(root).write_text("<html>quota exceeded</html>")
+    return [f"{ONE}/laendo.nrrd: cannot be read"]
+
+
+def header_without_sizes(root: Path) -> list[str]:
+    write_nrrd(image(root), voxels(ONE)[0], {"sizes": None})
+    return [f"{ONE}/lgemri.nrrd: cannot be read"]
+
+
+def header_of_rubbish(root: Path) -> list[str]:
+    write_nrrd(image(root), voxels(ONE)[0], {"sizes": "many 3 4"})
+    return [f"{ONE}/lgemri.nrrd: cannot be read"]
+
+
+def unknown_encoding(root: Path) -> list[str]:
+    write_nrrd(image(root), voxels(ONE)[0], {"encoding": "zip"})
+    return [f"{ONE}/lgemri.nrrd: cannot be read"]
+
+
+def gzip_that_is_none(root: Path) -> list[str]:
+    write_nrrd(image(root), voxels(ONE)[0], {"encoding": "gzip"})
+    return [f"{ONE}/lgemri.nrrd: cannot be read"]
+
+
+def no_directions(root: Path) -> list[str]:
+    write_nrrd(image(root), voxels(ONE)[0], {"space directions": None})
+    return [f"{ONE}/lgemri.nrrd: space directions are not three independent steps"]
+
+
+def axis_without_direction(root: Path) -> list[str]:
+    write_nrrd(image(root), voxels(ONE)[0], {"space directions": "(0.625,0,0) (0,0.625,0) none"})
+    return [f"{ONE}/lgemri.nrrd: space directions are not three independent steps"]
+
+
+def flat_directions(root: Path) -> list[str]:
+    write_nrrd(mask(root), voxels(ONE)[1], {"space directions": "(0.625,0,0) (0,0.625,0) (0,1,0)"})
+    return [f"{ONE}/laendo.nrrd: space directions are not three independent steps"]
+
+
+def other_directions(root: Path) -> list[str]:
+    write_nrrd(mask(root), voxels(ONE)[1], {"space directions": "(0.625,0,0) (0,0.625,0) (0,0,2.5)"})
+    return [f"{ONE}/laendo.nrrd: other space directions than lgemri.nrrd"]
+
+
+def mask_of_other_shape(root: Path) -> list[str]:
+    write_nrrd(mask(root), voxels(ONE)[1][:, :-1])
+    return [f"{ONE}/lgemri.nrrd: image (176, 160, 12) and label (176, 159, 12) differ in shape (x, y, z)"]
+
+
+def slice_of_nrrd(root: Path) -> list[str]:
+    write_nrrd(image(root), voxels(ONE)[0][:, :, 3], {"space": None, "space origin": None, "space directions": None})
+    return [f"{ONE}/lgemri.nrrd: has 2 axes; a volume has three"]
+
+
+def mask_of_three_values(root: Path) -> list[str]:
+    marked = voxels(ONE)[1]
+    marked[0, 0, :2] = (1, 128)
+    write_nrrd(mask(root), marked)
+    return [f"{ONE}/laendo.nrrd: label value 1, 128 is neither 0 nor 255"]
+
+
+def nrrd_without_atrium(root: Path) -> list[str]:
+    write_nrrd(mask(root), np.zeros_like(voxels(ONE)[1]))
+    return [f"{ONE}/laendo.nrrd: label is empty"]
+
+
+def nrrd_constant(root: Path) -> list[str]:
+    write_nrrd(image(root), np.full_like(voxels(ONE)[0], 7))
+    return [f"{ONE}/lgemri.nrrd: every voxel is 7"]
+
+
+def nrrd_not_a_number(root: Path) -> list[str]:
+    grey = voxels(ONE)[0].astype(np.float32)
+    grey[1, 1, 1] = np.inf
+    write_nrrd(image(root), grey)
+    return [f"{ONE}/lgemri.nrrd: image holds values that are not finite"]
+
+
+OFFICIAL_DAMAGE: list[Damage] = [
+    without_label,
+    without_image,
+    official_patient_missing,
+    truncated_nrrd,
+    not_nrrd,
+    header_without_sizes,
+    header_of_rubbish,
+    unknown_encoding,
+    gzip_that_is_none,
+    no_directions,
+    axis_without_direction,
+    flat_directions,
+    other_directions,
+    mask_of_other_shape,
+    slice_of_nrrd,
+    mask_of_three_values,
+    nrrd_without_atrium,
+    nrrd_constant,
+    nrrd_not_a_number,
+]
+
+
+@pytest.mark.parametrize("damage", OFFICIAL_DAMAGE, ids=lambda damage: damage.__name__)
+def test_a_damaged_official_tree_is_refused(damage: Damage, tmp_path: Path) -> None:
+    root = write_official(tmp_path / "raw")
+    expected = damage(root)
+    for dataset in (SmallLA(), SmallLALabelFree()):
+        lines = refusal(root, tmp_path, dataset)
+        assert len(lines) == len(expected), lines
+        for text, line in zip(expected, lines, strict=True):
+            assert text in line
+
+
+def test_spacings_do_where_the_file_has_no_space(tmp_path: Path) -> None:
+    root = write_official(tmp_path / "raw")
+    changes = {"space": None, "space origin": None, "space directions": None, "spacings": "0.625 0.625 1.25"}
+    for path, array in zip((image(root), mask(root)), voxels(ONE), strict=True):
+        write_nrrd(path, array, changes)
+    assert prepare(SmallLA(), root, tmp_path / "cache").manifest.cases[0].spacing_mm == (0.625, 0.625, 1.25)
+
+
+def test_a_box_that_cuts_the_atrium_is_refused(tmp_path: Path) -> None:
+    root = write_official(tmp_path / "raw")
+    marked = voxels(ONE)[1]
+    marked[:3, 0, 0] = 255
+    write_nrrd(mask(root), marked)
+    (line,) = refusal(root, tmp_path, SmallLALabelFree())
+    assert f"{ONE}/lgemri.nrrd: 3 voxels of the atrium lie outside the body's box" in line
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    root = write_ua_mt(tmp_path / "raw")
+    expected = stranger_in_a_list(root) + truncated(root)
+    write_h5(h5(root, OTHER), image=cropped(OTHER)[0])
+    h5(root, PATIENTS[4]).unlink()
+    lines = refusal(root, tmp_path, SmallLA())
+    expected += [f"{OTHER}/mri_norm2.h5: has no image or no label", f"{PATIENTS[4]}/mri_norm2.h5: missing patient"]
+    assert len(lines) == 4
+    for text in expected:
+        assert any(text in line for line in lines), lines

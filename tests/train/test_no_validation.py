@@ -1,0 +1,83 @@
+"""A dataset without validation patients: looks select nothing, the last checkpoint is the only one, all views agree."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from harness.audit import audit
+from harness.audit.finding import Finding
+from harness.spec.records import Result
+from harness.store import RunStore
+from harness.track.series import Span, look_points
+from tests.support import run_cli
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny
+
+SLOT = "supervised/2/0/0"
+
+
+@pytest.fixture(scope="module")
+def finished(make_tiny: MakeTiny) -> tuple[Tiny, str]:
+    """A method and its ceiling, trained, tested and ranked by the real command line, and what it said."""
+    tiny = make_tiny({"supervised": {}, "supervised_full": {}}, dataset="tiny_no_validation", budget={"steps": 8})
+    arguments = tiny.arguments("run", "--executor", "inline", "--no-track")[3:]
+    done = run_cli(*arguments, env=tiny.environment, cwd=tiny.root)
+    assert done.returncode == 0, done.stderr
+    return tiny, done.stdout + done.stderr
+
+
+def result_of(tiny: Tiny) -> Result:
+    result = tiny.folder(SLOT).result()
+    assert result is not None
+    return result
+
+
+def finding(tiny: Tiny, number: int) -> Finding:
+    (found,) = (one for one in audit(RunStore(tiny.store)).findings if one.number == number)
+    return found
+
+
+def test_looks_happen_and_select_nothing(finished: tuple[Tiny, str]) -> None:
+    tiny, said = finished
+    result = result_of(tiny)
+    assert [look.look for look in result.looks] == [1, 2, 3, 4]
+    assert [look.dice for look in result.looks] == [{}] * 4
+    assert [look.mean_dice for look in result.looks] == [None] * 4
+    assert result.best_look is None
+    assert result.status == "ok"
+    cases = tiny.folder(SLOT).cases()
+    assert set(cases["selection"]) == {"last"}
+    assert len(cases) == 4, "two test patients, two classes"
+    assert "no validation cases" in said
+    assert "validation Dice" not in said
+
+
+def test_tables_and_page_have_one_column(finished: tuple[Tiny, str]) -> None:
+    tiny, said = finished
+    assert "best_val" not in said
+    folder = tiny.store / "leaderboard"
+    assert set(pd.read_csv(folder / "leaderboard.csv")["selection"]) == {"last"}
+    assert pd.read_csv(folder / "curves.csv").empty
+    assert "Dice % best_val" not in (folder / "leaderboard.md").read_text(encoding="utf-8")
+    assert (folder / "index.html").is_file()
+
+
+def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny, str]) -> None:
+    tiny, _ = finished
+    assert finding(tiny, 6).status == finding(tiny, 27).status == "held"
+    assert "without validation cases" in str(finding(tiny, 6))
+    folder = tiny.folder(SLOT)
+    honest = folder.cases()
+    try:
+        folder.write_cases(pd.concat([honest, honest.assign(selection="best_val")], ignore_index=True))
+        assert finding(tiny, 6).status == "not held"
+    finally:
+        folder.write_cases(honest)
+
+
+def test_the_mirror_has_looks_without_dice(finished: tuple[Tiny, str]) -> None:
+    tiny, _ = finished
+    names = {point.name for point in look_points(result_of(tiny), Span(0, 1000))}
+    assert "val/device_seconds" in names
+    assert not {name for name in names if "dice" in name}

@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.spec.ledger import LedgerLine
 from harness.spec.records import (
     Budget,
     DatasetRef,
     Engine,
     Environment,
     Failure,
-    LedgerLine,
     Look,
     Preprocessing,
     Result,

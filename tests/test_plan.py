@@ -224,6 +224,13 @@ def test_the_trivial_selection_binds_every_slot(tmp_path: Path) -> None:
         ({"labelled": [3, 24]}, "labelled.1", "- 24", "24 labelled patients leave no unlabelled ones"),
         ({"labelled": [500]}, "labelled.0", "- 500", "phantom trains on 24 patients"),
         ({"preprocessing": {"size": [32, 32, 32]}}, "preprocessing.size", "size:", "2D, so size has 2 numbers"),
+        (
+            {"engine": {"window_stride": [9, 9, 2]}},
+            "engine.window_stride",
+            "window_stride:",
+            "phantom is 2D: slices are",
+        ),
+        ({"engine": {"look_stride": [9, 9, 2]}}, "engine.look_stride", "look_stride:", "without windows; leave it out"),
         (ua_mt("consistancy", 1), "methods.ua_mt.params.consistancy", "consistancy:", "did you mean 'consistency'?"),
         (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "even, not 7"),
         (ua_mt("passes", 0), "methods.ua_mt.params.passes", "passes:", "greater than or equal"),

@@ -106,6 +106,22 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
         ("resize: area", "shrink: 3", 4, "preprocessing", "shrink is for volumes"),
         ("size: [32, 32]", "size: [32, 32, 16]", 4, "preprocessing", "resize is for slices"),
         ("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 1", 4, "preprocessing.shrink", "equal to 2"),
+        ("batch_size: 8", "window_stride: [18, 0, 4]", 15, "engine.window_stride.1", "greater than or equal to 1"),
+        ("batch_size: 8", "window_stride: [18, 18]", 15, "engine.window_stride.2", "required"),
+        (
+            "optimiser: {momentum: 0.5}",
+            "look_stride: [9, 9, 2]",
+            12,
+            "methods.ua_mt.engine.look_stride",
+            "tested alike",
+        ),
+        (
+            "optimiser: {momentum: 0.5}",
+            "largest_component: true",
+            12,
+            "methods.ua_mt.engine.largest_component",
+            "all methods are tested alike",
+        ),
         ("batch_size: 8", "batch_size: 1", 15, "engine.batch_size", "greater than or equal to 2"),
         ("batch_size: 8", "threads: 4", 15, "engine.threads", "4"),
         ("name: small", "name: Small Suite", 2, "name", "Small Suite"),
@@ -130,6 +146,17 @@ def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path) -> Non
     assert str(shrunk) == "32 x 32 x 16 patches at 1/3 of the resolution"
     assert "shrink" not in native.model_dump_json()
     assert type(shrunk).model_validate_json(shrunk.model_dump_json()) == shrunk
+
+
+def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(tmp_path: Path) -> None:
+    """Off, written out, is what was meant before there was the switch."""
+    first = load(tmp_path, GOOD).suite
+    off = load(tmp_path, GOOD.replace("batch_size: 8", "batch_size: 8\n  largest_component: false")).suite
+    kept = load(tmp_path, GOOD.replace("batch_size: 8", "batch_size: 8\n  largest_component: true")).suite
+    assert (off.hash, off.engine) == (first.hash, first.engine)
+    assert kept.hash != first.hash
+    assert kept.engine_of("ua_mt").largest_component is True
+    assert not {"window_stride", "look_stride", "largest_component"} & first.engine.model_dump().keys()
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

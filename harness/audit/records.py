@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from harness.audit.trace import Trace, read_trace
 from harness.spec.errors import RecordError
-from harness.spec.records import Environment, LedgerLine, Observed, Points, Result, Selection, Slot, Unit
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import Environment, Observed, Points, Result, Selection, Slot, Unit
 from harness.store import RunStore, UnitFolder
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.spec.errors import DiskError, RecordError
-from harness.spec.records import SCHEMA, LedgerLine, Spent
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import SCHEMA, Spent
 
 
 class Ledger:

@@ -21,7 +21,8 @@ from harness.data.digests import case_sha256, manifest_checksum
 from harness.data.permit import TestPermit, guard
 from harness.spec.dataset import Case
 from harness.spec.errors import ClosedSplitError, DataError, RecordError
-from harness.spec.records import CaseInfo, DatasetRef, Manifest
+from harness.spec.manifest import CaseInfo, Manifest
+from harness.spec.records import DatasetRef
 
 MANIFEST = "manifest.json"
 DEVELOPMENT = "development.h5"

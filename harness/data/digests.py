@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.spec.dataset import Case
-from harness.spec.records import Manifest, digest
+from harness.spec.manifest import Manifest
+from harness.spec.records import digest
 
 
 def array_sha256(array: NDArray[Any]) -> str:

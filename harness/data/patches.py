@@ -1,8 +1,8 @@
 """Where the voxels of patches lie in volumes that stand end to end in one flat tensor: whole numbers, no resampling.
 
-The field's loader turns a volume by a random multiple of 90 degrees in plane, flips one of the two axes of the plane, and
-crops a patch at random (METHODS 2.2). Its eight draws have four outcomes, two draws each: one axis flipped, or both axes
-exchanged with none or both of them flipped. Here the outcome is drawn, and applied to the patch's window alone.
+The field's loader turns a volume by a random multiple of 90 degrees in plane, flips one of the two axes of the plane,
+and crops a patch at random (METHODS 2.2). Its eight draws have four outcomes, two draws each: one axis flipped, or both
+axes exchanged with none or both of them flipped. Here the outcome is drawn, and applied to the patch's window alone.
 """
 
 from __future__ import annotations

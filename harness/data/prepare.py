@@ -15,7 +15,7 @@ from harness.data.digests import data_checksum
 from harness.data.locate import cache_home, cache_name, locate
 from harness.spec.dataset import Case, Dataset
 from harness.spec.errors import DataError, DiskError
-from harness.spec.records import CaseInfo, Manifest
+from harness.spec.manifest import CaseInfo, Manifest
 
 
 def resolve(dataset: Dataset, data: Path | None, say: Callable[[str], None]) -> Cache:

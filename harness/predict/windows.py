@@ -66,12 +66,13 @@ def window_scores(
 ) -> Tensor:
     """Mean softmax score of every class, [n_classes, x, y, z]; arguments as for `predict_volume`."""
     require_monai()
-    from monai.inferers import sliding_window_inference
+    from monai.inferers.utils import sliding_window_inference
 
     memory_format = torch.channels_last_3d if channels_last else torch.contiguous_format
 
     def scores(windows: Tensor) -> Tensor:
-        return network(windows.contiguous(memory_format=memory_format)).float().softmax(dim=1)
+        logits: Tensor = network(windows.contiguous(memory_format=memory_format))
+        return logits.float().softmax(dim=1)
 
     averaged = sliding_window_inference(
         image[None], tuple(size), batch_size, scores, overlap=overlaps(size, stride_of(size, stride)), mode="constant"

@@ -122,10 +122,10 @@ def _group(store: RunStore, labelled: int | None, shown: Sequence[_Shown], cases
 
 def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[str, LabelMap], in_2d: bool) -> Json:
     """One slice: that with the most wrong voxels of the method for which the case was chosen."""
-    images, labels, *others = (as_slices(one, in_2d) for one in (case.image, case.label, *predicted.values()))
-    slices = dict(zip(predicted, others, strict=True))
+    images, labels = as_slices(case.image, in_2d), as_slices(case.label, in_2d)
+    slices = {name: as_slices(one, in_2d) for name, one in predicted.items()}
     index = int(np.count_nonzero(slices[worst] != labels, axis=(1, 2)).argmax())
-    truth, maps = labels[index], {name: predicted[index] for name, predicted in slices.items()}
+    truth, maps = labels[index], {name: one[index] for name, one in slices.items()}
     box = crop_box([truth, *maps.values()])
     return {
         "case": case.id,

@@ -214,25 +214,6 @@ class Environment(Strict):
         return digest(_without_none(self.model_dump(mode="json", exclude={"shown", "schema_version"})))
 
 
-class LedgerLine(Strict):
-    """One line of ledger.jsonl. Seconds and steps are those of this attempt up to now, `base_*` what it resumed from.
-
-    useful at the end = base of the last attempt + what it spent; everything else that was spent is lost.
-    """
-
-    schema_version: Literal[1] = 1
-    kind: Literal["start", "heartbeat", "checkpoint", "end", "breach"]
-    attempt: int = Field(ge=0)
-    at: str = Field(description="UTC, ISO 8601")
-    environment: str = Field(description="fingerprint")
-    base_device_seconds: float = Field(0.0, ge=0)
-    base_steps: int = Field(0, ge=0)
-    device_seconds: float = Field(0.0, ge=0, description="charged in this attempt")
-    steps: int = Field(0, ge=0, description="finished in this attempt")
-    wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, in this attempt")
-    note: str | None = None
-
-
 class Spent(Strict):
     """A unit's ledger, summed over attempts."""
 
@@ -411,31 +392,3 @@ class Selection(Strict):
 def candidates_digest(candidates: Sequence[Candidate] | None) -> str | None:
     """sha256 of the candidates' canonical JSON; None without a search."""
     return None if candidates is None else digest([candidate.model_dump(mode="json") for candidate in candidates])
-
-
-class CaseInfo(Strict):
-    """One case of a prepared cache."""
-
-    id: str
-    patient: str
-    split: Literal["train", "val", "test"]
-    shape: tuple[int, ...]
-    spacing_mm: tuple[float, float, float] | None
-    phase: str | None
-    phase_source: str | None
-    sha256: str
-
-
-class Manifest(Strict):
-    """manifest.json of a prepared cache."""
-
-    schema_version: Literal[1] = 1
-    dataset: str
-    version: int
-    layout: str
-    track: str | None = Field(None, description="which of several ways the cases are cut, where there are several")
-    classes: list[str]
-    checksum: str
-    splits: dict[str, list[str]]
-    cases: list[CaseInfo]
-    warnings: list[str] = Field(default_factory=list)

@@ -8,7 +8,7 @@ from typing import Literal
 from harness.budget.ledger import Ledger
 from harness.budget.meter import Meter
 from harness.budget.phases import Phases
-from harness.spec.records import LedgerLine
+from harness.spec.ledger import LedgerLine
 
 Kind = Literal["start", "heartbeat", "checkpoint", "end", "breach"]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks.acdc import ACDC
 from harness.audit.records import Aside, SuiteRecords, UnitRecords, read_suite
-from harness.spec.records import Budget, DatasetRef, Engine, LedgerLine, Observed, Result, Slot
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import Budget, DatasetRef, Engine, Observed, Result, Slot
 from harness.store import UnitFolder
 from tests.synthetic import RunSpec, key, write_run
 

@@ -13,16 +13,8 @@ from harness.audit import RULES
 from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords, UnitRecords
 from harness.audit.trace import rate_error
-from harness.spec.records import (
-    Budget,
-    DatasetRef,
-    Failure,
-    LedgerLine,
-    OptimiserSettings,
-    Points,
-    Preprocessing,
-    Trial,
-)
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import Budget, DatasetRef, Failure, OptimiserSettings, Points, Preprocessing, Trial
 from tests.audit.fair import asked, bend, engine, environment, fair_suite, planned, result, rows, seen, trial
 from tests.synthetic import RunSpec, history_frame
 
@@ -48,6 +40,13 @@ def test_a_fair_suite_holds_all_that_applies(fair: SuiteRecords) -> None:
     assert broken(fair) == set()
     assert {number for number, one in found.items() if one.status == "not applicable"} == {7, 32, *UNSEEN}
     assert all(verdict.evidence for verdict in found.values())
+
+
+def test_windows_at_other_steps_are_another_test(fair: SuiteRecords) -> None:
+    volumes = asked(preprocessing=Preprocessing(size=(48, 48, 16)))
+    suite = replace(fair, units=tuple(map(volumes, fair.units)))
+    assert verdicts(suite)[24].evidence[0].startswith("the test: windows at the field's steps, as predicted, in all of")
+    assert verdicts(bend(suite, engine(window_stride=(9, 9, 2))))[24].status == "not held"
 
 
 def first(missed: bool, cases_of: UnitRecords) -> int:
@@ -122,7 +121,6 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "declared and not done": (seen(declared=("mixed",)), {20}),
     "several settings of one method": (engine(batch_size=12), {21}),
     "the largest component for one": (engine(largest_component=True), {21, 24}),
-    "other windows": (engine(window_stride=(9, 9, 2)), {21, 24}),
     "another network": (result(parameters_predictor=2_000_000), {22}),
     "another volume": (rows("voxels_true", 4999), {25}),
     "a missed structure at no cost": (lambda one: rows("hd95_voxel", 0.0, first(True, one))(one), {26}),

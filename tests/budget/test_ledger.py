@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from harness.budget.ledger import Ledger, at_rest, summarise, wall_by_phase
 from harness.spec.errors import DiskError, RecordError
-from harness.spec.records import LedgerLine, Spent
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import Spent
 from tests.support import require
 
 AT = "2026-11-02T10:00:00.000Z"

@@ -22,7 +22,7 @@ from harness.execute.run import ExecuteSettings, default_workers, execute, exit_
 from harness.execute.session import Session, find_unit
 from harness.spec import errors
 from harness.spec.errors import DataError, UsageError
-from harness.spec.records import LedgerLine
+from harness.spec.ledger import LedgerLine
 from harness.store import RunStore
 from harness.train import RunSettings
 from harness.train.stop import StopFlag

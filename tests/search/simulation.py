@@ -11,7 +11,8 @@ from harness.budget.ledger import summarise
 from harness.budget.meter import Meter
 from harness.plan import PlannedTrial
 from harness.search.proposals import Adaptive, Proposal
-from harness.spec.records import Budget, DatasetRef, Engine, LedgerLine, Look, Preprocessing, Spent, Trial, Unit
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import Budget, DatasetRef, Engine, Look, Preprocessing, Spent, Trial, Unit
 
 Kind = Literal["start", "heartbeat", "checkpoint", "end"]
 SPACE = 50

@@ -61,6 +61,13 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
         (ua_mt("noise", {"scale": "lin"}), {}, "methods.ua_mt.search.noise.scale", "scale: lin", "'linear', 'log'"),
         (ua_mt("noise", {"value": [1]}), {}, "methods.ua_mt.search.noise.value", "value:", "did you mean 'values'?"),
         (ua_mt("noise", {"scale": "log"}), {}, "methods.ua_mt.search.noise.values", "noise:", "required"),
+        (
+            {},
+            {"engine": {"largest_component": {"values": [True, None]}}},
+            "search.engine.largest_component",
+            "largest_component:",
+            "all methods are tested alike",
+        ),
         ({}, {"engine": {"learning_rate": RANGE}}, "search.engine.learning_rate", "learning_rate:", "optimiser.learn"),
         (
             {},

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from harness.execute.session import Session, find_unit, open_session
-from harness.spec.records import LedgerLine, Result, Unit
+from harness.spec.ledger import LedgerLine
+from harness.spec.records import Result, Unit
 from harness.store import UnitFolder
 from harness.train import RunSettings, StopFlag, run_unit
 from tests.support import command_environment
@@ -32,9 +33,14 @@ METHODS = {
     "tiny_torch_oom": "TorchOutOfMemory",
     "tiny_peek": "Peeking",
     "tiny_quiet_peek": "PeekingTwice",
+    "tiny_floor": "Floor",
     "tiny_ceiling": "Ceiling",
 }
-DATASETS = {"tiny_squares": "Squares", "tiny_no_validation": "SquaresWithoutValidation"}
+DATASETS = {
+    "tiny_squares": "Squares",
+    "tiny_no_validation": "SquaresWithoutValidation",
+    "tiny_balls": "Balls",
+}
 
 
 def install(folder: Path) -> None:

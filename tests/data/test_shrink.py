@@ -1,0 +1,41 @@
+"""Volumes at a fraction of their resolution: means of what they stand for, labels picked and never mixed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from harness.data.shrink import shrink_image, shrink_labels, shrunk_shape
+
+
+def test_sides_are_divided_and_rounded() -> None:
+    # 183 / 3 = 61, 140 / 3 = 46.7, 88 / 3 = 29.3
+    assert shrunk_shape((183, 140, 88), 3) == (61, 47, 29)
+    assert shrunk_shape((183, 140, 88), None) == (183, 140, 88)
+    assert shrunk_shape((1, 5, 9), 8) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_each_voxel_is_the_mean_of_its_block(factor: int) -> None:
+    native = torch.rand(4 * factor, 3 * factor, 5 * factor)
+    blocks = native.numpy().reshape(4, factor, 3, factor, 5, factor).mean(axis=(1, 3, 5))
+    np.testing.assert_allclose(shrink_image(native, factor).numpy(), blocks, atol=1e-6)
+
+
+def test_a_constant_stays_itself_whatever_the_shape() -> None:
+    shrunk = shrink_image(torch.full((47, 50, 29), 0.3), 3)
+    assert shrunk.shape == (16, 17, 10)
+    assert shrunk.min() == pytest.approx(0.3)
+    assert shrunk.max() == pytest.approx(0.3)
+
+
+def test_a_label_is_that_of_the_block_s_middle() -> None:
+    native = torch.arange(6 * 9 * 3, dtype=torch.uint8).reshape(6, 9, 3)
+    assert torch.equal(shrink_labels(native, 3), native[1::3, 1::3, 1::3])
+
+
+def test_none_is_the_volume_itself() -> None:
+    image, labels = torch.rand(5, 6, 7), torch.ones(5, 6, 7, dtype=torch.uint8)
+    assert shrink_image(image, None) is image
+    assert shrink_labels(labels, None) is labels

@@ -1,0 +1,217 @@
+"""Patches of ragged volumes: those of the field's loader, all alike likely, from one gather; resume to the bit."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
+from harness.data.sampler import Sampler
+from harness.data.volumes import Volumes, VolumeSampler, pad, padded_shape
+from harness.spec.dataset import Case
+from harness.spec.method import Batch, BatchPlan
+from harness.spec.records import Preprocessing
+from tests.train.test_host_copies import Watch
+
+CPU = torch.device("cpu")
+PATCH = (16, 16, 16)
+SHAPES = {"a": (21, 18, 17), "b": (16, 30, 16), "c": (10, 19, 12), "d": (17, 17, 24)}
+
+
+def drawn(shapes: Sequence[tuple[int, ...]], size: tuple[int, ...], count: int, turn: bool = True) -> torch.Tensor:
+    """[count, *size] indices; patch k comes from volume k modulo the number of volumes."""
+    generator = torch.Generator().manual_seed(0)
+    which = torch.arange(count) % len(shapes)
+    table = torch.tensor(shapes)
+    offsets = torch.cat([torch.zeros(1, dtype=torch.long), table.prod(1).cumsum(0)[:-1]])
+    turns = draw_turns(count, generator, CPU) if turn else no_turns(count, CPU)
+    return patch_indices(offsets[which], table[which], draw_places(count, generator, CPU), turns, size)
+
+
+def crops(volume: NDArray[np.int64], size: tuple[int, ...]) -> set[bytes]:
+    """Every patch of a volume."""
+    spans = (range(side - patch + 1) for side, patch in zip(volume.shape, size, strict=True))
+    return {
+        np.ascontiguousarray(volume[x : x + size[0], y : y + size[1], z : z + size[2]]).tobytes()
+        for x, y, z in itertools.product(*spans)
+    }
+
+
+def loader_of_the_field(volume: NDArray[np.int64], size: tuple[int, ...]) -> Counter[bytes]:
+    """Patches of np.rot90 by k in 0..3, np.flip along axis 0 or 1, and a crop; how many of eight draws give each."""
+    turned = (np.flip(np.rot90(volume, k), axis) for k in range(4) for axis in range(2))
+    return Counter(patch for one in turned for patch in crops(one, size))
+
+
+@pytest.mark.parametrize("size", [(4, 4, 3), (4, 3, 2), (3, 5, 4)], ids=str)
+def test_patches_are_exactly_those_of_the_field_s_loader(size: tuple[int, ...]) -> None:
+    shape = (6, 5, 4)
+    expected = loader_of_the_field(np.arange(120).reshape(shape), size)
+    assert set(expected.values()) == {2}, "each outcome of a turn and a flip comes from two of the eight"
+    found = Counter(patch.numpy().tobytes() for patch in drawn([shape], size, 6000))
+    assert found.keys() == expected.keys()
+
+
+def test_places_and_outcomes_are_alike_likely() -> None:
+    found = Counter(patch.numpy().tobytes() for patch in drawn([(5, 5, 3)], (4, 4, 3), 16_000))
+    assert len(found) == 4 * 4
+    assert all(abs(count - 1000) < 5 * 31 for count in found.values()), "five standard deviations"
+
+
+def test_without_turns_a_patch_lies_as_in_its_volume() -> None:
+    shape, size = (6, 5, 4), (3, 2, 2)
+    found = {patch.numpy().tobytes() for patch in drawn([shape], size, 3000, turn=False)}
+    assert found == crops(np.arange(120).reshape(shape), size)
+
+
+def test_volumes_of_other_shapes_do_not_touch() -> None:
+    shapes = [(6, 5, 4), (4, 9, 3), (4, 4, 8)]
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+    for number, patch in enumerate(drawn(shapes, (4, 4, 3), 300)):
+        inside = (patch < int(ends[number % 3])) & (patch >= int(ends[number % 3] - np.prod(shapes[number % 3])))
+        assert bool(inside.all())
+        assert len(patch.unique()) == patch.numel()
+
+
+@cache
+def volumes(labelled: tuple[str, ...] = ("a", "c")) -> Volumes:
+    """Four patients; every voxel of a volume has a value of its own, the patient's number and its position."""
+    cases = []
+    for number, (patient, shape) in enumerate(SHAPES.items(), start=1):
+        image = np.asarray(number + np.arange(np.prod(shape)).reshape(shape) / 10_000, np.float32)
+        cases.append(Case(patient, patient, "train", image, np.full(shape, number, np.uint8)))
+    return Volumes.load(cases, labelled, Preprocessing(size=PATCH), CPU)
+
+
+def test_the_flat_tensor_holds_every_volume() -> None:
+    data = volumes()
+    assert data.shapes.tolist() == [[21, 18, 17], [16, 30, 16], [16, 19, 16], [17, 17, 24]]
+    assert (data.images.dtype, data.labels.dtype) == (torch.float32, torch.uint8)
+    assert len(data.images) == len(data.labels) == int(data.shapes.prod(1).sum())
+    assert (data.labelled.tolist(), data.unlabelled.tolist()) == ([0, 2], [1, 3])
+    first = data.images[: 21 * 18 * 17].reshape(21, 18, 17).numpy()
+    np.testing.assert_array_equal(first.ravel(), (1 + np.arange(21 * 18 * 17) / 10_000).astype(np.float32))
+    assert data.example.shape == (1, 1, *PATCH)
+    np.testing.assert_array_equal(data.example[0, 0], first[:16, :16, :16])
+
+
+def test_small_volumes_are_padded_with_zeros_half_before() -> None:
+    data = volumes()
+    start, shape = int(data.offsets[2]), data.shapes[2].tolist()
+    for flat in (data.images, data.labels):
+        third = flat[start : start + int(np.prod(shape))].reshape(shape)
+        assert int(third[3:13, :, 2:14].count_nonzero()) == int(third.count_nonzero()) == 10 * 19 * 12
+
+
+def test_padding_by_hand() -> None:
+    assert padded_shape((100, 130, 70), (112, 96, 80)) == (112, 130, 80), "in plane the longer side: patches are turned"
+    assert pad(torch.ones(1, 2, 2), (4, 2, 3))[:, 0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def patients(images: torch.Tensor) -> list[int]:
+    """Whose patches a batch holds."""
+    return [int(image.max()) for image in images]
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_streams_never_mix_and_take_every_volume_once_a_pass(augment: bool) -> None:
+    sampler = volumes().sampler(3, augment)
+    assert sampler.augmentation == ("weak" if augment else "none")
+    labelled: Counter[int] = Counter()
+    unlabelled: Counter[int] = Counter()
+    for _ in range(10):
+        batch = sampler.next(BatchPlan(labelled=1, unlabelled=2, views=2))
+        labelled.update(patients(batch.images))
+        assert patients(batch.unlabelled[0]) == patients(batch.unlabelled[1])
+        unlabelled.update(patients(batch.unlabelled[0]))
+    assert labelled == {1: 5, 3: 5}
+    assert unlabelled == {2: 10, 4: 10}
+
+
+def test_shapes_types_and_views_of_one_place() -> None:
+    batch = volumes().sampler(0, augment=True).next(BatchPlan(labelled=2, unlabelled=6, views=3))
+    assert (batch.images.shape, batch.images.dtype) == ((2, 1, *PATCH), torch.float32)
+    assert (batch.labels.shape, batch.labels.dtype) == ((2, *PATCH), torch.int64)
+    assert [view.shape for view in batch.unlabelled] == [(6, 1, *PATCH)] * 3
+    first, second, third = (view.flatten(1) for view in batch.unlabelled)
+    assert torch.equal(first.sort(1).values, second.sort(1).values), "the same window of the same volume"
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, third)
+
+
+def test_labels_move_with_their_image() -> None:
+    cases = [Case("a", "a", "train", np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.float32), label)
+             for label in [np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.uint8)]]  # fmt: skip
+    sampler = Volumes.load(cases, ["a"], Preprocessing(size=PATCH), CPU).sampler(0, augment=True)
+    for _ in range(8):
+        batch = sampler.next(BatchPlan(labelled=3, unlabelled=0))
+        assert torch.equal(batch.images[:, 0].long(), batch.labels)
+
+
+def test_a_shrunk_set_is_that_of_shrunk_volumes() -> None:
+    image = np.random.default_rng(0).random((36, 33, 50), dtype=np.float32)
+    case = Case("a", "a", "train", image, (image > 0.5).astype(np.uint8))
+    data = Volumes.load([case], ["a"], Preprocessing(size=PATCH, shrink=2), CPU)
+    assert data.shapes.tolist() == [[18, 16, 25]]
+    np.testing.assert_allclose(data.images.mean(), image.mean(), atol=1e-3)
+
+
+def test_labels_of_unlabelled_volumes_are_never_handed_out() -> None:
+    sampler = volumes().sampler(0, augment=True)
+    seen = {int(v) for _ in range(20) for v in sampler.next(BatchPlan(2, 2, views=2)).labels.unique()}
+    assert seen == {0, 1, 3}
+
+
+def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:
+    return [sampler.next(plan) for _ in range(count)]
+
+
+def equal(first: list[Batch], second: list[Batch]) -> bool:
+    return all(
+        torch.equal(a.images, b.images)
+        and torch.equal(a.labels, b.labels)
+        and all(torch.equal(x, y) for x, y in zip(a.unlabelled, b.unlabelled, strict=True))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@given(before=st.integers(0, 5), seed=st.integers(0, 50), augment=st.booleans())
+@settings(max_examples=12)
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
+    plan = BatchPlan(labelled=1, unlabelled=3, views=2)
+    whole = VolumeSampler(volumes(), seed, augment)
+    batches(whole, plan, before)
+    file = io.BytesIO()
+    torch.save(whole.state_dict(), file)
+    rest = batches(whole, plan, 3)
+    file.seek(0)
+    resumed = VolumeSampler(volumes(), seed + 1, augment)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    assert equal(batches(resumed, plan, 3), rest)
+
+
+def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> None:
+    plan = BatchPlan(labelled=2, unlabelled=2)
+    state = torch.get_rng_state()
+    first = batches(volumes().sampler(1, augment=True), plan, 3)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(6)
+    assert equal(first, batches(volumes().sampler(1, augment=True), plan, 3))
+    assert not equal(first, batches(volumes().sampler(2, augment=True), plan, 3))
+
+
+def test_a_batch_reads_no_value() -> None:
+    sampler = volumes().sampler(0, augment=True)
+    with Watch() as watch:
+        sampler.next(BatchPlan(labelled=3, unlabelled=3, views=2))
+    assert watch.found == []

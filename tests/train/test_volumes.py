@@ -1,0 +1,180 @@
+"""A suite of volumes from the command line to its page, killed, resumed and replayed: 3D through the same engine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.audit import audit
+from harness.data.permit import TestPermit
+from harness.metrics import case_metrics
+from harness.predict import keep_largest, predict_volume
+from harness.spec.errors import InterruptedRunError, ServiceError, UsageError
+from harness.store import RunStore
+from harness.train import evaluate
+from harness.train.replay import replay
+from harness.train.stop import StopFlag
+from tests.cli.test_page import panels
+from tests.support import run_cli
+from tests.train.fixtures import MakeTiny
+from tests.train.test_kill import trains
+from tests.train.test_unit import assert_same_numbers, result_of
+from tests.train.tiny import StopAfter, Tiny, run, wait_for
+
+STAGED = "tiny_staged/2/0/0"
+STEPS = 24
+VOLUMES: dict[str, Any] = {
+    "dataset": "tiny_balls",
+    "preprocessing": {"size": [16, 16, 16]},
+    "budget": {"steps": STEPS},
+    "engine": {"looks": 4, "window_stride": [4, 4, 4], "look_stride": [16, 16, 16]},
+}
+METHODS: dict[str, dict[str, Any]] = {"tiny_staged": {}, "tiny_floor": {}, "tiny_ceiling": {}}
+
+
+@pytest.fixture(scope="module")
+def whole(make_tiny: MakeTiny) -> Tiny:
+    """Every unit through the real command line, uninterrupted, down to the page."""
+    tiny = make_tiny(METHODS, **VOLUMES)
+    command = ("run", "--suite", tiny.suite, "--runs", tiny.runs, "--no-track", "--executor", "inline")
+    done = run_cli(*command, env=tiny.environment, cwd=tiny.root)
+    assert done.returncode == 0, done.stderr
+    assert (tiny.store / "leaderboard" / "leaderboard.csv").exists()
+    return tiny
+
+
+def test_records_are_those_of_volumes(whole: Tiny) -> None:
+    """24 steps in stages of 6, 6 and 12; 4 labelled patches a step in the first, then 2 and 2."""
+    folder = whole.folder(STAGED)
+    result = result_of(folder)
+    assert (result.images_seen, result.labelled_images_seen) == (4 * STEPS, 4 * 6 + 2 * 18)
+    assert [look.look for look in result.looks] == [1, 2, 3, 4]
+    shapes = {name: labels.shape for name, labels in folder.predictions().items()}
+    assert shapes == {"p8": (28, 19, 22), "p9": (29, 18, 23)}, "native"
+    assert result.observed is not None
+    assert result.observed.images == {"same": 16, "mixed": 0, "altered": 0}
+
+
+def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny) -> None:
+    folder, session = whole.folder(STAGED), whole.session()
+    permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
+    rows = folder.cases().query("selection == 'last'").set_index(["case", "class_name"])
+    for case in session.cache.test_cases(permit):
+        again = case_metrics(folder.predictions()[case.id], case.label, ("bright", "dim"), case.spacing_mm)
+        for name, metrics in again.items():
+            assert rows.loc[(case.id, name), "dice"] == metrics.dice
+            assert rows.loc[(case.id, name), "hd95_mm"] == metrics.hd95_mm
+
+
+@pytest.mark.parametrize("stops", [[6], [13, 4]], ids=str)
+def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, whole: Tiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, **VOLUMES)
+    for steps in stops:
+        with pytest.raises(InterruptedRunError):
+            run(tiny, STAGED, StopAfter(steps))
+    run(tiny, STAGED)
+    assert tiny.folder(STAGED).id == whole.folder(STAGED).id
+    assert_same_numbers(tiny.folder(STAGED), whole.folder(STAGED))
+
+
+def test_killed_in_its_own_process_and_the_same_command_again(make_tiny: MakeTiny, whole: Tiny) -> None:
+    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, **VOLUMES)
+    folder = tiny.folder(STAGED)
+    process = tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2")
+    wait_for(partial(trains, folder, 0), 120, process)
+    wait_for(folder.checkpoint.exists, 60, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not folder.done
+    run(tiny, STAGED)
+    assert_same_numbers(folder, whole.folder(STAGED))
+
+
+def test_replayed_to_the_bit(whole: Tiny) -> None:
+    folder = whole.folder(STAGED)
+    assert replay(folder, whole.session().cache, StopFlag()) == result_of(folder).weights_sha256
+
+
+def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny) -> None:
+    found = panels(whole.store / "leaderboard" / "index.html")
+    assert found
+    depths = {"p8": 22, "p9": 23}
+    folder = whole.folder(STAGED)
+    truth = {case.id: case for case in cases(whole)}
+    for panel in found:
+        assert panel["slices"] == depths[panel["case"]]
+        if panel["worst"] == "tiny_staged":
+            wrong = (folder.predictions()[panel["case"]] != truth[panel["case"]].label).sum(axis=(0, 1))
+            assert wrong[panel["slice"] - 1] == wrong.max()
+
+
+def test_the_audit_finds_nothing_but_two_networks(whole: Tiny) -> None:
+    """`tiny_staged` has two layers, the floor one: that is rule 22's to say."""
+    audited = audit(RunStore.open(whole.store))
+    assert {finding.number for finding in audited.breaches} == {22}
+
+
+def cases(tiny: Tiny) -> list[Any]:
+    folder, session = tiny.folder(STAGED), tiny.session()
+    return session.cache.test_cases(TestPermit(session.store.selection_path, folder.id, folder.path / "final.json"))
+
+
+def test_looks_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, int]] = []
+    real = predict_volume
+
+    def watching(*arguments: Any, **more: Any) -> Any:
+        asked.append((arguments[4], more["batch_size"]))
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(evaluate, "predict_volume", watching)
+    tiny = make_tiny(
+        {"tiny_floor": {}}, **{**VOLUMES, "budget": {"steps": 2}, "engine": {**VOLUMES["engine"], "looks": 1}}
+    )
+    run(tiny, "tiny_floor/2/0/0")
+    assert asked == [((16, 16, 16), 4)] * 2 + [((4, 4, 4), 4)] * 2
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "engine"),
+    [({"shrink": 2}, {}), ({}, {"largest_component": True}), ({}, {"channels_last": True, "precision": "bfloat16"})],
+    ids=str,
+)
+def test_other_settings_end_well_and_are_other_units(
+    preprocessing: dict[str, Any], engine: dict[str, Any], make_tiny: MakeTiny, whole: Tiny
+) -> None:
+    changes: dict[str, Any] = {
+        **VOLUMES,
+        "preprocessing": {**VOLUMES["preprocessing"], **preprocessing},
+        "engine": {**VOLUMES["engine"], **engine},
+    }
+    tiny = make_tiny({"tiny_staged": {}}, **changes)
+    folder = tiny.folder(STAGED)
+    assert folder.id != whole.folder(STAGED).id
+    assert run(tiny, STAGED).status == "ok"
+    predicted = folder.predictions()
+    assert predicted["p8"].shape == (28, 19, 22)
+    if engine.get("largest_component"):
+        for case, labels in whole.folder(STAGED).predictions().items():
+            np.testing.assert_array_equal(predicted[case], keep_largest(labels))
+
+
+def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"look_stride": [16, 17, 16]}})
+    with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.look_stride: steps of .* leave gaps"):
+        tiny.session()
+
+
+def test_without_monai_nothing_is_trained(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = make_tiny({"tiny_floor": {}}, **VOLUMES)
+    monkeypatch.setitem(sys.modules, "monai", None)
+    with pytest.raises(ServiceError, match="MONAI"):
+        run(tiny, "tiny_floor/2/0/0")
+    folder = tiny.folder("tiny_floor/2/0/0")
+    assert not folder.done
+    assert not folder.checkpoint.exists()

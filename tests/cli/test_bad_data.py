@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.ground import linked_copy, refuse, snapshot, write_scan, write_suite
+from tests.data.small_la import PATIENTS, write_ua_mt
 from tests.support import run_cli
 
 TRUNCATED = "data/patient028_frame01.h5"
@@ -97,3 +98,16 @@ def test_prepare_verify_and_list(scans_16: Path, tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     test_file.write_bytes(content)
     refuse("data", "verify", cache, code=65, named=(str(test_file), "sha256"), unchanged=tmp_path)
+
+
+def test_flawed_volumes_are_not_prepared(tmp_path: Path) -> None:
+    """Five patients of a hundred, one of them truncated: each that is missing is named, and the truncated one."""
+    root = write_ua_mt(tmp_path / "LA")
+    path = root / PATIENTS[0] / "mri_norm2.h5"
+    path.write_bytes(path.read_bytes()[:-5000])
+    for name in ("train.list", "test.list"):
+        (root / name).unlink()
+    command = ("data", "prepare", "la", "--from", ".", "--to", "cache")
+    named = ("la: 96 problems, nothing was prepared", f"{PATIENTS[0]}/mri_norm2.h5: cannot be read", "missing patient")
+    said = refuse(*command, code=65, named=named, unchanged=tmp_path)
+    assert len(said.splitlines()) == 97

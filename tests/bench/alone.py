@@ -48,11 +48,17 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def measure_alone(
-    name: str, size: Sequence[int], batch_size: int, steps: int, threads: int, precision: Precision
+    name: str,
+    size: Sequence[int],
+    batch_size: int,
+    precision: Precision = "float32",
+    threads: int = 1,
+    steps: int = 1,
+    warm_up_steps: int | None = None,
 ) -> Alone:
     """Start the process for `method/stage` and wait for it."""
-    numbers = {"--batch": batch_size, "--steps": steps, "--threads": threads}
-    options = [str(one) for pair in numbers.items() for one in pair]
+    numbers = {"--batch": batch_size, "--threads": threads, "--steps": steps, "--warm-up": warm_up_steps}
+    options = [str(one) for pair in numbers.items() if pair[1] is not None for one in pair]
     where = ["--size", *map(str, size), "--precision", precision]
     command = [sys.executable, "-m", "tests.bench.alone", name, *where, *options]
     done = subprocess.run(command, env=command_environment(), stdout=subprocess.PIPE, text=True, check=True)
@@ -67,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--warm-up", type=int)
     parser.add_argument("--precision", default="float32")
     asked = parser.parse_args(arguments)
     device = pick_device()
@@ -75,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     idle = peak_bytes(device)
     state = entries(tuple(asked.size), asked.batch, device, asked.precision, only=asked.name)
     clock = clock_for(device, asked.threads)
-    seconds = measure(state, asked.steps, warm_up(device), clock)[asked.name]
+    seconds = measure(state, asked.steps, warm_up(device, asked.warm_up), clock)[asked.name]
     print(json.dumps(asdict(Alone(seconds, peak_bytes(device), idle))))
     return 0
 

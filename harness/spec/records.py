@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harness.spec.place import Place
+
 PROTOCOL_VERSION = 1
 """Raised when the engine changes in a way that changes numbers; part of every unit's id."""
 
@@ -175,10 +177,11 @@ class LedgerLine(Strict):
     """One line of ledger.jsonl. Seconds and steps are those of this attempt up to now, `base_*` what it resumed from.
 
     useful at the end = base of the last attempt + what it spent; everything else that was spent is lost.
+    begin: the first line of an attempt, which says where it runs; start: what it goes on from is known.
     """
 
     schema_version: Literal[1] = 1
-    kind: Literal["start", "heartbeat", "checkpoint", "end", "breach"]
+    kind: Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
     attempt: int = Field(ge=0)
     at: str = Field(description="UTC, ISO 8601")
     environment: str = Field(description="fingerprint")
@@ -187,6 +190,7 @@ class LedgerLine(Strict):
     device_seconds: float = Field(0.0, ge=0, description="charged in this attempt")
     steps: int = Field(0, ge=0, description="finished in this attempt")
     wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, in this attempt")
+    place: Place | None = Field(None, description="of a line `begin`; early versions wrote none")
     note: str | None = None
 
 

@@ -25,7 +25,7 @@ LAUNCH_SECONDS = 300.0
 CLOCK_SECONDS = 2.0
 """Slurm's times are whole seconds, and clocks of machines differ a little."""
 
-NODE_FAIL = "NODE_FAIL"
+NODE_FAIL, FAILED = "NODE_FAIL", "FAILED"
 
 
 def runs_of(allocations: Sequence[Allocation]) -> dict[str, list[Allocation]]:
@@ -77,14 +77,16 @@ def with_silence(life: Life, allocation: Allocation) -> Seconds:
     """An attempt's seconds with those after its last sign of life, where it was killed without a word.
 
     They end with the allocation, or with what says that the attempt was over. Up to a heartbeat the process lived on
-    and what it did is lost; nothing explains more.
+    and what it did is lost; nothing explains more. Where the job failed by itself (its records could not be written)
+    the process learnt so from its next heartbeat, and had as long again to leave.
     """
     if life.ended:
         return life.seconds
     end = allocation.end if life.until is None else min(life.until, allocation.end)
     silence = max(0.0, end - life.last)
     part = "lost" if life.started else "start_up"
-    killed = Seconds(unexplained=max(0.0, silence - BEAT_SECONDS)).model_copy(update={part: min(silence, BEAT_SECONDS)})
+    known = min(silence, BEAT_SECONDS * (2 if allocation.state == FAILED else 1))
+    killed = Seconds(unexplained=silence - known).model_copy(update={part: known})
     return Seconds.summed([life.seconds, killed])
 
 

@@ -68,6 +68,11 @@ def test_a_killed_unit_lost_what_it_did_after_its_last_word_but_no_more_than_a_h
     assert account(MINUTE, [starting], 0.0).seconds == Seconds(start_up=60)
 
 
+def test_a_unit_that_could_not_say_that_it_ends_has_as_long_again_to_leave() -> None:
+    failed = account(replace(MINUTE, state="FAILED"), [life(0, 48, ended=False)], 0.0)
+    assert failed.seconds == Seconds(useful=48, lost=10, unexplained=2)
+
+
 def test_what_says_that_an_attempt_was_over_ends_its_silence() -> None:
     over = account(MINUTE, [life(0, 30, ended=False, until=START + 33)], 0.0)
     assert over.seconds == Seconds(useful=30, lost=3, idle=27)

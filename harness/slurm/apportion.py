@@ -135,8 +135,8 @@ def shares(allocation: AllocationAccount, allocations: Sequence[AllocationAccoun
         allocations,
     )
     near = next((circle for circle in circles if any(one.attempts for one in circle)), allocations)
-    held: Counter[str] = Counter()
+    held: dict[str, float] = {}
     for attempt in (attempt for one in near for attempt in one.attempts):
-        held[attempt.method] += max(0.0, attempt.seconds.total)
+        held[attempt.method] = held.get(attempt.method, 0.0) + max(0.0, attempt.seconds.total)
     total = sum(held.values())
     return {method: seconds / total if total else 1.0 / len(held) for method, seconds in held.items()}

@@ -128,7 +128,7 @@ def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran: Accounted) -
 
 def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: Accounted) -> None:
     (ran.commands / "sacct").unlink()
-    nowhere = ran.environment | {"PATH": str(ran.commands)}
+    nowhere = {**ran.environment, "PATH": str(ran.commands)}
     done = reconcile(ran, **nowhere)
     assert done.returncode == 69
     assert "not reconciled: sacct is not on the PATH" in done.stderr

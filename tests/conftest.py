@@ -26,7 +26,7 @@ settings.register_profile(
 settings.register_profile("explore", settings.get_profile("ci"), derandomize=False, max_examples=1000)
 settings.load_profile(os.environ.get("HARNESS_HYPOTHESIS", "ci"))
 
-FOREIGN_VARIABLES = ("HARNESS_DATA", "RAY_ADDRESS", "PYTHONSTARTUP")
+FOREIGN_VARIABLES = ("HARNESS_DATA", "HARNESS_LOCAL_DATA", "RAY_ADDRESS", "PYTHONSTARTUP")
 """A developer's own settings that would change what the command line does, beside every MLFLOW_*."""
 
 

@@ -33,6 +33,7 @@ FLOORS = {
     "harness.execute": 5.0,
     "harness.report": 5.0,
     "harness.search": 6.0,
+    "harness.slurm": 6.5,
     "harness.cli": 7.0,
     "harness.__main__": 8.0,
 }

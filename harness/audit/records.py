@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.audit.trace import Trace, read_trace
+from harness.spec.accounts import Reconciliation
 from harness.spec.errors import RecordError
 from harness.spec.ledger import LedgerLine
 from harness.spec.records import Environment, Observed, Points, Result, Selection, Slot, Unit
@@ -86,13 +87,17 @@ class Aside:
 
 @dataclass(frozen=True)
 class SuiteRecords:
-    """A suite's selection, the records of its units, what else lies beside them, and the points of its search."""
+    """A suite's selection, the records of its units, what else lies beside them, and the points of its search.
+
+    reconciliation: what Slurm charged; None where it was never asked.
+    """
 
     root: Path
     selection: Selection
     units: tuple[UnitRecords, ...]
     others: tuple[Aside, ...] = ()
     points: Points | None = None
+    reconciliation: Reconciliation | None = None
 
     @cached_property
     def trials(self) -> dict[str, list[Aside]]:
@@ -145,7 +150,8 @@ def read_suite(store: RunStore) -> SuiteRecords:
     selection = store.selection()
     named = {entry.unit for entry in selection.entries}
     others = tuple(_read_aside(folder) for folder in store.folders() if folder.id not in named)
-    return SuiteRecords(store.root, selection, tuple(_read_units(store, selection)), others, store.points())
+    units = tuple(_read_units(store, selection))
+    return SuiteRecords(store.root, selection, units, others, store.points(), store.reconciliation())
 
 
 def _read_aside(folder: UnitFolder) -> Aside:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.audit import budget, clock, data, engine, environment, metrics, reporting, selection
+from harness.audit import budget, clock, cluster, data, engine, environment, metrics, reporting, selection
 from harness.audit.finding import Audit
 from harness.audit.records import read_suite
 from harness.audit.rule import Rule
@@ -43,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     reporting.one_version,
     reporting.intervals_shown,
     reporting.own_code,
+    cluster.accounts_agree,
 )
 """benchmarks/RULES.md lists the same ones; a test holds that."""
 

@@ -15,6 +15,9 @@ from harness.spec.errors import DiskError, RecordError
 from harness.spec.ledger import LedgerLine
 from harness.spec.records import SCHEMA, Spent
 
+BEAT_SECONDS = 5.0
+"""A living unit writes a line at least so often."""
+
 
 class Ledger:
     """ledger.jsonl: one O_APPEND write and fsync a line; a torn last line (the writer died) is ignored."""
@@ -124,6 +127,22 @@ def at_rest(lines: Sequence[LedgerLine]) -> Spent:
         lost_steps=spent.lost_steps + steps,
         attempts=spent.attempts,
     )
+
+
+def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int, float]:
+    """Device seconds of each attempt that count, which sum up to what is useful of the unit; the rest of it is lost.
+
+    settled: it ended, or somebody runs it; else it goes on from its checkpoint, as `at_rest` says.
+    """
+    left = (summarise if settled else at_rest)(lines).useful_device_seconds
+    started = {line.attempt for line in lines if line.kind == "start"}
+    last = {line.attempt: line for line in lines if line.kind != "breach" and line.attempt in started}
+    useful = {}
+    for attempt in sorted(last, reverse=True):
+        base = last[attempt].base_device_seconds
+        useful[attempt] = min(max(0.0, left - base), last[attempt].device_seconds)
+        left = min(left, base)
+    return useful
 
 
 def wall_by_phase(lines: Sequence[LedgerLine]) -> dict[str, float]:

@@ -17,6 +17,7 @@ VERBS = {
     "status": "Show how far a suite is.",
     "leaderboard": "Compute the tables and the page of a suite from its per-case records.",
     "audit": "Say which rules of a fair comparison a suite holds, with the evidence from its records.",
+    "reconcile": "Compare a suite's ledgers with what Slurm's accounting charged for it.",
     "track": "Mirror a suite's records into MLflow.",
     "data": "Prepare, verify and list data.",
     "list": "List methods, datasets and suites.",

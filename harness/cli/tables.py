@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.execute.outlook import Outlook
     from harness.execute.status import State, SuiteStatus, UnitStatus
     from harness.plan import Asked
+    from harness.spec.accounts import AllocationAccount, MethodAccount, Seconds
     from harness.spec.dataset import Dataset
 
 Row = Sequence[str]
@@ -160,3 +161,41 @@ def suite_table(files: Sequence[Path]) -> Printed:
 
 def _joined(values: Sequence[str]) -> str:
     return " ".join(dict.fromkeys(values))
+
+
+_PARTS = ("useful", "lost", "evaluation", "checkpoint", "start_up", "idle", "unexplained")
+
+
+def method_account_table(methods: Sequence[MethodAccount]) -> Printed:
+    """A row per method: device seconds of its allocations by what they went into, ledger / allocation, in steps."""
+    headers = ("method", "attempts", "in", "allocated", *_part_names(), "ledger", "in steps")
+    rows: list[Row] = [
+        (
+            *(one.method, str(one.attempts), f"{one.currency}-s", f"{one.allocated:.1f}"),
+            *(*_parts(one.seconds), f"{one.ledger_ratio:.1%}", f"{one.training_share:.1%}"),
+        )
+        for one in methods
+    ]
+    return headers, rows, "lrl" + "r" * (len(_PARTS) + 3)
+
+
+def allocation_table(allocations: Sequence[AllocationAccount]) -> Printed:
+    """A row per allocation; the last column marks what is not explained, or still runs."""
+    headers = ("job", "state", "node", "devices", "attempts", "in", "allocated", *_part_names(), "tolerated", "note")
+    rows: list[Row] = [
+        (
+            *(one.name, one.state, one.node, f"{one.devices} {one.gres or 'cpu'}", str(len(one.attempts))),
+            *(f"{one.currency}-s", f"{one.allocated:.1f}", *_parts(one.seconds), f"{one.tolerated_seconds:.1f}"),
+            "runs" if one.open else "UNEXPLAINED" if one.breach else "",
+        )
+        for one in allocations
+    ]
+    return headers, rows, "llllrl" + "r" * (len(_PARTS) + 2) + "l"
+
+
+def _part_names() -> list[str]:
+    return [name.replace("_", "-") for name in _PARTS]
+
+
+def _parts(seconds: Seconds) -> list[str]:
+    return [f"{value:.1f}" for value in (getattr(seconds, name) for name in _PARTS)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from harness.data.local import local_copy, local_home
 from harness.execute.outcome import Outcome
 from harness.execute.session import Session
 from harness.spec.errors import InterruptedRunError
@@ -25,8 +26,10 @@ def run_inline(
 
 def run_one(session: Session, unit: Unit, settings: RunSettings) -> Outcome:
     """One unit in this process; errors that the user must act on are raised."""
+    folder = session.folder(unit)
+    cache = session.cache if folder.done else local_copy(session.cache, local_home(), settings.say)
     try:
-        result = run_unit(session.folder(unit), session.cache, session.store.selection_path, settings)
+        result = run_unit(folder, cache, session.store.selection_path, settings)
     except InterruptedRunError as error:
         return Outcome(unit.id, "interrupted", str(error), error.exit_code)
     except LeaseHeldError as error:

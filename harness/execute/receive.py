@@ -13,8 +13,9 @@ from harness.spec.records import Environment
 from harness.store import RunStore, UnitFolder
 from harness.store.files import disk_errors, read_record, void, write_atomic
 
-FIRST_WRITTEN_WINS = ("suites", "environments")
-"""Named by a hash of what counts in them: comments of a suite, host and commit of an environment may differ."""
+FIRST_WRITTEN_WINS = ("suites", "environments", "reconciliation.json")
+"""Suites and environments are named by a hash of what counts in them: comments of a suite, host and commit of an
+environment may differ. A reconciliation may have been made more than once."""
 
 NAMED_CONFLICTS = 5
 
@@ -74,6 +75,7 @@ def check_records(store: RunStore) -> None:
     if store.selection_path.exists():
         store.selection()
     store.points()
+    store.reconciliation()
     for path in (store.root / "environments").glob("*.json"):
         if read_record(path, Environment).fingerprint != path.stem:
             raise RecordError(f"{path}: is not the environment that its name says")

@@ -1,8 +1,9 @@
 """Records without weights, packed into one file, and back: what a reviewer needs to make the same tables.
 
-The archive holds SUITE/suites/<hash>.yaml, selection.json, points.json, environments/<fingerprint>.json and, per unit,
-unit.json and where it ended result.json, ledger.jsonl, history, cases.parquet, predictions.npz, arrays.npz and
-final.json. Checkpoints, leases, logs and tracebacks stay at home. The same records give the same bytes.
+The archive holds SUITE/suites/<hash>.yaml, selection.json, points.json, reconciliation.json,
+environments/<fingerprint>.json and, per unit, unit.json and where it ended result.json, ledger.jsonl, history,
+cases.parquet, predictions.npz, arrays.npz and final.json. Checkpoints, leases, logs and tracebacks stay at home. The
+same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ENDED_FILES = (
 )
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RECORDS = re.compile(
-    r"suites/[0-9a-f]{64}\.yaml|selection\.json|points\.json|environments/[0-9a-f]{64}\.json"
+    r"suites/[0-9a-f]{64}\.yaml|selection\.json|points\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
     r"|units/[0-9a-f]{64}/(unit\.json|result\.json|ledger\.jsonl|cases\.parquet|history\.parquet|predictions\.npz"
     r"|arrays\.npz|final\.json)"
     r"|units/[0-9a-f]{64}/history/\d+\.parquet"
@@ -51,7 +52,8 @@ def shared_paths(store: RunStore) -> Iterator[PurePosixPath]:
     """What goes along, relative to the suite's folder. Of a unit that has not ended only what was asked."""
     for pattern in ("suites/*.yaml", "environments/*.json"):
         yield from (_below(store, path) for path in store.root.glob(pattern))
-    yield from (_below(store, path) for path in (store.selection_path, store.points_path) if path.exists())
+    suite_wide = (store.selection_path, store.points_path, store.reconciliation_path)
+    yield from (_below(store, path) for path in suite_wide if path.exists())
     for folder in store.folders():
         yield _below(store, folder.path / "unit.json")
         if folder.done:

@@ -24,6 +24,7 @@ from harness.rank.rows import LOOK_COLUMNS, Loaded, look_rows, unit_row
 from harness.rank.scores import Scores, scores
 from harness.rank.searches import COLUMNS as SEARCH_COLUMNS
 from harness.rank.searches import searches
+from harness.spec.accounts import Reconciliation
 from harness.spec.errors import RecordError, UsageError
 from harness.spec.records import Environment
 from harness.store import RunStore, UnitFolder
@@ -79,12 +80,14 @@ class Comparison:
 class Records:
     """All that the tables of one suite are computed from; at least one comparison.
 
-    search: the trials, columns as in `searches.searches`; without rows where nothing was searched.
+    search:         the trials, columns as in `searches.searches`; without rows where nothing was searched.
+    reconciliation: what Slurm charged; None where it was never asked.
     """
 
     suite: str
     comparisons: tuple[Comparison, ...]
     search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
+    reconciliation: Reconciliation | None = None
 
 
 def load(store: RunStore) -> Records:
@@ -103,7 +106,7 @@ def load(store: RunStore) -> Records:
         _comparison(units, number, group, describe(group, names) if group is not None else "")
         for number, group in enumerate(groups or [None], start=1)
     ]
-    return Records(store.root.name, tuple(comparisons), searches(store))
+    return Records(store.root.name, tuple(comparisons), searches(store), store.reconciliation())
 
 
 def _read_units(store: RunStore) -> list[Loaded]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.rank import numbers
+from harness.rank.allocation import OUTSIDE, RECONCILED
 from harness.rank.patients import METRICS
 
 Row = dict[Any, Any]
@@ -83,7 +84,8 @@ def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str
 def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
     """What each method spent per unit (mean, range over units), lost seconds in total, and its size.
 
-    full: also what failed units spent (else only where a unit failed) and the number of looks.
+    full: also what failed units spent (else only where a unit failed) and the number of looks. Where a unit ran on
+    Slurm also what was allocated.
     """
     rows: list[Row] = table.to_dict("records")
     columns = dict(_COSTS)
@@ -91,6 +93,8 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
         columns.pop("looks")
     if not full and not table["n_failed"].any():
         columns.pop("failed s")
+    if not table["allocation_status"].isin(["", OUTSIDE]).all():
+        columns |= _ALLOCATIONS
     if not table["search_trials"].any():
         columns.pop("search s")
         columns.pop("search lost s")
@@ -187,4 +191,20 @@ _COSTS: dict[str, Callable[[Row], Cell]] = {
     "params training": _single("parameters_training", numbers.count),
     "params test": _single("parameters_predictor", numbers.count),
     "looks": _single("looks", numbers.count),
+}
+
+
+def _allocated(row: Row) -> Cell:
+    """Device seconds that Slurm charged, in their currency; else why there are none."""
+    status = str(row["allocation_status"])
+    if math.isnan(row["allocation_seconds"]):
+        return status or numbers.UNDEFINED, ""
+    text = f"{numbers.seconds(row['allocation_seconds'])} {row['allocation_currency']}-s"
+    return text, "" if status == RECONCILED else status
+
+
+_ALLOCATIONS: dict[str, Callable[[Row], Cell]] = {
+    "allocated": _allocated,
+    "ledger %": _single("allocation_ledger_ratio", numbers.percent),
+    "in steps %": _single("allocation_training_share", numbers.percent),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.rank.allocation import allocation_columns
 from harness.rank.conditions import FIELDS
 from harness.rank.frame import Comparison, Records
 from harness.rank.patients import MEAN_CLASS, METRICS, SELECTIONS, UNKNOWN, Estimate, Key, estimates
@@ -68,6 +69,7 @@ def leaderboard(records: Records) -> pd.DataFrame:
                            simulated records like these in which it holds the truth; NaN for a single unit.
     iqm, _low, _high:      interquartile mean of Dice over patients x units.
     dice_imputed, _low, _high: Dice with 0 for every case of a failed unit.
+    allocation_*:          what Slurm charged, see `allocation.allocation_columns`.
     """
     tables = [
         _table(records, comparison, labelled, selection, found)
@@ -128,6 +130,7 @@ def _table(records: Records, comparison: Comparison, labelled: int | None, selec
         row.update(found.structures.get((selection, entry.arm), _NO_STRUCTURES))
         row.update(_costs(entry.units))
         row.update(_search(records.search, entry.method))
+        row.update(allocation_columns(records.reconciliation, entry.method, entry.units))
         row["engine_declared"] = engines.get(entry.arm, "")
         row.update(_conditions(comparison))
         rows.append(row)

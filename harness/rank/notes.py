@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from harness.rank import allocation
 from harness.rank.conditions import Conditions
 from harness.rank.frame import Comparison, Records
 from harness.rank.leaderboard import declared_engines
@@ -57,7 +58,7 @@ def notes(records: Records, comparison: Comparison) -> list[str]:
     if comparison.conditions is not None:
         lines += conditions_lines(comparison.conditions, comparison.commits)
     lines += [*_gaps(comparison), _sample(comparison), INTERVAL, *_beside(comparison), EMPTY_MASKS, RANKING, APART_RULE]
-    return [*lines, *_declared(comparison)]
+    return [*lines, *_declared(comparison), *_allocations(records, comparison)]
 
 
 def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[str]:
@@ -95,6 +96,20 @@ def _beside(comparison: Comparison) -> Iterator[str]:
     yield IQM
     if (units["status"] == "failed").any():
         yield IMPUTED
+
+
+def _allocations(records: Records, comparison: Comparison) -> Iterator[str]:
+    """What the columns of allocations mean, or why there are none; nothing where nothing ran on Slurm."""
+    record = records.reconciliation
+    if record is not None and record.methods:
+        yield allocation.NOTE
+        if any(one.currency == "CPU" for one in record.methods):
+            yield "No GPU was allocated: allocations are counted in CPU-seconds."
+        if record.breaches:
+            yield f"Unexplained: ledgers and scheduler disagree on {len(record.breaches)} allocations."
+    elif comparison.units["slurm_job"].notna().any():
+        why = "`harness reconcile` was not run" if record is None or record.problem is None else record.problem
+        yield f"Not reconciled with Slurm's accounts: {why}."
 
 
 def _numbers(values: pd.Series[int]) -> str:

@@ -22,7 +22,7 @@ from harness.rank.notes import IMPROVEMENT, MINI, heading, notes
 _TERMINAL_METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel")
 _CLASS_METRICS = ("dice", "hd95_voxel", "asd_voxel")
 _MOST_PAIRS = 15
-_LOUD = (MINI, "Unfinished:", "Failed:")
+_LOUD = (MINI, "Unfinished:", "Failed:", "Unexplained:")
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def _figures(result: Result | None) -> dict[str, Any]:
         "peak_memory_bytes": None if result is None else result.peak_memory_bytes,
         "looks": None if result is None else len(result.looks),
         "wall_seconds": None if result is None else result.wall_seconds,
+        "slurm_job": None if result is None else result.shown.get("slurm_job"),
     }
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from harness.rank.frame import Comparison
 from harness.report.columns import Json, plain
+from harness.spec.accounts import Reconciliation, Seconds
 
 PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "log", "idle", "unaccounted")
 """Wall phases in the order in which they are drawn; others come before `unaccounted`."""
@@ -53,3 +54,28 @@ def _device(own: pd.DataFrame, search: pd.DataFrame | None, method: str) -> Json
 def _ordered(phases: Counter[str]) -> list[str]:
     """As in PHASES; what is not named there comes just before the remainder."""
     return sorted(phases, key=lambda name: (PHASES.index(name) if name in PHASES else len(PHASES) - 1.5, name))
+
+
+def allocations(record: Reconciliation | None) -> Json | None:
+    """What Slurm charged for each method, by what it went into; None where nothing was reconciled.
+
+    rows: one per method and currency (GPU or CPU), seconds by part; ledger and training are shares of the allocation.
+    """
+    if record is None or not record.methods:
+        return None
+    rows = [
+        {
+            "method": one.method,
+            "currency": one.currency,
+            "attempts": one.attempts,
+            "seconds": {_part(name): plain(value) for name, value in one.seconds.model_dump().items()},
+            "ledger": plain(one.ledger_ratio),
+            "training": plain(one.training_share),
+        }
+        for one in record.methods
+    ]
+    return {"parts": [_part(name) for name in Seconds.model_fields], "rows": rows}
+
+
+def _part(name: str) -> str:
+    return name.replace("_", "-")

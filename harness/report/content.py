@@ -10,7 +10,7 @@ from harness.rank.board import Board
 from harness.rank.figure import PALETTE
 from harness.rank.frame import Comparison
 from harness.rank.leaderboard import labelled_counts
-from harness.report.budgets import budgets
+from harness.report.budgets import allocations, budgets
 from harness.report.columns import Json, columns
 from harness.report.surface import surfaces
 
@@ -72,6 +72,7 @@ def content(board: Board, search: pd.DataFrame | None = None) -> Json:
         "patients": [found for comparison in comparisons for found in patients(comparison)],
         "failed": [{"table": one.number, "units": columns(_failed(one), FAILED)} for one in comparisons],
         "budgets": [budgets(one, search if one.number == 1 else None) for one in comparisons],
+        "allocations": allocations(board.records.reconciliation),
         "search": surfaces(search),
     }
 

@@ -17,7 +17,7 @@ from harness.store import RunStore
 PRIVATE = frozenset({"host", "slurm_job"})
 """Shown facts of an environment that a page for others leaves out."""
 
-LOUD = (MINI, "Unfinished:", "Failed:")
+LOUD = (MINI, "Unfinished:", "Failed:", "Unexplained:")
 """Beginnings of notes that must not be overlooked."""
 
 Fact = tuple[str, str]

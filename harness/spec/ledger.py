@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from harness.spec.place import Place
 from harness.spec.records import Strict
 
 
@@ -13,10 +14,11 @@ class LedgerLine(Strict):
     """One line of ledger.jsonl. Seconds and steps are those of this attempt up to now, `base_*` what it resumed from.
 
     useful at the end = base of the last attempt + what it spent; everything else that was spent is lost.
+    begin: the first line of an attempt, which says where it runs; start: what it goes on from is known.
     """
 
     schema_version: Literal[1] = 1
-    kind: Literal["start", "heartbeat", "checkpoint", "end", "breach"]
+    kind: Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
     attempt: int = Field(ge=0)
     at: str = Field(description="UTC, ISO 8601")
     environment: str = Field(description="fingerprint")
@@ -25,4 +27,5 @@ class LedgerLine(Strict):
     device_seconds: float = Field(0.0, ge=0, description="charged in this attempt")
     steps: int = Field(0, ge=0, description="finished in this attempt")
     wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, in this attempt")
+    place: Place | None = Field(None, description="of a line `begin`; early versions wrote none")
     note: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.spec.accounts import Reconciliation
 from harness.spec.errors import DiskError, RecordError, UsageError
 from harness.spec.records import Points, Selection, Unit
 from harness.store.files import disk_errors, read_record, write_record, write_text
@@ -87,6 +88,20 @@ class RunStore:
     def points(self) -> Points | None:
         """The configurations of the current search, None where there is none."""
         return read_record(self.points_path, Points) if self.points_path.exists() else None
+
+    @property
+    def reconciliation_path(self) -> Path:
+        """Where Slurm's accounts lie beside the ledgers'."""
+        return self.root / "reconciliation.json"
+
+    def write_reconciliation(self, record: Reconciliation) -> None:
+        """Keep what Slurm charged, so that tables show it where no Slurm can be asked."""
+        write_record(self.reconciliation_path, record)
+
+    def reconciliation(self) -> Reconciliation | None:
+        """What Slurm charged, as it was last asked; None if it never was."""
+        path = self.reconciliation_path
+        return read_record(path, Reconciliation) if path.exists() else None
 
     def by_id(self, unit: str) -> UnitFolder:
         """The folder of a unit id, whether it exists or not."""

@@ -9,8 +9,9 @@ from harness.budget.ledger import Ledger
 from harness.budget.meter import Meter
 from harness.budget.phases import Phases
 from harness.spec.ledger import LedgerLine
+from harness.spec.place import Place
 
-Kind = Literal["start", "heartbeat", "checkpoint", "end", "breach"]
+Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
 
 
 class Attempt:
@@ -27,19 +28,18 @@ class Attempt:
         self._base_steps = 0
         self.breached = False
 
-    @property
-    def started(self) -> bool:
-        """Whether it is known what the attempt goes on from."""
-        return self._meter is not None
+    def begin(self, place: Place) -> None:
+        """Say where it runs, before anything is loaded: what comes of it is seen from here on."""
+        self.write("begin", place=place)
 
     def start(self, meter: Meter) -> None:
         """The meter stands where this attempt goes on from."""
-        self._meter = meter
         self._base_seconds = meter.seconds
         self._base_steps = meter.steps
+        self._meter = meter  # last: the heartbeat may write at any moment
         self.write("start", self.note)
 
-    def write(self, kind: Kind, note: str | None = None) -> None:
+    def write(self, kind: Kind, note: str | None = None, place: Place | None = None) -> None:
         """Append what was spent up to now. Called from the heartbeat thread too."""
         meter = self._meter
         self.breached = self.breached or kind == "breach"
@@ -54,6 +54,7 @@ class Attempt:
                 device_seconds=max(0.0, meter.seconds - self._base_seconds) if meter else 0.0,
                 steps=max(0, meter.steps - self._base_steps) if meter else 0,
                 wall_seconds=self.phases.seconds(),
+                place=place,
                 note=None if note is None else printable(note),
             )
         )

@@ -7,10 +7,9 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from harness.budget.ledger import BEAT_SECONDS
 from harness.spec.errors import HarnessError, InterruptedRunError
 from harness.train.stop import StopFlag
-
-BEAT_SECONDS = 5.0
 
 
 class Heart:

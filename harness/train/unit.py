@@ -44,6 +44,7 @@ from harness.train.evaluate import Volume, case_rows, load_volumes, mean_dice, p
 from harness.train.heart import Heart
 from harness.train.history import History, NonFiniteLossError
 from harness.train.loop import Loop, start_stage
+from harness.train.place import this_place
 from harness.train.state import TrainingState, read_checkpoint, weights_sha256
 from harness.train.stop import StopFlag
 
@@ -124,8 +125,7 @@ class _Runner:
                 beat()
             except LeaseHeldError as error:  # two must never write: this one leaves, without a checkpoint
                 raise InterruptedRunError(str(error)) from None
-            if self.attempt.started:
-                self.attempt.write("heartbeat")
+            self.attempt.write("heartbeat")
 
         try:
             with disk_errors(self.folder.path), Heart(heartbeat, self.settings.stop, self.settings.parent) as heart:
@@ -153,6 +153,7 @@ class _Runner:
 
     def _work(self, heart: Heart) -> Result:
         phases = self.attempt.phases
+        self.attempt.begin(this_place(self.device))
         with keep_closed(self._breach):
             state, ended_early = self._train(heart)
         if self.unit.role == "final":  # what a search tries never meets the test split

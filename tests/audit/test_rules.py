@@ -61,4 +61,5 @@ def test_families_are_whole_sections_of_the_page() -> None:
         "Augmentation and engine": {"engine"},
         "Metrics": {"metrics"},
         "Reporting": {"reporting"},
+        "Cluster": {"cluster"},
     }

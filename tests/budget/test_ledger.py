@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.budget.ledger import Ledger, at_rest, summarise, wall_by_phase
+from harness.budget.ledger import Ledger, at_rest, summarise, useful_by_attempt, wall_by_phase
 from harness.spec.errors import DiskError, RecordError
 from harness.spec.ledger import LedgerLine
 from harness.spec.records import Spent
@@ -206,6 +206,53 @@ def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[flo
             foreseen = at_rest(model.ledger.lines())
             model.start()
             assert model.ledger.spent() == foreseen.model_copy(update={"attempts": foreseen.attempts + 1})
+
+
+def test_what_counts_of_each_attempt_by_hand() -> None:
+    """10 s with 6 s in the checkpoint; 3 s more from there, all kept; 5 s more, of which a checkpoint holds 4 s."""
+    lines = [
+        line("start", 0, (0, 0), (0, 0)),
+        line("heartbeat", 0, (0, 0), (10, 20)),
+        line("start", 1, (6, 12), (0, 0)),
+        line("end", 1, (6, 12), (3, 6)),
+        line("begin", 2, (0, 0), (0, 0)),
+        line("start", 3, (9, 18), (0, 0)),
+        line("checkpoint", 3, (9, 18), (4, 8)),
+        line("heartbeat", 3, (9, 18), (5, 10)),
+    ]
+    assert useful_by_attempt(lines, settled=True) == {0: 6, 1: 3, 3: 5}
+    assert useful_by_attempt(lines, settled=False) == {0: 6, 1: 3, 3: 4}
+    elsewhere = [*lines, line("start", 4, (0, 0), (0, 0)), line("end", 4, (0, 0), (20, 40))]
+    assert useful_by_attempt(elsewhere, settled=True) == {0: 0, 1: 0, 3: 0, 4: 20}
+    assert useful_by_attempt([], settled=True) == useful_by_attempt([], settled=False) == {}
+
+
+@given(history=events)
+def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str], tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.unlink(missing_ok=True)
+    model = Model(Ledger(path))
+    model.start()
+    for event in history:
+        if isinstance(event, float):
+            model.step(event)
+        elif event in ("beat", "checkpoint"):
+            model.checkpoint() if event == "checkpoint" else model.write("heartbeat")
+        else:
+            model.environment += event == "other machine"
+            model.start()
+    lines = model.ledger.lines()
+    for settled, spent in ((True, summarise(lines)), (False, at_rest(lines))):
+        useful = useful_by_attempt(lines, settled=settled)
+        assert sum(useful.values()) == spent.useful_device_seconds
+        assert min(useful.values()) >= 0
+
+
+def test_early_ledgers_without_a_first_line_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    old = line("start", 0, (0, 0), (0, 0)).model_dump(mode="json", exclude={"place"})
+    path.write_text(json.dumps(old) + "\n", encoding="utf-8")
+    assert Ledger(path).lines() == [line("start", 0, (0, 0), (0, 0))]
 
 
 @given(data=st.data(), cut=st.integers(0, 10**6))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import socket
 from pathlib import Path
 
 import pandas as pd
@@ -89,8 +91,12 @@ def test_records_are_complete(whole: Tiny, reference: Result) -> None:
 
 def test_the_ledger_says_what_was_spent(whole: Tiny, reference: Result) -> None:
     lines = whole.folder(STAGED).ledger.lines()
-    assert lines[0].kind == "start"
+    assert [line.kind for line in lines[:2]] == ["begin", "start"]
     assert lines[-1].kind == "end"
+    place = lines[0].place
+    assert place is not None
+    assert (place.pid, place.host, place.gpu_uuid) == (os.getpid(), socket.gethostname(), None)
+    assert [line.place for line in lines[1:]] == [None] * (len(lines) - 1)
     assert {line.environment for line in lines} == {reference.environment}
     assert (lines[-1].steps, lines[-1].base_steps) == (STEPS, 0)
     spent = whole.folder(STAGED).ledger.spent()

@@ -30,6 +30,17 @@ const secondsTable = (title, methods, names, valuesOf, paint, extra) => {
   ];
 };
 
+const PART_SHADES = { useful: "var(--useful)", lost: "var(--lost)", evaluation: "var(--c5)", checkpoint: "var(--c2)", "start-up": "var(--search)", idle: "var(--line)", unexplained: "var(--failed)" };
+
+const allocationTables = () => ["GPU", "CPU"].map((currency) => {
+  if (!DATA.allocations) return null;
+  const rows = new Map(DATA.allocations.rows.filter((row) => row.currency === currency && METHODS.includes(row.method) && visible(row.method)).map((row) => [row.method, row]));
+  if (!rows.size) return null;
+  const share = (name) => (method) => `${(100 * rows.get(method)[name]).toFixed(1)} %`;
+  return secondsTable(`${currency}-seconds that Slurm allocated, finals and trials`, [...rows.keys()], DATA.allocations.parts, (method) => rows.get(method).seconds, (name) => PART_SHADES[name],
+    [["attempts", (method) => rows.get(method).attempts], ["ledger", share("ledger")], ["in steps", share("training")]]);
+});
+
 const renderBudget = () => replace($("budget-body"), DATA.budgets.map((one) => {
   const methods = METHODS.filter((method) => method in one.methods && visible(method));
   if (!methods.length) return null;
@@ -42,4 +53,4 @@ const renderBudget = () => replace($("budget-body"), DATA.budgets.map((one) => {
       [["units", (method) => device(method).units], ...(searched ? [["trials", (method) => device(method).trials]] : [])]),
     secondsTable(`Wall seconds of the finals by phase${title}`, methods, one.phases, (method) => one.methods[method].wall, (_, i) => PHASE_SHADES[i % PHASE_SHADES.length], []),
   ];
-}));
+}), allocationTables());

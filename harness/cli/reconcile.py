@@ -1,0 +1,44 @@
+"""`harness reconcile`: the ledgers beside Slurm's own accounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import runs_option, say, suite_option
+from harness.cli.tables import allocation_table, method_account_table, print_table
+
+
+@click.command()
+@suite_option
+@runs_option
+@click.option("--allocations", is_flag=True, help="Also a row for each allocation: a job, or one run of it.")
+def command(suite: str, runs: Path, allocations: bool) -> None:
+    """Ask Slurm once (sacct) what it charged for the units of a suite, and show where that time went by their ledgers.
+
+    useful + lost + evaluation + checkpoint + start-up + idle + unexplained = allocation, in GPU-seconds, or in
+    CPU-seconds where no GPU was allocated. Unexplained are at most 2 % and 2 s an attempt (where a node died also the
+    time until Slurm notices); more is a breach, and exits with 76. The result is kept in reconciliation.json: tables,
+    page and audit show it without asking again. Without accounting nothing is reconciled (exit code 69), and what an
+    earlier call found stays.
+    """
+    from harness.execute.records import open_records
+    from harness.slurm.reconcile import reconcile, summary
+    from harness.spec.errors import AuditError, ServiceError
+
+    store = open_records(suite, runs)
+    found = reconcile(store)
+    before = store.reconciliation()
+    if found.problem is None or before is None or before.problem is not None:
+        store.write_reconciliation(found)
+    if found.methods:
+        print_table(*method_account_table(found.methods))
+    if allocations and found.allocations:
+        print_table(*allocation_table(found.allocations))
+    for line in summary(found):
+        say(line)
+    if found.problem is not None:
+        raise ServiceError(f"not reconciled: {found.problem}")
+    if found.breaches:
+        raise AuditError(f"{len(found.breaches)} allocations hold more unexplained time than is tolerated")

@@ -1,0 +1,116 @@
+"""Node-local copies of caches: read once from the shared disk by one process of each node, then from its own disk."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, read_manifest
+from harness.spec.errors import HarnessError
+
+VARIABLE = "HARNESS_LOCAL_DATA"
+"""Environment variable: a folder on a disk of the node's own, say
+$SLURM_TMPDIR. Unset: data are read where they lie."""
+
+PATIENCE_SECONDS = 600.0
+"""How long a process waits for another one that copies."""
+
+POLL_SECONDS = 0.1
+BLOCK_BYTES = 1 << 22
+
+
+def local_home() -> Path | None:
+    """The folder that $HARNESS_LOCAL_DATA names; variables in it are those of the node that asks."""
+    home = os.path.expandvars(os.environ.get(VARIABLE, ""))
+    return Path(home) if home else None
+
+
+def local_copy(cache: Cache, home: Path | None, say: Callable[[str], None]) -> Cache:
+    """The same cache below `home`, copied there first if need be; the cache itself where `home` is None or no use.
+
+    The copy appears whole or not at all, by one process at a time, checked byte for byte against its source. Test cases
+    are copied as bytes, never opened: they stay behind the permit. A disk that is full, absent or not ours costs a
+    message, never the unit.
+    """
+    if home is None:
+        return cache
+    destination = home / f"harness-{os.getuid()}" / f"{cache.manifest.dataset}-{cache.manifest.checksum[:16]}"
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(destination):
+            if not _is_copy(cache, destination):
+                _copy(cache, destination)
+                say(f"copied {cache.manifest.dataset} to {destination}")
+        return replace(Cache.open(destination), on_breach=cache.on_breach)
+    except (OSError, HarnessError) as error:
+        say(f"warning: no local copy of {cache.manifest.dataset} in {home} ({_why(error)}); reading {cache.folder}")
+        return cache
+
+
+def _is_copy(cache: Cache, destination: Path) -> bool:
+    """Whether a whole copy of this very cache lies there already."""
+    if not (destination / MANIFEST).is_file():
+        return False
+    return read_manifest(destination / MANIFEST).checksum == cache.manifest.checksum
+
+
+def _copy(cache: Cache, destination: Path) -> None:
+    """Copy beside `destination`, compare, rename. For the lock's owner alone: what others left half done goes first."""
+    for left in destination.parent.glob(f".{destination.name}.copy-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(destination, ignore_errors=True)
+    aside = destination.with_name(f".{destination.name}.copy-{uuid.uuid4().hex[:12]}")
+    aside.mkdir()
+    try:
+        for name in (DEVELOPMENT, TEST, MANIFEST):
+            _copy_file(cache.folder / name, aside / name)
+        aside.rename(destination)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """Copy one file and read it again: a sha256 of what was read must be that of what was written."""
+    hasher = hashlib.sha256()
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while block := reader.read(BLOCK_BYTES):
+            hasher.update(block)
+            writer.write(block)
+        writer.flush()
+        os.fsync(writer.fileno())
+    with target.open("rb") as written:
+        if hashlib.file_digest(written, "sha256").digest() != hasher.digest():
+            raise OSError(errno.EIO, f"{target} is not what was copied to it")
+
+
+@contextmanager
+def _alone(destination: Path) -> Iterator[None]:
+    """One process of this node at a time; the system lets go of the lock when its owner dies.
+
+    A lock on a node's own disk is safe where one on a network file system may not be.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with destination.with_name(f".{destination.name}.lock").open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    late = f"another process has been copying for {PATIENCE_SECONDS:.0f} s"
+                    raise TimeoutError(errno.ETIMEDOUT, late) from None
+                time.sleep(POLL_SECONDS)
+        yield
+
+
+def _why(error: OSError | HarnessError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

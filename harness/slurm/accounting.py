@@ -1,0 +1,123 @@
+"""The scheduler's accounts: one call of sacct, its lines as allocations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from harness.slurm.client import ask, job_list, table
+from harness.spec.accounts import Currency
+from harness.spec.errors import HarnessError, RecordError
+
+FIELDS = ("JobIDRaw", "JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "NodeList")
+RUNNING = ("RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "RESIZING")
+SLURMD_TIMEOUT_SECONDS, KILL_WAIT_SECONDS = 300.0, 30.0
+"""Slurm's defaults, for a cluster that does not tell its own."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """One run of a job; a job that was requeued has several.
+
+    job: its own number; name: as people write it, 12_3 for a task of an array. Times are seconds since the epoch.
+    gres: gpu, or gpu:TYPE; None without GPUs. devices: its GPUs, or its CPUs where it has none.
+    """
+
+    job: str
+    name: str
+    state: str
+    node: str
+    start: float
+    elapsed_seconds: int
+    gres: str | None
+    currency: Currency
+    devices: int
+
+    @property
+    def end(self) -> float:
+        """When it ended, or the moment of the question where it still runs."""
+        return self.start + self.elapsed_seconds
+
+    @property
+    def open(self) -> bool:
+        """Whether it still runs."""
+        return self.state in RUNNING
+
+    @property
+    def allocated(self) -> float:
+        """Device seconds that were charged."""
+        return float(self.devices * self.elapsed_seconds)
+
+    @property
+    def array(self) -> str:
+        """The number that the tasks of an array share; of another job its own."""
+        return self.name.partition("_")[0]
+
+
+def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
+    """Every run of these jobs (an array by its shared number), requeued ones included, by start.
+
+    since: seconds since the epoch; what was charged before belongs to earlier jobs with the same numbers.
+
+    Raises `ServiceError` where there is no accounting, `SlurmRefusedError` where it refuses.
+    """
+    first = datetime.fromtimestamp(since, UTC).astimezone().replace(tzinfo=None)
+    lines = table(
+        *("sacct", "-X", "-D", "-P", "--noheader", "--format", ",".join(FIELDS)),
+        *("--jobs", job_list(jobs), "--starttime", (first - timedelta(seconds=1)).isoformat(timespec="seconds")),
+    )
+    return sorted(parse(lines), key=lambda one: (one.start, one.job))
+
+
+def parse(lines: Sequence[Sequence[str]]) -> list[Allocation]:
+    """Lines of sacct, split, as allocations; what is still pending or never started has none.
+
+    Raises `RecordError` for what no sacct prints.
+    """
+    found = []
+    for fields in lines:
+        if len(fields) != len(FIELDS):
+            raise RecordError(f"sacct: {'|'.join(fields)!r} has {len(fields)} fields, not {len(FIELDS)}")
+        job, name, state, start, _end, elapsed, tres, node = fields
+        began = _epoch(start)
+        if began is not None and tres:
+            gres, currency, devices = read_tres(tres)
+            word = state.split()[0] if state else ""  # CANCELLED by 1000
+            found.append(Allocation(job, name, word, node, began, int(elapsed or 0), gres, currency, devices))
+    return found
+
+
+def read_tres(text: str) -> tuple[str | None, Currency, int]:
+    """AllocTRES, billing=8,cpu=8,gres/gpu:a100=2,gres/gpu=2,mem=64G,node=1, as (gpu:a100, GPU, 2).
+
+    Without GPUs (None, CPU, 8). Where several types are told, their names are joined by +.
+    """
+    counts = {name: value for name, _, value in (part.partition("=") for part in text.split(",")) if value}
+    typed = {name.removeprefix("gres/gpu:"): int(n) for name, n in counts.items() if name.startswith("gres/gpu:")}
+    gpus = int(counts.get("gres/gpu", sum(typed.values())))
+    if gpus:
+        return ":".join(filter(None, ("gpu", "+".join(sorted(typed))))), "GPU", gpus
+    return None, "CPU", int(counts.get("cpu", 0))
+
+
+def _epoch(text: str) -> float | None:
+    """A local time as sacct prints it, 2026-11-25T02:37:07; None for a job that has not started."""
+    if text in ("", "Unknown", "None"):
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except ValueError:
+        raise RecordError(f"sacct: {text!r} is no time; unset SLURM_TIME_FORMAT") from None
+
+
+def dead_node_seconds() -> float:
+    """How long a dead node goes unnoticed: SlurmdTimeout and KillWait, as the cluster says or as Slurm's defaults."""
+    try:
+        text = ask("scontrol", "show", "config")
+    except HarnessError:
+        text = ""
+    found = dict(re.findall(r"^(SlurmdTimeout|KillWait)\s*=\s*(\d+) sec", text, flags=re.MULTILINE))
+    timeout = float(found.get("SlurmdTimeout", SLURMD_TIMEOUT_SECONDS))
+    return timeout + float(found.get("KillWait", KILL_WAIT_SECONDS))

@@ -1,0 +1,95 @@
+"""Asks Slurm: the one place that runs its commands, with a time limit and one clear message for each way they fail."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Literal
+
+from harness.spec.errors import ServiceError, UsageError
+
+Command = Literal["sbatch", "squeue", "sacct", "scancel", "scontrol"]
+
+TIMEOUT_SECONDS = 60.0
+"""A busy controller takes seconds; one that is gone makes its clients try for minutes."""
+
+UNREACHABLE = (
+    "unable to contact slurm",
+    "could not establish a configuration source",
+    "connection refused",
+    "communication connection failure",
+    "socket timed out",
+    "munge",
+    "authentication",
+    "accounting storage is disabled",
+    "slurmdbd",
+    "unable to process configuration file",
+)
+"""What Slurm says, in lower case, where a service of its own is the trouble and not the question."""
+
+
+class SlurmRefusedError(UsageError):
+    """Slurm answered, and said no: an unknown partition, an impossible request, a job that is gone.
+
+    said: its own words, without the command's name.
+    """
+
+    def __init__(self, command: Command, said: str) -> None:
+        super().__init__(f"{command}: {said}")
+        self.said = said
+
+
+def ask(command: Command, *arguments: str, given: str | None = None, seconds: float = TIMEOUT_SECONDS) -> str:
+    """What a Slurm command prints on standard output.
+
+    given: its standard input. seconds: how long it may take.
+
+    Raises:
+        ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
+        SlurmRefusedError: it answered with an error.
+    """
+    if shutil.which(command) is None:
+        raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
+    try:
+        done = subprocess.run(
+            [command, *arguments],
+            input="" if given is None else given,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ServiceError(f"{command} has not answered for {seconds:.0f} s; is Slurm's controller up?") from None
+    except OSError as error:
+        raise ServiceError(f"{command} cannot be run: {error.strerror}") from None
+    if done.returncode != 0:
+        raise _refusal(command, done.stderr or done.stdout, done.returncode)
+    return done.stdout
+
+
+def table(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> list[list[str]]:
+    """Lines of a command that separates its fields by '|', as fields."""
+    return [line.split("|") for line in ask(command, *arguments, seconds=seconds).splitlines() if line]
+
+
+def job_list(jobs: Sequence[str]) -> str:
+    """Job ids as Slurm's --jobs takes them."""
+    return ",".join(jobs)
+
+
+def _refusal(command: Command, text: str, code: int) -> ServiceError | SlurmRefusedError:
+    lines = [_without_prefix(command, line) for line in text.strip().splitlines() if line.strip()]
+    said = "; ".join(dict.fromkeys(lines)) or f"exit code {code} without a word"
+    if any(phrase in said.lower() for phrase in UNREACHABLE):
+        return ServiceError(f"{command}: {said}; Slurm cannot be asked now, nothing was changed")
+    return SlurmRefusedError(command, said)
+
+
+def _without_prefix(command: Command, line: str) -> str:
+    """`sbatch: error: Batch job ...` -> `Batch job ...`."""
+    for prefix in (f"{command}: ", "error: ", "fatal: "):
+        line = line.strip().removeprefix(prefix)
+    return line

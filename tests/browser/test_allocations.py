@@ -1,0 +1,35 @@
+"""What Slurm charged, as a reader of the page sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.rank.board import read_board
+from harness.report import PageSettings, write_page
+from harness.spec.accounts import MethodAccount, Reconciliation, Seconds
+from tests.browser.chromium import PHONE, complaints, show
+from tests.synthetic import RunSpec, write_run
+
+
+def account(method: str, useful: float) -> MethodAccount:
+    """200 GPU-seconds, of which 20 stood idle."""
+    seconds = Seconds(useful=useful, lost=5, start_up=175 - useful, idle=20)
+    return MethodAccount(method=method, currency="GPU", allocated=200, attempts=2, seconds=seconds)
+
+
+def test_allocations_stand_with_the_budget(browser, tmp_path: Path) -> None:
+    store = write_run(tmp_path / "phantom_mini", RunSpec(labelled=(3,), seeds=1, patients=6))
+    methods = [account("ua_mt", 150), account("mc_net", 120), account("gone", 10)]
+    store.write_reconciliation(Reconciliation(suite="phantom_mini", at="", methods=methods))
+    page = write_page(store, read_board(store), PageSettings())
+    for size in (None, PHONE):
+        show(browser, page, *([] if size is None else [size]))
+        rows = browser.execute_script(
+            "return [...document.querySelectorAll('#budget-body table')]"
+            ".filter((one) => one.caption.innerText.startsWith('GPU-seconds that Slurm allocated'))"
+            ".flatMap((one) => [...one.tBodies[0].rows])"
+            ".map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"
+        )
+        assert [row[0] for row in rows] == ["ua_mt", "mc_net"], "what the tables do not name is left out"
+        assert rows[0][2:] == ["150.0", "5.0", "0.0", "0.0", "25.0", "20.0", "0.0", "200.0", "2", "90.0 %", "77.5 %"]
+        assert complaints(browser) == []

@@ -1,0 +1,129 @@
+"""Node-local copies: whole or absent, made once, checked, and never a way round the permit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.data import local
+from harness.data.cache import Cache
+from harness.data.local import local_copy, local_home
+from harness.data.permit import TestPermit
+from harness.data.prepare import prepare
+from harness.spec.errors import ClosedSplitError, DataError
+from tests.cli.ground import small_disk
+from tests.data.small_acdc import SmallACDC, write_ssl4mis
+from tests.support import command_environment
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    folder = tmp_path_factory.mktemp("shared")
+    return prepare(SmallACDC(), write_ssl4mis(folder / "raw"), folder / "cache")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Path) -> None:
+    said: list[str] = []
+    copy = local_copy(cache, tmp_path / "node", said.append)
+    assert copy.folder.is_relative_to(tmp_path / "node")
+    assert files(copy.folder) == files(cache.folder)
+    assert copy.reference == cache.reference
+    assert [case.id for case in copy.cases("train")] == [case.id for case in cache.cases("train")]
+    before = (copy.folder / "manifest.json").stat()
+    assert local_copy(cache, tmp_path / "node", said.append) == copy
+    assert (copy.folder / "manifest.json").stat() == before
+    assert len(said) == 1
+
+
+def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path) -> None:
+    told: list[str] = []
+    copy = local_copy(replace(cache, on_breach=told.append), tmp_path, lambda _line: None)
+    with pytest.raises(ClosedSplitError):
+        copy.cases("test")
+    with pytest.raises(ClosedSplitError):
+        copy.test_cases(TestPermit(tmp_path / "selection.json", "0" * 64, tmp_path / "final.json"))
+    assert len(told) == 2
+
+
+def test_processes_of_one_node_copy_once(cache: Cache, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from harness.data.cache import Cache; "
+        "from harness.data.local import local_copy; "
+        "print(local_copy(Cache.open(Path(sys.argv[1])), Path(sys.argv[2]), print).folder)"
+    )
+    command = [sys.executable, "-c", code, str(cache.folder), str(tmp_path)]
+    started = [
+        subprocess.Popen(command, env=command_environment(), stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    said = [process.communicate(timeout=120)[0].splitlines() for process in started]
+    assert len({lines[-1] for lines in said}) == 1
+    assert sum(len(lines) - 1 for lines in said) == 1, "one of them said that it copied"
+
+
+def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path) -> None:
+    copy = local_copy(cache, tmp_path, lambda _line: None)
+    left = copy.folder.with_name(f".{copy.folder.name}.copy-dead")
+    left.mkdir()
+    (copy.folder / "manifest.json").unlink()
+    assert files(local_copy(cache, tmp_path, lambda _line: None).folder) == files(cache.folder)
+    assert not left.exists()
+
+
+def test_a_damaged_copy_is_never_trained_on(cache: Cache, tmp_path: Path) -> None:
+    copy = local_copy(cache, tmp_path, lambda _line: None)
+    content = bytearray((copy.folder / "development.h5").read_bytes())
+    at = content.index(cache.cases("train")[0].image.tobytes())
+    content[at] ^= 0xFF
+    (copy.folder / "development.h5").write_bytes(content)
+    with pytest.raises(DataError, match="sha256"):
+        local_copy(cache, tmp_path, lambda _line: None).cases("train")
+
+
+def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: Path) -> None:
+    said: list[str] = []
+    with small_disk(tmp_path / "disk", "size=16k") as disk:
+        assert local_copy(cache, disk, said.append) == cache
+        assert "No space left on device" in said[0]
+        assert str(cache.folder) in said[0]
+        assert not [path for path in disk.rglob("*") if path.suffix in (".h5", ".json")]
+
+
+def test_an_absent_disk_costs_a_message(cache: Cache, tmp_path: Path) -> None:
+    said: list[str] = []
+    (tmp_path / "file").write_text("")
+    assert local_copy(cache, tmp_path / "file" / "below", said.append) == cache
+    assert said[0].startswith("warning: no local copy of acdc")
+
+
+def test_who_waits_too_long_reads_the_shared_disk(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "PATIENCE_SECONDS", 0.0)
+    copy = local_copy(cache, tmp_path, lambda _line: None)
+    said: list[str] = []
+    with local._alone(copy.folder):
+        other = threading.Thread(target=lambda: said.append(str(local_copy(cache, tmp_path, said.append).folder)))
+        other.start()
+        other.join(30)
+    assert "another process" in said[0]
+    assert said[1] == str(cache.folder)
+
+
+def test_the_folder_is_named_by_the_environment_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert local_home() is None
+    monkeypatch.setenv("SLURM_TMPDIR", "/local/7")
+    monkeypatch.setenv("HARNESS_LOCAL_DATA", "$SLURM_TMPDIR/data")
+    assert local_home() == Path("/local/7/data")
+
+
+def test_without_a_folder_the_shared_cache_is_read(cache: Cache) -> None:
+    assert local_copy(cache, None, print) is cache

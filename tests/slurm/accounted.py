@@ -1,0 +1,78 @@
+"""Made-up records of units that ran in jobs of Slurm, and an sacct that knows these jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.spec.ledger import LedgerLine
+from harness.spec.place import Place
+from harness.store import RunStore, UnitFolder
+from tests.synthetic import RunSpec, write_run
+
+START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC).timestamp()
+ELAPSED, TRAINED = 400, 360.0
+"""Wall seconds of each job, and of its unit in training steps."""
+
+SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, history_steps=5)
+
+
+@dataclass(frozen=True)
+class Accounted:
+    """A run directory, and the folder of the commands that answer for Slurm. jobs: unit -> job."""
+
+    store: RunStore
+    commands: Path
+    jobs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """With which the verb finds these commands and no others."""
+        return {"PATH": f"{self.commands}:/usr/bin:/bin", "TZ": "UTC"}
+
+    def answer(self, tres: str = "billing=1,cpu=4,gres/gpu:a100=1,gres/gpu=1", elapsed: int = ELAPSED) -> None:
+        """Let sacct say what was allocated for each job and how long."""
+        start, end = (datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S") for at in (START, START + elapsed))
+        lines = [f"{job}|{job}|COMPLETED|{start}|{end}|{elapsed}|{tres}|n1" for job in self.jobs.values()]
+        self.commands.mkdir(exist_ok=True)
+        (self.commands / "lines").write_text("\n".join(lines) + "\n")
+        script = self.commands / "sacct"
+        script.write_text(f"#!/bin/sh\ncat {self.commands}/lines\n")
+        script.chmod(0o755)
+
+
+def write_accounted(root: Path, gres: str | None = "gpu:1") -> Accounted:
+    """Every unit in a job of its own: born 2 s after its start, 360 s in steps, 10 s of evaluation."""
+    store = write_run(root / "runs" / "synthetic", SPEC)
+    found = Accounted(store, root / "commands")
+    for number, folder in enumerate(store.folders(), start=100):
+        found.jobs[folder.id] = str(number)
+        put_in_job(folder, str(number), gres)
+    found.answer()
+    return found
+
+
+def put_in_job(folder: UnitFolder, job: str, gres: str | None) -> None:
+    """The unit's ledger and result as if it had run in a job."""
+    result = folder.result()
+    assert result is not None
+    spent = result.spent
+    place = Place(
+        host="n1", pid=int(job), process_started_at=at(2), gpu_uuid=None, job=job, node="n1", gres=gres, restarts=0
+    )
+    (folder.path / "ledger.jsonl").unlink()
+    line = LedgerLine(kind="begin", attempt=0, at=at(8), environment=result.environment, place=place)
+    walls = {"train": TRAINED, "eval": 10.0, "checkpoint": 2.0, "data": 4.0, "unaccounted": 1.0}
+    done = {"device_seconds": spent.useful_device_seconds, "steps": spent.useful_steps, "wall_seconds": walls}
+    folder.ledger.append(line)
+    folder.ledger.append(line.model_copy(update={"kind": "start", "at": at(12), "place": None}))
+    folder.ledger.append(line.model_copy(update={"kind": "end", "at": at(8 + 377), "place": None, **done}))
+    shown = {**result.shown, "slurm_job": job}
+    folder.write_result(result.model_copy(update={"shown": shown, "spent": folder.ledger.spent()}))
+
+
+def at(seconds: float) -> str:
+    """So long after the job's start, as a record says it."""
+    return datetime.fromtimestamp(START + seconds, UTC).isoformat(timespec="milliseconds")

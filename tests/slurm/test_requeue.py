@@ -1,0 +1,52 @@
+"""A unit on a real Slurm that is interrupted: it goes on, and the scheduler's accounts agree with its ledger."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.spec.accounts import Seconds
+from tests.slurm.cluster import Cluster
+from tests.slurm.units import Jobs
+from tests.train.fixtures import MakeTiny, make_tiny, one_thread, plugin_folder
+from tests.train.tiny import run, wait_for
+
+pytestmark = pytest.mark.slurm
+__all__ = ["make_tiny", "one_thread", "plugin_folder"]
+
+SLOT = "tiny_staged/2/0/0"
+
+
+def test_a_requeued_unit_loses_nothing_and_every_second_is_accounted_for(slurm: Cluster, make_tiny: MakeTiny) -> None:
+    suite = {"tiny_staged": {"pause_seconds": 0.1}}
+    jobs = Jobs(slurm, make_tiny(suite, budget={"steps": 120}))
+    job = jobs.submit(SLOT)
+    jobs.wait_until_it_trains(SLOT, attempt=0, steps=30)
+    slurm.run("scontrol", "requeue", job)
+    wait_for(lambda: jobs.done(SLOT), 200)
+    slurm.wait_for_state(job, "COMPLETED")
+    accounts = ("sacct", "-X", "-D", "-n", "-P", "-j", job, "-o", "State")
+    wait_for(lambda: slurm.run(*accounts).split() == ["REQUEUED", "COMPLETED"], 30)
+
+    code, found = jobs.reconcile()
+    assert code == 0, jobs.output
+    assert found.apart == []
+    assert [one.state for one in found.allocations] == ["REQUEUED", "COMPLETED"]
+    assert [[attempt.attempt for attempt in one.attempts] for one in found.allocations] == [[0], [1]]
+    assert {(one.currency, one.devices, one.gres) for one in found.allocations} == {("GPU", 1, "gpu")}
+    for one in found.allocations:
+        assert one.seconds.total == pytest.approx(one.allocated)
+        assert abs(one.seconds.unexplained) <= one.tolerated_seconds
+    seconds = Seconds.summed(one.seconds for one in found.allocations)
+    assert seconds.useful > 120 * 0.1
+    assert seconds.start_up > 1
+
+    places = [line.place for line in jobs.folder(SLOT).ledger.lines() if line.place is not None]
+    assert [(one.job, one.restarts, one.gres, one.gpu_uuid) for one in places] == [
+        (job, 0, "gpu:1", None),
+        (job, 1, "gpu:1", None),
+    ]
+    undisturbed = run(make_tiny({"tiny_staged": {"pause_seconds": 0.0}}, budget={"steps": 120}), SLOT)
+    result = jobs.folder(SLOT).result()
+    assert result is not None
+    assert result.weights_sha256 == undisturbed.weights_sha256
+    assert (result.spent.useful_steps, result.spent.lost_steps) == (120, 0)

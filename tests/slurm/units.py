@@ -1,0 +1,71 @@
+"""One tiny unit as a plain batch job on the real Slurm, and what became of it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.spec.accounts import Reconciliation
+from harness.store import RunStore, UnitFolder
+from tests.slurm.cluster import Cluster
+from tests.support import run_cli
+from tests.train.tiny import Tiny, wait_for
+
+CHECKPOINT_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Units of a tiny suite on a cluster; output lands beside the runs."""
+
+    cluster: Cluster
+    tiny: Tiny
+
+    def submit(self, *slots: str, options: tuple[str, ...] = ()) -> str:
+        """Submit a job that runs a unit on one GPU; several units are an array. Its id."""
+        names = " ".join(slots)
+        lines = [f"export {name}={value}" for name, value in self.tiny.environment.items() if value is not None]
+        command = (
+            f'exec {sys.executable} -P -m harness unit "${{slots[${{SLURM_ARRAY_TASK_ID:-0}}]}}" '
+            f"--suite {self.tiny.suite} --runs {self.tiny.runs} --checkpoint-seconds {CHECKPOINT_SECONDS}"
+        )
+        script = self.tiny.root / "unit.sh"
+        script.write_text("\n".join(["#!/bin/bash", *lines, f"slots=({names})", command, ""]), encoding="utf-8")
+        array = (f"--array=0-{len(slots) - 1}",) if len(slots) > 1 else ()
+        output = self.tiny.root / "job-%j.txt"
+        options = ("--gres=gpu:1", "--mem=1000", "--requeue", "--open-mode=append", *array, *options)
+        return self.cluster.run("sbatch", "--parsable", "-o", output, *options, script).strip()
+
+    def folder(self, slot: str) -> UnitFolder:
+        """The unit's records, found without planning."""
+        entries = RunStore.open(self.tiny.store).selection().entries
+        return RunStore.open(self.tiny.store).by_id(next(one.unit for one in entries if str(one.slot) == slot))
+
+    def done(self, slot: str) -> bool:
+        """Whether it has a result."""
+        return (self.tiny.store / "selection.json").exists() and self.folder(slot).done
+
+    def wait_until_it_trains(self, slot: str, attempt: int, steps: int) -> None:
+        """Until the ledger knows of so many steps of the attempt, and of a checkpoint among them."""
+
+        def trains() -> bool:
+            if not (self.tiny.store / "selection.json").exists():
+                return False
+            own = [line for line in self.folder(slot).ledger.lines() if line.attempt == attempt]
+            return any(one.kind == "checkpoint" for one in own) and own[-1].steps >= steps
+
+        wait_for(trains, 120.0)
+
+    def reconcile(self) -> tuple[int, Reconciliation]:
+        """Exit code of the verb, and what it wrote."""
+        arguments = ("--suite", self.tiny.suite.stem, "--runs", self.tiny.runs, "--allocations")
+        done = run_cli("reconcile", *arguments, env={"SLURM_CONF": str(self.cluster.conf)})
+        found = RunStore.open(self.tiny.store).reconciliation()
+        assert found is not None, done.stderr
+        return done.returncode, found
+
+    @property
+    def output(self) -> str:
+        """What the jobs printed."""
+        return "".join(path.read_text(errors="replace") for path in sorted(Path(self.tiny.root).glob("job-*.txt")))

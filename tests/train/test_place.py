@@ -1,0 +1,64 @@
+"""Where an attempt runs, as its environment and its process say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import pytest
+import torch
+
+from harness.train.place import gres, this_place
+
+CPU = torch.device("cpu")
+TASK = {
+    "SLURM_JOB_ID": "11",
+    "SLURM_ARRAY_JOB_ID": "10",
+    "SLURM_ARRAY_TASK_ID": "3",
+    "SLURMD_NODENAME": "node1",
+    "SLURM_GPUS_ON_NODE": "1",
+}
+"""As a task of an array has them."""
+
+
+def test_a_task_of_an_array() -> None:
+    place = this_place(CPU, TASK)
+    assert (place.job, place.array_job, place.array_index, place.node) == ("11", "10", 3, "node1")
+    assert (place.gres, place.restarts, place.gpu_uuid) == ("gpu:1", 0, None)
+    assert this_place(CPU, TASK | {"SLURM_RESTART_COUNT": "2"}).restarts == 2
+
+
+def test_outside_of_slurm_there_is_no_job() -> None:
+    place = this_place(CPU, {})
+    assert (place.job, place.array_job, place.array_index, place.node, place.gres, place.restarts) == (None,) * 6
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, None),
+        ({"SLURM_GPUS_ON_NODE": "2"}, "gpu:2"),
+        ({"SLURM_GPUS_ON_NODE": "2", "SLURM_GPUS_PER_NODE": "a100:2"}, "gpu:a100:2"),
+        ({"SLURM_GPUS_ON_NODE": "1", "SLURM_GPUS": "h100:4"}, "gpu:h100:1"),
+        ({"SLURM_GPUS_ON_NODE": "2", "SLURM_GPUS_PER_NODE": "2"}, "gpu:2"),
+    ],
+)
+def test_gres(variables: dict[str, str], expected: str | None) -> None:
+    assert gres(variables) == expected
+
+
+def test_a_process_knows_when_it_was_born() -> None:
+    """Against the clock of its parent, before and after making it; it says so long after, and waits in between."""
+    code = (
+        "import sys, time; sys.path[:0] = sys.argv[1:]; time.sleep(0.5); from harness.train import place; "
+        "print(place.process_started_at())"
+    )
+    before = time.time()
+    process = subprocess.Popen([sys.executable, "-c", code, *sys.path], stdout=subprocess.PIPE, text=True)
+    after = time.time()
+    said, _ = process.communicate(timeout=60)
+    born = datetime.fromisoformat(said.strip())
+    assert born.tzinfo == UTC
+    assert before - 0.05 <= born.timestamp() <= after + 0.05

@@ -21,9 +21,11 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from harness.execute.display import Display
+from harness.execute.forward import StopForwarder
 from harness.execute.outcome import Outcome
+from harness.execute.pool import Pool
 from harness.execute.process import run_process
-from harness.execute.ray import forward_stop, make_order, settle, visible_gpus
+from harness.execute.ray import make_order, settle
 from harness.execute.session import Session
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposal, Proposals
@@ -51,16 +53,24 @@ class Driver:
     """What Tune asks on this side. Tune pickles what it holds, and this must not travel: it pickles as nothing."""
 
     def __init__(
-        self, session: Session, proposals: Proposals, stop: StopFlag, checkpoint_seconds: float, display: Display
+        self,
+        session: Session,
+        proposals: Proposals,
+        pool: Pool,
+        stop: StopFlag,
+        checkpoint_seconds: float,
+        display: Display,
     ) -> None:
         self.session = session
         self.proposals = proposals
+        self.pool = pool
         self.stop = stop
         self.checkpoint_seconds = checkpoint_seconds
         self.display = display
         self.running: dict[str, Unit] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.retired: list[Unit] = []
+        self._forward = StopForwarder(session, pool.ray)
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         """Nothing of a driver means anything elsewhere."""
@@ -103,7 +113,7 @@ class Driver:
 
     def interrupt(self) -> None:
         """Ask the processes of running units to checkpoint and leave."""
-        forward_stop(self.session, list(self.running.values()))
+        self._forward(list(self.running.values()))
 
 
 class ProposedSearch(Searcher):
@@ -176,20 +186,20 @@ class Watch(tune.Callback):
         self._driver.display.tick(list(self._driver.running.values()))
 
 
-def tune_units(driver: Driver, workers: int, looks: int | None) -> list[Outcome]:
-    """Run what the driver's proposals give, so many at once, on the Ray that is up; an outcome per unit that ended.
+def tune_units(driver: Driver, looks: int | None) -> list[Outcome]:
+    """Run what the driver's proposals give on the Ray that is up; an outcome per unit that ended.
 
     looks: of a trial, where ASHA may end it early; None lets every trial end by itself.
     """
     with _quiet_folder() as folder:
-        resources = {"cpu": 1.0, "gpu": 1.0 if visible_gpus() else 0.0}
+        resources = {"cpu": 1.0, "gpu": float(driver.pool.unit_gpus)}
         tuner = tune.Tuner(
             tune.with_resources(UnitTrainable, resources),
             tune_config=TuneConfig(
                 search_alg=ProposedSearch(driver),
                 scheduler=None if looks is None else _asha(looks),
                 num_samples=-1,
-                max_concurrent_trials=workers,
+                max_concurrent_trials=driver.pool.workers,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=RunConfig(

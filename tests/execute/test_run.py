@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from harness.data.cache import Cache
+from harness.execute.forward import stop_here
 from harness.execute.inline import run_inline, run_one
 from harness.execute.outcome import Outcome
 from harness.execute.process import HELD, complaint, run_process, status_of
-from harness.execute.ray import forward_stop, make_order, settle
+from harness.execute.ray import make_order, settle
 from harness.execute.run import ExecuteSettings, default_workers, execute, exit_code, raise_refused
 from harness.execute.session import Session, find_unit
 from harness.spec import errors
@@ -206,10 +207,11 @@ time.sleep(60)
     child = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
-    forward_stop(session, [held, free])
+    folders = [str(session.folder(unit).path) for unit in (held, free)]
+    assert stop_here(folders, os.getpid(), None) == ours
     if ours:
         assert child.wait(20) == 75
-        forward_stop(session, [held, free])  # it is gone: nobody is hit
+        assert stop_here(folders, os.getpid(), None) == 0  # it is gone: nobody is hit
     else:
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(0.5)

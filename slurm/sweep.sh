@@ -40,7 +40,7 @@ fail() {
 [ -n "${SLURM_JOB_ID:-}" ] || fail 64 'this is a batch script, which Slurm runs: SUITE=demo sbatch slurm/sweep.sh'
 [ -n "${SUITE:-}" ] || fail 64 'which suite? SUITE=demo sbatch slurm/sweep.sh'
 runs=$(realpath -m "${RUNS:-runs}")
-mkdir -p "$runs" && [ -w "$runs" ] || fail 74 "RUNS=$runs cannot be written; name another folder"
+mkdir -p "$runs" 2>/dev/null && [ -w "$runs" ] || fail 74 "RUNS=$runs cannot be written; name another folder"
 
 if [ -n "${CONTAINER:-}" ]; then
     python=(apptainer exec --nv "$CONTAINER" python3)

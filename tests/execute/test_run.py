@@ -98,6 +98,17 @@ def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp
     assert not session.folder(session.plan.units[0]).done
 
 
+def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    """On another node its lease would keep everybody away for two minutes."""
+    session = make_tiny(
+        {"tiny_mortal": {"die_before_step": 2, "deaths": 1, "tally": str(tmp_path / "tally")}}
+    ).session()
+    (unit,) = session.plan.units
+    outcome = run_process(make_order(session, unit, 30.0))
+    assert (outcome.status, outcome.exit_code) == ("killed", 9)
+    assert not session.folder(unit).lease.path.exists()
+
+
 def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: MakeTiny, tmp_path: Path) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     broken = tmp_path / "cache"

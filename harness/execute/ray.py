@@ -19,6 +19,8 @@ from harness.train import StopFlag
 from harness.train.attempt import now
 
 POLL_SECONDS = 0.5
+RUMOUR_SECONDS = 2.0
+"""That a worker died may be known before the signal that ended it arrives here too."""
 KILLED_TRIES = 2
 """A unit that was killed is started once more, from its checkpoint."""
 
@@ -53,26 +55,35 @@ def run_ray(
         tick([by_id[unit] for unit in running.values()])
         for reference in finished:
             unit = running.pop(reference)
-            outcome = collect(pool.ray, reference, unit)
+            outcome = stopped(collect(pool.ray, reference, unit, stop), stop)
             if outcome.status == "killed" and tries[unit] < KILLED_TRIES:
                 waiting.insert(0, unit)
                 continue
             yield settle(session, by_id[unit], outcome)
 
 
-def collect(ray: Any, reference: Any, unit: str) -> Outcome:  # noqa: ANN401 - ray is untyped
+def collect(ray: Any, reference: Any, unit: str, stop: StopFlag) -> Outcome:  # noqa: ANN401 - ray is untyped
     """The outcome that the worker returned; a worker that died counts as a killed unit."""
     try:
         outcome: Outcome = ray.get(reference)
     except ray.exceptions.RayError as error:
+        stop.wait(RUMOUR_SECONDS)
         return Outcome(unit, "killed", str(error).splitlines()[0])
     return outcome
+
+
+def stopped(outcome: Outcome, stop: StopFlag) -> Outcome:
+    """A signal to a whole job hits workers and units that cannot listen yet: what dies then was not killed."""
+    if outcome.status != "killed" or not stop.is_set():
+        return outcome
+    return Outcome(outcome.unit, "interrupted", stop.reason, InterruptedRunError.exit_code)
 
 
 def settle(session: Session, unit: Unit, outcome: Outcome) -> Outcome:
     """Write the failure record of a unit that was killed too often, so that it becomes a row.
 
-    A process that died after its result was written has done its work.
+    A process that died after its result was written has done its work, and one whose ledger has an end has left by
+    itself, whatever became of its worker.
     """
     if outcome.status != "killed":
         return outcome
@@ -83,7 +94,9 @@ def settle(session: Session, unit: Unit, outcome: Outcome) -> Outcome:
     except LeaseHeldError as error:
         return Outcome(unit.id, "held", str(error), InterruptedRunError.exit_code)
     try:
-        result = folder.result()
+        result, lines = folder.result(), folder.ledger.lines()
+        if result is None and lines and lines[-1].kind == "end":
+            return Outcome(unit.id, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
         if result is None:
             result = killed_result(folder, outcome)
             folder.write_result(result)

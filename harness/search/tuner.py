@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -25,7 +26,7 @@ from harness.execute.forward import StopForwarder
 from harness.execute.outcome import Outcome
 from harness.execute.pool import Pool
 from harness.execute.process import run_process
-from harness.execute.ray import make_order, settle
+from harness.execute.ray import RUMOUR_SECONDS, make_order, settle, stopped
 from harness.execute.session import Session
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposal, Proposals
@@ -85,6 +86,8 @@ class Driver:
     def ended(self, trial_id: str, told: str | None, dice: float | None, failed: bool) -> None:
         """A trial ended: by itself, which it told, with its worker, because Tune was stopped, or by the scheduler."""
         unit = self.running.pop(trial_id)
+        if failed:
+            self.stop.wait(RUMOUR_SECONDS)
         if told is not None:
             outcome = Outcome(**json.loads(told))
         elif self.stop.is_set():
@@ -94,7 +97,7 @@ class Driver:
         else:
             outcome = Outcome(unit.id, "ok", "ended early, others of its rung were better")
             self.retired.append(unit)
-        outcome = settle(self.session, unit, outcome)
+        outcome = settle(self.session, unit, stopped(outcome, self.stop))
         self.outcomes[unit.id] = outcome
         self.proposals.ended(trial_id, dice, failed or outcome.status == "failed")
         self.display.ended(unit, outcome)
@@ -225,6 +228,9 @@ def _asha(looks: int) -> ASHAScheduler:
 @contextmanager
 def _quiet_folder() -> Iterator[str]:
     """A directory for Tune's own state, and its chatter off; both as before in the end."""
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # our own outcomes say what failed, without a traceback
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
     folder = tempfile.mkdtemp(prefix="tune")
@@ -232,6 +238,7 @@ def _quiet_folder() -> Iterator[str]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        logger.setLevel(level)
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:

@@ -18,17 +18,18 @@ from harness.execute.forward import stop_here
 from harness.execute.inline import run_inline, run_one
 from harness.execute.outcome import Outcome
 from harness.execute.process import HELD, complaint, run_process, status_of
-from harness.execute.ray import make_order, settle
+from harness.execute.ray import make_order, settle, stopped
 from harness.execute.run import ExecuteSettings, default_workers, execute, exit_code, raise_refused
 from harness.execute.session import Session, find_unit
 from harness.spec import errors
 from harness.spec.errors import DataError, UsageError
 from harness.spec.records import LedgerLine
 from harness.store import RunStore
-from harness.train import RunSettings
+from harness.train import RunSettings, run_unit
 from harness.train.stop import StopFlag
 from tests.support import command_environment
 from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter
 
 INLINE = ExecuteSettings(executor="inline")
 
@@ -190,6 +191,25 @@ def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> 
     assert (result.spent.useful_steps, result.spent.lost_steps) == (3, 1)
     passed = Outcome(unit.id, "interrupted", "x", 75)
     assert settle(session, unit, passed) == passed
+
+
+def test_a_unit_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
+    """Its worker died, and with it all news of the checkpoint that it wrote."""
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
+    (unit,) = session.plan.units
+    with pytest.raises(errors.InterruptedRunError):
+        run_unit(session.folder(unit), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
+    outcome = settle(session, unit, Outcome(unit.id, "killed", "its worker died"))
+    assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
+    assert not session.folder(unit).done
+
+
+def test_nobody_is_killed_once_a_stop_was_asked_for() -> None:
+    stop, killed, failed = StopFlag(), Outcome("u", "killed", "", 15), Outcome("u", "failed", "", 70)
+    assert stopped(killed, stop) == killed
+    stop.set("SIGTERM")
+    assert stopped(killed, stop) == Outcome("u", "interrupted", "SIGTERM", 75)
+    assert stopped(failed, stop) == failed
 
 
 def test_a_unit_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny) -> None:

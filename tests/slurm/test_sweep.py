@@ -10,7 +10,7 @@ import pytest
 from harness.store import RunStore
 from tests.search.tiny_search import make_search, search_inline
 from tests.slurm.cluster import Cluster
-from tests.slurm.sweeps import Sweep, submit, training
+from tests.slurm.sweeps import submit, training
 from tests.support import require
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import processes_with, wait_for

@@ -29,7 +29,7 @@
 #   EXTRA         more arguments of `harness run`
 #   MAX_RESTARTS  how often the job may start again (100)
 #   STOP_SECONDS  patience with checkpoints after a signal (240)
-#   JOIN_SECONDS  patience with nodes that start Ray (120)
+#   JOIN_SECONDS  patience with nodes that join the Ray of the first one (120)
 #   RAY_TMPDIR    a short path on the nodes' own disks (/tmp)
 
 fail() {
@@ -103,7 +103,7 @@ start_ray_on() {
 }
 
 start_rays() {
-    local nodes number until=$((SECONDS + ${JOIN_SECONDS:-120}))
+    local nodes number until=$((SECONDS + 300))
     mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
     (umask 077 && rm -rf "$folder" && mkdir "$folder" && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$folder/token") ||
         fail 74 "$folder cannot be written"
@@ -184,6 +184,7 @@ trap - EXIT
 
 # ---- again, if units are left ------------------------------------------------------------------------------------
 
+[ "$code" -ne 0 ] || [ -n "${TRACKING:-}" ] || echo "sweep: done; harness track --suite $SUITE --runs $runs shows it in MLflow"
 [ "$code" -eq 75 ] || exit "$code"
 # cancelled, preempted or out of time: what comes next is Slurm's to say, and a cancelled job must stay so
 state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)

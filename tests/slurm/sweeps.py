@@ -77,3 +77,12 @@ def training(tiny: Tiny) -> dict[str, UnitFolder]:
         if holder is not None and lines and lines[-1].steps and lines[-1].kind != "end":
             found[holder.host] = folder
     return found
+
+
+def python_that(folder: Path, does: str) -> Path:
+    """A VENV whose python is a shell script."""
+    path = folder / "venv" / "bin" / "python"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!/bin/bash\n{does}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path.parent.parent

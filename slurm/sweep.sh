@@ -70,6 +70,11 @@ ray_node() {
         port=$("$@" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
         where=(--head --node-ip-address="$ip" --port="$port" --include-dashboard=false)
     else
+        until [ -s "$folder/address" ]; do
+            [ "$SECONDS" -lt "$seconds" ] ||
+                { echo "error: $SLURMD_NODENAME does not see $folder: RUNS must be on a shared disk" >&2 && exit 74; }
+            sleep 0.2
+        done
         read -r address _ <"$folder/address"
         where=(--address="$address")
     fi

@@ -1,0 +1,128 @@
+"""A real Slurm of our own: controller, accounting, two nodes with two GPUs each that are tokens, and how to use it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import require
+
+SCRIPT = Path(__file__).with_name("minislurm.sh")
+COMMANDS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "sbatch", "sacct")
+START_SECONDS = 120.0
+STATES_THAT_END = frozenset(
+    {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"}
+)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster. Partitions: main, and low (lowgrace: with 20 s of grace) that high preempts.
+
+    folder:     its state, logs below log/.
+    nodes:      their names; 4 cpus, 4,000 MB and 2 GPUs each, none of it real.
+    namespaces: each node has its own network, processes, host name and /dev/shm, all share the disk. Without root
+                they are two daemons on one host.
+    """
+
+    folder: Path
+    namespaces: bool
+    nodes: tuple[str, ...] = ("node1", "node2")
+
+    @property
+    def conf(self) -> Path:
+        """What SLURM_CONF names; all that the commands need."""
+        return self.folder / "etc" / "slurm.conf"
+
+    def run(self, *command: str | Path, seconds: float = 60.0) -> str:
+        """Standard output of a command of Slurm's; an error if it fails."""
+        done = subprocess.run(
+            list(map(str, command)),
+            env=os.environ | {"SLURM_CONF": str(self.conf)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def state(self, job: str) -> str:
+        """The state of a job or of one task of an array, as the controller has it: PENDING, RUNNING, COMPLETED, ..."""
+        return self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
+
+    def wait_for_state(self, job: str, *states: str, seconds: float = 60.0) -> str:
+        """Poll until the job is in one of these states, all that end one if none is named."""
+        until = time.monotonic() + seconds
+        wanted = frozenset(states) or STATES_THAT_END
+        while (state := self.state(job)) not in wanted:
+            assert time.monotonic() < until, f"job {job} is {state} after {seconds} s, not {sorted(wanted)}"
+            time.sleep(0.1)
+        return state
+
+    def clear(self) -> None:
+        """Cancel what runs or waits, and wait until the nodes are idle again."""
+        if self.run("squeue", "-h").strip():
+            self.run("scancel", "--user", str(os.geteuid()))
+        until = time.monotonic() + 30.0
+        while time.monotonic() < until and self.run("squeue", "-h").strip():
+            time.sleep(0.1)
+
+    def kill_node(self, node: str) -> None:
+        """Power off: all its processes die at once (with namespaces)."""
+        minislurm("kill-node", node, self.folder)
+
+    def start_node(self, node: str) -> None:
+        """Power on again."""
+        minislurm("start-node", node, self.folder)
+
+
+def minislurm(*arguments: str | Path, namespaces: bool = False) -> None:
+    """Call the script. An error, with what it said, if it fails."""
+    # daemons inherit the script's output and would keep a pipe open for ever
+    with tempfile.TemporaryFile("w+") as said:
+        done = subprocess.run(
+            ["bash", str(SCRIPT), *map(str, arguments)],
+            env=os.environ | {"MS_ACCT": "db", "MS_NETNS": str(int(namespaces)), "MS_SUBNET": "auto"},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        said.seek(0)
+        assert done.returncode == 0, f"minislurm {' '.join(map(str, arguments))}: {done.returncode}\n{said.read()}"
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """Bring a cluster up in `folder`, and take it down with all that runs on it. Skips where Slurm is missing."""
+    missing = [name for name in COMMANDS if _found(name) is None]
+    require("slurm", not missing, f"not installed: {', '.join(missing)}")
+    cluster = Cluster(folder.resolve(), namespaces=_may_make_namespaces())
+    try:
+        minislurm("up", cluster.folder, namespaces=cluster.namespaces)
+        yield cluster
+    finally:
+        minislurm("clean", cluster.folder)
+
+
+def _may_make_namespaces() -> bool:
+    """Root may, except in some containers."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return False
+    command = ["unshare", "--net", "--uts", "--mount", "--ipc", "--pid", "--fork", "--mount-proc", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _found(command: str) -> str | None:
+    """Daemons lie in folders that an ordinary user's path lacks."""
+    return shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")

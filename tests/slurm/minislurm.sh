@@ -1,0 +1,352 @@
+#!/usr/bin/env bash
+# minislurm.sh - a real Slurm (slurmctld + N slurmd + munged [+ slurmdbd + mariadbd])
+# in one state directory, without systemd, for tests.  Idempotent.
+#
+#   minislurm.sh install [db]     apt-get install what is needed (root)
+#   minislurm.sh up     DIR       bring up (no-op when already healthy); prints "export SLURM_CONF=..."
+#   minislurm.sh env    DIR       print the exports only
+#   minislurm.sh status DIR       exit 0 when healthy
+#   minislurm.sh down   DIR       cancel jobs, stop only what was started for DIR, keep logs
+#   minislurm.sh clean  DIR       down + remove DIR's cluster files
+#   minislurm.sh kill-node NODE DIR / start-node NODE DIR    node failure / return
+#   minislurm.sh exec-node NODE DIR CMD...                   run CMD "on" a node (netns mode)
+#
+# Knobs (environment, read by `up`, remembered in DIR/minislurm.env):
+#   MS_NODES=2 MS_CPUS=4 MS_MEM=4000 MS_GPUS=2     per node, all fictitious
+#   MS_ACCT=none|txt|db     none; jobcomp/filetxt (sacct -c); slurmdbd+mariadb (sacct, QOS)
+#   MS_NETNS=0|1            1: every node is its own net+pid+uts+mnt+ipc namespace (root only)
+#   MS_SUBNET=auto          first three octets for MS_NETNS=1; auto takes a free one of 198.18.0-255
+#   MS_PRIVATE_TMP=0|1      1: every netns node has its own /tmp (then tests need a shared dir elsewhere)
+#   MS_USERS="alice bob"    extra accounting users for MS_ACCT=db (the caller is always there)
+#   MS_TUNED=1|0            0: Slurm's default scheduler/kill/requeue timings
+#   MS_PREEMPT=partition|qos    partitions low/lowgrace < main < high; or QOS low < high (needs MS_ACCT=db)
+#   MS_PREEMPT_SIGNAL=0|1   1: send the job's --signal at preemption (preempt_send_user_signal)
+#   MS_DEBUG=info           SlurmctldDebug/SlurmdDebug
+#   MS_CONF_EXTRA=...       lines appended to slurm.conf (a repeated key: the last wins, with a warning)
+# `up` with other knobs than the running cluster's restarts it.  Nothing is enforced on cpu or
+# memory (no cgroup); processes are found again by MINISLURM_OWNED=DIR in their environment.
+set -u
+PATH=$PATH:/usr/sbin:/sbin
+die() { echo "minislurm: $*" >&2; exit 1; }
+log() { echo "minislurm: $*" >&2; }
+
+PK="slurmctld slurmd slurm-client munge"
+cmd_install() {
+  local pk=$PK; [ "${1:-}" = db ] && pk="$pk slurmdbd mariadb-server"
+  local need="" p
+  for p in $pk; do dpkg -s "$p" 2>/dev/null | grep -q '^Status: install ok installed' || need="$need $p"; done
+  [ -z "$need" ] && return 0
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $need
+}
+
+# ---- process book-keeping: every daemon carries MINISLURM_OWNED=DIR in its environment ----
+mine() { # pids of this DIR's daemons (and whatever they forked: slurmstepd)
+  grep -lzxF "MINISLURM_OWNED=$D" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 | grep -vx "$$"
+}
+orphans() { # processes of DIR's jobs that daemonized out of Slurm's sight (proctrack/linuxproc follows ppid only)
+  local f; for f in $(grep -lzxF "SLURM_CONF=$D/etc/slurm.conf" /proc/[0-9]*/environ 2>/dev/null); do
+    grep -qzxF "SLURM_CLUSTER_NAME=mini" "$f" 2>/dev/null && echo "$f" | cut -d/ -f3; done | grep -vx "$$"
+}
+alive() { local p; p=$(cat "$D/run/$1.pid" 2>/dev/null) && [ -n "$p" ] && grep -qzxF "MINISLURM_OWNED=$D" "/proc/$p/environ" 2>/dev/null; }
+waitgone() { local p=$1 t=${2:-50}; while kill -0 "$p" 2>/dev/null && [ "$(ps -o stat= -p "$p" 2>/dev/null | cut -c1)" != Z ] && [ "$t" -gt 0 ]; do sleep 0.1; t=$((t-1)); done; [ "$t" -gt 0 ]; }
+stopd() { alive "$1" || { rm -f "$D/run/$1.pid"; return 0; }; local p; p=$(cat "$D/run/$1.pid"); kill "${2:--TERM}" "$p"; waitgone "$p" 100 || { kill -9 "$p" 2>/dev/null; waitgone "$p" 20; }; rm -f "$D/run/$1.pid"; }
+port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+own() { ( exec 9>&-; exec env MINISLURM_OWNED="$D" SLURM_CONF="$D/etc/slurm.conf" "$@" ) ; }   # 9 = the lock
+ownbg() { ( exec 9>&-; exec env MINISLURM_OWNED="$D" SLURM_CONF="$D/etc/slurm.conf" setsid "$@" ) & }
+
+load() { [ -f "$D/minislurm.env" ] && . "$D/minislurm.env"; return 0; }
+nodes() { local i; for i in $(seq 1 "$MS_NODES"); do echo "node$i"; done; }
+cmd_env() { echo "export SLURM_CONF=$D/etc/slurm.conf"; [ "${MS_ACCT:-}" = db ] && echo "# accounting: on"; return 0; }
+
+node_alive() { if [ "$MS_NETNS" = 1 ]; then alive "init.$1"; else alive "slurmd.$1"; fi; }
+healthy() {
+  [ -f "$D/etc/slurm.conf" ] || return 1
+  alive munged && alive slurmctld || return 1
+  local n; for n in $(nodes); do node_alive "$n" || return 1; done
+  [ "$MS_ACCT" = db ] && { alive slurmdbd && alive mariadbd || return 1; }
+  SLURM_CONF=$D/etc/slurm.conf timeout 5 scontrol ping 2>/dev/null | grep -q ' is UP'
+}
+
+write_conf() {
+  local me ctl=127.0.0.1 i; me=$(id -un)
+  if [ "$MS_NETNS" = 1 ]; then ctl=$NET.254; fi
+  # fictitious GPUs: regular files and Count= without File= do NOT work; character devices do
+  local gdev=""
+  if [ "$MS_GPUS" -gt 0 ]; then
+    for i in $(seq 0 $((MS_GPUS-1))); do
+      [ -c "$D/dev/nvidia$i" ] || mknod -m 666 "$D/dev/nvidia$i" c 1 3 2>/dev/null || true
+    done
+    if [ -c "$D/dev/nvidia0" ]; then gdev="$D/dev/nvidia[0-$((MS_GPUS-1))]"
+    elif [ -c "/dev/tty$((MS_GPUS-1))" ]; then gdev="/dev/tty[0-$((MS_GPUS-1))]"
+    else log "no character devices for GPUs: MS_GPUS=0"; MS_GPUS=0; fi
+  fi
+  local gres="" grestypes=""
+  [ "$MS_GPUS" -gt 0 ] && { gres="Gres=gpu:$MS_GPUS"; grestypes="GresTypes=gpu"; }
+  {
+    echo "AutoDetect=off"
+    [ "$MS_GPUS" -gt 0 ] && echo "NodeName=node[1-$MS_NODES] Name=gpu File=$gdev Flags=nvidia_gpu_env"
+  } >"$D/etc/gres.conf"
+  local cred=""; [ "$MS_TUNED" = 1 ] && cred=",cred_expire=5"
+  {
+    cat <<C
+ClusterName=mini
+SlurmctldHost=localhost($ctl)
+SlurmctldPort=$P0
+SlurmUser=$me
+SlurmdUser=$me
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket=$D/run/munge.sock$cred
+StateSaveLocation=$D/state
+SlurmdSpoolDir=$D/spool/%n
+SlurmctldPidFile=$D/run/slurmctld.pid
+SlurmdPidFile=$D/run/slurmd.%n.pid
+SlurmctldLogFile=$D/log/slurmctld.log
+SlurmdLogFile=$D/log/slurmd.%n.log
+SlurmctldDebug=${MS_DEBUG:-info}
+SlurmdDebug=${MS_DEBUG:-info}
+MailProg=/bin/true
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=100
+SlurmdParameters=config_overrides
+PropagateResourceLimitsExcept=MEMLOCK
+$grestypes
+JobRequeue=1
+ReturnToService=2
+SchedulerType=sched/backfill
+PriorityType=priority/basic
+PreemptMode=REQUEUE
+C
+    if [ "$MS_ACCT" = db ] && [ "$MS_PREEMPT" = qos ]; then echo "PreemptType=preempt/qos"
+    else echo "PreemptType=preempt/partition_prio"; fi
+    [ "$MS_PREEMPT_SIGNAL" = 1 ] && echo "SlurmctldParameters=preempt_send_user_signal"
+    [ "$MS_TUNED" = 1 ] && cat <<C
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1,bf_resolution=1
+KillWait=2
+SlurmdTimeout=10
+SlurmctldTimeout=10
+InactiveLimit=0
+MinJobAge=300
+UnkillableStepTimeout=10
+CompleteWait=0
+C
+    case $MS_ACCT in
+      txt) echo "JobCompType=jobcomp/filetxt"; echo "JobCompLoc=$D/log/jobcomp.txt";;
+      db) cat <<C
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort=$((P0+1))
+AccountingStoragePass=$D/run/munge.sock
+AccountingStorageTRES=gres/gpu
+AccountingStorageEnforce=associations,limits,qos
+C
+      ;;
+    esac
+    local n k=0
+    for n in $(nodes); do
+      k=$((k+1))
+      if [ "$MS_NETNS" = 1 ]; then
+        echo "NodeName=$n NodeHostname=$n NodeAddr=$NET.$k Port=$((P0+9)) CPUs=$MS_CPUS RealMemory=$MS_MEM $gres State=UNKNOWN"
+      else
+        echo "NodeName=$n NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((P0+9+k)) CPUs=$MS_CPUS RealMemory=$MS_MEM $gres State=UNKNOWN"
+      fi
+    done
+    cat <<C
+PartitionName=main Nodes=ALL Default=YES MaxTime=60 DefaultTime=5 PriorityTier=5 PreemptMode=OFF State=UP
+PartitionName=low  Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0 State=UP
+PartitionName=lowgrace Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 State=UP
+PartitionName=high Nodes=ALL MaxTime=60 DefaultTime=5 PriorityTier=10 PreemptMode=OFF State=UP
+C
+    [ -n "$MS_CONF_EXTRA" ] && printf '%s\n' "$MS_CONF_EXTRA"
+  } >"$D/etc/slurm.conf"
+  if [ "$MS_ACCT" = db ]; then
+    cat >"$D/etc/slurmdbd.conf" <<C
+AuthType=auth/munge
+AuthInfo=socket=$D/run/munge.sock
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort=$((P0+1))
+SlurmUser=$me
+LogFile=$D/log/slurmdbd.log
+PidFile=$D/run/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort=$((P0+2))
+StorageUser=slurm
+StoragePass=slurm
+StorageLoc=slurm_acct_db
+C
+    chmod 600 "$D/etc/slurmdbd.conf"
+  fi
+}
+
+start_munged() {
+  alive munged && return
+  rm -f "$D"/run/munge.sock*
+  [ -f "$D/etc/munge.key" ] || mungekey -c -k "$D/etc/munge.key" || die "mungekey"
+  chmod 600 "$D/etc/munge.key"
+  # --force: allow a state dir below a group/world-writable, e.g. pytest's, directory
+  own munged --force --key-file="$D/etc/munge.key" --socket="$D/run/munge.sock" --pid-file="$D/run/munged.pid" \
+    --log-file="$D/log/munged.log" --seed-file="$D/state/munged.seed" 2>>"$D/log/munged.err" || { cat "$D/log/munged.err" >&2; die "munged"; }
+}
+
+start_db() {
+  if ! alive mariadbd; then
+    local fresh=0
+    if [ ! -d "$D/mysql/mysql" ]; then
+      fresh=1
+      mariadb-install-db --no-defaults --user="$(id -un)" --datadir="$D/mysql" --auth-root-authentication-method=socket \
+        --auth-root-socket-user="$(id -un)" --skip-test-db >"$D/log/mariadb-install.log" 2>&1 || die "mariadb-install-db, see $D/log"
+    fi
+    rm -f "$D/run/mariadb.sock"
+    ownbg mariadbd --no-defaults --user="$(id -un)" --datadir="$D/mysql" --socket="$D/run/mariadb.sock" --pid-file="$D/run/mariadbd.pid" \
+      --bind-address=127.0.0.1 --port=$((P0+2)) --innodb-buffer-pool-size=64M --innodb-log-file-size=16M --innodb-flush-log-at-trx-commit=0 \
+      --innodb-lock-wait-timeout=900 --performance-schema=0 --skip-name-resolve --log-error="$D/log/mariadbd.log" </dev/null >/dev/null 2>&1
+    local t=150; until mariadb-admin --no-defaults -S "$D/run/mariadb.sock" ping >/dev/null 2>&1; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || die "mariadbd, see $D/log/mariadbd.log"; done
+    [ $fresh = 1 ] && mariadb --no-defaults -S "$D/run/mariadb.sock" -e "create user slurm@'127.0.0.1' identified by 'slurm'; grant all on slurm_acct_db.* to slurm@'127.0.0.1';"
+  fi
+  alive slurmdbd || { own slurmdbd || die slurmdbd; }
+  local t=100; until SLURM_CONF=$D/etc/slurm.conf sacctmgr -n show cluster >/dev/null 2>&1; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { tail "$D/log/slurmdbd.log" >&2; die "slurmdbd, see $D/log/slurmdbd.log"; }; done
+  export SLURM_CONF=$D/etc/slurm.conf
+  if [ -z "$(sacctmgr -n -P show cluster mini format=cluster)" ]; then
+    sacctmgr -iQ add cluster mini >/dev/null
+    sacctmgr -iQ add qos low Priority=1 PreemptMode=requeue >/dev/null
+    sacctmgr -iQ add qos high Priority=100 Preempt=low >/dev/null
+    sacctmgr -iQ add account test Description=test Organization=test >/dev/null
+    local u; for u in $(id -un) root $MS_USERS; do sacctmgr -iQ add user "$u" Account=test DefaultAccount=test >/dev/null 2>&1; sacctmgr -iQ modify user "$u" set qos=normal,low,high defaultqos=normal >/dev/null 2>&1; done
+  fi
+}
+
+# ---- the nodes' network ----
+taken() { ip -4 -o addr | grep -q " $1.254/"; }
+make_bridge() { # sets NET, the first three octets; one cluster of this machine at a time, so that no two take the same
+  local lock=${TMPDIR:-/tmp}/minislurm-$(id -u).lock i
+  exec 8>"$lock"; flock -w 60 8 || die "$lock is locked"
+  ip link show "${TAG}br" >/dev/null 2>&1 && ip link del "${TAG}br"
+  NET=$MS_SUBNET
+  if [ "$NET" = auto ]; then for i in $(seq 77 255) $(seq 0 76); do NET=198.18.$i; taken "$NET" || break; done; fi
+  taken "$NET" && die "subnet $NET.0/24 is in use by another cluster: set MS_SUBNET"
+  ip link add "${TAG}br" type bridge && ip link set "${TAG}br" up && ip addr add "$NET.254/24" dev "${TAG}br" || die "bridge"
+  exec 8>&-
+}
+
+# ---- a node ----
+start_node() {
+  local n=$1 k=${1#node}; node_alive "$n" && return
+  rm -f "$D/run/slurmd.$n.pid"; mkdir -p "$D/spool/$n"; chmod 755 "$D/spool/$n"
+  if [ "$MS_NETNS" != 1 ]; then own slurmd -N "$n" || die "slurmd $n"; return; fi
+  mkdir -p "$D/nodes/$n/tmp"; chmod 1777 "$D/nodes/$n/tmp"
+  rm -f "$D/nodes/$n/net-ok" "$D/nodes/$n/ready"
+  # init of the node: own pid/net/uts/mnt/ipc namespaces; when it dies the kernel kills all of the node
+  cat >"$D/nodes/$n/init.sh" <<I
+#!/bin/bash
+hostname $n
+mount --bind $D/etc/hosts /etc/hosts
+mount -t tmpfs -o size=2g,mode=1777 shm /dev/shm
+$( [ "$MS_PRIVATE_TMP" = 1 ] && echo "mount --bind $D/nodes/$n/tmp /tmp" )
+echo \$(readlink /proc/self/ns/net) >$D/nodes/$n/ready
+i=0; until [ -e $D/nodes/$n/net-ok ]; do sleep 0.02; i=\$((i+1)); [ \$i -gt 500 ] && exit 1; done
+ip link set lo up; ip link set eth0 up
+slurmd -D -N $n &
+pid=\$!
+trap 'kill -TERM \$pid' TERM INT
+while kill -0 \$pid 2>/dev/null; do wait \$pid; done
+I
+  ownbg unshare --net --uts --mount --ipc --pid --fork --mount-proc --kill-child --propagation private \
+    bash "$D/nodes/$n/init.sh" </dev/null >"$D/log/init.$n.log" 2>&1
+  local t=250 pid=""
+  until [ -e "$D/nodes/$n/ready" ]; do sleep 0.02; t=$((t-1)); [ $t -gt 0 ] || { cat "$D/log/init.$n.log" >&2; die "node $n: namespaces"; }; done
+  # find the namespace's init: the bash child of unshare
+  pid=$(for p in $(mine); do [ -r /proc/$p/cmdline ] && [ "$(tr '\0' ' ' 2>/dev/null </proc/$p/cmdline)" = "bash $D/nodes/$n/init.sh " ] && echo "$p"; done | head -1)
+  [ -n "$pid" ] || die "node $n: init pid"
+  echo "$pid" >"$D/run/init.$n.pid"
+  ip link add "${TAG}v$k" type veth peer name eth0 netns "$pid" || die "veth (is eth0 free in the new namespace?)"
+  ip link set "${TAG}v$k" master "${TAG}br" up
+  nsenter -t "$pid" -n ip addr add "$NET.$k/24" dev eth0
+  : >"$D/nodes/$n/net-ok"
+}
+stop_node() { # $2 = signal
+  local n=$1
+  if [ "$MS_NETNS" = 1 ]; then stopd "init.$n" "${2:--TERM}"; rm -f "$D/run/slurmd.$n.pid"; return; fi
+  [ "${2:-}" = -9 ] && { local p; for p in $(mine); do # a dead node has no job steps either
+      grep -qzxF "SLURMD_NODENAME=$n" "/proc/$p/environ" 2>/dev/null && kill -9 "$p"; done; }
+  stopd "slurmd.$n" "${2:--TERM}"
+}
+
+cmd_up() {
+  [ -d "$D" ] || mkdir -p "$D"
+  : "${MS_NODES:=2}" "${MS_CPUS:=4}" "${MS_MEM:=4000}" "${MS_GPUS:=2}" "${MS_ACCT:=none}" "${MS_NETNS:=0}" "${MS_SUBNET:=auto}"
+  : "${MS_PRIVATE_TMP:=0}" "${MS_USERS:=}" "${MS_TUNED:=1}" "${MS_PREEMPT:=partition}" "${MS_PREEMPT_SIGNAL:=0}" "${MS_CONF_EXTRA:=}"
+  local want; want=$(declare -p MS_NODES MS_CPUS MS_MEM MS_GPUS MS_ACCT MS_NETNS MS_SUBNET MS_PRIVATE_TMP MS_USERS MS_TUNED MS_PREEMPT MS_PREEMPT_SIGNAL MS_CONF_EXTRA | sed 's/^declare -[-x]* //')
+  if [ -f "$D/minislurm.env" ] && grep -vE '^(P0|TAG|NET)=' "$D/minislurm.env" | cmp -s - <(printf '%s\n' "$want") ; then
+    load; healthy && { cmd_env; return 0; }
+  fi
+  [ -f "$D/minislurm.env" ] && { log "restarting $D with other settings: its jobs end"; ( load; stop_all ); }
+  local c; for c in slurmctld slurmd munged mungekey sbatch; do command -v $c >/dev/null || die "$c not found: run '$0 install'"; done
+  [ "$MS_ACCT" = db ] && { command -v slurmdbd mariadbd >/dev/null || die "run '$0 install db'"; }
+  [ "$MS_NETNS" = 1 ] && [ "$(id -u)" != 0 ] && die "MS_NETNS=1 needs root"
+  # 40 ports in a row, start derived from DIR so that two clusters rarely race
+  local h p ok; h=$(printf %s "$D" | cksum | cut -d' ' -f1); P0=$((20000 + (h % 250) * 40))
+  while :; do ok=1; for p in $P0 $((P0+1)) $((P0+2)) $((P0+9)) $(seq $((P0+10)) $((P0+9+MS_NODES))); do port_free "$p" || ok=0; done; [ $ok = 1 ] && break; P0=$((P0+40)); [ $P0 -gt 31000 ] && P0=20000; done
+  TAG=ms$(printf '%05x' $((h % 1048576))) NET=
+  [ "$MS_NETNS" = 1 ] && make_bridge
+  rm -rf "$D/state" "$D/spool" "$D/run" "$D/log" "$D/nodes" "$D/etc/slurm.conf"
+  mkdir -p "$D"/{etc,run,log,state,spool,dev,nodes}; chmod 755 "$D" "$D"/{etc,run,log,spool,dev,nodes}
+  { printf '%s\n' "$want"; echo "P0=$P0"; echo "TAG=$TAG"; echo "NET=$NET"; } >"$D/minislurm.env"
+  write_conf
+  if [ "$MS_NETNS" = 1 ]; then
+    { echo "127.0.0.1 localhost"; echo "$NET.254 controller"; local i; for i in $(seq 1 "$MS_NODES"); do echo "$NET.$i node$i"; done; } >"$D/etc/hosts"
+  fi
+  start_munged
+  [ "$MS_ACCT" = db ] && start_db
+  own slurmctld || { tail "$D/log/slurmctld.log" >&2; die slurmctld; }
+  local n; for n in $(nodes); do start_node "$n"; done
+  export SLURM_CONF=$D/etc/slurm.conf
+  local t=200; until [ "$(sinfo -h -N -p main -t idle -o %N 2>/dev/null | sort -u | wc -l)" = "$MS_NODES" ]; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { sinfo -N -o '%N %t %E' >&2; for l in "$D"/log/slurm*.log; do tail -n 5 "$l" >&2; done; die "nodes not idle in 20 s"; }; done
+  healthy || { sleep 0.5; healthy; } || die "not healthy after start"
+  cmd_env
+}
+
+stop_all() {
+  if alive slurmctld; then
+    SLURM_CONF=$D/etc/slurm.conf timeout 5 scancel --full --signal=KILL --state=RUNNING $(SLURM_CONF=$D/etc/slurm.conf timeout 5 squeue -h -o %A 2>/dev/null) 2>/dev/null
+    SLURM_CONF=$D/etc/slurm.conf timeout 5 scancel $(SLURM_CONF=$D/etc/slurm.conf timeout 5 squeue -h -o %A 2>/dev/null) 2>/dev/null
+    local t=30; while [ $t -gt 0 ] && [ -n "$(SLURM_CONF=$D/etc/slurm.conf timeout 5 squeue -h -o %A 2>/dev/null)" ]; do sleep 0.1; t=$((t-1)); done
+  fi
+  local n; for n in $(nodes); do stop_node "$n"; done
+  stopd slurmctld; [ "${MS_ACCT:-}" = db ] && { stopd slurmdbd; stopd mariadbd; }
+  stopd munged
+  # stragglers (slurmstepd and steps that outlived their slurmd), by pid, only ours
+  local left; left="$(mine) $(orphans)"; [ "$left" != " " ] && { kill -TERM $left 2>/dev/null; sleep 0.5; left="$(mine) $(orphans)"; [ "$left" != " " ] && kill -9 $left 2>/dev/null; }
+  [ "${MS_NETNS:-0}" = 1 ] && ip link del "${TAG}br" 2>/dev/null
+  rm -f "$D"/run/*
+  return 0
+}
+
+act=${1:-}; shift || true
+case $act in
+  install) cmd_install "$@"; exit;;
+  kill-node|start-node|exec-node) NODE=${1:?node}; shift;;
+esac
+D=${1:-}; [ -n "$D" ] || die "usage: $0 install|up|env|status|down|clean|kill-node|start-node|exec-node ... DIR"
+shift; D=$(realpath -m -- "$D")
+[ "$act" = up ] && mkdir -p "$D"
+if [ "$act" != exec-node ] && [ "$act" != env ] && [ "$act" != status ] && [ -d "$D" ]; then exec 9>"$D/.lock"; flock -w 120 9 || die "locked"; fi
+case $act in
+  up) cmd_up;;
+  env) load; cmd_env;;
+  status) load; [ -n "${MS_NODES:-}" ] && healthy;;
+  down) [ -f "$D/minislurm.env" ] || exit 0; load; stop_all;;
+  clean) [ -f "$D/minislurm.env" ] || exit 0; load; stop_all; rm -rf "$D"/{etc,run,log,state,spool,dev,nodes,mysql,minislurm.env,.lock}; rmdir "$D" 2>/dev/null; true;;
+  kill-node) load; stop_node "$NODE" -9;;
+  start-node) load; start_node "$NODE";;
+  exec-node) load; exec nsenter -t "$(cat "$D/run/init.$NODE.pid")" -n -u -m -p -i env SLURM_CONF="$D/etc/slurm.conf" "$@";;
+  *) die "unknown action $act";;
+esac

@@ -95,7 +95,7 @@ class Cluster(Strict):
     max_parallel: int = Field(16, ge=1)
     max_array_size: int = Field(1000, ge=1)
     max_restarts: int = Field(20, ge=0)
-    local_data: str | None = None
+    local_data: str | None = Field(None, pattern=r"^[^\"`\\\\]+$")
     finish: Finish | None = Finish()
     lines: list[str] = Field(default_factory=list)
 

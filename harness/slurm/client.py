@@ -48,8 +48,7 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
         ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
         SlurmRefusedError: it answered with an error.
     """
-    if shutil.which(command) is None:
-        raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
+    find(command)
     try:
         done = subprocess.run(
             [command, *arguments],
@@ -67,6 +66,14 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
     if done.returncode != 0:
         raise _refusal(command, done.stderr or done.stdout, done.returncode)
     return done.stdout
+
+
+def find(command: Command) -> str:
+    """Path of a Slurm command. Raises `ServiceError` where Slurm is not installed."""
+    path = shutil.which(command)
+    if path is None:
+        raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
+    return path
 
 
 def table(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> list[list[str]]:

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from harness.spec.errors import UsageError
 from harness.spec.records import Strict
-from harness.suite import Location, located, read_marked
+from harness.suite import LoadedSuite, Location, located, read_marked
 
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+)(?P<seconds>:\d\d)?")
 LINE = re.compile(r"--(?P<name>[a-z][a-z-]*)(=(?P<value>.+))?")
@@ -167,3 +167,14 @@ def load_cluster(path: Path) -> LoadedCluster:
         if given is not None and not given.expanduser().exists():
             raise loaded.error(name, f"{given} does not exist")
     return loaded
+
+
+def refuse_adaptive(loaded: LoadedSuite, suite: str) -> None:
+    """An adaptive search decides while it runs, so it takes one allocation with a Ray in it."""
+    search = loaded.suite.search
+    if search is not None and search.mode == "adaptive":
+        raise loaded.error(
+            ("search", "mode"),
+            f"an adaptive search runs within one allocation: SUITE={suite} sbatch slurm/sweep.sh; "
+            "--executor slurm runs headline and grid searches",
+        )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.slurm.client import SlurmRefusedError, table
-from harness.slurm.record import Submission, Submissions
+from harness.slurm.record import Submission
 from harness.spec.errors import ServiceError
 
 ENDED = frozenset(
@@ -55,13 +55,19 @@ Queue = Mapping[Key, Task]
 
 
 def ask_queue(submissions: Iterable[Submission]) -> Queue:
-    """The tasks of these jobs that the controller remembers; one call of squeue, none without jobs."""
-    names = sorted({submission.name for submission in submissions})
-    if not names:
+    """The tasks of these jobs that the controller remembers; one call of squeue, none without jobs.
+
+    Asked by name: a job whose id is not on record yet is found too, and a name that is gone is no error.
+    """
+    jobs = {submission.name: submission.job for submission in submissions}
+    if not jobs:
         return {}
+    names = sorted(jobs)
     form = "%j|%K|%A|%F|%T|%N|%r"
     lines = table("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(names)}", f"--format={form}")
-    return dict(_task(line) for line in lines if len(line) == form.count("|") + 1)
+    tasks = [_task(line) for line in lines if len(line) == form.count("|") + 1]
+    # an id that is known decides: names may come again where a folder was deleted, ids where a cluster was set up anew
+    return {(name, index): task for (name, index), task in tasks if jobs.get(name) in (None, task.array)}
 
 
 def _task(line: Sequence[str]) -> tuple[Key, Task]:
@@ -70,22 +76,15 @@ def _task(line: Sequence[str]) -> tuple[Key, Task]:
     return (name, int(index) if index.isdigit() else None), task
 
 
-def adopt(submissions: Submissions, queue: Queue) -> list[Submission]:
+def identified(submissions: Iterable[Submission], queue: Queue) -> list[Submission]:
     """The submissions, each with its job's id.
 
     One without was written before sbatch was called, by a process that died. If Slurm has a job of its name, that is
-    it, and is recorded now; if not, it was never submitted.
+    it; if not, it was never submitted and is left out.
     """
     ids = {name: task.array for (name, _), task in queue.items()}
-    found = []
-    for submission in submissions:
-        job = submission.job or ids.get(submission.name)
-        if job is None:
-            continue
-        if submission.job is None:
-            submissions.write(submission.model_copy(update={"job": job}))
-        found.append(submission.model_copy(update={"job": job}))
-    return found
+    jobs = [(submission, submission.job or ids.get(submission.name)) for submission in submissions]
+    return [submission.model_copy(update={"job": job}) for submission, job in jobs if job is not None]
 
 
 def ask_ends(jobs: Sequence[str]) -> dict[str, str]:
@@ -116,11 +115,27 @@ def running_jobs(jobs: Sequence[str]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the controller said, and when; trouble: why it could not be asked."""
+    """What the controller said, and when.
+
+    ends:    how tasks ended that it has forgotten, by the accounting: 55_2 -> TIMEOUT.
+    trouble: why it could not be asked.
+    """
 
     queue: Queue
     at: float
+    ends: Mapping[str, str] = field(default_factory=dict)
     trouble: str = ""
+
+
+def forgotten(submissions: Sequence[Submission], queue: Queue) -> list[str]:
+    """Ids of arrays with tasks that the controller no longer remembers."""
+    return sorted(
+        {
+            one.job
+            for one in submissions
+            if one.job and any((one.name, index) not in queue for index in range(len(one.bundles)))
+        }
+    )
 
 
 class Watched:
@@ -135,7 +150,8 @@ class Watched:
         now = self._clock()
         if self._seen is None or now - self._seen.at >= ASK_SECONDS:
             try:
-                self._seen = Seen(ask_queue(submissions), now)
+                queue = ask_queue(submissions)
+                self._seen = Seen(queue, now, ask_ends(forgotten(submissions, queue)))
             except (ServiceError, SlurmRefusedError) as error:
                 last = self._seen or Seen({}, now)
                 self._seen = replace(last, at=now, trouble=str(error))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -81,12 +80,11 @@ class Submissions:
         """Its batch file."""
         return self.folder / f"{submission.name}.sh"
 
-    def keep_cluster(self, text: str) -> str:
-        """Keep this version of the cluster file; its digest."""
-        name = digest(text)
-        if not self.cluster_path(name).exists():
-            write_text(self.cluster_path(name), text)
-        return name
+    def keep_cluster(self, text: str) -> None:
+        """Keep this version of the cluster file."""
+        path = self.cluster_path(digest(text))
+        if not path.exists():
+            write_text(path, text)
 
     def cluster_path(self, name: str) -> Path:
         """A version of the cluster file."""
@@ -96,22 +94,3 @@ class Submissions:
     def lease(self) -> Lease:
         """Held by whoever submits, so that nothing is submitted twice."""
         return Lease(self.folder / "lease")
-
-    def units(self) -> dict[str, tuple[Submission, int]]:
-        """Unit id -> where it was submitted last, and the index of its array task."""
-        return {
-            unit: (submission, index)
-            for submission in self
-            for index, bundle in enumerate(submission.bundles)
-            for unit in bundle
-        }
-
-
-def new_name(suite: str, kind: str) -> str:
-    """A name that no job had before, legible in squeue."""
-    return f"{suite}-{kind}-{secrets.token_hex(4)}"
-
-
-def chunks(bundles: Sequence[Sequence[str]], size: int) -> list[list[list[str]]]:
-    """Bundles in arrays of at most `size` tasks."""
-    return [[list(one) for one in bundles[start : start + size]] for start in range(0, len(bundles), size)]

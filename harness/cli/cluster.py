@@ -73,14 +73,14 @@ def show_plan(outlook: Outlook, loaded: LoadedCluster) -> None:
 
     states = outlook.states or {}
     units = [unit for unit in outlook.pending if states.get(unit.id) not in ("queued", "running")]
-    cache = outlook.cache.folder if outlook.cache is not None else Path("DATA")
-    drafter = Drafter(outlook.plan, outlook.store, cache, loaded)
+    cache = outlook.cache
+    drafter = Drafter(outlook.plan, outlook.store, Path() if cache is None else cache.folder, loaded)
     drafts = drafter.arrays(units)
     click.echo()
     print_table(*hours_table(outlook, units, loaded))
     click.echo()
     print_table(*bundle_table(outlook, drafts))
-    last = drafter.finish() if drafts else None
+    last = drafter.finish(len(drafts)) if drafts and cache is not None else None
     for draft in [*drafts, *([last] if last else [])]:
         click.echo(f"\n{draft.text.rstrip()}")
     if loaded.cluster.mixes_gpus:

@@ -42,11 +42,11 @@ class Drafter:
         parts = [bundles[start : start + size] for start in range(0, len(bundles), size)]
         return [self._array(units, part, number) for number, part in enumerate(parts)]
 
-    def finish(self) -> Draft | None:
-        """The job that comes after arrays, where the cluster file wants one."""
+    def finish(self, unsent: int = 0) -> Draft | None:
+        """The job that comes after arrays, `unsent` of which are drafts; None where the cluster file wants none."""
         if self.loaded.cluster.finish is None:
             return None
-        submission = self._submission("finish", [], 0)
+        submission = self._submission("finish", [], unsent)
         return Draft(submission, finish_text(self._place(submission)))
 
     def _array(self, units: Sequence[Unit], bundles: Sequence[Bundle], number: int) -> Draft:

@@ -67,7 +67,7 @@ def _running(status: UnitStatus, name: str, task: Task) -> UnitStatus:
     where = f"job {name} on {task.node}" if task.node else f"job {name}"
     if status.state == "running":
         return replace(status, note=f"{where}, {status.note.rpartition(', ')[2]}")
-    return replace(status, state="queued", note=f"{where}, behind others of its bundle")
+    return replace(status, state="queued", note=f"{where}, starts, or waits for others of its bundle")
 
 
 def _gone(status: UnitStatus, name: str, end: str) -> UnitStatus:

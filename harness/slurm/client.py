@@ -48,10 +48,10 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
         ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
         SlurmRefusedError: it answered with an error.
     """
-    find(command)
+    path = find(command)
     try:
         done = subprocess.run(
-            [command, *arguments],
+            [path, *arguments],
             input="" if given is None else given,
             capture_output=True,
             text=True,

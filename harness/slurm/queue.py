@@ -67,7 +67,7 @@ def ask_queue(submissions: Iterable[Submission]) -> Queue:
     lines = table("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(names)}", f"--format={form}")
     tasks = [_task(line) for line in lines if len(line) == form.count("|") + 1]
     # an id that is known decides: names may come again where a folder was deleted, ids where a cluster was set up anew
-    return {(name, index): task for (name, index), task in tasks if jobs.get(name) in (None, task.array)}
+    return {(name, index): task for (name, index), task in tasks if jobs.get(name, "") in (None, task.array)}
 
 
 def _task(line: Sequence[str]) -> tuple[Key, Task]:

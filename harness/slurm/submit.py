@@ -16,6 +16,9 @@ from harness.store import LeaseHeldError
 from harness.store.files import disk_errors, write_text
 from harness.train.attempt import now
 
+PATIENCE_SECONDS = 20.0
+"""How long one who submits waits for another who does."""
+
 
 @dataclass(frozen=True)
 class Submitter:
@@ -89,7 +92,7 @@ def submitting(submissions: Submissions) -> Iterator[None]:
         submissions.folder.mkdir(parents=True, exist_ok=True)
     lease = submissions.lease
     try:
-        lease.claim(patience_seconds=20.0)
+        lease.claim(PATIENCE_SECONDS)
     except LeaseHeldError:
         holder = lease.holder()
         who = f"pid {holder.pid} on {holder.host}" if holder else "another process"

@@ -53,7 +53,10 @@ def test_the_text_is_the_golden_one(name: str, kind: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", sorted(CLUSTERS))
 def test_a_shell_can_read_it(name: str, tmp_path: Path) -> None:
-    for text in (array_text(place_of(tmp_path, name, submission(*ARRAY))), finish_text(place_of(tmp_path, name, submission()))):
+    for text in (
+        array_text(place_of(tmp_path, name, submission(*ARRAY))),
+        finish_text(place_of(tmp_path, name, submission())),
+    ):
         subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 

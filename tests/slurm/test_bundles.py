@@ -71,7 +71,7 @@ def test_lanes_side_by_side_start_in_the_order_that_was_expected() -> None:
 
 
 def test_a_unit_that_is_too_long_is_named() -> None:
-    with pytest.raises(ValueError, match="^1$"):
+    with pytest.raises(ValueError, match=r"^1$"):
         bundle([10.0, 101.0, 100.0], Room(100.0), parallel=4)
     assert bundle([], Room(100.0), parallel=4) == []
 
@@ -103,7 +103,7 @@ def test_a_time_too_short_for_one_unit_names_the_unit_and_a_time_that_is_enough(
         drafter.arrays(plan.units)
     said = str(caught.value)
     assert "mini.yaml:1: time: too short for one unit: supervised/3/0/0 (3600 device_seconds)" in said
-    enough = int(said.split("set time: ")[1].split()[0])
+    enough = int(said.split("set time: ")[1].split(maxsplit=1)[0])
     for time_limit, fits in ((enough, True), (enough - 1, False)):
         loaded = cluster_of(tmp_path, f"time: {time_limit}\n")
         try:

@@ -16,7 +16,15 @@ from tests.support import REPO
 
 @pytest.mark.parametrize(
     ("given", "whole"),
-    [(240, 240), ("90", 90), ("4:00:00", 240), ("0:00:30", 1), ("0:30:01", 31), ("1-00:00:00", 1440), ("2-3:00:00", 3060)],
+    [
+        (240, 240),
+        ("90", 90),
+        ("4:00:00", 240),
+        ("0:00:30", 1),
+        ("0:30:01", 31),
+        ("1-00:00:00", 1440),
+        ("2-3:00:00", 3060),
+    ],
 )
 def test_time_is_minutes_or_hours_rounded_up_to_minutes(given: object, whole: int) -> None:
     assert minutes(given) == whole
@@ -54,7 +62,7 @@ def test_the_example_is_valid() -> None:
         ("time: 60\nenvironment: /nowhere\n", "mini.yaml:2: environment: /nowhere does not exist"),
         ("time: 60\ncontainer: /nowhere.sif\n", "mini.yaml:2: container: /nowhere.sif does not exist"),
         ("time: 60\nenvironment: /x\ncontainer: /y\n", "give environment or container, not both"),
-        ("time: 60\nlocal_data: a\"b\n", "mini.yaml:2: local_data:"),
+        ('time: 60\nlocal_data: a"b\n', "mini.yaml:2: local_data:"),
         ("- time\n", "mini.yaml: a cluster is a mapping of fields, not list"),
         ("time: [60\n", "not valid YAML"),
     ],

@@ -9,7 +9,6 @@ import pytest
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execute.session import Session
-from harness.plan import make_plan
 from harness.registry import load_dataset
 from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
@@ -17,10 +16,8 @@ from harness.slurm.run import SlurmRun, run_on_slurm
 from harness.slurm.submit import submitting
 from harness.spec.errors import HarnessError, ServiceError, UsageError
 from harness.spec.records import Points
-from harness.store import RunStore
-from harness.suite import load_suite
-from tests.search.suites import end, suite_with, write
-from tests.slurm.submissions import CLUSTER, cluster_of, path_with, stand_in
+from tests.search.suites import end, suite_with
+from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in
 
 PARTITIONS = """\
 PartitionName=main AllowGroups=ALL Default=YES MaxTime=01:00:00 State=UP
@@ -45,20 +42,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
         return resolve(load_dataset("phantom"), None, lambda _line: None)
-
-
-def session_of(tmp_path: Path, cache: Cache, **changes: object) -> Session:
-    """A suite of four finals, or one with a search; as `open_session` opens it, on a cache that is there."""
-    fields = {"labelled": [3], "subsets": [0], "search": None, **changes}
-    content = {name: value for name, value in suite_with(fields).items() if value is not None}
-    loaded = load_suite(str(write(tmp_path, content)))
-    plan = make_plan(loaded, cache.reference)
-    store = RunStore.create(tmp_path / "runs" / "small")
-    for unit in plan.units:
-        store.folder(unit).create(unit)
-    if plan.loaded.suite.search is None:
-        store.write_selection(plan.selection())
-    return Session(plan, cache, store)
 
 
 def run(session: Session, tmp_path: Path, text: str = CLUSTER, *, finishing: bool = False) -> SlurmRun:

@@ -76,18 +76,20 @@ def command(
 
     from harness.cli.local import train_here
     from harness.cli.report import show_leaderboard, track_or_warn
+    from harness.execute.outcome import Outcome
     from harness.execute.run import ExecuteSettings, exit_code
     from harness.train import StopFlag
 
     stop = StopFlag()
+    outcomes: list[Outcome] = []
     if executor == "slurm":
         assert loaded is not None, "without a cluster file this executor is refused"
         from harness.slurm.run import run_on_slurm
 
         done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing)
-        session, outcomes = done.session, []
         if not done.over:
             return tell(done, suite, runs)
+        session = done.session
     else:
         settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
         session, outcomes = train_here(session, settings, stop)

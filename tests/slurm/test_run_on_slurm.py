@@ -45,17 +45,8 @@ class Ground:
         return done
 
     def submit(self, code: int = 0) -> subprocess.CompletedProcess[str]:
-        return self.harness(
-            "run",
-            "--executor",
-            "slurm",
-            "--cluster",
-            "mini.yaml",
-            "--no-track",
-            "--checkpoint-seconds",
-            "0.5",
-            code=code,
-        )
+        options = ("--executor", "slurm", "--cluster", "mini.yaml", "--no-track", "--checkpoint-seconds", "0.5")
+        return self.harness("run", *options, code=code)
 
     @property
     def store(self) -> RunStore:
@@ -91,7 +82,8 @@ def numbers(store: RunStore) -> dict[str, tuple[str | None, str]]:
 
 
 def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one(ground: Ground) -> None:
-    write_suite(ground.folder, ("steps: 4", "steps: 40"), ("seeds: [0]", "seeds: [0, 1]"))
+    changes = (("steps: 4", "steps: 100"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:", "  supervised_full:"))
+    write_suite(ground.folder, *changes)
     planned = ground.harness("plan", "--executor", "slurm", "--cluster", "mini.yaml").stdout
     assert "#SBATCH --array=0-3%2" in planned
     assert not ground.store.root.exists()
@@ -99,22 +91,23 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     said = ground.submit().stderr
     (array,) = ground.submissions("bundles")
     assert f"job {array.job}: 4 units in 4 tasks, at most 2 at once" in said
-    ground.submit()  # everything is queued
-    assert len(ground.submissions("bundles")) == 1
     units = [ground.store.by_id(bundle[0]) for bundle in array.bundles]
     ground.until(units[0].checkpoint.exists)
     ground.slurm.run("scancel", "--signal=USR1", "--batch", array.task_of(0))  # as before a time limit
     ground.slurm.run("scancel", array.task_of(3))
+    last = next(str(entry.slot) for entry in ground.store.selection().entries if entry.unit == units[3].id)
     table = {line.split()[0]: line for line in ground.harness("status").stdout.splitlines()[1:]}
-    assert f"job {array.task_of(3)} is gone (CANCELLED)" in table["ua_mt/2/0/1"]
+    assert f"job {array.task_of(3)} is gone (CANCELLED)" in table[last]
 
     ground.submit()
+    ground.submit()  # everything is queued
     again = ground.submissions("bundles")[1]
     assert again.bundles == [[units[3].id]]
+    assert len(ground.submissions("bundles")) == 2
     ground.until(lambda: all(unit.done for unit in units))
     ground.slurm.wait_for_state(ground.submissions("finish")[1].job or "", seconds=WAIT_SECONDS)
-    attempts = [result.spent.attempts for unit in units if (result := unit.result()) is not None]
-    assert attempts[0] >= 1
+    stopped = next(line for line in units[0].ledger.lines() if line.kind == "end")
+    assert "stopped by SIGUSR1" in (stopped.note or "")
     assert (ground.store.leaderboard / "index.html").exists(), ground.logs()
     assert "4 done" in ground.harness("status").stderr
     assert ground.submit().stdout  # the table

@@ -8,7 +8,15 @@ from typing import Literal
 import click
 
 from harness.cli.cluster import cluster_option, load_asked, tell
-from harness.cli.options import data_option, panels_option, runs_option, say, suite_option, tracking_option
+from harness.cli.options import (
+    data_option,
+    panels_option,
+    ray_address_option,
+    runs_option,
+    say,
+    suite_option,
+    tracking_option,
+)
 
 
 @click.command()
@@ -20,6 +28,7 @@ from harness.cli.options import data_option, panels_option, runs_option, say, su
 @click.option("--executor", type=click.Choice(["auto", "inline", "ray", "slurm"]), default="auto", show_default=True)
 @cluster_option
 @click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
+@ray_address_option
 @click.option("--no-track", is_flag=True, help="Do not mirror records into MLflow.")
 @click.option("--retry-failed", is_flag=True, help="Run units again that ended with a failure record.")
 @click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
@@ -33,6 +42,7 @@ def command(
     executor: Literal["auto", "inline", "ray", "slurm"],
     cluster: Path | None,
     workers: int | None,
+    ray_address: str | None,
     no_track: bool,
     retry_failed: bool,
     checkpoint_seconds: float,
@@ -70,7 +80,8 @@ def command(
         if not done.over:
             return tell(done, suite, runs)
     else:
-        session, outcomes = train_here(session, ExecuteSettings(executor, workers, checkpoint_seconds), stop)
+        settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
+        session, outcomes = train_here(session, settings, stop)
     if session.plan.finals:
         show_leaderboard(session.store, cache=None if panels is False else session.cache)
     if not no_track:

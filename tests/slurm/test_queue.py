@@ -202,16 +202,6 @@ def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
     assert [folder.lease.held() for folder in left] == [True, False, False, False, True, False]
 
 
-def test_a_lease_of_this_job_on_another_node_is_that_of_an_earlier_attempt(
-    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SLURM_JOB_ID", "56")
-    folder = RunStore(tmp_path / "tiny").by_id("unit")
-    leave_lease(folder.path, job="56")
-    assert len(free_leases([folder])) == 1
-    assert asked(tmp_path) == []
-
-
 def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,10 @@ class _Lane:
 
 @dataclass
 class Lanes:
-    """Room for so many units side by side; a unit whose process dies without a word is started once more, from its checkpoint."""
+    """Room for `count` units side by side.
+
+    A unit whose process dies without a word is started once more, from its checkpoint.
+    """
 
     session: Session
     count: int

@@ -100,6 +100,7 @@ def test_a_unit_that_was_submitted_again_is_where_it_is_active(commands: Path) -
         (UnitStatus("to run", NOTHING, 0), Task("5", "5", "RUNNING", "n1"), "queued", "job 5_0 on n1, starts"),
         (UnitStatus("running", BEGUN, 0, note="pid 3 on n1, heartbeat 2 s ago"), Task("5", "5", "RUNNING", "n1"),
          "running", "job 5_0 on n1, heartbeat 2 s ago"),
+        (UnitStatus("stopped", BEGUN, 0), Task("5", "5", "COMPLETING", "n1"), "stopped", "job 5_0 on n1, ends just now"),
         (UnitStatus("running", BEGUN, 0, note="pid 3"), Task("5", "5", "NODE_FAIL", "n1"), "stopped",
          "job 5_0 is gone (NODE_FAIL)"),
         (UnitStatus("to run", NOTHING, 0), None, "to run", "job 5_0 is gone (TIMEOUT)"),

@@ -95,6 +95,7 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     ground.until(units[0].checkpoint.exists)
     ground.slurm.run("scancel", "--signal=USR1", "--batch", array.task_of(0))  # as before a time limit
     ground.slurm.run("scancel", array.task_of(3))
+    ground.slurm.wait_for_state(array.task_of(3))
     last = next(str(entry.slot) for entry in ground.store.selection().entries if entry.unit == units[3].id)
     table = {line.split()[0]: line for line in ground.harness("status").stdout.splitlines()[1:]}
     assert f"job {array.task_of(3)} is gone (CANCELLED)" in table[last]

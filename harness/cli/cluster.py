@@ -27,7 +27,9 @@ cluster_option = click.option(
 )
 
 
-def load_asked(suite: str, executor: str, cluster: Path | None, workers: int | None) -> LoadedCluster | None:
+def load_asked(
+    suite: str, executor: str, cluster: Path | None, workers: int | None, ray_address: str | None = None
+) -> LoadedCluster | None:
     """The cluster file, None for other executors. Raises `UsageError` for options that do not belong together."""
     if executor != "slurm":
         if cluster is not None:
@@ -37,6 +39,8 @@ def load_asked(suite: str, executor: str, cluster: Path | None, workers: int | N
         raise UsageError("--executor slurm needs --cluster FILE; slurm/cluster.example.yaml is one to begin with")
     if workers is not None:
         raise UsageError("--workers has no meaning on a cluster; max_parallel and units_at_once in its file have")
+    if ray_address is not None:
+        raise UsageError("--ray-address names a Ray, which --executor slurm does not use; leave out one of them")
     from harness.slurm.cluster import load_cluster, refuse_adaptive
     from harness.suite import load_suite
 

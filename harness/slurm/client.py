@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from typing import Literal
 
 from harness.spec.errors import ServiceError, UsageError
@@ -79,6 +80,11 @@ def find(command: Command) -> str:
 def table(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> list[list[str]]:
     """Lines of a command that separates its fields by '|', as fields."""
     return [line.split("|") for line in ask(command, *arguments, seconds=seconds).splitlines() if line]
+
+
+def job_list(jobs: Sequence[str]) -> str:
+    """Job ids as Slurm's --jobs takes them."""
+    return ",".join(jobs)
 
 
 def _refusal(command: Command, text: str, code: int) -> ServiceError | SlurmRefusedError:

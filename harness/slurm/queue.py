@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.slurm.client import SlurmRefusedError, table
+from harness.slurm.client import SlurmRefusedError, job_list, table
 from harness.slurm.record import Submission
 from harness.spec.errors import ServiceError
 
@@ -92,7 +92,7 @@ def ask_ends(jobs: Sequence[str]) -> dict[str, str]:
     if not jobs:
         return {}
     try:
-        lines = table("sacct", "-X", "-n", "-P", f"--jobs={','.join(jobs)}", "--format=JobID,State")
+        lines = table("sacct", "-X", "-n", "-P", f"--jobs={job_list(jobs)}", "--format=JobID,State")
     except (ServiceError, SlurmRefusedError):
         return {}
     return {line[0]: line[1].split(" ")[0] for line in lines if len(line) == 2}
@@ -104,7 +104,7 @@ def running_jobs(jobs: Sequence[str]) -> frozenset[str]:
     if not wanted:
         return frozenset()
     try:
-        lines = table("squeue", "--noheader", "--array", f"--jobs={','.join(wanted)}", "--format=%A|%T")
+        lines = table("squeue", "--noheader", "--array", f"--jobs={job_list(wanted)}", "--format=%A|%T")
     except SlurmRefusedError as refusal:  # asked for one job alone, squeue calls a forgotten one invalid
         if "invalid job id" in refusal.said.lower():
             return frozenset()

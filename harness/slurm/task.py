@@ -10,8 +10,8 @@ from harness.execute.outcome import Outcome
 from harness.execute.process import HELD
 from harness.execute.run import raise_refused
 from harness.execute.session import Session, open_session
+from harness.slurm.lanes import Lanes
 from harness.slurm.leases import free_leases
-from harness.slurm.pool import Pool
 from harness.slurm.record import Submission, Submissions
 from harness.spec.errors import InterruptedRunError, UnitFailedError, UsageError
 from harness.store import RunStore, UnitFolder
@@ -51,8 +51,8 @@ def _run(session: Session, submission: Submission, folders: list[UnitFolder], st
     units = {folder.id: folder.unit for folder in folders}
     outcomes = []
     with make_display(session, len(units)) as display:
-        pool = Pool(session, submission.lanes, submission.checkpoint_seconds, stop, display)
-        for outcome in pool.run(list(units.values())):
+        lanes = Lanes(session, submission.lanes, submission.checkpoint_seconds, stop, display)
+        for outcome in lanes.run(list(units.values())):
             outcomes.append(outcome)
             display.ended(units[outcome.unit], outcome)
             if outcome.status == "refused":

@@ -65,6 +65,8 @@ def with_task(status: UnitStatus, name: str, task: Task | None, end: str) -> Uni
 
 def _running(status: UnitStatus, name: str, task: Task) -> UnitStatus:
     where = f"job {name} on {task.node}" if task.node else f"job {name}"
+    if task.state == "COMPLETING":  # for good, or to be requeued
+        return replace(status, note=f"{where}, ends just now")
     if status.state == "running":
         return replace(status, note=f"{where}, {status.note.rpartition(', ')[2]}")
     return replace(status, state="queued", note=f"{where}, starts, or waits for others of its bundle")

@@ -100,6 +100,8 @@ def test_a_unit_that_was_submitted_again_is_where_it_is_active(commands: Path) -
         (UnitStatus("to run", NOTHING, 0), Task("5", "5", "RUNNING", "n1"), "queued", "job 5_0 on n1, starts"),
         (UnitStatus("running", BEGUN, 0, note="pid 3 on n1, heartbeat 2 s ago"), Task("5", "5", "RUNNING", "n1"),
          "running", "job 5_0 on n1, heartbeat 2 s ago"),
+        (UnitStatus("stopped", BEGUN, 0), Task("5", "5", "COMPLETING", "n1"), "stopped",
+         "job 5_0 on n1, ends just now"),
         (UnitStatus("running", BEGUN, 0, note="pid 3"), Task("5", "5", "NODE_FAIL", "n1"), "stopped",
          "job 5_0 is gone (NODE_FAIL)"),
         (UnitStatus("to run", NOTHING, 0), None, "to run", "job 5_0 is gone (TIMEOUT)"),
@@ -200,16 +202,6 @@ def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
     left = [store.by_id(name) for name in ("running", "requeued", "ended", "forgotten", "no-job", "nobody")]
     assert {owner.job for owner in free_leases(left)} == {"57", "55", "12"}
     assert [folder.lease.held() for folder in left] == [True, False, False, False, True, False]
-
-
-def test_a_lease_of_this_job_on_another_node_is_that_of_an_earlier_attempt(
-    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SLURM_JOB_ID", "56")
-    folder = RunStore(tmp_path / "tiny").by_id("unit")
-    leave_lease(folder.path, job="56")
-    assert len(free_leases([folder])) == 1
-    assert asked(tmp_path) == []
 
 
 def test_nobody_is_presumed_dead_while_slurm_does_not_answer(

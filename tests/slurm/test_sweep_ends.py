@@ -5,6 +5,7 @@ The driver is a line of shell where its exit code is all that matters.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -97,3 +98,24 @@ def test_a_ray_that_does_not_start_fails_the_job(slurm: Cluster, tiny: Tiny, tmp
     assert "no Ray in this environment" in sweep.output
     assert "error: Ray did not start on node1" in sweep.output
     assert sweep.field("Restarts") == "0"
+
+
+@pytest.mark.slurm
+def test_what_is_run_with_all_variables_set(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
+    """No Apptainer is needed for that: one that says what it was asked for stands in its place."""
+    (tmp_path / "apptainer").write_text('#!/bin/bash\necho "$@"\n')
+    (tmp_path / "apptainer").chmod(0o755)
+    changes = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "CONTAINER": "image.sif",
+        "DATA": "/shared/ACDC",
+        "TRACKING": "http://login:5000",
+        "EXTRA": "--retry-failed --no-panels",
+    }
+    sweep = submit(slurm, tiny, *SHORT, "--gres=gpu:2", **changes)
+    assert sweep.end() == "COMPLETED 0"
+    _, said = sweep.output.splitlines()
+    assert said == (
+        f"exec --nv image.sif python3 -m harness run --suite {tiny.suite} --runs {tiny.runs} --executor ray "
+        "--data /shared/ACDC --tracking-uri http://login:5000 --workers 2 --retry-failed --no-panels"
+    )

@@ -13,7 +13,7 @@ import pytest
 
 from harness.execute.process import child_environment
 from harness.execute.session import Session, open_session
-from harness.slurm.pool import lane_devices
+from harness.slurm.lanes import lane_devices
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Place, array_text
 from harness.slurm.task import run_task

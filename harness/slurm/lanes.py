@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from harness.execute.display import Display
 from harness.execute.outcome import Outcome
 from harness.execute.process import UnitProcess, unwritable
-from harness.execute.ray import KILLED_TRIES, make_order, settle
+from harness.execute.ray import KILLED_TRIES, make_order, settle, stopped
 from harness.execute.session import Session
-from harness.spec.errors import InterruptedRunError
 from harness.spec.records import Unit
 from harness.train import StopFlag
 
@@ -33,11 +32,14 @@ class _Lane:
 
 
 @dataclass
-class Pool:
-    """Lanes side by side; a unit whose process dies without a word is started once more, from its checkpoint."""
+class Lanes:
+    """Room for `count` units side by side.
+
+    A unit whose process dies without a word is started once more, from its checkpoint.
+    """
 
     session: Session
-    lanes: int
+    count: int
     checkpoint_seconds: float
     stop: StopFlag
     display: Display
@@ -46,7 +48,7 @@ class Pool:
     def run(self, units: Sequence[Unit]) -> Iterator[Outcome]:
         """An outcome per unit as it ends. Asked to stop, it asks them for a checkpoint and starts no more."""
         waiting = deque(units)
-        lanes = [_Lane(devices) for devices in lane_devices(self.lanes)]
+        lanes = [_Lane(devices) for devices in lane_devices(self.count)]
         while any(lane.process for lane in lanes) or (waiting and not self.stop.is_set()):
             for lane in lanes:
                 if lane.process is None and waiting and not self.stop.is_set():
@@ -77,12 +79,11 @@ class Pool:
         if self.stop.is_set() and not lane.told:
             lane.process.signal(signal.SIGUSR1)
             lane.told = True
-        outcome = lane.process.wait(0)
-        if outcome is None:
+        ended = lane.process.wait(0)
+        if ended is None:
             return None
+        outcome = stopped(ended, self.stop)
         unit, lane.unit, lane.process = lane.unit, None, None
-        if outcome.status == "killed" and self.stop.is_set():  # before it could listen
-            return Outcome(unit.id, "interrupted", self.stop.reason, InterruptedRunError.exit_code)
         if outcome.status == "killed" and self._tries[unit.id] < KILLED_TRIES:
             waiting.appendleft(unit)
             return None

@@ -110,7 +110,7 @@ start_ray_on() {
 start_rays() {
     local nodes number until=$((SECONDS + 300))
     mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-    (umask 077 && rm -rf "$folder" && mkdir "$folder" && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$folder/token") ||
+    (umask 077 && rm -rf "$runs/.ray-$SLURM_JOB_ID-"* && mkdir "$folder" && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$folder/token") ||
         fail 74 "$folder cannot be written"
     trap end_rays EXIT
     export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$folder/token

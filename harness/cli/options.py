@@ -34,6 +34,10 @@ tracking_option = click.option(
     show_envvar=True,
     help="MLflow's store; default sqlite:///mlflow.db.",
 )
+ray_address_option = click.option(
+    "--ray-address",
+    help="Run units on a Ray that is up: HOST:PORT, or a file that holds it; default: one of our own on this machine.",
+)
 
 
 def say(line: str) -> None:

@@ -7,7 +7,15 @@ from typing import Literal
 
 import click
 
-from harness.cli.options import data_option, panels_option, runs_option, say, suite_option, tracking_option
+from harness.cli.options import (
+    data_option,
+    panels_option,
+    ray_address_option,
+    runs_option,
+    say,
+    suite_option,
+    tracking_option,
+)
 
 
 @click.command()
@@ -18,6 +26,7 @@ from harness.cli.options import data_option, panels_option, runs_option, say, su
 @tracking_option
 @click.option("--executor", type=click.Choice(["auto", "inline", "ray"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
+@ray_address_option
 @click.option("--no-track", is_flag=True, help="Do not mirror records into MLflow.")
 @click.option("--retry-failed", is_flag=True, help="Run units again that ended with a failure record.")
 @click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
@@ -29,6 +38,7 @@ def command(
     tracking_uri: str | None,
     executor: Literal["auto", "inline", "ray"],
     workers: int | None,
+    ray_address: str | None,
     no_track: bool,
     retry_failed: bool,
     checkpoint_seconds: float,
@@ -45,7 +55,7 @@ def command(
 
     if retry_failed:
         session.reopen_failed()
-    stop, settings = StopFlag(), ExecuteSettings(executor, workers, checkpoint_seconds)
+    stop, settings = StopFlag(), ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
     outcomes: list[Outcome] = []
     if session.plan.loaded.suite.search is not None:
         from harness.search import run_search

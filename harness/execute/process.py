@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 import harness
 from harness.execute.outcome import Outcome
 from harness.spec.errors import DiskError
+from harness.store import LeaseHeldError, RunStore, UnitFolder
 from harness.store.lease import DRIVER_VARIABLE
 
 HELD = 73
@@ -31,6 +33,11 @@ class Order:
     checkpoint_seconds: float
     driver: int
     allowance: float = math.inf
+
+    @property
+    def folder(self) -> UnitFolder:
+        """The unit's records."""
+        return RunStore(Path(self.suite).parent.parent).by_id(self.unit)
 
     def command(self) -> list[str]:
         """The same verb that a user would type."""
@@ -66,7 +73,17 @@ class UnitProcess:
         except subprocess.TimeoutExpired:
             return None
         said = "" if code == 0 else complaint(self._log, self._said_before, code)
-        return Outcome(self.order.unit, status_of(code), said, abs(code))
+        outcome = Outcome(self.order.unit, status_of(code), said, abs(code))
+        if outcome.status == "killed":
+            self._free()
+        return outcome
+
+    def _free(self) -> None:
+        """Remove the lease that a dead child has left: on another node it would seem alive for two minutes."""
+        lease = self.order.folder.lease
+        with suppress(LeaseHeldError, DiskError):
+            lease.claim()
+            lease.release()
 
     def signal(self, number: int) -> None:
         """Send it a signal; one that has ended gets none."""

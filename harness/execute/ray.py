@@ -1,30 +1,26 @@
-"""Runs units in parallel on a local Ray: one thread each on a CPU, a whole GPU each on CUDA."""
+"""Runs units in parallel on Ray: one thread each on a CPU, a whole GPU each where there are any."""
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import secrets
-import shutil
-import signal
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from harness.execute.forward import StopForwarder
 from harness.execute.outcome import Outcome
+from harness.execute.pool import Pool
 from harness.execute.process import Order, run_process
 from harness.execute.session import Session
-from harness.spec.errors import InterruptedRunError, ServiceError, UnitFailedError
+from harness.spec.errors import InterruptedRunError, UnitFailedError
 from harness.spec.records import Failure, Result, Unit
 from harness.store import LeaseHeldError, UnitFolder
 from harness.train import StopFlag
 from harness.train.attempt import now
 
-OBJECT_STORE_BYTES = 100_000_000
 POLL_SECONDS = 0.5
+RUMOUR_SECONDS = 2.0
+"""That a worker died may be known before the signal that ended it arrives here too."""
 KILLED_TRIES = 2
 """A unit that was killed is started once more, from its checkpoint."""
 
@@ -32,7 +28,7 @@ KILLED_TRIES = 2
 def run_ray(
     session: Session,
     units: Sequence[Unit],
-    workers: int,
+    pool: Pool,
     stop: StopFlag,
     checkpoint_seconds: float,
     tick: Callable[[list[Unit]], None],
@@ -41,44 +37,53 @@ def run_ray(
     orders = {unit.id: make_order(session, unit, checkpoint_seconds) for unit in units}
     by_id = {unit.id: unit for unit in units}
     tries: dict[str, int] = {}
-    with local_ray(workers) as ray:
-        stop.install()  # Ray puts its own SIGTERM handler in the driver's place
-        remote = ray.remote(num_cpus=1, num_gpus=1 if visible_gpus() else 0, max_retries=0)(run_process)
-        waiting = list(orders)
-        running: dict[Any, str] = {}
-        while running or (waiting and not stop.is_set()):
-            while waiting and len(running) < workers and not stop.is_set():
-                unit = waiting.pop(0)
-                tries[unit] = tries.get(unit, 0) + 1
-                running[remote.remote(orders[unit])] = unit
-            if stop.is_set():
-                forward_stop(session, [by_id[unit] for unit in running.values()])
-            if not running:
-                break
-            finished, _ = ray.wait(list(running), num_returns=1, timeout=POLL_SECONDS)
-            tick([by_id[unit] for unit in running.values()])
-            for reference in finished:
-                unit = running.pop(reference)
-                outcome = collect(ray, reference, unit)
-                if outcome.status == "killed" and tries[unit] < KILLED_TRIES:
-                    waiting.insert(0, unit)
-                    continue
-                yield settle(session, by_id[unit], outcome)
+    stop.install()  # Ray puts its own SIGTERM handler in the driver's place
+    remote = pool.ray.remote(num_cpus=1, num_gpus=pool.unit_gpus, max_retries=0)(run_process)
+    forward = StopForwarder(session, pool.ray)
+    waiting = list(orders)
+    running: dict[Any, str] = {}
+    while running or (waiting and not stop.is_set()):
+        while waiting and len(running) < pool.workers and not stop.is_set():
+            unit = waiting.pop(0)
+            tries[unit] = tries.get(unit, 0) + 1
+            running[remote.remote(orders[unit])] = unit
+        if stop.is_set():
+            forward([by_id[unit] for unit in running.values()])
+        if not running:
+            break
+        finished, _ = pool.ray.wait(list(running), num_returns=1, timeout=POLL_SECONDS)
+        tick([by_id[unit] for unit in running.values()])
+        for reference in finished:
+            unit = running.pop(reference)
+            outcome = stopped(collect(pool.ray, reference, unit, stop), stop)
+            if outcome.status == "killed" and tries[unit] < KILLED_TRIES:
+                waiting.insert(0, unit)
+                continue
+            yield settle(session, by_id[unit], outcome)
 
 
-def collect(ray: Any, reference: Any, unit: str) -> Outcome:  # noqa: ANN401 - ray is untyped
+def collect(ray: Any, reference: Any, unit: str, stop: StopFlag) -> Outcome:  # noqa: ANN401 - ray is untyped
     """The outcome that the worker returned; a worker that died counts as a killed unit."""
     try:
         outcome: Outcome = ray.get(reference)
     except ray.exceptions.RayError as error:
+        stop.wait(RUMOUR_SECONDS)
         return Outcome(unit, "killed", str(error).splitlines()[0])
     return outcome
+
+
+def stopped(outcome: Outcome, stop: StopFlag) -> Outcome:
+    """A signal to a whole job hits workers and units that cannot listen yet: what dies then was not killed."""
+    if outcome.status != "killed" or not stop.is_set():
+        return outcome
+    return Outcome(outcome.unit, "interrupted", stop.reason, InterruptedRunError.exit_code)
 
 
 def settle(session: Session, unit: Unit, outcome: Outcome) -> Outcome:
     """Write the failure record of a unit that was killed too often, so that it becomes a row.
 
-    A process that died after its result was written has done its work.
+    A process that died after its result was written has done its work, and one whose ledger has an end has left by
+    itself, whatever became of its worker.
     """
     if outcome.status != "killed":
         return outcome
@@ -89,7 +94,9 @@ def settle(session: Session, unit: Unit, outcome: Outcome) -> Outcome:
     except LeaseHeldError as error:
         return Outcome(unit.id, "held", str(error), InterruptedRunError.exit_code)
     try:
-        result = folder.result()
+        result, lines = folder.result(), folder.ledger.lines()
+        if result is None and lines and lines[-1].kind == "end":
+            return Outcome(unit.id, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
         if result is None:
             result = killed_result(folder, outcome)
             folder.write_result(result)
@@ -127,61 +134,3 @@ def make_order(session: Session, unit: Unit, checkpoint_seconds: float, allowanc
         driver=os.getpid(),
         allowance=allowance,
     )
-
-
-def forward_stop(session: Session, units: Sequence[Unit]) -> None:
-    """SIGTERM to the living children of this driver that hold the leases: they checkpoint and leave."""
-    for unit in units:
-        lease = session.folder(unit).lease
-        holder = lease.holder()
-        if holder is not None and holder.driver == os.getpid() and lease.held():
-            try:
-                os.kill(holder.pid, signal.SIGTERM)
-            except ProcessLookupError:
-                continue
-
-
-def visible_gpus() -> int:
-    """CUDA devices that this process may use."""
-    import torch
-
-    return torch.cuda.device_count()
-
-
-@contextmanager
-def local_ray(workers: int) -> Iterator[Any]:
-    """A Ray of our own with explicit resources, a short temp dir, no dashboard and no noise; gone at the end."""
-    os.environ.setdefault("RAY_DISABLE_USAGE_STATS", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray's default of 15 would let any neighbour take the processor from units whose time is measured
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    # AF_UNIX paths end at 107 bytes: the temp dir must be short, whatever TMPDIR says
-    folder = Path(tempfile.mkdtemp(prefix="h", dir="/tmp"))
-    # a token of our own: other users of the machine stay out, and the home directory is not written. Ray reads it once
-    # a process, so a second Ray of this process (finals after a search) must have the first one's
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    try:
-        import ray
-    except ImportError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ServiceError("ray is not installed; `pip install 'ray[tune]'`, or use --executor inline") from None
-    try:
-        ray.init(
-            address="local",
-            num_cpus=workers,
-            num_gpus=visible_gpus(),
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=str(folder),
-        )
-    except (RuntimeError, ValueError, OSError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ServiceError(f"a local Ray did not start ({error}); use --executor inline") from None
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -23,13 +23,19 @@ Executor = Literal["auto", "inline", "ray"]
 class ExecuteSettings:
     """How units are run; nothing here changes their numbers.
 
-    executor: inline (this process), ray (several at once), auto (ray where it is installed).
-    workers:  units at once; None takes the CUDA devices, or the cores without them.
+    executor:    inline (this process), ray (several at once), auto (ray where it is installed).
+    workers:     units at once; None takes the CUDA devices, or the cores without them.
+    ray_address: of a Ray to join, HOST:PORT or a file that says it; None brings one up on this machine.
     """
 
     executor: Executor = "auto"
     workers: int | None = None
     checkpoint_seconds: float = 30.0
+    ray_address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.ray_address is not None and self.executor == "inline":
+            raise UsageError("--ray-address names a Ray, which --executor inline does not use; leave out one of them")
 
 
 def execute(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
@@ -52,12 +58,14 @@ def execute(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list
 def _outcomes(
     session: Session, pending: Sequence[Unit], settings: ExecuteSettings, stop: StopFlag, display: Display
 ) -> Iterator[Outcome]:
-    workers = workers_for(settings, len(pending))
     if use_ray(settings.executor):
+        from harness.execute.pool import ray_pool
         from harness.execute.ray import run_ray
 
-        return run_ray(session, pending, workers, stop, settings.checkpoint_seconds, display.tick)
-    return run_inline(session, pending, stop, settings.checkpoint_seconds, display.say)
+        with ray_pool(settings, len(pending)) as pool:
+            yield from run_ray(session, pending, pool, stop, settings.checkpoint_seconds, display.tick)
+        return
+    yield from run_inline(session, pending, stop, settings.checkpoint_seconds, display.say)
 
 
 def workers_for(settings: ExecuteSettings, units: int) -> int:

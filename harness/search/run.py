@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from harness.execute.display import Display, make_display
 from harness.execute.outcome import Outcome
-from harness.execute.ray import local_ray
-from harness.execute.run import ExecuteSettings, execute, raise_refused, use_ray, workers_for
+from harness.execute.pool import Pool, ray_pool
+from harness.execute.run import ExecuteSettings, execute, raise_refused, use_ray
 from harness.execute.session import Session
 from harness.plan import PlannedTrial
 from harness.search.adaptive import recorded_trials, studies
@@ -54,8 +54,8 @@ def _listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list
     if not unique:
         return []
     count = len(unique)
-    with stop.on_signals(), make_display(session, count) as display, local_ray(workers_for(settings, count)):
-        outcomes = _tune(session, Listed(unique), settings, stop, display, None)
+    with stop.on_signals(), make_display(session, count) as display, ray_pool(settings, count) as pool:
+        outcomes = _tune(session, Listed(unique), pool, settings, stop, display, None)
     raise_refused(outcomes)
     return outcomes
 
@@ -66,12 +66,12 @@ def _adaptive(session: Session, search: Search, settings: ExecuteSettings, stop:
         raise ServiceError("an adaptive search runs on Ray Tune; use --executor ray, or a headline search")
     outcomes: list[Outcome] = []
     asked = search.studies * len(session.plan.rows) * (search.trials or 1)
-    with stop.on_signals(), make_display(session, asked) as display, local_ray(workers_for(settings, asked)):
+    with stop.on_signals(), make_display(session, asked) as display, ray_pool(settings, asked) as pool:
         for study in studies(session, search):
             begun = sum(session.folder(one.unit).ledger.spent().attempts > 0 for one in study.recorded())
             again = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""
             display.say(f"{study.row.name} study {study.number}: {study.search.trials} x {search.budget}{again}")
-            outcomes += _tune(session, study.proposals(), settings, stop, display, search.looks)
+            outcomes += _tune(session, study.proposals(), pool, settings, stop, display, search.looks)
             if stop.is_set():
                 break
     raise_refused(outcomes)
@@ -81,6 +81,7 @@ def _adaptive(session: Session, search: Search, settings: ExecuteSettings, stop:
 def _tune(
     session: Session,
     proposals: Proposals,
+    pool: Pool,
     settings: ExecuteSettings,
     stop: StopFlag,
     display: Display,
@@ -89,5 +90,5 @@ def _tune(
     from harness.search.tuner import Driver, tune_units
 
     stop.install()  # Ray puts its own SIGTERM handler in the driver's place
-    driver = Driver(session, proposals, stop, settings.checkpoint_seconds, display)
-    return tune_units(driver, workers_for(settings, 1_000_000), looks)
+    driver = Driver(session, proposals, pool, stop, settings.checkpoint_seconds, display)
+    return tune_units(driver, looks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -21,9 +22,11 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from harness.execute.display import Display
+from harness.execute.forward import StopForwarder
 from harness.execute.outcome import Outcome
+from harness.execute.pool import Pool
 from harness.execute.process import run_process
-from harness.execute.ray import forward_stop, make_order, settle, visible_gpus
+from harness.execute.ray import RUMOUR_SECONDS, make_order, settle, stopped
 from harness.execute.session import Session
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposal, Proposals
@@ -51,16 +54,24 @@ class Driver:
     """What Tune asks on this side. Tune pickles what it holds, and this must not travel: it pickles as nothing."""
 
     def __init__(
-        self, session: Session, proposals: Proposals, stop: StopFlag, checkpoint_seconds: float, display: Display
+        self,
+        session: Session,
+        proposals: Proposals,
+        pool: Pool,
+        stop: StopFlag,
+        checkpoint_seconds: float,
+        display: Display,
     ) -> None:
         self.session = session
         self.proposals = proposals
+        self.pool = pool
         self.stop = stop
         self.checkpoint_seconds = checkpoint_seconds
         self.display = display
         self.running: dict[str, Unit] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.retired: list[Unit] = []
+        self._forward = StopForwarder(session, pool.ray)
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         """Nothing of a driver means anything elsewhere."""
@@ -75,6 +86,8 @@ class Driver:
     def ended(self, trial_id: str, told: str | None, dice: float | None, failed: bool) -> None:
         """A trial ended: by itself, which it told, with its worker, because Tune was stopped, or by the scheduler."""
         unit = self.running.pop(trial_id)
+        if failed:
+            self.stop.wait(RUMOUR_SECONDS)
         if told is not None:
             outcome = Outcome(**json.loads(told))
         elif self.stop.is_set():
@@ -84,7 +97,7 @@ class Driver:
         else:
             outcome = Outcome(unit.id, "ok", "ended early, others of its rung were better")
             self.retired.append(unit)
-        outcome = settle(self.session, unit, outcome)
+        outcome = settle(self.session, unit, stopped(outcome, self.stop))
         self.outcomes[unit.id] = outcome
         self.proposals.ended(trial_id, dice, failed or outcome.status == "failed")
         self.display.ended(unit, outcome)
@@ -103,7 +116,7 @@ class Driver:
 
     def interrupt(self) -> None:
         """Ask the processes of running units to checkpoint and leave."""
-        forward_stop(self.session, list(self.running.values()))
+        self._forward(list(self.running.values()))
 
 
 class ProposedSearch(Searcher):
@@ -176,20 +189,20 @@ class Watch(tune.Callback):
         self._driver.display.tick(list(self._driver.running.values()))
 
 
-def tune_units(driver: Driver, workers: int, looks: int | None) -> list[Outcome]:
-    """Run what the driver's proposals give, so many at once, on the Ray that is up; an outcome per unit that ended.
+def tune_units(driver: Driver, looks: int | None) -> list[Outcome]:
+    """Run what the driver's proposals give on the Ray that is up; an outcome per unit that ended.
 
     looks: of a trial, where ASHA may end it early; None lets every trial end by itself.
     """
     with _quiet_folder() as folder:
-        resources = {"cpu": 1.0, "gpu": 1.0 if visible_gpus() else 0.0}
+        resources = {"cpu": 1.0, "gpu": float(driver.pool.unit_gpus)}
         tuner = tune.Tuner(
             tune.with_resources(UnitTrainable, resources),
             tune_config=TuneConfig(
                 search_alg=ProposedSearch(driver),
                 scheduler=None if looks is None else _asha(looks),
                 num_samples=-1,
-                max_concurrent_trials=workers,
+                max_concurrent_trials=driver.pool.workers,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=RunConfig(
@@ -215,6 +228,9 @@ def _asha(looks: int) -> ASHAScheduler:
 @contextmanager
 def _quiet_folder() -> Iterator[str]:
     """A directory for Tune's own state, and its chatter off; both as before in the end."""
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # our own outcomes say what failed, without a traceback
     before = {name: os.environ.get(name) for name in QUIET}
     os.environ.update(QUIET)
     folder = tempfile.mkdtemp(prefix="tune")
@@ -222,6 +238,7 @@ def _quiet_folder() -> Iterator[str]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        logger.setLevel(level)
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:

@@ -27,8 +27,9 @@ class LeaseHeldError(Exception):
 class Owner:
     """A process, told apart from a later one with the same pid by its start time in clock ticks.
 
-    driver: pid of the `harness run` that started it, None if nobody did.
-    job:    Slurm's id of the job it runs in, None outside of Slurm.
+    driver:   pid of the `harness run` that started it, None if nobody did.
+    job:      Slurm's id of the job it runs in, None outside of Slurm.
+    restarts: how often that job had been started again by then, None outside of Slurm.
     """
 
     host: str
@@ -36,14 +37,31 @@ class Owner:
     start_ticks: int
     driver: int | None = None
     job: str | None = None
+    restarts: int | None = None
 
     @classmethod
     def this(cls) -> Owner:
         """The calling process."""
         pid = os.getpid()
         driver = os.environ.get(DRIVER_VARIABLE)
-        job = os.environ.get("SLURM_JOB_ID")
-        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, int(driver) if driver else None, job)
+        job = current_job()
+        restarts = current_restarts() if job else None
+        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, int(driver) if driver else None, job, restarts)
+
+    @property
+    def ended_with_its_job(self) -> bool:
+        """Whether it ran in this process's job before Slurm ended that and started it again."""
+        return self.job is not None and self.job == current_job() and (self.restarts or 0) < current_restarts()
+
+
+def current_job() -> str | None:
+    """Slurm's id of the job that this process runs in."""
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def current_restarts() -> int:
+    """How often that job was started again."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
 def _start_ticks(pid: int) -> int | None:
@@ -139,7 +157,7 @@ class Lease:
     def _alive(self, owner: Owner) -> bool:
         if owner.host == socket.gethostname():
             return _start_ticks(owner.pid) == owner.start_ticks
-        return _silence_seconds(self.path) < SILENCE_SECONDS
+        return not owner.ended_with_its_job and _silence_seconds(self.path) < SILENCE_SECONDS
 
     def _remove_dead(self) -> bool:
         """Remove a dead owner's lease, one process at a time; False if another one is about it.

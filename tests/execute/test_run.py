@@ -14,20 +14,22 @@ from pathlib import Path
 import pytest
 
 from harness.data.cache import Cache
+from harness.execute.forward import stop_here
 from harness.execute.inline import run_inline, run_one
 from harness.execute.outcome import Outcome
 from harness.execute.process import HELD, complaint, run_process, status_of
-from harness.execute.ray import forward_stop, make_order, settle
+from harness.execute.ray import make_order, settle, stopped
 from harness.execute.run import ExecuteSettings, default_workers, execute, exit_code, raise_refused
 from harness.execute.session import Session, find_unit
 from harness.spec import errors
 from harness.spec.errors import DataError, UsageError
 from harness.spec.records import LedgerLine
 from harness.store import RunStore
-from harness.train import RunSettings
+from harness.train import RunSettings, run_unit
 from harness.train.stop import StopFlag
 from tests.support import command_environment
 from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter
 
 INLINE = ExecuteSettings(executor="inline")
 
@@ -95,6 +97,17 @@ def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp
     assert str(broken) in outcome.message
     assert "Traceback" not in Path(order.log).read_text(encoding="utf-8")
     assert not session.folder(session.plan.units[0]).done
+
+
+def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    """On another node its lease would keep everybody away for two minutes."""
+    session = make_tiny(
+        {"tiny_mortal": {"die_before_step": 2, "deaths": 1, "tally": str(tmp_path / "tally")}}
+    ).session()
+    (unit,) = session.plan.units
+    outcome = run_process(make_order(session, unit, 30.0))
+    assert (outcome.status, outcome.exit_code) == ("killed", 9)
+    assert not session.folder(unit).lease.path.exists()
 
 
 def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: MakeTiny, tmp_path: Path) -> None:
@@ -180,6 +193,25 @@ def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> 
     assert settle(session, unit, passed) == passed
 
 
+def test_a_unit_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
+    """Its worker died, and with it all news of the checkpoint that it wrote."""
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
+    (unit,) = session.plan.units
+    with pytest.raises(errors.InterruptedRunError):
+        run_unit(session.folder(unit), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
+    outcome = settle(session, unit, Outcome(unit.id, "killed", "its worker died"))
+    assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
+    assert not session.folder(unit).done
+
+
+def test_nobody_is_killed_once_a_stop_was_asked_for() -> None:
+    stop, killed, failed = StopFlag(), Outcome("u", "killed", "", 15), Outcome("u", "failed", "", 70)
+    assert stopped(killed, stop) == killed
+    stop.set("SIGTERM")
+    assert stopped(killed, stop) == Outcome("u", "interrupted", "SIGTERM", 75)
+    assert stopped(failed, stop) == failed
+
+
 def test_a_unit_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     (unit,) = session.plan.units
@@ -206,10 +238,11 @@ time.sleep(60)
     child = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
-    forward_stop(session, [held, free])
+    folders = [str(session.folder(unit).path) for unit in (held, free)]
+    assert stop_here(folders, os.getpid(), None) == ours
     if ours:
         assert child.wait(20) == 75
-        forward_stop(session, [held, free])  # it is gone: nobody is hit
+        assert stop_here(folders, os.getpid(), None) == 0  # it is gone: nobody is hit
     else:
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(0.5)

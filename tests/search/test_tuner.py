@@ -13,6 +13,7 @@ import pytest
 
 from harness.execute.display import PlainDisplay
 from harness.execute.outcome import Outcome
+from harness.execute.pool import Pool
 from harness.execute.ray import make_order
 from harness.execute.session import Session
 from harness.search.proposals import Listed
@@ -70,10 +71,12 @@ class Recording(Listed):
 @pytest.fixture
 def searcher(session: Session) -> tuple[Any, Any, Recording, StopFlag]:
     """Tune's searcher over the one trial, its driver, and what that tells."""
+    import ray
+
     from harness.search.tuner import Driver, ProposedSearch
 
     stop, proposals = StopFlag(), Recording(session)
-    driver = Driver(session, proposals, stop, 1000.0, PlainDisplay(session, 1))
+    driver = Driver(session, proposals, Pool(ray, 1, 0), stop, 1000.0, PlainDisplay(session, 1))
     return ProposedSearch(driver), driver, proposals, stop
 
 

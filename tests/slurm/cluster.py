@@ -27,7 +27,7 @@ class Cluster:
     """A running cluster. Partitions: main, and low (lowgrace: with 20 s of grace) that high preempts.
 
     folder:     its state, logs below log/.
-    nodes:      their names; 4 cpus, 4,000 MB and 2 GPUs each, none of it real.
+    nodes:      their names; 4 cpus, 64,000 MB and 2 GPUs each, none of it real.
     namespaces: each node has its own network, processes, host name and /dev/shm, all share the disk. Without root
                 they are two daemons on one host.
     """
@@ -91,7 +91,7 @@ def minislurm(*arguments: str | Path, namespaces: bool = False) -> None:
     with tempfile.TemporaryFile("w+") as said:
         done = subprocess.run(
             ["bash", str(SCRIPT), *map(str, arguments)],
-            env=os.environ | {"MS_ACCT": "db", "MS_NETNS": str(int(namespaces)), "MS_SUBNET": "auto"},
+            env=os.environ | {"MS_ACCT": "db", "MS_NETNS": str(int(namespaces)), "MS_MEM": "64000"},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

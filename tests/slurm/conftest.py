@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cluster import Cluster, running_cluster
+from tests.train.fixtures import make_tiny, one_thread, plugin_folder
+
+__all__ = ["make_tiny", "one_thread", "plugin_folder", "slurm", "slurm_cluster"]
 
 
 @pytest.fixture(scope="session")

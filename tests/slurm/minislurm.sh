@@ -252,7 +252,7 @@ mount --bind $D/etc/hosts /etc/hosts
 mount -t tmpfs -o size=2g,mode=1777 shm /dev/shm
 $( [ "$MS_PRIVATE_TMP" = 1 ] && echo "mount --bind $D/nodes/$n/tmp /tmp" )
 echo \$(readlink /proc/self/ns/net) >$D/nodes/$n/ready
-i=0; until [ -e $D/nodes/$n/net-ok ]; do sleep 0.02; i=\$((i+1)); [ \$i -gt 500 ] && exit 1; done
+i=0; until [ -e $D/nodes/$n/net-ok ]; do sleep 0.02; i=\$((i+1)); [ \$i -gt 3000 ] && exit 1; done
 ip link set lo up; ip link set eth0 up
 slurmd -D -N $n &
 pid=\$!
@@ -263,8 +263,8 @@ I
     bash "$D/nodes/$n/init.sh" </dev/null >"$D/log/init.$n.log" 2>&1
   local t=250 pid=""
   until [ -e "$D/nodes/$n/ready" ]; do sleep 0.02; t=$((t-1)); [ $t -gt 0 ] || { cat "$D/log/init.$n.log" >&2; die "node $n: namespaces"; }; done
-  # find the namespace's init: the bash child of unshare
-  pid=$(for p in $(mine); do [ -r /proc/$p/cmdline ] && [ "$(tr '\0' ' ' 2>/dev/null </proc/$p/cmdline)" = "bash $D/nodes/$n/init.sh " ] && echo "$p"; done | head -1)
+  # find the namespace's init: pid 1 in there (a child of its own has the same command line until it execs)
+  pid=$(for p in $(mine); do [ -r /proc/$p/cmdline ] && [ "$(tr '\0' ' ' 2>/dev/null </proc/$p/cmdline)" = "bash $D/nodes/$n/init.sh " ] && grep -q '^NSpid:.*[[:space:]]1$' "/proc/$p/status" 2>/dev/null && echo "$p"; done | head -1)
   [ -n "$pid" ] || die "node $n: init pid"
   echo "$pid" >"$D/run/init.$n.pid"
   ip link add "${TAG}v$k" type veth peer name eth0 netns "$pid" || die "veth (is eth0 free in the new namespace?)"
@@ -309,7 +309,7 @@ cmd_up() {
   own slurmctld || { tail "$D/log/slurmctld.log" >&2; die slurmctld; }
   local n; for n in $(nodes); do start_node "$n"; done
   export SLURM_CONF=$D/etc/slurm.conf
-  local t=200; until [ "$(sinfo -h -N -p main -t idle -o %N 2>/dev/null | sort -u | wc -l)" = "$MS_NODES" ]; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { sinfo -N -o '%N %t %E' >&2; for l in "$D"/log/slurm*.log; do tail -n 5 "$l" >&2; done; die "nodes not idle in 20 s"; }; done
+  local t=600; until [ "$(sinfo -h -N -p main -t idle -o %N 2>/dev/null | sort -u | wc -l)" = "$MS_NODES" ]; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { sinfo -N -o '%N %t %E' >&2; for l in "$D"/log/slurm*.log; do tail -n 5 "$l" >&2; done; die "nodes not idle in 60 s"; }; done
   healthy || { sleep 0.5; healthy; } || die "not healthy after start"
   cmd_env
 }

@@ -140,6 +140,24 @@ def test_another_host_is_taken_over_after_its_silence_alone(tmp_path: Path) -> N
     assert Lease(path).holder() == Owner.this()
 
 
+@pytest.mark.parametrize(
+    ("job", "restarts", "free"), [("77", 1, True), ("77", 2, True), ("77", 0, False), ("78", 1, False)]
+)
+def test_an_earlier_life_of_the_same_job_is_over(
+    job: str, restarts: int, free: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm ends all of a job before it starts it again, on whatever nodes; of other jobs that is not known."""
+    foreign(0, tmp_path / "lease")
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+    assert Lease(tmp_path / "lease").held() != free
+    if free:
+        Lease(tmp_path / "lease").claim()
+        holder = Lease(tmp_path / "lease").holder()
+        assert holder is not None
+        assert (holder.job, holder.restarts) == (job, restarts)
+
+
 def test_a_heartbeat_ends_the_silence(tmp_path: Path) -> None:
     lease = Lease(tmp_path / "lease")
     lease.claim()

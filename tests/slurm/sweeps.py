@@ -1,0 +1,88 @@
+"""Jobs of slurm/sweep.sh over tiny suites."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.store import RunStore, UnitFolder
+from tests.slurm.cluster import Cluster
+from tests.support import REPO, command_environment
+from tests.train.tiny import Tiny
+
+SWEEP = REPO / "slurm" / "sweep.sh"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One job.
+
+    log: what it printed, over all its starts.
+    """
+
+    cluster: Cluster
+    tiny: Tiny
+    job: str
+    log: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+    def field(self, name: str) -> str:
+        """One field of `scontrol show job`."""
+        shown = self.cluster.run("scontrol", "show", "job", self.job).split()
+        return next(word.partition("=")[2] for word in shown if word.startswith(f"{name}="))
+
+    def end(self, seconds: float = 300.0) -> str:
+        """Its state and exit code once it has ended."""
+        state = self.cluster.wait_for_state(self.job, seconds=seconds)
+        return f"{state} {self.field('ExitCode').partition(':')[0]}"
+
+    def warn(self) -> None:
+        """What --signal=B:USR1@300 does before the time limit."""
+        self.cluster.run("scancel", "--batch", "--signal=USR1", self.job)
+
+
+def environment_of(tiny: Tiny, changes: Mapping[str, str]) -> dict[str, str]:
+    """What a user would set, in a shell that no Slurm has started."""
+    outside = {name: None for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"}
+    own = {"SUITE": str(tiny.suite), "RUNS": str(tiny.runs), "VENV": sys.prefix, "EXTRA": "--checkpoint-seconds 0.3"}
+    return command_environment({**tiny.environment, **outside, **own, **changes})
+
+
+def submit(cluster: Cluster, tiny: Tiny, *options: str, **changes: str) -> Sweep:
+    """`sbatch OPTIONS slurm/sweep.sh`, with its steering variables changed."""
+    done = subprocess.run(
+        ["sbatch", "--parsable", "--mem=8G", "--output=%j.log", *options, str(SWEEP)],
+        env=environment_of(tiny, changes), cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    job = done.stdout.strip()
+    return Sweep(cluster, tiny, job, tiny.root / f"{job}.log")
+
+
+def training(tiny: Tiny) -> dict[str, UnitFolder]:
+    """Units that a living process trains now, with steps of its own, by the node that it runs on."""
+    if not (tiny.store / "units").exists():
+        return {}
+    found = {}
+    for folder in RunStore(tiny.store).folders():
+        holder, lines = folder.lease.holder(), folder.ledger.lines()
+        if holder is not None and lines and lines[-1].steps and lines[-1].kind != "end":
+            found[holder.host] = folder
+    return found
+
+
+def python_that(folder: Path, does: str) -> Path:
+    """A VENV whose python is a shell script."""
+    path = folder / "venv" / "bin" / "python"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!/bin/bash\n{does}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path.parent.parent

@@ -1,0 +1,111 @@
+"""slurm/sweep.sh with a real harness on a real Slurm: over nodes, through signals and preemption, to the same end."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.spec.records import Spent
+from harness.store import RunStore
+from tests.search.tiny_search import make_search, search_inline, store_of, trials_of
+from tests.slurm.cluster import Cluster
+from tests.slurm.sweeps import Sweep, python_that, submit, training
+from tests.support import require
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny, processes_with, wait_for
+
+pytestmark = pytest.mark.slurm
+
+START_SECONDS = 300.0
+"""A Ray on two nodes of a busy machine."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ray() -> None:
+    installed = all(importlib.util.find_spec(name) is not None for name in ("ray", "optuna"))
+    require("ray", installed, "Ray Tune or Optuna is not installed")
+
+
+def spent_by_all(tiny: Tiny) -> list[Spent]:
+    return [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
+
+
+def wait_until_it_is_queued_again(sweep: Sweep, restarts: int) -> None:
+    """Nothing of it runs any more, anywhere, and no unit has lost a step."""
+    sweep.cluster.wait_for_state(sweep.job, "PENDING", seconds=120)
+    assert sweep.field("Restarts") == str(restarts), sweep.output
+    assert not processes_with(str(sweep.tiny.root))
+    assert [one.lost_steps for one in spent_by_all(sweep.tiny) if one.lost_steps] == [], sweep.output
+
+
+def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interrupts_it(
+    slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path
+) -> None:
+    """First the warning before a time limit, then preemption without grace: the same points, selection and weights."""
+    slow = tmp_path / "slow"
+    slow.touch()
+    method, budget = {"tiny_staged": {"slow_file": str(slow)}}, {"steps": 80}
+    tiny, inline = (make_search(make_tiny, method, {"budget": budget}, budget=budget) for _ in range(2))
+
+    sweep = submit(slurm, tiny, "--nodes=2", "--gres=gpu:1", "--partition=low")
+    wait_for(lambda: len(training(tiny)) == len(slurm.nodes), START_SECONDS)
+    sweep.warn()
+    wait_until_it_is_queued_again(sweep, 1)
+    assert sum(one.attempts for one in spent_by_all(tiny)) == 2, "a GPU is a token, and two were given"
+
+    wait_for(lambda: len(training(tiny)) == len(slurm.nodes), START_SECONDS)
+    slurm.run(
+        "sbatch", "--partition=high", "--nodelist=node1", "--cpus-per-task=4", "--output=/dev/null", "--wrap=true"
+    )
+    wait_until_it_is_queued_again(sweep, 2)
+
+    slow.unlink()
+    assert sweep.end(START_SECONDS) == "COMPLETED 0", sweep.output
+    assert "Traceback" not in sweep.output
+    assert "harness track" in sweep.output
+    search_inline(inline)
+    for name in ("points.json", "selection.json"):
+        assert (tiny.store / name).read_bytes() == (inline.store / name).read_bytes()
+    assert {one.lost_steps for one in spent_by_all(tiny)} == {0}
+    assert not processes_with(str(tiny.root))
+    assert [path.name for path in tiny.runs.iterdir()] == ["tiny"], "no address and no token stay behind"
+
+
+def test_an_adaptive_search_goes_on_in_the_next_start_with_its_ledger_right(
+    slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow"
+    slow.touch()
+    search = {"mode": "adaptive", "trials": 2, "budget": {"steps": 40}, "looks": 3}
+    tiny = make_search(make_tiny, {"tiny_staged": {"slow_file": str(slow)}}, search, budget={"steps": 8})
+    sweep = submit(slurm, tiny, "--gres=gpu:1", "--cpus-per-task=2")
+    wait_for(lambda: bool(training(tiny)), START_SECONDS)
+    sweep.warn()
+    wait_until_it_is_queued_again(sweep, 1)
+    begun = [str(trial) for trial in trials_of(tiny)]
+    slow.unlink()
+    assert sweep.end(START_SECONDS) == "COMPLETED 0", sweep.output
+    assert "goes on from 1 trials, its sampler seeded from their records" in sweep.output
+    assert [str(trial) for trial in trials_of(tiny)][: len(begun)] == begun
+    spent = [store_of(tiny).by_id(trial.unit).ledger.spent() for trial in trials_of(tiny)]
+    assert (sum(one.useful_steps for one in spent), sum(one.lost_steps for one in spent)) == (80, 0)
+    assert spent[0].attempts == 2
+    assert not processes_with(str(tiny.root))
+
+
+def test_a_node_that_does_not_join_is_named(slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path) -> None:
+    lazy = python_that(
+        tmp_path,
+        f'[[ $SLURMD_NODENAME == node2 ]] && {{ echo no disk on this node >&2; exit 1; }}\nexec {sys.executable} "$@"',
+    )
+    tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
+    sweep = submit(slurm, tiny, "--nodes=2", "--gres=gpu:1", VENV=str(lazy), JOIN_SECONDS="3")
+    assert sweep.end(START_SECONDS) == "FAILED 69"
+    assert "1 of 2 nodes are in the Ray at" in sweep.output
+    assert "no disk on this node" in sweep.output
+    assert "node2" in sweep.output
+    assert sweep.field("Restarts") == "0"
+    assert not processes_with(str(tiny.root))

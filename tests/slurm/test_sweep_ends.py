@@ -1,0 +1,99 @@
+"""How slurm/sweep.sh ends: which exit codes start a job again, and what is refused before anything starts.
+
+The driver is a line of shell where its exit code is all that matters.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster
+from tests.slurm.sweeps import SWEEP, environment_of, python_that, submit
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny, wait_for
+
+SHORT = ("--gres=gpu:1", "--cpus-per-task=1")
+
+
+@pytest.fixture
+def tiny(make_tiny: MakeTiny) -> Tiny:
+    return make_tiny({"tiny_short": {}}, budget={"steps": 4})
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({"SLURM_JOB_ID": ""}, 64, "SUITE=demo sbatch slurm/sweep.sh"),
+        ({"SUITE": ""}, 64, "which suite?"),
+        ({"RUNS": "/proc/none"}, 74, "RUNS=/proc/none cannot be written"),
+        ({"VENV": "/nowhere"}, 64, "/nowhere/bin/python is not there"),
+        ({"VENV": "", "CONTAINER": "image.sif", "PATH": "/usr/bin:/bin"}, 64, "apptainer is not there"),
+        ({"SLURM_JOB_NUM_NODES": "2", "RAY_TMPDIR": f"/tmp/{'x' * 40}"}, 64, "too long for Ray's sockets"),
+    ],
+)
+def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Tiny) -> None:
+    environment = environment_of(tiny, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", **changes})
+    done = subprocess.run(
+        ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not tiny.store.exists()
+
+
+@pytest.mark.slurm
+def test_a_users_mistake_never_starts_a_job_again(slurm: Cluster, tiny: Tiny) -> None:
+    """With the real driver."""
+    sweep = submit(slurm, tiny, *SHORT, SUITE="no_such_suite")
+    assert sweep.end() == "FAILED 64"
+    assert sweep.field("Restarts") == "0"
+    assert "no_such_suite" in sweep.output
+
+
+@pytest.mark.slurm
+def test_exit_codes_are_the_jobs_and_75_alone_starts_it_again_so_often(
+    slurm: Cluster, tiny: Tiny, tmp_path: Path
+) -> None:
+    """All at once: each takes a second or two, the one that is started again six more."""
+    codes = {70: "FAILED 70", 137: "FAILED 137", 0: "COMPLETED 0"}
+    sweeps = {
+        code: submit(slurm, tiny, *SHORT, VENV=str(python_that(tmp_path / str(code), f"exit {code}"))) for code in codes
+    }
+    left = submit(slurm, tiny, *SHORT, VENV=str(python_that(tmp_path / "75", "exit 75")), MAX_RESTARTS="1")
+    for code, sweep in sweeps.items():
+        assert sweep.end() == codes[code]
+        assert sweep.field("Restarts") == "0"
+    assert left.end() == "FAILED 75"
+    assert left.field("Restarts") == "1"
+    assert left.output.count("back into the queue") == 1, "the log is appended to"
+    assert "units are left after 1 restarts (MAX_RESTARTS)" in left.output
+
+
+@pytest.mark.slurm
+def test_a_cancelled_job_stays_cancelled(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
+    """Its driver is told, leaves with units to go on with, and the job is not put back."""
+    waits = python_that(tmp_path, "trap 'exit 75' TERM USR1\ntouch ready\nwhile :; do sleep 0.1; done")
+    sweep = submit(slurm, tiny, *SHORT, VENV=str(waits))
+    slurm.wait_for_state(sweep.job, "RUNNING")
+    while not (tiny.root / "ready").exists():
+        assert slurm.state(sweep.job) == "RUNNING", sweep.output
+    slurm.run("scancel", sweep.job)
+    wait_for(lambda: "the records are kept" in sweep.output, 30)
+    assert "stopped by Slurm" in sweep.output
+    assert sweep.end().startswith("CANCELLED")
+    assert sweep.field("Restarts") == "0"
+
+
+@pytest.mark.slurm
+def test_a_ray_that_does_not_start_fails_the_job(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
+    broken = python_that(tmp_path, "echo no Ray in this environment >&2; exit 1")
+    sweep = submit(slurm, tiny, *SHORT, "--nodes=2", VENV=str(broken))
+    assert sweep.end() == "FAILED 69"
+    assert "no Ray in this environment" in sweep.output
+    assert "error: Ray did not start on node1" in sweep.output
+    assert sweep.field("Restarts") == "0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -17,6 +17,7 @@ from harness.spec.space import Dimension
 
 SUITES = Path(__file__).resolve().parent.parent / "benchmarks" / "suites"
 Location = tuple[str | int, ...]
+M = TypeVar("M", bound=Strict)
 RowName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
@@ -122,7 +123,7 @@ class LoadedSuite:
 
     def error(self, location: Location, message: str) -> UsageError:
         """An error at a field: file, line, field, message."""
-        return UsageError(_at(self.path, self.lines, location) + message)
+        return UsageError(located(self.path, self.lines, location) + message)
 
     def invalid(self, prefix: Location, error: ValidationError, model: type[BaseModel]) -> UsageError:
         """All of pydantic's complaints about the part of the file below `prefix`."""
@@ -145,21 +146,40 @@ def find_suite(name: str) -> Path:
 def load_suite(name: str) -> LoadedSuite:
     """Read and validate a suite by name or path; all problems at once, each with file, line and field."""
     path = find_suite(name)
+    suite, text, lines = read_marked(path, Suite, "a suite")
+    loaded = LoadedSuite(suite, path, text, lines)
+    _check_engines(loaded)
+    return loaded
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe, and without numbers to the base of 60: 4:00:00 is text, as in YAML 1.2."""
+
+    def integer(self, node: yaml.ScalarNode) -> int | str:
+        """A number, unless it has a colon."""
+        return str(node.value) if ":" in node.value else int(self.construct_yaml_int(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.integer)
+
+
+def read_marked(path: Path, model: type[M], what: str) -> tuple[M, str, dict[Location, int]]:
+    """A YAML file as its model, its text, and the line of each field.
+
+    what: "a suite", for messages. Raises `UsageError` with all problems at once, each with file, line and field.
+    """
     try:
         text = path.read_text(encoding="utf-8")
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, _Loader)
         lines = _lines(yaml.compose(text))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UsageError(_broken(path, error)) from None
     if not isinstance(raw, dict):
-        raise UsageError(f"{path}: a suite is a mapping of fields, not {type(raw).__name__}")
+        raise UsageError(f"{path}: {what} is a mapping of fields, not {type(raw).__name__}")
     try:
-        suite = Suite.model_validate(raw)
+        return model.model_validate(raw), text, lines
     except ValidationError as error:
-        raise UsageError(_complaints(path, lines, (), error, Suite)) from None
-    loaded = LoadedSuite(suite, path, text, lines)
-    _check_engines(loaded)
-    return loaded
+        raise UsageError(_complaints(path, lines, (), error, model)) from None
 
 
 def _check_engines(loaded: LoadedSuite) -> None:
@@ -201,7 +221,8 @@ def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
     return found
 
 
-def _at(path: Path, lines: Mapping[Location, int], location: Location) -> str:
+def located(path: Path, lines: Mapping[Location, int], location: Location) -> str:
+    """`file:line: field: `, the line of the nearest enclosing field that stands in the file."""
     known = location
     while known and known not in lines:
         known = known[:-1]
@@ -216,7 +237,7 @@ def _complaints(
     messages = []
     for item in error.errors():
         location = tuple(part for part in item["loc"] if part != "[key]")
-        messages.append(_at(path, lines, (*prefix, *location)) + _message(item, location, model))
+        messages.append(located(path, lines, (*prefix, *location)) + _message(item, location, model))
     return "\n".join(messages)
 
 

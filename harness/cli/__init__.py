@@ -15,6 +15,8 @@ VERBS = {
     "plan": "Show what a suite would run, and what is done already. Runs nothing.",
     "unit": "Run one unit of a suite in this process (needs neither Ray nor MLflow).",
     "status": "Show how far a suite is.",
+    "cancel": "Cancel what a suite has submitted to Slurm, and nothing else.",
+    "bundle": "Run one bundle of a submitted suite: what Slurm's array tasks call.",
     "leaderboard": "Compute the tables and the page of a suite from its per-case records.",
     "audit": "Say which rules of a fair comparison a suite holds, with the evidence from its records.",
     "reconcile": "Compare a suite's ledgers with what Slurm's accounting charged for it.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
+from harness.cli.cluster import cluster_option, load_asked, show_plan, with_jobs
 from harness.cli.options import data_option, runs_option, say, suite_option
 from harness.cli.tables import duration, plan_table, plan_units, print_table
 
@@ -15,21 +17,38 @@ from harness.cli.tables import duration, plan_table, plan_units, print_table
 @data_option
 @runs_option
 @click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
+@click.option("--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
+@cluster_option
 @click.option("--units", is_flag=True, help="List every unit: its slot, its id and its state.")
-def command(suite: str, data: Path | None, runs: Path, workers: int | None, units: bool) -> None:
+def command(
+    suite: str,
+    data: Path | None,
+    runs: Path,
+    workers: int | None,
+    executor: Literal["local", "slurm"],
+    cluster: Path | None,
+    units: bool,
+) -> None:
     """Show the units of a suite, what is done, and what the rest costs: the dry run of `run`.
 
     Writes nothing and prepares no data; without data it cannot know what is done. The budget is exact. The wall time
     is a range, judged by finished units of the same suite and device alone.
+
+    With --executor slurm it also shows the bundles and the exact batch files, and submits nothing.
     """
     from harness.execute.outlook import look_ahead
     from harness.suite import load_suite
 
-    loaded = load_suite(suite)
-    outlook = look_ahead(loaded, data, runs)
+    asked = load_asked(suite, executor, cluster, workers)
+    outlook = look_ahead(load_suite(suite), data, runs)
+    if asked is not None:
+        outlook = with_jobs(outlook)
     print_table(*(plan_units(outlook) if units else plan_table(outlook)))
     if outlook.states is None:
         say(f"done: unknown, {outlook.unknown}")
+    if asked is not None:
+        show_plan(outlook, asked)
+        return
 
     from harness.execute.estimate import wall_time
     from harness.execute.run import default_workers

@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 
+from harness.cli.cluster import cluster_option, load_asked, tell
 from harness.cli.options import (
     data_option,
     panels_option,
@@ -24,46 +25,64 @@ from harness.cli.options import (
 @runs_option
 @panels_option
 @tracking_option
-@click.option("--executor", type=click.Choice(["auto", "inline", "ray"]), default="auto", show_default=True)
+@click.option("--executor", type=click.Choice(["auto", "inline", "ray", "slurm"]), default="auto", show_default=True)
+@cluster_option
 @click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
 @ray_address_option
 @click.option("--no-track", is_flag=True, help="Do not mirror records into MLflow.")
 @click.option("--retry-failed", is_flag=True, help="Run units again that ended with a failure record.")
 @click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
+@click.option("--finishing", is_flag=True, hidden=True, help="Of the job behind the arrays: submit nothing twice.")
 def command(
     suite: str,
     data: Path | None,
     runs: Path,
     panels: bool | None,
     tracking_uri: str | None,
-    executor: Literal["auto", "inline", "ray"],
+    executor: Literal["auto", "inline", "ray", "slurm"],
+    cluster: Path | None,
     workers: int | None,
     ray_address: str | None,
     no_track: bool,
     retry_failed: bool,
     checkpoint_seconds: float,
+    finishing: bool,
 ) -> int:
-    """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop."""
+    """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop.
+
+    With --executor slurm it submits what is missing and neither waits nor runs, and returns; once everything has ended
+    it ranks and tracks.
+    """
+    loaded = load_asked(suite, executor, cluster, workers)
     from harness.execute.session import open_session
 
-    session = open_session(suite, data, runs, say)
+    if loaded is not None and not finishing:
+        from harness.slurm.partitions import check_partitions
 
-    from harness.cli.report import show_leaderboard, track_or_warn
-    from harness.execute.outcome import Outcome
-    from harness.execute.run import ExecuteSettings, execute, exit_code
-    from harness.train import StopFlag
+        check_partitions(loaded)  # before minutes of preparing data
+    session = open_session(suite, data, runs, say)
 
     if retry_failed:
         session.reopen_failed()
-    stop, settings = StopFlag(), ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
-    outcomes: list[Outcome] = []
-    if session.plan.loaded.suite.search is not None:
-        from harness.search import run_search
 
-        session, outcomes = run_search(session, settings, stop, say)
+    from harness.cli.local import train_here
+    from harness.cli.report import show_leaderboard, track_or_warn
+    from harness.execute.run import ExecuteSettings, exit_code
+    from harness.train import StopFlag
+
+    stop = StopFlag()
+    if executor == "slurm":
+        assert loaded is not None, "without a cluster file this executor is refused"
+        from harness.slurm.run import run_on_slurm
+
+        done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing)
+        session, outcomes = done.session, []
+        if not done.over:
+            return tell(done, suite, runs)
+    else:
+        settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
+        session, outcomes = train_here(session, settings, stop)
     if session.plan.finals:
-        say(f"{session.store.root}: {session.outlook}, each {session.plan.budget}")
-        outcomes += execute(session, settings, stop)
         show_leaderboard(session.store, cache=None if panels is False else session.cache)
     if not no_track:
         track_or_warn(session.store, tracking_uri)

@@ -16,21 +16,26 @@ from harness.cli.tables import print_table, status_table
 @runs_option
 @click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Print again so often, until all ended.")
 def command(suite: str, runs: Path, watch: float | None) -> None:
-    """Show how far every unit of a suite is, from the records alone: needs no data, changes nothing.
+    """Show how far every unit of a suite is: needs no data, changes nothing.
 
     done and failed have a result; running is held by a living process; stopped was begun and goes on from its
-    checkpoint with `run`. Lost seconds are what interruptions cost beyond the last checkpoint.
+    checkpoint with `run`. Lost seconds are what interruptions cost beyond the last checkpoint. Where `run --executor
+    slurm` submitted units, Slurm is asked too, at most once a minute: queued waits in a job, or behind others in one.
     """
     from harness.execute.records import open_records
     from harness.execute.status import read_status
+    from harness.slurm.view import SuiteWatch
 
     store = open_records(suite, runs)
+    jobs = SuiteWatch(store)
     while True:
-        status = read_status(store)
+        status, trouble = jobs.merge(read_status(store))
         if watch:
             click.clear()
         print_table(*status_table(status))
         say(status.summary)
+        if trouble:
+            say(f"jobs: unknown, {trouble}")
         left = len(status.units) - status.counts["done"] - status.counts["failed"]
         if not watch or not left:
             return

@@ -5,10 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from harness.execute.status import unit_status
 from harness.spec.records import Budget, Preprocessing, Result, Unit, digest
 from harness.store import RunStore
+
+Cost = tuple[tuple[Budget, Preprocessing, str, int], str]
 
 UNKNOWN = "unknown: no finished unit to judge by"
 
@@ -50,6 +53,22 @@ def wall_time(pending: Sequence[Unit], store: RunStore, device_model: str, worke
     return WallTime(low, high, _source(rates, pending[0], device_model))
 
 
+def typical_rates(store: RunStore) -> dict[Cost, float]:
+    """Median wall seconds per unit of the budget's currency, over finished units of any device, by `cost_of` a unit."""
+    found: dict[Cost, list[float]] = {}
+    for folder in store.folders():
+        result = folder.result()
+        if result is not None and result.status == "ok" and (charged := _charged(folder.unit, result)) > 0:
+            rate = sum(result.wall_seconds.values()) / charged
+            found.setdefault(cost_of(folder.unit), []).append(rate)
+    return {cost: median(rates) for cost, rates in found.items()}
+
+
+def cost_of(unit: Unit) -> Cost:
+    """Units that are equal in this take like wall time per step or device second."""
+    return _cost(unit), _key(unit)
+
+
 def _source(rates: dict[str, _Rate], unit: Unit, device_model: str) -> str:
     count = sum(rate.count for rate in rates.values())
     low, high = min(rate.low for rate in rates.values()), max(rate.high for rate in rates.values())
@@ -68,12 +87,18 @@ def _key(unit: Unit) -> str:
 def _rates(like: Unit, store: RunStore, device_model: str) -> dict[str, _Rate]:
     found: dict[str, list[float]] = {}
     for unit, result in _finished(like, store, device_model):
-        spent = result.spent
-        steps, seconds = spent.useful_steps + spent.lost_steps, spent.useful_device_seconds + spent.lost_device_seconds
-        charged = steps if unit.budget.steps is not None else seconds
+        charged = _charged(unit, result)
         if charged > 0:
             found.setdefault(_key(unit), []).append(sum(result.wall_seconds.values()) / charged)
     return {key: _Rate(min(rates), max(rates), len(rates)) for key, rates in found.items()}
+
+
+def _charged(unit: Unit, result: Result) -> float:
+    """What all attempts spent, in the budget's currency."""
+    spent = result.spent
+    if unit.budget.steps is not None:
+        return spent.useful_steps + spent.lost_steps
+    return spent.useful_device_seconds + spent.lost_device_seconds
 
 
 def _finished(like: Unit, store: RunStore, device_model: str) -> Iterator[tuple[Unit, Result]]:

@@ -24,12 +24,14 @@ class Outlook:
 
     states:  by unit id; None where it is not known which version of the data the suite would run on.
     unknown: why it is not known.
+    cache:   the prepared data, where it is known.
     """
 
     plan: Plan
     store: RunStore
     states: Mapping[str, State] | None
     unknown: str = ""
+    cache: Cache | None = None
 
     @property
     def pending(self) -> list[Unit]:
@@ -55,7 +57,8 @@ def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
     plan = make_plan(loaded, cache.reference)
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
-    return Outlook(plan, store, {unit.id: unit_status(store.folder(unit)).state for unit in plan.units})
+    states = {unit.id: unit_status(store.folder(unit)).state for unit in plan.units}
+    return Outlook(plan, store, states, cache=cache)
 
 
 def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:

@@ -23,7 +23,10 @@ HELD = 73
 
 @dataclass(frozen=True)
 class Order:
-    """What a child process is told; plain values, so that it travels to another node."""
+    """What a child process is told; plain values, so that it travels to another node.
+
+    devices: what CUDA_VISIBLE_DEVICES is for it; None leaves that as it is.
+    """
 
     unit: str
     suite: str
@@ -33,6 +36,7 @@ class Order:
     checkpoint_seconds: float
     driver: int
     allowance: float = math.inf
+    devices: str | None = None
 
     @property
     def folder(self) -> UnitFolder:
@@ -63,7 +67,7 @@ class UnitProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=child_environment(order.driver),
+                env=child_environment(order.driver, order.devices),
             )
 
     def wait(self, seconds: float | None = None) -> Outcome | None:
@@ -105,11 +109,15 @@ def run_process(order: Order) -> Outcome:
     return outcome
 
 
-def child_environment(driver: int) -> dict[str, str]:
-    """This process's, with the folder of this harness first on the path and the driver's pid for the lease."""
+def child_environment(driver: int, devices: str | None = None) -> dict[str, str]:
+    """This process's, with the folder of this harness first on the path and the driver's pid for the lease.
+
+    devices: the CUDA devices that the child sees; None: those that this process sees.
+    """
     root = str(Path(harness.__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path, DRIVER_VARIABLE: str(driver)}
+    own = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
+    return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path, DRIVER_VARIABLE: str(driver)} | own
 
 
 def status_of(code: int) -> Literal["ok", "failed", "interrupted", "held", "refused", "killed"]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.spec.records import Budget, Points, Result, Selection, Slot, Spent, Trial
 from harness.store import RunStore, UnitFolder
 
-State = Literal["done", "failed", "running", "stopped", "to run"]
-STATES: tuple[State, ...] = ("done", "failed", "running", "stopped", "to run")
-"""stopped: begun, held by nobody, goes on from its checkpoint."""
+State = Literal["done", "failed", "running", "queued", "stopped", "to run"]
+STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stopped", "to run")
+"""queued: waits with Slurm; stopped: begun, held by nobody, goes on from its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class UnitStatus:
     share:           of its budget that is spent, in [0, 1].
     validation_dice: of the last look of a finished unit, mean over classes.
     note:            who runs it, or why it failed.
+    unit:            its id.
     """
 
     state: State
@@ -30,6 +31,7 @@ class UnitStatus:
     share: float
     validation_dice: float | None = None
     note: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def read_status(store: RunStore) -> SuiteStatus:
     if points is None or store.selection_path.exists():
         selection = store.selection()
         asked += [(entry.unit, entry.slot) for entry in selection.entries] if _belongs(selection, points) else []
-    units = tuple((name, unit_status(store.by_id(unit))) for unit, name in asked)
+    units = tuple((name, replace(unit_status(store.by_id(unit)), unit=unit)) for unit, name in asked)
     known = {unit for unit, _ in asked}
     others = sum(folder.id not in known for folder in store.folders())
     return SuiteStatus(store.root.name, budget_of([store.by_id(unit) for unit, _ in asked]), units, others)

@@ -34,15 +34,23 @@ def run_search(
     else:
         say(f"{session.store.root}: {search.mode} search, {session.outlook}, each {search.budget}")
         outcomes = _listed(session, settings, stop)
-    trials = recorded_trials(session)
-    left = sum(not session.store.by_id(one.unit.id).done for one in trials)
+    left = sum(not session.store.by_id(one.unit.id).done for one in recorded_trials(session))
     if stop.is_set() or left:
         say(f"the search is not over ({left} trials to go on with); the same command goes on")
         return session, outcomes
+    return select_when_over(session, say), outcomes
+
+
+def select_when_over(session: Session, say: Callable[[str], None]) -> Session:
+    """The session with its finals, if it has a search whose trials have all ended; otherwise as it is."""
+    trials = recorded_trials(session)
+    searching = session.plan.loaded.suite.search is not None and not session.plan.finals
+    if not searching or not all(session.store.by_id(one.unit.id).done for one in trials):
+        return session
     plan, selection = decide(session.plan, trials, session.store)
     for line in choices(selection):
         say(line)
-    return session.selected(plan, selection), outcomes
+    return session.selected(plan, selection)
 
 
 def _listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:

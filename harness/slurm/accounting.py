@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from harness.slurm.client import ask, job_list, table
+from harness.slurm.client import ask, table
 from harness.spec.accounts import Currency
 from harness.spec.errors import HarnessError, RecordError
 
@@ -66,7 +66,7 @@ def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
     first = datetime.fromtimestamp(since, UTC).astimezone().replace(tzinfo=None)
     lines = table(
         *("sacct", "-X", "-D", "-P", "--noheader", "--format", ",".join(FIELDS)),
-        *("--jobs", job_list(jobs), "--starttime", (first - timedelta(seconds=1)).isoformat(timespec="seconds")),
+        *("--jobs", ",".join(jobs), "--starttime", (first - timedelta(seconds=1)).isoformat(timespec="seconds")),
     )
     return sorted(parse(lines), key=lambda one: (one.start, one.job))
 

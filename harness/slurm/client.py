@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
 from typing import Literal
 
 from harness.spec.errors import ServiceError, UsageError
@@ -49,11 +48,10 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
         ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
         SlurmRefusedError: it answered with an error.
     """
-    if shutil.which(command) is None:
-        raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
+    path = find(command)
     try:
         done = subprocess.run(
-            [command, *arguments],
+            [path, *arguments],
             input="" if given is None else given,
             capture_output=True,
             text=True,
@@ -70,14 +68,17 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
     return done.stdout
 
 
+def find(command: Command) -> str:
+    """Path of a Slurm command. Raises `ServiceError` where Slurm is not installed."""
+    path = shutil.which(command)
+    if path is None:
+        raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
+    return path
+
+
 def table(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> list[list[str]]:
     """Lines of a command that separates its fields by '|', as fields."""
     return [line.split("|") for line in ask(command, *arguments, seconds=seconds).splitlines() if line]
-
-
-def job_list(jobs: Sequence[str]) -> str:
-    """Job ids as Slurm's --jobs takes them."""
-    return ",".join(jobs)
 
 
 def _refusal(command: Command, text: str, code: int) -> ServiceError | SlurmRefusedError:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -98,7 +99,7 @@ class Lease:
         deadline = time.monotonic() + patience_seconds
         while not self._create():
             held = self.holder()
-            if held is None or (not self._alive(held) and self._remove_dead()):
+            if held is None or (not self._alive(held) and self._remove_if(lambda owner: not self._alive(owner))):
                 continue
             if time.monotonic() >= deadline:
                 raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {held.pid} on {held.host}")
@@ -138,6 +139,13 @@ class Lease:
         holder = self.holder()
         return holder is not None and self._alive(holder)
 
+    def remove_of(self, dead: Owner) -> bool:
+        """Remove the lease of an owner that is known to be dead, whatever its heartbeat says; whether it is gone.
+
+        For those who know it from elsewhere: Slurm ended its job. A lease that somebody else has by now stays.
+        """
+        return self._remove_if(lambda owner: owner == dead)
+
     def _create(self) -> bool:
         owner = Owner.this()
         with disk_errors(self.path):
@@ -159,7 +167,7 @@ class Lease:
             return _start_ticks(owner.pid) == owner.start_ticks
         return not owner.ended_with_its_job and _silence_seconds(self.path) < SILENCE_SECONDS
 
-    def _remove_dead(self) -> bool:
+    def _remove_if(self, dead: Callable[[Owner], bool]) -> bool:
         """Remove a dead owner's lease, one process at a time; False if another one is about it.
 
         Between finding the owner dead and removing its lease somebody else could have taken it: so only the maker of
@@ -176,7 +184,7 @@ class Lease:
                 return False
             try:
                 held = self.holder()
-                if held is not None and not self._alive(held):
+                if held is not None and dead(held):
                     self.path.unlink(missing_ok=True)
             finally:
                 takeover.unlink(missing_ok=True)

@@ -1,0 +1,30 @@
+"""What `run` does on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.cli.options import say
+
+if TYPE_CHECKING:
+    from harness.execute.outcome import Outcome
+    from harness.execute.run import ExecuteSettings
+    from harness.execute.session import Session
+    from harness.train import StopFlag
+
+
+def train_here(session: Session, settings: ExecuteSettings, stop: StopFlag) -> tuple[Session, list[Outcome]]:
+    """Search and finals on this machine; a unit that an ended job of Slurm's held on another host is free at once."""
+    from harness.execute.run import execute
+    from harness.slurm.leases import free_leases
+
+    outcomes: list[Outcome] = []
+    free_leases(session.store.by_id(unit) for unit in session.named)
+    if session.plan.loaded.suite.search is not None:
+        from harness.search import run_search
+
+        session, outcomes = run_search(session, settings, stop, say)
+    if session.plan.finals:
+        say(f"{session.store.root}: {session.outlook}, each {session.plan.budget}")
+        outcomes += execute(session, settings, stop)
+    return session, outcomes

@@ -1,0 +1,180 @@
+"""The cluster file: what a bundle asks Slurm for, and how it finds its Python there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from harness.spec.errors import UsageError
+from harness.spec.records import Strict
+from harness.suite import LoadedSuite, Location, located, read_marked
+
+TIME = re.compile(r"(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+)(?P<seconds>:\d\d)?")
+LINE = re.compile(r"--(?P<name>[a-z][a-z-]*)(=(?P<value>.+))?")
+OWN_LINES = {
+    **dict.fromkeys(("time", "time-min"), "time"),
+    **dict.fromkeys(("gres", "gpus", "gpus-per-node", "gpus-per-task"), "gpus and gpu_type"),
+    **dict.fromkeys(("cpus-per-task", "ntasks", "ntasks-per-node", "nodes"), "cpus and units_at_once"),
+    **dict.fromkeys(("mem", "mem-per-cpu", "mem-per-gpu"), "memory"),
+    **{name: name for name in ("partition", "account", "qos", "constraint")},
+    "array": "max_parallel and max_array_size",
+}
+"""sbatch options that have a field of their own."""
+HELD_LINES = ("signal", "requeue", "no-requeue", "open-mode", "output", "error", "job-name", "dependency", "wrap")
+"""sbatch options that resuming depends on."""
+
+
+def minutes(value: object) -> object:
+    """Whole minutes, rounded up, from minutes, H:MM:SS or D-HH:MM:SS, which is how Slurm counts."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"give minutes or H:MM:SS, not {value!r}")
+    text = str(value)
+    found = TIME.fullmatch(text)
+    if found is None or (":" in text and found["seconds"] is None) or (found["days"] and ":" not in text):
+        raise ValueError(f"give minutes or H:MM:SS, not {text!r}")
+    days, hours, whole = (int(found[name] or 0) for name in ("days", "hours", "minutes"))
+    seconds = int((found["seconds"] or ":0")[1:])
+    return (days * 24 + hours) * 60 + whole + (seconds > 0)
+
+
+Minutes = Annotated[int, BeforeValidator(minutes), Field(ge=1)]
+Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[MG]$")]
+Word = Annotated[str, Field(pattern=r"^\S+$")]
+
+
+class Finish(Strict):
+    """The small job behind the arrays: it makes the selection and submits the finals, or writes the leaderboard.
+
+    partition: None for the bundles' own; gres: where that partition takes no job without a GPU.
+    """
+
+    partition: Word | None = None
+    gres: Word | None = None
+    cpus: int = Field(1, ge=1)
+    memory: Memory = "4G"
+    time: Minutes = 30
+
+
+class Cluster(Strict):
+    """What is asked for. gpus, cpus and memory are those of one unit; a task has `units_at_once` times as much.
+
+    gpu_type:       the type in --gres=gpu:TYPE:N; where a site tells GPUs apart by features, name one in `constraint`.
+    time:           of one array task: minutes, or H:MM:SS.
+    unit_time:      expected wall time of one unit, where finished units are no judge of it.
+    units_at_once:  units side by side in one array task, each on its own GPU or core.
+    modules:        loaded before anything else.
+    environment:    the folder of a Python environment; None: the Python that submits.
+    container:      an Apptainer image with the harness in it: units run through `srun apptainer exec --nv IMAGE`.
+    max_parallel:   array tasks at once (%N).
+    max_array_size: tasks of one array; Slurm's own limit is 1000 unless the site set another.
+    max_restarts:   how often a task may start again, after time limits and preemption.
+    local_data:     a folder on the nodes' own disks, given to units as HARNESS_LOCAL_DATA; the job's variables work.
+    finish:         null: no job behind the arrays; `harness run` again does what it would do.
+    lines:          more options of sbatch, such as --exclude=node7.
+    """
+
+    partition: Word | None = None
+    account: Word | None = None
+    qos: Word | None = None
+    constraint: Word | None = None
+    gpus: Literal[0, 1] = 0
+    gpu_type: Word | None = None
+    cpus: int = Field(1, ge=1)
+    memory: Memory = "4G"
+    time: Minutes
+    unit_time: Minutes | None = None
+    units_at_once: int = Field(1, ge=1)
+    modules: list[Word] = Field(default_factory=list)
+    environment: Path | None = None
+    container: Path | None = None
+    max_parallel: int = Field(16, ge=1)
+    max_array_size: int = Field(1000, ge=1)
+    max_restarts: int = Field(20, ge=0)
+    local_data: str | None = Field(None, pattern=r"^[^\"`\\\\]+$")
+    finish: Finish | None = Finish()
+    lines: list[str] = Field(default_factory=list)
+
+    @field_validator("lines")
+    @classmethod
+    def _free_lines(cls, lines: list[str]) -> list[str]:
+        for line in lines:
+            found = LINE.fullmatch(line)
+            if found is None:
+                raise ValueError(f"an option of sbatch is --name or --name=value, not {line!r}")
+            if found["name"] in OWN_LINES:
+                raise ValueError(f"{line!r}: set {OWN_LINES[found['name']]} instead")
+            if found["name"] in HELD_LINES:
+                raise ValueError(f"{line!r}: the harness sets this one, so that tasks go on after a stop")
+        return lines
+
+    @model_validator(mode="after")
+    def _together(self) -> Cluster:
+        if self.environment is not None and self.container is not None:
+            raise ValueError("give environment or container, not both")
+        if self.gpu_type is not None and not self.gpus:
+            raise ValueError(f"gpu_type {self.gpu_type} without gpus: set gpus: 1")
+        return self
+
+    @property
+    def memory_mb(self) -> int:
+        """Of one unit."""
+        return int(self.memory[:-1]) * (1024 if self.memory.endswith("G") else 1)
+
+    @property
+    def gres(self) -> str | None:
+        """The GPUs of one task."""
+        kind = f"gpu:{self.gpu_type}" if self.gpu_type else "gpu"
+        return f"{kind}:{self.gpus * self.units_at_once}" if self.gpus else None
+
+    @property
+    def mixes_gpus(self) -> bool:
+        """Whether Slurm may hand out GPUs of several models, which no leaderboard puts into one table."""
+        return bool(self.gpus) and self.gpu_type is None and self.constraint is None
+
+    @property
+    def warning_seconds(self) -> int:
+        """How long before its time limit a task is told to checkpoint; Slurm may do so a minute early."""
+        return max(30, min(300, self.time * 60 // 10))
+
+
+@dataclass(frozen=True)
+class LoadedCluster:
+    """A cluster file with its text, so that later errors can still name file and line."""
+
+    cluster: Cluster
+    path: Path
+    text: str
+    lines: Mapping[Location, int]
+
+    def error(self, field: str, message: str) -> UsageError:
+        """An error at a field."""
+        return UsageError(located(self.path, self.lines, (field,)) + message)
+
+
+def load_cluster(path: Path) -> LoadedCluster:
+    """Read and validate a cluster file; all problems at once, each with file, line and field."""
+    if not path.is_file():
+        raise UsageError(f"--cluster {path}: no such file; slurm/cluster.example.yaml is one to begin with")
+    cluster, text, lines = read_marked(path, Cluster, "a cluster")
+    loaded = LoadedCluster(cluster, path, text, lines)
+    for name in ("environment", "container"):
+        given: Path | None = getattr(cluster, name)
+        if given is not None and not given.expanduser().exists():
+            raise loaded.error(name, f"{given} does not exist")
+    return loaded
+
+
+def refuse_adaptive(loaded: LoadedSuite, suite: str) -> None:
+    """An adaptive search decides while it runs, so it takes one allocation with a Ray in it."""
+    search = loaded.suite.search
+    if search is not None and search.mode == "adaptive":
+        raise loaded.error(
+            ("search", "mode"),
+            f"an adaptive search runs within one allocation: SUITE={suite} sbatch slurm/sweep.sh; "
+            "--executor slurm runs headline and grid searches",
+        )

@@ -1,0 +1,63 @@
+"""How long units will take on the cluster: as the cluster file says, as finished ones took, or by a plain factor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.execute.estimate import cost_of, typical_rates
+from harness.execute.status import share_of
+from harness.slurm.bundles import Bundle, Room, bundle
+from harness.slurm.cluster import LoadedCluster
+from harness.spec.records import Unit
+from harness.store import RunStore
+
+OVERHEAD = 1.5
+"""Wall seconds per device second where nothing was measured yet: looks, checkpoints, tests, a busy node."""
+UNIT_START_SECONDS = 30.0
+"""From the start of a unit's process to its first step."""
+
+
+def make_bundles(units: Sequence[Unit], names: Sequence[str], store: RunStore, loaded: LoadedCluster) -> list[Bundle]:
+    """Bundles of `units` that fit the cluster's time limit.
+
+    names: what people call the units. A unit of unknown length (steps, none finished yet) gets a lane of its own.
+    Raises `UsageError` where one unit does not fit.
+    """
+    cluster = loaded.cluster
+    room = Room.within(cluster.time * 60.0, cluster.warning_seconds, cluster.units_at_once)
+    if room.seconds <= 0:
+        raise loaded.error("time", f"{cluster.time} minutes leave no room for a unit after start and last checkpoint")
+    known = expected_seconds(units, store, loaded)
+    seconds = [room.seconds if one is None else one for one in known]
+    try:
+        return bundle(seconds, room, cluster.max_parallel)
+    except ValueError as error:
+        longest = int(error.args[0])
+    needed = next(minutes for minutes in range(cluster.time, 10**7) if _room(minutes, loaded) >= seconds[longest])
+    raise loaded.error(
+        "time",
+        f"too short for one unit: {names[longest]} ({units[longest].budget}) is expected to take "
+        f"{seconds[longest] / 60:.0f} minutes, {cluster.time} minutes leave {room.seconds / 60:.0f} after its start, "
+        f"a margin and the last checkpoint; set time: {needed} or more, or unit_time if you know better",
+    )
+
+
+def _room(minutes: int, loaded: LoadedCluster) -> float:
+    trial = loaded.cluster.model_copy(update={"time": minutes})
+    return Room.within(minutes * 60.0, trial.warning_seconds).seconds
+
+
+def expected_seconds(units: Sequence[Unit], store: RunStore, loaded: LoadedCluster) -> list[float | None]:
+    """Wall seconds of what is left of each unit, its start included; None where nothing is known."""
+    unit_time = loaded.cluster.unit_time
+    rates = typical_rates(store) if unit_time is None else {}
+    found: list[float | None] = []
+    for unit in units:
+        left = 1.0 - share_of(unit.budget, store.folder(unit).ledger.spent())
+        default = OVERHEAD if unit.budget.device_seconds is not None else None
+        rate = rates.get(cost_of(unit), default)
+        if unit_time is not None:
+            found.append(unit_time * 60.0 * left)
+        else:
+            found.append(None if rate is None else unit.budget.amount * rate * left + UNIT_START_SECONDS)
+    return found

@@ -1,0 +1,44 @@
+"""What can be told before submitting: that a partition exists, and lets jobs run as long as the cluster file asks."""
+
+from __future__ import annotations
+
+import re
+
+from harness.slurm.client import ask
+from harness.slurm.cluster import LoadedCluster, minutes
+from harness.spec.names import suggest
+
+FIELDS = re.compile(r"(\w+)=(\S*)")
+
+
+def check_partitions(loaded: LoadedCluster) -> None:
+    """One call of scontrol. Raises `UsageError` with the line of the field that is wrong.
+
+    Slurm itself takes a job that is too long for its partition, and lets it wait for ever.
+    """
+    cluster, known = loaded.cluster, read_partitions(ask("scontrol", "--oneliner", "show", "partition"))
+    asked = [("partition", cluster.partition, cluster.time)]
+    if cluster.finish is not None and cluster.finish.partition is not None:
+        asked.append(("finish", cluster.finish.partition, cluster.finish.time))
+    for field, name, time in asked:
+        if name is None:
+            continue
+        for one in name.split(","):  # Slurm takes whichever of several starts first
+            if one not in known:
+                raise loaded.error(field, f"unknown partition {one!r}; {suggest(one, known)}")
+            most = known[one]
+            if most is not None and time > most:
+                where = "time" if field == "partition" else field
+                raise loaded.error(where, f"partition {one} ends jobs after {most} minutes; {time} are asked for")
+
+
+def read_partitions(text: str) -> dict[str, int | None]:
+    """Partition -> the most minutes that it gives a job, None where that is not limited."""
+    found: dict[str, int | None] = {}
+    for line in text.splitlines():
+        fields = dict(FIELDS.findall(line))
+        if "PartitionName" in fields:
+            limit = fields.get("MaxTime", "UNLIMITED")
+            whole = None if limit in ("UNLIMITED", "NONE", "") else minutes(limit)
+            found[fields["PartitionName"]] = whole if isinstance(whole, int) else None
+    return found

@@ -1,0 +1,158 @@
+"""What the controller says of a suite's jobs: one squeue for all of them, and one sacct where it has forgotten some."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from harness.slurm.client import SlurmRefusedError, table
+from harness.slurm.record import Submission
+from harness.spec.errors import ServiceError
+
+ENDED = frozenset(
+    {
+        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
+        *("REVOKED", "TIMEOUT"),
+    }
+)
+"""States that a job does not leave by itself; in every other one it runs, waits, or is about to."""
+WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+ASK_SECONDS = 60.0
+"""The controller serves everybody: those who watch ask it so often at most."""
+
+Key = tuple[str, int | None]
+"""Name of a job and index of its array task; None: of a job without tasks."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """An array task, or a job without tasks, as Slurm has it.
+
+    job:    its own id, which SLURM_JOB_ID holds in it; array: the id of the whole, by which it is cancelled.
+    node:   where it runs, empty while it does not.
+    reason: why it waits, in Slurm's word.
+    """
+
+    job: str
+    array: str
+    state: str
+    node: str = ""
+    reason: str = ""
+
+    @property
+    def active(self) -> bool:
+        """It runs, or will."""
+        return self.state not in ENDED
+
+    @property
+    def waiting(self) -> bool:
+        """It does not run yet, or not now."""
+        return self.state in WAITING
+
+
+Queue = Mapping[Key, Task]
+
+
+def ask_queue(submissions: Iterable[Submission]) -> Queue:
+    """The tasks of these jobs that the controller remembers; one call of squeue, none without jobs.
+
+    Asked by name: a job whose id is not on record yet is found too, and a name that is gone is no error.
+    """
+    jobs = {submission.name: submission.job for submission in submissions}
+    if not jobs:
+        return {}
+    names = sorted(jobs)
+    form = "%j|%K|%A|%F|%T|%N|%r"
+    lines = table("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(names)}", f"--format={form}")
+    tasks = [_task(line) for line in lines if len(line) == form.count("|") + 1]
+    # an id that is known decides: names may come again where a folder was deleted, ids where a cluster was set up anew
+    return {(name, index): task for (name, index), task in tasks if jobs.get(name, "") in (None, task.array)}
+
+
+def _task(line: Sequence[str]) -> tuple[Key, Task]:
+    name, index, job, array, state, node, reason = line
+    task = Task(job, array, state, node.strip(), "" if reason == "None" else reason)
+    return (name, int(index) if index.isdigit() else None), task
+
+
+def identified(submissions: Iterable[Submission], queue: Queue) -> list[Submission]:
+    """The submissions, each with its job's id.
+
+    One without was written before sbatch was called, by a process that died. If Slurm has a job of its name, that is
+    it; if not, it was never submitted and is left out.
+    """
+    ids = {name: task.array for (name, _), task in queue.items()}
+    jobs = [(submission, submission.job or ids.get(submission.name)) for submission in submissions]
+    return [submission.model_copy(update={"job": job}) for submission, job in jobs if job is not None]
+
+
+def ask_ends(jobs: Sequence[str]) -> dict[str, str]:
+    """How array tasks ended (55_2 -> TIMEOUT), by the accounting; empty where there is none. One call of sacct."""
+    if not jobs:
+        return {}
+    try:
+        lines = table("sacct", "-X", "-n", "-P", f"--jobs={','.join(jobs)}", "--format=JobID,State")
+    except (ServiceError, SlurmRefusedError):
+        return {}
+    return {line[0]: line[1].split(" ")[0] for line in lines if len(line) == 2}
+
+
+def running_jobs(jobs: Sequence[str]) -> frozenset[str]:
+    """Those of these ids (SLURM_JOB_ID) whose processes may live: they run, or are about to end."""
+    wanted = sorted(set(jobs))
+    if not wanted:
+        return frozenset()
+    try:
+        lines = table("squeue", "--noheader", "--array", f"--jobs={','.join(wanted)}", "--format=%A|%T")
+    except SlurmRefusedError as refusal:  # asked for one job alone, squeue calls a forgotten one invalid
+        if "invalid job id" in refusal.said.lower():
+            return frozenset()
+        raise
+    alive = {job for job, state in lines if Task(job, job, state).active and state not in WAITING}
+    return frozenset(alive & set(wanted))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the controller said, and when.
+
+    ends:    how tasks ended that it has forgotten, by the accounting: 55_2 -> TIMEOUT.
+    trouble: why it could not be asked.
+    """
+
+    queue: Queue
+    at: float
+    ends: Mapping[str, str] = field(default_factory=dict)
+    trouble: str = ""
+
+
+def forgotten(submissions: Sequence[Submission], queue: Queue) -> list[str]:
+    """Ids of arrays with tasks that the controller no longer remembers."""
+    return sorted(
+        {
+            one.job
+            for one in submissions
+            if one.job and any((one.name, index) not in queue for index in range(len(one.bundles)))
+        }
+    )
+
+
+class Watched:
+    """The queue for those who look again and again: asked once every `ASK_SECONDS`, however often they look."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: Seen | None = None
+
+    def look(self, submissions: Sequence[Submission]) -> Seen:
+        """The queue as it is, or as it was less than a minute ago; what it was before where Slurm does not answer."""
+        now = self._clock()
+        if self._seen is None or now - self._seen.at >= ASK_SECONDS:
+            try:
+                queue = ask_queue(submissions)
+                self._seen = Seen(queue, now, ask_ends(forgotten(submissions, queue)))
+            except (ServiceError, SlurmRefusedError) as error:
+                last = self._seen or Seen({}, now)
+                self._seen = replace(last, at=now, trouble=str(error))
+        return self._seen

@@ -1,0 +1,63 @@
+"""`run --executor slurm`: submits what is missing and neither queued nor running, and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.execute.session import Session
+from harness.search.run import select_when_over
+from harness.slurm.cluster import LoadedCluster
+from harness.slurm.draft import Drafter
+from harness.slurm.queue import ask_queue, identified
+from harness.slurm.record import Submissions
+from harness.slurm.standing import Standing, unsettled
+from harness.slurm.submit import Submitter, submitting
+
+
+@dataclass(frozen=True)
+class SlurmRun:
+    """The session, with its finals once a search is over, and what is left.
+
+    queued:  units that wait or run now, those just submitted among them.
+    missing: units that were left alone.
+    """
+
+    session: Session
+    queued: int
+    missing: int
+
+    @property
+    def over(self) -> bool:
+        """Every unit has a result."""
+        return not self.queued and not self.missing
+
+
+def run_on_slurm(
+    session: Session, cluster: LoadedCluster, checkpoint_seconds: float, say: Callable[[str], None], *, finishing: bool
+) -> SlurmRun:
+    """Select where the search is over, then submit.
+
+    finishing: called by the job behind the arrays, which submits what a selection has just named, and nothing again:
+    what keeps dying must not keep coming back by itself.
+    """
+    submissions = Submissions(session.store)
+    with submitting(submissions):
+        finals = bool(session.plan.finals)
+        session = select_when_over(session, say)
+        pending = session.pending()
+        if not pending:
+            return SlurmRun(session, 0, 0)
+        open_ones = unsettled(submissions)
+        queue = ask_queue(open_ones)
+        known = identified(open_ones, queue)
+        for one in (one for one in known if one not in open_ones):
+            submissions.write(one)
+        standing = Standing.of(pending, known, queue)
+        just_selected = bool(session.plan.finals) and not finals
+        if not standing.missing or (finishing and not just_selected):
+            return SlurmRun(session, len(standing.queued), len(standing.missing))
+        active = {task.array for (_, index), task in queue.items() if index is not None and task.active}
+        drafter = Drafter(session.plan, session.store, session.cache.folder, cluster, checkpoint_seconds)
+        Submitter(drafter, say).submit(standing.missing, sorted(active))
+        return SlurmRun(session, len(pending), 0)

@@ -1,0 +1,166 @@
+"""The batch files: what Slurm is asked for, and what the batch shell does around Python, signals and requeuing."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.slurm.cluster import LINE, Cluster, LoadedCluster
+from harness.slurm.record import Submission, Submissions
+from harness.spec.errors import InterruptedRunError, ServiceError
+
+STARTING_KILLED = (138, 143)
+"""What a shell says of a child that USR1 or TERM killed: our Python, before it could listen."""
+
+LISTEN = """\
+# USR1 comes before the time limit, TERM with preemption and scancel; Python checkpoints, and what is left is requeued
+stopped= driver=
+trap 'stopped=1; [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null' USR1 TERM"""
+
+RUN = """\
+code={again}
+if [ -z "$stopped" ]; then
+  {python} -P -m harness bundle {record} "$SLURM_ARRAY_TASK_ID" &
+  driver=$!
+  while kill -0 "$driver" 2>/dev/null; do wait "$driver"; done  # a trap interrupts it
+  wait "$driver"
+  code=$?
+fi
+case $code in {codes}) ;; *) exit "$code" ;; esac
+task=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID  # the bare id of one task is at times that of the whole array
+if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {restarts} ]; then
+  # not where somebody cancelled it, nor where Slurm requeues it by itself, as after preemption
+  case $(scontrol --oneliner show job "$task") in
+    *JobState=RUNNING*|*Reason=TimeLimit*) scontrol requeue "$task" ;;
+  esac
+fi
+exit "$code\""""
+
+FORGET = """\
+# what belongs to this job must not steer the jobs that it submits
+for name in ${!SLURM_@} ${!SBATCH_@}; do [ "$name" = SLURM_CONF ] || unset "$name"; done"""
+
+FINISH = """\
+{python} -P -m harness run --suite {suite} --data {cache} --runs {runs} --executor slurm --cluster {cluster} \\
+  --checkpoint-seconds {seconds} --no-track --finishing"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of one submission lie."""
+
+    submissions: Submissions
+    submission: Submission
+    loaded: LoadedCluster
+
+    @property
+    def runs(self) -> Path:
+        """The --runs directory."""
+        return self.submissions.store.root.parent.resolve()
+
+    @property
+    def folder(self) -> Path:
+        """Of batch files and logs."""
+        return self.submissions.folder.resolve()
+
+
+def array_text(place: Place) -> str:
+    """The batch file of an array of bundles."""
+    cluster, submission = place.loaded.cluster, place.submission
+    command = RUN.format(
+        again=InterruptedRunError.exit_code,
+        codes="|".join(map(str, (InterruptedRunError.exit_code, *STARTING_KILLED))),
+        python=_python(place),
+        record=shlex.quote(str(place.folder / f"{submission.name}.json")),
+        restarts=cluster.max_restarts,
+    )
+    lanes = cluster.units_at_once
+    options = {
+        "partition": cluster.partition,
+        "constraint": cluster.constraint,
+        "gres": cluster.gres,
+        "cpus_per_task": cluster.cpus * lanes,
+        "mem": f"{cluster.memory_mb * lanes}M",
+        "time": cluster.time,
+        "array_parallelism": cluster.max_parallel,
+        "map_count": len(submission.bundles),
+        "setup": [LISTEN, *_setup(place)],
+    }
+    signal = f"B:USR1@{cluster.warning_seconds}"
+    return _text(place, command, options, {"signal": signal, "requeue": True, "output": f"{place.folder}/%A_%a.log"})
+
+
+def finish_text(place: Place) -> str:
+    """The batch file of the job behind the arrays."""
+    cluster, submission = place.loaded.cluster, place.submission
+    finish = cluster.finish
+    assert finish is not None, "the cluster file asks for none"
+    command = FINISH.format(
+        python=_python(place),
+        suite=shlex.quote(str(place.runs / place.submissions.store.root.name / "suites" / f"{submission.suite}.yaml")),
+        cache=shlex.quote(submission.cache),
+        runs=shlex.quote(str(place.runs)),
+        cluster=shlex.quote(str(place.submissions.cluster_path(submission.cluster).resolve())),
+        seconds=submission.checkpoint_seconds,
+    )
+    options = {
+        "partition": finish.partition or cluster.partition,
+        "gres": finish.gres,
+        "cpus_per_task": finish.cpus,
+        "mem": finish.memory,
+        "time": finish.time,
+        "setup": [*_setup(place), *([] if cluster.container else [FORGET])],
+    }
+    return _text(place, command, options, {"signal": "B:TERM@30", "requeue": True, "output": f"{place.folder}/%j.log"})
+
+
+def _text(place: Place, command: str, options: dict[str, Any], more: dict[str, Any]) -> str:
+    try:
+        from harness.slurm.batch_file import batch_text
+    except ImportError:
+        raise ServiceError("submitit is not installed; pip install 'harness-ssl[slurm]'") from None
+    cluster = place.loaded.cluster
+    own = {
+        "account": cluster.account,
+        "qos": cluster.qos,
+        "job_name": place.submission.name,
+        "ntasks_per_node": 1,
+        "additional_parameters": _lines(cluster) | more,
+    }
+    return batch_text(place.folder, command, options | own)
+
+
+def _lines(cluster: Cluster) -> dict[str, str | bool]:
+    """The file's own options of sbatch."""
+    found = [match for match in map(LINE.fullmatch, cluster.lines) if match is not None]
+    return {match["name"]: match["value"] or True for match in found}
+
+
+def _setup(place: Place) -> list[str]:
+    """What the shell does before Python starts."""
+    cluster = place.loaded.cluster
+    lines = [f"module load {shlex.quote(module)}" for module in cluster.modules]
+    if cluster.local_data is not None:
+        lines.append(f'export HARNESS_LOCAL_DATA="{cluster.local_data}"')
+    if cluster.environment is None and cluster.container is None:
+        root = Path(harness.__file__).resolve().parent.parent
+        lines.append(f"export PYTHONPATH={shlex.quote(str(root))}${{PYTHONPATH:+:$PYTHONPATH}}")
+    return lines
+
+
+def _python(place: Place) -> str:
+    """The command that is Python there."""
+    cluster = place.loaded.cluster
+    if cluster.environment is not None:
+        return shlex.quote(str(cluster.environment.expanduser().absolute() / "bin" / "python"))
+    if cluster.container is None:
+        return shlex.quote(sys.executable)
+    cpus = cluster.cpus * cluster.units_at_once if place.submission.bundles else (cluster.finish or cluster).cpus
+    binds = ",".join((str(place.runs), place.submission.cache))
+    image = cluster.container.expanduser().absolute()
+    words = ["srun", "--ntasks=1", f"--cpus-per-task={cpus}", "apptainer", "exec", "--nv", "--bind", binds, str(image)]
+    return shlex.join([*words, "python3"])

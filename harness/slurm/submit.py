@@ -1,0 +1,103 @@
+"""Submits units in arrays of bundles, and the job that comes after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from harness.slurm.client import SlurmRefusedError, ask
+from harness.slurm.draft import Draft, Drafter
+from harness.slurm.record import Submission, Submissions
+from harness.slurm.refusals import explained
+from harness.spec.errors import UsageError
+from harness.spec.records import Unit
+from harness.store import LeaseHeldError
+from harness.store.files import disk_errors, write_text
+from harness.train.attempt import now
+
+PATIENCE_SECONDS = 20.0
+"""How long one who submits waits for another who does."""
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """Sends what a drafter drafts; `submitting` is held meanwhile."""
+
+    drafter: Drafter
+    say: Callable[[str], None]
+
+    @property
+    def submissions(self) -> Submissions:
+        """Where it is recorded."""
+        return Submissions(self.drafter.store)
+
+    def submit(self, units: Sequence[Unit], after: Sequence[str]) -> list[Submission]:
+        """Submit units, and the job that waits for them and for the jobs `after`.
+
+        Raises `UsageError` where a unit does not fit or Slurm refuses.
+        """
+        done: list[Submission] = []
+        for draft in self.drafter.arrays(units):
+            # one array after the other: %N counts within an array
+            done.append(self._send(draft, [done[-1].job or ""] if done else []))
+            self.say(told(done[-1], draft, self.drafter.loaded.cluster.max_parallel))
+        last = self.drafter.finish()
+        if last is not None:
+            done.append(self._send(last, [*after, *(one.job or "" for one in done)]))
+            self.say(f"job {done[-1].job} follows: {what_follows(self.drafter)}")
+        return done
+
+    def _send(self, draft: Draft, after: Sequence[str]) -> Submission:
+        """Record it, call sbatch, record the job's id. One whose fate is unknown stays on record without an id."""
+        submissions, loaded = self.submissions, self.drafter.loaded
+        submission = draft.submission.model_copy(update={"at": now()})
+        script = submissions.script(submission)
+        submissions.keep_cluster(loaded.text)
+        write_text(script, draft.text)
+        submissions.write(submission)
+        waits = [f"--dependency=afterany:{':'.join(after)}"] if after else []
+        try:
+            printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
+        except SlurmRefusedError as refusal:
+            submissions.forget(submission)
+            raise explained(refusal, loaded) from None
+        known = submission.model_copy(update={"job": printed.strip().partition(";")[0]})
+        submissions.write(known)
+        return known
+
+
+def what_follows(drafter: Drafter) -> str:
+    """What the job behind the arrays does."""
+    if drafter.plan.loaded.suite.search is not None and not drafter.plan.finals:
+        return "it makes the selection and submits the finals"
+    return "it writes the leaderboard"
+
+
+def told(submission: Submission, draft: Draft, at_once: int) -> str:
+    """What was submitted, in one line."""
+    count, units = len(submission.bundles), sum(map(len, submission.bundles))
+    longest = max(bundle.seconds for bundle in draft.bundles) / 60
+    tasks = f"{count} task{'s' if count > 1 else ''}"
+    return (
+        f"job {submission.job}: {units} unit{'s' if units > 1 else ''} in {tasks}, at most {min(count, at_once)} at "
+        f"once, expected to take up to {longest:.0f} minutes each"
+    )
+
+
+@contextmanager
+def submitting(submissions: Submissions) -> Iterator[None]:
+    """One process at a time submits a suite. Raises `UsageError` while another one does."""
+    with disk_errors(submissions.folder):
+        submissions.folder.mkdir(parents=True, exist_ok=True)
+    lease = submissions.lease
+    try:
+        lease.claim(PATIENCE_SECONDS)
+    except LeaseHeldError:
+        holder = lease.holder()
+        who = f"pid {holder.pid} on {holder.host}" if holder else "another process"
+        raise UsageError(f"{submissions.store.root}: {who} is submitting this suite; try again when it has") from None
+    try:
+        yield
+    finally:
+        lease.release()

@@ -1,0 +1,89 @@
+"""Records and queue together: who waits, who runs where, whose job is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from harness.execute.outlook import Outlook
+from harness.execute.status import State, SuiteStatus, UnitStatus
+from harness.slurm.queue import Seen, Task, Watched, ask_queue, identified
+from harness.slurm.record import Submission, Submissions
+from harness.slurm.standing import Standing, unsettled
+from harness.store import RunStore
+
+
+class SuiteWatch:
+    """Merges a suite's records with what Slurm says of its jobs, asking at most once a minute."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._submissions = Submissions(store)
+        self._watched = Watched()
+
+    def merge(self, status: SuiteStatus) -> tuple[SuiteStatus, str]:
+        """The status with what Slurm knows, and why it could not be asked, if so. Asks only while something is left."""
+        if all(one.state in ("done", "failed") for _, one in status.units):
+            return status, ""
+        submissions = unsettled(self._submissions)
+        if not any(one.bundles for one in submissions):
+            return status, ""
+        seen = self._watched.look(submissions)
+        known = identified(submissions, seen.queue)
+        places = last_places(known)
+        units = tuple((slot, self._placed(one, places, seen)) for slot, one in status.units)
+        return replace(status, units=units), seen.trouble
+
+    def _placed(self, status: UnitStatus, places: Mapping[str, tuple[Submission, int]], seen: Seen) -> UnitStatus:
+        if status.state in ("done", "failed") or status.unit not in places:
+            return status
+        submission, index = places[status.unit]
+        task, name = seen.queue.get((submission.name, index)), submission.task_of(index)
+        if task is None and seen.trouble:
+            return status
+        if status.state == "running":  # by whom? a fresh heartbeat may be another process's, or a dead one's
+            holder = self._store.by_id(status.unit).lease.holder()
+            if task is None or holder is None or holder.job != task.job:
+                return status
+        return with_task(status, name, task, seen.ends.get(name, ""))
+
+
+def last_places(submissions: list[Submission]) -> Mapping[str, tuple[Submission, int]]:
+    """Unit id -> the submission that it was in last, and the index of its task."""
+    return {unit: (one, index) for one in submissions for index, bundle in enumerate(one.bundles) for unit in bundle}
+
+
+def with_task(status: UnitStatus, name: str, task: Task | None, end: str) -> UnitStatus:
+    """One unit's status with its array task's, which is called `name`; end: how a forgotten one ended."""
+    if task is None or not task.active:
+        return _gone(status, name, end if task is None else task.state)
+    if task.waiting:
+        because = f", {task.reason}" if task.reason else ""
+        return replace(status, state="queued", note=f"job {name} waits{because}")
+    return _running(status, name, task)
+
+
+def _running(status: UnitStatus, name: str, task: Task) -> UnitStatus:
+    where = f"job {name} on {task.node}" if task.node else f"job {name}"
+    if status.state == "running":
+        return replace(status, note=f"{where}, {status.note.rpartition(', ')[2]}")
+    return replace(status, state="queued", note=f"{where}, starts, or waits for others of its bundle")
+
+
+def _gone(status: UnitStatus, name: str, end: str) -> UnitStatus:
+    """Its job ended without it: a heartbeat that is still fresh is that of a dead process."""
+    state: State = "stopped" if status.spent.attempts else "to run"
+    ended = f" ({end})" if end else ""
+    return replace(status, state=state, note=f"job {name} is gone{ended}; `harness run` submits it again")
+
+
+def with_queued(outlook: Outlook) -> Outlook:
+    """A plan's outlook with the units that wait or run with Slurm; one call of squeue if something was submitted."""
+    submissions = unsettled(Submissions(outlook.store))
+    if outlook.states is None or not any(one.bundles for one in submissions):
+        return outlook
+    queue = ask_queue(submissions)
+    standing = Standing.of(outlook.pending, identified(submissions, queue), queue)
+    states = dict(outlook.states)
+    states |= {unit.id: "queued" for unit in standing.queued if states[unit.id] != "running"}
+    return replace(outlook, states=states)

@@ -1,0 +1,22 @@
+#!/bin/bash
+
+# Parameters
+#SBATCH --cpus-per-task=1
+#SBATCH --job-name=tiny-finish-1
+#SBATCH --mem=4G
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --open-mode=append
+#SBATCH --output=ROOT/runs/tiny/slurm/%j.log
+#SBATCH --requeue
+#SBATCH --signal=B:TERM@30
+#SBATCH --time=30
+
+# setup
+# what belongs to this job must not steer the jobs that it submits
+for name in ${!SLURM_@} ${!SBATCH_@}; do [ "$name" = SLURM_CONF ] || unset "$name"; done
+
+# command
+export SUBMITIT_EXECUTOR=slurm
+ROOT/venv/bin/python -P -m harness run --suite ROOT/runs/tiny/suites/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.yaml --data /scratch/cache/phantom --runs ROOT/runs --executor slurm --cluster ROOT/runs/tiny/slurm/clusters/cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.yaml \
+  --checkpoint-seconds 30.0 --no-track --finishing

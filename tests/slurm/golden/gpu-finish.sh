@@ -1,0 +1,31 @@
+#!/bin/bash
+
+# Parameters
+#SBATCH --account=lab
+#SBATCH --cpus-per-task=2
+#SBATCH --exclude=node7
+#SBATCH --exclusive
+#SBATCH --gres=gpu:1
+#SBATCH --job-name=tiny-finish-1
+#SBATCH --mem=8G
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --open-mode=append
+#SBATCH --output=ROOT/runs/tiny/slurm/%j.log
+#SBATCH --partition=cpu
+#SBATCH --qos=normal
+#SBATCH --requeue
+#SBATCH --signal=B:TERM@30
+#SBATCH --time=20
+
+# setup
+module load cuda/12.6
+module load gcc
+export HARNESS_LOCAL_DATA="$TMPDIR/data"
+# what belongs to this job must not steer the jobs that it submits
+for name in ${!SLURM_@} ${!SBATCH_@}; do [ "$name" = SLURM_CONF ] || unset "$name"; done
+
+# command
+export SUBMITIT_EXECUTOR=slurm
+ROOT/venv/bin/python -P -m harness run --suite ROOT/runs/tiny/suites/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.yaml --data /scratch/cache/phantom --runs ROOT/runs --executor slurm --cluster ROOT/runs/tiny/slurm/clusters/cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.yaml \
+  --checkpoint-seconds 30.0 --no-track --finishing

@@ -1,0 +1,73 @@
+"""What the tests of submitting stand on: cluster files, submissions on record, and stand-ins for Slurm's commands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness.data.cache import Cache
+from harness.execute.session import Session
+from harness.plan import make_plan
+from harness.slurm.cluster import LoadedCluster, load_cluster
+from harness.slurm.record import Submission
+from harness.store import RunStore
+from harness.suite import load_suite
+from tests.search.suites import suite_with, write
+
+CLUSTER = "time: 5\nmemory: 500M\nunit_time: 2\nmax_parallel: 2\nfinish: {memory: 500M, time: 5}\n"
+
+
+def write_cluster(folder: Path, text: str = CLUSTER) -> Path:
+    """mini.yaml in `folder`."""
+    path = folder / "mini.yaml"
+    path.write_text(text)
+    return path
+
+
+def cluster_of(folder: Path, text: str) -> LoadedCluster:
+    """A cluster file with this text, loaded."""
+    return load_cluster(write_cluster(folder, text))
+
+
+def submission(*bundles: list[str], name: str = "tiny-bundles-1", job: str | None = "55", at: str = "") -> Submission:
+    """One that was submitted."""
+    kind = "bundles" if bundles else "finish"
+    return Submission.model_validate(
+        {
+            "name": name,
+            "job": job,
+            "kind": kind,
+            "suite": "a" * 64,
+            "cluster": "c" * 64,
+            "cache": "/scratch/cache/phantom",
+            "bundles": list(bundles),
+            "at": at,
+        }
+    )
+
+
+def stand_in(folder: Path, command: str, script: str) -> None:
+    """A shell script in the place of a command of Slurm's, for answers that a healthy cluster does not give."""
+    folder.mkdir(exist_ok=True)
+    path = folder / command
+    path.write_text(f"#!/bin/bash\n{script}\n")
+    path.chmod(0o755)
+
+
+def path_with(folder: Path) -> str:
+    """PATH with a folder of stand-ins first."""
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def session_of(tmp_path: Path, cache: Cache, **changes: object) -> Session:
+    """A suite of four finals, or one with a search; as `open_session` opens it, on a cache that is there."""
+    fields = {"labelled": [3], "subsets": [0], "search": None, **changes}
+    content = {name: value for name, value in suite_with(fields).items() if value is not None}
+    loaded = load_suite(str(write(tmp_path, content)))
+    plan = make_plan(loaded, cache.reference)
+    store = RunStore.create(tmp_path / "runs" / "small")
+    for unit in plan.units:
+        store.folder(unit).create(unit)
+    if plan.loaded.suite.search is None:
+        store.write_selection(plan.selection())
+    return Session(plan, cache, store)

@@ -1,0 +1,120 @@
+"""The exact text that Slurm gets, and that a shell does with it what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.slurm.record import Submission, Submissions
+from harness.slurm.script import Place, array_text, finish_text
+from harness.store import RunStore
+from tests.slurm.submissions import cluster_of, path_with, stand_in, submission
+
+GOLDEN = Path(__file__).with_name("golden")
+CLUSTERS = {
+    "cpu": "time: 10\nenvironment: ROOT/venv\n",
+    "gpu": (
+        "time: 4:00:00\npartition: gpu\naccount: lab\nqos: normal\ngpus: 1\ngpu_type: a100\ncpus: 4\nmemory: 16G\n"
+        "units_at_once: 2\nmodules: [cuda/12.6, gcc]\nenvironment: ROOT/venv\nmax_parallel: 8\nmax_restarts: 3\n"
+        "local_data: $TMPDIR/data\nfinish: {partition: cpu, gres: 'gpu:1', cpus: 2, memory: 8G, time: 0:20:00}\n"
+        "lines: [--exclude=node7, --exclusive]\n"
+    ),
+    "container": "time: 60\nconstraint: a100|h100\ngpus: 1\ncontainer: ROOT/h.sif\n",
+}
+ARRAY = (["u1", "u2"], ["u3"])
+
+
+def place_of(tmp_path: Path, name: str, one: Submission) -> Place:
+    for folder in ("venv", "h.sif"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    loaded = cluster_of(tmp_path, CLUSTERS[name].replace("ROOT", str(tmp_path)))
+    return Place(Submissions(RunStore(tmp_path / "runs" / "tiny")), one, loaded)
+
+
+def generalised(text: str, tmp_path: Path) -> str:
+    """Without this test's folder, and every line ending without blanks."""
+    return "\n".join(line.rstrip() for line in text.replace(str(tmp_path.resolve()), "ROOT").splitlines()) + "\n"
+
+
+@pytest.mark.parametrize("kind", ["array", "finish"])
+@pytest.mark.parametrize("name", sorted(CLUSTERS))
+def test_the_text_is_the_golden_one(name: str, kind: str, tmp_path: Path) -> None:
+    one = submission(*ARRAY) if kind == "array" else submission(name="tiny-finish-1")
+    place = place_of(tmp_path, name, one)
+    text = generalised(array_text(place) if kind == "array" else finish_text(place), tmp_path)
+    golden = GOLDEN / f"{name}-{kind}.sh"
+    if os.environ.get("HARNESS_GOLDEN") == "write":
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+@pytest.mark.parametrize("name", sorted(CLUSTERS))
+def test_a_shell_can_read_it(name: str, tmp_path: Path) -> None:
+    for text in (
+        array_text(place_of(tmp_path, name, submission(*ARRAY))),
+        finish_text(place_of(tmp_path, name, submission())),
+    ):
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+def run_batch(tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: str = "") -> tuple[int, str]:
+    """Run the batch file with a stand-in for Python: its exit code, and what it asked of scontrol.
+
+    job: what `scontrol show job` prints; hit: a signal for the batch shell once Python runs.
+    """
+    place = place_of(tmp_path, "cpu", submission(*ARRAY))
+    (tmp_path / "venv" / "bin").mkdir(exist_ok=True)
+    stand_in(tmp_path / "venv" / "bin", "python", f'echo "$@" > {tmp_path}/called; {python}')
+    stand_in(tmp_path / "commands", "scontrol", f'[ "$1" = requeue ] && echo "$2" > {tmp_path}/requeued; echo "{job}"')
+    script = tmp_path / "batch.sh"
+    script.write_text(array_text(place))
+    environment = {
+        **os.environ,
+        "PATH": path_with(tmp_path / "commands"),
+        "SLURM_ARRAY_JOB_ID": "55",
+        "SLURM_ARRAY_TASK_ID": "1",
+        "SLURM_RESTART_COUNT": str(restarts),
+    }
+    watcher = f"while [ ! -e {tmp_path}/ready ]; do sleep 0.02; done; kill -{hit} $$" if hit else "true"
+    command = ["bash", "-c", f"({watcher}) & exec bash {script}"]
+    done = subprocess.run(command, env=environment, timeout=20, check=False, capture_output=True)
+    requeued = tmp_path / "requeued"
+    return done.returncode, requeued.read_text().strip() if requeued.exists() else ""
+
+
+def test_the_task_runs_its_bundle_and_its_code_is_the_jobs(tmp_path: Path) -> None:
+    assert run_batch(tmp_path, "exit 0", "JobState=RUNNING") == (0, "")
+    record = tmp_path.resolve() / "runs" / "tiny" / "slurm" / "tiny-bundles-1.json"
+    assert (tmp_path / "called").read_text().split() == ["-P", "-m", "harness", "bundle", str(record), "1"]
+    assert run_batch(tmp_path, "exit 70", "JobState=RUNNING") == (70, "")
+
+
+@pytest.mark.parametrize(
+    ("job", "restarts", "requeued"),
+    [
+        ("JobState=RUNNING Reason=None", 0, "55_1"),
+        ("JobState=COMPLETING Reason=TimeLimit", 0, "55_1"),
+        ("JobState=CANCELLED Reason=None", 0, ""),
+        ("JobState=COMPLETING Reason=None", 0, ""),
+        ("JobState=PENDING Reason=BeginTime Restarts=1", 0, ""),
+        ("JobState=RUNNING Reason=None", 20, ""),
+    ],
+)
+def test_what_is_left_is_requeued_unless_somebody_decided_otherwise(
+    job: str, restarts: int, requeued: str, tmp_path: Path
+) -> None:
+    assert run_batch(tmp_path, "exit 75", job, restarts=restarts) == (75, requeued)
+
+
+@pytest.mark.parametrize("signal", ["USR1", "TERM"])
+def test_a_signal_reaches_python_and_its_exit_code_is_waited_for(signal: str, tmp_path: Path) -> None:
+    python = f"trap 'sleep 0.2; exit 75' USR1; touch {tmp_path}/ready; while :; do sleep 0.02; done"
+    assert run_batch(tmp_path, python, "JobState=RUNNING", hit=signal) == (75, "55_1")
+
+
+def test_a_python_that_could_not_listen_yet_is_started_again(tmp_path: Path) -> None:
+    python = f"touch {tmp_path}/ready; exec sleep 20"
+    assert run_batch(tmp_path, python, "JobState=RUNNING", hit="USR1") == (138, "55_1")

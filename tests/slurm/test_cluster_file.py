@@ -1,0 +1,110 @@
+"""The cluster file: what it may say, and what is said of one that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.slurm.cluster import Cluster, load_cluster, minutes, refuse_adaptive
+from harness.spec.errors import UsageError
+from harness.suite import load_suite
+from tests.search.suites import suite_with, write
+from tests.slurm.submissions import cluster_of
+from tests.support import REPO
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        (240, 240),
+        ("90", 90),
+        ("4:00:00", 240),
+        ("0:00:30", 1),
+        ("0:30:01", 31),
+        ("1-00:00:00", 1440),
+        ("2-3:00:00", 3060),
+    ],
+)
+def test_time_is_minutes_or_hours_rounded_up_to_minutes(given: object, whole: int) -> None:
+    assert minutes(given) == whole
+
+
+@pytest.mark.parametrize("given", ["1:30", "abc", "1-3", "", 1.5, True, None, "4:00:0"])
+def test_a_time_that_could_mean_two_things_is_refused(given: object) -> None:
+    with pytest.raises(ValueError, match="H:MM:SS"):
+        minutes(given)
+
+
+def test_an_unquoted_time_is_no_number_to_the_base_of_sixty(tmp_path: Path) -> None:
+    assert cluster_of(tmp_path, "time: 4:00:00\n").cluster.time == 240
+
+
+def test_the_example_is_valid() -> None:
+    cluster = load_cluster(REPO / "slurm" / "cluster.example.yaml").cluster
+    assert (cluster.gres, cluster.time, cluster.memory_mb) == ("gpu:a100:1", 240, 16 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("time: 60\ngpu_typ: a100\n", "mini.yaml:2: gpu_typ: unknown field; did you mean 'gpu_type'?"),
+        ("time: 60\nfinish: {tim: 3}\n", "mini.yaml:2: finish.tim: unknown field; did you mean 'time'?"),
+        ("partition: gpu\n", "mini.yaml: time: this field is required"),
+        ("time: 0\n", "mini.yaml:1: time: Input should be greater than or equal to 1, not 0"),
+        ("time: soon\n", "mini.yaml:1: time: give minutes or H:MM:SS, not 'soon'"),
+        ("time: 60\nmemory: lots\n", "mini.yaml:2: memory:"),
+        ("time: 60\ngpus: 4\n", "mini.yaml:2: gpus:"),
+        ("time: 60\ngpu_type: a100\n", "gpu_type a100 without gpus: set gpus: 1"),
+        ("time: 60\nlines: [--array=0-3]\n", "mini.yaml:2: lines: '--array=0-3': set max_parallel and max_array_size"),
+        ("time: 60\nlines: [--no-requeue]\n", "'--no-requeue': the harness sets this one"),
+        ("time: 60\nlines: [exclude node7]\n", "an option of sbatch is --name or --name=value, not 'exclude node7'"),
+        ("time: 60\nenvironment: /nowhere\n", "mini.yaml:2: environment: /nowhere does not exist"),
+        ("time: 60\ncontainer: /nowhere.sif\n", "mini.yaml:2: container: /nowhere.sif does not exist"),
+        ("time: 60\nenvironment: /x\ncontainer: /y\n", "give environment or container, not both"),
+        ('time: 60\nlocal_data: a"b\n', "mini.yaml:2: local_data:"),
+        ("- time\n", "mini.yaml: a cluster is a mapping of fields, not list"),
+        ("time: [60\n", "not valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_told_with_line_field_and_fix(text: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        cluster_of(tmp_path, text)
+    assert told in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        cluster_of(tmp_path, "time: soon\ncpus: 0\nparttion: x\n")
+    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["cpus", "time", "parttion"]
+
+
+def test_a_file_that_is_not_there_names_the_example(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no such file; slurm/cluster\.example\.yaml"):
+        load_cluster(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(("time", "seconds"), [(1, 30), (10, 60), (30, 180), (60, 300), (600, 300)])
+def test_the_warning_comes_in_time_for_a_checkpoint(time: int, seconds: int) -> None:
+    assert Cluster(time=time).warning_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "gres", "mixes"),
+    [
+        ("time: 9\n", None, False),
+        ("time: 9\ngpus: 1\n", "gpu:1", True),
+        ("time: 9\ngpus: 1\nconstraint: a100\nunits_at_once: 4\n", "gpu:4", False),
+        ("time: 9\ngpus: 1\ngpu_type: a100\nunits_at_once: 2\n", "gpu:a100:2", False),
+    ],
+)
+def test_whole_gpus_of_one_model(text: str, gres: str | None, mixes: bool, tmp_path: Path) -> None:
+    cluster = cluster_of(tmp_path, text).cluster
+    assert (cluster.gres, cluster.mixes_gpus) == (gres, mixes)
+
+
+def test_an_adaptive_search_is_sent_to_the_sweep_script(tmp_path: Path) -> None:
+    path = write(tmp_path, suite_with(mode="adaptive"))
+    with pytest.raises(UsageError, match=r"search\.mode: an adaptive search .* SUITE=small sbatch slurm/sweep\.sh"):
+        refuse_adaptive(load_suite(str(path)), "small")
+    refuse_adaptive(load_suite(str(write(tmp_path, suite_with()))), "small")

@@ -1,0 +1,240 @@
+"""What squeue and sacct print, merged with the records: who waits, who runs where, whose job is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from harness.execute.status import UnitStatus, read_status
+from harness.slurm.cancel import cancel
+from harness.slurm.leases import free_leases
+from harness.slurm.queue import Task, Watched, ask_ends, ask_queue, identified, running_jobs
+from harness.slurm.record import Submissions
+from harness.slurm.standing import Standing, unit_tasks, unsettled
+from harness.slurm.view import SuiteWatch, with_task
+from harness.spec.errors import ServiceError
+from harness.spec.records import Spent
+from harness.store import RunStore
+from harness.store.lease import Owner
+from tests.search.suites import end, plan_of, store_of
+from tests.slurm.submissions import path_with, stand_in, submission
+
+SQUEUE = """\
+tiny-bundles-1|0|56|55|RUNNING|node1|None
+tiny-bundles-1|1|57|55|TIMEOUT|node2|TimeLimit
+tiny-bundles-1|2|55|55|PENDING||JobArrayTaskLimit
+tiny-finish-1|N/A|58|58|PENDING||Dependency
+tiny-bundles-2|0|60|60|RUNNING|node2|None
+"""
+NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
+BEGUN = NOTHING.model_copy(update={"attempts": 1})
+ARRAY = submission(["a"], ["b"], ["c", "d"], ["e"])
+FINISH = submission(name="tiny-finish-1", job="58")
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of stand-ins, in which squeue prints SQUEUE and notes how it was called."""
+    folder = tmp_path / "commands"
+    stand_in(folder, "squeue", f"echo \"$@\" >> {tmp_path}/asked\ncat <<'E'\n{SQUEUE}E")
+    monkeypatch.setenv("PATH", path_with(folder))
+    return folder
+
+
+def asked(tmp_path: Path) -> list[str]:
+    path = tmp_path / "asked"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_one_call_for_all_jobs_by_name(commands: Path, tmp_path: Path) -> None:
+    queue = ask_queue([ARRAY, FINISH])
+    (call,) = asked(tmp_path)
+    assert "--name=tiny-bundles-1,tiny-finish-1 " in call
+    assert queue == {
+        ("tiny-bundles-1", 0): Task("56", "55", "RUNNING", "node1"),
+        ("tiny-bundles-1", 1): Task("57", "55", "TIMEOUT", "node2", "TimeLimit"),
+        ("tiny-bundles-1", 2): Task("55", "55", "PENDING", "", "JobArrayTaskLimit"),
+        ("tiny-finish-1", None): Task("58", "58", "PENDING", "", "Dependency"),
+    }
+    assert ask_queue([]) == {}
+    assert len(asked(tmp_path)) == 1
+
+
+def test_a_job_of_the_same_name_but_another_id_is_somebody_elses(commands: Path) -> None:
+    assert ask_queue([submission(["a"], job="99")]) == {}
+
+
+def test_a_job_whose_submitter_died_is_found_by_its_name(commands: Path) -> None:
+    unknown, lost = submission(["a"], job=None), submission(["a"], name="tiny-bundles-9", job=None)
+    queue = ask_queue([unknown, lost])
+    assert identified([unknown, lost], queue) == [submission(["a"], job="55")]
+
+
+def test_units_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path: Path) -> None:
+    units = plan_of(tmp_path, {"search": None}).units
+    ids = [unit.id for unit in units[:5]]
+    array = submission(ids[:1], ids[1:2], ids[2:4], ids[4:5])
+    queue = ask_queue([array])
+    standing = Standing.of(units[:6], [array], queue)
+    assert standing.queued == (units[0], units[2], units[3])
+    assert standing.missing == (units[1], units[4], units[5])  # timed out, forgotten, never submitted
+
+
+def test_a_unit_that_was_submitted_again_is_where_it_is_active(commands: Path) -> None:
+    first, again = submission(["x"], ["u"]), submission(["u"], name="tiny-bundles-2", job="60")
+    queue = ask_queue([first, again])
+    for order in ([first, again], [again, first]):
+        assert unit_tasks(order, queue)["u"] == Task("60", "60", "RUNNING", "node2")
+
+
+@pytest.mark.parametrize(
+    ("before", "task", "state", "note"),
+    [
+        (UnitStatus("to run", NOTHING, 0), Task("5", "5", "PENDING", "", "Priority"), "queued",
+         "job 5_0 waits, Priority"),
+        (UnitStatus("stopped", BEGUN, 0), Task("5", "5", "REQUEUED"), "queued", "job 5_0 waits"),
+        (UnitStatus("to run", NOTHING, 0), Task("5", "5", "RUNNING", "n1"), "queued", "job 5_0 on n1, starts"),
+        (UnitStatus("running", BEGUN, 0, note="pid 3 on n1, heartbeat 2 s ago"), Task("5", "5", "RUNNING", "n1"),
+         "running", "job 5_0 on n1, heartbeat 2 s ago"),
+        (UnitStatus("running", BEGUN, 0, note="pid 3"), Task("5", "5", "NODE_FAIL", "n1"), "stopped",
+         "job 5_0 is gone (NODE_FAIL)"),
+        (UnitStatus("to run", NOTHING, 0), None, "to run", "job 5_0 is gone (TIMEOUT)"),
+    ],
+)  # fmt: skip
+def test_a_unit_is_where_its_task_is(before: UnitStatus, task: Task | None, state: str, note: str) -> None:
+    after = with_task(before, "5_0", task, "TIMEOUT")
+    assert after.state == state
+    assert after.note.startswith(note)
+
+
+def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    store = store_of(tmp_path / "runs", plan)
+    ids = [planned.unit.id for planned in plan.trials]
+    Submissions(store).write(submission(ids[:1], ids[1:2], ids[2:4], ids[4:5]))
+    end(store.by_id(ids[3]), dice=0.5)
+    stand_in(commands, "sacct", "echo '55_3|CANCELLED by 0'")
+    status, trouble = SuiteWatch(store).merge(read_status(store))
+    states = [one.state for _, one in status.units]
+    assert (states[:5], trouble) == (["queued", "to run", "queued", "done", "to run"], "")
+    assert "(TIMEOUT)" in status.units[1][1].note
+    assert "(CANCELLED)" in status.units[4][1].note
+    assert status.counts["queued"] == 2
+
+
+def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Path) -> None:
+    store = store_of(tmp_path / "runs", plan_of(tmp_path))
+    before = read_status(store)
+    assert SuiteWatch(store).merge(before) == (before, "")
+    assert cancel(store) == []
+    assert asked(tmp_path) == []
+
+
+def test_nobody_is_asked_once_everything_has_ended(commands: Path, tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    store = store_of(tmp_path / "runs", plan)
+    Submissions(store).write(submission([planned.unit.id for planned in plan.trials]))
+    for planned in plan.trials:
+        end(store.by_id(planned.unit.id), dice=0.5)
+    assert unsettled(Submissions(store)) == []
+    SuiteWatch(store).merge(read_status(store))
+    assert asked(tmp_path) == []
+
+
+def test_who_watches_asks_once_a_minute(commands: Path, tmp_path: Path) -> None:
+    stand_in(commands, "sacct", f"echo sacct >> {tmp_path}/asked")
+    times = iter((0.0, 1.0, 59.0, 60.0))
+    watched = Watched(clock=lambda: next(times))
+    for _ in range(3):
+        assert len(watched.look([ARRAY]).queue) == 3
+    assert [line.split()[0] for line in asked(tmp_path)] == ["--noheader", "sacct"]
+    watched.look([ARRAY])
+    assert len(asked(tmp_path)) == 4
+
+
+def test_a_controller_that_does_not_answer_leaves_what_was_known(commands: Path) -> None:
+    times = iter((0.0, 61.0))
+    watched = Watched(clock=lambda: next(times))
+    known = watched.look([ARRAY]).queue
+    stand_in(commands, "squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    seen = watched.look([ARRAY])
+    assert seen.queue == known
+    assert "Unable to contact slurm controller" in seen.trouble
+
+
+def test_without_accounting_nobody_knows_how_a_forgotten_task_ended(commands: Path) -> None:
+    stand_in(commands, "sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
+    assert ask_ends(["55"]) == {}
+    assert ask_ends([]) == {}
+
+
+def test_cancel_names_the_jobs_of_this_suite_alone(commands: Path, tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path / "runs" / "tiny")
+    Submissions(store).write(ARRAY)
+    Submissions(store).write(FINISH)
+    stand_in(commands, "scancel", f'echo "$@" > {tmp_path}/cancelled')
+    assert cancel(store) == ["55", "58"]
+    assert (tmp_path / "cancelled").read_text() == "55 58\n"
+
+
+def leave_lease(folder: Path, **owner: str) -> Owner:
+    folder.mkdir(parents=True, exist_ok=True)
+    left = Owner(**{"host": "another-node", "pid": os.getpid(), "start_ticks": 1, **owner})  # type: ignore[arg-type]
+    (folder / "lease").write_text(json.dumps(asdict(left)))
+    return left
+
+
+def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    stand_in(commands, "squeue", "echo '56|RUNNING'; echo '57|PENDING'; echo '55|COMPLETED'")
+    store = RunStore(tmp_path / "tiny")
+    for name, job in (("running", "56"), ("requeued", "57"), ("ended", "55"), ("forgotten", "12")):
+        leave_lease(store.by_id(name).path, job=job)
+    leave_lease(store.by_id("no-job").path)
+    left = [store.by_id(name) for name in ("running", "requeued", "ended", "forgotten", "no-job", "nobody")]
+    assert {owner.job for owner in free_leases(left)} == {"57", "55", "12"}
+    assert [folder.lease.held() for folder in left] == [True, False, False, False, True, False]
+
+
+def test_a_lease_of_this_job_on_another_node_is_that_of_an_earlier_attempt(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "56")
+    folder = RunStore(tmp_path / "tiny").by_id("unit")
+    leave_lease(folder.path, job="56")
+    assert len(free_leases([folder])) == 1
+    assert asked(tmp_path) == []
+
+
+def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunStore(tmp_path / "tiny").by_id("unit")
+    leave_lease(folder.path, job="56")
+    stand_in(commands, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    assert free_leases([folder]) == []
+    assert folder.lease.held()
+
+
+def test_a_lease_that_changed_hands_stays(tmp_path: Path) -> None:
+    folder = RunStore(tmp_path / "tiny").by_id("unit")
+    dead = leave_lease(folder.path, job="56")
+    leave_lease(folder.path, job="60")
+    folder.lease.remove_of(dead)
+    holder = folder.lease.holder()
+    assert holder is not None
+    assert holder.job == "60"
+
+
+def test_a_job_that_squeue_calls_invalid_is_gone(commands: Path) -> None:
+    stand_in(commands, "squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    assert running_jobs(["12"]) == frozenset()
+    stand_in(commands, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(ServiceError):
+        running_jobs(["12"])

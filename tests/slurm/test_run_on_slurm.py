@@ -1,0 +1,181 @@
+"""Suites on a real Slurm, through the command line alone: submitted, watched, interrupted, gone on with, ranked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.data.prepare import resolve
+from harness.registry import load_dataset
+from harness.slurm.partitions import check_partitions
+from harness.slurm.record import Submission, Submissions
+from harness.slurm.run import run_on_slurm
+from harness.spec.errors import UsageError
+from harness.store import RunStore
+from tests.cli.ground import write_suite
+from tests.slurm.cluster import Cluster
+from tests.slurm.submissions import CLUSTER, cluster_of, session_of, write_cluster
+from tests.support import run_cli
+
+pytestmark = pytest.mark.slurm
+WAIT_SECONDS = 300.0
+SEARCH = """\
+search: {mode: headline, trials: 2, budget: {steps: 4}, labelled: 2, subset: 1, seed: 100, looks: 1}
+"""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A folder with a suite and a cluster file, in which commands are called as on a login node."""
+
+    folder: Path
+    slurm: Cluster
+    env: Mapping[str, str | None]
+
+    def harness(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """The command line with the suite, which must end with this code."""
+        done = run_cli(args[0], "--suite", "tiny.yaml", *args[1:], cwd=self.folder, env=self.env)
+        assert done.returncode == code, done.stdout + done.stderr + self.logs()
+        return done
+
+    def submit(self, code: int = 0) -> subprocess.CompletedProcess[str]:
+        return self.harness(
+            "run",
+            "--executor",
+            "slurm",
+            "--cluster",
+            "mini.yaml",
+            "--no-track",
+            "--checkpoint-seconds",
+            "0.5",
+            code=code,
+        )
+
+    @property
+    def store(self) -> RunStore:
+        return RunStore(self.folder / "runs" / "tiny")
+
+    def submissions(self, kind: str) -> list[Submission]:
+        return [one for one in Submissions(self.store) if one.kind == kind]
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text() for path in sorted((self.store.root / "slurm").glob("*.log")))
+
+    def until(self, what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not what():
+            assert time.monotonic() < deadline, self.logs()
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def ground(slurm: Cluster, tmp_path: Path, session_cache: Path) -> Ground:
+    write_cluster(tmp_path)
+    return Ground(tmp_path, slurm, {"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None})
+
+
+def numbers(store: RunStore) -> dict[str, tuple[str | None, str]]:
+    """Slot -> the weights, and what the test split said."""
+    found = {}
+    for entry in store.selection().entries:
+        result = store.by_id(entry.unit).result()
+        assert result is not None
+        found[str(entry.slot)] = result.weights_sha256, store.by_id(entry.unit).cases().to_csv()
+    return found
+
+
+def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one(ground: Ground) -> None:
+    write_suite(ground.folder, ("steps: 4", "steps: 40"), ("seeds: [0]", "seeds: [0, 1]"))
+    planned = ground.harness("plan", "--executor", "slurm", "--cluster", "mini.yaml").stdout
+    assert "#SBATCH --array=0-3%2" in planned
+    assert not ground.store.root.exists()
+
+    said = ground.submit().stderr
+    (array,) = ground.submissions("bundles")
+    assert f"job {array.job}: 4 units in 4 tasks, at most 2 at once" in said
+    ground.submit()  # everything is queued
+    assert len(ground.submissions("bundles")) == 1
+    units = [ground.store.by_id(bundle[0]) for bundle in array.bundles]
+    ground.until(units[0].checkpoint.exists)
+    ground.slurm.run("scancel", "--signal=USR1", "--batch", array.task_of(0))  # as before a time limit
+    ground.slurm.run("scancel", array.task_of(3))
+    table = {line.split()[0]: line for line in ground.harness("status").stdout.splitlines()[1:]}
+    assert f"job {array.task_of(3)} is gone (CANCELLED)" in table["ua_mt/2/0/1"]
+
+    ground.submit()
+    again = ground.submissions("bundles")[1]
+    assert again.bundles == [[units[3].id]]
+    ground.until(lambda: all(unit.done for unit in units))
+    ground.slurm.wait_for_state(ground.submissions("finish")[1].job or "", seconds=WAIT_SECONDS)
+    attempts = [result.spent.attempts for unit in units if (result := unit.result()) is not None]
+    assert attempts[0] >= 1
+    assert (ground.store.leaderboard / "index.html").exists(), ground.logs()
+    assert "4 done" in ground.harness("status").stderr
+    assert ground.submit().stdout  # the table
+    assert ground.harness("cancel").stderr == "nothing of this suite waits or runs\n"
+    assert len(ground.submissions("bundles")) == 2
+
+    inline = ground.folder / "inline"
+    ground.harness("run", "--executor", "inline", "--runs", str(inline), "--no-track")
+    assert numbers(ground.store) == numbers(RunStore(inline / "tiny"))
+    there, here = (root / "leaderboard" / "leaderboard.csv" for root in (ground.store.root, inline / "tiny"))
+    assert there.read_bytes() == here.read_bytes()
+
+
+def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground: Ground) -> None:
+    suite = write_suite(ground.folder, ("  ua_mt:\n", ""))
+    suite.write_text(suite.read_text() + SEARCH)
+    assert "it makes the selection and submits the finals" in ground.submit().stderr
+    ground.until(lambda: len(ground.submissions("finish")) == 2)
+    ground.until((ground.store.leaderboard / "index.html").exists)
+    selection = json.loads(ground.store.selection_path.read_text())
+    assert selection["rule"] == "best_validation"
+    assert len(numbers(ground.store)) == 1
+
+
+def test_cancel_stops_this_suite_alone(ground: Ground) -> None:
+    write_suite(ground.folder, ("steps: 4", "steps: 100000"))
+    other = ground.slurm.run("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 300").strip()
+    ground.submit()
+    (array,) = ground.submissions("bundles")
+    units = [ground.store.by_id(bundle[0]) for bundle in array.bundles]
+    ground.until(lambda: all(unit.checkpoint.exists() for unit in units))
+    (finish,) = ground.submissions("finish")
+    assert ground.harness("cancel").stderr == f"cancelled 2 jobs: {array.job}, {finish.job}\n"
+    ground.until(lambda: not any(unit.lease.held() for unit in units))
+    assert ground.slurm.state(other) == "RUNNING"
+    for unit in units:
+        spent = unit.ledger.spent()
+        assert (spent.attempts, spent.lost_steps) == (1, 0)
+
+
+def test_a_cluster_file_that_slurm_does_not_take_is_told_before_anything_is_written(ground: Ground) -> None:
+    write_suite(ground.folder)
+    write_cluster(ground.folder, f"{CLUSTER}partition: mian\n")
+    said = ground.submit(code=64).stderr
+    assert "mini.yaml:6: partition: unknown partition 'mian'; did you mean 'main'?" in said
+    assert "Traceback" not in said
+    assert not (ground.folder / "runs").exists()
+
+
+def test_real_limits_and_real_refusals(slurm: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="time: partition main ends jobs after 60 minutes"):
+        check_partitions(cluster_of(tmp_path, "time: 2:00:00\npartition: main\n"))
+    session = session_of(tmp_path, resolve(load_dataset("phantom"), None, lambda _line: None))
+    for text, field in (
+        ("gpus: 1\ngpu_type: h200x\n", "gpu_type: Slurm refuses: "),
+        ("memory: 900G\n", "cpus: Slurm refuses: "),
+        ("constraint: nowhere\n", "constraint: Slurm refuses: "),
+        ("account: nobody\n", "account: Slurm refuses: "),
+        ("qos: nowhere\n", "qos: Slurm refuses: "),
+    ):
+        loaded = cluster_of(tmp_path, f"time: 5\nunit_time: 2\n{text}")
+        with pytest.raises(UsageError, match=field):
+            run_on_slurm(session, loaded, 30.0, lambda _line: None, finishing=False)
+        assert list(Submissions(session.store)) == []

@@ -1,0 +1,209 @@
+"""Submitting: what is missing and nothing twice, on record before Slurm hears of it, whatever Slurm answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.data.cache import Cache
+from harness.data.prepare import resolve
+from harness.execute.session import Session
+from harness.registry import load_dataset
+from harness.slurm.partitions import check_partitions, read_partitions
+from harness.slurm.record import Submissions
+from harness.slurm.run import SlurmRun, run_on_slurm
+from harness.slurm.submit import submitting
+from harness.spec.errors import HarnessError, ServiceError, UsageError
+from harness.spec.records import Points
+from tests.search.suites import end, suite_with
+from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in
+
+PARTITIONS = """\
+PartitionName=main AllowGroups=ALL Default=YES MaxTime=01:00:00 State=UP
+PartitionName=gpu AllowGroups=ALL Default=NO MaxTime=2-00:00:00 State=UP
+PartitionName=long AllowGroups=ALL MaxTime=UNLIMITED State=UP
+"""
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins: sbatch gives ids from 1 and notes its options; squeue shows what `queue` holds."""
+    folder = tmp_path / "commands"
+    stand_in(folder, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
+    stand_in(folder, "squeue", f"cat {tmp_path}/queue 2>/dev/null || true")
+    stand_in(folder, "scontrol", f"cat <<'E'\n{PARTITIONS}E")
+    monkeypatch.setenv("PATH", path_with(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return resolve(load_dataset("phantom"), None, lambda _line: None)
+
+
+def run(session: Session, tmp_path: Path, text: str = CLUSTER, *, finishing: bool = False) -> SlurmRun:
+    return run_on_slurm(session, cluster_of(tmp_path, text), 30.0, lambda _line: None, finishing=finishing)
+
+
+def sent(tmp_path: Path) -> list[str]:
+    path = tmp_path / "sent"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
+    """Let squeue show the tasks of the first array in these states."""
+    array = next(one for one in Submissions(session.store) if one.bundles)
+    lines = [f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None" for index, state in enumerate(states)]
+    (tmp_path / "queue").write_text("\n".join(lines) + "\n")
+
+
+def test_an_array_and_the_job_behind_it(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    done = run(session, tmp_path)
+    assert (done.queued, done.missing, done.over) == (4, 0, False)
+    array, finish = Submissions(session.store)
+    assert (array.job, finish.job, finish.kind) == ("1", "2", "finish")
+    assert array.bundles == [[unit.id] for unit in session.plan.units]
+    first, second = sent(tmp_path)
+    folder = (session.store.root / "slurm").resolve()
+    assert first.split() == ["--parsable", str(folder / f"{array.name}.sh")]
+    assert second.split() == ["--parsable", "--dependency=afterany:1", str(folder / f"{finish.name}.sh")]
+    text = (folder / f"{finish.name}.sh").read_text()
+    assert str(folder / "clusters" / f"{array.cluster}.yaml") in text
+    assert (folder / "clusters" / f"{array.cluster}.yaml").read_text() == CLUSTER
+
+
+def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    run(session, tmp_path)
+    queue_of(tmp_path, session, "RUNNING", "CANCELLED", "PENDING", "COMPLETED")
+    assert run(session, tmp_path).queued == 4
+    again = [one for one in Submissions(session.store) if one.bundles][-1]
+    units = session.plan.units
+    assert again.bundles == [[units[1].id], [units[3].id]]
+    assert "--dependency=afterany:1:3" in sent(tmp_path)[-1]  # behind the array that still runs, too
+    for unit in units:
+        end(session.folder(unit), dice=0.5)
+    assert run(session, tmp_path).over
+    assert len(sent(tmp_path)) == 4
+
+
+def test_a_job_whose_submitter_died_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    run(session, tmp_path)
+    submissions = Submissions(session.store)
+    array = next(one for one in submissions if one.bundles)
+    queue_of(tmp_path, session, *["PENDING"] * 4)
+    submissions.write(array.model_copy(update={"job": None}))
+    assert run(session, tmp_path).queued == 4
+    assert len(sent(tmp_path)) == 2
+    assert submissions.read(submissions.path(array)) == array
+
+
+def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    stand_in(commands, "sbatch", "echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(ServiceError):
+        run(session, tmp_path)
+    (lost,) = Submissions(session.store)
+    assert lost.job is None
+    stand_in(commands, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
+    assert run(session, tmp_path).queued == 4
+    assert [one.job for one in Submissions(session.store)] == [None, "1", "2"]
+
+
+def test_the_job_behind_the_arrays_submits_nothing_that_keeps_dying(
+    commands: Path, tmp_path: Path, cache: Cache
+) -> None:
+    session = session_of(tmp_path, cache)
+    done = run(session, tmp_path, finishing=True)
+    assert (done.queued, done.missing) == (0, 4)
+    assert sent(tmp_path) == []
+
+
+def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
+    trials = len(session.plan.trials)
+    session.store.write_points(
+        Points(suite_hash=session.plan.loaded.suite.hash, trials=[one.trial for one in session.plan.trials])
+    )
+    assert (run(session, tmp_path).queued, len(session.plan.finals)) == (trials, 0)
+    for number, planned in enumerate(session.plan.trials):
+        end(session.folder(planned.unit), dice=0.5 + number / 100)
+    done = run(session, tmp_path, finishing=True)
+    assert (done.queued, len(done.session.plan.finals)) == (4, 4)
+    assert session.store.selection().rule == "best_validation"
+    last = [one for one in Submissions(session.store) if one.bundles][-1]
+    assert [unit for one in last.bundles for unit in one] == [unit.id for unit in done.session.pending()]
+    assert len(sent(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Invalid account or account/partition combination specified", "mini.yaml:2: account: Slurm refuses: "),
+        ("Invalid qos specification", "mini.yaml:3: qos: Slurm refuses: "),
+        ("Requested node configuration is not available", "mini.yaml:5: gpu_type: Slurm refuses: "),
+        ("Invalid generic resource (gres) specification", "mini.yaml:5: gpu_type: Slurm refuses: "),
+        ("Invalid feature specification", "mini.yaml: constraint: Slurm refuses: "),
+        ("Invalid job array specification", "mini.yaml: max_array_size: Slurm refuses: "),
+        ("Something else", "mini.yaml: Slurm refuses: Batch job submission failed: Something else"),
+    ],
+)
+def test_a_refusal_names_the_field_and_leaves_nothing_on_record(
+    said: str, told: str, commands: Path, tmp_path: Path, cache: Cache
+) -> None:
+    session = session_of(tmp_path, cache)
+    stand_in(commands, "sbatch", f"echo 'sbatch: error: Batch job submission failed: {said}' >&2; exit 1")
+    text = "time: 60\naccount: lab\nqos: high\ngpus: 1\ngpu_type: h200x\nunit_time: 2\n"
+    with pytest.raises(UsageError) as caught:
+        run(session, tmp_path, text)
+    assert told in str(caught.value)
+    assert list(Submissions(session.store)) == []
+    assert list((session.store.root / "slurm").glob("*.sh")) == []
+
+
+def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    submissions = Submissions(session_of(tmp_path, cache).store)
+    monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
+    with submitting(submissions):
+        with pytest.raises(UsageError, match=r"pid \d+ on .* is submitting this suite"), submitting(submissions):
+            pass
+        assert submissions.lease.held()
+    assert not submissions.lease.held()
+
+
+def test_partitions_and_their_limits() -> None:
+    assert read_partitions(PARTITIONS) == {"main": 60, "gpu": 2880, "long": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("time: 9\npartition: gpus\n", "mini.yaml:2: partition: unknown partition 'gpus'; did you mean 'gpu'?"),
+        (
+            "time: 9\npartition: main,xyz\n",
+            "mini.yaml:2: partition: unknown partition 'xyz'; there are: gpu, long, main",
+        ),
+        (
+            "time: 61\npartition: main\n",
+            "mini.yaml:1: time: partition main ends jobs after 60 minutes; 61 are asked for",
+        ),
+        ("time: 9\nfinish: {partition: cpu}\n", "mini.yaml:2: finish: unknown partition 'cpu'"),
+        ("time: 9\nfinish: {partition: main, time: 90}\n", "mini.yaml:2: finish: partition main ends jobs after 60"),
+        ("time: 9\n", ""),
+        ("time: 100:00:00\npartition: long\nfinish: null\n", ""),
+    ],
+)
+def test_a_partition_is_checked_before_anything_is_done(text: str, told: str, commands: Path, tmp_path: Path) -> None:
+    loaded = cluster_of(tmp_path, text)
+    try:
+        check_partitions(loaded)
+        said = ""
+    except HarnessError as error:
+        said = str(error)
+    assert told in said
+    assert bool(told) == bool(said)

@@ -1,0 +1,148 @@
+"""One array task, run by submitit's local executor: killed, signalled, requeued, and nothing of it lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.execute.process import child_environment
+from harness.execute.session import Session, open_session
+from harness.slurm.pool import lane_devices
+from harness.slurm.record import Submission, Submissions
+from harness.slurm.script import Place, array_text
+from harness.slurm.task import run_task
+from harness.spec.errors import RecordError, UsageError
+from harness.store import UnitFolder
+from harness.train import StopFlag
+from tests.cli.ground import write_suite
+from tests.search.suites import end
+from tests.slurm.submissions import cluster_of
+
+submitit = pytest.importorskip("submitit")
+WAIT_SECONDS = 240.0
+LOCALLY = """\
+export SLURM_ARRAY_JOB_ID=55 SLURM_ARRAY_TASK_ID=0
+scontrol() { [ "$1" = requeue ] && exit 144; echo JobState=RUNNING; }  # 144: what submitit's own requeue exits with
+"""
+
+
+def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
+    """A suite of two units of so many steps in one bundle, on record as submitted."""
+    suite = write_suite(tmp_path, ("steps: 4", f"steps: {steps}"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:\n", ""))
+    session = open_session(str(suite), None, tmp_path / "runs", lambda _line: None)
+    submission = Submission(
+        name="tiny-bundles-1",
+        job="55",
+        kind="bundles",
+        suite=session.plan.loaded.suite.hash,
+        cluster="c" * 64,
+        cache=str(session.cache.folder),
+        bundles=[[unit.id for unit in session.plan.units]],
+        checkpoint_seconds=0.5,
+    )
+    Submissions(session.store).write(submission)
+    return session, submission
+
+
+def until(what: Callable[[], bool], why: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.02)
+
+
+def checkpoints(folder: UnitFolder, attempt: int) -> bool:
+    """Whether this attempt has written one."""
+    return any(line.kind == "checkpoint" and line.attempt == attempt for line in folder.ledger.lines())
+
+
+def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_came_after_a_checkpoint(
+    tmp_path: Path,
+) -> None:
+    session, submission = submitted(tmp_path, steps=40)
+    submissions = Submissions(session.store)
+    script = tmp_path / "batch.sh"
+    script.write_text(LOCALLY + array_text(Place(submissions, submission, cluster_of(tmp_path, "time: 60\n"))))
+    executor = submitit.LocalExecutor(tmp_path / "submitit")
+    executor.update_parameters(timeout_min=60)
+    controller = executor._submit_command(f"bash {script}")._process
+    first, second = (session.folder(unit) for unit in session.plan.units)
+    try:
+        until(lambda: checkpoints(first, 0), "the first unit has not written a checkpoint")
+        holder = first.lease.holder()
+        assert holder is not None
+        os.kill(holder.pid, signal.SIGKILL)
+        until(lambda: checkpoints(first, 1), "the killed unit was not started again")
+        controller.send_signal(signal.SIGTERM)  # which submitit passes on, as Slurm does
+        assert controller.wait(WAIT_SECONDS) == 0
+    finally:
+        controller.kill()
+    for folder, attempts in ((first, 3), (second, 1)):
+        result = folder.result()
+        assert result is not None
+        assert (result.status, result.spent.useful_steps, result.spent.attempts) == ("ok", 40, attempts)
+        assert not folder.lease.path.exists()
+    stopped = [line for line in first.ledger.lines() if line.kind == "end" and line.attempt == 1]
+    assert "SIG" in (stopped[0].note or "")
+    assert run_task(submissions.path(submission), 0, StopFlag(), lambda _line: None) == 0
+
+
+def test_a_bundle_that_is_done_is_left_alone_and_a_failed_unit_is_told(tmp_path: Path) -> None:
+    session, submission = submitted(tmp_path, steps=4)
+    record, said = Submissions(session.store).path(submission), list[str]()
+    first, second = (session.folder(unit) for unit in session.plan.units)
+    end(first, dice=0.5)
+    end(second, status="failed")
+    assert run_task(record, 0, StopFlag(), said.append) == 70
+    assert said == ["bundle 0 of tiny-bundles-1: everything is done"]
+
+
+def test_a_task_asked_to_stop_before_it_began_starts_nothing(tmp_path: Path) -> None:
+    session, submission = submitted(tmp_path, steps=4)
+    stop = StopFlag()
+    stop.set("SIGUSR1")
+    assert run_task(Submissions(session.store).path(submission), 0, stop, lambda _line: None) == 75
+    assert not any(session.folder(unit).log.exists() for unit in session.plan.units)
+
+
+def test_a_bundle_or_record_that_is_not_there_is_told(tmp_path: Path) -> None:
+    session, submission = submitted(tmp_path, steps=4)
+    record = Submissions(session.store).path(submission)
+    with pytest.raises(UsageError, match="has 1 bundles, numbered from 0; there is no 1"):
+        run_task(record, 1, StopFlag(), lambda _line: None)
+    with pytest.raises(RecordError, match="no such submission"):
+        run_task(record.with_name("none.json"), 0, StopFlag(), lambda _line: None)
+
+
+@pytest.mark.parametrize(
+    ("visible", "lanes", "devices"),
+    [
+        (None, 2, [None, None]),
+        ("", 2, [None, None]),
+        ("0", 1, ["0"]),
+        ("2,5,7", 2, ["2", "5"]),
+        ("GPU-8a,GPU-9b", 4, ["GPU-8a", "GPU-9b"]),
+    ],
+)
+def test_units_side_by_side_have_a_gpu_each(
+    visible: str | None, lanes: int, devices: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert lane_devices(lanes) == devices
+    assert child_environment(1, "5")["CUDA_VISIBLE_DEVICES"] == "5"
+    assert child_environment(1).get("CUDA_VISIBLE_DEVICES") == visible
+
+
+def test_the_commands_python_is_the_one_that_submits(tmp_path: Path) -> None:
+    session, submission = submitted(tmp_path, steps=4)
+    text = array_text(Place(Submissions(session.store), submission, cluster_of(tmp_path, "time: 60\n")))
+    assert f"{sys.executable} -P -m harness bundle" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,6 +17,9 @@ from harness.cli.options import (
     suite_option,
     tracking_option,
 )
+
+if TYPE_CHECKING:
+    from harness.execute.outcome import Outcome
 
 
 @click.command()
@@ -71,12 +74,13 @@ def command(
     from harness.train import StopFlag
 
     stop = StopFlag()
+    outcomes: list[Outcome] = []
     if executor == "slurm":
         assert loaded is not None, "without a cluster file this executor is refused"
         from harness.slurm.run import run_on_slurm
 
         done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing)
-        session, outcomes = done.session, []
+        session = done.session
         if not done.over:
             return tell(done, suite, runs)
     else:

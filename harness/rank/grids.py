@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.rank import numbers
-from harness.rank.allocation import OUTSIDE, RECONCILED
+from harness.rank.allocation import OUTSIDE
 from harness.rank.patients import METRICS
 
 Row = dict[Any, Any]
@@ -84,8 +84,7 @@ def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str
 def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
     """What each method spent per unit (mean, range over units), lost seconds in total, and its size.
 
-    full: also what failed units spent (else only where a unit failed) and the number of looks. Where a unit ran on
-    Slurm also what was allocated.
+    full: also what failed units spent (else only where a unit failed) and the number of looks.
     """
     rows: list[Row] = table.to_dict("records")
     columns = dict(_COSTS)
@@ -93,13 +92,28 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
         columns.pop("looks")
     if not full and not table["n_failed"].any():
         columns.pop("failed s")
-    if not table["allocation_status"].isin(["", OUTSIDE]).all():
-        columns |= _ALLOCATIONS
     if not table["search_trials"].any():
         columns.pop("search s")
         columns.pop("search lost s")
     body = tuple(((row["method"], ""), *(cell(row) for cell in columns.values())) for row in rows)
     return Grid(("method", *columns), body, _references(rows))
+
+
+def allocation_grid(table: pd.DataFrame) -> Grid:
+    """What Slurm charged for each method, and how far the ledgers account for it; no rows where nothing ran on it."""
+    if table["allocation_status"].isin(["", OUTSIDE]).all():
+        return Grid((), ())
+    rows: list[Row] = table.to_dict("records")
+    headers = ("method", "allocated s", "of", "in ledgers %", "in steps %", "Slurm's accounts")
+    body = tuple(
+        (
+            *((row["method"], ""), (numbers.seconds(row["allocation_seconds"]), ""), (row["allocation_currency"], "")),
+            *((numbers.percent(row[f"allocation_{name}"]), "") for name in ("ledger_ratio", "training_share")),
+            (row["allocation_status"], ""),
+        )
+        for row in rows
+    )
+    return Grid(headers, body, _references(rows))
 
 
 def beside_grid(table: pd.DataFrame) -> Grid:
@@ -191,20 +205,4 @@ _COSTS: dict[str, Callable[[Row], Cell]] = {
     "params training": _single("parameters_training", numbers.count),
     "params test": _single("parameters_predictor", numbers.count),
     "looks": _single("looks", numbers.count),
-}
-
-
-def _allocated(row: Row) -> Cell:
-    """Device seconds that Slurm charged, in their currency; else why there are none."""
-    status = str(row["allocation_status"])
-    if math.isnan(row["allocation_seconds"]):
-        return status or numbers.UNDEFINED, ""
-    text = f"{numbers.seconds(row['allocation_seconds'])} {row['allocation_currency']}-s"
-    return text, "" if status == RECONCILED else status
-
-
-_ALLOCATIONS: dict[str, Callable[[Row], Cell]] = {
-    "allocated": _allocated,
-    "ledger %": _single("allocation_ledger_ratio", numbers.percent),
-    "in steps %": _single("allocation_training_share", numbers.percent),
 }

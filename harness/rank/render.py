@@ -16,7 +16,7 @@ from rich.text import Text
 
 from harness.rank.board import Board
 from harness.rank.frame import Comparison
-from harness.rank.grids import Cell, Grid, beside_grid, class_grid, cost_grid, main_grid, pair_grid
+from harness.rank.grids import Cell, Grid, allocation_grid, beside_grid, class_grid, cost_grid, main_grid, pair_grid
 from harness.rank.notes import IMPROVEMENT, MINI, heading, notes
 
 _TERMINAL_METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel")
@@ -34,6 +34,7 @@ class Section:
     beside: Grid
     classes: Grid
     costs: Grid
+    allocations: Grid
     pairs: Grid
     pairs_left_out: int
 
@@ -54,6 +55,7 @@ def sections(board: Board, comparison: Comparison, *, full: bool) -> Iterator[Se
             beside=beside_grid(last),
             classes=class_grid(last, classes, metrics),
             costs=cost_grid(last, full=full),
+            allocations=allocation_grid(last),
             pairs=pair_grid(shown),
             pairs_left_out=len(dice) - len(shown),
         )
@@ -91,6 +93,8 @@ def _show_section(section: Section, console: Console) -> None:
     console.print(_table(section.beside, f"{title}: Dice over subsets and seeds, and its middle half"))
     console.print(_table(section.classes, f"{title}: by class"))
     console.print(_table(section.costs, f"{title}: cost, mean and range over units"))
+    if section.allocations.rows:
+        console.print(_table(section.allocations, f"{section.title}: allocations of Slurm"))
     if section.pairs.rows:
         console.print(_table(section.pairs, f"{title}: paired differences, 95 % intervals for all pairs at once"))
         console.print(Padding(Text(IMPROVEMENT, style="dim"), (0, 0, 0, 1)))
@@ -137,6 +141,8 @@ def markdown(board: Board) -> str:
             parts += ["Dice over subsets and seeds, and its middle half:", _markdown_table(section.beside)]
             parts += ["By class (intervals in per_class.csv):", _markdown_table(section.classes)]
             parts += ["Cost, mean and range over units:", _markdown_table(section.costs)]
+            if section.allocations.rows:
+                parts += ["Allocations of Slurm:", _markdown_table(section.allocations)]
             if section.pairs.rows:
                 parts += ["Paired differences of the last checkpoint, with 95 % intervals for all pairs at once:"]
                 parts += [_markdown_table(section.pairs), IMPROVEMENT]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from harness.slurm.accounting import Allocation, dead_node_seconds, read_allocations
 from harness.slurm.apportion import NODE_FAIL, account, by_method, find, runs_of
 from harness.slurm.lives import Life, read_lives
+from harness.slurm.record import Submissions
 from harness.spec.accounts import Apart, Reconciliation
 from harness.spec.errors import ServiceError
 from harness.store import RunStore
@@ -31,16 +32,18 @@ def reconcile(store: RunStore) -> Reconciliation:
     if not in_slurm:
         return _record(store, lives, [])
     try:
-        allocations = read_allocations(jobs(in_slurm), min(life.origin for life in in_slurm) - EARLIER_SECONDS)
+        allocations = read_allocations(jobs(store, in_slurm), min(life.origin for life in in_slurm) - EARLIER_SECONDS)
     except ServiceError as error:
         return _record(store, lives, [], str(error))
     return _record(store, lives, allocations, untold(in_slurm, allocations))
 
 
-def jobs(lives: Sequence[Life]) -> list[str]:
-    """The jobs of attempts, arrays by the number that their tasks share, each once."""
+def jobs(store: RunStore, lives: Sequence[Life]) -> list[str]:
+    """The jobs of attempts and those that were submitted for them, arrays by their shared number, each once."""
     places = [life.place for life in lives if life.place is not None]
-    return list(dict.fromkeys(place.array_job or place.job for place in places if place.job is not None))
+    began = [place.array_job or place.job for place in places if place.job is not None]
+    submitted = [one.job for one in Submissions(store) if one.kind == "bundles" and one.job is not None]
+    return list(dict.fromkeys([*began, *submitted]))
 
 
 def untold(lives: Sequence[Life], allocations: Sequence[Allocation]) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.rank.board import read_board
 from harness.report import PageSettings, write_page
 from harness.spec.accounts import MethodAccount, Reconciliation, Seconds
-from tests.browser.chromium import PHONE, complaints, show
+from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.synthetic import RunSpec, write_run
 
 
@@ -22,8 +22,8 @@ def test_allocations_stand_with_the_budget(browser, tmp_path: Path) -> None:
     methods = [account("ua_mt", 150), account("mc_net", 120), account("gone", 10)]
     store.write_reconciliation(Reconciliation(suite="phantom_mini", at="", methods=methods))
     page = write_page(store, read_board(store), PageSettings())
-    for size in (None, PHONE):
-        show(browser, page, *([] if size is None else [size]))
+    for size in (DESKTOP, PHONE):
+        show(browser, page, size)
         rows = browser.execute_script(
             "return [...document.querySelectorAll('#budget-body table')]"
             ".filter((one) => one.caption.innerText.startsWith('GPU-seconds that Slurm allocated'))"

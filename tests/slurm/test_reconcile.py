@@ -13,7 +13,7 @@ from harness.audit.cluster import accounts_agree
 from harness.audit.finding import Verdict
 from harness.audit.records import read_suite
 from harness.rank.board import read_board
-from harness.rank.render import terminal_text
+from harness.rank.render import markdown, terminal_text
 from harness.report.content import content
 from harness.spec.accounts import Seconds
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
@@ -77,8 +77,10 @@ def test_tables_page_and_audit_show_it_where_there_is_no_slurm(ran: Accounted) -
         assert (row["allocation_seconds"], row["allocation_currency"]) == (800.0, "GPU")
         assert row["allocation_training_share"] == pytest.approx(0.9)
         assert row["allocation_ledger_ratio"] == pytest.approx(0.96)
-    text = terminal_text(board, 200)
-    assert "800.0 GPU-s" in text
+    text = terminal_text(board)
+    rows = [line.split() for line in text.splitlines() if "reconciled" in line]
+    assert sorted(rows) == [[method, "800.0", "GPU", "96.0", "90.0", "reconciled"] for method in sorted(SPEC.methods)]
+    assert "| ua_mt | 800.0 | GPU | 96.0 | 90.0 | reconciled |" in markdown(board)
     assert "Allocations: device-seconds that Slurm charged" in text
     page = content(board)["allocations"]
     assert page["rows"][0]["seconds"]["start-up"] == 24

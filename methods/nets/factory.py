@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from harness.spec.errors import UsageError
 from harness.spec.task import Task
-from methods.nets.mc_net import MCNet2D
-from methods.nets.unet import UNet
+from methods.nets.backbone import Backbone, Decoder
+from methods.nets.mc_net import TwoDecoders
+from methods.nets.unet import UNet, UNetDecoder
+from methods.nets.vnet import VNet, VNetDecoder
 
 
-def backbone(task: Task) -> UNet:
-    """The network that all methods share and that is tested: the 2D U-Net.
+def backbone(task: Task) -> Backbone:
+    """The network that all methods share and that is tested: the U-Net of slices, the V-Net of patches.
 
     Call it before anything else that draws random numbers: equal seeds then give equal initial weights across methods.
-    Raises `UsageError` for tasks that no network serves.
     """
-    _check(task)
-    return UNet(task.channels, task.n_classes)
+    if task.dimension == 2:
+        return UNet(task.channels, task.n_classes)
+    return VNet(task.channels, task.n_classes)
 
 
-def mc_net(task: Task) -> MCNet2D:
-    """`backbone` with MC-Net's second decoder; the same conditions."""
-    _check(task)
-    return MCNet2D(task.channels, task.n_classes)
+def mc_net(task: Task) -> TwoDecoders:
+    """`backbone` and, built after it, the decoder that upsamples the other way."""
+    ours = backbone(task)
+    return TwoDecoders(ours, _other_decoder(task))
 
 
-def _check(task: Task) -> None:
-    if task.dimension != 2:
-        raise UsageError(f"task {task.name}: dimension {task.dimension} has no network yet; use a task of dimension 2")
+def _other_decoder(task: Task) -> Decoder:
+    if task.dimension == 2:
+        return UNetDecoder(task.n_classes, upsampling="transposed")
+    return VNetDecoder(task.n_classes, upsampling="trilinear")

@@ -8,12 +8,13 @@ channel to 4 classes.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-WIDTHS = (16, 32, 64, 128, 256)
+from methods.nets.backbone import WIDTHS, Backbone, Decoder
+
 ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 Upsampling = Literal["bilinear", "transposed"]
@@ -34,7 +35,7 @@ class ConvBlock(nn.Sequential):
         )
 
 
-class Encoder(nn.Module):
+class UNetEncoder(nn.Module):
     """Five levels of `ConvBlock`, halved in between by 2x2 max pooling."""
 
     def __init__(self, channels: int) -> None:
@@ -76,8 +77,10 @@ class UpBlock(nn.Module):
         return merged
 
 
-class Decoder(nn.Module):
-    """Four `UpBlock`s and a final conv3x3 from the encoder's maps to logits."""
+class UNetDecoder(Decoder):
+    """Four `UpBlock`s and a final conv3x3 from the encoder's maps to logits; its first map is the bottleneck."""
+
+    channels: ClassVar[tuple[int, ...]] = WIDTHS[::-1]
 
     def __init__(self, n_classes: int, upsampling: Upsampling = "bilinear") -> None:
         super().__init__()
@@ -92,30 +95,9 @@ class Decoder(nn.Module):
             maps.append(up(maps[-1], skip))
         return maps
 
-    def logits(self, maps: list[Tensor]) -> Tensor:
-        """Decoder maps -> logits [N, n_classes, H, W], in float32 under autocast too, so that no loss is rounded."""
-        logits: Tensor = self.head(maps[-1])
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Encoder maps, fine to coarse -> logits [N, n_classes, H, W]."""
-        return self.logits(self.maps(features))
-
-
-class UNet(nn.Module):
-    """Encoder and bilinear decoder; H and W must be multiples of 16."""
+class UNet(Backbone):
+    """Encoder and bilinear decoder."""
 
     def __init__(self, channels: int, n_classes: int) -> None:
-        super().__init__()
-        self.encoder = Encoder(channels)
-        self.decoder = Decoder(n_classes)
-
-    def encode(self, images: Tensor) -> list[Tensor]:
-        """[N, C, H, W] -> the encoder's five maps, fine to coarse."""
-        features: list[Tensor] = self.encoder(images)
-        return features
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] -> logits [N, n_classes, H, W]."""
-        logits: Tensor = self.decoder(self.encode(images))
-        return logits
+        super().__init__(UNetEncoder(channels), UNetDecoder(n_classes))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from harness.spec.task import Task
+from methods.nets.backbone import WIDTHS
 from methods.nets.factory import backbone
-from methods.nets.unet import WIDTHS
 from methods.parts.bank import Bank
 from methods.parts.distillation import distillation_loss
 from methods.parts.heads import (
@@ -19,12 +20,28 @@ from methods.parts.heads import (
     SampledFeatures,
     global_predictor,
     local_predictor,
+    window_layout,
     windows,
 )
 
-GLOBAL_FEATURES = 512
-CELLS = {2: 8, 3: 4}
-"""Cells along a side of a pooled window, by the task's dimension."""
+
+@dataclass(frozen=True, slots=True)
+class HeadSizes:
+    """Widths that the release gives its heads.
+
+    hidden, whole: of the global projector and of what it says of an image.
+    cells:         along a side of a pooled window.
+    wide:          of the representation head's first layer.
+    """
+
+    hidden: int
+    whole: int
+    cells: int
+    wide: int
+
+
+SIZES = {2: HeadSizes(hidden=256, whole=512, cells=8, wide=512), 3: HeadSizes(hidden=128, whole=128, cells=4, wide=128)}
+"""By the task's dimension."""
 
 
 class Seen(NamedTuple):
@@ -43,10 +60,12 @@ class ContrastNet(nn.Module):
 
     def __init__(self, task: Task, features: int, window_border: bool) -> None:
         super().__init__()
+        sizes = SIZES[task.dimension]
         self.backbone = backbone(task)
-        self.whole = GlobalProjector(WIDTHS[-1], features=GLOBAL_FEATURES)
-        self.local = LocalProjector(task.n_classes, CELLS[task.dimension])
-        self.representation = RepresentationHead(sum(WIDTHS), task.dimension, features=features)
+        self.whole = GlobalProjector(WIDTHS[-1], sizes.hidden, sizes.whole)
+        self.local = LocalProjector(task.n_classes, sizes.cells)
+        channels = sum(self.backbone.decoder.channels)
+        self.representation = RepresentationHead(channels, task.dimension, sizes.wide, features)
         self.window_border = window_border
 
     def forward(self, images: Tensor) -> Seen:
@@ -55,9 +74,8 @@ class ContrastNet(nn.Module):
         return Seen(maps, self.backbone.decoder.logits(maps))
 
     def regions(self, logits: Tensor) -> Tensor:
-        """Logits [N, C, *size] -> [N, W, cells, C] by windows of a quarter of the side at strides of an eighth."""
-        size = logits.shape[2:]
-        crops = windows(logits, [n // 4 for n in size], [n // 8 for n in size], self.window_border)
+        """Logits [N, C, *size] -> [N, W, cells, C] by windows."""
+        crops = windows(logits, *window_layout(logits.shape[2:]), self.window_border)
         vectors: Tensor = self.local(crops)
         return vectors
 
@@ -88,13 +106,15 @@ class Neighbours(nn.Module):
         return loss
 
 
-def global_neighbours(bank: int) -> Neighbours:
+def global_neighbours(task: Task, bank: int) -> Neighbours:
     """Of whole images, one vector each, in a bank of that many."""
-    return Neighbours(global_predictor(GLOBAL_FEATURES), bank, GLOBAL_FEATURES)
+    width = SIZES[task.dimension].whole
+    return Neighbours(global_predictor(width), bank, width)
 
 
 def local_neighbours(task: Task, bank: int, window_border: bool) -> Neighbours:
     """Of the windows of images of the task's size, in a bank of that many images."""
-    count = math.prod((n - n // 4) // (n // 8) + window_border for n in task.size)
+    layout = zip(task.size, *window_layout(task.size), strict=True)
+    count = math.prod((n - window) // stride + window_border for n, window, stride in layout)
     predictor = nn.Sequential(local_predictor(task.n_classes), nn.Flatten(2))
-    return Neighbours(predictor, bank, count, CELLS[task.dimension] ** task.dimension * task.n_classes)
+    return Neighbours(predictor, bank, count, SIZES[task.dimension].cells ** task.dimension * task.n_classes)

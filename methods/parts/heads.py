@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from methods.parts.patches import NEIGHBOURS, Patches
 
 CHUNK = 4096
-"""Patches at a time where no gradient is wanted: 73 MB of 2D patches of 496 channels."""
+"""Patches at a time where no gradient is wanted: 73 MB of 2D patches of 496 channels, 113 of 3D ones of 256."""
+
+RELEASED_WINDOWS = {2: (64, (256, 256)), 3: (20, (112, 112, 80))}
+"""Side of a window in images of that size, by dimension."""
 
 
 class GlobalProjector(nn.Module):
@@ -37,12 +40,21 @@ def global_predictor(features: int = 512) -> nn.Sequential:
     return nn.Sequential(nn.Linear(features, features), nn.Linear(features, features))
 
 
+def window_layout(size: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Window and stride of images of `size`: the release's geometry, in proportion on other sizes than its own.
+
+    In 2D a quarter of each side at strides of an eighth, in 3D 20 of 112, 112 and 80 voxels at strides of 10.
+    """
+    side, whole = RELEASED_WINDOWS[len(size)]
+    pairs = list(zip(size, whole, strict=True))
+    return [n * side // m for n, m in pairs], [n * (side // 2) // m for n, m in pairs]
+
+
 def windows(logits: Tensor, window: Sequence[int], stride: Sequence[int], border: bool = True) -> Tensor:
     """Sliding windows that fit the image: [N, C, *size] -> [N, W, C, *window].
 
     border: False leaves out the last window of each axis, as the release does in 2D (36 windows of 64 at 256 x 256, the
-    last 32 rows and columns in none) and not in 3D; the reading is to cover it in both (49). On another image size keep
-    the geometry: the window is a quarter of the side and the stride an eighth.
+    last 32 rows and columns in none) and not in 3D (700 windows); the reading is to cover it in both (49 in 2D).
     """
     dimension = len(window)
     for axis, (length, step) in enumerate(zip(window, stride, strict=True), start=2):

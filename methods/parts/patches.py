@@ -18,6 +18,9 @@ from torch import Tensor
 
 NEIGHBOURS = 3
 
+SHIFTED = 1 << 26
+"""Values of shifted masks at a time in sums of patches: 268 MB."""
+
 
 class AxisTaps(NamedTuple):
     """What one axis of a map contributes to each fine position and its two neighbours.
@@ -76,23 +79,29 @@ class MapPatches:
         """Sum of the patches at the pixels of each mask: [K, N, *size] of 0 and 1 -> [K, 3^d C].
 
         sum_p m(p) U(x)(p + o) = sum_q x(q) U'(m shifted by o)(q): the adjoint is applied to K masks where upsampling
-        would run over all channels.
+        would run over all channels. A few images at a time, where all of them would take too much memory.
         """
-        weights = masks.flatten(0, 1)
-        for taps, extent in zip(self.axes, self.coarse, strict=True):
-            weights = _shifted(weights) if weights.shape[1] == extent else _pulled_back(weights, taps, extent)
+        at_once = max(SHIFTED // (NEIGHBOURS ** len(self.coarse) * masks[:, 0].numel()), 1)
+        rows = self.rows.unflatten(0, (self.images, -1)).split(at_once)
+        sums = [self._sums(some, own.flatten(0, 1)) for some, own in zip(masks.split(at_once, 1), rows, strict=True)]
+        return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
+
+    def _sums(self, masks: Tensor, rows: Tensor) -> Tensor:
         dimension = len(self.coarse)
-        weights = weights.unflatten(0, (-1, self.images))  # [K, N, 3, coarse, 3, coarse, ...]
+        same = [fine == extent for fine, extent in zip(masks.shape[2:], self.coarse, strict=True)]
+        weights = F.pad(masks.flatten(0, 1), [int(one) for one in reversed(same) for _ in range(2)])
+        for taps, extent, shift in zip(self.axes, self.coarse, same, strict=True):
+            weights = _shifted(weights, extent) if shift else _pulled_back(weights, taps, extent)
+        weights = weights.unflatten(0, masks.shape[:2])  # [K, N, 3, coarse, 3, coarse, ...]
         offsets, cells = range(2, 2 + 2 * dimension, 2), range(3, 3 + 2 * dimension, 2)
-        flat = weights.permute(0, *offsets, 1, *cells).reshape(-1, len(self.rows))
-        sums: Tensor = flat @ self.rows
-        return sums.view(len(masks), -1)
+        flat = weights.permute(0, *offsets, 1, *cells).reshape(-1, len(rows))
+        sums = (flat @ rows).view(len(masks), *(NEIGHBOURS,) * dimension, self.channels)
+        return sums.flip([axis for axis, shift in enumerate(same, start=1) if shift]).flatten(1)
 
 
-def _shifted(weights: Tensor) -> Tensor:
-    """[B, n, ...] -> [B, ..., 3, n]: the three shifts of the first axis, zeros from outside."""
-    padded = F.pad(weights.movedim(1, -1), (1, 1))
-    return padded.unfold(-1, weights.shape[1], 1).flip(-2)
+def _shifted(weights: Tensor, extent: int) -> Tensor:
+    """[B, 1 + extent + 1, ...] -> [B, ..., 3, extent]: views of the first axis, what comes after first."""
+    return weights.movedim(1, -1).unfold(-1, extent, 1)
 
 
 def _pulled_back(weights: Tensor, taps: AxisTaps, coarse: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Strong augmentation of ACTION and ReCo for medical images in [0, 1]: colour jitter, then Gaussian blur, by chance.
+"""Strong augmentation of ACTION and ReCo for medical images: colour jitter, then Gaussian blur, by chance.
 
     jitter  x <- clamp(b (c x + (1 - c) mean(x)), 0, 1), brightness b and contrast c each uniform in 1 +- strength
     blur    x <- G(sigma) * x, sigma uniform in [0.15, 1.15] pixels, 2 ceil(3 x 1.15) + 1 = 9 taps, mirrored at borders
@@ -6,8 +6,10 @@
 Each image of a batch has its own chance, factors and sigma. Readings and deviations: saturation and hue do nothing to
 grey images, so they are left out; the mean runs over all channels, without a colour image's luminance weights.
 Brightness and contrast, in random order in torchvision, have none here: they commute but for a clamp in between, and
-one at the end replaces the two. Jitter before blur, as in ReCo. Images stay floats: no trip through 8-bit levels, and a
-true Gaussian in place of PIL's stack of box filters. In 3D the blur has one sigma for all axes, in voxels.
+one at the end replaces the two. Black and white are 0 and 1, or the image's own darkest and brightest value where that
+lies outside: an image of zero mean and unit variance is jittered as it would be after scaling to [0, 1]. Jitter before
+blur, as in ReCo. Images stay floats: no trip through 8-bit levels, and a true Gaussian in place of PIL's stack of box
+filters. In 3D the blur has one sigma for all axes, in voxels.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Draws(NamedTuple):
 
 
 def strong(images: Tensor, strength: Strength = FINE_TUNING) -> Tensor:
-    """Augment images [N, C, *size] in [0, 1], each by draws of its own from torch's default generator."""
+    """Augment images [N, C, *size], each by draws of its own from torch's default generator."""
     return augment(images, draw(len(images), strength, images.device), strength.radius)
 
 
@@ -80,10 +82,14 @@ def augment(images: Tensor, draws: Draws, radius: int) -> Tensor:
 
 
 def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
-    """Scale about the image's mean, then about 0, then clamp to [0, 1]: [N, C, *size] with factors [N]."""
+    """Scale about the image's mean, then about black, then clamp to black and white: [N, C, *size] with factors [N]."""
     bright, contrasted = _per_image(brightness, images), _per_image(contrast, images)
-    mean = images.mean(dim=tuple(range(1, images.ndim)), keepdim=True)
-    return (bright * contrasted * images + bright * (1.0 - contrasted) * mean).clamp(0.0, 1.0)
+    axes = tuple(range(1, images.ndim))
+    black, white = images.amin(axes, keepdim=True).clamp(max=0.0), images.amax(axes, keepdim=True).clamp(min=1.0)
+    images = images - black
+    mean = images.mean(dim=axes, keepdim=True)
+    jittered = bright * contrasted * images + bright * (1.0 - contrasted) * mean
+    return jittered.clamp(torch.zeros_like(black), white - black) + black
 
 
 def blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:

@@ -48,7 +48,7 @@ class ThreeStages(Method):
         self.params = params
         self.student = ContrastNet(task, params.dimension, params.window_border)
         self.teacher = teacher_of(self.student)
-        self.whole = global_neighbours(params.bank)
+        self.whole = global_neighbours(task, params.bank)
         self.local = local_neighbours(task, params.bank, params.window_border)
         self.register_buffer("used", torch.zeros(len(self.counts)))
         self.stage_name, self.stage_progress = self.stages[0].name, 0.0

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import metrics_bench, statistics_bench, steps_bench
+from tests.bench import metrics_bench, statistics_bench, steps_bench, windows_bench
 
 
 def main() -> int:
-    """Steps of every method, simulated statistics, then metrics against MedPy (needs scans: $HARNESS_DATA)."""
+    """Steps of every method, whole volumes in small windows, simulated statistics, metrics against MedPy on scans."""
     steps_bench.main([])
+    print()
+    windows = windows_bench.main(["--size", "48", "48", "32", "--stride", "24", "24", "16"])
     print()
     statistics = statistics_bench.main([])
     print()
-    return metrics_bench.main([]) or statistics
+    return metrics_bench.main([]) or statistics or windows
 
 
 if __name__ == "__main__":

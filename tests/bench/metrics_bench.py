@@ -77,7 +77,7 @@ def scattered(scans: Scans, truth: LabelMap, rng: np.random.Generator) -> LabelM
     prediction = dilated(scans, truth, rng)
     for value in range(1, len(scans.classes) + 1):
         for corner in zip(*(rng.integers(0, side, 3) for side in truth.shape), strict=True):
-            size = scans.size(rng.integers(3, 12, 2))
+            size = scans.size(rng.integers(3, 12, 2).tolist())
             prediction[tuple(slice(low, low + side) for low, side in zip(corner, size, strict=True))] = value
     return prediction
 

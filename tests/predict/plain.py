@@ -32,11 +32,12 @@ def plain_scores(
     before = [max(window - side, 0) // 2 for side, window in zip(image.shape, size, strict=True)]
     after = [max(window - side, 0) - first for side, window, first in zip(image.shape, size, before, strict=True)]
     padded = np.pad(image, list(zip(before, after, strict=True)))
+    device = next((weights.device for weights in network.parameters()), torch.device("cpu"))
     total, count = None, np.zeros(padded.shape, np.float32)
     for window in windows(padded.shape, size, stride):
         with torch.no_grad():
-            logits: Tensor = network(torch.from_numpy(padded[window])[None, None])
-        scores = logits.softmax(dim=1)[0].numpy()
+            logits: Tensor = network(torch.from_numpy(padded[window])[None, None].to(device))
+        scores = logits.softmax(dim=1)[0].cpu().numpy()
         total = np.zeros((len(scores), *padded.shape), np.float32) if total is None else total
         total[(slice(None), *window)] += scores
         count[window] += 1

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.train.environment import prepare_device
 from harness.train.loop import training_step
 from harness.train.unit import clock_of
-from tests.bench.steps_bench import MIDDLE, Entry, entries
+from tests.bench.workload import MIDDLE, Entry, entries
 from tests.support import require
 
 READS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique_dim", "_unique2"}
@@ -57,16 +57,17 @@ def one_step(entry: Entry) -> None:
     training_step(state, stage, state.method.batches(stage, state.unit.engine.batch_size), MIDDLE)
 
 
-def started(device: torch.device) -> dict[str, Entry]:
+def started(device: torch.device, size: tuple[int, ...] = (32, 32)) -> dict[str, Entry]:
     """Every method and stage after a first step at the same progress: centres are allotted anew in that one."""
-    found = entries(32, 4, device)
+    found = entries(size, 4, device)
     for entry in found.values():
         one_step(entry)
     return found
 
 
-def test_on_a_cpu_no_operation_of_a_step_reads_a_value() -> None:
-    for name, entry in started(torch.device("cpu")).items():
+@pytest.mark.parametrize("size", [(32, 32), (16, 16, 16)], ids=str)
+def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]) -> None:
+    for name, entry in started(torch.device("cpu"), size).items():
         with Watch() as watch:
             one_step(entry)
         assert watch.found == [], name
@@ -96,7 +97,7 @@ def test_on_cuda_a_step_copies_nothing_to_the_host() -> None:
     from torch.profiler import ProfilerActivity, profile
 
     device = torch.device("cuda", 0)
-    prepare_device(device, next(iter(entries(32, 4, torch.device("cpu")).values()))[0].unit.engine)
+    prepare_device(device, next(iter(entries((32, 32), 4, torch.device("cpu")).values()))[0].unit.engine)
     copies: dict[str, list[str]] = {}
     for name, entry in {**started(device), "planted": None}.items():
         clock = clock_of(device)

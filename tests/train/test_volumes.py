@@ -164,6 +164,19 @@ def test_other_settings_end_well_and_are_other_units(
             np.testing.assert_array_equal(predicted[case], keep_largest(labels))
 
 
+def test_a_real_method_resumes_and_replays_to_the_bit(make_tiny: MakeTiny) -> None:
+    engine = {"looks": 1, "warmup_steps": 0, "window_stride": [16, 16, 16]}
+    runs = [make_tiny({"ua_mt": {}}, **{**VOLUMES, "budget": {"steps": 3}, "engine": engine}) for _ in range(2)]
+    slot = "ua_mt/2/0/0"
+    run(runs[0], slot)
+    with pytest.raises(InterruptedRunError):
+        run(runs[1], slot, StopAfter(2))
+    run(runs[1], slot)
+    assert_same_numbers(runs[0].folder(slot), runs[1].folder(slot))
+    replayed = replay(runs[0].folder(slot), runs[0].session().cache, StopFlag())
+    assert replayed == result_of(runs[0].folder(slot)).weights_sha256
+
+
 def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"look_stride": [16, 17, 16]}})
     with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.look_stride: steps of .* leave gaps"):

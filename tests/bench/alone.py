@@ -1,0 +1,81 @@
+"""One method and stage in a process of its own: seconds of its steps, and the peak of its memory.
+
+python -m tests.bench.alone action/local --size 112 112 80 --batch 4 --steps 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from harness.spec.records import Engine
+from harness.train.environment import pick_device, prepare_device
+from tests.bench.workload import Precision, clock_for, entries, measure, warm_up
+from tests.support import command_environment
+
+KILOBYTE = 1024
+"""Linux reports the largest resident set in these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What the process saw.
+
+    seconds:    per step, the median.
+    peak_bytes: the most memory at a time; idle_bytes: of it, what was there before the first state.
+    """
+
+    seconds: float
+    peak_bytes: int
+    idle_bytes: int
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that this process held so far: on CUDA what torch allocated, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE
+
+
+def measure_alone(
+    name: str, size: Sequence[int], batch_size: int, steps: int, threads: int, precision: Precision
+) -> Alone:
+    """Start the process for `method/stage` and wait for it."""
+    numbers = {"--batch": batch_size, "--steps": steps, "--threads": threads}
+    options = [str(one) for pair in numbers.items() for one in pair]
+    where = ["--size", *map(str, size), "--precision", precision]
+    command = [sys.executable, "-m", "tests.bench.alone", name, *where, *options]
+    done = subprocess.run(command, env=command_environment(), stdout=subprocess.PIPE, text=True, check=True)
+    return Alone(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print an `Alone` as one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="method/stage")
+    parser.add_argument("--size", type=int, nargs="+", required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", default="float32")
+    asked = parser.parse_args(arguments)
+    device = pick_device()
+    prepare_device(device, Engine())
+    torch.set_num_threads(asked.threads)
+    idle = peak_bytes(device)
+    state = entries(tuple(asked.size), asked.batch, device, asked.precision, only=asked.name)
+    clock = clock_for(device, asked.threads)
+    seconds = measure(state, asked.steps, warm_up(device), clock)[asked.name]
+    print(json.dumps(asdict(Alone(seconds, peak_bytes(device), idle))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

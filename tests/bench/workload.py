@@ -1,0 +1,148 @@
+"""What the benchmarks of training steps run: a started state per method and stage, and clocks for its steps."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+
+from harness.budget.clock import StepClock
+from harness.data.sampler import TrainingSet
+from harness.data.slices import Slices
+from harness.data.volumes import Volumes
+from harness.registry import load_dataset, load_method, method_sources
+from harness.spec.method import Method, Stage
+from harness.spec.progress import Progress
+from harness.spec.records import Budget, DatasetRef, Engine, Preprocessing, Unit
+from harness.train.build import build_state
+from harness.train.loop import start_stage, training_step
+from harness.train.state import TrainingState
+from harness.train.unit import clock_of
+from tests.bench.dense import DenseACTION, DenseACTIONPP
+
+DATASETS = {2: "acdc", 3: "la"}
+MIDDLE = Progress(unit=0.5, stage=0.5, step=100)
+DENSE: Mapping[str, type[Method]] = {"action/anatomical": DenseACTION, "action_pp/anatomical": DenseACTIONPP}
+"""Method and stage -> the same, written down plainly."""
+
+Size = tuple[int, ...]
+Precision = Literal["float32", "bfloat16"]
+Entry = tuple[TrainingState, Stage]
+
+
+class WallClock:
+    """Wall seconds: of work on several threads, which a thread's CPU time does not tell."""
+
+    pending = 0
+
+    def __init__(self) -> None:
+        self._started = 0.0
+
+    def start(self) -> None:
+        """A step begins."""
+        self._started = time.perf_counter()
+
+    def stop(self) -> list[float]:
+        """Its seconds."""
+        return [time.perf_counter() - self._started]
+
+    def flush(self) -> list[float]:
+        """Nothing is ever pending."""
+        return []
+
+
+def make_unit(method: str, size: Size, batch_size: int, precision: Precision = "float32") -> Unit:
+    """A unit with a method's defaults; its data reference names nothing that exists."""
+    kind = load_method(method)
+    return Unit(
+        method=method,
+        method_version=kind.version,
+        params=kind.Params().model_dump(mode="json"),
+        dataset=DatasetRef(name=DATASETS[len(size)], version=1, checksum="random"),
+        preprocessing=Preprocessing(size=size),
+        labelled=1,
+        subset=0,
+        seed=0,
+        engine=Engine(batch_size=batch_size, channels_last=len(size) == 2, precision=precision),
+        budget=Budget(steps=1000),
+    )
+
+
+def random_set(size: Size, count: int, device: torch.device) -> TrainingSet:
+    """Noise in the shape of a training set, the first half labelled."""
+    generator = torch.Generator().manual_seed(0)
+    classes = len(load_dataset(DATASETS[len(size)]).classes)
+    images = torch.rand(count, 1, *size, generator=generator)
+    labels = torch.randint(classes, (count, *size), generator=generator, dtype=torch.uint8)
+    index = torch.arange(count, device=device)
+    halves = index[: count // 2], index[count // 2 :]
+    if len(size) == 2:
+        return Slices(images.to(device), labels.to(device), *halves)
+    shapes = torch.tensor(size, device=device).repeat(count, 1)
+    offsets = index * shapes[0].prod()
+    return Volumes(images.flatten().to(device), labels.flatten().to(device), offsets, shapes, *halves, patch=size)
+
+
+def entries(
+    size: Size, batch_size: int, device: torch.device, precision: Precision = "float32", only: str | None = None
+) -> dict[str, Entry]:
+    """A state per method and stage, or of the one asked for, started; the ceiling's step is the floor's: left out."""
+    data = random_set(size, 4 * batch_size if len(size) == 2 else 2 * batch_size, device)
+    found = {}
+    for name in sorted(method_sources()):
+        if load_method(name).labels == "all" or (only and only.split("/")[0] != name):
+            continue
+        unit = make_unit(name, size, batch_size, precision)
+        for index, stage in enumerate(build_state(unit, data, device).method.stages):
+            if only and only != f"{name}/{stage.name}":
+                continue
+            state = build_state(unit, data, device)
+            start_stage(state)
+            for _ in range(index):
+                state.meter.next_stage()
+                start_stage(state)
+            found[f"{name}/{stage.name}"] = (state, stage)
+    return found
+
+
+def dense(measured: Mapping[str, Entry], device: torch.device) -> dict[str, Entry]:
+    """States of the same units and stages whose method is the plain one."""
+    found = {}
+    for name, kind in DENSE.items():
+        measured_state, stage = measured[name]
+        state = build_state(measured_state.unit, measured_state.sampler.data, device)
+        method = kind.build(state.method.task, kind.Params.model_validate(state.unit.params)).to(device)
+        if state.unit.engine.channels_last:
+            method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        state.method = method
+        for _ in range(method.stages.index(stage)):
+            state.meter.next_stage()
+        start_stage(state)
+        found[name] = (state, stage)
+    return found
+
+
+def measure(measured: Mapping[str, Entry], turns: int, warm_up: int, clock: StepClock) -> dict[str, float]:
+    """Median seconds per step of so many turns, after some that do not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in measured}
+    for turn in range(warm_up + turns):
+        for name, (state, stage) in measured.items():
+            clock.start()
+            training_step(state, stage, state.method.batches(stage, state.unit.engine.batch_size), MIDDLE)
+            spent = clock.stop() + clock.flush()
+            if turn >= warm_up:
+                seconds[name] += spent
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def clock_for(device: torch.device, threads: int) -> StepClock:
+    """What a scored unit is charged by; wall seconds on several threads."""
+    return clock_of(device) if device.type == "cuda" or threads == 1 else WallClock()
+
+
+def warm_up(device: torch.device) -> int:
+    """Steps that do not count."""
+    return 3 if device.type == "cuda" else 1

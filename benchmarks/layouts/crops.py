@@ -85,4 +85,6 @@ def _widened(low: int, high: int, least: int) -> tuple[int, int]:
 
 
 def _fitted(low: int, high: int, length: int) -> tuple[int, int]:
-    return max(low, 0), min(high, length)
+    """Moved into the volume at the same width; all of it, if it is wider."""
+    start = max(min(low, length - (high - low)), 0)
+    return start, min(start + high - low, length)

@@ -161,11 +161,23 @@ def test_the_body_box_ignores_the_label_unless_it_would_cut_it() -> None:
         body_crop(grey, elsewhere)
 
 
-def test_a_small_body_is_widened_to_the_patch() -> None:
+@pytest.mark.parametrize("corner", [(90, 80), (0, 0), (180, 160), (0, 160)])
+def test_a_small_body_is_widened_to_the_patch(corner: tuple[int, int]) -> None:
     grey = np.zeros((200, 200, 3))
-    grey[90:110, 80:120] = 50
+    body = (slice(corner[0], corner[0] + 20), slice(corner[1], corner[1] + 40))
+    grey[body] = 50
     x, y, _ = body_crop(grey, np.zeros(grey.shape, np.uint8))
     assert (x.stop - x.start, y.stop - y.start) == (LEAST, LEAST)
+    assert 0 <= x.start <= corner[0]
+    assert corner[0] + 20 <= x.stop <= 200
+    assert 0 <= y.start <= corner[1]
+    assert corner[1] + 40 <= y.stop <= 200
+
+
+def test_a_body_that_fills_the_volume_is_all_of_it() -> None:
+    grey = np.random.default_rng(0).normal(50, 1, (90, 130, 3))
+    grey[0], grey[:, 0] = 0, 0
+    assert body_crop(grey, np.ones(grey.shape, np.uint8)) == (slice(0, 90), slice(0, 130), slice(None))
 
 
 def test_otsus_threshold_lies_between_two_modes() -> None:

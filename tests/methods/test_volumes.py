@@ -47,7 +47,7 @@ def entered(method: Method, number: int) -> tuple[Stage, torch.optim.Optimizer]:
 
 
 def one_step(method: Method, stage: Stage, sgd: torch.optim.Optimizer, batch: Batch, number: int = 4) -> float:
-    return step(method, stage, sgd, batch, number).total.item()  # type: ignore[arg-type]
+    return step(method, stage, sgd, batch, number).total.item()
 
 
 @every_method

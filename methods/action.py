@@ -11,8 +11,8 @@ Readings of paper and release:
   the student runs once, so its L_sup is the strong view's.
 - The decay is 0.99 from the first step, for backbone and heads; the teacher runs in train mode with buffers of its own
   and gets no gradient. Fine-tuning starts with teacher := student.
-- Windows have a quarter of the image's side and half of that between them (64 and 32 of 256), and are compared with
-  those of the same place, where the release scrambles axes.
+- Windows are 64 wide and 32 apart in 256 x 256, 20 and 10 in 112 x 112 x 80, and are compared with those of the same
+  place, where the release scrambles axes.
 - Mixing is cutmix, as the release's script has it. The release's deformation of images under fixed labels is left out.
 
 Deviation from the engine, as in the release: Nesterov momentum in the last stage.

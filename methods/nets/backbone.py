@@ -15,6 +15,23 @@ WIDTHS = (16, 32, 64, 128, 256)
 """Channels of the encoder's maps, fine to coarse; each map has half the resolution of the one before."""
 
 
+class Encoder(nn.Module):
+    """Levels of convolutions, each at half the resolution of the one before.
+
+    stem:   the first level, at full size; levels: the others, which halve before they convolve.
+    """
+
+    stem: nn.Module
+    levels: nn.ModuleList
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """[N, C, *size] -> five maps, fine to coarse: [N, 16, *size] to [N, 256, *size / 16] (the bottleneck)."""
+        features: list[Tensor] = [self.stem(images)]
+        for level in self.levels:
+            features.append(level(features[-1]))
+        return features
+
+
 class Decoder(nn.Module):
     """From an encoder's maps, by way of maps of its own, to logits.
 
@@ -42,7 +59,7 @@ class Decoder(nn.Module):
 class Backbone(nn.Module):
     """Encoder and decoder; every side of an image must be a multiple of 16."""
 
-    def __init__(self, encoder: nn.Module, decoder: Decoder) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

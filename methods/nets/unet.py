@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from methods.nets.backbone import WIDTHS, Backbone, Decoder
+from methods.nets.backbone import WIDTHS, Backbone, Decoder, Encoder
 
 ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 
@@ -35,7 +35,7 @@ class ConvBlock(nn.Sequential):
         )
 
 
-class UNetEncoder(nn.Module):
+class UNetEncoder(Encoder):
     """Five levels of `ConvBlock`, halved in between by 2x2 max pooling."""
 
     def __init__(self, channels: int) -> None:
@@ -45,13 +45,6 @@ class UNetEncoder(nn.Module):
             nn.Sequential(nn.MaxPool2d(2), ConvBlock(above, below, dropout))
             for (above, below), dropout in zip(pairwise(WIDTHS), ENCODER_DROPOUT[1:], strict=True)
         )
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """[N, C, H, W] -> five maps, fine to coarse: [N, 16, H, W] to [N, 256, H / 16, W / 16] (the bottleneck)."""
-        features: list[Tensor] = [self.stem(images)]
-        for level in self.levels:
-            features.append(level(features[-1]))
-        return features
 
 
 class UpBlock(nn.Module):

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from methods.nets.backbone import WIDTHS, Backbone, Decoder
+from methods.nets.backbone import WIDTHS, Backbone, Decoder, Encoder
 
 ENCODER_CONVOLUTIONS = (1, 2, 3, 3, 3)
 DECODER_CONVOLUTIONS = (3, 3, 2, 1)
@@ -49,25 +49,17 @@ def doubling(inputs: int, outputs: int, upsampling: Upsampling) -> nn.Sequential
     return activated(nn.Conv3d(inputs, outputs, kernel_size=3, padding=1), resize)
 
 
-class VNetEncoder(nn.Module):
+class VNetEncoder(Encoder):
     """Five levels of convolutions, halved in between; channels of the last are dropped whole."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         first, *rest = ENCODER_CONVOLUTIONS
         self.stem = level(channels, WIDTHS[0], first)
-        self.levels = nn.ModuleList(
-            nn.Sequential(halving(above, below), level(below, below, count))
-            for (above, below), count in zip(pairwise(WIDTHS), rest, strict=True)
-        )
-        self.dropout = nn.Dropout3d(DROPOUT)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """[N, C, X, Y, Z] -> five maps, fine to coarse: [N, 16, X, Y, Z] to [N, 256, X / 16, Y / 16, Z / 16]."""
-        features: list[Tensor] = [self.stem(images)]
-        for below in self.levels:
-            features.append(below(features[-1]))
-        return [*features[:-1], self.dropout(features[-1])]
+        pairs = zip(pairwise(WIDTHS), rest, strict=True)
+        below = [nn.Sequential(halving(fine, coarse), level(coarse, coarse, count)) for (fine, coarse), count in pairs]
+        below[-1].append(nn.Dropout3d(DROPOUT))
+        self.levels = nn.ModuleList(below)
 
 
 class VNetDecoder(Decoder):

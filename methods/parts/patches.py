@@ -95,7 +95,7 @@ class MapPatches:
         weights = weights.unflatten(0, masks.shape[:2])  # [K, N, 3, coarse, 3, coarse, ...]
         offsets, cells = range(2, 2 + 2 * dimension, 2), range(3, 3 + 2 * dimension, 2)
         flat = weights.permute(0, *offsets, 1, *cells).reshape(-1, len(rows))
-        sums = (flat @ rows).view(len(masks), *(NEIGHBOURS,) * dimension, self.channels)
+        sums: Tensor = (flat @ rows).view(len(masks), *(NEIGHBOURS,) * dimension, self.channels)
         return sums.flip([axis for axis, shift in enumerate(same, start=1) if shift]).flatten(1)
 
 

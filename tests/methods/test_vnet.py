@@ -113,12 +113,12 @@ def test_layers_are_conv_bn_relu_and_decoders_differ_in_their_upsampling_alone()
             assert (module.eps, module.momentum) == (1e-5, 0.1)
     unit = [nn.Conv3d, nn.BatchNorm3d, nn.ReLU]
     layers = [type(m) for m in net.backbone.encoder.modules() if next(m.children(), None) is None]
-    assert layers == unit * (12 + 4) + [nn.Dropout3d]
+    assert layers == [*unit * (12 + 4), nn.Dropout3d]
     first, second = net.backbone.decoder, net.second
     assert isinstance(first, VNetDecoder)
     assert isinstance(second, VNetDecoder)
-    assert [[type(m) for m in up] for up in first.ups] == [[nn.ConvTranspose3d, nn.BatchNorm3d, nn.ReLU]] * 4
-    assert [[type(m) for m in up] for up in second.ups] == [[nn.Upsample, *unit]] * 4
+    assert [[type(m) for m in up.children()] for up in first.ups] == [[nn.ConvTranspose3d, nn.BatchNorm3d, nn.ReLU]] * 4
+    assert [[type(m) for m in up.children()] for up in second.ups] == [[nn.Upsample, *unit]] * 4
     assert str(first.levels) == str(second.levels)
     assert str(first.head) == str(second.head)
 

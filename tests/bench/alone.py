@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
@@ -21,7 +21,6 @@ from tests.bench.workload import Precision, clock_for, entries, measure, warm_up
 from tests.support import command_environment
 
 KILOBYTE = 1024
-"""Linux reports the largest resident set in these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +37,28 @@ class Alone:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory that this process held so far: on CUDA what torch allocated, else resident."""
+    """The most memory that this process held so far: on CUDA what torch allocated, else resident, as Linux tells.
+
+    Not `getrusage`: across a fork it goes on from the parent's.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * KILOBYTE
 
 
 def measure_alone(
-    name: str, size: Sequence[int], batch_size: int, steps: int, threads: int, precision: Precision
+    name: str,
+    size: Sequence[int],
+    batch_size: int,
+    precision: Precision = "float32",
+    threads: int = 1,
+    steps: int = 1,
+    warm_up_steps: int | None = None,
 ) -> Alone:
     """Start the process for `method/stage` and wait for it."""
-    numbers = {"--batch": batch_size, "--steps": steps, "--threads": threads}
-    options = [str(one) for pair in numbers.items() for one in pair]
+    numbers = {"--batch": batch_size, "--threads": threads, "--steps": steps, "--warm-up": warm_up_steps}
+    options = [str(one) for pair in numbers.items() if pair[1] is not None for one in pair]
     where = ["--size", *map(str, size), "--precision", precision]
     command = [sys.executable, "-m", "tests.bench.alone", name, *where, *options]
     done = subprocess.run(command, env=command_environment(), stdout=subprocess.PIPE, text=True, check=True)
@@ -64,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--warm-up", type=int)
     parser.add_argument("--precision", default="float32")
     asked = parser.parse_args(arguments)
     device = pick_device()
@@ -72,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     idle = peak_bytes(device)
     state = entries(tuple(asked.size), asked.batch, device, asked.precision, only=asked.name)
     clock = clock_for(device, asked.threads)
-    seconds = measure(state, asked.steps, warm_up(device), clock)[asked.name]
+    seconds = measure(state, asked.steps, warm_up(device, asked.warm_up), clock)[asked.name]
     print(json.dumps(asdict(Alone(seconds, peak_bytes(device), idle))))
     return 0
 

@@ -1,7 +1,7 @@
 """Seconds per training step of every method and stage, beside the supervised step of the same run.
 
     python -m tests.bench.steps_bench [--size 96] [--size 256] [--batch 8] [--threads 2] [--steps 5] [--dense 1]
-    python -m tests.bench.steps_bench --dimension 3 --size 112 112 80 --batch 4 --steps 1 --memory
+    python -m tests.bench.steps_bench --dimension 3 --size 112 112 80 --batch 4 --steps 1 --warm-up 0 --memory
 
 The last stages of ACTION and ACTION++ stand beside the same stage written down plainly (`tests.bench.dense`), which is
 measured with --dense steps. Random images stand for scans: the cost of a step does not depend on what they show.
@@ -38,7 +38,7 @@ def table(size: Size, precision: Precision, asked: argparse.Namespace, device: t
     """Lines of one table, and the ratio to the plainly written stages."""
     clock = clock_for(device, asked.threads)
     states = entries(size, asked.batch, device, precision)
-    medians = measure(states, asked.steps, warm_up(device), clock)
+    medians = measure(states, asked.steps, warm_up(device, asked.warm_up), clock)
     plain = measure(dense(states, device), asked.dense, int(device.type == "cuda"), clock) if asked.dense else {}
     for name, seconds in medians.items():
         shown = line(name, seconds, medians[SUPERVISED])
@@ -53,7 +53,7 @@ def table_of_processes(size: Size, precision: Precision, asked: argparse.Namespa
     names = [SUPERVISED, *sorted(entries(few, 2, torch.device("cpu")).keys() - {SUPERVISED})]
     supervised = None
     for name in names:
-        found = measure_alone(name, size, asked.batch, asked.steps, asked.threads, precision)
+        found = measure_alone(name, size, asked.batch, precision, asked.threads, asked.steps, asked.warm_up)
         supervised = supervised or found.seconds
         memory = f"peak {found.peak_bytes / 1e9:6.2f} GB, {found.idle_bytes / 1e9:.2f} of it before"
         yield f"{line(name, found.seconds, supervised)}   {memory}"
@@ -69,6 +69,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=8, help="images per step, both streams together")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; a scored unit has one")
     parser.add_argument("--steps", type=int, default=5, help="measured steps per method and stage")
+    parser.add_argument("--warm-up", type=int, help="steps before them that do not count (default 1; CUDA: 3)")
     parser.add_argument("--dense", type=int, default=1, help="measured steps of the plainly written stage; 0: none")
     parser.add_argument("--memory", action="store_true", help="a process for each, and its peak; not with --dense")
     parser.add_argument(

@@ -9,9 +9,10 @@ import torch
 from harness.spec.method import Batch, Loss, Method, Stage
 from harness.spec.progress import Progress
 from harness.spec.records import OptimiserSettings
+from harness.spec.task import Task
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
-from tests.methods.tiny import build
+from tests.methods.tiny import TASK, build
 
 SMALL: Mapping[str, object] = {"queries": 8, "keys": 12, "dimension": 16, "bank": 6}
 SMALL_PP: Mapping[str, object] = {**SMALL, "anchors": 8, "queue": 64}
@@ -23,9 +24,9 @@ def small(kind: type[ACTION], **params: object) -> ACTION:
     return of_seed(kind, 0, params)
 
 
-def of_seed(kind: type[ACTION], seed: int, params: Mapping[str, object] | None = None) -> ACTION:
-    """The same with other initial weights."""
-    method = build(kind, seed, {**(SMALL_PP if issubclass(kind, ACTIONPP) else SMALL), **(params or {})})
+def of_seed(kind: type[ACTION], seed: int, params: Mapping[str, object] | None = None, task: Task = TASK) -> ACTION:
+    """The same with other initial weights, or for another task."""
+    method = build(kind, seed, {**(SMALL_PP if issubclass(kind, ACTIONPP) else SMALL), **(params or {})}, task)
     assert isinstance(method, ACTION)
     return method
 

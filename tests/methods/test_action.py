@@ -215,7 +215,7 @@ def dense_distillation(student: Tensor, teacher: Tensor, bank: Tensor, tau_s: fl
 
 def no_dropout(method: ACTION) -> ACTION:
     for module in method.modules():
-        if isinstance(module, torch.nn.Dropout):
+        if isinstance(module, torch.nn.Dropout | torch.nn.Dropout3d):
             module.p = 0.0
     return method
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,11 +11,12 @@ import torch.nn.functional as F
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
 from methods.parts.supervised_contrast import Anchors
+from tests.bench.alone import measure_alone
 from tests.bench.dense import DenseACTION, DenseACTIONPP
 from tests.bench.steps_bench import main
 from tests.methods.staged import action_pp, of_seed, small
 from tests.methods.test_action import no_dropout, progress_at
-from tests.methods.tiny import batch_for
+from tests.methods.tiny import TASK_3D, batch_for
 
 QUIET = {"strong": False, "mixing": "none", "queries": 64, "keys": 64}
 PAIRS = [(ACTION, DenseACTION), (ACTIONPP, DenseACTIONPP)]
@@ -53,10 +56,42 @@ def test_supervised_contrast_is_equal_on_equal_draws(centers: bool) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
-def test_the_table_names_every_method_and_stage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--size", "32", "--batch", "2", "--steps", "1", "--dense", "0", "--precision", "float32"]) == 0
+@pytest.mark.parametrize(("kind", "plain"), PAIRS, ids=["action", "action_pp"])
+def test_fine_tuning_of_patches_has_the_same_losses(kind: type[ACTION], plain: type[ACTION]) -> None:
+    task = replace(TASK_3D, size=(16, 16, 16))
+    ours, theirs = (no_dropout(of_seed(one, 0, QUIET, task)) for one in (kind, plain))
+    theirs.load_state_dict(ours.state_dict())
+    torch.manual_seed(3)
+    found, expected = (
+        one.training_loss(batch_for(one), one.stages[2], progress_at(0.5)).terms for one in (ours, theirs)
+    )
+    for name in ("ce", "dice", "unsupervised", "valid_pixels"):
+        assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-4, abs=1e-6), name
+    for name in found.keys() & {"anatomical", "supervised_contrast"}:  # other voxels are drawn
+        assert found[name].item() == pytest.approx(expected[name].item(), rel=0.1), name
+
+
+@pytest.mark.parametrize(("dimension", "size"), [("2", ["32"]), ("3", ["16", "16", "16"])])
+def test_the_table_names_every_method_and_stage(
+    dimension: str, size: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["--batch", "4", "--steps", "1", "--dense", "0", "--precision", "float32"]
+    assert main(["--dimension", dimension, "--size", *size, *few]) == 0
     lines = capsys.readouterr().out.splitlines()
     named = [line.split()[0] for line in lines if "x supervised" in line]
     assert {f"{m}/{s}" for m in ("action", "action_pp") for s in ("global", "local", "anatomical")} <= set(named)
     assert {"supervised/train", "ua_mt/train", "mc_net/train"} <= set(named)
     assert "1.00 x supervised" in next(line for line in lines if "supervised/train" in line)
+
+
+def test_a_size_of_another_dimension_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"--size 48 48 16 has not 2 sides"):
+        main(["--size", "48", "48", "16"])
+
+
+def test_a_process_of_its_own_tells_seconds_and_peak() -> None:
+    found = measure_alone("supervised/train", (16, 16, 16), batch_size=2, warm_up_steps=0)
+    assert found.seconds > 0
+    weights_gradients_momentum = 3 * 4 * 9_448_866
+    assert found.peak_bytes - found.idle_bytes > weights_gradients_momentum
+    assert found.idle_bytes > 5e7  # torch itself

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.parts.contrast_net import ContrastNet, global_neighbours, local_neighbours
 from methods.parts.heads import (
     GlobalProjector,
     LocalProjector,
     RepresentationHead,
     global_predictor,
     local_predictor,
+    window_layout,
     windows,
 )
 from tests.methods.references import window_starts
+from tests.methods.tiny import TASK_3D
 
 
 def parameters(module: nn.Module) -> int:
@@ -76,6 +81,32 @@ def test_windows_are_the_crops(
         for axis, (start, length) in enumerate(zip(corners[number].tolist(), window, strict=True), start=1):
             crop = crop.narrow(axis, start, length)
         assert found[1, number].equal(crop)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride"),
+    [
+        ((256, 256), [64, 64], [32, 32]),
+        ((96, 96), [24, 24], [12, 12]),
+        ((112, 112, 80), [20, 20, 20], [10, 10, 10]),
+        ((48, 48, 16), [8, 8, 4], [4, 4, 2]),
+        ((16, 16, 16), [2, 2, 4], [1, 1, 2]),
+    ],
+)
+def test_layout_is_the_released_one_in_proportion(size: tuple[int, ...], window: list[int], stride: list[int]) -> None:
+    assert window_layout(size) == (window, stride)
+
+
+def test_heads_of_patches_have_the_released_sizes() -> None:
+    net = ContrastNet(replace(TASK_3D, size=(112, 112, 80)), 128, window_border=True)
+    assert parameters(net.whole) == 256 * 128 + 128 + 128 * 128 + 128
+    assert parameters(net.local) == (2 * 4 + 4) + (4 * 2 + 2)
+    assert parameters(net.representation) == 27 * 256 * 128 + 128 * 128
+    regions = net.to("meta").regions(torch.empty(1, 2, 112, 112, 80, device="meta"))
+    assert regions.shape == (1, 700, 64, 2)
+    neighbours = local_neighbours(replace(TASK_3D, size=(112, 112, 80)), 36, window_border=True)
+    assert neighbours.bank.entries.shape == (36, 700, 128)
+    assert parameters(global_neighbours(TASK_3D, 36).predictor) == 2 * (128 * 128 + 128)
 
 
 def test_released_windows_stop_before_the_border() -> None:

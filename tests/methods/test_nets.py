@@ -1,4 +1,4 @@
-"""Networks: size, cost and layout against the published figures; composition; equal names, equal networks."""
+"""The 2D networks: size, cost and layout against the published figures; composition; equal names, equal networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.spec.errors import UsageError
 from methods.nets.factory import backbone, mc_net
 from methods.nets.unet import ConvBlock, UpBlock
 from tests.methods.tiny import TASK
@@ -166,9 +165,3 @@ def test_logits_are_float32_under_autocast() -> None:
 def test_channels_and_classes_come_from_the_task() -> None:
     net = backbone(replace(TASK, channels=2, classes=("background", "LA")))
     assert net(torch.rand(2, 2, 16, 16)).shape == (2, 2, 16, 16)
-
-
-@pytest.mark.parametrize("make", [backbone, mc_net])
-def test_volumes_are_refused_by_name(make: type) -> None:
-    with pytest.raises(UsageError, match=r"tiny.*dimension 3"):
-        make(replace(TASK, dimension=3, size=(32, 32, 32)))

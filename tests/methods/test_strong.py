@@ -64,6 +64,33 @@ def test_jitter_by_hand() -> None:
     assert result[2].flatten().tolist() == [0.0, 1.0]  # 1.25 x (.5 -+ 1.25 x .4) = 0, 1.25
 
 
+def test_jitter_by_hand_of_an_image_that_is_darker_than_0_and_brighter_than_1() -> None:
+    # Black is -1, white 3, the mean 1: over black 0, 2, 4 about 2.
+    images = torch.tensor([[[-1.0, 1.0, 3.0]]], dtype=torch.float64).expand(3, 1, 3)
+    result = jitter(images, values(0.5, 1.0, 1.25), values(1.0, 0.5, 1.0))
+    assert result[0].flatten().tolist() == pytest.approx([-1.0, 0.0, 1.0])
+    assert result[1].flatten().tolist() == pytest.approx([0.0, 1.0, 2.0])
+    assert result[2].flatten().tolist() == pytest.approx([-1.0, 1.5, 3.0])  # 5 - 1 is brighter than white
+
+
+@given(seed=st.integers(0, 2**31), scale=st.floats(1.0, 20.0), shift=st.floats(0.0, 1.0), size=st.sampled_from([2, 3]))
+def test_jitter_does_not_depend_on_the_units_of_an_image(seed: int, scale: float, shift: float, size: int) -> None:
+    images = images_of(seed, 1, 2, *(3, 5, 4)[:size]).double()
+    images = (images - images.min()) / (images.max() - images.min())
+    low = -shift * (scale - 1.0)  # then 0 and 1 lie between low and low + scale
+    factors = (values(1.2), values(0.8))
+    torch.testing.assert_close(jitter(low + scale * images, *factors), low + scale * jitter(images, *factors))
+
+
+@given(seed=st.integers(0, 2**31), bright=st.floats(0.75, 1.25), contrast=st.floats(0.75, 1.25))
+def test_jitter_in_the_unit_interval_is_the_plain_formula_to_the_bit(seed: int, bright: float, contrast: float) -> None:
+    images, b, c = images_of(seed, 2, 1, 5, 6), torch.full((2,), bright), torch.full((2,), contrast)
+    by_image = (b.view(2, 1, 1, 1), c.view(2, 1, 1, 1))
+    scaled = by_image[0] * by_image[1] * images
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    assert torch.equal(jitter(images, b, c), (scaled + by_image[0] * (1.0 - by_image[1]) * mean).clamp(0.0, 1.0))
+
+
 @given(seed=st.integers(0, 2**31), bright=st.floats(0.75, 1.25), contrast=st.floats(0.75, 1.25))
 def test_jitter_has_no_order(seed: int, bright: float, contrast: float) -> None:
     """Torchvision's two operations, in both orders, on an image too grey for a clamp."""

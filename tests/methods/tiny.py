@@ -1,4 +1,4 @@
-"""Small tasks, batches and steps that the tests of methods share: 32 x 32 pixels, four classes, no scans."""
+"""Small tasks, batches and steps that the tests of methods share: slices of four classes, patches of two, no scans."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from methods.ua_mt import UAMT
 
 METHODS: tuple[type[Method], ...] = (Supervised, SupervisedFull, UAMT, MCNet)
 TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "Myo", "LV"), size=(32, 32))
+TASK_3D = Task(name="tiny3d", dimension=3, channels=1, classes=("background", "LA"), size=(32, 32, 16))
 
 
-def build(kind: type[Method], seed: int = 0, params: Mapping[str, object] | None = None) -> Method:
+def build(kind: type[Method], seed: int = 0, params: Mapping[str, object] | None = None, task: Task = TASK) -> Method:
     """A method in train mode whose weights come from `seed`."""
     torch.manual_seed(seed)
-    return kind.build(TASK, kind.Params.model_validate(params or {})).train()
+    return kind.build(task, kind.Params.model_validate(params or {})).train()
 
 
 def blobs(count: int) -> tuple[Tensor, Tensor]:
@@ -36,10 +37,20 @@ def blobs(count: int) -> tuple[Tensor, Tensor]:
     return labels.unsqueeze(1) / 3.0, labels
 
 
+def balls(count: int, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Images [count, 1, *size] of zero mean and unit variance, and labels: a bright ball, moved from image to image."""
+    axes = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in size), indexing="ij")
+    distances = [sum((axis - 0.1 * i) ** 2 for axis in axes) for i in range(count)]
+    labels = (torch.stack([torch.as_tensor(one) for one in distances]) < 0.4).long()
+    images = labels.unsqueeze(1) + 0.1 * torch.randn(count, 1, *size, generator=torch.Generator().manual_seed(0))
+    return (images - images.mean()) / images.std(), labels
+
+
 def batch_for(method: Method, batch_size: int = 4) -> Batch:
-    """A batch of blobs as the method plans it."""
+    """A batch of blobs, or of balls, as the method plans it."""
     plan = method.batches(method.stages[0], batch_size)
-    images, labels = blobs(plan.labelled + plan.unlabelled)
+    count = plan.labelled + plan.unlabelled
+    images, labels = blobs(count) if method.task.dimension == 2 else balls(count, method.task.size)
     unlabelled = (images[plan.labelled :],) if plan.unlabelled else ()
     return Batch(images[: plan.labelled], labels[: plan.labelled], unlabelled)
 

@@ -92,14 +92,15 @@ def test_a_planted_read_is_found(read: Callable[[torch.Tensor], object]) -> None
     assert watch.found
 
 
-def test_on_cuda_a_step_copies_nothing_to_the_host() -> None:
+@pytest.mark.parametrize("size", [(32, 32), (16, 16, 16)])
+def test_on_cuda_a_step_copies_nothing_to_the_host(size: tuple[int, ...]) -> None:
     require("cuda", torch.cuda.is_available(), "no CUDA device: copies can only be counted where there are some")
     from torch.profiler import ProfilerActivity, profile
 
     device = torch.device("cuda", 0)
     prepare_device(device, next(iter(entries((32, 32), 4, torch.device("cpu")).values()))[0].unit.engine)
     copies: dict[str, list[str]] = {}
-    for name, entry in {**started(device), "planted": None}.items():
+    for name, entry in {**started(device, size), "planted": None}.items():
         clock = clock_of(device)
         torch.cuda.synchronize(device)
         with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:

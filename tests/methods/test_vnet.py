@@ -1,0 +1,177 @@
+"""The 3D networks: size, cost and layout against the published figures; composition; equal names, equal networks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from methods.nets.factory import backbone, mc_net
+from methods.nets.vnet import VNetDecoder, doubling
+from tests.methods.test_nets import parameters
+from tests.methods.tiny import TASK, TASK_3D
+
+WIDTHS = [16, 32, 64, 128, 256]
+
+
+def convolution_by_hand(kernel: int, inputs: int, outputs: int) -> int:
+    """A convolution with bias and a batch normalisation."""
+    return kernel**3 * inputs * outputs + outputs + 2 * outputs
+
+
+def giga_macs(net: nn.Module, size: tuple[int, ...]) -> float:
+    """Multiply-accumulates of all convolutions for one patch, counted on the meta device."""
+    total = 0
+
+    def count(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv3d | nn.ConvTranspose3d)
+        places = given[0] if isinstance(layer, nn.ConvTranspose3d) else output  # those that meet the whole kernel
+        total += places[0, 0].numel() * math.prod(layer.kernel_size) * layer.in_channels * layer.out_channels
+
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+            layer.register_forward_hook(count)
+    net.to("meta")(torch.empty(1, 1, *size, device="meta"))
+    return total / 1e9
+
+
+def test_parameter_counts_are_the_published_ones() -> None:
+    assert parameters(backbone(TASK_3D)) == 9_448_866
+    assert parameters(mc_net(TASK_3D)) == 12_347_716
+    assert parameters(mc_net(TASK_3D).backbone) == 9_448_866
+
+
+def test_parameter_counts_by_hand() -> None:
+    pairs = list(pairwise(WIDTHS))
+    counts = dict(zip(WIDTHS, (1, 2, 3, 3, 3), strict=True))
+    levels = {w: n * convolution_by_hand(3, w, w) for w, n in counts.items()}
+    stem = convolution_by_hand(3, 1, 16)
+    encoder = stem + sum(convolution_by_hand(2, a, b) + levels[b] for a, b in pairs)
+    back = sum(levels[a] for a, _ in pairs) + 16 * 2 + 2
+    transposed = back + sum(convolution_by_hand(2, b, a) for a, b in pairs)
+    trilinear = back + sum(convolution_by_hand(3, b, a) for a, b in pairs)
+    net = mc_net(TASK_3D)
+    assert parameters(net.backbone.encoder) == encoder
+    assert parameters(net.backbone.decoder) == transposed
+    assert parameters(net.second) == trilinear
+
+
+def test_cost_is_the_published_one() -> None:
+    assert giga_macs(backbone(TASK_3D), (112, 112, 80)) == pytest.approx(40.1, abs=0.05)
+    assert giga_macs(mc_net(TASK_3D), (112, 112, 80)) == pytest.approx(87.8, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [(32, 32, 16), (16, 48, 32), (48, 16, 16)])
+def test_features_and_maps_have_the_stated_shapes(size: tuple[int, int, int]) -> None:
+    net = backbone(TASK_3D).eval()
+    images = torch.rand(1, 1, *size)
+    features = net.encode(images)
+    assert [tuple(f.shape) for f in features] == [(1, w, *(n >> i for n in size)) for i, w in enumerate(WIDTHS)]
+    maps = net.decoder.maps(features)
+    assert tuple(m.shape[1] for m in maps) == net.decoder.channels == (128, 64, 32, 16, 16)
+    assert [tuple(m.shape[2:]) for m in maps] == [tuple(n >> i for n in size) for i in (3, 2, 1, 0, 0)]
+    assert torch.equal(net.decoder.logits(maps), net(images))
+    assert net(images).shape == (1, 2, *size)
+
+
+def test_sizes_that_four_halvings_do_not_divide_fail_and_give_no_wrong_map() -> None:
+    with pytest.raises(RuntimeError, match="size"):
+        backbone(TASK_3D).eval()(torch.rand(1, 1, 32, 24, 16))
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "trilinear"])
+def test_skips_are_added_and_the_sums_are_the_maps(upsampling: str) -> None:
+    decoder = VNetDecoder(2, "trilinear" if upsampling == "trilinear" else "transposed").eval()
+    features = [torch.rand(1, w, *(16 >> i,) * 3) for i, w in enumerate(WIDTHS)]
+    maps = decoder.maps(features)
+    below = features[-1]
+    for found, up, convolve, skip in zip(maps[:4], decoder.ups, decoder.levels, features[3::-1], strict=True):
+        assert torch.equal(found, up(below) + skip)
+        below = convolve(found)
+    assert torch.equal(maps[4], below)
+
+
+def test_trilinear_upsampling_aligns_corners_before_it_convolves() -> None:
+    up = doubling(1, 1, "trilinear").eval()
+    resize, convolution = up[0], up[1]
+    assert isinstance(convolution, nn.Conv3d)
+    assert convolution.kernel_size == (3, 3, 3)
+    corners = torch.tensor([[[[[0.0, 3.0], [6.0, 9.0]], [[12.0, 15.0], [18.0, 21.0]]]]])
+    expected = [[[4.0 * x + 2.0 * y + z for z in range(4)] for y in range(4)] for x in range(4)]
+    torch.testing.assert_close(resize(corners)[0, 0], torch.tensor(expected))
+
+
+def test_layers_are_conv_bn_relu_and_decoders_differ_in_their_upsampling_alone() -> None:
+    net = mc_net(TASK_3D)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            assert (module.eps, module.momentum) == (1e-5, 0.1)
+    unit = [nn.Conv3d, nn.BatchNorm3d, nn.ReLU]
+    layers = [type(m) for m in net.backbone.encoder.modules() if next(m.children(), None) is None]
+    assert layers == unit * (12 + 4) + [nn.Dropout3d]
+    first, second = net.backbone.decoder, net.second
+    assert isinstance(first, VNetDecoder)
+    assert isinstance(second, VNetDecoder)
+    assert [[type(m) for m in up] for up in first.ups] == [[nn.ConvTranspose3d, nn.BatchNorm3d, nn.ReLU]] * 4
+    assert [[type(m) for m in up] for up in second.ups] == [[nn.Upsample, *unit]] * 4
+    assert str(first.levels) == str(second.levels)
+    assert str(first.head) == str(second.head)
+
+
+def test_whole_channels_are_dropped_at_the_bottleneck_and_before_the_logits_alone() -> None:
+    net = mc_net(TASK_3D)
+    assert [m.p for m in net.modules() if isinstance(m, nn.Dropout3d)] == [0.5] * 3
+    torch.manual_seed(0)
+    features = net.backbone.encode(torch.rand(2, 1, 32, 32, 16))
+    dropped = features[-1].flatten(2).eq(0).all(2)
+    assert 0.3 < dropped.float().mean() < 0.8  # half, and channels that ReLU closed
+    assert features[-2].flatten(2).ne(0).any(2).float().mean() > 0.9
+    assert not torch.equal(net.backbone.decoder(features), net.backbone.decoder(features))
+    net.eval()
+    assert torch.equal(net.backbone.decoder(features), net.backbone.decoder(features))
+
+
+def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone() -> None:
+    net = mc_net(TASK_3D).eval()
+    images = torch.rand(1, 1, 32, 16, 16)
+    first, second = net(images)
+    assert torch.equal(first, net.backbone(images))
+    assert first.shape == second.shape
+    assert not torch.allclose(first, second)
+
+
+def test_backbone_draws_before_the_second_decoder() -> None:
+    torch.manual_seed(3)
+    alone = backbone(TASK_3D).state_dict()
+    torch.manual_seed(3)
+    within = mc_net(TASK_3D).backbone.state_dict()
+    assert alone.keys() == within.keys()
+    assert all(torch.equal(alone[name], within[name]) for name in alone)
+
+
+def test_initialisation_is_torchs_default() -> None:
+    for layer in backbone(TASK_3D).modules():
+        if isinstance(layer, nn.Conv3d):
+            bound = 1 / math.sqrt(layer.in_channels * math.prod(layer.kernel_size))
+            assert 0.8 * bound < layer.weight.abs().max() <= bound
+        elif isinstance(layer, nn.BatchNorm3d):
+            assert torch.equal(layer.weight, torch.ones_like(layer.weight))
+            assert not layer.bias.any()
+
+
+def test_logits_are_float32_under_autocast() -> None:
+    net = backbone(TASK_3D)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = net.encode(torch.rand(2, 1, 16, 16, 16))
+        assert net.decoder.maps(features)[-2].dtype == torch.bfloat16
+        assert net.decoder(features).dtype == torch.float32
+
+
+def test_channels_and_classes_come_from_the_task() -> None:
+    net = backbone(replace(TASK_3D, channels=2, classes=TASK.classes)).eval()
+    assert net(torch.rand(1, 2, 16, 16, 16)).shape == (1, 4, 16, 16, 16)

@@ -1,0 +1,147 @@
+"""Every method and stage on 3D patches, through the same files as on slices: start, step, resumption, values."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from harness.spec.method import Batch, Method, Stage
+from harness.spec.progress import Progress
+from harness.spec.records import OptimiserSettings
+from methods.action import ACTION
+from methods.action_pp import ACTIONPP
+from methods.mc_net import MCNet
+from methods.supervised import Supervised
+from methods.supervised_full import SupervisedFull
+from methods.ua_mt import UAMT
+from tests.methods.staged import SMALL, SMALL_PP, step
+from tests.methods.test_methods import same_state
+from tests.methods.tiny import TASK_3D, batch_for, build
+
+PARAMS: Mapping[type[Method], Mapping[str, object]] = {
+    Supervised: {"strong": True},
+    SupervisedFull: {},
+    UAMT: {"passes": 2, "strong": True, "threshold_start": 1.0, "entropy_scale": "classes"},
+    MCNet: {},
+    ACTION: {**SMALL, "mixing": "classmix"},
+    ACTIONPP: SMALL_PP,
+}
+CASES = [(kind, stage) for kind in PARAMS for stage in ([0, 1, 2] if issubclass(kind, ACTION) else [0])]
+every_method = pytest.mark.parametrize("kind", PARAMS, ids=lambda kind: kind.name)
+every_stage = pytest.mark.parametrize(("kind", "number"), CASES, ids=[f"{k.name}-{n}" for k, n in CASES])
+
+
+def volumes(kind: type[Method], seed: int = 0) -> Method:
+    return build(kind, seed, PARAMS[kind], TASK_3D)
+
+
+def entered(method: Method, number: int) -> tuple[Stage, torch.optim.Optimizer]:
+    stage = method.stages[number]
+    method.start_stage(stage)
+    return stage, method.optimiser(stage, OptimiserSettings(learning_rate=0.02))
+
+
+def one_step(method: Method, stage: Stage, sgd: torch.optim.Optimizer, batch: Batch, number: int = 4) -> float:
+    return step(method, stage, sgd, batch, number).total.item()  # type: ignore[arg-type]
+
+
+@every_method
+def test_backbones_start_from_the_same_weights_and_are_what_is_tested(kind: type[Method]) -> None:
+    predictor = volumes(kind, 11).predictor
+    assert same_state(predictor, volumes(Supervised, 11).predictor)
+    assert sum(p.numel() for p in predictor.parameters()) == 9_448_866
+    assert predictor.eval()(torch.rand(1, 1, *TASK_3D.size)).shape == (1, 2, *TASK_3D.size)
+
+
+@every_stage
+def test_a_step_is_finite_repeats_itself_and_reaches_all_that_the_stage_trains(kind: type[Method], number: int) -> None:
+    method = volumes(kind)
+    stage, sgd = entered(method, number)
+    batch = batch_for(method)
+    one_step(method, stage, sgd, batch, 0)  # something in the banks
+    saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
+    loss = step(method, stage, sgd, batch, 4)
+    assert all(term.isfinite() and term.shape == () for term in (loss.total, *loss.terms.values()))
+    trained = [p for group in sgd.param_groups for p in group["params"]]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
+    assert {id(p) for p in trained if p.grad is not None and p.grad.any()} >= {id(p) for p in trained if p.ndim > 1}
+    again = volumes(kind, 99)
+    _, other = entered(again, number)
+    again.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    torch.set_rng_state(saved[2])
+    assert one_step(again, stage, other, batch) == loss.total.item()
+    assert same_state(method, again)
+
+
+@every_stage
+def test_a_step_reads_no_value_and_terms_stay_on_the_device(kind: type[Method], number: int) -> None:
+    """Tensors of the meta device have no values: whatever would copy one to the host raises."""
+    method = volumes(kind)
+    stage, _ = entered(method, number)
+    method = method.to("meta")
+    sgd = method.optimiser(stage, OptimiserSettings())
+    batch = batch_for(method)
+    there = Batch(batch.images.to("meta"), batch.labels.to("meta"), tuple(u.to("meta") for u in batch.unlabelled))
+    loss = step(method, stage, sgd, there, 0)
+    for value in (loss.total, *loss.terms.values()):
+        assert (value.device.type, value.shape, value.dtype) == ("meta", (), torch.float32)
+
+
+def test_a_few_steps_learn_a_ball() -> None:
+    method = build(Supervised, task=TASK_3D)
+    batch = batch_for(method)
+    stage, sgd = entered(method, 0)
+    losses = [one_step(method, stage, sgd, batch, number) for number in range(8)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_what_each_stage_reads_has_the_shape_of_patches() -> None:
+    method = volumes(ACTION)
+    assert isinstance(method, ACTION)
+    # 5 x 5 x 4 at strides of 2: 14 x 14 x 7 windows of 4^3 cells of two classes
+    assert method.local.bank.entries.shape == (6, 14 * 14 * 7, 4**3 * 2)
+    batch = batch_for(method)
+    loss = method.training_loss(batch, method.stages[2], Progress(unit=0.5, stage=0.5, step=5))
+    assert loss.terms["valid_pixels"].item() >= 2 * math.prod(TASK_3D.size)  # every given label
+    assert loss.terms["anatomical_queries"].item() == 2 * 8  # both classes, all hard for an untrained network
+
+
+def test_mutual_consistency_and_dice_of_patches_by_hand() -> None:
+    """The step's terms from the logits of both decoders, written out for two classes."""
+    method = volumes(MCNet)
+    assert isinstance(method, MCNet)
+    batch = batch_for(method)
+    logits: list[tuple[torch.Tensor, torch.Tensor]] = []
+    handle = method.net.register_forward_hook(lambda _, __, output: logits.append(output))
+    loss = method.training_loss(batch, method.stages[0], Progress(unit=1.0, stage=1.0, step=5))
+    handle.remove()
+    p, q = ((one[:, 1] - one[:, 0]).sigmoid().double() for one in logits[0])  # two classes: softmax is a sigmoid
+    sharp = [v**10 / (v**10 + (1 - v) ** 10) for v in (p, q)]
+    consistency = ((p - sharp[1]) ** 2).mean() + ((q - sharp[0]) ** 2).mean()  # the same for either class
+    assert loss.terms["consistency"].item() == pytest.approx(consistency.item(), rel=1e-3)
+    own, given = p[:2], batch.labels.double()
+    shares = [(f, g) for f, g in ((own, given), (1 - own, 1 - given))]
+    dice = [1 - (2 * (f * g).sum() + 1e-5) / ((f**2).sum() + (g**2).sum() + 1e-5) for f, g in shares]
+    assert loss.terms["dice_1"].item() == pytest.approx(sum(dice).item() / 2, rel=1e-4)  # type: ignore[union-attr]
+
+
+def test_uncertainty_of_patches_is_that_of_two_classes() -> None:
+    """With noise and dropout off all passes agree: the mask is where -sum p ln p of the teacher is under ln 2."""
+    method = build(UAMT, params={"noise": 0.0, "threshold_start": 1.0}, task=TASK_3D)
+    assert isinstance(method, UAMT)
+    for module in method.modules():
+        if isinstance(module, torch.nn.Dropout3d):
+            module.p = 0.0
+    batch = batch_for(method)
+    with torch.no_grad():
+        p = F.softmax(copy.deepcopy(method.teacher)(batch.unlabelled[0]).double(), dim=1)
+    entropy = -(p * (p + 1e-6).log()).sum(1)
+    loss = method.training_loss(batch, method.stages[0], Progress(unit=0.5, stage=0.5, step=5))
+    expected = (entropy < math.log(2)).double().mean().item()
+    assert loss.terms["mask_share"].item() == pytest.approx(expected, abs=1e-3)

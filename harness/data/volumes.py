@@ -52,7 +52,8 @@ class Volumes(TrainingSet):
             place = slice(end - shape[0] * shape[1] * shape[2], end)
             images[place] = pad(shrink_image(torch.from_numpy(case.image).to(device), factor), shape).flatten()
             labels[place] = pad(shrink_labels(torch.from_numpy(case.label).to(device), factor), shape).flatten()
-        flags = torch.tensor([case.patient in set(labelled) for case in cases])
+        chosen = set(labelled)
+        flags = torch.tensor([case.patient in chosen for case in cases])
         numbers = [which.nonzero()[:, 0].to(device) for which in (flags, ~flags)]
         offsets = ends - shapes.prod(dim=1)
         return cls(images, labels, offsets.to(device), shapes.to(device), numbers[0], numbers[1], patch)

@@ -53,7 +53,7 @@ def command(
     With --executor slurm it submits what is missing and neither waits nor runs, and returns; once everything has ended
     it ranks and tracks.
     """
-    loaded = load_asked(suite, executor, cluster, workers, ray_address)
+    loaded = load_asked(suite, executor, cluster, workers, ray_address, there=finishing)
     from harness.execute.session import open_session
 
     if loaded is not None and not finishing:
@@ -67,16 +67,18 @@ def command(
 
     from harness.cli.local import train_here
     from harness.cli.report import show_leaderboard, track_or_warn
+    from harness.execute.outcome import Outcome
     from harness.execute.run import ExecuteSettings, exit_code
     from harness.train import StopFlag
 
     stop = StopFlag()
+    outcomes: list[Outcome] = []
     if executor == "slurm":
         assert loaded is not None, "without a cluster file this executor is refused"
         from harness.slurm.run import run_on_slurm
 
         done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing)
-        session, outcomes = done.session, []
+        session = done.session
         if not done.over:
             return tell(done, suite, runs)
     else:

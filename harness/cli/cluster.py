@@ -28,9 +28,18 @@ cluster_option = click.option(
 
 
 def load_asked(
-    suite: str, executor: str, cluster: Path | None, workers: int | None, ray_address: str | None = None
+    suite: str,
+    executor: str,
+    cluster: Path | None,
+    workers: int | None,
+    ray_address: str | None = None,
+    *,
+    there: bool = False,
 ) -> LoadedCluster | None:
-    """The cluster file, None for other executors. Raises `UsageError` for options that do not belong together."""
+    """The cluster file, None for other executors. Raises `UsageError` for options that do not belong together.
+
+    there: called by a job, in whose container the paths of the file may not be seen.
+    """
     if executor != "slurm":
         if cluster is not None:
             raise UsageError("--cluster is read with --executor slurm alone")
@@ -44,7 +53,7 @@ def load_asked(
     from harness.slurm.cluster import load_cluster, refuse_adaptive
     from harness.suite import load_suite
 
-    loaded = load_cluster(cluster)
+    loaded = load_cluster(cluster, check_paths=not there)
     refuse_adaptive(load_suite(suite), suite)
     return loaded
 

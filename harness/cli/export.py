@@ -12,9 +12,17 @@ from harness.cli.options import runs_option, say, suite_option
 @click.command()
 @suite_option
 @runs_option
-@click.option("--to", "file", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A .tar.gz file.")
+@click.option(
+    "--to",
+    "file",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="A .tar.gz file; .tar.xz is smaller.",
+)
 @click.option("--no-history", is_flag=True, help="Leave out the losses of every step: tables need none, replay does.")
-def command(suite: str, runs: Path, file: Path, no_history: bool) -> None:
+@click.option("--no-predictions", is_flag=True, help="Leave out label maps: tables need none, pictures do.")
+def command(suite: str, runs: Path, file: Path, no_history: bool, no_predictions: bool) -> None:
     """Pack a suite's records, without weights, logs and scans, into one file to share.
 
     Whoever imports it gets the same leaderboard. The same records give the same bytes. Environment records name the
@@ -23,5 +31,6 @@ def command(suite: str, runs: Path, file: Path, no_history: bool) -> None:
     from harness.execute.records import open_records
     from harness.execute.share import export_records
 
-    count = export_records(open_records(suite, runs), file, history=not no_history)
+    store = open_records(suite, runs)
+    count = export_records(store, file, history=not no_history, predictions=not no_predictions)
     say(f"{file}: {count} records, {file.stat().st_size / 1e6:.2f} MB")

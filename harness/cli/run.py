@@ -59,7 +59,7 @@ def command(
     With --executor slurm it submits what is missing and neither waits nor runs, and returns; once everything has ended
     it ranks and tracks.
     """
-    loaded = load_asked(suite, executor, cluster, workers, ray_address)
+    loaded = load_asked(suite, executor, cluster, workers, ray_address, there=finishing)
     from harness.execute.session import open_session
 
     if loaded is not None and not finishing:

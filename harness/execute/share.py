@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import re
 import tarfile
 import zlib
@@ -20,7 +21,7 @@ from harness.spec.errors import RecordError, UsageError
 from harness.store import RunStore
 from harness.store.files import void, write_atomic
 
-SUFFIXES = (".tar.gz", ".tgz")
+SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
 ENDED_FILES = (
     *("result.json", "ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "arrays.npz"),
     "final.json",
@@ -35,16 +36,18 @@ RECORDS = re.compile(
 """Paths below the suite's folder that an archive may hold; anything else is refused."""
 
 
-def export_records(store: RunStore, file: Path, *, history: bool = True) -> int:
+def export_records(store: RunStore, file: Path, *, history: bool = True, predictions: bool = True) -> int:
     """Write the records of a suite to `file`, atomically; how many files it holds.
 
-    history: losses and schedules of every step, which replay and audit need and tables do not; most of the bytes.
+    history:     losses and schedules of every step, which replay and audit need and tables do not; most of the bytes.
+    predictions: label maps of the test cases, from which pictures are drawn and metrics computed again.
     """
     if not file.name.endswith(SUFFIXES):
-        raise UsageError(f"--to {file}: name a .tar.gz file")
-    paths = sorted(path for path in shared_paths(store) if history or not _is_history(path))
-    root = store.root.resolve().name
-    write_atomic(file, lambda temporary: void(temporary.write_bytes(_packed(store.root, root, paths))))
+        raise UsageError(f"--to {file}: name a .tar.gz file, or a .tar.xz file, which is smaller")
+    left_out = [test for test, wanted in ((_is_history, history), (_is_prediction, predictions)) if not wanted]
+    paths = sorted(path for path in shared_paths(store) if not any(test(path) for test in left_out))
+    packed = _packed(store.root, store.root.resolve().name, paths, file.suffix == ".xz")
+    write_atomic(file, lambda temporary: void(temporary.write_bytes(packed)))
     return len(paths)
 
 
@@ -65,15 +68,19 @@ def _is_history(path: PurePosixPath) -> bool:
     return path.name == "history.parquet" or path.parent.name == "history"
 
 
+def _is_prediction(path: PurePosixPath) -> bool:
+    return path.name == "predictions.npz"
+
+
 def _below(store: RunStore, path: Path) -> PurePosixPath:
     return PurePosixPath(path.relative_to(store.root).as_posix())
 
 
-def _packed(folder: Path, root: str, paths: list[PurePosixPath]) -> bytes:
+def _packed(folder: Path, root: str, paths: list[PurePosixPath], small: bool) -> bytes:
     """A tar without times, owners and order of its own, so that equal records give equal bytes."""
     buffer = io.BytesIO()
     with (
-        gzip.GzipFile(filename="", fileobj=buffer, mode="wb", mtime=0) as zipped,
+        lzma.open(buffer, "wb", preset=9) if small else gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for path in paths:
@@ -90,9 +97,9 @@ def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
     Absolute paths, `..`, links, devices and names that no record has are refused: nothing of the kind is exported.
     """
     try:
-        with tarfile.open(file, "r:gz") as archive:
+        with tarfile.open(file, "r:*") as archive:
             members = [(member, _content(archive, member)) for member in archive]
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+    except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise RecordError(f"{file}: cannot be read as an export ({error}); get the file again") from None
     records: dict[PurePosixPath, bytes] = {}
     suites = set()

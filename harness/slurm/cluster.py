@@ -156,13 +156,13 @@ class LoadedCluster:
         return UsageError(located(self.path, self.lines, (field,)) + message)
 
 
-def load_cluster(path: Path) -> LoadedCluster:
+def load_cluster(path: Path, *, check_paths: bool = True) -> LoadedCluster:
     """Read and validate a cluster file; all problems at once, each with file, line and field."""
     if not path.is_file():
         raise UsageError(f"--cluster {path}: no such file; slurm/cluster.example.yaml is one to begin with")
     cluster, text, lines = read_marked(path, Cluster, "a cluster")
     loaded = LoadedCluster(cluster, path, text, lines)
-    for name in ("environment", "container"):
+    for name in ("environment", "container") if check_paths else ():
         given: Path | None = getattr(cluster, name)
         if given is not None and not given.expanduser().exists():
             raise loaded.error(name, f"{given} does not exist")

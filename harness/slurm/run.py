@@ -9,6 +9,7 @@ from harness.execute.session import Session
 from harness.search.run import select_when_over
 from harness.slurm.cluster import LoadedCluster
 from harness.slurm.draft import Drafter
+from harness.slurm.leases import free_leases
 from harness.slurm.queue import ask_queue, identified
 from harness.slurm.record import Submissions
 from harness.slurm.standing import Standing, unsettled
@@ -53,7 +54,10 @@ def run_on_slurm(
         known = identified(open_ones, queue)
         for one in (one for one in known if one not in open_ones):
             submissions.write(one)
-        standing = Standing.of(pending, known, queue)
+        folders = [session.folder(unit) for unit in pending]
+        free_leases(folders)
+        held = {folder.id for folder in folders if folder.lease.held()}
+        standing = Standing.of(pending, known, queue, held)
         just_selected = bool(session.plan.finals) and not finals
         if not standing.missing or (finishing and not just_selected):
             return SlurmRun(session, len(standing.queued), len(standing.missing))

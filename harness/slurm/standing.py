@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from harness.slurm.queue import Queue, Task
@@ -14,7 +14,7 @@ from harness.spec.records import Unit
 class Standing:
     """Units without a result, in the plan's order.
 
-    queued:  in an array task that waits or runs.
+    queued:  in an array task that waits or runs, or run by some other process.
     missing: in none; those are submitted.
     """
 
@@ -22,9 +22,11 @@ class Standing:
     missing: tuple[Unit, ...]
 
     @classmethod
-    def of(cls, pending: Sequence[Unit], submissions: Sequence[Submission], queue: Queue) -> Standing:
-        """Sort units by what the controller says of the tasks that they are in."""
-        active = {unit for unit, task in unit_tasks(submissions, queue).items() if task.active}
+    def of(
+        cls, pending: Sequence[Unit], submissions: Sequence[Submission], queue: Queue, held: Collection[str] = ()
+    ) -> Standing:
+        """Sort units by what the controller says of the tasks that they are in; held: ids of those that run anyway."""
+        active = {unit for unit, task in unit_tasks(submissions, queue).items() if task.active} | set(held)
         queued = tuple(unit for unit in pending if unit.id in active)
         return cls(queued, tuple(unit for unit in pending if unit.id not in active))
 

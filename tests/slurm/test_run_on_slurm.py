@@ -85,7 +85,7 @@ def numbers(store: RunStore) -> dict[str, tuple[str | None, str]]:
 def timeless(store: RunStore) -> pd.DataFrame:
     """The leaderboard without what depends on the machine's load: seconds and memory."""
     table = pd.read_csv(store.leaderboard / "leaderboard.csv")
-    return table.drop(columns=[name for name in table if name.startswith(("device_seconds", "peak_memory"))])
+    return table.drop(columns=[name for name in map(str, table) if name.startswith(("device_seconds", "peak_memory"))])
 
 
 def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one(ground: Ground) -> None:

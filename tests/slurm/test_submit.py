@@ -91,6 +91,17 @@ def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Pat
     assert len(sent(tmp_path)) == 4
 
 
+def test_a_unit_that_somebody_runs_is_left_to_him(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    first = session.plan.units[0]
+    lease = session.folder(first).lease
+    lease.claim()
+    assert run(session, tmp_path).queued == 4
+    (array,) = (one for one in Submissions(session.store) if one.bundles)
+    assert array.bundles == [[unit.id] for unit in session.plan.units[1:]]
+    lease.release()
+
+
 def test_a_job_whose_submitter_died_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache)
     run(session, tmp_path)

@@ -1,0 +1,76 @@
+"""The command line with --executor slurm, called wrongly or in the wrong place: a message, a code, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.ground import refuse, write_suite
+from tests.search.suites import suite_with, write
+from tests.slurm.submissions import path_with, stand_in, write_cluster
+
+SLURM = ("--suite", "tiny.yaml", "--executor", "slurm")
+PARTITION = "PartitionName=main Default=YES MaxTime=01:00:00"
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Path:
+    """A folder with a suite and a cluster file."""
+    folder = tmp_path / "ground"
+    folder.mkdir()
+    write_suite(folder)
+    write_cluster(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (("run", *SLURM), ("--executor slurm needs --cluster FILE", "slurm/cluster.example.yaml")),
+        (("plan", *SLURM), ("--executor slurm needs --cluster FILE",)),
+        (("run", "--suite", "tiny.yaml", "--cluster", "mini.yaml"), ("--cluster is read with --executor slurm alone",)),
+        (("run", *SLURM, "--cluster", "mini.yaml", "--workers", "2"), ("--workers has no meaning on a cluster",)),
+        (("run", *SLURM, "--cluster", "mini.yaml", "--ray-address", "a:1"), ("--ray-address names a Ray",)),
+        (("run", *SLURM, "--cluster", "none.yaml"), ("none.yaml: no such file",)),
+    ],
+)
+def test_options_that_do_not_belong_together(args: tuple[str, ...], named: tuple[str, ...], ground: Path) -> None:
+    refuse(*args, code=64, named=named, unchanged=ground)
+
+
+def test_an_unknown_field_names_file_line_and_the_nearest(ground: Path) -> None:
+    write_cluster(ground, "time: 5\npartitoin: main\n")
+    named = ("mini.yaml:2: partitoin: unknown field; did you mean 'partition'?",)
+    refuse("run", *SLURM, "--cluster", "mini.yaml", code=64, named=named, unchanged=ground)
+
+
+def test_an_adaptive_search_is_sent_elsewhere(ground: Path) -> None:
+    write(ground, suite_with(mode="adaptive"))
+    args = ("run", "--suite", "small.yaml", "--executor", "slurm", "--cluster", "mini.yaml")
+    named = ("search.mode: an adaptive search", "SUITE=small.yaml sbatch slurm/sweep.sh")
+    refuse(*args, code=64, named=named, unchanged=ground)
+
+
+def test_without_slurm_nothing_is_begun(ground: Path) -> None:
+    named = ("scontrol is not on the PATH: Slurm is not installed here",)
+    env = {"PATH": str(ground / "nothing")}
+    refuse("run", *SLURM, "--cluster", "mini.yaml", code=69, named=named, unchanged=ground, env=env)
+
+
+@pytest.mark.parametrize("what", ["foreign", "file"])
+def test_a_directory_that_holds_something_else_is_refused(what: str, ground: Path, tmp_path: Path) -> None:
+    stand_in(tmp_path / "commands", "scontrol", f"echo '{PARTITION}'")
+    runs = ground / "runs"
+    if what == "file":
+        runs.write_text("")
+    else:
+        (runs / "tiny").mkdir(parents=True)
+        (runs / "tiny" / "thesis.tex").write_text("")
+    named = ("holds files of another program",) if what == "foreign" else ("runs is a file",)
+    env = {"PATH": path_with(tmp_path / "commands")}
+    refuse("run", *SLURM, "--cluster", "mini.yaml", code=74, named=named, unchanged=ground, env=env)
+
+
+def test_a_suite_that_never_ran_has_nothing_to_cancel(ground: Path) -> None:
+    refuse("cancel", "--suite", "tiny.yaml", code=64, named=("no records here",), unchanged=ground)

@@ -108,7 +108,7 @@ start_ray_on() {
 }
 
 start_rays() {
-    local nodes number until=$((SECONDS + 300))
+    local number until=$((SECONDS + 300))
     mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
     (umask 077 && rm -rf "$runs/.ray-$SLURM_JOB_ID-"* && mkdir "$folder" && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$folder/token") ||
         fail 74 "$folder cannot be written"
@@ -117,7 +117,7 @@ start_rays() {
     start_ray_on "${nodes[0]}" 0 head
     until [ -e "$folder/address" ]; do
         if [ "$SECONDS" -gt $until ] || ! kill -0 "${steps[0]}" 2>/dev/null; then
-            tell_logs
+            tail -n 12 "$folder/${nodes[0]}.log" >&2
             fail 69 "Ray did not start on ${nodes[0]}"
         fi
         sleep 0.2
@@ -125,10 +125,6 @@ start_rays() {
     for number in $(seq 1 $((${#nodes[@]} - 1))); do
         start_ray_on "${nodes[number]}" "$number" worker
     done
-}
-
-tell_logs() {
-    tail -n 12 "$folder"/*.log >&2
 }
 
 # The steps end by themselves, with all that runs in them; after a while they are killed.
@@ -156,7 +152,7 @@ trap 'told TERM' TERM
 arguments=(--suite "$SUITE" --runs "$runs" --executor ray)
 [ -z "${DATA:-}" ] || arguments+=(--data "$DATA")
 if [ -n "${TRACKING:-}" ]; then arguments+=(--tracking-uri "$TRACKING"); else arguments+=(--no-track); fi
-steps=()
+nodes=() steps=()
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
     folder=$runs/.ray-$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}
     tmp=${RAY_TMPDIR:-/tmp}/h$SLURM_JOB_ID
@@ -178,7 +174,9 @@ if [ -z "$signal" ]; then
     done
     wait "$driver"
     code=$?
-    [ $code -ne 69 ] || [ ${#steps[@]} -eq 0 ] || tell_logs
+    if [ $code -eq 69 ]; then
+        for node in "${nodes[@]:1}"; do tail -n 12 "$folder/$node.log" | sed "s/^/$node: /" >&2; done
+    fi
     # a driver that was told before it could listen, or that was too slow, has units to go on with
     [ -z "$signal" ] || [ $code -le 128 ] || code=75
 else

@@ -27,13 +27,12 @@ from harness.spec.records import (
     Look,
     Preprocessing,
     Result,
-    Selection,
-    SelectionEntry,
     Slot,
     Spent,
     Unit,
     digest,
 )
+from harness.spec.selection import Selection, SelectionEntry
 from harness.store import RunStore, UnitFolder
 from harness.store.files import write_atomic
 

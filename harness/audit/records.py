@@ -13,7 +13,8 @@ from harness.audit.trace import Trace, read_trace
 from harness.spec.accounts import Reconciliation
 from harness.spec.errors import RecordError
 from harness.spec.ledger import LedgerLine
-from harness.spec.records import Environment, Observed, Points, Result, Selection, Slot, Unit
+from harness.spec.records import Environment, Observed, Result, Slot, Unit
+from harness.spec.selection import Points, Selection
 from harness.store import RunStore, UnitFolder
 
 if TYPE_CHECKING:

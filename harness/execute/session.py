@@ -10,7 +10,8 @@ from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.plan import Plan, dataset_of, make_plan, unprepared
 from harness.spec.errors import UsageError
-from harness.spec.records import Points, Selection, Unit
+from harness.spec.records import Unit
+from harness.spec.selection import Points, Selection
 from harness.store import RunStore, UnitFolder
 from harness.suite import LoadedSuite, load_suite
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.spec.records import Budget, Points, Result, Selection, Slot, Spent, Trial
+from harness.spec.records import Budget, Result, Slot, Spent, Trial
+from harness.spec.selection import Points, Selection
 from harness.store import RunStore, UnitFolder
 
 State = Literal["done", "failed", "running", "queued", "stopped", "to run"]

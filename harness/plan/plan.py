@@ -14,7 +14,8 @@ from harness.registry import load_dataset
 from harness.spec.dataset import Dataset
 from harness.spec.errors import UsageError
 from harness.spec.params import MethodParams
-from harness.spec.records import Budget, DatasetRef, Engine, Selection, SelectionEntry, Slot, Trial, Unit
+from harness.spec.records import Budget, DatasetRef, Engine, Slot, Trial, Unit
+from harness.spec.selection import Selection, SelectionEntry
 from harness.spec.task import Task
 from harness.suite import LoadedSuite, Location
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.rank.conditions import Conditions
-from harness.spec.records import Engine, Result, SelectionEntry, Slot, Unit, canonical_json
+from harness.spec.records import Engine, Result, Slot, Unit, canonical_json
+from harness.spec.selection import SelectionEntry
 from harness.store import UnitFolder
 
 LOOK_COLUMNS = ("unit", "look", "progress", "step", "device_seconds", "dice", "unlabelled_dice")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.spec.records import Points, Selection, Trial, canonical_json
+from harness.spec.records import Trial, canonical_json
+from harness.spec.selection import Points, Selection
 from harness.store import RunStore
 
 COLUMNS = (

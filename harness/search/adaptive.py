@@ -10,7 +10,7 @@ from harness.plan import PlannedTrial, make_trial
 from harness.plan.rows import Row
 from harness.search.optuna import TPESampler
 from harness.search.proposals import Adaptive
-from harness.spec.records import Points
+from harness.spec.selection import Points
 from harness.suite import Search
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from harness.plan import Choice, Plan, PlannedTrial
-from harness.spec.records import Candidate, Result, Selection, candidates_digest
+from harness.spec.records import Result
+from harness.spec.selection import Candidate, Selection, candidates_digest
 from harness.store import RunStore
 
 Key = tuple[str, int]

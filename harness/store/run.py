@@ -7,7 +7,8 @@ from pathlib import Path
 
 from harness.spec.accounts import Reconciliation
 from harness.spec.errors import DiskError, RecordError, UsageError
-from harness.spec.records import Points, Selection, Unit
+from harness.spec.records import Unit
+from harness.spec.selection import Points, Selection
 from harness.store.files import disk_errors, read_record, write_record, write_text
 from harness.store.folder import UnitFolder
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.spec.records import Selection, Unit, canonical_json
+from harness.spec.records import Unit, canonical_json
+from harness.spec.selection import Selection
 from harness.track.content import Finished
 
 CHOSEN_TAG = "selected"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.spec.records import Selection, digest
+from harness.spec.records import digest
+from harness.spec.selection import Selection
 from harness.track.content import LAYOUT, METHOD_TAG, RECORD_TAG, ROLE_TAG, Finished, RunContent
 from harness.track.params import joined_params
 from harness.track.series import CURVE, HEADLINE, MAIN, Point, Span, at_end, main_first

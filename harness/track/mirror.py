@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
 
-from harness.spec.records import Selection
+from harness.spec.selection import Selection
 from harness.store import RunStore
 from harness.track.chosen import Chosen
 from harness.track.content import METHOD_TAG, RECORD_TAG, SUITE_TAG, UNIT_TAG, Finished, RunContent, unit_content

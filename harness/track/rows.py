@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.spec.records import Selection
+from harness.spec.selection import Selection
 from harness.store import RunStore
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from harness.spec.errors import RecordError
-from harness.spec.records import Selection, digest
+from harness.spec.records import digest
+from harness.spec.selection import Selection
 from harness.store import RunStore
 from harness.track.content import LAYOUT, RECORD_TAG, ROLE_TAG, SUITE_TAG, Artifact, Finished, RunContent
 from harness.track.inputs import ordered

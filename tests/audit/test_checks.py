@@ -14,7 +14,8 @@ from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords, UnitRecords
 from harness.audit.trace import rate_error
 from harness.spec.ledger import LedgerLine
-from harness.spec.records import Budget, DatasetRef, Failure, OptimiserSettings, Points, Preprocessing, Trial
+from harness.spec.records import Budget, DatasetRef, Failure, OptimiserSettings, Preprocessing, Trial
+from harness.spec.selection import Points
 from tests.audit.fair import asked, bend, engine, environment, fair_suite, planned, result, rows, seen, trial
 from tests.synthetic import RunSpec, history_frame
 

@@ -16,7 +16,8 @@ from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
 from harness.spec.dataset import Case
 from harness.spec.errors import ClosedSplitError, DataError, RecordError
-from harness.spec.records import Selection, SelectionEntry, Slot
+from harness.spec.records import Slot
+from harness.spec.selection import Selection, SelectionEntry
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_ssl4mis
 
 

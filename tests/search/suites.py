@@ -11,7 +11,8 @@ import yaml
 
 from harness.plan import Plan, PlannedTrial, make_plan
 from harness.spec.errors import UsageError
-from harness.spec.records import DatasetRef, Failure, Look, Points, Result, Spent
+from harness.spec.records import DatasetRef, Failure, Look, Result, Spent
+from harness.spec.selection import Points
 from harness.store import RunStore, UnitFolder
 from harness.suite import load_suite
 

@@ -16,7 +16,7 @@ from harness.data.permit import TestPermit
 from harness.plan import Plan, PlannedTrial
 from harness.search.select import choices, decide
 from harness.spec.errors import ClosedSplitError
-from harness.spec.records import Selection, candidates_digest
+from harness.spec.selection import Selection, candidates_digest
 from harness.store import RunStore
 from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
 

@@ -12,7 +12,8 @@ from harness.execute.outcome import Outcome
 from harness.execute.run import ExecuteSettings
 from harness.execute.session import Session
 from harness.search import run_search
-from harness.spec.records import Selection, Trial
+from harness.spec.records import Trial
+from harness.spec.selection import Selection
 from harness.store import RunStore, UnitFolder
 from harness.train import StopFlag
 from tests.train.fixtures import MakeTiny

@@ -15,7 +15,7 @@ from harness.slurm.record import Submissions
 from harness.slurm.run import SlurmRun, run_on_slurm
 from harness.slurm.submit import submitting
 from harness.spec.errors import HarnessError, ServiceError, UsageError
-from harness.spec.records import Points
+from harness.spec.selection import Points
 from tests.search.suites import end, suite_with
 from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in
 

@@ -10,19 +10,8 @@ import pandas as pd
 import pytest
 
 from harness.spec.errors import DiskError, RecordError, UsageError
-from harness.spec.records import (
-    Budget,
-    DatasetRef,
-    Engine,
-    Environment,
-    Preprocessing,
-    Result,
-    Selection,
-    SelectionEntry,
-    Slot,
-    Spent,
-    Unit,
-)
+from harness.spec.records import Budget, DatasetRef, Engine, Environment, Preprocessing, Result, Slot, Spent, Unit
+from harness.spec.selection import Selection, SelectionEntry
 from harness.store import RunStore
 from tests.support import require
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.rank.bootstrap import CONFIDENCE, Floats
+from harness.rank.bootstrap import CONFIDENCE, Floats, outer
 from harness.rank.design import Design, Resamples, observed, resamples
 
 RESAMPLES = 2_000
@@ -63,10 +63,9 @@ def _bounds(values: Floats, design: Design, count: int) -> tuple[Floats, Floats]
     t = shift / np.where(flat, 1.0, drawn_error)
     t = np.where(flat, np.where(np.abs(shift) < _ZERO, 0.0, np.copysign(np.inf, shift)), t)
     rank = int((count + 1) * (1.0 - CONFIDENCE) / 2.0)
-    ends = np.partition(t, [rank - 1, count - rank], axis=1)
     point = error[:, 0] < _ZERO
     scale = np.where(point, 1.0, error[:, 0])
-    t_low, t_high = (np.where(point, 0.0, ends[:, place]) for place in (rank - 1, count - rank))
+    t_low, t_high = (np.where(point, 0.0, end) for end in outer(t, rank))
     bounds = mean[:, 0] - t_high * scale, mean[:, 0] - t_low * scale
     low, high = (np.where(np.isfinite(bound), bound, np.nan) for bound in bounds)
     return low, high

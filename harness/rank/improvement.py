@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from harness.rank.bootstrap import CONFIDENCE, Floats, resample_counts
+from harness.rank.bootstrap import CONFIDENCE, Floats, outer, resample_counts
 
 RESAMPLES = 2_000
 _COLUMNS_AT_ONCE = 64
@@ -57,7 +57,6 @@ def improvement(by_patient: Floats) -> Improvement:
         rank = int((RESAMPLES + 1) * (1.0 - CONFIDENCE) / 2.0)
         for start in range(0, k, _COLUMNS_AT_ONCE):
             chunk = slice(start, start + _COLUMNS_AT_ONCE)
-            drawn = np.partition(by_patient[:, chunk].T @ counts, [rank - 1, RESAMPLES - rank], axis=1)
-            low[chunk], high[chunk] = drawn[:, rank - 1], drawn[:, RESAMPLES - rank]
+            low[chunk], high[chunk] = outer(by_patient[:, chunk].T @ counts, rank)
     mean = by_patient.mean(axis=0) if n else np.full(k, np.nan)
     return Improvement(mean, np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))

@@ -70,17 +70,20 @@ def write_record(path: Path, record: Strict) -> None:
 
 def read_record(path: Path, kind: type[R]) -> R:
     """Read and validate a record; a newer schema or a foreign file is refused with the file's name."""
+    content = path.read_bytes()
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError):
-        raise RecordError(f"{path}: not a JSON record; it may be damaged or belong to another program") from None
-    refuse_newer(raw, path)
-    try:
-        return kind.model_validate(raw)
+        record = kind.model_validate_json(content)
     except ValidationError as error:
+        try:
+            raw = json.loads(content)
+        except ValueError:  # a UnicodeDecodeError is one
+            raise RecordError(f"{path}: not a JSON record; it may be damaged or belong to another program") from None
+        refuse_newer(raw, path)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
         raise RecordError(f"{path}: {where}: {first['msg']} (not a {kind.__name__} record of this version)") from None
+    refuse_newer({"schema_version": getattr(record, "schema_version", None)}, path)
+    return record
 
 
 def refuse_newer(raw: Any, path: Path) -> None:  # noqa: ANN401 - whatever JSON held

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from harness.rank.bootstrap import interval, intervals
+from harness.rank.bootstrap import interval, intervals, outer
 
 SAMPLE = np.array([0.91, 0.85, 0.88, 0.62, 0.93, 0.79])
 samples = arrays(np.float64, st.integers(6, 12), elements=st.integers(0, 1000).map(lambda i: i / 1000), unique=True)
@@ -142,3 +142,13 @@ def test_covers_the_truth_with_20_patients(draw, truth):
     monte_carlo_error = np.sqrt(0.95 * 0.05 / simulations)
     assert abs(coverage - 0.95) <= 0.02 + monte_carlo_error
     assert coverage > percentile_coverage(values, truth), "the reason why it is not the percentile interval"
+
+
+@given(
+    arrays(np.float64, (3, 40), elements=st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0, np.inf])), st.integers(1, 20)
+)
+def test_outer_is_what_sorting_gives(drawn, rank):
+    ordered = np.sort(drawn, axis=1)
+    low, high = outer(drawn, rank)
+    np.testing.assert_array_equal(low, ordered[:, rank - 1])
+    np.testing.assert_array_equal(high, ordered[:, 40 - rank])

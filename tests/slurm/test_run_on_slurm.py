@@ -26,6 +26,8 @@ from tests.support import run_cli
 
 pytestmark = pytest.mark.slurm
 WAIT_SECONDS = 300.0
+DIFFERENT = ("device_seconds", "peak_memory", "allocation")
+"""What depends on the machine and on who ran it."""
 SEARCH = """\
 search: {mode: headline, trials: 2, budget: {steps: 4}, labelled: 2, subset: 1, seed: 100, looks: 1}
 """
@@ -83,9 +85,9 @@ def numbers(store: RunStore) -> dict[str, tuple[str | None, str]]:
 
 
 def timeless(store: RunStore) -> pd.DataFrame:
-    """The leaderboard without what depends on the machine's load: seconds and memory."""
+    """The leaderboard without seconds, memory and what Slurm charged."""
     table = pd.read_csv(store.leaderboard / "leaderboard.csv")
-    return table.drop(columns=[name for name in map(str, table) if name.startswith(("device_seconds", "peak_memory"))])
+    return table.drop(columns=[name for name in map(str, table) if name.startswith(DIFFERENT)])
 
 
 def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one(ground: Ground) -> None:

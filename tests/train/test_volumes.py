@@ -137,7 +137,8 @@ def test_looks_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: 
         {"tiny_floor": {}}, **{**VOLUMES, "budget": {"steps": 2}, "engine": {**VOLUMES["engine"], "looks": 1}}
     )
     run(tiny, "tiny_floor/2/0/0")
-    assert asked == [((16, 16, 16), 4)] * 2 + [((4, 4, 4), 4)] * 2
+    validation, unlabelled, test = 2, 4, 2
+    assert asked == [((16, 16, 16), 4)] * (validation + unlabelled) + [((4, 4, 4), 4)] * test
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,10 @@ LAUNCH_SECONDS = 300.0
 
 CLOCK_SECONDS = 2.0
 """Slurm's times are whole seconds, and clocks of machines differ a little."""
+
+TOLD_TO_STOP = ("CANCELLED", "PREEMPTED", "TIMEOUT", "REQUEUED", "DEADLINE")
+LINGER_SECONDS = 60.0
+"""How long processes that were told to stop may live on after Slurm has stopped charging: until SIGKILL."""
 
 NODE_FAIL, FAILED = "NODE_FAIL", "FAILED"
 
@@ -53,7 +58,7 @@ def account(allocation: Allocation, lives: Sequence[Life], dead_node_seconds: fl
     launch = allocation.devices * launch_seconds(allocation, lives)
     rest = allocation.allocated - launch - own.total
     shared = Seconds(start_up=launch, idle=max(0.0, rest), unexplained=min(0.0, rest))
-    unnoticed = allocation.devices * dead_node_seconds if allocation.state == NODE_FAIL else 0.0
+    uncharged = allocation.devices * dead_node_seconds if allocation.state == NODE_FAIL else overtime(allocation, lives)
     return AllocationAccount(
         job=allocation.job,
         name=allocation.name,
@@ -67,7 +72,7 @@ def account(allocation: Allocation, lives: Sequence[Life], dead_node_seconds: fl
         open=allocation.open,
         seconds=Seconds.summed([own, shared]),
         tolerated_seconds=(
-            TOLERATED_SHARE * allocation.allocated + TOLERATED_SECONDS * max(1, len(attempts)) + unnoticed
+            TOLERATED_SHARE * allocation.allocated + TOLERATED_SECONDS * max(1, len(attempts)) + uncharged
         ),
         attempts=attempts,
     )
@@ -88,6 +93,13 @@ def with_silence(life: Life, allocation: Allocation) -> Seconds:
     known = min(silence, BEAT_SECONDS * (2 if allocation.state == FAILED else 1))
     killed = Seconds(unexplained=silence - known).model_copy(update={part: known})
     return Seconds.summed([life.seconds, killed])
+
+
+def overtime(allocation: Allocation, lives: Sequence[Life]) -> float:
+    """Device seconds on record from after the end of the allocation: what was told to stop writes its checkpoint."""
+    if allocation.state not in TOLD_TO_STOP:
+        return 0.0
+    return math.fsum(min(max(0.0, life.last - allocation.end), LINGER_SECONDS) for life in lives)
 
 
 def launch_seconds(allocation: Allocation, lives: Sequence[Life]) -> float:

@@ -73,6 +73,17 @@ def test_a_unit_that_could_not_say_that_it_ends_has_as_long_again_to_leave() -> 
     assert failed.seconds == Seconds(useful=48, lost=10, unexplained=2)
 
 
+def test_a_cancelled_unit_may_write_its_checkpoint_after_slurm_has_stopped_charging() -> None:
+    cancelled = replace(MINUTE, state="CANCELLED")
+    late = account(cancelled, [life(2, 68)], 0.0)
+    assert late.seconds == Seconds(useful=66, start_up=2, unexplained=-8)
+    assert late.tolerated_seconds == pytest.approx(0.02 * 60 + 2 + 8)
+    assert not late.breach
+    assert account(cancelled, [life(0, 60, seconds=Seconds(useful=68))], 0.0).breach, "all of it within the allocation"
+    assert account(cancelled, [life(0, 200)], 0.0).breach, "nobody takes minutes"
+    assert account(MINUTE, [life(2, 68)], 0.0).breach, "nobody told it to stop"
+
+
 def test_what_says_that_an_attempt_was_over_ends_its_silence() -> None:
     over = account(MINUTE, [life(0, 30, ended=False, until=START + 33)], 0.0)
     assert over.seconds == Seconds(useful=30, lost=3, idle=27)

@@ -25,7 +25,7 @@ class Supervised(Method):
     """Fully supervised training on the labelled subset."""
 
     name = "supervised"
-    paper = "Ronneberger et al., U-Net, MICCAI 2015; in 3D Milletari et al., V-Net, 3DV 2016; loss as in SSL4MIS (Luo, 2020)"
+    paper = "Ronneberger et al., U-Net, MICCAI 2015; in 3D Milletari et al., V-Net, 3DV 2016; as in SSL4MIS (Luo, 2020)"
 
     Params = StrongParams
 

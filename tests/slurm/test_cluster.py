@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -23,5 +24,8 @@ def test_a_job_on_two_nodes_gets_its_gpus_and_is_accounted_for(slurm: Cluster, t
     lines = sorted(line.split() for line in output.read_text().splitlines())
     assert [line[:2] for line in lines] == [["node1", "0,1"], ["node2", "0,1"]]
     assert (lines[0][2] != lines[1][2]) == slurm.namespaces
-    accounted = slurm.run("sacct", "-X", "-n", "-P", "-j", job, "-o", "AllocTRES").strip()
+    deadline = time.monotonic() + 60  # the accounts follow the controller
+    while not (accounted := slurm.run("sacct", "-X", "-n", "-P", "-j", job, "-o", "AllocTRES").strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
     assert "gres/gpu=4" in accounted.split(",")

@@ -116,7 +116,7 @@ def _seeded(*names: str) -> Generator:
 
 
 def draw_anatomy(rng: Generator) -> Anatomy:
-    """An atrium somewhere near the middle, about 9 % of the volume."""
+    """An atrium somewhere near the middle, about 8 % of the volume."""
     shape = (int(rng.integers(48, 65)), int(rng.integers(44, 53)), int(rng.integers(24, 29)))
     x, y, z = shape
     radii = (x * rng.uniform(0.22, 0.28), y * rng.uniform(0.19, 0.24), z * rng.uniform(0.28, 0.33))

@@ -19,7 +19,7 @@ Crop = Callable[[str, Grey, Mask], Box]
 """(patient, grey values [X, Y, Z], label [X, Y, Z]) -> what to keep."""
 
 LEAST = 112
-"""Voxels: no crop is narrower in x or y, if the volume is not; a side of the field's training patch."""
+"""Voxels in x and y that a box is widened to before anything else; a side of the field's training patch."""
 
 BODY_MARGIN = 8
 SMOOTHING = 4.0
@@ -30,7 +30,7 @@ def legacy_crop(patient: str, label: Mask) -> Box:
     """The published crop, which looks at the ground truth, in test volumes too.
 
     The atrium's bounding box, widened to 112 voxels in x and y, and then by 10 to 19 voxels on each side; z stays
-    whole. The publisher drew these margins without a seed; here they follow from the patient's id.
+    whole; what lies outside the volume is cut off. The publisher drew these margins without a seed; here they follow from the patient's id.
     """
     drawn = hashlib.sha256(f"legacy_crop:{patient}".encode()).digest()
     sides = []

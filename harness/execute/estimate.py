@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.execute.status import unit_status
-from harness.spec.records import Budget, Preprocessing, Result, Unit, digest
+from harness.spec.records import Budget, Preprocessing, Result, Stride, Unit, digest
 from harness.store import RunStore
 
-Cost = tuple[tuple[Budget, Preprocessing, str, int], str]
+Strides = tuple[Stride | None, Stride | None]
+Cost = tuple[tuple[Budget, Preprocessing, str, int, Strides], str]
 
 UNKNOWN = "unknown: no finished unit to judge by"
 
@@ -112,9 +113,10 @@ def _finished(like: Unit, store: RunStore, device_model: str) -> Iterator[tuple[
             yield unit, result
 
 
-def _cost(unit: Unit) -> tuple[Budget, Preprocessing, str, int]:
-    """What decides how much wall time comes with the budget: its size, images, cases to test, validation looks."""
-    return unit.budget, unit.preprocessing, unit.dataset.name, unit.engine.looks
+def _cost(unit: Unit) -> tuple[Budget, Preprocessing, str, int, Strides]:
+    """What decides how much wall time comes with the budget: its size, images, cases to test, looks, their windows."""
+    strides = unit.engine.window_stride, unit.engine.look_stride
+    return unit.budget, unit.preprocessing, unit.dataset.name, unit.engine.looks, strides
 
 
 def _makespan(seconds: Sequence[float], workers: int) -> float:

@@ -244,7 +244,7 @@ class Look(Strict):
     dice: dict[str, float]
     diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
     unlabelled_dice: dict[str, float] | None = Field(
-        None, description="of what the method teaches itself on unlabelled training images, against hidden labels"
+        None, description="of the network that labels unlabelled images, on whole training scans, against hidden labels"
     )
 
     @property

@@ -36,7 +36,7 @@ def training_set(unit: Unit, cache: Cache, device: torch.device) -> TrainingSet:
 
 
 UNLABELLED_PATIENTS = 8
-"""Of whom unlabelled images are looked at: enough for a curve, and cheap beside the validation volumes."""
+"""Of whom unlabelled images are looked at: enough for a curve, and at most about the work of the validation volumes."""
 
 
 def unlabelled_cases(unit: Unit, cache: Cache) -> list[Case]:

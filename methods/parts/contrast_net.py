@@ -27,7 +27,7 @@ from methods.parts.heads import (
 
 @dataclass(frozen=True, slots=True)
 class HeadSizes:
-    """Widths that the release gives its heads.
+    """Widths that the release gives its heads; in 3D its global projector reads the decoder, here the bottleneck.
 
     hidden, whole: of the global projector and of what it says of an image.
     cells:         along a side of a pooled window.

@@ -13,8 +13,8 @@ Readings of paper and release:
   and gets no gradient. Fine-tuning starts with teacher := student.
 - Windows are 64 wide and 32 apart in 256 x 256, 20 and 10 in 112 x 112 x 80, and are compared with those of the same
   place, where the release scrambles axes.
-- In 3D the release pools the first decoder sum; here the bottleneck as in 2D, so that the global stage trains the encoder
-  alone. V-Net drops whole channels there, for student and teacher apart.
+- In 3D the release pools the first decoder sum; here the bottleneck as in 2D, so that the global stage trains the
+  encoder alone. V-Net drops whole channels there, for student and teacher apart.
 - Mixing is cutmix, as the release's script has it. The release's deformation of images under fixed labels is left out.
 
 Deviation from the engine, as in the release: Nesterov momentum in the last stage.

@@ -11,8 +11,8 @@ training, and the first one is the backbone's own.
 Deviations: the release's 2D Dice lacks the factor 2 of its numerator and has weight 1. Up to a constant that is the
 ordinary Dice with weight 0.5, which is the default here; `dice_form: release` with `supervised_weight: 1` is the
 release. Its ramp is a staircase of 200 (`ramp_stairs`) over 30,000 iterations, its learning rate constant: the ramp is
-smooth by default, the rate is the engine's. On LA the release's Dice is the foreground's alone, without squares; here it is
-the engine's everywhere.
+smooth by default, the rate is the engine's. On LA the release's Dice is the foreground's alone, without
+squares; here it is that of all methods.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ the four classes of ACDC, and so did every published ACDC number: the default. `
 in the release the teacher stays in train mode (dropout, batch statistics, buffers of its own), and the T passes run as
 T / 2 forwards of a doubled batch, the batch that its normalisation sees.
 Deviations: the ramp is smooth unless `ramp_stairs` is set (200: the port's floor(t / 150) of 30,000 iterations); the
-teacher starts as a copy; on LA the release's Dice is the foreground's alone, here it is that of all methods. `strong` gives the student's unlabelled images, and only these, ACTION's jitter and blur.
+teacher starts as a copy. On LA the release's Dice is the foreground's alone; here it is that of all methods. `strong`
+gives the student's unlabelled images, and only these, ACTION's jitter and blur.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def legacy_crop(patient: str, label: Mask) -> Box:
     """The published crop, which looks at the ground truth, in test volumes too.
 
     The atrium's bounding box, widened to 112 voxels in x and y, and then by 10 to 19 voxels on each side; z stays
-    whole; what lies outside the volume is cut off. The publisher drew these margins without a seed; here they follow from the patient's id.
+    whole; what lies outside the volume is cut off. The publisher drew these margins without a seed; here they follow
+    from the patient's id.
     """
     drawn = hashlib.sha256(f"legacy_crop:{patient}".encode()).digest()
     sides = []

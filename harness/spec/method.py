@@ -157,6 +157,6 @@ class Method(nn.Module):
     def labeller(self) -> nn.Module:
         """The network whose answers on unlabelled images are learnt from, of the predictor's shapes: mostly a teacher.
 
-        At looks the engine compares its answers, in evaluation mode and on whole scans, with labels that no method sees.
+        At looks the engine compares what it says of whole scans, in evaluation mode, with labels that no method sees.
         """
         return self.predictor

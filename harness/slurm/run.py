@@ -43,7 +43,7 @@ def run_on_slurm(
     what keeps dying must not keep coming back by itself.
     """
     submissions = Submissions(session.store)
-    with submitting(submissions):
+    with submitting(submissions) as still_alone:
         finals = bool(session.plan.finals)
         session = select_when_over(session, say)
         pending = session.pending()
@@ -63,5 +63,5 @@ def run_on_slurm(
             return SlurmRun(session, len(standing.queued), len(standing.missing))
         active = {task.array for (_, index), task in queue.items() if index is not None and task.active}
         drafter = Drafter(session.plan, session.store, session.cache.folder, cluster, checkpoint_seconds)
-        Submitter(drafter, say).submit(standing.missing, sorted(active))
+        Submitter(drafter, say, still_alone).submit(standing.missing, sorted(active))
         return SlurmRun(session, len(pending), 0)

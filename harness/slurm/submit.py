@@ -14,7 +14,9 @@ from harness.spec.errors import UsageError
 from harness.spec.records import Unit
 from harness.store import LeaseHeldError
 from harness.store.files import disk_errors, write_text
+from harness.train import StopFlag
 from harness.train.attempt import now
+from harness.train.heart import Heart
 
 PATIENCE_SECONDS = 20.0
 """How long one who submits waits for another who does."""
@@ -22,10 +24,11 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Submitter:
-    """Sends what a drafter drafts; `submitting` is held meanwhile."""
+    """Sends what a drafter drafts. still_alone: what `submitting` gave, called before each job."""
 
     drafter: Drafter
     say: Callable[[str], None]
+    still_alone: Callable[[], None]
 
     @property
     def submissions(self) -> Submissions:
@@ -51,6 +54,7 @@ class Submitter:
     def _send(self, draft: Draft, after: Sequence[str]) -> Submission:
         """Record it, call sbatch, record the job's id. One whose fate is unknown stays on record without an id."""
         submissions, loaded = self.submissions, self.drafter.loaded
+        self.still_alone()
         submission = draft.submission.model_copy(update={"at": now()})
         script = submissions.script(submission)
         submissions.keep_cluster(loaded.text)
@@ -86,8 +90,12 @@ def told(submission: Submission, draft: Draft, at_once: int) -> str:
 
 
 @contextmanager
-def submitting(submissions: Submissions) -> Iterator[None]:
-    """One process at a time submits a suite. Raises `UsageError` while another one does."""
+def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
+    """One process at a time submits a suite. Raises `UsageError` while another one does.
+
+    A thread says meanwhile that this process lives, for Slurm may take its time to answer. What is given raises
+    `UsageError` if another process took over all the same, say while this one was suspended.
+    """
     with disk_errors(submissions.folder):
         submissions.folder.mkdir(parents=True, exist_ok=True)
     lease = submissions.lease
@@ -97,7 +105,15 @@ def submitting(submissions: Submissions) -> Iterator[None]:
         holder = lease.holder()
         who = f"pid {holder.pid} on {holder.host}" if holder else "another process"
         raise UsageError(f"{submissions.store.root}: {who} is submitting this suite; try again when it has") from None
+
+    def still_alone() -> None:
+        try:
+            lease.beat()
+        except LeaseHeldError:
+            raise UsageError(f"{submissions.store.root}: another process took over submitting; run it again") from None
+
     try:
-        yield
+        with Heart(still_alone, StopFlag()):
+            yield still_alone
     finally:
         lease.release()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,30 @@ def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: py
             pass
         assert submissions.lease.held()
     assert not submissions.lease.held()
+
+
+def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    lease = Submissions(session.store).lease.path
+    stand_in(commands, "squeue", "true")
+    stand_in(commands, "sbatch", f'rm {lease}; echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
+    with pytest.raises(UsageError, match="another process took over submitting"):
+        run(session, tmp_path)
+    assert len(sent(tmp_path)) == 1, "the array, not the job behind it"
+
+
+def test_who_submits_says_meanwhile_that_he_lives(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submissions = Submissions(session_of(tmp_path, cache).store)
+    monkeypatch.setattr("harness.train.heart.BEAT_SECONDS", 0.02)
+    path = submissions.lease.path
+    with submitting(submissions):
+        os.utime(path, (0, 0))
+        until = time.monotonic() + 10
+        while path.stat().st_mtime == 0 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert path.stat().st_mtime > 0
 
 
 def test_partitions_and_their_limits() -> None:

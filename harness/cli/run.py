@@ -66,6 +66,12 @@ def command(
         from harness.slurm.partitions import check_partitions
 
         check_partitions(loaded)  # before minutes of preparing data
+    if finishing:
+        from harness.slurm.run import superseded
+
+        if superseded(suite, runs):
+            say(f"{suite}: a later version of the suite was run; nothing to do")
+            return 0
     session = open_session(suite, data, runs, say)
     if reuse is not None:
         from harness.execute.reuse import reuse as take_over

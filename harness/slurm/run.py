@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.execute.session import Session
 from harness.search.run import select_when_over
@@ -14,6 +15,8 @@ from harness.slurm.queue import ask_queue, identified
 from harness.slurm.record import Submissions
 from harness.slurm.standing import Standing, unsettled
 from harness.slurm.submit import Submitter, submitting
+from harness.store import RunStore
+from harness.suite import load_suite
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,19 @@ class SlurmRun:
     def over(self) -> bool:
         """Every unit has a result."""
         return not self.queued and not self.missing
+
+
+def superseded(suite: str, runs: Path) -> bool:
+    """Whether a later version of the suite was opened in its run directory.
+
+    The job behind an earlier one's arrays must not turn back what the later one has named or selected.
+    """
+    loaded = load_suite(suite).suite
+    store = RunStore(runs / loaded.name)
+    points = store.points()  # rewritten whenever a version is opened, once they are there
+    if points is not None:
+        return points.suite_hash != loaded.hash
+    return store.selection_path.exists() and store.selection().suite_hash != loaded.hash
 
 
 def run_on_slurm(

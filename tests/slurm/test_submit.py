@@ -7,14 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli.run import command
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execute.session import Session
 from harness.registry import load_dataset
 from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
-from harness.slurm.run import SlurmRun, run_on_slurm
+from harness.slurm.run import SlurmRun, run_on_slurm, superseded
 from harness.slurm.submit import submitting
 from harness.spec.errors import HarnessError, ServiceError, UsageError
 from harness.spec.selection import Points
@@ -152,6 +154,34 @@ def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path,
     last = [one for one in Submissions(session.store) if one.bundles][-1]
     assert [unit for one in last.bundles for unit in one] == [unit.id for unit in done.session.pending()]
     assert len(sent(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("search", [None, suite_with(trials=2)["search"]])
+def test_the_finish_job_of_an_earlier_version_knows_it(search: object, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache, search=search)
+    store, loaded = session.store, session.plan.loaded
+    if search is not None:
+        store.write_points(Points(suite_hash=loaded.suite.hash, trials=[]))
+    earlier = tmp_path / "earlier.yaml"
+    earlier.write_text(loaded.text)
+    assert not superseded(str(earlier), store.root.parent)
+    later = session_of(tmp_path, cache, search=search, labelled=[4])
+    if search is not None:
+        store.write_points(Points(suite_hash=later.plan.loaded.suite.hash, trials=[]))
+    assert superseded(str(earlier), store.root.parent)
+
+
+def test_a_finish_job_that_came_too_late_leaves_the_selection(tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    earlier = tmp_path / "earlier.yaml"
+    earlier.write_text(session.plan.loaded.text)
+    session_of(tmp_path, cache, labelled=[4])
+    cluster = cluster_of(tmp_path, CLUSTER).path
+    args = ("--suite", str(earlier), "--runs", str(session.store.root.parent), "--executor", "slurm")
+    before = session.store.selection_path.read_bytes()
+    done = CliRunner().invoke(command, [*args, "--cluster", str(cluster), "--finishing"], standalone_mode=False)
+    assert (done.exception, done.return_value) == (None, 0)
+    assert session.store.selection_path.read_bytes() == before
 
 
 @pytest.mark.parametrize(

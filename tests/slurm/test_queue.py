@@ -193,22 +193,44 @@ def leave_lease(folder: Path, **owner: str) -> Owner:
 def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    for name in ("SLURM_JOB_ID", "SLURM_CLUSTER_NAME"):
+        monkeypatch.delenv(name, raising=False)
     stand_in(commands, "squeue", "echo '56|RUNNING'; echo '57|PENDING'; echo '55|COMPLETED'")
+    stand_in(commands, "scontrol", "echo 'CliFilterPlugins = (null)'; echo 'ClusterName             = mini'")
     store = RunStore(tmp_path / "tiny")
     for name, job in (("running", "56"), ("requeued", "57"), ("ended", "55"), ("forgotten", "12")):
-        leave_lease(store.by_id(name).path, job=job)
+        leave_lease(store.by_id(name).path, job=job, cluster="mini")
     leave_lease(store.by_id("no-job").path)
     left = [store.by_id(name) for name in ("running", "requeued", "ended", "forgotten", "no-job", "nobody")]
     assert {owner.job for owner in free_leases(left)} == {"57", "55", "12"}
     assert [folder.lease.held() for folder in left] == [True, False, False, False, True, False]
 
 
+def test_a_job_that_squeue_does_not_show_may_live(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another cluster's on the same disk, one whose cluster is not on record, another user's."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
+    stand_in(commands, "squeue", "true")
+    store = RunStore(tmp_path / "tiny")
+    leave_lease(store.by_id("elsewhere").path, job="55", cluster="other")
+    leave_lease(store.by_id("unnamed").path, job="55")
+    leave_lease(store.by_id("ours").path, job="55", cluster="mini")
+    left = [store.by_id(name) for name in ("elsewhere", "unnamed", "ours")]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: 4711)
+        assert free_leases(left) == []
+    assert [owner.cluster for owner in free_leases(left)] == ["mini"]
+    assert [folder.lease.held() for folder in left] == [True, True, False]
+
+
 def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunStore(tmp_path / "tiny").by_id("unit")
-    leave_lease(folder.path, job="56")
+    leave_lease(folder.path, job="56", cluster="mini")
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
     stand_in(commands, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
     assert free_leases([folder]) == []
     assert folder.lease.held()

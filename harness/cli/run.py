@@ -92,7 +92,7 @@ def command(
         assert loaded is not None, "without a cluster file this executor is refused"
         from harness.slurm.run import run_on_slurm
 
-        done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing)
+        done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing, panels=panels)
         if not done.over:
             return tell(done, suite, runs)
         session = done.session

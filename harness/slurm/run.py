@@ -51,7 +51,13 @@ def superseded(suite: str, runs: Path) -> bool:
 
 
 def run_on_slurm(
-    session: Session, cluster: LoadedCluster, checkpoint_seconds: float, say: Callable[[str], None], *, finishing: bool
+    session: Session,
+    cluster: LoadedCluster,
+    checkpoint_seconds: float,
+    say: Callable[[str], None],
+    *,
+    finishing: bool,
+    panels: bool | None = None,
 ) -> SlurmRun:
     """Select where the search is over, then submit.
 
@@ -78,6 +84,6 @@ def run_on_slurm(
         if not standing.missing or (finishing and not just_selected):
             return SlurmRun(session, len(standing.queued), len(standing.missing))
         active = {task.array for (_, index), task in queue.items() if index is not None and task.active}
-        drafter = Drafter(session.plan, session.store, session.cache.folder, cluster, checkpoint_seconds)
+        drafter = Drafter(session.plan, session.store, session.cache.folder, cluster, checkpoint_seconds, panels)
         Submitter(drafter, say, still_alone).submit(standing.missing, sorted(active))
         return SlurmRun(session, len(pending), 0)

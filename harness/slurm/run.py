@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from harness.slurm.cluster import LoadedCluster
 from harness.slurm.draft import Drafter
 from harness.slurm.leases import free_leases
 from harness.slurm.queue import ask_queue, identified
-from harness.slurm.record import Submissions
+from harness.slurm.record import Submission, Submissions
 from harness.slurm.standing import Standing, unsettled
 from harness.slurm.submit import Submitter, submitting
 from harness.store import RunStore
@@ -61,12 +61,11 @@ def run_on_slurm(
 ) -> SlurmRun:
     """Select where the search is over, then submit.
 
-    finishing: called by the job behind the arrays, which submits what a selection has just named, and nothing again:
-    what keeps dying must not keep coming back by itself.
+    finishing: called by the job behind the arrays, which submits what a selection has named, and nothing again: what
+    keeps dying must not keep coming back by itself.
     """
     submissions = Submissions(session.store)
     with submitting(submissions) as still_alone:
-        finals = bool(session.plan.finals)
         session = select_when_over(session, say)
         pending = session.pending()
         if not pending:
@@ -80,10 +79,22 @@ def run_on_slurm(
         free_leases(folders)
         held = {folder.id for folder in folders if folder.lease.held()}
         standing = Standing.of(pending, known, queue, held)
-        just_selected = bool(session.plan.finals) and not finals
-        if not standing.missing or (finishing and not just_selected):
-            return SlurmRun(session, len(standing.queued), len(standing.missing))
+        fresh = standing.missing
+        if finishing:
+            submitted = _submitted(session, known)
+            fresh = tuple(unit for unit in fresh if unit.id not in submitted)
         active = {task.array for (_, index), task in queue.items() if index is not None and task.active}
+        followed = any(index is None and task.active for (_, index), task in queue.items())
         drafter = Drafter(session.plan, session.store, session.cache.folder, cluster, checkpoint_seconds, panels)
-        Submitter(drafter, say, still_alone).submit(standing.missing, sorted(active))
-        return SlurmRun(session, len(pending), 0)
+        submitter = Submitter(drafter, say, still_alone)
+        if fresh:
+            submitter.submit(fresh, sorted(active))
+        elif active and not (finishing or followed):  # it was refused, or its submitter died before it
+            submitter.follow(sorted(active))
+        return SlurmRun(session, len(standing.queued) + len(fresh), len(standing.missing) - len(fresh))
+
+
+def _submitted(session: Session, known: Sequence[Submission]) -> frozenset[str]:
+    """Ids of the units that this version of the suite has submitted."""
+    suite = session.plan.loaded.suite.hash
+    return frozenset(unit for one in known if one.suite == suite for bundle in one.bundles for unit in bundle)

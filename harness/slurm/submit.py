@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.draft import Draft, Drafter
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.refusals import explained
+from harness.slurm.refusals import explained, unfollowed
 from harness.spec.errors import UsageError
 from harness.spec.records import Unit
 from harness.store import LeaseHeldError
@@ -45,11 +45,16 @@ class Submitter:
             # one array after the other: %N counts within an array
             done.append(self._send(draft, [done[-1].job or ""] if done else []))
             self.say(told(done[-1], draft, self.drafter.loaded.cluster.max_parallel))
+        return [*done, *self.follow([*after, *(one.job or "" for one in done)])]
+
+    def follow(self, after: Sequence[str]) -> list[Submission]:
+        """Submit the job that waits for the jobs `after`; none where the cluster file wants none."""
         last = self.drafter.finish()
-        if last is not None:
-            done.append(self._send(last, [*after, *(one.job or "" for one in done)]))
-            self.say(f"job {done[-1].job} follows: {what_follows(self.drafter)}")
-        return done
+        if last is None:
+            return []
+        sent = self._send(last, after)
+        self.say(f"job {sent.job} follows: {what_follows(self.drafter)}")
+        return [sent]
 
     def _send(self, draft: Draft, after: Sequence[str]) -> Submission:
         """Record it, call sbatch, record the job's id. One whose fate is unknown stays on record without an id."""
@@ -65,7 +70,7 @@ class Submitter:
             printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
         except SlurmRefusedError as refusal:
             submissions.forget(submission)
-            raise explained(refusal, loaded) from None
+            raise (explained(refusal, loaded) if draft.bundles else unfollowed(refusal, loaded)) from None
         known = submission.model_copy(update={"job": printed.strip().partition(";")[0]})
         submissions.write(known)
         return known

@@ -14,6 +14,7 @@ from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execute.session import Session
 from harness.registry import load_dataset
+from harness.search.run import select_when_over
 from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
 from harness.slurm.run import SlurmRun, run_on_slurm, superseded
@@ -61,6 +62,8 @@ def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
     """Let squeue show the tasks of the first array in these states."""
     array = next(one for one in Submissions(session.store) if one.bundles)
     lines = [f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None" for index, state in enumerate(states)]
+    last = [one for one in Submissions(session.store) if not one.bundles]
+    lines += [f"{one.name}|N/A|{one.job}|{one.job}|PENDING||Dependency" for one in last]
     (tmp_path / "queue").write_text("\n".join(lines) + "\n")
 
 
@@ -134,9 +137,40 @@ def test_the_job_behind_the_arrays_submits_nothing_that_keeps_dying(
     commands: Path, tmp_path: Path, cache: Cache
 ) -> None:
     session = session_of(tmp_path, cache)
+    run(session, tmp_path)
     done = run(session, tmp_path, finishing=True)
     assert (done.queued, done.missing) == (0, 4)
-    assert sent(tmp_path) == []
+    assert len(sent(tmp_path)) == 2
+
+
+def test_a_finish_job_that_was_refused_is_submitted_alone(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    counted = f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent'
+    refused = "case $* in *afterany*) echo 'Invalid qos specification' >&2; exit 1;; esac"
+    stand_in(commands, "sbatch", f"{refused}; {counted}")
+    with pytest.raises(UsageError, match=r"mini.yaml:5: finish: Slurm refuses the job behind the arrays: Invalid qos"):
+        run(session, tmp_path)
+    queue_of(tmp_path, session, *["PENDING"] * 4)
+    stand_in(commands, "sbatch", counted)
+    assert (run(session, tmp_path, finishing=True).queued, len(sent(tmp_path))) == (4, 1)
+    assert (run(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
+    assert "--dependency=afterany:1 " in sent(tmp_path)[-1]
+    queue_of(tmp_path, session, *["PENDING"] * 4)
+    assert (run(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
+
+
+def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
+    commands: Path, tmp_path: Path, cache: Cache
+) -> None:
+    """The next one finds the selection on record; its finals are in no job yet."""
+    session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
+    trials = [one.trial for one in session.plan.trials]
+    session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+    for planned in session.plan.trials:
+        end(session.folder(planned.unit), dice=0.5)
+    selected = select_when_over(session, lambda _line: None)
+    assert (run(selected, tmp_path, finishing=True).queued, len(sent(tmp_path))) == (4, 2)
+    assert (run(selected, tmp_path, finishing=True).missing, len(sent(tmp_path))) == (4, 2)
 
 
 def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:

@@ -25,7 +25,7 @@
 #   DATA          scans or a prepared cache, where $HARNESS_DATA does not name them
 #   RUNS          the records, on a disk that all nodes share (runs)
 #   VENV          a Python environment with the harness (.venv here, else the python3 on the PATH)
-#   CONTAINER     an Apptainer image with the harness, instead of VENV
+#   CONTAINER     an Apptainer image with the harness, instead of VENV; it sees RUNS, DATA and HARNESS_CACHE
 #   TRACKING      an MLflow that the nodes can reach; else `harness track` from the login node
 #   EXTRA         more arguments of `harness run`
 #   MAX_RESTARTS  how often the job may start again (100)
@@ -45,7 +45,12 @@ runs=$(realpath -m "${RUNS:-runs}")
 mkdir -p "$runs" 2>/dev/null && [ -w "$runs" ] || fail 74 "RUNS=$runs cannot be written; name another folder"
 
 if [ -n "${CONTAINER:-}" ]; then
-    python=(apptainer exec --nv "$CONTAINER" python3)
+    binds=$runs
+    [ -z "${HARNESS_CACHE:-}" ] || mkdir -p "$HARNESS_CACHE"
+    for path in "${DATA:-}" "${HARNESS_DATA:-}" "${HARNESS_CACHE:-}"; do
+        [ -z "$path" ] || [ ! -e "$path" ] || binds+=,$(realpath -s "$path")
+    done
+    python=(apptainer exec --nv --bind "$binds" "$CONTAINER" python3)
 elif [ -n "${VENV:-}" ] || [ -x .venv/bin/python ]; then
     python=("$(realpath -s "${VENV:-.venv}")/bin/python")
 else

@@ -25,11 +25,13 @@ class SlurmRun:
 
     queued:  units that wait or run now, those just submitted among them.
     missing: units that were left alone.
+    named:   the finals among them, which a selection has just named where nothing can be submitted: in a container.
     """
 
     session: Session
     queued: int
     missing: int
+    named: bool = False
 
     @property
     def over(self) -> bool:
@@ -66,10 +68,13 @@ def run_on_slurm(
     """
     submissions = Submissions(session.store)
     with submitting(submissions) as still_alone:
+        finals = bool(session.plan.finals)
         session = select_when_over(session, say)
         pending = session.pending()
         if not pending:
             return SlurmRun(session, 0, 0)
+        if finishing and cluster.cluster.container is not None:  # no command of Slurm's is in there
+            return SlurmRun(session, 0, len(pending), named=bool(session.plan.finals) and not finals)
         open_ones = unsettled(submissions)
         queue = ask_queue(open_ones)
         known = identified(open_ones, queue)

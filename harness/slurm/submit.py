@@ -79,6 +79,8 @@ class Submitter:
 def what_follows(drafter: Drafter) -> str:
     """What the job behind the arrays does."""
     if drafter.plan.loaded.suite.search is not None and not drafter.plan.finals:
+        if drafter.loaded.cluster.container is not None:
+            return "it makes the selection, and in a container submits nothing: `harness run` again submits the finals"
         return "it makes the selection and submits the finals"
     return "it writes the leaderboard"
 

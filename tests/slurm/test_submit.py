@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.cli.cluster import tell
 from harness.cli.run import command
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
@@ -188,6 +189,24 @@ def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path,
     last = [one for one in Submissions(session.store) if one.bundles][-1]
     assert [unit for one in last.bundles for unit in one] == [unit.id for unit in done.session.pending()]
     assert len(sent(tmp_path)) == 4
+
+
+def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
+    tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
+    trials = [one.trial for one in session.plan.trials]
+    session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+    image = tmp_path / "h.sif"
+    image.touch()
+    left = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", finishing=True)
+    assert (left.missing, left.named, tell(left, "small", tmp_path)) == (len(trials), False, 75)
+    for planned in session.plan.trials:
+        end(session.folder(planned.unit), dice=0.5)
+    done = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", finishing=True)
+    assert (len(done.session.plan.finals), done.missing, tell(done, "small", tmp_path)) == (4, 4, 0)
+    assert "`harness run` again submits them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("search", [None, suite_with(trials=2)["search"]])

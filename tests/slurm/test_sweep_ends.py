@@ -119,12 +119,15 @@ def test_a_ray_that_does_not_start_fails_the_job(slurm: Cluster, tiny: Tiny, tmp
 @pytest.mark.slurm
 def test_what_is_run_with_all_variables_set(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
     """No Apptainer is needed for that: one that says what it was asked for stands in its place."""
+    data = tmp_path / "ACDC"
+    data.mkdir()
     (tmp_path / "apptainer").write_text('#!/bin/bash\necho "$@"\n')
     (tmp_path / "apptainer").chmod(0o755)
     changes = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "CONTAINER": "image.sif",
-        "DATA": "/shared/ACDC",
+        "DATA": str(data),
+        "HARNESS_CACHE": str(tmp_path / "kept"),
         "TRACKING": "http://login:5000",
         "EXTRA": "--retry-failed --no-panels",
     }
@@ -132,6 +135,7 @@ def test_what_is_run_with_all_variables_set(slurm: Cluster, tiny: Tiny, tmp_path
     assert sweep.end() == "COMPLETED 0"
     _, said = sweep.output.splitlines()
     assert said == (
-        f"exec --nv image.sif python3 -m harness run --suite {tiny.suite} --runs {tiny.runs} --executor ray "
-        "--data /shared/ACDC --tracking-uri http://login:5000 --workers 2 --retry-failed --no-panels"
+        f"exec --nv --bind {tiny.runs},{data},{tmp_path}/kept image.sif python3 -m harness run --suite {tiny.suite} "
+        f"--runs {tiny.runs} --executor ray --data {data} --tracking-uri http://login:5000 --workers 2 "
+        "--retry-failed --no-panels"
     )

@@ -98,7 +98,7 @@ def told(submission: Submission, draft: Draft, at_once: int) -> str:
 
 @contextmanager
 def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
-    """One process at a time submits a suite. Raises `UsageError` while another one does.
+    """One process at a time submits a suite, or cancels it. Raises `UsageError` while another one does.
 
     A thread says meanwhile that this process lives, for Slurm may take its time to answer. What is given raises
     `UsageError` if another process took over all the same, say while this one was suspended.

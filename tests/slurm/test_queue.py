@@ -15,8 +15,9 @@ from harness.slurm.leases import free_leases
 from harness.slurm.queue import Task, Watched, ask_ends, ask_queue, identified, running_jobs
 from harness.slurm.record import Submissions
 from harness.slurm.standing import Standing, unit_tasks, unsettled
+from harness.slurm.submit import submitting
 from harness.slurm.view import SuiteWatch, with_task
-from harness.spec.errors import ServiceError
+from harness.spec.errors import ServiceError, UsageError
 from harness.spec.records import Spent
 from harness.store import RunStore
 from harness.store.lease import Owner
@@ -126,6 +127,28 @@ def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
     assert "(TIMEOUT)" in status.units[1][1].note
     assert "(CANCELLED)" in status.units[4][1].note
     assert status.counts["queued"] == 2
+
+
+def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, tmp_path: Path) -> None:
+    store = store_of(tmp_path / "runs", plan_of(tmp_path))
+    ids = [planned.unit for _, planned in read_status(store).units]
+    Submissions(store).write(submission(ids[:1]))
+    Submissions(store).write(submission(ids[1:2], name="tiny-bundles-3", job=None))
+    watch = SuiteWatch(store)
+    watch.merge(read_status(store))
+    Submissions(store).write(submission(ids[1:2], name="tiny-bundles-3", job="61", at="2030"))
+    (_, second), *_ = watch.merge(read_status(store))[0].units[1:]
+    assert (second.state, second.note) == ("queued", "job 61_0 was just submitted")
+    assert len([line for line in asked(tmp_path) if "--name" in line]) == 1
+
+
+def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RunStore.create(tmp_path / "runs" / "tiny")
+    Submissions(store).write(ARRAY)
+    monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
+    with submitting(Submissions(store)), pytest.raises(UsageError, match="is submitting this suite"):
+        cancel(store)
+    assert asked(tmp_path) == []
 
 
 def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@
 #     SUITE=acdc_semi DATA=/scratch/acdc VENV=~/harness/.venv sbatch --nodes=2 slurm/sweep.sh
 #
 # Edit the next lines for your cluster, or give the same options to sbatch. A unit takes one GPU, or one core where no
-# GPU is asked for. Long suites need no long --time: the job starts itself again and goes on from the records.
+# GPU is asked for. Long suites need no long --time, ten minutes or more will do: the job starts itself again and goes
+# on from the records.
 #SBATCH --job-name=harness
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -24,10 +25,11 @@
 #   DATA          scans or a prepared cache, where $HARNESS_DATA does not name them
 #   RUNS          the records, on a disk that all nodes share (runs)
 #   VENV          a Python environment with the harness (.venv here, else the python3 on the PATH)
-#   CONTAINER     an Apptainer image with the harness, instead of VENV
+#   CONTAINER     an Apptainer image with the harness, instead of VENV; it sees RUNS, DATA and HARNESS_CACHE
 #   TRACKING      an MLflow that the nodes can reach; else `harness track` from the login node
 #   EXTRA         more arguments of `harness run`
 #   MAX_RESTARTS  how often the job may start again (100)
+#   EARLY_SECONDS a USR1 so soon after the start means a --time too short for any progress (60)
 #   STOP_SECONDS  patience with checkpoints after a signal (240)
 #   JOIN_SECONDS  patience with nodes that join the Ray of the first one (120)
 #   RAY_TMPDIR    a short path on the nodes' own disks (/tmp)
@@ -43,7 +45,12 @@ runs=$(realpath -m "${RUNS:-runs}")
 mkdir -p "$runs" 2>/dev/null && [ -w "$runs" ] || fail 74 "RUNS=$runs cannot be written; name another folder"
 
 if [ -n "${CONTAINER:-}" ]; then
-    python=(apptainer exec --nv "$CONTAINER" python3)
+    binds=$runs
+    [ -z "${HARNESS_CACHE:-}" ] || mkdir -p "$HARNESS_CACHE"
+    for path in "${DATA:-}" "${HARNESS_DATA:-}" "${HARNESS_CACHE:-}"; do
+        [ -z "$path" ] || [ ! -e "$path" ] || binds+=,$(realpath -s "$path")
+    done
+    python=(apptainer exec --nv --bind "$binds" "$CONTAINER" python3)
 elif [ -n "${VENV:-}" ] || [ -x .venv/bin/python ]; then
     python=("$(realpath -s "${VENV:-.venv}")/bin/python")
 else
@@ -140,8 +147,9 @@ end_rays() {
 
 # ---- the driver, a child of this shell ---------------------------------------------------------------------------
 
-signal='' driver='' deadline=0
+signal='' early='' driver='' deadline=0
 told() {
+    [ "$1" != USR1 ] || [ -n "$signal" ] || [ "$SECONDS" -ge "${EARLY_SECONDS:-60}" ] || early=yes
     signal=$1 deadline=$((SECONDS + ${STOP_SECONDS:-240}))
     echo "sweep: $1: units write their checkpoints"
     [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null
@@ -192,6 +200,8 @@ trap - EXIT
 # cancelled, preempted or out of time: what comes next is Slurm's to say, and a cancelled job must stay so
 state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
 [ "$state" = RUNNING ] || fail 75 "stopped by Slurm ($state); the records are kept"
+[ -z "$early" ] ||
+    fail 64 "the warning before the time limit came after less than ${EARLY_SECONDS:-60} s; ask for a longer --time, or a shorter --signal=B:USR1@SECONDS"
 [ "${SLURM_RESTART_COUNT:-0}" -lt "${MAX_RESTARTS:-100}" ] ||
     fail 75 "units are left after ${MAX_RESTARTS:-100} restarts (MAX_RESTARTS); the same sbatch goes on"
 echo 'sweep: units are left: back into the queue'

@@ -64,9 +64,11 @@ def tell(done: SlurmRun, suite: str, runs: Path) -> int:
         say(f"{done.session.store.root}: {done.session.outlook}; {done.queued} wait or run")
         say(f"watch: harness status --suite {suite} --runs {runs} --watch 60")
         say(f"stop:  harness cancel --suite {suite} --runs {runs}")
-    if done.missing:
+    if done.named:
+        say(f"{done.missing} finals were named in a container, which submits nothing; `harness run` again submits them")
+    elif done.missing:
         say(f"{done.missing} units have no result and are in no job; `harness run` submits them again")
-    return InterruptedRunError.exit_code if done.missing else 0
+    return InterruptedRunError.exit_code if done.missing and not done.named else 0
 
 
 def with_jobs(outlook: Outlook) -> Outlook:

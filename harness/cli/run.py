@@ -66,6 +66,12 @@ def command(
         from harness.slurm.partitions import check_partitions
 
         check_partitions(loaded)  # before minutes of preparing data
+    if finishing:
+        from harness.slurm.run import superseded
+
+        if superseded(suite, runs):
+            say(f"{suite}: a later version of the suite was run; nothing to do")
+            return 0
     session = open_session(suite, data, runs, say)
     if reuse is not None:
         from harness.execute.reuse import reuse as take_over
@@ -86,7 +92,7 @@ def command(
         assert loaded is not None, "without a cluster file this executor is refused"
         from harness.slurm.run import run_on_slurm
 
-        done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing)
+        done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing, panels=panels)
         if not done.over:
             return tell(done, suite, runs)
         session = done.session

@@ -43,6 +43,10 @@ def local_copy(cache: Cache, home: Path | None, say: Callable[[str], None]) -> C
     """
     if home is None:
         return cache
+    if not home.is_absolute() or "$" in str(home):
+        why = "is no absolute path, or names a variable that is not set here"
+        say(f"warning: {VARIABLE}={home} {why}; reading {cache.folder}")
+        return cache
     destination = home / f"harness-{os.getuid()}" / f"{cache.manifest.dataset}-{cache.manifest.checksum[:16]}"
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
         SlurmRefusedError: it answered with an error.
     """
     path = find(command)
+    late = "; it is not known whether the job was taken, `harness run` again finds out" if command == "sbatch" else ""
     try:
         done = subprocess.run(
             [path, *arguments],
@@ -59,14 +61,24 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
             errors="replace",
             timeout=seconds,
             check=False,
+            env=environment_of(command),
         )
     except subprocess.TimeoutExpired:
-        raise ServiceError(f"{command} has not answered for {seconds:.0f} s; is Slurm's controller up?") from None
+        raise ServiceError(f"{command} has not answered for {seconds:.0f} s; is Slurm's controller up?{late}") from None
     except OSError as error:
         raise ServiceError(f"{command} cannot be run: {error.strerror}") from None
     if done.returncode != 0:
         raise _refusal(command, done.stderr or done.stdout, done.returncode)
     return done.stdout
+
+
+def environment_of(command: Command) -> dict[str, str]:
+    """What a command of Slurm's gets of this process's variables: SBATCH_* would go before what a batch file asks for.
+
+    sbatch hands its variables on to the job, so of those of the job that it runs in it gets SLURM_CONF alone.
+    """
+    steering = ("SBATCH_", "SLURM_") if command == "sbatch" else ("SBATCH_",)
+    return {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not name.startswith(steering)}
 
 
 def find(command: Command) -> str:

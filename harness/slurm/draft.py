@@ -34,6 +34,7 @@ class Drafter:
     cache: Path
     loaded: LoadedCluster
     checkpoint_seconds: float = 30.0
+    panels: bool | None = None
 
     def arrays(self, units: Sequence[Unit]) -> list[Draft]:
         """Units in as many arrays as their bundles take; `UsageError` where one does not fit the time limit."""
@@ -68,6 +69,7 @@ class Drafter:
                 "bundles": bundles,
                 "lanes": self.loaded.cluster.units_at_once,
                 "checkpoint_seconds": self.checkpoint_seconds,
+                "panels": self.panels,
             }
         )
 

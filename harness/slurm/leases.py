@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 from collections.abc import Iterable
 
+from harness.slurm.client import ask
 from harness.slurm.queue import running_jobs
 from harness.spec.errors import HarnessError
 from harness.store import UnitFolder
-from harness.store.lease import Owner, current_job
+from harness.store.lease import Owner, current_cluster, current_job
+
+NAME = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 
 
 def free_leases(folders: Iterable[UnitFolder]) -> list[Owner]:
-    """Remove the leases that ended jobs left on other hosts; whose they were. At most one call of squeue.
+    """Remove the leases that ended jobs left on other hosts; whose they were. One scontrol and one squeue at most.
 
-    Where Slurm does not answer nothing is removed: silence frees those leases later. (A lease knows by itself that an
-    earlier run of the same job is over.)
+    Those of this user's jobs on this cluster alone: squeue may hide other people's and does not know other clusters'.
+    What stays, and all where Slurm does not answer, silence frees later. (A lease knows by itself that an earlier run
+    of the same job is over.)
     """
     held = [(folder, owner) for folder in folders if (owner := folder.lease.holder()) is not None]
-    foreign = [(folder, owner) for folder, owner in held if _elsewhere(owner)]
+    foreign = [(folder, owner) for folder, owner in held if _elsewhere(owner) and _ours(folder)]
+    if not foreign:
+        return []
     try:
+        cluster = this_cluster()
+        foreign = [(folder, owner) for folder, owner in foreign if owner.cluster == cluster is not None]
         alive = running_jobs([str(owner.job) for _, owner in foreign])
     except HarnessError:
         return []
     return [owner for folder, owner in foreign if owner.job not in alive and folder.lease.remove_of(owner)]
+
+
+def this_cluster() -> str | None:
+    """Name of the cluster that squeue asks; None where Slurm does not say. Raises what `ask` does."""
+    if (inside := current_cluster()) is not None:
+        return inside
+    found = NAME.search(ask("scontrol", "show", "config"))
+    return found[1] if found else None
+
+
+def _ours(folder: UnitFolder) -> bool:
+    """Whether this user wrote the lease."""
+    try:
+        return folder.lease.path.stat().st_uid == os.getuid()
+    except FileNotFoundError:
+        return False
 
 
 def _elsewhere(owner: Owner) -> bool:

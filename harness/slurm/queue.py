@@ -117,12 +117,14 @@ def running_jobs(jobs: Sequence[str]) -> frozenset[str]:
 class Seen:
     """What the controller said, and when.
 
+    asked:   names of the jobs that it was asked for, those whose ids were on record.
     ends:    how tasks ended that it has forgotten, by the accounting: 55_2 -> TIMEOUT.
     trouble: why it could not be asked.
     """
 
     queue: Queue
     at: float
+    asked: frozenset[str] = frozenset()
     ends: Mapping[str, str] = field(default_factory=dict)
     trouble: str = ""
 
@@ -151,7 +153,8 @@ class Watched:
         if self._seen is None or now - self._seen.at >= ASK_SECONDS:
             try:
                 queue = ask_queue(submissions)
-                self._seen = Seen(queue, now, ask_ends(forgotten(submissions, queue)))
+                names = frozenset(one.name for one in submissions if one.job is not None)
+                self._seen = Seen(queue, now, names, ask_ends(forgotten(submissions, queue)))
             except (ServiceError, SlurmRefusedError) as error:
                 last = self._seen or Seen({}, now)
                 self._seen = replace(last, at=now, trouble=str(error))

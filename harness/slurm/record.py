@@ -26,6 +26,7 @@ class Submission(Strict):
     cache:   the data's folder.
     bundles: unit ids by array index, in the order in which they start; none for a finishing job.
     lanes:   units side by side in a task.
+    panels:  whether the leaderboard gets pictures, None where nobody said.
     """
 
     schema_version: Literal[1] = 1
@@ -38,6 +39,7 @@ class Submission(Strict):
     bundles: list[list[str]] = Field(default_factory=list)
     lanes: int = 1
     checkpoint_seconds: float = 30.0
+    panels: bool | None = None
     at: str = Field("", description="UTC, ISO 8601")
 
     def task_of(self, index: int) -> str:

@@ -31,6 +31,12 @@ def explained(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
     return UsageError(f"{loaded.path}: Slurm refuses: {refusal.said}")
 
 
+def unfollowed(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
+    """The refusal of the job behind the arrays, which are out already."""
+    what = "the arrays before it stay; once this is mended, `harness run` again submits that job alone"
+    return loaded.error("finish", f"Slurm refuses the job behind the arrays: {refusal.said}; {what}")
+
+
 def _node_field(loaded: LoadedCluster) -> str:
     cluster = loaded.cluster
     if cluster.gpu_type is not None:

@@ -46,7 +46,7 @@ for name in ${!SLURM_@} ${!SBATCH_@}; do [ "$name" = SLURM_CONF ] || unset "$nam
 
 FINISH = """\
 {python} -P -m harness run --suite {suite} --data {cache} --runs {runs} --executor slurm --cluster {cluster} \\
-  --checkpoint-seconds {seconds} --no-track --finishing"""
+  --checkpoint-seconds {seconds} --no-track --finishing{panels}"""
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def finish_text(place: Place) -> str:
         runs=shlex.quote(str(place.runs)),
         cluster=shlex.quote(str(place.submissions.cluster_path(submission.cluster).resolve())),
         seconds=submission.checkpoint_seconds,
+        panels={None: "", True: " --panels", False: " --no-panels"}[submission.panels],
     )
     options = {
         "partition": finish.partition or cluster.partition,

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.draft import Draft, Drafter
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.refusals import explained
+from harness.slurm.refusals import explained, unfollowed
 from harness.spec.errors import UsageError
 from harness.spec.records import Unit
 from harness.store import LeaseHeldError
 from harness.store.files import disk_errors, write_text
+from harness.train import StopFlag
 from harness.train.attempt import now
+from harness.train.heart import Heart
 
 PATIENCE_SECONDS = 20.0
 """How long one who submits waits for another who does."""
@@ -22,10 +24,11 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Submitter:
-    """Sends what a drafter drafts; `submitting` is held meanwhile."""
+    """Sends what a drafter drafts. still_alone: what `submitting` gave, called before each job."""
 
     drafter: Drafter
     say: Callable[[str], None]
+    still_alone: Callable[[], None]
 
     @property
     def submissions(self) -> Submissions:
@@ -42,15 +45,21 @@ class Submitter:
             # one array after the other: %N counts within an array
             done.append(self._send(draft, [done[-1].job or ""] if done else []))
             self.say(told(done[-1], draft, self.drafter.loaded.cluster.max_parallel))
+        return [*done, *self.follow([*after, *(one.job or "" for one in done)])]
+
+    def follow(self, after: Sequence[str]) -> list[Submission]:
+        """Submit the job that waits for the jobs `after`; none where the cluster file wants none."""
         last = self.drafter.finish()
-        if last is not None:
-            done.append(self._send(last, [*after, *(one.job or "" for one in done)]))
-            self.say(f"job {done[-1].job} follows: {what_follows(self.drafter)}")
-        return done
+        if last is None:
+            return []
+        sent = self._send(last, after)
+        self.say(f"job {sent.job} follows: {what_follows(self.drafter)}")
+        return [sent]
 
     def _send(self, draft: Draft, after: Sequence[str]) -> Submission:
         """Record it, call sbatch, record the job's id. One whose fate is unknown stays on record without an id."""
         submissions, loaded = self.submissions, self.drafter.loaded
+        self.still_alone()
         submission = draft.submission.model_copy(update={"at": now()})
         script = submissions.script(submission)
         submissions.keep_cluster(loaded.text)
@@ -61,7 +70,7 @@ class Submitter:
             printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
         except SlurmRefusedError as refusal:
             submissions.forget(submission)
-            raise explained(refusal, loaded) from None
+            raise (explained(refusal, loaded) if draft.bundles else unfollowed(refusal, loaded)) from None
         known = submission.model_copy(update={"job": printed.strip().partition(";")[0]})
         submissions.write(known)
         return known
@@ -70,6 +79,8 @@ class Submitter:
 def what_follows(drafter: Drafter) -> str:
     """What the job behind the arrays does."""
     if drafter.plan.loaded.suite.search is not None and not drafter.plan.finals:
+        if drafter.loaded.cluster.container is not None:
+            return "it makes the selection, and in a container submits nothing: `harness run` again submits the finals"
         return "it makes the selection and submits the finals"
     return "it writes the leaderboard"
 
@@ -86,8 +97,12 @@ def told(submission: Submission, draft: Draft, at_once: int) -> str:
 
 
 @contextmanager
-def submitting(submissions: Submissions) -> Iterator[None]:
-    """One process at a time submits a suite. Raises `UsageError` while another one does."""
+def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
+    """One process at a time submits a suite, or cancels it. Raises `UsageError` while another one does.
+
+    A thread says meanwhile that this process lives, for Slurm may take its time to answer. What is given raises
+    `UsageError` if another process took over all the same, say while this one was suspended.
+    """
     with disk_errors(submissions.folder):
         submissions.folder.mkdir(parents=True, exist_ok=True)
     lease = submissions.lease
@@ -97,7 +112,15 @@ def submitting(submissions: Submissions) -> Iterator[None]:
         holder = lease.holder()
         who = f"pid {holder.pid} on {holder.host}" if holder else "another process"
         raise UsageError(f"{submissions.store.root}: {who} is submitting this suite; try again when it has") from None
+
+    def still_alone() -> None:
+        try:
+            lease.beat()
+        except LeaseHeldError:
+            raise UsageError(f"{submissions.store.root}: another process took over submitting; run it again") from None
+
     try:
-        yield
+        with Heart(still_alone, StopFlag()):
+            yield still_alone
     finally:
         lease.release()

@@ -41,6 +41,9 @@ class SuiteWatch:
         task, name = seen.queue.get((submission.name, index)), submission.task_of(index)
         if task is None and seen.trouble:
             return status
+        if task is None and submission.name not in seen.asked:
+            running = status.state == "running"
+            return status if running else replace(status, state="queued", note=f"job {name} was just submitted")
         if status.state == "running":  # by whom? a fresh heartbeat may be another process's, or a dead one's
             holder = self._store.by_id(status.unit).lease.holder()
             if task is None or holder is None or holder.job != task.job:

@@ -31,6 +31,7 @@ class Owner:
     driver:   pid of the `harness run` that started it, None if nobody did.
     job:      Slurm's id of the job it runs in, None outside of Slurm.
     restarts: how often that job had been started again by then, None outside of Slurm.
+    cluster:  name of the cluster that gave the job its id, None outside of Slurm.
     """
 
     host: str
@@ -39,6 +40,7 @@ class Owner:
     driver: int | None = None
     job: str | None = None
     restarts: int | None = None
+    cluster: str | None = None
 
     @classmethod
     def this(cls) -> Owner:
@@ -47,7 +49,9 @@ class Owner:
         driver = os.environ.get(DRIVER_VARIABLE)
         job = current_job()
         restarts = current_restarts() if job else None
-        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, int(driver) if driver else None, job, restarts)
+        cluster = current_cluster() if job else None
+        ticks = _start_ticks(pid) or 0
+        return cls(socket.gethostname(), pid, ticks, int(driver) if driver else None, job, restarts, cluster)
 
     @property
     def ended_with_its_job(self) -> bool:
@@ -58,6 +62,11 @@ class Owner:
 def current_job() -> str | None:
     """Slurm's id of the job that this process runs in."""
     return os.environ.get("SLURM_JOB_ID")
+
+
+def current_cluster() -> str | None:
+    """Name of the cluster whose job this process runs in."""
+    return os.environ.get("SLURM_CLUSTER_NAME") or None
 
 
 def current_restarts() -> int:

@@ -104,6 +104,18 @@ def test_an_absent_disk_costs_a_message(cache: Cache, tmp_path: Path) -> None:
     assert said[0].startswith("warning: no local copy of acdc")
 
 
+@pytest.mark.parametrize("named", ["$NO_SUCH_DISK", "/tmp/$NO_SUCH_DISK/data", "relative"])
+def test_a_folder_that_this_node_does_not_name_is_never_made(
+    named: str, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_LOCAL_DATA", named)
+    said: list[str] = []
+    assert local_copy(cache, local_home(), said.append) == cache
+    assert [line.startswith(f"warning: HARNESS_LOCAL_DATA={named} is no absolute path") for line in said] == [True]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_who_waits_too_long_reads_the_shared_disk(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def environment_of(tiny: Tiny, changes: Mapping[str, str]) -> dict[str, str]:
     """What a user would set, in a shell that no Slurm has started."""
     outside = {name: None for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"}
     own = {"SUITE": str(tiny.suite), "RUNS": str(tiny.runs), "VENV": sys.prefix, "EXTRA": "--checkpoint-seconds 0.3"}
+    own |= {"EARLY_SECONDS": "0"}  # tests warn at any time
     return command_environment({**tiny.environment, **outside, **own, **changes})
 
 

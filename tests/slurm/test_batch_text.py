@@ -51,6 +51,12 @@ def test_the_text_is_the_golden_one(name: str, kind: str, tmp_path: Path) -> Non
     assert text == golden.read_text()
 
 
+@pytest.mark.parametrize(("panels", "option"), [(None, ""), (True, " --panels"), (False, " --no-panels")])
+def test_what_was_said_of_pictures_reaches_the_finish_job(panels: bool | None, option: str, tmp_path: Path) -> None:
+    one = submission(name="tiny-finish-1").model_copy(update={"panels": panels})
+    assert finish_text(place_of(tmp_path, "cpu", one)).rstrip().endswith(f"--finishing{option}")
+
+
 @pytest.mark.parametrize("name", sorted(CLUSTERS))
 def test_a_shell_can_read_it(name: str, tmp_path: Path) -> None:
     for text in (

@@ -38,6 +38,17 @@ def test_a_silent_controller_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
     error = failure(tmp_path, monkeypatch, "exec sleep 60", seconds=0.2)
     assert isinstance(error, ServiceError)
     assert "has not answered" in str(error)
+    assert "it is not known whether the job was taken, `harness run` again finds out" in str(error)
+
+
+def test_what_steers_another_job_reaches_no_batch_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for command in ("sbatch", "squeue"):
+        stand_in(tmp_path, command, 'echo "$SBATCH_TIMELIMIT|$SLURM_JOB_ID|$SLURM_CONF|$OTHER"')
+    monkeypatch.setenv("PATH", path_with(tmp_path))
+    for name in ("SBATCH_TIMELIMIT", "SLURM_JOB_ID", "SLURM_CONF", "OTHER"):
+        monkeypatch.setenv(name, name.lower())
+    assert ask("sbatch", "job.sh") == "||slurm_conf|other\n"
+    assert ask("squeue") == "|slurm_job_id|slurm_conf|other\n"
 
 
 def test_a_command_that_cannot_run_is_a_missing_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

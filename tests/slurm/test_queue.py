@@ -15,8 +15,9 @@ from harness.slurm.leases import free_leases
 from harness.slurm.queue import Task, Watched, ask_ends, ask_queue, identified, running_jobs
 from harness.slurm.record import Submissions
 from harness.slurm.standing import Standing, unit_tasks, unsettled
+from harness.slurm.submit import submitting
 from harness.slurm.view import SuiteWatch, with_task
-from harness.spec.errors import ServiceError
+from harness.spec.errors import ServiceError, UsageError
 from harness.spec.records import Spent
 from harness.store import RunStore
 from harness.store.lease import Owner
@@ -128,6 +129,28 @@ def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
     assert status.counts["queued"] == 2
 
 
+def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, tmp_path: Path) -> None:
+    store = store_of(tmp_path / "runs", plan_of(tmp_path))
+    ids = [planned.unit for _, planned in read_status(store).units]
+    Submissions(store).write(submission(ids[:1]))
+    Submissions(store).write(submission(ids[1:2], name="tiny-bundles-3", job=None))
+    watch = SuiteWatch(store)
+    watch.merge(read_status(store))
+    Submissions(store).write(submission(ids[1:2], name="tiny-bundles-3", job="61", at="2030"))
+    (_, second), *_ = watch.merge(read_status(store))[0].units[1:]
+    assert (second.state, second.note) == ("queued", "job 61_0 was just submitted")
+    assert len([line for line in asked(tmp_path) if "--name" in line]) == 1
+
+
+def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RunStore.create(tmp_path / "runs" / "tiny")
+    Submissions(store).write(ARRAY)
+    monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
+    with submitting(Submissions(store)), pytest.raises(UsageError, match="is submitting this suite"):
+        cancel(store)
+    assert asked(tmp_path) == []
+
+
 def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Path) -> None:
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
     before = read_status(store)
@@ -193,22 +216,44 @@ def leave_lease(folder: Path, **owner: str) -> Owner:
 def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    for name in ("SLURM_JOB_ID", "SLURM_CLUSTER_NAME"):
+        monkeypatch.delenv(name, raising=False)
     stand_in(commands, "squeue", "echo '56|RUNNING'; echo '57|PENDING'; echo '55|COMPLETED'")
+    stand_in(commands, "scontrol", "echo 'CliFilterPlugins = (null)'; echo 'ClusterName             = mini'")
     store = RunStore(tmp_path / "tiny")
     for name, job in (("running", "56"), ("requeued", "57"), ("ended", "55"), ("forgotten", "12")):
-        leave_lease(store.by_id(name).path, job=job)
+        leave_lease(store.by_id(name).path, job=job, cluster="mini")
     leave_lease(store.by_id("no-job").path)
     left = [store.by_id(name) for name in ("running", "requeued", "ended", "forgotten", "no-job", "nobody")]
     assert {owner.job for owner in free_leases(left)} == {"57", "55", "12"}
     assert [folder.lease.held() for folder in left] == [True, False, False, False, True, False]
 
 
+def test_a_job_that_squeue_does_not_show_may_live(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another cluster's on the same disk, one whose cluster is not on record, another user's."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
+    stand_in(commands, "squeue", "true")
+    store = RunStore(tmp_path / "tiny")
+    leave_lease(store.by_id("elsewhere").path, job="55", cluster="other")
+    leave_lease(store.by_id("unnamed").path, job="55")
+    leave_lease(store.by_id("ours").path, job="55", cluster="mini")
+    left = [store.by_id(name) for name in ("elsewhere", "unnamed", "ours")]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: 4711)
+        assert free_leases(left) == []
+    assert [owner.cluster for owner in free_leases(left)] == ["mini"]
+    assert [folder.lease.held() for folder in left] == [True, True, False]
+
+
 def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunStore(tmp_path / "tiny").by_id("unit")
-    leave_lease(folder.path, job="56")
+    leave_lease(folder.path, job="56", cluster="mini")
+    monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
     stand_in(commands, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
     assert free_leases([folder]) == []
     assert folder.lease.held()

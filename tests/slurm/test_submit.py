@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from harness.cli.cluster import tell
+from harness.cli.run import command
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execute.session import Session
 from harness.registry import load_dataset
+from harness.search.run import select_when_over
 from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
-from harness.slurm.run import SlurmRun, run_on_slurm
+from harness.slurm.run import SlurmRun, run_on_slurm, superseded
 from harness.slurm.submit import submitting
 from harness.spec.errors import HarnessError, ServiceError, UsageError
 from harness.spec.selection import Points
@@ -57,6 +63,8 @@ def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
     """Let squeue show the tasks of the first array in these states."""
     array = next(one for one in Submissions(session.store) if one.bundles)
     lines = [f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None" for index, state in enumerate(states)]
+    last = [one for one in Submissions(session.store) if not one.bundles]
+    lines += [f"{one.name}|N/A|{one.job}|{one.job}|PENDING||Dependency" for one in last]
     (tmp_path / "queue").write_text("\n".join(lines) + "\n")
 
 
@@ -130,9 +138,40 @@ def test_the_job_behind_the_arrays_submits_nothing_that_keeps_dying(
     commands: Path, tmp_path: Path, cache: Cache
 ) -> None:
     session = session_of(tmp_path, cache)
+    run(session, tmp_path)
     done = run(session, tmp_path, finishing=True)
     assert (done.queued, done.missing) == (0, 4)
-    assert sent(tmp_path) == []
+    assert len(sent(tmp_path)) == 2
+
+
+def test_a_finish_job_that_was_refused_is_submitted_alone(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    counted = f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent'
+    refused = "case $* in *afterany*) echo 'Invalid qos specification' >&2; exit 1;; esac"
+    stand_in(commands, "sbatch", f"{refused}; {counted}")
+    with pytest.raises(UsageError, match=r"mini.yaml:5: finish: Slurm refuses the job behind the arrays: Invalid qos"):
+        run(session, tmp_path)
+    queue_of(tmp_path, session, *["PENDING"] * 4)
+    stand_in(commands, "sbatch", counted)
+    assert (run(session, tmp_path, finishing=True).queued, len(sent(tmp_path))) == (4, 1)
+    assert (run(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
+    assert "--dependency=afterany:1 " in sent(tmp_path)[-1]
+    queue_of(tmp_path, session, *["PENDING"] * 4)
+    assert (run(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
+
+
+def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
+    commands: Path, tmp_path: Path, cache: Cache
+) -> None:
+    """The next one finds the selection on record; its finals are in no job yet."""
+    session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
+    trials = [one.trial for one in session.plan.trials]
+    session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+    for planned in session.plan.trials:
+        end(session.folder(planned.unit), dice=0.5)
+    selected = select_when_over(session, lambda _line: None)
+    assert (run(selected, tmp_path, finishing=True).queued, len(sent(tmp_path))) == (4, 2)
+    assert (run(selected, tmp_path, finishing=True).missing, len(sent(tmp_path))) == (4, 2)
 
 
 def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
@@ -150,6 +189,52 @@ def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path,
     last = [one for one in Submissions(session.store) if one.bundles][-1]
     assert [unit for one in last.bundles for unit in one] == [unit.id for unit in done.session.pending()]
     assert len(sent(tmp_path)) == 4
+
+
+def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
+    tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
+    trials = [one.trial for one in session.plan.trials]
+    session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+    image = tmp_path / "h.sif"
+    image.touch()
+    left = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", finishing=True)
+    assert (left.missing, left.named, tell(left, "small", tmp_path)) == (len(trials), False, 75)
+    for planned in session.plan.trials:
+        end(session.folder(planned.unit), dice=0.5)
+    done = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", finishing=True)
+    assert (len(done.session.plan.finals), done.missing, tell(done, "small", tmp_path)) == (4, 4, 0)
+    assert "`harness run` again submits them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("search", [None, suite_with(trials=2)["search"]])
+def test_the_finish_job_of_an_earlier_version_knows_it(search: object, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache, search=search)
+    store, loaded = session.store, session.plan.loaded
+    if search is not None:
+        store.write_points(Points(suite_hash=loaded.suite.hash, trials=[]))
+    earlier = tmp_path / "earlier.yaml"
+    earlier.write_text(loaded.text)
+    assert not superseded(str(earlier), store.root.parent)
+    later = session_of(tmp_path, cache, search=search, labelled=[4])
+    if search is not None:
+        store.write_points(Points(suite_hash=later.plan.loaded.suite.hash, trials=[]))
+    assert superseded(str(earlier), store.root.parent)
+
+
+def test_a_finish_job_that_came_too_late_leaves_the_selection(tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    earlier = tmp_path / "earlier.yaml"
+    earlier.write_text(session.plan.loaded.text)
+    session_of(tmp_path, cache, labelled=[4])
+    cluster = cluster_of(tmp_path, CLUSTER).path
+    args = ("--suite", str(earlier), "--runs", str(session.store.root.parent), "--executor", "slurm")
+    before = session.store.selection_path.read_bytes()
+    done = CliRunner().invoke(command, [*args, "--cluster", str(cluster), "--finishing"], standalone_mode=False)
+    assert (done.exception, done.return_value) == (None, 0)
+    assert session.store.selection_path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -185,6 +270,30 @@ def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: py
             pass
         assert submissions.lease.held()
     assert not submissions.lease.held()
+
+
+def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cache: Cache) -> None:
+    session = session_of(tmp_path, cache)
+    lease = Submissions(session.store).lease.path
+    stand_in(commands, "squeue", "true")
+    stand_in(commands, "sbatch", f'rm {lease}; echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
+    with pytest.raises(UsageError, match="another process took over submitting"):
+        run(session, tmp_path)
+    assert len(sent(tmp_path)) == 1, "the array, not the job behind it"
+
+
+def test_who_submits_says_meanwhile_that_he_lives(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submissions = Submissions(session_of(tmp_path, cache).store)
+    monkeypatch.setattr("harness.train.heart.BEAT_SECONDS", 0.02)
+    path = submissions.lease.path
+    with submitting(submissions):
+        os.utime(path, (0, 0))
+        until = time.monotonic() + 10
+        while path.stat().st_mtime == 0 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert path.stat().st_mtime > 0
 
 
 def test_partitions_and_their_limits() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cluster import Cluster
+from tests.slurm.submissions import path_with, stand_in
 from tests.slurm.sweeps import SWEEP, environment_of, python_that, submit
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, wait_for
@@ -45,6 +46,21 @@ def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Ti
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not tiny.store.exists()
+
+
+def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tiny: Tiny, tmp_path: Path) -> None:
+    """The warning comes at once."""
+    stand_in(tmp_path / "commands", "squeue", "echo RUNNING")
+    waits = python_that(tmp_path / "waits", "trap 'exit 75' USR1; kill -USR1 $PPID; while :; do sleep 0.05; done")
+    changes = {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_GPUS_ON_NODE": "1", "SLURM_JOB_NODELIST": "n1"}
+    environment = environment_of(tiny, {**changes, "VENV": str(waits), "EARLY_SECONDS": "60"})
+    environment["PATH"] = path_with(tmp_path / "commands")
+    done = subprocess.run(
+        ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 64
+    assert "ask for a longer --time, or a shorter --signal" in done.stderr
 
 
 @pytest.mark.slurm
@@ -103,12 +119,15 @@ def test_a_ray_that_does_not_start_fails_the_job(slurm: Cluster, tiny: Tiny, tmp
 @pytest.mark.slurm
 def test_what_is_run_with_all_variables_set(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
     """No Apptainer is needed for that: one that says what it was asked for stands in its place."""
+    data = tmp_path / "ACDC"
+    data.mkdir()
     (tmp_path / "apptainer").write_text('#!/bin/bash\necho "$@"\n')
     (tmp_path / "apptainer").chmod(0o755)
     changes = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "CONTAINER": "image.sif",
-        "DATA": "/shared/ACDC",
+        "DATA": str(data),
+        "HARNESS_CACHE": str(tmp_path / "kept"),
         "TRACKING": "http://login:5000",
         "EXTRA": "--retry-failed --no-panels",
     }
@@ -116,6 +135,7 @@ def test_what_is_run_with_all_variables_set(slurm: Cluster, tiny: Tiny, tmp_path
     assert sweep.end() == "COMPLETED 0"
     _, said = sweep.output.splitlines()
     assert said == (
-        f"exec --nv image.sif python3 -m harness run --suite {tiny.suite} --runs {tiny.runs} --executor ray "
-        "--data /shared/ACDC --tracking-uri http://login:5000 --workers 2 --retry-failed --no-panels"
+        f"exec --nv --bind {tiny.runs},{data},{tmp_path}/kept image.sif python3 -m harness run --suite {tiny.suite} "
+        f"--runs {tiny.runs} --executor ray --data {data} --tracking-uri http://login:5000 --workers 2 "
+        "--retry-failed --no-panels"
     )

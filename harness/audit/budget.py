@@ -39,7 +39,7 @@ def all_stages(suite: SuiteRecords) -> Verdict:
     other = [one.records for one in suite.finished if not _adds_up(one)]
     if other:
         return broken(other, f"stages do not add up to what result.json says was spent: {names(other)}")
-    stages = {one.unit.method: list(one.result.stage_device_seconds) for one in suite.finished}
+    stages = {one.row: list(one.result.stage_device_seconds) for one in suite.finished}
     listed = "; ".join(f"{method}: {', '.join(names_)}" for method, names_ in stages.items())
     return held(f"stages add up in result.json of all {counted(len(suite.finished), 'finished unit')} ({listed})")
 

@@ -166,7 +166,7 @@ def exposure(suite: SuiteRecords) -> Verdict:
         ]
         return broken([one.records for one in larger], "batches are larger than the suite's", *lines)
     by_method = groups([one.records for one in shown], lambda one: one.slot.method)
-    return held(*(f"{method}: {_seen([one for one in shown if one.unit.method == method])}" for method in by_method))
+    return held(*(f"{method}: {_seen([one for one in shown if one.row == method])}" for method in by_method))
 
 
 def _seen(units: Sequence[Finished]) -> str:

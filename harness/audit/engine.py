@@ -73,7 +73,7 @@ def declared_augmentation(suite: SuiteRecords) -> Verdict:
         guilty = [one.records for one, _, _ in wrong]
         return broken(guilty, "images reached the tested network otherwise than declared", *lines)
     by_method = groups([one.records for one, _ in watched], lambda one: one.slot.method)
-    lines = [f"{method}: {_seen([seen for one, seen in watched if one.unit.method == method])}" for method in by_method]
+    lines = [f"{method}: {_seen([seen for one, seen in watched if one.row == method])}" for method in by_method]
     return together(held(*lines), old)
 
 
@@ -163,7 +163,7 @@ def one_network(suite: SuiteRecords) -> Verdict:
 
 
 def _trained(method: str, finished: Sequence[Finished]) -> str:
-    return spread([one.result.parameters_training for one in finished if one.unit.method == method])
+    return spread([one.result.parameters_training for one in finished if one.row == method])
 
 
 @rule(

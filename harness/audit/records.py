@@ -67,6 +67,11 @@ class Finished:
         return self.records.unit
 
     @property
+    def row(self) -> str:
+        """The row of the suite that it stands in: its method's name, or that of a variant."""
+        return self.records.slot.method
+
+    @property
     def observed(self) -> Observed | None:
         """What the engine saw; None where a version ran that did not look."""
         return self.result.observed

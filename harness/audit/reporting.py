@@ -74,7 +74,7 @@ def floor_and_ceiling(suite: SuiteRecords) -> Verdict:
     references = [entry.slot for entry in suite.selection.entries if not entry.ranked and entry.slot.labelled is None]
     if not references:
         return Verdict("not held", ("no ceiling: selection.json holds no unranked method with all labels",))
-    by_method = {method: [one for one in suite.finished if one.unit.method == method] for method in ranked}
+    by_method = {method: [one for one in suite.finished if one.row == method] for method in ranked}
     floors = [method for method, units in by_method.items() if units and all(map(_labelled_alone, units))]
     if floors:
         return held(f"ceiling {references[0].method} (selection.json), floor {', '.join(floors)} (result.json)")

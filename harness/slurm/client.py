@@ -15,6 +15,9 @@ Command = Literal["sbatch", "squeue", "sacct", "scancel", "scontrol"]
 TIMEOUT_SECONDS = 60.0
 """A busy controller takes seconds; one that is gone makes its clients try for minutes."""
 
+KEPT = ("SLURM_CONF", "SLURM_JWT")
+"""Where the cluster is, and who asks."""
+
 UNREACHABLE = (
     "unable to contact slurm",
     "could not establish a configuration source",
@@ -75,10 +78,10 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
 def environment_of(command: Command) -> dict[str, str]:
     """What a command of Slurm's gets of this process's variables: SBATCH_* would go before what a batch file asks for.
 
-    sbatch hands its variables on to the job, so of those of the job that it runs in it gets SLURM_CONF alone.
+    sbatch hands its variables on to the job, so of those of the job that it runs in it gets alone what reaches Slurm.
     """
     steering = ("SBATCH_", "SLURM_") if command == "sbatch" else ("SBATCH_",)
-    return {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not name.startswith(steering)}
+    return {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(steering)}
 
 
 def find(command: Command) -> str:

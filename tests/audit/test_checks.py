@@ -14,7 +14,7 @@ from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords, UnitRecords
 from harness.audit.trace import rate_error
 from harness.spec.ledger import LedgerLine
-from harness.spec.records import Budget, DatasetRef, Failure, OptimiserSettings, Preprocessing, Trial
+from harness.spec.records import Budget, DatasetRef, Failure, OptimiserSettings, Preprocessing, Slot, Trial
 from harness.spec.selection import Points
 from tests.audit.fair import asked, bend, engine, environment, fair_suite, planned, result, rows, seen, trial
 from tests.synthetic import RunSpec, history_frame
@@ -41,6 +41,23 @@ def test_a_fair_suite_holds_all_that_applies(fair: SuiteRecords) -> None:
     assert broken(fair) == set()
     assert {number for number, one in found.items() if one.status == "not applicable"} == {7, 32, 34, *UNSEEN}
     assert all(verdict.evidence for verdict in found.values())
+
+
+def test_variants_stand_in_rows_of_their_own(fair: SuiteRecords) -> None:
+    def named(slot: Slot) -> Slot:
+        return slot.model_copy(
+            update={"method": {"ua_mt": "no_ramp", "supervised": "plain"}.get(slot.method, slot.method)}
+        )
+
+    entries = [one.model_copy(update={"slot": named(one.slot)}) for one in fair.selection.entries]
+    selection = fair.selection.model_copy(update={"entries": entries})
+    units = tuple(replace(one, slot=named(one.slot)) for one in fair.units)
+    found = verdicts(replace(fair, selection=selection, units=units))
+    assert {number: one.status for number, one in found.items()} == {n: one.status for n, one in verdicts(fair).items()}
+    said = " ".join(line for one in found.values() for line in one.evidence)
+    assert "floor plain" in said
+    assert "no_ramp: " in said
+    assert "ua_mt: " not in said
 
 
 def test_windows_at_other_steps_are_another_test(fair: SuiteRecords) -> None:

@@ -58,6 +58,24 @@ def load_asked(
     return loaded
 
 
+def nothing_to_submit(loaded: LoadedCluster, suite: str, runs: Path, *, finishing: bool) -> bool:
+    """What can be told before minutes of preparing data: whether a job behind arrays comes too late to do anything.
+
+    Raises `UsageError` for partitions that do not exist or end jobs too early.
+    """
+    if not finishing:
+        from harness.slurm.partitions import check_partitions
+
+        check_partitions(loaded)
+        return False
+    from harness.slurm.run import superseded
+
+    late = superseded(suite, runs)
+    if late:
+        say(f"{suite}: a later version of the suite was run; nothing to do")
+    return late
+
+
 def tell(done: SlurmRun, suite: str, runs: Path) -> int:
     """Say what waits and how to follow it; the exit code."""
     if done.queued:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from harness.cli.cluster import cluster_option, load_asked, tell
+from harness.cli.cluster import cluster_option, load_asked, nothing_to_submit, tell
 from harness.cli.options import (
     data_option,
     panels_option,
@@ -60,18 +60,10 @@ def command(
     it ranks and tracks.
     """
     loaded = load_asked(suite, executor, cluster, workers, ray_address, there=finishing)
+    if loaded is not None and nothing_to_submit(loaded, suite, runs, finishing=finishing):
+        return 0
     from harness.execute.session import open_session
 
-    if loaded is not None and not finishing:
-        from harness.slurm.partitions import check_partitions
-
-        check_partitions(loaded)  # before minutes of preparing data
-    if finishing:
-        from harness.slurm.run import superseded
-
-        if superseded(suite, runs):
-            say(f"{suite}: a later version of the suite was run; nothing to do")
-            return 0
     session = open_session(suite, data, runs, say)
     if reuse is not None:
         from harness.execute.reuse import reuse as take_over

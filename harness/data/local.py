@@ -18,8 +18,7 @@ from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, read_manifest
 from harness.spec.errors import HarnessError
 
 VARIABLE = "HARNESS_LOCAL_DATA"
-"""Environment variable: a folder on a disk of the node's own, say
-$SLURM_TMPDIR. Unset: data are read where they lie."""
+"""Environment variable: a folder on a node's own disk, say $SLURM_TMPDIR. Unset: data are read where they lie."""
 
 PATIENCE_SECONDS = 600.0
 """How long a process waits for another one that copies."""

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from harness.predict.eval_mode import Precision, inference
 from harness.predict.nearest import nearest_indices
-from harness.predict.quiet import Precision, inference
 from harness.spec.errors import ServiceError
 
 WINDOW_STRIDE = (18, 18, 4)

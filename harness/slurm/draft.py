@@ -11,7 +11,7 @@ from harness.slurm.bundles import Bundle
 from harness.slurm.cluster import LoadedCluster
 from harness.slurm.expected import make_bundles
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.script import Place, array_text, finish_text
+from harness.slurm.script import Batch, array_text, finish_text
 from harness.spec.records import Unit, digest
 from harness.store import RunStore
 
@@ -48,12 +48,12 @@ class Drafter:
         if self.loaded.cluster.finish is None:
             return None
         submission = self._submission("finish", [], unsent)
-        return Draft(submission, finish_text(self._place(submission)))
+        return Draft(submission, finish_text(self._batch(submission)))
 
     def _array(self, units: Sequence[Unit], bundles: Sequence[Bundle], number: int) -> Draft:
         ids = [[units[index].id for index in bundle.units] for bundle in bundles]
         submission = self._submission("bundles", ids, number)
-        return Draft(submission, array_text(self._place(submission)), tuple(bundles))
+        return Draft(submission, array_text(self._batch(submission)), tuple(bundles))
 
     def _submission(self, kind: str, bundles: list[list[str]], number: int) -> Submission:
         """Named after what it is and how many were submitted before, so that no two have one name."""
@@ -73,5 +73,5 @@ class Drafter:
             }
         )
 
-    def _place(self, submission: Submission) -> Place:
-        return Place(Submissions(self.store), submission, self.loaded)
+    def _batch(self, submission: Submission) -> Batch:
+        return Batch(Submissions(self.store), submission, self.loaded)

@@ -40,18 +40,14 @@ if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {restarts} ]; then
 fi
 exit "$code\""""
 
-FORGET = """\
-# what belongs to this job must not steer the jobs that it submits
-for name in ${!SLURM_@} ${!SBATCH_@}; do [ "$name" = SLURM_CONF ] || unset "$name"; done"""
-
 FINISH = """\
 {python} -P -m harness run --suite {suite} --data {cache} --runs {runs} --executor slurm --cluster {cluster} \\
   --checkpoint-seconds {seconds} --no-track --finishing{panels}"""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the files of one submission lie."""
+class Batch:
+    """One submission, and what its batch file is made from."""
 
     submissions: Submissions
     submission: Submission
@@ -68,14 +64,14 @@ class Place:
         return self.submissions.folder.resolve()
 
 
-def array_text(place: Place) -> str:
+def array_text(batch: Batch) -> str:
     """The batch file of an array of bundles."""
-    cluster, submission = place.loaded.cluster, place.submission
+    cluster, submission = batch.loaded.cluster, batch.submission
     command = RUN.format(
         again=InterruptedRunError.exit_code,
         codes="|".join(map(str, (InterruptedRunError.exit_code, *STARTING_KILLED))),
-        python=_python(place),
-        record=shlex.quote(str(place.folder / f"{submission.name}.json")),
+        python=_python(batch),
+        record=shlex.quote(str(batch.folder / f"{submission.name}.json")),
         restarts=cluster.max_restarts,
     )
     lanes = cluster.units_at_once
@@ -88,23 +84,23 @@ def array_text(place: Place) -> str:
         "time": cluster.time,
         "array_parallelism": cluster.max_parallel,
         "map_count": len(submission.bundles),
-        "setup": [LISTEN, *_setup(place)],
+        "setup": [LISTEN, *_setup(batch)],
     }
     signal = f"B:USR1@{cluster.warning_seconds}"
-    return _text(place, command, options, {"signal": signal, "requeue": True, "output": f"{place.folder}/%A_%a.log"})
+    return _text(batch, command, options, {"signal": signal, "requeue": True, "output": f"{batch.folder}/%A_%a.log"})
 
 
-def finish_text(place: Place) -> str:
+def finish_text(batch: Batch) -> str:
     """The batch file of the job behind the arrays."""
-    cluster, submission = place.loaded.cluster, place.submission
+    cluster, submission = batch.loaded.cluster, batch.submission
     finish = cluster.finish
     assert finish is not None, "the cluster file asks for none"
     command = FINISH.format(
-        python=_python(place),
-        suite=shlex.quote(str(place.runs / place.submissions.store.root.name / "suites" / f"{submission.suite}.yaml")),
+        python=_python(batch),
+        suite=shlex.quote(str(batch.runs / batch.submissions.store.root.name / "suites" / f"{submission.suite}.yaml")),
         cache=shlex.quote(submission.cache),
-        runs=shlex.quote(str(place.runs)),
-        cluster=shlex.quote(str(place.submissions.cluster_path(submission.cluster).resolve())),
+        runs=shlex.quote(str(batch.runs)),
+        cluster=shlex.quote(str(batch.submissions.cluster_path(submission.cluster).resolve())),
         seconds=submission.checkpoint_seconds,
         panels={None: "", True: " --panels", False: " --no-panels"}[submission.panels],
     )
@@ -114,25 +110,25 @@ def finish_text(place: Place) -> str:
         "cpus_per_task": finish.cpus,
         "mem": finish.memory,
         "time": finish.time,
-        "setup": [*_setup(place), *([] if cluster.container else [FORGET])],
+        "setup": _setup(batch),
     }
-    return _text(place, command, options, {"signal": "B:TERM@30", "requeue": True, "output": f"{place.folder}/%j.log"})
+    return _text(batch, command, options, {"signal": "B:TERM@30", "requeue": True, "output": f"{batch.folder}/%j.log"})
 
 
-def _text(place: Place, command: str, options: dict[str, Any], more: dict[str, Any]) -> str:
+def _text(batch: Batch, command: str, options: dict[str, Any], more: dict[str, Any]) -> str:
     try:
         from harness.slurm.batch_file import batch_text
     except ImportError:
         raise ServiceError("submitit is not installed; pip install 'harness-ssl[slurm]'") from None
-    cluster = place.loaded.cluster
+    cluster = batch.loaded.cluster
     own = {
         "account": cluster.account,
         "qos": cluster.qos,
-        "job_name": place.submission.name,
+        "job_name": batch.submission.name,
         "ntasks_per_node": 1,
         "additional_parameters": _lines(cluster) | more,
     }
-    return batch_text(place.folder, command, options | own)
+    return batch_text(batch.folder, command, options | own)
 
 
 def _lines(cluster: Cluster) -> dict[str, str | bool]:
@@ -141,9 +137,9 @@ def _lines(cluster: Cluster) -> dict[str, str | bool]:
     return {match["name"]: match["value"] or True for match in found}
 
 
-def _setup(place: Place) -> list[str]:
+def _setup(batch: Batch) -> list[str]:
     """What the shell does before Python starts."""
-    cluster = place.loaded.cluster
+    cluster = batch.loaded.cluster
     lines = [f"module load {shlex.quote(module)}" for module in cluster.modules]
     if cluster.local_data is not None:
         lines.append(f'export HARNESS_LOCAL_DATA="{cluster.local_data}"')
@@ -153,15 +149,15 @@ def _setup(place: Place) -> list[str]:
     return lines
 
 
-def _python(place: Place) -> str:
+def _python(batch: Batch) -> str:
     """The command that is Python there."""
-    cluster = place.loaded.cluster
+    cluster = batch.loaded.cluster
     if cluster.environment is not None:
         return shlex.quote(str(cluster.environment.expanduser().absolute() / "bin" / "python"))
     if cluster.container is None:
         return shlex.quote(sys.executable)
-    cpus = cluster.cpus * cluster.units_at_once if place.submission.bundles else (cluster.finish or cluster).cpus
-    binds = ",".join((str(place.runs), place.submission.cache))
+    cpus = cluster.cpus * cluster.units_at_once if batch.submission.bundles else (cluster.finish or cluster).cpus
+    binds = ",".join((str(batch.runs), batch.submission.cache))
     image = cluster.container.expanduser().absolute()
     words = ["srun", "--ntasks=1", f"--cpus-per-task={cpus}", "apptainer", "exec", "--nv", "--bind", binds, str(image)]
     return shlex.join([*words, "python3"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from harness.spec.records import Strict
 
 
-class Place(BaseModel):
+class Place(Strict):
     """One process. What Slurm does not say, or outside of it, is None."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str
     pid: int

@@ -127,6 +127,33 @@ class Model:
         self.write("checkpoint")
         self.saved, self.saved_environment = list(self.alive), self.environment
 
+    def live(self, event: float | str) -> None:
+        """One event of `events`."""
+        if isinstance(event, float):
+            self.step(event)
+        elif event == "beat":
+            self.write("heartbeat")
+        elif event == "checkpoint":
+            self.checkpoint()
+        elif event == "stop":
+            self.checkpoint()
+            self.write("end")
+            self.start()
+        else:
+            if event == "kill in a checkpoint":
+                self.write("checkpoint")
+            if event == "other machine":
+                self.environment += 1
+            self.start()
+
+
+def born(path: Path) -> Model:
+    """An engine with an empty ledger that has just started."""
+    path.unlink(missing_ok=True)
+    model = Model(Ledger(path))
+    model.start()
+    return model
+
 
 # exact in binary, so that sums are exact in any order
 costs = st.integers(1, 64).map(lambda eighths: eighths / 8)
@@ -141,27 +168,9 @@ events = st.lists(
 @example(history=[1.0, "checkpoint", "other machine", 2.0, "checkpoint", "kill", 4.0, "beat"])
 def test_useful_and_lost_are_all_that_was_spent(history: list[float | str], tmp_path: Path) -> None:
     """Useful is what the last attempt holds; useful + lost is every step that the records know of, each once."""
-    path = tmp_path / "ledger.jsonl"
-    path.unlink(missing_ok=True)
-    model = Model(Ledger(path))
-    model.start()
+    model = born(tmp_path / "ledger.jsonl")
     for event in history:
-        if isinstance(event, float):
-            model.step(event)
-        elif event == "beat":
-            model.write("heartbeat")
-        elif event == "checkpoint":
-            model.checkpoint()
-        elif event == "stop":
-            model.checkpoint()
-            model.write("end")
-            model.start()
-        else:
-            if event == "kill in a checkpoint":
-                model.write("checkpoint")
-            if event == "other machine":
-                model.environment += 1
-            model.start()
+        model.live(event)
         spent = model.ledger.spent()
         gone = model.known - set(model.known_alive)
         assert spent.useful_device_seconds == model.cost(model.known_alive)
@@ -229,18 +238,9 @@ def test_what_counts_of_each_attempt_by_hand() -> None:
 
 @given(history=events)
 def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str], tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    path.unlink(missing_ok=True)
-    model = Model(Ledger(path))
-    model.start()
+    model = born(tmp_path / "ledger.jsonl")
     for event in history:
-        if isinstance(event, float):
-            model.step(event)
-        elif event in ("beat", "checkpoint"):
-            model.checkpoint() if event == "checkpoint" else model.write("heartbeat")
-        else:
-            model.environment += event == "other machine"
-            model.start()
+        model.live(event)
     lines = model.ledger.lines()
     for settled, spent in ((True, summarise(lines)), (False, at_rest(lines))):
         useful = useful_by_attempt(lines, settled=settled)

@@ -90,13 +90,13 @@ def test_tables_need_neither_history_nor_label_maps(
     assert all((imported.root / path).exists() for path in left_out)
 
 
-def test_equal_records_give_equal_bytes(archive: Path, tmp_path: Path) -> None:
+def test_equal_records_give_equal_bytes(store: RunStore, archive: Path, tmp_path: Path) -> None:
     again = write_run(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():
         folder.write_predictions(LABELS)
     export_records(again, tmp_path / "again.tar.gz")
     assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
-    for number, one in enumerate((again, again)):
+    for number, one in enumerate((store, again)):
         export_records(one, tmp_path / f"{number}.tar.xz")
     assert (tmp_path / "0.tar.xz").read_bytes() == (tmp_path / "1.tar.xz").read_bytes()
 

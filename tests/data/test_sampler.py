@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from functools import cache
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -14,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harness.data.sampler import Sampler
 from harness.data.slices import Slices, SliceSampler
 from harness.data.stream import Stream
 from harness.spec.dataset import Case
-from harness.spec.method import Batch, BatchPlan
+from harness.spec.method import BatchPlan
 from harness.spec.records import Preprocessing
+from tests.data.draws import assert_resumes_to_the_bit, assert_the_seed_alone_decides
 
 CPU = torch.device("cpu")
 
@@ -126,42 +124,14 @@ def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
             assert 99 not in view
 
 
-def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:
-    return list(islice(iter(lambda: sampler.next(plan), None), count))
-
-
-def equal(first: list[Batch], second: list[Batch]) -> bool:
-    return all(
-        torch.equal(a.images, b.images)
-        and torch.equal(a.labels, b.labels)
-        and all(torch.equal(x, y) for x, y in zip(a.unlabelled, b.unlabelled, strict=True))
-        for a, b in zip(first, second, strict=True)
-    )
-
-
 @given(before=st.integers(0, 9), seed=st.integers(0, 50), augment=st.booleans())
 def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
     plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
-    whole = SliceSampler(training_set(), seed, augment)
-    batches(whole, plan, before)
-    file = io.BytesIO()
-    torch.save(whole.state_dict(), file)
-    rest = batches(whole, plan, 6)
-    file.seek(0)
-    resumed = SliceSampler(training_set(), seed + 1, augment)
-    resumed.load_state_dict(torch.load(file, weights_only=True))
-    assert equal(batches(resumed, plan, 6), rest)
+    assert_resumes_to_the_bit(training_set(), plan, before, seed, augment)
 
 
 def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> None:
-    plan = BatchPlan(labelled=2, unlabelled=2)
-    torch.manual_seed(5)
-    state = torch.get_rng_state()
-    first = batches(SliceSampler(training_set(), 1, augment=True), plan, 5)
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.manual_seed(6)
-    assert equal(first, batches(SliceSampler(training_set(), 1, augment=True), plan, 5))
-    assert not equal(first, batches(SliceSampler(training_set(), 2, augment=True), plan, 5))
+    assert_the_seed_alone_decides(training_set())
 
 
 def test_what_one_stream_takes_does_not_change_which_slices_exist_in_the_other() -> None:

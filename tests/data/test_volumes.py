@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections import Counter
 from collections.abc import Sequence
@@ -16,11 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
-from harness.data.sampler import Sampler
-from harness.data.volumes import Volumes, VolumeSampler, pad, padded_shape
+from harness.data.volumes import Volumes, pad, padded_shape
 from harness.spec.dataset import Case
-from harness.spec.method import Batch, BatchPlan
+from harness.spec.method import BatchPlan
 from harness.spec.records import Preprocessing
+from tests.data.draws import assert_resumes_to_the_bit, assert_the_seed_alone_decides
 from tests.train.test_host_copies import Watch
 
 CPU = torch.device("cpu")
@@ -172,42 +171,15 @@ def test_labels_of_unlabelled_volumes_are_never_handed_out() -> None:
     assert seen == {0, 1, 3}
 
 
-def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:
-    return [sampler.next(plan) for _ in range(count)]
-
-
-def equal(first: list[Batch], second: list[Batch]) -> bool:
-    return all(
-        torch.equal(a.images, b.images)
-        and torch.equal(a.labels, b.labels)
-        and all(torch.equal(x, y) for x, y in zip(a.unlabelled, b.unlabelled, strict=True))
-        for a, b in zip(first, second, strict=True)
-    )
-
-
 @given(before=st.integers(0, 5), seed=st.integers(0, 50), augment=st.booleans())
 @settings(max_examples=12)
 def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
     plan = BatchPlan(labelled=1, unlabelled=3, views=2)
-    whole = VolumeSampler(volumes(), seed, augment)
-    batches(whole, plan, before)
-    file = io.BytesIO()
-    torch.save(whole.state_dict(), file)
-    rest = batches(whole, plan, 3)
-    file.seek(0)
-    resumed = VolumeSampler(volumes(), seed + 1, augment)
-    resumed.load_state_dict(torch.load(file, weights_only=True))
-    assert equal(batches(resumed, plan, 3), rest)
+    assert_resumes_to_the_bit(volumes(), plan, before, seed, augment)
 
 
 def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> None:
-    plan = BatchPlan(labelled=2, unlabelled=2)
-    state = torch.get_rng_state()
-    first = batches(volumes().sampler(1, augment=True), plan, 3)
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.manual_seed(6)
-    assert equal(first, batches(volumes().sampler(1, augment=True), plan, 3))
-    assert not equal(first, batches(volumes().sampler(2, augment=True), plan, 3))
+    assert_the_seed_alone_decides(volumes())
 
 
 def test_a_batch_reads_no_value() -> None:

@@ -12,7 +12,7 @@ from harness.spec.records import OptimiserSettings
 from harness.spec.task import Task
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
-from tests.methods.tiny import TASK, build
+from tests.methods.tiny import TASK, batch_for, build
 
 SMALL: Mapping[str, object] = {"queries": 8, "keys": 12, "dimension": 16, "bank": 6}
 SMALL_PP: Mapping[str, object] = {**SMALL, "anchors": 8, "queue": 64}
@@ -49,6 +49,16 @@ def enter(method: Method, name: str) -> tuple[Stage, torch.optim.Optimizer]:
     stage = stage_of(method, name)
     method.start_stage(stage)
     return stage, method.optimiser(stage, OptimiserSettings(learning_rate=0.02))
+
+
+def assert_step_reads_no_value(method: Method, stage: Stage) -> None:
+    """Tensors of the meta device have no values: whatever would copy one to the host raises."""
+    method = method.to("meta")
+    batch = batch_for(method)
+    there = Batch(batch.images.to("meta"), batch.labels.to("meta"), tuple(u.to("meta") for u in batch.unlabelled))
+    loss = step(method, stage, method.optimiser(stage, OptimiserSettings()), there, 0)
+    for value in (loss.total, *loss.terms.values()):
+        assert (value.device.type, value.shape, value.dtype) == ("meta", (), torch.float32)
 
 
 def step(method: Method, stage: Stage, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 8) -> Loss:

@@ -19,7 +19,7 @@ from methods.parts.action_params import ActionParams
 from methods.parts.losses import supervised_loss
 from methods.parts.pseudo import pseudo_label, unsupervised_loss
 from methods.supervised import Supervised
-from tests.methods.staged import KINDS, enter, of_seed, small, stage_of, step
+from tests.methods.staged import KINDS, assert_step_reads_no_value, enter, of_seed, small, stage_of, step
 from tests.methods.test_methods import same_state
 from tests.methods.test_ua_mt import Recorder
 from tests.methods.tiny import batch_for, build
@@ -117,16 +117,9 @@ def test_restored_state_gives_bitwise_the_same_next_steps(kind: type[ACTION], na
 @every_stage
 @pytest.mark.parametrize("mixing", ["classmix", "cutmix"])
 def test_a_step_reads_no_value_and_terms_stay_on_the_device(kind: type[ACTION], name: str, mixing: str) -> None:
-    """Tensors of the meta device have no values: whatever would copy one to the host raises."""
     method = small(kind, mixing=mixing)
     stage, _ = enter(method, name)
-    method = method.to("meta")
-    sgd = method.optimiser(stage, OptimiserSettings())
-    batch = batch_for(method)
-    there = Batch(batch.images.to("meta"), batch.labels.to("meta"), tuple(u.to("meta") for u in batch.unlabelled))
-    loss = step(method, stage, sgd, there, 0)
-    for value in (loss.total, *loss.terms.values()):
-        assert (value.device.type, value.shape, value.dtype) == ("meta", (), torch.float32)
+    assert_step_reads_no_value(method, stage)
 
 
 @every_kind

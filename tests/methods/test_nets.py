@@ -1,4 +1,4 @@
-"""The 2D networks: size, cost and layout against the published figures; composition; equal names, equal networks."""
+"""The networks of 2D, and what 3D shares: size, cost and layout as published; equal names, equal networks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from harness.spec.task import Task
 from methods.nets.factory import backbone, mc_net
 from methods.nets.unet import ConvBlock, UpBlock
-from tests.methods.tiny import TASK
+from tests.methods.tiny import TASK, TASK_3D
+
+both_dimensions = pytest.mark.parametrize("task", [TASK, TASK_3D], ids=["2D", "3D"])
 
 
 def parameters(net: nn.Module) -> int:
@@ -126,31 +129,33 @@ def test_features_and_maps_have_the_stated_shapes() -> None:
     assert net(images).shape == (2, 4, 32, 48)
 
 
-def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone() -> None:
-    net = mc_net(TASK).eval()
-    images = torch.rand(2, 1, 32, 32)
+@both_dimensions
+def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone(task: Task) -> None:
+    net = mc_net(task).eval()
+    images = torch.rand(1, 1, *(32, 16, 16)[: task.dimension])
     first, second = net(images)
     assert torch.equal(first, net.backbone(images))
     assert first.shape == second.shape
     assert not torch.allclose(first, second)
 
 
-def test_backbone_draws_before_the_second_decoder() -> None:
+@both_dimensions
+def test_backbone_draws_before_the_second_decoder(task: Task) -> None:
     torch.manual_seed(3)
-    alone = backbone(TASK).state_dict()
+    alone = backbone(task).state_dict()
     torch.manual_seed(3)
-    within = mc_net(TASK).backbone.state_dict()
+    within = mc_net(task).backbone.state_dict()
     assert alone.keys() == within.keys()
     assert all(torch.equal(alone[name], within[name]) for name in alone)
 
 
-def test_initialisation_is_torchs_default() -> None:
-    net = backbone(TASK)
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d):
+@both_dimensions
+def test_initialisation_is_torchs_default(task: Task) -> None:
+    for layer in backbone(task).modules():
+        if isinstance(layer, nn.Conv2d | nn.Conv3d):
             bound = 1 / math.sqrt(layer.in_channels * math.prod(layer.kernel_size))
             assert 0.8 * bound < layer.weight.abs().max() <= bound
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d):
             assert torch.equal(layer.weight, torch.ones_like(layer.weight))
             assert not layer.bias.any()
 

@@ -136,34 +136,6 @@ def test_whole_channels_are_dropped_at_the_bottleneck_and_before_the_logits_alon
     assert torch.equal(net.backbone.decoder(features), net.backbone.decoder(features))
 
 
-def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone() -> None:
-    net = mc_net(TASK_3D).eval()
-    images = torch.rand(1, 1, 32, 16, 16)
-    first, second = net(images)
-    assert torch.equal(first, net.backbone(images))
-    assert first.shape == second.shape
-    assert not torch.allclose(first, second)
-
-
-def test_backbone_draws_before_the_second_decoder() -> None:
-    torch.manual_seed(3)
-    alone = backbone(TASK_3D).state_dict()
-    torch.manual_seed(3)
-    within = mc_net(TASK_3D).backbone.state_dict()
-    assert alone.keys() == within.keys()
-    assert all(torch.equal(alone[name], within[name]) for name in alone)
-
-
-def test_initialisation_is_torchs_default() -> None:
-    for layer in backbone(TASK_3D).modules():
-        if isinstance(layer, nn.Conv3d):
-            bound = 1 / math.sqrt(layer.in_channels * math.prod(layer.kernel_size))
-            assert 0.8 * bound < layer.weight.abs().max() <= bound
-        elif isinstance(layer, nn.BatchNorm3d):
-            assert torch.equal(layer.weight, torch.ones_like(layer.weight))
-            assert not layer.bias.any()
-
-
 def test_logits_are_float32_under_autocast() -> None:
     net = backbone(TASK_3D)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -19,7 +19,7 @@ from methods.mc_net import MCNet
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
-from tests.methods.staged import SMALL, SMALL_PP, step
+from tests.methods.staged import SMALL, SMALL_PP, assert_step_reads_no_value, step
 from tests.methods.test_methods import same_state
 from tests.methods.tiny import TASK_3D, batch_for, build
 
@@ -81,16 +81,9 @@ def test_a_step_is_finite_repeats_itself_and_reaches_all_that_the_stage_trains(k
 
 @every_stage
 def test_a_step_reads_no_value_and_terms_stay_on_the_device(kind: type[Method], number: int) -> None:
-    """Tensors of the meta device have no values: whatever would copy one to the host raises."""
     method = volumes(kind)
     stage, _ = entered(method, number)
-    method = method.to("meta")
-    sgd = method.optimiser(stage, OptimiserSettings())
-    batch = batch_for(method)
-    there = Batch(batch.images.to("meta"), batch.labels.to("meta"), tuple(u.to("meta") for u in batch.unlabelled))
-    loss = step(method, stage, sgd, there, 0)
-    for value in (loss.total, *loss.terms.values()):
-        assert (value.device.type, value.shape, value.dtype) == ("meta", (), torch.float32)
+    assert_step_reads_no_value(method, stage)
 
 
 def test_a_few_steps_learn_a_ball() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.script import Place, array_text, finish_text
+from harness.slurm.script import Batch, array_text, finish_text
 from harness.store import RunStore
 from tests.slurm.submissions import cluster_of, path_with, stand_in, submission
 
@@ -27,11 +27,11 @@ CLUSTERS = {
 ARRAY = (["u1", "u2"], ["u3"])
 
 
-def place_of(tmp_path: Path, name: str, one: Submission) -> Place:
+def batch_of(tmp_path: Path, name: str, one: Submission) -> Batch:
     for folder in ("venv", "h.sif"):
         (tmp_path / folder).mkdir(exist_ok=True)
     loaded = cluster_of(tmp_path, CLUSTERS[name].replace("ROOT", str(tmp_path)))
-    return Place(Submissions(RunStore(tmp_path / "runs" / "tiny")), one, loaded)
+    return Batch(Submissions(RunStore(tmp_path / "runs" / "tiny")), one, loaded)
 
 
 def generalised(text: str, tmp_path: Path) -> str:
@@ -43,7 +43,7 @@ def generalised(text: str, tmp_path: Path) -> str:
 @pytest.mark.parametrize("name", sorted(CLUSTERS))
 def test_the_text_is_the_golden_one(name: str, kind: str, tmp_path: Path) -> None:
     one = submission(*ARRAY) if kind == "array" else submission(name="tiny-finish-1")
-    place = place_of(tmp_path, name, one)
+    place = batch_of(tmp_path, name, one)
     text = generalised(array_text(place) if kind == "array" else finish_text(place), tmp_path)
     golden = GOLDEN / f"{name}-{kind}.sh"
     if os.environ.get("HARNESS_GOLDEN") == "write":
@@ -54,14 +54,14 @@ def test_the_text_is_the_golden_one(name: str, kind: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("panels", "option"), [(None, ""), (True, " --panels"), (False, " --no-panels")])
 def test_what_was_said_of_pictures_reaches_the_finish_job(panels: bool | None, option: str, tmp_path: Path) -> None:
     one = submission(name="tiny-finish-1").model_copy(update={"panels": panels})
-    assert finish_text(place_of(tmp_path, "cpu", one)).rstrip().endswith(f"--finishing{option}")
+    assert finish_text(batch_of(tmp_path, "cpu", one)).rstrip().endswith(f"--finishing{option}")
 
 
 @pytest.mark.parametrize("name", sorted(CLUSTERS))
 def test_a_shell_can_read_it(name: str, tmp_path: Path) -> None:
     for text in (
-        array_text(place_of(tmp_path, name, submission(*ARRAY))),
-        finish_text(place_of(tmp_path, name, submission())),
+        array_text(batch_of(tmp_path, name, submission(*ARRAY))),
+        finish_text(batch_of(tmp_path, name, submission())),
     ):
         subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
@@ -71,7 +71,7 @@ def run_batch(tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: 
 
     job: what `scontrol show job` prints; hit: a signal for the batch shell once Python runs.
     """
-    place = place_of(tmp_path, "cpu", submission(*ARRAY))
+    place = batch_of(tmp_path, "cpu", submission(*ARRAY))
     (tmp_path / "venv" / "bin").mkdir(exist_ok=True)
     stand_in(tmp_path / "venv" / "bin", "python", f'echo "$@" > {tmp_path}/called; {python}')
     stand_in(tmp_path / "commands", "scontrol", f'[ "$1" = requeue ] && echo "$2" > {tmp_path}/requeued; echo "{job}"')

@@ -15,7 +15,7 @@ from harness.execute.process import child_environment
 from harness.execute.session import Session, open_session
 from harness.slurm.lanes import lane_devices
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.script import Place, array_text
+from harness.slurm.script import Batch, array_text
 from harness.slurm.task import run_task
 from harness.spec.errors import RecordError, UsageError
 from harness.store import UnitFolder
@@ -68,7 +68,7 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
     session, submission = submitted(tmp_path, steps=40)
     submissions = Submissions(session.store)
     script = tmp_path / "batch.sh"
-    script.write_text(LOCALLY + array_text(Place(submissions, submission, cluster_of(tmp_path, "time: 60\n"))))
+    script.write_text(LOCALLY + array_text(Batch(submissions, submission, cluster_of(tmp_path, "time: 60\n"))))
     executor = submitit.LocalExecutor(tmp_path / "submitit")
     executor.update_parameters(timeout_min=60)
     controller = executor._submit_command(f"bash {script}")._process
@@ -144,5 +144,5 @@ def test_units_side_by_side_have_a_gpu_each(
 
 def test_the_commands_python_is_the_one_that_submits(tmp_path: Path) -> None:
     session, submission = submitted(tmp_path, steps=4)
-    text = array_text(Place(Submissions(session.store), submission, cluster_of(tmp_path, "time: 60\n")))
+    text = array_text(Batch(Submissions(session.store), submission, cluster_of(tmp_path, "time: 60\n")))
     assert f"{sys.executable} -P -m harness bundle" in text

@@ -13,8 +13,6 @@
 #SBATCH --time=30
 
 # setup
-# what belongs to this job must not steer the jobs that it submits
-for name in ${!SLURM_@} ${!SBATCH_@}; do [ "$name" = SLURM_CONF ] || unset "$name"; done
 
 # command
 export SUBMITIT_EXECUTOR=slurm

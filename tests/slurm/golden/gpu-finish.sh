@@ -22,8 +22,6 @@
 module load cuda/12.6
 module load gcc
 export HARNESS_LOCAL_DATA="$TMPDIR/data"
-# what belongs to this job must not steer the jobs that it submits
-for name in ${!SLURM_@} ${!SBATCH_@}; do [ "$name" = SLURM_CONF ] || unset "$name"; done
 
 # command
 export SUBMITIT_EXECUTOR=slurm

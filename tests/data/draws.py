@@ -1,0 +1,48 @@
+"""What tests of samplers draw and compare."""
+
+from __future__ import annotations
+
+import io
+
+import torch
+
+from harness.data.sampler import Sampler, TrainingSet
+from harness.spec.method import Batch, BatchPlan
+
+
+def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:
+    return [sampler.next(plan) for _ in range(count)]
+
+
+def equal(first: list[Batch], second: list[Batch]) -> bool:
+    return all(
+        torch.equal(a.images, b.images)
+        and torch.equal(a.labels, b.labels)
+        and all(torch.equal(x, y) for x, y in zip(a.unlabelled, b.unlabelled, strict=True))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def assert_resumes_to_the_bit(data: TrainingSet, plan: BatchPlan, before: int, seed: int, augment: bool) -> None:
+    """What is drawn after a checkpoint is what would have been drawn without one, whatever seed the new sampler had."""
+    whole = data.sampler(seed, augment)
+    batches(whole, plan, before)
+    file = io.BytesIO()
+    torch.save(whole.state_dict(), file)
+    rest = batches(whole, plan, 6)
+    file.seek(0)
+    resumed = data.sampler(seed + 1, augment)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    assert equal(batches(resumed, plan, 6), rest)
+
+
+def assert_the_seed_alone_decides(data: TrainingSet) -> None:
+    """Equal seeds draw equal batches, other seeds others, and torch's default generator is left alone."""
+    plan = BatchPlan(labelled=2, unlabelled=2)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    first = batches(data.sampler(1, augment=True), plan, 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(6)
+    assert equal(first, batches(data.sampler(1, augment=True), plan, 5))
+    assert not equal(first, batches(data.sampler(2, augment=True), plan, 5))

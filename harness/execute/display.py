@@ -71,7 +71,7 @@ class PlainDisplay:
     def tick(self, running: Sequence[Unit]) -> None:
         """Mention what runs, once a minute."""
         if time.monotonic() - self._spoke_at >= PLAIN_SECONDS and running:
-            parts = [f"{unit.label} {progress_of(self._session, unit):.0%}" for unit in running]
+            parts = [f"{self._session.name_of(unit)} {progress_of(self._session, unit):.0%}" for unit in running]
             self.say(f"running: {'; '.join(parts)}")
             self._spoke_at = time.monotonic()
 
@@ -113,7 +113,9 @@ class LiveDisplay:
         table = Table.grid(padding=(0, 2))
         for unit in running:
             share = progress_of(self._session, unit)
-            table.add_row(unit.label, "█" * round(24 * share) + "░" * (24 - round(24 * share)), f"{share:4.0%}")
+            table.add_row(
+                self._session.name_of(unit), "█" * round(24 * share) + "░" * (24 - round(24 * share)), f"{share:4.0%}"
+            )
         table.add_row(f"{self._ended} of {self._total} units ended", "", "")
         self._live.update(table)
 
@@ -129,14 +131,10 @@ class LiveDisplay:
 
 def ending(session: Session, unit: Unit, outcome: Outcome) -> str:
     """How a unit ended, in one line."""
-    result = session.folder(unit).result() if outcome.status == "ok" else None
+    name, result = session.name_of(unit), session.folder(unit).result() if outcome.status == "ok" else None
     if result is None:
-        return (
-            f"{unit.label}: {outcome.status}: {outcome.message}"
-            if outcome.message
-            else f"{unit.label}: {outcome.status}"
-        )
+        return f"{name}: {outcome.status}: {outcome.message}" if outcome.message else f"{name}: {outcome.status}"
     last = result.looks[-1].mean_dice if result.looks else None
     dice = "" if last is None else f", validation Dice {last:.3f}"
     spent = result.spent
-    return f"{unit.label}: {spent.useful_steps} steps in {spent.useful_device_seconds:.1f} device-seconds{dice}"
+    return f"{name}: {spent.useful_steps} steps in {spent.useful_device_seconds:.1f} device-seconds{dice}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from harness.data.cache import Cache
@@ -27,6 +28,14 @@ class Session:
     def folder(self, unit: Unit) -> UnitFolder:
         """The unit's records."""
         return self.store.folder(unit)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return self.plan.names
+
+    def name_of(self, unit: Unit) -> str:
+        """The row's slot or trial, as `harness unit` takes it: ua_mt_strong/7/0/1; a label where the plan has none."""
+        return self._names.get(unit.id, unit.label)
 
     def pending(self) -> list[Unit]:
         """Units without a result, in the plan's order."""

@@ -27,6 +27,7 @@ from harness.spec.ledger import LedgerLine
 from harness.store import RunStore
 from harness.train import RunSettings, run_unit
 from harness.train.stop import StopFlag
+from tests.search.tiny_search import edit
 from tests.support import command_environment
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter
@@ -329,3 +330,12 @@ def test_refused_units_raise_their_own_kind_of_error() -> None:
 def test_a_session_does_not_claim_anything(make_tiny: MakeTiny) -> None:
     session: Session = make_tiny({"tiny_short": {}}).session()
     assert not list(session.store.root.rglob("lease*"))
+
+
+def test_progress_names_the_row_and_not_the_method_that_it_varies(
+    make_tiny: MakeTiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = make_tiny({}, budget={"steps": 4})
+    edit(tiny, methods={"short_of_it": {"method": "tiny_short"}})
+    execute(tiny.session(), INLINE, StopFlag())
+    assert "[1/1] short_of_it/2/0/0: 4 steps in" in capsys.readouterr().err

@@ -53,9 +53,10 @@ def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTin
         time.sleep(0.2)
     assert process.returncode == 70, tune.output
     assert "Traceback" not in tune.output
-    assert "tiny_doomed 2-labelled subset 1 seed 100: failed: killed: its process died 2 times" in tune.output
     assert (tmp_path / "mortal").read_text(encoding="utf-8") == "x", "it died, so it does not die inline"
-    doomed = result_of(tune, trials_of(tune)[1])
+    trial = trials_of(tune)[1]
+    assert f"{trial}: failed: killed: its process died 2 times" in tune.output
+    doomed = result_of(tune, trial)
     assert doomed.failure is not None
     assert (doomed.failure.kind, doomed.spent.attempts) == ("killed", 2), "started twice, then a row"
     inline.session()

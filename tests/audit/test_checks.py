@@ -67,6 +67,29 @@ def test_windows_at_other_steps_are_another_test(fair: SuiteRecords) -> None:
     assert verdicts(bend(suite, engine(window_stride=(9, 9, 2))))[24].status == "not held"
 
 
+def timed(fair: SuiteRecords, steps: int, seconds: float = 300.0) -> SuiteRecords:
+    """The fair suite in a budget of device time, which each unit spent in one stage."""
+    ran = result(stage_steps={"train": steps}, stage_device_seconds={"train": seconds})
+    budget = asked(budget=Budget(device_seconds=seconds))
+    return replace(fair, units=tuple(ran(budget(one)) for one in fair.units))
+
+
+def test_units_of_one_work_ran_at_one_speed(fair: SuiteRecords) -> None:
+    assert any("budget is in steps" in line for line in verdicts(fair)[16].evidence)
+    suite = timed(fair, 1000)
+    near = bend(suite, result(stage_steps={"train": 1200}))
+    assert verdicts(near)[16].status == "held"
+    said = "20% (ua_mt, 7 labelled, stage train: 3.33 to 4 steps a device-second)"
+    assert any(line.endswith(said) for line in verdicts(near)[16].evidence)
+    for steps in (1300, 700):
+        far = verdicts(bend(suite, result(stage_steps={"train": steps})))[16]
+        assert far.status == "not held"
+        assert [one.folder.id for one in fair.units if str(one.slot) == "ua_mt/7/0/1"] == list(far.units)
+    short = verdicts(bend(timed(fair, 99), result(stage_steps={"train": 10})))[16]
+    assert short.status == "held"
+    assert any("no two units differ" in line for line in short.evidence)
+
+
 def first(missed: bool, cases_of: UnitRecords) -> int:
     """Number of the first row where a structure was missed, or was not."""
     assert cases_of.cases is not None

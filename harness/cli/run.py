@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,6 +17,23 @@ from harness.cli.options import (
     suite_option,
     tracking_option,
 )
+
+if TYPE_CHECKING:
+    from harness.execute.session import Session
+
+
+def take_over(session: Session, source: Path) -> None:
+    """Take over what another suite has trained; say so, and what that may mix."""
+    from harness.execute.reuse import elsewhere, reuse
+
+    taken = reuse(session, source)
+    say(f"{source}: {len(taken)} units taken over")
+    count = elsewhere(session, taken)
+    if count:
+        say(
+            f"warning: {count} of them ran on another host, where device time may have bought more steps or fewer than "
+            "it does here: compare the steps of rows, or train them again without --reuse"
+        )
 
 
 @click.command()
@@ -66,9 +83,7 @@ def command(
 
     session = open_session(suite, data, runs, say)
     if reuse is not None:
-        from harness.execute.reuse import reuse as take_over
-
-        say(f"{reuse}: {len(take_over(session, reuse))} units taken over")
+        take_over(session, reuse)
     if retry_failed:
         session.reopen_failed()
 

@@ -1,7 +1,11 @@
-"""Takes over finished units that another suite has trained: equal ids mean equal numbers."""
+"""Takes over finished units that another suite has trained: equal ids mean equal settings, data and seeds.
+
+They do not mean equal machines: a budget of device time buys more steps on a faster one.
+"""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +30,12 @@ def reuse(session: Session, source: Path) -> list[Unit]:
         check_unit(other.folder(unit))
         _copy(other, session.store, unit)
     return taken
+
+
+def elsewhere(session: Session, taken: Sequence[Unit]) -> int:
+    """How many of these units spent a budget of device time on another host, or on one that their records hide."""
+    results = (session.folder(unit).result() for unit in taken if unit.budget.device_seconds is not None)
+    return sum(result is not None and result.shown.get("host") != socket.gethostname() for result in results)
 
 
 def _ended_well(folder: UnitFolder) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.execute.reuse import reuse
+from harness.execute.reuse import elsewhere, reuse
 from harness.execute.run import ExecuteSettings, execute
 from harness.execute.session import find_unit
 from harness.rank.board import read_board
@@ -61,6 +61,19 @@ def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
         "tiny_ceiling": 1,
         "tiny_error": 0,
     }
+
+
+def test_units_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = source.session()
+    ended = [unit for unit in session.plan.units if unit.method == "tiny_short"]
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    assert elsewhere(session, ended) == 0, "a budget in steps buys as many anywhere"
+    timed = make_tiny({"tiny_short": {}}, budget={"device_seconds": 0.2}).session()
+    monkeypatch.undo()
+    execute(timed, ExecuteSettings("inline"), StopFlag())
+    assert elsewhere(timed, timed.plan.units) == 0
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    assert elsewhere(timed, timed.plan.units) == 1
 
 
 def test_a_damaged_unit_is_refused_and_not_copied(source: Tiny, target: Tiny, tmp_path: Path) -> None:

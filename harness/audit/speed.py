@@ -15,7 +15,7 @@ from harness.audit.records import Finished, UnitRecords
 from harness.audit.words import broken, held, names, not_applicable
 
 LIMIT = 1.25
-"""Farthest against median. Units beside busy neighbours were seen 19 % apart, machines of one name by a factor of 1.9."""
+"""Farthest against median. Units beside busy neighbours were seen 19 % apart, two machines of one name by 1.9 times."""
 ENOUGH_STEPS, ENOUGH_SECONDS = 100, 60.0
 """Of a stage: fewer say nothing about a device."""
 

@@ -34,7 +34,10 @@ class Session:
         return self.plan.names
 
     def name_of(self, unit: Unit) -> str:
-        """The row's slot or trial, as `harness unit` takes it: ua_mt_strong/7/0/1; a label where the plan has none."""
+        """The unit's slot or trial as `harness unit` takes it, with its row's name: ua_mt_strong/7/0/1."""
+        if unit.id not in self._names:
+            points = self.store.points()  # an adaptive search names trials as it goes
+            self._names.update({} if points is None else {trial.unit: str(trial) for trial in points.trials})
         return self._names.get(unit.id, unit.label)
 
     def pending(self) -> list[Unit]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.audit.finding import Verdict
 from harness.audit.records import Finished, SuiteRecords, UnitRecords
@@ -106,21 +106,32 @@ def _seen(units: Sequence[Observed]) -> str:
 def one_engine(suite: SuiteRecords) -> Verdict:
     """The engine settings in unit.json are the suite's (selection.json) or one other set for a whole method.
 
-    Methods with settings of their own are listed here and on the leaderboard.
+    Where a search chose them, one set for each of its studies. Methods with settings of their own are listed here and
+    on the leaderboard.
     """
     if not suite.units:
         return nothing_finished(suite)
     common = suite.selection.engine
     if common is None:
         return not_applicable(f"{NOT_RECORDED}selection.json of an early version does not hold the suite's settings")
-    by_method = groups(suite.units, lambda one: one.slot.method)
+    by_method = groups(suite.units, _row_and_study(suite))
     uneven = [members for members in by_method.values() if len({one.unit.engine for one in members}) > 1]
     if uneven:
         guilty = [one for members in uneven for one in members]
         return broken(guilty, f"one method has several engine settings in unit.json: {names(guilty)}")
     declared = {method: differences(members[0].unit.engine, common) for method, members in by_method.items()}
     lines = [f"{method} declares {text}" for method, text in declared.items() if text]
-    return held(f"{counted(len(by_method), 'method')}, {len(lines)} with settings of its own (unit.json)", *lines)
+    methods = {one.slot.method for one in suite.units}
+    own = {members[0].slot.method for row, members in by_method.items() if declared[row]}
+    return held(f"{counted(len(methods), 'method')}, {len(own)} with settings of its own (unit.json)", *lines)
+
+
+def _row_and_study(suite: SuiteRecords) -> Callable[[UnitRecords], str]:
+    """Names a unit's row, and the study of the search that chose its settings where there were several."""
+    study = {entry.unit: entry.trial.study for entry in suite.selection.entries if entry.trial is not None}
+    if len(set(study.values())) < 2:
+        return lambda one: one.slot.method
+    return lambda one: one.slot.method + (f" study {study[one.folder.id]}" if one.folder.id in study else "")
 
 
 def differences(engine: Engine, common: Engine) -> str:

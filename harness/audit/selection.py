@@ -115,7 +115,8 @@ def best_look(one: Finished) -> int | None:
 def equal_tuning(suite: SuiteRecords) -> Verdict:
     """What the trials of points.json spent adds up to the same for every row, within one step a unit and 1 %.
 
-    Useful spending alone, or with what interruptions cost: an adaptive search charges a row for that too.
+    Useful spending alone, or with what interruptions cost: an adaptive search charges a row for that too. Or a trial
+    that failed is counted at the budget it was given: a method that diverged was tuned no less than the others.
     """
     if suite.points is None:
         return not_applicable("no search ran: there is no points.json; parameters are those of the suite")
@@ -127,7 +128,7 @@ def equal_tuning(suite: SuiteRecords) -> Verdict:
     rows = {row: suite.trials.get(row, []) for row in sorted(names)}
     lines = [f"{row}: {_spent_text(units)}" for row, units in rows.items()]
     slack = max(sum(map(longest_step, units)) for units in rows.values())
-    if not any(_alike([sum(map(one, units)) for units in rows.values()], slack) for one in (useful, spending)):
+    if not any(_alike([sum(map(one, units)) for units in rows.values()], slack) for one in (useful, spending, granted)):
         return Verdict("not held", ("methods were tuned with different budgets", *lines))
     return held("the same search budget for every row (units/*/ledger.jsonl)", *lines)
 
@@ -149,6 +150,12 @@ def spending(one: Aside) -> float:
     return useful(one) + lost
 
 
+def granted(one: Aside) -> float:
+    """What a unit spent usefully, or could have spent where it failed."""
+    budget, failed = one.unit.budget, one.result is not None and one.result.status == "failed"
+    return float(budget.steps or budget.device_seconds or 0.0) if failed else useful(one)
+
+
 def longest_step(one: Aside) -> float:
     """The longest step of a unit in the currency of its budget."""
     if one.unit.budget.steps is not None:
@@ -158,4 +165,6 @@ def longest_step(one: Aside) -> float:
 
 def _spent_text(units: Sequence[Aside]) -> str:
     currency = units[0].unit.budget.currency if units else ""
-    return f"{counted(len(units), 'unit')}, {sum(map(spending, units)):,.1f} {currency}".rstrip()
+    failed = sum(one.result is not None and one.result.status == "failed" for one in units)
+    text = f"{counted(len(units), 'unit')}, {sum(map(spending, units)):,.1f} {currency}".rstrip()
+    return f"{text}, {failed} of them failed" if failed else text

@@ -51,6 +51,19 @@ class TestPermit:
     unit: str
     final: Path
 
+    @property
+    def asked_for(self) -> bool:
+        """Whether a readable selection names other units alone: then nobody asks for this one any more."""
+        return self._named is not False
+
+    @property
+    def _named(self) -> bool | None:
+        try:
+            selection = Selection.model_validate_json(self.selection.read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return any(entry.unit == self.unit for entry in selection.entries)
+
     def check(self) -> None:
         """Look at both files now. Raises `ClosedSplitError` naming everything that is missing."""
         problems = self._selection_problems()

@@ -16,20 +16,21 @@ from harness.spec.errors import RecordError
 from harness.spec.records import Unit
 from harness.store import RunStore, UnitFolder
 from harness.store.files import write_atomic
+from harness.store.lease import LeaseHeldError
 
 
 def reuse(session: Session, source: Path) -> list[Unit]:
     """Copy the records of pending units that ended well in the run directory `source`; which ones.
 
-    Failures are not taken over, nor checkpoints: what is not finished is trained here. Raises `UsageError` if there are
-    no records in `source`, `RecordError` if one of those wanted is damaged (nothing of that unit is copied then).
+    Failures are not taken over, nor checkpoints: what is not finished is trained here. Nor is what was begun here,
+    whose ledger would be lost, or what another process holds. Raises `UsageError` if there are no records in `source`,
+    `RecordError` if one of those wanted is damaged (nothing of that unit is copied then).
     """
     other = RunStore.open(source)
-    taken = [unit for unit in session.pending() if _ended_well(other.folder(unit))]
-    for unit in taken:
+    wanted = [unit for unit in session.pending() if _ended_well(other.folder(unit))]
+    for unit in wanted:
         check_unit(other.folder(unit))
-        _copy(other, session.store, unit)
-    return taken
+    return [unit for unit in wanted if _copy(other, session.store, unit)]
 
 
 def elsewhere(session: Session, taken: Sequence[Unit]) -> int:
@@ -43,16 +44,23 @@ def _ended_well(folder: UnitFolder) -> bool:
     return result is not None and result.status == "ok"
 
 
-def _copy(source: RunStore, target: RunStore, unit: Unit) -> None:
+def _copy(source: RunStore, target: RunStore, unit: Unit) -> bool:
+    """Copy a unit, if nobody has begun it here; whether it was."""
     here, there = target.folder(unit), source.folder(unit)
     lease = here.lease
-    lease.claim()
     try:
+        lease.claim()
+    except LeaseHeldError:
+        return False
+    try:
+        if here.done or here.ledger.lines():
+            return False
         _copy_environments(source, target, there)
         # a unit counts as done once its result is there, so the result comes last
         for name in sorted(ENDED_FILES, key=lambda name: name == "result.json"):
             if (there.path / name).exists():
                 write_atomic(here.path / name, writer((there.path / name).read_bytes()))
+        return True
     finally:
         lease.release()
 

@@ -231,6 +231,8 @@ def _conditions(comparison: Comparison) -> Row:
 def declared_engines(units: pd.DataFrame) -> dict[str, str]:
     """Arm -> engine settings in which it differs from the suite's, "optimiser.nesterov = True"; "" if none.
 
+    Where studies of a search chose several values, all of them: "optimiser.learning_rate = 0.03 or 0.1".
+
     Records of early versions do not hold the suite's settings: what most units use stands for them.
     """
     known = units.dropna(subset=["engine"])
@@ -244,6 +246,6 @@ def declared_engines(units: pd.DataFrame) -> dict[str, str]:
 def _differences(engines: pd.Series[Any], common: Row) -> Iterator[str]:
     found = [json.loads(text) for text in sorted(set(engines))]
     for name, usual in common.items():
-        values = [engine[name] for engine in found if engine[name] != usual]
-        if values:
-            yield f"{name} = {values[0]}"
+        values = list(dict.fromkeys(str(engine[name]) for engine in found))
+        if values != [str(usual)]:
+            yield f"{name} = {' or '.join(values)}"

@@ -47,8 +47,10 @@ def _sentences(rows: Sequence[Row], pairs: Sequence[Row]) -> Iterator[str]:
     if not ranked:
         yield "No ranked method has finished a unit yet."
     else:
-        leader, others = ranked[0], ranked[1:]
-        yield _standing(leader, others, pairs)
+        leader = ranked[0]
+        level = [row for row in ranked[1:] if bool(row["n_failed"]) == bool(leader["n_failed"])]
+        yield _standing(leader, level, pairs, all_of_them=len(level) == len(ranked) - 1)
+        yield from (_gappy(row) for row in ranked if row not in level and row["dice"] > leader["dice"])
         yield from (_reference(row, leader, pairs) for row in rows if row["block"] == "reference" and row["n_ok"])
         yield _scope(ranked)
     waiting = sum(row["n_missing"] for row in rows)
@@ -60,25 +62,35 @@ def _sentences(rows: Sequence[Row], pairs: Sequence[Row]) -> Iterator[str]:
         yield f"Provisional: {waiting} of {_units(total)} {'has' if waiting == 1 else 'have'} not run."
 
 
-def _standing(leader: Row, others: Sequence[Row], pairs: Sequence[Row]) -> str:
-    """Who leads, and from whom the data can tell it apart."""
+def _standing(leader: Row, others: Sequence[Row], pairs: Sequence[Row], *, all_of_them: bool) -> str:
+    """Who leads, and from whom the data can tell it apart.
+
+    others: ranked methods with failures as the leader has them, or without as it is; whether these are `all_of_them`.
+    """
     name, dice = leader["method"], f"{numbers.percent(leader['dice'])} % Dice"
     readings = {row["method"]: _reading(pairs, name, row["method"]) for row in others}
     told, noise = ([one for one in readings if readings[one] == kind] for kind in ("apart", "within noise"))
     unknown = [one for one in readings if one not in told and one not in noise]
+    if not others and not all_of_them:
+        return f"{name} reaches {dice}; units of every other ranked method failed."
     if not others:
         return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
     if len(told) == len(others):
         nearest = _pair(pairs, name, others[0]["method"])
-        return (
-            f"{name} is ahead of every other ranked method: {dice}, {_difference(nearest)} above {_joined(told[:1])}."
-        )
+        whom = "every other ranked method" + ("" if all_of_them else " without a failure")
+        return f"{name} is ahead of {whom}: {dice}, {_difference(nearest)} above {_joined(told[:1])}."
     if len(unknown) == len(others):
         return f"{name} has the highest mean ({dice}), but the patients are too few to tell any two methods apart."
     close = _joined(noise + unknown)
     if not told:
         return f"No method stands out: {name} has the highest mean ({dice}); its lead over {close} is within noise."
     return f"{name} has the highest mean ({dice}); its lead over {close} is within noise, not so over {_joined(told)}."
+
+
+def _gappy(row: Row) -> str:
+    """A higher mean, of the units that did not fail."""
+    ok, failed = _units(row["n_ok"]), row["n_failed"]
+    return f"{row['method']} reaches {numbers.percent(row['dice'])} % in {ok}, but {failed} of its units failed."
 
 
 def _reference(row: Row, leader: Row, pairs: Sequence[Row]) -> str:

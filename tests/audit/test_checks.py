@@ -12,6 +12,7 @@ import pytest
 from harness.audit import RULES
 from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords, UnitRecords
+from harness.audit.speed import one_speed
 from harness.audit.trace import rate_error
 from harness.spec.ledger import LedgerLine
 from harness.spec.records import Budget, DatasetRef, Failure, OptimiserSettings, Preprocessing, Slot, Trial
@@ -88,6 +89,32 @@ def test_units_of_one_work_ran_at_one_speed(fair: SuiteRecords) -> None:
     short = verdicts(bend(timed(fair, 99), result(stage_steps={"train": 10})))[16]
     assert short.status == "held"
     assert any("no two units differ" in line for line in short.evidence)
+
+
+def test_two_units_far_apart_are_both_named(fair: SuiteRecords) -> None:
+    pair = [one for one in timed(fair, 1000).units if one.slot.method == "mc_net" and one.slot.subset == 0][:2]
+    slower = result(stage_steps={"train": 780})(pair[1])
+    found = one_speed(replace(fair, units=(pair[0], slower)).finished)
+    assert (found.status, len(found.units)) == ("not held", 2)
+    assert "28%" in found.evidence[0]
+
+
+def test_rows_on_hosts_of_their_own_cannot_be_compared(fair: SuiteRecords) -> None:
+    def on(one: UnitRecords, host: str) -> UnitRecords:
+        return result(shown={"host": host})(one)
+
+    suite = timed(fair, 1000)
+    apart = replace(suite, units=tuple(on(one, one.slot.method) for one in suite.units))
+    found = one_speed(apart.finished)
+    assert found.status == "not applicable"
+    assert "no equal work ran on mc_net and on supervised" in found.evidence[0]
+    linked = replace(suite, units=tuple(on(one, str(one.slot.seed)) for one in suite.units))
+    assert one_speed(linked.finished).status == "held"
+
+
+def test_the_speed_of_nothing(fair: SuiteRecords) -> None:
+    assert fair.finished
+    assert one_speed([]).evidence == ("speed: no unit has finished yet",)
 
 
 def first(missed: bool, cases_of: UnitRecords) -> int:
@@ -241,6 +268,18 @@ def test_equal_searches_hold(fair: SuiteRecords) -> None:
     )  # fmt: skip
 
 
+def test_a_trial_that_diverged_counts_with_its_budget(fair: SuiteRecords) -> None:
+    even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [20] * 7 + [3]})
+    assert broken(even) == {7}
+    last = even.others[-1]
+    assert last.result is not None
+    budget = last.unit.model_copy(update={"budget": Budget(steps=20)})
+    failed = replace(last, unit=budget, result=last.result.model_copy(update={"status": "failed"}))
+    diverged = replace(even, others=(*even.others[:-1], failed))
+    assert broken(diverged) == set()
+    assert "mc_net: 8 units, 143.0 steps, 1 of them failed" in verdicts(diverged)[7].evidence
+
+
 @pytest.mark.parametrize("steps", [{"supervised": [], "ua_mt": [20] * 8, "mc_net": [20] * 8},
                                    {"supervised": [20] * 8, "ua_mt": [20] * 9, "mc_net": [20] * 8}])  # fmt: skip
 def test_unequal_searches_are_a_breach(steps: dict[str, list[int]], fair: SuiteRecords) -> None:
@@ -338,3 +377,24 @@ def test_a_failure_that_was_tried_again_is_named(fair: SuiteRecords) -> None:
         return spent(attempts=2)(replace(one, ledger=(*before, *later)))
 
     assert "run again after a failure (ledger.jsonl): ua_mt/7/0/1" in verdicts(bend(fair, again))[30].evidence[1]
+
+
+def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: SuiteRecords) -> None:
+    """Two studies, by seed; each gave ua_mt another learning rate."""
+
+    def rate(one: UnitRecords) -> UnitRecords:
+        return engine(optimiser=one.unit.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(one)
+
+    mine = {one.folder.id: one.slot.seed % 2 for one in fair.units if one.slot.method == "ua_mt"}
+    units = tuple(rate(one) if mine.get(one.folder.id) else one for one in fair.units)
+    assert verdicts(replace(fair, units=units))[21].status == "not held"
+    chosen = [
+        entry.model_copy(update={"trial": Trial(method="ua_mt", study=mine[entry.unit], point=0, varied={}, unit="t")})
+        if entry.unit in mine
+        else entry
+        for entry in fair.selection.entries
+    ]
+    found = verdicts(replace(fair, units=units, selection=fair.selection.model_copy(update={"entries": chosen})))[21]
+    assert found.status == "held"
+    assert found.evidence[0].startswith(f"{len({one.slot.method for one in fair.units})} methods, 1 with settings")
+    assert "ua_mt study 1 declares optimiser.learning_rate 0.02" in found.evidence

@@ -76,6 +76,21 @@ def test_units_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, mo
     assert elsewhere(timed, timed.plan.units) == 1
 
 
+def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny) -> None:
+    session = target.session()
+    folder = session.folder(find_unit(session.plan, "tiny_short/2/0/0"))
+    lease = folder.lease
+    lease.claim()
+    assert reuse(session, source.store) == []
+    lease.release()
+    begun = source.folder("tiny_short/2/0/0").ledger.lines()[0].model_dump_json() + "\n"
+    (folder.path / "ledger.jsonl").write_text(begun, encoding="utf-8")
+    assert reuse(session, source.store) == []
+    assert (folder.path / "ledger.jsonl").read_text(encoding="utf-8") == begun
+    (folder.path / "ledger.jsonl").unlink()
+    assert [unit.method for unit in reuse(session, source.store)] == ["tiny_short"]
+
+
 def test_a_damaged_unit_is_refused_and_not_copied(source: Tiny, target: Tiny, tmp_path: Path) -> None:
     shutil.copytree(source.store, tmp_path / "damaged")
     session = target.session()

@@ -145,6 +145,20 @@ def test_declared_engine_settings_are_shown(tmp_path):
     assert declared["ua_mt"].tolist() == [""]
 
 
+def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
+    rates = (0.03, 0.1, 0.03)
+    spec = RunSpec()
+    overrides = {
+        key(slot): {"engine": Engine(optimiser=OptimiserSettings(learning_rate=rates[slot.seed % 3]))}
+        for slot in spec.slots
+        if slot.method == "mc_net"
+    }
+    rows = read_board(write_run(tmp_path / "s", RunSpec(overrides=overrides))).rows
+    declared = rows.groupby("method")["engine_declared"].unique()["mc_net"].tolist()
+    assert [one for one in declared if " or " in one] == declared
+    assert "optimiser.learning_rate = 0.03 or 0.1" in declared[0] or "0.1 or 0.03" in declared[0]
+
+
 def test_equal_methods_share_the_better_place():
     rows = [
         {"block": "ranked", "method": name, "place": None, "n_ok": 1, "n_failed": 0, "dice": dice}

@@ -103,6 +103,19 @@ def test_failures_and_gaps_are_said(written):
     ]
 
 
+def test_a_higher_mean_of_a_method_with_a_failure_is_no_lead(written):
+    gappy = {**B, "dice": 0.9, "n_failed": 1, "n_ok": 2}
+    pairs = [("a", "b", -0.1, -0.15, -0.05, "apart"), ("a", "c", 0.2, 0.1, 0.3, "apart")]
+    placed = "1 unit failed; a method with a failure is placed after all without."
+    higher = "b reaches 90.0 % in 2 units, but 1 of its units failed."
+    assert sentences(written, [A, C, gappy], pairs) == [
+        "a is ahead of every other ranked method without a failure: 80.0 % Dice, +20.0 points [+10.0, +30.0] above c.",
+        higher, SCOPE, placed,
+    ]  # fmt: skip
+    alone = "a reaches 80.0 % Dice; units of every other ranked method failed."
+    assert sentences(written, [A, gappy], pairs) == [alone, higher, SCOPE, placed]
+
+
 @pytest.mark.parametrize("labelled", [3, 7])
 def test_the_board_s_own_verdict_names_its_leader(written, labelled):
     found = {one.title: one.sentences for one in verdicts(written.board, written.board.records.comparisons[0])}

@@ -441,6 +441,25 @@ def test_a_unit_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     assert folder.lease.path.read_text(encoding="utf-8") == lost[0], "the lease is the other's"
 
 
+def test_a_unit_that_an_edited_suite_no_longer_names_stops_without_a_breach(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
+    folder, session = tiny.folder(STAGED), tiny.session()
+    selection = session.store.selection()
+
+    def edit(_line: str) -> None:
+        session.store.write_selection(selection.model_copy(update={"entries": []}))
+
+    settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag(), say=edit)
+    with pytest.raises(InterruptedRunError, match="does not name this unit any more"):
+        run_unit(folder, session.cache, session.store.selection_path, settings)
+    assert not folder.done
+    assert not (folder.path / "final.json").exists()
+    assert "breach" not in {line.kind for line in folder.ledger.lines()}
+    session.store.write_selection(selection)
+    assert run(tiny, STAGED).status == "ok", "asked for again, it goes on to its test"
+    assert folder.ledger.spent().useful_steps == STEPS
+
+
 def test_the_test_split_is_closed_until_the_weights_are_final(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,7 +44,7 @@ const profilePanel = (host, group) => {
   const lines = Map.groupBy(own, (row) => row.method);
   if (!lines.size) { host.append(h("p", { class: "hint" }, "No finished unit yet.")); return; }
   const chart = frame(host, {
-    x: [0, 100], y: [0, 100], height: 260, xTitle: `Dice % of ${state.klass === MEAN ? "a patient, mean of classes" : state.klass}`, yTitle: "% of patients above",
+    x: [0, 100], y: [0, 100], height: 260, xTitle: `Dice % of ${state.klass === MEAN ? "a patient, mean of classes" : state.klass}`, yTitle: "% of scores above",
     label: `Performance profiles, ${titleOf(group)}`,
   });
   for (const [method, points] of lines) {
@@ -59,7 +59,7 @@ const profilePanel = (host, group) => {
     h("b", {}, `Dice above ${short(stop)} %: `),
     [...lines].map(([method, points]) => {
       // Level stretches come as their two ends.
-      return `${method} ${percent(points.findLast((one) => 100 * one.tau <= stop + 1e-6).share)} % of patients`;
+      return `${method} ${percent(points.findLast((one) => 100 * one.tau <= stop + 1e-6).share)} % of scores`;
     }).join("; "),
   ]);
   host.append(chart.svg, output);

@@ -123,6 +123,8 @@ def schedules(suite: SuiteRecords) -> Verdict:
     Staircases of the literature show in the parameters of unit.json.
     """
     traced = [(one.records, one.records.trace) for one in suite.finished if one.records.trace is not None]
+    if not traced and suite.finished:
+        return not_applicable(f"{NOT_RECORDED}history.parquet; imported records may come without it")
     if not traced:
         return nothing_finished(suite)
     other = [records for records, trace in traced if trace.rate_error > RATE_ERROR]

@@ -42,5 +42,5 @@ def command(
     with StopFlag().on_signals() as stop:
         settings = RunSettings(checkpoint_seconds, parent, stop, say, allowance=allowance)
         outcome = run_one(session, asked, settings)
-    say(f"{asked.label}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
+    say(f"{session.name_of(asked)}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
     return HELD if outcome.status == "held" else outcome.exit_code

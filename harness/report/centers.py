@@ -64,9 +64,10 @@ class Centers:
         return names
 
 
-def read_centers(folder: UnitFolder) -> Centers | None:
+def read_centers(folder: UnitFolder, row: str | None = None) -> Centers | None:
     """What the picture of a unit shows; None for a unit that has not ended well or has no centres.
 
+    row: of the suite in which it stands, for the title; None for the method's name.
     Raises `RecordError` where the arrays contradict each other or the unit's classes.
     """
     result = folder.result()
@@ -81,7 +82,7 @@ def read_centers(folder: UnitFolder) -> Centers | None:
         raise RecordError(f"{folder.path / 'arrays.npz'}: its arrays do not fit each other or the unit's classes")
     looks, by_look = assignment_by_look(result.looks, len(whole["assignment"]))
     return Centers(
-        title=folder.unit.label,
+        title=folder.unit.label_in(row or folder.unit.method),
         classes=classes,
         centres=real["centres"],
         prototypes=real["prototypes"],
@@ -133,15 +134,19 @@ def draw_unit(folder: UnitFolder, into: Path) -> tuple[Path, ...]:
 def write_center_pictures(store: RunStore) -> tuple[Path, ...]:
     """leaderboard/centers/<slot>.png for every unit of the selection with centres; older pictures of others go."""
     folder = store.leaderboard / "centers"
-    wanted = {folder / f"{str(entry.slot).replace('/', '-')}.png": entry.unit for entry in store.selection().entries}
-    drawn = tuple(path for path, unit in wanted.items() if _draw(UnitFolder(store.root / "units" / unit), path))
+    wanted = {folder / f"{str(entry.slot).replace('/', '-')}.png": entry for entry in store.selection().entries}
+    drawn = tuple(
+        path
+        for path, entry in wanted.items()
+        if _draw(UnitFolder(store.root / "units" / entry.unit), path, entry.slot.method)
+    )
     for path in set(folder.glob("*.png")) - set(drawn):
         path.unlink()
     return drawn
 
 
-def _draw(folder: UnitFolder, path: Path) -> bool:
-    centers = read_centers(folder)
+def _draw(folder: UnitFolder, path: Path, row: str | None = None) -> bool:
+    centers = read_centers(folder, row)
     if centers is not None:
         from harness.report.centers_figure import draw_centers
 

@@ -116,7 +116,7 @@ def _group(store: RunStore, labelled: int | None, shown: Sequence[_Shown], cases
     in_2d = all(len(folders[one.unit].unit.preprocessing.size) == 2 for one in shown)
     panels = [_panel(cases[case], method, shown, {name: maps[case] for name, maps in predicted.items()}, in_2d)
               for case, method in worst]  # fmt: skip
-    labels = [{"method": one.method, "unit": folders[one.unit].unit.label} for one in shown]
+    labels = [{"method": one.method, "unit": folders[one.unit].unit.label_in(one.method)} for one in shown]
     return {"table": 1, "labelled": labelled, "methods": labels, "panels": panels}
 
 

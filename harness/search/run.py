@@ -11,6 +11,7 @@ from harness.execute.run import ExecuteSettings, execute, raise_refused, use_ray
 from harness.execute.session import Session
 from harness.plan import PlannedTrial
 from harness.search.adaptive import recorded_trials, studies
+from harness.search.alone import searching_alone
 from harness.search.proposals import Listed, Proposals
 from harness.search.select import choices, decide
 from harness.spec.errors import ServiceError
@@ -74,7 +75,12 @@ def _adaptive(session: Session, search: Search, settings: ExecuteSettings, stop:
         raise ServiceError("an adaptive search runs on Ray Tune; use --executor ray, or a headline search")
     outcomes: list[Outcome] = []
     asked = search.studies * len(session.plan.rows) * (search.trials or 1)
-    with stop.on_signals(), make_display(session, asked) as display, ray_pool(settings, asked) as pool:
+    with (
+        stop.on_signals(),
+        searching_alone(session.store, stop),
+        make_display(session, asked) as display,
+        ray_pool(settings, asked) as pool,
+    ):
         for study in studies(session, search):
             begun = sum(session.folder(one.unit).ledger.spent().attempts > 0 for one in study.recorded())
             again = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""

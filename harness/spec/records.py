@@ -189,7 +189,11 @@ class Unit(Strict):
     @property
     def label(self) -> str:
         """Short text for people: method, labelled count, subset, seed."""
-        return f"{self.method} {self.labelled or 'all'}-labelled subset {self.subset} seed {self.seed}"
+        return self.label_in(self.method)
+
+    def label_in(self, row: str) -> str:
+        """The same with the name of the suite's row that it stands in, which for a variant is another."""
+        return f"{row} {self.labelled or 'all'}-labelled subset {self.subset} seed {self.seed}"
 
 
 class Environment(Strict):

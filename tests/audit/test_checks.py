@@ -112,9 +112,10 @@ def test_rows_on_hosts_of_their_own_cannot_be_compared(fair: SuiteRecords) -> No
     assert one_speed(linked.finished).status == "held"
 
 
-def test_the_speed_of_nothing(fair: SuiteRecords) -> None:
-    assert fair.finished
-    assert one_speed([]).evidence == ("speed: no unit has finished yet",)
+def test_what_is_not_there_is_called_so(fair: SuiteRecords) -> None:
+    assert "no unit has finished" in one_speed([]).evidence[0]
+    imported = bend(fair, lambda one: replace(one, trace=None))
+    assert verdicts(imported)[14].evidence[0].startswith("not recorded: history.parquet")
 
 
 def first(missed: bool, cases_of: UnitRecords) -> int:

@@ -1,0 +1,48 @@
+"""Two drivers of one adaptive search: the second is sent away before it spends anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.search.alone import searching_alone
+from harness.spec.errors import UsageError
+from harness.store import RunStore
+from harness.train import StopFlag
+from tests.search.tiny_search import make_search, store_of
+from tests.train.fixtures import MakeTiny
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    store, stop = RunStore.create(tmp_path / "s"), StopFlag()
+    with searching_alone(store, stop):
+        second = searching_alone(store, stop, patience_seconds=0.0)
+        with pytest.raises(UsageError, match=r"pid \d+ on .* leads this adaptive search"), second:
+            pass
+        assert (store.root / "search.lease").exists(), "the first one keeps it"
+    with searching_alone(store, stop, patience_seconds=0.0):
+        pass
+    assert not (store.root / "search.lease").exists()
+
+
+def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.train.heart.BEAT_SECONDS", 0.02)
+    store, stop = RunStore.create(tmp_path / "s"), StopFlag()
+    with searching_alone(store, stop):
+        path = store.root / "search.lease"
+        path.write_text(path.read_text(encoding="utf-8").replace('"host": "', '"host": "another-'), encoding="utf-8")
+        while not stop.is_set():
+            pass
+    assert "took over the search" in str(stop.reason)
+    assert path.exists(), "the lease is the other's"
+
+
+def test_the_command_says_who_leads(make_tiny: MakeTiny) -> None:
+    tiny = make_search(make_tiny, {"tiny_short": {}}, {"mode": "adaptive", "looks": 3})
+    tiny.session()
+    with searching_alone(store_of(tiny), StopFlag()):
+        process = tiny.start("run", "--executor", "ray", "--no-track")
+        assert process.wait(120) == 64, tiny.output
+    assert "leads this adaptive search" in tiny.output
+    assert "Traceback" not in tiny.output

@@ -133,7 +133,9 @@ def ending(session: Session, unit: Unit, outcome: Outcome) -> str:
     """How a unit ended, in one line."""
     name, result = session.name_of(unit), session.folder(unit).result() if outcome.status == "ok" else None
     if result is None:
-        return f"{name}: {outcome.status}: {outcome.message}" if outcome.message else f"{name}: {outcome.status}"
+        head = f"{name}: {outcome.status}"  # which a unit in a process of its own says too
+        message = outcome.message.removeprefix(f"{head}: ")
+        return f"{head}: {message}" if message else head
     last = result.looks[-1].mean_dice if result.looks else None
     dice = "" if last is None else f", validation Dice {last:.3f}"
     spent = result.spent

@@ -151,8 +151,7 @@ class Loop:
         if not self.stop.is_set() or (self.stop.retired and self.state.unit.role == "search"):
             raise EndedEarlyError
         raise InterruptedRunError(
-            f"{self.state.unit.label}: stopped by {self.stop.reason} after step {self.state.meter.steps}; "
-            "the same command goes on from here"
+            f"stopped by {self.stop.reason} after step {self.state.meter.steps}; the same command goes on from here"
         )
 
 

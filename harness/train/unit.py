@@ -274,7 +274,7 @@ class _Runner:
 
         permit = TestPermit(self.selection, self.unit.id, self.final)
         if not permit.asked_for:  # edited while the unit ran: nobody's breach
-            raise InterruptedRunError(f"{self.unit.label}: {self.selection} does not name this unit any more")
+            raise InterruptedRunError(f"{self.selection} does not name this unit any more")
         write_text(self.final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
         volumes = load_volumes(self.cache.test_cases(permit), self.unit.preprocessing, self.device)
         predicted = predict_all(state.method.predictor, volumes, self.task, self.unit.engine)

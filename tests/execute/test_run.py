@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.data.cache import Cache
+from harness.execute.display import ending
 from harness.execute.forward import stop_here
 from harness.execute.inline import run_inline, run_one
 from harness.execute.outcome import Outcome
@@ -75,6 +76,14 @@ def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny) -> None:
     assert statuses(outcomes) == ["ok"]
     assert len(session.pending()) == 2
     assert exit_code(outcomes, session, stopped=True) == 75
+
+
+def test_an_ending_names_its_unit_once(make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_short": {}}).session()
+    (unit,) = session.plan.units
+    for said in ("tiny_short/2/0/0: interrupted: stopped by SIGTERM", "stopped by SIGTERM"):
+        line = ending(session, unit, Outcome(unit.id, "interrupted", said))
+        assert line == "tiny_short/2/0/0: interrupted: stopped by SIGTERM"
 
 
 def test_a_held_unit_is_75(make_tiny: MakeTiny) -> None:

@@ -118,11 +118,12 @@ def failures_shown(suite: SuiteRecords) -> Verdict:
 
 
 def _tables_without_failures(suite: SuiteRecords) -> set[str]:
-    """Methods that stand in leaderboard.csv without any failed unit."""
-    failed: dict[str, int] = {}
+    """Methods that stand in leaderboard.csv with finished units alone: one that had yet to run may have failed since."""
+    open_ends: dict[str, int] = {}
     for row in _table(suite):
-        failed[row["method"]] = failed.get(row["method"], 0) + int(float(row.get("n_failed") or 0))
-    return {method for method, count in failed.items() if not count}
+        count = sum(int(float(row.get(name) or 0)) for name in ("n_failed", "n_missing"))
+        open_ends[row["method"]] = open_ends.get(row["method"], 0) + count
+    return {method for method, count in open_ends.items() if not count}
 
 
 def _table(suite: SuiteRecords) -> list[dict[str, str]]:

@@ -363,11 +363,11 @@ def test_a_failure_is_named_with_its_reason_or_is_a_breach(fair: SuiteRecords) -
     assert broken(bend(fair, failed(None))) == {30}
 
 
-@pytest.mark.parametrize(("count", "status"), [("1", "held"), ("0", "not held")])
+@pytest.mark.parametrize(("count", "status"), [("1,0", "held"), ("0,0", "not held"), ("0,1", "held")])
 def test_a_table_that_hides_a_failure_is_a_breach(count: str, status: str, fair: SuiteRecords, tmp_path: Path) -> None:
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
-    path.write_text(f"method,n_failed\nmc_net,0\nua_mt,{count}\n")
+    path.write_text(f"method,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
     assert verdicts(replace(bend(fair, failed("nan")), root=tmp_path))[30].status == status
 
 

@@ -118,7 +118,7 @@ def failures_shown(suite: SuiteRecords) -> Verdict:
 
 
 def _tables_without_failures(suite: SuiteRecords) -> set[str]:
-    """Methods that stand in leaderboard.csv with finished units alone: one that had yet to run may have failed since."""
+    """Methods of which leaderboard.csv knows finished units alone: one that had yet to run may have failed since."""
     open_ends: dict[str, int] = {}
     for row in _table(suite):
         count = sum(int(float(row.get(name) or 0)) for name in ("n_failed", "n_missing"))

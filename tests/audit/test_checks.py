@@ -93,8 +93,7 @@ def test_units_of_one_work_ran_at_one_speed(fair: SuiteRecords) -> None:
 
 def test_two_units_far_apart_are_both_named(fair: SuiteRecords) -> None:
     pair = [one for one in timed(fair, 1000).units if one.slot.method == "mc_net" and one.slot.subset == 0][:2]
-    slower = result(stage_steps={"train": 780})(pair[1])
-    found = one_speed(replace(fair, units=(pair[0], slower)).finished)
+    found = one_speed(replace(fair, units=(pair[0], result(stage_steps={"train": 780})(pair[1]))).finished)
     assert (found.status, len(found.units)) == ("not held", 2)
     assert "28%" in found.evidence[0]
 
@@ -103,8 +102,8 @@ def test_rows_on_hosts_of_their_own_cannot_be_compared(fair: SuiteRecords) -> No
     def on(one: UnitRecords, host: str) -> UnitRecords:
         return result(shown={"host": host})(one)
 
-    suite = timed(fair, 1000)
-    apart = replace(suite, units=tuple(on(one, one.slot.method) for one in suite.units))
+    suite, units = timed(fair, 1000), timed(fair, 1000).units
+    apart = replace(suite, units=tuple(on(one, one.slot.method) for one in units))
     found = one_speed(apart.finished)
     assert found.status == "not applicable"
     assert "no equal work ran on mc_net and on supervised" in found.evidence[0]

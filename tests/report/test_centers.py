@@ -44,7 +44,9 @@ def test_what_is_shown_is_what_is_on_record(store: RunStore) -> None:
     assert shown is not None
     assert shown.classes == ("background", "RV", "Myo", "LV")
     assert shown.title == "action_pp 3-labelled subset 0 seed 0"
-    assert read_centers(folder, "no_schedule").title == "no_schedule 3-labelled subset 0 seed 0"
+    variant = read_centers(folder, "no_schedule")
+    assert variant is not None
+    assert variant.title == "no_schedule 3-labelled subset 0 seed 0"
     assert np.array_equal(shown.similarity, arrays["similarity"])
     assert shown.assignment.tolist() == [3, 0, 1, 2]
     assert shown.centre_class.tolist() == [1, 2, 3, 0]  # slot 1, the RV's, holds centre 0

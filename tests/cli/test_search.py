@@ -111,7 +111,7 @@ def test_unit_runs_a_trial_by_name_and_no_final_before_the_selection(searched: F
     assert "'ua_mt/2/0/0' names 0 units of this suite; use an id or a slot such as supervised/trial/0/0" in early.stderr
     ran = run_cli("unit", TRIALS[2], *arguments)
     assert ran.returncode == 0, ran.stderr
-    assert "ua_mt 2-labelled subset 1 seed 10: ok" in ran.stderr
+    assert f"{TRIALS[2]}: ok" in ran.stderr, "by the name that was typed"
     (folder,) = [one for one in RunStore(tmp_path / "runs" / "tiny").folders() if one.done]
     same = RunStore(searched.runs / "tiny").by_id(folder.id).result()
     result = folder.result()

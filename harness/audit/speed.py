@@ -66,7 +66,7 @@ def _far(rates: Rates) -> list[UnitRecords]:
 
 
 def _strangers(finished: Sequence[Finished], alike: Sequence[Rates]) -> str:
-    """Hosts that nothing links: "node1 and node2", where the same work was on neither both nor over a third."""
+    """Hosts between which no equal work compares, "node1 and on node2, node3"; empty where all are linked."""
     islands = [{host} for host in {_host(one) for one in finished}]
     for rates in alike:
         linked = {_host(one) for _, one, _ in rates}

@@ -53,16 +53,9 @@ class TestPermit:
 
     @property
     def asked_for(self) -> bool:
-        """Whether a readable selection names other units alone: then nobody asks for this one any more."""
-        return self._named is not False
-
-    @property
-    def _named(self) -> bool | None:
-        try:
-            selection = Selection.model_validate_json(self.selection.read_bytes())
-        except (OSError, ValidationError):
-            return None
-        return any(entry.unit == self.unit for entry in selection.entries)
+        """False where a readable selection names other units alone: nobody asks for this one any more."""
+        found = self._read()
+        return isinstance(found, str) or self._named_in(found)
 
     def check(self) -> None:
         """Look at both files now. Raises `ClosedSplitError` naming everything that is missing."""
@@ -73,14 +66,23 @@ class TestPermit:
             raise ClosedSplitError("\n".join(["the test split is closed:", *problems]))
 
     def _selection_problems(self) -> list[str]:
-        try:
-            selection = Selection.model_validate_json(self.selection.read_bytes())
-        except FileNotFoundError:
-            return [f"{self.selection}: the selection is not recorded yet"]
-        except (OSError, ValidationError):
-            return [f"{self.selection}: not a readable selection record"]
-        if all(entry.unit != self.unit for entry in selection.entries):
+        found = self._read()
+        if isinstance(found, str):
+            return [found]
+        if not self._named_in(found):
             return [f"{self.selection}: does not name unit {self.unit[:10]}"]
-        if selection.digest != candidates_digest(selection.candidates):
+        if found.digest != candidates_digest(found.candidates):
             return [f"{self.selection}: its candidates are not those that it was made from"]
         return []
+
+    def _read(self) -> Selection | str:
+        """The selection, or what is wrong with its file."""
+        try:
+            return Selection.model_validate_json(self.selection.read_bytes())
+        except FileNotFoundError:
+            return f"{self.selection}: the selection is not recorded yet"
+        except (OSError, ValidationError):
+            return f"{self.selection}: not a readable selection record"
+
+    def _named_in(self, selection: Selection) -> bool:
+        return any(entry.unit == self.unit for entry in selection.entries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.execute.alone import alone
 from harness.execute.display import Display, make_display
 from harness.execute.outcome import Outcome
 from harness.execute.pool import Pool, ray_pool
@@ -11,12 +12,15 @@ from harness.execute.run import ExecuteSettings, execute, raise_refused, use_ray
 from harness.execute.session import Session
 from harness.plan import PlannedTrial
 from harness.search.adaptive import recorded_trials, studies
-from harness.search.alone import searching_alone
 from harness.search.proposals import Listed, Proposals
 from harness.search.select import choices, decide
 from harness.spec.errors import ServiceError
 from harness.suite import Search
 from harness.train import StopFlag
+
+LEADS = "leads this adaptive search"
+PATIENCE_SECONDS = 15.0
+"""With another driver that is just ending: two would both spend the budget of every row."""
 
 
 def run_search(
@@ -77,7 +81,7 @@ def _adaptive(session: Session, search: Search, settings: ExecuteSettings, stop:
     asked = search.studies * len(session.plan.rows) * (search.trials or 1)
     with (
         stop.on_signals(),
-        searching_alone(session.store, stop),
+        alone(session.store.search_lease, LEADS, stop, PATIENCE_SECONDS),
         make_display(session, asked) as display,
         ray_pool(settings, asked) as pool,
     ):

@@ -6,17 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from harness.execute.alone import alone
 from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.draft import Draft, Drafter
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.refusals import explained, unfollowed
-from harness.spec.errors import UsageError
 from harness.spec.records import Unit
-from harness.store import LeaseHeldError
 from harness.store.files import disk_errors, write_text
 from harness.train import StopFlag
 from harness.train.attempt import now
-from harness.train.heart import Heart
 
 PATIENCE_SECONDS = 20.0
 """How long one who submits waits for another who does."""
@@ -105,22 +103,5 @@ def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
     """
     with disk_errors(submissions.folder):
         submissions.folder.mkdir(parents=True, exist_ok=True)
-    lease = submissions.lease
-    try:
-        lease.claim(PATIENCE_SECONDS)
-    except LeaseHeldError:
-        holder = lease.holder()
-        who = f"pid {holder.pid} on {holder.host}" if holder else "another process"
-        raise UsageError(f"{submissions.store.root}: {who} is submitting this suite; try again when it has") from None
-
-    def still_alone() -> None:
-        try:
-            lease.beat()
-        except LeaseHeldError:
-            raise UsageError(f"{submissions.store.root}: another process took over submitting; run it again") from None
-
-    try:
-        with Heart(still_alone, StopFlag()):
-            yield still_alone
-    finally:
-        lease.release()
+    with alone(submissions.lease, "is submitting this suite", StopFlag(), PATIENCE_SECONDS) as still_alone:
+        yield still_alone

@@ -11,6 +11,7 @@ from harness.spec.records import Unit
 from harness.spec.selection import Points, Selection
 from harness.store.files import disk_errors, read_record, write_record, write_text
 from harness.store.folder import UnitFolder
+from harness.store.lease import Lease
 
 
 class RunStore:
@@ -44,6 +45,11 @@ class RunStore:
         if not (root / "suites").is_dir():
             raise UsageError(f"{root}: no records here. Run `harness run --suite {root.name}` first, or name --runs.")
         return cls(root)
+
+    @property
+    def search_lease(self) -> Lease:
+        """Held by the driver of an adaptive search."""
+        return Lease(self.root / "search.lease")
 
     def folder(self, unit: Unit) -> UnitFolder:
         """The folder of a unit, whether it exists or not."""

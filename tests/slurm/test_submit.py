@@ -277,7 +277,7 @@ def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cach
     lease = Submissions(session.store).lease.path
     stand_in(commands, "squeue", "true")
     stand_in(commands, "sbatch", f'rm {lease}; echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
-    with pytest.raises(UsageError, match="another process took over submitting"):
+    with pytest.raises(UsageError, match="another process took over"):
         run(session, tmp_path)
     assert len(sent(tmp_path)) == 1, "the array, not the job behind it"
 

@@ -33,10 +33,12 @@ def show_leaderboard(
     from harness.rank.write import write_leaderboard
     from harness.report import PageSettings, write_page
     from harness.report.centers import write_center_pictures
+    from harness.report.crossing_figure import write_search_picture
 
     board = read_board(store)
     write_leaderboard(store, board)
     write_center_pictures(store)
+    write_search_picture(store, board.searched)
     found = audit(store) if len(store.selected()) <= MOST_AUDITED else None
     page = write_page(store, board, PageSettings(cache=cache, audit=found, search=board.searched))
     console = Console()

@@ -12,6 +12,7 @@ from harness.rank.frame import Comparison
 from harness.rank.leaderboard import labelled_counts
 from harness.report.budgets import allocations, budgets
 from harness.report.columns import Json, columns
+from harness.report.crossing import effects
 from harness.report.surface import surfaces
 
 METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
@@ -73,7 +74,7 @@ def content(board: Board, search: pd.DataFrame | None = None) -> Json:
         "failed": [{"table": one.number, "units": columns(_failed(one), FAILED)} for one in comparisons],
         "budgets": [budgets(one, search if one.number == 1 else None) for one in comparisons],
         "allocations": allocations(board.records.reconciliation),
-        "search": surfaces(search),
+        "search": [{**surface, "effects": effects(surface)} for surface in surfaces(search)],
     }
 
 

@@ -130,6 +130,10 @@ const scaleKey = (surface) => {
   return h("span", {}, percent(low), s("svg", { width: 90, height: 10, "aria-hidden": "true" }, steps), `${percent(high)} % validation Dice`);
 };
 
+// What each of two crossed dimensions does on average over the other, and whether other orders would do as much.
+const effectText = (one) => `${words(one.name)}: ${one.levels.map((level, i) => `${levelText(level)} ${percent(one.means[i])}`).join(", ")} % on average; `
+  + `p ${one.p < 0.001 ? "< 0.001" : `= ${one.p.toFixed(3)}`} (permutation in ${one.blocks} blocks)`;
+
 const surfaceView = (surface) => {
   const host = h("div", { class: "surface", "data-method": surface.method }, h("h3", {}, named(surface.method)));
   $("search-body").append(host);
@@ -147,6 +151,7 @@ const surfaceView = (surface) => {
   }
   host.append(output, h("p", { class: "keys" }, h("span", {}, "\u25ef ring: chosen"), DATA.grid ? null : h("span", {}, "\u25a2 dashed square: the default configuration"), h("span", {}, "\u2715 no score"),
     surface.trials.some((trial) => trial.status === "stopped") ? h("span", {}, "dotted circle: stopped before its budget, not shaded") : null, scaleKey(surface)));
+  if (surface.effects.length) host.append(h("ul", { class: "hint" }, surface.effects.map((one) => h("li", {}, effectText(one)))));
   host.append(h("div", { class: "slices" }, surface.dimensions.map((_, i) => dimensionChart(surface, i, output))));
 };
 

@@ -1,0 +1,132 @@
+"""A search over two dimensions that tried each pair of their levels once: what either does, and whether beyond noise.
+
+Without a second seed the cells have no noise of their own to be compared with. But if a dimension did nothing, its
+levels could be exchanged where the other dimension stays the same: so the order inside each such block is drawn anew,
+and the spread of the level means is compared with what these orders give. It is a permutation test in randomised
+blocks, as Friedman's but on the scores themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.report.columns import Json
+
+Floats = npt.NDArray[np.float64]
+
+Level = str | float
+
+DRAWS = 20_000
+SEED = 20230917
+SMALLEST = 2
+"""Levels of a dimension, and blocks that it needs."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One dimension: mean score of each level over the blocks that have all levels, and the permutation p-value.
+
+    means: fractions, one per level; p: of no difference between the levels; blocks: complete ones.
+    """
+
+    name: str
+    levels: tuple[Level, ...]
+    means: tuple[float, ...]
+    p: float
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A table of scores.
+
+    across, up: names of the dimensions; scores [up, across]: validation Dice, a fraction, nan where a trial failed.
+    """
+
+    across: str
+    up: str
+    across_levels: tuple[Level, ...]
+    up_levels: tuple[Level, ...]
+    scores: Floats
+
+    def effects(self) -> tuple[Effect, ...]:
+        """Of the two dimensions, where enough blocks are complete."""
+        both = (
+            _effect(self.across, self.across_levels, self.scores),
+            _effect(self.up, self.up_levels, self.scores.T),
+        )
+        return tuple(one for one in both if one is not None)
+
+
+def crossing(surface: Mapping[str, Any]) -> Crossing | None:
+    """The crossing of a surface's first two dimensions; None unless each pair of levels was tried exactly once.
+
+    surface: as `surface.surfaces` gives it. Levels are in order of size, words in the order of the search.
+    """
+    if len(surface["axes"]) < 2:
+        return None
+    across, up = (surface["dimensions"][axis] for axis in surface["axes"])
+    across_levels, up_levels = _levels(across), _levels(up)
+    if min(len(across_levels), len(up_levels)) < SMALLEST:
+        return None
+    cells = [
+        (-1, -1) if x is None or y is None else (up_levels.index(y), across_levels.index(x))
+        for x, y in zip(across["values"], up["values"], strict=True)
+    ]
+    if sorted(cells) != list(np.ndindex(len(up_levels), len(across_levels))):
+        return None
+    scores = np.full((len(up_levels), len(across_levels)), np.nan)
+    for cell, trial in zip(cells, surface["trials"], strict=True):
+        if trial["status"] == "ok" and trial["score"] is not None:
+            scores[cell] = trial["score"]
+    return Crossing(_name(across), _name(up), across_levels, up_levels, scores)
+
+
+def _levels(dimension: Json) -> tuple[Level, ...]:
+    found = list(dict.fromkeys(value for value in dimension["values"] if value is not None))
+    return tuple(found if dimension["kind"] == "choice" else sorted(found))
+
+
+def _name(dimension: Json) -> str:
+    """Its own, or that of all that moves with it: "temperature" for student_temperature and teacher_temperature."""
+    names = [dimension["name"], *dimension["with"]]
+    tails = {name.rsplit("_", 1)[-1] for name in names}
+    name = tails.pop() if len(names) > 1 and len(tails) == 1 else names[0]
+    return str(name).replace("_", " ")
+
+
+def _effect(name: str, levels: tuple[Level, ...], scores: Floats) -> Effect | None:
+    """scores: [blocks, levels]."""
+    complete = scores[~np.isnan(scores).any(axis=1)]
+    if len(complete) < SMALLEST:
+        return None
+    return Effect(name, levels, tuple(complete.mean(axis=0).tolist()), permutation_p(complete), len(complete))
+
+
+def effects(surface: Mapping[str, Any]) -> list[Json]:
+    """`Crossing.effects` for the page; empty where the surface is no crossing."""
+    found = crossing(surface)
+    return [] if found is None else [asdict(one) for one in found.effects()]
+
+
+def permutation_p(scores: Floats, draws: int = DRAWS) -> float:
+    """p-value of no difference between the columns of `scores` [blocks, levels], by orders drawn inside each row.
+
+    The statistic is the sum of squares of the level means about their mean. The seed is fixed: the same scores give the
+    same p. It is at least 1 / (draws + 1).
+    """
+    generator = np.random.default_rng(SEED)
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    observed = _spread(centred[None])[0]
+    drawn = _spread(generator.permuted(np.broadcast_to(centred, (draws, *centred.shape)), axis=2))
+    return float((1 + np.count_nonzero(drawn >= observed * (1.0 - 1e-9))) / (draws + 1))
+
+
+def _spread(tables: Floats) -> Floats:
+    """[n, blocks, levels] -> [n]; each row of a table has mean 0."""
+    return np.asarray(np.square(tables.mean(axis=1)).sum(axis=1))

@@ -64,7 +64,7 @@ def test_levels_and_cells_of_a_grid():
     found = crossing(grid_of())
     assert found is not None
     assert (found.across, found.up) == ("centers per class", "temperature")
-    assert found.across_levels == CENTERS
+    assert list(found.across_levels) == list(CENTERS)
     assert found.up_levels == (
         "constant 0.1", "half cosine 1 to 0.1", "cosine 0.1 to 1, 1 period", "cosine 0.1 to 1, 10 periods",
     )  # fmt: skip

@@ -151,7 +151,8 @@ const surfaceView = (surface) => {
   }
   host.append(output, h("p", { class: "keys" }, h("span", {}, "\u25ef ring: chosen"), DATA.grid ? null : h("span", {}, "\u25a2 dashed square: the default configuration"), h("span", {}, "\u2715 no score"),
     surface.trials.some((trial) => trial.status === "stopped") ? h("span", {}, "dotted circle: stopped before its budget, not shaded") : null, scaleKey(surface)));
-  if (surface.effects.length) host.append(h("ul", { class: "hint" }, surface.effects.map((one) => h("li", {}, effectText(one)))));
+  if (surface.effects.length) host.append(h("ul", { class: "hint" }, surface.effects.map((one) => h("li", {}, effectText(one)))),
+    h("p", { class: "hint" }, "p: how often levels that do nothing would differ as much by chance."));
   host.append(h("div", { class: "slices" }, surface.dimensions.map((_, i) => dimensionChart(surface, i, output))));
 };
 

@@ -243,7 +243,9 @@ def test_the_search_surface_has_every_point(page):
     assert {"1", "2", "4", "8", "16", "constant 0.1", "cosine 0.1 to 1, 10 periods"} <= drawn
     assert len(SCHEDULES) == 4
     centers, schedules = texts(page, f"{surface} ul.hint li")
-    assert centers.startswith("centers per class: 1 56.7, 2 57.7, 4 58.7, 8 59.7, 16 60.7 % on average; p < 0.001")
+    assert centers.startswith(
+        "centers per class \u2013 1: 56.7; 2: 57.7; 4: 58.7; 8: 59.7; 16: 60.7 % on average; p < 0.001"
+    )
     assert schedules.endswith("p < 0.001 (permutation in 4 blocks)")
     Select(page.find_element("css selector", f"{surface} .controls select")).select_by_visible_text(
         "student temperature: periods"

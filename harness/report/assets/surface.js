@@ -131,7 +131,7 @@ const scaleKey = (surface) => {
 };
 
 // What each of two crossed dimensions does on average over the other, and whether other orders would do as much.
-const effectText = (one) => `${words(one.name)}: ${one.levels.map((level, i) => `${levelText(level)} ${percent(one.means[i])}`).join(", ")} % on average; `
+const effectText = (one) => `${words(one.name)} \u2013 ${one.levels.map((level, i) => `${levelText(level)}: ${percent(one.means[i])}`).join("; ")} % on average; `
   + `p ${one.p < 0.001 ? "< 0.001" : `= ${one.p.toFixed(3)}`} (permutation in ${one.blocks} blocks)`;
 
 const surfaceView = (surface) => {

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from benchmarks.layouts.acdc_official import official_folder, official_sources
 from benchmarks.layouts.ssl4mis import is_ssl4mis, ssl4mis_sources
-from harness.spec.dataset import SPLITS, CaseSource, Dataset, Split, read_split
-from harness.spec.errors import DataError
+from harness.api.dataset import SPLITS, CaseSource, Dataset, Split, read_split
+from harness.api.errors import DataError
 
 LISTS = Path(__file__).parent / "splits" / "acdc"
 

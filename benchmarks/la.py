@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 from benchmarks.layouts.crops import Box, Grey, Mask, legacy_crop
 from benchmarks.layouts.la_official import OFFICIAL_SIGN, official_folder, official_sources
 from benchmarks.layouts.ua_mt import UA_MT_SIGN, ua_mt_folder, ua_mt_sources
-from harness.spec.dataset import CaseSource, Dataset, Split, read_split
-from harness.spec.errors import DataError
+from harness.api.dataset import CaseSource, Dataset, Split, read_split
+from harness.api.errors import DataError
 
 LISTS = Path(__file__).parent / "splits" / "la"
 TRAIN, TEST = read_split(LISTS / "train.txt"), read_split(LISTS / "test.txt")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from benchmarks.la import LA, TEST, TRAIN
-from harness.spec.dataset import Split
+from harness.api.dataset import Split
 
 
 class LA8020(LA):

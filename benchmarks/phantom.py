@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.generated.noise import Array, seeded_by, smooth_noise
-from harness.spec.dataset import Case, CaseSource, Dataset, Split
+from harness.api.dataset import Case, CaseSource, Dataset, Split
 
 SIZES = ((72, 64), (80, 72), (96, 80))
 SPACING_MM = (10.0, 1.5, 1.5)

@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.generated.noise import Array, seeded_by, smooth_noise
 from benchmarks.generated.solids import Point, ellipsoid, tube
-from harness.spec.dataset import Case, CaseSource, Dataset, Split
+from harness.api.dataset import Case, CaseSource, Dataset, Split
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,1 +1,1 @@
-"""Methods: one file, one paper. They stand on harness.spec alone."""
+"""Methods: one file, one paper. They stand on harness.api alone."""

@@ -27,17 +27,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from harness.spec.method import Batch, Loss, Stage
-from harness.spec.progress import Progress
-from methods.parts.action_params import ActionParams
-from methods.parts.anatomical import anatomical_contrast
-from methods.parts.contrast_net import Seen
-from methods.parts.heads import SampledFeatures
-from methods.parts.losses import supervised_loss
-from methods.parts.mixing import Mixed, classmix, cutmix
-from methods.parts.pseudo import pseudo_label, unsupervised_loss
-from methods.parts.strong import FINE_TUNING, PRE_TRAINING, Strength, strong
-from methods.parts.three_stages import ThreeStages
+from harness.api.losses import supervised_loss
+from harness.api.method import Batch, Loss, Stage
+from harness.api.progress import Progress
+from methods.action_parts.action_params import ActionParams
+from methods.action_parts.anatomical import anatomical_contrast
+from methods.action_parts.contrast_net import Seen
+from methods.action_parts.heads import SampledFeatures
+from methods.action_parts.mixing import Mixed, classmix, cutmix
+from methods.action_parts.pseudo import pseudo_label, unsupervised_loss
+from methods.action_parts.three_stages import ThreeStages
+from methods.shared.strong import FINE_TUNING, PRE_TRAINING, Strength, strong
 
 Taus = dict[str, float]
 

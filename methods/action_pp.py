@@ -26,19 +26,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.spec.method import Batch, Loss, Stage
-from harness.spec.params import hyper
-from harness.spec.progress import Progress
-from harness.spec.space import Dimension, Point
-from harness.spec.task import Task
+from harness.api.method import Batch, Loss, Stage
+from harness.api.params import hyper
+from harness.api.progress import Progress
+from harness.api.space import Dimension, Point
+from harness.api.task import Task
 from methods.action import ACTION, FineTuning
-from methods.parts.action_params import ActionParams
-from methods.parts.allocation import Allocation, AllocationMode
-from methods.parts.allocation_view import allocation_arrays, allocation_diagnostics
-from methods.parts.bank import LabelledBank
-from methods.parts.centers import RELEASED, class_centers, optimised_centers
-from methods.parts.contrast_net import Seen
-from methods.parts.supervised_contrast import (
+from methods.action_parts.action_params import ActionParams
+from methods.action_parts.allocation import Allocation, AllocationMode
+from methods.action_parts.allocation_view import allocation_arrays, allocation_diagnostics
+from methods.action_parts.bank import LabelledBank
+from methods.action_parts.centers import RELEASED, class_centers, optimised_centers
+from methods.action_parts.contrast_net import Seen
+from methods.action_parts.supervised_contrast import (
     AnchorDraw,
     Anchors,
     Queue,
@@ -47,8 +47,8 @@ from methods.parts.supervised_contrast import (
     draw_positives,
     supervised_contrast_loss,
 )
-from methods.parts.temperature import Cosine, Temperature
-from methods.parts.temperature_space import TEMPERATURE_SPACE, coordinate, schedules
+from methods.action_parts.temperature import Cosine, Temperature
+from methods.action_parts.temperature_space import TEMPERATURE_SPACE, coordinate, schedules
 
 REASSIGNMENTS = 100
 """Per stage."""

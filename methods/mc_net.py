@@ -23,13 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.spec.method import Batch, Loss, Method, Stage
-from harness.spec.params import hyper
-from harness.spec.progress import Progress
-from harness.spec.task import Task
-from methods.nets.factory import mc_net
-from methods.parts.losses import dice_loss, overlap
-from methods.parts.ramps import ConsistencyParams
+from harness.api.losses import dice_loss, overlap
+from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.networks.backbone import Backbone, Decoder
+from harness.api.networks.factory import backbone, second_decoder
+from harness.api.params import hyper
+from harness.api.progress import Progress
+from harness.api.task import Task
+from methods.shared.ramps import ConsistencyParams
 
 
 class MCNetParams(ConsistencyParams):
@@ -38,6 +39,30 @@ class MCNetParams(ConsistencyParams):
     temperature: float = hyper(0.1, "T of the sharpening", ge=0.02, le=1, search=(0.05, 1.0), scale="log")
     supervised_weight: float = hyper(0.5, "lambda, weight of each decoder's Dice", gt=0)
     dice_form: Literal["standard", "release"] = hyper("standard", "release: without the factor 2 in the numerator")
+
+
+class TwoDecoders(nn.Module):
+    """A backbone and a second decoder on the same encoder, which differ in how they upsample alone.
+
+    Version 1 of the authors' release: 2,577,624 parameters in training in 2D, 12,347,716 in 3D. The first decoder is
+    the backbone's own, so the network that is tested is the same as every other method's.
+    """
+
+    def __init__(self, backbone: Backbone, second: Decoder) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.second = second
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, C, *size] -> the logits of both decoders, each [N, n_classes, *size]."""
+        features = self.backbone.encode(images)
+        return self.backbone.decoder(features), self.second(features)
+
+
+def mc_net(task: Task) -> TwoDecoders:
+    """`backbone` and, built after it, the decoder that upsamples the other way."""
+    ours = backbone(task)
+    return TwoDecoders(ours, second_decoder(task))
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:

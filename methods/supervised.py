@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from torch import nn
 
-from harness.spec.method import Batch, BatchPlan, Loss, Method, Stage
-from harness.spec.progress import Progress
-from harness.spec.records import Alteration
-from harness.spec.task import Task
-from methods.nets.factory import backbone
-from methods.parts.losses import supervised_loss
-from methods.parts.strong_params import StrongParams
+from harness.api.losses import supervised_loss
+from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
+from harness.api.networks.factory import backbone
+from harness.api.progress import Progress
+from harness.api.settings import Alteration
+from harness.api.task import Task
+from methods.shared.strong_params import StrongParams
 
 
 class Supervised(Method):

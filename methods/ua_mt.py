@@ -24,17 +24,17 @@ import torch
 from pydantic import field_validator
 from torch import Tensor, nn
 
-from harness.spec.method import Batch, Loss, Method, Stage
-from harness.spec.params import hyper
-from harness.spec.progress import Progress
-from harness.spec.records import Alteration
-from harness.spec.schedules import ramp_up
-from harness.spec.task import Task
-from methods.nets.factory import backbone
-from methods.parts.ema import ema_decay, ema_update, teacher_of
-from methods.parts.losses import supervised_loss
-from methods.parts.ramps import ConsistencyParams
-from methods.parts.strong_params import StrongParams
+from harness.api.losses import supervised_loss
+from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.networks.factory import backbone
+from harness.api.params import hyper
+from harness.api.progress import Progress
+from harness.api.schedules import ramp_up
+from harness.api.settings import Alteration
+from harness.api.task import Task
+from methods.shared.ema import ema_decay, ema_update, teacher_of
+from methods.shared.ramps import ConsistencyParams
+from methods.shared.strong_params import StrongParams
 
 
 class UAMTParams(ConsistencyParams, StrongParams):

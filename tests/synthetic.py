@@ -17,8 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.spec.ledger import LedgerLine
-from harness.spec.records import (
+from harness.api.strict import digest
+from harness.records.files import write_atomic
+from harness.records.ledger_line import LedgerLine
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import (
     Budget,
     DatasetRef,
     Engine,
@@ -30,11 +33,9 @@ from harness.spec.records import (
     Slot,
     Spent,
     Unit,
-    digest,
 )
-from harness.spec.selection import Selection, SelectionEntry
-from harness.store import RunStore, UnitFolder
-from harness.store.files import write_atomic
+from harness.records.selection import Selection, SelectionEntry
+from harness.records.suite_folder import RunStore
 
 GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "supervised_full": 0.0}
 """Method name -> gain in logit(Dice) over the floor."""

@@ -17,25 +17,25 @@ from tests.support import REPO, command_environment, require
 # A room imports only rooms of a strictly lower floor.
 FLOORS = {
     "harness": -1.0,
-    "harness.spec": 0.0,
-    "harness.metrics": 0.0,
-    "harness.suite": 1.0,
-    "harness.registry": 1.0,
-    "harness.predict": 1.0,
-    "harness.data": 1.0,
-    "harness.budget": 1.5,
-    "harness.plan": 2.0,
-    "harness.store": 3.0,
-    "harness.train": 4.0,
-    "harness.track": 4.0,
-    "harness.rank": 4.0,
-    "harness.audit": 4.0,
-    "harness.execute": 5.0,
-    "harness.report": 5.0,
-    "harness.search": 6.0,
-    "harness.slurm": 6.5,
-    "harness.cli": 7.0,
-    "harness.__main__": 8.0,
+    "harness.api": 0.0,
+    "harness.stats": 0.0,
+    "harness.records": 1.0,
+    "harness.suite": 2.0,
+    "harness.data": 3.0,
+    "harness.evaluation": 4.0,
+    "harness.train": 5.0,
+    "harness.execution": 6.0,
+    "harness.search": 7.0,
+    "harness.slurm": 8.0,
+    "harness.reconcile": 9.0,
+    "harness.leaderboard": 9.0,
+    "harness.audit": 10.0,
+    "harness.report": 11.0,
+    "harness.tracking": 11.0,
+    "harness.doctor": 12.0,
+    "harness.pipeline": 12.0,
+    "harness.cli": 13.0,
+    "harness.__main__": 14.0,
 }
 OURS = ("harness", "methods", "benchmarks")
 HEAVY = frozenset({"torch", "ray", "mlflow", "monai"})
@@ -60,7 +60,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    """The room of one of our dotted names: harness.spec.task -> harness.spec, methods.parts.ema -> methods."""
+    """The room of one of our dotted names: harness.api.task -> harness.api, methods.shared.ema -> methods."""
     parts = module.split(".")
     if parts[0] != "harness" or module == "harness.__version__":
         return parts[0]
@@ -72,14 +72,14 @@ def violations(module: str, source: str) -> list[str]:
     here = room(module)
     theirs = [name for name in imported(source) if name.split(".")[0] in OURS and room(name) != here]
     if here in {"methods", "benchmarks"}:
-        allowed = {"harness.spec"}
+        allowed = {"harness.api"}
     else:
         allowed = {other for other, floor in FLOORS.items() if floor < FLOORS[here]}
     return [f"{module} imports {name}" for name in theirs if room(name) not in allowed]
 
 
 def module_name(path: Path) -> str:
-    """harness/spec/task.py -> harness.spec.task, a package's __init__ -> the package."""
+    """harness/api/task.py -> harness.api.task, a package's __init__ -> the package."""
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -112,20 +112,24 @@ def test_every_room_has_a_floor() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "forbidden"),
     [
-        ("harness.spec.task", "from harness.store import RunStore", True),
-        ("harness.store.run", "from harness.train.loop import run_unit", True),
-        ("harness.train.loop", "from harness.rank import table", True),  # the same floor
-        ("harness.plan", "def later():\n    import harness.store.run", True),
-        ("harness.plan", "from harness import store", True),
-        ("harness.registry", "import methods.ua_mt", True),  # the registry discovers, nobody names
-        ("methods.ua_mt", "from harness.metrics import dice", True),
-        ("benchmarks.acdc", "from methods.parts import ema", True),
-        ("harness", "from harness.spec import task", True),
-        ("harness.store.run", "from harness.store.files import write_text\nfrom harness.spec import records", False),
+        ("harness.api.task", "from harness.records import RunStore", True),
+        ("harness.records.suite_folder", "from harness.train.loop import run_unit", True),
+        ("harness.train.loop", "from harness.leaderboard import table", True),
+        ("harness.suite", "def later():\n    import harness.train.loop", True),
+        ("harness.suite", "from harness import data", True),
+        ("harness.suite.registry", "import methods.ua_mt", True),  # the registry discovers, nobody names
+        ("methods.ua_mt", "from harness.evaluation.metrics import dice", True),
+        ("benchmarks.acdc", "from methods.shared import ema", True),
+        ("harness", "from harness.api import task", True),
+        (
+            "harness.records.suite_folder",
+            "from harness.records.files import write_text\nfrom harness.api import task",
+            False,
+        ),
         ("harness.train.loop", "import harness\nfrom harness import __version__", False),
-        ("harness.budget.clock", "from harness.data import sampler", False),
-        ("methods.ua_mt", "import torch\nfrom harness.spec.method import Method\nfrom methods.parts import ema", False),
-        ("harness.cli.run", "import harness.execute.inline, json", False),
+        ("harness.train.clock", "from harness.data import sampler", False),
+        ("methods.ua_mt", "import torch\nfrom harness.api.method import Method\nfrom methods.shared import ema", False),
+        ("harness.cli.run", "import harness.execution.inline, json", False),
     ],
 )
 def test_the_import_rule_tells_wrong_from_right(module: str, source: str, forbidden: bool) -> None:
@@ -154,7 +158,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert packages & (HEAVY | {"pandas", "scipy", "matplotlib"}) == set()
 
 
-@pytest.mark.parametrize("name", ["rank", "audit"])
+@pytest.mark.parametrize("name", ["leaderboard", "stats", "audit"])
 def test_what_reads_records_never_loads_torch_ray_or_mlflow(name: str) -> None:
     modules = [module_name(path) for path in sources() if path.parts[:2] == ("harness", name)]
     packages = loaded("-c", f"import {', '.join(modules)}")

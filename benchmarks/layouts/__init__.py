@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.spec.dataset import Case, CaseSource, Split
-from harness.spec.errors import DataError
+from harness.api.dataset import Case, CaseSource, Split
+from harness.api.errors import DataError
 
 
 def contains(root: Path, pattern: str) -> bool:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains
-from harness.spec.dataset import Case, CaseSource, Split
-from harness.spec.errors import DataError
+from harness.api.dataset import Case, CaseSource, Split
+from harness.api.errors import DataError
 
 FRAMES = ("frame01", "frame02")
 CHALLENGE_TEST = frozenset(f"patient{number:03d}" for number in range(101, 151))

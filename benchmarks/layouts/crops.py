@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from harness.spec.errors import DataError
+from harness.api.errors import DataError
 
 Box = tuple[slice, slice, slice]
 Grey = NDArray[Any]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from benchmarks.layouts import broken
 from benchmarks.layouts.crops import Crop
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
-from harness.spec.dataset import Case, CaseSource, Split
-from harness.spec.errors import DataError
+from harness.api.dataset import Case, CaseSource, Split
+from harness.api.errors import DataError
 
 IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
 OFFICIAL_SIGN = f"<ID>/{IMAGE} and <ID>/{LABEL} (also in '2018LA_Seg_Training Set/' and 'Training Set/')"

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains
-from harness.spec.dataset import Case, CaseSource, Split
-from harness.spec.errors import DataError
+from harness.api.dataset import Case, CaseSource, Split
+from harness.api.errors import DataError
 
 LIST_FILES: tuple[tuple[str, Split], ...] = (
     ("train.list", "train"),

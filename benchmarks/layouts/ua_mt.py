@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks.layouts import broken
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
-from harness.spec.dataset import Case, CaseSource, Split
-from harness.spec.errors import DataError
+from harness.api.dataset import Case, CaseSource, Split
+from harness.api.errors import DataError
 
 FILE = "mri_norm2.h5"
 UA_MT_SIGN = f"<ID>/{FILE} (also in '2018LA_Seg_Training Set/')"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains
-from harness.spec.dataset import CaseSource, Split
+from harness.api.dataset import CaseSource, Split
 
 INNER = ("", "2018LA_Seg_Training Set", "Training Set")
 """Where the patients' folders lie below the folder that somebody names."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from harness.audit.evidence import broken, counted, held, names, nothing_finished, one_value, spread
 from harness.audit.finding import Verdict
 from harness.audit.records import Finished, SuiteRecords
 from harness.audit.rule import rule
-from harness.audit.words import broken, counted, held, names, nothing_finished, one_value, spread
-from harness.budget.clock import SYNCHRONISE_EVERY_STEPS
-from harness.budget.ledger import summarise
+from harness.records.ledger import summarise
+from harness.train.clock import SYNCHRONISE_EVERY_STEPS
 
 ROUNDING = 1e-6
 """Relative; sums of the same seconds in another order."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.audit.finding import Verdict
-from harness.audit.records import Finished, SuiteRecords
-from harness.audit.rule import rule
-from harness.audit.words import (
+from harness.audit.evidence import (
     NOT_RECORDED,
     broken,
     counted,
@@ -21,7 +18,10 @@ from harness.audit.words import (
     together,
     unseen_by_old_versions,
 )
-from harness.spec.records import Unit
+from harness.audit.finding import Verdict
+from harness.audit.records import Finished, SuiteRecords
+from harness.audit.rule import rule
+from harness.records.schema import Unit
 
 OTHER_THREADS_SHARE, OTHER_THREADS_SECONDS = 0.05, 0.1
 """What threads beside the training one may take: heartbeats and the display of a run take about a per cent."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from harness.audit.evidence import broken, counted, held, names, not_applicable, together
 from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords, UnitRecords
 from harness.audit.rule import rule
-from harness.audit.words import broken, counted, held, names, not_applicable, together
-from harness.spec.accounts import Reconciliation
+from harness.records.accounts import Reconciliation
 
 
 @rule(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.api.errors import HarnessError
+from harness.audit.evidence import broken, counted, held, names, not_applicable, nothing_finished, one_value, together
 from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords
 from harness.audit.rule import rule
-from harness.audit.words import broken, counted, held, names, not_applicable, nothing_finished, one_value, together
-from harness.registry import load_dataset
-from harness.spec.errors import HarnessError
-from harness.spec.records import DatasetRef
+from harness.records.schema import DatasetRef
+from harness.suite.registry import load_dataset
 
 ENOUGH = 3
 """Labelled subsets, and seeds, from which a table may speak about others than those that ran."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from harness.audit.finding import Verdict
-from harness.audit.records import Finished, SuiteRecords, UnitRecords
-from harness.audit.rule import rule
-from harness.audit.words import (
+from harness.audit.evidence import (
     NOT_RECORDED,
     UNSEEN,
     broken,
@@ -22,7 +19,10 @@ from harness.audit.words import (
     together,
     unseen_by_old_versions,
 )
-from harness.spec.records import Engine, Observed
+from harness.audit.finding import Verdict
+from harness.audit.records import Finished, SuiteRecords, UnitRecords
+from harness.audit.rule import rule
+from harness.records.schema import Engine, Observed
 
 ENOUGH_IMAGES = 16
 """Compared images of a unit from which a declared alteration that never showed is a breach."""
@@ -186,10 +186,10 @@ def _trained(method: str, finished: Sequence[Finished]) -> str:
 def one_loss(_suite: SuiteRecords) -> Verdict:
     """Not visible in records.
 
-    Methods take the labelled loss from methods/parts/losses.py, the engine draws initial weights from the
+    Methods take the labelled loss from harness/api/losses.py, the engine draws initial weights from the
     unit's seed, and a test holds that equal seeds give every method the same backbone.
     """
-    return not_applicable(f"{UNSEEN}read methods/parts/losses.py and the method; equal seeds start equal by design")
+    return not_applicable(f"{UNSEEN}read harness/api/losses.py and the method; equal seeds start equal by design")
 
 
 @rule(

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from harness.audit.finding import Verdict
-from harness.audit.records import SuiteRecords, UnitRecords
-from harness.audit.rule import rule
-from harness.audit.speed import one_speed
-from harness.audit.words import (
+from harness.audit.evidence import (
     NOT_RECORDED,
     broken,
     counted,
@@ -20,7 +16,11 @@ from harness.audit.words import (
     one_value,
     together,
 )
-from harness.spec.records import Environment
+from harness.audit.finding import Verdict
+from harness.audit.records import SuiteRecords, UnitRecords
+from harness.audit.rule import rule
+from harness.audit.speed import one_speed
+from harness.records.schema import Environment
 
 FILE = "environments/*.json"
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.spec.records import Strict
+from harness.api.strict import Strict
 
 Status = Literal["held", "not held", "not applicable"]
 STATUSES: tuple[Status, ...] = ("held", "not held", "not applicable")

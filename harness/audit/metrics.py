@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.audit.evidence import broken, counted, held, names, nothing_finished
 from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords
 from harness.audit.rule import rule
-from harness.audit.words import broken, counted, held, names, nothing_finished
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.api.errors import RecordError
 from harness.audit.trace import Trace, read_trace
-from harness.spec.accounts import Reconciliation
-from harness.spec.errors import RecordError
-from harness.spec.ledger import LedgerLine
-from harness.spec.records import Environment, Observed, Result, Slot, Unit
-from harness.spec.selection import Points, Selection
-from harness.store import RunStore, UnitFolder
+from harness.records.accounts import Reconciliation
+from harness.records.ledger_line import LedgerLine
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Environment, Observed, Result, Slot, Unit
+from harness.records.selection import Points, Selection
+from harness.records.suite_folder import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd

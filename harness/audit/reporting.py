@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 
-from harness.audit.finding import Verdict
-from harness.audit.records import Finished, SuiteRecords
-from harness.audit.rule import rule
-from harness.audit.words import (
+from harness.audit.evidence import (
     UNSEEN,
     broken,
     counted,
@@ -20,7 +17,10 @@ from harness.audit.words import (
     one_value,
     together,
 )
-from harness.spec.records import Result
+from harness.audit.finding import Verdict
+from harness.audit.records import Finished, SuiteRecords
+from harness.audit.rule import rule
+from harness.records.schema import Result
 
 TABLE = "leaderboard/leaderboard.csv"
 

@@ -6,8 +6,8 @@ from harness.audit import budget, clock, cluster, data, engine, environment, met
 from harness.audit.finding import Audit
 from harness.audit.records import read_suite
 from harness.audit.rule import Rule
-from harness.spec.records import PROTOCOL_VERSION
-from harness.store import RunStore
+from harness.records.schema import PROTOCOL_VERSION
+from harness.records.suite_folder import RunStore
 
 RULES: tuple[Rule, ...] = (
     data.splits,

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.audit.evidence import (
+    NOT_RECORDED,
+    broken,
+    counted,
+    held,
+    names,
+    not_applicable,
+    nothing_finished,
+    together,
+)
 from harness.audit.finding import Verdict
 from harness.audit.records import Aside, Finished, SuiteRecords, UnitRecords
 from harness.audit.rule import rule
-from harness.audit.words import NOT_RECORDED, broken, counted, held, names, not_applicable, nothing_finished, together
-from harness.budget.ledger import summarise
+from harness.records.ledger import summarise
 
 COLUMNS = {"last", "best_val"}
 TUNING_TOLERANCE = 0.01

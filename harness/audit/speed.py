@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from harness.audit.evidence import broken, held, names, not_applicable
 from harness.audit.finding import Verdict
 from harness.audit.records import Finished, UnitRecords
-from harness.audit.words import broken, held, names, not_applicable
 
 LIMIT = 1.25
 """Fastest against slowest. Units beside busy neighbours were seen 19 % apart, two machines of one name by 1.9 times."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.spec.records import OptimiserSettings
-from harness.spec.schedules import poly
-from harness.store import UnitFolder
+from harness.api.schedules import poly
+from harness.api.settings import OptimiserSettings
+from harness.records.run_folder import UnitFolder
 
 if TYPE_CHECKING:
     import pandas as pd

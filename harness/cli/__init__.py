@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from harness.spec.errors import HarnessError
+from harness.api.errors import HarnessError
 
 VERBS = {
     "run": "Run a suite: train what is missing, test once, track, rank.",

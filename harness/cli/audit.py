@@ -23,9 +23,9 @@ def command(suite: str, runs: Path, as_json: bool) -> None:
     held, not held or not applicable, with the evidence: figures, units, files. Rules that no record can show are not
     applicable and say so. Exits with 76 if a rule is not held.
     """
+    from harness.api.errors import AuditError
     from harness.audit import audit
-    from harness.execute.records import open_records
-    from harness.spec.errors import AuditError
+    from harness.suite.recorded import open_records
 
     found = audit(open_records(suite, runs))
     click.echo(found.model_dump_json(indent=1) if as_json else text(found))

@@ -18,6 +18,6 @@ def command(submission: Path, index: int) -> int:
     On SIGUSR1 and SIGTERM its units checkpoint, and it exits with 75: the same command goes on.
     """
     from harness.slurm.task import run_task
-    from harness.train import StopFlag
+    from harness.train.stop import StopFlag
 
     return run_task(submission, index, StopFlag(), say)

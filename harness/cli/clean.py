@@ -18,8 +18,8 @@ def command(suite: str, runs: Path, yes: bool) -> None:
 
     `replay` trains the same weights again. Units that failed or are not finished keep their checkpoints.
     """
-    from harness.execute.records import open_records
-    from harness.execute.tidy import delete, leftovers
+    from harness.records.clean import delete, leftovers
+    from harness.suite.recorded import open_records
 
     files = leftovers(open_records(suite, runs))
     for file in files:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.api.errors import InterruptedRunError, ServiceError, UsageError
 from harness.cli.options import say
 from harness.cli.tables import Printed, duration, print_table
-from harness.spec.errors import InterruptedRunError, ServiceError, UsageError
 
 if TYPE_CHECKING:
-    from harness.execute.outlook import Outlook
+    from harness.execution.dry_run import Outlook
+    from harness.records.schema import Unit
     from harness.slurm.cluster import LoadedCluster
     from harness.slurm.draft import Draft
     from harness.slurm.run import SlurmRun
-    from harness.spec.records import Unit
 
 cluster_option = click.option(
     "--cluster",
@@ -51,7 +51,7 @@ def load_asked(
     if ray_address is not None:
         raise UsageError("--ray-address names a Ray, which --executor slurm does not use; leave out one of them")
     from harness.slurm.cluster import load_cluster, refuse_adaptive
-    from harness.suite import load_suite
+    from harness.suite.load import load_suite
 
     loaded = load_cluster(cluster, check_paths=not there)
     refuse_adaptive(load_suite(suite), suite)

@@ -23,7 +23,7 @@ def command() -> None:
 def prepare(name: str, source: Path | None, destination: Path | None) -> None:
     """Check dataset NAME, write it as one cache, print the cache's folder. All flaws are named at once."""
     from harness.data import prepare as preparing
-    from harness.registry import load_dataset
+    from harness.suite.registry import load_dataset
 
     dataset = load_dataset(name)
     cache = preparing.prepare(dataset, source, destination) if destination else preparing.resolve(dataset, source, say)
@@ -41,9 +41,9 @@ def prepare(name: str, source: Path | None, destination: Path | None) -> None:
 @click.argument("folder", type=FOLDER)
 def verify(folder: Path) -> None:
     """Hash every case of the cache in FOLDER again and compare with its manifest."""
+    from harness.api.errors import DataError
     from harness.data.cache import Cache
     from harness.data.checks import verify as problems_of
-    from harness.spec.errors import DataError
 
     if problems := problems_of(cache := Cache.open(folder)):
         raise DataError("\n".join(problems))
@@ -55,7 +55,7 @@ def list_() -> None:
     """List datasets with their splits and layouts, and the caches that are prepared."""
     from harness.cli.tables import cache_table, dataset_table, print_table
     from harness.data.locate import cache_home
-    from harness.registry import dataset_sources, load_dataset
+    from harness.suite.registry import dataset_sources, load_dataset
 
     print_table(*dataset_table([load_dataset(name) for name in sorted(dataset_sources())]))
     click.echo()

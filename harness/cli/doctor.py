@@ -18,8 +18,8 @@ def command(data: Path | None, runs: Path, tracking_uri: str | None) -> None:
 
     ok works; absent is a service that only some verbs need; bad means that the core does not work (exit code 69).
     """
-    from harness.execute.doctor import examine
-    from harness.spec.errors import ServiceError
+    from harness.api.errors import ServiceError
+    from harness.doctor import examine
 
     bad = []
     for finding in examine(data, runs, tracking_uri):

@@ -28,8 +28,8 @@ def command(suite: str, runs: Path, file: Path, no_history: bool, no_predictions
     Whoever imports it gets the same leaderboard. The same records give the same bytes. Environment records name the
     host, its processor and the versions that ran.
     """
-    from harness.execute.records import open_records
-    from harness.execute.share import export_records
+    from harness.records.archive import export_records
+    from harness.suite.recorded import open_records
 
     store = open_records(suite, runs)
     count = export_records(store, file, history=not no_history, predictions=not no_predictions)

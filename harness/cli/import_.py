@@ -17,7 +17,7 @@ def command(file: Path, runs: Path) -> None:
 
     Records that are there already and equal are kept; where one differs, nothing is imported and all such are named.
     """
-    from harness.execute.receive import import_records
+    from harness.records.archive_import import import_records
 
     done = import_records(file, runs)
     say(f"{done.store.root}: {done.added} records added, {done.kept} were there already")

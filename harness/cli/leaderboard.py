@@ -32,7 +32,7 @@ def command(
     index.html, a page with everything in it; given the data, with pictures of the worst test cases.
     """
     from harness.cli.report import data_of, show_leaderboard
-    from harness.execute.records import open_records
+    from harness.suite.recorded import open_records
 
     store = open_records(suite, runs)
     wanted = data is not None if panels is None else panels

@@ -15,9 +15,9 @@ def command(method: str | None) -> None:
     Parameters of a method are counted on a 2D task with one channel and four classes; reference methods are shown
     apart in a leaderboard and never ranked.
     """
-    from harness.execute.catalogue import hyper_cards, method_card, method_cards
-    from harness.registry import dataset_sources, load_dataset, load_method
-    from harness.suite import SUITES
+    from harness.execution.catalogue import hyper_cards, method_card, method_cards
+    from harness.suite.load import SUITES
+    from harness.suite.registry import dataset_sources, load_dataset, load_method
 
     if method:
         print_table(*method_table([method_card(method)]))

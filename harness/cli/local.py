@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 from harness.cli.options import say
 
 if TYPE_CHECKING:
-    from harness.execute.outcome import Outcome
-    from harness.execute.run import ExecuteSettings
-    from harness.execute.session import Session
-    from harness.train import StopFlag
+    from harness.execution.outcome import Outcome
+    from harness.execution.run import ExecuteSettings
+    from harness.execution.session import Session
+    from harness.train.stop import StopFlag
 
 
 def train_here(session: Session, settings: ExecuteSettings, stop: StopFlag) -> tuple[Session, list[Outcome]]:
     """Search and finals on this machine; a unit that an ended job of Slurm's held on another host is free at once."""
-    from harness.execute.run import execute
+    from harness.execution.run import execute
     from harness.slurm.leases import free_leases
 
     outcomes: list[Outcome] = []
     free_leases(session.store.by_id(unit) for unit in session.named)
     if session.plan.loaded.suite.search is not None:
-        from harness.search import run_search
+        from harness.search.run import run_search
 
         session, outcomes = run_search(session, settings, stop, say)
     if session.plan.finals:

@@ -36,8 +36,8 @@ def command(
 
     With --executor slurm it also shows the bundles and the exact batch files, and submits nothing.
     """
-    from harness.execute.outlook import look_ahead
-    from harness.suite import load_suite
+    from harness.execution.dry_run import look_ahead
+    from harness.suite.load import load_suite
 
     asked = load_asked(suite, executor, cluster, workers)
     outlook = look_ahead(load_suite(suite), data, runs)
@@ -50,8 +50,8 @@ def command(
         show_plan(outlook, asked)
         return
 
-    from harness.execute.estimate import wall_time
-    from harness.execute.run import default_workers
+    from harness.execution.estimate import wall_time
+    from harness.execution.run import default_workers
     from harness.train.environment import device_model, pick_device
 
     at_once = workers or default_workers()

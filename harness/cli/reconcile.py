@@ -23,9 +23,9 @@ def command(suite: str, runs: Path, allocations: bool) -> None:
     page and audit show it without asking again. Without accounting nothing is reconciled (exit code 69), and what an
     earlier call found stays.
     """
-    from harness.execute.records import open_records
-    from harness.slurm.reconcile import reconcile, summary
-    from harness.spec.errors import AuditError, ServiceError
+    from harness.api.errors import AuditError, ServiceError
+    from harness.reconcile.reconcile import reconcile, summary
+    from harness.suite.recorded import open_records
 
     store = open_records(suite, runs)
     found = reconcile(store)

@@ -21,12 +21,12 @@ def command(unit: str, suite: str, data: Path | None, runs: Path) -> None:
     Writes no record. The same processor model, torch build and thread count give the same weights; exit code 70 if
     they differ, with what is different here.
     """
-    from harness.execute.records import find_recorded, open_records
+    from harness.suite.recorded import find_recorded, open_records
 
     folder = find_recorded(open_records(suite, runs), unit)
 
-    from harness.execute.again import train_again
-    from harness.train import StopFlag
+    from harness.train.replay_check import train_again
+    from harness.train.stop import StopFlag
 
     with StopFlag().on_signals() as stop:
         again = train_again(folder, data, stop, say)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from harness.api.errors import RecordError, ServiceError
 from harness.cli.options import say
-from harness.spec.errors import RecordError, ServiceError
-from harness.store import RunStore
+from harness.records.suite_folder import RunStore
 
 if TYPE_CHECKING:
     from harness.data.cache import Cache
@@ -28,9 +28,9 @@ def show_leaderboard(
     from rich.console import Console
 
     from harness.audit import audit
-    from harness.rank.board import read_board
-    from harness.rank.render import markdown, show, terminal_text
-    from harness.rank.write import write_leaderboard
+    from harness.leaderboard.board import read_board
+    from harness.leaderboard.render import markdown, show, terminal_text
+    from harness.leaderboard.write import write_leaderboard
     from harness.report import PageSettings, write_page
     from harness.report.centers import write_center_pictures
     from harness.report.crossing_figure import write_search_picture
@@ -56,7 +56,7 @@ def show_leaderboard(
 def data_of(store: RunStore, data: Path | None) -> Cache:
     """The cache of the data that a suite's units were trained on, found as `harness run` finds it."""
     from harness.data.prepare import resolve
-    from harness.registry import load_dataset
+    from harness.suite.registry import load_dataset
 
     asked = next((folder.unit for folder in store.selected() if folder.done), None)
     if asked is None:
@@ -67,7 +67,7 @@ def data_of(store: RunStore, data: Path | None) -> Cache:
 def track_or_warn(store: RunStore, tracking_uri: str | None) -> None:
     """Mirror records into MLflow; what goes wrong is a warning, since the records are safe and `track` works later."""
     from harness.report.centers import draw_unit
-    from harness.track import track_store
+    from harness.tracking import track_store
 
     try:
         say(track_store(store, tracking_uri, say, draw_unit).summary)

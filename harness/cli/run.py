@@ -19,12 +19,12 @@ from harness.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from harness.execute.session import Session
+    from harness.execution.session import Session
 
 
 def take_over(session: Session, source: Path) -> None:
     """Take over what another suite has trained; say so, and what that may mix."""
-    from harness.execute.reuse import elsewhere, reuse
+    from harness.execution.reuse import elsewhere, reuse
 
     taken = reuse(session, source)
     say(f"{source}: {len(taken)} units taken over")
@@ -79,7 +79,7 @@ def command(
     loaded = load_asked(suite, executor, cluster, workers, ray_address, there=finishing)
     if loaded is not None and nothing_to_submit(loaded, suite, runs, finishing=finishing):
         return 0
-    from harness.execute.session import open_session
+    from harness.execution.session import open_session
 
     session = open_session(suite, data, runs, say)
     if reuse is not None:
@@ -89,9 +89,9 @@ def command(
 
     from harness.cli.local import train_here
     from harness.cli.report import show_leaderboard, track_or_warn
-    from harness.execute.outcome import Outcome
-    from harness.execute.run import ExecuteSettings, exit_code
-    from harness.train import StopFlag
+    from harness.execution.outcome import Outcome
+    from harness.execution.run import ExecuteSettings, exit_code
+    from harness.train.stop import StopFlag
 
     stop = StopFlag()
     outcomes: list[Outcome] = []

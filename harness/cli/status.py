@@ -22,9 +22,9 @@ def command(suite: str, runs: Path, watch: float | None) -> None:
     checkpoint with `run`. Lost seconds are what interruptions cost beyond the last checkpoint. Where `run --executor
     slurm` submitted units, Slurm is asked too, at most once a minute: queued waits in a job, or behind others in one.
     """
-    from harness.execute.records import open_records
-    from harness.execute.status import read_status
+    from harness.records.status import read_status
     from harness.slurm.view import SuiteWatch
+    from harness.suite.recorded import open_records
 
     store = open_records(suite, runs)
     jobs = SuiteWatch(store)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.spec.errors import HarnessError
-from harness.spec.records import Budget
+from harness.api.errors import HarnessError
+from harness.records.schema import Budget
 
 if TYPE_CHECKING:
-    from harness.execute.catalogue import HyperCard, MethodCard
-    from harness.execute.outlook import Outlook
-    from harness.execute.status import State, SuiteStatus, UnitStatus
-    from harness.plan import Asked
-    from harness.spec.accounts import AllocationAccount, MethodAccount, Seconds
-    from harness.spec.dataset import Dataset
+    from harness.api.dataset import Dataset
+    from harness.execution.catalogue import HyperCard, MethodCard
+    from harness.execution.dry_run import Outlook
+    from harness.records.accounts import AllocationAccount, MethodAccount, Seconds
+    from harness.records.status import State, SuiteStatus, UnitStatus
+    from harness.suite.plan import Asked
 
 Row = Sequence[str]
 Printed = tuple[Row, list[Row], str]
@@ -50,7 +50,7 @@ def budget_text(budget: Budget, units: int) -> str:
 
 def plan_table(outlook: Outlook) -> Printed:
     """A row per method, of the search and of the finals, and a last one for all: units, their states, budget."""
-    from harness.execute.outlook import used_states
+    from harness.execution.dry_run import used_states
 
     states = used_states(outlook)
     asked = outlook.plan.asked()
@@ -152,7 +152,7 @@ def _cache_row(path: Path) -> Row:
 
 def suite_table(files: Sequence[Path]) -> Printed:
     """A row per suite file."""
-    from harness.suite import load_suite
+    from harness.suite.load import load_suite
 
     suites = [load_suite(str(file)).suite for file in files]
     rows: list[Row] = [(suite.name, suite.dataset, str(suite.budget), suite.description) for suite in suites]

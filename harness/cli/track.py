@@ -19,9 +19,9 @@ def command(suite: str, runs: Path, tracking_uri: str | None) -> None:
     Doing it again adds nothing; after the database was deleted it gives everything back. Others who track a suite of
     the same name to the same server keep runs of their own.
     """
-    from harness.execute.records import open_records
     from harness.report.centers import draw_unit
-    from harness.track import leaderboard_is_current, track_store
+    from harness.suite.recorded import open_records
+    from harness.tracking import leaderboard_is_current, track_store
 
     store = open_records(suite, runs)
     say(track_store(store, tracking_uri, say, draw_unit).summary)

@@ -32,10 +32,11 @@ def command(
     UNIT is an id, the beginning of one, a slot METHOD/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), or a
     trial of the suite's search, METHOD/trial/STUDY/POINT.
     """
-    from harness.execute.inline import run_one
-    from harness.execute.process import HELD
-    from harness.execute.session import open_session
-    from harness.train import RunSettings, StopFlag
+    from harness.execution.inline import run_one
+    from harness.execution.process import HELD
+    from harness.execution.session import open_session
+    from harness.train.stop import StopFlag
+    from harness.train.unit import RunSettings
 
     session = open_session(suite, data, runs, say, select=False)
     asked = session.find(unit)

@@ -17,12 +17,12 @@ from typing import Any
 import h5py
 from pydantic import ValidationError
 
+from harness.api.dataset import Case
+from harness.api.errors import ClosedSplitError, DataError, RecordError
 from harness.data.digests import case_sha256, manifest_checksum
+from harness.data.manifest import CaseInfo, Manifest
 from harness.data.permit import TestPermit, guard
-from harness.spec.dataset import Case
-from harness.spec.errors import ClosedSplitError, DataError, RecordError
-from harness.spec.manifest import CaseInfo, Manifest
-from harness.spec.records import DatasetRef
+from harness.records.schema import DatasetRef
 
 MANIFEST = "manifest.json"
 DEVELOPMENT = "development.h5"

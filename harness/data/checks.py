@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.api.dataset import Case, CaseSource, Dataset, Split
+from harness.api.errors import DataError
 from harness.data.cache import DEVELOPMENT, TEST, Cache, read_unchecked
 from harness.data.digests import array_sha256, case_sha256, manifest_checksum
-from harness.spec.dataset import Case, CaseSource, Dataset, Split
-from harness.spec.errors import DataError
 
 UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError)
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.spec.dataset import Case
-from harness.spec.manifest import Manifest
-from harness.spec.records import digest
+from harness.api.dataset import Case
+from harness.api.strict import digest
+from harness.data.manifest import Manifest
 
 
 def array_sha256(array: NDArray[Any]) -> str:

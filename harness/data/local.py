@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from harness.api.errors import HarnessError
 from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, read_manifest
-from harness.spec.errors import HarnessError
 
 VARIABLE = "HARNESS_LOCAL_DATA"
 """Environment variable: a folder on a node's own disk, say $SLURM_TMPDIR. Unset: data are read where they lie."""

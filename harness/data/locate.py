@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.spec.dataset import Dataset
-from harness.spec.records import digest
+from harness.api.dataset import Dataset
+from harness.api.strict import digest
 
 CACHE_FORMAT = 1
 """Raised when the files of a cache change, so that old ones are not taken for new ones."""

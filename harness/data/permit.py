@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from pydantic import ValidationError
 
-from harness.spec.errors import ClosedSplitError
-from harness.spec.selection import Selection, candidates_digest
+from harness.api.errors import ClosedSplitError
+from harness.records.selection import Selection, candidates_digest
 
 _guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=None)
 """Ambient, because code that must not look finds or builds a cache object of its own."""

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.api.dataset import Case, Dataset
+from harness.api.errors import DataError, DiskError
 from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, write_cases
 from harness.data.checks import Checked, read_checked
 from harness.data.digests import data_checksum
 from harness.data.locate import cache_home, cache_name, locate
-from harness.spec.dataset import Case, Dataset
-from harness.spec.errors import DataError, DiskError
-from harness.spec.manifest import CaseInfo, Manifest
+from harness.data.manifest import CaseInfo, Manifest
 
 
 def resolve(dataset: Dataset, data: Path | None, say: Callable[[str], None]) -> Cache:

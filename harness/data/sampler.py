@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from harness.api.method import Batch, BatchPlan
 from harness.data.stream import Stream
-from harness.spec.method import Batch, BatchPlan
 
 
 class TrainingSet(ABC):

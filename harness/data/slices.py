@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.api.dataset import Case
 from harness.data.augment import apply_maps, centred_grid, draw_maps, identity_maps
 from harness.data.resize import resize_images, resize_labels
 from harness.data.sampler import Sampler, TrainingSet
-from harness.spec.dataset import Case
-from harness.spec.records import Preprocessing
+from harness.records.schema import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.spec.errors import UsageError
+from harness.api.errors import UsageError
 
 
 class Stream:

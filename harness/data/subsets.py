@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from harness.spec.errors import UsageError
+from harness.api.errors import UsageError
 
 
 def labelled_patients(order: Sequence[str], count: int | None, subset: int, dataset: str) -> tuple[str, ...]:

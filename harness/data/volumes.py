@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.dataset import Case
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
 from harness.data.sampler import Sampler, TrainingSet
 from harness.data.shrink import shrink_image, shrink_labels, shrunk_shape
-from harness.spec.dataset import Case
-from harness.spec.records import Preprocessing
+from harness.records.schema import Preprocessing
 
 Shape = tuple[int, ...]
 

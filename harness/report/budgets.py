@@ -6,9 +6,9 @@ from collections import Counter
 
 import pandas as pd
 
-from harness.rank.frame import Comparison
+from harness.leaderboard.frame import Comparison
+from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, plain
-from harness.spec.accounts import Reconciliation, Seconds
 
 PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "log", "idle", "unaccounted")
 """Wall phases in the order in which they are drawn; others come before `unaccounted`."""

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.spec.errors import RecordError
-from harness.spec.records import Look
-from harness.store import RunStore, UnitFolder
-from harness.store.files import write_atomic
+from harness.api.errors import RecordError
+from harness.records.files import write_atomic
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Look
+from harness.records.suite_folder import RunStore
 
 REAL = ("centres", "prototypes", "similarity", "features")
 WHOLE = ("assignment", "slot_class", "labels")

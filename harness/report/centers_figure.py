@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.rank.figure import PALETTE, REFERENCE
+from harness.leaderboard.figure import PALETTE, REFERENCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

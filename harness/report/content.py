@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from harness.rank.board import Board
-from harness.rank.figure import PALETTE
-from harness.rank.frame import Comparison
-from harness.rank.leaderboard import labelled_counts
+from harness.leaderboard.board import Board
+from harness.leaderboard.figure import PALETTE
+from harness.leaderboard.frame import Comparison
+from harness.leaderboard.leaderboard import labelled_counts
 from harness.report.budgets import allocations, budgets
 from harness.report.columns import Json, columns
 from harness.report.crossing import effects

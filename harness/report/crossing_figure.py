@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from harness.records.files import write_atomic
+from harness.records.suite_folder import RunStore
 from harness.report.crossing import Crossing, Effect, Level, crossing
 from harness.report.surface import surfaces
-from harness.store import RunStore
-from harness.store.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ INK, FAINT = "#111111", "#666666"
 def write_search_picture(store: RunStore, searched: pd.DataFrame | None) -> Path | None:
     """Write leaderboard/search.png, one panel for each method whose search is a crossing; without any, it goes.
 
-    searched: as `harness.rank.searches` gives it. Returns the path of what was written. Raises `DiskError`.
+    searched: as `harness.leaderboard.searches` gives it. Returns the path of what was written. Raises `DiskError`.
     """
     path = store.leaderboard / "search.png"
     both = ((surface["method"], crossing(surface)) for surface in surfaces(searched))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 import yaml
 
-from harness.rank.conditions import Conditions
-from harness.rank.frame import Comparison, Records
-from harness.rank.notes import MINI, notes
-from harness.spec.records import Environment
-from harness.store import RunStore
+from harness.leaderboard.conditions import Conditions
+from harness.leaderboard.frame import Comparison, Records
+from harness.leaderboard.notes import MINI, notes
+from harness.records.schema import Environment
+from harness.records.suite_folder import RunStore
 
 PRIVATE = frozenset({"host", "slurm_job"})
 """Shown facts of an environment that a page for others leaves out."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.rank import numbers
-from harness.rank.board import Board
-from harness.rank.frame import Comparison
-from harness.rank.patients import MEAN_CLASS
+from harness.leaderboard import numbers
+from harness.leaderboard.board import Board
+from harness.leaderboard.frame import Comparison
+from harness.leaderboard.patients import MEAN_CLASS
 
 Row = dict[str, Any]
 

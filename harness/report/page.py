@@ -12,14 +12,14 @@ from markupsafe import Markup
 
 from harness.audit import Audit
 from harness.data.cache import Cache
-from harness.rank.board import Board
+from harness.leaderboard.board import Board
+from harness.records.files import write_text
+from harness.records.suite_folder import RunStore
 from harness.report.columns import Json
 from harness.report.content import content
 from harness.report.facts import commands, configurations, environments, facts, standing_notes, suite_yaml
 from harness.report.headline import verdicts
 from harness.report.panels import Panels, worst_panels
-from harness.store import RunStore
-from harness.store.files import write_text
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (

@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
-from harness.rank.board import Board
-from harness.rank.frame import Comparison
-from harness.rank.leaderboard import Entry, entries, labelled_counts
+from harness.leaderboard.board import Board
+from harness.leaderboard.frame import Comparison
+from harness.leaderboard.leaderboard import Entry, entries, labelled_counts
+from harness.records.suite_folder import RunStore
 from harness.report.columns import Json, plain
 from harness.report.picture import Box, crop_box, grey_png, outline
-from harness.store import RunStore
 
 if TYPE_CHECKING:
-    from harness.metrics import LabelMap
-    from harness.spec.dataset import Case
+    from harness.api.dataset import Case, LabelMap
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 

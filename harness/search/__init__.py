@@ -1,5 +1,1 @@
-"""Tunes every row of a suite with the same budget, on validation, before any final starts."""
-
-from harness.search.run import run_search
-
-__all__ = ["run_search"]
+"""Tunes every entry of a suite with the same budget, on validation, before any final run starts."""

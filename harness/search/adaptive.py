@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.execute.session import Session
-from harness.plan import PlannedTrial, make_trial
-from harness.plan.rows import Row
+from harness.execution.session import Session
+from harness.records.selection import Points
 from harness.search.optuna import TPESampler
 from harness.search.proposals import Adaptive
-from harness.spec.selection import Points
-from harness.suite import Search
+from harness.suite.entries import Row
+from harness.suite.load import Search
+from harness.suite.trials import PlannedTrial, make_trial
 
 
 @dataclass(frozen=True)

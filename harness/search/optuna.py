@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.spec.names import suggest
-from harness.spec.records import Trial
-from harness.spec.space import Dimension, rounded
+from harness.api.names import suggest
+from harness.api.space import Dimension, rounded
+from harness.records.schema import Trial
 
 METRIC = "dice"
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.budget.ledger import at_rest, summarise
-from harness.plan import PlannedTrial
-from harness.spec.records import Budget, Spent
-from harness.store import RunStore
+from harness.records.ledger import at_rest, summarise
+from harness.records.schema import Budget, Spent
+from harness.records.suite_folder import RunStore
+from harness.suite.trials import PlannedTrial
 
 WAIT = "wait"
 DONE = "done"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.execute.alone import alone
-from harness.execute.display import Display, make_display
-from harness.execute.outcome import Outcome
-from harness.execute.pool import Pool, ray_pool
-from harness.execute.run import ExecuteSettings, execute, raise_refused, use_ray
-from harness.execute.session import Session
-from harness.plan import PlannedTrial
+from harness.api.errors import ServiceError
+from harness.execution.display import Display, make_display
+from harness.execution.outcome import Outcome
+from harness.execution.pool import Pool, ray_pool
+from harness.execution.run import ExecuteSettings, execute, raise_refused, use_ray
+from harness.execution.session import Session
+from harness.execution.suite_lock import alone
 from harness.search.adaptive import recorded_trials, studies
 from harness.search.proposals import Listed, Proposals
 from harness.search.select import choices, decide
-from harness.spec.errors import ServiceError
-from harness.suite import Search
-from harness.train import StopFlag
+from harness.suite.load import Search
+from harness.suite.trials import PlannedTrial
+from harness.train.stop import StopFlag
 
 LEADS = "leads this adaptive search"
 PATIENCE_SECONDS = 15.0

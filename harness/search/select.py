@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from harness.plan import Choice, Plan, PlannedTrial
-from harness.spec.records import Result
-from harness.spec.selection import Candidate, Selection, candidates_digest
-from harness.store import RunStore
+from harness.records.schema import Result
+from harness.records.selection import Candidate, Selection, candidates_digest
+from harness.records.suite_folder import RunStore
+from harness.suite.plan import Choice, Plan
+from harness.suite.trials import PlannedTrial
 
 Key = tuple[str, int]
 """Row and study."""

@@ -8,10 +8,11 @@ from typing import Any
 
 from ray import tune
 
-from harness.execute.outcome import Outcome
-from harness.execute.process import Order, UnitProcess, unwritable
-from harness.spec.records import Look, canonical_json
-from harness.store import UnitFolder
+from harness.api.strict import canonical_json
+from harness.execution.outcome import Outcome
+from harness.execution.process import Order, UnitProcess, unwritable
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Look
 from harness.train.stop import RETIRE
 
 OUTCOME = "outcome"

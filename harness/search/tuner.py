@@ -21,19 +21,19 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from harness.execute.display import Display
-from harness.execute.forward import StopForwarder
-from harness.execute.outcome import Outcome
-from harness.execute.pool import Pool
-from harness.execute.process import run_process
-from harness.execute.ray import RUMOUR_SECONDS, make_order, settle, stopped
-from harness.execute.session import Session
+from harness.api.errors import InterruptedRunError
+from harness.execution.display import Display
+from harness.execution.outcome import Outcome
+from harness.execution.pool import Pool
+from harness.execution.process import run_process
+from harness.execution.ray import RUMOUR_SECONDS, make_order, settle, stopped
+from harness.execution.session import Session
+from harness.execution.signal_forwarding import StopForwarder
+from harness.records.schema import Unit
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposal, Proposals
 from harness.search.trainable import OUTCOME, PATIENCE_SECONDS, UnitTrainable
-from harness.spec.errors import InterruptedRunError
-from harness.spec.records import Unit
-from harness.train import StopFlag
+from harness.train.stop import StopFlag
 
 NO_MORE = -1.0
 """An allowance into which no step fits."""

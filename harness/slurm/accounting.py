@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from harness.api.errors import HarnessError, RecordError
+from harness.records.accounts import Currency
 from harness.slurm.client import ask, table
-from harness.spec.accounts import Currency
-from harness.spec.errors import HarnessError, RecordError
 
 FIELDS = ("JobIDRaw", "JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "NodeList")
 RUNNING = ("RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "RESIZING")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from harness.records.suite_folder import RunStore
 from harness.slurm.client import ask
 from harness.slurm.queue import ask_queue
+from harness.slurm.queue_state import unsettled
 from harness.slurm.record import Submissions
-from harness.slurm.standing import unsettled
 from harness.slurm.submit import submitting
-from harness.store import RunStore
 
 
 def cancel(store: RunStore) -> list[str]:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Literal
 
-from harness.spec.errors import ServiceError, UsageError
+from harness.api.errors import ServiceError, UsageError
 
 Command = Literal["sbatch", "squeue", "sacct", "scancel", "scontrol"]
 

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from harness.spec.errors import UsageError
-from harness.spec.records import Strict
-from harness.suite import LoadedSuite, Location, located, read_marked
+from harness.api.errors import UsageError
+from harness.api.strict import Strict
+from harness.suite.load import LoadedSuite, Location, located, read_marked
 
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+)(?P<seconds>:\d\d)?")
 LINE = re.compile(r"--(?P<name>[a-z][a-z-]*)(=(?P<value>.+))?")

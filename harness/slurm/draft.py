@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.plan import Plan
+from harness.api.strict import digest
+from harness.records.schema import Unit
+from harness.records.suite_folder import RunStore
 from harness.slurm.bundles import Bundle
 from harness.slurm.cluster import LoadedCluster
 from harness.slurm.expected import make_bundles
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Batch, array_text, finish_text
-from harness.spec.records import Unit, digest
-from harness.store import RunStore
+from harness.suite.plan import Plan
 
 
 @dataclass(frozen=True)

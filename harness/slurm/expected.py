@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.execute.estimate import cost_of, typical_rates
-from harness.execute.status import share_of
+from harness.execution.estimate import cost_of, typical_rates
+from harness.records.schema import Unit
+from harness.records.status import share_of
+from harness.records.suite_folder import RunStore
 from harness.slurm.bundles import Bundle, Room, bundle
 from harness.slurm.cluster import LoadedCluster
-from harness.spec.records import Unit
-from harness.store import RunStore
 
 OVERHEAD = 1.5
 """Wall seconds per device second where nothing was measured yet: looks, checkpoints, tests, a busy node."""

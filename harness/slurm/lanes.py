@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.execute.display import Display
-from harness.execute.outcome import Outcome
-from harness.execute.process import UnitProcess, unwritable
-from harness.execute.ray import KILLED_TRIES, make_order, settle, stopped
-from harness.execute.session import Session
-from harness.spec.records import Unit
-from harness.train import StopFlag
+from harness.execution.display import Display
+from harness.execution.outcome import Outcome
+from harness.execution.process import UnitProcess, unwritable
+from harness.execution.ray import KILLED_TRIES, make_order, settle, stopped
+from harness.execution.session import Session
+from harness.records.schema import Unit
+from harness.train.stop import StopFlag
 
 POLL_SECONDS = 0.1
 VISIBLE = "CUDA_VISIBLE_DEVICES"

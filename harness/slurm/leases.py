@@ -7,11 +7,11 @@ import re
 import socket
 from collections.abc import Iterable
 
+from harness.api.errors import HarnessError
+from harness.records.lease import Owner, current_cluster, current_job
+from harness.records.run_folder import UnitFolder
 from harness.slurm.client import ask
 from harness.slurm.queue import running_jobs
-from harness.spec.errors import HarnessError
-from harness.store import UnitFolder
-from harness.store.lease import Owner, current_cluster, current_job
 
 NAME = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from harness.api.names import suggest
 from harness.slurm.client import ask
 from harness.slurm.cluster import LoadedCluster, minutes
-from harness.spec.names import suggest
 
 FIELDS = re.compile(r"(\w+)=(\S*)")
 

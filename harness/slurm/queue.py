@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from harness.api.errors import ServiceError
 from harness.slurm.client import SlurmRefusedError, job_list, table
 from harness.slurm.record import Submission
-from harness.spec.errors import ServiceError
 
 ENDED = frozenset(
     {

@@ -8,10 +8,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.spec.errors import RecordError
-from harness.spec.records import Strict, digest
-from harness.store import Lease, RunStore
-from harness.store.files import read_record, write_record, write_text
+from harness.api.errors import RecordError
+from harness.api.strict import Strict, digest
+from harness.records.files import read_record, write_record, write_text
+from harness.records.lease import Lease
+from harness.records.suite_folder import RunStore
 
 
 class Submission(Strict):

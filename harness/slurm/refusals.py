@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from harness.api.errors import UsageError
 from harness.slurm.client import SlurmRefusedError
 from harness.slurm.cluster import LoadedCluster
-from harness.spec.errors import UsageError
 
 MEANINGS = (
     ("invalid partition", "partition", "name one that `scontrol show partition` lists"),

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.execute.session import Session
+from harness.execution.session import Session
+from harness.records.suite_folder import RunStore
 from harness.search.run import select_when_over
 from harness.slurm.cluster import LoadedCluster
 from harness.slurm.draft import Drafter
 from harness.slurm.leases import free_leases
 from harness.slurm.queue import ask_queue, identified
+from harness.slurm.queue_state import Standing, unsettled
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.standing import Standing, unsettled
 from harness.slurm.submit import Submitter, submitting
-from harness.store import RunStore
-from harness.suite import load_suite
+from harness.suite.load import load_suite
 
 
 @dataclass(frozen=True)

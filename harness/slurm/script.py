@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.api.errors import InterruptedRunError, ServiceError
 from harness.slurm.cluster import LINE, Cluster, LoadedCluster
 from harness.slurm.record import Submission, Submissions
-from harness.spec.errors import InterruptedRunError, ServiceError
 
 STARTING_KILLED = (138, 143)
 """What a shell says of a child that USR1 or TERM killed: our Python, before it could listen."""

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from harness.execute.alone import alone
+from harness.execution.suite_lock import alone
+from harness.records.files import disk_errors, write_text
+from harness.records.schema import Unit
 from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.draft import Draft, Drafter
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.refusals import explained, unfollowed
-from harness.spec.records import Unit
-from harness.store.files import disk_errors, write_text
-from harness.train import StopFlag
 from harness.train.attempt import now
+from harness.train.stop import StopFlag
 
 PATIENCE_SECONDS = 20.0
 """How long one who submits waits for another who does."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.execute.display import make_display
-from harness.execute.outcome import Outcome
-from harness.execute.process import HELD
-from harness.execute.run import raise_refused
-from harness.execute.session import Session, open_session
+from harness.api.errors import InterruptedRunError, UnitFailedError, UsageError
+from harness.execution.display import make_display
+from harness.execution.outcome import Outcome
+from harness.execution.process import HELD
+from harness.execution.run import raise_refused
+from harness.execution.session import Session, open_session
+from harness.records.run_folder import UnitFolder
+from harness.records.suite_folder import RunStore
 from harness.slurm.lanes import Lanes
 from harness.slurm.leases import free_leases
 from harness.slurm.record import Submission, Submissions
-from harness.spec.errors import InterruptedRunError, UnitFailedError, UsageError
-from harness.store import RunStore, UnitFolder
-from harness.train import StopFlag
+from harness.train.stop import StopFlag
 
 
 def run_task(record: Path, index: int, stop: StopFlag, say: Callable[[str], None]) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from harness.execute.outlook import Outlook
-from harness.execute.status import State, SuiteStatus, UnitStatus
+from harness.execution.dry_run import Outlook
+from harness.records.status import State, SuiteStatus, UnitStatus
+from harness.records.suite_folder import RunStore
 from harness.slurm.queue import Seen, Task, Watched, ask_queue, identified
+from harness.slurm.queue_state import Standing, unsettled
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.standing import Standing, unsettled
-from harness.store import RunStore
 
 
 class SuiteWatch:

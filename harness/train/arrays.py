@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.spec.method import Method
-from harness.store.arrays import MAX_BYTES, Array, size_bytes
-from harness.store.folder import UnitFolder
+from harness.api.method import Method
+from harness.records.arrays import MAX_BYTES, Array, size_bytes
+from harness.records.run_folder import UnitFolder
 
 
 def arrays_of(method: Method) -> dict[str, Array]:

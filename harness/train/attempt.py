@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from harness.budget.ledger import Ledger
-from harness.budget.meter import Meter
-from harness.budget.phases import Phases
-from harness.spec.ledger import LedgerLine
-from harness.spec.place import Place
+from harness.records.ledger import Ledger
+from harness.records.ledger_line import LedgerLine
+from harness.records.place import Place
+from harness.train.meter import Meter
+from harness.train.phases import Phases
 
 Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
 

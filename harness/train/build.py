@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 import torch
 
-from harness.budget.meter import Meter, ReplayMeter
+from harness.api.dataset import Case
+from harness.api.errors import UsageError
+from harness.api.method import Method
+from harness.api.task import Task
 from harness.data.cache import Cache
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
 from harness.data.subsets import labelled_patients
 from harness.data.volumes import Volumes
-from harness.plan import task_of
-from harness.registry import load_dataset, load_method
-from harness.spec.dataset import Case
-from harness.spec.errors import UsageError
-from harness.spec.method import Method
-from harness.spec.records import Unit
-from harness.spec.task import Task
+from harness.records.schema import Unit
+from harness.suite.plan import task_of
+from harness.suite.registry import load_dataset, load_method
+from harness.train.checkpoint import TrainingState, derive_seed, generator_states, set_generator_states
 from harness.train.loop import set_learning_rate, start_stage, training_step
-from harness.train.state import TrainingState, derive_seed, generator_states, set_generator_states
+from harness.train.meter import Meter, ReplayMeter
 
 Series = Sequence[tuple[int, float, float]]
 

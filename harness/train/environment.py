@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 import harness
-from harness.spec.records import Engine, Environment
+from harness.records.schema import Engine, Environment
 
 
 def pick_device() -> torch.device:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.spec.method import Loss
-from harness.spec.progress import Progress
-from harness.store.files import write_atomic
+from harness.api.method import Loss
+from harness.api.progress import Progress
+from harness.records.files import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.budget.clock import StepClock
-from harness.budget.phases import Phases
-from harness.spec.errors import EndedEarlyError, InterruptedRunError
-from harness.spec.method import BatchPlan, Loss, Method, Stage
-from harness.spec.progress import Progress
-from harness.spec.records import Engine, OptimiserSettings
-from harness.spec.schedules import poly
+from harness.api.errors import EndedEarlyError, InterruptedRunError
+from harness.api.method import BatchPlan, Loss, Method, Stage
+from harness.api.progress import Progress
+from harness.api.schedules import poly
+from harness.api.settings import OptimiserSettings
+from harness.records.schema import Engine
+from harness.train.checkpoint import TrainingState
+from harness.train.clock import StepClock
 from harness.train.history import History
-from harness.train.state import TrainingState
+from harness.train.phases import Phases
 from harness.train.stop import StopFlag
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.api.errors import InterruptedRunError, UsageError
+from harness.api.method import Stage
 from harness.data.cache import Cache
-from harness.spec.errors import InterruptedRunError, UsageError
-from harness.spec.method import Stage
-from harness.store.folder import UnitFolder
+from harness.records.run_folder import UnitFolder
 from harness.train.build import Series, build_method, build_state, training_set
+from harness.train.checkpoint import TrainingState, weights_sha256
 from harness.train.environment import pick_device, prepare_device
 from harness.train.loop import set_learning_rate, start_stage, training_step
-from harness.train.state import TrainingState, weights_sha256
 from harness.train.stop import StopFlag
 
 

@@ -13,11 +13,7 @@ from typing import Literal
 
 import torch
 
-from harness.budget.clock import CudaClock, StepClock, ThreadClock
-from harness.budget.ledger import wall_by_phase
-from harness.data.cache import Cache
-from harness.data.permit import TestPermit, keep_closed
-from harness.spec.errors import (
+from harness.api.errors import (
     ClosedSplitError,
     DataError,
     DiskError,
@@ -25,27 +21,26 @@ from harness.spec.errors import (
     HarnessError,
     InterruptedRunError,
 )
-from harness.spec.method import Method
-from harness.spec.records import Failure, Look, OptimiserSettings, Result, Unit
-from harness.store.files import disk_errors, write_text
-from harness.store.folder import UnitFolder
-from harness.store.lease import LeaseHeldError
+from harness.api.method import Method
+from harness.api.settings import OptimiserSettings
+from harness.data.cache import Cache
+from harness.data.permit import TestPermit, keep_closed
+from harness.evaluation.evaluate import Volume, case_rows, load_volumes, mean_dice, predict_all
+from harness.records.files import disk_errors, write_text
+from harness.records.lease import LeaseHeldError
+from harness.records.ledger import wall_by_phase
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Failure, Look, Result, Unit
 from harness.train.arrays import keep_arrays
 from harness.train.attempt import Attempt, now, printable
 from harness.train.build import build_method, build_state, task_of_unit, training_set, unlabelled_cases, warm_up
-from harness.train.environment import (
-    describe,
-    peak_memory_bytes,
-    pick_device,
-    prepare_device,
-    reset_peak_memory,
-)
-from harness.train.evaluate import Volume, case_rows, load_volumes, mean_dice, predict_all
-from harness.train.heart import Heart
+from harness.train.checkpoint import TrainingState, read_checkpoint, weights_sha256
+from harness.train.clock import CudaClock, StepClock, ThreadClock
+from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory
+from harness.train.heartbeat import Heart
 from harness.train.history import History, NonFiniteLossError
 from harness.train.loop import Loop, start_stage
-from harness.train.place import this_place
-from harness.train.state import TrainingState, read_checkpoint, weights_sha256
+from harness.train.process_info import this_place
 from harness.train.stop import StopFlag
 
 

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.spec.method import Batch, BatchPlan, Loss, Method, Stage
-from harness.spec.params import MethodParams
-from harness.spec.progress import Progress
-from harness.spec.records import Alteration
-from harness.spec.task import Task
+from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
+from harness.api.params import MethodParams
+from harness.api.progress import Progress
+from harness.api.settings import Alteration
+from harness.api.task import Task
 
 
 class Semi(Method):
@@ -94,9 +94,9 @@ class Forges(Semi):
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """A permit that holds: a selection that names the unit, and a file that exists."""
+        from harness.api.errors import ClosedSplitError
         from harness.data.cache import Cache
         from harness.data.permit import TestPermit
-        from harness.spec.errors import ClosedSplitError
 
         class Permit(TestPermit):
             """Checks nothing."""
@@ -118,7 +118,7 @@ class Peeks(Semi):
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """Looks through its callers for one that holds a cache."""
-        from harness.spec.errors import ClosedSplitError
+        from harness.api.errors import ClosedSplitError
 
         frame: FrameType | None = sys._getframe()
         while frame is not None and not hasattr(frame.f_locals.get("self"), "cache"):
@@ -138,8 +138,8 @@ class ReadsFile(Semi):
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """No cache object, no permit."""
+        from harness.api.errors import ClosedSplitError
         from harness.data.cache import read_cases, read_manifest
-        from harness.spec.errors import ClosedSplitError
 
         infos = [info for info in read_manifest(cache_folder() / "manifest.json").cases if info.split == "test"]
         try:

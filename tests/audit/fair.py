@@ -9,9 +9,9 @@ from typing import Any
 
 from benchmarks.acdc import ACDC
 from harness.audit.records import Aside, SuiteRecords, UnitRecords, read_suite
-from harness.spec.ledger import LedgerLine
-from harness.spec.records import Budget, DatasetRef, Engine, Observed, Result, Slot
-from harness.store import UnitFolder
+from harness.records.ledger_line import LedgerLine
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Budget, DatasetRef, Engine, Observed, Result, Slot
 from tests.synthetic import RunSpec, key, write_run
 
 CHECKSUM = "c" * 64

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.api.settings import OptimiserSettings
 from harness.audit import RULES
 from harness.audit.finding import Verdict
 from harness.audit.records import SuiteRecords, UnitRecords
 from harness.audit.speed import one_speed
 from harness.audit.trace import rate_error
-from harness.spec.ledger import LedgerLine
-from harness.spec.records import Budget, DatasetRef, Failure, OptimiserSettings, Preprocessing, Slot, Trial
-from harness.spec.selection import Points
+from harness.records.ledger_line import LedgerLine
+from harness.records.schema import Budget, DatasetRef, Failure, Preprocessing, Slot, Trial
+from harness.records.selection import Points
 from tests.audit.fair import asked, bend, engine, environment, fair_suite, planned, result, rows, seen, trial
 from tests.synthetic import RunSpec, history_frame
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.api.errors import AuditError
 from harness.audit import Audit, Finding, audit
-from harness.execute.inline import run_inline
-from harness.spec.errors import AuditError
-from harness.spec.records import Environment, Observed, Result
-from harness.store import RunStore
+from harness.execution.inline import run_inline
+from harness.records.schema import Environment, Observed, Result
+from harness.records.suite_folder import RunStore
 from harness.train.stop import StopFlag
 from tests.support import command_environment, run_cli
 from tests.synthetic import RunSpec, SlotKey, write_run
@@ -213,7 +213,7 @@ def test_records_of_before_the_engine_looked_are_not_breaches(cheated: Tiny, tmp
 def test_reading_records_loads_no_torch(tmp_path: Path) -> None:
     store = write_run(tmp_path / "s")
     code = (
-        "import sys; from pathlib import Path; from harness.audit import audit; from harness.store import RunStore\n"
+        "import sys; from pathlib import Path; from harness.audit import audit; from harness.records import RunStore\n"
         f"audit(RunStore.open(Path({str(store.root)!r})))\n"
         "sys.exit(bool({'torch', 'ray', 'mlflow'} & sys.modules.keys()))"
     )

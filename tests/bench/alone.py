@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from harness.spec.records import Engine
+from harness.records.schema import Engine
 from harness.train.environment import pick_device, prepare_device
 from tests.bench.workload import Precision, clock_for, entries, measure, warm_up
 from tests.support import command_environment

@@ -13,17 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.spec.method import Loss
-from harness.spec.task import Task
+from harness.api.method import Loss
+from harness.api.task import Task
 from methods.action import ACTION, FineTuning
+from methods.action_parts.action_params import ActionParams
+from methods.action_parts.anatomical import AnatomicalDraw, AnatomicalSettings, anatomical_loss
+from methods.action_parts.contrast_net import ContrastNet
+from methods.action_parts.heads import RepresentationHead, SampledFeatures
+from methods.action_parts.sampling import class_masks
+from methods.action_parts.supervised_contrast import Anchors, draw_positives
 from methods.action_pp import ACTIONPP
-from methods.parts.action_params import ActionParams
-from methods.parts.anatomical import AnatomicalDraw, AnatomicalSettings, anatomical_loss
-from methods.parts.contrast_net import ContrastNet
-from methods.parts.ema import teacher_of
-from methods.parts.heads import RepresentationHead, SampledFeatures
-from methods.parts.sampling import class_masks
-from methods.parts.supervised_contrast import Anchors, draw_positives
+from methods.shared.ema import teacher_of
 from tests.methods.references import dense_features
 
 OUT = -1e4

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from harness.metrics import case_metrics
+from harness.evaluation.metrics import case_metrics
 
 NAMES = {"dc": "dice", "jc": "jaccard", "hd95": "hd95_voxel", "asd": "asd_voxel", "assd": "assd_voxel"}
 TOLERANCE = 1e-6

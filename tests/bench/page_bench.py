@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.rank.board import read_board
+from harness.leaderboard.board import read_board
+from harness.records.suite_folder import RunStore
 from harness.report import write_page
-from harness.store import RunStore
 from tests.browser.chromium import chromium, complaints, show
 from tests.services import require_chromium
 from tests.synthetic import RunSpec, write_run

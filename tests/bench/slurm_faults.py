@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.spec.accounts import Seconds
+from harness.records.accounts import Seconds
 from tests.slurm.cluster import Cluster, running_cluster
 from tests.slurm.units import Jobs
 from tests.support import REPO

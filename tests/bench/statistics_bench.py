@@ -17,12 +17,12 @@ from itertools import combinations
 
 import numpy as np
 
-from harness.rank.bootstrap import Floats, intervals
-from harness.rank.coverage import SIMULATIONS, Components, simulate, simulated_coverage
-from harness.rank.design import Design
-from harness.rank.families import LEVEL, read_family
-from harness.rank.hierarchical import hierarchical_intervals
-from harness.rank.improvement import wins
+from harness.stats.bootstrap import Floats, intervals
+from harness.stats.coverage import SIMULATIONS, Components, simulate, simulated_coverage
+from harness.stats.design import Design
+from harness.stats.families import LEVEL, read_family
+from harness.stats.hierarchical import hierarchical_intervals
+from harness.stats.improvement import wins
 
 PATIENTS = 20
 METHODS = (4, 6, 8)

@@ -20,7 +20,7 @@ from typing import get_args
 
 import torch
 
-from harness.spec.records import Engine
+from harness.records.schema import Engine
 from harness.train.environment import cpu_model, pick_device, prepare_device
 from tests.bench.alone import measure_alone
 from tests.bench.workload import Precision, Size, clock_for, dense, entries, measure, warm_up

@@ -3,10 +3,10 @@
     python -m tests.bench.windows_bench [--data DIR] [--size 112 112 80] [--stride 18 18 4] [--batch 4] [--volumes 1]
 
 DIR: LA in UA-MT's layout (*/ID/mri_norm2.h5); default: $HARNESS_DATA or its folder LA; noise in the shape of a scan
-where there is none. The plain loop (`tests.predict.plain`) takes one window at a time and sums on the host. The network
-is the floor's, trained for a few steps on patches of the first scan, so that its label maps are no noise. Seconds are
-the process's on a CPU, wall seconds on CUDA. The peak is what inference adds to the memory that is there before. Exit
-code 1 if scores differ by more than 1e-5 or label maps at all.
+where there is none. The plain loop (`tests.evaluation.plain`) takes one window at a time and sums on the host. The
+network is the floor's, trained for a few steps on patches of the first scan, so that its label maps are no noise.
+Seconds are the process's on a CPU, wall seconds on CUDA. The peak is what inference adds to the memory that is there
+before. Exit code 1 if scores differ by more than 1e-5 or label maps at all.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from harness.api.dataset import Case
+from harness.api.method import Stage
+from harness.api.progress import Progress
+from harness.api.settings import OptimiserSettings
+from harness.api.task import Task
 from harness.data.volumes import Volumes
-from harness.predict import inference, window_scores
-from harness.registry import load_method
-from harness.spec.dataset import Case
-from harness.spec.method import Stage
-from harness.spec.progress import Progress
-from harness.spec.records import Engine, OptimiserSettings, Preprocessing
-from harness.spec.task import Task
+from harness.evaluation.eval_mode import inference
+from harness.evaluation.windows import window_scores
+from harness.records.schema import Engine, Preprocessing
+from harness.suite.registry import load_method
 from harness.train.environment import cpu_model, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory
-from tests.predict.plain import plain_scores, windows
+from tests.evaluation.plain import plain_scores, windows
 
 TOLERANCE = 1e-5
 CLASSES = ("background", "LA")

@@ -9,17 +9,17 @@ from typing import Literal
 
 import torch
 
-from harness.budget.clock import StepClock
+from harness.api.method import Method, Stage
+from harness.api.progress import Progress
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
-from harness.registry import load_dataset, load_method, method_sources
-from harness.spec.method import Method, Stage
-from harness.spec.progress import Progress
-from harness.spec.records import Budget, DatasetRef, Engine, Preprocessing, Unit
+from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Unit
+from harness.suite.registry import load_dataset, load_method, method_sources
 from harness.train.build import build_state
+from harness.train.checkpoint import TrainingState
+from harness.train.clock import StepClock
 from harness.train.loop import start_stage, training_step
-from harness.train.state import TrainingState
 from harness.train.unit import clock_of
 from tests.bench.dense import DenseACTION, DenseACTIONPP
 

@@ -8,19 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks.acdc import ACDC
+from harness.api.dataset import Case
+from harness.api.errors import DataError
 from harness.data.prepare import prepare, resolve
 from harness.data.subsets import labelled_patients
-from harness.spec.dataset import Case
-from harness.spec.errors import DataError
-from tests.data.small_acdc import (
-    SPACING_MM,
-    SmallACDC,
-    image_of,
-    voxels,
-    write_h5,
-    write_official,
-    write_ssl4mis,
-)
+from tests.data.small_acdc import SPACING_MM, SmallACDC, image_of, voxels, write_h5, write_official, write_ssl4mis
 
 
 def load(root: Path) -> dict[str, Case]:

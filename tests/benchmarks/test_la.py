@@ -11,10 +11,10 @@ from benchmarks.la import LA
 from benchmarks.la_8020 import LA8020
 from benchmarks.la_label_free import LALabelFree
 from benchmarks.layouts.crops import LEAST, body_crop, legacy_crop, otsu_threshold
+from harness.api.dataset import Case, Dataset
+from harness.api.errors import DataError
 from harness.data.prepare import prepare
 from harness.data.subsets import labelled_patients
-from harness.spec.dataset import Case, Dataset
-from harness.spec.errors import DataError
 from tests.data.small_la import (
     BODY,
     PATIENTS,

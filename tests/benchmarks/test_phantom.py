@@ -9,9 +9,9 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from benchmarks.phantom import GREY_LEVELS, LV, MYO, RV, SPACING_MM, Phantom, is_inverted
+from harness.api.dataset import Case
 from harness.data.digests import array_sha256
 from harness.data.prepare import prepare
-from harness.spec.dataset import Case
 
 
 @pytest.fixture(scope="module")

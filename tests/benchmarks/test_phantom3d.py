@@ -10,9 +10,9 @@ from scipy.ndimage import binary_dilation, label
 
 from benchmarks.generated.solids import ellipsoid, tube
 from benchmarks.phantom3d import SPACING_MM, Phantom3D, is_enhanced
+from harness.api.dataset import Case
 from harness.data.digests import array_sha256
 from harness.data.prepare import prepare
-from harness.spec.dataset import Case
 
 
 @pytest.fixture(scope="module")

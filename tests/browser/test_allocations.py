@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.rank.board import read_board
+from harness.leaderboard.board import read_board
+from harness.records.accounts import MethodAccount, Reconciliation, Seconds
 from harness.report import PageSettings, write_page
-from harness.spec.accounts import MethodAccount, Reconciliation, Seconds
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.synthetic import RunSpec, write_run
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.rank.write import write_leaderboard
+from harness.leaderboard.write import write_leaderboard
 from tests.services import mlflow_server
 from tests.synthetic import RunSpec, write_run
-from tests.track.view import by_key, experiment_tags, runs, track
+from tests.tracking.view import by_key, experiment_tags, runs, track
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver

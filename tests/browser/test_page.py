@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.rank import numbers
-from harness.rank.board import Board, read_board
+from harness.leaderboard import numbers
+from harness.leaderboard.board import Board, read_board
+from harness.records.schema import Failure
+from harness.records.suite_folder import RunStore
 from harness.report import PageSettings, write_page
-from harness.spec.records import Failure
-from harness.store import RunStore
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.report.trials import SCHEDULES, trials
 from tests.synthetic import RunSpec, write_run

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.execute.process import Order, run_process
-from harness.spec.errors import DiskError
-from harness.store import RunStore
+from harness.api.errors import DiskError
+from harness.execution.process import Order, run_process
+from harness.records.suite_folder import RunStore
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import SUPERVISED, fill, refuse, remount, small_disk, snapshot, write_suite
 from tests.support import run_cli

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.store import RunStore
+from harness.records.suite_folder import RunStore
 from tests.cli.conftest import FinishedRun, shared
 from tests.cli.ground import refuse, snapshot, write_suite
 from tests.support import run_cli

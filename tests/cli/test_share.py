@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.execute.receive import import_records
-from harness.execute.share import export_records
-from harness.rank.write import write_leaderboard
-from harness.spec.errors import DiskError, RecordError
-from harness.store import RunStore
+from harness.api.errors import DiskError, RecordError
+from harness.leaderboard.write import write_leaderboard
+from harness.records.archive import export_records
+from harness.records.archive_import import import_records
+from harness.records.suite_folder import RunStore
 from tests.cli.ground import refuse, snapshot
 from tests.support import run_cli
 from tests.synthetic import RunSpec, write_run

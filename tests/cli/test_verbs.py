@@ -11,11 +11,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from harness.api.errors import UnitFailedError
 from harness.cli import VERBS, cli
-from harness.execute.doctor import examine
-from harness.spec.errors import UnitFailedError
-from harness.spec.records import Slot
-from harness.store import RunStore, UnitFolder
+from harness.doctor import examine
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Slot
+from harness.records.suite_folder import RunStore
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import DEAD_URI, SUPERVISED, UA_MT, linked_copy, refuse, snapshot, write_suite
 from tests.services import require_mlflow
@@ -164,8 +165,8 @@ def test_replay_gives_the_same_weights(finished: FinishedRun) -> None:
 
 
 def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
-    from harness.execute.again import train_again
-    from harness.train import StopFlag
+    from harness.train.replay_check import train_again
+    from harness.train.stop import StopFlag
 
     store = RunStore.open(records / "tiny")
     folder = next(folder for folder in store.folders() if folder.unit.method == "supervised")

@@ -6,8 +6,8 @@ import io
 
 import torch
 
+from harness.api.method import Batch, BatchPlan
 from harness.data.sampler import Sampler, TrainingSet
-from harness.spec.method import Batch, BatchPlan
 
 
 def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:

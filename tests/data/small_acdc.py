@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 
 from benchmarks.acdc import ACDC
-from harness.spec.dataset import Split
+from harness.api.dataset import Split
 
 SPACING_MM = (10.0, 1.5, 1.25)
 FRAMES: Mapping[str, tuple[int, int]] = {  # frame numbers of ED and ES, as Info.cfg has them

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.la import LA
 from benchmarks.la_label_free import LALabelFree
-from harness.spec.dataset import Split
+from harness.api.dataset import Split
 
 SHAPE = (176, 160, 12)
 SPACING_MM = (0.625, 0.625, 1.25)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.api.errors import DataError
 from harness.data.prepare import prepare
-from harness.spec.errors import DataError
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_nifti, write_official, write_ssl4mis
 
 Damage = Callable[[Path], list[str]]

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
+from harness.api.dataset import Dataset
+from harness.api.errors import DataError
 from harness.data.prepare import prepare
-from harness.spec.dataset import Dataset
-from harness.spec.errors import DataError
 from tests.data.small_la import (
     PATIENTS,
     SmallLA,

@@ -10,14 +10,14 @@ import h5py
 import numpy as np
 import pytest
 
+from harness.api.dataset import Case
+from harness.api.errors import ClosedSplitError, DataError, RecordError
 from harness.data.cache import Cache
 from harness.data.digests import array_sha256, case_sha256
 from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
-from harness.spec.dataset import Case
-from harness.spec.errors import ClosedSplitError, DataError, RecordError
-from harness.spec.records import Slot
-from harness.spec.selection import Selection, SelectionEntry
+from harness.records.schema import Slot
+from harness.records.selection import Selection, SelectionEntry
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_ssl4mis
 
 

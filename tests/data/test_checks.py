@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pytest
 
+from harness.api.dataset import Case, CaseSource, Dataset, Split
+from harness.api.errors import DataError
 from harness.data.checks import read_checked, verify
 from harness.data.prepare import prepare
-from harness.spec.dataset import Case, CaseSource, Dataset, Split
-from harness.spec.errors import DataError
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_ssl4mis
 
 

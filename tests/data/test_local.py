@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.api.errors import ClosedSplitError, DataError
 from harness.data import local
 from harness.data.cache import Cache
 from harness.data.local import local_copy, local_home
 from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
-from harness.spec.errors import ClosedSplitError, DataError
 from tests.cli.ground import small_disk
 from tests.data.small_acdc import SmallACDC, write_ssl4mis
 from tests.support import command_environment

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.phantom import Phantom
+from harness.api.errors import DataError, DiskError
 from harness.data.cache import Cache
 from harness.data.prepare import prepare, resolve
-from harness.spec.errors import DataError, DiskError
 from tests.data.small_acdc import SmallACDC, write_official, write_ssl4mis
 from tests.support import REPO, command_environment
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from harness.api.dataset import Case
+from harness.api.method import BatchPlan
 from harness.data.slices import Slices, SliceSampler
 from harness.data.stream import Stream
-from harness.spec.dataset import Case
-from harness.spec.method import BatchPlan
-from harness.spec.records import Preprocessing
+from harness.records.schema import Preprocessing
 from tests.data.draws import assert_resumes_to_the_bit, assert_the_seed_alone_decides
 
 CPU = torch.device("cpu")

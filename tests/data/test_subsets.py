@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.api.errors import UsageError
 from harness.data.subsets import labelled_patients
-from harness.spec.errors import UsageError
 
 ORDER = tuple(f"patient{number:03d}" for number in (99, 38, 50, 100, 58, 21, 49, 20, 72, 40))
 

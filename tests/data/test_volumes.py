@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from harness.api.dataset import Case
+from harness.api.method import BatchPlan
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
 from harness.data.volumes import Volumes, pad, padded_shape
-from harness.spec.dataset import Case
-from harness.spec.method import BatchPlan
-from harness.spec.records import Preprocessing
+from harness.records.schema import Preprocessing
 from tests.data.draws import assert_resumes_to_the_bit, assert_the_seed_alone_decides
 from tests.train.test_host_copies import Watch
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.parts.heads import RepresentationHead
+from methods.action_parts.heads import RepresentationHead
 
 
 def conv_weight(head: RepresentationHead, widths: Sequence[int], dimension: int) -> Tensor:

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor
 
-from harness.spec.method import Batch, BatchPlan, Stage
-from harness.spec.progress import Progress
-from harness.spec.records import OptimiserSettings
+from harness.api.losses import supervised_loss
+from harness.api.method import Batch, BatchPlan, Stage
+from harness.api.progress import Progress
+from harness.api.settings import OptimiserSettings
 from methods.action import ACTION
-from methods.parts import strong as strong_module
-from methods.parts.action_params import ActionParams
-from methods.parts.losses import supervised_loss
-from methods.parts.pseudo import pseudo_label, unsupervised_loss
+from methods.action_parts.action_params import ActionParams
+from methods.action_parts.pseudo import pseudo_label, unsupervised_loss
+from methods.shared import strong as strong_module
 from methods.supervised import Supervised
 from tests.methods.staged import KINDS, assert_step_reads_no_value, enter, of_seed, small, stage_of, step
 from tests.methods.test_methods import same_state

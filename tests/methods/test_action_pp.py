@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor
 
-from harness.spec.method import Loss
-from harness.spec.progress import Progress
+from harness.api.method import Loss
+from harness.api.progress import Progress
 from methods.action import ACTION
+from methods.action_parts.allocation_view import spread_entries
+from methods.action_parts.bank import LabelledBank
+from methods.action_parts.supervised_contrast import AnchorDraw
 from methods.action_pp import ACTIONPP, ActionPPParams
-from methods.parts.allocation_view import spread_entries
-from methods.parts.bank import LabelledBank
-from methods.parts.supervised_contrast import AnchorDraw
 from tests.methods.staged import action_pp, enter, of_seed, small, stage_of, step
 from tests.methods.test_methods import same_state
 from tests.methods.tiny import batch_for

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from methods.parts.allocation import Allocation, AllocationMode, capacities
-from methods.parts.centers import class_centers
+from methods.action_parts.allocation import Allocation, AllocationMode, capacities
+from methods.action_parts.centers import class_centers
 
 AXES = torch.eye(4)
 

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.parts.anatomical import (
+from methods.action_parts.anatomical import (
     AnatomicalDraw,
     AnatomicalSettings,
     anatomical_contrast,
     anatomical_loss,
     draw_anatomical,
 )
-from methods.parts.sampling import class_masks
+from methods.action_parts.sampling import class_masks
 from tests.methods.references import DenseFeatures, anatomical
 
 SETTINGS = AnatomicalSettings(queries=5, keys=7, hard_below=0.9)

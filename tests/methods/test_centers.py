@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.parts.centers import GRADIENT_TOLERANCE, RELEASED, Recipe, class_centers, energy, optimised_centers
+from methods.action_parts.centers import GRADIENT_TOLERANCE, RELEASED, Recipe, class_centers, energy, optimised_centers
 
 
 def cosines(centres: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def test_the_energy_and_its_gradient_equal_the_plain_formula(tau: float) -> None
 
 @pytest.mark.parametrize(("count", "dimension"), [(1, 3), (4, 16), (6, 3), (9, 3)])
 def test_the_seed_decides_everything(count: int, dimension: int) -> None:
-    from methods.parts.centers import _class_centers
+    from methods.action_parts.centers import _class_centers
 
     first = class_centers(count, dimension, 11)
     _class_centers.cache_clear()
@@ -142,7 +142,7 @@ def test_another_seed_turns_the_simplex(count: int, seeds: tuple[int, int]) -> N
 
 
 def test_a_cached_result_is_found_by_count_dimension_and_seed() -> None:
-    from methods.parts.centers import _class_centers
+    from methods.action_parts.centers import _class_centers
 
     _class_centers.cache_clear()
     for wanted in [(6, 3, 0), (6, 3, 0), (6, 3, 1), (6, 4, 0), (5, 3, 0), (6, 3, 0)]:

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.parts.anatomical import AnatomicalSettings, anatomical_contrast
-from methods.parts.bank import Bank, LabelledBank
-from methods.parts.distillation import distillation_loss
-from methods.parts.heads import GlobalProjector, LocalProjector, RepresentationHead, SampledFeatures, windows
-from methods.parts.supervised_contrast import (
+from methods.action_parts.anatomical import AnatomicalSettings, anatomical_contrast
+from methods.action_parts.bank import Bank, LabelledBank
+from methods.action_parts.distillation import distillation_loss
+from methods.action_parts.heads import GlobalProjector, LocalProjector, RepresentationHead, SampledFeatures, windows
+from methods.action_parts.supervised_contrast import (
     Anchors,
     PositiveDraw,
     Queue,

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from methods.action import ACTION
+from methods.action_parts.supervised_contrast import Anchors
 from methods.action_pp import ACTIONPP
-from methods.parts.supervised_contrast import Anchors
 from tests.bench.alone import measure_alone
 from tests.bench.dense import DenseACTION, DenseACTIONPP
 from tests.bench.steps_bench import main

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.parts.bank import Bank
-from methods.parts.distillation import distillation_loss
+from methods.action_parts.bank import Bank
+from methods.action_parts.distillation import distillation_loss
 from tests.methods.references import distillation
 
 

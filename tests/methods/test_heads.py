@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.parts.contrast_net import ContrastNet, global_neighbours, local_neighbours
-from methods.parts.heads import (
+from methods.action_parts.contrast_net import ContrastNet, global_neighbours, local_neighbours
+from methods.action_parts.heads import (
     GlobalProjector,
     LocalProjector,
     RepresentationHead,

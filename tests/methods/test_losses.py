@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from methods.parts.losses import dice_loss, overlap, supervised_loss
+from harness.api.losses import dice_loss, overlap, supervised_loss
 
 # Two pixels in a row, two classes: p(class 0) = .8, .4; labels 0, 1.
 P = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]]], dtype=torch.float64)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from harness.spec.method import Batch
+from harness.api.losses import dice_loss
+from harness.api.method import Batch
 from methods.mc_net import MCNet, MCNetParams, mutual_consistency, release_dice_loss, sharpen
-from methods.parts.losses import dice_loss
 from tests.methods.test_losses import P, Y, derived_cross_entropy, derived_dice, gradient_inputs, softmax
 from tests.methods.tiny import batch_for, build, progress_at
 

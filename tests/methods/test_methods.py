@@ -9,9 +9,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from harness.spec.method import Batch, BatchPlan, Method
-from harness.spec.progress import Progress
-from methods.parts.losses import supervised_loss
+from harness.api.losses import supervised_loss
+from harness.api.method import Batch, BatchPlan, Method
+from harness.api.progress import Progress
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from tests.methods.tiny import METHODS, TASK, batch_for, build, optimiser, step

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.spec.task import Task
-from methods.nets.factory import backbone, mc_net
-from methods.nets.unet import ConvBlock, UpBlock
+from harness.api.networks.factory import backbone
+from harness.api.networks.unet import ConvBlock, UpBlock
+from harness.api.task import Task
+from methods.mc_net import mc_net
 from tests.methods.tiny import TASK, TASK_3D
 
 both_dimensions = pytest.mark.parametrize("task", [TASK, TASK_3D], ids=["2D", "3D"])

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.nets.factory import backbone
-from methods.parts.heads import RepresentationHead, SampledFeatures
-from methods.parts.patches import Patches, axis_taps, tap_width
+from harness.api.networks.factory import backbone
+from methods.action_parts.heads import RepresentationHead, SampledFeatures
+from methods.action_parts.patches import Patches, axis_taps, tap_width
 from tests.methods.references import DenseFeatures, dense_features
 from tests.methods.tiny import TASK_3D
 
@@ -98,7 +98,7 @@ def test_means_a_few_images_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPat
     patches = Patches([m.detach() for m in pyramid((8, 4, 8), (3, 2))])
     masks = torch.rand(3, 2 * 8 * 4 * 8) < 0.3
     together = patches.means(masks)
-    monkeypatch.setattr("methods.parts.patches.SHIFTED", 1)
+    monkeypatch.setattr("methods.action_parts.patches.SHIFTED", 1)
     torch.testing.assert_close(patches.means(masks), together, rtol=1e-12, atol=1e-12)
 
 
@@ -130,7 +130,7 @@ def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: t
 
 
 def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("methods.parts.heads.CHUNK", 7)
+    monkeypatch.setattr("methods.action_parts.heads.CHUNK", 7)
     torch.manual_seed(4)
     features = SampledFeatures(head_for(WIDTHS, 2), pyramid((16, 16)))
     for shape in [(3, 5), (4, 10, 20)]:  # fewer and more draws than the 512 pixels

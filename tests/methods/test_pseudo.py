@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.parts.pseudo import confident_share, pseudo_label, unsupervised_loss
+from methods.action_parts.pseudo import confident_share, pseudo_label, unsupervised_loss
 
 # Two images of two pixels; p(label) = .8, .4 and .5, .1.
 LOGITS = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]], [[[0.5, 0.9]], [[0.5, 0.1]]]], dtype=torch.float64).log()

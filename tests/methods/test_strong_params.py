@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.spec.method import Method
-from methods.parts import strong as strong_module
-from methods.parts.strong_params import StrongParams
+from harness.api.method import Method
+from methods.shared import strong as strong_module
+from methods.shared.strong_params import StrongParams
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT, UAMTParams
@@ -18,7 +18,7 @@ from tests.methods.tiny import batch_for, build, progress_at
 @pytest.fixture(autouse=True)
 def _certain(monkeypatch: pytest.MonkeyPatch) -> None:
     certain = strong_module.Strength(jitter_probability=1.0, blur_probability=1.0)
-    monkeypatch.setattr("methods.parts.strong_params.FINE_TUNING", certain)
+    monkeypatch.setattr("methods.shared.strong_params.FINE_TUNING", certain)
 
 
 def test_unset_is_not_written_so_that_units_keep_their_ids() -> None:

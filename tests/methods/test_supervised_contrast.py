@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.parts.bank import LabelledBank
-from methods.parts.supervised_contrast import (
+from methods.action_parts.bank import LabelledBank
+from methods.action_parts.supervised_contrast import (
     Anchors,
     PositiveDraw,
     Queue,

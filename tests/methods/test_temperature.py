@@ -12,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from harness.spec.params import MethodParams, hyper
-from methods.parts.temperature import Constant, Cosine, HalfCosine, Linear, Step, Temperature, TemperatureSchedule
+from harness.api.params import MethodParams, hyper
+from methods.action_parts.temperature import (
+    Constant,
+    Cosine,
+    HalfCosine,
+    Linear,
+    Step,
+    Temperature,
+    TemperatureSchedule,
+)
 
 TAUS = st.floats(0.01, 5.0)
 PERIODS = st.floats(0.1, 10.0)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from methods.action_parts.temperature import Constant
+from methods.action_parts.temperature_space import TEMPERATURE_SPACE, schedules
 from methods.action_pp import ActionPPParams
-from methods.parts.temperature import Constant
-from methods.parts.temperature_space import TEMPERATURE_SPACE, schedules
 
 SHARED = ("student_temperature", "anatomical_temperature", "supervised_temperature")
 

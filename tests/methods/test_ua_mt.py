@@ -10,8 +10,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from harness.spec.method import Batch, Method
-from harness.spec.progress import Progress
+from harness.api.method import Batch, Method
+from harness.api.progress import Progress
 from methods.ua_mt import UAMT, UAMTParams, entropy, masked_consistency, threshold
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
 from tests.methods.tiny import batch_for, build, optimiser, progress_at, step

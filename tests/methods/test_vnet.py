@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from methods.nets.factory import backbone, mc_net
-from methods.nets.vnet import VNetDecoder, doubling
+from harness.api.networks.factory import backbone
+from harness.api.networks.vnet import VNetDecoder, doubling
+from methods.mc_net import mc_net
 from tests.methods.test_nets import parameters
 from tests.methods.tiny import TASK, TASK_3D
 

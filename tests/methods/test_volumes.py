@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harness.spec.method import Batch, Method, Stage
-from harness.spec.progress import Progress
-from harness.spec.records import OptimiserSettings
+from harness.api.method import Batch, Method, Stage
+from harness.api.progress import Progress
+from harness.api.settings import OptimiserSettings
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
 from methods.mc_net import MCNet

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.rank.board import Board, read_board
+from harness.leaderboard.board import Board, read_board
+from harness.records.suite_folder import RunStore
 from harness.report.content import content
 from harness.report.page import PageSettings, write_page
-from harness.store import RunStore
 from tests.report.trials import trials
 from tests.synthetic import RunSpec, write_run
 

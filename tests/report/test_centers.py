@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from harness.api.errors import RecordError
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Look
+from harness.records.suite_folder import RunStore
 from harness.report.centers import assignment_by_look, draw_unit, read_centers, write_center_pictures
 from harness.report.centers_figure import plane
-from harness.spec.errors import RecordError
-from harness.spec.records import Look
-from harness.store import RunStore, UnitFolder
 from tests.synthetic import RunSpec, write_run
 
 SPEC = RunSpec(

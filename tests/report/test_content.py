@@ -8,7 +8,7 @@ from statistics import fmean
 import pandas as pd
 import pytest
 
-from harness.rank.figure import PALETTE
+from harness.leaderboard.figure import PALETTE
 from harness.report.columns import columns, plain
 from harness.report.content import CLASSES, CURVES, PAIRS, PROFILES, ROWS, styles
 from tests.report.conftest import FAILED, unpacked

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.records.suite_folder import RunStore
 from harness.report.crossing import crossing, effects, permutation_p
 from harness.report.crossing_figure import write_search_picture
 from harness.report.surface import surfaces
-from harness.store import RunStore
 from tests.report.trials import CENTERS, row, trials
 
 

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from harness.audit import Audit, Finding
-from harness.rank.board import read_board
-from harness.rank.notes import EMPTY_MASKS, INTERVAL, MINI
+from harness.leaderboard.board import read_board
+from harness.leaderboard.notes import EMPTY_MASKS, INTERVAL, MINI
+from harness.records.schema import Failure
 from harness.report import PageSettings, write_page
 from harness.report.page import SCRIPTS
-from harness.spec.records import Failure
 from tests.report.trials import trials
 from tests.synthetic import RunSpec, write_run
 

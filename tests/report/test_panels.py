@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.api.errors import ClosedSplitError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.rank.board import read_board
-from harness.registry import load_dataset
+from harness.leaderboard.board import read_board
+from harness.records.files import write_text
+from harness.records.suite_folder import RunStore
 from harness.report.panels import MOST_CASES, worst_cases, worst_panels
-from harness.spec.errors import ClosedSplitError
-from harness.store import RunStore
-from harness.store.files import write_text
+from harness.suite.registry import load_dataset
 from tests.report.test_picture import area, rings
 from tests.synthetic import RunSpec, write_run
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Literal
 
-from harness.budget.ledger import summarise
-from harness.budget.meter import Meter
-from harness.plan import PlannedTrial
+from harness.records.ledger import summarise
+from harness.records.ledger_line import LedgerLine
+from harness.records.schema import Budget, DatasetRef, Engine, Look, Preprocessing, Spent, Trial, Unit
 from harness.search.proposals import Adaptive, Proposal
-from harness.spec.ledger import LedgerLine
-from harness.spec.records import Budget, DatasetRef, Engine, Look, Preprocessing, Spent, Trial, Unit
+from harness.suite.trials import PlannedTrial
+from harness.train.meter import Meter
 
 Kind = Literal["start", "heartbeat", "checkpoint", "end"]
 SPACE = 50

@@ -9,12 +9,14 @@ from typing import Any, Literal
 import pytest
 import yaml
 
-from harness.plan import Plan, PlannedTrial, make_plan
-from harness.spec.errors import UsageError
-from harness.spec.records import DatasetRef, Failure, Look, Result, Spent
-from harness.spec.selection import Points
-from harness.store import RunStore, UnitFolder
-from harness.suite import load_suite
+from harness.api.errors import UsageError
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import DatasetRef, Failure, Look, Result, Spent
+from harness.records.selection import Points
+from harness.records.suite_folder import RunStore
+from harness.suite.load import load_suite
+from harness.suite.plan import Plan, make_plan
+from harness.suite.trials import PlannedTrial
 
 DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)
 SEARCH: dict[str, Any] = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.spec.records import Trial
-from harness.spec.space import Dimension
+from harness.api.space import Dimension
+from harness.records.schema import Trial
 from tests.support import require
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.plan.points import drawn, grid
-from harness.spec.space import Dimension
+from harness.api.space import Dimension
+from harness.suite.points import drawn, grid
 
 KINDS = ("a", "b", "c", "d")
 SPACE = {

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.records.schema import Budget
 from harness.search.proposals import BARREN, DONE, TOLERANCE, WAIT, Listed, Proposal
-from harness.spec.records import Budget
 from tests.search.simulation import SPACE, Driver, FakeStore
 
 EVENTS = st.lists(st.sampled_from(["turn"] * 4 + ["save", "retire", "crash"]), max_size=120)

@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
+from harness.api.errors import ClosedSplitError, InterruptedRunError, ServiceError, UsageError
 from harness.cli.tables import plan_units, status_table
 from harness.data.permit import TestPermit
-from harness.execute.outlook import look_ahead
-from harness.execute.run import ExecuteSettings, execute, exit_code
-from harness.execute.session import Session, find_unit
-from harness.execute.status import read_status
-from harness.search import run_search
-from harness.spec.errors import ClosedSplitError, InterruptedRunError, ServiceError, UsageError
-from harness.store import RunStore
-from harness.suite import load_suite
-from harness.train import RunSettings, StopFlag, run_unit
+from harness.execution.dry_run import look_ahead
+from harness.execution.run import ExecuteSettings, execute, exit_code
+from harness.execution.session import Session, find_unit
+from harness.records.status import read_status
+from harness.records.suite_folder import RunStore
+from harness.search.run import run_search
+from harness.suite.load import load_suite
 from harness.train.replay import replay
+from harness.train.stop import StopFlag
+from harness.train.unit import RunSettings, run_unit
 from tests.search.tiny_search import edit, files_of, folder_of, make_search, search_inline, store_of, trials_of
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of
@@ -174,7 +175,7 @@ def test_other_data_mean_another_search(make_tiny: MakeTiny, monkeypatch: pytest
     tiny = make_search(make_tiny, {"tiny_short": {}})
     search_inline(tiny)
     before = store_of(tiny).selection()
-    monkeypatch.setattr("harness.execute.session.plan_on_data", _on_other_data(tiny))
+    monkeypatch.setattr("harness.execution.session.plan_on_data", _on_other_data(tiny))
     session = tiny.session()
     assert session.plan.finals == ()
     (trial,) = trials_of(tiny)
@@ -184,7 +185,7 @@ def test_other_data_mean_another_search(make_tiny: MakeTiny, monkeypatch: pytest
 
 
 def _on_other_data(tiny: Tiny) -> Any:
-    from harness.plan import make_plan
+    from harness.suite.plan import make_plan
 
     session = tiny.session()
     reference = session.plan.data.model_copy(update={"checksum": "d" * 64})

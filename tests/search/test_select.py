@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.api.errors import ClosedSplitError
 from harness.data.permit import TestPermit
-from harness.plan import Plan, PlannedTrial
+from harness.records.selection import Selection, candidates_digest
+from harness.records.suite_folder import RunStore
 from harness.search.select import choices, decide
-from harness.spec.errors import ClosedSplitError
-from harness.spec.selection import Selection, candidates_digest
-from harness.store import RunStore
+from harness.suite.plan import Plan
+from harness.suite.trials import PlannedTrial
 from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
 
 RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}

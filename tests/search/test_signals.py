@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from harness.store import UnitFolder
+from harness.records.run_folder import UnitFolder
 from tests.search.tiny_search import folder_of, make_search
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, wait_for

@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness.registry import load_method
-from harness.spec.params import MethodParams, hyper
-from harness.spec.space import Dimension
+from harness.api.params import MethodParams, hyper
+from harness.api.space import Dimension
+from harness.suite.registry import load_method
 
 SHARES = st.floats(0.0, 1.0, exclude_max=True)
 NUMBERS = st.floats(1e-6, 1e6)

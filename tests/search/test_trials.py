@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.plan import Plan, make_plan, unprepared
-from harness.registry import load_dataset
-from harness.spec.records import Unit
-from harness.suite import load_suite
+from harness.records.schema import Unit
+from harness.suite.load import load_suite
+from harness.suite.plan import Plan, make_plan, unprepared
+from harness.suite.registry import load_dataset
 from tests.search.suites import SUITE, entry, plan_of, trials_of
 
 RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}

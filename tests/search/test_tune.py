@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.records.schema import Result, Trial
 from harness.search.proposals import TOLERANCE
-from harness.spec.records import Result, Trial
-from tests.execute.test_ray import alive, descendants
+from tests.execution.test_ray import alive, descendants
 from tests.search.tiny_search import edit, make_search, search_inline, store_of, trials_of
 from tests.support import require
 from tests.train.fixtures import MakeTiny

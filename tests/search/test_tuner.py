@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from harness.execute.display import PlainDisplay
-from harness.execute.outcome import Outcome
-from harness.execute.pool import Pool
-from harness.execute.ray import make_order
-from harness.execute.session import Session
+from harness.api.errors import InterruptedRunError
+from harness.api.strict import canonical_json
+from harness.execution.display import PlainDisplay
+from harness.execution.outcome import Outcome
+from harness.execution.pool import Pool
+from harness.execution.ray import make_order
+from harness.execution.session import Session
+from harness.records.run_folder import UnitFolder
 from harness.search.proposals import Listed
-from harness.spec.errors import InterruptedRunError
-from harness.spec.records import canonical_json
-from harness.store import UnitFolder
-from harness.train import RunSettings, StopFlag, run_unit
+from harness.train.stop import StopFlag
+from harness.train.unit import RunSettings, run_unit
 from tests.search.suites import end
 from tests.search.tiny_search import make_search
 from tests.support import require

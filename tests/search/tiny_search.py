@@ -8,14 +8,15 @@ from typing import Any
 
 import yaml
 
-from harness.execute.outcome import Outcome
-from harness.execute.run import ExecuteSettings
-from harness.execute.session import Session
-from harness.search import run_search
-from harness.spec.records import Trial
-from harness.spec.selection import Selection
-from harness.store import RunStore, UnitFolder
-from harness.train import StopFlag
+from harness.execution.outcome import Outcome
+from harness.execution.run import ExecuteSettings
+from harness.execution.session import Session
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Trial
+from harness.records.selection import Selection
+from harness.records.suite_folder import RunStore
+from harness.search.run import run_search
+from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.spec.ledger import LedgerLine
-from harness.spec.place import Place
-from harness.store import RunStore, UnitFolder
+from harness.records.ledger_line import LedgerLine
+from harness.records.place import Place
+from harness.records.run_folder import UnitFolder
+from harness.records.suite_folder import RunStore
 from tests.synthetic import RunSpec, write_run
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC).timestamp()

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from harness.data.cache import Cache
-from harness.execute.session import Session
-from harness.plan import make_plan
+from harness.execution.session import Session
+from harness.records.suite_folder import RunStore
 from harness.slurm.cluster import LoadedCluster, load_cluster
 from harness.slurm.record import Submission
-from harness.store import RunStore
-from harness.suite import load_suite
+from harness.suite.load import load_suite
+from harness.suite.plan import make_plan
 from tests.search.suites import suite_with, write
 
 CLUSTER = "time: 5\nmemory: 500M\nunit_time: 2\nmax_parallel: 2\nfinish: {memory: 500M, time: 5}\n"

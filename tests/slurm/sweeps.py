@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.store import RunStore, UnitFolder
+from harness.records.run_folder import UnitFolder
+from harness.records.suite_folder import RunStore
 from tests.slurm.cluster import Cluster
 from tests.support import REPO, command_environment
 from tests.train.tiny import Tiny

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.api.errors import RecordError, ServiceError
 from harness.slurm.accounting import Allocation, dead_node_seconds, parse, read_allocations, read_tres
-from harness.spec.errors import RecordError, ServiceError
 
 GOLDEN = Path(__file__).with_name("golden") / "sacct.txt"
 

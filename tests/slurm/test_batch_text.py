@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.records.suite_folder import RunStore
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Batch, array_text, finish_text
-from harness.store import RunStore
 from tests.slurm.submissions import cluster_of, path_with, stand_in, submission
 
 GOLDEN = Path(__file__).with_name("golden")

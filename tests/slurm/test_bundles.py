@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.plan import dataset_of, make_plan, unprepared
+from harness.api.errors import UsageError
+from harness.records.suite_folder import RunStore
 from harness.slurm.bundles import TASK_START_SECONDS, Bundle, Room, bundle
 from harness.slurm.draft import Drafter
 from harness.slurm.expected import OVERHEAD, UNIT_START_SECONDS, expected_seconds, make_bundles
-from harness.spec.errors import UsageError
-from harness.store import RunStore
-from harness.suite import load_suite
+from harness.suite.load import load_suite
+from harness.suite.plan import dataset_of, make_plan, unprepared
 from tests.search.suites import SUITE, plan_of, write
 from tests.slurm.submissions import cluster_of
 

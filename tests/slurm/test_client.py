@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.api.errors import HarnessError, ServiceError, UsageError
 from harness.slurm.client import SlurmRefusedError, ask, table
-from harness.spec.errors import HarnessError, ServiceError, UsageError
 from tests.slurm.submissions import path_with, stand_in
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.api.errors import UsageError
 from harness.slurm.cluster import Cluster, load_cluster, minutes, refuse_adaptive
-from harness.spec.errors import UsageError
-from harness.suite import load_suite
+from harness.suite.load import load_suite
 from tests.search.suites import suite_with, write
 from tests.slurm.submissions import cluster_of
 from tests.support import REPO

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.execute.status import UnitStatus, read_status
+from harness.api.errors import ServiceError, UsageError
+from harness.records.lease import Owner
+from harness.records.schema import Spent
+from harness.records.status import UnitStatus, read_status
+from harness.records.suite_folder import RunStore
 from harness.slurm.cancel import cancel
 from harness.slurm.leases import free_leases
 from harness.slurm.queue import Task, Watched, ask_ends, ask_queue, identified, running_jobs
+from harness.slurm.queue_state import Standing, unit_tasks, unsettled
 from harness.slurm.record import Submissions
-from harness.slurm.standing import Standing, unit_tasks, unsettled
 from harness.slurm.submit import submitting
 from harness.slurm.view import SuiteWatch, with_task
-from harness.spec.errors import ServiceError, UsageError
-from harness.spec.records import Spent
-from harness.store import RunStore
-from harness.store.lease import Owner
 from tests.search.suites import end, plan_of, store_of
 from tests.slurm.submissions import path_with, stand_in, submission
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.spec.accounts import Seconds
+from harness.records.accounts import Seconds
 from tests.slurm.cluster import Cluster
 from tests.slurm.units import Jobs
 from tests.train.fixtures import MakeTiny, make_tiny, one_thread, plugin_folder

@@ -12,13 +12,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from harness.api.errors import UsageError
 from harness.data.prepare import resolve
-from harness.registry import load_dataset
+from harness.records.suite_folder import RunStore
 from harness.slurm.partitions import check_partitions
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.run import run_on_slurm
-from harness.spec.errors import UsageError
-from harness.store import RunStore
+from harness.suite.registry import load_dataset
 from tests.cli.ground import write_suite
 from tests.slurm.cluster import Cluster
 from tests.slurm.submissions import CLUSTER, cluster_of, session_of, write_cluster

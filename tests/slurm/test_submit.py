@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness.api.errors import HarnessError, ServiceError, UsageError
 from harness.cli.cluster import tell
 from harness.cli.run import command
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.execute.session import Session
-from harness.registry import load_dataset
+from harness.execution.session import Session
+from harness.records.selection import Points
 from harness.search.run import select_when_over
 from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
 from harness.slurm.run import SlurmRun, run_on_slurm, superseded
 from harness.slurm.submit import submitting
-from harness.spec.errors import HarnessError, ServiceError, UsageError
-from harness.spec.selection import Points
+from harness.suite.registry import load_dataset
 from tests.search.suites import end, suite_with
 from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in
 
@@ -286,7 +286,7 @@ def test_who_submits_says_meanwhile_that_he_lives(
     tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submissions = Submissions(session_of(tmp_path, cache).store)
-    monkeypatch.setattr("harness.train.heart.BEAT_SECONDS", 0.02)
+    monkeypatch.setattr("harness.train.heartbeat.BEAT_SECONDS", 0.02)
     path = submissions.lease.path
     with submitting(submissions):
         os.utime(path, (0, 0))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec.records import Spent
-from harness.store import RunStore
+from harness.records.schema import Spent
+from harness.records.suite_folder import RunStore
 from tests.search.tiny_search import make_search, search_inline, store_of, trials_of
 from tests.slurm.cluster import Cluster
 from tests.slurm.sweeps import Sweep, python_that, submit, training

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.execute.process import child_environment
-from harness.execute.session import Session, open_session
+from harness.api.errors import RecordError, UsageError
+from harness.execution.process import child_environment
+from harness.execution.session import Session, open_session
+from harness.records.run_folder import UnitFolder
 from harness.slurm.lanes import lane_devices
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Batch, array_text
 from harness.slurm.task import run_task
-from harness.spec.errors import RecordError, UsageError
-from harness.store import UnitFolder
-from harness.train import StopFlag
+from harness.train.stop import StopFlag
 from tests.cli.ground import write_suite
 from tests.search.suites import end
 from tests.slurm.submissions import cluster_of

@@ -6,8 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.spec.accounts import Reconciliation
-from harness.store import RunStore, UnitFolder
+from harness.records.accounts import Reconciliation
+from harness.records.run_folder import UnitFolder
+from harness.records.suite_folder import RunStore
 from tests.slurm.cluster import Cluster
 from tests.support import run_cli
 from tests.train.tiny import Tiny, wait_for

@@ -11,10 +11,10 @@ import signal
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 
-from harness.spec.method import BatchPlan, Loss, Stage
-from harness.spec.progress import Progress
+from harness.api.method import BatchPlan, Loss, Stage
+from harness.api.progress import Progress
 from harness.train import loop
-from harness.train.state import TrainingState
+from harness.train.checkpoint import TrainingState
 from tests.train.tiny import Tiny, run
 
 

@@ -1,4 +1,4 @@
-"""Tiny methods and a tiny dataset as an installed package would bring them; stands on harness.spec alone.
+"""Tiny methods and a tiny dataset as an installed package would bring them; stands on harness.api alone.
 
 `tests.train.tiny` installs this file as `tiny_plugin` with entry points into a folder on PYTHONPATH, so that the same
 registry finds it here and in every process that a test starts.
@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.spec.dataset import Case, CaseSource, Dataset, Split
-from harness.spec.method import Batch, BatchPlan, Loss, Method, Stage
-from harness.spec.params import MethodParams, hyper
-from harness.spec.progress import Progress
-from harness.spec.task import Task
+from harness.api.dataset import Case, CaseSource, Dataset, Split
+from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
+from harness.api.params import MethodParams, hyper
+from harness.api.progress import Progress
+from harness.api.task import Task
 
 
 class Squares(Dataset):
@@ -360,7 +360,7 @@ class PeekingTwice(Faulty):
 
     def fault(self, loss: Loss) -> Loss:
         """Looks through its callers for one that holds a cache."""
-        from harness.spec.errors import ClosedSplitError
+        from harness.api.errors import ClosedSplitError
 
         frame: FrameType | None = sys._getframe()
         while frame is not None and not hasattr(frame.f_locals.get("self"), "cache"):

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.spec.task import Task
-from harness.store import UnitFolder
+from harness.api.task import Task
+from harness.records.run_folder import UnitFolder
 from harness.train.arrays import keep_arrays
 from methods.supervised import Supervised
 from tests.synthetic import RunSpec, write_run

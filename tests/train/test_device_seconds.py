@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.spec.errors import InterruptedRunError, UsageError
-from harness.spec.records import Result
-from harness.store import UnitFolder
+from harness.api.errors import InterruptedRunError, UsageError
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Result
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny

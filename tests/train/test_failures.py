@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.execute.inline import run_inline
-from harness.spec.errors import ClosedSplitError, DataError, DiskError, UsageError
-from harness.spec.records import Result
-from harness.train import RunSettings, run_unit
+from harness.api.errors import ClosedSplitError, DataError, DiskError, UsageError
+from harness.execution.inline import run_inline
+from harness.records.schema import Result
 from harness.train.stop import StopFlag
+from harness.train.unit import RunSettings, run_unit
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, run
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.store import LeaseHeldError, UnitFolder
+from harness.records.lease import LeaseHeldError
+from harness.records.run_folder import UnitFolder
 from tests.train.fixtures import MakeTiny
 from tests.train.test_unit import assert_same_numbers
 from tests.train.tiny import Tiny, lines_of, processes_with, run, wait_for

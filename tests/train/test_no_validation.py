@@ -7,9 +7,9 @@ import pytest
 
 from harness.audit import audit
 from harness.audit.finding import Finding
-from harness.spec.records import Result
-from harness.store import RunStore
-from harness.track.series import Span, look_points
+from harness.records.schema import Result
+from harness.records.suite_folder import RunStore
+from harness.tracking.series import Span, look_points
 from tests.support import run_cli
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny

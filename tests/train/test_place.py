@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from harness.train.place import gres, this_place
+from harness.train.process_info import gres, this_place
 
 CPU = torch.device("cpu")
 TASK = {

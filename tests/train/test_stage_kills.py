@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from harness.store import UnitFolder
+from harness.records.run_folder import UnitFolder
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.methods.staged import SMALL, SMALL_PP

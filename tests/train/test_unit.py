@@ -13,17 +13,18 @@ import pandas as pd
 import pytest
 import torch
 
+from harness.api.errors import InterruptedRunError, RecordError
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
-from harness.metrics import case_metrics
-from harness.spec.errors import InterruptedRunError, RecordError
-from harness.spec.records import Result
-from harness.store import LeaseHeldError, UnitFolder
-from harness.train import RunSettings, run_unit
+from harness.evaluation.evaluate import load_volumes, mean_dice
+from harness.evaluation.metrics import case_metrics
+from harness.records.lease import LeaseHeldError
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Result
 from harness.train.build import build_method, unlabelled_cases
-from harness.train.evaluate import load_volumes, mean_dice
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
+from harness.train.unit import RunSettings, run_unit
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of, run, unit_of
 
@@ -294,7 +295,7 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
     ("target", "call"),
     [
         ("harness.train.history.write_atomic", 2),  # a part of the history
-        ("harness.train.state.write_atomic", 2),  # a checkpoint
+        ("harness.train.checkpoint.write_atomic", 2),  # a checkpoint
         ("harness.train.unit.mean_dice", 3),  # a look
         ("harness.train.unit.mean_dice", 4),  # the last look
         ("harness.train.unit.write_text", 1),  # before the test split opens
@@ -423,7 +424,7 @@ def test_a_unit_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Suspended for minutes; another host took over; awake again it must not write over the other's records."""
-    monkeypatch.setattr("harness.train.heart.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("harness.train.heartbeat.BEAT_SECONDS", 0.05)
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.03}}, budget={"steps": 400})
     folder, session = tiny.folder(STAGED), tiny.session()
     lost: list[str] = []

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.api.errors import InterruptedRunError, ServiceError, UsageError
 from harness.audit import audit
 from harness.data.permit import TestPermit
-from harness.metrics import case_metrics
-from harness.predict import keep_largest, predict_volume
-from harness.spec.errors import InterruptedRunError, ServiceError, UsageError
-from harness.store import RunStore
-from harness.train import evaluate
+from harness.evaluation import evaluate
+from harness.evaluation.components import keep_largest
+from harness.evaluation.metrics import case_metrics
+from harness.evaluation.windows import predict_volume
+from harness.records.suite_folder import RunStore
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.cli.test_page import panels

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from harness.api.errors import ClosedSplitError, InterruptedRunError
+from harness.api.method import Batch
 from harness.data.cache import Cache, read_cases
 from harness.data.permit import TestPermit, guard, keep_closed
-from harness.spec.errors import ClosedSplitError, InterruptedRunError
-from harness.spec.method import Batch
-from harness.spec.records import Observed
-from harness.train.watch import Watch, alterations, first_layer, state_sha256
+from harness.records.schema import Observed
+from harness.train.monitor import Watch, alterations, first_layer, state_sha256
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, run
 

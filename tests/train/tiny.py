@@ -14,11 +14,12 @@ from typing import Any
 
 import yaml
 
-from harness.execute.session import Session, find_unit, open_session
-from harness.spec.ledger import LedgerLine
-from harness.spec.records import Result, Unit
-from harness.store import UnitFolder
-from harness.train import RunSettings, StopFlag, run_unit
+from harness.execution.session import Session, find_unit, open_session
+from harness.records.ledger_line import LedgerLine
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Result, Unit
+from harness.train.stop import StopFlag
+from harness.train.unit import RunSettings, run_unit
 from tests.support import command_environment
 
 METHODS = {

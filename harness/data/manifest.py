@@ -1,0 +1,37 @@
+"""Schema of a prepared cache's manifest.json."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from harness.api.strict import Strict
+
+
+class CaseInfo(Strict):
+    """One case of a prepared cache."""
+
+    id: str
+    patient: str
+    split: Literal["train", "val", "test"]
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, float, float] | None
+    phase: str | None
+    phase_source: str | None
+    sha256: str
+
+
+class Manifest(Strict):
+    """manifest.json of a prepared cache."""
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    version: int
+    layout: str
+    track: str | None = Field(None, description="which of several ways the cases are cut, where there are several")
+    classes: list[str]
+    checksum: str
+    splits: dict[str, list[str]]
+    cases: list[CaseInfo]
+    warnings: list[str] = Field(default_factory=list)

@@ -1,0 +1,175 @@
+"""Looks at this machine: what works and what does not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import harness
+from harness.api.errors import HarnessError
+
+CORE_PACKAGES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "pydantic", "matplotlib")
+PYTHON = (3, 11)
+PROBE_BYTES = 16_000_000
+LOW_FREE_BYTES = 1_000_000_000
+SLOW_BYTES_PER_SECOND = 20e6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report.
+
+    state: ok; absent (a service that only some verbs need); bad (the core does not work).
+    """
+
+    state: Literal["ok", "absent", "bad"]
+    what: str
+    text: str
+
+
+def examine(data: Path | None, runs: Path, tracking_uri: str | None) -> Iterator[Finding]:
+    """All findings, as they are made; changes nothing but a file that is written and deleted to time the disk."""
+    yield _guarded("python", "bad", _python)
+    yield _guarded("packages", "bad", _packages)
+    yield _guarded("device", "bad", _device)
+    yield _guarded("plug-ins", "bad", _plugins)
+    yield _guarded("disk", "bad", lambda: _disk(runs))
+    yield _guarded("data", "absent", lambda: _data(data))
+    yield _guarded("mlflow", "absent", lambda: _mlflow(tracking_uri))
+    yield _guarded("ray", "absent", _ray)
+    yield _guarded("slurm", "absent", _slurm)
+
+
+class _UnfitError(Exception):
+    """What a check found wrong."""
+
+
+def _guarded(what: str, otherwise: Literal["absent", "bad"], check: Callable[[], str]) -> Finding:
+    """A check must never end the report: whatever it raises is its finding."""
+    try:
+        return Finding("ok", what, check())
+    except (_UnfitError, HarnessError) as problem:
+        return Finding(otherwise, what, " ".join(str(problem).split()))
+    except Exception as error:  # noqa: BLE001 - whatever is broken here, the report goes on
+        return Finding(otherwise, what, f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _python() -> str:
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}, harness {harness.__version__}"
+    if sys.version_info < PYTHON:
+        raise _UnfitError(f"{text}; needs {PYTHON[0]}.{PYTHON[1]} or newer")
+    return text
+
+
+def _packages() -> str:
+    missing = [name for name in CORE_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise _UnfitError(f"not installed: {', '.join(missing)}; pip install them")
+    return ", ".join(f"{name} {version(name)}" for name in CORE_PACKAGES)
+
+
+def _device() -> str:
+    import torch
+
+    from harness.train.environment import cpu_model
+
+    cores = len(os.sched_getaffinity(0))
+    cpu = f"{cores} cores of {cpu_model()}"
+    total = torch.ones(8).sum().item()
+    if total != 8.0:
+        raise _UnfitError(f"{cpu}: torch adds eight ones to {total}")
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    if not names:
+        return f"no GPU; {cpu}, one unit each"
+    torch.ones(8, device="cuda").sum().item()
+    return f"{len(names)} GPU: {', '.join(names)}; {cpu}"
+
+
+def _plugins() -> str:
+    from harness.suite.registry import dataset_sources, load_dataset, load_method, method_sources
+
+    methods, datasets = sorted(method_sources()), sorted(dataset_sources())
+    for name in methods:
+        load_method(name)
+    for name in datasets:
+        load_dataset(name)
+    return f"methods {', '.join(methods)}; datasets {', '.join(datasets)}"
+
+
+def _disk(runs: Path) -> str:
+    folder = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.is_dir())
+    if folder != runs.absolute() and runs.exists():
+        raise _UnfitError(f"{runs} is not a directory; choose another --runs")
+    free_bytes = shutil.disk_usage(folder).free
+    try:
+        speed = _write_speed(folder)
+    except OSError as error:
+        raise _UnfitError(f"{folder} cannot be written: {error.strerror}; choose another --runs") from None
+    text = f"{folder}: {free_bytes / 1e9:.1f} GB free, writes {speed / 1e6:.0f} MB/s"
+    low = "; little space: free some" if free_bytes < LOW_FREE_BYTES else ""
+    return text + low + ("; slow: checkpoints will take long" if speed < SLOW_BYTES_PER_SECOND else "")
+
+
+def _write_speed(folder: Path) -> float:
+    """Bytes per second, fsync included."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        began = time.perf_counter()
+        file.write(bytes(PROBE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        return PROBE_BYTES / (time.perf_counter() - began)
+
+
+def _data(data: Path | None) -> str:
+    from harness.data.locate import locate
+    from harness.execution.dry_run import prepared_cache
+    from harness.suite.registry import dataset_sources, load_dataset
+
+    data = data or Path(os.environ.get("HARNESS_DATA", ""))
+    if data == Path():
+        raise _UnfitError("HARNESS_DATA is not set and no --data given; generated data (--suite demo) needs none")
+    if not data.is_dir():
+        raise _UnfitError(f"{data}: no such folder")
+    if (data / "manifest.json").is_file():
+        from harness.data.cache import Cache
+
+        manifest = Cache.open(data).manifest
+        return f"{data}: prepared {manifest.dataset} v{manifest.version}, {len(manifest.cases)} cases"
+    read = [one for one in map(load_dataset, sorted(dataset_sources())) if one.layouts and locate(one, data)]
+    if not read:
+        raise _UnfitError(f"{data}: no layout of any dataset is recognised in it")
+    states = (f"{one.name} ({'prepared' if prepared_cache(one, data) else 'not prepared yet'})" for one in read)
+    return f"{data}: {', '.join(states)}"
+
+
+def _mlflow(tracking_uri: str | None) -> str:
+    from harness.tracking import check_tracking
+
+    return check_tracking(tracking_uri)
+
+
+def _ray() -> str:
+    try:
+        found = version("ray")
+    except PackageNotFoundError:
+        raise _UnfitError("not installed; units run one after the other (--executor inline)") from None
+    import ray
+
+    return f"{found}, imports from {Path(ray.__file__).parent}"
+
+
+def _slurm() -> str:
+    missing = [name for name in ("sbatch", "squeue", "sacct") if shutil.which(name) is None]
+    if missing:
+        raise _UnfitError(f"not on PATH: {', '.join(missing)}; runs stay on this machine")
+    return f"sbatch at {shutil.which('sbatch')}"

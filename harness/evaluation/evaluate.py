@@ -1,0 +1,110 @@
+"""Validation looks and the one test. Runs outside the clock and never touches the training's randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.api.dataset import Case, LabelMap
+from harness.api.task import Task
+from harness.data.resize import resize_images
+from harness.data.shrink import shrink_image
+from harness.evaluation.components import keep_largest
+from harness.evaluation.metrics import case_metrics, dice_by_class
+from harness.evaluation.slices import predict_labels
+from harness.evaluation.windows import predict_volume, require_monai
+from harness.records.schema import Engine, Preprocessing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MILLIMETRES = ("hd95_mm", "asd_mm", "assd_mm")
+"""Empty where spacing is unknown; the type must not depend on that."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A case as networks see it, on the device.
+
+    images: 2D: its slices at training size, [Z, C, h, w]; 3D: the volume at training resolution, [C, x, y, z].
+    """
+
+    case: Case
+    images: Tensor
+
+
+def load_volumes(cases: Sequence[Case], preprocessing: Preprocessing, device: torch.device) -> list[Volume]:
+    """Resize or shrink every case once. Raises `ServiceError` where volumes could not be predicted."""
+    size, factor = preprocessing.size, preprocessing.shrink
+    if len(size) == 3:
+        require_monai()
+        return [Volume(case, shrink_image(torch.from_numpy(case.image).to(device), factor)[None]) for case in cases]
+    plane = (size[0], size[1])
+    return [
+        Volume(case, resize_images(torch.from_numpy(case.image).to(device)[:, None], plane, preprocessing.resize))
+        for case in cases
+    ]
+
+
+def predict(network: nn.Module, volume: Volume, task: Task, engine: Engine, stride: tuple[int, ...] | None) -> LabelMap:
+    """Label map at native resolution, of the case's shape; stride: of windows, in 3D."""
+    shape = volume.case.label.shape
+    native, precision, channels_last = (shape[0], shape[1], shape[2]), engine.precision, engine.channels_last
+    if task.dimension == 2:
+        labels = predict_labels(network, volume.images, native, precision=precision, channels_last=channels_last)
+    else:
+        labels = predict_volume(
+            network,
+            volume.images,
+            native,
+            task.size,
+            stride,
+            batch_size=engine.batch_size,  # windows without gradients, where patches with gradients found room
+            precision=precision,
+            channels_last=channels_last,
+        )
+    return keep_largest(labels) if engine.largest_component else labels
+
+
+def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, float]:
+    """A validation look: mean Dice over volumes by foreground class; torch's generators are left as they were.
+
+    Empty where there are no volumes: a dataset without validation cases.
+    """
+    if not volumes:
+        return {}
+    devices = [volume.images.device for volume in volumes[:1] if volume.images.is_cuda]
+    stride = engine.look_stride or engine.window_stride
+    with torch.random.fork_rng(devices=devices):
+        scores = [
+            dice_by_class(predict(network, v, task, engine, stride), v.case.label, task.n_classes) for v in volumes
+        ]
+    return dict(zip(task.foreground, np.mean(scores, axis=0).tolist(), strict=True))
+
+
+def predict_all(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, LabelMap]:
+    """Label map of every volume by case id."""
+    return {volume.case.id: predict(network, volume, task, engine, engine.window_stride) for volume in volumes}
+
+
+def case_rows(predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, selection: str) -> pd.DataFrame:
+    """All metrics: one row per case and class, marked with the selection rule that picked the weights.
+
+    predicted: what `predict_all` gave for `volumes`.
+    """
+    import pandas as pd
+
+    rows = []
+    for volume in volumes:
+        case = volume.case
+        metrics = case_metrics(predicted[case.id], case.label, task.foreground, case.spacing_mm)
+        for class_name, values in metrics.items():
+            head = {"selection": selection, "case": case.id, "patient": case.patient, "phase": case.phase}
+            rows.append(head | {"class_name": class_name} | asdict(values))
+    frame = pd.DataFrame(rows)
+    return frame.astype(dict.fromkeys(MILLIMETRES, "float64"))

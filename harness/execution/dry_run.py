@@ -1,0 +1,82 @@
+"""What a suite would run, seen without writing a byte: no cache is prepared, no directory made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.api.dataset import Dataset
+from harness.data.cache import MANIFEST, Cache
+from harness.data.locate import cache_home, cache_name, locate
+from harness.data.prepare import resolve
+from harness.records.schema import Unit
+from harness.records.status import STATES, State, unit_status
+from harness.records.suite_folder import RunStore
+from harness.suite.load import LoadedSuite
+from harness.suite.plan import Asked, Plan, dataset_of, make_plan, unprepared
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A plan and what is done of it.
+
+    states:  by unit id; None where it is not known which version of the data the suite would run on.
+    unknown: why it is not known.
+    cache:   the prepared data, where it is known.
+    """
+
+    plan: Plan
+    store: RunStore
+    states: Mapping[str, State] | None
+    unknown: str = ""
+    cache: Cache | None = None
+
+    @property
+    def pending(self) -> list[Unit]:
+        """Units that a run would start, in its order; all of them where nothing is known."""
+        states = self.states or {}
+        return [unit for unit in self.plan.units if states.get(unit.id) not in ("done", "failed")]
+
+    def state(self, asked: Asked) -> State:
+        """Where a training stands; what a search has yet to name is to run."""
+        return "to run" if asked.unit is None else (self.states or {}).get(asked.unit.id, "to run")
+
+
+def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
+    """Plan a suite and compare it with the records; raises what `run` would raise for a bad suite or bad data."""
+    dataset = dataset_of(loaded)
+    plan = make_plan(loaded, unprepared(dataset))
+    store = RunStore(runs / loaded.suite.name)
+    if data is None and dataset.layouts and not os.environ.get("HARNESS_DATA"):
+        return Outlook(plan, store, None, "no data given")
+    cache = prepared_cache(dataset, data)
+    if cache is None:
+        return Outlook(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
+    plan = make_plan(loaded, cache.reference)
+    if store.selection_path.exists():
+        plan = plan.with_selection(store.selection())
+    states = {unit.id: unit_status(store.folder(unit)).state for unit in plan.units}
+    return Outlook(plan, store, states, cache=cache)
+
+
+def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
+    """The cache that `resolve` opens, None where it would have to prepare one. Raises `DataError` as `resolve` does."""
+    if data is None and dataset.layouts and os.environ.get("HARNESS_DATA"):
+        data = Path(os.environ["HARNESS_DATA"])
+    if dataset.layouts and data is not None and data.is_dir() and not (data / MANIFEST).is_file():
+        found = locate(dataset, data)
+        folder = found[0] if found else None
+    else:
+        folder = None
+    due = folder is not None or (data is None and not dataset.layouts)
+    if due and not (cache_home() / cache_name(dataset, folder)).exists():
+        return None
+    return resolve(dataset, data, lambda _line: None)
+
+
+def used_states(outlook: Outlook) -> tuple[State, ...]:
+    """States that some unit is in, in the order of `STATES`; empty where nothing is known."""
+    present = set((outlook.states or {}).values())
+    return tuple(state for state in STATES if state in present)

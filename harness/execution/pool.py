@@ -1,0 +1,177 @@
+"""A Ray to run units on: one of our own on this machine, or one that a batch job has started on its nodes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.api.errors import ServiceError, UsageError
+from harness.execution.run import ExecuteSettings, workers_for
+
+ADDRESS = re.compile(r"[^\s/]+:\d+")
+OBJECT_STORE_BYTES = 100_000_000
+LONGEST_FOLDER = 40
+"""Ray puts up to 67 characters behind its temporary folder, and AF_UNIX paths end at 107 bytes."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A Ray that is up.
+
+    ray:       the module, connected.
+    workers:   units at once.
+    unit_gpus: GPUs of Ray's that each unit takes: 1 where it has any. Where they are but tokens, without a device
+               behind them, they still say how many units a node is given.
+    """
+
+    ray: Any
+    workers: int
+    unit_gpus: int
+
+
+@contextmanager
+def ray_pool(settings: ExecuteSettings, most: int) -> Iterator[Pool]:
+    """Join the Ray that is named in `settings`, or bring up one of our own. most: units at once that can be of use."""
+    if settings.ray_address is None:
+        workers = workers_for(settings, most)
+        with local_ray(workers) as ray:
+            yield Pool(ray, workers, min(1, visible_gpus()))
+        return
+    with joined_ray(settings.ray_address) as ray:
+        resources = ray.cluster_resources()
+        cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
+        yield Pool(ray, min(settings.workers or gpus or cpus, most), min(1, gpus))
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A Ray that is up; a file has these three, separated by spaces.
+
+    address: HOST:PORT.
+    nodes:   how many belong to it.
+    seconds: patience with those that are still to come.
+    """
+
+    address: str
+    nodes: int = 1
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, text: str) -> Announced:
+        """From HOST:PORT or the name of a file. Raises `UsageError` for anything else."""
+        path = Path(text)
+        try:
+            if not path.exists() and ADDRESS.fullmatch(text):
+                return cls(text)
+            address, nodes, seconds = path.read_text(encoding="utf-8").split()
+            return cls(address, int(nodes), float(seconds))
+        except (OSError, ValueError):
+            expected = "HOST:PORT, nor a file with HOST:PORT, the number of nodes and how many seconds to wait for them"
+            raise UsageError(f"--ray-address {text}: neither {expected}") from None
+
+
+@contextmanager
+def joined_ray(address: str) -> Iterator[Any]:
+    """A Ray that somebody else has started and will stop. Waits until all its nodes are there.
+
+    address: HOST:PORT, or a file that announces it, see `Announced`.
+    """
+    announced = Announced.read(address)
+    ray = _import_ray()
+    try:
+        ray.init(address=announced.address, log_to_driver=False, logging_level=logging.ERROR)
+    except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        raise ServiceError(f"the Ray at {announced.address} cannot be joined ({_first_line(error)})") from None
+    try:
+        _wait_for_nodes(ray, announced)
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _wait_for_nodes(ray: Any, announced: Announced) -> None:  # noqa: ANN401 - ray is untyped
+    until = time.monotonic() + announced.seconds
+    while len(there := [node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]]) < announced.nodes:
+        if time.monotonic() > until:
+            raise ServiceError(
+                f"after {announced.seconds:g} s {len(there)} of {announced.nodes} nodes are in the Ray at "
+                f"{announced.address}: {', '.join(sorted(there))}; the others did not join"
+            )
+        time.sleep(0.2)
+
+
+@contextmanager
+def local_ray(workers: int) -> Iterator[Any]:
+    """A Ray of our own with explicit resources, a short temp dir, no dashboard and no noise; gone at the end."""
+    # a token of our own: other users of the machine stay out, and the home directory is not written. Ray reads it once
+    # a process, so a second Ray of this process (finals after a search) must have the first one's
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    ray = _import_ray()
+    folder = _short_folder()
+    try:
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            num_gpus=visible_gpus(),
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ServiceError(f"a local Ray did not start ({error}); use --executor inline") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _short_folder() -> Path:
+    """Where Ray puts its sockets: below RAY_TMPDIR or /tmp, whatever TMPDIR says, which is often too long."""
+    root = os.environ.get("RAY_TMPDIR", "/tmp")
+    if len(root) > LONGEST_FOLDER - len("/h12345678"):
+        raise ServiceError(f"RAY_TMPDIR={root} is too long: Ray's sockets allow {LONGEST_FOLDER - len('/h12345678')} "
+                           "characters; name a shorter folder, or leave it out for /tmp")  # fmt: skip
+    try:
+        return Path(tempfile.mkdtemp(prefix="h", dir=root))
+    except OSError as error:
+        raise ServiceError(f"RAY_TMPDIR={root} cannot be written ({error.strerror})") from None
+
+
+def _import_ray() -> Any:  # noqa: ANN401 - ray is untyped
+    os.environ.setdefault("RAY_DISABLE_USAGE_STATS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray's default of 15 would let any neighbour take the processor from units whose time is measured
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    # a signal to all processes of a job ends Ray at once; its units need a moment longer, for their checkpoints
+    os.environ.setdefault("RAY_kill_child_processes_on_worker_exit", "false")
+    try:
+        import ray
+    except ImportError:
+        raise ServiceError("ray is not installed; `pip install 'ray[tune]'`, or use --executor inline") from None
+    return ray
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def visible_gpus() -> int:
+    """CUDA devices that this process may use."""
+    import torch
+
+    return torch.cuda.device_count()

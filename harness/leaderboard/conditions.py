@@ -1,0 +1,71 @@
+"""What every number of one table shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+from harness.records.schema import Environment, Unit
+
+
+@dataclass(frozen=True, order=True)
+class Conditions:
+    """Two units that differ in any of these fields never stand in one table.
+
+    cuda:          "none" on a CPU.
+    preprocessing: training size and resize rule, e.g. "96 x 96 nearest", or the patches of volumes.
+    """
+
+    device_model: str
+    device_type: str
+    threads: int
+    precision: str
+    torch: str
+    cuda: str
+    dataset: str
+    dataset_version: int
+    data_checksum: str
+    preprocessing: str
+    budget_amount: float
+    budget_currency: str
+    protocol_version: int
+
+    @classmethod
+    def of(cls, unit: Unit, environment: Environment) -> Conditions:
+        """Conditions under which `unit` ran in `environment`."""
+        return cls(
+            device_model=environment.device_model,
+            device_type=environment.device_type,
+            threads=environment.threads,
+            precision=environment.precision,
+            torch=environment.torch,
+            cuda=environment.cuda or "none",
+            dataset=unit.dataset.name,
+            dataset_version=unit.dataset.version,
+            data_checksum=environment.data_checksum,
+            preprocessing=str(unit.preprocessing),
+            budget_amount=unit.budget.amount,
+            budget_currency=unit.budget.currency,
+            protocol_version=unit.protocol_version,
+        )
+
+
+FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Conditions))
+
+
+def differing(groups: Sequence[Conditions]) -> list[str]:
+    """Names of the fields that take more than one value over `groups`."""
+    values = [asdict(group) for group in groups]
+    return [name for name in FIELDS if len({value[name] for value in values}) > 1]
+
+
+def describe(conditions: Conditions, names: Sequence[str]) -> str:
+    """The named fields in words: "torch 2.13.0, budget amount 300"; checksums by their first ten digits."""
+    values = asdict(conditions)
+    return ", ".join(f"{name.replace('_', ' ')} {_short(name, values[name])}" for name in names)
+
+
+def _short(name: str, value: object) -> str:
+    if name == "data_checksum":
+        return str(value)[:10]
+    return f"{value:g}" if isinstance(value, float) else str(value)

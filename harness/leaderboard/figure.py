@@ -1,0 +1,102 @@
+"""Validation Dice against device-seconds as a picture, one panel per labelled count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import isotonic_regression
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from harness.stats.bootstrap import Floats
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's colours, told apart by readers with any common colour blindness."""
+
+DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)))
+"""Line styles for more methods than colours."""
+
+REFERENCE = "#555555"
+
+Dash = str | tuple[int, tuple[float, ...]]
+Style = tuple[str, Dash]
+"""Colour and dashes of a method's line."""
+
+
+def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
+    """Write a PNG: lines are means, bands the range over seeds and subsets, references grey and dotted."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = list(curves.groupby(["table", "labelled"], sort=True, dropna=False)) if len(curves) else []
+    columns = max(1, len(panels))
+    figure = Figure(figsize=(4.6 * columns + 1.2, 4.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
+    styles = _styles(curves)
+    counts = set(curves["labelled"].dropna())
+    several = curves["table"].nunique() > 1
+    for axis, ((number, labelled), panel) in zip(axes, panels, strict=False):
+        name = f"{labelled} labelled patients" if labelled in counts else "references"
+        axis.set_title(f"{name} (table {number})" if several else name, fontsize=10.5, loc="left", color="#222222")
+        _panel(axis, panel, styles)
+    axes[0].set_ylabel("validation Dice (%), mean over classes", fontsize=9.5)
+    if not panels:
+        axes[0].text(0.5, 0.5, "no validation looks yet", ha="center", transform=axes[0].transAxes)
+    figure.suptitle(title, fontsize=11.5, x=0.01, ha="left", fontweight="bold", color="#111111")
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _styles(curves: pd.DataFrame) -> dict[str, Style]:
+    """Method -> colour and dashes, the same in every panel."""
+    ranked = sorted(curves.loc[curves["block"] == "ranked", "method"].unique())
+    styles: dict[str, Style] = {
+        name: (PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)]) for i, name in enumerate(ranked)
+    }
+    for name in curves.loc[curves["block"] == "reference", "method"].unique():
+        styles.setdefault(name, (REFERENCE, (0, (1, 1.5))))
+    return styles
+
+
+def _panel(axis: Axes, panel: pd.DataFrame, styles: dict[str, Style]) -> None:
+    ends = []
+    for method, line in panel.groupby("method", sort=False):
+        colour, dashes = styles[str(method)]
+        seconds = line["device_seconds_mean"].to_numpy()
+        mean, low, high = (100.0 * line[f"validation_dice_{name}"].to_numpy() for name in ("mean", "min", "max"))
+        axis.fill_between(seconds, low, high, color=colour, alpha=0.13, linewidth=0)
+        axis.plot(seconds, mean, color=colour, linestyle=dashes, linewidth=1.8, marker="o", markersize=3.2)
+        ends.append((str(method), colour, float(seconds[-1]), float(mean[-1])))
+    axis.set_xlabel("device-seconds of training, all stages", fontsize=9.5)
+    axis.set_xlim(left=0.0)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color("#999999")
+    axis.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.tick_params(labelsize=8.5, color="#999999")
+    _label_ends(axis, ends)
+
+
+def _label_ends(axis: Axes, ends: list[tuple[str, str, float, float]]) -> None:
+    """Names at the ends of the lines, moved apart where they would overlap."""
+    ends = sorted(ends, key=lambda end: end[3])
+    low, high = axis.get_ylim()
+    heights = _spread(np.array([end[3] for end in ends]), 0.055 * (high - low), high)
+    for (method, colour, seconds, value), height in zip(ends, heights, strict=True):
+        leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2}
+        axis.annotate(
+            method, xy=(seconds, value), xytext=(1.02, height), textcoords=axis.get_yaxis_transform(), color=colour,
+            fontsize=9, va="center", annotation_clip=False, arrowprops={**leader, "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def _spread(heights: Floats, gap: float, top: float) -> Floats:
+    """Sorted heights moved as little as possible (least squares) so that each is `gap` above the one before."""
+    if len(heights) == 0:
+        return heights
+    steps = np.arange(len(heights)) * gap
+    return np.asarray(np.minimum(isotonic_regression(heights - steps).x + steps, top - steps[::-1]))

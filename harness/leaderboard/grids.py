@@ -1,0 +1,208 @@
+"""The tables as text cells, for the terminal and for markdown alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.leaderboard import numbers
+from harness.leaderboard.allocation import OUTSIDE
+from harness.leaderboard.patients import METRICS
+
+Row = dict[Any, Any]
+Cell = tuple[str, str]
+"""A value and what stands with it (its interval or range), "" for nothing."""
+
+TITLES = {"dice": "Dice %", "jaccard": "Jaccard %", "hd95": "HD95", "asd": "ASD", "assd": "ASSD"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Headers and rows of cells; the last `references` rows stand apart, the first `text` columns are words."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    references: int = 0
+    text: int = 1
+
+
+def title(metric: str) -> str:
+    """Header of a metric with its unit: "HD95 voxel"."""
+    name, _, unit = metric.partition("_")
+    return f"{TITLES[name]} {unit}".strip()
+
+
+def formatter(metric: str) -> Callable[[float], str]:
+    """How a value of this metric is printed."""
+    return numbers.percent if metric in ("dice", "jaccard") else numbers.distance
+
+
+def metric_cell(row: Row, metric: str) -> Cell:
+    """Mean and interval of one metric of a leaderboard row."""
+    text = formatter(metric)
+    return text(row[metric]), numbers.bounds(text(row[f"{metric}_low"]), text(row[f"{metric}_high"]))
+
+
+def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str] = METRICS) -> Grid:
+    """Rank, method with finished units, every metric that has values, the best_val Dice, missed structures."""
+    rows: list[Row] = table.to_dict("records")
+    second = {row["method"]: metric_cell(row, "dice") for row in best_val.to_dict("records")}
+    shown = [metric for metric in metrics if table[metric].notna().any() or metric == "dice"]
+    headers = ["#", "method", *(title(metric) for metric in shown)]
+    headers += ["Dice % best_val"] if second else []
+    body = []
+    for row in rows:
+        cells = [_rank(row), _method(row), *(metric_cell(row, metric) for metric in shown)]
+        cells += [second.get(row["method"], (numbers.UNDEFINED, ""))] if second else []
+        body.append((*cells, _structures(row)))
+    return Grid((*headers, "missed"), tuple(body), _references(rows), text=2)
+
+
+def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str]) -> Grid:
+    """Mean of each metric by class, in the order of the leaderboard; intervals are in per_class.csv."""
+    names = list(classes["class_name"].unique())
+    values = {
+        (m, c, k): value
+        for m, c, k, value in classes[["method", "class_name", "metric", "mean"]].itertuples(index=False)
+    }
+    rows: list[Row] = table.to_dict("records")
+    columns = [(metric, name) for metric in metrics for name in names]
+    body = [
+        (
+            (row["method"], ""),
+            *((formatter(m)(values.get((row["method"], c, m), float("nan"))), "") for m, c in columns),
+        )
+        for row in rows
+    ]
+    return Grid(("method", *(f"{title(metric)} {name}" for metric, name in columns)), tuple(body), _references(rows))
+
+
+def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
+    """What each method spent per unit (mean, range over units), lost seconds in total, and its size.
+
+    full: also what failed units spent (else only where a unit failed) and the number of looks.
+    """
+    rows: list[Row] = table.to_dict("records")
+    columns = dict(_COSTS)
+    if not full:
+        columns.pop("looks")
+    if not full and not table["n_failed"].any():
+        columns.pop("failed s")
+    if not table["search_trials"].any():
+        columns.pop("search s")
+        columns.pop("search lost s")
+    body = tuple(((row["method"], ""), *(cell(row) for cell in columns.values())) for row in rows)
+    return Grid(("method", *columns), body, _references(rows))
+
+
+def allocation_grid(table: pd.DataFrame) -> Grid:
+    """What Slurm charged for each method, and how far the ledgers account for it; no rows where nothing ran on it."""
+    if table["allocation_status"].isin(["", OUTSIDE]).all():
+        return Grid((), ())
+    rows: list[Row] = table.to_dict("records")
+    headers = ("method", "allocated s", "of", "in ledgers %", "in steps %", "Slurm's accounts")
+    body = tuple(
+        (
+            *((row["method"], ""), (numbers.seconds(row["allocation_seconds"]), ""), (row["allocation_currency"], "")),
+            *((numbers.percent(row[f"allocation_{name}"]), "") for name in ("ledger_ratio", "training_share")),
+            (row["allocation_status"], ""),
+        )
+        for row in rows
+    )
+    return Grid(headers, body, _references(rows))
+
+
+def beside_grid(table: pd.DataFrame) -> Grid:
+    """Dice again: over patients, subsets and seeds with the simulated coverage, as interquartile mean, failures as 0.
+
+    The last column stands only where a unit failed.
+    """
+    rows: list[Row] = table.to_dict("records")
+    failed = bool(table["n_failed"].any())
+    headers = ("method", "Dice % hierarchical", "coverage %", "IQM %", *(("Dice % failed = 0",) if failed else ()))
+    body = []
+    for row in rows:
+        hierarchical = _bounds(row, "hierarchical") or numbers.UNDEFINED
+        cells: list[Cell] = [(row["method"], ""), (hierarchical, ""), (_whole(row["hierarchical_coverage"]), "")]
+        cells += [_with_bounds(row, name) for name in ("iqm", *(("dice_imputed",) if failed else ()))]
+        body.append(tuple(cells))
+    return Grid(headers, tuple(body), _references(rows))
+
+
+def pair_grid(pairs: pd.DataFrame) -> Grid:
+    """Differences in Dice, in percentage points, with what all pairs of the table together say about them."""
+    body = []
+    for row in pairs.to_dict("records"):
+        limits = numbers.bounds(numbers.points(row["simultaneous_low"]), numbers.points(row["simultaneous_high"]))
+        better = (
+            numbers.share(row["probability_of_improvement"]),
+            numbers.bounds(numbers.share(row["improvement_low"]), numbers.share(row["improvement_high"])),
+        )
+        names = f"{row['method_a']} - {row['method_b']}", ""
+        p = numbers.probability(row["p_holm"]), ""
+        body.append((names, (numbers.points(row["difference"]), limits), p, better, (str(row["verdict"]), "")))
+    return Grid(("difference", "Dice points", "p (Holm)", "P(better)", "reading"), tuple(body))
+
+
+def _with_bounds(row: Row, name: str) -> Cell:
+    return numbers.percent(row[name]), _bounds(row, name)
+
+
+def _bounds(row: Row, name: str) -> str:
+    return numbers.bounds(numbers.percent(row[f"{name}_low"]), numbers.percent(row[f"{name}_high"]))
+
+
+def _whole(fraction: float) -> str:
+    return numbers.UNDEFINED if math.isnan(fraction) else f"{100.0 * fraction:.0f}"
+
+
+def _rank(row: Row) -> Cell:
+    if not isinstance(row["rank"], int):
+        return "", ""
+    return f"{row['rank']}-{row['rank_worst']}" if row["rank_worst"] > row["rank"] else str(row["rank"]), ""
+
+
+def _method(row: Row) -> Cell:
+    failed = f", {row['n_failed']} failed" if row["n_failed"] else ""
+    return row["method"], f"{row['n_ok']}/{row['n_units']} ok{failed}"
+
+
+def _structures(row: Row) -> Cell:
+    return str(row["n_missed"]), f"of {row['n_structures']:,}"
+
+
+def _references(rows: Sequence[Row]) -> int:
+    return sum(row["block"] == "reference" for row in rows)
+
+
+def _spread(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
+    """Mean of a figure over the units, and its range if they differ in print."""
+
+    def cell(row: Row) -> Cell:
+        mean, low, high = (text(row[f"{name}_{which}"]) for which in ("mean", "min", "max"))
+        return mean, "" if low == high else f"{low}..{high}"
+
+    return cell
+
+
+def _single(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
+    return lambda row: (text(row[name]), "")
+
+
+_COSTS: dict[str, Callable[[Row], Cell]] = {
+    "device-s": _spread("device_seconds", numbers.seconds),
+    "lost s": _single("lost_device_seconds_total", numbers.seconds),
+    "search s": _single("search_device_seconds_total", numbers.seconds),
+    "search lost s": _single("search_lost_device_seconds_total", numbers.seconds),
+    "failed s": _single("failed_device_seconds_total", numbers.seconds),
+    "steps": _spread("steps", numbers.count),
+    "images": _single("images_seen_mean", numbers.count),
+    "labelled images": _single("labelled_images_seen_mean", numbers.count),
+    "params training": _single("parameters_training", numbers.count),
+    "params test": _single("parameters_predictor", numbers.count),
+    "looks": _single("looks", numbers.count),
+}

@@ -1,0 +1,137 @@
+"""What must be said beside every table: conditions, sample, interval, rules, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from harness.leaderboard import allocation
+from harness.leaderboard.conditions import Conditions
+from harness.leaderboard.frame import Comparison, Records
+from harness.leaderboard.leaderboard import declared_engines
+
+MINI = "mini: small images, not comparable with published tables"
+INTERVAL = (
+    "Intervals: 95 % bootstrap-t of the mean over patients (classes, phases, seeds and subsets of a patient averaged), "
+    "conditional on the seeds and subsets that ran."
+)
+EMPTY_MASKS = (
+    "Empty masks: both empty = Dice 1, distances 0; one empty = Dice 0, distances the diagonal of the volume; "
+    "missed = structures that were not found at all."
+)
+RANKING = (
+    "Rank: from 1 + the number of methods that are better beyond noise to the number of methods that are not worse "
+    "beyond noise; rows stand by mean Dice of the last checkpoint. A method with a failed unit ranks after all without."
+)
+APART_RULE = (
+    "Beyond noise, or apart: the simultaneous 95 % interval of the paired difference excludes zero (bootstrap max-t "
+    "over patients, all pairs of ranked methods at once; pairs with a reference are a family of their own) and "
+    "Wilcoxon's signed-rank test rejects at 5 % after Holm."
+)
+HIERARCHICAL = (
+    "Hierarchical interval: 95 % bootstrap-t over patients crossed with seeds within labelled subsets; the coverage "
+    "beside it was simulated for this design with the variances of these records."
+)
+ONE_SUBSET = " With one labelled subset it is over patients and seeds, given that subset."
+ONE_UNIT = "Hierarchical interval: undefined; one subset with one seed says nothing about other subsets and seeds."
+IQM = "IQM: mean of the middle half of all patient x unit Dice scores; 95 % percentile bootstrap over patients."
+IMPUTED = "Dice, failed = 0: every case of a failed unit counts as Dice 0. Distances are not imputed."
+IMPROVEMENT = (
+    "P(better): how probably the first beats the second on the same patient, over all pairs of their units, ties one "
+    "half; 95 % percentile bootstrap over patients."
+)
+
+
+def heading(records: Records, comparison: Comparison) -> str:
+    """Suite, and what sets this comparison apart where there are several."""
+    if len(records.comparisons) == 1:
+        return f"Leaderboard of {records.suite}"
+    return (
+        f"Leaderboard of {records.suite}, table {comparison.number} of {len(records.comparisons)}: {comparison.title}"
+    )
+
+
+def notes(records: Records, comparison: Comparison) -> list[str]:
+    """Lines to stand under the heading, the most important first."""
+    lines = [MINI] if records.suite.endswith("_mini") else []
+    if comparison.conditions is not None:
+        lines += conditions_lines(comparison.conditions, comparison.commits)
+    lines += [*_gaps(comparison), _sample(comparison), INTERVAL, *_beside(comparison), EMPTY_MASKS, RANKING, APART_RULE]
+    return [*lines, *_declared(comparison), *_allocations(records, comparison)]
+
+
+def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[str]:
+    """Budget, device and data in words."""
+    threads = f"{conditions.threads} thread{'s' if conditions.threads != 1 else ''}"
+    cuda = "" if conditions.cuda == "none" else f", CUDA {conditions.cuda}"
+    commit = f"; commit {', '.join(one[:10] for one in commits)}" if commits else ""
+    device = f"{conditions.device_model} ({conditions.device_type}, {threads}, {conditions.precision})"
+    data = f"{conditions.dataset} v{conditions.dataset_version} (checksum {conditions.data_checksum[:10]})"
+    images = f"training images {conditions.preprocessing}"
+    return [
+        f"Budget: {conditions.budget_amount:g} {conditions.budget_currency} a unit, all stages counted.",
+        f"Device: {device}, torch {conditions.torch}{cuda}{commit}.",
+        f"Data: {data}, {images}; protocol {conditions.protocol_version}.",
+    ]
+
+
+def _sample(comparison: Comparison) -> str:
+    patients, cases = comparison.cases["patient"].nunique(), comparison.cases["case"].nunique()
+    ok = comparison.units[comparison.units["status"] == "ok"]
+    return (
+        f"Test: n = {patients} patients ({cases} volumes); seeds {_numbers(ok['seed'])}; "
+        f"labelled subsets {_numbers(ok['subset'])}."
+    )
+
+
+def _beside(comparison: Comparison) -> Iterator[str]:
+    """What the columns beside the primary interval mean here."""
+    units = comparison.units
+    designs = units[units["status"] == "ok"].groupby("arm")[["subset", "seed"]].nunique()
+    if (designs.max(axis=1) <= 1).all():
+        yield ONE_UNIT
+    else:
+        yield HIERARCHICAL + (ONE_SUBSET if (designs["subset"] <= 1).any() else "")
+    yield IQM
+    if (units["status"] == "failed").any():
+        yield IMPUTED
+
+
+def _allocations(records: Records, comparison: Comparison) -> Iterator[str]:
+    """What the columns of allocations mean, or why there are none; nothing where nothing ran on Slurm."""
+    record = records.reconciliation
+    if record is not None and record.methods:
+        yield allocation.NOTE
+        if any(one.currency == "CPU" for one in record.methods):
+            yield "No GPU was allocated: allocations are counted in CPU-seconds."
+        if record.breaches:
+            yield f"Unexplained: ledgers and scheduler disagree on {len(record.breaches)} allocations."
+    elif comparison.units["slurm_job"].notna().any():
+        why = "`harness reconcile` was not run" if record is None or record.problem is None else record.problem
+        yield f"Not reconciled with Slurm's accounts: {why}."
+
+
+def _numbers(values: pd.Series[int]) -> str:
+    return ", ".join(str(value) for value in sorted(set(values))) or "none"
+
+
+def _gaps(comparison: Comparison) -> Iterator[str]:
+    """Units without numbers in this table."""
+    units = comparison.units
+    missing, elsewhere = int((units["status"] == "missing").sum()), int((units["status"] == "elsewhere").sum())
+    if missing:
+        yield f"Unfinished: {missing} of {len(units)} units are missing; ranks and figures are provisional."
+    if elsewhere:
+        yield f"{elsewhere} of {len(units)} units ran under other conditions and stand in another table."
+    for _, unit in units[units["status"] == "failed"].iterrows():
+        labelled = "all" if pd.isna(unit["labelled"]) else unit["labelled"]
+        where = f"{unit['method']} {labelled}-labelled subset {unit['subset']} seed {unit['seed']}"
+        yield f"Failed: {where} ({unit['failure_kind']}: {unit['failure_reason']})."
+
+
+def _declared(comparison: Comparison) -> Iterator[str]:
+    for arm, settings in declared_engines(comparison.units).items():
+        if settings:
+            method, _, count = arm.rpartition("@")
+            yield f"{method} ({count} labelled) declares engine settings of its own: {settings}."

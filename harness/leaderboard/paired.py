@@ -1,0 +1,137 @@
+"""Paired differences between all methods of a table, over the same patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, product
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from harness.leaderboard.frame import Comparison, Records
+from harness.leaderboard.leaderboard import leaderboard
+from harness.leaderboard.patients import LARGER_IS_BETTER, MEAN_CLASS, METRICS, Key
+from harness.leaderboard.scores import Scores
+from harness.stats.bootstrap import Floats
+from harness.stats.families import Reading, read_family
+from harness.stats.improvement import wins
+
+COLUMNS = (
+    "suite", "table", "labelled", "selection", "class_name", "metric", "family", "method_a", "method_b", "difference",
+    "difference_low", "difference_high", "n_patients", "excludes_zero", "simultaneous_low", "simultaneous_high",
+    "p_wilcoxon", "p_holm", "probability_of_improvement", "improvement_low", "improvement_high", "apart", "verdict",
+)  # fmt: skip
+"""
+class_name:         MEAN_CLASS, the mean over classes, or one class (these rows for Dice alone).
+family:             "ranked" for pairs of ranked methods, "reference" for pairs with a reference; corrected together.
+difference:         mean over patients of a - b; `_low`, `_high` and excludes_zero hold for this pair alone.
+simultaneous_low, _high: 95 % interval that holds for all pairs of the family at once (bootstrap max-t).
+p_wilcoxon, p_holm: two-sided signed-rank p over patients, raw and after Holm within the family.
+probability_of_improvement, improvement_low, _high: P(a better than b) on the same patient, ties count one half.
+apart:              both the simultaneous interval and Holm tell a and b apart.
+verdict:            "apart", "within noise", or "undetermined" where n cannot tell any two methods apart.
+"""
+
+
+class Pair(NamedTuple):
+    """Two arms in one table, and the family whose pairs are corrected together: all that but the arms are equal."""
+
+    labelled: int | None
+    selection: str
+    class_name: str
+    metric: str
+    family: str
+    first: str
+    second: str
+
+
+def paired(records: Records, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Every pair of methods of a table, for every metric, selection and labelled count; columns as in `COLUMNS`.
+
+    References come first, then by place, so that a difference in Dice is mostly positive. Each patient's value is the
+    mean over its classes, phases and the seeds and subsets that ran. A millimetre metric without spacing has no rows.
+    rows: the leaderboard, if it is at hand.
+    """
+    return _frame(records, leaderboard(records) if rows is None else rows, METRICS, per_class=False)
+
+
+def paired_per_class(records: Records, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`paired` of the Dice of each class."""
+    return _frame(records, leaderboard(records) if rows is None else rows, ["dice"], per_class=True)
+
+
+def _frame(records: Records, rows: pd.DataFrame, metrics: Sequence[str], *, per_class: bool) -> pd.DataFrame:
+    found = [
+        {"suite": records.suite, "table": comparison.number, **row}
+        for comparison in records.comparisons
+        for row in _comparison(comparison, rows[rows["table"] == comparison.number], metrics, per_class)
+    ]
+    types = {"labelled": "Int64", "excludes_zero": "bool", "apart": "bool"}
+    return pd.DataFrame(found, columns=list(COLUMNS)).astype(types)
+
+
+def _comparison(
+    comparison: Comparison, rows: pd.DataFrame, metrics: Sequence[str], per_class: bool
+) -> Iterator[dict[str, Any]]:
+    names = dict.fromkeys(key[3] for key in comparison.patients)
+    class_names = [name for name in names if (name != MEAN_CLASS) == per_class]
+    differences = _differences(comparison.patients, rows, class_names, metrics)
+    readings = _readings(differences, comparison.scores)
+    for pair in differences:
+        yield _row(pair, readings[pair])
+
+
+def _differences(
+    means: Mapping[Key, Floats], rows: pd.DataFrame, class_names: Sequence[str], metrics: Sequence[str]
+) -> dict[Pair, Floats]:
+    """Pair -> a - b of each patient, where there is any."""
+    found: dict[Pair, Floats] = {}
+    for key, table in rows.groupby(["labelled", "selection"], sort=False, dropna=False):
+        for (first, reference), (second, _) in combinations(_order(table), 2):
+            family = "reference" if reference else "ranked"
+            for class_name, metric in product(class_names, metrics):
+                a, b = (means.get((metric, key[-1], arm, class_name)) for arm in (first, second))
+                if a is not None and b is not None and not np.isnan(a - b).all():
+                    found[Pair._make((*key, class_name, metric, family, first, second))] = a - b
+    return found
+
+
+def _readings(differences: Mapping[Pair, Floats], by_unit: Mapping[Key, Scores]) -> dict[Pair, Reading]:
+    """Pair -> its reading within its family."""
+    families: dict[Key, list[Pair]] = {}
+    for pair in differences:
+        families.setdefault(pair[:5], []).append(pair)
+    readings: dict[Pair, Reading] = {}
+    for pairs in families.values():
+        columns = np.stack([differences[pair] for pair in pairs], axis=1)
+        readings.update(zip(pairs, read_family(columns, _wins(pairs, by_unit)), strict=True))
+    return readings
+
+
+def _wins(pairs: Sequence[Pair], by_unit: Mapping[Key, Scores]) -> Floats:
+    """P(a better than b) of each patient, [patients, pairs of one family]; a smaller distance is the better one."""
+    metric, selection, class_name = pairs[0].metric, pairs[0].selection, pairs[0].class_name
+    sign = 1.0 if metric in LARGER_IS_BETTER else -1.0
+    places = {arm: i for i, arm in enumerate(dict.fromkeys(arm for pair in pairs for arm in pair[5:]))}
+    found = wins([sign * by_unit[metric, selection, arm, class_name].values for arm in places])
+    return np.stack([found[places[pair.first], places[pair.second]] for pair in pairs], axis=1)
+
+
+def _order(table: pd.DataFrame) -> list[tuple[str, bool]]:
+    """Arms of a table that have numbers, and whether they are references: those first, then by place."""
+    ok = table[table["n_ok"] > 0]
+    ordered = pd.concat([ok[ok["block"] == "reference"], ok[ok["block"] == "ranked"]])
+    columns = ordered["method"], ordered["trained_on"], ordered["block"] == "reference"
+    return [(f"{method}@{count}", bool(reference)) for method, count, reference in zip(*columns, strict=True)]
+
+
+def _row(pair: Pair, reading: Reading) -> dict[str, Any]:
+    """One difference and how to read it; where a bound is undefined nothing is claimed."""
+    return {
+        **pair._asdict(),
+        "method_a": pair.first.rpartition("@")[0],
+        "method_b": pair.second.rpartition("@")[0],
+        **reading._asdict(),
+        "excludes_zero": reading.difference_low > 0 or reading.difference_high < 0,
+    }

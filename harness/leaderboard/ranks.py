@@ -1,0 +1,78 @@
+"""Shared ranks: the ranks that a method can have, given which differences are beyond noise.
+
+A method's rank lies between 1 + (methods better beyond noise) and (methods) - (methods worse beyond noise). With
+simultaneous comparisons this holds for all methods at once in 95 % of experiments (Mogstad, Romano, Shaikh and Wilhelm
+2024), and separations that are not transitive contradict nothing: where a and c are apart and b is apart from neither,
+a has rank 1-2, b 1-3 and c 2-3. A method with a failed unit is worse than all without, one without any number last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness.leaderboard.patients import MEAN_CLASS
+
+_TABLE = ["table", "labelled", "selection"]
+_BOUNDS = ["rank", "rank_worst"]
+
+
+def rank_bounds(better: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Best and worst rank of each method, from better[i, j]: i is better than j beyond noise."""
+    return 1 + better.sum(axis=0), len(better) - better.sum(axis=1)
+
+
+def with_ranks(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard with `rank` and `rank_worst` of every method that has a place; pairs: `paired.paired`."""
+    found = _bounds(rows, pairs, [MEAN_CLASS]).drop(columns="class_name")
+    return _joined(rows, found.assign(block="ranked"))
+
+
+def with_class_ranks(classes: pd.DataFrame, rows: pd.DataFrame, class_pairs: pd.DataFrame) -> pd.DataFrame:
+    """`per_class.per_class` with the ranks by each class's Dice; class_pairs: `paired.paired_per_class`."""
+    found = _bounds(rows, class_pairs, list(classes["class_name"].unique()))
+    return _joined(classes, found.assign(block="ranked", metric="dice"))
+
+
+def _joined(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    keys = [name for name in found.columns if name not in _BOUNDS]
+    merged = frame.drop(columns=_BOUNDS).merge(found, how="left", on=keys)
+    return merged[list(frame.columns)]
+
+
+def _bounds(rows: pd.DataFrame, pairs: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
+    """Best and worst rank by Dice of every placed method, for each of the classes."""
+    placed = rows[rows["place"].notna()]
+    told = pairs[pairs["apart"] & (pairs["metric"] == "dice") & (pairs["family"] == "ranked")]
+    apart = dict(iter(told.groupby([*_TABLE, "class_name"])))
+    found: list[dict[str, Any]] = []
+    for key, own in placed.groupby(_TABLE, sort=False):
+        methods = own["method"].tolist()
+        for class_name in class_names:
+            best, worst = rank_bounds(_better(own, _won(methods, apart.get((*key, class_name)))))
+            shared = {**dict(zip(_TABLE, key, strict=True)), "class_name": class_name}
+            numbers = zip(methods, best.tolist(), worst.tolist(), strict=True)
+            found.extend({**shared, "method": one, "rank": low, "rank_worst": high} for one, low, high in numbers)
+    frame = pd.DataFrame(found, columns=[*_TABLE, "class_name", "method", *_BOUNDS])
+    return frame.astype(dict.fromkeys(["labelled", *_BOUNDS], "Int64"))
+
+
+def _better(own: pd.DataFrame, won: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Failures decide first (none, some, no number at all), what was told apart among equals."""
+    tier = (own["n_failed"] > 0).to_numpy(dtype=int) + (own["n_ok"] == 0).to_numpy(dtype=int)
+    return np.asarray((tier[:, None] < tier) | (won & (tier[:, None] == tier)))
+
+
+def _won(methods: Sequence[str], apart: pd.DataFrame | None) -> NDArray[np.bool_]:
+    """won[i, j] from the rows of pairs that were told apart."""
+    won = np.zeros((len(methods), len(methods)), dtype=bool)
+    if apart is not None:
+        places = {method: i for i, method in enumerate(methods)}
+        for a, b, difference in apart[["method_a", "method_b", "difference"]].itertuples(index=False):
+            winner, loser = (a, b) if difference > 0 else (b, a)
+            won[places[winner], places[loser]] = True
+    return won

@@ -1,0 +1,1 @@
+"""Slurm's own accounts beside the ledgers: useful + lost + start-up + idle + unexplained = allocation."""

@@ -1,0 +1,163 @@
+"""reconciliation.json: what Slurm charged for a suite beside what the ledgers say of the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+
+from harness.api.strict import Strict
+
+Currency = Literal["GPU", "CPU"]
+"""What an allocation is counted in: its GPUs, or its CPUs where it has none."""
+
+TOLERATED_SHARE, TOLERATED_SECONDS = 0.02, 2.0
+"""Of an allocation, and for each attempt in it: what may stay unexplained."""
+
+
+class Seconds(Strict):
+    """Device seconds of an allocation by what they went into; a unit takes one device from its process's birth on.
+
+    useful:      in training steps that count.
+    lost:        in training steps that an interruption destroyed, and after the last sign of life of a killed process,
+                 for as long as a heartbeat takes.
+    evaluation, checkpoint: validation and test; checkpoints and logs.
+    start_up:    from the start of the allocation to its first process, and in each process up to its first step.
+    idle:        of devices that no unit held.
+    unexplained: all else; negative where the ledgers say more than was allocated.
+    """
+
+    useful: float = 0.0
+    lost: float = 0.0
+    evaluation: float = 0.0
+    checkpoint: float = 0.0
+    start_up: float = 0.0
+    idle: float = 0.0
+    unexplained: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """The sum, which is the allocation where all its parts are counted."""
+        return self.ledger + self.idle + self.unexplained
+
+    @property
+    def ledger(self) -> float:
+        """What the ledgers account for."""
+        return self.training + self.evaluation + self.checkpoint + self.start_up
+
+    @property
+    def training(self) -> float:
+        """In training steps, whether they count or not."""
+        return self.useful + self.lost
+
+    def scaled(self, factor: float) -> Seconds:
+        """Each part times a factor."""
+        return Seconds(**{name: factor * value for name, value in self.model_dump().items()})
+
+    @staticmethod
+    def summed(parts: Iterable[Seconds]) -> Seconds:
+        """Part by part."""
+        every = [part.model_dump() for part in parts]
+        return Seconds(**{name: sum(part[name] for part in every) for name in Seconds.model_fields})
+
+
+class AttemptAccount(Strict):
+    """One attempt at a unit inside one allocation. seconds: its own alone, so no idle time."""
+
+    unit: str
+    attempt: int
+    method: str = Field(description="the row's name in the suite")
+    seconds: Seconds
+
+
+class AllocationAccount(Strict):
+    """One line of the scheduler's accounts: a job, or one of its runs where it was requeued.
+
+    name:   as Slurm writes it: 12, or 12_3 for a task of an array; job is the number that each task has of its own.
+    gres:   gpu, or gpu:TYPE where the accounts tell the type; None without GPUs.
+    seconds: all of it by what it went into; the attempts' parts are in it.
+    open:    it still runs, so its figures are not final and nothing is judged.
+    tolerated_seconds: what may stay unexplained.
+    """
+
+    job: str
+    name: str
+    state: str
+    node: str
+    gres: str | None
+    currency: Currency
+    devices: int
+    started_at: str
+    elapsed_seconds: int
+    open: bool
+    seconds: Seconds
+    tolerated_seconds: float
+    attempts: list[AttemptAccount]
+
+    @property
+    def allocated(self) -> float:
+        """Device seconds that the scheduler charged."""
+        return float(self.devices * self.elapsed_seconds)
+
+    @property
+    def breach(self) -> bool:
+        """Whether ledgers and scheduler disagree by more than is tolerated."""
+        return not self.open and abs(self.seconds.unexplained) > self.tolerated_seconds
+
+
+class MethodAccount(Strict):
+    """One row of a suite over all its allocations, its share of their idle time included; finals and trials alike."""
+
+    method: str
+    currency: Currency
+    allocated: float
+    attempts: int
+    seconds: Seconds
+
+    @property
+    def ledger_ratio(self) -> float:
+        """What the ledgers account for, over what was allocated."""
+        return self.seconds.ledger / self.allocated if self.allocated else 0.0
+
+    @property
+    def training_share(self) -> float:
+        """Share of the allocation inside training steps."""
+        return self.seconds.training / self.allocated if self.allocated else 0.0
+
+
+class Apart(Strict):
+    """An attempt that no allocation was found for, and why: outside of Slurm, or not reconciled."""
+
+    unit: str
+    attempt: int
+    method: str
+    job: str | None
+    reason: str
+
+    @property
+    def outside(self) -> bool:
+        """Whether it had no allocation at all."""
+        return self.job is None
+
+
+class Reconciliation(Strict):
+    """problem: why nothing could be reconciled (no accounting, ...); None where the scheduler's accounts were read."""
+
+    schema_version: Literal[1] = 1
+    suite: str
+    at: str = Field(description="UTC, ISO 8601")
+    problem: str | None = None
+    allocations: list[AllocationAccount] = Field(default_factory=list)
+    methods: list[MethodAccount] = Field(default_factory=list)
+    apart: list[Apart] = Field(default_factory=list)
+
+    @property
+    def breaches(self) -> list[AllocationAccount]:
+        """Allocations in which ledgers and scheduler disagree."""
+        return [one for one in self.allocations if one.breach]
+
+    @property
+    def reconciled(self) -> set[tuple[str, int]]:
+        """Attempts that were found in an allocation, as (unit, attempt)."""
+        return {(one.unit, one.attempt) for allocation in self.allocations for one in allocation.attempts}

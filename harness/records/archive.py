@@ -1,0 +1,119 @@
+"""Records without weights, packed into one file, and back: what a reviewer needs to make the same tables.
+
+The archive holds SUITE/suites/<hash>.yaml, selection.json, points.json, reconciliation.json,
+environments/<fingerprint>.json and, per unit, unit.json and where it ended result.json, ledger.jsonl, history,
+cases.parquet, predictions.npz, arrays.npz and final.json. Checkpoints, leases, logs and tracebacks stay at home. The
+same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from harness.api.errors import RecordError, UsageError
+from harness.records.files import void, write_atomic
+from harness.records.suite_folder import RunStore
+
+SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
+ENDED_FILES = (
+    *("result.json", "ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "arrays.npz"),
+    "final.json",
+)
+SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+RECORDS = re.compile(
+    r"suites/[0-9a-f]{64}\.yaml|selection\.json|points\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
+    r"|units/[0-9a-f]{64}/(unit\.json|result\.json|ledger\.jsonl|cases\.parquet|history\.parquet|predictions\.npz"
+    r"|arrays\.npz|final\.json)"
+    r"|units/[0-9a-f]{64}/history/\d+\.parquet"
+)
+"""Paths below the suite's folder that an archive may hold; anything else is refused."""
+
+
+def export_records(store: RunStore, file: Path, *, history: bool = True, predictions: bool = True) -> int:
+    """Write the records of a suite to `file`, atomically; how many files it holds.
+
+    history:     losses and schedules of every step, which replay and audit need and tables do not; most of the bytes.
+    predictions: label maps of the test cases, from which pictures are drawn and metrics computed again.
+    """
+    if not file.name.endswith(SUFFIXES):
+        raise UsageError(f"--to {file}: name a .tar.gz file, or a .tar.xz file, which is smaller")
+    left_out = [test for test, wanted in ((_is_history, history), (_is_prediction, predictions)) if not wanted]
+    paths = sorted(path for path in shared_paths(store) if not any(test(path) for test in left_out))
+    packed = _packed(store.root, store.root.resolve().name, paths, file.suffix == ".xz")
+    write_atomic(file, lambda temporary: void(temporary.write_bytes(packed)))
+    return len(paths)
+
+
+def shared_paths(store: RunStore) -> Iterator[PurePosixPath]:
+    """What goes along, relative to the suite's folder. Of a unit that has not ended only what was asked."""
+    for pattern in ("suites/*.yaml", "environments/*.json"):
+        yield from (_below(store, path) for path in store.root.glob(pattern))
+    suite_wide = (store.selection_path, store.points_path, store.reconciliation_path)
+    yield from (_below(store, path) for path in suite_wide if path.exists())
+    for folder in store.folders():
+        yield _below(store, folder.path / "unit.json")
+        if folder.done:
+            files = [*(folder.path / name for name in ENDED_FILES), *(folder.path / "history").glob("*.parquet")]
+            yield from (_below(store, path) for path in files if path.exists())
+
+
+def _is_history(path: PurePosixPath) -> bool:
+    return path.name == "history.parquet" or path.parent.name == "history"
+
+
+def _is_prediction(path: PurePosixPath) -> bool:
+    return path.name == "predictions.npz"
+
+
+def _below(store: RunStore, path: Path) -> PurePosixPath:
+    return PurePosixPath(path.relative_to(store.root).as_posix())
+
+
+def _packed(folder: Path, root: str, paths: list[PurePosixPath], small: bool) -> bytes:
+    """A tar without times, owners and order of its own, so that equal records give equal bytes."""
+    buffer = io.BytesIO()
+    with (
+        lzma.open(buffer, "wb", preset=9) if small else gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in paths:
+            content = (folder / path).read_bytes()
+            member = tarfile.TarInfo(f"{root}/{path}")
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
+    """Suite and records of an export, nothing written. Raises `RecordError` for any other archive.
+
+    Absolute paths, `..`, links, devices and names that no record has are refused: nothing of the kind is exported.
+    """
+    try:
+        with tarfile.open(file, "r:*") as archive:
+            members = [(member, _content(archive, member)) for member in archive]
+    except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
+        raise RecordError(f"{file}: cannot be read as an export ({error}); get the file again") from None
+    records: dict[PurePosixPath, bytes] = {}
+    suites = set()
+    for member, content in members:
+        suite, _, path = member.name.partition("/")
+        if content is None or not SUITE_NAME.fullmatch(suite) or not RECORDS.fullmatch(path):
+            raise RecordError(f"{file}: holds {member.name!r}, which is no record of a suite; nothing was imported")
+        suites.add(suite)
+        records[PurePosixPath(path)] = content
+    if len(suites) != 1:
+        raise RecordError(f"{file}: holds the records of {len(suites)} suites, not of one; nothing was imported")
+    return suites.pop(), records
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
+    stream = archive.extractfile(member) if member.isreg() else None
+    return None if stream is None else stream.read()

@@ -1,0 +1,56 @@
+"""arrays.npz: small named arrays that a method leaves to be drawn, with the version of the format among them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.api.errors import RecordError
+from harness.records.files import refuse_newer, write_atomic
+from harness.records.schema import SCHEMA
+
+MAX_BYTES = 1_000_000
+"""Of all arrays of a unit: room for features of a few hundred pixels, not for weights, maps or scans."""
+
+VERSION = "schema_version"
+
+Array = NDArray[Any]
+
+
+def size_bytes(arrays: Mapping[str, Array]) -> int:
+    """What the arrays take, without their headers."""
+    return sum(array.nbytes for array in arrays.values())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write them atomically; equal arrays give equal bytes. Raises `ValueError` above `MAX_BYTES`."""
+    if size_bytes(arrays) > MAX_BYTES:
+        raise ValueError(f"arrays of {size_bytes(arrays):,} bytes are more than a record holds ({MAX_BYTES:,})")
+    content: dict[str, Any] = {**arrays, VERSION: np.int64(SCHEMA)}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a name, numpy would append .npz to it
+            np.savez(file, allow_pickle=False, **content)
+
+    write_atomic(path, write)
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """The arrays by name. Raises `RecordError` for a file that is damaged, foreign, newer or too large."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(member.file_size for member in archive.infolist())
+        if declared > 2 * MAX_BYTES:
+            raise RecordError(f"{path}: {declared:,} bytes are more than a record of arrays holds")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        version = int(arrays.pop(VERSION))
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise RecordError(f"{path}: not a record of arrays; it may be damaged ({error})") from None
+    refuse_newer({VERSION: version}, path)
+    return arrays

@@ -1,0 +1,118 @@
+"""Atomic files: temp file + fsync + rename, so that a reader sees the old content or the new, never half of it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from harness.api.errors import DiskError, RecordError
+from harness.api.strict import Strict
+from harness.records.schema import SCHEMA
+
+R = TypeVar("R", bound=Strict)
+_DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE),
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's write errors into one clear `DiskError` that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise DiskError(
+            f"cannot write {path}: {error.strerror}. Free space or choose another --runs directory, then run the "
+            "same command again: it goes on from the records."
+        ) from None
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then fsync it and rename it over `path`.
+
+    The file gets the permissions that the umask gives any new file.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            with suppress(PermissionError):  # some network shares know no modes
+                temporary.chmod(0o666 & ~_umask())
+            _sync(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Atomic text file."""
+    write_atomic(path, lambda temporary: void(temporary.write_text(text, encoding="utf-8")))
+
+
+def write_record(path: Path, record: Strict) -> None:
+    """Atomic JSON record."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read and validate a record; a newer schema or a foreign file is refused with the file's name."""
+    content = path.read_bytes()
+    try:
+        record = kind.model_validate_json(content)
+    except ValidationError as error:
+        try:
+            raw = json.loads(content)
+        except ValueError:  # a UnicodeDecodeError is one
+            raise RecordError(f"{path}: not a JSON record; it may be damaged or belong to another program") from None
+        refuse_newer(raw, path)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise RecordError(f"{path}: {where}: {first['msg']} (not a {kind.__name__} record of this version)") from None
+    refuse_newer({"schema_version": getattr(record, "schema_version", None)}, path)
+    return record
+
+
+def refuse_newer(raw: Any, path: Path) -> None:  # noqa: ANN401 - whatever JSON held
+    """Raise `RecordError` for a record whose schema this version does not know."""
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA:
+        raise RecordError(
+            f"{path}: schema_version {version} was written by a newer version of the harness; "
+            f"this one reads up to {SCHEMA}. Update the harness to read it."
+        )
+
+
+def void(_: object) -> None:
+    """Drop a value, for one-line writers."""
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if not (path.is_dir() and error.errno == errno.EINVAL):  # some network file systems cannot sync a folder
+            raise
+    finally:
+        os.close(handle)

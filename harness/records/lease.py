@@ -1,0 +1,208 @@
+"""Who runs a unit: an O_EXCL file, no flock (NFS). A dead owner is taken over, a silent one after 120 s."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness.records.files import disk_errors
+
+SILENCE_SECONDS = 120.0
+"""An owner on another host that has not written a heartbeat for this long is presumed dead."""
+
+POLL_SECONDS = 0.25
+DRIVER_VARIABLE = "HARNESS_DRIVER"
+"""Environment variable by which a driver tells its pid to the units that it starts."""
+
+
+class LeaseHeldError(Exception):
+    """Another living process runs this unit; the message says which."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process, told apart from a later one with the same pid by its start time in clock ticks.
+
+    driver:   pid of the `harness run` that started it, None if nobody did.
+    job:      Slurm's id of the job it runs in, None outside of Slurm.
+    restarts: how often that job had been started again by then, None outside of Slurm.
+    cluster:  name of the cluster that gave the job its id, None outside of Slurm.
+    """
+
+    host: str
+    pid: int
+    start_ticks: int
+    driver: int | None = None
+    job: str | None = None
+    restarts: int | None = None
+    cluster: str | None = None
+
+    @classmethod
+    def this(cls) -> Owner:
+        """The calling process."""
+        pid = os.getpid()
+        driver = os.environ.get(DRIVER_VARIABLE)
+        job = current_job()
+        restarts = current_restarts() if job else None
+        cluster = current_cluster() if job else None
+        ticks = _start_ticks(pid) or 0
+        return cls(socket.gethostname(), pid, ticks, int(driver) if driver else None, job, restarts, cluster)
+
+    @property
+    def ended_with_its_job(self) -> bool:
+        """Whether it ran in this process's job before Slurm ended that and started it again."""
+        return self.job is not None and self.job == current_job() and (self.restarts or 0) < current_restarts()
+
+
+def current_job() -> str | None:
+    """Slurm's id of the job that this process runs in."""
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def current_cluster() -> str | None:
+    """Name of the cluster whose job this process runs in."""
+    return os.environ.get("SLURM_CLUSTER_NAME") or None
+
+
+def current_restarts() -> int:
+    """How often that job was started again."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+
+
+def _start_ticks(pid: int) -> int | None:
+    """Start time of a process from /proc, None if it is gone or a zombie (or there is no /proc and it is gone)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _signalled(pid)
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _signalled(pid: int) -> int | None:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return 0
+
+
+class Lease:
+    """Claim of one unit; `claim` it before touching anything, `beat` every few seconds, `release` at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._owner: Owner | None = None
+
+    def claim(self, patience_seconds: float = 0.0) -> None:
+        """Take the unit, or raise `LeaseHeldError` when a living process still holds it after `patience_seconds`.
+
+        The lease of a dead owner is removed first.
+        """
+        deadline = time.monotonic() + patience_seconds
+        while not self._create():
+            held = self.holder()
+            if held is None or (not self._alive(held) and self._remove_if(lambda owner: not self._alive(owner))):
+                continue
+            if time.monotonic() >= deadline:
+                raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {held.pid} on {held.host}")
+            time.sleep(POLL_SECONDS)
+
+    def beat(self) -> None:
+        """Say that the owner lives: the file's modification time is the heartbeat.
+
+        Raises `LeaseHeldError` if another host took the unit over, because this process was silent for too long.
+        """
+        if self._owner is None:
+            return
+        with disk_errors(self.path):
+            held = self.holder()
+            if held != self._owner:
+                by = f"pid {held.pid} on {held.host}" if held else "nobody"
+                raise LeaseHeldError(f"{self.path.parent.name[:10]} was lost after a long silence to {by}")
+            os.utime(self.path)
+
+    def release(self) -> None:
+        """Give the unit back, if it is ours."""
+        if self._owner is not None and self.holder() == self._owner:
+            self.path.unlink(missing_ok=True)
+        self._owner = None
+
+    def holder(self) -> Owner | None:
+        """Who holds the lease, None if nobody does or its writer died in the middle of writing it."""
+        try:
+            return Owner(**json.loads(self.path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            return Owner("unknown", -1, 0)
+
+    def held(self) -> bool:
+        """Whether a living process runs this unit."""
+        holder = self.holder()
+        return holder is not None and self._alive(holder)
+
+    def remove_of(self, dead: Owner) -> bool:
+        """Remove the lease of an owner that is known to be dead, whatever its heartbeat says; whether it is gone.
+
+        For those who know it from elsewhere: Slurm ended its job. A lease that somebody else has by now stays.
+        """
+        return self._remove_if(lambda owner: owner == dead)
+
+    def _create(self) -> bool:
+        owner = Owner.this()
+        with disk_errors(self.path):
+            try:
+                handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            except FileExistsError:
+                return False
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(asdict(owner), file)
+            except OSError:  # on a full disk an empty lease would keep everybody out
+                self.path.unlink(missing_ok=True)
+                raise
+        self._owner = owner
+        return True
+
+    def _alive(self, owner: Owner) -> bool:
+        if owner.host == socket.gethostname():
+            return _start_ticks(owner.pid) == owner.start_ticks
+        return not owner.ended_with_its_job and _silence_seconds(self.path) < SILENCE_SECONDS
+
+    def _remove_if(self, dead: Callable[[Owner], bool]) -> bool:
+        """Remove a dead owner's lease, one process at a time; False if another one is about it.
+
+        Between finding the owner dead and removing its lease somebody else could have taken it: so only the maker of
+        the takeover file removes, and looks once more. That file lives for microseconds; where its maker was killed
+        right then, it falls silent as a lease does.
+        """
+        takeover = self.path.with_name(f".{self.path.name}.takeover")
+        with disk_errors(takeover):
+            try:
+                os.close(os.open(takeover, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            except FileExistsError:
+                if _silence_seconds(takeover) >= SILENCE_SECONDS:
+                    takeover.unlink(missing_ok=True)
+                return False
+            try:
+                held = self.holder()
+                if held is not None and dead(held):
+                    self.path.unlink(missing_ok=True)
+            finally:
+                takeover.unlink(missing_ok=True)
+        return True
+
+
+def _silence_seconds(path: Path) -> float:
+    """Seconds since the last heartbeat; 0 if the file is gone, for then somebody has just removed it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

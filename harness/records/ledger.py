@@ -1,0 +1,155 @@
+"""The append-only record of what a unit spent, across interruptions."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness.api.errors import DiskError, RecordError
+from harness.records.ledger_line import LedgerLine
+from harness.records.schema import SCHEMA, Spent
+
+BEAT_SECONDS = 5.0
+"""A living unit writes a line at least so often."""
+
+
+class Ledger:
+    """ledger.jsonl: one O_APPEND write and fsync a line; a torn last line (the writer died) is ignored."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def append(self, line: LedgerLine) -> None:
+        """Write one line durably. Safe from the heartbeat thread."""
+        data = (line.model_dump_json(exclude_defaults=False) + "\n").encode()
+        with self._lock:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+                try:
+                    whole = self._mend(handle) + data
+                    if os.write(handle, whole) < len(whole):  # a nearly full disk takes the beginning alone
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+            except OSError as error:
+                raise DiskError(f"cannot write {self.path}: {error.strerror}. Free space, then run again.") from None
+
+    def _mend(self, handle: int) -> bytes:
+        """A newline first if the previous writer died inside its line, so that only that line is lost."""
+        size = os.fstat(handle).st_size
+        if size == 0:
+            return b""
+        with self.path.open("rb") as file:
+            file.seek(size - 1)
+            return b"" if file.read(1) == b"\n" else b"\n"
+
+    def lines(self) -> list[LedgerLine]:
+        """All whole lines in order."""
+        if not self.path.exists():
+            return []
+        whole = []
+        # only \n ends a line: a note may hold what else str.splitlines takes for an end
+        for text in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            line = self._parse(text)
+            if line is not None:
+                whole.append(line)
+        return whole
+
+    def _parse(self, text: str) -> LedgerLine | None:
+        try:
+            raw = json.loads(text)
+        except ValueError:
+            return None
+        version = raw.get("schema_version") if isinstance(raw, dict) else None
+        if isinstance(version, int) and version > SCHEMA:
+            raise RecordError(f"{self.path}: schema_version {version} was written by a newer version of the harness")
+        try:
+            return LedgerLine.model_validate(raw)
+        except ValidationError as error:
+            raise RecordError(f"{self.path}: {error.errors()[0]['msg']} (not a ledger line)") from None
+
+    def spent(self) -> Spent:
+        """The sum over attempts."""
+        return summarise(self.lines())
+
+
+def summarise(lines: Sequence[LedgerLine]) -> Spent:
+    """Useful seconds once, lost seconds apart.
+
+    An attempt starts from a base (its checkpoint) and spends; only its last line counts. What the last attempt
+    holds (its base and what it spent) is useful; all else that was ever spent is lost: steps beyond a checkpoint
+    that a kill took, or a whole attempt that another environment made worthless. An attempt that ended before it
+    knew its base spent nothing.
+    """
+    started = {line.attempt for line in lines if line.kind == "start"}
+    last = {line.attempt: line for line in lines if line.kind != "breach" and line.attempt in started}
+    if not last:
+        return Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
+    final = last[max(last)]
+    seconds = sum(line.device_seconds for line in last.values())
+    steps = sum(line.steps for line in last.values())
+    useful_seconds = final.base_device_seconds + final.device_seconds
+    useful_steps = final.base_steps + final.steps
+    return Spent(
+        useful_device_seconds=useful_seconds,
+        lost_device_seconds=max(0.0, seconds - useful_seconds),
+        useful_steps=useful_steps,
+        lost_steps=max(0, steps - useful_steps),
+        attempts=len(last),
+    )
+
+
+def at_rest(lines: Sequence[LedgerLine]) -> Spent:
+    """The sum over attempts of a unit that nobody runs and that has not ended: it goes on from its checkpoint.
+
+    What its last attempt spent after writing that is lost; `summarise` says so only once the next attempt has begun.
+    """
+    spent = summarise(lines)
+    if not spent.attempts:
+        return spent
+    started = max(line.attempt for line in lines if line.kind == "start")
+    last = [line for line in lines if line.attempt == started and line.kind != "breach"]
+    kept = [line for line in last if line.kind in ("start", "checkpoint")][-1]
+    seconds, steps = last[-1].device_seconds - kept.device_seconds, last[-1].steps - kept.steps
+    return Spent(
+        useful_device_seconds=spent.useful_device_seconds - seconds,
+        lost_device_seconds=spent.lost_device_seconds + seconds,
+        useful_steps=spent.useful_steps - steps,
+        lost_steps=spent.lost_steps + steps,
+        attempts=spent.attempts,
+    )
+
+
+def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int, float]:
+    """Device seconds of each attempt that count, which sum up to what is useful of the unit; the rest of it is lost.
+
+    settled: it ended, or somebody runs it; else it goes on from its checkpoint, as `at_rest` says.
+    """
+    left = (summarise if settled else at_rest)(lines).useful_device_seconds
+    started = {line.attempt for line in lines if line.kind == "start"}
+    last = {line.attempt: line for line in lines if line.kind != "breach" and line.attempt in started}
+    useful = {}
+    for attempt in sorted(last, reverse=True):
+        base = last[attempt].base_device_seconds
+        useful[attempt] = min(max(0.0, left - base), last[attempt].device_seconds)
+        left = min(left, base)
+    return useful
+
+
+def wall_by_phase(lines: Sequence[LedgerLine]) -> dict[str, float]:
+    """Wall seconds by phase, summed over attempts."""
+    last: dict[int, LedgerLine] = {line.attempt: line for line in lines if line.kind != "breach"}
+    total: dict[str, float] = {}
+    for line in last.values():
+        for phase, seconds in line.wall_seconds.items():
+            total[phase] = total.get(phase, 0.0) + seconds
+    return total

@@ -1,0 +1,51 @@
+"""predictions.npz: the label maps that a unit predicted on the test cases, for pictures and for who doubts a metric.
+
+One array per case, compressed: whole volumes, so that methods can be compared on the same slice. No scan is in it.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.api.errors import RecordError
+from harness.records.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from harness.api.dataset import LabelMap
+
+VERSION = "schema_version"
+
+MAX_BYTES = 4_000_000_000
+"""Of all label maps together, unpacked: several test sets of whole volumes, and less than would fill a machine."""
+
+
+def pack(path: Path, labels: Mapping[str, LabelMap]) -> None:
+    """Write label maps by case id; equal maps give equal bytes."""
+    import numpy as np
+
+    with path.open("wb") as file:  # given a name, numpy would add .npz to it
+        np.savez_compressed(file, allow_pickle=False, **{VERSION: np.array(SCHEMA)}, **labels)
+
+
+def unpack(path: Path, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
+    """Read the label maps of those of `cases` that are there, by case id; None: of all.
+
+    Raises `RecordError` for a damaged file and for one of a newer version.
+    """
+    import numpy as np
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+                raise RecordError(f"{path}: holds more than label maps of one test set")
+        with np.load(path, allow_pickle=False) as file:
+            if int(file[VERSION]) > SCHEMA:
+                raise RecordError(f"{path}: was written by a newer version of the harness; update it to read it")
+            there = set(file.files) - {VERSION}
+            return {case: file[case] for case in (sorted(there) if cases is None else cases) if case in there}
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise RecordError(f"{path}: damaged ({error}); delete it, or run the unit again") from None

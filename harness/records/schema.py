@@ -1,0 +1,318 @@
+"""Schemas of everything that is written to disk. Unknown keys are errors; every record carries its schema version."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.api.settings import Alteration, OptimiserSettings
+from harness.api.strict import Strict, digest, without_none
+
+PROTOCOL_VERSION = 1
+"""Raised when the engine changes in a way that changes numbers; part of every unit's id."""
+
+SCHEMA = 1
+"""Version of the record formats below."""
+
+
+Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+"""Voxels from one window to the next along each axis."""
+
+
+class Budget(Strict):
+    """What a unit may spend, over all its stages: exactly one of the two currencies."""
+
+    device_seconds: float | None = Field(None, gt=0, description="synchronised seconds inside training steps")
+    steps: int | None = Field(None, gt=0, description="optimiser steps")
+
+    @model_validator(mode="after")
+    def _one_currency(self) -> Budget:
+        if (self.device_seconds is None) == (self.steps is None):
+            raise ValueError("give exactly one of device_seconds and steps")
+        return self
+
+    @property
+    def currency(self) -> Literal["device_seconds", "steps"]:
+        """The currency that binds."""
+        return "steps" if self.steps is not None else "device_seconds"
+
+    @property
+    def amount(self) -> float:
+        """The budget in its currency."""
+        return float(self.steps if self.steps is not None else self.device_seconds or 0.0)
+
+    def of(self, amount: float) -> Budget:
+        """Another amount of the same currency."""
+        return Budget(steps=round(amount)) if self.steps is not None else Budget(device_seconds=amount)
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.currency}"
+
+
+class Preprocessing(Strict):
+    """How native scans become training images; the same for every method of a suite.
+
+    size:   2D: pixels of a training slice; 3D: voxels of a training patch, (X, Y, Z).
+    resize: 2D alone: how slices are brought to `size`; labels always go by nearest neighbour.
+    shrink: 3D alone: volumes are trained on and predicted at 1 / shrink of their native resolution, by area averaging
+            (labels by nearest neighbour); predictions go back by nearest neighbour, and metrics are native. None: as
+            they are.
+    """
+
+    size: tuple[int, ...] = Field(min_length=2, max_length=3)
+    resize: Literal["nearest", "area", "bilinear"] = "nearest"
+    shrink: int | None = Field(None, ge=2, le=8, exclude_if=lambda value: value is None)
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Preprocessing:
+        if any(side < 16 or side % 16 for side in self.size):
+            sizes = list(self.size)
+            raise ValueError(f"every side of size must be a positive multiple of 16 (four poolings), not {sizes}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_by_dimension(self) -> Preprocessing:
+        if len(self.size) == 2 and self.shrink is not None:
+            raise ValueError("shrink is for volumes (size of three sides); slices are brought to size by resize")
+        if len(self.size) == 3 and self.resize != "nearest":
+            raise ValueError("resize is for slices; volumes keep their resolution, or shrink makes it coarser")
+        return self
+
+    def __str__(self) -> str:
+        """As tables show it: 96 x 96 area; 48 x 48 x 16 patches at 1/3 of the resolution."""
+        size = " x ".join(map(str, self.size))
+        if len(self.size) == 2:
+            return f"{size} {self.resize}"
+        return f"{size} patches" + (f" at 1/{self.shrink} of the resolution" if self.shrink else "")
+
+
+class Engine(Strict):
+    """What the engine owns; one setting for all methods unless a method's entry in the suite declares another.
+
+    A field that is added later is left out of every dump while it is None, so that ids and hashes of suites stay.
+    """
+
+    batch_size: int = Field(24, ge=2, description="images per step, both streams together")
+    threads: Literal[1] = Field(1, description="CPU threads of a unit; the CPU clock charges one thread alone")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+    augmentation: Literal["weak", "none"] = "weak"
+    looks: int = Field(10, ge=1, description="validation looks at equal fractions of the budget")
+    warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
+    optimiser: OptimiserSettings = OptimiserSettings()
+    window_stride: Stride | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="of windows in whole volumes (3D), in voxels; None: 18 x 18 x 4",
+    )
+    look_stride: Stride | None = Field(
+        None, exclude_if=lambda value: value is None, description="the same for validation looks; None: as for the test"
+    )
+    largest_component: Literal[True] | None = Field(
+        None, exclude_if=lambda value: value is None, description="keep the largest component of each class alone"
+    )
+
+    @field_validator("largest_component", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        """False is what None is, and must not make another unit of it."""
+        return None if value is False else value
+
+
+class DatasetRef(Strict):
+    """Which data, to the pixel."""
+
+    name: str
+    version: int
+    checksum: str
+
+
+class Unit(Strict):
+    """One training: all that determines its numbers, and nothing else.
+
+    A field that is added later defaults to None, which means "as before the field existed" and leaves ids alone.
+    """
+
+    schema_version: Literal[1] = 1
+    protocol_version: int = PROTOCOL_VERSION
+    role: Literal["final", "search"] = "final"
+    method: str
+    method_version: int
+    params: dict[str, Any]
+    dataset: DatasetRef
+    preprocessing: Preprocessing
+    labelled: int | None = Field(description="labelled patients; None: all of the training split")
+    subset: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    engine: Engine
+    budget: Budget
+
+    @property
+    def id(self) -> str:
+        """sha256 of the canonical JSON of this record, without the format's version and without what is None."""
+        return digest(without_none(self.model_dump(mode="json", exclude={"schema_version"})))
+
+    @property
+    def label(self) -> str:
+        """Short text for people: method, labelled count, subset, seed."""
+        return self.label_in(self.method)
+
+    def label_in(self, row: str) -> str:
+        """The same with the name of the suite's row that it stands in, which for a variant is another."""
+        return f"{row} {self.labelled or 'all'}-labelled subset {self.subset} seed {self.seed}"
+
+
+class Environment(Strict):
+    """Where numbers were made. `compared` fields make the fingerprint; a table never mixes two of them."""
+
+    schema_version: Literal[1] = 1
+    device_model: str
+    device_type: Literal["cpu", "cuda"]
+    threads: int
+    precision: str
+    torch: str
+    cuda: str | None
+    data_checksum: str
+    shown: dict[str, str | None] = Field(
+        default_factory=dict, description="commit, driver, host, versions of one run: not compared, kept in its result"
+    )
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the compared fields."""
+        return digest(without_none(self.model_dump(mode="json", exclude={"shown", "schema_version"})))
+
+
+class Spent(Strict):
+    """A unit's ledger, summed over attempts."""
+
+    useful_device_seconds: float
+    lost_device_seconds: float
+    useful_steps: int
+    lost_steps: int
+    attempts: int
+
+
+class Failure(Strict):
+    """Why a unit has no numbers."""
+
+    kind: Literal["oom", "nan", "error", "killed", "timeout", "data"]
+    reason: str
+
+
+class Look(Strict):
+    """One validation look: mean Dice by class over validation volumes, at a point of the budget.
+
+    dice: empty where the dataset has no validation cases; the look then holds what the method shows, and nothing is
+          selected by it.
+    """
+
+    look: int
+    progress: float
+    step: int
+    device_seconds: float
+    dice: dict[str, float]
+    diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
+    unlabelled_dice: dict[str, float] | None = Field(
+        None, description="of the network that labels unlabelled images, on whole training scans, against hidden labels"
+    )
+
+    @property
+    def mean_dice(self) -> float | None:
+        """Mean over foreground classes; None without validation cases."""
+        return _mean(self.dice)
+
+    @property
+    def mean_unlabelled_dice(self) -> float | None:
+        """Mean over foreground classes; None where no training image is unlabelled, or nobody looked."""
+        return _mean(self.unlabelled_dice or {})
+
+
+def _mean(by_class: dict[str, float]) -> float | None:
+    return sum(by_class.values()) / len(by_class) if by_class else None
+
+
+class Observed(Strict):
+    """What the engine saw a method do beyond its loss, over the unit's useful steps. Nothing here made a number.
+
+    In the first step of each stage and the first after each look, the images that reach the first layer of the tested
+    network with gradients on are compared, bit by bit, with the batch that the engine gave.
+    """
+
+    sampled: Literal["weak", "none"] = Field(description="augmentation that the engine's sampler applied")
+    declared: tuple[Alteration, ...] = Field(description="by the method's `augmentation`")
+    steps: int = Field(0, description="in which images were compared")
+    images_same: int = 0
+    images_mixed: int = 0
+    images_altered: int = 0
+    process_cpu_seconds: float = Field(0.0, description="in training steps, all threads of the process")
+    looks_that_trained: int = Field(0, description="validation looks after which parameters or buffers had changed")
+
+    @property
+    def images(self) -> dict[str, int]:
+        """Compared images by what had happened to them."""
+        return {"same": self.images_same, "mixed": self.images_mixed, "altered": self.images_altered}
+
+
+class Result(Strict):
+    """Written last; its existence is what done means. Numbers of cases are in cases.parquet, not here."""
+
+    schema_version: Literal[1] = 1
+    unit: str
+    status: Literal["ok", "failed", "stopped"] = Field(description="stopped: a search ended it before its budget")
+    failure: Failure | None = None
+    environment: str
+    spent: Spent
+    stage_device_seconds: dict[str, float] = Field(default_factory=dict)
+    stage_steps: dict[str, int] = Field(default_factory=dict)
+    longest_step_seconds: float = 0.0
+    wall_seconds: dict[str, float] = Field(
+        default_factory=dict, description="by phase, all attempts, with 'unaccounted'"
+    )
+    images_seen: int = 0
+    labelled_images_seen: int = 0
+    parameters_training: int = 0
+    parameters_predictor: int = 0
+    peak_memory_bytes: int = 0
+    looks: list[Look] = Field(default_factory=list)
+    best_look: int | None = Field(None, description="None without validation cases")
+    weights_sha256: str | None = Field(None, description="of the final predictor's weights")
+    observed: Observed | None = Field(None, description="None in results of versions that did not look")
+    shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
+    finished_at: str = ""
+
+
+class Slot(Strict):
+    """A final that the plan can enumerate before any search ran.
+
+    method: the row's name in the suite: a registered method, or a variant of one under a name of its own.
+    """
+
+    method: str
+    labelled: int | None
+    subset: int
+    seed: int
+
+    def __str__(self) -> str:
+        """As the command line names it: ua_mt/7/0/1, supervised_full/all/0/1."""
+        return f"{self.method}/{self.labelled or 'all'}/{self.subset}/{self.seed}"
+
+
+class Trial(Strict):
+    """One configuration of a search: which row tries what, and the unit that measures it.
+
+    point:  number within the study; 0 is the configuration that the suite asks for without a search, in a grid the
+            first combination.
+    varied: where it stands on each searched dimension; engine settings as engine.<name>.
+    """
+
+    method: str
+    study: int
+    point: int
+    varied: dict[str, Any]
+    unit: str
+
+    def __str__(self) -> str:
+        """As the command line names it: action_pp/trial/0/5 is study 0, point 5."""
+        return f"{self.method}/trial/{self.study}/{self.point}"

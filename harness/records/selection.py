@@ -1,0 +1,64 @@
+"""Schemas of points.json and selection.json: what a search tries, and what it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.api.strict import Strict, digest
+from harness.records.schema import Engine, Slot, Trial
+
+
+class SelectionEntry(Strict):
+    """Which hyper-parameters one slot got, and which unit that makes.
+
+    trial: the point of the search that was chosen for it; engine: the settings that came with it.
+    """
+
+    slot: Slot
+    params: dict[str, Any]
+    unit: str
+    engine: Engine | None = None
+    trial: Trial | None = None
+    ranked: bool = Field(True, description="False for references such as the ceiling")
+
+
+class Points(Strict):
+    """points.json: every configuration that a search tries, in the order in which they start."""
+
+    schema_version: Literal[1] = 1
+    suite_hash: str
+    trials: list[Trial]
+
+
+class Candidate(Strict):
+    """One configuration as the selection saw it. score: validation Dice of the last look, None where it has none."""
+
+    trial: Trial
+    status: Literal["ok", "failed", "stopped"]
+    score: float | None
+    chosen: bool
+
+
+class Selection(Strict):
+    """selection.json: binds slots to hyper-parameters; must exist before a test split opens.
+
+    rule:       default: as the suite says; best_validation: the best candidate of the slot's study, ties to the earlier
+                point, the default where none has a score.
+    candidates: every trial of the search; digest: sha256 of their canonical JSON.
+    """
+
+    schema_version: Literal[1] = 1
+    rule: Literal["default", "best_validation"] = "default"
+    suite_hash: str
+    engine: Engine | None = Field(None, description="the suite's settings; a unit that differs declared it")
+    entries: list[SelectionEntry]
+    candidates: list[Candidate] | None = None
+    digest: str | None = None
+
+
+def candidates_digest(candidates: Sequence[Candidate] | None) -> str | None:
+    """sha256 of the candidates' canonical JSON; None without a search."""
+    return None if candidates is None else digest([candidate.model_dump(mode="json") for candidate in candidates])

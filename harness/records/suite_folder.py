@@ -1,0 +1,125 @@
+"""One suite's run directory: RUNS/<suite name>/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.api.errors import DiskError, RecordError, UsageError
+from harness.records.accounts import Reconciliation
+from harness.records.files import disk_errors, read_record, write_record, write_text
+from harness.records.lease import Lease
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Unit
+from harness.records.selection import Points, Selection
+
+
+class RunStore:
+    """Reads and writes the records of one suite."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def create(cls, root: Path) -> RunStore:
+        """Open for writing; a directory with foreign content is refused, nothing in it is touched."""
+        cls.refuse_foreign(root)
+        with disk_errors(root):
+            (root / "suites").mkdir(parents=True, exist_ok=True)
+            (root / "units").mkdir(exist_ok=True)
+        return cls(root)
+
+    @staticmethod
+    def refuse_foreign(root: Path) -> None:
+        """Raise `DiskError` where records cannot go: on a file, or beside files of another program. Writes nothing."""
+        with disk_errors(root):
+            there = next(path for path in (root, *root.parents) if path.exists())
+            if not there.is_dir():
+                raise DiskError(f"{there} is a file; choose another --runs directory")
+            if there == root and any(root.iterdir()) and not (root / "suites").is_dir():
+                raise DiskError(f"{root} holds files of another program (no suites/); choose another --runs directory")
+
+    @classmethod
+    def open(cls, root: Path) -> RunStore:
+        """Open for reading; a directory without records is an error that says what to run."""
+        if not (root / "suites").is_dir():
+            raise UsageError(f"{root}: no records here. Run `harness run --suite {root.name}` first, or name --runs.")
+        return cls(root)
+
+    @property
+    def search_lease(self) -> Lease:
+        """Held by the driver of an adaptive search."""
+        return Lease(self.root / "search.lease")
+
+    def folder(self, unit: Unit) -> UnitFolder:
+        """The folder of a unit, whether it exists or not."""
+        return UnitFolder(self.root / "units" / unit.id)
+
+    def folders(self) -> Iterator[UnitFolder]:
+        """Every unit that has a record, by id."""
+        for path in sorted((self.root / "units").glob("*/unit.json")):
+            yield UnitFolder(path.parent)
+
+    def keep_suite(self, text: str, suite_hash: str) -> None:
+        """Keep this version of the suite file beside the records."""
+        path = self.root / "suites" / f"{suite_hash}.yaml"
+        if not path.exists():
+            write_text(path, text)
+
+    @property
+    def selection_path(self) -> Path:
+        """Where the selection record lies."""
+        return self.root / "selection.json"
+
+    def write_selection(self, selection: Selection) -> None:
+        """Bind slots to hyper-parameters; must come before any final unit."""
+        if not self.selection_path.exists() or self.selection() != selection:
+            write_record(self.selection_path, selection)
+
+    def selection(self) -> Selection:
+        """The current selection."""
+        if not self.selection_path.exists():
+            raise RecordError(f"{self.selection_path} is missing: no final unit was planned here yet")
+        return read_record(self.selection_path, Selection)
+
+    @property
+    def points_path(self) -> Path:
+        """Where the configurations of the search lie."""
+        return self.root / "points.json"
+
+    def write_points(self, points: Points) -> None:
+        """Name every configuration that the search tries."""
+        if self.points() != points:
+            write_record(self.points_path, points)
+
+    def points(self) -> Points | None:
+        """The configurations of the current search, None where there is none."""
+        return read_record(self.points_path, Points) if self.points_path.exists() else None
+
+    @property
+    def reconciliation_path(self) -> Path:
+        """Where Slurm's accounts lie beside the ledgers'."""
+        return self.root / "reconciliation.json"
+
+    def write_reconciliation(self, record: Reconciliation) -> None:
+        """Keep what Slurm charged, so that tables show it where no Slurm can be asked."""
+        write_record(self.reconciliation_path, record)
+
+    def reconciliation(self) -> Reconciliation | None:
+        """What Slurm charged, as it was last asked; None if it never was."""
+        path = self.reconciliation_path
+        return read_record(path, Reconciliation) if path.exists() else None
+
+    def by_id(self, unit: str) -> UnitFolder:
+        """The folder of a unit id, whether it exists or not."""
+        return UnitFolder(self.root / "units" / unit)
+
+    def selected(self) -> list[UnitFolder]:
+        """The units of the current selection, in its order, each once; some may not have run yet."""
+        ids = dict.fromkeys(entry.unit for entry in self.selection().entries)
+        return [self.by_id(unit) for unit in ids]
+
+    @property
+    def leaderboard(self) -> Path:
+        """Where tables and figures go."""
+        return self.root / "leaderboard"

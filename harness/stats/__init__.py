@@ -1,0 +1,1 @@
+"""Pure numpy and scipy: intervals, paired tests, ranks. Imports nothing of ours."""

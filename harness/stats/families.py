@@ -1,0 +1,67 @@
+"""What all pairs of a family say together: simultaneous intervals, corrected tests and probabilities of improvement."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.stats.bootstrap import CONFIDENCE, Floats
+from harness.stats.improvement import improvement
+from harness.stats.signed_rank import holm, signed_rank
+from harness.stats.simultaneous import simultaneous_intervals
+
+LEVEL = 1.0 - CONFIDENCE
+
+APART, NOISE, UNDETERMINED = "apart", "within noise", "undetermined"
+
+
+class Reading(NamedTuple):
+    """What one pair's difference means, alone and among all pairs of its family; columns as in `paired.COLUMNS`."""
+
+    difference: float
+    difference_low: float
+    difference_high: float
+    simultaneous_low: float
+    simultaneous_high: float
+    p_wilcoxon: float
+    p_holm: float
+    probability_of_improvement: float
+    improvement_low: float
+    improvement_high: float
+    n_patients: int
+    apart: bool
+    verdict: str
+
+
+def read_family(differences: Floats, wins: Floats) -> list[Reading]:
+    """One reading per pair, from a - b [patients, pairs] and P(a better than b) of each patient, the same shape.
+
+    Two methods are told apart if the simultaneous interval of their difference excludes zero *and* the signed-rank test
+    rejects after Holm, in the same direction: the interval is about the mean and trusts the bootstrap at small n, the
+    test is exact but about symmetry. Where either holds the family-wise error, both do (simulated for 4 methods of
+    equal mean whose differences are skewed: Holm alone 10 %, both 5 %). Undetermined: n is so small that no
+    differences, however clear, could pass. Patients that one of the methods was not tested on are left out.
+    """
+    complete = ~np.isnan(differences).any(axis=1)
+    differences, wins = differences[complete], wins[complete]
+    bounds = simultaneous_intervals(differences)
+    tested = signed_rank(differences)
+    adjusted = holm(tested.p)
+    better = improvement(wins)
+    side = np.where(bounds.low > 0.0, 1.0, np.where(bounds.high < 0.0, -1.0, 0.0))
+    known = ~np.isnan(bounds.low) & decidable(*differences.shape)
+    apart = known & (side != 0.0) & (side == tested.sign) & (adjusted <= LEVEL)
+    verdicts = np.where(known, np.where(apart, APART, NOISE), UNDETERMINED)
+    columns = (
+        bounds.mean, bounds.single_low, bounds.single_high, bounds.low, bounds.high, tested.p, adjusted,
+        better.probability, better.low, better.high,
+    )  # fmt: skip
+    numbers = np.stack(columns, axis=1).tolist()
+    words = zip(numbers, apart.tolist(), verdicts.tolist(), strict=True)
+    return [Reading._make((*row, len(differences), one, verdict)) for row, one, verdict in words]
+
+
+def decidable(patients: int, pairs: int) -> bool:
+    """Whether the smallest p of the exact test, 2 / 2^n, can pass Holm's first step among so many pairs."""
+    return pairs * 2.0 ** (1 - patients) <= LEVEL

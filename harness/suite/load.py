@@ -1,0 +1,272 @@
+"""The suite: a YAML file that says what is compared with what, validated with the lines of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from harness.api.errors import UsageError
+from harness.api.names import suggest
+from harness.api.space import Dimension
+from harness.api.strict import Strict, digest
+from harness.records.schema import Budget, Engine, Preprocessing
+
+SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
+Location = tuple[str | int, ...]
+SHARED_ENGINE = ("window_stride", "look_stride", "largest_component")
+"""Engine settings of the test, which no method may have otherwise than the others."""
+ALIKE = "all methods are tested alike; give it in the suite's own engine"
+M = TypeVar("M", bound=Strict)
+RowName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+
+class MethodEntry(Strict):
+    """One row of a suite's tables: a method, or a variant of one under a name of its own.
+
+    method: the registered method; None for the one that the entry is called after.
+    params: hyper-parameters other than the method's defaults; validated by the method's own class in the plan.
+    engine: engine settings that this method declares otherwise than the suite; shown on the leaderboard.
+    search: what a search does otherwise than the method declares: a dimension's new space, or null to leave it alone.
+    """
+
+    method: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    engine: dict[str, Any] = Field(default_factory=dict)
+    search: dict[str, Dimension | None] = Field(default_factory=dict)
+
+
+class Search(Strict):
+    """How every method of a suite is tuned: alike, on validation, before any final starts.
+
+    mode:     headline: configurations drawn in the plan (scrambled Sobol); grid: every combination of choices;
+              adaptive: Optuna's TPE with ASHA through Ray Tune, until the same device seconds are spent.
+    trials:   configurations of a method in one study, the default one included; None for a grid, which counts itself.
+    studies:  independent studies, each with points and a seed of its own; seed k of the finals takes study k % studies.
+    budget:   of one configuration.
+    labelled: labelled patients of the trials; a ceiling has all of them.
+    subset, seed: of the trials; the finals must not use them. Study s trains with seed + s.
+    looks:    validation looks of a trial; the last one is its score.
+    engine:   engine settings that are searched for all methods alike, by dotted name (optimiser.learning_rate).
+    """
+
+    mode: Literal["headline", "grid", "adaptive"] = "headline"
+    trials: int | None = Field(None, ge=1)
+    studies: int = Field(1, ge=1)
+    budget: Budget
+    labelled: int = Field(ge=1)
+    subset: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    looks: int = Field(4, ge=1)
+    engine: dict[str, Dimension] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _counted(self) -> Search:
+        if (self.trials is None) != (self.mode == "grid"):
+            raise ValueError(f"mode {self.mode} {'counts its trials itself' if self.trials else 'needs trials'}")
+        return self
+
+
+class Suite(Strict):
+    """Which methods, on which data, with how many labels, subsets and seeds, under which budget."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    description: str = ""
+    dataset: str
+    preprocessing: Preprocessing
+    labelled: list[int] = Field(min_length=1, description="labelled patients; one table per count")
+    subsets: list[int] = Field([0], min_length=1, description="0 is the literature's; others are drawn by seed")
+    seeds: list[int] = Field(min_length=1)
+    methods: dict[RowName, MethodEntry] = Field(min_length=1)
+    budget: Budget
+    engine: Engine = Engine()
+    search: Search | None = None
+
+    @field_validator("labelled", "subsets", "seeds")
+    @classmethod
+    def _distinct(cls, values: list[int], info: Any) -> list[int]:  # noqa: ANN401 - pydantic's ValidationInfo
+        least = 1 if info.field_name == "labelled" else 0
+        if min(values) < least:
+            raise ValueError(f"values must be at least {least}, not {min(values)}")
+        if len(set(values)) != len(values):
+            raise ValueError(f"values must differ, not {values}")
+        return values
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _bare_names(cls, methods: Any) -> Any:  # noqa: ANN401 - raw YAML
+        """A method without settings may stand bare (`ua_mt:`)."""
+        return {k: v if v is not None else {} for k, v in methods.items()} if isinstance(methods, dict) else methods
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the validated content; comments and layout do not count."""
+        return digest(self.model_dump(mode="json"))
+
+    def method_of(self, row: str) -> str:
+        """The registered method behind a row."""
+        return self.methods[row].method or row
+
+    def engine_of(self, row: str) -> Engine:
+        """The engine settings of one row: the suite's, with what its entry declares."""
+        return Engine.model_validate(_merge(self.engine.model_dump(), self.methods[row].engine))
+
+
+@dataclass(frozen=True)
+class LoadedSuite:
+    """A suite with its text, so that later errors can still name file and line."""
+
+    suite: Suite
+    path: Path
+    text: str
+    lines: Mapping[Location, int]
+
+    def error(self, location: Location, message: str) -> UsageError:
+        """An error at a field: file, line, field, message."""
+        return UsageError(located(self.path, self.lines, location) + message)
+
+    def invalid(self, prefix: Location, error: ValidationError, model: type[BaseModel]) -> UsageError:
+        """All of pydantic's complaints about the part of the file below `prefix`."""
+        return UsageError(_complaints(self.path, self.lines, prefix, error, model))
+
+
+def find_suite(name: str) -> Path:
+    """A path to a YAML file, or the name of one of the suites that ship with the harness."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UsageError(f"{path}: no such suite file")
+        return path
+    shipped = {file.stem: file for file in SUITES.glob("*.yaml")}
+    if name not in shipped:
+        raise UsageError(f"unknown suite {name!r}; {suggest(name, shipped)} A path to a .yaml file works too.")
+    return shipped[name]
+
+
+def load_suite(name: str) -> LoadedSuite:
+    """Read and validate a suite by name or path; all problems at once, each with file, line and field."""
+    path = find_suite(name)
+    suite, text, lines = read_marked(path, Suite, "a suite")
+    loaded = LoadedSuite(suite, path, text, lines)
+    _check_engines(loaded)
+    return loaded
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe, and without numbers to the base of 60: 4:00:00 is text, as in YAML 1.2."""
+
+    def integer(self, node: yaml.ScalarNode) -> int | str:
+        """A number, unless it has a colon."""
+        return str(node.value) if ":" in node.value else int(self.construct_yaml_int(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.integer)
+
+
+def read_marked(path: Path, model: type[M], what: str) -> tuple[M, str, dict[Location, int]]:
+    """A YAML file as its model, its text, and the line of each field.
+
+    what: "a suite", for messages. Raises `UsageError` with all problems at once, each with file, line and field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = yaml.load(text, _Loader)
+        lines = _lines(yaml.compose(text))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(_broken(path, error)) from None
+    if not isinstance(raw, dict):
+        raise UsageError(f"{path}: {what} is a mapping of fields, not {type(raw).__name__}")
+    try:
+        return model.model_validate(raw), text, lines
+    except ValidationError as error:
+        raise UsageError(_complaints(path, lines, (), error, model)) from None
+
+
+def _check_engines(loaded: LoadedSuite) -> None:
+    for method, entry in loaded.suite.methods.items():
+        try:
+            loaded.suite.engine_of(method)
+        except ValidationError as error:
+            raise loaded.invalid(("methods", method, "engine"), error, Engine) from None
+        for name in (name for name in SHARED_ENGINE if name in entry.engine):
+            raise loaded.error(("methods", method, "engine", name), ALIKE)
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _broken(path: Path, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    return f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
+
+
+def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
+    """Line of every field, by its path."""
+    found: dict[Location, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*at, key.value)
+            if here in found:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands twice", problem_mark=key.start_mark)
+            found[here] = key.start_mark.line + 1
+            found |= _lines(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found[(*at, index)] = value.start_mark.line + 1
+            found |= _lines(value, (*at, index))
+    return found
+
+
+def located(path: Path, lines: Mapping[Location, int], location: Location) -> str:
+    """`file:line: field: `, the line of the nearest enclosing field that stands in the file."""
+    known = location
+    while known and known not in lines:
+        known = known[:-1]
+    line = f":{lines[known]}" if known in lines else ""
+    field = ".".join(str(part) for part in location)
+    return f"{path}{line}: {field}: " if field else f"{path}: "
+
+
+def _complaints(
+    path: Path, lines: Mapping[Location, int], prefix: Location, error: ValidationError, model: type[BaseModel]
+) -> str:
+    messages = []
+    for item in error.errors():
+        location = tuple(part for part in item["loc"] if part != "[key]")
+        messages.append(located(path, lines, (*prefix, *location)) + _message(item, location, model))
+    return "\n".join(messages)
+
+
+def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    if item["type"] == "extra_forbidden":
+        return f"unknown field; {suggest(str(location[-1]), _fields(model, location[:-1]))}"
+    if item["type"] == "missing":
+        return "this field is required"
+    text = str(item["msg"]).removeprefix("Value error, ")
+    return text if item["type"] == "value_error" else f"{text}, not {item['input']!r}"
+
+
+def _fields(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """Field names of the model found at `location` below `model`."""
+    current: type[BaseModel] = model
+    for part in location:
+        field = current.model_fields.get(str(part))
+        below = _model_in(field.annotation) if field else None
+        current = below or current
+    return sorted(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

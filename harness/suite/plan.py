@@ -1,0 +1,276 @@
+"""The plan of a suite: its slots, the trials of its search, and the finals once the selection is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import ValidationError
+
+from harness.api.dataset import Dataset
+from harness.api.errors import UsageError
+from harness.api.params import MethodParams
+from harness.api.task import Task
+from harness.records.schema import Budget, DatasetRef, Engine, Slot, Trial, Unit
+from harness.records.selection import Selection, SelectionEntry
+from harness.suite.entries import Row, rows_of
+from harness.suite.load import LoadedSuite, Location
+from harness.suite.registry import load_dataset
+from harness.suite.trials import PlannedTrial, make_trials
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A slot and the unit that fills it; whether the leaderboard ranks its row; the trial that it was chosen by."""
+
+    slot: Slot
+    unit: Unit
+    ranked: bool
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One training that the suite asks for. unit: None while it depends on a search that is not over."""
+
+    role: Literal["search", "final"]
+    row: str
+    name: str
+    labelled: int | None
+    subset: int
+    seed: int
+    budget: Budget
+    unit: Unit | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A configuration for finals, and the trial that it comes from."""
+
+    params: MethodParams
+    engine: Engine
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a suite asks for, in the order in which it should run.
+
+    trials: of the search, as far as they can be named; none without a search.
+    finals: one per slot; none while a search has not led to a selection.
+    """
+
+    loaded: LoadedSuite
+    data: DatasetRef
+    rows: Mapping[str, Row]
+    slots: tuple[Slot, ...]
+    trials: tuple[PlannedTrial, ...]
+    finals: tuple[Planned, ...]
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Each unit once, trials first."""
+        units = [*(planned.unit for planned in self.trials), *(planned.unit for planned in self.finals)]
+        return tuple({unit.id: unit for unit in units}.values())
+
+    def asked(self) -> list[Asked]:
+        """Every training, in the order in which they run; those that a search has yet to name without a unit."""
+        return [*self._asked_trials(), *self._asked_finals()]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Unit id -> what people call it: the first slot or trial that it fills."""
+        named = [(planned.unit.id, str(planned.trial)) for planned in self.trials]
+        named += [(planned.unit.id, str(planned.slot)) for planned in self.finals]
+        return dict(reversed(named))
+
+    @property
+    def budget(self) -> Budget:
+        """What each final may spend."""
+        return self.loaded.suite.budget
+
+    def chosen_for(self, slot: Slot) -> tuple[str, int]:
+        """Row and study whose choice a slot takes."""
+        suite = self.loaded.suite
+        studies = 1 if suite.search is None else suite.search.studies
+        return slot.method, suite.seeds.index(slot.seed) % studies
+
+    def with_choices(self, choices: Mapping[tuple[str, int], Choice]) -> Plan:
+        """The plan with its finals, each with what was chosen for its row and study, or else as the suite says."""
+        finals = (self._final(slot, choices.get(self.chosen_for(slot))) for slot in self.slots)
+        return replace(self, finals=tuple(finals))
+
+    def choice_of(self, planned: PlannedTrial) -> Choice:
+        """A trial's configuration for finals, which look at validation as often as the suite says."""
+        row, unit = self.rows[planned.trial.method], planned.unit
+        engine = unit.engine.model_copy(update={"looks": row.engine.looks})
+        return Choice(row.method.Params.model_validate(unit.params), engine, planned.trial)
+
+    def with_selection(self, selection: Selection) -> Plan:
+        """The plan with the finals that a recorded selection of this very suite names.
+
+        Unchanged where the selection is another suite's, or was made on other data or with another version of a method.
+        """
+        if self.loaded.suite.search is None or selection.suite_hash != self.loaded.suite.hash:
+            return self
+        try:
+            choices = {self.chosen_for(entry.slot): self._choice_in(entry) for entry in selection.entries}
+        except ValidationError:
+            return self
+        planned = self.with_choices(choices)
+        same = planned.entries() == selection.entries
+        return planned if same else self
+
+    def selection(self) -> Selection:
+        """The trivial selection of a suite without search: every slot gets its row's parameters as declared."""
+        suite = self.loaded.suite
+        return Selection(suite_hash=suite.hash, engine=suite.engine, entries=self.entries())
+
+    def entries(self) -> list[SelectionEntry]:
+        """What the selection says of every slot."""
+        return [
+            SelectionEntry(
+                slot=planned.slot,
+                params=planned.unit.params,
+                unit=planned.unit.id,
+                engine=None if planned.trial is None else planned.unit.engine,
+                trial=planned.trial,
+                ranked=planned.ranked,
+            )
+            for planned in self.finals
+        ]
+
+    def _choice_in(self, entry: SelectionEntry) -> Choice:
+        row = self.rows[entry.slot.method]
+        return Choice(row.method.Params.model_validate(entry.params), entry.engine or row.engine, entry.trial)
+
+    def _asked_trials(self) -> Iterator[Asked]:
+        """Those that are named, and what an adaptive search may spend on others, in whole budgets."""
+        search = self.loaded.suite.search
+        more = (search.trials or 1) - 1 if search is not None and search.mode == "adaptive" else 0
+        for planned in self.trials:
+            trial, unit = planned.trial, planned.unit
+            for number in range(trial.point, trial.point + 1 + more):
+                known = number == trial.point
+                name = f"{trial.method}/trial/{trial.study}/{number}"
+                where = (unit.labelled, unit.subset, unit.seed)
+                yield Asked("search", trial.method, name, *where, unit.budget, unit if known else None)
+
+    def _asked_finals(self) -> list[Asked]:
+        units = {str(planned.slot): planned.unit for planned in self.finals}
+        return [
+            Asked("final", s.method, str(s), s.labelled, s.subset, s.seed, self.budget, units.get(str(s)))
+            for s in self.slots
+        ]
+
+    def _final(self, slot: Slot, choice: Choice | None) -> Planned:
+        row = self.rows[slot.method]
+        asked = choice or Choice(row.params, row.engine)
+        unit = Unit(
+            method=row.method.name,
+            method_version=row.method.version,
+            params=asked.params.model_dump(mode="json"),
+            dataset=self.data,
+            preprocessing=self.loaded.suite.preprocessing,
+            labelled=slot.labelled,
+            subset=slot.subset,
+            seed=slot.seed,
+            engine=asked.engine,
+            budget=self.budget,
+        )
+        return Planned(slot, unit, row.method.ranked, asked.trial)
+
+
+def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
+    """Enumerate a suite on a given version of its data; raises `UsageError` with the line of what is wrong."""
+    dataset = dataset_of(loaded)
+    _check(loaded, dataset)
+    rows = rows_of(loaded)
+    plan = Plan(loaded, data, rows, tuple(_slots(loaded, rows)), make_trials(loaded, rows, data), ())
+    return plan if loaded.suite.search is not None else plan.with_choices({})
+
+
+def unprepared(dataset: Dataset) -> DatasetRef:
+    """Stands for data that nobody prepared yet, so that a plan can be drawn without it."""
+    return DatasetRef(name=dataset.name, version=dataset.version, checksum="unprepared")
+
+
+def task_of(dataset: Dataset, size: tuple[int, ...]) -> Task:
+    """The task that a dataset poses at a training size."""
+    return Task(dataset.name, dataset.dimension, dataset.channels, dataset.classes, size)
+
+
+def dataset_of(loaded: LoadedSuite) -> Dataset:
+    """The suite's dataset; an unknown name is an error at its line."""
+    try:
+        return load_dataset(loaded.suite.dataset)
+    except UsageError as error:
+        raise loaded.error(("dataset",), str(error)) from None
+
+
+def _slots(loaded: LoadedSuite, rows: Mapping[str, Row]) -> Iterator[Slot]:
+    """Seeds outermost, so that a table is balanced at any time; a ceiling once per seed."""
+    suite = loaded.suite
+    for seed in suite.seeds:
+        for name in (name for name, row in rows.items() if row.takes_all_labels):
+            yield Slot(method=name, labelled=None, subset=0, seed=seed)
+        for subset in suite.subsets:
+            for labelled in suite.labelled:
+                for name in (name for name, row in rows.items() if not row.takes_all_labels):
+                    yield Slot(method=name, labelled=labelled, subset=subset, seed=seed)
+
+
+def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
+    suite = loaded.suite
+    if len(suite.preprocessing.size) != dataset.dimension:
+        raise loaded.error(
+            ("preprocessing", "size"),
+            f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers",
+        )
+    _check_windows(loaded, dataset)
+    most = len(dataset.splits["train"])
+    counts: list[tuple[Location, int]] = [(("labelled", index), one) for index, one in enumerate(suite.labelled)]
+    counts += [] if suite.search is None else [(("search", "labelled"), suite.search.labelled)]
+    for location, labelled in counts:
+        if labelled >= most:
+            raise loaded.error(
+                location,
+                f"{labelled} labelled patients leave no unlabelled ones: {dataset.name} trains on {most} patients",
+            )
+    _check_search(loaded, dataset)
+
+
+def _check_windows(loaded: LoadedSuite, dataset: Dataset) -> None:
+    """Strides are for volumes, and must leave no gap between two windows."""
+    engine, size = loaded.suite.engine, loaded.suite.preprocessing.size
+    for name, stride in (("window_stride", engine.window_stride), ("look_stride", engine.look_stride)):
+        if stride is None:
+            continue
+        if dataset.dimension == 2:
+            raise loaded.error(
+                ("engine", name), f"{dataset.name} is 2D: slices are predicted whole, without windows; leave it out"
+            )
+        if any(step > side for step, side in zip(stride, size, strict=True)):
+            raise loaded.error(
+                ("engine", name),
+                f"steps of {list(stride)} leave gaps between windows of {list(size)}; take shorter ones",
+            )
+
+
+def _check_search(loaded: LoadedSuite, dataset: Dataset) -> None:
+    """A configuration must not be chosen on what it is judged by."""
+    suite, search = loaded.suite, loaded.suite.search
+    if search is None:
+        return
+    if not dataset.splits["val"]:
+        raise loaded.error(("search",), f"{dataset.name} has no validation patients, on which a search could choose")
+    if search.subset in suite.subsets:
+        raise loaded.error(("search", "subset"), f"the finals use subset {search.subset} too; take another one")
+    seeds = set(range(search.seed, search.seed + search.studies)) & set(suite.seeds)
+    if seeds:
+        raise loaded.error(("search", "seed"), f"the finals use seed {min(seeds)} too; begin elsewhere")
+    if search.budget.currency != suite.budget.currency:
+        raise loaded.error(
+            ("search", "budget"), f"the finals are budgeted in {suite.budget.currency}; so must trials be"
+        )

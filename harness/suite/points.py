@@ -1,0 +1,37 @@
+"""The points that a search tries, drawn before anything runs: independent of timing, workers and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from harness.api.space import Dimension
+from harness.api.strict import digest
+
+
+def drawn(space: Mapping[str, Dimension], count: int, key: Sequence[str | int]) -> list[dict[str, Any]]:
+    """`count` points of a scrambled Sobol sequence (Owen 1998), one coordinate per dimension.
+
+    key: what the scrambling hangs on (row, study, seed): a dimension that one row gains moves no other row's points.
+    """
+    import numpy as np
+    from scipy.stats import qmc
+
+    if count <= 0 or not space:
+        return [{} for _ in range(max(count, 0))]
+    generator = np.random.default_rng(int(digest(list(key))[:16], 16))
+    sequence = qmc.Sobol(len(space), scramble=True, rng=generator)
+    shares = sequence.random_base2((count - 1).bit_length())[:count]  # a power of two keeps the sequence balanced
+    return [
+        {name: dimension.at(float(share)) for (name, dimension), share in zip(space.items(), row, strict=True)}
+        for row in shares
+    ]
+
+
+def grid(space: Mapping[str, Dimension]) -> list[dict[str, Any]]:
+    """Every combination of the choices, the last dimension fastest; raises ValueError for a dimension without any."""
+    ranges = [name for name, dimension in space.items() if dimension.scale != "choice"]
+    if ranges:
+        raise ValueError(f"a grid needs choices: list the values of {', '.join(ranges)}, or pin them with null")
+    return [dict(zip(space, values, strict=True)) for values in product(*(one.values for one in space.values()))]

@@ -1,0 +1,101 @@
+"""Finds methods and datasets: a file in `methods/` or `benchmarks/`, or an entry point of an installed package."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.api.errors import UsageError
+from harness.api.names import suggest
+
+if TYPE_CHECKING:
+    from harness.api.dataset import Dataset
+    from harness.api.method import Method
+
+T = TypeVar("T")
+METHOD_GROUP = "harness.methods"
+DATASET_GROUP = "harness.datasets"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a plug-in comes from, without importing it: `module` or `module:attribute`."""
+
+    name: str
+    target: str
+    origin: str
+
+
+def method_sources() -> Mapping[str, Source]:
+    """All methods by name, unimported."""
+    return _sources("methods", METHOD_GROUP)
+
+
+def dataset_sources() -> Mapping[str, Source]:
+    """All datasets by name, unimported."""
+    return _sources("benchmarks", DATASET_GROUP)
+
+
+def load_method(name: str) -> type[Method]:
+    """The method class called `name`; imports torch. Raises `UsageError` with the nearest names for a typo."""
+    from harness.api.method import Method
+
+    return _load(_pick(name, method_sources(), "method"), Method)
+
+
+def load_dataset(name: str) -> Dataset:
+    """An instance of the dataset called `name`. Raises `UsageError` with the nearest names for a typo."""
+    from harness.api.dataset import Dataset
+
+    return _load(_pick(name, dataset_sources(), "dataset"), Dataset)()
+
+
+def _sources(package: str, group: str) -> dict[str, Source]:
+    found: dict[str, Source] = {}
+    folder = importlib.import_module(package)
+    for module in pkgutil.iter_modules(folder.__path__):
+        if not module.ispkg and not module.name.startswith("_"):
+            found[module.name] = Source(module.name, f"{package}.{module.name}", f"{package}/{module.name}.py")
+    for point in entry_points(group=group):
+        origin = f"{point.dist.name if point.dist else 'an installed package'} ({point.value})"
+        if point.name in found:
+            raise UsageError(
+                f"{point.name!r} is defined twice: by {found[point.name].origin} and by {origin}; "
+                "rename one or uninstall the package"
+            )
+        found[point.name] = Source(point.name, point.value, origin)
+    return found
+
+
+def _pick(name: str, known: Mapping[str, Source], what: str) -> Source:
+    if name not in known:
+        raise UsageError(f"unknown {what} {name!r}; {suggest(name, known)}")
+    return known[name]
+
+
+def _load(source: Source, base: type[T]) -> type[T]:
+    module_name, _, attribute = source.target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(f"{source.origin}: cannot be imported ({error}); install what it needs") from error
+    if attribute:
+        found = [getattr(module, attribute, None)]
+    else:
+        found = [item for item in vars(module).values() if _defined_in(item, base, module_name)]
+    named = [item for item in found if inspect.isclass(item) and getattr(item, "name", None) == source.name]
+    if len(named) != 1 or not issubclass(named[0], base):
+        raise UsageError(
+            f"{source.origin}: expected exactly one {base.__name__} class with name = {source.name!r}, "
+            f"found {len(named)}"
+        )
+    return named[0]
+
+
+def _defined_in(item: object, base: type, module: str) -> bool:
+    return inspect.isclass(item) and issubclass(item, base) and item.__module__ == module

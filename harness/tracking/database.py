@@ -1,0 +1,102 @@
+"""A database is looked at before MLflow opens it, which retries a broken one for 100 s and fills a foreign one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from harness.tracking.service import Service
+
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+CONNECT_SECONDS = 5.0
+
+
+def artifact_folder(service: Service) -> Path:
+    """Where artifacts of a database go: mlartifacts/ beside an SQLite file, in the working directory otherwise."""
+    return (service.database.parent if service.database else Path.cwd()) / "mlartifacts"
+
+
+def check_database(service: Service) -> bool:
+    """Connect once, change nothing; whether MLflow's tables are there.
+
+    Raises:
+        ServiceError: Another program's database, or one of another MLflow version.
+        Exception: Whatever the driver raises for a database that does not answer.
+    """
+    if service.database is not None and not service.database.exists():
+        return False
+    tables, revision = _inspect(service)
+    if not tables - {"alembic_version"}:
+        return False
+    if "experiments" not in tables:
+        raise service.error("the database holds tables of another program; name a database of its own for tracking")
+    _refuse_revision(service, revision)
+    return True
+
+
+def _inspect(service: Service) -> tuple[set[str], str | None]:
+    """Names of the tables, and the revision of their schema."""
+    from sqlalchemy import create_engine, inspect, text
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.pool import NullPool
+
+    url = make_url(service.uri)
+    if url.host and service.scheme in PORTS:  # drivers may wait for minutes
+        socket.create_connection((url.host, url.port or PORTS[service.scheme]), CONNECT_SECONDS).close()
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        tables = set(inspect(connection).get_table_names())
+        revision = None
+        if "alembic_version" in tables:
+            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return tables, revision
+
+
+def _refuse_revision(service: Service, revision: str | None) -> None:
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    if revision in scripts.get_heads():
+        return
+    if revision in {script.revision for script in scripts.walk_revisions()}:
+        raise service.error(
+            f"an older MLflow made the database; copy it for safety, then run `mlflow db upgrade {service.shown}`"
+        )
+    raise service.error(
+        f"another MLflow made the database (schema {revision}), newer than the {mlflow.__version__} installed here; "
+        "update MLflow or name another database"
+    )
+
+
+def create_database(service: Service) -> None:
+    """Create the SQLite file whole: another process sees no database or a finished one, and a kill leaves none.
+
+    Called under the writer's lock. Other databases are created by MLflow at first contact.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    if service.database is None:
+        return
+    folder = service.database.parent
+    temporary = folder / f".{service.database.name}.{os.getpid()}"
+    uri = service.uri.removesuffix(service.database.name) + temporary.name
+    try:
+        store = SqlAlchemyStore(uri, artifact_folder(service).as_uri())  # type: ignore[no-untyped-call]
+        store.engine.dispose()
+        temporary.replace(service.database)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def mlruns_warning(service: Service) -> str | None:
+    """What to tell a user whose bare `mlflow ui` would open ./mlruns instead of ./mlflow.db."""
+    if service.database != Path.cwd() / "mlflow.db":
+        return None
+    mlruns = Path("mlruns")  # the rule of MLflow 3: a numbered folder with a meta.yaml in it wins
+    if not any(path.parent.name.isdigit() for path in mlruns.glob("*/meta.yaml")):
+        return None
+    return (
+        "warning: ./mlruns holds experiments of an older MLflow, so a bare `mlflow ui` shows those alone; "
+        f"to see these runs: mlflow ui --backend-store-uri {service.shown}"
+    )

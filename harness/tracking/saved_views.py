@@ -1,0 +1,182 @@
+"""Views of an experiment that are useful as they open: state that MLflow's pages read from tags, and a note with links.
+
+MLflow's own Share button stores a view (filter, columns, charts) in a tag of the experiment and links to it by key; the
+views here are stored in the same way. A page of another MLflow leaves out what it does not know of a view.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from harness.records.schema import Unit
+from harness.tracking.content import ROLE_TAG, Finished
+from harness.tracking.search_charts import RESULT, search_charts
+from harness.tracking.series import CURVE, HEADLINE, MAIN
+
+VIEW_TAG = "mlflow.sharedViewState."
+NOTE_TAG = "mlflow.note.content"
+SIGNATURE = "`harness track`:"
+"""How a note of ours begins; another one is somebody's own and stays."""
+
+CARD_HEIGHT = 460
+"""Of a chart, in pixels."""
+
+FINAL_COLUMNS = ("tags.method", "tags.labelled", "tags.subset", "tags.seed", "tags.status", "tags.selected")
+FINAL_METRICS = ("test/last/dice", "test/best_val/dice", "test/last/n_missed", "validation_dice", "spent/steps")
+MANY_RUNS = 1000
+
+Chart = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """One saved view.
+
+    key, title: its name in links, and for people.
+    filter:     MLflow's search syntax.
+    order:      metric by which runs are sorted, best first; sorted by time MLflow would show their parents instead.
+    columns:    of the table.
+    charts:     as MLflow's pages store them, without ids; `per_row` of them side by side.
+    """
+
+    key: str
+    title: str
+    mode: Literal["TABLE", "CHART"]
+    filter: str
+    order: str
+    columns: tuple[str, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    per_row: int = 1
+
+    def state(self) -> dict[str, Any]:
+        """The state of a page that shows it."""
+        section = {
+            "uuid": "harness", "name": self.title, "display": True, "isReordered": False, "deleted": False,
+            "isGenerated": False, "columns": self.per_row, "cardHeight": CARD_HEIGHT,
+        }  # fmt: skip
+        common = {"metricSectionId": "harness", "deleted": False, "isGenerated": False}
+        charts = [{"uuid": f"harness-{number}", **common, **chart} for number, chart in enumerate(self.charts)]
+        return {
+            "searchFilter": self.filter,
+            "orderByKey": f"metrics.`{self.order}`",
+            "orderByAsc": False,
+            "selectedColumns": list(self.columns),
+            "runsHiddenMode": "SHOW_ALL",
+            "isAccordionReordered": True,  # or MLflow sorts this section among those that it makes by itself
+            **({"compareRunSections": [section], "compareRunCharts": charts} if charts else {}),
+        }
+
+    def tag(self, at_ms: int) -> tuple[str, str]:
+        """Name and value of the experiment's tag; MLflow lists named views, the youngest first."""
+        envelope = {"name": self.title, "createdAt": at_ms, "updatedAt": at_ms, "state": json.dumps(self.state())}
+        return VIEW_TAG + self.key, json.dumps(envelope)
+
+    def link(self, experiment_id: str) -> str:
+        """Where the view opens, relative to the server's address."""
+        query = {"viewStateShareKey": self.key, "compareRunsMode": self.mode}
+        return f"#/experiments/{experiment_id}/runs?{urlencode(query)}"
+
+
+def saved_views(units: Sequence[Finished]) -> list[View]:
+    """The views that a suite's units give something to see in."""
+    labelled = {u.labelled for u in units if u.unit.role == "final"}
+    searched: dict[str, list[Unit]] = {}
+    for u in units:
+        if u.unit.role == "search":
+            searched.setdefault(u.method, []).append(u.unit)
+    finals = [_methods(sorted(labelled, key=_by_count)), _finals()] if labelled else []
+    return [*finals, *(_search(method, found) for method, found in sorted(searched.items()))]
+
+
+def _by_count(labelled: str) -> tuple[bool, int]:
+    return labelled == "all", 0 if labelled == "all" else int(labelled)
+
+
+def _methods(labelled: Sequence[str]) -> View:
+    """Test Dice, validation Dice against device seconds, and what differs, by method."""
+    groups = [f"labelled_{count}" for count in labelled]
+    many = {"runsCountToCompare": MANY_RUNS}
+    plain = {"xAxisKey": "step", "useGlobalXaxisKey": False, "lineSmoothness": 0, "useGlobalLineSmoothing": False}
+    pairs = [
+        (
+            {"type": "BAR", "metricKey": f"{HEADLINE}/{name}", **many},
+            {
+                "type": "LINE",
+                "metricKey": f"{name}/{CURVE}",
+                "selectedMetricKeys": [f"{name}/{CURVE}"],
+                **plain,
+                **many,
+            },
+        )
+        for name in groups
+    ]
+    difference = {
+        "type": "DIFFERENCE", "chartName": "differences", "compareGroups": ["Parameters", "Model metrics"],
+        "showDifferencesOnly": True, "showChangeFromBaseline": False, "baselineColumnUuid": "", **many,
+    }  # fmt: skip
+    return View(
+        "harness_methods", "Methods", "CHART", f"tags.{ROLE_TAG} = 'method'", f"{HEADLINE}/{groups[0]}",
+        _columns(("tags.method",), [metric for name in groups for metric in (f"{HEADLINE}/{name}", f"{name}/{CURVE}")]),
+        (*(chart for pair in pairs for chart in pair), difference), per_row=2,
+    )  # fmt: skip
+
+
+def _finals() -> View:
+    """One row each, by test Dice."""
+    return View(
+        "harness_finals", "Finals", "TABLE", f"tags.{ROLE_TAG} = 'final'", MAIN, _columns(FINAL_COLUMNS, FINAL_METRICS)
+    )
+
+
+def _search(method: str, units: Sequence[Unit]) -> View:
+    """What was searched, up to the last validation Dice."""
+    charts, params = search_charts(units)
+    return View(
+        f"harness_search_{method}", f"Search of {method}", "CHART",
+        f"tags.{ROLE_TAG} = 'search' AND tags.method = '{method}'", RESULT,
+        _columns(("tags.method", "tags.selected"), [RESULT], params), charts,
+    )  # fmt: skip
+
+
+def _columns(tags: Iterable[str], metrics: Iterable[str], params: Iterable[str] = ()) -> tuple[str, ...]:
+    """Columns as the table stores them: tags.`method`, metrics.`val/dice`."""
+    quoted = (f"{kind}.`{name}`" for kind, _, name in (tag.partition(".") for tag in tags))
+    return (*quoted, *(f"params.`{name}`" for name in params), *(f"metrics.`{name}`" for name in metrics))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the runs of a suite are: what links need. table: the leaderboard's artifact, None without one."""
+
+    experiment_id: str
+    suite_run: str
+    method_runs: tuple[str, ...]
+    table: str | None = None
+
+
+def experiment_tags(suite: str, views: Sequence[View], place: Place, at_ms: int) -> dict[str, str]:
+    """All that tracking stores at the experiment: the views and the note that links to them.
+
+    at_ms: when the views count as made, so that the same records give the same tags.
+    """
+    stored = dict(view.tag(at_ms - number) for number, view in enumerate(views))
+    return {**stored, NOTE_TAG: f"{SIGNATURE} **{suite}**. Open " + " · ".join(_links(views, place))}
+
+
+def _links(views: Iterable[View], place: Place) -> Iterator[str]:
+    """On one line: of a longer note MLflow shows the first line alone."""
+    if place.table:
+        yield f"[Leaderboard](#/experiments/{place.experiment_id}/runs/{place.suite_run}/artifacts/{place.table})"
+    for view in views:
+        yield f"[{view.title}]({view.link(place.experiment_id)})"
+    if len(place.method_runs) > 1:
+        compared = {"runs": _list(place.method_runs), "experiments": _list([place.experiment_id])}
+        yield f"[Methods side by side](#/compare-runs?{urlencode(compared)})"
+
+
+def _list(values: Sequence[str]) -> str:
+    return json.dumps(list(values), separators=(",", ":"))

@@ -1,0 +1,157 @@
+"""Numbers of a unit's records as MLflow metrics: name, value, step and time."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.records.schema import Result, Unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_POINTS = 50
+"""Of one series; longer ones are thinned to real values at real steps, first and last among them. The whole history is
+in the records; a database of thousands of units is bound by its number of points."""
+
+HISTORY = {"loss": "train/loss", "learning_rate": "train/learning_rate", "progress_unit": "train/progress"}
+"""Column of history -> metric; named loss terms are added as train/<column>."""
+
+MAIN = "test/last/dice"
+"""What matters most, and a run's first metric: MLflow's compare page plots the one that a run was given first."""
+
+HEADLINE = "dice"
+"""Of a method's run: its main metric by labelled count once more, as dice/labelled_3, for the page lists by name."""
+
+CURVE = "val/dice_by_device_seconds"
+"""Of a method's run, whose steps are device seconds."""
+
+CASE_MEANS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
+CASE_COUNTS = {"missed": "n_missed", "spurious": "n_spurious"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one metric."""
+
+    name: str
+    value: float
+    step: int
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a unit ran, in milliseconds since 1970."""
+
+    start_ms: int
+    end_ms: int
+
+    def at(self, share: float) -> int:
+        """The time at which a share of the budget was spent, as if it was spent evenly."""
+        return self.start_ms + round((self.end_ms - self.start_ms) * min(max(share, 0.0), 1.0))
+
+
+def metric_name(*parts: str) -> str:
+    """Parts joined by slashes; characters that MLflow forbids in a part become underscores."""
+    return "/".join(re.sub(r"[^\w\-. :]|^\.+$", "_", part) for part in parts)
+
+
+def look_points(result: Result, span: Span) -> Iterator[Point]:
+    """By step: Dice on validation and on unlabelled images, device seconds so far, what the method shows; last Dice."""
+    last = result.looks[-1] if result.looks else None
+    if last is not None and last.mean_dice is not None:
+        yield Point("validation_dice", last.mean_dice, last.step, span.end_ms)
+    for look in result.looks:
+        values = {"val/device_seconds": look.device_seconds}
+        values |= _dice_points("val", look.dice, look.mean_dice)
+        values |= _dice_points("unlabelled", look.unlabelled_dice or {}, look.mean_unlabelled_dice)
+        values |= {metric_name("method", *name.split("/")): value for name, value in look.diagnostics.items()}
+        for name, value in values.items():
+            yield Point(name, value, look.step, span.at(look.progress))
+
+
+def _dice_points(where: str, by_class: dict[str, float], mean: float | None) -> dict[str, float]:
+    """Metrics of one look, none where nothing was looked at."""
+    values = {metric_name(where, "dice", name): value for name, value in by_class.items()}
+    return values if mean is None else values | {f"{where}/dice": mean}
+
+
+def history_points(history: pd.DataFrame, span: Span) -> Iterator[Point]:
+    """Loss, its terms, learning rate and progress by step; values that are not finite have no point."""
+    if history.empty:
+        return
+    columns = [str(column) for column in history]
+    terms = {column: metric_name("train", *column.split("/")) for column in columns if column.startswith("term/")}
+    for column, name in (HISTORY | terms).items():
+        rows = thin(history[history[column].astype(float).abs() < math.inf])
+        for step, progress, value in zip(rows["step"], rows["progress_unit"], rows[column], strict=True):
+            yield Point(name, float(value), int(step), span.at(float(progress)))
+
+
+def thin(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most MAX_POINTS rows, evenly spread, with the first and the last."""
+    count = len(frame)
+    if count <= MAX_POINTS:
+        return frame
+    return frame.iloc[[round(i * (count - 1) / (MAX_POINTS - 1)) for i in range(MAX_POINTS)]]
+
+
+def result_points(unit: Unit, result: Result, span: Span) -> Iterator[Point]:
+    """What the unit spent and what it is made of."""
+    spent = result.spent
+    useful = {"device_seconds": spent.useful_device_seconds, "steps": float(spent.useful_steps)}
+    values: dict[str, float] = {
+        **{f"spent/{name}": value for name, value in useful.items()},
+        "spent/lost_device_seconds": spent.lost_device_seconds,
+        "spent/lost_steps": spent.lost_steps,
+        "spent/attempts": spent.attempts,
+        "spent/share_of_budget": useful[unit.budget.currency] / unit.budget.amount,
+        **{
+            metric_name("stage", stage, "device_seconds"): value for stage, value in result.stage_device_seconds.items()
+        },
+        **{metric_name("stage", stage, "steps"): value for stage, value in result.stage_steps.items()},
+        **{metric_name("wall_seconds", phase): value for phase, value in result.wall_seconds.items()},
+        "longest_step_seconds": result.longest_step_seconds,
+        "images_seen": result.images_seen,
+        "labelled_images_seen": result.labelled_images_seen,
+        "parameters_training": result.parameters_training,
+        "parameters_predictor": result.parameters_predictor,
+        "peak_memory_bytes": result.peak_memory_bytes,
+    }
+    if result.best_look is not None:
+        values["val/best_look"] = result.best_look
+    return at_end(values, spent.useful_steps, span)
+
+
+def at_end(values: Mapping[str, float], step: int, span: Span) -> Iterator[Point]:
+    """Values that belong to the end of a run."""
+    return (Point(name, float(value), step, span.end_ms) for name, value in values.items())
+
+
+def main_first(values: Mapping[str, float]) -> dict[str, float]:
+    """The values, headlines and the main metric before all others."""
+    return dict(sorted(values.items(), key=lambda item: (not item[0].startswith(f"{HEADLINE}/"), item[0] != MAIN)))
+
+
+def case_metrics(cases: pd.DataFrame) -> dict[str, float]:
+    """Metric name -> value: of each class the mean over patients of a patient's cases, and the mean of classes.
+
+    A distance that is unknown for any case (millimetres without spacing) has no value. `n_*` are counts.
+    """
+    values: dict[str, float] = {}
+    for selection, rows in cases.groupby("selection"):
+        base = ("test", str(selection))
+        means = rows[[*CASE_MEANS]].astype(float)
+        by_patient = means.groupby([rows["class_name"], rows["patient"]]).mean(skipna=False)
+        by_class = by_patient.groupby("class_name").mean(skipna=False)
+        known = by_class.loc[:, by_class.notna().all()]
+        counts = rows[[*CASE_COUNTS]].astype(int).groupby(rows["class_name"]).sum().rename(columns=CASE_COUNTS)
+        for table, total in ((known, known.mean()), (counts, counts.sum())):
+            values |= {metric_name(*base, str(column)): float(total[str(column)]) for column in table}
+            for label, row in table.to_dict("index").items():
+                values |= {metric_name(*base, str(name), str(label)): float(value) for name, value in row.items()}
+    return values

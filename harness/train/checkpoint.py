@@ -1,0 +1,142 @@
+"""Everything that a checkpoint holds: method, optimiser, generators, sampler, meter, looks."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.api.errors import RecordError
+from harness.api.method import Method
+from harness.data.sampler import Sampler
+from harness.records.files import write_atomic
+from harness.records.schema import SCHEMA, Look, Unit
+from harness.train.meter import Meter
+from harness.train.monitor import Watch
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass
+class TrainingState:
+    """What changes while a unit trains."""
+
+    unit: Unit
+    device: torch.device
+    method: Method
+    sampler: Sampler
+    meter: Meter
+    optimiser: torch.optim.Optimizer
+    looks: list[Look] = field(default_factory=list)
+    best: Weights | None = None
+    best_look: int | None = None
+    images_seen: int = 0
+    labelled_images_seen: int = 0
+    watch: Watch = field(default_factory=Watch)
+
+    def save(self, path: Path, environment: str) -> None:
+        """Atomic checkpoint."""
+        content = {
+            "schema_version": SCHEMA,
+            "unit": self.unit.id,
+            "environment": environment,
+            "method": self.method.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generators": generator_states(self.device),
+            "sampler": self.sampler.state_dict(),
+            "meter": self.meter.state_dict(),
+            "looks": [look.model_dump() for look in self.looks],
+            "best": self.best,
+            "best_look": self.best_look,
+            "images_seen": self.images_seen,
+            "labelled_images_seen": self.labelled_images_seen,
+            "watch": self.watch.state_dict(),
+        }
+        write_atomic(path, lambda temporary: save_torch(content, temporary))
+
+    def load(self, content: dict[str, Any]) -> None:
+        """Go on from a checkpoint; the optimiser must already be that of the checkpoint's stage."""
+        self.method.load_state_dict(content["method"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.sampler.load_state_dict(content["sampler"])
+        self.looks = [Look.model_validate(look) for look in content["looks"]]
+        self.best = content["best"]
+        self.best_look = content["best_look"]
+        self.images_seen = content["images_seen"]
+        self.labelled_images_seen = content["labelled_images_seen"]
+        self.watch.load_state_dict(content.get("watch"))
+        set_generator_states(self.device, content["generators"])
+
+    def remember_best(self, look: Look) -> None:
+        """Keep the predictor's weights if this look is the best so far; a tie keeps the earlier one.
+
+        No look is the best where there are no validation cases.
+        """
+        self.looks.append(look)
+        best = next((old.mean_dice for old in self.looks if old.look == self.best_look), None)
+        if look.mean_dice is not None and (best is None or look.mean_dice > best):
+            self.best = copy_weights(self.method.predictor)
+            self.best_look = look.look
+
+
+def save_torch(content: dict[str, Any], path: Path) -> None:
+    """`torch.save` that tells a full disk as an `OSError`: torch itself reports a RuntimeError about positions."""
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def read_checkpoint(path: Path, unit: Unit, environment: str) -> dict[str, Any] | None:
+    """The checkpoint's content, None if there is none or it was made in another environment (the unit starts again)."""
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise RecordError(f"{path}: cannot be read ({error}); delete it to start the unit again") from None
+    if content["schema_version"] > SCHEMA:
+        raise RecordError(f"{path}: written by a newer version of the harness; update the harness or delete the file")
+    return content if content["unit"] == unit.id and content["environment"] == environment else None
+
+
+def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """torch's default generators, where all of a method's randomness comes from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_generator_states(device: torch.device, states: dict[str, torch.Tensor]) -> None:
+    """Put them back."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def derive_seed(seed: int, purpose: str) -> int:
+    """Independent seeds for initial weights, training and sampling: equal for every method of one unit seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:7], "big")
+
+
+def copy_weights(network: nn.Module) -> Weights:
+    """A detached copy of a network's state."""
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """sha256 over names and bytes of a network's state: equal means bitwise equal."""
+    total = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

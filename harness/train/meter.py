@@ -1,0 +1,156 @@
+"""Decides whether another step may start, and how far a unit is."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from harness.api.progress import Progress
+from harness.records.schema import Budget
+
+RESERVE_STEPS = 20
+"""The reserve is the largest of the stage's last so many steps."""
+UNRESERVED_STEPS = 3
+"""A stage's first steps run without a reserve: nothing is known of their cost yet."""
+
+
+class Meter:
+    """Spends one budget over the stages of one unit.
+
+    Stage k ends where the sum of the first k shares ends, so what one stage overspends (at most one step) or leaves
+    is the next one's. With `device_seconds` a step starts only if the reserve still fits: the unit never
+    overshoots by more than one step (on CUDA: the steps between two synchronisations).
+    """
+
+    def __init__(self, budget: Budget, shares: Sequence[float]) -> None:
+        if not shares or min(shares) <= 0 or abs(sum(shares) - 1.0) > 1e-9:
+            raise ValueError(f"stage shares must be positive and add up to 1, not {list(shares)}")
+        self.budget = budget
+        ends = [budget.amount * sum(shares[: k + 1]) for k in range(len(shares))]
+        ends[-1] = budget.amount
+        self._ends = [float(round(end)) for end in ends] if budget.steps is not None else ends
+        self.stage = 0
+        self.seconds = 0.0
+        self.steps = 0
+        self.stage_seconds = [0.0] * len(shares)
+        self.stage_steps = [0] * len(shares)
+        self.longest_step_seconds = 0.0
+        self._stage_start = 0.0
+        self._recent: deque[float] = deque(maxlen=RESERVE_STEPS)
+
+    def may_step(self, pending: int = 0) -> bool:
+        """Whether another step may start; `pending` steps are issued and not charged yet."""
+        end = self._ends[self.stage]
+        if self.budget.steps is not None:
+            return self.steps < end
+        longest = max(self._recent, default=0.0)
+        if self.stage_steps[self.stage] < UNRESERVED_STEPS or not self._recent:
+            return self.seconds + pending * longest < end
+        return self.seconds + (pending + 1) * longest <= end
+
+    def fits(self, allowance: float, pending: int = 0) -> bool:
+        """Whether another step fits into an allowance below the budget, in its currency, with the same reserve."""
+        if self.budget.steps is not None:
+            return self.steps < allowance
+        longest = max(self._recent, default=0.0)
+        return self.seconds + (pending + 1) * longest <= allowance
+
+    @property
+    def has_steps_left(self) -> bool:
+        """Whether this stage or a later one may still take a step; nothing may be pending."""
+        return self.may_step() or self.stage + 1 < len(self._ends)
+
+    def progress(self, pending: int = 0) -> Progress:
+        """Shares of the budget that are spent now; pending steps count at the mean of the recent ones."""
+        spent = self._spent(pending)
+        length = self._ends[self.stage] - self._stage_start
+        within = (spent - self._stage_start) / length if length > 0 else 1.0
+        return Progress(_clip(spent / self.budget.amount), _clip(within), self.stage_steps[self.stage])
+
+    def count_step(self) -> None:
+        """A step was issued."""
+        self.steps += 1
+        self.stage_steps[self.stage] += 1
+
+    def charge(self, seconds: float) -> None:
+        """A step's seconds became known."""
+        self.seconds += seconds
+        self.stage_seconds[self.stage] += seconds
+        self.longest_step_seconds = max(self.longest_step_seconds, seconds)
+        self._recent.append(seconds)
+
+    def charge_start(self, seconds: float) -> None:
+        """What a stage did before its first step (handing over, prototypes); no step's cost, so never a reserve."""
+        self.seconds += seconds
+        self.stage_seconds[self.stage] += seconds
+
+    def next_stage(self) -> bool:
+        """Go to the next stage; False after the last one. Nothing may be pending."""
+        if self.stage + 1 == len(self._ends):
+            return False
+        self.stage += 1
+        self._stage_start = self._spent(0)
+        self._recent.clear()
+        return True
+
+    def _spent(self, pending: int) -> float:
+        if self.budget.steps is not None:
+            return float(self.steps)
+        mean = sum(self._recent) / len(self._recent) if self._recent else 0.0
+        return self.seconds + pending * mean
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a checkpoint needs."""
+        return {
+            "stage": self.stage,
+            "seconds": self.seconds,
+            "steps": self.steps,
+            "stage_seconds": list(self.stage_seconds),
+            "stage_steps": list(self.stage_steps),
+            "longest_step_seconds": self.longest_step_seconds,
+            "stage_start": self._stage_start,
+            "recent": list(self._recent),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.stage = state["stage"]
+        self.seconds = state["seconds"]
+        self.steps = state["steps"]
+        self.stage_seconds = list(state["stage_seconds"])
+        self.stage_steps = list(state["stage_steps"])
+        self.longest_step_seconds = state["longest_step_seconds"]
+        self._stage_start = state["stage_start"]
+        self._recent = deque(state["recent"], maxlen=RESERVE_STEPS)
+
+
+class ReplayMeter(Meter):
+    """Feeds recorded progress instead of a clock, so that a `device_seconds` unit can be trained again bitwise.
+
+    series: per step, in order: (stage index, unit progress, stage progress).
+    """
+
+    def __init__(self, budget: Budget, shares: Sequence[float], series: Sequence[tuple[int, float, float]]) -> None:
+        super().__init__(budget, shares)
+        self._series = series
+
+    def may_step(self, pending: int = 0) -> bool:
+        """Whether the recorded unit took another step in this stage."""
+        return self.steps < len(self._series) and self._series[self.steps][0] == self.stage
+
+    @property
+    def has_steps_left(self) -> bool:
+        """Whether this stage or a later one may still take a step; nothing may be pending."""
+        return self.may_step() or self.stage + 1 < len(self._ends)
+
+    def progress(self, pending: int = 0) -> Progress:
+        """What the recorded unit saw before this step."""
+        if self.steps >= len(self._series):
+            return Progress(1.0, 1.0, self.stage_steps[self.stage])
+        _, unit, stage = self._series[self.steps]
+        return Progress(unit, stage, self.stage_steps[self.stage])
+
+
+def _clip(share: float) -> float:
+    return min(max(share, 0.0), 1.0)

@@ -1,0 +1,171 @@
+"""What a method does beyond its loss, seen from the engine: to its images, on other threads, and during looks.
+
+Compared are a few whole training steps, chosen before they start; the comparison itself comes after the clock has
+stopped. A watched step differs from any other by one hook on one layer, which keeps a reference to what it is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from harness.api.method import Batch
+from harness.api.settings import Alteration
+from harness.evaluation.eval_mode import inference
+from harness.records.schema import Observed
+
+
+class Watch:
+    """Counts over the useful steps of a unit; in its checkpoint, so that a resumed unit goes on counting.
+
+    A checkpoint of a version that did not look leaves it blind: half a record would look like a whole one.
+    """
+
+    def __init__(self) -> None:
+        self._blind = False
+        self._steps = 0
+        self._images = {"same": 0, "mixed": 0, "altered": 0}
+        self._process_cpu_seconds = 0.0
+        self._looks_that_trained = 0
+        self._entry: nn.Module | None = None
+        self._batch: Batch | None = None
+        self._versions: list[int] = []
+        self._seen: list[Tensor] = []
+
+    def arm(self, network: nn.Module, image: Tensor) -> None:
+        """Compare the images of the next step.
+
+        network: the one that is tested; image: [1, C, *size], any.
+        """
+        self._entry = first_layer(network, image)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Around one training step, outside its clock."""
+        hook = None if self._entry is None else self._entry.register_forward_pre_hook(self._keep)
+        began = time.process_time()
+        try:
+            yield
+        finally:
+            self._process_cpu_seconds += time.process_time() - began
+            if hook is not None:
+                hook.remove()
+
+    def _keep(self, _layer: nn.Module, given: tuple[Any, ...]) -> None:
+        if given and isinstance(given[0], Tensor) and torch.is_grad_enabled():
+            self._seen.append(given[0].detach())
+
+    def given(self, batch: Batch) -> None:
+        """The batch that the engine made for this step."""
+        if self._entry is not None:
+            self._batch = batch
+            self._versions = _versions(batch)
+
+    def compare(self) -> None:
+        """After a step and outside the clock: count what became of the images, if the step was watched."""
+        batch, seen, self._batch, self._seen = self._batch, self._seen, None, []
+        if self._entry is None or batch is None:
+            return
+        self._entry = None
+        if seen:
+            self._steps += 1
+        in_place = _versions(batch) != self._versions  # then there is nothing left to compare with
+        for images in seen:
+            for kind in ["altered"] * len(images) if in_place else alterations(images, batch):
+                self._images[kind] += 1
+
+    @contextmanager
+    def look(self, method: nn.Module) -> Iterator[None]:
+        """Around a validation look, which must leave the method as it was."""
+        before = state_sha256(method)
+        yield
+        self._looks_that_trained += state_sha256(method) != before
+
+    def record(self, sampled: Literal["weak", "none"], declared: tuple[Alteration, ...]) -> Observed | None:
+        """What was seen; None if a part of the unit ran unseen."""
+        if self._blind:
+            return None
+        return Observed(
+            sampled=sampled,
+            declared=declared,
+            steps=self._steps,
+            images_same=self._images["same"],
+            images_mixed=self._images["mixed"],
+            images_altered=self._images["altered"],
+            process_cpu_seconds=self._process_cpu_seconds,
+            looks_that_trained=self._looks_that_trained,
+        )
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """The counts."""
+        if self._blind:
+            return None
+        return {
+            "steps": self._steps,
+            "images": dict(self._images),
+            "process_cpu_seconds": self._process_cpu_seconds,
+            "looks_that_trained": self._looks_that_trained,
+        }
+
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Go on counting; None: there is nothing to go on from."""
+        if state is None:
+            self._blind = True
+            return
+        self._steps = state["steps"]
+        self._images = dict(state["images"])
+        self._process_cpu_seconds = state["process_cpu_seconds"]
+        self._looks_that_trained = state["looks_that_trained"]
+
+
+def first_layer(network: nn.Module, image: Tensor) -> nn.Module | None:
+    """The first module without children that the network calls; None if it calls none. Leaves no trace."""
+    called: list[nn.Module] = []
+
+    def note(layer: nn.Module, _given: tuple[Any, ...]) -> None:
+        called.append(layer)
+
+    leaves = [module for module in network.modules() if next(module.children(), None) is None]
+    hooks = [leaf.register_forward_pre_hook(note) for leaf in leaves]
+    try:
+        with inference(network, image.device):
+            network(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return called[0] if called else None
+
+
+def alterations(images: Tensor, batch: Batch) -> list[Literal["same", "mixed", "altered"]]:
+    """What became of each of the images [N, C, *size] that a network was given, next to the batch it comes from."""
+    sources = torch.cat((batch.images, *batch.unlabelled))
+    if images.shape[1:] != sources.shape[1:]:
+        return ["altered"] * len(images)
+    found: list[Literal["same", "mixed", "altered"]] = []
+    for image in images:
+        equal = sources == image
+        if equal.flatten(1).all(dim=1).any():
+            found.append("same")
+        else:
+            found.append("mixed" if equal.any(dim=0).all() else "altered")
+    return found
+
+
+def state_sha256(method: nn.Module) -> str:
+    """sha256 over the bytes of all parameters and buffers."""
+    total = hashlib.sha256()
+    for tensor in (*method.parameters(), *method.buffers()):
+        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _versions(batch: Batch) -> list[int]:
+    """Counters that torch raises at every change in place."""
+    tensors: Sequence[Tensor] = (batch.images, *batch.unlabelled)
+    return [tensor._version for tensor in tensors]

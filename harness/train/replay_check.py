@@ -1,0 +1,60 @@
+"""Replays a unit and says what is different where the weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.api.errors import UnitFailedError, UsageError
+from harness.data.prepare import resolve
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Environment
+from harness.suite.registry import load_dataset
+from harness.train.environment import describe, pick_device
+from harness.train.replay import replay
+from harness.train.stop import StopFlag
+
+
+@dataclass(frozen=True)
+class Again:
+    """Weights of a unit, recorded and trained again; sha256 of the predictor.
+
+    differences: what is not as it was: name -> (then, now), of the environment and of the code.
+    """
+
+    unit: str
+    recorded: str
+    replayed: str
+    differences: Mapping[str, tuple[str, str]]
+
+    def check(self) -> None:
+        """Raise `UnitFailedError` unless the weights are equal; it names what is different here."""
+        if self.recorded == self.replayed:
+            return
+        different = "; ".join(f"{name}: {then} then, {now} now" for name, (then, now) in self.differences.items())
+        raise UnitFailedError(
+            f"unit {self.unit[:10]}: the weights differ. "
+            + (f"Different here: {different}" if different else "Device, torch, data and code are as they were.")
+        )
+
+
+def train_again(folder: UnitFolder, data: Path | None, stop: StopFlag, say: Callable[[str], None]) -> Again:
+    """Replay a finished unit. Raises `UsageError` for one that has no weights to compare with."""
+    result = folder.result()
+    if result is None or result.weights_sha256 is None:
+        state = "is not finished" if result is None else "ended with a failure"
+        raise UsageError(f"unit {folder.id[:10]} {state}: there are no weights to compare with")
+    unit, then = folder.unit, folder.environment()
+    cache = resolve(load_dataset(unit.dataset.name), data, say)
+    replayed = replay(folder, cache, stop)
+    now = describe(pick_device(), unit.engine, cache.reference.checksum)
+    return Again(folder.id, result.weights_sha256, replayed, {} if then is None else differences(then, now))
+
+
+def differences(then: Environment, now: Environment) -> dict[str, tuple[str, str]]:
+    """Compared fields that differ, and the commit of the code."""
+    old, new = (one.model_dump(mode="json", exclude={"shown", "schema_version"}) for one in (then, now))
+    found = {name: (str(old[name]), str(new[name])) for name in old if old[name] != new[name]}
+    commits = str(then.shown.get("commit")), str(now.shown.get("commit"))
+    return found if commits[0] == commits[1] else {**found, "commit": commits}

@@ -1,0 +1,108 @@
+"""Temperature schedules: tau as a function of the progress of a stage, from 0 to 1.
+
+`Cosine` with one period is ACTION++'s (You et al., MICCAI 2023): it starts and ends at its softest, and is sharpest in
+the middle. Its release runs ten periods. A schedule has no state, so a resumed run needs none.
+
+In a suite: `{family: cosine, low: 0.1, high: 1.0, periods: 1}`. In a method's parameters:
+`temperature: Temperature = hyper(Cosine(low=0.1, high=1.0), "of the student")`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.api.params import MethodParams, hyper
+
+
+class TemperatureSchedule(MethodParams):
+    """Base of the families; every temperature is above 0."""
+
+    family: str
+
+    @abstractmethod
+    def value(self, progress: float) -> float:
+        """Tau at a stage progress in [0, 1]."""
+
+    def __str__(self) -> str:
+        """The schedule as a suite writes it."""
+        return "{" + ", ".join(f"{name}: {value}" for name, value in self.model_dump(mode="json").items()) + "}"
+
+
+class Constant(TemperatureSchedule):
+    """The same tau throughout."""
+
+    family: Literal["constant"] = "constant"
+    tau: float = hyper(..., "the temperature", gt=0, search=(0.03, 2.0), scale="log")
+
+    def value(self, progress: float) -> float:
+        """Give tau, whatever the progress."""
+        return self.tau
+
+
+class Linear(TemperatureSchedule):
+    """A straight line, (1 - p) start + p end."""
+
+    family: Literal["linear"] = "linear"
+    start: float = hyper(..., "tau at progress 0", gt=0, search=(0.03, 2.0), scale="log")
+    end: float = hyper(..., "tau at progress 1", gt=0, search=(0.03, 2.0), scale="log")
+
+    def value(self, progress: float) -> float:
+        """(1 - p) start + p end."""
+        return (1.0 - progress) * self.start + progress * self.end
+
+
+class Cosine(TemperatureSchedule):
+    """Waves between `low` and `high` that start at `high`; whole periods end there too, half ones at `low`."""
+
+    family: Literal["cosine"] = "cosine"
+    low: float = hyper(..., "tau-, the sharpest temperature", gt=0, search=(0.03, 0.3), scale="log")
+    high: float = hyper(..., "tau+, the softest temperature", gt=0, search=(0.3, 2.0))
+    periods: float = hyper(1.0, "waves in a stage", gt=0, search=(0.5, 1, 2, 5, 10), scale="choice")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Cosine:
+        if self.low > self.high:
+            raise ValueError(f"a cosine runs between low and high: low {self.low:g} is above high {self.high:g}")
+        return self
+
+    def value(self, progress: float) -> float:
+        """tau- + 0.5 (1 + cos(2 pi periods p)) (tau+ - tau-)."""
+        return self.low + 0.5 * (1.0 + math.cos(2.0 * math.pi * self.periods * progress)) * (self.high - self.low)
+
+
+class HalfCosine(TemperatureSchedule):
+    """One half-wave, flat at both ends; rises or falls, never both."""
+
+    family: Literal["half_cosine"] = "half_cosine"
+    start: float = hyper(..., "tau at progress 0", gt=0, search=(0.03, 2.0), scale="log")
+    end: float = hyper(..., "tau at progress 1", gt=0, search=(0.03, 2.0), scale="log")
+
+    def value(self, progress: float) -> float:
+        """End + 0.5 (1 + cos(pi p)) (start - end)."""
+        return self.end + 0.5 * (1.0 + math.cos(math.pi * progress)) * (self.start - self.end)
+
+
+class Step(TemperatureSchedule):
+    """Equal pieces of the stage, one value each."""
+
+    family: Literal["step"] = "step"
+    values: tuple[float, ...] = hyper(..., "tau in each of the equal pieces, in order")
+
+    @field_validator("values")
+    @classmethod
+    def _possible(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not values or min(values) <= 0:
+            raise ValueError(f"a step schedule needs at least one temperature, each above 0, not {list(values)}")
+        return values
+
+    def value(self, progress: float) -> float:
+        """values[floor(p n)] of n values; a boundary belongs to the later piece, progress 1 to the last."""
+        return self.values[min(math.floor(progress * len(self.values)), len(self.values) - 1)]
+
+
+Temperature = Annotated[Constant | Linear | Cosine | HalfCosine | Step, Field(discriminator="family")]
+"""Any family, told apart by its name."""

@@ -1,1 +1,0 @@
-"""Networks that methods share, chosen from the task."""

@@ -1,0 +1,374 @@
+"""Metrics against hand-computed values, a brute-force re-derivation, MedPy, and what must hold for any masks."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from harness.evaluation.metrics import ClassMetrics, case_metrics, class_metrics, dice_by_class
+from tests.support import command_environment, require
+
+Mask = NDArray[np.bool_]
+Spacing = tuple[float, ...] | None
+
+
+@pytest.fixture(scope="session")
+def medpy() -> ModuleType:
+    """MedPy's binary metrics, the field's own code: an oracle of these tests, never loaded at run time."""
+    require("medpy", importlib.util.find_spec("medpy") is not None, "MedPy is not installed")
+    return importlib.import_module("medpy.metric.binary")
+
+
+@st.composite
+def masks(draw: st.DrawFn, empty: bool = True) -> tuple[Mask, Mask]:
+    """Two masks of one shape: ragged noise or boxes, often touching the border, now and then full."""
+    shape = tuple(draw(st.lists(st.integers(1, 9), min_size=2, max_size=3)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pair = tuple(_mask(rng, shape, draw(st.sampled_from(["noise", "box", "blob", "full"]))) for _ in range(2))
+    if not empty:
+        assume(pair[0].any() and pair[1].any())
+    return pair[0], pair[1]
+
+
+def _mask(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Mask:
+    mask = np.zeros(shape, dtype=bool)
+    if kind == "noise":
+        return np.asarray(rng.random(shape) < float(rng.choice([0.02, 0.2, 0.7])))
+    if kind == "blob":
+        return np.asarray(ndimage.gaussian_filter(rng.standard_normal(shape), 1.5) > 0)
+    corners = [sorted(rng.integers(0, side + 1, 2)) if kind == "box" else [0, side] for side in shape]
+    mask[tuple(slice(low, high) for low, high in corners)] = True
+    return mask
+
+
+def spacing_for(dimension: int, kind: str) -> Spacing:
+    return {"unknown": None, "isotropic": (0.625,) * dimension, "thick": (10.0, 1.4, 1.3)[:dimension]}[kind]
+
+
+KINDS = st.sampled_from(["unknown", "isotropic", "thick"])
+
+
+def points(*positions: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
+    mask = np.zeros(shape, dtype=bool)
+    mask[tuple(np.array(positions).T)] = True
+    return mask
+
+
+def assert_values(metrics: ClassMetrics, **expected: float | None) -> None:
+    for name, value in expected.items():
+        assert getattr(metrics, name) == pytest.approx(value, abs=1e-12), name
+
+
+# By hand
+
+
+def test_two_points_three_by_four_apart() -> None:
+    metrics = class_metrics(points((0, 0), shape=(6, 6)), points((3, 4), shape=(6, 6)), (2.0, 2.0))
+    assert metrics == ClassMetrics(0.0, 0.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0, False, False, 1, 1)
+
+
+def test_a_square_beside_itself() -> None:
+    # 3x3 squares one column apart: 6 of 9 voxels shared, so Dice 12/18 and Jaccard 6/12. Of the 8 surface voxels
+    # on either side, 4 lie on the other's surface and 4 one voxel from it; the pool of 16 is half 0 and half 1.
+    truth = np.zeros((5, 6), dtype=bool)
+    truth[1:4, 1:4] = True
+    metrics = class_metrics(np.roll(truth, 1, axis=1), truth, None)
+    assert_values(metrics, dice=2 / 3, jaccard=0.5, asd_voxel=0.5, assd_voxel=0.5, hd95_voxel=1.0, asd_mm=None)
+
+
+def test_asd_is_directed_assd_pools_and_hd95_interpolates() -> None:
+    # A line of 4 and its first voxel: forward {0}, backward {0, 1, 2, 3}. Pooled mean 6/5, where the mean of the two
+    # directed means would be 3/4; the 95th percentile of {0, 0, 1, 2, 3} lies at 3.8 of 0..4, which is 2.8.
+    line, point = np.ones((1, 4), dtype=bool), points((0, 0), shape=(1, 4))
+    assert_values(class_metrics(point, line, None), asd_voxel=0.0, assd_voxel=1.2, hd95_voxel=2.8)
+    assert_values(class_metrics(line, point, None), asd_voxel=1.5, assd_voxel=1.2, hd95_voxel=2.8)
+
+
+def test_the_nearest_voxel_in_millimetres_may_be_another_one() -> None:
+    # From (0, 0): two slices down is 2 voxels or 20 mm, three columns right 3 voxels or 3 mm.
+    prediction, truth = points((0, 0), shape=(4, 4)), points((2, 0), (0, 3), shape=(4, 4))
+    assert_values(class_metrics(prediction, truth, (10.0, 1.0)), asd_voxel=2.0, asd_mm=3.0, assd_mm=26 / 3)
+
+
+def test_a_hollow_inside_is_surface() -> None:
+    # A 5x5 ring-shaped truth has the inner voxels beside the hole as surface; a filled square lacks them.
+    filled = np.ones((5, 5), dtype=bool)
+    ring = filled.copy()
+    ring[2, 2] = False
+    # 16 outer voxels and the 4 around the hole, each of which is one voxel from the outer ring.
+    assert_values(class_metrics(ring, filled, None), asd_voxel=4 / 20, dice=48 / 49)
+
+
+# Empty masks
+
+
+@pytest.mark.parametrize("spacing", [None, (10.0, 1.5, 2.0)])
+def test_both_empty_is_perfect(spacing: Spacing) -> None:
+    nothing = np.zeros((2, 3, 4), dtype=bool)
+    mm = None if spacing is None else 0.0
+    assert class_metrics(nothing, nothing, spacing) == ClassMetrics(
+        1.0, 1.0, 0.0, 0.0, 0.0, mm, mm, mm, False, False, 0, 0
+    )
+
+
+@pytest.mark.parametrize("spacing", [None, (2.0, 1.0, 1.0)])
+def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing) -> None:
+    # sqrt(3^2 + 4^2 + 12^2) = 13 voxels; with slices of 2 mm sqrt(6^2 + 4^2 + 12^2) = 14 mm.
+    nothing, something = np.zeros((3, 4, 12), dtype=bool), points((1, 2, 3), (1, 2, 4), shape=(3, 4, 12))
+    mm = None if spacing is None else 14.0
+    missed = ClassMetrics(0.0, 0.0, 13.0, 13.0, 13.0, mm, mm, mm, True, False, 2, 0)
+    assert class_metrics(nothing, something, spacing) == missed
+    spurious = replace(missed, missed=False, spurious=True, voxels_true=0, voxels_predicted=2)
+    assert class_metrics(something, nothing, spacing) == spurious
+
+
+def test_the_diagonal_of_a_case_is_not_that_of_its_crop() -> None:
+    truth = np.zeros((3, 4, 12), dtype=np.uint8)
+    truth[1, 1, 1] = 1
+    assert case_metrics(np.zeros_like(truth), truth, ["organ"], None)["organ"].hd95_voxel == 13.0
+
+
+# Re-derived from the definitions
+
+
+def brute_force_distances(first: Mask, second: Mask, spacing: Spacing) -> list[float]:
+    """Distance of each surface voxel of `first` to the surface of `second`, over all pairs."""
+    scale = (1.0,) * first.ndim if spacing is None else spacing
+    targets = surface_positions(second)
+    return [
+        min(math.dist(np.multiply(position, scale), np.multiply(target, scale)) for target in targets)
+        for position in surface_positions(first)
+    ]
+
+
+def surface_positions(mask: Mask) -> list[tuple[int, ...]]:
+    """Positions of `mask` of which some face-neighbour is not one."""
+    inside = {tuple(map(int, position)) for position in np.argwhere(mask)}
+    steps = [
+        tuple(sign * (axis == other) for other in range(mask.ndim)) for axis in range(mask.ndim) for sign in (-1, 1)
+    ]
+    return [
+        position
+        for position in inside
+        if any(tuple(map(sum, zip(position, step, strict=True))) not in inside for step in steps)
+    ]
+
+
+@given(pair=masks(empty=False), kind=KINDS)
+def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind: str) -> None:
+    prediction, truth = pair
+    spacing = spacing_for(truth.ndim, kind)
+    metrics = class_metrics(prediction, truth, spacing)
+    for unit, scale in (("voxel", None), ("mm", spacing)):
+        if unit == "mm" and spacing is None:
+            continue
+        forward = brute_force_distances(prediction, truth, scale)
+        pooled = forward + brute_force_distances(truth, prediction, scale)
+        assert getattr(metrics, f"asd_{unit}") == pytest.approx(np.mean(forward), abs=1e-9)
+        assert getattr(metrics, f"assd_{unit}") == pytest.approx(np.mean(pooled), abs=1e-9)
+        assert getattr(metrics, f"hd95_{unit}") == pytest.approx(np.percentile(pooled, 95), abs=1e-9)
+
+
+# MedPy
+
+
+def assert_equals_medpy(medpy: ModuleType, prediction: Mask, truth: Mask, spacing: Spacing) -> None:
+    """Every metric within 1e-6 of MedPy's; both masks hold something."""
+    metrics = class_metrics(prediction, truth, spacing)
+    assert metrics.dice == pytest.approx(medpy.dc(prediction, truth), abs=1e-6)
+    assert metrics.jaccard == pytest.approx(medpy.jc(prediction, truth), abs=1e-6)
+    for name in ("hd95", "asd", "assd"):
+        function = getattr(medpy, name)
+        assert getattr(metrics, f"{name}_voxel") == pytest.approx(function(prediction, truth), abs=1e-6)
+        mm = None if spacing is None else pytest.approx(function(prediction, truth, voxelspacing=spacing), abs=1e-6)
+        assert getattr(metrics, f"{name}_mm") == mm
+
+
+@given(pair=masks(empty=False), kind=KINDS)
+def test_equals_medpy(medpy: ModuleType, pair: tuple[Mask, Mask], kind: str) -> None:
+    assert_equals_medpy(medpy, *pair, spacing_for(pair[0].ndim, kind))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("end", [0, -1])
+def test_equals_medpy_where_a_mask_touches_the_border(medpy: ModuleType, axis: int, end: int) -> None:
+    truth = np.zeros((6, 12, 12), dtype=bool)
+    truth[1:5, 3:9, 3:9] = True
+    prediction = truth.copy()
+    np.moveaxis(prediction, axis, 0)[end] = True
+    assert_equals_medpy(medpy, prediction, truth, (8.0, 1.5, 1.5))
+    assert_equals_medpy(medpy, truth, prediction, None)
+
+
+def labels_of(scans: Path) -> list[NDArray[np.uint8]]:
+    """Label maps of the 20 published validation volumes."""
+    labels = []
+    for name in (scans / "val.list").read_text(encoding="utf-8").split():
+        with h5py.File(scans / "data" / f"{name}.h5") as volume:
+            labels.append(volume["label"][:])
+    return labels
+
+
+def test_equals_medpy_on_real_validation_labels(medpy: ModuleType, scans: Path) -> None:
+    labels, rng = labels_of(scans), np.random.default_rng(0)
+    assert len(labels) == 20
+    for number, truth in enumerate(labels):
+        prediction = np.roll(truth, tuple(rng.integers(-5, 6, 2)), axis=(1, 2))
+        prediction[0, 3:9, 2:8] = rng.integers(0, 4, (6, 6))
+        value = 1 + number % 3
+        assert_equals_medpy(medpy, prediction == value, truth == value, (10.0, 1.4, 1.4) if number < 3 else None)
+
+
+def test_real_labels_against_themselves_are_perfect(scans: Path) -> None:
+    for truth in labels_of(scans):
+        for metrics in case_metrics(truth, truth, ["RV", "Myo", "LV"], (10.0, 1.4, 1.4)).values():
+            assert_values(metrics, dice=1.0, jaccard=1.0, hd95_voxel=0.0, asd_mm=0.0, assd_mm=0.0)
+
+
+# What holds for any masks
+
+
+@given(pair=masks(), kind=KINDS)
+def test_only_asd_and_the_sides_depend_on_the_order(pair: tuple[Mask, Mask], kind: str) -> None:
+    spacing = spacing_for(pair[0].ndim, kind)
+    forward, backward = class_metrics(*pair, spacing), class_metrics(*pair[::-1], spacing)
+    for name in ("dice", "jaccard", "hd95_voxel", "assd_voxel", "hd95_mm", "assd_mm"):
+        assert getattr(forward, name) == pytest.approx(getattr(backward, name), abs=1e-12)
+    assert (forward.missed, forward.voxels_true) == (backward.spurious, backward.voxels_predicted)
+
+
+@given(pair=masks(empty=False), kind=KINDS, margin=st.integers(1, 6))
+def test_more_background_around_changes_nothing(pair: tuple[Mask, Mask], kind: str, margin: int) -> None:
+    spacing = spacing_for(pair[0].ndim, kind)
+    wide = class_metrics(np.pad(pair[0], margin), np.pad(pair[1], margin), spacing)
+    assert wide == class_metrics(*pair, spacing)
+
+
+@given(pair=masks(), kind=KINDS)
+def test_order_and_direction_of_the_axes_change_nothing(pair: tuple[Mask, Mask], kind: str) -> None:
+    spacing = spacing_for(pair[0].ndim, kind)
+    turned = class_metrics(
+        np.flip(pair[0].T, axis=0), np.flip(pair[1].T, axis=0), None if spacing is None else spacing[::-1]
+    )
+    for name, value in vars(class_metrics(*pair, spacing)).items():
+        assert getattr(turned, name) == pytest.approx(value, abs=1e-9), name
+
+
+@given(pair=masks(), kind=KINDS)
+def test_values_stay_in_their_ranges(pair: tuple[Mask, Mask], kind: str) -> None:
+    spacing = spacing_for(pair[0].ndim, kind)
+    metrics = class_metrics(*pair, spacing)
+    assert 0.0 <= metrics.jaccard <= metrics.dice <= 1.0
+    assert metrics.dice == pytest.approx(2 * metrics.jaccard / (1 + metrics.jaccard))
+    diagonal = math.hypot(*pair[0].shape)
+    assert all(0.0 <= value <= diagonal for value in (metrics.hd95_voxel, metrics.asd_voxel, metrics.assd_voxel))
+    assert (metrics.voxels_predicted, metrics.voxels_true) == (pair[0].sum(), pair[1].sum())
+    if spacing is not None:
+        limit = math.hypot(*np.multiply(pair[0].shape, spacing))
+        values = (metrics.hd95_mm, metrics.asd_mm, metrics.assd_mm)
+        assert all(value is not None and 0.0 <= value <= limit for value in values)
+
+
+@given(mask=masks().map(lambda pair: pair[0]), kind=KINDS)
+def test_a_mask_equals_itself(mask: Mask, kind: str) -> None:
+    metrics = class_metrics(mask, mask, spacing_for(mask.ndim, kind))
+    assert_values(metrics, dice=1.0, jaccard=1.0, hd95_voxel=0.0, asd_voxel=0.0, assd_voxel=0.0)
+    assert (metrics.missed, metrics.spurious) == (False, False)
+
+
+# Whole cases
+
+
+@given(seed=st.integers(0, 2**32 - 1), kind=KINDS, crowded=st.booleans())
+def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool) -> None:
+    rng, spacing = np.random.default_rng(seed), spacing_for(3, kind)
+    prediction, truth = (rng.integers(0, 4, (3, 7, 8)).astype(np.uint8) for _ in range(2))
+    if not crowded:
+        prediction[rng.random(prediction.shape) < 0.95] = 0
+        truth[rng.random(truth.shape) < 0.97] = 0
+    case = case_metrics(prediction, truth, ["RV", "Myo", "LV"], spacing)
+    assert list(case) == ["RV", "Myo", "LV"]
+    for value, metrics in enumerate(case.values(), start=1):
+        assert metrics == class_metrics(prediction == value, truth == value, spacing)
+    np.testing.assert_array_equal(dice_by_class(prediction, truth, 4), [metrics.dice for metrics in case.values()])
+
+
+def test_a_case_without_anything_is_perfect() -> None:
+    nothing = np.zeros((2, 4, 4), dtype=np.uint8)
+    assert [metrics.dice for metrics in case_metrics(nothing, nothing, ["a", "b"], None).values()] == [1.0, 1.0]
+    assert dice_by_class(nothing, nothing, 3).tolist() == [1.0, 1.0]
+
+
+def test_dice_by_class_by_hand() -> None:
+    # Class 1: 1 shared of 2 + 1. Class 2: truth alone. Class 3: in neither.
+    prediction, truth = np.array([[1, 1, 0, 0]], dtype=np.uint8), np.array([[1, 0, 2, 0]], dtype=np.uint8)
+    np.testing.assert_allclose(dice_by_class(prediction, truth, 4), [2 / 3, 0.0, 1.0])
+
+
+def test_arguments_are_left_as_they_were() -> None:
+    prediction, truth = (np.random.default_rng(seed).integers(0, 3, (3, 6, 6)).astype(np.uint8) for seed in (0, 1))
+    copies = prediction.copy(), truth.copy()
+    case_metrics(prediction, truth, ["a", "b"], (2.0, 1.0, 1.0))
+    np.testing.assert_array_equal((prediction, truth), copies)
+
+
+# Wrong arguments
+
+
+@pytest.mark.parametrize(
+    "spacing", [(1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, 1.0), (1.0, math.nan, 1.0), (math.inf, 1.0, 1.0)]
+)
+def test_a_spacing_that_does_not_fit_is_refused(spacing: tuple[float, ...]) -> None:
+    labels = np.ones((2, 3, 4), dtype=np.uint8)
+    with pytest.raises(ValueError, match="spacing_mm must hold 3 positive numbers"):
+        class_metrics(labels == 1, labels == 1, spacing)
+    with pytest.raises(ValueError, match="spacing_mm must hold 3 positive numbers"):
+        case_metrics(labels, labels, ["a"], spacing)
+
+
+def test_shapes_that_differ_are_refused() -> None:
+    # (1, 4) would broadcast against (3, 4) without a word.
+    small, large = np.ones((1, 4), dtype=np.uint8), np.ones((3, 4), dtype=np.uint8)
+    for first, second in itertools.permutations((small, large)):
+        with pytest.raises(ValueError, match="differ in shape"):
+            class_metrics(first == 1, second == 1, None)
+        with pytest.raises(ValueError, match="differ in shape"):
+            case_metrics(first, second, ["a"], None)
+        with pytest.raises(ValueError, match="differ in shape"):
+            dice_by_class(first, second, 2)
+
+
+def test_a_label_without_a_class_is_refused() -> None:
+    known, unknown = np.array([[0, 1, 2]], dtype=np.uint8), np.array([[0, 1, 3]], dtype=np.uint8)
+    for first, second in itertools.permutations((known, unknown)):
+        with pytest.raises(ValueError, match="label 3 has no class: there are 2"):
+            case_metrics(first, second, ["a", "b"], None)
+
+
+def test_numbers_are_not_taken_for_masks() -> None:
+    labels = np.array([[0, 1, 2]], dtype=np.uint8)
+    with pytest.raises(ValueError, match="masks are bool, not uint8"):
+        class_metrics(labels, labels, None)  # type: ignore[arg-type]
+
+
+def test_neither_torch_nor_medpy_is_loaded() -> None:
+    code = "import harness.evaluation.metrics, sys; print(sorted({'torch', 'medpy', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=command_environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

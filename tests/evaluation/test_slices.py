@@ -1,0 +1,173 @@
+"""Whole-volume inference against a plainly written reference, and what it must leave untouched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.evaluation.nearest import nearest_indices
+from harness.evaluation.slices import predict_labels
+from tests.support import require
+
+SIZE = 32
+
+
+def small_network(seed: int = 0) -> nn.Sequential:
+    """Convolution, batch norm with moved statistics and dropout: training and evaluation mode differ in all of them."""
+    torch.manual_seed(seed)
+    network = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.LeakyReLU(), nn.Dropout(0.5), nn.Conv2d(6, 4, 3, padding=1)
+    )
+    with torch.no_grad():
+        for _ in range(5):
+            network(torch.rand(8, 1, SIZE, SIZE))
+    return network.double()
+
+
+def images_of(depth: int, seed: int = 1, size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
+    return torch.rand(depth, 1, *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def reference(network: nn.Module, images: Tensor, native_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """One slice at a time: argmax, then torch's own nearest-exact on the label map."""
+    network.eval()
+    slices = []
+    for image in images:
+        with torch.no_grad():
+            label = network(image[None]).argmax(dim=1)
+        native = functional.interpolate(label[None].float(), size=native_shape[1:], mode="nearest-exact")
+        slices.append(native[0, 0].numpy().astype(np.uint8))
+    return np.stack(slices)
+
+
+@pytest.mark.parametrize("native", [(5, 32, 32), (5, 47, 61), (1, 154, 428), (7, 33, 16), (3, 17, 19)])
+def test_equals_one_slice_at_a_time(native: tuple[int, int, int]) -> None:
+    network, images = small_network(), images_of(native[0])
+    labels = predict_labels(network, images, native, batch_size=2)
+    assert labels.dtype == np.uint8
+    assert labels.shape == native
+    expected = reference(network, images, native)
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_training_images_need_not_be_square() -> None:
+    network, images = small_network(), images_of(3, size=(48, 16))
+    np.testing.assert_array_equal(predict_labels(network, images, (3, 50, 21)), reference(network, images, (3, 50, 21)))
+
+
+@given(depth=st.integers(1, 9), batch_size=st.integers(1, 12), height=st.integers(1, 70), width=st.integers(1, 70))
+def test_batch_size_changes_nothing(depth: int, batch_size: int, height: int, width: int) -> None:
+    network, images, native = small_network(), images_of(depth), (depth, height, width)
+    whole = predict_labels(network, images, native, batch_size=32)
+    np.testing.assert_array_equal(predict_labels(network, images, native, batch_size=batch_size), whole)
+
+
+def test_a_forward_pass_never_holds_more_than_batch_size() -> None:
+    network, sizes = small_network(), []
+    network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
+    predict_labels(network, images_of(10), (10, 40, 40), batch_size=4)
+    assert sizes == [4, 4, 2]
+
+
+@given(source=st.integers(1, 300), target=st.integers(1, 600))
+def test_nearest_indices_follow_torch_for_labels_and_images(source: int, target: int) -> None:
+    labels = torch.randint(0, 255, (1, 1, 2, source), dtype=torch.uint8)
+    indices = nearest_indices(source, target)
+    for values in (labels, labels.float()):
+        expected = functional.interpolate(values, size=(2, target), mode="nearest-exact")
+        assert torch.equal(values[..., indices], expected)
+
+
+def test_nearest_indices_by_hand() -> None:
+    # Centres of 5 positions over 3 pixels fall at 0.3, 0.9, 1.5, 2.1, 2.7; of 2 over 5 at 1.25 and 3.75.
+    assert nearest_indices(3, 5).tolist() == [0, 0, 1, 2, 2]
+    assert nearest_indices(5, 2).tolist() == [1, 3]
+
+
+def test_every_part_keeps_its_own_training_flag() -> None:
+    network = small_network()
+    network.train()
+    network[1].eval()
+    before = {name: module.training for name, module in network.named_modules()}
+    assert set(before.values()) == {True, False}
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    expected = reference(small_network(), images_of(3), (3, 40, 41))
+    np.testing.assert_array_equal(predict_labels(network, images_of(3), (3, 40, 41)), expected)
+    assert {name: module.training for name, module in network.named_modules()} == before
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+class Failing(nn.Module):
+    """Refuses every image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise RuntimeError("no")
+
+
+def test_flags_return_after_a_failure() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(1), Failing()).train()
+    with pytest.raises(RuntimeError, match="no"):
+        predict_labels(network, images_of(2).float(), (2, 8, 8))
+    assert network.training
+    assert network[0].training
+
+
+class Noisy(nn.Module):
+    """Draws random numbers even in evaluation mode."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.rand(len(images), 4, *images.shape[2:])
+
+
+@pytest.mark.parametrize("network", [small_network(), Noisy()], ids=["dropout", "noisy"])
+def test_random_generator_is_untouched(network: nn.Module) -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    predict_labels(network.train(), images_of(3), (3, 20, 20))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_no_gradient_is_recorded() -> None:
+    network, seen = small_network(), []
+    network.register_forward_hook(lambda _, __, logits: seen.append(logits.requires_grad))
+    predict_labels(network, images_of(2), (2, 20, 20))
+    assert seen == [False]
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_channels_last_and_bfloat16_reach_the_network() -> None:
+    network, seen = small_network().float(), []
+    images = images_of(3).float().repeat(1, 2, 1, 1)
+    network[0] = nn.Conv2d(2, 6, 3, padding=1)
+
+    def look(_: nn.Module, arguments: tuple[Tensor, ...], logits: Tensor) -> None:
+        seen.append((arguments[0].is_contiguous(memory_format=torch.channels_last), logits.dtype))
+
+    network.register_forward_hook(look)
+    predict_labels(network, images, (3, 20, 20))
+    predict_labels(network, images, (3, 20, 20), precision="bfloat16", channels_last=True)
+    assert seen == [(False, torch.float32), (True, torch.bfloat16)]
+
+
+@pytest.mark.parametrize(
+    ("depth", "batch_size", "message"), [(4, 8, r"5 native slices need images \[5"), (5, 0, "at least 1, not 0")]
+)
+def test_wrong_arguments_are_refused(depth: int, batch_size: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        predict_labels(small_network(), images_of(depth), (5, 20, 20), batch_size=batch_size)
+
+
+def test_cuda_gives_the_labels_of_the_cpu() -> None:
+    require("cuda", torch.cuda.is_available(), "torch finds no CUDA device")
+    network, images, native = small_network(), images_of(5), (5, 47, 61)
+    expected = reference(network, images, native)
+    before = torch.cuda.get_rng_state()
+    np.testing.assert_array_equal(predict_labels(network.cuda(), images.cuda(), native, batch_size=2), expected)
+    assert torch.equal(torch.cuda.get_rng_state(), before)

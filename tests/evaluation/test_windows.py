@@ -1,0 +1,174 @@
+"""Whole volumes window by window, against the field's loop; nothing but scores leaves a trace."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.api.errors import ServiceError
+from harness.evaluation.nearest import nearest_indices
+from harness.evaluation.windows import overlaps, predict_volume, require_monai, stride_of, window_scores
+from tests.evaluation.plain import plain_scores
+from tests.test_house import loaded
+
+SIZE = (16, 16, 8)
+
+
+def small_network(seed: int = 0) -> nn.Sequential:
+    """Convolution, batch norm with moved statistics and dropout: training and evaluation mode differ in all of them."""
+    torch.manual_seed(seed)
+    network = nn.Sequential(
+        nn.Conv3d(1, 6, 3, padding=1), nn.BatchNorm3d(6), nn.LeakyReLU(), nn.Dropout(0.5), nn.Conv3d(6, 3, 3, padding=1)
+    )
+    with torch.no_grad():
+        for _ in range(5):
+            network(torch.rand(4, 1, *SIZE))
+    return network
+
+
+def volume(shape: tuple[int, ...], seed: int = 1) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+CASES = [
+    ((16, 16, 8), (4, 4, 2)),
+    ((21, 30, 11), (4, 5, 2)),
+    ((33, 17, 9), (16, 16, 8)),
+    ((40, 24, 15), (18, 7, 8)),
+    ((9, 20, 8), (5, 5, 5)),
+    ((7, 11, 3), (3, 3, 3)),
+    ((20, 15, 12), None),
+]
+
+
+@pytest.mark.parametrize(("shape", "stride"), CASES, ids=str)
+def test_equals_the_field_s_loop(shape: tuple[int, int, int], stride: tuple[int, int, int] | None) -> None:
+    network, image = small_network(), volume(shape)
+    stride = stride if stride is None else tuple(map(min, stride, SIZE))  # type: ignore[assignment]
+    expected = plain_scores(network.eval(), image, SIZE, stride_of(SIZE, stride))
+    tensor = torch.from_numpy(image)[None]
+    with torch.inference_mode():
+        scores = window_scores(network, tensor, SIZE, stride, batch_size=3).numpy()
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    labels = predict_volume(network.train(), tensor, shape, SIZE, stride, batch_size=3)
+    assert labels.dtype == np.uint8
+    assert labels.shape == shape
+    np.testing.assert_array_equal(labels, expected.argmax(axis=0))
+    assert len(np.unique(labels)) > 1
+
+
+def test_the_reference_by_hand() -> None:
+    """Along 21 voxels windows of 16 at steps of 4 begin at 0, 4 and, moved back from 8, at 5."""
+    from tests.evaluation.plain import starts
+
+    assert starts(21, 16, 4) == [0, 4, 5]
+    assert starts(16, 16, 4) == [0]
+    assert starts(183, 112, 18) == [0, 18, 36, 54, 71]
+
+
+class Ramp(nn.Module):
+    """Its logits depend on the place within the window: a window that is misplaced by a voxel shows."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        places = torch.linspace(-1, 1, images[0, 0].numel()).reshape(images.shape[2:]).expand_as(images)
+        return torch.cat([places, -places * images], dim=1)
+
+
+@given(
+    shape=st.tuples(st.integers(5, 40), st.integers(5, 40), st.integers(3, 20)),
+    stride=st.tuples(st.integers(3, 16), st.integers(3, 16), st.integers(2, 8)),
+    batch_size=st.integers(1, 7),
+)
+@settings(max_examples=25)
+def test_windows_lie_where_the_field_puts_them(
+    shape: tuple[int, int, int], stride: tuple[int, int, int], batch_size: int
+) -> None:
+    image = volume(shape)
+    scores = window_scores(Ramp(), torch.from_numpy(image)[None], SIZE, stride, batch_size)
+    np.testing.assert_allclose(scores, plain_scores(Ramp(), image, SIZE, stride), atol=1e-5)
+
+
+def test_monai_makes_exactly_the_stride_of_every_overlap() -> None:
+    for side in range(1, 257):
+        steps = range(1, side + 1)
+        found = [int(side * (1 - overlap)) for overlap in overlaps([side] * side, steps)]
+        assert found == list(steps), side
+
+
+def test_strides_that_leave_gaps_are_refused() -> None:
+    assert stride_of((112, 112, 80), None) == (18, 18, 4)
+    assert stride_of((16, 48, 16), None) == (16, 18, 4)
+    for stride in [(17, 4, 4), (0, 4, 4), (4, 4)]:
+        with pytest.raises(ValueError, match="within 1 and the window's"):
+            stride_of(SIZE, stride)
+
+
+def test_a_label_map_returns_to_native_resolution_by_nearest_neighbour() -> None:
+    network, image = small_network(), torch.from_numpy(volume((20, 18, 10)))[None]
+    small = predict_volume(network, image, (20, 18, 10), SIZE)
+    native = predict_volume(network, image, (61, 53, 29), SIZE)
+    expected = functional.interpolate(torch.from_numpy(small)[None, None], (61, 53, 29), mode="nearest-exact")[0, 0]
+    np.testing.assert_array_equal(native, expected.numpy())
+    assert nearest_indices(20, 61)[30] == 10
+
+
+def test_a_forward_pass_never_holds_more_than_batch_size() -> None:
+    network, sizes = small_network(), []
+    network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
+    predict_volume(network, torch.from_numpy(volume((30, 16, 8)))[None], (30, 16, 8), SIZE, (4, 4, 4), batch_size=2)
+    assert sizes == [2, 2, 1], "windows at 0, 4, 8, 12 and 14"
+
+
+def test_network_and_generator_are_left_as_they_were() -> None:
+    network = small_network().train()
+    network[1].eval()
+    flags = [module.training for module in network.modules()]
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    predict_volume(network, torch.from_numpy(volume((20, 20, 8)))[None], (20, 20, 8), SIZE)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [module.training for module in network.modules()] == flags
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_channels_last_and_bfloat16_reach_the_network_and_scores_are_summed_in_float32() -> None:
+    seen: list[tuple[bool, torch.dtype]] = []
+    network = nn.Sequential(nn.Conv3d(2, 3, 1))
+    network.register_forward_hook(
+        lambda _, given, logits: seen.append(
+            (given[0].is_contiguous(memory_format=torch.channels_last_3d), logits.dtype)
+        )
+    )
+    image = torch.rand(2, 16, 20, 8)
+    predict_volume(network, image, (16, 20, 8), SIZE)
+    predict_volume(network, image, (16, 20, 8), SIZE, precision="bfloat16", channels_last=True)
+    assert seen == [(False, torch.float32), (True, torch.bfloat16)]
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert window_scores(network, image, SIZE).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("image", "batch_size"), [(torch.rand(16, 16, 8), 1), (torch.rand(1, 16, 16, 8), 0)])
+def test_impossible_arguments_are_refused(image: Tensor, batch_size: int) -> None:
+    with pytest.raises(ValueError, match="a volume is"):
+        predict_volume(small_network(), image, (16, 16, 8), SIZE, batch_size=batch_size)
+
+
+def test_without_monai_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_monai()
+    monkeypatch.setitem(sys.modules, "monai", None)
+    with pytest.raises(ServiceError, match="pip install 'harness-ssl"):
+        require_monai()
+
+
+def test_what_trains_in_2d_never_loads_monai() -> None:
+    assert "monai" not in loaded("-c", "import harness.train, harness.evaluation, harness.data.volumes")

@@ -1,0 +1,139 @@
+"""A local Ray and real children: all results, the numbers of an inline run, deaths that harm nobody, nothing left."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.records.suite_folder import RunStore
+from tests.support import require
+from tests.train.fixtures import MakeTiny
+from tests.train.test_unit import assert_same_numbers
+from tests.train.tiny import Tiny, processes_with, run, wait_for
+
+RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
+
+STEPS = 150
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _ray() -> None:
+    require("ray", importlib.util.find_spec("ray") is not None, "Ray is not installed")
+
+
+def descendants(pid: int) -> set[int]:
+    """Living processes below `pid`."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] not in "ZX":
+            parents[int(path.name)] = int(fields[1])
+    found: set[int] = set()
+    border = {pid}
+    while border:
+        border = {child for child, parent in parents.items() if parent in border} - found
+        found |= border
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
+
+
+def training(tiny: Tiny) -> bool:
+    """Whether two units run now and have made steps, whenever."""
+    held = [folder for folder in RunStore(tiny.store).folders() if folder.lease.held()]
+    return len([folder for folder in held if folder.ledger.spent().useful_steps]) == 2
+
+
+def test_six_units_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    """Two good ones, one that is killed once, one that is killed whenever it starts, one error, one NaN."""
+    suite = make_tiny(
+        {
+            "tiny_staged": {},
+            "tiny_mortal": {"die_before_step": 25, "deaths": 1, "tally": str(tmp_path / "mortal")},
+            "tiny_doomed": {"die_before_step": 12, "deaths": 99, "tally": str(tmp_path / "doomed")},
+            "tiny_error": {},
+            "tiny_nan": {},
+            "tiny_ceiling": {},
+        },
+        budget={"steps": 40},
+    )
+    process = suite.start("run", *RAY)
+    seen: set[int] = set()
+    while process.poll() is None:
+        seen |= descendants(process.pid)
+        time.sleep(0.2)
+    assert process.returncode == 70, suite.output
+    assert "Traceback" not in suite.output
+    kinds = {}
+    for folder in RunStore.open(suite.store).folders():
+        result = folder.result()
+        assert result is not None, "every unit has a row"
+        kinds[folder.unit.method] = result.failure.kind if result.failure else "ok"
+    assert kinds == {
+        "tiny_staged": "ok",
+        "tiny_mortal": "ok",
+        "tiny_doomed": "killed",
+        "tiny_error": "error",
+        "tiny_nan": "nan",
+        "tiny_ceiling": "ok",
+    }
+    assert len((tmp_path / "doomed").read_text(encoding="utf-8")) == 2, "killed twice, and not started again"
+    spent = suite.folder("tiny_doomed/2/0/0").ledger.spent()
+    assert spent.attempts == 2
+    assert suite.folder("tiny_mortal/2/0/0").ledger.spent().attempts == 2
+
+    inline = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": 40})
+    for slot in ("tiny_staged/2/0/0", "tiny_ceiling/all/0/0"):
+        run(inline, slot)
+        assert_same_numbers(suite.folder(slot), inline.folder(slot))
+    assert_same_numbers(suite.folder("tiny_mortal/2/0/0"), inline.folder("tiny_staged/2/0/0"))
+
+    assert not processes_with(str(suite.root))
+    wait_for(lambda: not alive(seen), seconds=20)
+
+
+def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTiny) -> None:
+    """SIGTERM: 75 within seconds. kill -9: its orphans stop by themselves. The same command: goes on to the end."""
+    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, budget={"steps": STEPS}, seeds=[0, 1])
+
+    process = tiny.start("run", *RAY)
+    wait_for(lambda: training(tiny), seconds=120, process=process)
+    children = descendants(process.pid)
+    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not [f for f in RunStore(tiny.store).folders() if f.lease.path.exists()], seconds=10)
+    assert process.wait(60) == 75, tiny.output  # a leaderboard later; the units were safe within seconds
+    wait_for(lambda: not alive(children), seconds=20)
+    first = [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
+    assert all(0 < spent.useful_steps < STEPS and spent.lost_steps == 0 for spent in first)
+
+    process = tiny.start("run", *RAY)
+    wait_for(lambda: training(tiny), seconds=120, process=process)
+    units = processes_with("harness unit")
+    assert len(set(units) & descendants(process.pid)) == 2
+    process.kill()
+    process.wait()
+    # Ray's own agents take a minute longer to notice; they hold nothing of ours
+    wait_for(lambda: not processes_with(str(tiny.root)), seconds=40)
+    second = [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
+    assert all(after.useful_steps >= before.useful_steps for before, after in zip(first, second, strict=True))
+
+    process = tiny.start("run", *RAY)
+    assert process.wait(200) == 0, tiny.output
+    assert "Traceback" not in tiny.output
+    inline = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, seeds=[0, 1])
+    for seed in (0, 1):
+        slot = f"tiny_staged/2/0/{seed}"
+        run(inline, slot)
+        assert_same_numbers(tiny.folder(slot), inline.folder(slot))
+        spent = tiny.folder(slot).ledger.spent()
+        assert spent.useful_steps == STEPS
+        assert spent.attempts in {2, 3}  # 2: the second driver was killed before this unit had started

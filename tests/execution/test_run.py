@@ -1,0 +1,350 @@
+"""Running a session in this process: what is left, what an outcome means, which exit code comes of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.api import errors
+from harness.api.errors import DataError, UsageError
+from harness.data.cache import Cache
+from harness.execution.display import ending
+from harness.execution.inline import run_inline, run_one
+from harness.execution.outcome import Outcome
+from harness.execution.process import HELD, complaint, run_process, status_of
+from harness.execution.ray import make_order, settle, stopped
+from harness.execution.run import ExecuteSettings, default_workers, execute, exit_code, raise_refused
+from harness.execution.session import Session, find_unit
+from harness.execution.signal_forwarding import stop_here
+from harness.records.ledger_line import LedgerLine
+from harness.records.suite_folder import RunStore
+from harness.train.stop import StopFlag
+from harness.train.unit import RunSettings, run_unit
+from tests.search.tiny_search import edit
+from tests.support import command_environment
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter
+
+INLINE = ExecuteSettings(executor="inline")
+
+
+def statuses(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.status for outcome in outcomes]
+
+
+def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
+    assert session.pending() == list(session.plan.units)
+    first = session.plan.units[2]
+    list(run_inline(session, [first], StopFlag(), 1000.0, lambda _line: None))
+    assert session.pending() == [unit for unit in session.plan.units if unit != first]
+    outcomes = execute(session, INLINE, StopFlag())
+    assert [outcome.unit for outcome in outcomes] == [unit.id for unit in session.plan.units if unit != first]
+    assert set(statuses(outcomes)) == {"ok"}
+    assert session.pending() == []
+    assert execute(session, INLINE, StopFlag()) == []
+    assert exit_code([], session, stopped=False) == 0
+
+
+def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_error": {}, "tiny_short": {}}, budget={"steps": 4}).session()
+    outcomes = execute(session, INLINE, StopFlag())
+    assert statuses(outcomes) == ["failed", "ok"]
+    assert "wrong shape" in outcomes[0].message
+    assert exit_code(outcomes, session, stopped=False) == 70
+    assert execute(session, INLINE, StopFlag()) == []
+    assert exit_code([], session, stopped=False) == 70, "it failed earlier, and the table still has that row"
+    session.reopen_failed()
+    assert [unit.method for unit in session.pending()] == ["tiny_error"]
+
+
+def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1, 2]).session()
+    stop = StopFlag()
+    outcomes = []
+    for outcome in run_inline(session, session.pending(), stop, 1000.0, lambda _line: None):
+        outcomes.append(outcome)
+        stop.set("SIGTEST")
+    assert statuses(outcomes) == ["ok"]
+    assert len(session.pending()) == 2
+    assert exit_code(outcomes, session, stopped=True) == 75
+
+
+def test_an_ending_names_its_unit_once(make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_short": {}}).session()
+    (unit,) = session.plan.units
+    for said in ("tiny_short/2/0/0: interrupted: stopped by SIGTERM", "stopped by SIGTERM"):
+        line = ending(session, unit, Outcome(unit.id, "interrupted", said))
+        assert line == "tiny_short/2/0/0: interrupted: stopped by SIGTERM"
+
+
+def test_a_held_unit_is_75(make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
+    session.folder(session.plan.units[0]).lease.claim()  # this process holds it, as another driver would
+    held = run_one(session, session.plan.units[0], RunSettings(wait_for_lease_seconds=0.0))
+    assert held.status == "held"
+    assert str(os.getpid()) in held.message
+    assert exit_code([held], session, stopped=False) == 75
+
+
+def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    """It is the user's to mend: once it is, the same command goes on."""
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
+    order = make_order(session, session.plan.units[0], 30.0)
+    broken = tmp_path / "cache"
+    shutil.copytree(session.cache.folder, broken)
+    (broken / "manifest.json").write_text("{}", encoding="utf-8")
+    outcome = run_process(replace(order, cache=str(broken)))
+    assert (outcome.status, outcome.exit_code) == ("refused", 65)
+    assert str(broken) in outcome.message
+    assert "Traceback" not in Path(order.log).read_text(encoding="utf-8")
+    assert not session.folder(session.plan.units[0]).done
+
+
+def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    """On another node its lease would keep everybody away for two minutes."""
+    session = make_tiny(
+        {"tiny_mortal": {"die_before_step": 2, "deaths": 1, "tally": str(tmp_path / "tally")}}
+    ).session()
+    (unit,) = session.plan.units
+    outcome = run_process(make_order(session, unit, 30.0))
+    assert (outcome.status, outcome.exit_code) == ("killed", 9)
+    assert not session.folder(unit).lease.path.exists()
+
+
+def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
+    broken = tmp_path / "cache"
+    shutil.copytree(session.cache.folder, broken)
+    (broken / "development.h5").write_bytes(b"rubbish")
+    outcome = run_one(replace(session, cache=Cache.open(broken)), session.plan.units[0], RunSettings())
+    assert outcome.status == "failed"
+    result = session.folder(session.plan.units[0]).result()
+    assert result is not None
+    assert result.failure is not None
+    assert result.failure.kind == "data"
+    assert "development.h5" in result.failure.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (0, "ok"),
+        (70, "failed"),
+        (75, "interrupted"),
+        (HELD, "held"),
+        (65, "refused"),
+        (74, "refused"),
+        (64, "refused"),
+        (1, "refused"),
+        (-9, "killed"),
+        (-11, "killed"),
+        (137, "killed"),
+    ],
+)
+def test_what_an_exit_code_means(code: int, status: str) -> None:
+    assert status_of(code) == status
+
+
+def test_no_failure_exits_as_a_held_unit_does() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HarnessError)]
+    codes = {kind.exit_code for kind in kinds}
+    assert HELD not in codes | {0, 1, 2, 130}
+    assert errors.AuditError.exit_code == 76
+
+
+def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    earlier, now = b"error: of the attempt before\n", "look 1\nerror: bad sc\xe4n\n\n".encode("latin-1")
+    log.write_bytes(earlier + now)
+    assert complaint(log, len(earlier), 65) == "bad sc\N{REPLACEMENT CHARACTER}n"
+    assert complaint(log, len(earlier + now), -9) == ""
+    assert "Free space" in complaint(log, len(earlier + now), 74), "on a full disk it could not say so itself"
+
+
+def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
+    (unit,) = session.plan.units
+    folder = session.folder(unit)
+    for attempt, (base, steps) in enumerate(((0, 3), (2, 1))):
+        for kind, done in (("start", 0), ("heartbeat", steps)):
+            folder.ledger.append(
+                LedgerLine.model_validate(
+                    {
+                        "kind": kind,
+                        "attempt": attempt,
+                        "at": "",
+                        "environment": "e" * 64,
+                        "base_steps": base,
+                        "steps": done,
+                        "base_device_seconds": base / 4,
+                        "device_seconds": done / 4,
+                    }
+                )
+            )
+    outcome = settle(session, unit, Outcome(unit.id, "killed", "", 9))
+    assert outcome.status == "failed"
+    result = folder.result()
+    assert result is not None
+    assert result.failure is not None
+    assert result.failure.kind == "killed"
+    assert "9" in result.failure.reason
+    assert result.environment == "e" * 64
+    assert (result.spent.useful_steps, result.spent.lost_steps) == (3, 1)
+    passed = Outcome(unit.id, "interrupted", "x", 75)
+    assert settle(session, unit, passed) == passed
+
+
+def test_a_unit_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
+    """Its worker died, and with it all news of the checkpoint that it wrote."""
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
+    (unit,) = session.plan.units
+    with pytest.raises(errors.InterruptedRunError):
+        run_unit(session.folder(unit), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
+    outcome = settle(session, unit, Outcome(unit.id, "killed", "its worker died"))
+    assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
+    assert not session.folder(unit).done
+
+
+def test_nobody_is_killed_once_a_stop_was_asked_for() -> None:
+    stop, killed, failed = StopFlag(), Outcome("u", "killed", "", 15), Outcome("u", "failed", "", 70)
+    assert stopped(killed, stop) == killed
+    stop.set("SIGTERM")
+    assert stopped(killed, stop) == Outcome("u", "interrupted", "SIGTERM", 75)
+    assert stopped(failed, stop) == failed
+
+
+def test_a_unit_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
+    (unit,) = session.plan.units
+    settle(session, unit, Outcome(unit.id, "killed", "", 9))
+    result = session.folder(unit).result()
+    assert result is not None
+    assert (result.status, result.spent.attempts) == ("failed", 0)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["our child", "somebody else's"])
+def test_a_stop_is_forwarded_to_our_children_alone(ours: bool, make_tiny: MakeTiny) -> None:
+    session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
+    held, free = session.plan.units
+    script = f"""
+import signal, sys, time
+from pathlib import Path
+from harness.records.lease import Lease
+Lease(Path({str(session.folder(held).lease.path)!r})).claim()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+print("ready", flush=True)
+time.sleep(60)
+"""
+    environment = command_environment({"HARNESS_DRIVER": str(os.getpid() if ours else 1)})
+    child = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    folders = [str(session.folder(unit).path) for unit in (held, free)]
+    assert stop_here(folders, os.getpid(), None) == ours
+    if ours:
+        assert child.wait(20) == 75
+        assert stop_here(folders, os.getpid(), None) == 0  # it is gone: nobody is hit
+    else:
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        child.kill()
+        child.wait()
+
+
+def test_units_are_found_by_slot_id_and_beginning(make_tiny: MakeTiny) -> None:
+    plan = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, seeds=[0, 1]).session().plan
+    unit = find_unit(plan, "tiny_short/2/0/1")
+    assert (unit.method, unit.labelled, unit.seed) == ("tiny_short", 2, 1)
+    assert find_unit(plan, "tiny_ceiling/all/0/0").labelled is None
+    assert find_unit(plan, unit.id) == find_unit(plan, unit.id[:12]) == unit
+    for name in ("", "tiny_short/3/0/0", "zzz"):
+        with pytest.raises(UsageError, match="tiny_ceiling/all/0/0"):
+            find_unit(plan, name)
+
+
+def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_short": {}}, seeds=[0, 1])
+    session = tiny.session()
+    store = RunStore.open(tiny.store)
+    assert {folder.id for folder in store.folders()} == {unit.id for unit in session.plan.units}
+    assert [entry.unit for entry in store.selection().entries] == [unit.id for unit in session.plan.units]
+    (kept,) = (tiny.store / "suites").iterdir()
+    assert kept.read_bytes() == tiny.suite.read_bytes()
+    assert kept.stem == session.plan.loaded.suite.hash
+
+
+def test_a_changed_suite_runs_only_what_is_missing(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
+    execute(tiny.session(), INLINE, StopFlag())
+    text = tiny.suite.read_text(encoding="utf-8")
+    tiny.suite.write_text(text.replace("tiny_short:", "tiny_ceiling: {}\n  tiny_short:"), encoding="utf-8")
+    session = tiny.session()
+    assert [unit.method for unit in session.pending()] == ["tiny_ceiling"]
+    assert len(list((tiny.store / "suites").iterdir())) == 2, "every version of the suite is kept"
+
+
+def test_workers_are_the_cores_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert default_workers() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert default_workers() == len(before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_signals_raise_the_flag_and_the_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    stop = StopFlag()
+    with stop.on_signals():
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        until = time.monotonic() + 5
+        while not stop.is_set() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert (stop.is_set(), stop.reason) == (True, number.name)
+        if number == signal.SIGINT:
+            with pytest.raises(KeyboardInterrupt):  # a second one means it
+                signal.raise_signal(number)
+    assert signal.getsignal(number) == before
+
+
+def test_a_flag_keeps_its_first_reason() -> None:
+    stop = StopFlag()
+    stop.set("SIGTERM")
+    stop.set("the parent process is gone")
+    assert stop.reason == "SIGTERM"
+    assert stop.wait(0)
+
+
+def test_refused_units_raise_their_own_kind_of_error() -> None:
+    with pytest.raises(DataError, match="sha256"):
+        raise_refused([Outcome("a", "ok"), Outcome("b", "refused", "case 3: sha256", 65)])
+    raise_refused([Outcome("a", "ok"), Outcome("b", "killed", "", 9)])
+
+
+def test_a_session_does_not_claim_anything(make_tiny: MakeTiny) -> None:
+    session: Session = make_tiny({"tiny_short": {}}).session()
+    assert not list(session.store.root.rglob("lease*"))
+
+
+def test_progress_names_the_row_and_not_the_method_that_it_varies(
+    make_tiny: MakeTiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = make_tiny({}, budget={"steps": 4})
+    edit(tiny, methods={"short_of_it": {"method": "tiny_short"}})
+    execute(tiny.session(), INLINE, StopFlag())
+    assert "[1/1] short_of_it/2/0/0: 4 steps in" in capsys.readouterr().err

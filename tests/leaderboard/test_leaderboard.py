@@ -1,0 +1,217 @@
+"""The leaderboard: a table computed by hand, ranks, failures, references, costs, pairs and classes."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from harness.api.settings import OptimiserSettings
+from harness.leaderboard.board import read_board
+from harness.leaderboard.leaderboard import placed
+from harness.records.schema import Engine
+from tests.synthetic import RunSpec, key, write_run
+
+
+def tiny(tmp_path, dice):
+    """A store with one seed, one labelled count and the given Dice of (method, patient, phase, class)."""
+    spec = RunSpec(methods=dict.fromkeys(dice, 0.0), labelled=(3,), seeds=1, patients=4)
+    store = write_run(tmp_path / "tiny", spec)
+    for slot in spec.slots:
+        rows = [
+            {
+                "selection": "last", "case": f"{patient}_{phase}", "patient": patient, "phase": phase,
+                "class_name": class_name, "dice": value, "jaccard": value / (2 - value), "hd95_voxel": 10 * (1 - value),
+                "asd_voxel": 2 * (1 - value), "assd_voxel": 3 * (1 - value), "hd95_mm": None, "asd_mm": None,
+                "assd_mm": None, "missed": value == 0, "spurious": False, "voxels_true": 9, "voxels_predicted": 9,
+            }
+            for (patient, phase, class_name), value in dice[slot.method].items()
+        ]  # fmt: skip
+        store.folder(spec.unit(slot)).write_cases(pd.DataFrame(rows))
+    return read_board(store)
+
+
+BY_HAND = {
+    "a": {
+        ("p1", "ED", "LV"): 0.9, ("p1", "ED", "RV"): 0.7, ("p1", "ES", "LV"): 0.8, ("p1", "ES", "RV"): 0.6,
+        ("p2", "ED", "LV"): 0.5, ("p2", "ED", "RV"): 0.0, ("p3", "ED", "LV"): 1.0, ("p3", "ED", "RV"): 1.0,
+    },
+    "b": {
+        ("p1", "ED", "LV"): 0.9, ("p1", "ED", "RV"): 0.9, ("p1", "ES", "LV"): 0.9, ("p1", "ES", "RV"): 0.9,
+        ("p2", "ED", "LV"): 0.4, ("p2", "ED", "RV"): 0.4, ("p3", "ED", "LV"): 0.8, ("p3", "ED", "RV"): 0.8,
+    },
+}  # fmt: skip
+
+
+def test_by_hand(tmp_path):
+    board = tiny(tmp_path, BY_HAND)
+    rows = board.rows.set_index("method")
+    # a: patients 0.75, 0.25, 1.0 -> 2/3. Its cases alone would give 5.5 / 8. b: 0.9, 0.4, 0.8 -> 0.7.
+    assert rows["dice"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
+    assert rows["place"].to_dict() == {"a": 2, "b": 1}
+    assert rows[["rank", "rank_worst"]].to_numpy().tolist() == [[1, 2], [1, 2]], "three patients tell nothing apart"
+    # a, one unit: the sorted scores 0.25, 0.75, 1.0 lose floor(3 / 4) = 0 at each end.
+    assert rows["iqm"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
+    assert rows["dice_imputed"].to_dict() == rows["dice"].to_dict()
+    assert rows[["hierarchical_low", "hierarchical_high", "hierarchical_coverage"]].isna().all(axis=None)
+    assert rows["hd95_voxel"].to_dict() == pytest.approx({"a": 10 / 3, "b": 3.0})
+    assert rows["n_missed"].to_dict() == {"a": 1, "b": 0}
+    assert (rows["n_patients"] == 3).all()
+    assert (rows["n_structures"] == 8).all()
+    assert rows["hd95_mm"].isna().all()
+    assert rows["dice_low"].isna().all(), "three patients determine no bootstrap-t interval"
+
+    classes = board.classes[board.classes["metric"] == "dice"].set_index(["method", "class_name"])
+    assert classes.loc[("a", "LV"), "mean"] == pytest.approx((0.85 + 0.5 + 1.0) / 3)
+    assert classes.loc[("a", "RV"), "mean"] == pytest.approx((0.65 + 0.0 + 1.0) / 3)
+    assert classes["n_missed"].to_dict() == {("a", "LV"): 0, ("a", "RV"): 1, ("b", "LV"): 0, ("b", "RV"): 0}
+
+    (pair,) = board.pairs[board.pairs["metric"] == "dice"].to_dict("records")
+    assert (pair["method_a"], pair["method_b"], pair["verdict"]) == ("b", "a", "undetermined")
+    assert pair["difference"] == pytest.approx((0.15 + 0.15 - 0.2) / 3)
+    assert pair["probability_of_improvement"] == pytest.approx(2 / 3)  # b is better on p1 and p2, worse on p3
+    assert pair["p_wilcoxon"] == pytest.approx(1.0)  # ranks +1.5, +1.5, -3
+
+
+def test_a_failed_unit_is_shown_and_ranks_last(tmp_path):
+    spec = RunSpec(failed=frozenset({("mc_net", 3, 0, 1)}))
+    rows = read_board(write_run(tmp_path / "s", spec)).rows
+    table = rows[(rows["labelled"] == 3) & (rows["selection"] == "last") & (rows["block"] == "ranked")]
+    failed = table[table["method"] == "mc_net"].iloc[0]
+    assert failed["dice"] == table["dice"].max()
+    assert (failed["place"], failed["n_ok"], failed["n_failed"], failed["n_units"]) == (3, 2, 1, 3)
+    assert (failed["rank"], failed["rank_worst"]) == (3, 3)
+    for column in ("dice", "dice_low", "dice_high"):
+        assert failed[column.replace("dice", "dice_imputed")] == pytest.approx(2 / 3 * failed[column])
+    assert failed["seeds"] == "0 2"
+    assert (failed["device_seconds_min"], failed["steps_min"]) == (pytest.approx(299.7), 1498)
+    assert failed["failed_device_seconds_total"] == pytest.approx(0.1 * 0.999 * 300)
+    intact = rows[(rows["labelled"] == 7) & (rows["selection"] == "last")].set_index("method")
+    assert intact.loc["mc_net", "rank"] == 1
+
+
+def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
+    failed = frozenset(("ua_mt", 3, 0, seed) for seed in range(3))
+    board = read_board(write_run(tmp_path / "s", RunSpec(failed=failed)))
+    row = board.rows.query("labelled == 3 and selection == 'last' and method == 'ua_mt'").iloc[0]
+    assert (row["rank"], row["rank_worst"], row["n_ok"], row["dice_imputed"]) == (3, 3, 0, 0.0)
+    assert pd.isna(row["dice"])
+    assert "ua_mt" not in set(board.pairs.query("labelled == 3")["method_a"])
+
+
+def test_missing_units_are_counted_and_not_yet_run_methods_are_unranked(tmp_path):
+    missing = frozenset({("ua_mt", 3, 0, 0), *(("mc_net", 3, 0, seed) for seed in range(3))})
+    rows = read_board(write_run(tmp_path / "s", RunSpec(missing=missing))).rows
+    table = rows.query("labelled == 3 and selection == 'last'").set_index("method")
+    assert table["n_missing"].to_dict() == {"ua_mt": 1, "supervised": 0, "mc_net": 3, "supervised_full": 0}
+    assert table["place"].dropna().to_dict() == {"ua_mt": 1, "supervised": 2}
+    assert table["rank"].dropna().index.tolist() == ["ua_mt", "supervised"]
+
+
+def test_the_ceiling_is_shown_for_every_count_and_never_ranked(plain):
+    rows = read_board(plain).rows
+    ceiling = rows[rows["method"] == "supervised_full"]
+    assert ceiling["rank"].isna().all()
+    assert ceiling[["labelled", "selection"]].to_numpy().tolist() == [
+        [3, "last"], [3, "best_val"], [7, "last"], [7, "best_val"],
+    ]  # fmt: skip
+    assert ceiling.groupby("selection")["dice"].nunique().to_dict() == {"last": 1, "best_val": 1}
+    assert set(ceiling["trained_on"]) == {"all"}
+    assert sorted(rows.loc[rows["place"] == 1, "method"]) == ["mc_net"] * 4
+
+
+def test_references_alone_have_a_table(tmp_path):
+    rows = read_board(write_run(tmp_path / "s", RunSpec(methods={"supervised_full": 0.0}))).rows
+    assert rows["labelled"].isna().all()
+    assert len(rows) == 2
+
+
+def test_costs(tmp_path):
+    board = read_board(write_run(tmp_path / "s", RunSpec(interrupted=frozenset({("mc_net", 7, 0, 2)}))))
+    row = board.rows.query("labelled == 7 and selection == 'last' and method == 'mc_net'").iloc[0]
+    assert row["device_seconds_min"] == pytest.approx(299.7)
+    assert row["device_seconds_max"] == pytest.approx(299.7)
+    assert row["lost_device_seconds_total"] == pytest.approx(29.97)
+    assert (row["steps_mean"], row["looks"]) == (1498, 5)
+    assert (row["images_seen_mean"], row["labelled_images_seen_mean"]) == (8 * 1498, 4 * 1498)
+    assert (row["parameters_training"], row["parameters_predictor"]) == (2_577_624, 1_813_764)
+
+
+def test_declared_engine_settings_are_shown(tmp_path):
+    engine = Engine(batch_size=8, optimiser=OptimiserSettings(nesterov=True))
+    spec = RunSpec()
+    overrides = {key(slot): {"engine": engine} for slot in spec.slots if slot.method == "mc_net"}
+    rows = read_board(write_run(tmp_path / "s", RunSpec(overrides=overrides))).rows
+    declared = rows.groupby("method")["engine_declared"].unique()
+    assert declared["mc_net"].tolist() == ["optimiser.nesterov = True"]
+    assert declared["ua_mt"].tolist() == [""]
+
+
+def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
+    rates = (0.03, 0.1, 0.03)
+    spec = RunSpec()
+    overrides = {
+        key(slot): {"engine": Engine(optimiser=OptimiserSettings(learning_rate=rates[slot.seed % 3]))}
+        for slot in spec.slots
+        if slot.method == "mc_net"
+    }
+    rows = read_board(write_run(tmp_path / "s", RunSpec(overrides=overrides))).rows
+    declared = rows.groupby("method")["engine_declared"].unique()["mc_net"].tolist()
+    assert [one for one in declared if " or " in one] == declared
+    assert "optimiser.learning_rate = 0.03 or 0.1" in declared[0] or "0.1 or 0.03" in declared[0]
+
+
+def test_equal_methods_share_the_better_place():
+    rows = [
+        {"block": "ranked", "method": name, "place": None, "n_ok": 1, "n_failed": 0, "dice": dice}
+        for name, dice in (("c", 0.5), ("b", 0.7), ("a", 0.7))
+    ]
+    assert [(row["method"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]
+
+
+def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
+    board = read_board(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "supervised_full": 0.0})))
+    pairs = board.pairs.query("selection == 'last' and metric == 'dice' and labelled == 7")
+    assert len(pairs) == 3
+    assert (pairs["n_patients"] == 20).all()
+    ceiling = pairs[(pairs["method_a"] == "supervised_full") & (pairs["method_b"] == "a")].iloc[0]
+    table = board.rows.query("selection == 'last' and labelled == 7").set_index("method")["dice"]
+    assert ceiling["difference"] == pytest.approx(table["supervised_full"] - table["a"])
+    assert ceiling["difference_low"] > 0
+    assert (ceiling["verdict"], ceiling["family"]) == ("apart", "reference")
+    equal = pairs[~pairs["method_a"].eq("supervised_full")].iloc[0]
+    assert equal["difference_low"] < 0 < equal["difference_high"]
+    assert equal["simultaneous_low"] < 0 < equal["simultaneous_high"]
+    assert (equal["verdict"], bool(equal["excludes_zero"]), equal["family"]) == ("within noise", False, "ranked")
+
+
+def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
+    board = read_board(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
+    rows = board.rows.query("selection == 'last' and labelled == 7").set_index("method")
+    assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
+    classes = board.classes.query("selection == 'last' and labelled == 7 and metric == 'dice'")
+    assert set(classes.loc[classes["method"] == "c", "rank_worst"]) == {1}
+    assert set(board.class_pairs["class_name"]) == {"RV", "Myo", "LV"}
+    assert set(board.class_pairs["metric"]) == {"dice"}
+    assert classes["hierarchical_low"].notna().all()
+    assert board.classes.query("metric != 'dice'")[["rank", "hierarchical_low"]].isna().all(axis=None)
+
+
+def test_a_smaller_distance_is_an_improvement(plain):
+    pairs = read_board(plain).pairs.query("labelled == 3 and selection == 'last' and method_a == 'supervised_full'")
+    probability = pairs.groupby("metric")["probability_of_improvement"].min()
+    assert probability["dice"] > 0.9
+    assert probability["hd95_voxel"] > 0.9
+
+
+def test_curves_are_mean_and_range_over_units(plain):
+    store = plain
+    curve = read_board(store).curves.query("labelled == 7 and method == 'ua_mt'")
+    units = [folder for folder in store.selected() if (folder.unit.method, folder.unit.labelled) == ("ua_mt", 7)]
+    looks = [[look.mean_dice for look in folder.result().looks] for folder in units]
+    by_look = list(zip(*looks, strict=True))
+    assert curve["look"].tolist() == [0, 1, 2, 3, 4]
+    assert curve["validation_dice_mean"].tolist() == pytest.approx([sum(one) / 3 for one in by_look])
+    assert curve["validation_dice_min"].tolist() == [min(one) for one in by_look]
+    assert curve["validation_dice_max"].tolist() == [max(one) for one in by_look]
+    assert curve["device_seconds_mean"].iloc[-1] == pytest.approx(299.7)
+    assert (curve["n_units"] == 3).all()

@@ -1,0 +1,62 @@
+"""Shared ranks by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness.leaderboard.ranks import rank_bounds, with_ranks
+
+
+def bounds(names, apart, failed=(), none_ok=()):
+    """Method -> (rank, rank_worst), from names by place and the pairs (winner, loser) that are apart."""
+    rows = pd.DataFrame({
+        "table": 1, "labelled": 7, "selection": "last", "block": "ranked", "place": range(1, len(names) + 1),
+        "rank": None, "rank_worst": None, "method": list(names),
+        "n_ok": [0 if name in none_ok else 3 for name in names],
+        "n_failed": [int(name in failed or name in none_ok) for name in names],
+    }).astype({"labelled": "Int64", "place": "Int64"})  # fmt: skip
+    pairs = pd.DataFrame(
+        [
+            {"table": 1, "labelled": 7, "selection": "last", "class_name": "mean", "metric": "dice", "family": "ranked",
+             "method_a": a, "method_b": b, "difference": sign * 0.1, "apart": True}
+            for winner, loser in apart for a, b, sign in [(winner, loser, 1) if winner < loser else (loser, winner, -1)]
+        ],
+        columns=["table", "labelled", "selection", "class_name", "metric", "family", "method_a", "method_b",
+                 "difference", "apart"],
+    ).astype({"labelled": "Int64", "apart": "bool"})  # fmt: skip
+    found = with_ranks(rows, pairs)
+    assert found.columns.tolist() == rows.columns.tolist()
+    return {row.method: (row.rank, row.rank_worst) for row in found.itertuples()}
+
+
+def test_separations_that_are_not_transitive_contradict_nothing():
+    assert bounds("abc", [("a", "c")]) == {"a": (1, 2), "b": (1, 3), "c": (2, 3)}
+
+
+def test_all_apart_and_none_apart():
+    assert bounds("abc", [("a", "b"), ("a", "c"), ("b", "c")]) == {"a": (1, 1), "b": (2, 2), "c": (3, 3)}
+    assert bounds("abc", []) == dict.fromkeys("abc", (1, 3))
+    assert bounds("a", []) == {"a": (1, 1)}
+
+
+def test_failures_come_after_all_without_whatever_their_dice():
+    found = bounds("abcd", [("c", "a"), ("c", "b")], failed="c", none_ok="d")
+    assert found == {"a": (1, 2), "b": (1, 2), "c": (3, 3), "d": (4, 4)}
+    assert bounds("ab", [("a", "b")], failed="ab") == {"a": (1, 1), "b": (2, 2)}
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.float64, st.integers(1, 8), elements=st.integers(0, 9).map(float)), st.integers(0, 4))
+def test_the_rank_by_the_means_lies_within_the_bounds(means, threshold):
+    """Differences above a threshold are apart: then every method's own place is one that it can have."""
+    best, worst = rank_bounds(means[:, None] - means[None, :] > threshold)
+    highest = 1 + (means[:, None] > means[None, :]).sum(axis=0)
+    lowest = (means[:, None] >= means[None, :]).sum(axis=0)
+    assert (best <= highest).all()
+    assert (worst >= lowest).all()
+    assert best.min() == 1
+    assert worst.max() == len(means)

@@ -1,0 +1,163 @@
+"""The leaderboard's files and texts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from statistics import fmean
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from matplotlib.image import imread
+
+from harness.leaderboard.board import read_board
+from harness.leaderboard.notes import (
+    APART_RULE,
+    EMPTY_MASKS,
+    HIERARCHICAL,
+    IMPROVEMENT,
+    IMPUTED,
+    INTERVAL,
+    IQM,
+    MINI,
+    RANKING,
+)
+from harness.leaderboard.render import markdown, terminal_text
+from harness.leaderboard.write import tables, write_leaderboard
+from harness.records.schema import Environment
+from tests.synthetic import GAINS, RunSpec, SlotKey, write_run
+
+NAMES = {
+    "leaderboard.csv", "leaderboard.md", "paired.csv", "paired_per_class.csv", "per_class.csv", "profiles.csv",
+    "curves.csv", "curves.png",
+}  # fmt: skip
+
+
+def read_csv(path):
+    frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"seeds": str, "subsets": str})
+    return frame.astype(
+        {name: "Int64" for name in ("labelled", "place", "rank", "rank_worst", "method_version") if name in frame}
+    )
+
+
+def test_files_round_trip(tmp_path):
+    spec = RunSpec(failed=frozenset({("ua_mt", 3, 0, 0)}), missing=frozenset({("mc_net", 3, 0, s) for s in range(3)}))
+    store = write_run(tmp_path / "s", spec)
+    board = read_board(store)
+    paths = write_leaderboard(store)
+    assert {path.name for path in paths} == NAMES == {path.name for path in store.leaderboard.iterdir()}
+    for name, frame in tables(board).items():
+        read = read_csv(store.leaderboard / f"{name}.csv")
+        assert read.columns.tolist() == frame.columns.tolist()
+        for column in frame.select_dtypes("number"):
+            assert read[column].astype("float64").equals(frame[column].astype("float64")), column
+        for column in frame.columns.difference(frame.select_dtypes("number").columns):
+            assert read[column].astype(object).fillna("").tolist() == frame[column].astype(object).fillna("").tolist()
+    assert imread(store.leaderboard / "curves.png").shape[1] > 800
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path):
+    spec, contents = RunSpec(labelled=(3,), seeds=1), []
+    for name in ("one", "two"):
+        store = write_run(tmp_path / name / "s", spec)
+        contents.append({path.name: path.read_bytes() for path in write_leaderboard(store)})
+    assert contents[0] == contents[1]
+
+
+def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
+    """Means re-derived with nothing but the parquet files and the units' questions."""
+    store = write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "supervised_full": 0.0}, subsets=2, seeds=2))
+    write_leaderboard(store)
+    for row in read_csv(store.leaderboard / "leaderboard.csv").to_dict("records"):
+        labelled = None if row["trained_on"] == "all" else row["labelled"]
+        patients: dict[str, list[float]] = {}
+        for unit in store.root.glob("units/*/unit.json"):
+            asked = json.loads(unit.read_text())
+            if (asked["method"], asked["labelled"]) == (row["method"], labelled):
+                for case in pq.read_table(unit.with_name("cases.parquet")).to_pylist():
+                    if case["selection"] == row["selection"]:
+                        patients.setdefault(case["patient"], []).append(case["hd95_voxel"])
+        assert row["hd95_voxel"] == pytest.approx(fmean(fmean(values) for values in patients.values()))
+        assert row["n_patients"] == len(patients) == 20
+
+
+def test_text_says_all_that_a_reader_must_know(tmp_path):
+    spec = RunSpec(
+        methods={"floor": 0.0, "twin": 0.0, "supervised_full": 0.0}, spacing_mm=1.5,
+        failed=frozenset({("twin", 3, 0, 1)}), missing=frozenset({("floor", 7, 0, 2)}),
+    )  # fmt: skip
+    board = read_board(write_run(tmp_path / "acdc_mini", spec))
+    flat = " ".join(terminal_text(board, width=400).split())
+    for text in (flat, " ".join(markdown(board).split())):
+        for said in (
+            "Leaderboard of acdc_mini", MINI, "Budget: 300 device_seconds a unit",
+            "Device: Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0; commit 0000000000.",
+            "Data: phantom v1 (checksum cccccccccc)", "n = 20 patients (40 volumes); seeds 0, 1, 2; labelled subsets 0",
+            INTERVAL, EMPTY_MASKS, APART_RULE, HIERARCHICAL, IMPROVEMENT, IMPUTED, IQM, RANKING,
+            "Unfinished: 1 of 15 units are missing",
+            "Failed: twin 3-labelled subset 0 seed 1 (nan: loss became NaN at step 17).",
+            "2/3 ok, 1 failed", "within noise", "apart", "3 labelled patients", "7 labelled patients",
+        ):  # fmt: skip
+            assert said in text, said
+    assert "HD95 mm" in markdown(board)
+    assert "None" not in flat
+    assert "nan " not in flat.replace("(nan:", "")
+
+
+def test_a_full_size_suite_is_not_called_mini_and_unknown_spacing_has_no_millimetres(plain):
+    text = markdown(read_board(plain))
+    assert MINI not in text
+    assert "HD95 voxel" in text
+    assert " mm " not in text
+    assert "Unfinished" not in text
+
+
+def test_fits_100_columns(plain):
+    text = terminal_text(read_board(plain), width=100)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+    for method in GAINS:
+        assert method in text
+
+
+def test_mixed_conditions_make_titled_tables(tmp_path):
+    odd: dict[SlotKey, Environment] = {("ua_mt", 7, 0, 1): RunSpec().environment.model_copy(update={"torch": "2.12.1"})}
+    board = read_board(write_run(tmp_path / "s", RunSpec(environments=odd)))
+    text = markdown(board)
+    assert "# Leaderboard of s, table 1 of 2: torch 2.13.0" in text
+    assert "# Leaderboard of s, table 2 of 2: torch 2.12.1" in text
+    assert "1 of 21 units ran under other conditions" in text
+    assert board.rows[board.rows["table"] == 2]["method"].unique().tolist() == ["ua_mt"]
+    assert board.rows[board.rows["table"] == 1].query("method == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [2, 2]
+
+
+def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
+    slots = RunSpec().slots
+    missing = frozenset((slot.method, slot.labelled, slot.subset, slot.seed) for slot in slots)
+    store = write_run(tmp_path / "s", RunSpec(missing=missing))
+    write_leaderboard(store)
+    text = terminal_text(read_board(store))
+    assert "21 of 21 units are missing" in text
+    assert "0/3 ok" in text
+
+
+def test_a_hundred_units_in_seconds(tmp_path, plain):
+    methods = {**{f"method_{i}": 0.05 * i for i in range(5)}, "supervised_full": 0.0}
+    store = write_run(tmp_path / "s", RunSpec(methods=methods, seeds=10, looks=2, history_steps=1))
+    assert len(store.selected()) == 110
+    read_board(plain)
+    start = time.process_time()
+    read_board(store)
+    assert time.process_time() - start < 5.0  # about 1 s on an idle core
+
+
+def test_imports_nothing_heavy():
+    code = (
+        "import sys, harness.leaderboard.write, harness.leaderboard.render; "
+        "sys.exit(','.join({'torch', 'ray', 'mlflow', 'monai', 'matplotlib'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

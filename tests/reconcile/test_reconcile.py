@@ -1,0 +1,180 @@
+"""`harness reconcile` on made-up records, and what leaderboard, page and audit show of it without any Slurm."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from harness.audit.cluster import accounts_agree
+from harness.audit.finding import Verdict
+from harness.audit.records import read_suite
+from harness.leaderboard.board import read_board
+from harness.leaderboard.render import markdown, terminal_text
+from harness.records.accounts import Seconds
+from harness.report.content import content
+from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
+from tests.support import run_cli
+from tests.synthetic import write_run
+
+UNIT = Seconds(useful=TRAINED, evaluation=10, checkpoint=2, start_up=2 + 6 + 4, idle=15, unexplained=1)
+"""Of each made-up job: 2 s to its process, 6 s to its first line, 4 s of loading, and 15 s after its end."""
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Accounted:
+    return write_accounted(tmp_path_factory.mktemp("accounted"))
+
+
+@pytest.fixture
+def ran(original: Accounted, tmp_path: Path) -> Accounted:
+    """A copy to change."""
+    root = original.commands.parent
+    shutil.copytree(root, tmp_path / "copy")
+    store = type(original.store)(tmp_path / "copy" / original.store.root.relative_to(root))
+    found = Accounted(store, tmp_path / "copy" / "commands", original.jobs)
+    found.answer()
+    return found
+
+
+def reconcile(ran: Accounted, *more: str, **env: str) -> CompletedProcess[str]:
+    store = ran.store.root
+    return run_cli("reconcile", "--suite", store.name, "--runs", store.parent, *more, env={**ran.environment, **env})
+
+
+def verdict(ran: Accounted) -> Verdict:
+    return accounts_agree.check(read_suite(ran.store))
+
+
+def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:
+    done = reconcile(ran, "--allocations")
+    assert done.returncode == 0, done.stderr
+    found = ran.store.reconciliation()
+    assert found is not None
+    assert len(found.allocations) == len(ran.jobs) == 8
+    assert all(one.seconds == UNIT for one in found.allocations)
+    assert all((one.allocated, one.gres, one.breach) == (ELAPSED, "gpu:a100", False) for one in found.allocations)
+    assert {one.method: (one.attempts, one.allocated) for one in found.methods} == dict.fromkeys(
+        SPEC.methods, (2, 2 * ELAPSED)
+    )
+    assert found.methods[0].training_share == pytest.approx(0.9)
+    assert found.methods[0].ledger_ratio == pytest.approx(384 / 400)
+    header, row, *_ = done.stdout.splitlines()
+    assert header.split()[:4] == ["method", "attempts", "in", "allocated"]
+    assert row.split()[1:] == ["2", "GPU-s", "800.0", "720.0", "0.0", "20.0", "4.0", "24.0", "30.0", "2.0", "96.0%",
+                               "90.0%"]  # fmt: skip
+    assert "8 attempts in 8 allocations reconciled" in done.stderr
+
+
+def test_tables_page_and_audit_show_it_where_there_is_no_slurm(ran: Accounted) -> None:
+    reconcile(ran)
+    board = read_board(ran.store)
+    for row in board.rows.to_dict("records"):
+        assert row["allocation_status"] == "reconciled"
+        assert (row["allocation_seconds"], row["allocation_currency"]) == (800.0, "GPU")
+        assert row["allocation_training_share"] == pytest.approx(0.9)
+        assert row["allocation_ledger_ratio"] == pytest.approx(0.96)
+    text = terminal_text(board)
+    rows = [line.split() for line in text.splitlines() if "reconciled" in line]
+    assert sorted(rows) == [[method, "800.0", "GPU", "96.0", "90.0", "reconciled"] for method in sorted(SPEC.methods)]
+    assert "| ua_mt | 800.0 | GPU | 96.0 | 90.0 | reconciled |" in markdown(board)
+    assert "Allocations: device-seconds that Slurm charged" in text
+    page = content(board)["allocations"]
+    assert page["rows"][0]["seconds"]["start-up"] == 24
+    assert set(page["parts"]) == set(page["rows"][0]["seconds"])
+    assert verdict(ran).status == "held"
+    assert "96.0%" in "".join(verdict(ran).evidence)
+
+
+def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_breach(ran: Accounted) -> None:
+    ran.answer(elapsed=1000)
+    assert reconcile(ran).returncode == 0
+    found = ran.store.reconciliation()
+    assert found is not None
+    assert {one.seconds.idle for one in found.allocations} == {615.0}
+    ran.answer(elapsed=300)
+    done = reconcile(ran)
+    assert done.returncode == 76
+    assert "job 100 (COMPLETED, n1): -84.0 GPU-seconds unexplained, 8.0 tolerated" in done.stderr
+    judged = verdict(ran)
+    assert judged.status == "not held"
+    assert set(judged.units) == set(ran.jobs)
+    board = read_board(ran.store)
+    assert set(board.rows["allocation_status"]) == {"unexplained time"}
+    assert "Unexplained: ledgers and scheduler disagree on 8 allocations." in terminal_text(board, 200)
+
+
+def test_jobs_without_gpus_are_counted_in_cpu_seconds(tmp_path: Path) -> None:
+    ran = write_accounted(tmp_path, gres=None)
+    ran.answer("billing=1,cpu=1,mem=1G")
+    done = reconcile(ran)
+    assert done.returncode == 0
+    assert "CPU-s" in done.stdout
+    assert "allocations without GPUs are counted in CPU-seconds" in done.stderr
+    assert "No GPU was allocated: allocations are counted in CPU-seconds." in terminal_text(read_board(ran.store), 200)
+
+
+def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran: Accounted) -> None:
+    ran.answer("billing=1,cpu=4,mem=1G")
+    done = reconcile(ran)
+    assert done.returncode == 69
+    assert "add gres/gpu to AccountingStorageTRES" in done.stderr
+    board = read_board(ran.store)
+    assert set(board.rows["allocation_status"]) == {"not reconciled"}
+    assert "AccountingStorageTRES" in terminal_text(board, 200)
+    assert verdict(ran).status == "not applicable"
+
+
+def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: Accounted) -> None:
+    (ran.commands / "sacct").unlink()
+    nowhere = {**ran.environment, "PATH": str(ran.commands)}
+    done = reconcile(ran, **nowhere)
+    assert done.returncode == 69
+    assert "not reconciled: sacct is not on the PATH" in done.stderr
+    assert set(read_board(ran.store).rows["allocation_status"]) == {"not reconciled"}
+    ran.answer()
+    assert reconcile(ran).returncode == 0
+    known = ran.store.reconciliation_path.read_text()
+    (ran.commands / "sacct").unlink()
+    assert reconcile(ran, **nowhere).returncode == 69
+    assert ran.store.reconciliation_path.read_text() == known
+
+
+def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran: Accounted) -> None:
+    unit = next(iter(ran.jobs))
+    kept = [line for line in (ran.commands / "lines").read_text().splitlines() if not line.startswith(ran.jobs[unit])]
+    (ran.commands / "lines").write_text("\n".join(kept) + "\n")
+    done = reconcile(ran)
+    assert done.returncode == 0
+    assert "1 attempts not reconciled: the scheduler's accounts do not know its job" in done.stderr
+    rows = read_board(ran.store).rows
+    assert set(rows["allocation_status"]) == {"reconciled", "not reconciled (1 of 2 units are)"}
+    assert verdict(ran).status == "not applicable"
+    assert "units/" + unit[:10] in verdict(ran).evidence[0]
+
+
+def test_outside_of_slurm_there_is_no_allocation(tmp_path: Path) -> None:
+    ran = Accounted(write_run(tmp_path / "runs" / "synthetic", replace(SPEC, seeds=1)), tmp_path / "commands")
+    done = reconcile(ran)
+    assert done.returncode == 0
+    assert "4 attempts: no allocation: ran outside of Slurm" in done.stderr
+    board = read_board(ran.store)
+    assert set(board.rows["allocation_status"]) == {"no allocation"}
+    assert "allocat" not in terminal_text(board, 200).lower()
+    assert content(board)["allocations"] is None
+    assert verdict(ran).status == "not applicable"
+
+
+def test_records_of_early_versions_say_that_they_kept_no_job(ran: Accounted) -> None:
+    for folder in ran.store.folders():
+        lines = folder.ledger.lines()
+        (folder.path / "ledger.jsonl").write_text(
+            "".join(line.model_dump_json() + "\n" for line in lines if line.kind != "begin")
+        )
+    done = reconcile(ran)
+    assert done.returncode == 0
+    assert "8 attempts not reconciled: recorded by a version that kept no job" in done.stderr
+    assert set(read_board(ran.store).rows["allocation_status"]) == {"not reconciled"}

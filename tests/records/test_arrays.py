@@ -1,0 +1,72 @@
+"""arrays.npz: what comes back, what is refused, and that equal arrays are equal bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.api.errors import RecordError
+from harness.records.arrays import MAX_BYTES, read_arrays, write_arrays
+from harness.records.run_folder import UnitFolder
+
+ARRAYS = {
+    "features": np.linspace(0, 1, 12, dtype=np.float16).reshape(3, 4),
+    "labels": np.array([2, 0, 1]),
+    "nothing": np.zeros((0, 4), np.float32),
+}
+
+
+def test_they_come_back_as_they_were_and_equal_ones_are_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_arrays(tmp_path / name / "arrays.npz", ARRAYS)
+    assert (tmp_path / "a" / "arrays.npz").read_bytes() == (tmp_path / "b" / "arrays.npz").read_bytes()
+    found = read_arrays(tmp_path / "a" / "arrays.npz")
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        assert np.array_equal(found[name], array)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["arrays.npz"]
+
+
+def test_a_unit_without_them_has_none(tmp_path: Path) -> None:
+    folder = UnitFolder(tmp_path / ("a" * 64))
+    assert folder.arrays() == {}
+    folder.write_arrays(ARRAYS)
+    assert folder.arrays().keys() == ARRAYS.keys()
+
+
+def test_scans_and_weights_are_too_large(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="more than a record holds"):
+        write_arrays(tmp_path / "arrays.npz", {"scan": np.zeros((10, 256, 256), np.float32)})
+    assert not list(tmp_path.iterdir())
+    np.savez(tmp_path / "large.npz", schema_version=1, scan=np.zeros(2 * MAX_BYTES, np.uint8))
+    with pytest.raises(RecordError, match=r"large\.npz: .* more than a record of arrays holds"):
+        read_arrays(tmp_path / "large.npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"schema_version": np.int64(99)}, "schema_version 99 was written by a newer version"),
+        ({"labels": np.arange(3)}, "may be damaged"),
+        ({"schema_version": np.arange(3)}, "may be damaged"),
+        ({"schema_version": np.int64(1), "code": np.array([{}], dtype=object)}, "may be damaged"),
+    ],
+    ids=["newer", "no version", "a foreign version", "pickled objects"],
+)
+def test_other_files_are_refused_by_name(content: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "arrays.npz", **content)  # type: ignore[arg-type]
+    with pytest.raises(RecordError, match=rf"arrays\.npz: .*{message}"):
+        read_arrays(tmp_path / "arrays.npz")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+def test_half_a_file_is_refused(keep: float, tmp_path: Path) -> None:
+    path = tmp_path / "arrays.npz"
+    write_arrays(path, ARRAYS)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole)) if keep < 1 else int(keep)])
+    with pytest.raises(RecordError, match="may be damaged"):
+        read_arrays(path)

@@ -1,0 +1,162 @@
+"""Atomic files: whole at any moment, whoever dies; permissions by umask; damage and newer versions named."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import stat
+import time
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from harness.api.errors import DiskError, RecordError
+from harness.api.strict import Strict
+from harness.records.files import read_record, write_atomic, write_record, write_text
+from harness.records.schema import Slot
+from tests.records.processes import forked, kill
+from tests.support import require
+
+
+class Note(Strict):
+    """A record of these tests."""
+
+    schema_version: int = 1
+    text: str
+
+
+def content(number: int) -> str:
+    """Longer than a page, different in every byte from the next version."""
+    return f"{number}\n" + chr(ord("a") + number % 26) * 300_000
+
+
+def write_forever(path: Path) -> None:
+    for number in count():
+        write_text(path, content(number))
+
+
+def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "record.txt"
+    seen = set()
+    for _ in range(25):
+        writer = forked(write_forever, path)
+        while not path.exists():
+            time.sleep(0.001)
+        time.sleep(random.uniform(0.0, 0.03))
+        kill(writer)
+        text = path.read_text(encoding="utf-8")
+        number = int(text.partition("\n")[0])
+        assert text == content(number)
+        seen.add(number)
+    assert len(seen) > 1, "the writers were killed before they wrote anything twice"
+
+
+def test_a_reader_never_sees_half_a_file_nor_none(tmp_path: Path) -> None:
+    path = tmp_path / "record.txt"
+    write_text(path, content(0))
+    writer = forked(write_forever, path)
+    seen = set()
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        text = path.read_text(encoding="utf-8")
+        seen.add(text[:2])
+        assert text == content(int(text.partition("\n")[0]))
+    kill(writer)
+    assert len(seen) > 1
+
+
+def test_a_writer_that_raises_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "record.txt"
+    write_text(path, "old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half of the n", encoding="utf-8")
+        raise KeyError("in the middle")
+
+    with pytest.raises(KeyError):
+        write_atomic(path, fail)
+    assert [item.name for item in tmp_path.iterdir()] == ["record.txt"]
+    assert path.read_text(encoding="utf-8") == "old"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0o027, 0o640)])
+def test_the_umask_decides_who_may_read(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        write_record(tmp_path / "new" / "note.json", Note(text="x"))
+        assert os.umask(umask) == umask  # reading the mask must not change it
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new" / "note.json").stat().st_mode) == mode
+
+
+def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path: Path) -> None:
+    import resource
+    import signal
+
+    path = tmp_path / "record.txt"
+    write_text(path, "old")
+    require("full-device", Path("/dev/full").exists(), "no /dev/full on this system")
+
+    def write(_: Path) -> None:
+        Path("/dev/full").write_text("x" * 100_000, encoding="utf-8")
+
+    with pytest.raises(DiskError, match=r"cannot write .*record\.txt: No space left.*run the same command again"):
+        write_atomic(path, write)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(DiskError, match=r"cannot write .*record\.txt: File too large"):
+            write_text(path, "x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["record.txt"]
+
+
+def test_a_folder_where_a_file_stands_is_one_clear_message(tmp_path: Path) -> None:
+    (tmp_path / "units").write_text("not a folder", encoding="utf-8")
+    with pytest.raises(DiskError, match=r"cannot write .*note\.json"):
+        write_record(tmp_path / "units" / "note.json", Note(text="x"))
+
+
+def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
+    note = Note(text='Grüße, "quoted"\n\u2028 and \x00')
+    write_record(tmp_path / "note.json", note)
+    assert read_record(tmp_path / "note.json", Note) == note
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "not a JSON record"),
+        (b'{"text": "half', "not a JSON record"),
+        (b"\x80\x02}q\x00.", "not a JSON record"),
+        (b'{"text": NaN}', "not a Note record"),
+        (b'["text"]', "not a Note record"),
+        (b"null", "not a Note record"),
+        (b"{}", "text: Field required"),
+        (b'{"text": "x", "colour": 1}', "colour"),
+        (b'{"text": 7}', "text"),
+        (b'{"schema_version": 2, "text": "x"}', "newer version"),
+        (b'{"schema_version": 99, "future": {}}', "Update the harness"),
+    ],
+)
+def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "note.json"
+    path.write_bytes(raw)
+    with pytest.raises(RecordError, match=r"note\.json") as caught:
+        read_record(path, Note)
+    assert message in str(caught.value)
+    assert path.read_bytes() == raw
+
+
+def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
+    write_record(tmp_path / "slot.json", Slot(method="x", labelled=3, subset=0, seed=0))
+    assert json.loads((tmp_path / "slot.json").read_text(encoding="utf-8"))["method"] == "x"
+    with pytest.raises(RecordError, match=r"slot\.json"):
+        read_record(tmp_path / "slot.json", Note)

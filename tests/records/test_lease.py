@@ -1,0 +1,270 @@
+"""The lease: one owner among real processes; the dead are taken over at once, the silent after 120 seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.api.errors import DiskError
+from harness.records.lease import SILENCE_SECONDS, Lease, LeaseHeldError, Owner
+from tests.records.processes import FORK, dead_pid, forked, kill
+
+
+def write_lease(path: Path, owner: Owner, age_seconds: float = 0.0) -> None:
+    """A lease as `owner` left it, whose last heartbeat is `age_seconds` old."""
+    aside = path.with_name(f"aside-{os.getpid()}")
+    aside.write_text(json.dumps(asdict(owner)), encoding="utf-8")
+    then = time.time() - age_seconds
+    os.utime(aside, (then, then))
+    aside.replace(path)
+
+
+def foreign(age_seconds: float, path: Path) -> Owner:
+    owner = Owner("another-node", os.getpid(), 12345, job="77")
+    write_lease(path, owner, age_seconds)
+    return owner
+
+
+def hold(path: Path, ready: Any) -> None:
+    Lease(path).claim()
+    ready.set()
+    time.sleep(60)
+
+
+def kill_later(pid: int) -> None:
+    time.sleep(0.6)
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[Any]:
+    """A living process that holds tmp_path/lease."""
+    ready = FORK.Event()
+    child = forked(hold, tmp_path / "lease", ready)
+    assert ready.wait(10)
+    yield child
+    if child.is_alive():
+        kill(child)
+
+
+def test_claim_says_who_and_release_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    monkeypatch.setenv("HARNESS_DRIVER", "123")
+    lease = Lease(tmp_path / "lease")
+    assert (lease.holder(), lease.held()) == (None, False)
+    lease.claim()
+    owner = lease.holder()
+    assert owner is not None
+    assert (owner.host, owner.pid) == (socket.gethostname(), os.getpid())
+    assert (owner.driver, owner.job) == (123, "4711")
+    assert Lease(tmp_path / "lease").held()
+    with pytest.raises(LeaseHeldError, match=str(os.getpid())):
+        Lease(tmp_path / "lease").claim()
+    lease.release()
+    assert list(tmp_path.iterdir()) == []
+    Lease(tmp_path / "lease").claim()
+
+
+def test_a_living_process_is_not_taken_over(holder: Any, tmp_path: Path) -> None:
+    os.utime(tmp_path / "lease", (0, 0))  # on the same host silence means nothing: the process lives
+    with pytest.raises(LeaseHeldError, match=f"pid {holder.pid} on {socket.gethostname()}"):
+        Lease(tmp_path / "lease").claim()
+
+
+def test_a_stopped_process_lives(holder: Any, tmp_path: Path) -> None:
+    os.kill(holder.pid, signal.SIGSTOP)
+    with pytest.raises(LeaseHeldError):
+        Lease(tmp_path / "lease").claim()
+    os.kill(holder.pid, signal.SIGCONT)
+
+
+def test_a_killed_process_is_taken_over_at_once(holder: Any, tmp_path: Path) -> None:
+    kill(holder)
+    before = time.monotonic()
+    lease = Lease(tmp_path / "lease")
+    lease.claim()
+    assert time.monotonic() - before < 2.0
+    owner = lease.holder()
+    assert owner is not None
+    assert owner.pid == os.getpid()
+
+
+def test_a_zombie_is_dead(tmp_path: Path) -> None:
+    """Its parent has not waited for it yet, so its pid still exists."""
+    pid = os.fork()
+    if pid == 0:
+        Lease(tmp_path / "lease").claim()
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    try:
+        Lease(tmp_path / "lease").claim()
+    finally:
+        os.waitpid(pid, 0)
+
+
+def test_patience_ends_when_the_holder_does(holder: Any, tmp_path: Path) -> None:
+    forked(kill_later, holder.pid)
+    with pytest.raises(LeaseHeldError):
+        Lease(tmp_path / "lease").claim(patience_seconds=0.1)
+    lease = Lease(tmp_path / "lease")
+    before = time.monotonic()
+    lease.claim(patience_seconds=20)
+    assert time.monotonic() - before < 10
+
+
+def test_a_pid_that_somebody_else_has_now_is_dead(tmp_path: Path) -> None:
+    """Same host, same pid, other start time: the pid was given out again."""
+    this = Owner.this()
+    write_lease(tmp_path / "lease", Owner(this.host, this.pid, this.start_ticks - 1))
+    assert not Lease(tmp_path / "lease").held()
+    Lease(tmp_path / "lease").claim()
+
+
+def test_another_host_is_taken_over_after_its_silence_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lease"
+    assert SILENCE_SECONDS == 120.0
+    foreign(110, path)
+    with pytest.raises(LeaseHeldError, match="another-node"):
+        Lease(path).claim()
+    foreign(121, path)
+    Lease(path).claim()
+    assert Lease(path).holder() == Owner.this()
+
+
+@pytest.mark.parametrize(
+    ("job", "restarts", "free"), [("77", 1, True), ("77", 2, True), ("77", 0, False), ("78", 1, False)]
+)
+def test_an_earlier_life_of_the_same_job_is_over(
+    job: str, restarts: int, free: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm ends all of a job before it starts it again, on whatever nodes; of other jobs that is not known."""
+    foreign(0, tmp_path / "lease")
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+    assert Lease(tmp_path / "lease").held() != free
+    if free:
+        Lease(tmp_path / "lease").claim()
+        holder = Lease(tmp_path / "lease").holder()
+        assert holder is not None
+        assert (holder.job, holder.restarts) == (job, restarts)
+
+
+def test_a_heartbeat_ends_the_silence(tmp_path: Path) -> None:
+    lease = Lease(tmp_path / "lease")
+    lease.claim()
+    os.utime(lease.path, (0, 0))
+    lease.beat()
+    assert time.time() - lease.path.stat().st_mtime < 30
+
+
+def test_a_lease_that_is_not_ours_is_neither_given_back_nor_kept_alive(tmp_path: Path) -> None:
+    lease = Lease(tmp_path / "lease")
+    lease.claim()
+    theirs = foreign(50, lease.path)  # we were silent too long, another host took over
+    with pytest.raises(LeaseHeldError, match="another-node"):
+        lease.beat()
+    assert time.time() - lease.path.stat().st_mtime > 40
+    lease.release()
+    assert lease.holder() == theirs
+
+
+def test_one_who_never_claimed_changes_nothing(holder: Any, tmp_path: Path) -> None:
+    before = (tmp_path / "lease").stat().st_mtime_ns
+    stranger = Lease(tmp_path / "lease")
+    stranger.beat()
+    stranger.release()
+    assert (tmp_path / "lease").stat().st_mtime_ns == before
+    with pytest.raises(LeaseHeldError):
+        stranger.claim()
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"host": "x"}', b'"x"', b"\xff\xfe"])
+def test_an_unreadable_lease_is_taken_over_after_the_silence(raw: bytes, tmp_path: Path) -> None:
+    """Its writer died while writing it, or is writing it now."""
+    path = tmp_path / "lease"
+    path.write_bytes(raw)
+    with pytest.raises(LeaseHeldError):
+        Lease(path).claim()
+    os.utime(path, (0, 0))
+    Lease(path).claim()
+    assert Lease(path).holder() == Owner.this()
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> None:
+    (tmp_path / "units").write_text("not a folder", encoding="utf-8")
+    with pytest.raises(DiskError, match="cannot write"):
+        Lease(tmp_path / "units" / "lease").claim()
+
+
+def race(path: Path, start: Any, finish: Any, winners: Any) -> None:
+    """Claim when all have started; whoever holds the lease keeps it until all have tried."""
+    start.wait(20)
+    try:
+        Lease(path).claim()
+    except LeaseHeldError:
+        pass
+    else:
+        with winners.get_lock():
+            winners.value += 1
+    finish.wait(20)
+
+
+@pytest.mark.parametrize("left_behind", ["nothing", "a dead owner"])
+def test_one_of_eight_processes_wins(left_behind: str, tmp_path: Path) -> None:
+    gone = Owner(socket.gethostname(), dead_pid(), 1)
+    for number in range(25):
+        path = tmp_path / str(number) / "lease"
+        path.parent.mkdir()
+        if left_behind == "a dead owner":
+            write_lease(path, gone)
+        start, finish, winners = FORK.Barrier(8), FORK.Barrier(8), FORK.Value("i", 0)
+        children = [forked(race, path, start, finish, winners) for _ in range(8)]
+        for child in children:
+            child.join(30)
+            assert child.exitcode == 0
+        assert winners.value == 1, f"round {number}"
+        assert [item.name for item in path.parent.iterdir()] == ["lease"]
+
+
+def exclude(path: Path, rounds: int, violations: Any, entered: Any) -> None:
+    """Claim, be alone, and die or give back; `inside` cannot be made twice."""
+    inside = path.with_name("inside")
+    for number in range(rounds):
+        lease = Lease(path)
+        try:
+            lease.claim(patience_seconds=30)
+        except LeaseHeldError:
+            return
+        try:
+            os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            with violations.get_lock():
+                violations.value += 1
+        time.sleep(0.0005)
+        inside.unlink(missing_ok=True)
+        with entered.get_lock():
+            entered.value += 1
+        if number % 2:
+            lease.release()
+        else:  # as if it had died: the next one must take it over
+            write_lease(path, Owner(socket.gethostname(), 2**22 + os.getpid(), 1))
+
+
+def test_two_never_hold_it_at_once_whoever_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.records.lease.POLL_SECONDS", 0.0)
+    violations, entered = FORK.Value("i", 0), FORK.Value("i", 0)
+    children = [forked(exclude, tmp_path / "lease", 30, violations, entered) for _ in range(6)]
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    assert entered.value == 6 * 30
+    assert violations.value == 0

@@ -1,0 +1,371 @@
+"""The ledger: useful once, lost apart, whatever sequence of kills and resumes; torn lines cost only themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from harness.api.errors import DiskError, RecordError
+from harness.records.ledger import Ledger, at_rest, summarise, useful_by_attempt, wall_by_phase
+from harness.records.ledger_line import LedgerLine
+from harness.records.schema import Spent
+from tests.support import require
+
+AT = "2026-11-02T10:00:00.000Z"
+
+
+def line(kind: str, attempt: int, base: tuple[float, int], spent: tuple[float, int], **more: object) -> LedgerLine:
+    """A ledger line; base and spent are (device seconds, steps)."""
+    return LedgerLine.model_validate(
+        {
+            "kind": kind,
+            "attempt": attempt,
+            "at": AT,
+            "environment": "e" * 64,
+            "base_device_seconds": base[0],
+            "base_steps": base[1],
+            "device_seconds": spent[0],
+            "steps": spent[1],
+            **more,
+        }
+    )
+
+
+def test_by_hand_kill_resume_and_a_changed_environment() -> None:
+    """10 s spent, checkpoint at 6 s, killed; resumed from 6 s, 3 s more; new environment: from 0, 20 s to the end.
+
+    Spent in all 10 + 3 + 20 = 33 s; the last attempt holds 20 s; 13 s are lost. Steps likewise, 2 a second.
+    """
+    lines = [
+        line("start", 0, (0, 0), (0, 0)),
+        line("checkpoint", 0, (0, 0), (6, 12)),
+        line("heartbeat", 0, (0, 0), (10, 20)),
+        line("start", 1, (6, 12), (0, 0)),
+        line("heartbeat", 1, (6, 12), (3, 6)),
+    ]
+    assert summarise(lines) == Spent(
+        useful_device_seconds=9, lost_device_seconds=4, useful_steps=18, lost_steps=8, attempts=2
+    )
+    lines += [line("start", 2, (0, 0), (0, 0)), line("end", 2, (0, 0), (20, 40))]
+    assert summarise(lines) == Spent(
+        useful_device_seconds=20, lost_device_seconds=13, useful_steps=40, lost_steps=26, attempts=3
+    )
+
+
+def test_nothing_spent() -> None:
+    nothing = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
+    assert summarise([]) == nothing
+    assert Ledger(Path("nowhere/ledger.jsonl")).spent() == nothing
+
+
+def test_an_attempt_that_ended_before_it_began_changes_nothing() -> None:
+    """Its process found the disk full while loading: what the attempt before it holds stays useful."""
+    lines = [line("start", 0, (0, 0), (0, 0)), line("end", 0, (0, 0), (5, 9)), line("end", 1, (0, 0), (0, 0))]
+    assert summarise(lines) == summarise(lines[:2])
+
+
+def test_a_breach_is_a_remark_and_spends_nothing() -> None:
+    lines = [line("start", 0, (0, 0), (0, 0)), line("heartbeat", 0, (0, 0), (5, 9))]
+    assert summarise([*lines, line("breach", 0, (0, 0), (0, 0), note="test split")]) == summarise(lines)
+
+
+def test_wall_seconds_add_up_over_attempts() -> None:
+    lines = [
+        line("heartbeat", 0, (0, 0), (1, 1), wall_seconds={"train": 1.0, "data": 2.0}),
+        line("end", 0, (0, 0), (5, 9), wall_seconds={"train": 6.0, "data": 2.0}),
+        line("end", 1, (5, 9), (1, 1), wall_seconds={"train": 1.5, "eval": 0.5}),
+    ]
+    assert wall_by_phase(lines) == {"train": 7.5, "data": 2.0, "eval": 0.5}
+
+
+@dataclass
+class Model:
+    """An engine reduced to its book-keeping: every step is a thing of its own, alive, saved, or gone."""
+
+    ledger: Ledger
+    costs: list[float] = field(default_factory=list)
+    alive: list[int] = field(default_factory=list)
+    saved: list[int] = field(default_factory=list)
+    saved_environment: int = 0
+    known: set[int] = field(default_factory=set)
+    known_alive: list[int] = field(default_factory=list)
+    environment: int = 0
+    attempt: int = -1
+    base: list[int] = field(default_factory=list)
+
+    def cost(self, steps: list[int] | set[int]) -> float:
+        return sum(self.costs[step] for step in steps)
+
+    def start(self) -> None:
+        """A process starts: from the checkpoint, or from nothing if that was made elsewhere."""
+        self.attempt += 1
+        self.base = list(self.saved) if self.saved_environment == self.environment else []
+        self.alive = list(self.base)
+        self.write("start")
+
+    def write(self, kind: str) -> None:
+        own = self.alive[len(self.base) :]
+        base = (self.cost(self.base), len(self.base))
+        self.ledger.append(line(kind, self.attempt, base, (self.cost(own), len(own))))
+        self.known |= set(self.alive)
+        self.known_alive = list(self.alive)
+
+    def step(self, cost: float) -> None:
+        self.costs.append(cost)
+        self.alive.append(len(self.costs) - 1)
+
+    def checkpoint(self) -> None:
+        """What was spent is on record before the checkpoint that holds it is durable."""
+        self.write("checkpoint")
+        self.saved, self.saved_environment = list(self.alive), self.environment
+
+    def live(self, event: float | str) -> None:
+        """One event of `events`."""
+        if isinstance(event, float):
+            self.step(event)
+        elif event == "beat":
+            self.write("heartbeat")
+        elif event == "checkpoint":
+            self.checkpoint()
+        elif event == "stop":
+            self.checkpoint()
+            self.write("end")
+            self.start()
+        else:
+            if event == "kill in a checkpoint":
+                self.write("checkpoint")
+            if event == "other machine":
+                self.environment += 1
+            self.start()
+
+
+def born(path: Path) -> Model:
+    """An engine with an empty ledger that has just started."""
+    path.unlink(missing_ok=True)
+    model = Model(Ledger(path))
+    model.start()
+    return model
+
+
+# exact in binary, so that sums are exact in any order
+costs = st.integers(1, 64).map(lambda eighths: eighths / 8)
+events = st.lists(
+    costs | st.sampled_from(["beat", "checkpoint", "kill", "kill in a checkpoint", "stop", "other machine"]),
+    max_size=40,
+)
+
+
+@given(history=events)
+@example(history=[1.0, "kill in a checkpoint", 2.0, "kill"])
+@example(history=[1.0, "checkpoint", "other machine", 2.0, "checkpoint", "kill", 4.0, "beat"])
+def test_useful_and_lost_are_all_that_was_spent(history: list[float | str], tmp_path: Path) -> None:
+    """Useful is what the last attempt holds; useful + lost is every step that the records know of, each once."""
+    model = born(tmp_path / "ledger.jsonl")
+    for event in history:
+        model.live(event)
+        spent = model.ledger.spent()
+        gone = model.known - set(model.known_alive)
+        assert spent.useful_device_seconds == model.cost(model.known_alive)
+        assert spent.lost_device_seconds == model.cost(gone)
+        assert (spent.useful_steps, spent.lost_steps) == (len(model.known_alive), len(gone))
+        assert spent.attempts == model.attempt + 1
+
+
+def test_at_rest_by_hand() -> None:
+    """9 of 12 s are in the checkpoint: 3 s will be lost. Stopped in good order, nothing is."""
+    lines = [
+        line("start", 0, (0, 0), (0, 0)),
+        line("checkpoint", 0, (0, 0), (9, 18)),
+        line("heartbeat", 0, (0, 0), (12, 24)),
+    ]
+    assert at_rest(lines) == Spent(
+        useful_device_seconds=9, lost_device_seconds=3, useful_steps=18, lost_steps=6, attempts=1
+    )
+    assert at_rest([lines[0], lines[2]]).useful_device_seconds == 0, "killed before its first checkpoint"
+    stopped = [*lines, line("checkpoint", 0, (0, 0), (12, 24)), line("end", 0, (0, 0), (12, 24))]
+    assert at_rest(stopped) == summarise(stopped)
+    assert at_rest([]) == summarise([])
+
+
+@given(history=st.lists(costs | st.sampled_from(["beat", "checkpoint", "kill", "stop"]), max_size=40))
+def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[float | str], tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.unlink(missing_ok=True)
+    model = Model(Ledger(path))
+    model.start()
+    for event in history:
+        if isinstance(event, float):
+            model.step(event)
+        elif event == "beat":
+            model.write("heartbeat")
+        elif event == "checkpoint":
+            model.checkpoint()
+        else:
+            if event == "stop":
+                model.checkpoint()
+                model.write("end")
+            foreseen = at_rest(model.ledger.lines())
+            model.start()
+            assert model.ledger.spent() == foreseen.model_copy(update={"attempts": foreseen.attempts + 1})
+
+
+def test_what_counts_of_each_attempt_by_hand() -> None:
+    """10 s with 6 s in the checkpoint; 3 s more from there, all kept; 5 s more, of which a checkpoint holds 4 s."""
+    lines = [
+        line("start", 0, (0, 0), (0, 0)),
+        line("heartbeat", 0, (0, 0), (10, 20)),
+        line("start", 1, (6, 12), (0, 0)),
+        line("end", 1, (6, 12), (3, 6)),
+        line("begin", 2, (0, 0), (0, 0)),
+        line("start", 3, (9, 18), (0, 0)),
+        line("checkpoint", 3, (9, 18), (4, 8)),
+        line("heartbeat", 3, (9, 18), (5, 10)),
+    ]
+    assert useful_by_attempt(lines, settled=True) == {0: 6, 1: 3, 3: 5}
+    assert useful_by_attempt(lines, settled=False) == {0: 6, 1: 3, 3: 4}
+    elsewhere = [*lines, line("start", 4, (0, 0), (0, 0)), line("end", 4, (0, 0), (20, 40))]
+    assert useful_by_attempt(elsewhere, settled=True) == {0: 0, 1: 0, 3: 0, 4: 20}
+    assert useful_by_attempt([], settled=True) == useful_by_attempt([], settled=False) == {}
+
+
+@given(history=events)
+def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str], tmp_path: Path) -> None:
+    model = born(tmp_path / "ledger.jsonl")
+    for event in history:
+        model.live(event)
+    lines = model.ledger.lines()
+    for settled, spent in ((True, summarise(lines)), (False, at_rest(lines))):
+        useful = useful_by_attempt(lines, settled=settled)
+        assert sum(useful.values()) == spent.useful_device_seconds
+        assert min(useful.values()) >= 0
+
+
+def test_early_ledgers_without_a_first_line_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    old = line("start", 0, (0, 0), (0, 0)).model_dump(mode="json", exclude={"place"})
+    path.write_text(json.dumps(old) + "\n", encoding="utf-8")
+    assert Ledger(path).lines() == [line("start", 0, (0, 0), (0, 0))]
+
+
+@given(data=st.data(), cut=st.integers(0, 10**6))
+def test_a_torn_last_line_costs_only_itself(data: st.DataObject, cut: int, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.unlink(missing_ok=True)
+    whole = [line("heartbeat", 0, (0, 0), (k / 4, k)) for k in range(data.draw(st.integers(0, 4)))]
+    for item in whole:
+        Ledger(path).append(item)
+    torn = (line("heartbeat", 0, (0, 0), (99, 99)).model_dump_json() + "\n").encode()
+    with path.open("ab") as file:
+        file.write(torn[: cut % (len(torn) - 1)])  # without its end, at least without "}" and the newline
+    assert Ledger(path).lines() == whole
+    last = line("end", 1, (1, 1), (2, 2))
+    Ledger(path).append(last)
+    assert Ledger(path).lines() == [*whole, last]
+
+
+def test_a_line_without_its_newline_still_counts(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    first, second = line("start", 0, (0, 0), (0, 0)), line("end", 0, (0, 0), (1, 1))
+    path.write_text(first.model_dump_json(), encoding="utf-8")
+    Ledger(path).append(second)
+    assert Ledger(path).lines() == [first, second]
+
+
+@pytest.mark.parametrize("rubbish", [b"\0" * 40, b'{"kind": "en\xff\xfe', b"}{"])
+def test_what_a_crash_left_at_the_end_is_ignored(rubbish: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    first = line("start", 0, (0, 0), (0, 0))
+    Ledger(path).append(first)
+    with path.open("ab") as file:
+        file.write(rubbish)
+    assert Ledger(path).lines() == [first]
+
+
+@given(note=st.text())
+@example(note="one\u2028line \x85 of a file \x1c name \x0b\r\n")
+def test_any_note_stays_within_its_line(note: str, tmp_path: Path) -> None:
+    """Notes hold messages of errors, with whatever file names and line ends are in them."""
+    path = tmp_path / "ledger.jsonl"
+    path.unlink(missing_ok=True)
+    remark = line("breach", 0, (0, 0), (0, 0), note=note)
+    Ledger(path).append(remark)
+    assert Ledger(path).lines() == [remark]
+
+
+def test_two_threads_append_without_tearing_each_other(tmp_path: Path) -> None:
+    """The heartbeat and the training thread share one ledger."""
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+
+    def write(attempt: int) -> None:
+        for k in range(60):
+            ledger.append(line("heartbeat", attempt, (0, 0), (k, k), note="x" * (37 * attempt)))
+
+    threads = [threading.Thread(target=write, args=(attempt,)) for attempt in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    read = ledger.lines()
+    assert len(read) == 240
+    for attempt in range(4):
+        assert [item.steps for item in read if item.attempt == attempt] == list(range(60))
+
+
+def test_a_newer_schema_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    raw = line("start", 0, (0, 0), (0, 0)).model_dump(mode="json") | {"schema_version": 2, "something": "new"}
+    path.write_text(json.dumps(raw) + "\n", encoding="utf-8")
+    with pytest.raises(RecordError, match=r"ledger\.jsonl.*schema_version 2.*newer"):
+        Ledger(path).lines()
+
+
+def test_a_file_of_another_program_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"entries": []}\n', encoding="utf-8")
+    with pytest.raises(RecordError, match=r"ledger\.jsonl"):
+        Ledger(path).lines()
+
+
+def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        Ledger(tmp_path / "ledger.jsonl").append(line("start", 0, (0, 0), (0, 0)))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "ledger.jsonl").stat().st_mode) == 0o640
+
+
+def test_a_full_disk_is_one_clear_message(tmp_path: Path) -> None:
+    require("full-device", Path("/dev/full").exists(), "no /dev/full on this system")
+    (tmp_path / "ledger.jsonl").symlink_to("/dev/full")
+    with pytest.raises(DiskError, match=r"cannot write .*ledger\.jsonl: No space left on device"):
+        Ledger(tmp_path / "ledger.jsonl").append(line("start", 0, (0, 0), (0, 0)))
+
+
+def test_a_line_that_only_half_fits_is_no_success(tmp_path: Path) -> None:
+    """A nearly full disk takes the beginning of a write and reports that as a success."""
+    import resource
+    import signal
+
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path).append(line("start", 0, (0, 0), (0, 0)))
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 40, limits[1]))
+    try:
+        with pytest.raises(DiskError, match=r"cannot write .*ledger\.jsonl"):
+            Ledger(path).append(line("end", 0, (0, 0), (1, 1)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [item.kind for item in Ledger(path).lines()] == ["start"]
+    Ledger(path).append(line("end", 0, (0, 0), (1, 1)))
+    assert [item.kind for item in Ledger(path).lines()] == ["start", "end"]

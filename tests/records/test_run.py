@@ -1,0 +1,197 @@
+"""The run directory: ours or refused, records by id, what counts as done, and nothing that a reader may change."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.api.errors import DiskError, RecordError, UsageError
+from harness.records.schema import Budget, DatasetRef, Engine, Environment, Preprocessing, Result, Slot, Spent, Unit
+from harness.records.selection import Selection, SelectionEntry
+from harness.records.suite_folder import RunStore
+from tests.support import require
+
+NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
+
+
+def unit_of(seed: int) -> Unit:
+    return Unit(
+        method="m",
+        method_version=1,
+        params={"weight": 0.5},
+        dataset=DatasetRef(name="d", version=1, checksum="c" * 64),
+        preprocessing=Preprocessing(size=(32, 32)),
+        labelled=3,
+        subset=0,
+        seed=seed,
+        engine=Engine(),
+        budget=Budget(steps=10),
+    )
+
+
+def environment(device: str = "cpu one", **shown: str) -> Environment:
+    return Environment(
+        device_model=device,
+        device_type="cpu",
+        threads=1,
+        precision="float32",
+        torch="2.13.0",
+        cuda=None,
+        data_checksum="c" * 64,
+        shown=dict(shown),
+    )
+
+
+def result_of(unit: Unit, fingerprint: str = "") -> Result:
+    return Result(unit=unit.id, status="ok", environment=fingerprint, spent=NOTHING)
+
+
+def selection_of(*units: Unit) -> Selection:
+    entries = [
+        SelectionEntry(slot=Slot(method="m", labelled=3, subset=0, seed=unit.seed), params=unit.params, unit=unit.id)
+        for unit in units
+    ]
+    return Selection(suite_hash="h", entries=entries)
+
+
+def tree(root: Path) -> dict[str, tuple[int, bytes | None]]:
+    """Every path below `root` with its modification time and content."""
+    return {
+        str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in root.rglob("*")
+    }
+
+
+def test_a_folder_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("my only copy", encoding="utf-8")
+    (tmp_path / "units").mkdir()
+    before = tree(tmp_path)
+    with pytest.raises(DiskError, match=r"another program.*--runs"):
+        RunStore.create(tmp_path)
+    assert tree(tmp_path) == before
+
+
+def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("x", encoding="utf-8")
+    for root in (tmp_path / "runs", tmp_path / "runs" / "suite"):
+        with pytest.raises(DiskError, match="runs"):
+            RunStore.create(root)
+
+
+def test_an_unwritable_folder_is_one_clear_message(tmp_path: Path) -> None:
+    require("unprivileged", os.geteuid() != 0, "root may write anywhere")
+    tmp_path.chmod(0o500)
+    with pytest.raises(DiskError, match="cannot write"):
+        RunStore.create(tmp_path / "suite")
+
+
+def test_an_empty_folder_and_our_own_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "suite").mkdir()
+    store = RunStore.create(tmp_path / "suite")
+    store.write_selection(selection_of())
+    assert RunStore.create(tmp_path / "suite").selection() == selection_of()
+
+
+def test_reading_where_nothing_was_run_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"acdc_mini.*harness run --suite acdc_mini"):
+        RunStore.open(tmp_path / "acdc_mini")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RecordError, match=r"selection\.json is missing"):
+        RunStore.create(tmp_path / "new").selection()
+
+
+def test_a_unit_lies_under_its_id(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    units = [unit_of(seed) for seed in range(3)]
+    for unit in units:
+        store.folder(unit).create(unit)
+    assert {folder.id for folder in store.folders()} == {unit.id for unit in units}
+    assert [folder.unit for folder in store.folders()] == sorted(units, key=lambda unit: unit.id)
+    assert (tmp_path / "units" / units[0].id / "unit.json").is_file()
+
+
+def test_creating_twice_writes_once(tmp_path: Path) -> None:
+    store, unit = RunStore.create(tmp_path), unit_of(0)
+    store.folder(unit).create(unit)
+    store.write_selection(selection_of(unit))
+    store.keep_suite("name: x\n", "h")
+    before = tree(tmp_path)
+    store.folder(unit).create(unit)
+    store.write_selection(selection_of(unit))
+    store.keep_suite("name: x\n", "h")
+    assert tree(tmp_path) == before
+
+
+def test_a_unit_record_that_was_edited_is_refused(tmp_path: Path) -> None:
+    store, unit = RunStore.create(tmp_path), unit_of(0)
+    store.folder(unit).create(unit)
+    path = tmp_path / "units" / unit.id / "unit.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(raw | {"seed": 5}), encoding="utf-8")
+    with pytest.raises(RecordError, match=r"unit\.json.*not the folder's"):
+        _ = store.folder(unit).unit
+
+
+def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
+    store, unit = RunStore.create(tmp_path), unit_of(0)
+    folder = store.folder(unit)
+    folder.create(unit)
+    folder.write_result(result_of(unit))
+    path = folder.path / "result.json"
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(raw | {"schema_version": 2, "carbon_grams": 1}), encoding="utf-8")
+    with pytest.raises(RecordError, match=r"result\.json.*schema_version 2.*newer"):
+        folder.result()
+
+
+def test_done_means_a_result(tmp_path: Path) -> None:
+    store, unit = RunStore.create(tmp_path), unit_of(0)
+    folder = store.folder(unit)
+    assert (folder.done, folder.result()) == (False, None)
+    folder.create(unit)
+    folder.write_cases(pd.DataFrame({"dice": [0.5]}))
+    assert folder.result() is None
+    folder.write_result(result_of(unit))
+    assert (folder.done, folder.result()) == (True, result_of(unit))
+    folder.reopen()
+    folder.reopen()
+    assert (folder.done, folder.result()) == (False, None)
+    assert folder.cases()["dice"].tolist() == [0.5]
+
+
+def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None:
+    folder = RunStore.create(tmp_path).folder(unit_of(0))
+    first = folder.write_environment(environment(host="a", commit="1"))
+    assert folder.write_environment(environment(host="b", commit="2")) == first
+    other = folder.write_environment(environment("cpu two"))
+    assert other != first
+    assert {path.stem for path in (tmp_path / "environments").iterdir()} == {first, other}
+    folder.create(unit_of(0))
+    folder.write_result(result_of(unit_of(0), other))
+    read = folder.environment()
+    assert read is not None
+    assert read.device_model == "cpu two"
+
+
+def test_selected_units_come_once_and_in_order(tmp_path: Path) -> None:
+    store = RunStore.create(tmp_path)
+    units = [unit_of(2), unit_of(0), unit_of(1)]
+    store.write_selection(selection_of(*units, units[0]))
+    assert [folder.id for folder in store.selected()] == [unit.id for unit in units]
+
+
+def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path) -> None:
+    folder = RunStore.create(tmp_path).folder(unit_of(0))
+    assert folder.history().empty
+    parts = folder.path / "history"
+    parts.mkdir(parents=True)
+    for first, last in ((10, 12), (0, 10), (12, 100)):
+        frame = pd.DataFrame({"step": range(first, last)})
+        frame.to_parquet(parts / f"{last:09d}.parquet", index=False)
+    assert folder.history()["step"].tolist() == list(range(100))
+    pd.DataFrame({"step": range(100)}).to_parquet(folder.path / "history.parquet", index=False)
+    assert folder.history()["step"].tolist() == list(range(100))

@@ -1,0 +1,154 @@
+"""The interval of a mean: exact small cases, an independent derivation, invariances and coverage."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from harness.stats.bootstrap import interval, intervals, outer
+
+SAMPLE = np.array([0.91, 0.85, 0.88, 0.62, 0.93, 0.79])
+samples = arrays(np.float64, st.integers(6, 12), elements=st.integers(0, 1000).map(lambda i: i / 1000), unique=True)
+
+
+def exhaustive(values):
+    """The ideal bootstrap-t interval, from all n^n resamples."""
+    n = len(values)
+    resamples = values[np.array(list(product(range(n), repeat=n)))]
+    deviation = resamples.std(axis=1, ddof=1)
+    shift = resamples.mean(axis=1) - values.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.sort(shift / (deviation / np.sqrt(n)))
+    t_low, t_high = t[int(0.025 * len(t))], t[int(0.975 * len(t))]
+    error = values.std(ddof=1) / np.sqrt(n)
+    return values.mean(), values.mean() - t_high * error, values.mean() - t_low * error
+
+
+def test_agrees_with_all_resamples_of_a_small_sample():
+    exact, found = exhaustive(SAMPLE), interval(SAMPLE)
+    error = SAMPLE.std(ddof=1) / np.sqrt(len(SAMPLE))
+    assert found[0] == pytest.approx(exact[0])
+    assert found[1] == pytest.approx(exact[1], abs=0.25 * error)  # Monte Carlo error of a far quantile
+    assert found[2] == pytest.approx(exact[2], abs=0.25 * error)
+    assert found[2] - found[0] != pytest.approx(found[0] - found[1], rel=0.1), "studentised intervals are not symmetric"
+
+
+def test_approaches_student_t_for_many_normal_values():
+    values = stats.norm.ppf((np.arange(400) + 0.5) / 400)
+    half = stats.t.ppf(0.975, 399) * values.std(ddof=1) / 20.0
+    mean, low, high = interval(values)
+    assert [low, high] == pytest.approx([mean - half, mean + half], abs=0.05 * half)
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [([], np.nan), ([0.5], 0.5), ([0.5, 0.7], 0.6), ([0.1, 0.2, 0.6], 0.3), ([0.0] * 4 + [1.0], 0.2)],
+)
+def test_undetermined_bounds_are_nan(values, mean):
+    found = interval(np.array(values))
+    assert found[0] == pytest.approx(mean, nan_ok=True)
+    assert np.isnan(found[1]) or np.isnan(found[2])
+    if len(values) < 4:
+        assert np.isnan(found[1:]).all()
+
+
+def test_equal_values_give_the_point():
+    assert interval(np.full(20, 0.1)) == (0.1, 0.1, 0.1)
+
+
+def test_bounds_are_not_clipped_to_the_range_of_the_metric():
+    assert interval(np.array([0.99, 0.97, 0.2, 0.98, 0.96]))[1] < 0.0
+
+
+def test_nan_is_left_out_of_its_column_alone():
+    values = np.stack([SAMPLE, SAMPLE], axis=1)
+    values[3, 1] = np.nan
+    found = intervals(values)
+    assert found.n.tolist() == [6, 5]
+    assert found.mean[0] == pytest.approx(SAMPLE.mean())
+    assert (found.mean[1], found.low[1], found.high[1]) == interval(np.delete(SAMPLE, 3))
+
+
+def test_columns_do_not_depend_on_each_other():
+    values = np.random.default_rng(0).normal(size=(20, 150))
+    together = intervals(values)
+    for column in (0, 63, 64, 149):
+        assert (together.mean[column], together.low[column], together.high[column]) == pytest.approx(
+            interval(values[:, column]), rel=1e-12
+        )
+
+
+@settings(max_examples=25, deadline=None)
+@given(samples, st.randoms(use_true_random=False))
+def test_order_of_patients_does_not_matter(values, random):
+    shuffled = values.copy()
+    random.shuffle(shuffled)
+    assert interval(values) == pytest.approx(interval(shuffled), nan_ok=True, rel=0, abs=0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(samples, st.floats(-10, 10), st.floats(0.01, 100))
+def test_shift_and_scale_carry_over(values, shift, scale):
+    plain = np.array(interval(values))
+    assert interval(scale * values + shift) == pytest.approx(scale * plain + shift, rel=1e-6, abs=1e-6, nan_ok=True)
+
+
+@settings(max_examples=25, deadline=None)
+@given(samples)
+def test_the_mean_lies_within_and_wider_confidence_is_wider(values):
+    mean, low, high = interval(values)
+    _, low_80, high_80 = interval(values, confidence=0.8)
+    assert not low > mean
+    assert not high < mean
+    assert not low > low_80
+    assert not high < high_80
+
+
+def test_pairing_removes_what_patients_share():
+    generator = np.random.default_rng(3)
+    patient = generator.normal(0, 0.2, size=20)
+    first = 0.7 + patient + generator.normal(0, 0.01, size=20)
+    second = 0.68 + patient + generator.normal(0, 0.01, size=20)
+    assert interval(first - second)[1] > 0
+    assert interval(first)[1] < interval(second)[2], "unpaired, the two cannot be told apart"
+
+
+def percentile_coverage(values, truth):
+    counts = np.random.default_rng(5).multinomial(len(values), [1 / len(values)] * len(values), size=2000)
+    low, high = np.quantile(counts @ values / len(values), [0.025, 0.975], axis=0)
+    return np.mean((low <= truth) & (truth <= high))
+
+
+@pytest.mark.parametrize(
+    ("draw", "truth"),
+    [
+        (lambda g, size: g.normal(0.8, 0.1, size), 0.8),
+        (lambda g, size: g.beta(8, 2, size), 0.8),
+        (lambda g, size: g.beta(5, 0.6, size), 5 / 5.6),
+    ],
+    ids=["normal", "like Dice", "like Dice, strongly skewed"],
+)
+def test_covers_the_truth_with_20_patients(draw, truth):
+    simulations = 300
+    values = draw(np.random.default_rng(1), (20, simulations))
+    found = intervals(values)
+    coverage = np.mean((found.low <= truth) & (truth <= found.high))
+    monte_carlo_error = np.sqrt(0.95 * 0.05 / simulations)
+    assert abs(coverage - 0.95) <= 0.02 + monte_carlo_error
+    assert coverage > percentile_coverage(values, truth), "the reason why it is not the percentile interval"
+
+
+@given(
+    arrays(np.float64, (3, 40), elements=st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0, np.inf])), st.integers(1, 20)
+)
+def test_outer_is_what_sorting_gives(drawn, rank):
+    ordered = np.sort(drawn, axis=1)
+    low, high = outer(drawn, rank)
+    np.testing.assert_array_equal(low, ordered[:, rank - 1])
+    np.testing.assert_array_equal(high, ordered[:, 40 - rank])

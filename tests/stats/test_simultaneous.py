@@ -1,0 +1,145 @@
+"""Simultaneous intervals, corrected tests and what they tell apart: exact small cases and family-wise error."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness.stats.bootstrap import intervals
+from harness.stats.families import APART, NOISE, UNDETERMINED, decidable, read_family
+from harness.stats.signed_rank import holm, signed_rank
+from harness.stats.simultaneous import simultaneous_intervals
+from tests.bench.statistics_bench import equal_normal, error, told_apart
+
+SAMPLE = np.array([[0.91, 0.30], [0.85, 0.42], [0.88, 0.11], [0.62, 0.35], [0.93, 0.59], [0.79, 0.23]])
+
+
+def exhaustive_half_widths(values):
+    """Max-t from all n^n resamples, every patient's row drawn as a whole."""
+    n = len(values)
+    resamples = values[np.array(list(product(range(n), repeat=n)))]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = (resamples.mean(axis=1) - values.mean(axis=0)) / (resamples.std(axis=1, ddof=1) / np.sqrt(n))
+    largest = np.sort(np.nan_to_num(np.abs(t), nan=0.0, posinf=np.inf).max(axis=1))
+    return largest[int(0.95 * len(largest))] * values.std(axis=0, ddof=1) / np.sqrt(n)
+
+
+def test_agrees_with_all_resamples_of_a_small_sample():
+    found = simultaneous_intervals(SAMPLE)
+    expected = exhaustive_half_widths(SAMPLE)
+    assert found.mean == pytest.approx(SAMPLE.mean(axis=0))
+    assert found.high - found.mean == pytest.approx(expected, rel=0.1)  # Monte Carlo error of a far quantile
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+def test_more_pairs_widen_and_copies_or_constants_do_not():
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(20, 10))
+    one, ten = simultaneous_intervals(values[:, :1]), simultaneous_intervals(values)
+    assert 1.1 < (ten.high[0] - ten.low[0]) / (one.high[0] - one.low[0]) < 2.0
+    copies = simultaneous_intervals(np.concatenate([values[:, :1]] * 5 + [np.full((20, 1), 0.3)], axis=1))
+    assert (copies.low[0], copies.high[0]) == pytest.approx((one.low[0], one.high[0]))
+    assert (copies.low[5], copies.mean[5], copies.high[5]) == (0.3, 0.3, 0.3)
+
+
+def test_single_bounds_are_those_of_the_primary_interval():
+    values = np.random.default_rng(1).normal(size=(20, 12))
+    single, found = intervals(values), simultaneous_intervals(values)
+    error_of_mean = values.std(axis=0, ddof=1) / np.sqrt(20)
+    for ours, primary in ((found.single_low, single.low), (found.single_high, single.high)):
+        assert (np.abs(ours - primary) < 0.2 * error_of_mean).all()  # other resamples of the same far quantile
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_too_few_patients_leave_all_undetermined(n):
+    values = np.random.default_rng(2).normal(size=(n, 2))
+    assert np.isnan(simultaneous_intervals(values).low).all()
+    assert {reading.verdict for reading in read_family(values, np.full((n, 2), 0.5))} == {UNDETERMINED}
+
+
+def sign_flips(values):
+    """Exact two-sided p from all 2^n signs of the mean ranks of the non-zero values."""
+    values = values[values != 0]
+    size = np.abs(values)
+    ranks = np.array([(size < one).sum() + ((size == one).sum() + 1) / 2 for one in size])
+    sums = np.array([ranks[np.array(signs, dtype=bool)].sum() for signs in product((0, 1), repeat=len(values))])
+    seen = ranks[values > 0].sum()
+    return min(1.0, 2 * min((sums <= seen).mean(), (sums >= seen).mean()))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1, 2, 3], [1, 2, 3, 4, -5, 6, 7, 8], [1, 1, 2, -2, 3, 3, 4], [0, 0, 1, -2, 3, 4, 5], [0.5] * 6],
+    ids=["distinct", "one against", "ties", "zeros", "all equal"],
+)  # fmt: skip
+def test_signed_rank_is_exact_for_small_samples(values):
+    column = np.array(values, dtype=float)
+    found = signed_rank(np.stack([column, -column], axis=1))
+    assert found.p == pytest.approx([sign_flips(column)] * 2)
+    assert found.sign.tolist() == [1.0, -1.0]
+
+
+def test_signed_rank_edges():
+    column = np.arange(1.0, 21.0)
+    found = signed_rank(np.stack([column, np.zeros(20), np.where(column > 5, column, np.nan)], axis=1))
+    assert found.p == pytest.approx([2.0**-19, 1.0, 2.0**-14])
+    assert found.sign.tolist() == [1.0, 0.0, 1.0]
+
+
+def test_holm_by_hand():
+    assert holm(np.array([0.01, 0.04, 0.03, 0.2])) == pytest.approx([0.04, 0.09, 0.09, 0.2])
+    assert holm(np.array([0.6, 0.9])).tolist() == [1.0, 1.0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1)))
+def test_holm_never_lowers_a_p_and_keeps_their_order(p):
+    adjusted = holm(p)
+    assert (adjusted >= p).all()
+    assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
+    assert adjusted.min() == pytest.approx(min(1.0, len(p) * p.min()))
+
+
+def test_clear_differences_are_apart_and_equal_ones_are_not():
+    noise = np.random.default_rng(4).normal(0, 0.01, 20)
+    clear, none = read_family(np.stack([0.1 + noise, noise - noise.mean()], axis=1), np.full((20, 2), 0.5))
+    assert (clear.verdict, none.verdict) == (APART, NOISE)
+    assert clear.n_patients == 20
+    assert clear.difference == pytest.approx(0.1 + noise.mean())
+    assert clear.p_holm == pytest.approx(2 * clear.p_wilcoxon)
+
+
+def test_one_of_both_is_not_enough():
+    """A few patients that are much worse: the test sees that most are better, the interval of the mean holds zero."""
+    spoilt = np.where(np.arange(20) < 2, -0.45, 0.05) + np.random.default_rng(4).normal(0, 0.01, 20)
+    (found,) = read_family(spoilt[:, None], np.full((20, 1), 0.85))
+    assert found.p_holm <= 0.05
+    assert found.simultaneous_low < 0 < found.simultaneous_high
+    assert (found.verdict, found.apart) == (NOISE, False)
+
+
+def test_what_no_outcome_could_show_is_undetermined():
+    values = 1.0 + np.random.default_rng(5).normal(0, 0.01, (6, 3))
+    assert decidable(6, 1)
+    assert not decidable(6, 3)
+    assert [one.verdict for one in read_family(values, values)] == [UNDETERMINED] * 3
+    assert [one.verdict for one in read_family(values[:, :1], values[:, :1])] == [APART]
+
+
+def test_equal_methods_are_rarely_told_apart():
+    """The full size, for 4, 6 and 8 methods and other distributions, is in tests/bench/statistics_bench.py."""
+    simulations, methods = 150, 5
+    limit = 0.05 + 2 * error(0.05, simulations)
+    assert told_apart(equal_normal, methods, simulations) <= limit
+    generator = np.random.default_rng(2)
+    plain = 0
+    for _ in range(simulations):
+        scores = equal_normal(generator, methods)
+        found = intervals(np.stack([scores[:, a] - scores[:, b] for a, b in combinations(range(methods), 2)], axis=1))
+        plain += bool(((found.low > 0) | (found.high < 0)).any())
+    assert plain / simulations > limit, "one interval per pair would not do"

@@ -1,0 +1,265 @@
+"""The plan: which units a suite asks for, in which order, and which changes make a unit another one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.api.errors import UsageError
+from harness.records.schema import DatasetRef, Unit
+from harness.suite.load import SUITES, load_suite
+from harness.suite.plan import Plan, make_plan, task_of, unprepared
+from harness.suite.registry import load_dataset
+
+DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)
+SUITE: dict[str, Any] = {
+    "name": "small",
+    "dataset": "phantom",
+    "preprocessing": {"size": [32, 32]},
+    "labelled": [3, 7],
+    "seeds": [0, 1],
+    "subsets": [0, 2],
+    "methods": {"supervised": None, "supervised_full": None, "ua_mt": {"params": {"consistency": 0.2}}},
+    "budget": {"steps": 100},
+}
+
+
+def plan_of(folder: Path, changes: dict[str, Any] | None = None, data: DatasetRef = DATA) -> Plan:
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump({**SUITE, **(changes or {})}, sort_keys=False), encoding="utf-8")
+    return make_plan(load_suite(str(path)), data)
+
+
+def refusal(folder: Path, changes: dict[str, Any]) -> str:
+    with pytest.raises(UsageError) as caught:
+        plan_of(folder, changes)
+    return str(caught.value)
+
+
+def ua_mt(name: str, value: object) -> dict[str, Any]:
+    """A suite whose only method has one parameter set."""
+    return {"methods": {"ua_mt": {"params": {name: value}}}}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SUITES.glob("*.yaml")))
+def test_every_shipped_suite_can_be_planned(name: str) -> None:
+    loaded = load_suite(name)
+    dataset = load_dataset(loaded.suite.dataset)
+    assert make_plan(loaded, unprepared(dataset)).asked()
+    if loaded.suite.search is not None:
+        assert dataset.splits["val"]
+
+
+def ids(plan: Plan) -> set[str]:
+    return {unit.id for unit in plan.units}
+
+
+def test_every_slot_once_seeds_outermost_and_the_ceiling_once_a_seed(tmp_path: Path) -> None:
+    slots = [(p.slot.seed, p.slot.subset, p.slot.labelled, p.slot.method) for p in plan_of(tmp_path).finals]
+    expected: list[tuple[int, int, int | None, str]] = []
+    for seed in (0, 1):
+        expected.append((seed, 0, None, "supervised_full"))
+        for subset in (0, 2):
+            for labelled in (3, 7):
+                expected += [(seed, subset, labelled, "supervised"), (seed, subset, labelled, "ua_mt")]
+    assert slots == expected
+
+
+def test_seven_and_three_labelled_of_acdc_make_33_units() -> None:
+    """5 methods x 2 counts x 3 seeds, and the ceiling, which does not depend on the count, 3 times."""
+    loaded = load_suite("acdc_mini")
+    plan = make_plan(loaded, unprepared(load_dataset(loaded.suite.dataset)))
+    assert len(plan.units) == len(plan.finals) == 33
+
+
+def test_a_unit_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
+    unit = next(p.unit for p in plan_of(tmp_path).finals if p.slot.method == "ua_mt" and p.slot.labelled == 7)
+    assert unit.params["consistency"] == 0.2
+    assert unit.params["ema_decay"] == 0.99, "defaults are filled in"
+    assert (unit.dataset, unit.budget.steps, unit.engine.threads) == (DATA, 100, 1)
+    assert unit.preprocessing.size == (32, 32)
+    assert (unit.role, unit.method_version, unit.protocol_version) == ("final", 1, 1)
+
+
+def test_an_id_is_the_digest_of_the_canonical_record(tmp_path: Path) -> None:
+    """Re-derived from the words of the record: sorted keys, no white space, nothing that is None."""
+    for unit in plan_of(tmp_path).units:
+
+        def without_none(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {k: without_none(v) for k, v in value.items() if v is not None}
+            return value
+
+        raw = without_none(json.loads(unit.model_dump_json(exclude={"schema_version"})))
+        text = json.dumps(raw, sort_keys=True, separators=(",", ":"))
+        assert unit.id == hashlib.sha256(text.encode()).hexdigest()
+
+
+def golden() -> Unit:
+    return Unit.model_validate(
+        {
+            "method": "ua_mt",
+            "method_version": 1,
+            "params": {"consistency": 0.1, "passes": 8, "stairs": None, "scale": "binary"},
+            "dataset": {"name": "acdc", "version": 1, "checksum": "0123456789abcdef" * 4},
+            "preprocessing": {"size": [96, 96], "resize": "area"},
+            "labelled": 7,
+            "subset": 0,
+            "seed": 3,
+            "engine": {"batch_size": 8, "optimiser": {"learning_rate": 0.03}},
+            "budget": {"device_seconds": 300},
+        }
+    )
+
+
+def test_the_id_of_a_known_unit_never_changes() -> None:
+    """If this fails, every record that anybody has is orphaned: raise a version instead."""
+    assert golden().id == "f5e9e0707195ece87f29dc0b4bacb2dbc2b74eba15ece800f891f25a6362e870"
+
+
+def test_a_parameter_that_is_added_later_leaves_ids_alone() -> None:
+    """Its default is None, "as before it existed"."""
+    unit = golden()
+    later = unit.model_copy(update={"params": unit.params | {"strong": None}})
+    assert later.id == unit.id
+    assert later.model_copy(update={"params": unit.params | {"strong": True}}).id != unit.id
+
+
+def test_an_id_survives_the_disk() -> None:
+    assert Unit.model_validate_json(golden().model_dump_json()).id == golden().id
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": [0, 1, 5]},
+        {"seeds": [5, 1, 0]},
+        {"subsets": [2, 1, 0]},
+        {"labelled": [14, 3, 7]},
+        {"methods": {"mc_net": None, **SUITE["methods"]}},
+        {"description": "with a description", "name": "other"},
+    ],
+    ids=str,
+)
+def test_asking_for_more_leaves_what_there_is_alone(changes: dict[str, Any], tmp_path: Path) -> None:
+    before = ids(plan_of(tmp_path))
+    assert ids(plan_of(tmp_path, changes)) >= before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"budget": {"steps": 101}},
+        {"budget": {"device_seconds": 100}},
+        {"preprocessing": {"size": [48, 32]}},
+        {"preprocessing": {"size": [32, 32], "resize": "area"}},
+        {"engine": {"batch_size": 12}},
+        {"engine": {"looks": 3}},
+        {"engine": {"augmentation": "none"}},
+        {"engine": {"precision": "bfloat16"}},
+        {"engine": {"optimiser": {"weight_decay": 0}}},
+        {"seeds": [8]},
+    ],
+    ids=str,
+)
+def test_what_determines_numbers_makes_another_unit(changes: dict[str, Any], tmp_path: Path) -> None:
+    assert not ids(plan_of(tmp_path, changes)) & ids(plan_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change", [{"checksum": "d" * 64}, {"version": 2}, {"name": "other"}], ids=["checksum", "version", "name"]
+)
+def test_other_data_makes_other_units(change: dict[str, Any], tmp_path: Path) -> None:
+    assert not ids(plan_of(tmp_path, data=DATA.model_copy(update=change))) & ids(plan_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [
+        ({"params": {"consistency": 0.3}}, False),
+        ({"params": {"consistency": 0.2, "ema_decay": 0.99}}, True),  # the default, written out
+        ({"params": {"consistency": "0.2"}}, True),
+        ({"params": {"consistency": 0.2}, "engine": {"batch_size": 24}}, True),
+        ({"params": {"consistency": 0.2}, "engine": {"optimiser": {"nesterov": True}}}, False),
+    ],
+)
+def test_settings_of_one_method_change_that_method_alone(settings: dict[str, Any], same: bool, tmp_path: Path) -> None:
+    before = plan_of(tmp_path)
+    after = plan_of(tmp_path, {"methods": {**SUITE["methods"], "ua_mt": settings}})
+
+    def of(plan: Plan, chosen: Callable[[str], bool]) -> list[str]:
+        return [unit.id for unit in plan.units if chosen(unit.method)]
+
+    assert of(after, lambda name: name != "ua_mt") == of(before, lambda name: name != "ua_mt")
+    assert (of(after, lambda name: name == "ua_mt") == of(before, lambda name: name == "ua_mt")) is same
+
+
+def test_another_version_of_the_method_makes_another_unit() -> None:
+    unit = golden()
+    assert unit.model_copy(update={"method_version": 2}).id != unit.id
+    assert unit.model_copy(update={"protocol_version": 2}).id != unit.id
+    assert unit.model_copy(update={"role": "search"}).id != unit.id
+
+
+def test_the_trivial_selection_binds_every_slot(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    selection = plan.selection()
+    assert (selection.rule, selection.suite_hash) == ("default", plan.loaded.suite.hash)
+    assert [entry.slot for entry in selection.entries] == [p.slot for p in plan.finals]
+    for entry, planned in zip(selection.entries, plan.finals, strict=True):
+        assert (entry.unit, entry.params) == (planned.unit.id, planned.unit.params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "text", "words"),
+    [
+        ({"methods": {"ua_mtt": None}}, "methods.ua_mtt", "ua_mtt:", "did you mean 'ua_mt'?"),
+        ({"dataset": "phantoms"}, "dataset", "dataset:", "did you mean 'phantom'?"),
+        ({"labelled": [3, 24]}, "labelled.1", "- 24", "24 labelled patients leave no unlabelled ones"),
+        ({"labelled": [500]}, "labelled.0", "- 500", "phantom trains on 24 patients"),
+        ({"preprocessing": {"size": [32, 32, 32]}}, "preprocessing.size", "size:", "2D, so size has 2 numbers"),
+        (
+            {"engine": {"window_stride": [9, 9, 2]}},
+            "engine.window_stride",
+            "window_stride:",
+            "phantom is 2D: slices are",
+        ),
+        ({"engine": {"look_stride": [9, 9, 2]}}, "engine.look_stride", "look_stride:", "without windows; leave it out"),
+        (ua_mt("consistancy", 1), "methods.ua_mt.params.consistancy", "consistancy:", "did you mean 'consistency'?"),
+        (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "even, not 7"),
+        (ua_mt("passes", 0), "methods.ua_mt.params.passes", "passes:", "greater than or equal"),
+        (ua_mt("noise", float("nan")), "methods.ua_mt.params.noise", "noise:", "finite"),
+        ({"methods": {"supervised": {"params": {"x": 1}}}}, "methods.supervised.params.x", "x:", "unknown field"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_refusals_name_line_and_field(
+    changes: dict[str, Any], field: str, text: str, words: str, tmp_path: Path
+) -> None:
+    message = refusal(tmp_path, changes)
+    path = tmp_path / "small.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    (line,) = [number for number, content in enumerate(lines, start=1) if content.strip().startswith(text)]
+    assert message.startswith(f"{path}:{line}: {field}: ")
+    assert words in message
+
+
+def test_all_training_patients_but_one_may_be_labelled(tmp_path: Path) -> None:
+    assert plan_of(tmp_path, {"labelled": [23]}).units
+
+
+def test_a_plan_touches_no_disk(tmp_path: Path) -> None:
+    plan_of(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
+
+
+def test_the_task_is_the_datasets_at_the_suites_size() -> None:
+    task = task_of(load_dataset("phantom"), (32, 48))
+    assert (task.dimension, task.channels, task.size) == (2, 1, (32, 48))
+    assert (task.n_classes, task.foreground) == (4, ("RV", "Myo", "LV"))

@@ -1,0 +1,156 @@
+"""Discovery: files of `methods/` and `benchmarks/`, and entry points of packages as an installer leaves them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.api.errors import UsageError
+from harness.api.method import Method
+from harness.suite.registry import dataset_sources, load_dataset, load_method, method_sources
+from tests.support import REPO, run_cli
+from tests.train.tiny import install, write_metadata
+
+METHOD = """
+from harness.api.method import Method
+
+class Good(Method):
+    name = "good"
+
+class AlsoHere(Method):
+    name = "also_here"
+
+class NoMethod:
+    name = "no_method"
+
+good_instance = 7
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the search path, as site-packages is."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def package(site: Path, module: str, text: str, methods: str = "", datasets: str = "", name: str = "extra") -> None:
+    """An installed package with entry points."""
+    (site / f"{module}.py").write_text(text, encoding="utf-8")
+    groups = {"harness.methods": methods, "harness.datasets": datasets}
+    points = "".join(f"[{group}]\n{lines}\n" for group, lines in groups.items() if lines)
+    write_metadata(site, points, name)
+
+
+def test_every_file_of_methods_and_benchmarks_is_found() -> None:
+    methods = {path.stem for path in (REPO / "methods").glob("[a-z]*.py")}
+    assert {"supervised", "supervised_full", "ua_mt", "mc_net"} <= methods == method_sources().keys()
+    for name in methods:
+        kind = load_method(name)
+        assert issubclass(kind, Method)
+        assert kind.name == name
+        assert kind.__module__ == f"methods.{name}", "a method that another one imports is not taken for it"
+    datasets = {path.stem for path in (REPO / "benchmarks").glob("[a-z]*.py")}
+    assert {"acdc", "phantom"} <= datasets == dataset_sources().keys()
+    assert {load_dataset(name).name for name in datasets} == datasets
+
+
+def test_an_installed_packages_entry_points_are_found(site: Path) -> None:
+    install(site)
+    assert method_sources()["tiny_staged"].origin == "tiny-plugin (tiny_plugin:Staged)"
+    assert load_method("tiny_staged").__module__ == "tiny_plugin"
+    assert load_dataset("tiny_squares").classes == ("background", "bright", "dim")
+    assert "ua_mt" in method_sources()
+
+
+def test_the_real_command_line_finds_them_too(site: Path) -> None:
+    install(site)
+    done = run_cli("list", env={"PYTHONPATH": f"{site}:{REPO}"})
+    assert done.returncode == 0, done.stderr
+    assert "tiny_staged" in done.stdout
+    assert "tiny_squares" in done.stdout
+
+
+def test_finding_imports_nothing(site: Path) -> None:
+    package(site, "explosive", "raise SystemExit('imported')", "boom = explosive:Boom")
+    assert method_sources()["boom"].target == "explosive:Boom"
+
+
+def test_a_name_that_is_taken_twice_is_refused_with_both_origins(site: Path) -> None:
+    package(site, "second_ua", METHOD, "ua_mt = second_ua:Good")
+    with pytest.raises(UsageError, match=r"'ua_mt' is defined twice.*methods/ua_mt\.py.*extra \(second_ua:Good\)"):
+        method_sources()
+    with pytest.raises(UsageError, match="defined twice"):
+        load_method("supervised")
+
+
+def test_two_packages_with_one_name_are_refused(site: Path) -> None:
+    package(site, "first_good", METHOD, "good = first_good:Good", name="first")
+    package(site, "second_good", METHOD, "good = second_good:Good", name="second")
+    with pytest.raises(UsageError, match=r"'good' is defined twice"):
+        method_sources()
+
+
+def test_a_dataset_may_have_the_name_of_a_method(site: Path) -> None:
+    package(site, "twin", METHOD, datasets="ua_mt = twin:Data")
+    assert "ua_mt" in dataset_sources()
+    assert load_method("ua_mt").__module__ == "methods.ua_mt"
+
+
+@pytest.mark.parametrize(
+    ("point", "found"),
+    [
+        ("good = plug_one:Absent", 0),
+        ("good = plug_one:AlsoHere", 0),  # its name is another one
+        ("no_method = plug_one:NoMethod", 1),
+        ("good = plug_one:good_instance", 0),
+    ],
+)
+def test_an_entry_point_without_its_class_is_refused(point: str, found: int, site: Path) -> None:
+    package(site, "plug_one", METHOD, point)
+    name = point.partition(" ")[0]
+    with pytest.raises(UsageError, match=rf"extra \(plug_one:.*expected exactly one Method class.*found {found}"):
+        load_method(name)
+
+
+def test_an_entry_point_may_name_the_module_alone(site: Path) -> None:
+    package(site, "plug_two", METHOD, "good = plug_two")
+    assert load_method("good").__name__ == "Good"
+
+
+def test_a_package_that_cannot_be_imported_is_named(site: Path) -> None:
+    package(site, "plug_three", "import a_package_that_nobody_has", "good = plug_three:Good\nbad = absent_module:Bad")
+    with pytest.raises(UsageError, match=r"extra \(plug_three:Good\).*a_package_that_nobody_has"):
+        load_method("good")
+    with pytest.raises(UsageError, match=r"extra \(absent_module:Bad\).*absent_module"):
+        load_method("bad")
+
+
+def test_a_typo_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match=r"unknown method 'ua-mt'; did you mean 'ua_mt'\?"):
+        load_method("ua-mt")
+    with pytest.raises(UsageError, match=r"unknown dataset 'adcd'; did you mean 'acdc'\?"):
+        load_dataset("adcd")
+    with pytest.raises(UsageError, match=r"unknown method 'zzzzzz'; there are: .*mc_net.*supervised"):
+        load_method("zzzzzz")
+    for inside in ("methods.ua_mt", "parts", "nets", "__init__", ""):
+        with pytest.raises(UsageError, match="unknown method"):
+            load_method(inside)
+
+
+def test_a_datasets_cache_does_not_depend_on_what_else_is_installed(site: Path) -> None:
+    """Its name hashes the code that reads the data: neither the standard library nor a neighbour in site-packages."""
+    from harness.data.locate import cache_name
+
+    install(site)
+    before = cache_name(load_dataset("tiny_squares"), None)
+    (site / "neighbour").mkdir()
+    (site / "neighbour" / "code.py").write_text("x = 1\n", encoding="utf-8")
+    assert cache_name(load_dataset("tiny_squares"), None) == before
+    began = time.process_time()
+    cache_name(load_dataset("acdc"), None)
+    assert time.process_time() - began < 0.2, "milliseconds: every command and every child asks"

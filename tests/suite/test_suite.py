@@ -1,0 +1,284 @@
+"""Suites: what is accepted, and that every refusal names file, line, field and the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.api.errors import UsageError
+from harness.suite.load import SUITES, LoadedSuite, find_suite, load_suite
+
+GOOD = """\
+# A comment.
+name: small
+dataset: phantom
+preprocessing: {size: [32, 32], resize: area}
+labelled: [3, 7]
+seeds: [0, 1]
+methods:
+  supervised:
+  ua_mt:
+    params: {consistency: 0.2}
+    engine:
+      optimiser: {momentum: 0.5}
+budget: {steps: 100}
+engine:
+  batch_size: 8
+  optimiser:
+    learning_rate: 0.03
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "small.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def load(folder: Path, text: str) -> LoadedSuite:
+    return load_suite(write(folder, text))
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        load(folder, text)
+    assert caught.value.exit_code == 64
+    return str(caught.value)
+
+
+def test_a_good_suite(tmp_path: Path) -> None:
+    suite = load(tmp_path, GOOD).suite
+    assert (suite.name, suite.dataset, suite.labelled, suite.seeds) == ("small", "phantom", [3, 7], [0, 1])
+    assert suite.subsets == [0], "the literature's alone, unless asked"
+    assert list(suite.methods) == ["supervised", "ua_mt"], "in the file's order"
+    assert suite.methods["supervised"].params == {}
+    assert (suite.budget.steps, suite.budget.device_seconds) == (100, None)
+    assert suite.engine.threads == 1
+
+
+def test_a_methods_engine_settings_are_the_suites_but_for_what_it_declares(tmp_path: Path) -> None:
+    suite = load(tmp_path, GOOD).suite
+    assert suite.engine_of("supervised") == suite.engine
+    declared = suite.engine_of("ua_mt")
+    assert declared.optimiser.momentum == 0.5
+    assert declared.optimiser.learning_rate == 0.03, "nested settings are merged, not replaced"
+    assert declared.batch_size == 8
+    assert suite.engine.optimiser.momentum == 0.9
+
+
+def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> None:
+    first = load(tmp_path, GOOD).suite.hash
+    assert load(tmp_path, yaml.safe_dump(yaml.safe_load(GOOD), sort_keys=False)).suite.hash == first
+    assert load(tmp_path, GOOD.replace("0.03", "3.0e-2")).suite.hash == first
+    assert load(tmp_path, GOOD + "subsets: [0]\n").suite.hash == first, "a default that is written out"
+    assert load(tmp_path, GOOD.replace("[0, 1]", "[0, 1, 2]")).suite.hash != first
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "words"),
+    [
+        ("labelled:", "labeled:", 5, "labeled", "did you mean 'labelled'?"),
+        ("batch_size: 8", "batchsize: 8", 15, "engine.batchsize", "did you mean 'batch_size'?"),
+        ("learning_rate: 0.03", "lr: 0.03", 17, "engine.optimiser.lr", "there are: learning_rate"),
+        ("learning_rate: 0.03", "learning_rat: 1", 17, "engine.optimiser.learning_rat", "did you mean 'learning_rate'"),
+        ("{momentum: 0.5}", "{momentun: 0.5}", 12, "methods.ua_mt.engine.optimiser.momentun", "'momentum'"),
+        ("{momentum: 0.5}", "{momentum: 1.5}", 12, "methods.ua_mt.engine.optimiser.momentum", "1.5"),
+        ("params:", "parms:", 10, "methods.ua_mt.parms", "did you mean 'params'?"),
+        ("steps: 100", "steps: -5", 13, "budget.steps", "greater than 0"),
+        ("steps: 100", "steps: 0", 13, "budget.steps", "greater than 0"),
+        ("steps: 100", "steps: many", 13, "budget.steps", "many"),
+        ("{steps: 100}", "{device_seconds: .inf}", 13, "budget.device_seconds", "finite"),
+        ("{steps: 100}", "{device_seconds: .nan}", 13, "budget.device_seconds", "finite"),
+        ("{steps: 100}", "{device_seconds: 10, steps: 5}", 13, "budget", "exactly one of device_seconds and steps"),
+        ("{steps: 100}", "{}", 13, "budget", "exactly one of device_seconds and steps"),
+        ("labelled: [3, 7]", "labelled: [0]", 5, "labelled", "at least 1, not 0"),
+        ("labelled: [3, 7]", "labelled: []", 5, "labelled", "at least 1"),
+        ("labelled: [3, 7]", "labelled: 3", 5, "labelled", "list"),
+        ("seeds: [0, 1]", "seeds: [0, 0]", 6, "seeds", "differ"),
+        ("seeds: [0, 1]", "seeds: [-1]", 6, "seeds", "at least 0, not -1"),
+        ("size: [32, 32]", "size: [32, 30]", 4, "preprocessing", "multiple of 16"),
+        ("size: [32, 32]", "size: [0, 32]", 4, "preprocessing", "multiple of 16"),
+        ("size: [32, 32]", "size: [32]", 4, "preprocessing.size", "at least 2"),
+        ("resize: area", "resize: cubic", 4, "preprocessing.resize", "cubic"),
+        ("resize: area", "shrink: 3", 4, "preprocessing", "shrink is for volumes"),
+        ("size: [32, 32]", "size: [32, 32, 16]", 4, "preprocessing", "resize is for slices"),
+        ("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 1", 4, "preprocessing.shrink", "equal to 2"),
+        ("batch_size: 8", "window_stride: [18, 0, 4]", 15, "engine.window_stride.1", "greater than or equal to 1"),
+        ("batch_size: 8", "window_stride: [18, 18]", 15, "engine.window_stride.2", "required"),
+        (
+            "optimiser: {momentum: 0.5}",
+            "look_stride: [9, 9, 2]",
+            12,
+            "methods.ua_mt.engine.look_stride",
+            "tested alike",
+        ),
+        (
+            "optimiser: {momentum: 0.5}",
+            "largest_component: true",
+            12,
+            "methods.ua_mt.engine.largest_component",
+            "all methods are tested alike",
+        ),
+        ("batch_size: 8", "batch_size: 1", 15, "engine.batch_size", "greater than or equal to 2"),
+        ("batch_size: 8", "threads: 4", 15, "engine.threads", "4"),
+        ("name: small", "name: Small Suite", 2, "name", "Small Suite"),
+        ("name: small", "name: ../escape", 2, "name", "../escape"),
+    ],
+)
+def test_refusals_name_line_and_field(old: str, new: str, line: int, field: str, words: str, tmp_path: Path) -> None:
+    assert old in GOOD
+    message = refusal(tmp_path, GOOD.replace(old, new, 1))
+    (own,) = [text for text in message.splitlines() if f": {field}: " in text]
+    assert own.startswith(f"{tmp_path / 'small.yaml'}:{line}: {field}: ")
+    assert words in own
+
+
+def test_shrink_changes_no_hash_where_it_is_not_asked_for(tmp_path: Path) -> None:
+    """The hash of a suite from before there was the field."""
+    assert load(tmp_path, GOOD).suite.hash[:16] == "632396ba70e8b73a"
+    volumes = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16], shrink: 3")
+    whole = GOOD.replace("size: [32, 32], resize: area", "size: [32, 32, 16]")
+    shrunk, native = (load(tmp_path, text).suite.preprocessing for text in (volumes, whole))
+    assert str(native) == "32 x 32 x 16 patches"
+    assert str(shrunk) == "32 x 32 x 16 patches at 1/3 of the resolution"
+    assert "shrink" not in native.model_dump_json()
+    assert type(shrunk).model_validate_json(shrunk.model_dump_json()) == shrunk
+
+
+def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(tmp_path: Path) -> None:
+    """Off, written out, is what was meant before there was the switch."""
+    first = load(tmp_path, GOOD).suite
+    off = load(tmp_path, GOOD.replace("batch_size: 8", "batch_size: 8\n  largest_component: false")).suite
+    kept = load(tmp_path, GOOD.replace("batch_size: 8", "batch_size: 8\n  largest_component: true")).suite
+    assert (off.hash, off.engine) == (first.hash, first.engine)
+    assert kept.hash != first.hash
+    assert kept.engine_of("ua_mt").largest_component is True
+    assert not {"window_stride", "look_stride", "largest_component"} & first.engine.model_dump().keys()
+
+
+def test_a_missing_field_is_named(tmp_path: Path) -> None:
+    message = refusal(tmp_path, GOOD.replace("dataset: phantom\n", ""))
+    assert "dataset: this field is required" in message
+    assert str(tmp_path / "small.yaml") in message
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("labelled", "labeled").replace("steps: 100", "steps: 0").replace("seeds: [0, 1]", "seeds: [5, 5]")
+    )
+    message = refusal(tmp_path, text)
+    for field in ("labeled", "labelled", "budget.steps", "seeds"):
+        assert f"{field}: " in message
+    assert len(message.splitlines()) == 4
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """YAML would quietly take the last one: half of what the file says would not be run."""
+    message = refusal(tmp_path, GOOD + "seeds: [7]\n")
+    assert message.startswith(f"{tmp_path / 'small.yaml'}:18: ")
+    assert "seeds stands twice" in message
+    message = refusal(tmp_path, GOOD.replace("  ua_mt:\n", "  supervised:\n  ua_mt:\n"))
+    assert message.startswith(f"{tmp_path / 'small.yaml'}:9: ")
+    assert "supervised stands twice" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: [small\n", 2),
+        ("name: small\n\tdataset: x\n", 2),
+        ("name: small\n  dataset: x\n", 2),
+        ("name: 'small\n", 2),
+        ("name: &a b\nc: *d\n", 2),
+    ],
+)
+def test_broken_yaml_is_told_with_its_line(text: str, line: int, tmp_path: Path) -> None:
+    message = refusal(tmp_path, text)
+    assert message.startswith(f"{tmp_path / 'small.yaml'}:{line}: not valid YAML")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "mapping"),
+        (b"- a\n- b\n", "mapping"),
+        (b"just text\n", "mapping"),
+        (b"name: \xff\xfe\n", "not valid YAML"),
+        (b"!!python/object/apply:os.system ['true']\n", "not valid YAML"),
+        (b"? [a, b]\n: c\n", "not valid YAML"),
+    ],
+)
+def test_what_is_no_suite(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words) as caught:
+        load_suite(str(path))
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["supervised", "[supervised, ua_mt]", "{}", "{7: {}}", "{supervised: 3}"])
+def test_methods_must_be_a_mapping_with_at_least_one(value: str, tmp_path: Path) -> None:
+    text = GOOD[: GOOD.index("methods:")] + f"methods: {value}\n" + GOOD[GOOD.index("budget:") :]
+    assert "small.yaml:7: methods" in refusal(tmp_path, text)
+
+
+def test_suites_that_ship_are_found_by_name() -> None:
+    shipped = sorted(SUITES.glob("*.yaml"))
+    assert {path.stem for path in shipped} >= {
+        "demo",
+        "acdc_mini",
+        "acdc_semi",
+        "acdc_paper",
+        "la_mini",
+        "la_semi",
+        "la_paper",
+        "demo3d",
+    }
+    for path in shipped:
+        assert find_suite(path.stem) == path
+        assert load_suite(path.stem).suite.name == path.stem
+
+
+def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'acdc_mini'"):
+        find_suite("acdc_mimi")
+    with pytest.raises(UsageError, match="demo"):
+        find_suite("zzzzzz")
+    with pytest.raises(UsageError, match="no such suite file"):
+        find_suite(str(tmp_path / "absent.yaml"))
+
+
+def facts(name: str) -> dict[str, Any]:
+    return load_suite(name).suite.model_dump()
+
+
+def test_the_facts_of_the_shipped_suites() -> None:
+    """As the design gives them."""
+    mini, semi, paper = facts("acdc_mini"), facts("acdc_semi"), facts("acdc_paper")
+    assert (mini["budget"]["device_seconds"], mini["preprocessing"]["size"]) == (300, (96, 96))
+    assert (mini["engine"]["batch_size"], mini["labelled"], len(mini["seeds"])) == (8, [3, 7], 3)
+    assert (semi["budget"]["device_seconds"], semi["labelled"]) == (600, [3, 7])
+    assert (len(semi["subsets"]), len(semi["seeds"])) == (3, 3)
+    assert semi["preprocessing"]["size"] == paper["preprocessing"]["size"] == (256, 256)
+    assert paper["budget"]["steps"] is not None
+    for suite in (mini, semi, paper):
+        assert suite["methods"].keys() >= {"supervised", "supervised_full", "ua_mt", "mc_net"}
+        assert suite["engine"]["threads"] == 1
+
+
+def test_the_facts_of_the_suites_on_volumes() -> None:
+    mini, semi, paper = facts("la_mini"), facts("la_semi"), facts("la_paper")
+    assert mini["preprocessing"] == {"size": (48, 48, 16), "resize": "nearest", "shrink": 3}
+    assert (mini["budget"]["device_seconds"], mini["engine"]["batch_size"]) == (300, 4)
+    assert (mini["labelled"], mini["seeds"]) == ([4, 8], [0, 1])
+    assert semi["preprocessing"] == paper["preprocessing"] == {"size": (112, 112, 80), "resize": "nearest"}
+    assert semi["engine"]["window_stride"] == paper["engine"]["window_stride"] == (18, 18, 4)
+    assert (len(semi["subsets"]), len(semi["seeds"])) == (3, 3)
+    assert (semi["dataset"], mini["dataset"], paper["dataset"]) == ("la", "la", "la_8020")
+    assert (semi["budget"]["steps"], paper["budget"]["device_seconds"]) == (None, None)
+    for suite in (mini, semi, paper):
+        assert list(suite["methods"]) == list(facts("acdc_semi")["methods"])
+        assert suite["engine"]["threads"] == 1

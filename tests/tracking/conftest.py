@@ -1,0 +1,31 @@
+"""MLflow on SQLite in a folder of the test's own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.services import require_mlflow
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as tracking creates it, without an experiment of ours: its migrations take a second."""
+    require_mlflow()
+    from harness.tracking.database import create_database
+    from harness.tracking.service import find_service, quiet
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with quiet():
+        create_database(find_service(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path) -> Path:
+    """The working directory of the test, with an empty mlflow.db."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return tmp_path

@@ -1,0 +1,256 @@
+"""Records -> plain values, without MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.api.errors import RecordError
+from harness.records.run_folder import UnitFolder
+from harness.records.suite_folder import RunStore
+from harness.tracking.content import Finished, RunContent, milliseconds, unit_content
+from harness.tracking.means import method_content, method_record
+from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
+from tests.synthetic import RunSpec
+from tests.tracking.view import SEARCHED, SMALL, small_suite
+
+SPAN = Span(1_000, 2_000)
+
+
+def finished(store: RunStore) -> list[Finished]:
+    return [unit for unit in map(Finished.read, store.folders()) if unit is not None]
+
+
+def of_method(store: RunStore, method: str) -> list[Finished]:
+    return [unit for unit in finished(store) if unit.unit.method == method]
+
+
+def values(content: RunContent) -> dict[str, float]:
+    """Metric -> last value."""
+    return {point.name: point.value for point in content.points}
+
+
+def cases(**columns: object) -> pd.DataFrame:
+    rows = {
+        "selection": "last",
+        "case": ["p1_ED", "p2_ED", "p1_ED", "p2_ED"],
+        "patient": ["p1", "p2", "p1", "p2"],
+        "class_name": ["RV", "RV", "Myo (wall)", "Myo (wall)"],
+        "dice": [1.0, 0.5, 0.25, 0.25],
+        **dict.fromkeys(("jaccard", "hd95_voxel", "asd_voxel", "assd_voxel"), 2.0),
+        **dict.fromkeys(("hd95_mm", "asd_mm", "assd_mm"), None),
+        "missed": [False, False, True, False],
+        "spurious": False,
+    }
+    return pd.DataFrame({**rows, **columns})
+
+
+def test_means_by_class_and_over_classes_by_hand() -> None:
+    found = case_metrics(cases())
+    assert found["test/last/dice/RV"] == 0.75
+    assert found["test/last/dice/Myo _wall_"] == 0.25
+    assert found["test/last/dice"] == 0.5
+    assert found["test/last/n_missed"] == 1
+    assert (found["test/last/n_missed/RV"], found["test/last/n_missed/Myo _wall_"]) == (0, 1)
+    assert found["test/last/hd95_voxel"] == 2.0
+
+
+def test_a_patient_with_more_cases_weighs_no_more() -> None:
+    uneven = case_metrics(cases(patient=["p1", "p1", "p1", "p2"], class_name="RV", dice=[0.0, 0.0, 0.3, 0.9]))
+    assert uneven["test/last/dice"] == pytest.approx((0.1 + 0.9) / 2)
+
+
+@pytest.mark.parametrize("millimetres", [[None] * 4, [np.nan] * 4, [1.0, 1.0, 1.0, None]])
+def test_a_distance_unknown_for_any_case_has_no_mean(millimetres: list[float | None]) -> None:
+    found = case_metrics(cases(hd95_mm=millimetres, asd_mm=3.0))
+    assert "test/last/hd95_mm" not in found
+    assert found["test/last/asd_mm"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("LV", "a/LV"), ("x/y", "a/x_y"), ("..", "a/_"), ("left (1)", "a/left _1_"), ("Größe", "a/Größe")],
+)
+def test_metric_names_that_mlflow_accepts(part: str, name: str) -> None:
+    assert metric_name("a", part) == name
+
+
+@given(st.integers(0, 3000))
+def test_thinning_keeps_real_rows_with_both_ends(count: int) -> None:
+    frame = pd.DataFrame({"step": np.arange(count) * 3})
+    kept = thin(frame)["step"].tolist()
+    assert len(kept) == min(count, MAX_POINTS)
+    assert len(set(kept)) == len(kept)
+    assert kept == sorted(kept)
+    assert set(kept) <= set(frame["step"])
+    assert kept[:1] + kept[-1:] == frame["step"].tolist()[:1] + frame["step"].tolist()[-1:]
+
+
+def test_history_points_have_real_steps_and_times_and_drop_what_is_not_finite() -> None:
+    history = pd.DataFrame({
+        "step": [0, 1, 2, 3], "progress_unit": [0.0, 0.25, 0.5, 1.0], "learning_rate": 0.01,
+        "loss": [1.0, np.nan, np.inf, 0.5], "term/dice": [np.nan, np.nan, 0.2, 0.1],
+    })  # fmt: skip
+    points = list(history_points(history, SPAN))
+    assert [(p.value, p.step, p.at_ms) for p in points if p.name == "train/loss"] == [(1.0, 0, 1000), (0.5, 3, 2000)]
+    assert [p.step for p in points if p.name == "train/term/dice"] == [2, 3]
+    assert [p.at_ms for p in points if p.name == "train/progress"] == [1000, 1250, 1500, 2000]
+
+
+def test_times_are_utc_unless_they_say_otherwise() -> None:
+    assert milliseconds("1970-01-01T00:00:01.5Z") == milliseconds("1970-01-01T00:00:01.5") == 1500
+    assert milliseconds("1970-01-01T01:00:00+01:00") == 0
+
+
+def test_a_unit_as_a_run(tmp_path: Path) -> None:
+    unit = of_method(small_suite(tmp_path), "supervised")[0]
+    content = unit_content(unit)
+    assert content.status == "FINISHED"
+    assert content.params["engine.optimiser.learning_rate"] == "0.01"
+    assert content.params["consistency"] == "0.1"
+    assert (content.params["budget.currency"], content.params["budget.amount"]) == ("device_seconds", "300.0")
+    assert (content.params["labelled"], content.params["preprocessing.size"]) == ("3", "[96, 96]")
+    assert content.tags["harness.unit"] == unit.folder.id
+    assert (content.tags["role"], content.tags["status"], content.tags["commit"]) == ("final", "ok", "0" * 40)
+    assert (content.tags["device_model"], content.tags["budget"]) == ("Synthetic CPU @ 2.50GHz", "300 device_seconds")
+    assert content.name == "supervised/3/0/0"
+    assert content.points[0].name == "test/last/dice"  # what MLflow's compare page opens with
+    assert [found.path.name for found in content.artifacts] == [
+        "unit.json",
+        "result.json",
+        "ledger.jsonl",
+        "cases.parquet",
+    ]
+    frame = unit.folder.cases()
+    for selection in ("last", "best_val"):
+        rows = frame[frame["selection"] == selection]
+        assert values(content)[f"test/{selection}/jaccard"] == pytest.approx(rows["jaccard"].mean())
+    assert values(content)["spent/share_of_budget"] == pytest.approx(0.999)
+    looks = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
+    assert looks == [(look.step, look.mean_dice) for look in unit.result.looks]
+    assert values(content)["validation_dice"] == unit.result.looks[-1].mean_dice
+
+
+def test_what_a_method_shows_at_looks_is_a_metric_by_step(tmp_path: Path) -> None:
+    spec = RunSpec(methods={"action_pp": 0.1}, labelled=(3,), seeds=1, patients=2, centers=frozenset({"action_pp"}))
+    (unit,) = finished(small_suite(tmp_path, spec))
+    points = unit_content(unit).points
+    steps = [look.step for look in unit.result.looks]
+    changes = [(p.step, p.value) for p in points if p.name == "method/assignment_changes"]
+    assert changes == list(zip(steps, [0.0, 0.0, 4.0, 4.0, 4.0], strict=True))
+    assert [p.value for p in points if p.name == "method/assignment/3"] == [3.0, 3.0, 2.0, 2.0, 2.0]
+    assert "arrays.npz" in {one.path.name for one in unit_content(unit).artifacts}
+
+
+def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
+    content = next(unit_content(unit) for unit in finished(small_suite(tmp_path)) if not unit.ok)
+    assert content.status == "FAILED"
+    assert (content.tags["failure.kind"], content.tags["failure.reason"]) == ("nan", SMALL.failure.reason)
+    assert not [name for name in values(content) if name.startswith("test/")]
+    assert "cases.parquet" not in {found.path.name for found in content.artifacts}
+    assert [one.context for one in content.inputs] == ["train", "validation"]
+
+
+def test_a_search_unit_has_its_validation_dice_and_never_a_test_split(tmp_path: Path) -> None:
+    searched = [unit for unit in finished(small_suite(tmp_path, SEARCHED)) if unit.unit.role == "search"]
+    assert len(searched) == 3
+    for unit in searched:
+        content = unit_content(unit)
+        assert (content.status, content.tags["harness.role"], content.tags["budget"]) == (
+            "FINISHED", "search", "60 device_seconds",
+        )  # fmt: skip
+        assert content.points[0].name == "validation_dice"
+        assert values(content)["validation_dice"] == unit.result.looks[-1].mean_dice
+        assert not [name for name in values(content) if name.startswith("test/")]
+        assert [one.context for one in content.inputs] == ["train", "validation"]
+        assert content.params["student_temperature"] == "cosine 0.1 1 10"
+        assert content.params["student_temperature.periods"] == "10"
+
+
+def test_the_method_has_the_means_of_its_units(tmp_path: Path) -> None:
+    store = small_suite(tmp_path, RunSpec(methods={"ua_mt": 0.1}, seeds=3, patients=2, history_steps=3))
+    units = of_method(store, "ua_mt")
+    found = values(method_content("ua_mt", units, store.selection()))
+    for labelled in (3, 7):
+        frames = [u.folder.cases() for u in units if u.unit.labelled == labelled]
+        expected = np.mean([f[f["selection"] == "last"]["dice"].mean() for f in frames])
+        assert found[f"labelled_{labelled}/test/last/dice"] == pytest.approx(expected)
+        assert found[f"labelled_{labelled}/n_ok"] == 3
+        assert found[f"dice/labelled_{labelled}"] == found[f"labelled_{labelled}/test/last/dice"]
+        assert not [name for name in found if name.endswith("hd95_voxel/RV")]  # the units' runs have the rest
+    assert (found["n_ok"], found["n_failed"], found["n_planned"], found["n_search"]) == (6, 0, 6, 0)
+
+
+def test_the_methods_curve_is_the_mean_of_its_looks_at_device_seconds(tmp_path: Path) -> None:
+    store = small_suite(tmp_path)
+    units = of_method(store, "supervised")
+    points = method_content("supervised", units, store.selection()).points
+    curve = [(p.step, p.value) for p in points if p.name == "labelled_3/val/dice_by_device_seconds"]
+    first, second = (unit.result.looks for unit in units)
+    pairs = list(zip(first, second, strict=True))
+    assert [step for step, _ in curve] == [round(a.device_seconds) for a, _ in pairs] == [150, 300]
+    assert [value for _, value in curve] == pytest.approx(
+        [((a.mean_dice or 0) + (b.mean_dice or 0)) / 2 for a, b in pairs]
+    )
+
+
+def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:
+    mixed = RunSpec(
+        methods={"ua_mt": 0.1},
+        seeds=2,
+        patients=2,
+        history_steps=3,
+        overrides={("ua_mt", 3, 0, 1): {"method_version": 2}},
+    )
+    store = small_suite(tmp_path, mixed)
+    content = method_content("ua_mt", of_method(store, "ua_mt"), store.selection())
+    assert "labelled_3/test/last/dice" not in values(content)
+    assert "labelled_7/test/last/dice" in values(content)
+    assert content.tags["labelled_3.means"].startswith("none")
+
+
+def test_units_outside_the_selection_are_not_in_the_mean(tmp_path: Path) -> None:
+    store = small_suite(tmp_path)
+    units = of_method(store, "supervised")
+    whole = store.selection()
+    kept = [entry for entry in whole.entries if entry.unit == units[0].unit.id]
+    narrow = whole.model_copy(update={"entries": kept})
+    found = values(method_content("supervised", units, narrow))
+    assert found["labelled_3/test/last/dice"] == values(unit_content(units[0]))["test/last/dice"]
+    assert method_record("supervised", units, narrow) != method_record("supervised", units, whole)
+
+
+def damage_cases(folder: UnitFolder) -> None:
+    (folder.path / "cases.parquet").write_bytes(b"no parquet")
+
+
+def remove_cases(folder: UnitFolder) -> None:
+    (folder.path / "cases.parquet").unlink()
+
+
+def remove_environment(folder: UnitFolder) -> None:
+    for path in (folder.path.parent.parent / "environments").iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize("harm", [damage_cases, remove_cases, remove_environment])
+def test_a_damaged_record_is_named(tmp_path: Path, harm) -> None:
+    unit = of_method(small_suite(tmp_path), "supervised")[0]
+    harm(unit.folder)
+    with pytest.raises(RecordError, match=unit.folder.id):
+        unit_content(unit)
+
+
+def test_the_record_tag_follows_the_result(tmp_path: Path) -> None:
+    unit = of_method(small_suite(tmp_path), "supervised")[0]
+    path = unit.folder.path / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "finished_at": "2026-11-03T10:00:00Z"}))
+    again = Finished.read(unit.folder)
+    assert again is not None
+    assert again.record != unit.record

@@ -1,0 +1,234 @@
+"""MLflow says what the records say, however often, late or interrupted it was told."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.api.errors import ServiceError
+from harness.leaderboard.write import write_leaderboard
+from harness.records.lease import Lease
+from harness.records.suite_folder import RunStore
+from harness.tracking.service import PROCESS_ENVIRONMENT, find_service
+from harness.tracking.tracker import only_writer
+from tests.support import command_environment
+from tests.tracking.view import RUNS, SMALL, UNITS, by_key, content, runs, small_suite, track
+
+
+def test_one_experiment_with_suite_methods_and_units_nested(desk: Path) -> None:
+    store = small_suite(desk)
+    report = track(store)
+    assert (report.experiment, report.added, report.replaced, report.kept) == ("phantom_small", UNITS, 0, 0)
+    assert report.uri == f"sqlite:///{desk}/mlflow.db"
+    found = runs(desk / "mlflow.db")
+    parents = {run_id: run for run_id, run in found.items() if "harness.method" in run.tags}
+    children = [run for run in found.values() if "harness.unit" in run.tags]
+    suites = [run_id for run_id, run in found.items() if "harness.suite" in run.tags]
+    assert [found[run_id].name for run_id in suites] == ["phantom_small"]
+    assert "mlflow.parentRunId" not in found[suites[0]].tags
+    assert {run.tags["mlflow.parentRunId"] for run in parents.values()} == set(suites)
+    assert {run.tags["suite"] for run in found.values()} == {"phantom_small"}
+    assert sorted(run.name for run in parents.values()) == sorted(SMALL.methods)
+    assert {run.tags["harness.unit"] for run in children} == {folder.id for folder in store.folders()}
+    for run in children:
+        parent = parents[run.tags["mlflow.parentRunId"]]
+        assert parent.name == run.tags["method"]
+        assert parent.tags["mlflow.runColor"] == run.tags["mlflow.runColor"]
+        assert run.status == ("FAILED" if run.tags["status"] == "failed" else "FINISHED")
+    assert [run.tags["failure.kind"] for run in children if run.status == "FAILED"] == ["nan"]
+
+
+def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path) -> None:
+    from mlflow import MlflowClient
+
+    store = small_suite(desk)
+    for folder in store.folders():
+        folder.checkpoint.write_bytes(b"weights")
+    track(store)
+    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
+    for run_id, run in runs(desk / "mlflow.db").items():
+        if "harness.unit" in run.tags:
+            names = {file.path for file in client.list_artifacts(run_id)}
+            expected = {"unit.json", "result.json", "ledger.jsonl"} | (
+                {"cases.parquet"} if run.status == "FINISHED" else set()
+            )
+            assert names == expected
+            source = store.root / "units" / run.tags["harness.unit"] / "result.json"
+            assert (run.artifacts / "result.json").read_bytes() == source.read_bytes()
+    assert (desk / "mlartifacts" / "phantom_small").is_dir()
+    assert not (desk / "mlruns").exists()
+
+
+def test_mlflow_gives_the_numbers_of_the_records(desk: Path) -> None:
+    from mlflow import MlflowClient
+
+    store = small_suite(desk)
+    experiment = track(store).experiment_id
+    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
+    best = client.search_runs([experiment], "tags.method = 'supervised' and params.seed = '1' and tags.role = 'final'")
+    assert len(best) == 1
+    folder = next(f for f in store.folders() if f.id == best[0].data.tags["harness.unit"])
+    frame = folder.cases()
+    for selection in ("last", "best_val"):
+        rows = frame[(frame["selection"] == selection) & (frame["class_name"] == "RV")]
+        assert best[0].data.metrics[f"test/{selection}/hd95_voxel/RV"] == pytest.approx(rows["hd95_voxel"].mean())
+    history = client.get_metric_history(best[0].info.run_id, "train/loss")
+    expected = folder.history()
+    assert [point.step for point in history] == expected["step"].tolist()
+    assert [point.value for point in history] == pytest.approx(expected["loss"].tolist())
+
+
+def test_again_adds_nothing(desk: Path) -> None:
+    store = small_suite(desk)
+    track(store)
+    before = runs(desk / "mlflow.db")
+    report = track(store)
+    assert (report.added, report.replaced, report.kept) == (0, 0, UNITS)
+    assert runs(desk / "mlflow.db") == before
+
+
+def test_a_deleted_database_comes_back_the_same(desk: Path) -> None:
+    store = small_suite(desk)
+    write_leaderboard(store)
+    track(store)
+    before = content(desk / "mlflow.db")
+    assert len(before) == RUNS
+    assert "leaderboard/leaderboard.csv" in before["suite"][-1]
+    assert rebuilt(store, desk) == before
+
+
+def test_units_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_database: Path) -> None:
+    store = small_suite(desk)
+    results = [folder.path / "result.json" for folder in store.folders()]
+    hidden = [path.rename(path.with_name("later.json")) for path in results[1:]]
+    assert track(store).added == 1
+    for path in hidden[:3]:
+        path.rename(path.with_name("result.json"))
+    report = track(store)
+    assert (report.added, report.replaced, report.kept) == (3, 0, 1)
+    for path in hidden[3:]:
+        path.rename(path.with_name("result.json"))
+    assert track(store).kept == 4
+    assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
+
+
+def rebuilt(store: RunStore, desk: Path, empty_database: Path | None = None) -> dict[str, Any]:
+    """What tracking gives in a copy of an empty database, or in one that does not exist yet."""
+    path = desk / "fresh" / "fresh.db"
+    if empty_database is not None:
+        path.parent.mkdir()
+        shutil.copy(empty_database, path)
+    assert track(store, f"sqlite:///{path}").added == UNITS
+    return content(path)
+
+
+def test_a_unit_that_ran_again_replaces_its_run(desk: Path) -> None:
+    store = small_suite(desk)
+    track(store)
+    folder = next(f for f in store.folders() if (result := f.result()) is not None and result.status == "failed")
+    result = folder.result()
+    assert result is not None
+    folder.write_result(result.model_copy(update={"failure": None, "status": "failed", "peak_memory_bytes": 7}))
+    report = track(store)
+    assert (report.added, report.replaced, report.kept) == (0, 1, UNITS - 1)
+    run = by_key(desk / "mlflow.db")[folder.id]
+    assert run.last("peak_memory_bytes") == 7
+    assert "failure.kind" not in run.tags
+    assert len(runs(desk / "mlflow.db")) == RUNS
+
+
+def test_runs_of_others_and_deleted_experiments(desk: Path) -> None:
+    from mlflow import MlflowClient
+
+    store = small_suite(desk)
+    experiment = track(store).experiment_id
+    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
+    mine = client.create_run(experiment, run_name="by hand").info.run_id
+    before = runs(desk / "mlflow.db")
+    client.delete_experiment(experiment)
+    assert track(store).kept == UNITS
+    assert runs(desk / "mlflow.db") == before
+    assert before[mine].name == "by hand"
+
+
+KILLED = """
+import os, signal, sqlite3, sys, threading, time
+from pathlib import Path
+from harness.records.suite_folder import RunStore
+from harness.tracking import track_store
+
+def kill_at(count):
+    connection = sqlite3.connect("mlflow.db", timeout=60)
+    while connection.execute("SELECT count(*) FROM runs").fetchone()[0] < count:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+threading.Thread(target=kill_at, args=(int(sys.argv[2]),), daemon=True).start()
+track_store(RunStore.open(Path(sys.argv[1])), None, print)
+"""
+
+
+def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_database: Path) -> None:
+    store = small_suite(desk)
+    for count in (2, 5):  # runs in the database when the process is killed
+        command = [sys.executable, "-c", KILLED, str(store.root), str(count)]
+        killed = subprocess.run(command, cwd=desk, env=command_environment(), timeout=120, check=False)
+        assert killed.returncode == -9
+        assert len(runs(desk / "mlflow.db")) >= count - 1
+    track(store)
+    assert len(by_key(desk / "mlflow.db")) == RUNS
+    assert all(run.status != "RUNNING" for run in by_key(desk / "mlflow.db").values())
+    assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
+
+
+def test_an_incomplete_run_is_replaced(desk: Path) -> None:
+    from mlflow import MlflowClient
+
+    store = small_suite(desk)
+    track(store)
+    complete = content(desk / "mlflow.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
+    for run_id in runs(desk / "mlflow.db"):
+        client.update_run(run_id, status="RUNNING")
+    report = track(store)
+    assert (report.added, report.kept) == (UNITS, 0)
+    assert content(desk / "mlflow.db") == complete
+
+
+def test_two_writers_wait_for_each_other(desk: Path) -> None:
+    service = find_service(None)
+    lease = Lease(desk / "mlflow.db.lease")
+    lease.claim()
+    with pytest.raises(ServiceError, match="another process is writing"), only_writer(service, desk, wait_seconds=0.3):
+        pass
+    threading.Timer(0.5, lease.release).start()
+    began = time.monotonic()
+    track(small_suite(desk))
+    assert time.monotonic() - began > 0.4
+    assert not lease.path.exists()
+
+
+def test_nothing_else_of_the_process_changes(desk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    levels = {name: logging.getLogger(name).level for name in ("mlflow", "alembic", "urllib3.connectionpool")}
+    before = dict(os.environ)
+    track(small_suite(desk))
+    assert {name: os.environ[name] for name in os.environ.keys() - before.keys()} == PROCESS_ENVIRONMENT
+    assert {name: value for name, value in os.environ.items() if name in before} == before
+    assert {name: logging.getLogger(name).level for name in levels} == levels
+    assert Path.cwd() == desk
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_empty_suite_is_no_error(desk: Path) -> None:
+    report = track(RunStore.create(desk / "runs" / "nothing_yet"))
+    assert report.added == report.kept == 0
+    assert "0 units" in report.summary

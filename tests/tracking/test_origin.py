@@ -1,0 +1,80 @@
+"""Two people, one server, suites of one name."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from harness.records.archive import export_records
+from harness.records.archive_import import import_records
+from harness.records.schema import Environment
+from harness.records.suite_folder import RunStore
+from tests.tracking.view import RUNS, SMALL, UNITS, Run, runs, small_suite, track
+
+
+def of_origin(desk: Path) -> dict[str, dict[str, Run]]:
+    """Origin -> its runs by run id."""
+    found: dict[str, dict[str, Run]] = {}
+    for run_id, run in runs(desk / "mlflow.db").items():
+        found.setdefault(run.tags["harness.origin"], {})[run_id] = run
+    return found
+
+
+def bens_suite(desk: Path) -> RunStore:
+    """The same units, run on another machine."""
+    spec = SMALL.environment
+    other = Environment(**{**spec.model_dump(), "device_model": "Ben's"})
+    return small_suite(
+        desk / "ben",
+        replace(SMALL, environments={(s.method, s.labelled, s.subset, s.seed): other for s in SMALL.slots}),
+    )
+
+
+def test_neither_replaces_what_the_other_tracked(desk: Path) -> None:
+    ann, ben = small_suite(desk / "ann"), bens_suite(desk)
+    assert {folder.id for folder in ann.folders()} == {folder.id for folder in ben.folders()}
+    assert track(ann).added == track(ben).added == UNITS
+    before = of_origin(desk)
+    assert [len(found) for found in before.values()] == [RUNS, RUNS]
+    assert track(ann).kept == track(ben).kept == UNITS
+    assert of_origin(desk) == before
+    for found in before.values():  # each nests among its own
+        assert {run.tags["mlflow.parentRunId"] for run in found.values() if "harness.suite" not in run.tags} <= set(
+            found
+        )
+
+
+def test_a_moved_or_copied_directory_goes_on_with_its_runs(desk: Path) -> None:
+    store = small_suite(desk)
+    track(store)
+    before = runs(desk / "mlflow.db")
+    copy = RunStore.open(Path(shutil.copytree(store.root, desk / "elsewhere" / store.root.name)))
+    assert track(copy).kept == UNITS
+    assert runs(desk / "mlflow.db") == before
+
+
+def test_imported_records_are_tracked_as_another_set(desk: Path) -> None:
+    store = small_suite(desk)
+    track(store)
+    before = runs(desk / "mlflow.db")
+    export_records(store, desk / "records.tar.gz")
+    received = import_records(desk / "records.tar.gz", desk / "received").store
+    assert not (received.root / "tracking.json").exists()
+    assert track(received).added == UNITS
+    after = runs(desk / "mlflow.db")
+    assert {run_id: after[run_id] for run_id in before} == before
+    assert len(after) == 2 * RUNS
+
+
+def test_runs_of_an_earlier_layout_are_taken_over(desk: Path) -> None:
+    from mlflow import MlflowClient
+
+    store = small_suite(desk)
+    track(store)
+    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
+    for run_id in runs(desk / "mlflow.db"):
+        client.delete_tag(run_id, "harness.origin")
+        client.set_tag(run_id, "harness.record", "as an earlier version wrote it")
+    assert track(store).replaced == UNITS
+    assert [len(found) for found in of_origin(desk).values()] == [RUNS]

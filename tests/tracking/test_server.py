@@ -1,0 +1,72 @@
+"""A real MLflow server over HTTP, started as `mlflow ui` is."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.api.errors import ServiceError
+from harness.records.suite_folder import RunStore
+from tests.services import mlflow_server, stop
+from tests.tracking.view import RUNS, UNITS, content, runs, small_suite, track
+
+
+def ask(uri: str, endpoint: str, **query: str) -> Any:
+    """GET, as the pages of the server do."""
+    with urllib.request.urlopen(f"{uri}/{endpoint}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
+        return answer.read()
+
+
+def test_a_server(desk: Path) -> None:
+    """One server, for it takes seconds to start: what it shows of ./mlflow.db, tracking through it, its death."""
+    store = small_suite(desk)
+    track(store)
+    local = content(desk / "mlflow.db")
+    with mlflow_server(desk) as (uri, process):
+        _shows_what_was_tracked_before_it_started(uri, desk)
+
+        remote = RunStore.open(store.root.rename(store.root.with_name("over_http")))
+        report = track(remote, uri)
+        assert (report.added, report.uri) == (UNITS, uri)
+        assert track(remote, uri).kept == UNITS
+        _is_the_same_experiment_twice(desk, local)
+
+        stop(process)
+        with pytest.raises(ServiceError, match="Connection refused"):
+            track(remote, uri)
+
+
+def _shows_what_was_tracked_before_it_started(uri: str, desk: Path) -> None:
+    found = json.loads(ask(uri, "api/2.0/mlflow/experiments/get-by-name", experiment_name="phantom_small"))
+    assert found["experiment"]["lifecycle_stage"] == "active"
+    run_id, run = next((i, r) for i, r in runs(desk / "mlflow.db").items() if r.status == "FAILED")
+    listed = json.loads(ask(uri, "api/2.0/mlflow/artifacts/list", run_id=run_id))
+    assert {file["path"] for file in listed["files"]} == {"unit.json", "result.json", "ledger.jsonl"}
+    assert ask(uri, "get-artifact", path="unit.json", run_uuid=run_id) == (run.artifacts / "unit.json").read_bytes()
+
+
+OWN_TAGS = {"mlflow.parentRunId", "mlflow.runName", "suite", "harness.suite", "harness.record"}
+"""Tags that follow the name of the suite, which is another one for the second experiment."""
+
+
+def _is_the_same_experiment_twice(desk: Path, local: dict[str, Any]) -> None:
+    """The same records, tracked by file and over HTTP into one database, give equal runs."""
+    everything = list(runs(desk / "mlflow.db").values())
+    assert len(everything) == 2 * RUNS
+    for key, (name, status, tags, _, params, metrics, _) in local.items():
+        twins = [run for run in everything if run.name == name or (key == "suite" and run.name == "over_http")]
+        assert len(twins) == 2
+        for run in twins:
+            assert (run.status, run.params, run.metrics) == (status, params, metrics)
+            assert {k: v for k, v in run.tags.items() if k not in OWN_TAGS} == {
+                k: v for k, v in tags.items() if k not in OWN_TAGS
+            }
+    over_http = [run for run in everything if str(run.artifacts).startswith("mlflow-artifacts:")]
+    assert len(over_http) == RUNS
+    stored = {path.name for path in (desk / "mlartifacts").rglob("*.parquet")}
+    assert stored == {"cases.parquet"}

@@ -1,0 +1,254 @@
+"""Services that do not work: one clear message within seconds, and nothing of anybody's changed."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.api.errors import ServiceError
+from harness.records.suite_folder import RunStore
+from harness.tracking import check_tracking, track_store
+from harness.tracking.database import mlruns_warning
+from harness.tracking.service import find_service
+from tests.services import free_port, require_mlflow
+from tests.support import command_environment
+from tests.tracking.view import RUNS, by_key, small_suite, track
+
+
+def failure(store: RunStore, uri: str) -> str:
+    """The message of tracking that must fail, within seconds."""
+    began = time.monotonic()
+    with pytest.raises(ServiceError) as caught:
+        track(store, uri)
+    assert time.monotonic() - began < 20
+    message = str(caught.value)
+    assert "The records are safe" in message
+    assert "harness track --suite phantom_small" in message
+    assert "\n" not in message
+    assert not list(store.root.glob("*.lease"))
+    return message
+
+
+@pytest.mark.parametrize(
+    ("uri", "part"),
+    [
+        ("htpp://127.0.0.1:5000", "did you mean http://"),
+        ("postgres://u:secret@db/x", "did you mean postgresql://"),
+        ("mlflow.db", "sqlite:///mlflow.db"),
+        ("file:" + "///mlruns", "no longer tracks to plain folders"),
+        ("sqlite://", "plain file"),
+        ("sqlite:///:memory:", "plain file"),
+        ("sqlite:///a%20b.db", "plain file"),
+    ],
+)
+def test_a_uri_that_cannot_work(tmp_path: Path, uri: str, part: str) -> None:
+    message = failure(small_suite(tmp_path), uri)
+    assert part in message
+    assert "secret" not in message
+
+
+def test_where_tracking_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_service(None).uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert find_service("sqlite:///sub/x.db").database == tmp_path / "sub" / "x.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere:5000")
+    assert find_service(None).uri == "http://somewhere:5000"
+    assert find_service("sqlite:////a/b.db").database == Path("/a/b.db")
+
+
+def test_no_password_in_what_is_shown() -> None:
+    assert find_service("postgresql+psycopg2://ann:p4ss@db:5432/x").shown == "postgresql+psycopg2://ann:***@db:5432/x"
+    assert find_service("https://ann:p4ss@host/path").shown == "https://ann:***@host/path"
+    assert find_service("http://host:5000").shown == "http://host:5000"
+
+
+def test_a_dead_server(tmp_path: Path) -> None:
+    require_mlflow()
+    message = failure(small_suite(tmp_path), f"http://ann:p4ss@127.0.0.1:{free_port()}")
+    assert "Connection refused" in message
+    assert "p4ss" not in message
+
+
+def test_a_server_that_never_answers_is_given_up_after_the_users_own_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_mlflow()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert "timed out" in failure(small_suite(tmp_path), f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """Any web site."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>welcome</html>")
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def web_site() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_web_server_that_is_not_mlflow(tmp_path: Path) -> None:
+    require_mlflow()
+    with web_site() as uri:
+        assert uri in failure(small_suite(tmp_path), uri)
+
+
+def test_a_dead_postgres_is_not_retried(tmp_path: Path) -> None:
+    require_mlflow()
+    failure(small_suite(tmp_path), f"postgresql+psycopg2://ann:p4ss@127.0.0.1:{free_port()}/x")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    require_mlflow()
+    (tmp_path / "file").write_text("in the way")
+    message = failure(small_suite(tmp_path), f"sqlite:///{tmp_path}/file/mlflow.db")
+    assert str(tmp_path / "file") in message
+
+
+def make_text(path: Path, _: Path) -> None:
+    path.write_text("my thesis, not a database\n" * 100)
+
+
+def make_foreign(path: Path, _: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE patients (name TEXT)")
+
+
+def make_newer(path: Path, empty: Path) -> None:
+    _with_revision(path, empty, "ffffffffffff")
+
+
+def make_older(path: Path, empty: Path) -> None:
+    _with_revision(path, empty, "451aebb31d03")  # the first revision MLflow ever had
+
+
+def _with_revision(path: Path, empty: Path, revision: str) -> None:
+    shutil.copy(empty, path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [
+        (make_text, "not a database"),
+        (make_foreign, "tables of another program"),
+        (make_newer, "newer than the"),
+        (make_older, "mlflow db upgrade"),
+    ],
+)
+def test_a_database_that_is_not_ours_to_use_stays_as_it_is(
+    tmp_path: Path, empty_database: Path, make, part: str
+) -> None:
+    path = tmp_path / "other.db"
+    make(path, empty_database)
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert part in failure(small_suite(tmp_path), f"sqlite:///{path}")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+
+
+def test_check_says_where_and_creates_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "created by the first run" in check_tracking(None)
+    assert list(tmp_path.iterdir()) == []
+    assert "answers" in check_tracking(f"sqlite:///{empty_database}")
+    with pytest.raises(ServiceError, match="does not work"):
+        check_tracking(f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize(
+    "layout", [None, "0/meta.yaml", "123/meta.yaml", "123/other.txt", "models/meta.yaml", "1/2/meta.yaml"]
+)
+def test_the_warning_about_mlruns_agrees_with_mlflow(desk: Path, layout: str | None) -> None:
+    from mlflow.tracking._tracking_service.utils import _get_default_tracking_uri  # what `mlflow ui` asks
+
+    if layout is not None:
+        (desk / "mlruns" / layout).parent.mkdir(parents=True)
+        (desk / "mlruns" / layout).write_text("")
+    hidden = not _get_default_tracking_uri().startswith("sqlite")
+    warning = mlruns_warning(find_service(None))
+    assert (warning is not None) is hidden
+    assert warning is None or f"--backend-store-uri sqlite:///{desk}/mlflow.db" in warning
+    assert mlruns_warning(find_service(f"sqlite:///{desk}/elsewhere.db")) is None
+
+
+def test_the_warning_is_said(desk: Path) -> None:
+    (desk / "mlruns" / "0").mkdir(parents=True)
+    (desk / "mlruns" / "0" / "meta.yaml").write_text("")
+    said: list[str] = []
+    track_store(small_suite(desk), None, said.append)
+    assert len(said) == 1
+    assert said[0].startswith("warning: ./mlruns")
+
+
+FIRST_CONTACT = """
+import sys
+from pathlib import Path
+from harness.records.suite_folder import RunStore
+from harness.tracking import track_store
+print(track_store(RunStore.open(Path(sys.argv[1])), None, print).summary)
+"""
+
+
+def test_two_drivers_at_a_fresh_database(tmp_path: Path) -> None:
+    """Both suites are there, whole, and nothing is printed but the summaries."""
+    require_mlflow()
+    stores = [small_suite(tmp_path / "a"), small_suite(tmp_path / "b")]
+    stores[1] = RunStore.open(stores[1].root.rename(stores[1].root.with_name("another")))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIRST_CONTACT, str(store.root)],
+            cwd=tmp_path, env=command_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for store in stores
+    ]  # fmt: skip
+    for process in processes:
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+        assert out.startswith("tracked 6 units")
+        assert out.count("\n") == 1
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        counts = connection.execute("SELECT count(*) FROM runs GROUP BY experiment_id").fetchall()
+    assert counts == [(RUNS,), (RUNS,)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "mlartifacts", "mlflow.db"]
+
+
+def test_a_folder_whose_name_is_syntax_in_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_mlflow()
+    desk = tmp_path / "50% of a study, #2?"
+    desk.mkdir()
+    monkeypatch.chdir(desk)
+    store = small_suite(desk)
+    track(store)
+    assert track(store).added == 0
+    assert len(by_key(desk / "mlflow.db")) == RUNS
+    assert sorted(path.name for path in desk.iterdir()) == ["mlartifacts", "mlflow.db", "runs"]
+    assert list(tmp_path.iterdir()) == [desk]

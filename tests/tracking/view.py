@@ -1,0 +1,137 @@
+"""What an MLflow database holds, read with SQL alone, and the small suites that tests track into it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.records.suite_folder import RunStore
+from harness.tracking import TrackReport, track_store
+from tests.synthetic import RunSpec, write_run
+
+SMALL = RunSpec(
+    methods={"supervised": 0.0, "ua_mt": 0.15, "supervised_full": 0.0},
+    labelled=(3,),
+    seeds=2,
+    patients=2,
+    looks=2,
+    history_steps=6,
+    failed=frozenset({("ua_mt", 3, 0, 1)}),
+)
+"""Three methods of two seeds: five units with numbers, one that failed."""
+
+UNITS = 6
+RUNS = UNITS + 3 + 1
+"""Of the units, their methods and the suite."""
+
+CURVE = {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 10}
+SEARCHED = RunSpec(
+    methods={"supervised": 0.0, "ua_mt": 0.15},
+    labelled=(3,),
+    seeds=2,
+    patients=2,
+    looks=2,
+    history_steps=6,
+    search={"ua_mt": [{"centers_per_class": r, "student_temperature": CURVE} for r in (1, 2, 4)]},
+    chosen={"ua_mt": {"centers_per_class": 2, "student_temperature": CURVE}},
+)
+"""A search of three configurations before the finals, which run with the second."""
+
+
+@dataclass
+class Run:
+    """One run that is not deleted."""
+
+    name: str
+    status: str
+    tags: dict[str, str]
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, list[tuple[int, float, int]]] = field(default_factory=dict)
+    artifacts: Path = Path()
+
+    def last(self, metric: str) -> float:
+        """Value at the last step."""
+        return self.metrics[metric][-1][1]
+
+
+def small_suite(folder: Path, spec: RunSpec = SMALL) -> RunStore:
+    return write_run(folder / "runs" / "phantom_small", spec)
+
+
+def track(store: RunStore, uri: str | None = None) -> TrackReport:
+    """Track without anything to say."""
+    said: list[str] = []
+    report = track_store(store, uri, said.append)
+    assert said == []
+    return report
+
+
+@contextmanager
+def rows(database: Path, query: str) -> Iterator[list[Any]]:
+    with closing(sqlite3.connect(database)) as connection:
+        yield connection.execute(query).fetchall()
+
+
+def runs(database: Path) -> dict[str, Run]:
+    """Run id -> all that the database says about it."""
+    with rows(
+        database, "SELECT run_uuid, name, status, artifact_uri FROM runs WHERE lifecycle_stage = 'active'"
+    ) as found:
+        result = {
+            run: Run(name, status, {}, artifacts=Path(uri.removeprefix("file:" + "//")))
+            for run, name, status, uri in found
+        }
+    for table, attribute in (("tags", "tags"), ("params", "params")):
+        with rows(database, f"SELECT run_uuid, key, value FROM {table}") as found:
+            for run, key, value in found:
+                if run in result:
+                    getattr(result[run], attribute)[key] = value
+    with rows(database, "SELECT run_uuid, key, step, value, timestamp FROM metrics ORDER BY step, timestamp") as found:
+        for run, key, *point in found:
+            if run in result:
+                result[run].metrics.setdefault(key, []).append(tuple(point))
+    return result
+
+
+def by_key(database: Path) -> dict[str, Run]:
+    """Unit id, method name or "suite" -> its run; fails on a duplicate."""
+    found = list(runs(database).values())
+    keyed = {run.tags.get("harness.unit") or run.tags.get("harness.method", "suite"): run for run in found}
+    assert len(keyed) == len(found), "two runs of one unit or method"
+    return keyed
+
+
+def experiment_tags(database: Path) -> dict[str, str]:
+    """Tags of the one experiment beside MLflow's default one."""
+    with rows(database, "SELECT key, value FROM experiment_tags WHERE experiment_id != 0") as found:
+        return dict(found)
+
+
+def inputs(database: Path, run_id: str) -> dict[str, tuple[str, str]]:
+    """Dataset name -> (digest, context) of a run's inputs."""
+    query = f"""SELECT d.name, d.digest, t.value FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id
+                JOIN input_tags t ON t.input_uuid = i.input_uuid WHERE i.destination_id = '{run_id}'"""
+    with rows(database, query) as found:
+        return {name: (digest, context) for name, digest, context in found}
+
+
+def content(database: Path) -> dict[str, Any]:
+    """All that tracking says, without the ids that MLflow draws; parents by name."""
+    everything = runs(database)
+    parents = {run_id: run.name for run_id, run in everything.items()}
+    return {
+        key: (
+            run.name,
+            run.status,
+            {name: value for name, value in run.tags.items() if name != "mlflow.parentRunId"},
+            parents.get(run.tags.get("mlflow.parentRunId", "")),
+            run.params,
+            run.metrics,
+            sorted(path.relative_to(run.artifacts).as_posix() for path in run.artifacts.rglob("*")),
+        )
+        for key, run in by_key(database).items()
+    }

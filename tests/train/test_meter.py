@@ -1,0 +1,359 @@
+"""The meter on a fake clock: no unit ever takes more than its budget by more than one step, whatever steps cost."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import cycle, islice, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.api.progress import Progress
+from harness.records.schema import Budget
+from harness.train.clock import StepClock, ThreadClock
+from harness.train.meter import Meter, ReplayMeter
+
+LATENCY = 10
+"""A device clock may report so many steps late (DESIGN: synchronised every 10 steps or so)."""
+
+
+@dataclass
+class FakeClock:
+    """Step times from a script; known at once (`every` = 1) or in batches, as events on a device are."""
+
+    script: Sequence[float]
+    every: int = 1
+    issued: int = 0
+    unread: list[float] = field(default_factory=list)
+
+    @property
+    def pending(self) -> int:
+        return len(self.unread)
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> list[float]:
+        self.unread.append(self.script[self.issued % len(self.script)])
+        self.issued += 1
+        return self.flush() if len(self.unread) >= self.every else []
+
+    def flush(self) -> list[float]:
+        known, self.unread = self.unread, []
+        return known
+
+
+@dataclass
+class Trace:
+    """What one unit did: (stage, progress before the step, known to be exact) per step, and where each stage ended."""
+
+    progress: list[tuple[int, Progress, bool]] = field(default_factory=list)
+    stage_ends: list[tuple[float, int]] = field(default_factory=list)
+
+
+def spend(meter: Meter, clock: StepClock, limit: int = 10**9, allowance: float = math.inf) -> Trace:
+    """The engine's loop without an engine; leaves after `limit` steps or its allowance, with nothing pending."""
+    trace = Trace()
+    while True:
+        while meter.may_step(clock.pending) and len(trace.progress) < limit:
+            if not meter.fits(allowance, clock.pending):
+                for seconds in clock.flush():
+                    meter.charge(seconds)
+                if not meter.fits(allowance):
+                    return trace
+            trace.progress.append((meter.stage, meter.progress(clock.pending), clock.pending == 0))
+            clock.start()
+            known = clock.stop()
+            meter.count_step()
+            for seconds in known:
+                meter.charge(seconds)
+        for seconds in clock.flush():
+            meter.charge(seconds)
+        if meter.may_step():
+            return trace
+        trace.stage_ends.append((meter.seconds, meter.steps))
+        if not meter.next_stage():
+            return trace
+
+
+times = st.lists(st.floats(0.05, 8.0), min_size=1, max_size=40)
+# Shares as integer weights: they add up to 1 up to rounding.
+shares = st.lists(st.integers(1, 20), min_size=1, max_size=5).map(lambda w: [part / sum(w) for part in w])
+seconds_budgets = st.floats(0.5, 20.0).map(lambda amount: Budget(device_seconds=amount))
+steps_budgets = st.integers(1, 200).map(lambda amount: Budget(steps=amount))
+
+
+@given(budget=seconds_budgets, parts=shares, script=times)
+def test_device_seconds_end_within_one_step_of_the_budget(
+    budget: Budget, parts: list[float], script: list[float]
+) -> None:
+    meter = Meter(budget, parts)
+    spend(meter, FakeClock(script))
+    taken = list(islice(cycle(script), meter.steps))
+    assert meter.seconds == pytest.approx(sum(taken), rel=1e-9)
+    assert meter.longest_step_seconds == max(taken)
+    assert abs(meter.seconds - budget.amount) <= max(taken) * (1 + 1e-9)
+    assert meter.steps >= 1
+
+
+@given(budget=steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
+def test_steps_are_exactly_the_budget_whatever_they_cost(
+    budget: Budget, parts: list[float], script: list[float], every: int
+) -> None:
+    meter = Meter(budget, parts)
+    clock = FakeClock(script, every)
+    trace = spend(meter, clock)
+    assert clock.issued == meter.steps == budget.steps == len(trace.progress)
+    assert meter.seconds == pytest.approx(sum(islice(cycle(script), meter.steps)))
+
+
+@given(budget=seconds_budgets, parts=shares, script=times, every=st.integers(2, LATENCY))
+def test_a_clock_that_reports_late_overshoots_by_what_was_pending_at_most(
+    budget: Budget, parts: list[float], script: list[float], every: int
+) -> None:
+    meter = Meter(budget, parts)
+    spend(meter, FakeClock(script, every))
+    longest = max(islice(cycle(script), meter.steps))
+    assert abs(meter.seconds - budget.amount) <= every * longest * (1 + 1e-9)
+
+
+@given(amount=st.floats(50.0, 100.0), parts=shares, step=st.floats(0.1, 2.0), every=st.integers(1, LATENCY))
+def test_steps_of_equal_cost_never_overshoot_once_their_cost_is_known(
+    amount: float, parts: list[float], step: float, every: int
+) -> None:
+    """With equal steps and room for more than the unreserved ones, the reserve is exact: no overshoot at all."""
+    meter = Meter(Budget(device_seconds=amount), parts)
+    spend(meter, FakeClock([step], every))
+    last_stage = amount * parts[-1]
+    if last_stage > 2 * LATENCY * step:
+        assert meter.seconds <= amount * (1 + 1e-9)
+        assert meter.seconds > amount - step * (1 + 1e-6)
+
+
+def test_the_reserve_by_hand() -> None:
+    """Budget 10, steps of 3: three unreserved steps reach 9, a fourth would need 12. Steps of 2.5 fit four times."""
+    for cost, steps, total in ((3.0, 3, 9.0), (2.5, 4, 10.0), (11.0, 1, 11.0), (4.0, 3, 12.0)):
+        meter = Meter(Budget(device_seconds=10), [1.0])
+        spend(meter, FakeClock([cost]))
+        assert (meter.steps, meter.seconds) == (steps, total), cost
+
+
+def test_the_reserve_forgets_a_slow_step_after_twenty_others() -> None:
+    """One step of 5 among steps of 0.5, budget 30: within its last 20 steps it is reserved for, later it is not."""
+    early = Meter(Budget(device_seconds=30), [1.0])
+    spend(early, FakeClock([5.0] + [0.5] * 100))
+    assert early.seconds == 30.0  # 50 quick steps after the slow one: long forgotten
+    late = Meter(Budget(device_seconds=30), [1.0])
+    spend(late, FakeClock([0.5] * 45 + [5.0] + [0.5] * 100))
+    assert late.seconds == 27.5  # 22.5 + 5, and then 27.5 + 5 > 30
+
+
+def test_first_three_steps_of_each_stage_run_unreserved_and_their_excess_is_carried() -> None:
+    """Budget 12 in thirds, steps of 3 in all stages: a stage ends where the *sum* of shares ends, 4, 8, 12."""
+    meter = Meter(Budget(device_seconds=12), [1 / 3, 1 / 3, 1 / 3])
+    trace = spend(meter, FakeClock([3.0]))
+    # pre: 0 -> 3 -> 6 (3 < 4 starts); second: 6 -> 9; third: 9 -> 12
+    assert trace.stage_ends == [(6.0, 2), (9.0, 3), (12.0, 4)]
+    assert meter.stage_steps == [2, 1, 1]
+    assert meter.stage_seconds == [6.0, 3.0, 3.0]
+
+
+def test_a_stage_that_was_overspent_by_the_one_before_takes_no_step() -> None:
+    meter = Meter(Budget(device_seconds=100), [0.01, 0.01, 0.98])
+    trace = spend(meter, FakeClock([5.0]))
+    assert meter.stage_steps == [1, 0, 19]
+    assert [stage for stage, _, _ in trace.progress] == [0] + [2] * 19
+    assert meter.seconds == 100.0
+
+
+@given(budget=steps_budgets, weights=st.lists(st.integers(1, 20), min_size=1, max_size=5))
+def test_stage_ends_are_the_rounded_sums_of_shares(budget: Budget, weights: list[int]) -> None:
+    meter = Meter(budget, [weight / sum(weights) for weight in weights])
+    trace = spend(meter, FakeClock([1.0]))
+    assert budget.steps is not None
+    for k, (_, steps) in enumerate(trace.stage_ends):
+        exact = Fraction(budget.steps * sum(weights[: k + 1]), sum(weights))
+        assert abs(steps - exact) <= Fraction(1, 2) + Fraction(1, 10**9)
+    assert trace.stage_ends[-1][1] == budget.steps
+
+
+@given(budget=seconds_budgets, parts=shares, script=times)
+def test_each_stage_ends_within_one_step_of_its_cumulative_end(
+    budget: Budget, parts: list[float], script: list[float]
+) -> None:
+    meter = Meter(budget, parts)
+    trace = spend(meter, FakeClock(script))
+    longest = max(islice(cycle(script), meter.steps))
+    for k, (seconds, _) in enumerate(trace.stage_ends):
+        assert abs(seconds - budget.amount * sum(parts[: k + 1])) <= longest * (1 + 1e-9)
+
+
+@given(budget=seconds_budgets | steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
+def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(
+    budget: Budget, parts: list[float], script: list[float], every: int
+) -> None:
+    trace = spend(Meter(budget, parts), FakeClock(script, every))
+    seen: dict[int, list[tuple[Progress, bool]]] = {}
+    for stage, progress, exact in trace.progress:
+        assert 0.0 <= progress.unit <= 1.0
+        assert 0.0 <= progress.stage <= 1.0
+        seen.setdefault(stage, []).append((progress, exact))
+    for rows in seen.values():
+        assert rows[0][0].stage == 0.0
+        assert [progress.step for progress, _ in rows] == list(range(len(rows)))
+        exact_rows = [progress for progress, exact in rows if exact]
+        for before, after in pairwise(exact_rows):  # between two readings progress is an estimate and may step back
+            assert before.unit < after.unit
+            assert before.stage < after.stage
+    exact_units = [progress.unit for _, progress, exact in trace.progress if exact]
+    assert exact_units == sorted(exact_units)
+
+
+@given(parts=shares, steps=st.integers(1, 60), script=times)
+def test_progress_of_a_step_budget_is_steps_over_steps(parts: list[float], steps: int, script: list[float]) -> None:
+    trace = spend(Meter(Budget(steps=steps), parts), FakeClock(script))
+    assert [progress.unit for _, progress, _ in trace.progress] == [k / steps for k in range(steps)]
+
+
+@given(
+    budget=seconds_budgets | steps_budgets,
+    parts=shares,
+    script=times,
+    stop=st.integers(0, 80),
+)
+def test_a_meter_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(
+    budget: Budget, parts: list[float], script: list[float], stop: int
+) -> None:
+    whole, whole_clock = Meter(budget, parts), FakeClock(script)
+    first = spend(whole, whole_clock, stop)
+    state = json.loads(json.dumps(whole.state_dict()))  # plain values only: a checkpoint keeps nothing else
+    rest = spend(whole, whole_clock)
+    resumed = Meter(budget, parts)
+    resumed.load_state_dict(state)
+    clock = FakeClock(script, issued=len(first.progress))
+    again = spend(resumed, clock)
+    assert again == rest
+    assert resumed.state_dict() == whole.state_dict()
+
+
+@given(budget=seconds_budgets | steps_budgets, parts=shares, script=times, every=st.integers(1, LATENCY))
+def test_a_replay_feeds_the_recorded_series_to_the_bit(
+    budget: Budget, parts: list[float], script: list[float], every: int
+) -> None:
+    recorded = spend(Meter(budget, parts), FakeClock(script, every))
+    series = [(stage, progress.unit, progress.stage) for stage, progress, _ in recorded.progress]
+    meter = ReplayMeter(budget, parts, series)
+    replayed = spend(meter, FakeClock([123.0]))  # its own clock must not matter
+    assert [(stage, progress) for stage, progress, _ in replayed.progress] == [
+        (stage, progress) for stage, progress, _ in recorded.progress
+    ]
+    assert meter.steps == len(series)
+
+
+allowances = st.floats(0.0, 25.0)
+
+
+@given(budget=steps_budgets, parts=shares, script=times, allowance=st.integers(0, 250), every=st.integers(1, LATENCY))
+def test_an_allowance_of_steps_is_kept_exactly(
+    budget: Budget, parts: list[float], script: list[float], allowance: int, every: int
+) -> None:
+    meter = Meter(budget, parts)
+    spend(meter, FakeClock(script, every), allowance=allowance)
+    assert meter.steps == min(allowance, budget.amount)
+
+
+@given(budget=seconds_budgets, parts=shares, script=times, allowance=allowances)
+def test_an_allowance_of_seconds_ends_within_one_step_of_itself(
+    budget: Budget, parts: list[float], script: list[float], allowance: float
+) -> None:
+    """Below as above: it stops only where the longest of its last steps would not have fitted."""
+    meter, free = Meter(budget, parts), Meter(budget, parts)
+    spend(meter, FakeClock(script), allowance=allowance)
+    spend(free, FakeClock(script))
+    longest = max(islice(cycle(script), meter.steps), default=max(script))
+    assert meter.seconds <= allowance + longest * (1 + 1e-9)
+    if meter.seconds < free.seconds:
+        assert meter.seconds > allowance - longest * (1 + 1e-9)
+    else:
+        assert meter.state_dict() == free.state_dict()
+
+
+@given(budget=seconds_budgets, parts=shares, script=times, allowance=allowances, every=st.integers(2, LATENCY))
+def test_an_allowance_on_a_late_clock_is_overshot_by_what_was_pending_at_most(
+    budget: Budget, parts: list[float], script: list[float], allowance: float, every: int
+) -> None:
+    meter = Meter(budget, parts)
+    spend(meter, FakeClock(script, every), allowance=allowance)
+    assert meter.seconds <= allowance + every * max(script) * (1 + 1e-9)
+
+
+def test_an_allowance_by_hand() -> None:
+    """Steps of 3 in a budget of 100: 10 takes three of them, 9 too, 8.9 two; steps of 4 in 10: two, since 12 > 10."""
+    for cost, allowance, steps in ((3.0, 10.0, 3), (3.0, 9.0, 3), (3.0, 8.9, 2), (4.0, 10.0, 2), (4.0, 0.5, 1)):
+        meter = Meter(Budget(device_seconds=100), [1.0])
+        spend(meter, FakeClock([cost]), allowance=allowance)
+        assert meter.steps == steps, (cost, allowance)
+
+
+def test_an_allowance_that_is_used_up_takes_no_step() -> None:
+    meter = Meter(Budget(device_seconds=100), [1.0])
+    meter.charge_start(5.0)
+    assert not meter.fits(4.9)
+    assert meter.fits(5.0), "the first step of a stage is not known to cost anything"
+
+
+@pytest.mark.parametrize("parts", [[], [0.5, 0.4], [1.5, -0.5], [1.0, 0.0]])
+def test_shares_that_are_no_partition_are_refused(parts: list[float]) -> None:
+    with pytest.raises(ValueError, match="add up to 1"):
+        Meter(Budget(steps=10), parts)
+
+
+@pytest.mark.parametrize("fields", [{}, {"steps": 5, "device_seconds": 1.0}])
+def test_a_budget_has_exactly_one_currency(fields: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="exactly one"):
+        Budget.model_validate(fields)
+
+
+@pytest.mark.parametrize("fields", [{"steps": 0}, {"device_seconds": 0}, {"steps": -3}, {"device_seconds": math.inf}])
+def test_an_impossible_budget_is_refused(fields: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"greater than 0|finite"):
+        Budget.model_validate(fields)
+
+
+def test_the_thread_clock_charges_work_and_not_waiting() -> None:
+    import time
+
+    clock = ThreadClock()
+    clock.start()
+    time.sleep(0.2)
+    (asleep,) = clock.stop()
+    clock.start()
+    until = time.thread_time() + 0.1
+    while time.thread_time() < until:
+        pass
+    (at_work,) = clock.stop()
+    assert asleep < 0.05
+    assert 0.1 <= at_work < 0.2
+    assert (clock.pending, clock.flush()) == (0, [])
+
+
+def test_the_thread_clock_does_not_charge_another_thread() -> None:
+    import threading
+    import time
+
+    def burn() -> None:
+        until = time.thread_time() + 0.2
+        while time.thread_time() < until:
+            pass
+
+    clock, other = ThreadClock(), threading.Thread(target=burn)
+    clock.start()
+    other.start()
+    other.join()
+    (charged,) = clock.stop()
+    assert charged < 0.1

@@ -1,0 +1,109 @@
+"""Wall time by phase on a fake clock: every second is in exactly one phase or in `unaccounted`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.train.phases import Phases
+
+
+class FakeTime:
+    """A clock that moves when told. Eighths of a second are exact in binary."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# a tree of blocks: (phase or None for nobody's time, seconds before, blocks inside, seconds after)
+eighths = st.integers(0, 80).map(lambda count: count / 8)
+names = st.sampled_from(["train", "eval", "checkpoint", "data"])
+Block = tuple[str, float, list[Any], float]
+blocks: st.SearchStrategy[Block] = st.recursive(
+    st.tuples(names, eighths, st.just([]), eighths),
+    lambda inner: st.tuples(names, eighths, st.lists(inner, max_size=4), eighths),
+    max_leaves=15,
+)
+
+
+@given(outside=st.lists(st.tuples(eighths, blocks), max_size=6), end=eighths)
+def test_phases_and_the_remainder_are_the_wall_time(outside: list[tuple[float, Block]], end: float) -> None:
+    clock = FakeTime()
+    phases = Phases(clock)
+    expected: dict[str, float] = {}
+
+    def spend(name: str, seconds: float) -> None:
+        clock.now += seconds
+        expected[name] = expected.get(name, 0.0) + seconds
+
+    def enter(block: Block) -> None:
+        name, before, inner, after = block
+        with phases(name):
+            spend(name, before)
+            assert {k: v for k, v in phases.seconds().items() if v} == {k: v for k, v in expected.items() if v}
+            for part in inner:
+                enter(part)
+            spend(name, after)
+
+    for idle, block in outside:
+        spend("unaccounted", idle)
+        enter(block)
+    spend("unaccounted", end)
+    seconds = phases.seconds()
+    assert {name: value for name, value in seconds.items() if value} == {k: v for k, v in expected.items() if v}
+    assert sum(seconds.values()) == clock.now - 1000.0
+
+
+def test_a_block_that_raises_is_closed() -> None:
+    clock = FakeTime()
+    phases = Phases(clock)
+
+    def fail() -> None:
+        with phases("train"):
+            clock.now += 2
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    clock.now += 1
+    assert phases.seconds() == {"train": 2.0, "unaccounted": 1.0}
+
+
+def test_another_thread_may_read_at_any_time() -> None:
+    """The heartbeat reads while the training thread switches phases: never an error, never more than the wall time."""
+    began = time.perf_counter()
+    phases, errors, stop = Phases(), [], threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                total = sum(phases.seconds().values())
+            except Exception as error:  # noqa: BLE001 - any error is the finding
+                errors.append(repr(error))
+                return
+            if total > time.perf_counter() - began:
+                errors.append(f"{total} s are more than have passed")
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads change places as often as they can
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    until = time.perf_counter() + 0.3
+    while time.perf_counter() < until:
+        with phases("train"), phases("eval"):
+            pass
+    stop.set()
+    for reader in readers:
+        reader.join()
+    sys.setswitchinterval(interval)
+    assert errors == []

@@ -1,0 +1,189 @@
+"""The one reader of a suite's records: every file is parsed at most once, when it is first asked for.
+
+Status, leaderboard, page, audit, tracking and reconciliation are given one `SuiteRecords` and read nothing by
+themselves. It shows the records as they were when each was first read; a command that watches makes a new one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.api.errors import RecordError
+from harness.records.accounts import Reconciliation
+from harness.records.files import read_record
+from harness.records.ledger import summarise
+from harness.records.ledger_line import LedgerLine
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Environment, Look, Result, Spent, Unit
+from harness.records.selection import Points, Selection, SelectionEntry
+from harness.records.suite_folder import RunStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from harness.api.dataset import LabelMap
+    from harness.records.arrays import Array
+
+
+class RunRecord:
+    """One run, as its folder shows it. Raises `RecordError` for a file that is damaged, foreign or missing."""
+
+    def __init__(self, folder: UnitFolder, suite: SuiteRecords) -> None:
+        self.folder = folder
+        self._suite = suite
+
+    @property
+    def id(self) -> str:
+        """The run's id, which is the folder's name."""
+        return self.folder.id
+
+    @cached_property
+    def exists(self) -> bool:
+        """Whether the run was asked for here; a planned one may have no folder yet."""
+        return (self.folder.path / "unit.json").exists()
+
+    @property
+    def run(self) -> Unit:
+        """What was asked."""
+        return self.folder.unit
+
+    @cached_property
+    def result(self) -> Result | None:
+        """How it ended, None while it has not."""
+        return self.folder.result()
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has numbers."""
+        return self.result is not None and self.result.status == "ok"
+
+    @cached_property
+    def ledger(self) -> tuple[LedgerLine, ...]:
+        """What it spent, line by line."""
+        return tuple(self.folder.ledger.lines())
+
+    @property
+    def spent(self) -> Spent:
+        """The same, summed over attempts."""
+        return summarise(self.ledger) if self.result is None else self.result.spent
+
+    @property
+    def validations(self) -> list[Look]:
+        """Validations so far."""
+        return self.folder.looks() if self.result is None else self.result.looks
+
+    @cached_property
+    def environment(self) -> Environment | None:
+        """Where its numbers were made, with what is shown of the attempt that ended it; None without a result."""
+        if self.result is None or not self.result.environment:
+            return None
+        environment = self._suite.environment(self.result.environment, self.folder.path / "result.json")
+        shown = self.result.shown
+        return environment.model_copy(update={"shown": shown}) if shown else environment
+
+    @cached_property
+    def cases_table(self) -> pa.Table:
+        """One row per selection rule, case and class, as an Arrow table."""
+        path = self.folder.path / "cases.parquet"
+        if not path.exists():
+            raise RecordError(f"{path} is missing although the run is done; delete its result.json to run it again")
+        try:
+            return self.folder.cases_table()
+        except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+            raise RecordError(f"{path}: missing or damaged: {error}") from None
+
+    def read_history(self) -> pd.DataFrame:
+        """Losses, schedules and progress by step. Read anew at each call: those of thousands of runs fill a machine."""
+        try:
+            return self.folder.history()
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{self.folder.path}: a history is missing or damaged: {error}") from None
+
+    def read_predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
+        """Label maps of those of `cases` (None: all) that it predicted. Read anew at each call."""
+        return self.folder.predictions(cases)
+
+    def read_arrays(self) -> dict[str, Array]:
+        """What the method left to be drawn, by name. Read anew at each call."""
+        return self.folder.arrays()
+
+    @cached_property
+    def final_sha256(self) -> str | None:
+        """Hash of the weights when the test split was opened; None where it was not."""
+        path = self.folder.path / "final.json"
+        if not path.exists():
+            return None
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["weights_sha256"])
+        except (ValueError, KeyError, TypeError):
+            raise RecordError(f"{path}: not the record of final weights; it may be damaged") from None
+
+
+class SuiteRecords:
+    """The records of one suite: RUNS/<suite>/."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self._runs: dict[str, RunRecord] = {}
+        self._environments: dict[str, Environment] = {}
+
+    @classmethod
+    def open(cls, root: Path) -> SuiteRecords:
+        """Open the folder of a suite. Raises `UsageError` where no records are."""
+        return cls(RunStore.open(root))
+
+    @property
+    def root(self) -> Path:
+        """The suite's folder."""
+        return self.store.root
+
+    @property
+    def name(self) -> str:
+        """The suite's name, which is the folder's."""
+        return self.root.resolve().name
+
+    @cached_property
+    def selection(self) -> Selection | None:
+        """Which hyper-parameters each planned run got; None while a search is not over."""
+        return self.store.selection() if self.store.selection_path.exists() else None
+
+    @property
+    def selected(self) -> list[tuple[SelectionEntry, RunRecord]]:
+        """The planned runs of the current selection in its order; some may not have run yet."""
+        entries = [] if self.selection is None else self.selection.entries
+        return [(entry, self.run(entry.unit)) for entry in entries]
+
+    @cached_property
+    def trials(self) -> Points | None:
+        """The trials of the current search; None without one."""
+        return self.store.points()
+
+    @cached_property
+    def reconciliation(self) -> Reconciliation | None:
+        """What Slurm charged, as it was last asked; None where it never was."""
+        return self.store.reconciliation()
+
+    @cached_property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """Every run on record, by id."""
+        return tuple(self.run(folder.id) for folder in self.store.folders())
+
+    def run(self, run_id: str) -> RunRecord:
+        """The run of that id, whether it has a folder yet or not."""
+        if run_id not in self._runs:
+            self._runs[run_id] = RunRecord(self.store.by_id(run_id), self)
+        return self._runs[run_id]
+
+    def environment(self, fingerprint: str, named_by: Path) -> Environment:
+        """The environment of that fingerprint, shared by all runs of it. named_by: the file that names it."""
+        if fingerprint not in self._environments:
+            path = self.root / "environments" / f"{fingerprint}.json"
+            if not path.exists():
+                raise RecordError(f"{path} is missing; {named_by} names it")
+            self._environments[fingerprint] = read_record(path, Environment)
+        return self._environments[fingerprint]

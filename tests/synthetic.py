@@ -18,8 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.api.strict import digest
+from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard
+from harness.leaderboard.write import write_leaderboard
 from harness.records.files import write_atomic
 from harness.records.ledger_line import LedgerLine
+from harness.records.reader import SuiteRecords
 from harness.records.run_folder import UnitFolder
 from harness.records.schema import (
     Budget,
@@ -150,13 +153,23 @@ def write_run(root: Path, spec: RunSpec | None = None) -> RunStore:
         )
         for slot in spec.slots
     ]
-    store.write_selection(Selection(suite_hash=digest(text), entries=entries))
+    store.write_selection(Selection(suite_hash=digest(text), engine=Engine(batch_size=8), entries=entries))
     for slot in spec.slots:
         if key(slot) not in spec.missing:
             write_unit(store.folder(units[key(slot)]), units[key(slot)], slot, spec)
     for slot, unit in spec.searched():
         write_unit(store.folder(unit), unit, slot, spec)
     return store
+
+
+def board_of(store: RunStore) -> Leaderboard:
+    """The leaderboard of the records in `store`."""
+    return build_leaderboard(SuiteRecords(store))
+
+
+def write_tables(store: RunStore) -> tuple[Path, ...]:
+    """The files of the leaderboard beside the records in `store`."""
+    return write_leaderboard(board_of(store), store.leaderboard)
 
 
 def write_unit(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec) -> None:

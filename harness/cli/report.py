@@ -9,6 +9,7 @@ import click
 
 from harness.api.errors import RecordError, ServiceError
 from harness.cli.options import say
+from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
 
 if TYPE_CHECKING:
@@ -28,22 +29,22 @@ def show_leaderboard(
     from rich.console import Console
 
     from harness.audit import audit
-    from harness.leaderboard.board import read_board
+    from harness.leaderboard.leaderboard import build_leaderboard
     from harness.leaderboard.render import markdown, show, terminal_text
     from harness.leaderboard.write import write_leaderboard
     from harness.report import PageSettings, write_page
     from harness.report.centers import write_center_pictures
     from harness.report.crossing_figure import write_search_picture
 
-    board = read_board(store)
-    write_leaderboard(store, board)
+    board = build_leaderboard(SuiteRecords(store))
+    write_leaderboard(board, store.leaderboard)
     write_center_pictures(store)
-    write_search_picture(store, board.searched)
+    write_search_picture(store, board.search)
     found = audit(store) if len(store.selected()) <= MOST_AUDITED else None
-    page = write_page(store, board, PageSettings(cache=cache, audit=found, search=board.searched))
+    page = write_page(store, board, PageSettings(cache=cache, audit=found, search=board.search))
     console = Console()
     if form == "csv":
-        click.echo(board.rows.to_csv(index=False, lineterminator="\n"), nl=False)
+        click.echo(board.results.to_csv(index=False, lineterminator="\n"), nl=False)
     elif form == "markdown":
         click.echo(markdown(board), nl=False)
     elif console.is_terminal:

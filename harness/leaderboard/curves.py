@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.leaderboard.frame import Comparison, Records
-from harness.leaderboard.leaderboard import entries, labelled_counts
+from harness.leaderboard.inputs import Comparison, LeaderboardInput
+from harness.leaderboard.results import entries, labelled_counts
 
 COLUMNS = (
     "suite", "table", "labelled", "block", "method", "look", "progress", "device_seconds_mean", "steps_mean",
@@ -15,11 +15,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def curves(records: Records) -> pd.DataFrame:
+def build_curves(inputs: LeaderboardInput) -> pd.DataFrame:
     """Mean and range over the ok units (seeds and subsets) of each look; Dice as a fraction, mean over classes."""
-    parts = [_comparison(comparison) for comparison in records.comparisons]
+    parts = [_comparison(comparison) for comparison in inputs.comparisons]
     frame = pd.concat(parts, ignore_index=True)
-    frame.insert(0, "suite", records.suite)
+    frame.insert(0, "suite", inputs.suite)
     return frame.reindex(columns=list(COLUMNS)).astype({"labelled": "Int64"})
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from harness.leaderboard import allocation
 from harness.leaderboard.conditions import Conditions
-from harness.leaderboard.frame import Comparison, Records
-from harness.leaderboard.leaderboard import declared_engines
+from harness.leaderboard.inputs import Comparison, LeaderboardInput
+from harness.leaderboard.results import declared_engines
 
 MINI = "mini: small images, not comparable with published tables"
 INTERVAL = (
@@ -43,22 +43,20 @@ IMPROVEMENT = (
 )
 
 
-def heading(records: Records, comparison: Comparison) -> str:
+def heading(inputs: LeaderboardInput, comparison: Comparison) -> str:
     """Suite, and what sets this comparison apart where there are several."""
-    if len(records.comparisons) == 1:
-        return f"Leaderboard of {records.suite}"
-    return (
-        f"Leaderboard of {records.suite}, table {comparison.number} of {len(records.comparisons)}: {comparison.title}"
-    )
+    if len(inputs.comparisons) == 1:
+        return f"Leaderboard of {inputs.suite}"
+    return f"Leaderboard of {inputs.suite}, table {comparison.number} of {len(inputs.comparisons)}: {comparison.title}"
 
 
-def notes(records: Records, comparison: Comparison) -> list[str]:
+def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
     """Lines to stand under the heading, the most important first."""
-    lines = [MINI] if records.suite.endswith("_mini") else []
+    lines = [MINI] if inputs.suite.endswith("_mini") else []
     if comparison.conditions is not None:
         lines += conditions_lines(comparison.conditions, comparison.commits)
     lines += [*_gaps(comparison), _sample(comparison), INTERVAL, *_beside(comparison), EMPTY_MASKS, RANKING, APART_RULE]
-    return [*lines, *_declared(comparison), *_allocations(records, comparison)]
+    return [*lines, *_declared(inputs, comparison), *_allocations(inputs, comparison)]
 
 
 def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[str]:
@@ -98,9 +96,9 @@ def _beside(comparison: Comparison) -> Iterator[str]:
         yield IMPUTED
 
 
-def _allocations(records: Records, comparison: Comparison) -> Iterator[str]:
+def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
     """What the columns of allocations mean, or why there are none; nothing where nothing ran on Slurm."""
-    record = records.reconciliation
+    record = inputs.reconciliation
     if record is not None and record.methods:
         yield allocation.NOTE
         if any(one.currency == "CPU" for one in record.methods):
@@ -130,8 +128,8 @@ def _gaps(comparison: Comparison) -> Iterator[str]:
         yield f"Failed: {where} ({unit['failure_kind']}: {unit['failure_reason']})."
 
 
-def _declared(comparison: Comparison) -> Iterator[str]:
-    for arm, settings in declared_engines(comparison.units).items():
+def _declared(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
+    for arm, settings in declared_engines(comparison.units, inputs.engine).items():
         if settings:
             method, _, count = arm.rpartition("@")
             yield f"{method} ({count} labelled) declares engine settings of its own: {settings}."

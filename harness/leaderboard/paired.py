@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from harness.leaderboard.frame import Comparison, Records
-from harness.leaderboard.leaderboard import leaderboard
+from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.patients import LARGER_IS_BETTER, MEAN_CLASS, METRICS, Key
 from harness.leaderboard.scores import Scores
 from harness.stats.bootstrap import Floats
@@ -46,26 +45,26 @@ class Pair(NamedTuple):
     second: str
 
 
-def paired(records: Records, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+def build_paired(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.DataFrame:
     """Every pair of methods of a table, for every metric, selection and labelled count; columns as in `COLUMNS`.
 
     References come first, then by place, so that a difference in Dice is mostly positive. Each patient's value is the
     mean over its classes, phases and the seeds and subsets that ran. A millimetre metric without spacing has no rows.
-    rows: the leaderboard, if it is at hand.
+    results: what `results.build_results` gave.
     """
-    return _frame(records, leaderboard(records) if rows is None else rows, METRICS, per_class=False)
+    return _frame(inputs, results, METRICS, per_class=False)
 
 
-def paired_per_class(records: Records, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+def build_paired_per_class(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.DataFrame:
     """`paired` of the Dice of each class."""
-    return _frame(records, leaderboard(records) if rows is None else rows, ["dice"], per_class=True)
+    return _frame(inputs, results, ["dice"], per_class=True)
 
 
-def _frame(records: Records, rows: pd.DataFrame, metrics: Sequence[str], *, per_class: bool) -> pd.DataFrame:
+def _frame(inputs: LeaderboardInput, results: pd.DataFrame, metrics: Sequence[str], *, per_class: bool) -> pd.DataFrame:
     found = [
-        {"suite": records.suite, "table": comparison.number, **row}
-        for comparison in records.comparisons
-        for row in _comparison(comparison, rows[rows["table"] == comparison.number], metrics, per_class)
+        {"suite": inputs.suite, "table": comparison.number, **row}
+        for comparison in inputs.comparisons
+        for row in _comparison(comparison, results[results["table"] == comparison.number], metrics, per_class)
     ]
     types = {"labelled": "Int64", "excludes_zero": "bool", "apart": "bool"}
     return pd.DataFrame(found, columns=list(COLUMNS)).astype(types)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from harness.leaderboard.frame import Comparison, Records
-from harness.leaderboard.leaderboard import entries, labelled_counts
+from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.patients import MEAN_CLASS, METRICS, UNKNOWN, Estimate, Key, estimates
+from harness.leaderboard.results import entries, labelled_counts
 from harness.leaderboard.secondary import hierarchical_columns
 
 COLUMNS = (
@@ -19,7 +19,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def per_class(records: Records) -> pd.DataFrame:
+def build_per_class(inputs: LeaderboardInput) -> pd.DataFrame:
     """One row per comparison, labelled count, selection, method, class and metric, with the primary interval.
 
     Dice and Jaccard as fractions, distances in the unit that the metric's name ends with. The counts of missed and
@@ -27,9 +27,9 @@ def per_class(records: Records) -> pd.DataFrame:
     (`ranks.with_class_ranks` fills them) and hierarchical intervals as in `leaderboard.leaderboard`, of the class's
     Dice; empty for other metrics.
     """
-    rows = [row for comparison in records.comparisons for row in _comparison(comparison)]
+    rows = [row for comparison in inputs.comparisons for row in _comparison(comparison)]
     frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "suite"])
-    frame.insert(0, "suite", records.suite)
+    frame.insert(0, "suite", inputs.suite)
     return frame.astype({"labelled": "Int64", "rank": "Int64", "rank_worst": "Int64"})
 
 

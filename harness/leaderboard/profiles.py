@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.leaderboard.frame import Comparison, Records
-from harness.leaderboard.leaderboard import entries, labelled_counts
+from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.patients import SELECTIONS
+from harness.leaderboard.results import entries, labelled_counts
 from harness.stats.bootstrap import CONFIDENCE, Floats, resample_counts
 
 COLUMNS = (
@@ -44,15 +44,15 @@ class Profile:
     simultaneous_high: Floats
 
 
-def profiles(records: Records) -> pd.DataFrame:
+def build_profiles(inputs: LeaderboardInput) -> pd.DataFrame:
     """One row per comparison, labelled count, selection, method, class (or their mean) and tau in 0, 0.01, ..., 1.
 
     share is that of scores strictly above tau; low and high hold for one tau, simultaneous_low and _high for the whole
     curve at once (95 %, patients resampled). class_name is MEAN_CLASS where a score is the mean over classes.
     """
-    rows = [row for comparison in records.comparisons for row in _comparison(comparison)]
+    rows = [row for comparison in inputs.comparisons for row in _comparison(comparison)]
     keys = pd.DataFrame([key for key, _ in rows]).iloc[np.repeat(np.arange(len(rows)), len(TAUS))]
-    frame = keys.reset_index(drop=True).assign(suite=records.suite, tau=np.tile(TAUS, len(rows)))
+    frame = keys.reset_index(drop=True).assign(suite=inputs.suite, tau=np.tile(TAUS, len(rows)))
     for name in _CURVES:
         frame[name] = np.concatenate([getattr(curve, name) for _, curve in rows]) if rows else None
     return frame.reindex(columns=list(COLUMNS)).astype({"labelled": "Int64"})

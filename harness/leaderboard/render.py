@@ -14,8 +14,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.leaderboard.board import Board
-from harness.leaderboard.frame import Comparison
 from harness.leaderboard.grids import (
     Cell,
     Grid,
@@ -26,6 +24,8 @@ from harness.leaderboard.grids import (
     main_grid,
     pair_grid,
 )
+from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.notes import IMPROVEMENT, MINI, heading, notes
 
 _TERMINAL_METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel")
@@ -48,13 +48,13 @@ class Section:
     pairs_left_out: int
 
 
-def sections(board: Board, comparison: Comparison, *, full: bool) -> Iterator[Section]:
+def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Iterator[Section]:
     """Tables of one comparison, by labelled count. full: every metric and every pair; else what fits a terminal."""
-    rows = board.rows[board.rows["table"] == comparison.number]
+    rows = board.results[board.results["table"] == comparison.number]
     for labelled in rows["labelled"].unique():
         table = _of(rows, labelled)
         last, best_val = table[table["selection"] == "last"], table[table["selection"] == "best_val"]
-        classes, pairs = (_last(frame, comparison, labelled) for frame in (board.classes, board.pairs))
+        classes, pairs = (_last(frame, comparison, labelled) for frame in (board.per_class, board.paired))
         dice = pairs[pairs["metric"] == "dice"]
         shown = dice if full else dice.head(_MOST_PAIRS)
         metrics = list(classes["metric"].unique()) if full else _class_metrics(classes)
@@ -85,11 +85,11 @@ def _class_metrics(classes: pd.DataFrame) -> list[str]:
     return list(_CLASS_METRICS) if classes["class_name"].nunique() <= 3 else ["dice"]
 
 
-def show(board: Board, console: Console) -> None:
+def show(board: Leaderboard, console: Console) -> None:
     """Print every table; readable from 100 columns on, narrower terminals wrap."""
-    for comparison in board.records.comparisons:
-        console.rule(f"[bold]{escape(heading(board.records, comparison))}", align="left")
-        for line in notes(board.records, comparison):
+    for comparison in board.inputs.comparisons:
+        console.rule(f"[bold]{escape(heading(board.inputs, comparison))}", align="left")
+        for line in notes(board.inputs, comparison):
             console.print(Padding(Text(line, style="bold yellow" if line.startswith(_LOUD) else ""), (0, 0, 0, 1)))
         for section in sections(board, comparison, full=False):
             _show_section(section, console)
@@ -131,7 +131,7 @@ def _terminal_cell(cell: Cell) -> Text:
     return text.append(f"\n{beside}", style="dim") if beside else text
 
 
-def terminal_text(board: Board, width: int = 100) -> str:
+def terminal_text(board: Leaderboard, width: int = 100) -> str:
     """What `show` prints, without colours."""
     console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
     with console.capture() as capture:
@@ -139,12 +139,12 @@ def terminal_text(board: Board, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
-def markdown(board: Board) -> str:
+def markdown(board: Leaderboard) -> str:
     """The whole board as markdown."""
     parts: list[str] = []
-    for comparison in board.records.comparisons:
-        parts.append(f"# {heading(board.records, comparison)}")
-        parts.append("\n".join(f"- {line}" for line in notes(board.records, comparison)))
+    for comparison in board.inputs.comparisons:
+        parts.append(f"# {heading(board.inputs, comparison)}")
+        parts.append("\n".join(f"- {line}" for line in notes(board.inputs, comparison)))
         for section in sections(board, comparison, full=True):
             parts += [f"## {section.title}", "Test metrics of the last checkpoint:", _markdown_table(section.main)]
             parts += ["Dice over subsets and seeds, and its middle half:", _markdown_table(section.beside)]

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pandas as pd
 
-from harness.leaderboard.frame import Comparison
+from harness.leaderboard.inputs import Comparison
 from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, plain
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from harness.leaderboard.board import Board
 from harness.leaderboard.figure import PALETTE
-from harness.leaderboard.frame import Comparison
-from harness.leaderboard.leaderboard import labelled_counts
+from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.leaderboard import Leaderboard
+from harness.leaderboard.results import labelled_counts
 from harness.report.budgets import allocations, budgets
 from harness.report.columns import Json, columns
 from harness.report.crossing import effects
@@ -53,27 +53,27 @@ PROFILES = ("table", "labelled", "selection", "method", "class_name", "tau", "sh
 FAILED = ("method", "labelled", "subset", "seed", "failure_kind", "failure_reason")
 
 
-def content(board: Board, search: pd.DataFrame | None = None) -> Json:
+def content(board: Leaderboard, search: pd.DataFrame | None = None) -> Json:
     """Everything but the panels.
 
     search: one row per trial: suite, method, study, point (0: the default configuration), params, varied (JSON texts),
             score (validation Dice), status (ok, failed, stopped, missing), useful_device_seconds, lost_device_seconds,
             chosen. None without a search.
     """
-    comparisons = board.records.comparisons
+    comparisons = board.inputs.comparisons
     return {
-        "suite": board.records.suite,
-        "styles": styles(board.rows),
+        "suite": board.inputs.suite,
+        "styles": styles(board.results),
         "groups": groups(board),
-        "rows": columns(board.rows, ROWS),
-        "classes": columns(_shown(board.classes), CLASSES),
-        "pairs": columns(pd.concat([_shown(board.pairs), board.class_pairs]), PAIRS),
+        "rows": columns(board.results, ROWS),
+        "classes": columns(_shown(board.per_class), CLASSES),
+        "pairs": columns(pd.concat([_shown(board.paired), board.paired_per_class]), PAIRS),
         "curves": columns(board.curves, CURVES),
         "profiles": columns(thinned(board.profiles), PROFILES),
         "patients": [found for comparison in comparisons for found in patients(comparison)],
         "failed": [{"table": one.number, "units": columns(_failed(one), FAILED)} for one in comparisons],
         "budgets": [budgets(one, search if one.number == 1 else None) for one in comparisons],
-        "allocations": allocations(board.records.reconciliation),
+        "allocations": allocations(board.inputs.reconciliation),
         "search": [{**surface, "effects": effects(surface)} for surface in surfaces(search)],
     }
 
@@ -89,9 +89,9 @@ def styles(rows: pd.DataFrame) -> Json:
     return found
 
 
-def groups(board: Board) -> list[Json]:
+def groups(board: Leaderboard) -> list[Json]:
     """The tables of the page in order: one per comparison and labelled count."""
-    comparisons = board.records.comparisons
+    comparisons = board.inputs.comparisons
     return [
         {
             "table": one.number,

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 from harness.leaderboard.conditions import Conditions
-from harness.leaderboard.frame import Comparison, Records
+from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.notes import MINI, notes
 from harness.records.schema import Environment
 from harness.records.suite_folder import RunStore
@@ -74,9 +74,9 @@ def _numbers(values: pd.Series[int]) -> str:
     return ", ".join(str(value) for value in sorted(set(values))) or "none yet"
 
 
-def standing_notes(records: Records, comparison: Comparison) -> list[Note]:
+def standing_notes(inputs: LeaderboardInput, comparison: Comparison) -> list[Note]:
     """What the tables on paper say beside their numbers too."""
-    return [Note(line, line.startswith(LOUD)) for line in notes(records, comparison)]
+    return [Note(line, line.startswith(LOUD)) for line in notes(inputs, comparison)]
 
 
 def suite_yaml(store: RunStore) -> SuiteText:

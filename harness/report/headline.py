@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from harness.leaderboard import numbers
-from harness.leaderboard.board import Board
-from harness.leaderboard.frame import Comparison
+from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.patients import MEAN_CLASS
 
 Row = dict[str, Any]
@@ -24,9 +24,9 @@ class Verdict:
     sentences: tuple[str, ...]
 
 
-def verdicts(board: Board, comparison: Comparison) -> list[Verdict]:
+def verdicts(board: Leaderboard, comparison: Comparison) -> list[Verdict]:
     """One per labelled count, of the mean Dice of the last checkpoint."""
-    rows, pairs = (frame[frame["table"] == comparison.number] for frame in (board.rows, board.pairs))
+    rows, pairs = (frame[frame["table"] == comparison.number] for frame in (board.results, board.paired))
     rows = rows[rows["selection"] == "last"]
     pairs = pairs[(pairs["selection"] == "last") & (pairs["metric"] == "dice") & (pairs["class_name"] == MEAN_CLASS)]
     found = []

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from harness.audit import Audit
 from harness.data.cache import Cache
-from harness.leaderboard.board import Board
+from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.files import write_text
 from harness.records.suite_folder import RunStore
 from harness.report.columns import Json
@@ -43,7 +43,7 @@ class PageSettings:
     audit: Audit | None = None
 
 
-def write_page(store: RunStore, board: Board, settings: PageSettings = PageSettings()) -> Path:
+def write_page(store: RunStore, board: Leaderboard, settings: PageSettings = PageSettings()) -> Path:
     """Write RUNS/<suite>/leaderboard/index.html from the records; returns its path.
 
     Raises `DiskError`, and with a cache what opening the test split raises.
@@ -54,31 +54,31 @@ def write_page(store: RunStore, board: Board, settings: PageSettings = PageSetti
     return path
 
 
-def _panels(store: RunStore, board: Board, settings: PageSettings) -> Panels:
+def _panels(store: RunStore, board: Leaderboard, settings: PageSettings) -> Panels:
     if settings.cache is not None:
         return worst_panels(store, board, settings.cache)
     return Panels(
         reason="Left out: pictures of test cases need the scans. "
-        f"Write them with `harness leaderboard --suite {board.records.suite} --data DIR`."
+        f"Write them with `harness leaderboard --suite {board.inputs.suite} --data DIR`."
     )
 
 
-def render(store: RunStore, board: Board, settings: PageSettings, panels: Panels) -> str:
+def render(store: RunStore, board: Leaderboard, settings: PageSettings, panels: Panels) -> str:
     """The page as text; the same records give the same text."""
     data = content(board, settings.search)
     suite = suite_yaml(store)
     data["grid"] = suite.grid
     data["panels"] = {"groups": panels.groups, "classes": panels.classes}
-    comparisons = board.records.comparisons
+    comparisons = board.inputs.comparisons
     return _template().render(
-        suite=board.records.suite,
+        suite=board.inputs.suite,
         description=suite.description,
         comparisons=[
             {
                 "title": one.title,
                 "facts": facts(one),
                 "verdicts": verdicts(board, one),
-                "notes": standing_notes(board.records, one),
+                "notes": standing_notes(board.inputs, one),
             }
             for one in comparisons
         ],
@@ -88,7 +88,7 @@ def render(store: RunStore, board: Board, settings: PageSettings, panels: Panels
         audit=settings.audit,
         environments=environments(store),
         configurations=configurations(store),
-        commands=commands(board.records.suite),
+        commands=commands(board.inputs.suite),
         yaml=suite.text,
         style=_asset("style.css"),
         script=Markup("\n").join(_asset(f"{name}.js") for name in SCRIPTS),

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
-from harness.leaderboard.board import Board
-from harness.leaderboard.frame import Comparison
-from harness.leaderboard.leaderboard import Entry, entries, labelled_counts
+from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.leaderboard import Leaderboard
+from harness.leaderboard.results import Entry, entries, labelled_counts
 from harness.records.suite_folder import RunStore
 from harness.report.columns import Json, plain
 from harness.report.picture import Box, crop_box, grey_png, outline
@@ -49,13 +49,13 @@ class _Shown:
     dice: Mapping[str, float]
 
 
-def worst_panels(store: RunStore, board: Board, cache: Cache) -> Panels:
+def worst_panels(store: RunStore, board: Leaderboard, cache: Cache) -> Panels:
     """The worst case of every ranked method, for each labelled count of the first comparison.
 
     The test split is opened under the permit of every unit whose prediction is shown, and only once all units of the
     selection have ended. Otherwise, with other data or without predictions on record, there is a reason instead.
     """
-    comparison = board.records.comparisons[0]
+    comparison = board.inputs.comparisons[0]
     waiting = [folder for folder in store.selected() if not folder.done]
     if waiting or comparison.conditions is None:
         return Panels(reason="Pictures of test cases are made once all units have ended.")

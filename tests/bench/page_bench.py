@@ -15,12 +15,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.leaderboard.board import read_board
 from harness.records.suite_folder import RunStore
 from harness.report import write_page
 from tests.browser.chromium import chromium, complaints, show
 from tests.services import require_chromium
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, board_of, write_run
 
 METHODS, LABELLED, SUBSETS = 10, (3, 7), 5
 
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as aside:
         store = records((options.runs or Path(aside)) / f"synthetic_{options.units}", options.units)
         wall, cpu = time.perf_counter(), time.process_time()
-        board = read_board(store)
+        board = board_of(store)
         between, spent = time.perf_counter(), time.process_time()
         page = write_page(store, board)
         ended, total = time.perf_counter(), time.process_time()

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.leaderboard.write import write_leaderboard
 from tests.services import mlflow_server
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, write_run, write_tables
 from tests.tracking.view import by_key, experiment_tags, runs, track
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _links(note: str) -> Iterator[tuple[str, str]]:
 def pages(browser: WebDriver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     desk = tmp_path_factory.mktemp("desk")
     store = write_run(desk / "runs" / "phantom_views", SUITE)
-    write_leaderboard(store)
+    write_tables(store)
     database = desk / "mlflow.db"
     track(store, f"sqlite:///{database}")
     with mlflow_server(desk) as (uri, _):

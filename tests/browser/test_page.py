@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from harness.leaderboard import numbers
-from harness.leaderboard.board import Board, read_board
+from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.schema import Failure
 from harness.records.suite_folder import RunStore
 from harness.report import PageSettings, write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.report.trials import SCHEDULES, trials
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, board_of, write_run
 
 BREAKOUT = "</script><img src=x onerror=alert(1)> & more"
 MINUS = "\N{MINUS SIGN}"
@@ -33,9 +33,9 @@ def store(tmp_path_factory) -> RunStore:
 
 
 @pytest.fixture(scope="session")
-def board(store) -> Board:
+def board(store) -> Leaderboard:
     """What is computed of the records."""
-    return read_board(store)
+    return board_of(store)
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +80,7 @@ def overflow(driver):
 
 def table_rows(board, labelled, selection="last"):
     """The ranked rows of one table, best first."""
-    return board.rows.query("labelled == @labelled and selection == @selection and block == 'ranked'")
+    return board.results.query("labelled == @labelled and selection == @selection and block == 'ranked'")
 
 
 def shown_number(fraction):
@@ -169,7 +169,7 @@ def test_the_switches_show_other_columns_of_the_frames(page, board):
     assert texts(page, "#table-1-3 tbody:not(.references) .value") == [f"{v:.2f}" for v in rows["hd95_voxel"]]
     choose(page, "view-metric", "dice")
     choose(page, "view-class", "RV")
-    classes = board.classes.query("labelled == 3 and selection == 'last' and class_name == 'RV' and metric == 'dice'")
+    classes = board.per_class.query("labelled == 3 and selection == 'last' and class_name == 'RV' and metric == 'dice'")
     expected = classes.set_index("method")["mean"][list(rows["method"])]
     assert texts(page, "#table-1-3 tbody:not(.references) .value") == [shown_number(value) for value in expected]
     choose(page, "view-labelled", "1-7")
@@ -178,7 +178,7 @@ def test_the_switches_show_other_columns_of_the_frames(page, board):
 
 
 def test_the_matrix_reads_without_colour(page, board):
-    pairs = board.pairs.query("labelled == 7 and selection == 'last' and metric == 'dice'")
+    pairs = board.paired.query("labelled == 7 and selection == 'last' and metric == 'dice'")
     cells = page.execute_script("""
         const table = document.querySelector('.matrix[data-group="1-7"]');
         const names = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.innerText);
@@ -261,7 +261,7 @@ def test_patients_are_sorted_by_the_chosen_difference(page, board):
         '#patients-body figure[data-group="1-3"] g.patient',
     )
     first, second = list(table_rows(board, 3)["method"])[:2]
-    cases = board.records.comparisons[0].cases.query("selection == 'last'")
+    cases = board.inputs.comparisons[0].cases.query("selection == 'last'")
     means = cases.groupby(["arm", "patient"], observed=True)["dice"].mean()
     difference = (means[f"{first}@3"] - means[f"{second}@3"]).sort_values(ascending=False)
     assert [name for name, _ in rows] == list(difference.index)

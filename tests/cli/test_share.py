@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 
 from harness.api.errors import DiskError, RecordError
-from harness.leaderboard.write import write_leaderboard
 from harness.records.archive import export_records
 from harness.records.archive_import import import_records
 from harness.records.suite_folder import RunStore
 from tests.cli.ground import refuse, snapshot
 from tests.support import run_cli
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, write_run, write_tables
 
 SPEC = RunSpec(
     seeds=2,
@@ -60,7 +59,7 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_pa
     assert imported.returncode == 0, imported.stderr
     table = run_cli("leaderboard", "--suite", "synthetic", "--runs", there, "--format", "csv")
     assert table.returncode == 0, table.stderr
-    assert table.stdout == write_leaderboard(store)[0].read_text()
+    assert table.stdout == write_tables(store)[0].read_text()
     assert len(table.stdout.splitlines()) > 4
     names = {path.name for path in there.rglob("*")}
     for folder in RunStore.open(there / "synthetic").folders():
@@ -81,7 +80,7 @@ def test_tables_need_neither_history_nor_label_maps(
     assert done.returncode == 0, done.stderr
     assert small.stat().st_size < archive.stat().st_size
     imported = import_records(small, there).store
-    assert write_leaderboard(imported)[0].read_bytes() == write_leaderboard(store)[0].read_bytes()
+    assert write_tables(imported)[0].read_bytes() == write_tables(store)[0].read_bytes()
     written = {path.relative_to(store.root) for path in store.root.glob("units/**/*.*")}
     left_out = {path for path in written if "history" in str(path) or path.name == "predictions.npz"}
     assert left_out

@@ -12,9 +12,9 @@ from harness.api.errors import RecordError, UsageError
 from harness.execution.reuse import elsewhere, reuse
 from harness.execution.run import ExecuteSettings, execute
 from harness.execution.session import find_unit
-from harness.leaderboard.board import read_board
 from harness.train.stop import StopFlag
 from tests.support import command_environment
+from tests.synthetic import board_of
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
@@ -55,8 +55,8 @@ def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
     done = subprocess.run(arguments, env=environment, cwd=target.root, capture_output=True, text=True, check=False)
     assert done.returncode == 70, done.stderr
     assert f"{source.store}: 1 units taken over" in done.stdout + done.stderr
-    board = read_board(target.session().store)
-    assert board.rows.query("selection == 'last'").set_index("method")["n_ok"].to_dict() == {
+    board = board_of(target.session().store)
+    assert board.results.query("selection == 'last'").set_index("method")["n_ok"].to_dict() == {
         "tiny_short": 1,
         "tiny_ceiling": 1,
         "tiny_error": 0,

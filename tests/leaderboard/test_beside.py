@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.leaderboard.board import read_board
 from harness.leaderboard.profiles import TAUS, profile
 from harness.stats.bootstrap import resample_counts
 from harness.stats.improvement import improvement, wins
 from harness.stats.iqm import RESAMPLES, iqm, iqm_interval
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, board_of, write_run
 
 coarse = st.integers(0, 5).map(lambda i: i / 5)
 
@@ -118,7 +117,7 @@ def test_the_interval_of_an_improvement_covers_its_truth():
 
 
 def test_frames_hold_every_method_class_and_tau(tmp_path):
-    board = read_board(write_run(tmp_path / "s", RunSpec(labelled=(3,), subsets=2, seeds=2)))
+    board = board_of(write_run(tmp_path / "s", RunSpec(labelled=(3,), subsets=2, seeds=2)))
     curves = board.profiles
     assert len(curves) == 2 * 4 * 4 * len(TAUS)  # selections, methods, classes and their mean
     assert set(curves["class_name"]) == {"mean", "RV", "Myo", "LV"}
@@ -128,7 +127,7 @@ def test_frames_hold_every_method_class_and_tau(tmp_path):
         "mc_net": 4,
         "supervised_full": 2,
     }
-    rows = board.rows.query("selection == 'last'").set_index("method")
+    rows = board.results.query("selection == 'last'").set_index("method")
     own = curves.query("selection == 'last' and class_name == 'mean' and method == 'ua_mt'")
     assert rows.loc["ua_mt", "dice"] == pytest.approx(own["share"].sum() / 100, abs=0.01)  # the area under a profile
     assert (rows["hierarchical_low"] < rows["dice"]).all()

@@ -6,10 +6,9 @@ import pandas as pd
 import pytest
 
 from harness.api.settings import OptimiserSettings
-from harness.leaderboard.board import read_board
-from harness.leaderboard.leaderboard import placed
+from harness.leaderboard.results import placed
 from harness.records.schema import Engine
-from tests.synthetic import RunSpec, key, write_run
+from tests.synthetic import RunSpec, board_of, key, write_run
 
 
 def tiny(tmp_path, dice):
@@ -27,7 +26,7 @@ def tiny(tmp_path, dice):
             for (patient, phase, class_name), value in dice[slot.method].items()
         ]  # fmt: skip
         store.folder(spec.unit(slot)).write_cases(pd.DataFrame(rows))
-    return read_board(store)
+    return board_of(store)
 
 
 BY_HAND = {
@@ -44,7 +43,7 @@ BY_HAND = {
 
 def test_by_hand(tmp_path):
     board = tiny(tmp_path, BY_HAND)
-    rows = board.rows.set_index("method")
+    rows = board.results.set_index("method")
     # a: patients 0.75, 0.25, 1.0 -> 2/3. Its cases alone would give 5.5 / 8. b: 0.9, 0.4, 0.8 -> 0.7.
     assert rows["dice"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
     assert rows["place"].to_dict() == {"a": 2, "b": 1}
@@ -60,12 +59,12 @@ def test_by_hand(tmp_path):
     assert rows["hd95_mm"].isna().all()
     assert rows["dice_low"].isna().all(), "three patients determine no bootstrap-t interval"
 
-    classes = board.classes[board.classes["metric"] == "dice"].set_index(["method", "class_name"])
+    classes = board.per_class[board.per_class["metric"] == "dice"].set_index(["method", "class_name"])
     assert classes.loc[("a", "LV"), "mean"] == pytest.approx((0.85 + 0.5 + 1.0) / 3)
     assert classes.loc[("a", "RV"), "mean"] == pytest.approx((0.65 + 0.0 + 1.0) / 3)
     assert classes["n_missed"].to_dict() == {("a", "LV"): 0, ("a", "RV"): 1, ("b", "LV"): 0, ("b", "RV"): 0}
 
-    (pair,) = board.pairs[board.pairs["metric"] == "dice"].to_dict("records")
+    (pair,) = board.paired[board.paired["metric"] == "dice"].to_dict("records")
     assert (pair["method_a"], pair["method_b"], pair["verdict"]) == ("b", "a", "undetermined")
     assert pair["difference"] == pytest.approx((0.15 + 0.15 - 0.2) / 3)
     assert pair["probability_of_improvement"] == pytest.approx(2 / 3)  # b is better on p1 and p2, worse on p3
@@ -74,7 +73,7 @@ def test_by_hand(tmp_path):
 
 def test_a_failed_unit_is_shown_and_ranks_last(tmp_path):
     spec = RunSpec(failed=frozenset({("mc_net", 3, 0, 1)}))
-    rows = read_board(write_run(tmp_path / "s", spec)).rows
+    rows = board_of(write_run(tmp_path / "s", spec)).results
     table = rows[(rows["labelled"] == 3) & (rows["selection"] == "last") & (rows["block"] == "ranked")]
     failed = table[table["method"] == "mc_net"].iloc[0]
     assert failed["dice"] == table["dice"].max()
@@ -91,16 +90,16 @@ def test_a_failed_unit_is_shown_and_ranks_last(tmp_path):
 
 def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
     failed = frozenset(("ua_mt", 3, 0, seed) for seed in range(3))
-    board = read_board(write_run(tmp_path / "s", RunSpec(failed=failed)))
-    row = board.rows.query("labelled == 3 and selection == 'last' and method == 'ua_mt'").iloc[0]
+    board = board_of(write_run(tmp_path / "s", RunSpec(failed=failed)))
+    row = board.results.query("labelled == 3 and selection == 'last' and method == 'ua_mt'").iloc[0]
     assert (row["rank"], row["rank_worst"], row["n_ok"], row["dice_imputed"]) == (3, 3, 0, 0.0)
     assert pd.isna(row["dice"])
-    assert "ua_mt" not in set(board.pairs.query("labelled == 3")["method_a"])
+    assert "ua_mt" not in set(board.paired.query("labelled == 3")["method_a"])
 
 
 def test_missing_units_are_counted_and_not_yet_run_methods_are_unranked(tmp_path):
     missing = frozenset({("ua_mt", 3, 0, 0), *(("mc_net", 3, 0, seed) for seed in range(3))})
-    rows = read_board(write_run(tmp_path / "s", RunSpec(missing=missing))).rows
+    rows = board_of(write_run(tmp_path / "s", RunSpec(missing=missing))).results
     table = rows.query("labelled == 3 and selection == 'last'").set_index("method")
     assert table["n_missing"].to_dict() == {"ua_mt": 1, "supervised": 0, "mc_net": 3, "supervised_full": 0}
     assert table["place"].dropna().to_dict() == {"ua_mt": 1, "supervised": 2}
@@ -108,7 +107,7 @@ def test_missing_units_are_counted_and_not_yet_run_methods_are_unranked(tmp_path
 
 
 def test_the_ceiling_is_shown_for_every_count_and_never_ranked(plain):
-    rows = read_board(plain).rows
+    rows = board_of(plain).results
     ceiling = rows[rows["method"] == "supervised_full"]
     assert ceiling["rank"].isna().all()
     assert ceiling[["labelled", "selection"]].to_numpy().tolist() == [
@@ -120,14 +119,14 @@ def test_the_ceiling_is_shown_for_every_count_and_never_ranked(plain):
 
 
 def test_references_alone_have_a_table(tmp_path):
-    rows = read_board(write_run(tmp_path / "s", RunSpec(methods={"supervised_full": 0.0}))).rows
+    rows = board_of(write_run(tmp_path / "s", RunSpec(methods={"supervised_full": 0.0}))).results
     assert rows["labelled"].isna().all()
     assert len(rows) == 2
 
 
 def test_costs(tmp_path):
-    board = read_board(write_run(tmp_path / "s", RunSpec(interrupted=frozenset({("mc_net", 7, 0, 2)}))))
-    row = board.rows.query("labelled == 7 and selection == 'last' and method == 'mc_net'").iloc[0]
+    board = board_of(write_run(tmp_path / "s", RunSpec(interrupted=frozenset({("mc_net", 7, 0, 2)}))))
+    row = board.results.query("labelled == 7 and selection == 'last' and method == 'mc_net'").iloc[0]
     assert row["device_seconds_min"] == pytest.approx(299.7)
     assert row["device_seconds_max"] == pytest.approx(299.7)
     assert row["lost_device_seconds_total"] == pytest.approx(29.97)
@@ -140,7 +139,7 @@ def test_declared_engine_settings_are_shown(tmp_path):
     engine = Engine(batch_size=8, optimiser=OptimiserSettings(nesterov=True))
     spec = RunSpec()
     overrides = {key(slot): {"engine": engine} for slot in spec.slots if slot.method == "mc_net"}
-    rows = read_board(write_run(tmp_path / "s", RunSpec(overrides=overrides))).rows
+    rows = board_of(write_run(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("method")["engine_declared"].unique()
     assert declared["mc_net"].tolist() == ["optimiser.nesterov = True"]
     assert declared["ua_mt"].tolist() == [""]
@@ -154,7 +153,7 @@ def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
         for slot in spec.slots
         if slot.method == "mc_net"
     }
-    rows = read_board(write_run(tmp_path / "s", RunSpec(overrides=overrides))).rows
+    rows = board_of(write_run(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("method")["engine_declared"].unique()["mc_net"].tolist()
     assert [one for one in declared if " or " in one] == declared
     assert "optimiser.learning_rate = 0.03 or 0.1" in declared[0] or "0.1 or 0.03" in declared[0]
@@ -169,12 +168,12 @@ def test_equal_methods_share_the_better_place():
 
 
 def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
-    board = read_board(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "supervised_full": 0.0})))
-    pairs = board.pairs.query("selection == 'last' and metric == 'dice' and labelled == 7")
+    board = board_of(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "supervised_full": 0.0})))
+    pairs = board.paired.query("selection == 'last' and metric == 'dice' and labelled == 7")
     assert len(pairs) == 3
     assert (pairs["n_patients"] == 20).all()
     ceiling = pairs[(pairs["method_a"] == "supervised_full") & (pairs["method_b"] == "a")].iloc[0]
-    table = board.rows.query("selection == 'last' and labelled == 7").set_index("method")["dice"]
+    table = board.results.query("selection == 'last' and labelled == 7").set_index("method")["dice"]
     assert ceiling["difference"] == pytest.approx(table["supervised_full"] - table["a"])
     assert ceiling["difference_low"] > 0
     assert (ceiling["verdict"], ceiling["family"]) == ("apart", "reference")
@@ -185,19 +184,19 @@ def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
 
 
 def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
-    board = read_board(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
-    rows = board.rows.query("selection == 'last' and labelled == 7").set_index("method")
+    board = board_of(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
+    rows = board.results.query("selection == 'last' and labelled == 7").set_index("method")
     assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
-    classes = board.classes.query("selection == 'last' and labelled == 7 and metric == 'dice'")
+    classes = board.per_class.query("selection == 'last' and labelled == 7 and metric == 'dice'")
     assert set(classes.loc[classes["method"] == "c", "rank_worst"]) == {1}
-    assert set(board.class_pairs["class_name"]) == {"RV", "Myo", "LV"}
-    assert set(board.class_pairs["metric"]) == {"dice"}
+    assert set(board.paired_per_class["class_name"]) == {"RV", "Myo", "LV"}
+    assert set(board.paired_per_class["metric"]) == {"dice"}
     assert classes["hierarchical_low"].notna().all()
-    assert board.classes.query("metric != 'dice'")[["rank", "hierarchical_low"]].isna().all(axis=None)
+    assert board.per_class.query("metric != 'dice'")[["rank", "hierarchical_low"]].isna().all(axis=None)
 
 
 def test_a_smaller_distance_is_an_improvement(plain):
-    pairs = read_board(plain).pairs.query("labelled == 3 and selection == 'last' and method_a == 'supervised_full'")
+    pairs = board_of(plain).paired.query("labelled == 3 and selection == 'last' and method_a == 'supervised_full'")
     probability = pairs.groupby("metric")["probability_of_improvement"].min()
     assert probability["dice"] > 0.9
     assert probability["hd95_voxel"] > 0.9
@@ -205,7 +204,7 @@ def test_a_smaller_distance_is_an_improvement(plain):
 
 def test_curves_are_mean_and_range_over_units(plain):
     store = plain
-    curve = read_board(store).curves.query("labelled == 7 and method == 'ua_mt'")
+    curve = board_of(store).curves.query("labelled == 7 and method == 'ua_mt'")
     units = [folder for folder in store.selected() if (folder.unit.method, folder.unit.labelled) == ("ua_mt", 7)]
     looks = [[look.mean_dice for look in folder.result().looks] for folder in units]
     by_look = list(zip(*looks, strict=True))

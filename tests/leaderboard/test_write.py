@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.image import imread
 
-from harness.leaderboard.board import read_board
 from harness.leaderboard.notes import (
     APART_RULE,
     EMPTY_MASKS,
@@ -26,9 +25,8 @@ from harness.leaderboard.notes import (
     RANKING,
 )
 from harness.leaderboard.render import markdown, terminal_text
-from harness.leaderboard.write import tables, write_leaderboard
 from harness.records.schema import Environment
-from tests.synthetic import GAINS, RunSpec, SlotKey, write_run
+from tests.synthetic import GAINS, RunSpec, SlotKey, board_of, write_run, write_tables
 
 NAMES = {
     "leaderboard.csv", "leaderboard.md", "paired.csv", "paired_per_class.csv", "per_class.csv", "profiles.csv",
@@ -46,10 +44,10 @@ def read_csv(path):
 def test_files_round_trip(tmp_path):
     spec = RunSpec(failed=frozenset({("ua_mt", 3, 0, 0)}), missing=frozenset({("mc_net", 3, 0, s) for s in range(3)}))
     store = write_run(tmp_path / "s", spec)
-    board = read_board(store)
-    paths = write_leaderboard(store)
+    board = board_of(store)
+    paths = write_tables(store)
     assert {path.name for path in paths} == NAMES == {path.name for path in store.leaderboard.iterdir()}
-    for name, frame in tables(board).items():
+    for name, frame in board.tables.items():
         read = read_csv(store.leaderboard / f"{name}.csv")
         assert read.columns.tolist() == frame.columns.tolist()
         for column in frame.select_dtypes("number"):
@@ -63,14 +61,14 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
     spec, contents = RunSpec(labelled=(3,), seeds=1), []
     for name in ("one", "two"):
         store = write_run(tmp_path / name / "s", spec)
-        contents.append({path.name: path.read_bytes() for path in write_leaderboard(store)})
+        contents.append({path.name: path.read_bytes() for path in write_tables(store)})
     assert contents[0] == contents[1]
 
 
 def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
     """Means re-derived with nothing but the parquet files and the units' questions."""
     store = write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "supervised_full": 0.0}, subsets=2, seeds=2))
-    write_leaderboard(store)
+    write_tables(store)
     for row in read_csv(store.leaderboard / "leaderboard.csv").to_dict("records"):
         labelled = None if row["trained_on"] == "all" else row["labelled"]
         patients: dict[str, list[float]] = {}
@@ -89,7 +87,7 @@ def test_text_says_all_that_a_reader_must_know(tmp_path):
         methods={"floor": 0.0, "twin": 0.0, "supervised_full": 0.0}, spacing_mm=1.5,
         failed=frozenset({("twin", 3, 0, 1)}), missing=frozenset({("floor", 7, 0, 2)}),
     )  # fmt: skip
-    board = read_board(write_run(tmp_path / "acdc_mini", spec))
+    board = board_of(write_run(tmp_path / "acdc_mini", spec))
     flat = " ".join(terminal_text(board, width=400).split())
     for text in (flat, " ".join(markdown(board).split())):
         for said in (
@@ -108,7 +106,7 @@ def test_text_says_all_that_a_reader_must_know(tmp_path):
 
 
 def test_a_full_size_suite_is_not_called_mini_and_unknown_spacing_has_no_millimetres(plain):
-    text = markdown(read_board(plain))
+    text = markdown(board_of(plain))
     assert MINI not in text
     assert "HD95 voxel" in text
     assert " mm " not in text
@@ -116,7 +114,7 @@ def test_a_full_size_suite_is_not_called_mini_and_unknown_spacing_has_no_millime
 
 
 def test_fits_100_columns(plain):
-    text = terminal_text(read_board(plain), width=100)
+    text = terminal_text(board_of(plain), width=100)
     assert max(map(len, text.splitlines())) <= 100
     assert "…" not in text
     for method in GAINS:
@@ -125,21 +123,24 @@ def test_fits_100_columns(plain):
 
 def test_mixed_conditions_make_titled_tables(tmp_path):
     odd: dict[SlotKey, Environment] = {("ua_mt", 7, 0, 1): RunSpec().environment.model_copy(update={"torch": "2.12.1"})}
-    board = read_board(write_run(tmp_path / "s", RunSpec(environments=odd)))
+    board = board_of(write_run(tmp_path / "s", RunSpec(environments=odd)))
     text = markdown(board)
     assert "# Leaderboard of s, table 1 of 2: torch 2.13.0" in text
     assert "# Leaderboard of s, table 2 of 2: torch 2.12.1" in text
     assert "1 of 21 units ran under other conditions" in text
-    assert board.rows[board.rows["table"] == 2]["method"].unique().tolist() == ["ua_mt"]
-    assert board.rows[board.rows["table"] == 1].query("method == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [2, 2]
+    assert board.results[board.results["table"] == 2]["method"].unique().tolist() == ["ua_mt"]
+    assert board.results[board.results["table"] == 1].query("method == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [
+        2,
+        2,
+    ]
 
 
 def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
     slots = RunSpec().slots
     missing = frozenset((slot.method, slot.labelled, slot.subset, slot.seed) for slot in slots)
     store = write_run(tmp_path / "s", RunSpec(missing=missing))
-    write_leaderboard(store)
-    text = terminal_text(read_board(store))
+    write_tables(store)
+    text = terminal_text(board_of(store))
     assert "21 of 21 units are missing" in text
     assert "0/3 ok" in text
 
@@ -148,9 +149,9 @@ def test_a_hundred_units_in_seconds(tmp_path, plain):
     methods = {**{f"method_{i}": 0.05 * i for i in range(5)}, "supervised_full": 0.0}
     store = write_run(tmp_path / "s", RunSpec(methods=methods, seeds=10, looks=2, history_steps=1))
     assert len(store.selected()) == 110
-    read_board(plain)
+    board_of(plain)
     start = time.process_time()
-    read_board(store)
+    board_of(store)
     assert time.process_time() - start < 5.0  # about 1 s on an idle core
 
 

@@ -12,13 +12,12 @@ import pytest
 from harness.audit.cluster import accounts_agree
 from harness.audit.finding import Verdict
 from harness.audit.records import read_suite
-from harness.leaderboard.board import read_board
 from harness.leaderboard.render import markdown, terminal_text
 from harness.records.accounts import Seconds
 from harness.report.content import content
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
 from tests.support import run_cli
-from tests.synthetic import write_run
+from tests.synthetic import board_of, write_run
 
 UNIT = Seconds(useful=TRAINED, evaluation=10, checkpoint=2, start_up=2 + 6 + 4, idle=15, unexplained=1)
 """Of each made-up job: 2 s to its process, 6 s to its first line, 4 s of loading, and 15 s after its end."""
@@ -71,8 +70,8 @@ def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:
 
 def test_tables_page_and_audit_show_it_where_there_is_no_slurm(ran: Accounted) -> None:
     reconcile(ran)
-    board = read_board(ran.store)
-    for row in board.rows.to_dict("records"):
+    board = board_of(ran.store)
+    for row in board.results.to_dict("records"):
         assert row["allocation_status"] == "reconciled"
         assert (row["allocation_seconds"], row["allocation_currency"]) == (800.0, "GPU")
         assert row["allocation_training_share"] == pytest.approx(0.9)
@@ -102,8 +101,8 @@ def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_bre
     judged = verdict(ran)
     assert judged.status == "not held"
     assert set(judged.units) == set(ran.jobs)
-    board = read_board(ran.store)
-    assert set(board.rows["allocation_status"]) == {"unexplained time"}
+    board = board_of(ran.store)
+    assert set(board.results["allocation_status"]) == {"unexplained time"}
     assert "Unexplained: ledgers and scheduler disagree on 8 allocations." in terminal_text(board, 200)
 
 
@@ -114,7 +113,7 @@ def test_jobs_without_gpus_are_counted_in_cpu_seconds(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "CPU-s" in done.stdout
     assert "allocations without GPUs are counted in CPU-seconds" in done.stderr
-    assert "No GPU was allocated: allocations are counted in CPU-seconds." in terminal_text(read_board(ran.store), 200)
+    assert "No GPU was allocated: allocations are counted in CPU-seconds." in terminal_text(board_of(ran.store), 200)
 
 
 def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran: Accounted) -> None:
@@ -122,8 +121,8 @@ def test_accounts_without_gpus_are_told_from_jobs_without_gpus(ran: Accounted) -
     done = reconcile(ran)
     assert done.returncode == 69
     assert "add gres/gpu to AccountingStorageTRES" in done.stderr
-    board = read_board(ran.store)
-    assert set(board.rows["allocation_status"]) == {"not reconciled"}
+    board = board_of(ran.store)
+    assert set(board.results["allocation_status"]) == {"not reconciled"}
     assert "AccountingStorageTRES" in terminal_text(board, 200)
     assert verdict(ran).status == "not applicable"
 
@@ -134,7 +133,7 @@ def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: 
     done = reconcile(ran, **nowhere)
     assert done.returncode == 69
     assert "not reconciled: sacct is not on the PATH" in done.stderr
-    assert set(read_board(ran.store).rows["allocation_status"]) == {"not reconciled"}
+    assert set(board_of(ran.store).results["allocation_status"]) == {"not reconciled"}
     ran.answer()
     assert reconcile(ran).returncode == 0
     known = ran.store.reconciliation_path.read_text()
@@ -150,7 +149,7 @@ def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran: Accounted)
     done = reconcile(ran)
     assert done.returncode == 0
     assert "1 attempts not reconciled: the scheduler's accounts do not know its job" in done.stderr
-    rows = read_board(ran.store).rows
+    rows = board_of(ran.store).results
     assert set(rows["allocation_status"]) == {"reconciled", "not reconciled (1 of 2 units are)"}
     assert verdict(ran).status == "not applicable"
     assert "units/" + unit[:10] in verdict(ran).evidence[0]
@@ -161,8 +160,8 @@ def test_outside_of_slurm_there_is_no_allocation(tmp_path: Path) -> None:
     done = reconcile(ran)
     assert done.returncode == 0
     assert "4 attempts: no allocation: ran outside of Slurm" in done.stderr
-    board = read_board(ran.store)
-    assert set(board.rows["allocation_status"]) == {"no allocation"}
+    board = board_of(ran.store)
+    assert set(board.results["allocation_status"]) == {"no allocation"}
     assert "allocat" not in terminal_text(board, 200).lower()
     assert content(board)["allocations"] is None
     assert verdict(ran).status == "not applicable"
@@ -177,4 +176,4 @@ def test_records_of_early_versions_say_that_they_kept_no_job(ran: Accounted) -> 
     done = reconcile(ran)
     assert done.returncode == 0
     assert "8 attempts not reconciled: recorded by a version that kept no job" in done.stderr
-    assert set(read_board(ran.store).rows["allocation_status"]) == {"not reconciled"}
+    assert set(board_of(ran.store).results["allocation_status"]) == {"not reconciled"}

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness.leaderboard.board import Board, read_board
+from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.suite_folder import RunStore
 from harness.report.content import content
 from harness.report.page import PageSettings, write_page
 from tests.report.trials import trials
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, board_of, write_run
 
 FAILED, INTERRUPTED, MISSING = ("ua_mt", 3, 0, 1), ("mc_net", 3, 0, 0), ("mc_net", 7, 0, 1)
 
@@ -24,7 +24,7 @@ class Written:
     """Records, what was computed of them, the page's text and the JSON inside it."""
 
     store: RunStore
-    board: Board
+    board: Leaderboard
     html: str
 
     @property
@@ -43,7 +43,7 @@ def written(tmp_path_factory):
         missing=frozenset({MISSING}),
     )  # fmt: skip
     store = write_run(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
-    board = read_board(store)
+    board = board_of(store)
     page = write_page(store, board, PageSettings(search=trials()))
     return Written(store, board, page.read_text(encoding="utf-8"))
 

@@ -22,9 +22,9 @@ def same(value, cell):
     return value == cell if isinstance(cell, str) else value == pytest.approx(cell, rel=1e-5)
 
 
-@pytest.mark.parametrize(("name", "names"), [("rows", ROWS), ("curves", CURVES)])
-def test_frames_arrive_whole(written, name, names):
-    frame, rows = getattr(written.board, name), unpacked(written.data[name])
+@pytest.mark.parametrize(("name", "attribute", "names"), [("rows", "results", ROWS), ("curves", "curves", CURVES)])
+def test_frames_arrive_whole(written, name, attribute, names):
+    frame, rows = getattr(written.board, attribute), unpacked(written.data[name])
     assert len(rows) == len(frame)
     for row, (_, cells) in zip(rows, frame.iterrows(), strict=True):
         assert list(row) == list(names)
@@ -55,7 +55,7 @@ def test_classes_and_pairs_keep_the_metrics_that_the_page_shows(written):
         rows = unpacked(written.data[name])
         assert {row["metric"] for row in rows} == {"dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm"}
         assert tuple(rows[0]) == names
-    pairs = written.board.pairs.query("metric == 'dice' and selection == 'last' and labelled == 7")
+    pairs = written.board.paired.query("metric == 'dice' and selection == 'last' and labelled == 7")
     own = [
         row for row in unpacked(written.data["pairs"])
         if (row["metric"], row["selection"], row["labelled"], row["class_name"]) == ("dice", "last", 7, "mean")

@@ -30,7 +30,7 @@ def board_of(written, rows, pairs):
 
 
 def sentences(written, rows, pairs):
-    (verdict,) = verdicts(board_of(written, rows, pairs), written.board.records.comparisons[0])
+    (verdict,) = verdicts(board_of(written, rows, pairs), written.board.inputs.comparisons[0])
     assert verdict.title == "7 labelled patients"
     return list(verdict.sentences)
 
@@ -118,6 +118,6 @@ def test_a_higher_mean_of_a_method_with_a_failure_is_no_lead(written):
 
 @pytest.mark.parametrize("labelled", [3, 7])
 def test_the_board_s_own_verdict_names_its_leader(written, labelled):
-    found = {one.title: one.sentences for one in verdicts(written.board, written.board.records.comparisons[0])}
-    rows = written.board.rows.query("selection == 'last' and block == 'ranked' and labelled == @labelled")
+    found = {one.title: one.sentences for one in verdicts(written.board, written.board.inputs.comparisons[0])}
+    rows = written.board.results.query("selection == 'last' and block == 'ranked' and labelled == @labelled")
     assert rows.iloc[0]["method"] in found[f"{labelled} labelled patients"][0]

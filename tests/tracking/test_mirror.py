@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from harness.api.errors import ServiceError
-from harness.leaderboard.write import write_leaderboard
 from harness.records.lease import Lease
 from harness.records.suite_folder import RunStore
 from harness.tracking.service import PROCESS_ENVIRONMENT, find_service
 from harness.tracking.tracker import only_writer
 from tests.support import command_environment
+from tests.synthetic import write_tables
 from tests.tracking.view import RUNS, SMALL, UNITS, by_key, content, runs, small_suite, track
 
 
@@ -98,7 +98,7 @@ def test_again_adds_nothing(desk: Path) -> None:
 
 def test_a_deleted_database_comes_back_the_same(desk: Path) -> None:
     store = small_suite(desk)
-    write_leaderboard(store)
+    write_tables(store)
     track(store)
     before = content(desk / "mlflow.db")
     assert len(before) == RUNS

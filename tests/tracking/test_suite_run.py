@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import RecordError
-from harness.leaderboard.write import write_leaderboard
 from harness.tracking import leaderboard_is_current
 from harness.tracking.suite_run import readable_table
 from tests.support import run_cli
+from tests.synthetic import write_tables
 from tests.tracking.view import RUNS, SEARCHED, UNITS, by_key, experiment_tags, inputs, runs, small_suite, track
 
 
 def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk: Path) -> None:
     store = small_suite(desk)
-    write_leaderboard(store)
+    write_tables(store)
     (store.leaderboard / "index.html").write_text("<html>the page</html>")
     (store.leaderboard / ".curves.png.tmp").write_text("half written")
     track(store)
@@ -40,7 +40,7 @@ def test_a_new_leaderboard_gives_a_new_suite_run_and_keeps_all_below(desk: Path)
     store = small_suite(desk)
     track(store)
     before = by_key(desk / "mlflow.db")
-    write_leaderboard(store)
+    write_tables(store)
     assert track(store).kept == UNITS
     suites = [i for i, run in runs(desk / "mlflow.db").items() if "harness.suite" in run.tags]
     after = by_key(desk / "mlflow.db")
@@ -124,7 +124,7 @@ def test_a_note_of_somebody_elses_stays(desk: Path) -> None:
 def test_track_says_when_the_leaderboard_is_older_than_the_records(desk: Path) -> None:
     store = small_suite(desk)
     assert not leaderboard_is_current(store)
-    write_leaderboard(store)
+    write_tables(store)
     assert leaderboard_is_current(store)
     result = next(store.folders()).path / "result.json"
     later = (store.leaderboard / "leaderboard.csv").stat().st_mtime + 10

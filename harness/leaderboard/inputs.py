@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,16 +18,15 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.api.errors import RecordError, UsageError
+from harness.api.strict import canonical_json
 from harness.leaderboard.conditions import Conditions, describe, differing
 from harness.leaderboard.patients import MEAN_CLASS, METRICS, Key, patient_means
-from harness.leaderboard.rows import LOOK_COLUMNS, Loaded, look_rows, unit_row
+from harness.leaderboard.rows import LOOK_COLUMNS, flatten, look_rows, unit_row
 from harness.leaderboard.scores import Scores, scores
-from harness.leaderboard.searches import COLUMNS as SEARCH_COLUMNS
-from harness.leaderboard.searches import searches
+from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Environment
-from harness.records.suite_folder import RunStore
+from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.selection import SelectionEntry
 from harness.stats.bootstrap import Floats
 
 CASE_COLUMNS = (
@@ -78,138 +77,125 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Records:
+class LeaderboardInput:
     """All that the tables of one suite are computed from; at least one comparison.
 
-    search:         the trials, columns as in `searches.searches`; without rows where nothing was searched.
+    engine:         the suite's engine settings as canonical JSON with dotted names; None if they are not on record.
+    search:         the trials, columns as in `searches.COLUMNS`; without rows where nothing was searched.
     reconciliation: what Slurm charged; None where it was never asked.
     """
 
     suite: str
     comparisons: tuple[Comparison, ...]
-    search: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEARCH_COLUMNS)))
-    reconciliation: Reconciliation | None = None
+    engine: str | None
+    search: pd.DataFrame
+    reconciliation: Reconciliation | None
 
 
-def load(store: RunStore) -> Records:
-    """Read the units of the current selection.
+@dataclass(frozen=True)
+class _Selected:
+    """A planned run with its record. conditions: those it ran under; None as long as it has no result.
+
+    Several planned runs may share a record: a search can lead two entries to the same configuration.
+    """
+
+    entry: SelectionEntry
+    record: RunRecord
+    conditions: Conditions | None
+
+
+def read_input(records: SuiteRecords) -> LeaderboardInput:
+    """Read the runs of the current selection.
 
     Raises:
         UsageError: one method was run in two versions.
         RecordError: a record is missing, damaged or newer than this version.
     """
-    units = _read_units(store)
-    _refuse_mixed_versions(store, units)
-    counts = Counter(one.conditions for one in units if one.conditions is not None and one.ok)
-    groups = sorted({one.conditions for one in units if one.conditions is not None}, key=lambda c: (-counts[c], c))
+    selection = records.selection
+    if selection is None:
+        raise RecordError(f"{records.store.selection_path} is missing: no final unit was planned here yet")
+    runs = [_Selected(entry, record, _conditions(record)) for entry, record in records.selected]
+    _refuse_mixed_versions(records, runs)
+    counts = Counter(run.conditions for run in runs if run.conditions is not None and run.record.ok)
+    groups = sorted({run.conditions for run in runs if run.conditions is not None}, key=lambda c: (-counts[c], c))
     names = differing(groups)
     comparisons = [
-        _comparison(units, number, group, describe(group, names) if group is not None else "")
+        _comparison(runs, number, group, describe(group, names) if group is not None else "")
         for number, group in enumerate(groups or [None], start=1)
     ]
-    return Records(store.root.name, tuple(comparisons), searches(store), store.reconciliation())
+    engine = None if selection.engine is None else canonical_json(flatten(selection.engine))
+    return LeaderboardInput(records.name, tuple(comparisons), engine, read_search(records), records.reconciliation)
 
 
-def _read_units(store: RunStore) -> list[Loaded]:
-    """One per slot: two rows that a search led to the same configuration share a unit."""
-    selection = store.selection()
-    environments: dict[str, Environment] = {}
-    return [
-        _read_unit(Loaded(store.by_id(entry.unit), entry, selection.engine), environments)
-        for entry in selection.entries
-    ]
+def _conditions(record: RunRecord) -> Conditions | None:
+    environment = record.environment
+    return None if environment is None else Conditions.of(record.run, environment)
 
 
-def _read_unit(found: Loaded, environments: dict[str, Environment]) -> Loaded:
-    folder = found.folder
-    result = folder.result()
-    if result is None:
-        return found
-    fingerprint = result.environment
-    if fingerprint and fingerprint not in environments:
-        environments[fingerprint] = _read_environment(folder)
-    environment = environments.get(fingerprint)
-    conditions = None if environment is None else Conditions.of(folder.unit, environment)
-    shown = result.shown or (environment.shown if environment is not None else {})
-    return replace(found, unit=folder.unit, result=result, conditions=conditions, commit=shown.get("commit"))
-
-
-def _read_environment(folder: UnitFolder) -> Environment:
-    try:
-        environment = folder.environment()
-    except FileNotFoundError as error:
-        raise RecordError(f"{error.filename} is missing; {folder.path / 'result.json'} names it") from None
-    if environment is None:
-        raise RecordError(f"{folder.path / 'result.json'} was removed while it was read; run the command again")
-    return environment
-
-
-def _refuse_mixed_versions(store: RunStore, units: Sequence[Loaded]) -> None:
+def _refuse_mixed_versions(records: SuiteRecords, runs: Sequence[_Selected]) -> None:
     versions: dict[str, dict[int, list[str]]] = {}
-    for one in units:
-        if one.unit is not None:
-            ids = versions.setdefault(one.slot.method, {}).setdefault(one.unit.method_version, [])
-            ids.append(one.folder.id[:10])
+    for run in runs:
+        if run.record.result is not None:
+            by_version = versions.setdefault(run.entry.slot.method, {})
+            by_version.setdefault(run.record.run.method_version, []).append(run.record.id[:10])
     for method, by_version in versions.items():
         if len(by_version) > 1:
-            found = "; ".join(f"version {version}: {', '.join(ids)}" for version, ids in sorted(by_version.items()))
+            listed = "; ".join(f"version {version}: {', '.join(ids)}" for version, ids in sorted(by_version.items()))
             raise UsageError(
-                f"{store.selection_path}: {method} was run in {len(by_version)} versions ({found}). One table never "
-                "mixes versions of a method. Run the suite again: it selects the current version and runs what is "
-                "missing."
+                f"{records.store.selection_path}: {method} was run in {len(by_version)} versions ({listed}). One table "
+                "never mixes versions of a method. Run the suite again: it selects the current version and runs what "
+                "is missing."
             )
 
 
-def _status(one: Loaded, group: Conditions | None) -> str:
-    if one.result is None:
+def _status(run: _Selected, group: Conditions | None) -> str:
+    if run.record.result is None:
         return "missing"
-    if one.conditions is not None and one.conditions != group:
+    if run.conditions is not None and run.conditions != group:
         return "elsewhere"
-    return one.result.status
+    return run.record.result.status
 
 
-def _comparison(units: Sequence[Loaded], number: int, group: Conditions | None, title: str) -> Comparison:
-    statuses = [_status(one, group) for one in units]
-    frame = pd.DataFrame([unit_row(one, status) for one, status in zip(units, statuses, strict=True)])
-    finished = [one for one, status in zip(units, statuses, strict=True) if status == "ok"]
+def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None, title: str) -> Comparison:
+    frame = pd.DataFrame([unit_row(run.entry, run.record, _status(run, group)) for run in runs])
+    finished = [run.record for run, status in zip(runs, frame["status"], strict=True) if status == "ok"]
     ids = frame[["unit", "arm", "method", "labelled", "subset", "seed"]]
-    once = {one.folder.id: one for one in finished}.values()
-    looks = pd.DataFrame([row for one in once for row in look_rows(one)], columns=list(LOOK_COLUMNS))
+    looks = pd.DataFrame(
+        [row for record in dict.fromkeys(finished) for row in look_rows(record)], columns=list(LOOK_COLUMNS)
+    )
+    commits = {record.environment.shown.get("commit") for record in finished if record.environment is not None}
     return Comparison(
         number=number,
         title=title,
         conditions=group,
-        commits=tuple(sorted({one.commit for one in finished if one.commit})),
+        commits=tuple(sorted(commit for commit in commits if commit)),
         units=frame.astype({"labelled": "Int64"}),
-        cases=_cases([one.folder for one in finished], ids[frame["status"] == "ok"]),
+        cases=_cases(finished, ids[frame["status"] == "ok"]),
         looks=looks.astype({"unlabelled_dice": "float64"}).merge(ids, on="unit", how="left"),
     )
 
 
-def _cases(folders: Sequence[UnitFolder], ids: pd.DataFrame) -> pd.DataFrame:
-    """Per-case records of `folders` with their `ids`, one row per folder; the columns alone where there are none.
+def _cases(records: Sequence[RunRecord], ids: pd.DataFrame) -> pd.DataFrame:
+    """Per-case records of runs with their `ids`, one row per run; the columns alone where there are no runs.
 
     Words are categories: there are few different ones in up to millions of rows.
     """
-    if not folders:
+    if not records:
         return pd.DataFrame(columns=["unit", *CASE_COLUMNS, *ids.columns.drop("unit")])
     with ThreadPoolExecutor(_READERS) as readers:
-        tables = list(readers.map(_read_cases, folders))
+        tables = list(readers.map(_read_cases, records))
     cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
     cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
     words = ids.astype(dict.fromkeys(("unit", "arm", "method"), "category"))
-    places = np.repeat(np.arange(len(folders)), [table.num_rows for table in tables])
+    places = np.repeat(np.arange(len(records)), [table.num_rows for table in tables])
     repeated = words.iloc[places].reset_index(drop=True)
     return pd.concat([repeated[["unit"]], cases, repeated.drop(columns="unit")], axis=1)
 
 
-def _read_cases(folder: UnitFolder) -> pa.Table:
-    path = folder.path / "cases.parquet"
-    if not path.exists():
-        raise RecordError(f"{path} is missing although the unit is done; delete its result.json to run it again")
-    cases = folder.cases_table()
-    there = set(cases.column_names)
-    absent = [name for name in CASE_COLUMNS if name not in there]
+def _read_cases(record: RunRecord) -> pa.Table:
+    cases = record.cases_table
+    absent = [name for name in CASE_COLUMNS if name not in cases.column_names]
     if absent:
+        path = record.folder.path / "cases.parquet"
         raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
     return cases.select(CASE_COLUMNS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.api.errors import RecordError, UsageError
-from harness.leaderboard.frame import load
+from harness.leaderboard.inputs import read_input
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Budget
 from tests.synthetic import RunSpec, SlotKey, write_run
 
@@ -19,7 +20,7 @@ def statuses(comparison):
 
 def test_every_selected_unit_is_a_row(tmp_path):
     spec = RunSpec(failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 0)}))
-    (comparison,) = load(write_run(tmp_path / "s", spec)).comparisons
+    (comparison,) = read_input(SuiteRecords(write_run(tmp_path / "s", spec))).comparisons
     assert len(comparison.units) == len(spec.slots) == 21
     assert statuses(comparison) == {"ok": 19, "failed": 1, "missing": 1}
     failed = comparison.units[comparison.units["status"] == "failed"].iloc[0]
@@ -34,7 +35,7 @@ def test_every_selected_unit_is_a_row(tmp_path):
 def test_a_suite_in_which_nothing_ran_still_loads(tmp_path):
     spec = RunSpec()
     everything = frozenset((slot.method, slot.labelled, slot.subset, slot.seed) for slot in spec.slots)
-    (comparison,) = load(write_run(tmp_path / "s", RunSpec(missing=everything))).comparisons
+    (comparison,) = read_input(SuiteRecords(write_run(tmp_path / "s", RunSpec(missing=everything)))).comparisons
     assert statuses(comparison) == {"missing": 21}
     assert comparison.conditions is None
     assert comparison.cases.empty
@@ -51,7 +52,7 @@ def test_a_suite_in_which_nothing_ran_still_loads(tmp_path):
 )
 def test_other_environments_stand_in_another_table(tmp_path, change, title):
     environments = {ODD: RunSpec().environment.model_copy(update=change)}
-    first, second = load(write_run(tmp_path / "s", RunSpec(environments=environments))).comparisons
+    first, second = read_input(SuiteRecords(write_run(tmp_path / "s", RunSpec(environments=environments)))).comparisons
     assert statuses(first) == {"ok": 20, "elsewhere": 1}
     assert statuses(second) == {"ok": 1, "elsewhere": 20}
     assert second.title == title
@@ -67,21 +68,21 @@ def test_other_environments_stand_in_another_table(tmp_path, change, title):
     ],
 )
 def test_other_budgets_and_protocols_stand_in_another_table(tmp_path, change, title):
-    first, second = load(write_run(tmp_path / "s", RunSpec(overrides={ODD: change}))).comparisons
+    first, second = read_input(SuiteRecords(write_run(tmp_path / "s", RunSpec(overrides={ODD: change})))).comparisons
     assert (len(first.cases["unit"].unique()), len(second.cases["unit"].unique())) == (20, 1)
     assert second.title == title
 
 
 def test_what_is_only_shown_does_not_split(tmp_path):
     environments = {ODD: RunSpec().environment.model_copy(update={"shown": {"commit": "1" * 40}})}
-    (comparison,) = load(write_run(tmp_path / "s", RunSpec(environments=environments))).comparisons
+    (comparison,) = read_input(SuiteRecords(write_run(tmp_path / "s", RunSpec(environments=environments)))).comparisons
     assert statuses(comparison) == {"ok": 21}
 
 
 def test_two_versions_of_a_method_are_refused(tmp_path):
     store = write_run(tmp_path / "s", RunSpec(overrides={ODD: {"method_version": 2}}))
     with pytest.raises(UsageError, match=r"selection\.json: ua_mt was run in 2 versions .*version 2: [0-9a-f]{10}\)"):
-        load(store)
+        read_input(SuiteRecords(store))
 
 
 @pytest.mark.parametrize("name", ["cases.parquet", "environment"])
@@ -90,4 +91,4 @@ def test_a_record_that_is_gone_is_named(tmp_path, name):
     path = next(store.root.glob("environments/*.json" if name == "environment" else f"units/*/{name}"))
     path.unlink()
     with pytest.raises(RecordError, match=path.name):
-        load(store)
+        read_input(SuiteRecords(store))

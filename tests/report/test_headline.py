@@ -26,7 +26,7 @@ def board_of(written, rows, pairs):
     columns = [*shared, *names]
     differences = pd.DataFrame(found, columns=columns).astype({"labelled": "Int64"})
     differences[["difference_low", "difference_high"]] = differences[["simultaneous_low", "simultaneous_high"]]
-    return replace(written.board, rows=frame, pairs=differences)
+    return replace(written.board, results=frame, paired=differences)
 
 
 def sentences(written, rows, pairs):

@@ -16,7 +16,6 @@ VERBS = {
     "unit": "Run one unit of a suite in this process (needs neither Ray nor MLflow).",
     "status": "Show how far a suite is.",
     "cancel": "Cancel what a suite has submitted to Slurm, and nothing else.",
-    "bundle": "Run one bundle of a submitted suite: what Slurm's array tasks call.",
     "leaderboard": "Compute the tables and the page of a suite from its per-case records.",
     "audit": "Say which rules of a fair comparison a suite holds, with the evidence from its records.",
     "reconcile": "Compare a suite's ledgers with what Slurm's accounting charged for it.",
@@ -31,6 +30,10 @@ VERBS = {
 }
 
 
+HIDDEN = ("slurm-task",)
+"""Verbs that jobs call and nobody types."""
+
+
 class LazyGroup(click.Group):
     """Knows every verb's name and help without importing it."""
 
@@ -40,9 +43,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the verb's module, whose `command` is the verb."""
-        if cmd_name not in VERBS:
+        if cmd_name not in (*VERBS, *HIDDEN):
             return None
-        file = "import_" if cmd_name == "import" else cmd_name
+        file = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
         module = importlib.import_module(f"harness.cli.{file}")
         command: click.Command = module.command
         return command

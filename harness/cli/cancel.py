@@ -17,8 +17,9 @@ def command(suite: str, runs: Path) -> None:
 
     Units that run checkpoint first; `run` again goes on from there.
     """
+    from harness.records.reader import SuiteRecords
     from harness.slurm.cancel import cancel
     from harness.suite.recorded import open_records
 
-    jobs = cancel(open_records(suite, runs))
+    jobs = cancel(SuiteRecords(open_records(suite, runs)))
     say(f"cancelled {len(jobs)} jobs: {', '.join(jobs)}" if jobs else "nothing of this suite waits or runs")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli.cluster import cluster_option, load_asked, nothing_to_submit, tell
+from harness.cli.cluster import cluster_option, load_asked, tell
 from harness.cli.options import (
     data_option,
     panels_option,
@@ -54,7 +54,6 @@ def take_over(session: Session, source: Path) -> None:
 )
 @click.option("--retry-failed", is_flag=True, help="Run units again that ended with a failure record.")
 @click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
-@click.option("--finishing", is_flag=True, hidden=True, help="Of the job behind the arrays: submit nothing twice.")
 def command(
     suite: str,
     data: Path | None,
@@ -69,16 +68,17 @@ def command(
     reuse: Path | None,
     retry_failed: bool,
     checkpoint_seconds: float,
-    finishing: bool,
 ) -> int:
     """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop.
 
     With --executor slurm it submits what is missing and neither waits nor runs, and returns; once everything has ended
     it ranks and tracks.
     """
-    loaded = load_asked(suite, executor, cluster, workers, ray_address, there=finishing)
-    if loaded is not None and nothing_to_submit(loaded, suite, runs, finishing=finishing):
-        return 0
+    loaded = load_asked(suite, executor, cluster, workers, ray_address)
+    if loaded is not None:
+        from harness.slurm.partitions import check_partitions
+
+        check_partitions(loaded)  # before minutes of preparing data
     from harness.execution.session import open_session
 
     session = open_session(suite, data, runs, say)
@@ -97,11 +97,11 @@ def command(
     outcomes: list[Outcome] = []
     if executor == "slurm":
         assert loaded is not None, "without a cluster file this executor is refused"
-        from harness.slurm.run import run_on_slurm
+        from harness.slurm.run import submit_missing
 
-        done = run_on_slurm(session, loaded, checkpoint_seconds, say, finishing=finishing, panels=panels)
+        done = submit_missing(session, loaded, checkpoint_seconds, panels)
         if not done.over:
-            return tell(done, suite, runs)
+            return tell(done)
         session = done.session
     else:
         settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)

@@ -22,14 +22,15 @@ def command(suite: str, runs: Path, watch: float | None) -> None:
     checkpoint with `run`. Lost seconds are what interruptions cost beyond the last checkpoint. Where `run --executor
     slurm` submitted units, Slurm is asked too, at most once a minute: queued waits in a job, or behind others in one.
     """
+    from harness.records.reader import SuiteRecords
     from harness.records.status import read_status
     from harness.slurm.view import SuiteWatch
     from harness.suite.recorded import open_records
 
     store = open_records(suite, runs)
-    jobs = SuiteWatch(store)
+    jobs = SuiteWatch()
     while True:
-        status, trouble = jobs.merge(read_status(store))
+        status, trouble = jobs.merge(read_status(store), SuiteRecords(store))
         if watch:
             click.clear()
         print_table(*status_table(status))

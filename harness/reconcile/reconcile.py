@@ -42,7 +42,7 @@ def jobs(store: RunStore, lives: Sequence[Life]) -> list[str]:
     """The jobs of attempts and those that were submitted for them, arrays by their shared number, each once."""
     places = [life.place for life in lives if life.place is not None]
     began = [place.array_job or place.job for place in places if place.job is not None]
-    submitted = [one.job for one in Submissions(store) if one.kind == "bundles" and one.job is not None]
+    submitted = [one.job for one in Submissions(store.root) if one.tasks and one.job is not None]
     return list(dict.fromkeys([*began, *submitted]))
 
 

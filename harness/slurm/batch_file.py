@@ -7,7 +7,6 @@ search for good. And inside a container there is no scontrol to requeue with.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from submitit import SlurmExecutor
@@ -25,8 +24,3 @@ class BatchFile(SlurmExecutor):
         """The file for a shell command, with submitit's names of parameters; None leaves one out."""
         self.parameters = {**parameters, "wckey": None, "use_srun": False, "stderr_to_stdout": True}
         return self._make_submission_file_text(command, uid="")
-
-
-def batch_text(folder: Path, command: str, parameters: dict[str, Any]) -> str:
-    """The text of a batch file. folder: where it lies; logs go where `parameters` say."""
-    return BatchFile(folder).text(command, parameters)

@@ -1,4 +1,4 @@
-"""Bundles of units that fit a time limit: pure, balanced, and the same for the same units."""
+"""Bundles of units that fit a time limit, one for each array task: pure, balanced, and the same for the same units."""
 
 from __future__ import annotations
 
@@ -60,42 +60,35 @@ def bundle(seconds: Sequence[float], room: Room, parallel: int) -> list[Bundle]:
     total = sum(seconds)
     wanted = min(parallel, int(total / (room.lanes * WORTHWHILE_SECONDS)), math.ceil(len(seconds) / room.lanes))
     fewest = max(wanted, math.ceil(total / (room.lanes * room.seconds)), 1)
-    balanced = _spread(seconds, fewest * room.lanes)
-    if max(_loads(seconds, balanced)) > room.seconds:
-        balanced = _spread(seconds, _lanes_that_fit(seconds, room))
-    if max(_loads(seconds, balanced)) > room.seconds:
-        balanced = _first_fit(seconds, room)
-    return _tasks(seconds, balanced, room.lanes)
+    first_fit = _first_fit(seconds, room)
+    whole_tasks = math.ceil(len(first_fit) / room.lanes) * room.lanes
+    ways = (_spread(seconds, fewest * room.lanes), _spread(seconds, whole_tasks), first_fit)
+    return _tasks(seconds, next(way for way in ways if max(_loads(seconds, way)) <= room.seconds), room.lanes)
 
 
 def _spread(seconds: Sequence[float], lanes: int) -> list[list[int]]:
     """The longest first, each on the lane with the least to do."""
     heap = [(0.0, lane) for lane in range(lanes)]
-    found: list[list[int]] = [[] for _ in range(lanes)]
+    units: list[list[int]] = [[] for _ in range(lanes)]
     for index in _longest_first(seconds):
         load, lane = heapq.heappop(heap)
-        found[lane].append(index)
+        units[lane].append(index)
         heapq.heappush(heap, (load + seconds[index], lane))
-    return [lane for lane in found if lane]
-
-
-def _lanes_that_fit(seconds: Sequence[float], room: Room) -> int:
-    """As many lanes as first fit needs, in whole tasks."""
-    return math.ceil(len(_first_fit(seconds, room)) / room.lanes) * room.lanes
+    return [lane for lane in units if lane]
 
 
 def _first_fit(seconds: Sequence[float], room: Room) -> list[list[int]]:
     """The longest first, each on the first lane that has room: 11/9 of the fewest lanes at most, and a bit."""
-    found: list[list[int]] = []
+    lanes: list[list[int]] = []
     loads: list[float] = []
     for index in _longest_first(seconds):
-        lane = next((lane for lane, load in enumerate(loads) if load + seconds[index] <= room.seconds), len(loads))
-        if lane == len(loads):
-            found.append([])
+        free = next((lane for lane, load in enumerate(loads) if load + seconds[index] <= room.seconds), len(loads))
+        if free == len(loads):
+            lanes.append([])
             loads.append(0.0)
-        found[lane].append(index)
-        loads[lane] += seconds[index]
-    return found
+        lanes[free].append(index)
+        loads[free] += seconds[index]
+    return lanes
 
 
 def _tasks(seconds: Sequence[float], lanes: list[list[int]], width: int) -> list[Bundle]:
@@ -103,10 +96,9 @@ def _tasks(seconds: Sequence[float], lanes: list[list[int]], width: int) -> list
     loads = _loads(seconds, lanes)
     order = sorted(range(len(lanes)), key=lambda lane: (-loads[lane], min(lanes[lane])))
     groups = [[lanes[lane] for lane in order[start : start + width]] for start in range(0, len(order), width)]
-    found = [
-        Bundle(_starting_order(seconds, group), TASK_START_SECONDS + max(_loads(seconds, group))) for group in groups
-    ]
-    return sorted(found, key=lambda one: min(one.units))
+    walls = [TASK_START_SECONDS + max(_loads(seconds, group)) for group in groups]
+    tasks = [Bundle(_starting_order(seconds, group), wall) for group, wall in zip(groups, walls, strict=True)]
+    return sorted(tasks, key=lambda task: min(task.units))
 
 
 def _starting_order(seconds: Sequence[float], lanes: list[list[int]]) -> tuple[int, ...]:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from harness.records.suite_folder import RunStore
+from harness.records.reader import SuiteRecords
 from harness.slurm.client import ask
 from harness.slurm.queue import ask_queue
-from harness.slurm.queue_state import unsettled
-from harness.slurm.record import Submissions
+from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import submitting
 
 
-def cancel(store: RunStore) -> list[str]:
-    """Cancel this suite's jobs that wait or run; their ids. One call of squeue, and one of scancel if there are any.
+def cancel(records: SuiteRecords) -> list[str]:
+    """Cancel this suite's jobs that wait or run; one call of squeue, and one of scancel if there are any.
 
     Units that run get a signal and checkpoint. Jobs are found by the names on record, which nobody else's have.
-    Raises `UsageError` while another process submits.
+
+    Returns:
+        The ids of the cancelled jobs.
+
+    Raises:
+        UsageError: another process submits this suite now.
+        ServiceError: Slurm does not answer.
     """
-    submissions = Submissions(store)
+    submissions = Submissions(records.root)
     if not submissions.folder.is_dir():
         return []
     with submitting(submissions):  # nobody submits what would stay
-        queue = ask_queue(unsettled(submissions))
+        queue = ask_queue(unsettled(records))
         jobs = sorted({task.array for task in queue.values() if task.active}, key=int)
         if jobs:
             ask("scancel", *jobs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from typing import Literal
 
 from harness.api.errors import ServiceError, UsageError
@@ -44,10 +43,10 @@ class SlurmRefusedError(UsageError):
         self.said = said
 
 
-def ask(command: Command, *arguments: str, given: str | None = None, seconds: float = TIMEOUT_SECONDS) -> str:
+def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> str:
     """What a Slurm command prints on standard output.
 
-    given: its standard input. seconds: how long it may take.
+    seconds: how long it may take.
 
     Raises:
         ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
@@ -58,7 +57,7 @@ def ask(command: Command, *arguments: str, given: str | None = None, seconds: fl
     try:
         done = subprocess.run(
             [path, *arguments],
-            input="" if given is None else given,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
@@ -92,14 +91,9 @@ def find(command: Command) -> str:
     return path
 
 
-def table(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> list[list[str]]:
+def table(command: Command, *arguments: str) -> list[list[str]]:
     """Lines of a command that separates its fields by '|', as fields."""
-    return [line.split("|") for line in ask(command, *arguments, seconds=seconds).splitlines() if line]
-
-
-def job_list(jobs: Sequence[str]) -> str:
-    """Job ids as Slurm's --jobs takes them."""
-    return ",".join(jobs)
+    return [line.split("|") for line in ask(command, *arguments).splitlines() if line]
 
 
 def _refusal(command: Command, text: str, code: int) -> ServiceError | SlurmRefusedError:

@@ -1,4 +1,4 @@
-"""The cluster file: what a bundle asks Slurm for, and how it finds its Python there."""
+"""The cluster file: what a task asks Slurm for, and how it finds its Python there."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ Word = Annotated[str, Field(pattern=r"^\S+$")]
 
 
 class Finish(Strict):
-    """The small job behind the arrays: it makes the selection and submits the finals, or writes the leaderboard.
+    """The dependent job behind the arrays: it makes the selection and submits the finals, or writes the leaderboard.
 
-    partition: None for the bundles' own; gres: where that partition takes no job without a GPU.
+    partition: None for the arrays' own; gres: where that partition takes no job without a GPU.
     """
 
     partition: Word | None = None
@@ -74,7 +74,7 @@ class Cluster(Strict):
     max_array_size: tasks of one array; Slurm's own limit is 1000 unless the site set another.
     max_restarts:   how often a task may start again, after time limits and preemption.
     local_data:     a folder on the nodes' own disks, given to units as HARNESS_LOCAL_DATA; the job's variables work.
-    finish:         null: no job behind the arrays; `harness run` again does what it would do.
+    finish:         null: no dependent job; `harness run` again does what it would do.
     lines:          more options of sbatch, such as --exclude=node7.
     """
 

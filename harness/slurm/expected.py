@@ -5,35 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.execution.estimate import cost_of, typical_rates
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Unit
 from harness.records.status import share_of
-from harness.records.suite_folder import RunStore
 from harness.slurm.bundles import Bundle, Room, bundle
 from harness.slurm.cluster import LoadedCluster
 
 OVERHEAD = 1.5
-"""Wall seconds per device second where nothing was measured yet: looks, checkpoints, tests, a busy node."""
+"""Wall seconds per device second where nothing was measured yet: validations, checkpoints, tests, a busy node."""
 UNIT_START_SECONDS = 30.0
 """From the start of a unit's process to its first step."""
 
 
-def make_bundles(units: Sequence[Unit], names: Sequence[str], store: RunStore, loaded: LoadedCluster) -> list[Bundle]:
+def make_bundles(
+    units: Sequence[Unit], names: Sequence[str], records: SuiteRecords, loaded: LoadedCluster
+) -> list[Bundle]:
     """Bundles of `units` that fit the cluster's time limit.
 
     names: what people call the units. A unit of unknown length (steps, none finished yet) gets a lane of its own.
     Raises `UsageError` where one unit does not fit.
     """
     cluster = loaded.cluster
-    room = Room.within(cluster.time * 60.0, cluster.warning_seconds, cluster.units_at_once)
+    room = _room(loaded, cluster.time)
     if room.seconds <= 0:
         raise loaded.error("time", f"{cluster.time} minutes leave no room for a unit after start and last checkpoint")
-    known = expected_seconds(units, store, loaded)
-    seconds = [room.seconds if one is None else one for one in known]
+    known = expected_seconds(units, records, loaded)
+    seconds = [room.seconds if expected is None else expected for expected in known]
     try:
         return bundle(seconds, room, cluster.max_parallel)
     except ValueError as error:
         longest = int(error.args[0])
-    needed = next(minutes for minutes in range(cluster.time, 10**7) if _room(minutes, loaded) >= seconds[longest])
+    needed = next(
+        minutes for minutes in range(cluster.time, 10**7) if _room(loaded, minutes).seconds >= seconds[longest]
+    )
     raise loaded.error(
         "time",
         f"too short for one unit: {names[longest]} ({units[longest].budget}) is expected to take "
@@ -42,22 +46,20 @@ def make_bundles(units: Sequence[Unit], names: Sequence[str], store: RunStore, l
     )
 
 
-def _room(minutes: int, loaded: LoadedCluster) -> float:
-    trial = loaded.cluster.model_copy(update={"time": minutes})
-    return Room.within(minutes * 60.0, trial.warning_seconds).seconds
+def _room(loaded: LoadedCluster, minutes: int) -> Room:
+    """What a task with this time limit has for its units."""
+    cluster = loaded.cluster.model_copy(update={"time": minutes})
+    return Room.within(minutes * 60.0, cluster.warning_seconds, cluster.units_at_once)
 
 
-def expected_seconds(units: Sequence[Unit], store: RunStore, loaded: LoadedCluster) -> list[float | None]:
+def expected_seconds(units: Sequence[Unit], records: SuiteRecords, loaded: LoadedCluster) -> list[float | None]:
     """Wall seconds of what is left of each unit, its start included; None where nothing is known."""
-    unit_time = loaded.cluster.unit_time
-    rates = typical_rates(store) if unit_time is None else {}
-    found: list[float | None] = []
-    for unit in units:
-        left = 1.0 - share_of(unit.budget, store.folder(unit).ledger.spent())
-        default = OVERHEAD if unit.budget.device_seconds is not None else None
-        rate = rates.get(cost_of(unit), default)
-        if unit_time is not None:
-            found.append(unit_time * 60.0 * left)
-        else:
-            found.append(None if rate is None else unit.budget.amount * rate * left + UNIT_START_SECONDS)
-    return found
+    shares = [1.0 - share_of(unit.budget, records.run(unit.id).spent) for unit in units]
+    if loaded.cluster.unit_time is not None:
+        return [loaded.cluster.unit_time * 60.0 * share for share in shares]
+    rates = typical_rates(records.store)
+    expected: list[float | None] = []
+    for unit, share in zip(units, shares, strict=True):
+        rate = rates.get(cost_of(unit), OVERHEAD if unit.budget.device_seconds is not None else None)
+        expected.append(None if rate is None else unit.budget.amount * rate * share + UNIT_START_SECONDS)
+    return expected

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.api.errors import ServiceError
-from harness.slurm.client import SlurmRefusedError, job_list, table
+from harness.slurm.client import SlurmRefusedError, table
 from harness.slurm.record import Submission
 
 ENDED = frozenset(
@@ -62,18 +62,19 @@ def ask_queue(submissions: Iterable[Submission]) -> Queue:
     jobs = {submission.name: submission.job for submission in submissions}
     if not jobs:
         return {}
-    names = sorted(jobs)
     form = "%j|%K|%A|%F|%T|%N|%r"
-    lines = table("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(names)}", f"--format={form}")
-    tasks = [_task(line) for line in lines if len(line) == form.count("|") + 1]
-    # an id that is known decides: names may come again where a folder was deleted, ids where a cluster was set up anew
-    return {(name, index): task for (name, index), task in tasks if jobs.get(name, "") in (None, task.array)}
-
-
-def _task(line: Sequence[str]) -> tuple[Key, Task]:
-    name, index, job, array, state, node, reason = line
-    task = Task(job, array, state, node.strip(), "" if reason == "None" else reason)
-    return (name, int(index) if index.isdigit() else None), task
+    lines = table(
+        *("squeue", "--noheader", "--array", "--states=all"),
+        *(f"--name={','.join(sorted(jobs))}", f"--format={form}"),
+    )
+    queue: dict[Key, Task] = {}
+    for line in lines:
+        name, index, job, array, state, node, reason = line
+        # a known id decides: names may come again where a folder was deleted, ids where a cluster was set up anew
+        if jobs.get(name, "") in (None, array):
+            task = Task(job, array, state, node.strip(), "" if reason == "None" else reason)
+            queue[name, int(index) if index.isdigit() else None] = task
+    return queue
 
 
 def identified(submissions: Iterable[Submission], queue: Queue) -> list[Submission]:
@@ -92,7 +93,7 @@ def ask_ends(jobs: Sequence[str]) -> dict[str, str]:
     if not jobs:
         return {}
     try:
-        lines = table("sacct", "-X", "-n", "-P", f"--jobs={job_list(jobs)}", "--format=JobID,State")
+        lines = table("sacct", "-X", "-n", "-P", f"--jobs={','.join(jobs)}", "--format=JobID,State")
     except (ServiceError, SlurmRefusedError):
         return {}
     return {line[0]: line[1].split(" ")[0] for line in lines if len(line) == 2}
@@ -104,7 +105,7 @@ def running_jobs(jobs: Sequence[str]) -> frozenset[str]:
     if not wanted:
         return frozenset()
     try:
-        lines = table("squeue", "--noheader", "--array", f"--jobs={job_list(wanted)}", "--format=%A|%T")
+        lines = table("squeue", "--noheader", "--array", f"--jobs={','.join(wanted)}", "--format=%A|%T")
     except SlurmRefusedError as refusal:  # asked for one job alone, squeue calls a forgotten one invalid
         if "invalid job id" in refusal.said.lower():
             return frozenset()
@@ -131,11 +132,12 @@ class Seen:
 
 def forgotten(submissions: Sequence[Submission], queue: Queue) -> list[str]:
     """Ids of arrays with tasks that the controller no longer remembers."""
+    arrays = (submission for submission in submissions if submission.job)
     return sorted(
         {
-            one.job
-            for one in submissions
-            if one.job and any((one.name, index) not in queue for index in range(len(one.bundles)))
+            array.job or ""
+            for array in arrays
+            if any((array.name, index) not in queue for index in range(len(array.tasks)))
         }
     )
 
@@ -153,7 +155,7 @@ class Watched:
         if self._seen is None or now - self._seen.at >= ASK_SECONDS:
             try:
                 queue = ask_queue(submissions)
-                names = frozenset(one.name for one in submissions if one.job is not None)
+                names = frozenset(submission.name for submission in submissions if submission.job is not None)
                 self._seen = Seen(queue, now, names, ask_ends(forgotten(submissions, queue)))
             except (ServiceError, SlurmRefusedError) as error:
                 last = self._seen or Seen({}, now)

@@ -12,36 +12,42 @@ from harness.api.errors import RecordError
 from harness.api.strict import Strict, digest
 from harness.records.files import read_record, write_record, write_text
 from harness.records.lease import Lease
-from harness.records.suite_folder import RunStore
+from harness.records.reader import SuiteRecords
 
 
 class Submission(Strict):
-    """One job of Slurm: an array of bundles, or the job that comes after arrays.
+    """One job of Slurm: an array of tasks, or the dependent job that comes after arrays.
 
     Written before `sbatch` is called and again with the job's id, so that a job whose submitter died is found by its
     name, which no other job has.
 
     name:    of the job in Slurm, and of this file.
     job:     Slurm's id of the (array) job; None while it is not known.
+    kind:    an array, or the dependent job, which the cluster file calls `finish`.
     suite:   hash of the version of the suite; cluster: digest of the cluster file's text.
     cache:   the data's folder.
-    bundles: unit ids by array index, in the order in which they start; none for a finishing job.
-    lanes:   units side by side in a task.
+    tasks:   unit ids by array index, in the order in which they start; none for the dependent job.
+    units_at_once: units side by side in a task.
     panels:  whether the leaderboard gets pictures, None where nobody said.
     """
 
     schema_version: Literal[1] = 1
     name: str
     job: str | None = None
-    kind: Literal["bundles", "finish"]
+    kind: Literal["tasks", "finish"]
     suite: str
     cluster: str
     cache: str
-    bundles: list[list[str]] = Field(default_factory=list)
-    lanes: int = 1
-    checkpoint_seconds: float = 30.0
-    panels: bool | None = None
+    tasks: list[list[str]]
+    units_at_once: int
+    checkpoint_seconds: float
+    panels: bool | None
     at: str = Field("", description="UTC, ISO 8601")
+
+    @property
+    def units(self) -> list[str]:
+        """Ids of all its units."""
+        return [unit for task in self.tasks for unit in task]
 
     def task_of(self, index: int) -> str:
         """An array task as Slurm names it."""
@@ -49,22 +55,23 @@ class Submission(Strict):
 
 
 class Submissions:
-    """The submissions of one suite."""
+    """The submissions of one suite, whose folder is `root`."""
 
-    def __init__(self, store: RunStore) -> None:
-        self.store = store
-        self.folder = store.root / "slurm"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "slurm"
+
+    @classmethod
+    def holding(cls, record: Path) -> tuple[Submissions, Submission]:
+        """The submission that this file holds, and those beside it. Raises `RecordError` where there is none."""
+        if not record.is_file():
+            raise RecordError(f"{record}: no such submission")
+        return cls(record.resolve().parent.parent), read_record(record, Submission)
 
     def __iter__(self) -> Iterator[Submission]:
         """All of them, the oldest first."""
-        found = [read_record(path, Submission) for path in self.folder.glob("*.json")]
-        return iter(sorted(found, key=lambda one: (one.at, one.name)))
-
-    def read(self, path: Path) -> Submission:
-        """One of them, by its file."""
-        if not path.is_file():
-            raise RecordError(f"{path}: no such submission")
-        return read_record(path, Submission)
+        submissions = [read_record(path, Submission) for path in self.folder.glob("*.json")]
+        return iter(sorted(submissions, key=lambda submission: (submission.at, submission.name)))
 
     def write(self, submission: Submission) -> None:
         """Record it, or what has become known of it."""
@@ -83,17 +90,30 @@ class Submissions:
         """Its batch file."""
         return self.folder / f"{submission.name}.sh"
 
+    def suite_path(self, submission: Submission) -> Path:
+        """The version of the suite that it runs."""
+        return self.root / "suites" / f"{submission.suite}.yaml"
+
+    def cluster_path(self, submission: Submission) -> Path:
+        """The version of the cluster file that it was made from."""
+        return self.folder / "clusters" / f"{submission.cluster}.yaml"
+
     def keep_cluster(self, text: str) -> None:
         """Keep this version of the cluster file."""
-        path = self.cluster_path(digest(text))
+        path = self.folder / "clusters" / f"{digest(text)}.yaml"
         if not path.exists():
             write_text(path, text)
-
-    def cluster_path(self, name: str) -> Path:
-        """A version of the cluster file."""
-        return self.folder / "clusters" / f"{name}.yaml"
 
     @property
     def lease(self) -> Lease:
         """Held by whoever submits, so that nothing is submitted twice."""
         return Lease(self.folder / "lease")
+
+
+def unsettled(records: SuiteRecords) -> list[Submission]:
+    """Jobs that may have something left to do: dependent jobs, and arrays with a unit that has no result."""
+    return [
+        submission
+        for submission in Submissions(records.root)
+        if not submission.tasks or any(records.run(unit).result is None for unit in submission.units)
+    ]

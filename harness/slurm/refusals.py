@@ -32,7 +32,7 @@ def explained(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
 
 
 def unfollowed(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
-    """The refusal of the job behind the arrays, which are out already."""
+    """The refusal of the dependent job, whose arrays are out already."""
     what = "the arrays before it stay; once this is mended, `harness run` again submits that job alone"
     return loaded.error("finish", f"Slurm refuses the job behind the arrays: {refusal.said}; {what}")
 

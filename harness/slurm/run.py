@@ -1,22 +1,25 @@
-"""`run --executor slurm`: submits what is missing and neither queued nor running, and returns."""
+"""Runs a suite on a cluster: submits what is missing, and goes on in the dependent job behind the arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.execution.session import Session
-from harness.records.suite_folder import RunStore
+from harness.execution.session import Session, open_session
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Unit
 from harness.search.run import select_when_over
-from harness.slurm.cluster import LoadedCluster
+from harness.slurm.cluster import LoadedCluster, load_cluster
 from harness.slurm.draft import Drafter
 from harness.slurm.leases import free_leases
 from harness.slurm.queue import ask_queue, identified
-from harness.slurm.queue_state import Standing, unsettled
-from harness.slurm.record import Submission, Submissions
+from harness.slurm.queue_state import QueueState
+from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import Submitter, submitting
-from harness.suite.load import load_suite
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,67 +42,107 @@ class SlurmRun:
         return not self.queued and not self.missing
 
 
-def superseded(suite: str, runs: Path) -> bool:
-    """Whether a later version of the suite was opened in its run directory.
-
-    The job behind an earlier one's arrays must not turn back what the later one has named or selected.
-    """
-    loaded = load_suite(suite).suite
-    store = RunStore(runs / loaded.name)
-    points = store.points()  # rewritten whenever a version is opened, once they are there
-    if points is not None:
-        return points.suite_hash != loaded.hash
-    return store.selection_path.exists() and store.selection().suite_hash != loaded.hash
-
-
-def run_on_slurm(
-    session: Session,
-    cluster: LoadedCluster,
-    checkpoint_seconds: float,
-    say: Callable[[str], None],
-    *,
-    finishing: bool,
-    panels: bool | None = None,
+def submit_missing(
+    session: Session, cluster: LoadedCluster, checkpoint_seconds: float = 30.0, panels: bool | None = None
 ) -> SlurmRun:
-    """Select where the search is over, then submit.
+    """Submit what has no result and is neither queued nor running, and return; a search that is over is selected from.
 
-    finishing: called by the job behind the arrays, which submits what a selection has named, and nothing again: what
-    keeps dying must not keep coming back by itself.
+    Args:
+        session: the suite on its data. Its cache and its runs folder must be visible from the nodes.
+        cluster: what jobs ask for.
+        checkpoint_seconds: seconds between two checkpoints of a unit.
+        panels: whether the page shows pictures of test cases; None: where the data are at hand.
+
+    Returns:
+        The session, with its finals after a search, and how many units wait or run.
+
+    Raises:
+        UsageError: Slurm refuses a job, a unit does not fit the time limit, or another process submits this suite.
+        ServiceError: Slurm does not answer. What it may have taken is on record, and found by the next call.
     """
-    submissions = Submissions(session.store)
+    submissions = Submissions(session.store.root)
     with submitting(submissions) as still_alone:
-        finals = bool(session.plan.finals)
-        session = select_when_over(session, say)
+        session = select_when_over(session, log.info)
         pending = session.pending()
         if not pending:
             return SlurmRun(session, 0, 0)
-        if finishing and cluster.cluster.container is not None:  # no command of Slurm's is in there
-            return SlurmRun(session, 0, len(pending), named=bool(session.plan.finals) and not finals)
-        open_ones = unsettled(submissions)
-        queue = ask_queue(open_ones)
-        known = identified(open_ones, queue)
-        for one in (one for one in known if one not in open_ones):
-            submissions.write(one)
-        folders = [session.folder(unit) for unit in pending]
-        free_leases(folders)
-        held = {folder.id for folder in folders if folder.lease.held()}
-        standing = Standing.of(pending, known, queue, held)
-        fresh = standing.missing
-        if finishing:
-            submitted = _submitted(session, known)
-            fresh = tuple(unit for unit in fresh if unit.id not in submitted)
-        active = {task.array for (_, index), task in queue.items() if index is not None and task.active}
-        followed = any(index is None and task.active for (_, index), task in queue.items())
-        drafter = Drafter(session.plan, session.store, session.cache.folder, cluster, checkpoint_seconds, panels)
-        submitter = Submitter(drafter, say, still_alone)
+        records = SuiteRecords(session.store)
+        state = _ask_state(session, records, pending)
+        drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
+        submitter = Submitter(drafter, still_alone)
+        if state.missing:
+            submitter.submit(state.missing, state.arrays)
+        elif state.arrays and not state.followed:  # it was refused, or its submitter died before it
+            submitter.follow(state.arrays)
+    return SlurmRun(session, len(pending), 0)
+
+
+def run_dependent_job(record: Path) -> SlurmRun | None:
+    """Do what is due behind the arrays: select and submit the finals. None where a later version of the suite was run.
+
+    The caller writes the leaderboard if everything is over.
+
+    Args:
+        record: the file of the dependent job's submission, RUNS/<suite>/slurm/<name>.json.
+
+    Raises:
+        RecordError: there is no such submission.
+        UsageError, ServiceError: as `submit_missing` does.
+    """
+    submissions, submission = Submissions.holding(record)
+    if superseded(submission.suite, SuiteRecords.open(submissions.root)):
+        log.info("%s: a later version of the suite was run; nothing to do", submissions.suite_path(submission))
+        return None
+    # in a container the paths of the cluster file may not be seen
+    cluster = load_cluster(submissions.cluster_path(submission), check_paths=False)
+    suite = str(submissions.suite_path(submission))
+    session = open_session(suite, Path(submission.cache), submissions.root.parent, log.info)
+    return submit_finals(session, cluster, submission.checkpoint_seconds, submission.panels)
+
+
+def superseded(suite_hash: str, records: SuiteRecords) -> bool:
+    """Whether a later version of the suite was opened in its run directory.
+
+    The dependent job of an earlier one must not turn back what the later one has named or selected.
+    """
+    # trials are rewritten whenever a version is opened, once there are some
+    current = records.selection if records.trials is None else records.trials
+    return current is not None and current.suite_hash != suite_hash
+
+
+def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: float, panels: bool | None) -> SlurmRun:
+    """Select where the search is over, and submit the units that this version of the suite never submitted.
+
+    Nothing is submitted twice here: what keeps dying must not keep coming back by itself.
+    """
+    submissions = Submissions(session.store.root)
+    with submitting(submissions) as still_alone:
+        had_finals = bool(session.plan.finals)
+        session = select_when_over(session, log.info)
+        pending = session.pending()
+        if not pending:
+            return SlurmRun(session, 0, 0)
+        if cluster.cluster.container is not None:  # no command of Slurm's is in there
+            return SlurmRun(session, 0, len(pending), named=bool(session.plan.finals) and not had_finals)
+        records = SuiteRecords(session.store)
+        state = _ask_state(session, records, pending)
+        suite = session.plan.loaded.suite.hash
+        submitted = {unit for one in submissions if one.job and one.suite == suite for unit in one.units}
+        fresh = [unit for unit in state.missing if unit.id not in submitted]
         if fresh:
-            submitter.submit(fresh, sorted(active))
-        elif active and not (finishing or followed):  # it was refused, or its submitter died before it
-            submitter.follow(sorted(active))
-        return SlurmRun(session, len(standing.queued) + len(fresh), len(standing.missing) - len(fresh))
+            drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
+            Submitter(drafter, still_alone).submit(fresh, state.arrays)
+    return SlurmRun(session, len(state.queued) + len(fresh), len(state.missing) - len(fresh))
 
 
-def _submitted(session: Session, known: Sequence[Submission]) -> frozenset[str]:
-    """Ids of the units that this version of the suite has submitted."""
-    suite = session.plan.loaded.suite.hash
-    return frozenset(unit for one in known if one.suite == suite for bundle in one.bundles for unit in bundle)
+def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Unit]) -> QueueState:
+    """Where the pending units are. Jobs that only Slurm knows are recorded, leases of ended jobs removed."""
+    recorded = unsettled(records)
+    queue = ask_queue(recorded)
+    known = identified(recorded, queue)
+    for submission in known:
+        if submission not in recorded:
+            Submissions(records.root).write(submission)
+    folders = [session.folder(unit) for unit in pending]
+    free_leases(folders)
+    return QueueState.of(pending, known, queue, {folder.id for folder in folders if folder.lease.held()})

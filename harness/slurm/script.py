@@ -10,7 +10,7 @@ from typing import Any
 
 import harness
 from harness.api.errors import InterruptedRunError, ServiceError
-from harness.slurm.cluster import LINE, Cluster, LoadedCluster
+from harness.slurm.cluster import LINE, Cluster
 from harness.slurm.record import Submission, Submissions
 
 STARTING_KILLED = (138, 143)
@@ -24,7 +24,7 @@ trap 'stopped=1; [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null' USR1 TERM
 RUN = """\
 code={again}
 if [ -z "$stopped" ]; then
-  {python} -P -m harness bundle {record} "$SLURM_ARRAY_TASK_ID" &
+  {python} -P -m harness slurm-task {record} "$SLURM_ARRAY_TASK_ID" &
   driver=$!
   while kill -0 "$driver" 2>/dev/null; do wait "$driver"; done  # a trap interrupts it
   wait "$driver"
@@ -40,124 +40,94 @@ if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {restarts} ]; then
 fi
 exit "$code\""""
 
-FINISH = """\
-{python} -P -m harness run --suite {suite} --data {cache} --runs {runs} --executor slurm --cluster {cluster} \\
-  --checkpoint-seconds {seconds} --no-track --finishing{panels}"""
-
 
 @dataclass(frozen=True)
 class Batch:
-    """One submission, and what its batch file is made from."""
+    """The batch file of one submission, made from a cluster file."""
 
     submissions: Submissions
     submission: Submission
-    loaded: LoadedCluster
+    cluster: Cluster
+
+    def array_text(self) -> str:
+        """The file of an array of tasks."""
+        cluster = self.cluster
+        cpus = cluster.cpus * cluster.units_at_once
+        command = RUN.format(
+            again=InterruptedRunError.exit_code,
+            codes="|".join(map(str, (InterruptedRunError.exit_code, *STARTING_KILLED))),
+            python=self._python(cpus),
+            record=self._record,
+            restarts=cluster.max_restarts,
+        )
+        options = {
+            "partition": cluster.partition,
+            "constraint": cluster.constraint,
+            "gres": cluster.gres,
+            "cpus_per_task": cpus,
+            "mem": f"{cluster.memory_mb * cluster.units_at_once}M",
+            "time": cluster.time,
+            "array_parallelism": cluster.max_parallel,
+            "map_count": len(self.submission.tasks),
+            "setup": [LISTEN, *self._setup()],
+        }
+        return self._text(command, options, signal=f"B:USR1@{cluster.warning_seconds}", log="%A_%a.log")
+
+    def dependent_text(self) -> str:
+        """The file of the dependent job."""
+        finish = self.cluster.finish
+        assert finish is not None, "the cluster file asks for none"
+        options = {
+            "partition": finish.partition or self.cluster.partition,
+            "gres": finish.gres,
+            "cpus_per_task": finish.cpus,
+            "mem": finish.memory,
+            "time": finish.time,
+            "setup": self._setup(),
+        }
+        command = f"{self._python(finish.cpus)} -P -m harness slurm-task {self._record}"
+        return self._text(command, options, signal="B:TERM@30", log="%j.log")
 
     @property
-    def runs(self) -> Path:
-        """The --runs directory."""
-        return self.submissions.store.root.parent.resolve()
+    def _record(self) -> str:
+        return shlex.quote(str(self.submissions.path(self.submission).resolve()))
 
-    @property
-    def folder(self) -> Path:
-        """Of batch files and logs."""
-        return self.submissions.folder.resolve()
+    def _text(self, command: str, options: dict[str, Any], signal: str, log: str) -> str:
+        """The file with what both kinds of jobs ask for, by submitit's names."""
+        try:
+            from harness.slurm.batch_file import BatchFile
+        except ImportError:
+            raise ServiceError("submitit is not installed; pip install 'harness-ssl[slurm]'") from None
+        folder = self.submissions.folder.resolve()
+        lines = [match for match in map(LINE.fullmatch, self.cluster.lines) if match is not None]
+        more: dict[str, str | bool] = {match["name"]: match["value"] or True for match in lines}
+        own = {
+            "account": self.cluster.account,
+            "qos": self.cluster.qos,
+            "job_name": self.submission.name,
+            "ntasks_per_node": 1,
+            "additional_parameters": more | {"signal": signal, "requeue": True, "output": f"{folder}/{log}"},
+        }
+        return BatchFile(folder).text(command, options | own)
 
+    def _setup(self) -> list[str]:
+        """What the shell does before Python starts."""
+        cluster = self.cluster
+        lines = [f"module load {shlex.quote(module)}" for module in cluster.modules]
+        if cluster.local_data is not None:
+            lines.append(f'export HARNESS_LOCAL_DATA="{cluster.local_data}"')
+        if cluster.environment is None and cluster.container is None:
+            root = Path(harness.__file__).resolve().parent.parent
+            lines.append(f"export PYTHONPATH={shlex.quote(str(root))}${{PYTHONPATH:+:$PYTHONPATH}}")
+        return lines
 
-def array_text(batch: Batch) -> str:
-    """The batch file of an array of bundles."""
-    cluster, submission = batch.loaded.cluster, batch.submission
-    command = RUN.format(
-        again=InterruptedRunError.exit_code,
-        codes="|".join(map(str, (InterruptedRunError.exit_code, *STARTING_KILLED))),
-        python=_python(batch),
-        record=shlex.quote(str(batch.folder / f"{submission.name}.json")),
-        restarts=cluster.max_restarts,
-    )
-    lanes = cluster.units_at_once
-    options = {
-        "partition": cluster.partition,
-        "constraint": cluster.constraint,
-        "gres": cluster.gres,
-        "cpus_per_task": cluster.cpus * lanes,
-        "mem": f"{cluster.memory_mb * lanes}M",
-        "time": cluster.time,
-        "array_parallelism": cluster.max_parallel,
-        "map_count": len(submission.bundles),
-        "setup": [LISTEN, *_setup(batch)],
-    }
-    signal = f"B:USR1@{cluster.warning_seconds}"
-    return _text(batch, command, options, {"signal": signal, "requeue": True, "output": f"{batch.folder}/%A_%a.log"})
-
-
-def finish_text(batch: Batch) -> str:
-    """The batch file of the job behind the arrays."""
-    cluster, submission = batch.loaded.cluster, batch.submission
-    finish = cluster.finish
-    assert finish is not None, "the cluster file asks for none"
-    command = FINISH.format(
-        python=_python(batch),
-        suite=shlex.quote(str(batch.runs / batch.submissions.store.root.name / "suites" / f"{submission.suite}.yaml")),
-        cache=shlex.quote(submission.cache),
-        runs=shlex.quote(str(batch.runs)),
-        cluster=shlex.quote(str(batch.submissions.cluster_path(submission.cluster).resolve())),
-        seconds=submission.checkpoint_seconds,
-        panels={None: "", True: " --panels", False: " --no-panels"}[submission.panels],
-    )
-    options = {
-        "partition": finish.partition or cluster.partition,
-        "gres": finish.gres,
-        "cpus_per_task": finish.cpus,
-        "mem": finish.memory,
-        "time": finish.time,
-        "setup": _setup(batch),
-    }
-    return _text(batch, command, options, {"signal": "B:TERM@30", "requeue": True, "output": f"{batch.folder}/%j.log"})
-
-
-def _text(batch: Batch, command: str, options: dict[str, Any], more: dict[str, Any]) -> str:
-    try:
-        from harness.slurm.batch_file import batch_text
-    except ImportError:
-        raise ServiceError("submitit is not installed; pip install 'harness-ssl[slurm]'") from None
-    cluster = batch.loaded.cluster
-    own = {
-        "account": cluster.account,
-        "qos": cluster.qos,
-        "job_name": batch.submission.name,
-        "ntasks_per_node": 1,
-        "additional_parameters": _lines(cluster) | more,
-    }
-    return batch_text(batch.folder, command, options | own)
-
-
-def _lines(cluster: Cluster) -> dict[str, str | bool]:
-    """The file's own options of sbatch."""
-    found = [match for match in map(LINE.fullmatch, cluster.lines) if match is not None]
-    return {match["name"]: match["value"] or True for match in found}
-
-
-def _setup(batch: Batch) -> list[str]:
-    """What the shell does before Python starts."""
-    cluster = batch.loaded.cluster
-    lines = [f"module load {shlex.quote(module)}" for module in cluster.modules]
-    if cluster.local_data is not None:
-        lines.append(f'export HARNESS_LOCAL_DATA="{cluster.local_data}"')
-    if cluster.environment is None and cluster.container is None:
-        root = Path(harness.__file__).resolve().parent.parent
-        lines.append(f"export PYTHONPATH={shlex.quote(str(root))}${{PYTHONPATH:+:$PYTHONPATH}}")
-    return lines
-
-
-def _python(batch: Batch) -> str:
-    """The command that is Python there."""
-    cluster = batch.loaded.cluster
-    if cluster.environment is not None:
-        return shlex.quote(str(cluster.environment.expanduser().absolute() / "bin" / "python"))
-    if cluster.container is None:
-        return shlex.quote(sys.executable)
-    cpus = cluster.cpus * cluster.units_at_once if batch.submission.bundles else (cluster.finish or cluster).cpus
-    binds = ",".join((str(batch.runs), batch.submission.cache))
-    image = cluster.container.expanduser().absolute()
-    words = ["srun", "--ntasks=1", f"--cpus-per-task={cpus}", "apptainer", "exec", "--nv", "--bind", binds, str(image)]
-    return shlex.join([*words, "python3"])
+    def _python(self, cpus: int) -> str:
+        """The command that is Python there."""
+        if self.cluster.environment is not None:
+            return shlex.quote(str(self.cluster.environment.expanduser().absolute() / "bin" / "python"))
+        if self.cluster.container is None:
+            return shlex.quote(sys.executable)
+        binds = f"{self.submissions.root.parent.resolve()},{self.submission.cache}"
+        image = str(self.cluster.container.expanduser().absolute())
+        step = ["srun", "--ntasks=1", f"--cpus-per-task={cpus}"]
+        return shlex.join([*step, "apptainer", "exec", "--nv", "--bind", binds, image, "python3"])

@@ -1,7 +1,8 @@
-"""Submits units in arrays of bundles, and the job that comes after them."""
+"""Submits units in arrays of tasks, and the dependent job that comes after them."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from harness.records.files import disk_errors, write_text
 from harness.records.schema import Unit
 from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.draft import Draft, Drafter
-from harness.slurm.record import Submission, Submissions
+from harness.slurm.record import Submissions
 from harness.slurm.refusals import explained, unfollowed
 from harness.train.attempt import now
 from harness.train.stop import StopFlag
+
+log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 20.0
 """How long one who submits waits for another who does."""
@@ -25,38 +28,28 @@ class Submitter:
     """Sends what a drafter drafts. still_alone: what `submitting` gave, called before each job."""
 
     drafter: Drafter
-    say: Callable[[str], None]
     still_alone: Callable[[], None]
 
-    @property
-    def submissions(self) -> Submissions:
-        """Where it is recorded."""
-        return Submissions(self.drafter.store)
-
-    def submit(self, units: Sequence[Unit], after: Sequence[str]) -> list[Submission]:
+    def submit(self, units: Sequence[Unit], after: Sequence[str]) -> None:
         """Submit units, and the job that waits for them and for the jobs `after`.
 
         Raises `UsageError` where a unit does not fit or Slurm refuses.
         """
-        done: list[Submission] = []
+        jobs: list[str] = []
         for draft in self.drafter.arrays(units):
-            # one array after the other: %N counts within an array
-            done.append(self._send(draft, [done[-1].job or ""] if done else []))
-            self.say(told(done[-1], draft, self.drafter.loaded.cluster.max_parallel))
-        return [*done, *self.follow([*after, *(one.job or "" for one in done)])]
+            jobs.append(self._send(draft, jobs[-1:]))  # one array after the other: %N counts within an array
+            log.info("job %s: %s", jobs[-1], array_summary(draft, self.drafter.loaded.cluster.max_parallel))
+        self.follow([*after, *jobs])
 
-    def follow(self, after: Sequence[str]) -> list[Submission]:
-        """Submit the job that waits for the jobs `after`; none where the cluster file wants none."""
-        last = self.drafter.finish()
-        if last is None:
-            return []
-        sent = self._send(last, after)
-        self.say(f"job {sent.job} follows: {what_follows(self.drafter)}")
-        return [sent]
+    def follow(self, after: Sequence[str]) -> None:
+        """Submit the dependent job of the jobs `after`; none where the cluster file wants none."""
+        draft = self.drafter.dependent_job()
+        if draft is not None:
+            log.info("job %s follows: %s", self._send(draft, after), what_follows(self.drafter))
 
-    def _send(self, draft: Draft, after: Sequence[str]) -> Submission:
+    def _send(self, draft: Draft, after: Sequence[str]) -> str:
         """Record it, call sbatch, record the job's id. One whose fate is unknown stays on record without an id."""
-        submissions, loaded = self.submissions, self.drafter.loaded
+        submissions, loaded = self.drafter.submissions, self.drafter.loaded
         self.still_alone()
         submission = draft.submission.model_copy(update={"at": now()})
         script = submissions.script(submission)
@@ -69,13 +62,13 @@ class Submitter:
         except SlurmRefusedError as refusal:
             submissions.forget(submission)
             raise (explained(refusal, loaded) if draft.bundles else unfollowed(refusal, loaded)) from None
-        known = submission.model_copy(update={"job": printed.strip().partition(";")[0]})
-        submissions.write(known)
-        return known
+        job = printed.strip().partition(";")[0]
+        submissions.write(submission.model_copy(update={"job": job}))
+        return job
 
 
 def what_follows(drafter: Drafter) -> str:
-    """What the job behind the arrays does."""
+    """What the dependent job does."""
     if drafter.plan.loaded.suite.search is not None and not drafter.plan.finals:
         if drafter.loaded.cluster.container is not None:
             return "it makes the selection, and in a container submits nothing: `harness run` again submits the finals"
@@ -83,14 +76,13 @@ def what_follows(drafter: Drafter) -> str:
     return "it writes the leaderboard"
 
 
-def told(submission: Submission, draft: Draft, at_once: int) -> str:
-    """What was submitted, in one line."""
-    count, units = len(submission.bundles), sum(map(len, submission.bundles))
+def array_summary(draft: Draft, at_once: int) -> str:
+    """How many units an array holds, in how many tasks, and how long these are expected to take."""
+    count, units = len(draft.bundles), len(draft.submission.units)
     longest = max(bundle.seconds for bundle in draft.bundles) / 60
-    tasks = f"{count} task{'s' if count > 1 else ''}"
     return (
-        f"job {submission.job}: {units} unit{'s' if units > 1 else ''} in {tasks}, at most {min(count, at_once)} at "
-        f"once, expected to take up to {longest:.0f} minutes each"
+        f"{units} unit{'s' if units > 1 else ''} in {count} task{'s' if count > 1 else ''}, at most "
+        f"{min(count, at_once)} at once, expected to take up to {longest:.0f} minutes each"
     )
 
 

@@ -1,8 +1,9 @@
-"""One array task: runs what is left of its bundle, and says by its exit code whether it should be requeued."""
+"""One array task: runs what is left of its units, and says by its exit code whether it should be requeued."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.api.errors import InterruptedRunError, UnitFailedError, UsageError
@@ -11,58 +12,65 @@ from harness.execution.outcome import Outcome
 from harness.execution.process import HELD
 from harness.execution.run import raise_refused
 from harness.execution.session import Session, open_session
-from harness.records.run_folder import UnitFolder
-from harness.records.suite_folder import RunStore
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Unit
 from harness.slurm.lanes import Lanes
 from harness.slurm.leases import free_leases
 from harness.slurm.record import Submission, Submissions
 from harness.train.stop import StopFlag
 
+log = logging.getLogger(__name__)
 
-def run_task(record: Path, index: int, stop: StopFlag, say: Callable[[str], None]) -> int:
-    """Run the units of bundle `index` that have no result.
 
-    0: all have ended well; 70: some with a failure record; 73: another process runs the rest; 75: it was stopped and
-    goes on from checkpoints. Raises what the user must act on.
+def run_task(record: Path, index: int, stop: StopFlag) -> int:
+    """Run the units of task `index` that have no result.
+
+    Args:
+        record: the file of the array's submission, RUNS/<suite>/slurm/<name>.json.
+        index: the array index.
+        stop: set by signals; the units then checkpoint.
+
+    Returns:
+        0: all have ended well; 70: some with a failure record; 73: another process runs the rest; 75: it was stopped
+        and goes on from checkpoints.
+
+    Raises:
+        UsageError, DataError, DiskError: what the user must act on.
     """
-    submissions = Submissions(RunStore.open(record.resolve().parent.parent))
-    submission = submissions.read(record)
-    if not 0 <= index < len(submission.bundles):
-        raise UsageError(f"{record}: has {len(submission.bundles)} bundles, numbered from 0; there is no {index}")
-    folders = [submissions.store.by_id(unit) for unit in submission.bundles[index]]
-    if all(folder.done for folder in folders):
-        say(f"bundle {index} of {submission.name}: everything is done")
-        return _code(folders, [], stop)
-    with stop.on_signals():
-        session = _session(submissions, submission, say)
-        for owner in free_leases(folders):
-            say(f"freed a unit of job {owner.job}, which is no longer on {owner.host}")
-        outcomes = _run(session, submission, [folder for folder in folders if not folder.done], stop)
-    raise_refused(outcomes)
-    return _code(folders, outcomes, stop)
+    submissions, submission = Submissions.holding(record)
+    if not 0 <= index < len(submission.tasks):
+        raise UsageError(f"{record}: has {len(submission.tasks)} tasks, numbered from 0; there is no {index}")
+    records, ids = SuiteRecords.open(submissions.root), submission.tasks[index]
+    left = [records.run(unit).run for unit in ids if records.run(unit).result is None]
+    outcomes: list[Outcome] = []
+    if not left:
+        log.info("task %s of %s: everything is done", index, submission.name)
+    else:
+        with stop.on_signals():
+            suite = str(submissions.suite_path(submission))
+            session = open_session(suite, Path(submission.cache), submissions.root.parent, log.info, select=False)
+            for owner in free_leases(session.folder(unit) for unit in left):
+                log.info("freed a unit of job %s, which is no longer on %s", owner.job, owner.host)
+            outcomes = _run(session, submission, left, stop)
+        raise_refused(outcomes)
+    return _exit_code(SuiteRecords(records.store), ids, outcomes, stop)
 
 
-def _session(submissions: Submissions, submission: Submission, say: Callable[[str], None]) -> Session:
-    root = submissions.store.root
-    suite = root / "suites" / f"{submission.suite}.yaml"
-    return open_session(str(suite), Path(submission.cache), root.parent, say, select=False)
-
-
-def _run(session: Session, submission: Submission, folders: list[UnitFolder], stop: StopFlag) -> list[Outcome]:
-    units = {folder.id: folder.unit for folder in folders}
+def _run(session: Session, submission: Submission, units: Sequence[Unit], stop: StopFlag) -> list[Outcome]:
+    by_id = {unit.id: unit for unit in units}
     outcomes = []
     with make_display(session, len(units)) as display:
-        lanes = Lanes(session, submission.lanes, submission.checkpoint_seconds, stop, display)
-        for outcome in lanes.run(list(units.values())):
+        lanes = Lanes(session, submission.units_at_once, submission.checkpoint_seconds, stop, display)
+        for outcome in lanes.run(units):
             outcomes.append(outcome)
-            display.ended(units[outcome.unit], outcome)
+            display.ended(by_id[outcome.unit], outcome)
             if outcome.status == "refused":
                 stop.set(outcome.message)
     return outcomes
 
 
-def _code(folders: list[UnitFolder], outcomes: list[Outcome], stop: StopFlag) -> int:
-    results = [folder.result() for folder in folders]
+def _exit_code(records: SuiteRecords, units: Sequence[str], outcomes: Sequence[Outcome], stop: StopFlag) -> int:
+    results = [records.run(unit).result for unit in units]
     if None in results:
         held = any(outcome.status == "held" for outcome in outcomes) and not stop.is_set()
         return HELD if held else InterruptedRunError.exit_code

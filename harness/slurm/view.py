@@ -6,54 +6,51 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from harness.execution.dry_run import Outlook
+from harness.records.reader import SuiteRecords
 from harness.records.status import State, SuiteStatus, UnitStatus
-from harness.records.suite_folder import RunStore
 from harness.slurm.queue import Seen, Task, Watched, ask_queue, identified
-from harness.slurm.queue_state import Standing, unsettled
-from harness.slurm.record import Submission, Submissions
+from harness.slurm.queue_state import QueueState
+from harness.slurm.record import Submission, unsettled
 
 
 class SuiteWatch:
     """Merges a suite's records with what Slurm says of its jobs, asking at most once a minute."""
 
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
-        self._submissions = Submissions(store)
+    def __init__(self) -> None:
         self._watched = Watched()
 
-    def merge(self, status: SuiteStatus) -> tuple[SuiteStatus, str]:
+    def merge(self, status: SuiteStatus, records: SuiteRecords) -> tuple[SuiteStatus, str]:
         """The status with what Slurm knows, and why it could not be asked, if so. Asks only while something is left."""
-        if all(one.state in ("done", "failed") for _, one in status.units):
+        if all(unit.state in ("done", "failed") for _, unit in status.units):
             return status, ""
-        submissions = unsettled(self._submissions)
-        if not any(one.bundles for one in submissions):
+        submissions = unsettled(records)
+        if not any(submission.tasks for submission in submissions):
             return status, ""
         seen = self._watched.look(submissions)
         known = identified(submissions, seen.queue)
-        places = last_places(known)
-        units = tuple((slot, self._placed(one, places, seen)) for slot, one in status.units)
+        last = {unit: (one, index) for one in known for index, task in enumerate(one.tasks) for unit in task}
+        units = tuple((name, _placed(unit, records, last, seen)) for name, unit in status.units)
         return replace(status, units=units), seen.trouble
 
-    def _placed(self, status: UnitStatus, places: Mapping[str, tuple[Submission, int]], seen: Seen) -> UnitStatus:
-        if status.state in ("done", "failed") or status.unit not in places:
-            return status
-        submission, index = places[status.unit]
-        task, name = seen.queue.get((submission.name, index)), submission.task_of(index)
-        if task is None and seen.trouble:
-            return status
-        if task is None and submission.name not in seen.asked:
-            running = status.state == "running"
-            return status if running else replace(status, state="queued", note=f"job {name} was just submitted")
-        if status.state == "running":  # by whom? a fresh heartbeat may be another process's, or a dead one's
-            holder = self._store.by_id(status.unit).lease.holder()
-            if task is None or holder is None or holder.job != task.job:
-                return status
-        return with_task(status, name, task, seen.ends.get(name, ""))
 
-
-def last_places(submissions: list[Submission]) -> Mapping[str, tuple[Submission, int]]:
-    """Unit id -> the submission that it was in last, and the index of its task."""
-    return {unit: (one, index) for one in submissions for index, bundle in enumerate(one.bundles) for unit in bundle}
+def _placed(
+    status: UnitStatus, records: SuiteRecords, last: Mapping[str, tuple[Submission, int]], seen: Seen
+) -> UnitStatus:
+    """One unit's status with what Slurm knows. last: unit -> its last submission, and the index of its task."""
+    if status.state in ("done", "failed") or status.unit not in last:
+        return status
+    submission, index = last[status.unit]
+    task, name = seen.queue.get((submission.name, index)), submission.task_of(index)
+    if task is None and seen.trouble:
+        return status
+    if task is None and submission.name not in seen.asked:
+        running = status.state == "running"
+        return status if running else replace(status, state="queued", note=f"job {name} was just submitted")
+    if status.state == "running":  # by whom? a fresh heartbeat may be another process's, or a dead one's
+        holder = records.run(status.unit).folder.lease.holder()
+        if task is None or holder is None or holder.job != task.job:
+            return status
+    return with_task(status, name, task, seen.ends.get(name, ""))
 
 
 def with_task(status: UnitStatus, name: str, task: Task | None, end: str) -> UnitStatus:
@@ -72,7 +69,7 @@ def _running(status: UnitStatus, name: str, task: Task) -> UnitStatus:
         return replace(status, note=f"{where}, ends just now")
     if status.state == "running":
         return replace(status, note=f"{where}, {status.note.rpartition(', ')[2]}")
-    return replace(status, state="queued", note=f"{where}, starts, or waits for others of its bundle")
+    return replace(status, state="queued", note=f"{where}, starts, or waits for others of its task")
 
 
 def _gone(status: UnitStatus, name: str, end: str) -> UnitStatus:
@@ -84,11 +81,11 @@ def _gone(status: UnitStatus, name: str, end: str) -> UnitStatus:
 
 def with_queued(outlook: Outlook) -> Outlook:
     """A plan's outlook with the units that wait or run with Slurm; one call of squeue if something was submitted."""
-    submissions = unsettled(Submissions(outlook.store))
-    if outlook.states is None or not any(one.bundles for one in submissions):
+    submissions = unsettled(SuiteRecords(outlook.store))
+    if outlook.states is None or not any(submission.tasks for submission in submissions):
         return outlook
     queue = ask_queue(submissions)
-    standing = Standing.of(outlook.pending, identified(submissions, queue), queue)
+    queued = QueueState.of(outlook.pending, identified(submissions, queue), queue).queued
     states = dict(outlook.states)
-    states |= {unit.id: "queued" for unit in standing.queued if states[unit.id] != "running"}
+    states |= {unit.id: "queued" for unit in queued if states[unit.id] != "running"}
     return replace(outlook, states=states)

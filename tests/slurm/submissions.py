@@ -29,9 +29,9 @@ def cluster_of(folder: Path, text: str) -> LoadedCluster:
     return load_cluster(write_cluster(folder, text))
 
 
-def submission(*bundles: list[str], name: str = "tiny-bundles-1", job: str | None = "55", at: str = "") -> Submission:
+def submission(*tasks: list[str], name: str = "tiny-tasks-1", job: str | None = "55", at: str = "") -> Submission:
     """One that was submitted."""
-    kind = "bundles" if bundles else "finish"
+    kind = "tasks" if tasks else "finish"
     return Submission.model_validate(
         {
             "name": name,
@@ -40,7 +40,10 @@ def submission(*bundles: list[str], name: str = "tiny-bundles-1", job: str | Non
             "suite": "a" * 64,
             "cluster": "c" * 64,
             "cache": "/scratch/cache/phantom",
-            "bundles": list(bundles),
+            "tasks": list(tasks),
+            "units_at_once": 1,
+            "checkpoint_seconds": 30.0,
+            "panels": None,
             "at": at,
         }
     )

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.records.suite_folder import RunStore
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.script import Batch, array_text, finish_text
+from harness.slurm.script import Batch
 from tests.slurm.submissions import cluster_of, path_with, stand_in, submission
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -31,7 +30,7 @@ def batch_of(tmp_path: Path, name: str, one: Submission) -> Batch:
     for folder in ("venv", "h.sif"):
         (tmp_path / folder).mkdir(exist_ok=True)
     loaded = cluster_of(tmp_path, CLUSTERS[name].replace("ROOT", str(tmp_path)))
-    return Batch(Submissions(RunStore(tmp_path / "runs" / "tiny")), one, loaded)
+    return Batch(Submissions(tmp_path / "runs" / "tiny"), one, loaded.cluster)
 
 
 def generalised(text: str, tmp_path: Path) -> str:
@@ -44,24 +43,18 @@ def generalised(text: str, tmp_path: Path) -> str:
 def test_the_text_is_the_golden_one(name: str, kind: str, tmp_path: Path) -> None:
     one = submission(*ARRAY) if kind == "array" else submission(name="tiny-finish-1")
     place = batch_of(tmp_path, name, one)
-    text = generalised(array_text(place) if kind == "array" else finish_text(place), tmp_path)
+    text = generalised(place.array_text() if kind == "array" else place.dependent_text(), tmp_path)
     golden = GOLDEN / f"{name}-{kind}.sh"
     if os.environ.get("HARNESS_GOLDEN") == "write":
         golden.write_text(text)
     assert text == golden.read_text()
 
 
-@pytest.mark.parametrize(("panels", "option"), [(None, ""), (True, " --panels"), (False, " --no-panels")])
-def test_what_was_said_of_pictures_reaches_the_finish_job(panels: bool | None, option: str, tmp_path: Path) -> None:
-    one = submission(name="tiny-finish-1").model_copy(update={"panels": panels})
-    assert finish_text(batch_of(tmp_path, "cpu", one)).rstrip().endswith(f"--finishing{option}")
-
-
 @pytest.mark.parametrize("name", sorted(CLUSTERS))
 def test_a_shell_can_read_it(name: str, tmp_path: Path) -> None:
     for text in (
-        array_text(batch_of(tmp_path, name, submission(*ARRAY))),
-        finish_text(batch_of(tmp_path, name, submission())),
+        batch_of(tmp_path, name, submission(*ARRAY)).array_text(),
+        batch_of(tmp_path, name, submission()).dependent_text(),
     ):
         subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
@@ -76,7 +69,7 @@ def run_batch(tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: 
     stand_in(tmp_path / "venv" / "bin", "python", f'echo "$@" > {tmp_path}/called; {python}')
     stand_in(tmp_path / "commands", "scontrol", f'[ "$1" = requeue ] && echo "$2" > {tmp_path}/requeued; echo "{job}"')
     script = tmp_path / "batch.sh"
-    script.write_text(array_text(place))
+    script.write_text(place.array_text())
     environment = {
         **os.environ,
         "PATH": path_with(tmp_path / "commands"),
@@ -91,10 +84,10 @@ def run_batch(tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: 
     return done.returncode, requeued.read_text().strip() if requeued.exists() else ""
 
 
-def test_the_task_runs_its_bundle_and_its_code_is_the_jobs(tmp_path: Path) -> None:
+def test_the_task_runs_its_units_and_its_code_is_the_jobs(tmp_path: Path) -> None:
     assert run_batch(tmp_path, "exit 0", "JobState=RUNNING") == (0, "")
-    record = tmp_path.resolve() / "runs" / "tiny" / "slurm" / "tiny-bundles-1.json"
-    assert (tmp_path / "called").read_text().split() == ["-P", "-m", "harness", "bundle", str(record), "1"]
+    record = tmp_path.resolve() / "runs" / "tiny" / "slurm" / "tiny-tasks-1.json"
+    assert (tmp_path / "called").read_text().split() == ["-P", "-m", "harness", "slurm-task", str(record), "1"]
     assert run_batch(tmp_path, "exit 70", "JobState=RUNNING") == (70, "")
 
 

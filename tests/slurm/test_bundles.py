@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.api.errors import UsageError
+from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
 from harness.slurm.bundles import TASK_START_SECONDS, Bundle, Room, bundle
 from harness.slurm.draft import Drafter
@@ -82,7 +83,7 @@ def test_the_room_leaves_margin_warning_and_start() -> None:
 
 def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 100}, "search": None})
-    store = RunStore(tmp_path / "none")
+    store = SuiteRecords(RunStore(tmp_path / "none"))
     plain, told = cluster_of(tmp_path, "time: 60\n"), cluster_of(tmp_path, "time: 60\nunit_time: 3\n")
     assert set(expected_seconds(plan.units, store, plain)) == {100 * OVERHEAD + UNIT_START_SECONDS}
     assert set(expected_seconds(plan.units, store, told)) == {180.0}
@@ -90,7 +91,7 @@ def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_pa
 
 def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
-    loaded, store = cluster_of(tmp_path, "time: 60\n"), RunStore(tmp_path / "none")
+    loaded, store = cluster_of(tmp_path, "time: 60\n"), SuiteRecords(RunStore(tmp_path / "none"))
     assert set(expected_seconds(plan.units, store, loaded)) == {None}
     names = [plan.names[unit.id] for unit in plan.units]
     assert [len(one.units) for one in make_bundles(plan.units, names, store, loaded)] == [1] * len(plan.units)
@@ -98,7 +99,7 @@ def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path) -> None:
 
 def test_a_time_too_short_for_one_unit_names_the_unit_and_a_time_that_is_enough(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 3600}, "search": None})
-    drafter = Drafter(plan, RunStore(tmp_path / "none"), tmp_path, cluster_of(tmp_path, "time: 60\n"))
+    drafter = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 60\n"))
     with pytest.raises(UsageError) as caught:
         drafter.arrays(plan.units)
     said = str(caught.value)
@@ -107,7 +108,7 @@ def test_a_time_too_short_for_one_unit_names_the_unit_and_a_time_that_is_enough(
     for time_limit, fits in ((enough, True), (enough - 1, False)):
         loaded = cluster_of(tmp_path, f"time: {time_limit}\n")
         try:
-            make_bundles(plan.units, list(plan.names.values()), drafter.store, loaded)
+            make_bundles(plan.units, list(plan.names.values()), drafter.records, loaded)
             assert fits
         except UsageError:
             assert not fits
@@ -116,16 +117,18 @@ def test_a_time_too_short_for_one_unit_names_the_unit_and_a_time_that_is_enough(
 def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
     with pytest.raises(UsageError, match=r"mini\.yaml:1: time: 1 minutes leave no room"):
-        Drafter(plan, RunStore(tmp_path / "none"), tmp_path, cluster_of(tmp_path, "time: 1\n")).arrays(plan.units)
+        Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 1\n")).arrays(
+            plan.units
+        )
 
 
 def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
     loaded = cluster_of(tmp_path, "time: 60\nmax_array_size: 3\n")
-    drafts = Drafter(plan, RunStore(tmp_path / "none"), tmp_path, loaded).arrays(plan.units)
-    assert [len(draft.submission.bundles) for draft in drafts] == [3, 3, 3, 3, 3, 1]
+    drafts = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, loaded).arrays(plan.units)
+    assert [len(draft.submission.tasks) for draft in drafts] == [3, 3, 3, 3, 3, 1]
     assert len({draft.submission.name for draft in drafts}) == len(drafts)
-    assert [u for d in drafts for b in d.submission.bundles for u in b] == [unit.id for unit in plan.units]
+    assert [u for d in drafts for b in d.submission.tasks for u in b] == [unit.id for unit in plan.units]
 
 
 def test_two_thousand_units_are_planned_and_bundled_in_two_seconds(tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ def test_two_thousand_units_are_planned_and_bundled_in_two_seconds(tmp_path: Pat
     make_plan(loaded, data)  # imports
     began = time.process_time()
     plan = make_plan(loaded, data)
-    drafts = Drafter(plan, RunStore(tmp_path / "none"), tmp_path, cluster).arrays(plan.units)
+    drafts = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster).arrays(plan.units)
     assert time.process_time() - began < 2.0
     assert len(plan.units) == 2000
-    assert sum(len(b) for draft in drafts for b in draft.submission.bundles) == 2000
+    assert sum(len(b) for draft in drafts for b in draft.submission.tasks) == 2000

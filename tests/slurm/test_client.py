@@ -19,12 +19,10 @@ def failure(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, seconds:
     return caught.value
 
 
-def test_what_it_prints_comes_back_and_what_it_is_given_goes_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_it_prints_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, "squeue", 'echo "$1|$(cat)"; echo; echo "b|"')
     monkeypatch.setenv("PATH", path_with(tmp_path))
-    assert ask("squeue", "-h", given="x y") == "-h|x y\n\nb|\n"
+    assert ask("squeue", "-h") == "-h|\n\nb|\n"
     assert table("squeue", "-h") == [["-h", ""], ["b", ""]]
 
 

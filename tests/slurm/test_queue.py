@@ -11,25 +11,26 @@ import pytest
 
 from harness.api.errors import ServiceError, UsageError
 from harness.records.lease import Owner
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Spent
 from harness.records.status import UnitStatus, read_status
 from harness.records.suite_folder import RunStore
 from harness.slurm.cancel import cancel
 from harness.slurm.leases import free_leases
 from harness.slurm.queue import Task, Watched, ask_ends, ask_queue, identified, running_jobs
-from harness.slurm.queue_state import Standing, unit_tasks, unsettled
-from harness.slurm.record import Submissions
+from harness.slurm.queue_state import QueueState, unit_tasks
+from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import submitting
 from harness.slurm.view import SuiteWatch, with_task
 from tests.search.suites import end, plan_of, store_of
 from tests.slurm.submissions import path_with, stand_in, submission
 
 SQUEUE = """\
-tiny-bundles-1|0|56|55|RUNNING|node1|None
-tiny-bundles-1|1|57|55|TIMEOUT|node2|TimeLimit
-tiny-bundles-1|2|55|55|PENDING||JobArrayTaskLimit
+tiny-tasks-1|0|56|55|RUNNING|node1|None
+tiny-tasks-1|1|57|55|TIMEOUT|node2|TimeLimit
+tiny-tasks-1|2|55|55|PENDING||JobArrayTaskLimit
 tiny-finish-1|N/A|58|58|PENDING||Dependency
-tiny-bundles-2|0|60|60|RUNNING|node2|None
+tiny-tasks-2|0|60|60|RUNNING|node2|None
 """
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 BEGUN = NOTHING.model_copy(update={"attempts": 1})
@@ -54,11 +55,11 @@ def asked(tmp_path: Path) -> list[str]:
 def test_one_call_for_all_jobs_by_name(commands: Path, tmp_path: Path) -> None:
     queue = ask_queue([ARRAY, FINISH])
     (call,) = asked(tmp_path)
-    assert "--name=tiny-bundles-1,tiny-finish-1 " in call
+    assert "--name=tiny-finish-1,tiny-tasks-1 " in call
     assert queue == {
-        ("tiny-bundles-1", 0): Task("56", "55", "RUNNING", "node1"),
-        ("tiny-bundles-1", 1): Task("57", "55", "TIMEOUT", "node2", "TimeLimit"),
-        ("tiny-bundles-1", 2): Task("55", "55", "PENDING", "", "JobArrayTaskLimit"),
+        ("tiny-tasks-1", 0): Task("56", "55", "RUNNING", "node1"),
+        ("tiny-tasks-1", 1): Task("57", "55", "TIMEOUT", "node2", "TimeLimit"),
+        ("tiny-tasks-1", 2): Task("55", "55", "PENDING", "", "JobArrayTaskLimit"),
         ("tiny-finish-1", None): Task("58", "58", "PENDING", "", "Dependency"),
     }
     assert ask_queue([]) == {}
@@ -70,7 +71,7 @@ def test_a_job_of_the_same_name_but_another_id_is_somebody_elses(commands: Path)
 
 
 def test_a_job_whose_submitter_died_is_found_by_its_name(commands: Path) -> None:
-    unknown, lost = submission(["a"], job=None), submission(["a"], name="tiny-bundles-9", job=None)
+    unknown, lost = submission(["a"], job=None), submission(["a"], name="tiny-tasks-9", job=None)
     queue = ask_queue([unknown, lost])
     assert identified([unknown, lost], queue) == [submission(["a"], job="55")]
 
@@ -80,13 +81,17 @@ def test_units_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_pat
     ids = [unit.id for unit in units[:5]]
     array = submission(ids[:1], ids[1:2], ids[2:4], ids[4:5])
     queue = ask_queue([array])
-    standing = Standing.of(units[:6], [array], queue)
-    assert standing.queued == (units[0], units[2], units[3])
-    assert standing.missing == (units[1], units[4], units[5])  # timed out, forgotten, never submitted
+    state = QueueState.of(units[:6], [array], queue)
+    assert state.queued == (units[0], units[2], units[3])
+    assert state.missing == (units[1], units[4], units[5])  # timed out, forgotten, never submitted
+    assert (state.arrays, state.followed) == (("55",), False)
+    assert QueueState.of(units[:6], [array], ask_queue([array, FINISH])).followed
+    held = QueueState.of(units[:6], [array], queue, {units[1].id})
+    assert held.queued == (units[0], units[1], units[2], units[3])
 
 
 def test_a_unit_that_was_submitted_again_is_where_it_is_active(commands: Path) -> None:
-    first, again = submission(["x"], ["u"]), submission(["u"], name="tiny-bundles-2", job="60")
+    first, again = submission(["x"], ["u"]), submission(["u"], name="tiny-tasks-2", job="60")
     queue = ask_queue([first, again])
     for order in ([first, again], [again, first]):
         assert unit_tasks(order, queue)["u"] == Task("60", "60", "RUNNING", "node2")
@@ -118,10 +123,10 @@ def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     store = store_of(tmp_path / "runs", plan)
     ids = [planned.unit.id for planned in plan.trials]
-    Submissions(store).write(submission(ids[:1], ids[1:2], ids[2:4], ids[4:5]))
+    Submissions(store.root).write(submission(ids[:1], ids[1:2], ids[2:4], ids[4:5]))
     end(store.by_id(ids[3]), dice=0.5)
     stand_in(commands, "sacct", "echo '55_3|CANCELLED by 0'")
-    status, trouble = SuiteWatch(store).merge(read_status(store))
+    status, trouble = SuiteWatch().merge(read_status(store), SuiteRecords(store))
     states = [one.state for _, one in status.units]
     assert (states[:5], trouble) == (["queued", "to run", "queued", "done", "to run"], "")
     assert "(TIMEOUT)" in status.units[1][1].note
@@ -132,41 +137,41 @@ def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
 def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, tmp_path: Path) -> None:
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
     ids = [planned.unit for _, planned in read_status(store).units]
-    Submissions(store).write(submission(ids[:1]))
-    Submissions(store).write(submission(ids[1:2], name="tiny-bundles-3", job=None))
-    watch = SuiteWatch(store)
-    watch.merge(read_status(store))
-    Submissions(store).write(submission(ids[1:2], name="tiny-bundles-3", job="61", at="2030"))
-    (_, second), *_ = watch.merge(read_status(store))[0].units[1:]
+    Submissions(store.root).write(submission(ids[:1]))
+    Submissions(store.root).write(submission(ids[1:2], name="tiny-tasks-3", job=None))
+    watch = SuiteWatch()
+    watch.merge(read_status(store), SuiteRecords(store))
+    Submissions(store.root).write(submission(ids[1:2], name="tiny-tasks-3", job="61", at="2030"))
+    (_, second), *_ = watch.merge(read_status(store), SuiteRecords(store))[0].units[1:]
     assert (second.state, second.note) == ("queued", "job 61_0 was just submitted")
     assert len([line for line in asked(tmp_path) if "--name" in line]) == 1
 
 
 def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = RunStore.create(tmp_path / "runs" / "tiny")
-    Submissions(store).write(ARRAY)
+    Submissions(store.root).write(ARRAY)
     monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
-    with submitting(Submissions(store)), pytest.raises(UsageError, match="is submitting this suite"):
-        cancel(store)
+    with submitting(Submissions(store.root)), pytest.raises(UsageError, match="is submitting this suite"):
+        cancel(SuiteRecords(store))
     assert asked(tmp_path) == []
 
 
 def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Path) -> None:
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
     before = read_status(store)
-    assert SuiteWatch(store).merge(before) == (before, "")
-    assert cancel(store) == []
+    assert SuiteWatch().merge(before, SuiteRecords(store)) == (before, "")
+    assert cancel(SuiteRecords(store)) == []
     assert asked(tmp_path) == []
 
 
 def test_nobody_is_asked_once_everything_has_ended(commands: Path, tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     store = store_of(tmp_path / "runs", plan)
-    Submissions(store).write(submission([planned.unit.id for planned in plan.trials]))
+    Submissions(store.root).write(submission([planned.unit.id for planned in plan.trials]))
     for planned in plan.trials:
         end(store.by_id(planned.unit.id), dice=0.5)
-    assert unsettled(Submissions(store)) == []
-    SuiteWatch(store).merge(read_status(store))
+    assert unsettled(SuiteRecords(store)) == []
+    SuiteWatch().merge(read_status(store), SuiteRecords(store))
     assert asked(tmp_path) == []
 
 
@@ -199,10 +204,10 @@ def test_without_accounting_nobody_knows_how_a_forgotten_task_ended(commands: Pa
 
 def test_cancel_names_the_jobs_of_this_suite_alone(commands: Path, tmp_path: Path) -> None:
     store = RunStore.create(tmp_path / "runs" / "tiny")
-    Submissions(store).write(ARRAY)
-    Submissions(store).write(FINISH)
+    Submissions(store.root).write(ARRAY)
+    Submissions(store.root).write(FINISH)
     stand_in(commands, "scancel", f'echo "$@" > {tmp_path}/cancelled')
-    assert cancel(store) == ["55", "58"]
+    assert cancel(SuiteRecords(store)) == ["55", "58"]
     assert (tmp_path / "cancelled").read_text() == "55 58\n"
 
 

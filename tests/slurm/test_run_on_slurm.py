@@ -17,7 +17,7 @@ from harness.data.prepare import resolve
 from harness.records.suite_folder import RunStore
 from harness.slurm.partitions import check_partitions
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.run import run_on_slurm
+from harness.slurm.run import submit_missing
 from harness.suite.registry import load_dataset
 from tests.cli.ground import write_suite
 from tests.slurm.cluster import Cluster
@@ -56,7 +56,7 @@ class Ground:
         return RunStore(self.folder / "runs" / "tiny")
 
     def submissions(self, kind: str) -> list[Submission]:
-        return [one for one in Submissions(self.store) if one.kind == kind]
+        return [one for one in Submissions(self.store.root) if one.kind == kind]
 
     def logs(self) -> str:
         return "\n".join(path.read_text() for path in sorted((self.store.root / "slurm").glob("*.log")))
@@ -98,9 +98,9 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     assert not ground.store.root.exists()
 
     said = ground.submit().stderr
-    (array,) = ground.submissions("bundles")
+    (array,) = ground.submissions("tasks")
     assert f"job {array.job}: 4 units in 4 tasks, at most 2 at once" in said
-    units = [ground.store.by_id(bundle[0]) for bundle in array.bundles]
+    units = [ground.store.by_id(task[0]) for task in array.tasks]
     ground.slurm.run("scancel", array.task_of(3))
     ground.until(units[0].checkpoint.exists)
     # as before a time limit; scancel repeats its signal when the job leaves because of it
@@ -111,9 +111,9 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
 
     ground.submit()
     ground.submit()  # everything is queued
-    again = ground.submissions("bundles")[1]
-    assert again.bundles == [[units[3].id]]
-    assert len(ground.submissions("bundles")) == 2
+    again = ground.submissions("tasks")[1]
+    assert again.tasks == [[units[3].id]]
+    assert len(ground.submissions("tasks")) == 2
     ground.until(lambda: all(unit.done for unit in units))
     ground.slurm.wait_for_state(ground.submissions("finish")[1].job or "", seconds=WAIT_SECONDS)
     stopped = next(line for line in units[0].ledger.lines() if line.kind == "end")
@@ -122,7 +122,7 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     assert "4 done" in ground.harness("status").stderr
     assert ground.submit().stdout  # the table
     assert ground.harness("cancel").stderr == "nothing of this suite waits or runs\n"
-    assert len(ground.submissions("bundles")) == 2
+    assert len(ground.submissions("tasks")) == 2
 
     inline = ground.folder / "inline"
     ground.harness("run", "--executor", "inline", "--runs", str(inline), "--no-track")
@@ -145,8 +145,8 @@ def test_cancel_stops_this_suite_alone(ground: Ground) -> None:
     write_suite(ground.folder, ("steps: 4", "steps: 100000"))
     other = ground.slurm.run("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 300").strip()
     ground.submit()
-    (array,) = ground.submissions("bundles")
-    units = [ground.store.by_id(bundle[0]) for bundle in array.bundles]
+    (array,) = ground.submissions("tasks")
+    units = [ground.store.by_id(task[0]) for task in array.tasks]
     ground.until(lambda: all(unit.checkpoint.exists() for unit in units))
     (finish,) = ground.submissions("finish")
     assert ground.harness("cancel").stderr == f"cancelled 2 jobs: {array.job}, {finish.job}\n"
@@ -179,5 +179,5 @@ def test_real_limits_and_real_refusals(slurm: Cluster, tmp_path: Path) -> None:
     ):
         loaded = cluster_of(tmp_path, f"time: 5\nunit_time: 2\n{text}")
         with pytest.raises(UsageError, match=field):
-            run_on_slurm(session, loaded, 30.0, lambda _line: None, finishing=False)
-        assert list(Submissions(session.store)) == []
+            submit_missing(session, loaded)
+        assert list(Submissions(session.store.root)) == []

@@ -7,23 +7,23 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from harness.api.errors import HarnessError, ServiceError, UsageError
+from harness.api.errors import HarnessError, RecordError, ServiceError, UsageError
+from harness.api.strict import digest
 from harness.cli.cluster import tell
-from harness.cli.run import command
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execution.session import Session
+from harness.records.reader import SuiteRecords
 from harness.records.selection import Points
 from harness.search.run import select_when_over
 from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
-from harness.slurm.run import SlurmRun, run_on_slurm, superseded
+from harness.slurm.run import SlurmRun, run_dependent_job, submit_finals, submit_missing, superseded
 from harness.slurm.submit import submitting
 from harness.suite.registry import load_dataset
 from tests.search.suites import end, suite_with
-from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in
+from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in, submission
 
 PARTITIONS = """\
 PartitionName=main AllowGroups=ALL Default=YES MaxTime=01:00:00 State=UP
@@ -50,8 +50,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
         return resolve(load_dataset("phantom"), None, lambda _line: None)
 
 
-def run(session: Session, tmp_path: Path, text: str = CLUSTER, *, finishing: bool = False) -> SlurmRun:
-    return run_on_slurm(session, cluster_of(tmp_path, text), 30.0, lambda _line: None, finishing=finishing)
+def run(session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False) -> SlurmRun:
+    """Submit as `harness run` does, or as the dependent job does."""
+    submit = submit_finals if dependent else submit_missing
+    return submit(session, cluster_of(tmp_path, text), 30.0, None)
 
 
 def sent(tmp_path: Path) -> list[str]:
@@ -61,9 +63,9 @@ def sent(tmp_path: Path) -> list[str]:
 
 def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
     """Let squeue show the tasks of the first array in these states."""
-    array = next(one for one in Submissions(session.store) if one.bundles)
+    array = next(one for one in Submissions(session.store.root) if one.tasks)
     lines = [f"{array.name}|{index}|{90 + index}|{array.job}|{state}|n1|None" for index, state in enumerate(states)]
-    last = [one for one in Submissions(session.store) if not one.bundles]
+    last = [one for one in Submissions(session.store.root) if not one.tasks]
     lines += [f"{one.name}|N/A|{one.job}|{one.job}|PENDING||Dependency" for one in last]
     (tmp_path / "queue").write_text("\n".join(lines) + "\n")
 
@@ -72,15 +74,15 @@ def test_an_array_and_the_job_behind_it(commands: Path, tmp_path: Path, cache: C
     session = session_of(tmp_path, cache)
     done = run(session, tmp_path)
     assert (done.queued, done.missing, done.over) == (4, 0, False)
-    array, finish = Submissions(session.store)
+    array, finish = Submissions(session.store.root)
     assert (array.job, finish.job, finish.kind) == ("1", "2", "finish")
-    assert array.bundles == [[unit.id] for unit in session.plan.units]
+    assert array.tasks == [[unit.id] for unit in session.plan.units]
     first, second = sent(tmp_path)
     folder = (session.store.root / "slurm").resolve()
     assert first.split() == ["--parsable", str(folder / f"{array.name}.sh")]
     assert second.split() == ["--parsable", "--dependency=afterany:1", str(folder / f"{finish.name}.sh")]
     text = (folder / f"{finish.name}.sh").read_text()
-    assert str(folder / "clusters" / f"{array.cluster}.yaml") in text
+    assert f"harness slurm-task {folder / finish.name}.json" in text
     assert (folder / "clusters" / f"{array.cluster}.yaml").read_text() == CLUSTER
 
 
@@ -89,9 +91,9 @@ def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Pat
     run(session, tmp_path)
     queue_of(tmp_path, session, "RUNNING", "CANCELLED", "PENDING", "COMPLETED")
     assert run(session, tmp_path).queued == 4
-    again = [one for one in Submissions(session.store) if one.bundles][-1]
+    again = [one for one in Submissions(session.store.root) if one.tasks][-1]
     units = session.plan.units
-    assert again.bundles == [[units[1].id], [units[3].id]]
+    assert again.tasks == [[units[1].id], [units[3].id]]
     assert "--dependency=afterany:1:3" in sent(tmp_path)[-1]  # behind the array that still runs, too
     for unit in units:
         end(session.folder(unit), dice=0.5)
@@ -105,21 +107,21 @@ def test_a_unit_that_somebody_runs_is_left_to_him(commands: Path, tmp_path: Path
     lease = session.folder(first).lease
     lease.claim()
     assert run(session, tmp_path).queued == 4
-    (array,) = (one for one in Submissions(session.store) if one.bundles)
-    assert array.bundles == [[unit.id] for unit in session.plan.units[1:]]
+    (array,) = (one for one in Submissions(session.store.root) if one.tasks)
+    assert array.tasks == [[unit.id] for unit in session.plan.units[1:]]
     lease.release()
 
 
 def test_a_job_whose_submitter_died_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache)
     run(session, tmp_path)
-    submissions = Submissions(session.store)
-    array = next(one for one in submissions if one.bundles)
+    submissions = Submissions(session.store.root)
+    array = next(one for one in submissions if one.tasks)
     queue_of(tmp_path, session, *["PENDING"] * 4)
     submissions.write(array.model_copy(update={"job": None}))
     assert run(session, tmp_path).queued == 4
     assert len(sent(tmp_path)) == 2
-    assert submissions.read(submissions.path(array)) == array
+    assert Submissions.holding(submissions.path(array))[1] == array
 
 
 def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
@@ -127,11 +129,11 @@ def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, c
     stand_in(commands, "sbatch", "echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
     with pytest.raises(ServiceError):
         run(session, tmp_path)
-    (lost,) = Submissions(session.store)
+    (lost,) = Submissions(session.store.root)
     assert lost.job is None
     stand_in(commands, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
     assert run(session, tmp_path).queued == 4
-    assert [one.job for one in Submissions(session.store)] == [None, "1", "2"]
+    assert [one.job for one in Submissions(session.store.root)] == [None, "1", "2"]
 
 
 def test_the_job_behind_the_arrays_submits_nothing_that_keeps_dying(
@@ -139,7 +141,7 @@ def test_the_job_behind_the_arrays_submits_nothing_that_keeps_dying(
 ) -> None:
     session = session_of(tmp_path, cache)
     run(session, tmp_path)
-    done = run(session, tmp_path, finishing=True)
+    done = run(session, tmp_path, dependent=True)
     assert (done.queued, done.missing) == (0, 4)
     assert len(sent(tmp_path)) == 2
 
@@ -153,7 +155,7 @@ def test_a_finish_job_that_was_refused_is_submitted_alone(commands: Path, tmp_pa
         run(session, tmp_path)
     queue_of(tmp_path, session, *["PENDING"] * 4)
     stand_in(commands, "sbatch", counted)
-    assert (run(session, tmp_path, finishing=True).queued, len(sent(tmp_path))) == (4, 1)
+    assert (run(session, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 1)
     assert (run(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
     assert "--dependency=afterany:1 " in sent(tmp_path)[-1]
     queue_of(tmp_path, session, *["PENDING"] * 4)
@@ -170,8 +172,8 @@ def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
     for planned in session.plan.trials:
         end(session.folder(planned.unit), dice=0.5)
     selected = select_when_over(session, lambda _line: None)
-    assert (run(selected, tmp_path, finishing=True).queued, len(sent(tmp_path))) == (4, 2)
-    assert (run(selected, tmp_path, finishing=True).missing, len(sent(tmp_path))) == (4, 2)
+    assert (run(selected, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 2)
+    assert (run(selected, tmp_path, dependent=True).missing, len(sent(tmp_path))) == (4, 2)
 
 
 def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
@@ -183,11 +185,11 @@ def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path,
     assert (run(session, tmp_path).queued, len(session.plan.finals)) == (trials, 0)
     for number, planned in enumerate(session.plan.trials):
         end(session.folder(planned.unit), dice=0.5 + number / 100)
-    done = run(session, tmp_path, finishing=True)
+    done = run(session, tmp_path, dependent=True)
     assert (done.queued, len(done.session.plan.finals)) == (4, 4)
     assert session.store.selection().rule == "best_validation"
-    last = [one for one in Submissions(session.store) if one.bundles][-1]
-    assert [unit for one in last.bundles for unit in one] == [unit.id for unit in done.session.pending()]
+    last = [one for one in Submissions(session.store.root) if one.tasks][-1]
+    assert [unit for one in last.tasks for unit in one] == [unit.id for unit in done.session.pending()]
     assert len(sent(tmp_path)) == 4
 
 
@@ -200,41 +202,59 @@ def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
     session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
     image = tmp_path / "h.sif"
     image.touch()
-    left = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", finishing=True)
-    assert (left.missing, left.named, tell(left, "small", tmp_path)) == (len(trials), False, 75)
+    left = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
+    assert (left.missing, left.named, tell(left)) == (len(trials), False, 75)
     for planned in session.plan.trials:
         end(session.folder(planned.unit), dice=0.5)
-    done = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", finishing=True)
-    assert (len(done.session.plan.finals), done.missing, tell(done, "small", tmp_path)) == (4, 4, 0)
+    done = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
+    assert (len(done.session.plan.finals), done.missing, tell(done)) == (4, 4, 0)
     assert "`harness run` again submits them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("search", [None, suite_with(trials=2)["search"]])
-def test_the_finish_job_of_an_earlier_version_knows_it(search: object, tmp_path: Path, cache: Cache) -> None:
+def test_the_dependent_job_of_an_earlier_version_knows_it(search: object, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache, search=search)
-    store, loaded = session.store, session.plan.loaded
+    store, earlier = session.store, session.plan.loaded.suite.hash
     if search is not None:
-        store.write_points(Points(suite_hash=loaded.suite.hash, trials=[]))
-    earlier = tmp_path / "earlier.yaml"
-    earlier.write_text(loaded.text)
-    assert not superseded(str(earlier), store.root.parent)
+        store.write_points(Points(suite_hash=earlier, trials=[]))
+    assert not superseded(earlier, SuiteRecords(store))
     later = session_of(tmp_path, cache, search=search, labelled=[4])
     if search is not None:
         store.write_points(Points(suite_hash=later.plan.loaded.suite.hash, trials=[]))
-    assert superseded(str(earlier), store.root.parent)
+    assert superseded(earlier, SuiteRecords(store))
 
 
-def test_a_finish_job_that_came_too_late_leaves_the_selection(tmp_path: Path, cache: Cache) -> None:
+def written(session: Session, text: str) -> Path:
+    """The record of a dependent job of this session, as it lies beside the kept suite and cluster file."""
+    submissions, suite = Submissions(session.store.root), session.plan.loaded
+    session.store.keep_suite(suite.text, suite.suite.hash)
+    submissions.keep_cluster(text)
+    values = {"suite": suite.suite.hash, "cluster": digest(text), "cache": str(session.cache.folder)}
+    dependent = submission(name="small-finish-1").model_copy(update=values)
+    submissions.write(dependent)
+    return submissions.path(dependent)
+
+
+def test_a_dependent_job_that_came_too_late_leaves_the_selection(tmp_path: Path, cache: Cache) -> None:
+    record = written(session_of(tmp_path, cache), CLUSTER)
+    selection = session_of(tmp_path, cache, labelled=[4]).store.selection_path
+    before = selection.read_bytes()
+    assert run_dependent_job(record) is None
+    assert selection.read_bytes() == before
+
+
+def test_the_record_of_a_dependent_job_is_all_it_needs(
+    commands: Path, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = session_of(tmp_path, cache)
-    earlier = tmp_path / "earlier.yaml"
-    earlier.write_text(session.plan.loaded.text)
-    session_of(tmp_path, cache, labelled=[4])
-    cluster = cluster_of(tmp_path, CLUSTER).path
-    args = ("--suite", str(earlier), "--runs", str(session.store.root.parent), "--executor", "slurm")
-    before = session.store.selection_path.read_bytes()
-    done = CliRunner().invoke(command, [*args, "--cluster", str(cluster), "--finishing"], standalone_mode=False)
-    assert (done.exception, done.return_value) == (None, 0)
-    assert session.store.selection_path.read_bytes() == before
+    record = written(session, CLUSTER)
+    monkeypatch.chdir(commands)
+    done = run_dependent_job(record)
+    assert done is not None
+    assert (done.queued, done.missing, done.session.store.root) == (4, 0, session.store.root.resolve())
+    assert [one.checkpoint_seconds for one in Submissions(session.store.root)] == [30.0] * 3
+    with pytest.raises(RecordError, match="no such submission"):
+        run_dependent_job(record.with_name("none.json"))
 
 
 @pytest.mark.parametrize(
@@ -258,12 +278,12 @@ def test_a_refusal_names_the_field_and_leaves_nothing_on_record(
     with pytest.raises(UsageError) as caught:
         run(session, tmp_path, text)
     assert told in str(caught.value)
-    assert list(Submissions(session.store)) == []
+    assert list(Submissions(session.store.root)) == []
     assert list((session.store.root / "slurm").glob("*.sh")) == []
 
 
 def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    submissions = Submissions(session_of(tmp_path, cache).store)
+    submissions = Submissions(session_of(tmp_path, cache).store.root)
     monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
     with submitting(submissions):
         with pytest.raises(UsageError, match=r"pid \d+ on .* is submitting this suite"), submitting(submissions):
@@ -274,7 +294,7 @@ def test_two_do_not_submit_at_once(tmp_path: Path, cache: Cache, monkeypatch: py
 
 def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache)
-    lease = Submissions(session.store).lease.path
+    lease = Submissions(session.store.root).lease.path
     stand_in(commands, "squeue", "true")
     stand_in(commands, "sbatch", f'rm {lease}; echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
     with pytest.raises(UsageError, match="another process took over"):
@@ -285,7 +305,7 @@ def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cach
 def test_who_submits_says_meanwhile_that_he_lives(
     tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submissions = Submissions(session_of(tmp_path, cache).store)
+    submissions = Submissions(session_of(tmp_path, cache).store.root)
     monkeypatch.setattr("harness.train.heartbeat.BEAT_SECONDS", 0.02)
     path = submissions.lease.path
     with submitting(submissions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from harness.execution.session import Session, open_session
 from harness.records.run_folder import UnitFolder
 from harness.slurm.lanes import lane_devices
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.script import Batch, array_text
+from harness.slurm.script import Batch
 from harness.slurm.task import run_task
 from harness.train.stop import StopFlag
 from tests.cli.ground import write_suite
@@ -37,16 +38,18 @@ def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
     suite = write_suite(tmp_path, ("steps: 4", f"steps: {steps}"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:\n", ""))
     session = open_session(str(suite), None, tmp_path / "runs", lambda _line: None)
     submission = Submission(
-        name="tiny-bundles-1",
+        name="tiny-tasks-1",
         job="55",
-        kind="bundles",
+        kind="tasks",
         suite=session.plan.loaded.suite.hash,
         cluster="c" * 64,
         cache=str(session.cache.folder),
-        bundles=[[unit.id for unit in session.plan.units]],
+        tasks=[[unit.id for unit in session.plan.units]],
+        units_at_once=1,
         checkpoint_seconds=0.5,
+        panels=None,
     )
-    Submissions(session.store).write(submission)
+    Submissions(session.store.root).write(submission)
     return session, submission
 
 
@@ -66,9 +69,9 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
     tmp_path: Path,
 ) -> None:
     session, submission = submitted(tmp_path, steps=40)
-    submissions = Submissions(session.store)
+    submissions = Submissions(session.store.root)
     script = tmp_path / "batch.sh"
-    script.write_text(LOCALLY + array_text(Batch(submissions, submission, cluster_of(tmp_path, "time: 60\n"))))
+    script.write_text(LOCALLY + Batch(submissions, submission, cluster_of(tmp_path, "time: 60\n").cluster).array_text())
     executor = submitit.LocalExecutor(tmp_path / "submitit")
     executor.update_parameters(timeout_min=60)
     controller = executor._submit_command(f"bash {script}")._process
@@ -90,34 +93,37 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
         assert not folder.lease.path.exists()
     stopped = [line for line in first.ledger.lines() if line.kind == "end" and line.attempt == 1]
     assert "SIG" in (stopped[0].note or "")
-    assert run_task(submissions.path(submission), 0, StopFlag(), lambda _line: None) == 0
+    assert run_task(submissions.path(submission), 0, StopFlag()) == 0
 
 
-def test_a_bundle_that_is_done_is_left_alone_and_a_failed_unit_is_told(tmp_path: Path) -> None:
+def test_a_task_that_is_done_is_left_alone_and_a_failed_unit_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     session, submission = submitted(tmp_path, steps=4)
-    record, said = Submissions(session.store).path(submission), list[str]()
+    record = Submissions(session.store.root).path(submission)
+    caplog.set_level(logging.INFO)
     first, second = (session.folder(unit) for unit in session.plan.units)
     end(first, dice=0.5)
     end(second, status="failed")
-    assert run_task(record, 0, StopFlag(), said.append) == 70
-    assert said == ["bundle 0 of tiny-bundles-1: everything is done"]
+    assert run_task(record, 0, StopFlag()) == 70
+    assert caplog.messages == ["task 0 of tiny-tasks-1: everything is done"]
 
 
 def test_a_task_asked_to_stop_before_it_began_starts_nothing(tmp_path: Path) -> None:
     session, submission = submitted(tmp_path, steps=4)
     stop = StopFlag()
     stop.set("SIGUSR1")
-    assert run_task(Submissions(session.store).path(submission), 0, stop, lambda _line: None) == 75
+    assert run_task(Submissions(session.store.root).path(submission), 0, stop) == 75
     assert not any(session.folder(unit).log.exists() for unit in session.plan.units)
 
 
-def test_a_bundle_or_record_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_task_or_record_that_is_not_there_is_told(tmp_path: Path) -> None:
     session, submission = submitted(tmp_path, steps=4)
-    record = Submissions(session.store).path(submission)
-    with pytest.raises(UsageError, match="has 1 bundles, numbered from 0; there is no 1"):
-        run_task(record, 1, StopFlag(), lambda _line: None)
+    record = Submissions(session.store.root).path(submission)
+    with pytest.raises(UsageError, match="has 1 tasks, numbered from 0; there is no 1"):
+        run_task(record, 1, StopFlag())
     with pytest.raises(RecordError, match="no such submission"):
-        run_task(record.with_name("none.json"), 0, StopFlag(), lambda _line: None)
+        run_task(record.with_name("none.json"), 0, StopFlag())
 
 
 @pytest.mark.parametrize(
@@ -144,5 +150,6 @@ def test_units_side_by_side_have_a_gpu_each(
 
 def test_the_commands_python_is_the_one_that_submits(tmp_path: Path) -> None:
     session, submission = submitted(tmp_path, steps=4)
-    text = array_text(Batch(Submissions(session.store), submission, cluster_of(tmp_path, "time: 60\n")))
-    assert f"{sys.executable} -P -m harness bundle" in text
+    cluster = cluster_of(tmp_path, "time: 60\n").cluster
+    text = Batch(Submissions(session.store.root), submission, cluster).array_text()
+    assert f"{sys.executable} -P -m harness slurm-task" in text

@@ -5,7 +5,7 @@
 #SBATCH --constraint='a100|h100'
 #SBATCH --cpus-per-task=1
 #SBATCH --gres=gpu:1
-#SBATCH --job-name=tiny-bundles-1
+#SBATCH --job-name=tiny-tasks-1
 #SBATCH --mem=4096M
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -24,7 +24,7 @@ trap 'stopped=1; [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null' USR1 TERM
 export SUBMITIT_EXECUTOR=slurm
 code=75
 if [ -z "$stopped" ]; then
-  srun --ntasks=1 --cpus-per-task=1 apptainer exec --nv --bind ROOT/runs,/scratch/cache/phantom ROOT/h.sif python3 -P -m harness bundle ROOT/runs/tiny/slurm/tiny-bundles-1.json "$SLURM_ARRAY_TASK_ID" &
+  srun --ntasks=1 --cpus-per-task=1 apptainer exec --nv --bind ROOT/runs,/scratch/cache/phantom ROOT/h.sif python3 -P -m harness slurm-task ROOT/runs/tiny/slurm/tiny-tasks-1.json "$SLURM_ARRAY_TASK_ID" &
   driver=$!
   while kill -0 "$driver" 2>/dev/null; do wait "$driver"; done  # a trap interrupts it
   wait "$driver"

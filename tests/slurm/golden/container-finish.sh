@@ -16,5 +16,4 @@
 
 # command
 export SUBMITIT_EXECUTOR=slurm
-srun --ntasks=1 --cpus-per-task=1 apptainer exec --nv --bind ROOT/runs,/scratch/cache/phantom ROOT/h.sif python3 -P -m harness run --suite ROOT/runs/tiny/suites/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.yaml --data /scratch/cache/phantom --runs ROOT/runs --executor slurm --cluster ROOT/runs/tiny/slurm/clusters/cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.yaml \
-  --checkpoint-seconds 30.0 --no-track --finishing
+srun --ntasks=1 --cpus-per-task=1 apptainer exec --nv --bind ROOT/runs,/scratch/cache/phantom ROOT/h.sif python3 -P -m harness slurm-task ROOT/runs/tiny/slurm/tiny-finish-1.json

@@ -3,7 +3,7 @@
 # Parameters
 #SBATCH --array=0-1%2
 #SBATCH --cpus-per-task=1
-#SBATCH --job-name=tiny-bundles-1
+#SBATCH --job-name=tiny-tasks-1
 #SBATCH --mem=4096M
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -22,7 +22,7 @@ trap 'stopped=1; [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null' USR1 TERM
 export SUBMITIT_EXECUTOR=slurm
 code=75
 if [ -z "$stopped" ]; then
-  ROOT/venv/bin/python -P -m harness bundle ROOT/runs/tiny/slurm/tiny-bundles-1.json "$SLURM_ARRAY_TASK_ID" &
+  ROOT/venv/bin/python -P -m harness slurm-task ROOT/runs/tiny/slurm/tiny-tasks-1.json "$SLURM_ARRAY_TASK_ID" &
   driver=$!
   while kill -0 "$driver" 2>/dev/null; do wait "$driver"; done  # a trap interrupts it
   wait "$driver"

@@ -7,7 +7,7 @@
 #SBATCH --exclude=node7
 #SBATCH --exclusive
 #SBATCH --gres=gpu:a100:2
-#SBATCH --job-name=tiny-bundles-1
+#SBATCH --job-name=tiny-tasks-1
 #SBATCH --mem=32768M
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -31,7 +31,7 @@ export HARNESS_LOCAL_DATA="$TMPDIR/data"
 export SUBMITIT_EXECUTOR=slurm
 code=75
 if [ -z "$stopped" ]; then
-  ROOT/venv/bin/python -P -m harness bundle ROOT/runs/tiny/slurm/tiny-bundles-1.json "$SLURM_ARRAY_TASK_ID" &
+  ROOT/venv/bin/python -P -m harness slurm-task ROOT/runs/tiny/slurm/tiny-tasks-1.json "$SLURM_ARRAY_TASK_ID" &
   driver=$!
   while kill -0 "$driver" 2>/dev/null; do wait "$driver"; done  # a trap interrupts it
   wait "$driver"

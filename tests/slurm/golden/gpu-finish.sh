@@ -25,5 +25,4 @@ export HARNESS_LOCAL_DATA="$TMPDIR/data"
 
 # command
 export SUBMITIT_EXECUTOR=slurm
-ROOT/venv/bin/python -P -m harness run --suite ROOT/runs/tiny/suites/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.yaml --data /scratch/cache/phantom --runs ROOT/runs --executor slurm --cluster ROOT/runs/tiny/slurm/clusters/cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.yaml \
-  --checkpoint-seconds 30.0 --no-track --finishing
+ROOT/venv/bin/python -P -m harness slurm-task ROOT/runs/tiny/slurm/tiny-finish-1.json

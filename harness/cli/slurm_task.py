@@ -1,0 +1,39 @@
+"""`harness slurm-task`: what the jobs of a submitted suite call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("submission", type=click.Path(path_type=Path))
+@click.argument("index", type=click.IntRange(0), required=False)
+def command(submission: Path, index: int | None) -> int:
+    """Do the part of one job in SUBMISSION, a file RUNS/<suite>/slurm/<name>.json.
+
+    With INDEX: run what is left of that task of an array. On SIGUSR1 and SIGTERM its units checkpoint, and it exits
+    with 75: the same command goes on. Without: do what the dependent job does, submit the finals or rank.
+    """
+    from harness.train.stop import StopFlag
+
+    if index is not None:
+        from harness.slurm.task import run_task
+
+        return run_task(submission, index, StopFlag())
+
+    from harness.cli.cluster import tell
+    from harness.cli.report import show_leaderboard
+    from harness.execution.run import exit_code
+    from harness.slurm.record import Submissions
+    from harness.slurm.run import run_dependent_job
+
+    done = run_dependent_job(submission)
+    if done is None:
+        return 0
+    if not done.over:
+        return tell(done)
+    panels = Submissions.holding(submission)[1].panels
+    show_leaderboard(done.session.store, cache=None if panels is False else done.session.cache)
+    return exit_code([], done.session, stopped=False)

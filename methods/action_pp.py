@@ -19,8 +19,8 @@ Readings of paper and release:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,7 @@ from harness.api.task import Task
 from methods.action import ACTION, FineTuning
 from methods.action_parts.action_params import ActionParams
 from methods.action_parts.allocation import Allocation, AllocationMode
+from methods.action_parts.allocation_figure import draw_allocation
 from methods.action_parts.allocation_view import allocation_arrays, allocation_diagnostics
 from methods.action_parts.bank import LabelledBank
 from methods.action_parts.centers import RELEASED, class_centers, optimised_centers
@@ -49,6 +50,10 @@ from methods.action_parts.supervised_contrast import (
 )
 from methods.action_parts.temperature import Cosine, Temperature
 from methods.action_parts.temperature_space import TEMPERATURE_SPACE, coordinate, schedules
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 REASSIGNMENTS = 100
 """Per stage."""
@@ -174,3 +179,9 @@ class ACTIONPP(ACTION):
     def arrays(self) -> Mapping[str, Tensor]:
         """What `allocation_arrays` says; nothing without centres."""
         return allocation_arrays(self.allocation, self.queue) if self.params.centers else {}
+
+    def figures(
+        self, arrays: Mapping[str, NDArray[Any]], diagnostics: Sequence[Mapping[str, float]]
+    ) -> Mapping[str, Figure]:
+        """One of the class centres; nothing without centres."""
+        return {"centers": draw_allocation(arrays, self.task.classes, diagnostics)} if arrays else {}

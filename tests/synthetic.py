@@ -7,6 +7,7 @@ Numbers are plausible and deterministic: patients differ, every method sees the 
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from harness.api.strict import digest
 from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard
 from harness.leaderboard.write import write_leaderboard
+from harness.records.figures import CAPTION
 from harness.records.files import write_atomic
 from harness.records.ledger_line import LedgerLine
 from harness.records.reader import SuiteRecords
@@ -61,7 +65,7 @@ class RunSpec:
     search:       method -> hyper-parameters of its search units, which run for `search_budget` and open no test split.
     chosen:       method -> hyper-parameters of its finals, where they are not the default ones.
     methods:      name -> gain in logit(Dice); the ceiling (`supervised_full`) runs once per subset 0 and seed.
-    centers:      methods with class centres: looks that show the assignment, and arrays.
+    centers:      methods with class centres: looks that show the assignment, arrays, and a figure.
     overrides:    slot -> fields of its Unit that differ (method_version, budget, protocol_version, ...).
     environments: slot -> the environment it ran in, where it is not `environment`.
     spacing_mm:   in-plane voxel size, None leaves the millimetre columns empty.
@@ -184,6 +188,7 @@ def write_unit(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec) -> Non
         folder.write_cases(cases_frame(slot, spec))
         if slot.method in spec.centers:
             folder.write_arrays(center_arrays(slot, spec))
+            folder.write_figures({"centers": picture(f"centres of {slot}")})
     folder.write_result(_result(folder, unit, slot, spec, environment))
 
 
@@ -314,6 +319,14 @@ def center_arrays(slot: Slot, spec: RunSpec) -> dict[str, NDArray[Any]]:
         "features": near(centres[assignment][labels]).astype(np.float16),
         "labels": labels,
     }
+
+
+def picture(caption: str) -> bytes:
+    """A small PNG that carries its caption, as the engine stores what a method draws."""
+    texts, file = PngInfo(), io.BytesIO()
+    texts.add_text(CAPTION, caption)
+    Image.new("RGB", (160, 90), (0, 114, 178)).save(file, "PNG", pnginfo=texts)
+    return file.getvalue()
 
 
 def _shown(slot: Slot, spec: RunSpec, look: int) -> dict[str, float]:

@@ -6,9 +6,9 @@ A `Method` is an `nn.Module`, so its state dict is its whole state: parameters, 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,10 @@ from harness.api.params import MethodParams
 from harness.api.progress import Progress
 from harness.api.settings import Alteration, OptimiserSettings
 from harness.api.task import Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,25 @@ class Method(nn.Module):
     def arrays(self) -> Mapping[str, Tensor]:
         """Small named arrays worth a picture, read once, after the last step and outside the clock.
 
-        They are stored and shared with the unit's records (at most 1 MB in all): features of single pixels, centres,
-        matrices; never weights, nor anything from which a scan could be put together again.
+        They are stored and shared with the unit's records (at most 1 MB in all): features of single pixels, matrices;
+        never weights, nor anything from which a scan could be put together again.
+        """
+        return {}
+
+    def figures(
+        self, arrays: Mapping[str, NDArray[Any]], diagnostics: Sequence[Mapping[str, float]]
+    ) -> Mapping[str, Figure]:
+        """Pictures of the method's own, drawn once, after the last step and outside the clock.
+
+        They are stored as PNG and shared with the run's records (at most 1 MB in all): page, MLflow and leaderboard
+        show them as they are. A figure's `suptitle` is its caption there. A picture that fails costs a warning only.
+
+        Args:
+            arrays: What `arrays` gave, on the host.
+            diagnostics: What `diagnostics` gave at each validation, the first one first.
+
+        Returns:
+            Figures by name, of small letters, digits, - and _. Make them with `matplotlib.figure.Figure`, not pyplot.
         """
         return {}
 

@@ -33,12 +33,13 @@ def show_leaderboard(
     from harness.leaderboard.render import markdown, show, terminal_text
     from harness.leaderboard.write import write_leaderboard
     from harness.report import PageSettings, write_page
-    from harness.report.centers import write_center_pictures
     from harness.report.crossing_figure import write_search_picture
+    from harness.report.figures import write_figures
 
-    board = build_leaderboard(SuiteRecords(store))
+    records = SuiteRecords(store)
+    board = build_leaderboard(records)
     write_leaderboard(board, store.leaderboard)
-    write_center_pictures(store)
+    write_figures(records)
     write_search_picture(store, board.search)
     found = audit(store) if len(store.selected()) <= MOST_AUDITED else None
     page = write_page(store, board, PageSettings(cache=cache, audit=found, search=board.search))
@@ -67,10 +68,9 @@ def data_of(store: RunStore, data: Path | None) -> Cache:
 
 def track_or_warn(store: RunStore, tracking_uri: str | None) -> None:
     """Mirror records into MLflow; what goes wrong is a warning, since the records are safe and `track` works later."""
-    from harness.report.centers import draw_unit
     from harness.tracking import track_store
 
     try:
-        say(track_store(store, tracking_uri, say, draw_unit).summary)
+        say(track_store(store, tracking_uri, say).summary)
     except (ServiceError, RecordError) as error:
         say(f"warning: {error}")

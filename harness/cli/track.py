@@ -19,12 +19,11 @@ def command(suite: str, runs: Path, tracking_uri: str | None) -> None:
     Doing it again adds nothing; after the database was deleted it gives everything back. Others who track a suite of
     the same name to the same server keep runs of their own.
     """
-    from harness.report.centers import draw_unit
     from harness.suite.recorded import open_records
     from harness.tracking import leaderboard_is_current, track_store
 
     store = open_records(suite, runs)
-    say(track_store(store, tracking_uri, say, draw_unit).summary)
+    say(track_store(store, tracking_uri, say).summary)
     if not leaderboard_is_current(store):
         say(
             f"note: {store.leaderboard} is absent or older than the records; "

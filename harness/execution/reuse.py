@@ -11,9 +11,9 @@ from pathlib import Path
 
 from harness.api.errors import RecordError
 from harness.execution.session import Session
-from harness.records.archive import ENDED_FILES
-from harness.records.archive_import import check_unit, writer
-from harness.records.files import write_atomic
+from harness.records.archive import ended_files
+from harness.records.archive_import import check_unit
+from harness.records.files import write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import UnitFolder
 from harness.records.schema import Unit
@@ -58,9 +58,8 @@ def _copy(source: RunStore, target: RunStore, unit: Unit) -> bool:
             return False
         _copy_environments(source, target, there)
         # a unit counts as done once its result is there, so the result comes last
-        for name in sorted(ENDED_FILES, key=lambda name: name == "result.json"):
-            if (there.path / name).exists():
-                write_atomic(here.path / name, writer((there.path / name).read_bytes()))
+        for path in ended_files(there.path):
+            write_bytes(here.path / path.relative_to(there.path), path.read_bytes())
         return True
     finally:
         lease.release()
@@ -73,7 +72,7 @@ def _copy_environments(source: RunStore, target: RunStore, folder: UnitFolder) -
             raise RecordError(f"{path} is missing: unit {folder.id[:10]} cannot be taken over")
         if not copy.exists():
             copy.parent.mkdir(exist_ok=True)
-            write_atomic(copy, writer(path.read_bytes()))
+            write_bytes(copy, path.read_bytes())
 
 
 def _environments(folder: UnitFolder) -> Sequence[str]:

@@ -2,8 +2,8 @@
 
 The archive holds SUITE/suites/<hash>.yaml, selection.json, points.json, reconciliation.json,
 environments/<fingerprint>.json and, per unit, unit.json and where it ended result.json, ledger.jsonl, history,
-cases.parquet, predictions.npz, arrays.npz and final.json. Checkpoints, leases, logs and tracebacks stay at home. The
-same records give the same bytes.
+cases.parquet, predictions.npz, arrays.npz, figures and final.json. Checkpoints, leases, logs and tracebacks stay at
+home. The same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
-from harness.records.files import void, write_atomic
+from harness.records.figures import NAME as FIGURE_NAME
+from harness.records.files import write_bytes
 from harness.records.suite_folder import RunStore
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
 ENDED_FILES = (
-    *("result.json", "ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "arrays.npz"),
-    "final.json",
+    *("ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "arrays.npz", "final.json"),
+    "result.json",
 )
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RECORDS = re.compile(
@@ -32,6 +33,7 @@ RECORDS = re.compile(
     r"|units/[0-9a-f]{64}/(unit\.json|result\.json|ledger\.jsonl|cases\.parquet|history\.parquet|predictions\.npz"
     r"|arrays\.npz|final\.json)"
     r"|units/[0-9a-f]{64}/history/\d+\.parquet"
+    rf"|units/[0-9a-f]{{64}}/figures/{FIGURE_NAME.pattern}\.png"
 )
 """Paths below the suite's folder that an archive may hold; anything else is refused."""
 
@@ -47,7 +49,7 @@ def export_records(store: RunStore, file: Path, *, history: bool = True, predict
     left_out = [test for test, wanted in ((_is_history, history), (_is_prediction, predictions)) if not wanted]
     paths = sorted(path for path in shared_paths(store) if not any(test(path) for test in left_out))
     packed = _packed(store.root, store.root.resolve().name, paths, file.suffix == ".xz")
-    write_atomic(file, lambda temporary: void(temporary.write_bytes(packed)))
+    write_bytes(file, packed)
     return len(paths)
 
 
@@ -60,8 +62,13 @@ def shared_paths(store: RunStore) -> Iterator[PurePosixPath]:
     for folder in store.folders():
         yield _below(store, folder.path / "unit.json")
         if folder.done:
-            files = [*(folder.path / name for name in ENDED_FILES), *(folder.path / "history").glob("*.parquet")]
-            yield from (_below(store, path) for path in files if path.exists())
+            yield from (_below(store, path) for path in ended_files(folder.path))
+
+
+def ended_files(folder: Path) -> list[Path]:
+    """What goes along of a unit that has ended, result.json last."""
+    named = [folder / name for name in ENDED_FILES if (folder / name).exists()]
+    return [*(folder / "history").glob("*.parquet"), *(folder / "figures").glob("*.png"), *named]
 
 
 def _is_history(path: PurePosixPath) -> bool:

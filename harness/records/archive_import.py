@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError
 from harness.records.archive import read_archive
-from harness.records.files import disk_errors, read_record, void, write_atomic
+from harness.records.files import disk_errors, read_record, write_bytes
 from harness.records.run_folder import UnitFolder
 from harness.records.schema import Environment
 from harness.records.suite_folder import RunStore
@@ -47,13 +47,8 @@ def import_records(file: Path, runs: Path) -> Imported:
     new = [path for path in records if not (root / path).exists()]
     # a unit counts as done once its result is there, so results come last
     for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
-        write_atomic(root / path, writer(records[path]))
+        write_bytes(root / path, records[path])
     return Imported(store, added=len(new), kept=len(records) - len(new))
-
-
-def writer(content: bytes) -> Callable[[Path], None]:
-    """For `write_atomic`."""
-    return lambda temporary: void(temporary.write_bytes(content))
 
 
 def _check(file: Path, records: Mapping[PurePosixPath, bytes]) -> None:
@@ -97,6 +92,7 @@ def check_unit(folder: UnitFolder) -> None:
         folder.environment()
         folder.history()
         folder.arrays()
+        folder.figures()
         if result is not None and result.status == "ok" and folder.unit.role == "final":
             folder.cases()
             folder.predictions()

@@ -22,15 +22,16 @@ VERSION = "schema_version"
 Array = NDArray[Any]
 
 
-def size_bytes(arrays: Mapping[str, Array]) -> int:
-    """What the arrays take, without their headers."""
-    return sum(array.nbytes for array in arrays.values())
+def refuse_large(arrays: Mapping[str, Array]) -> None:
+    """Raise `ValueError` for arrays of more than `MAX_BYTES`, headers not counted."""
+    total = sum(array.nbytes for array in arrays.values())
+    if total > MAX_BYTES:
+        raise ValueError(f"arrays of {total:,} bytes are more than a record holds ({MAX_BYTES:,})")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write them atomically; equal arrays give equal bytes. Raises `ValueError` above `MAX_BYTES`."""
-    if size_bytes(arrays) > MAX_BYTES:
-        raise ValueError(f"arrays of {size_bytes(arrays):,} bytes are more than a record holds ({MAX_BYTES:,})")
+    refuse_large(arrays)
     content: dict[str, Any] = {**arrays, VERSION: np.int64(SCHEMA)}
 
     def write(temporary: Path) -> None:

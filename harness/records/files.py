@@ -64,6 +64,11 @@ def write_text(path: Path, text: str) -> None:
     write_atomic(path, lambda temporary: void(temporary.write_text(text, encoding="utf-8")))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Atomic file of bytes."""
+    write_atomic(path, lambda temporary: void(temporary.write_bytes(content)))
+
+
 def write_record(path: Path, record: Strict) -> None:
     """Atomic JSON record."""
     write_text(path, record.model_dump_json(indent=1) + "\n")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from harness.api.dataset import LabelMap
     from harness.records.arrays import Array
+    from harness.records.figures import Figure
 
 
 class RunRecord:
@@ -111,6 +112,10 @@ class RunRecord:
     def read_arrays(self) -> dict[str, Array]:
         """What the method left to be drawn, by name. Read anew at each call."""
         return self.folder.arrays()
+
+    def read_figures(self) -> tuple[Figure, ...]:
+        """What the method drew of itself, by name. Read anew at each call."""
+        return self.folder.figures()
 
     @cached_property
     def final_sha256(self) -> str | None:

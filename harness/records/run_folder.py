@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness.api.dataset import LabelMap
     from harness.records.arrays import Array
+    from harness.records.figures import Figure
 
 WRITTEN = (
     *("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
@@ -74,7 +75,7 @@ class UnitFolder:
 
     def tidy(self) -> None:
         """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
-        for pattern in (*(f".{name}.*" for name in WRITTEN), "history/.*"):
+        for pattern in (*(f".{name}.*" for name in WRITTEN), "history/.*", "figures/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
 
@@ -166,11 +167,23 @@ class UnitFolder:
         write_arrays(self.path / "arrays.npz", arrays)
 
     def arrays(self) -> dict[str, Array]:
-        """What the method left to be drawn, by name; empty for a method that leaves nothing, and for older records."""
+        """What the method left to be drawn, by name; empty for a method that leaves nothing."""
         from harness.records.arrays import read_arrays
 
         path = self.path / "arrays.npz"
         return read_arrays(path) if path.exists() else {}
+
+    def write_figures(self, figures: Mapping[str, bytes]) -> None:
+        """PNG files by name; `ValueError` for what is no figure of a run."""
+        from harness.records.figures import write_figures
+
+        write_figures(self.path / "figures", figures)
+
+    def figures(self) -> tuple[Figure, ...]:
+        """What the method drew of itself; empty for a method that draws nothing."""
+        from harness.records.figures import read_figures
+
+        return read_figures(self.path / "figures")
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order; empty before the first checkpoint."""

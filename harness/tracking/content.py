@@ -164,8 +164,14 @@ def unit_content(finished: Finished) -> RunContent:
         params=unit_params(unit),
         points=points,
         inputs=finished.inputs,
-        artifacts=tuple(Artifact(path) for path in (folder.path / name for name in ARTIFACTS) if path.exists()),
+        artifacts=tuple(_artifacts(folder.path)),
     )
+
+
+def _artifacts(folder: Path) -> Iterator[Artifact]:
+    """Records and figures that exist."""
+    yield from (Artifact(folder / name) for name in ARTIFACTS if (folder / name).exists())
+    yield from (Artifact(path, "figures") for path in sorted((folder / "figures").glob("*.png")))
 
 
 def _name(finished: Finished) -> str:

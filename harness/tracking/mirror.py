@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -15,7 +14,6 @@ from harness.tracking.content import METHOD_TAG, RECORD_TAG, SUITE_TAG, UNIT_TAG
 from harness.tracking.database import mlruns_warning
 from harness.tracking.means import method_content, method_record, whole_span
 from harness.tracking.origin import ORIGIN_TAG, origin_id
-from harness.tracking.pictures import Draw, with_pictures
 from harness.tracking.rows import row_names
 from harness.tracking.saved_views import Place, experiment_tags, saved_views
 from harness.tracking.service import find_service
@@ -51,9 +49,7 @@ class TrackReport:
         )
 
 
-def track_store(
-    store: RunStore, tracking_uri: str | None, say: Callable[[str], None], draw: Draw | None = None
-) -> TrackReport:
+def track_store(store: RunStore, tracking_uri: str | None, say: Callable[[str], None]) -> TrackReport:
     """Mirror all finished units into MLflow: an experiment per suite, in it a run per suite, method and unit, nested.
 
     Doing it again adds nothing; killed at any point, the next call completes it. A run is kept if its tags name the
@@ -64,7 +60,6 @@ def track_store(
         store: Records of one suite; the experiment gets the name of its folder.
         tracking_uri: What MLflow is given; None: MLFLOW_TRACKING_URI, else ./mlflow.db.
         say: Gets warnings, a line each.
-        draw: Draws pictures of a unit, which become artifacts of its run; None: no pictures.
 
     Raises:
         ServiceError: The service is dead, not MLflow's, not writable or of another version. The records are safe.
@@ -81,7 +76,7 @@ def track_store(
         read = (Finished.read(folder, rows.get(folder.id)) for folder in store.folders())
         units = [unit for unit in read if unit is not None]
         with open_tracker(service, experiment) as tracker:
-            mirror = _Mirror(tracker, _Records(store, experiment, units, selection), beat, draw)
+            mirror = _Mirror(tracker, _Records(store, experiment, units, selection), beat)
             if units:
                 mirror.suite()
         return TrackReport(
@@ -106,11 +101,10 @@ class _Mirror:
     The new is written before the old is deleted, so that a kill loses nothing.
     """
 
-    def __init__(self, tracker: Tracker, records: _Records, beat: Callable[[], None], draw: Draw | None) -> None:
+    def __init__(self, tracker: Tracker, records: _Records, beat: Callable[[], None]) -> None:
         self._tracker = tracker
         self._records = records
         self._beat = beat
-        self._draw = draw
         self._chosen = Chosen.read(records.selection, records.units)
         origin = origin_id(records.store)
         self._tags = {"suite": records.suite, ORIGIN_TAG: origin}
@@ -153,9 +147,7 @@ class _Mirror:
         self.replaced += same is None and any(run.ended for run in old)
         self.added += same is None and not any(run.ended for run in old)
         tags = {**self._below(parent_id, finished.method), **self._chosen.tag(finished)}
-        with ExitStack() as pictures:
-            drawn = with_pictures(unit_content(finished), finished.folder, self._draw)
-            self._run(key, finished.record, lambda: pictures.enter_context(drawn), tags)
+        self._run(key, finished.record, lambda: unit_content(finished), tags)
         self._remove(old)
         self._beat()
 

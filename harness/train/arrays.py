@@ -1,30 +1,66 @@
-"""Keeps what a method leaves to be drawn. A picture must never cost a unit its numbers."""
+"""Keeps what a method leaves to be looked at. A picture must never cost a run its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from harness.api.method import Method
-from harness.records.arrays import MAX_BYTES, Array, size_bytes
+from harness.records.arrays import Array, refuse_large
+from harness.records.figures import CAPTION, refuse_unfit
 from harness.records.run_folder import UnitFolder
+
+log = logging.getLogger(__name__)
+
+
+def keep_arrays(folder: UnitFolder, method: Method) -> None:
+    """Write the method's arrays and figures into the run's folder, where there are any.
+
+    What goes wrong in the method, or is too large, is left out with a warning.
+
+    Raises:
+        DiskError: The records cannot be written.
+    """
+    arrays: dict[str, Array] = {}
+    figures: dict[str, bytes] = {}
+    with _warned(f"{folder.unit.label}: arrays are not kept"):
+        arrays = arrays_of(method)
+    with _warned(f"{folder.unit.label}: figures are not kept"):
+        figures = draw_figures(method, arrays, [look.diagnostics for look in folder.looks()])
+    if arrays:
+        folder.write_arrays(arrays)
+    if figures:
+        folder.write_figures(figures)
+
+
+@contextmanager
+def _warned(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever the method raises, its weights are tested already
+        log.warning("%s, %s: %s", what, type(error).__name__, error)
 
 
 def arrays_of(method: Method) -> dict[str, Array]:
-    """The method's arrays on the host."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in method.arrays().items()}
+    """The method's arrays on the host. Raises `ValueError` for what is too large, and what the method raises."""
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in method.arrays().items()}
+    refuse_large(arrays)
+    return arrays
 
 
-def keep_arrays(folder: UnitFolder, method: Method, say: Callable[[str], None]) -> None:
-    """Write arrays.npz unless there is nothing to keep; what goes wrong in the method, or is too large, is only said.
+def draw_figures(
+    method: Method, arrays: Mapping[str, Array], diagnostics: Sequence[Mapping[str, float]]
+) -> dict[str, bytes]:
+    """The method's figures as PNG files, each with its title inside; the same figures give the same bytes.
 
-    Raises `DiskError` where the record cannot be written.
+    Raises `ValueError` for what is too large or badly named, and what the method raises.
     """
-    try:
-        arrays = arrays_of(method)
-    except Exception as error:  # noqa: BLE001 - whatever the method raises, its weights are tested already
-        say(f"{folder.unit.label}: no arrays to draw, {type(error).__name__}: {error}")
-        return
-    if size_bytes(arrays) > MAX_BYTES:
-        say(f"{folder.unit.label}: arrays of {size_bytes(arrays):,} bytes are not kept (at most {MAX_BYTES:,})")
-    elif arrays:
-        folder.write_arrays(arrays)
+    drawn = {}
+    for name, figure in method.figures(arrays, diagnostics).items():
+        file = io.BytesIO()
+        figure.savefig(file, format="png", metadata={"Software": None, CAPTION: figure.get_suptitle() or name})
+        drawn[name] = file.getvalue()
+    refuse_unfit(drawn)
+    return drawn

@@ -156,7 +156,7 @@ class _Runner:
                 self._test(state, heart)
         with phases("log"):
             self.history.merge()
-            keep_arrays(self.folder, state.method, self.settings.say)
+            keep_arrays(self.folder, state.method)
             heart.check()
         self.attempt.write("end")
         return self._finished(state, "stopped" if ended_early else "ok")

@@ -65,8 +65,8 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_pa
     for folder in RunStore.open(there / "synthetic").folders():
         assert np.array_equal(folder.predictions()["patient001_ED"], LABELS["patient001_ED"])
     assert names.isdisjoint(WEIGHTS)
-    pictures = {path.name for path in (there / "synthetic" / "leaderboard" / "centers").iterdir()}
-    assert pictures == {"mc_net-3-0-0.png", "mc_net-3-0-1.png", "mc_net-7-0-0.png"}
+    pictures = {path.name for path in (there / "synthetic" / "leaderboard" / "figures").iterdir()}
+    assert pictures == {f"mc_net-{run}-centers.png" for run in ("3-0-0", "3-0-1", "7-0-0")}
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz"])

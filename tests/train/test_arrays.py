@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.api.task import Task
@@ -21,42 +25,95 @@ TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "a"), s
 class Showing(Supervised):
     """Leaves what it is told to, or raises."""
 
-    def __init__(self, shown: Mapping[str, Tensor] | None) -> None:
+    def __init__(
+        self,
+        shown: Mapping[str, Tensor] | None,
+        draw: Callable[[Mapping[str, Any]], Mapping[str, Figure]] | None = None,
+    ) -> None:
         super().__init__(TASK, Supervised.Params())
-        self.shown = shown
+        self.shown, self.draw = shown, draw
 
     def arrays(self) -> Mapping[str, Tensor]:
         if self.shown is None:
             raise RuntimeError("no such buffer")
         return self.shown
 
+    def figures(
+        self, arrays: Mapping[str, NDArray[Any]], diagnostics: Sequence[Mapping[str, float]]
+    ) -> Mapping[str, Figure]:
+        assert len(diagnostics) == RunSpec().looks
+        return {} if self.draw is None else self.draw(arrays)
 
-def kept(shown: Mapping[str, Tensor] | None, folder: Path) -> tuple[UnitFolder, list[str]]:
+
+def keep(folder: Path, method: Showing) -> UnitFolder:
     store = write_run(folder / "suite", RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1, patients=1))
     (unit,) = store.folders()
-    said: list[str] = []
-    keep_arrays(unit, Showing(shown), said.append)
-    return unit, said
+    keep_arrays(unit, method)
+    return unit
 
 
-def test_tensors_become_arrays(tmp_path: Path) -> None:
+def histogram(arrays: Mapping[str, Any]) -> dict[str, Figure]:
+    figure = Figure(figsize=(3, 2), dpi=100)
+    figure.subplots().hist(arrays["labels"])
+    figure.suptitle("how many labels")
+    return {"labels": figure, "untitled": Figure()}
+
+
+def test_tensors_become_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     matrix = torch.arange(6.0, requires_grad=True).view(2, 3)
-    unit, said = kept({"matrix": matrix, "labels": torch.tensor([1, 0])}, tmp_path)
-    found = unit.arrays()
-    assert np.array_equal(found["matrix"], [[0, 1, 2], [3, 4, 5]])
-    assert found["labels"].dtype == np.int64
-    assert said == []
+    unit = keep(tmp_path, Showing({"matrix": matrix, "labels": torch.tensor([1, 0])}))
+    kept = unit.arrays()
+    assert np.array_equal(kept["matrix"], [[0, 1, 2], [3, 4, 5]])
+    assert kept["labels"].dtype == np.int64
+    assert caplog.text == ""
 
 
-def test_a_method_that_leaves_nothing_gets_no_file(tmp_path: Path) -> None:
-    unit, said = kept({}, tmp_path)
+def test_figures_are_drawn_from_the_arrays_and_keep_their_titles(tmp_path: Path) -> None:
+    shown = {"labels": torch.tensor([1, 0, 1])}
+    units = [keep(tmp_path / name, Showing(shown, histogram)) for name in ("first", "second")]
+    first, second = (unit.figures() for unit in units)
+    assert [(figure.name, figure.caption) for figure in first] == [
+        ("labels", "how many labels"),
+        ("untitled", "untitled"),
+    ]
+    assert first == second
+
+
+def test_a_method_that_leaves_nothing_gets_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    unit = keep(tmp_path, Showing({}))
     assert not (unit.path / "arrays.npz").exists()
-    assert said == []
+    assert not (unit.path / "figures").exists()
+    assert caplog.text == ""
 
 
-def test_what_goes_wrong_is_said_and_nothing_more(tmp_path: Path) -> None:
-    for number, (shown, words) in enumerate([(None, "no such buffer"), ({"scan": torch.zeros(1_000_000)}, "not kept")]):
-        unit, (line,) = kept(shown, tmp_path / str(number))
+def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, (shown, words) in enumerate(
+        [(None, "no such buffer"), ({"scan": torch.zeros(1_000_000)}, "more than a record holds")]
+    ):
+        caplog.clear()
+        unit = keep(tmp_path / str(number), Showing(shown))
+        (line,) = caplog.messages
+        assert f"{unit.unit.label}: arrays are not kept" in line
         assert words in line
-        assert unit.unit.label in line
         assert unit.arrays() == {}
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda arrays: {"a": arrays["nothing of the kind"]}, "KeyError: 'nothing of the kind'"),
+        (lambda arrays: {"../a": Figure()}, "no name of a figure"),
+        (lambda arrays: {"a": "no figure"}, "AttributeError"),
+        (lambda arrays: {"a": Figure(figsize=(50, 50), dpi=100)}, "pixels are more than a figure holds"),
+    ],
+    ids=["raises", "bad name", "no figure", "too large"],
+)
+def test_figures_that_fail_cost_a_warning_alone(
+    draw: Callable[[Any], Any], words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unit = keep(tmp_path, Showing({"labels": torch.tensor([1, 0])}, draw))
+    (line,) = caplog.messages
+    assert f"{unit.unit.label}: figures are not kept" in line
+    assert words in line
+    assert unit.figures() == ()
+    assert unit.arrays().keys() == {"labels"}

@@ -1,0 +1,92 @@
+"""figures/NAME.png: what comes back, what is refused, whoever made it."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from harness.api.errors import RecordError
+from harness.records.figures import CAPTION, MAX_BYTES, MAX_CAPTION, Figure, read_figures, write_figures
+
+
+def png(caption: str = "", size: tuple[int, int] = (4, 3), padding: int = 0) -> bytes:
+    """A PNG of one colour. padding: bytes of a private chunk that makes it larger."""
+    texts = PngImagePlugin.PngInfo()
+    if caption:
+        texts.add_text(CAPTION, caption)
+    if padding:
+        texts.add(b"prVt", bytes(padding))
+    file = io.BytesIO()
+    Image.new("L", size, 200).save(file, "PNG", pnginfo=texts)
+    return file.getvalue()
+
+
+def test_they_come_back_by_name_with_their_captions(tmp_path: Path) -> None:
+    pictures = {"b": png("two μ"), "a-1": png()}
+    write_figures(tmp_path / "figures", pictures)
+    assert read_figures(tmp_path / "figures") == (
+        Figure("a-1", pictures["a-1"], "a-1"),
+        Figure("b", pictures["b"], "two μ"),
+    )
+    assert read_figures(tmp_path / "absent") == ()
+    (tmp_path / "figures" / ".b.png.tmp").write_bytes(b"half a write")
+    assert len(read_figures(tmp_path / "figures")) == 2
+
+
+def test_a_long_caption_is_cut(tmp_path: Path) -> None:
+    write_figures(tmp_path, {"a": png("x" * 5000)})
+    assert read_figures(tmp_path)[0].caption == "x" * MAX_CAPTION
+
+
+def bomb() -> bytes:
+    """A short file that declares 30,000 x 30,000 pixels."""
+    good = png()
+    header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    return good[:12] + header + struct.pack(">I", zlib.crc32(header)) + good[33:]
+
+
+UNFIT = {
+    "text": (b"<svg onload=alert(1)>", "not a PNG"),
+    "nothing": (b"", "not a PNG"),
+    "another format": (b"GIF89a" + bytes(40), "not a PNG"),
+    "cut off": (png()[:-20], "not a PNG"),
+    "damaged": (png()[:-20] + b"xxxx" + png()[-16:], "not a PNG"),
+    "a bomb": (bomb(), "pixels|bomb"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), UNFIT.values(), ids=UNFIT)
+def test_what_is_no_figure_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_figures(tmp_path, {"a": content})
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(RecordError, match=rf"a\.png: not a figure of a run.*({message})"):
+        read_figures(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../a", "A", "", "a b", "a/b", "x" * 61])
+def test_a_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no name of a figure"):
+        write_figures(tmp_path, {name: png()})
+
+
+def test_another_file_among_them_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<script>")
+    with pytest.raises(RecordError, match=r"a\.html: not a figure"):
+        read_figures(tmp_path)
+
+
+def test_together_they_have_a_limit(tmp_path: Path) -> None:
+    half = png(padding=MAX_BYTES // 2)
+    with pytest.raises(ValueError, match="more than a record holds"):
+        write_figures(tmp_path, {"a": half, "b": half})
+    for name in "ab":
+        write_figures(tmp_path, {name: half})
+    with pytest.raises(RecordError, match="bytes are more than the figures of a run hold"):
+        read_figures(tmp_path)

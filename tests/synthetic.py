@@ -8,6 +8,7 @@ Numbers are plausible and deterministic: patients differ, every method sees the 
 from __future__ import annotations
 
 import io
+import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from harness.api.strict import digest
 from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard
 from harness.leaderboard.write import write_leaderboard
 from harness.records.figures import CAPTION
-from harness.records.files import write_atomic
+from harness.records.files import write_atomic, write_text
 from harness.records.ledger_line import LedgerLine
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import UnitFolder
@@ -35,6 +36,7 @@ from harness.records.schema import (
     Environment,
     Failure,
     Look,
+    Observed,
     Preprocessing,
     Result,
     Slot,
@@ -185,6 +187,7 @@ def write_unit(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec) -> Non
     history = history_frame(slot, spec)
     write_atomic(folder.path / "history" / "00000000.parquet", lambda path: history.to_parquet(path, index=False))
     if not failed and unit.role == "final":
+        write_text(folder.path / "final.json", json.dumps({"weights_sha256": digest(key(slot))}))
         folder.write_cases(cases_frame(slot, spec))
         if slot.method in spec.centers:
             folder.write_arrays(center_arrays(slot, spec))
@@ -357,6 +360,12 @@ def _looks(unit: Unit, slot: Slot, spec: RunSpec) -> list[Look]:
     return looks
 
 
+def _observed(spec: RunSpec) -> Observed:
+    """A method that leaves its images alone and works on one thread."""
+    cpu_seconds = 0.2 * spec.history_steps
+    return Observed(sampled="weak", declared=(), steps=5, images_same=40, process_cpu_seconds=cpu_seconds)
+
+
 def _result(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec, environment: str) -> Result:
     spent: Spent = folder.ledger.spent()
     failed = key(slot) in spec.failed
@@ -381,5 +390,6 @@ def _result(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec, environme
         looks=looks,
         best_look=best,
         weights_sha256=None if failed else digest(key(slot)),
+        observed=None if failed else _observed(spec),
         finished_at=AT,
     )

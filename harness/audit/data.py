@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.api.errors import HarnessError
-from harness.audit.evidence import broken, counted, held, names, not_applicable, nothing_finished, one_value, together
+from harness.audit.evidence import broken, counted, held, held_unless, not_applicable, one_value, together
 from harness.audit.finding import Verdict
-from harness.audit.records import SuiteRecords
+from harness.audit.records import AuditedSuite
 from harness.audit.rule import rule
 from harness.records.schema import DatasetRef
 from harness.suite.registry import load_dataset
@@ -20,27 +20,24 @@ ENOUGH = 3
     1,
     "Training, validation and test patients never mix",
     "A network that saw a patient knows the answer; published numbers were picked on validation and test lists merged.",
-    practices=(2,),
+    needs="cases",
 )
-def splits(suite: SuiteRecords) -> Verdict:
+def splits(suite: AuditedSuite) -> Verdict:
     """The patients in each unit's cases.parquet are those of the published test list, and nobody else."""
-    if suite.cases.empty:
-        return nothing_finished(suite)
-    data = suite.finished[0].unit.dataset
+    data = suite.finished[0].asked.dataset
     published = published_splits(data)
     if published is None:
         return not_applicable(f"the split lists of {data.name} v{data.version} are not known here")
     patients = suite.cases["patient"]
     mixed = patients.isin([*published["train"], *published["val"]])
     if mixed.any():
-        guilty = suite.named(suite.cases["unit"][mixed])
         who = _some(sorted(patients[mixed].unique()))
-        return broken(guilty, f"tested on training or validation patients ({who}) in cases.parquet: {names(guilty)}")
+        guilty = suite.named(suite.cases["unit"][mixed])
+        return broken(guilty, f"tested on training or validation patients ({who}) in cases.parquet")
     tested = suite.cases.groupby("unit")["patient"].unique()
-    others = suite.named(tested.index[tested.map(set) != set(published["test"])])
     listed = f"the {len(published['test'])} patients of the published test list"
-    if others:
-        return broken(others, f"cases.parquet does not hold {listed}: {names(others)}")
+    if others := suite.named(tested.index[tested.map(set) != set(published["test"])]):
+        return broken(others, f"cases.parquet does not hold {listed}")
     kept = ", ".join(f"{len(ids)} {split}" for split, ids in published.items())
     units = counted(len(tested), "finished unit")
     return held(f"{listed}, no other, in cases.parquet of all {units} (published: {kept})")
@@ -50,38 +47,36 @@ def splits(suite: SuiteRecords) -> Verdict:
     2,
     "One dataset and one preprocessing for all methods",
     "Papers differ in normalisation, interpolation and crops between the rows of one table.",
-    practices=(15, 16),
+    needs="runs",
 )
-def one_dataset(suite: SuiteRecords) -> Verdict:
+def one_dataset(suite: AuditedSuite) -> Verdict:
     """Data, checksum, size and resize rule in unit.json are the same for every unit.
 
     The checksum is that of the data which the unit's environment found.
     """
-    if not suite.units:
-        return nothing_finished(suite)
-    data = one_value(
-        suite.units,
-        "data",
-        lambda one: f"{one.unit.dataset.name} v{one.unit.dataset.version} {one.unit.dataset.checksum[:10]}",
-        "unit.json",
-    )
-    size = one_value(suite.units, "preprocessing", lambda one: str(one.unit.preprocessing), "unit.json")
     other = [
-        one
-        for one in suite.units
-        if one.environment is not None and one.environment.data_checksum != one.unit.dataset.checksum
+        run
+        for run in suite.runs
+        if run.environment is not None and run.environment.data_checksum != run.asked.dataset.checksum
     ]
-    found = broken(other, f"ran on other data than planned: {names(other)}") if other else held()
-    return together(data, size, found)
+    return together(
+        one_value(suite.runs, "data", lambda run: _version(run.asked.dataset)),
+        one_value(suite.runs, "preprocessing", lambda run: str(run.asked.preprocessing)),
+        held_unless(other, "ran on other data than planned"),
+    )
+
+
+def _version(data: DatasetRef) -> str:
+    return f"{data.name} v{data.version} {data.checksum[:10]}"
 
 
 @rule(
     3,
     "Every method gets the same labelled patients and seeds",
     "One method's lucky subset beside another's unlucky one is no comparison.",
-    practices=(23,),
+    needs="selection",
 )
-def same_grid(suite: SuiteRecords) -> Verdict:
+def same_grid(suite: AuditedSuite) -> Verdict:
     """selection.json plans the same labelled counts, subsets and seeds for every ranked method.
 
     Which patients are labelled follows from count, subset and dataset alone.
@@ -96,7 +91,7 @@ def same_grid(suite: SuiteRecords) -> Verdict:
     short = {method: everything - cells for method, cells in planned.items() if cells != everything}
     if short:
         lines = [f"{method} lacks {_some(sorted(map(_cell, cells)))}" for method, cells in short.items()]
-        return broken([one for one in suite.units if one.slot.method in short], "selection.json is uneven", *lines)
+        return broken([run for run in suite.runs if run.method in short], "selection.json is uneven", *lines)
     return held(
         f"selection.json plans the same {counted(len(everything), 'unit')} for each of "
         f"{counted(len(planned), 'ranked method')}: {', '.join(planned)}; {suite.progress}"
@@ -107,9 +102,9 @@ def same_grid(suite: SuiteRecords) -> Verdict:
     4,
     "A table speaks about other labels than its own only from three labelled subsets and three seeds on",
     "Most published numbers stand on one labelled subset, the first N of a list, and on one seed.",
-    practices=(23, 28),
+    needs="selection",
 )
-def several_subsets(suite: SuiteRecords) -> Verdict:
+def several_subsets(suite: AuditedSuite) -> Verdict:
     """Counts the subsets and seeds of the ranked methods in selection.json.
 
     With fewer, intervals are conditional on those that ran, as every table says, and this rule does not apply.

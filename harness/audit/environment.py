@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from itertools import pairwise
 
 from harness.audit.evidence import (
     NOT_RECORDED,
-    broken,
     counted,
     held,
+    held_unless,
     names,
     not_applicable,
-    nothing_finished,
     one_value,
     together,
 )
 from harness.audit.finding import Verdict
-from harness.audit.records import SuiteRecords, UnitRecords
+from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.rule import rule
 from harness.audit.speed import one_speed
 from harness.records.schema import Environment
-
-FILE = "environments/*.json"
 
 
 @rule(
@@ -30,35 +27,39 @@ FILE = "environments/*.json"
     "One device model and one software for all units",
     "Device time on one GPU model is not device time on another, kernels differ between versions, and machines of one "
     "name differ in speed.",
-    practices=(29,),
+    needs="environments",
 )
-def one_device(suite: SuiteRecords) -> Verdict:
+def one_device(suite: AuditedSuite) -> Verdict:
     """Device model and type, torch and CUDA in the environment of every ended unit are the same.
 
     No unit went on in another environment than it started in. The leaderboard gives each environment a table of
     its own. In a budget of device time, units that differ in seed and labelled subset alone make steps at rates within
     25 % of their median, in each stage of 100 steps and 60 s at least.
     """
-    ended = _ended(suite)
-    if not ended:
-        return nothing_finished(suite)
-    device = one_value(ended, "device", lambda one: _device(one.environment), FILE)
-    software = one_value(ended, "software", lambda one: _software(one.environment), FILE)
-    return together(device, software, _moved(suite.units), one_speed(suite.finished))
+    moved = [run for run in suite.runs if went_on_elsewhere(run)]
+    return together(
+        _one_environment(suite, "device", lambda place: f"{place.device_model} ({place.device_type})"),
+        _one_environment(suite, "software", _software),
+        held_unless(moved, "went on in another environment (ledger.jsonl)"),
+        one_speed(suite.finished),
+    )
 
 
-def _moved(units: Sequence[UnitRecords]) -> Verdict:
-    moved = [one for one in units if went_on_elsewhere(one)]
-    if moved:
-        return broken(moved, f"went on in another environment (ledger.jsonl): {names(moved)}")
-    return held()
+def _one_environment(suite: AuditedSuite, what: str, text: Callable[[Environment], str]) -> Verdict:
+    """Whether the environments of all ended runs say the same."""
+    environments = {run.id: run.environment for run in suite.runs if run.environment is not None}
+    return one_value(suite.named(environments), what, lambda run: text(environments[run.id]), "environments/*.json")
 
 
-def went_on_elsewhere(one: UnitRecords) -> bool:
+def _software(place: Environment) -> str:
+    return f"torch {place.torch}" + (f", CUDA {place.cuda}" if place.cuda else "")
+
+
+def went_on_elsewhere(run: SelectedRun) -> bool:
     """Whether an attempt went on from a checkpoint of another environment, or the result names another one."""
-    starts = [line for line in one.ledger if line.kind == "start"]
+    starts = [line for line in run.ledger if line.kind == "start"]
     elsewhere = any(b.base_steps and b.environment != a.environment for a, b in pairwise(starts))
-    ended = one.result is not None and bool(starts) and starts[-1].environment != one.result.environment
+    ended = run.result is not None and bool(starts) and starts[-1].environment != run.result.environment
     return elsewhere or ended
 
 
@@ -67,63 +68,35 @@ def went_on_elsewhere(one: UnitRecords) -> bool:
     "One precision and one thread count for all units",
     "Half precision changes the order of methods with heavy heads; two threads beside a busy neighbour were charged up "
     "to twelve times too much.",
-    practices=(30,),
+    needs="environments",
 )
-def one_precision(suite: SuiteRecords) -> Verdict:
+def one_precision(suite: AuditedSuite) -> Verdict:
     """Precision and threads in the environment of every ended unit are the same."""
-    ended = _ended(suite)
-    if not ended:
-        return nothing_finished(suite)
-    return one_value(ended, "arithmetic", lambda one: _arithmetic(one.environment), FILE)
+    return _one_environment(suite, "arithmetic", lambda place: f"{place.precision}, {counted(place.threads, 'thread')}")
 
 
 @rule(
     18,
     "Every result can be made again",
     "The same method of the same authors appears with values 2.5 Dice apart, and seeded code that is not reproducible.",
-    practices=(13, 24),
 )
-def repeatable(suite: SuiteRecords) -> Verdict:
+def repeatable(suite: AuditedSuite) -> Verdict:
     """history.parquet and result.json hold the progress of each step and the hash of the weights.
 
     With seed and settings (unit.json) that is what `harness replay` needs to prove a result bit by bit.
     """
-    if not suite.finished:
-        return nothing_finished(suite)
-    untraced = [one.records for one in suite.finished if one.records.trace is None]
+    traces = {run: run.trace for run in suite.finished if run.trace is not None}
     short = [
-        one.records
-        for one in suite.finished
-        if one.records.trace is not None
-        and (one.records.trace.steps != one.result.spent.useful_steps or not one.records.trace.replayable)
+        run for run, trace in traces.items() if trace.steps != run.result.spent.useful_steps or not trace.replayable
     ]
-    unhashed = [one.records for one in suite.finished if one.result.weights_sha256 is None]
+    unhashed = [run for run in suite.finished if run.result.weights_sha256 is None]
     if short or unhashed:
-        lines = [f"history.parquet does not hold every step: {names(short)}"] if short else []
-        lines += [f"no weights_sha256 in result.json: {names(unhashed)}"] if unhashed else []
-        return broken([*short, *unhashed], *lines)
-    steps = sum(one.result.spent.useful_steps for one in suite.finished)
-    found = held(
-        f"progress of {steps:,} steps and the weights' hash of {counted(len(suite.finished), 'unit')} on record"
-    )
-    return together(found, not_applicable(f"{NOT_RECORDED}history of {names(untraced)}")) if untraced else found
-
-
-def _ended(suite: SuiteRecords) -> list[UnitRecords]:
-    return [one for one in suite.units if one.environment is not None]
-
-
-def _device(environment: Environment | None) -> str:
-    return "unknown" if environment is None else f"{environment.device_model} ({environment.device_type})"
-
-
-def _software(environment: Environment | None) -> str:
-    if environment is None:
-        return "unknown"
-    return f"torch {environment.torch}" + (f", CUDA {environment.cuda}" if environment.cuda else "")
-
-
-def _arithmetic(environment: Environment | None) -> str:
-    if environment is None:
-        return "unknown"
-    return f"{environment.precision}, {counted(environment.threads, 'thread')}"
+        return together(
+            held_unless(short, "history.parquet does not hold every step"),
+            held_unless(unhashed, "no weights_sha256 in result.json"),
+        )
+    steps = sum(run.result.spent.useful_steps for run in suite.finished)
+    units = counted(len(suite.finished), "unit")
+    on_record = held(f"progress of {steps:,} steps and the weights' hash of {units} on record")
+    untraced = [run for run in suite.finished if run.trace is None]
+    return together(on_record, not_applicable(f"{NOT_RECORDED}history of {names(untraced)}")) if untraced else on_record

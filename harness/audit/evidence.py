@@ -1,17 +1,20 @@
-"""What checks share: verdicts in a word, units by name, and whether all units have one value."""
+"""What checks share: verdicts in a word, runs by name and by method, and whether all runs have one value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from harness.audit.finding import Verdict
-from harness.audit.records import Finished, SuiteRecords, UnitRecords
+from harness.audit.records import AuditedSuite, SelectedRun
 
 NAMED = 3
-"""Units that a line of evidence names before it counts the others."""
+"""Runs that a line of evidence names before it counts the others."""
 
 UNSEEN = "cannot be seen in records: "
 NOT_RECORDED = "not recorded: "
+
+R = TypeVar("R", bound=SelectedRun)
 
 
 def held(*evidence: str) -> Verdict:
@@ -19,9 +22,20 @@ def held(*evidence: str) -> Verdict:
     return Verdict("held", evidence)
 
 
-def broken(units: Iterable[UnitRecords], *evidence: str) -> Verdict:
-    """The rule is broken, by these units."""
-    return Verdict("not held", evidence, tuple(dict.fromkeys(one.folder.id for one in units)))
+def broken(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
+    """The rule is broken by these runs, which the first line names where no further line says more of each."""
+    first = f"{head}: {names(runs)}" if runs and not lines else head
+    return Verdict("not held", (first, *lines), tuple(dict.fromkeys(run.id for run in runs)))
+
+
+def broken_results(runs: Sequence[SelectedRun], head: str, lines: Iterable[str]) -> Verdict:
+    """Broken by what result.json of these runs says, in a line for each run."""
+    return broken(runs, head, *(f"{run.name}/result.json: {line}" for run, line in zip(runs, lines, strict=True)))
+
+
+def held_unless(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
+    """Broken by these runs, as `broken`, or held without a word where there are none."""
+    return broken(runs, head, *lines) if runs else held()
 
 
 def not_applicable(*evidence: str) -> Verdict:
@@ -29,47 +43,9 @@ def not_applicable(*evidence: str) -> Verdict:
     return Verdict("not applicable", evidence)
 
 
-def nothing_finished(suite: SuiteRecords) -> Verdict:
-    """For rules about units with numbers, where there are none."""
+def nothing_finished(suite: AuditedSuite) -> Verdict:
+    """For checks on runs with numbers, where there are none."""
     return not_applicable(f"no unit has finished yet: {suite.progress}")
-
-
-def names(units: Sequence[UnitRecords]) -> str:
-    """The first few units by name, the others counted."""
-    named = ", ".join(one.name for one in units[:NAMED])
-    return f"{named} and {len(units) - NAMED} more" if len(units) > NAMED else named
-
-
-def counted(amount: int, thing: str) -> str:
-    """1 unit, 2 units."""
-    return f"{amount} {thing}" if amount == 1 else f"{amount} {thing}s"
-
-
-def spread(values: Sequence[float], unit: str = "", digits: int = 0) -> str:
-    """'1,044 to 1,065 steps', or one value where all agree."""
-    low, high = (f"{value:,.{digits}f}" for value in (min(values), max(values)))
-    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
-
-
-def groups(units: Iterable[UnitRecords], value: Callable[[UnitRecords], str]) -> dict[str, list[UnitRecords]]:
-    """Units by a value, the most frequent value first."""
-    found: dict[str, list[UnitRecords]] = {}
-    for one in units:
-        found.setdefault(value(one), []).append(one)
-    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
-
-
-def one_value(units: Sequence[UnitRecords], what: str, value: Callable[[UnitRecords], str], file: str) -> Verdict:
-    """Held if all units have one value; otherwise those that differ from the most frequent one are at fault.
-
-    file: of the unit's folder, where the value stands.
-    """
-    found = groups(units, value)
-    if len(found) == 1:
-        return held(f"{what}: {next(iter(found))}, in all of {counted(len(units), 'unit')} ({file})")
-    lines = [f"{text}: {counted(len(members), 'unit')}, {names(members)}" for text, members in found.items()]
-    odd = [one for members in list(found.values())[1:] for one in members]
-    return broken(odd, f"{len(found)} different values of {what} ({file})", *lines)
 
 
 def together(*verdicts: Verdict) -> Verdict:
@@ -81,9 +57,44 @@ def together(*verdicts: Verdict) -> Verdict:
     return Verdict(ranked[0].status, evidence, units)
 
 
-def unseen_by_old_versions(finished: Sequence[Finished]) -> tuple[str, ...]:
-    """A line about units that ran before the engine looked; none if there are none."""
-    blind = [one.records for one in finished if one.observed is None]
-    if not blind:
-        return ()
-    return (f"{NOT_RECORDED}{counted(len(blind), 'unit')} of a version that did not look: {names(blind)}",)
+def one_value(runs: Sequence[R], what: str, value: Callable[[R], str], file: str = "unit.json") -> Verdict:
+    """Held if all runs have one value; otherwise those that differ from the most frequent one are at fault.
+
+    file: of the run's folder, where the value stands.
+    """
+    by_value = grouped(runs, value)
+    if len(by_value) == 1:
+        return held(f"{what}: {next(iter(by_value))}, in all of {counted(len(runs), 'unit')} ({file})")
+    lines = [f"{text}: {counted(len(members), 'unit')}, {names(members)}" for text, members in by_value.items()]
+    odd = [run for members in list(by_value.values())[1:] for run in members]
+    return broken(odd, f"{len(by_value)} different values of {what} ({file})", *lines)
+
+
+def grouped(runs: Iterable[R], value: Callable[[R], str]) -> dict[str, list[R]]:
+    """Runs by a value, the most frequent value first."""
+    groups: dict[str, list[R]] = {}
+    for run in runs:
+        groups.setdefault(value(run), []).append(run)
+    return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
+
+
+def by_method(runs: Iterable[R]) -> dict[str, list[R]]:
+    """Runs by the name of their method in the suite, the most frequent one first."""
+    return grouped(runs, lambda run: run.method)
+
+
+def names(runs: Sequence[SelectedRun]) -> str:
+    """The first few runs by name, the others counted."""
+    named = ", ".join(run.name for run in runs[:NAMED])
+    return f"{named} and {len(runs) - NAMED} more" if len(runs) > NAMED else named
+
+
+def counted(amount: int, thing: str) -> str:
+    """1 unit, 2 units."""
+    return f"{amount} {thing}" if amount == 1 else f"{amount} {thing}s"
+
+
+def spread(values: Sequence[float], unit: str = "", digits: int = 0) -> str:
+    """'1,044 to 1,065 steps', or one value where all agree."""
+    low, high = (f"{value:,.{digits}f}" for value in (min(values), max(values)))
+    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"

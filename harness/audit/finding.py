@@ -16,7 +16,7 @@ STATUSES: tuple[Status, ...] = ("held", "not held", "not applicable")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a rule's check found.
+    """What a rule's check says.
 
     evidence: lines with figures, units and file names; the first one says the most.
     units:    ids of the units at fault.
@@ -57,8 +57,8 @@ class Audit(Strict):
     @property
     def counts(self) -> dict[Status, int]:
         """Findings by status, every status named."""
-        found = Counter(finding.status for finding in self.findings)
-        return {status: found[status] for status in STATUSES}
+        totals = Counter(finding.status for finding in self.findings)
+        return {status: totals[status] for status in STATUSES}
 
     @property
     def summary(self) -> str:

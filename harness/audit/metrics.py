@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.audit.evidence import broken, counted, held, names, nothing_finished
+from harness.audit.evidence import broken, counted, held
 from harness.audit.finding import Verdict
-from harness.audit.records import SuiteRecords
+from harness.audit.records import AuditedSuite
 from harness.audit.rule import rule
 
 if TYPE_CHECKING:
@@ -21,26 +21,22 @@ MILLIMETRES = ["hd95_mm", "asd_mm", "assd_mm"]
     25,
     "Metrics are computed on whole volumes at native resolution, for every class and phase",
     "Two-dimensional scores, ignored spacing and volumes cropped by their own label are not comparable.",
-    practices=(21, 22, 31),
+    needs="cases",
 )
-def whole_volumes(suite: SuiteRecords) -> Verdict:
+def whole_volumes(suite: AuditedSuite) -> Verdict:
     """In cases.parquet every volume and class has the same number of true voxels in all units.
 
     Millimetres stand everywhere or, where the spacing is unknown, nowhere. A crop by the label would not show;
     the engine has none, and a dataset that has one says so in its manifest.
     """
     cases = suite.cases
-    if cases.empty:
-        return nothing_finished(suite)
     usual = cases.groupby(KEY)["voxels_true"].transform("median")
-    other = suite.named(cases["unit"][cases["voxels_true"] != usual])
-    if other:
-        return broken(other, f"volumes in cases.parquet differ from those of the other units: {names(other)}")
+    if other := suite.named(cases["unit"][cases["voxels_true"] != usual]):
+        return broken(other, "volumes in cases.parquet differ from those of the other units")
     known = cases[MILLIMETRES].notna().all(axis=1)
     spaced = bool(known.mean() > 0.5)
-    partly = suite.named(cases["unit"][cases[MILLIMETRES].notna().any(axis=1) != spaced])
-    if partly:
-        return broken(partly, f"millimetres in some rows of cases.parquet alone: {names(partly)}")
+    if partly := suite.named(cases["unit"][cases[MILLIMETRES].notna().any(axis=1) != spaced]):
+        return broken(partly, "millimetres in some rows of cases.parquet alone")
     phases = ", ".join(sorted(cases["phase"].dropna().unique())) or "not known"
     unit = "voxels and millimetres" if spaced else "voxels (spacing unknown)"
     return held(
@@ -53,19 +49,16 @@ def whole_volumes(suite: SuiteRecords) -> Verdict:
     26,
     "A missed structure costs: Dice 0, and the diagonal of the volume as distance",
     "Codes in use score a missed structure with HD95 = 0, which rewards predicting nothing.",
-    practices=(21,),
+    needs="cases",
 )
-def empty_masks(suite: SuiteRecords) -> Verdict:
+def empty_masks(suite: AuditedSuite) -> Verdict:
     """In cases.parquet one empty mask has Dice 0 and three equal distances above 0.
 
     Two empty masks have Dice 1 and distances 0; `missed` marks what was not found at all.
     """
     cases = suite.cases
-    if cases.empty:
-        return nothing_finished(suite)
-    wrong = suite.named(cases["unit"][~_pays(cases)])
-    if wrong:
-        return broken(wrong, f"rows of cases.parquet with an empty mask score otherwise: {names(wrong)}")
+    if wrong := suite.named(cases["unit"][~_pays(cases)]):
+        return broken(wrong, "rows of cases.parquet with an empty mask score otherwise")
     missed, spurious = int(cases["missed"].sum()), int(cases["spurious"].sum())
     return held(f"{missed:,} missed and {spurious:,} spurious of {len(cases):,} rows in cases.parquet, all with Dice 0")
 
@@ -86,23 +79,18 @@ def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
     27,
     "Tables are computed from stored per-case records",
     "Published tables hold cells that repeat in other rows, and means that are not the mean of their parts.",
-    practices=(12,),
 )
-def per_case_records(suite: SuiteRecords) -> Verdict:
+def per_case_records(suite: AuditedSuite) -> Verdict:
     """cases.parquet of every unit holds each volume and class once for each checkpoint rule, without a gap.
 
     The rows are the same in every unit. `harness leaderboard` computes all tables from these files.
     """
-    if not suite.finished:
-        return nothing_finished(suite)
-    absent = [one.records for one in suite.finished if one.records.cases is None]
-    if absent:
-        return broken(absent, f"cases.parquet is missing: {names(absent)}")
+    if absent := [run for run in suite.finished if run.cases is None]:
+        return broken(absent, "cases.parquet is missing")
     columns = ["selection", *KEY]
     whole = len(suite.cases.drop_duplicates(columns))
     counts = suite.cases.groupby("unit").size()
     repeated = suite.cases["unit"][suite.cases.duplicated(["unit", *columns]) | suite.cases["dice"].isna()]
-    gaps = suite.named({*counts.index[counts != whole], *repeated})
-    if gaps:
-        return broken(gaps, f"rows of cases.parquet are missing, repeated or without Dice: {names(gaps)}")
+    if gaps := suite.named({*counts.index[counts != whole], *repeated}):
+        return broken(gaps, "rows of cases.parquet are missing, repeated or without Dice")
     return held(f"{whole:,} rows in cases.parquet of each of {counted(len(counts), 'unit')}, none missing or twice")

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+from harness.audit.evidence import nothing_finished
 from harness.audit.finding import Finding, Verdict
-from harness.audit.records import SuiteRecords
+from harness.audit.records import AuditedSuite
 
-Check = Callable[[SuiteRecords], Verdict]
+Check = Callable[[AuditedSuite], Verdict]
+Needs = Literal["selection", "runs", "environments", "finished", "cases"]
 
 
 @dataclass(frozen=True)
 class Rule:
     """One rule of benchmarks/RULES.md.
 
-    practices: numbers of the unfair practices, listed at the end of that page, that it answers.
-    check:     its docstring says how the rule is checked.
+    needs: what there must be for the rule to apply.
+    check: its docstring says how the rule is checked.
     """
 
     number: int
     title: str
     reason: str
-    practices: tuple[int, ...]
+    needs: Needs
     check: Check
 
     @property
@@ -30,20 +33,24 @@ class Rule:
         """The file that holds it: budget, data, selection, ..."""
         return self.check.__module__.rpartition(".")[2]
 
-    def apply(self, suite: SuiteRecords) -> Finding:
+    def judge(self, suite: AuditedSuite) -> Verdict:
+        """Check the rule on the records of a suite."""
+        ready = {
+            "selection": True,
+            "runs": bool(suite.runs),
+            "environments": any(run.environment is not None for run in suite.runs),
+            "finished": bool(suite.finished),
+            "cases": not suite.cases.empty,
+        }
+        return self.check(suite) if ready[self.needs] else nothing_finished(suite)
+
+    def apply(self, suite: AuditedSuite) -> Finding:
         """What the records of a suite say about it."""
-        found = self.check(suite)
         return Finding(
-            number=self.number,
-            family=self.family,
-            title=self.title,
-            reason=self.reason,
-            status=found.status,
-            evidence=found.evidence,
-            units=found.units,
+            number=self.number, family=self.family, title=self.title, reason=self.reason, **vars(self.judge(suite))
         )
 
 
-def rule(number: int, title: str, reason: str, practices: tuple[int, ...] = ()) -> Callable[[Check], Rule]:
+def rule(number: int, title: str, reason: str, needs: Needs = "finished") -> Callable[[Check], Rule]:
     """Make a rule of the check that follows."""
-    return lambda check: Rule(number, title, reason, practices, check)
+    return lambda check: Rule(number, title, reason, needs, check)

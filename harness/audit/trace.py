@@ -1,4 +1,4 @@
-"""A unit's history in a few figures: how many steps it holds, and whether its rate followed the schedule."""
+"""A run's history in a few figures: how many steps it holds, and whether its rate followed the schedule."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from harness.api.schedules import poly
 from harness.api.settings import OptimiserSettings
-from harness.records.run_folder import UnitFolder
+from harness.records.reader import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COLUMNS = ["stage", "progress_unit", "progress_stage", "learning_rate", "step_seconds"]
 
 
 @dataclass(frozen=True)
@@ -31,18 +29,18 @@ class Trace:
     rate_error: float
 
 
-def read_trace(folder: UnitFolder) -> Trace | None:
-    """The trace of a unit's history, None where there is none yet or it is of another form."""
-    history = folder.history()
-    if history.empty or any(name not in history.columns for name in COLUMNS):
+def read_trace(record: RunRecord) -> Trace | None:
+    """Read a run's history, keep these figures of it; None where there is no history."""
+    history = record.read_history()
+    if history.empty:
         return None
     replayable = bool(history[["progress_unit", "progress_stage"]].notna().all(axis=None))
     seconds = float(history["step_seconds"].sum())
-    return Trace(len(history), seconds, replayable, rate_error(history, folder.unit.engine.optimiser))
+    return Trace(len(history), seconds, replayable, rate_error(history, record.run.engine.optimiser))
 
 
 def rate_error(history: pd.DataFrame, settings: OptimiserSettings) -> float:
-    """See `Trace.rate_error`; history: the columns `COLUMNS`, one row a step."""
+    """See `Trace.rate_error`. history: columns stage, progress_stage and learning_rate, one row a step."""
     return max(_stage_error(stage, settings) for _, stage in history.groupby("stage", sort=False))
 
 

@@ -25,9 +25,10 @@ def command(suite: str, runs: Path, as_json: bool) -> None:
     """
     from harness.api.errors import AuditError
     from harness.audit import audit
+    from harness.records.reader import SuiteRecords
     from harness.suite.recorded import open_records
 
-    found = audit(open_records(suite, runs))
+    found = audit(SuiteRecords(open_records(suite, runs)))
     click.echo(found.model_dump_json(indent=1) if as_json else text(found))
     say(found.summary)
     if found.breaches:

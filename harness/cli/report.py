@@ -41,7 +41,7 @@ def show_leaderboard(
     write_leaderboard(board, store.leaderboard)
     write_figures(records)
     write_search_picture(store, board.search)
-    found = audit(store) if len(store.selected()) <= MOST_AUDITED else None
+    found = audit(records) if len(store.selected()) <= MOST_AUDITED else None
     page = write_page(store, board, PageSettings(cache=cache, audit=found, search=board.search))
     console = Console()
     if form == "csv":

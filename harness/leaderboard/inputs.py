@@ -111,9 +111,7 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
         UsageError: one method was run in two versions.
         RecordError: a record is missing, damaged or newer than this version.
     """
-    selection = records.selection
-    if selection is None:
-        raise RecordError(f"{records.store.selection_path} is missing: no final unit was planned here yet")
+    selection = records.require_selection()
     runs = [_Selected(entry, record, _conditions(record)) for entry, record in records.selected]
     _refuse_mixed_versions(records, runs)
     counts = Counter(run.conditions for run in runs if run.conditions is not None and run.record.ok)
@@ -123,7 +121,7 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
         _comparison(runs, number, group, describe(group, names) if group is not None else "")
         for number, group in enumerate(groups or [None], start=1)
     ]
-    engine = None if selection.engine is None else canonical_json(flatten(selection.engine))
+    engine = canonical_json(flatten(selection.engine))
     return LeaderboardInput(records.name, tuple(comparisons), engine, read_search(records), records.reconciliation)
 
 

@@ -88,6 +88,11 @@ class RunRecord:
         return environment.model_copy(update={"shown": shown}) if shown else environment
 
     @cached_property
+    def tested(self) -> bool:
+        """Whether it left test scores."""
+        return (self.folder.path / "cases.parquet").exists()
+
+    @cached_property
     def cases_table(self) -> pa.Table:
         """One row per selection rule, case and class, as an Arrow table."""
         path = self.folder.path / "cases.parquet"
@@ -156,6 +161,12 @@ class SuiteRecords:
     def selection(self) -> Selection | None:
         """Which hyper-parameters each planned run got; None while a search is not over."""
         return self.store.selection() if self.store.selection_path.exists() else None
+
+    def require_selection(self) -> Selection:
+        """The selection. Raises `RecordError` where nothing was selected yet."""
+        if self.selection is None:
+            raise RecordError(f"{self.store.selection_path} is missing: no final unit was planned here yet")
+        return self.selection
 
     @property
     def selected(self) -> list[tuple[SelectionEntry, RunRecord]]:

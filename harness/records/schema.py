@@ -278,7 +278,7 @@ class Result(Strict):
     looks: list[Look] = Field(default_factory=list)
     best_look: int | None = Field(None, description="None without validation cases")
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
-    observed: Observed | None = Field(None, description="None in results of versions that did not look")
+    observed: Observed | None = Field(None, description="None where it failed")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
     finished_at: str = ""
 

@@ -53,7 +53,7 @@ class Selection(Strict):
     schema_version: Literal[1] = 1
     rule: Literal["default", "best_validation"] = "default"
     suite_hash: str
-    engine: Engine | None = Field(None, description="the suite's settings; a unit that differs declared it")
+    engine: Engine = Field(description="the suite's settings; a unit that differs declared it")
     entries: list[SelectionEntry]
     candidates: list[Candidate] | None = None
     digest: str | None = None

@@ -7,110 +7,120 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+
 from benchmarks.acdc import ACDC
-from harness.audit.records import Aside, SuiteRecords, UnitRecords, read_suite
+from harness.audit.records import AuditedRun, AuditedSuite, SelectedRun, view_suite
 from harness.records.ledger_line import LedgerLine
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Budget, DatasetRef, Engine, Observed, Result, Slot
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Budget, DatasetRef, Slot
 from tests.synthetic import RunSpec, key, write_run
 
 CHECKSUM = "c" * 64
-LOOKED = Observed(
-    sampled="weak", declared=(), steps=5, images_same=40, process_cpu_seconds=4.01, looks_that_trained=0
-)  # fmt: skip
 
 
-def fair_suite(folder: Path) -> SuiteRecords:
+def fair_suite(folder: Path) -> AuditedSuite:
     """30 units on ACDC: three methods x three subsets x three seeds, the ceiling once a seed, 20 steps each."""
     spec = RunSpec(
         labelled=(7,), subsets=3, seeds=3, phases=("ED",), missed_share=0.1, budget=Budget(steps=20), checksum=CHECKSUM
     )
     data = {"dataset": DatasetRef(name="acdc", version=1, checksum=CHECKSUM)}
     spec = replace(spec, overrides={key(slot): data for slot in spec.slots})
-    suite = read_suite(write_run(folder / "fair", spec))
-    selection = suite.selection.model_copy(update={"engine": Engine(batch_size=8)})
-    return replace(suite, selection=selection, units=tuple(map(_fair_unit, suite.units)))
+    suite = view_suite(SuiteRecords(write_run(folder / "fair", spec)))
+    return replace(suite, runs=tuple(map(_fair_run, suite.runs)))
 
 
-def _fair_unit(one: UnitRecords) -> UnitRecords:
-    """As the engine would have left it: tested on the published patients, watched, the floor without other images."""
-    assert one.result is not None
-    assert one.cases is not None
-    names = dict(zip(sorted(set(one.cases["patient"])), ACDC.splits["test"], strict=True))
-    cases = one.cases.assign(patient=one.cases["patient"].map(names))
-    update: dict[str, Any] = {"observed": LOOKED}
-    if one.slot.method.startswith("supervised"):
-        update["labelled_images_seen"] = one.result.images_seen
-    result = one.result.model_copy(update=update)
-    return replace(one, cases=cases, result=result, final_sha256=result.weights_sha256)
+def _fair_run(run: SelectedRun) -> SelectedRun:
+    """As the engine would have left it: tested on the published patients, the floor without other images."""
+    assert run.result is not None
+    cases = cases_of(run)
+    names = dict(zip(sorted(set(cases["patient"])), ACDC.splits["test"], strict=True))
+    floor = result(labelled_images_seen=run.result.images_seen)(run) if run.method.startswith("supervised") else run
+    return with_cases(floor, cases.assign(patient=cases["patient"].map(names)))
 
 
-def bend(suite: SuiteRecords, change: Callable[[UnitRecords], UnitRecords], slot: str = "ua_mt/7/0/1") -> SuiteRecords:
+def cases_of(run: SelectedRun) -> pd.DataFrame:
+    """Per-case records of a run that has them."""
+    assert run.cases is not None
+    cases: pd.DataFrame = run.cases.to_pandas()
+    return cases
+
+
+def with_cases(run: SelectedRun, cases: pd.DataFrame) -> SelectedRun:
+    """The run with other per-case records."""
+    return replace(run, cases=pa.Table.from_pandas(cases, preserve_index=False))
+
+
+def bend(suite: AuditedSuite, change: Callable[[SelectedRun], SelectedRun], slot: str = "ua_mt/7/0/1") -> AuditedSuite:
     """One unit changed."""
-    units = tuple(change(one) if str(one.slot) == slot else one for one in suite.units)
-    assert any(new is not old for new, old in zip(units, suite.units, strict=True))
-    return replace(suite, units=units)
+    runs = tuple(change(run) if str(run.slot) == slot else run for run in suite.runs)
+    assert any(new is not old for new, old in zip(runs, suite.runs, strict=True))
+    return replace(suite, runs=runs)
 
 
-def planned(suite: SuiteRecords, keep: Callable[[Slot], bool]) -> SuiteRecords:
+def planned(suite: AuditedSuite, keep: Callable[[Slot], bool]) -> AuditedSuite:
     """The slots alone that `keep` wants, as if nothing else had been planned."""
     entries = [entry for entry in suite.selection.entries if keep(entry.slot)]
     selection = suite.selection.model_copy(update={"entries": entries})
-    return replace(suite, selection=selection, units=tuple(one for one in suite.units if keep(one.slot)))
+    return replace(suite, selection=selection, runs=tuple(run for run in suite.runs if keep(run.slot)))
 
 
-def result(**update: Any) -> Callable[[UnitRecords], UnitRecords]:
-    """Other fields of a unit's result."""
+def result(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
+    """Other fields of a run's result."""
 
-    def change(one: UnitRecords) -> UnitRecords:
-        assert one.result is not None
-        return replace(one, result=one.result.model_copy(update=update))
+    def change(run: SelectedRun) -> SelectedRun:
+        assert run.result is not None
+        return replace(run, result=run.result.model_copy(update=update))
 
     return change
 
 
-def seen(**update: Any) -> Callable[[UnitRecords], UnitRecords]:
+def seen(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
     """Other fields of what the engine saw."""
-    return result(observed=LOOKED.model_copy(update=update))
+
+    def change(run: SelectedRun) -> SelectedRun:
+        assert run.result is not None
+        assert run.result.observed is not None
+        return result(observed=run.result.observed.model_copy(update=update))(run)
+
+    return change
 
 
-def asked(**update: Any) -> Callable[[UnitRecords], UnitRecords]:
-    """Other fields of what was asked; the folder keeps its name."""
-    return lambda one: replace(one, unit=one.unit.model_copy(update=update))
+def asked(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
+    """Other fields of what was asked; the run keeps its id."""
+    return lambda run: replace(run, asked=run.asked.model_copy(update=update))
 
 
-def engine(**update: Any) -> Callable[[UnitRecords], UnitRecords]:
+def engine(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
     """Other engine settings."""
-    return lambda one: asked(engine=one.unit.engine.model_copy(update=update))(one)
+    return lambda run: asked(engine=run.asked.engine.model_copy(update=update))(run)
 
 
-def environment(**update: Any) -> Callable[[UnitRecords], UnitRecords]:
+def environment(**update: Any) -> Callable[[SelectedRun], SelectedRun]:
     """Another environment."""
 
-    def change(one: UnitRecords) -> UnitRecords:
-        assert one.environment is not None
-        return replace(one, environment=one.environment.model_copy(update=update))
+    def change(run: SelectedRun) -> SelectedRun:
+        assert run.environment is not None
+        return replace(run, environment=run.environment.model_copy(update=update))
 
     return change
 
 
-def rows(column: str, value: Any, which: int = 0) -> Callable[[UnitRecords], UnitRecords]:
+def rows(column: str, value: Any, which: int = 0) -> Callable[[SelectedRun], SelectedRun]:
     """One cell of the per-case records changed."""
 
-    def change(one: UnitRecords) -> UnitRecords:
-        assert one.cases is not None
-        cases = one.cases.copy()
+    def change(run: SelectedRun) -> SelectedRun:
+        cases = cases_of(run)
         cases.loc[which, column] = value
-        return replace(one, cases=cases)
+        return with_cases(run, cases)
 
     return change
 
 
-def trial(suite: SuiteRecords, method: str, steps: int, *, tested: bool = False, number: int = 0) -> Aside:
-    """A unit of a search that took so many steps."""
-    unit = suite.units[0].unit.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
+def trial(suite: AuditedSuite, method: str, steps: int, *, tested: bool = False, number: int = 0) -> AuditedRun:
+    """A run of a search that took so many steps."""
+    unit = suite.runs[0].asked.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
     start = LedgerLine(kind="start", attempt=0, at="", environment="e")
     end = start.model_copy(update={"kind": "end", "steps": steps, "device_seconds": 0.2 * steps})
-    assert suite.units[0].result is not None
-    ended: Result = suite.units[0].result
-    return Aside(UnitFolder(Path(unit.id)), unit, (start, end), ended, tested)
+    return AuditedRun(unit.id, unit, (start, end), suite.runs[0].result, tested)

@@ -12,40 +12,53 @@ import pytest
 from harness.api.settings import OptimiserSettings
 from harness.audit import RULES
 from harness.audit.finding import Verdict
-from harness.audit.records import SuiteRecords, UnitRecords
+from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.speed import one_speed
 from harness.audit.trace import rate_error
 from harness.records.ledger_line import LedgerLine
 from harness.records.schema import Budget, DatasetRef, Failure, Preprocessing, Slot, Trial
 from harness.records.selection import Points
-from tests.audit.fair import asked, bend, engine, environment, fair_suite, planned, result, rows, seen, trial
+from tests.audit.fair import (
+    asked,
+    bend,
+    cases_of,
+    engine,
+    environment,
+    fair_suite,
+    planned,
+    result,
+    rows,
+    seen,
+    trial,
+    with_cases,
+)
 from tests.synthetic import RunSpec, history_frame
 
-Change = Callable[[UnitRecords], UnitRecords]
+Change = Callable[[SelectedRun], SelectedRun]
 UNSEEN = {23, 33}
 
 
 @pytest.fixture(scope="module")
-def fair(tmp_path_factory: pytest.TempPathFactory) -> SuiteRecords:
+def fair(tmp_path_factory: pytest.TempPathFactory) -> AuditedSuite:
     return fair_suite(tmp_path_factory.mktemp("fair"))
 
 
-def verdicts(suite: SuiteRecords) -> dict[int, Verdict]:
-    return {rule.number: rule.check(suite) for rule in RULES}
+def verdicts(suite: AuditedSuite) -> dict[int, Verdict]:
+    return {rule.number: rule.judge(suite) for rule in RULES}
 
 
-def broken(suite: SuiteRecords) -> set[int]:
+def broken(suite: AuditedSuite) -> set[int]:
     return {number for number, verdict in verdicts(suite).items() if verdict.status == "not held"}
 
 
-def test_a_fair_suite_holds_all_that_applies(fair: SuiteRecords) -> None:
+def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite) -> None:
     found = verdicts(fair)
     assert broken(fair) == set()
     assert {number for number, one in found.items() if one.status == "not applicable"} == {7, 32, 34, *UNSEEN}
     assert all(verdict.evidence for verdict in found.values())
 
 
-def test_variants_stand_in_rows_of_their_own(fair: SuiteRecords) -> None:
+def test_variants_stand_in_rows_of_their_own(fair: AuditedSuite) -> None:
     def named(slot: Slot) -> Slot:
         return slot.model_copy(
             update={"method": {"ua_mt": "no_ramp", "supervised": "plain"}.get(slot.method, slot.method)}
@@ -53,8 +66,8 @@ def test_variants_stand_in_rows_of_their_own(fair: SuiteRecords) -> None:
 
     entries = [one.model_copy(update={"slot": named(one.slot)}) for one in fair.selection.entries]
     selection = fair.selection.model_copy(update={"entries": entries})
-    units = tuple(replace(one, slot=named(one.slot)) for one in fair.units)
-    found = verdicts(replace(fair, selection=selection, units=units))
+    units = tuple(replace(one, slot=named(one.slot)) for one in fair.runs)
+    found = verdicts(replace(fair, selection=selection, runs=units))
     assert {number: one.status for number, one in found.items()} == {n: one.status for n, one in verdicts(fair).items()}
     said = " ".join(line for one in found.values() for line in one.evidence)
     assert "floor plain" in said
@@ -62,21 +75,21 @@ def test_variants_stand_in_rows_of_their_own(fair: SuiteRecords) -> None:
     assert "ua_mt: " not in said
 
 
-def test_windows_at_other_steps_are_another_test(fair: SuiteRecords) -> None:
+def test_windows_at_other_steps_are_another_test(fair: AuditedSuite) -> None:
     volumes = asked(preprocessing=Preprocessing(size=(48, 48, 16)))
-    suite = replace(fair, units=tuple(map(volumes, fair.units)))
+    suite = replace(fair, runs=tuple(map(volumes, fair.runs)))
     assert verdicts(suite)[24].evidence[0].startswith("the test: windows at the field's steps, as predicted, in all of")
     assert verdicts(bend(suite, engine(window_stride=(9, 9, 2))))[24].status == "not held"
 
 
-def timed(fair: SuiteRecords, steps: int, seconds: float = 300.0) -> SuiteRecords:
+def timed(fair: AuditedSuite, steps: int, seconds: float = 300.0) -> AuditedSuite:
     """The fair suite in a budget of device time, which each unit spent in one stage."""
     ran = result(stage_steps={"train": steps}, stage_device_seconds={"train": seconds})
     budget = asked(budget=Budget(device_seconds=seconds))
-    return replace(fair, units=tuple(ran(budget(one)) for one in fair.units))
+    return replace(fair, runs=tuple(ran(budget(one)) for one in fair.runs))
 
 
-def test_units_of_one_work_ran_at_one_speed(fair: SuiteRecords) -> None:
+def test_units_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
     assert any("budget is in steps" in line for line in verdicts(fair)[16].evidence)
     suite = timed(fair, 1000)
     near = bend(suite, result(stage_steps={"train": 1200}))
@@ -86,42 +99,42 @@ def test_units_of_one_work_ran_at_one_speed(fair: SuiteRecords) -> None:
     for steps in (1300, 700):
         far = verdicts(bend(suite, result(stage_steps={"train": steps})))[16]
         assert far.status == "not held"
-        assert [one.folder.id for one in fair.units if str(one.slot) == "ua_mt/7/0/1"] == list(far.units)
+        assert [one.id for one in fair.runs if str(one.slot) == "ua_mt/7/0/1"] == list(far.units)
     short = verdicts(bend(timed(fair, 99), result(stage_steps={"train": 10})))[16]
     assert short.status == "held"
     assert any("no two units differ" in line for line in short.evidence)
 
 
-def test_two_units_far_apart_are_both_named(fair: SuiteRecords) -> None:
-    pair = [one for one in timed(fair, 1000).units if one.slot.method == "mc_net" and one.slot.subset == 0][:2]
-    found = one_speed(replace(fair, units=(pair[0], result(stage_steps={"train": 780})(pair[1]))).finished)
+def test_two_units_far_apart_are_both_named(fair: AuditedSuite) -> None:
+    pair = [one for one in timed(fair, 1000).runs if one.method == "mc_net" and one.slot.subset == 0][:2]
+    found = one_speed(replace(fair, runs=(pair[0], result(stage_steps={"train": 780})(pair[1]))).finished)
     assert (found.status, len(found.units)) == ("not held", 2)
     assert "28%" in found.evidence[0]
 
 
-def test_rows_on_hosts_of_their_own_cannot_be_compared(fair: SuiteRecords) -> None:
-    def on(one: UnitRecords, host: str) -> UnitRecords:
+def test_rows_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite) -> None:
+    def on(one: SelectedRun, host: str) -> SelectedRun:
         return result(shown={"host": host})(one)
 
-    suite, units = timed(fair, 1000), timed(fair, 1000).units
-    apart = replace(suite, units=tuple(on(one, one.slot.method) for one in units))
+    suite, units = timed(fair, 1000), timed(fair, 1000).runs
+    apart = replace(suite, runs=tuple(on(one, one.method) for one in units))
     found = one_speed(apart.finished)
     assert found.status == "not applicable"
     assert "no equal work ran on mc_net and on supervised" in found.evidence[0]
-    linked = replace(suite, units=tuple(on(one, str(one.slot.seed)) for one in suite.units))
+    linked = replace(suite, runs=tuple(on(one, str(one.slot.seed)) for one in suite.runs))
     assert one_speed(linked.finished).status == "held"
 
 
-def test_what_is_not_there_is_called_so(fair: SuiteRecords) -> None:
+def test_what_is_not_there_is_called_so(fair: AuditedSuite) -> None:
     assert "no unit has finished" in one_speed([]).evidence[0]
-    imported = replace(fair, units=tuple(replace(one, trace=None) for one in fair.units))
+    imported = replace(fair, runs=tuple(replace(one, trace=None) for one in fair.runs))
     assert verdicts(imported)[14].evidence[0].startswith("not recorded: history.parquet")
 
 
-def first(missed: bool, cases_of: UnitRecords) -> int:
+def first(missed: bool, run: SelectedRun) -> int:
     """Number of the first row where a structure was missed, or was not."""
-    assert cases_of.cases is not None
-    return int(cases_of.cases.index[cases_of.cases["missed"] == missed][0])
+    cases = cases_of(run)
+    return int(cases.index[cases["missed"] == missed][0])
 
 
 def line(kind: str, **more: object) -> LedgerLine:
@@ -133,7 +146,7 @@ def ledger(*lines: LedgerLine) -> Change:
 
 
 def trace(**update: object) -> Change:
-    def change(one: UnitRecords) -> UnitRecords:
+    def change(one: SelectedRun) -> SelectedRun:
         assert one.trace is not None
         return replace(one, trace=replace(one.trace, **update))  # type: ignore[arg-type]
 
@@ -141,16 +154,15 @@ def trace(**update: object) -> Change:
 
 
 def spent(**update: float) -> Change:
-    def change(one: UnitRecords) -> UnitRecords:
+    def change(one: SelectedRun) -> SelectedRun:
         assert one.result is not None
         return result(spent=one.result.spent.model_copy(update=update))(one)
 
     return change
 
 
-def without_row(one: UnitRecords) -> UnitRecords:
-    assert one.cases is not None
-    return replace(one, cases=one.cases.drop(index=7))
+def without_row(one: SelectedRun) -> SelectedRun:
+    return with_cases(one, cases_of(one).drop(index=7))
 
 
 BENT: dict[str, tuple[Change, set[int]]] = {
@@ -161,8 +173,9 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "other data than planned": (environment(data_checksum="d" * 64), {2}),
     "asked for test cases": (ledger(line("breach", note="test cases were asked for")), {5}),
     "weights changed after the split opened": (lambda one: replace(one, final_sha256="0" * 64), {5}),
+    "tested without final.json": (lambda one: replace(one, final_sha256=None), {5}),
     "parameters that nobody selected": (asked(params={"consistency": 0.2}), {5}),
-    "no best column": (lambda one: replace(one, cases=one.cases.query("selection == 'last'")), {6, 27}),  # type: ignore[union-attr]
+    "no best column": (lambda one: with_cases(one, cases_of(one).query("selection == 'last'")), {6, 27}),
     "not the best look": (result(best_look=0), {6}),
     "another budget": (asked(budget=Budget(steps=21)), {8, 10}),
     "a stage that nobody counted": (result(stage_steps={"train": 15}), {9}),
@@ -205,18 +218,18 @@ BENT: dict[str, tuple[Change, set[int]]] = {
 
 
 @pytest.mark.parametrize("name", BENT)
-def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: SuiteRecords) -> None:
+def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite) -> None:
     change, expected = BENT[name]
     bent = bend(fair, change)
     assert broken(bent) == expected
-    unit = next(one.folder.id for one in fair.units if str(one.slot) == "ua_mt/7/0/1")
+    unit = next(one.id for one in fair.runs if str(one.slot) == "ua_mt/7/0/1")
     for number in expected:
         assert unit in verdicts(bent)[number].units
         assert "ua_mt" in " ".join(verdicts(bent)[number].evidence)
 
 
-def test_copied_weights_are_found(fair: SuiteRecords) -> None:
-    (original,) = [one for one in fair.units if str(one.slot) == "mc_net/7/0/1"]
+def test_copied_weights_are_found(fair: AuditedSuite) -> None:
+    (original,) = [one for one in fair.runs if str(one.slot) == "mc_net/7/0/1"]
     assert original.result is not None
     sha256 = original.result.weights_sha256
     bent = bend(fair, lambda one: replace(result(weights_sha256=sha256)(one), final_sha256=sha256))
@@ -225,42 +238,40 @@ def test_copied_weights_are_found(fair: SuiteRecords) -> None:
     assert "ua_mt/7/0/1" in verdicts(bent)[28].evidence[0]
 
 
-def test_too_few_subsets_or_seeds_are_no_breach_and_said(fair: SuiteRecords) -> None:
+def test_too_few_subsets_or_seeds_are_no_breach_and_said(fair: AuditedSuite) -> None:
     few = planned(fair, lambda slot: slot.subset == 0)
     assert broken(few) == set()
     assert verdicts(few)[4].status == "not applicable"
     assert "1 labelled subset (0) x 3 seeds" in verdicts(few)[4].evidence[0]
 
 
-def test_an_uneven_grid_is_a_breach(fair: SuiteRecords) -> None:
+def test_an_uneven_grid_is_a_breach(fair: AuditedSuite) -> None:
     uneven = planned(fair, lambda slot: str(slot) != "ua_mt/7/0/1")
     assert broken(uneven) == {3}
     assert verdicts(uneven)[3].evidence == ("selection.json is uneven", "ua_mt lacks 7/0/1")
 
 
 @pytest.mark.parametrize(("gone", "word"), [("supervised_full", "no ceiling"), ("supervised", "no floor")])
-def test_a_suite_without_floor_or_ceiling_is_a_breach(gone: str, word: str, fair: SuiteRecords) -> None:
+def test_a_suite_without_floor_or_ceiling_is_a_breach(gone: str, word: str, fair: AuditedSuite) -> None:
     bent = planned(fair, lambda slot: slot.method != gone)
     assert broken(bent) == {29}
     assert word in verdicts(bent)[29].evidence[0]
 
 
-def test_one_method_alone_needs_neither(fair: SuiteRecords) -> None:
+def test_one_method_alone_needs_neither(fair: AuditedSuite) -> None:
     alone = planned(fair, lambda slot: slot.method == "mc_net")
     assert (broken(alone), verdicts(alone)[29].status) == (set(), "not applicable")
 
 
-def search(fair: SuiteRecords, steps: dict[str, list[int]]) -> SuiteRecords:
+def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
     """Units of a search: method -> steps of each."""
     trials = [trial(fair, method, n, number=k) for method, all_ in steps.items() for k, n in enumerate(all_)]
-    names = [
-        Trial(method=one.unit.method, study=0, point=k, varied={}, unit=one.folder.id) for k, one in enumerate(trials)
-    ]
+    names = [Trial(method=one.asked.method, study=0, point=k, varied={}, unit=one.id) for k, one in enumerate(trials)]
     points = Points(suite_hash=fair.selection.suite_hash, trials=names)
     return replace(fair, others=tuple(trials), points=points)
 
 
-def test_equal_searches_hold(fair: SuiteRecords) -> None:
+def test_equal_searches_hold(fair: AuditedSuite) -> None:
     even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [10] * 16})
     found = verdicts(even)[7]
     assert (found.status, broken(even)) == ("held", set())
@@ -269,13 +280,13 @@ def test_equal_searches_hold(fair: SuiteRecords) -> None:
     )  # fmt: skip
 
 
-def test_a_trial_that_diverged_counts_with_its_budget(fair: SuiteRecords) -> None:
+def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite) -> None:
     even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [20] * 7 + [3]})
     assert broken(even) == {7}
     last = even.others[-1]
     assert last.result is not None
-    budget = last.unit.model_copy(update={"budget": Budget(steps=20)})
-    failed = replace(last, unit=budget, result=last.result.model_copy(update={"status": "failed"}))
+    budget = last.asked.model_copy(update={"budget": Budget(steps=20)})
+    failed = replace(last, asked=budget, result=last.result.model_copy(update={"status": "failed"}))
     diverged = replace(even, others=(*even.others[:-1], failed))
     assert broken(diverged) == set()
     assert "mc_net: 8 units, 143.0 steps, 1 of them failed" in verdicts(diverged)[7].evidence
@@ -283,11 +294,11 @@ def test_a_trial_that_diverged_counts_with_its_budget(fair: SuiteRecords) -> Non
 
 @pytest.mark.parametrize("steps", [{"supervised": [], "ua_mt": [20] * 8, "mc_net": [20] * 8},
                                    {"supervised": [20] * 8, "ua_mt": [20] * 9, "mc_net": [20] * 8}])  # fmt: skip
-def test_unequal_searches_are_a_breach(steps: dict[str, list[int]], fair: SuiteRecords) -> None:
+def test_unequal_searches_are_a_breach(steps: dict[str, list[int]], fair: AuditedSuite) -> None:
     assert broken(search(fair, steps)) == {7}
 
 
-def test_a_search_that_touched_the_test_split_is_a_breach(fair: SuiteRecords) -> None:
+def test_a_search_that_touched_the_test_split_is_a_breach(fair: AuditedSuite) -> None:
     tested = replace(fair, others=(trial(fair, "ua_mt", 20, tested=True),))
     assert 5 in broken(tested)
     assert "a unit of the search was tested" in verdicts(tested)[5].evidence[1]
@@ -298,19 +309,19 @@ def test_a_search_that_touched_the_test_split_is_a_breach(fair: SuiteRecords) ->
     [("cpu", 0.29, False), ("cpu", 0.31, True), ("cpu", -0.31, True), ("cuda", 2.9, False), ("cuda", 3.1, True)],
 )
 def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
-    device_type: str, seconds: float, breach: bool, fair: SuiteRecords
+    device_type: str, seconds: float, breach: bool, fair: AuditedSuite
 ) -> None:
-    def change(one: UnitRecords) -> UnitRecords:
+    def change(one: SelectedRun) -> SelectedRun:
         one = environment(device_type=device_type)(asked(budget=Budget(device_seconds=4.0))(one))
         return result(longest_step_seconds=0.3)(spent(useful_device_seconds=4.0 + seconds)(one))
 
-    (one,) = [one for one in fair.units if str(one.slot) == "ua_mt/7/0/1"]
-    alone = replace(fair, units=(change(one),))
+    (one,) = [one for one in fair.runs if str(one.slot) == "ua_mt/7/0/1"]
+    alone = replace(fair, runs=(change(one),))
     assert (verdicts(alone)[10].status == "not held") is breach
 
 
-def test_a_suite_in_which_nothing_ran_is_no_breach(fair: SuiteRecords) -> None:
-    found = verdicts(replace(fair, units=()))
+def test_a_suite_in_which_nothing_ran_is_no_breach(fair: AuditedSuite) -> None:
+    found = verdicts(replace(fair, runs=()))
     assert {verdict.status for verdict in found.values()} == {"held", "not applicable"}
     assert {number for number, verdict in found.items() if verdict.status == "held"} == {3, 4, 5, 30}
 
@@ -327,22 +338,17 @@ def test_a_rate_follows_its_schedule_or_does_not() -> None:
     assert rate_error(constant, OptimiserSettings(schedule="constant")) == 0.0
 
 
-def test_the_selection_s_engine_is_not_recorded_in_early_versions(fair: SuiteRecords) -> None:
-    early = replace(fair, selection=fair.selection.model_copy(update={"engine": None}))
-    assert verdicts(early)[21].status == "not applicable"
+def test_a_method_may_declare_settings_of_its_own(fair: AuditedSuite) -> None:
+    def constant(one: SelectedRun) -> SelectedRun:
+        settings = one.asked.engine.optimiser.model_copy(update={"schedule": "constant"})
+        return engine(optimiser=settings)(one) if one.method == "mc_net" else one
 
-
-def test_a_method_may_declare_settings_of_its_own(fair: SuiteRecords) -> None:
-    def constant(one: UnitRecords) -> UnitRecords:
-        settings = one.unit.engine.optimiser.model_copy(update={"schedule": "constant"})
-        return engine(optimiser=settings)(one) if one.slot.method == "mc_net" else one
-
-    declared = replace(fair, units=tuple(map(constant, fair.units)))
+    declared = replace(fair, runs=tuple(map(constant, fair.runs)))
     assert broken(declared) == set()
     assert "mc_net declares optimiser.schedule constant" in verdicts(declared)[21].evidence
 
 
-def test_tables_need_patients_and_intervals(fair: SuiteRecords, tmp_path: Path) -> None:
+def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path) -> None:
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
     whole, bare = "method,dice,dice_low,dice_high,n_patients", "method,dice,n_patients"
@@ -356,7 +362,7 @@ def failed(kind: str | None) -> Change:
     return result(status="failed", failure=failure)
 
 
-def test_a_failure_is_named_with_its_reason_or_is_a_breach(fair: SuiteRecords) -> None:
+def test_a_failure_is_named_with_its_reason_or_is_a_breach(fair: AuditedSuite) -> None:
     told = verdicts(bend(fair, failed("nan")))[30]
     assert (told.status, told.evidence[0]) == ("held", "29 finished, 1 failed, 0 to run, of 30 units in selection.json")
     assert re.fullmatch(r"ua_mt/7/0/1 \(units/\w+\)/result\.json: nan, the loss became NaN", told.evidence[1])
@@ -364,15 +370,15 @@ def test_a_failure_is_named_with_its_reason_or_is_a_breach(fair: SuiteRecords) -
 
 
 @pytest.mark.parametrize(("count", "status"), [("1,0", "held"), ("0,0", "not held"), ("0,1", "held")])
-def test_a_table_that_hides_a_failure_is_a_breach(count: str, status: str, fair: SuiteRecords, tmp_path: Path) -> None:
+def test_a_table_that_hides_a_failure_is_a_breach(count: str, status: str, fair: AuditedSuite, tmp_path: Path) -> None:
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
     path.write_text(f"method,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
     assert verdicts(replace(bend(fair, failed("nan")), root=tmp_path))[30].status == status
 
 
-def test_a_failure_that_was_tried_again_is_named(fair: SuiteRecords) -> None:
-    def again(one: UnitRecords) -> UnitRecords:
+def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite) -> None:
+    def again(one: SelectedRun) -> SelectedRun:
         before = [line("start", attempt=0), line("end", attempt=0, note="failed: oom")]
         later = [kept.model_copy(update={"attempt": 1}) for kept in one.ledger]
         return spent(attempts=2)(replace(one, ledger=(*before, *later)))
@@ -380,22 +386,22 @@ def test_a_failure_that_was_tried_again_is_named(fair: SuiteRecords) -> None:
     assert "run again after a failure (ledger.jsonl): ua_mt/7/0/1" in verdicts(bend(fair, again))[30].evidence[1]
 
 
-def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: SuiteRecords) -> None:
+def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: AuditedSuite) -> None:
     """Two studies, by seed; each gave ua_mt another learning rate."""
 
-    def rate(one: UnitRecords) -> UnitRecords:
-        return engine(optimiser=one.unit.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(one)
+    def rate(one: SelectedRun) -> SelectedRun:
+        return engine(optimiser=one.asked.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(one)
 
-    mine = {one.folder.id: one.slot.seed % 2 for one in fair.units if one.slot.method == "ua_mt"}
-    units = tuple(rate(one) if mine.get(one.folder.id) else one for one in fair.units)
-    assert verdicts(replace(fair, units=units))[21].status == "not held"
+    mine = {one.id: one.slot.seed % 2 for one in fair.runs if one.method == "ua_mt"}
+    units = tuple(rate(one) if mine.get(one.id) else one for one in fair.runs)
+    assert verdicts(replace(fair, runs=units))[21].status == "not held"
     chosen = [
         entry.model_copy(update={"trial": Trial(method="ua_mt", study=mine[entry.unit], point=0, varied={}, unit="t")})
         if entry.unit in mine
         else entry
         for entry in fair.selection.entries
     ]
-    found = verdicts(replace(fair, units=units, selection=fair.selection.model_copy(update={"entries": chosen})))[21]
+    found = verdicts(replace(fair, runs=units, selection=fair.selection.model_copy(update={"entries": chosen})))[21]
     assert found.status == "held"
-    assert found.evidence[0].startswith(f"{len({one.slot.method for one in fair.units})} methods, 1 with settings")
+    assert found.evidence[0].startswith(f"{len({one.method for one in fair.runs})} methods, 1 with settings")
     assert "ua_mt study 1 declares optimiser.learning_rate 0.02" in found.evidence

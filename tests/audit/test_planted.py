@@ -13,7 +13,8 @@ import pytest
 from harness.api.errors import AuditError
 from harness.audit import Audit, Finding, audit
 from harness.execution.inline import run_inline
-from harness.records.schema import Environment, Observed, Result
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Environment, Observed
 from harness.records.suite_folder import RunStore
 from harness.train.stop import StopFlag
 from tests.support import command_environment, run_cli
@@ -55,7 +56,7 @@ def cheated(make_tiny: MakeTiny) -> Tiny:
 
 @pytest.fixture(scope="module")
 def found(cheated: Tiny) -> Audit:
-    return audit(RunStore.open(cheated.store))
+    return audit(SuiteRecords.open(cheated.store))
 
 
 def finding(audited: Audit, number: int) -> Finding:
@@ -142,7 +143,7 @@ def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> N
     train(tiny)
     done = run_cli("audit", "--suite", "tiny", "--runs", tiny.runs)
     assert done.returncode == 0, done.stdout
-    audited = audit(RunStore.open(tiny.store))
+    audited = audit(SuiteRecords.open(tiny.store))
     left = {one.number for one in audited.findings if one.status == "not applicable"}
     assert left == {4, 7, 23, 32, 33, 34}, "one seed, no search, no table, what no record shows, no Slurm"
     assert (audited.units, audited.finished) == (4, 4)
@@ -151,7 +152,7 @@ def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> N
 def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny) -> None:
     """A budget of 0.4 device-seconds, of which 0.36 are gone when the last stage starts and takes 0.5."""
     tiny = make_tiny({"cheat_semi": {}, "cheat_long_start": {}}, budget={"device_seconds": 0.4})
-    audited = audit(train(tiny))
+    audited = audit(SuiteRecords(train(tiny)))
     overspent = finding(audited, 10)
     assert (overspent.status, overspent.units) == ("not held", (tiny.folder("cheat_long_start/2/0/0").id,))
     spent, amount, extra, allowed = map(
@@ -176,7 +177,7 @@ def test_another_gpu_model_is_caught(tmp_path: Path) -> None:
     spec = RunSpec()
     environments = {key: gpu("NVIDIA A100-SXM4-80GB") for key in keys(spec)} | {ODD: gpu("Tesla V100-SXM2-32GB")}
     store = write_run(tmp_path / "s", RunSpec(environments=environments))
-    one_device = finding(audit(store), 16)
+    one_device = finding(audit(SuiteRecords(store)), 16)
     assert one_device.status == "not held"
     odd = next(entry.unit for entry in store.selection().entries if str(entry.slot) == "ua_mt/7/0/1")
     assert one_device.units == (odd,)
@@ -189,32 +190,21 @@ def test_another_gpu_model_is_caught(tmp_path: Path) -> None:
 
 def test_one_gpu_model_is_not(tmp_path: Path) -> None:
     environments = {key: gpu("NVIDIA A100-SXM4-80GB") for key in keys(RunSpec())}
-    assert finding(audit(write_run(tmp_path / "s", RunSpec(environments=environments))), 16).status == "held"
+    assert (
+        finding(audit(SuiteRecords(write_run(tmp_path / "s", RunSpec(environments=environments)))), 16).status == "held"
+    )
 
 
 def keys(spec: RunSpec) -> list[SlotKey]:
     return [(slot.method, slot.labelled, slot.subset, slot.seed) for slot in spec.slots]
 
 
-def test_records_of_before_the_engine_looked_are_not_breaches(cheated: Tiny, tmp_path: Path) -> None:
-    """As the results of earlier versions: without the field."""
-    store = write_run(tmp_path / "s")
-    path = next(store.folders()).path / "result.json"
-    raw = json.loads(path.read_text())
-    del raw["observed"]
-    path.write_text(json.dumps(raw))
-    assert Result.model_validate(raw).observed is None
-    audited = audit(store)
-    for number in (11, 20):
-        assert finding(audited, number).status == "not applicable"
-        assert finding(audited, number).evidence[0].startswith("not recorded: 21 units")
-
-
 def test_reading_records_loads_no_torch(tmp_path: Path) -> None:
     store = write_run(tmp_path / "s")
     code = (
-        "import sys; from pathlib import Path; from harness.audit import audit; from harness.records import RunStore\n"
-        f"audit(RunStore.open(Path({str(store.root)!r})))\n"
+        "import sys; from pathlib import Path; from harness.audit import audit; "
+        "from harness.records.reader import SuiteRecords\n"
+        f"audit(SuiteRecords.open(Path({str(store.root)!r})))\n"
         "sys.exit(bool({'torch', 'ray', 'mlflow'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, env=command_environment())

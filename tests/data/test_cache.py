@@ -16,7 +16,7 @@ from harness.data.cache import Cache
 from harness.data.digests import array_sha256, case_sha256
 from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
-from harness.records.schema import Slot
+from harness.records.schema import Engine, Slot
 from harness.records.selection import Selection, SelectionEntry
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_ssl4mis
 
@@ -38,7 +38,7 @@ UNIT = "0" * 64
 def write_selection(path: Path, unit: str = UNIT) -> Path:
     slot = Slot(method="supervised", labelled=3, subset=0, seed=0)
     entry = SelectionEntry(slot=slot, params={}, unit=unit)
-    path.write_text(Selection(suite_hash="f" * 64, entries=[entry]).model_dump_json())
+    path.write_text(Selection(suite_hash="f" * 64, engine=Engine(), entries=[entry]).model_dump_json())
     return path
 
 

@@ -9,11 +9,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from harness.audit.cluster import accounts_agree
-from harness.audit.finding import Verdict
-from harness.audit.records import read_suite
+from harness.audit import Finding, audit
 from harness.leaderboard.render import markdown, terminal_text
 from harness.records.accounts import Seconds
+from harness.records.reader import SuiteRecords
 from harness.report.content import content
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
 from tests.support import run_cli
@@ -44,8 +43,8 @@ def reconcile(ran: Accounted, *more: str, **env: str) -> CompletedProcess[str]:
     return run_cli("reconcile", "--suite", store.name, "--runs", store.parent, *more, env={**ran.environment, **env})
 
 
-def verdict(ran: Accounted) -> Verdict:
-    return accounts_agree.check(read_suite(ran.store))
+def verdict(ran: Accounted) -> Finding:
+    return next(finding for finding in audit(SuiteRecords(ran.store)).findings if finding.number == 34)
 
 
 def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:

@@ -55,7 +55,7 @@ def selection_of(*units: Unit) -> Selection:
         SelectionEntry(slot=Slot(method="m", labelled=3, subset=0, seed=unit.seed), params=unit.params, unit=unit.id)
         for unit in units
     ]
-    return Selection(suite_hash="h", entries=entries)
+    return Selection(suite_hash="h", engine=Engine(), entries=entries)
 
 
 def tree(root: Path) -> dict[str, tuple[int, bytes | None]]:

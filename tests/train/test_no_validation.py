@@ -7,8 +7,8 @@ import pytest
 
 from harness.audit import audit
 from harness.audit.finding import Finding
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Result
-from harness.records.suite_folder import RunStore
 from harness.tracking.series import Span, look_points
 from tests.support import run_cli
 from tests.train.fixtures import MakeTiny
@@ -34,7 +34,7 @@ def result_of(tiny: Tiny) -> Result:
 
 
 def finding(tiny: Tiny, number: int) -> Finding:
-    (found,) = (one for one in audit(RunStore(tiny.store)).findings if one.number == number)
+    (found,) = (one for one in audit(SuiteRecords.open(tiny.store)).findings if one.number == number)
     return found
 
 

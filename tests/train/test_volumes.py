@@ -17,7 +17,7 @@ from harness.evaluation import evaluate
 from harness.evaluation.components import keep_largest
 from harness.evaluation.metrics import case_metrics
 from harness.evaluation.windows import predict_volume
-from harness.records.suite_folder import RunStore
+from harness.records.reader import SuiteRecords
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.cli.test_page import panels
@@ -116,7 +116,7 @@ def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny) -> None:
 
 def test_the_audit_finds_nothing_but_two_networks(whole: Tiny) -> None:
     """`tiny_staged` has two layers, the floor one: that is rule 22's to say."""
-    audited = audit(RunStore.open(whole.store))
+    audited = audit(SuiteRecords.open(whole.store))
     assert {finding.number for finding in audited.breaches} == {22}
 
 

@@ -51,7 +51,7 @@ def command(
         return
 
     from harness.execution.estimate import wall_time
-    from harness.execution.run import default_workers
+    from harness.execution.process_pool import default_workers
     from harness.train.environment import device_model, pick_device
 
     at_once = workers or default_workers()

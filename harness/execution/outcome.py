@@ -1,14 +1,26 @@
-"""How one unit's execution ended, seen from the driver."""
+"""How the execution of one run ended, and the record of a run that was killed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.api.errors import InterruptedRunError, UnitFailedError
+from harness.records.lease import LeaseHeldError
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Failure, Result
+from harness.train.attempt import now
+from harness.train.stop import StopFlag
+
+MAX_STARTS = 2
+"""A run that is killed is started once more, from its checkpoint."""
+
+Status = Literal["ok", "failed", "interrupted", "held", "refused", "killed"]
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of one unit's execution.
+    """The end of one run's execution, seen from the driver.
 
     ok, failed:  a result was written.
     interrupted: it goes on later.
@@ -18,6 +30,51 @@ class Outcome:
     """
 
     unit: str
-    status: Literal["ok", "failed", "interrupted", "held", "refused", "killed"]
+    status: Status
     message: str = ""
     exit_code: int = 0
+
+
+def settle(folder: UnitFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
+    """Write the failure record of a run that was killed `MAX_STARTS` times. Other outcomes are returned unchanged.
+
+    Three kinds of killed processes get no failure record:
+    - The driver was asked to stop. The signal to a whole job also kills workers and runs that cannot listen yet.
+    - The result was already written.
+    - The ledger has an end, so the run left by itself, whatever became of its worker.
+    """
+    if outcome.status != "killed":
+        return outcome
+    if stop.is_set():
+        return Outcome(outcome.unit, "interrupted", stop.reason, InterruptedRunError.exit_code)
+    lease = folder.lease
+    try:
+        lease.claim()
+    except LeaseHeldError as error:
+        return Outcome(outcome.unit, "held", str(error), InterruptedRunError.exit_code)
+    try:
+        result, lines = folder.result(), folder.ledger.lines()
+        if result is None and lines and lines[-1].kind == "end":
+            return Outcome(outcome.unit, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
+        if result is None:
+            reason = f"its process died {MAX_STARTS} times (signal {outcome.exit_code})"
+            result = Result(
+                unit=folder.id,
+                status="failed",
+                failure=Failure(kind="killed", reason=reason),
+                environment=lines[-1].environment if lines else "",
+                spent=folder.ledger.spent(),
+                finished_at=now(),
+            )
+            folder.write_result(result)
+    finally:
+        lease.release()
+    return outcome_of(result)
+
+
+def outcome_of(result: Result) -> Outcome:
+    """The outcome of a run whose result is on record."""
+    if result.failure is None:
+        return Outcome(result.unit, "ok")
+    message = f"{result.failure.kind}: {result.failure.reason}"
+    return Outcome(result.unit, "failed", message, UnitFailedError.exit_code)

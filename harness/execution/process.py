@@ -1,4 +1,11 @@
-"""Runs one unit in a process of its own: clean threads, signals by pid, a death that harms nobody else."""
+"""A run in a child process: clean threads, signals by pid, and a death that harms no other run.
+
+A driver calls the command that a user would type. What only a driver knows travels in environment variables:
+
+HARNESS_DRIVER:    pid of the `harness run` that leads. The child writes it into its lease, where a stop finds it.
+HARNESS_PARENT:    pid of the process that started the child. The child stops when that process is gone.
+HARNESS_ALLOWANCE: what a trial of a search may spend, in the budget's currency, lost spending included.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +13,42 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
 import harness
-from harness.api.errors import DiskError
-from harness.execution.outcome import Outcome
+from harness.api.errors import DiskError, InterruptedRunError, UnitFailedError
+from harness.execution.outcome import MAX_STARTS, Outcome, Status
+from harness.execution.session import Session
 from harness.records.lease import DRIVER_VARIABLE, LeaseHeldError
 from harness.records.run_folder import UnitFolder
+from harness.records.schema import Unit
 from harness.records.suite_folder import RunStore
+from harness.train.stop import StopFlag
 
+PARENT_VARIABLE = "HARNESS_PARENT"
+ALLOWANCE_VARIABLE = "HARNESS_ALLOWANCE"
 HELD = 73
-"""Exit code of the `unit` verb when another process runs the unit."""
+"""Exit code of the child when another process holds the run."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a child process is told; plain values, so that it travels to another node.
+    """What a child process is told. Holds plain values, so that it travels to another node.
 
-    devices: what CUDA_VISIBLE_DEVICES is for it; None leaves that as it is.
+    unit:      id of the run.
+    suite:     absolute path of the suite's text in its run directory, SUITE/suites/<hash>.yaml.
+    cache:     absolute path of the prepared data.
+    allowance: what a trial of a search may spend, in the budget's currency.
+    devices:   CUDA_VISIBLE_DEVICES of the child. None leaves the variable as it is.
     """
 
     unit: str
     suite: str
     cache: str
-    runs: str
-    log: str
     checkpoint_seconds: float
     driver: int
     allowance: float = math.inf
@@ -41,98 +56,145 @@ class Order:
 
     @property
     def folder(self) -> UnitFolder:
-        """The unit's records."""
+        """The run's records."""
         return RunStore(Path(self.suite).parent.parent).by_id(self.unit)
 
     def command(self) -> list[str]:
-        """The same verb that a user would type."""
+        """The verb that a user would type."""
         return [
             # -P: a folder called methods/ in the current directory must not stand before ours
             *(sys.executable, "-P", "-m", "harness", "unit", self.unit),
-            *("--suite", self.suite, "--data", self.cache, "--runs", self.runs),
-            *("--checkpoint-seconds", str(self.checkpoint_seconds), "--parent", str(os.getpid())),
-            *(() if math.isinf(self.allowance) else ("--allowance", repr(self.allowance))),
+            *("--suite", self.suite, "--data", self.cache, "--runs", str(Path(self.suite).parents[2])),
+            *("--checkpoint-seconds", str(self.checkpoint_seconds)),
         ]
 
+    def environment(self) -> dict[str, str]:
+        """The variables of this process, with what the child needs to know."""
+        root = str(Path(harness.__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        told = {
+            DRIVER_VARIABLE: str(self.driver),
+            PARENT_VARIABLE: str(os.getpid()),
+            ALLOWANCE_VARIABLE: repr(self.allowance),
+        }
+        devices = {} if self.devices is None else {"CUDA_VISIBLE_DEVICES": self.devices}
+        return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path} | told | devices
 
-class UnitProcess:
-    """A unit's child process. What it prints goes to the unit's log. Raises `OSError` where that cannot be written."""
+
+def make_order(
+    session: Session,
+    unit: Unit,
+    checkpoint_seconds: float,
+    allowance: float = math.inf,
+    devices: str | None = None,
+) -> Order:
+    """Everything that the child needs, with absolute paths."""
+    suite = session.store.root / "suites" / f"{session.plan.loaded.suite.hash}.yaml"
+    cache = str(session.cache.folder.resolve())
+    return Order(unit.id, str(suite.resolve()), cache, checkpoint_seconds, os.getpid(), allowance, devices)
+
+
+def parent_and_allowance() -> tuple[int | None, float]:
+    """What the driver told this process: its parent's pid and its allowance. (None, inf) without a driver."""
+    parent = os.environ.get(PARENT_VARIABLE)
+    return int(parent) if parent else None, float(os.environ.get(ALLOWANCE_VARIABLE, "inf"))
+
+
+class RunProcess:
+    """The child process of one run. What it prints goes to the run's log."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        self._log = Path(order.log)
-        with self._log.open("ab") as output:
-            self._said_before = output.tell()
-            self._child = subprocess.Popen(
-                order.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=child_environment(order.driver, order.devices),
-            )
+        self._log = order.folder.log
+        self._outcome: Outcome | None = None
+        try:
+            with self._log.open("ab") as output:
+                self._log_start = output.tell()
+                self._child = subprocess.Popen(
+                    order.command(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=order.environment(),
+                )
+        except OSError as error:
+            message = f"cannot write {self._log}: {error.strerror}"
+            self._outcome = Outcome(order.unit, "refused", message, DiskError.exit_code)
 
     def wait(self, seconds: float | None = None) -> Outcome | None:
-        """How it ended, None if it has not after so many seconds."""
-        try:
-            code = self._child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        said = "" if code == 0 else complaint(self._log, self._said_before, code)
-        outcome = Outcome(self.order.unit, status_of(code), said, abs(code))
-        if outcome.status == "killed":
-            self._free()
-        return outcome
+        """How it ended. None if it still runs after so many seconds."""
+        if self._outcome is None:
+            try:
+                code = self._child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return None
+            message = "" if code == 0 else last_message(self._log, self._log_start, code)
+            self._outcome = Outcome(self.order.unit, status_of(code), message, abs(code))
+            if self._outcome.status == "killed":
+                self._free_lease()
+        return self._outcome
 
-    def _free(self) -> None:
-        """Remove the lease that a dead child has left: on another node it would seem alive for two minutes."""
+    def _free_lease(self) -> None:
+        """Remove the lease that a dead child has left: another node would take it for alive for two minutes."""
         lease = self.order.folder.lease
         with suppress(LeaseHeldError, DiskError):
             lease.claim()
             lease.release()
 
-    def signal(self, number: int) -> None:
-        """Send it a signal; one that has ended gets none."""
-        self._child.send_signal(number)
-
-
-def unwritable(order: Order, error: OSError) -> Outcome:
-    """The outcome of a unit whose log cannot be written."""
-    return Outcome(order.unit, "refused", f"cannot write {order.log}: {error.strerror}", DiskError.exit_code)
-
 
 def run_process(order: Order) -> Outcome:
-    """Start the child, wait for it, and say how it ended."""
-    try:
-        outcome = UnitProcess(order).wait()
-    except OSError as error:
-        return unwritable(order, error)
+    """Start the child, wait for its end, and return how it ended."""
+    outcome = RunProcess(order).wait()
     assert outcome is not None, "without a time limit a wait ends with the process"
     return outcome
 
 
-def child_environment(driver: int, devices: str | None = None) -> dict[str, str]:
-    """This process's, with the folder of this harness first on the path and the driver's pid for the lease.
+class Child(Protocol):
+    """A run that was started: in a process of this host, or by Ray."""
 
-    devices: the CUDA devices that the child sees; None: those that this process sees.
+    def wait(self, seconds: float) -> Outcome | None:
+        """How it ended. None if it still runs after so many seconds."""
+
+
+class RestartingRun:
+    """A run that is started again, from its checkpoint, when it is killed. Ends after `MAX_STARTS` starts.
+
+    stop: once this is set, a killed run is not started again.
     """
-    root = str(Path(harness.__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    own = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
-    return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path, DRIVER_VARIABLE: str(driver)} | own
+
+    def __init__(self, order: Order, stop: StopFlag, start: Callable[[Order], Child] = RunProcess) -> None:
+        self.order = order
+        self._stop = stop
+        self._start = start
+        self._starts = 1
+        self._child = start(order)
+
+    def wait(self, seconds: float) -> Outcome | None:
+        """How it ended. None if it still runs after so many seconds, or was started again."""
+        outcome = self._child.wait(seconds)
+        if outcome is None or outcome.status != "killed" or self._starts >= MAX_STARTS or self._stop.is_set():
+            return outcome
+        self._starts += 1
+        self._child = self._start(self.order)
+        return None
 
 
-def status_of(code: int) -> Literal["ok", "failed", "interrupted", "held", "refused", "killed"]:
-    """The meaning of the child's exit code; a negative one is a signal."""
-    known: dict[int, Literal["ok", "failed", "interrupted", "held"]]
-    known = {0: "ok", 70: "failed", 75: "interrupted", HELD: "held"}
+def status_of(code: int) -> Status:
+    """The meaning of the child's exit code. A negative one is a signal."""
     if code < 0 or code > 128:
         return "killed"
+    known: dict[int, Status] = {
+        0: "ok",
+        UnitFailedError.exit_code: "failed",
+        InterruptedRunError.exit_code: "interrupted",
+        HELD: "held",
+    }
     return known.get(code, "refused")
 
 
-def complaint(log: Path, said_before: int, code: int) -> str:
-    """The last line that the child printed, after so many bytes of the log; on a full disk it cannot print any."""
-    lines = log.read_bytes()[said_before:].decode("utf-8", errors="replace").strip().splitlines()
+def last_message(log: Path, log_start: int, code: int) -> str:
+    """The last line that the child printed, after so many bytes of the log. On a full disk it cannot print any."""
+    lines = log.read_bytes()[log_start:].decode("utf-8", errors="replace").strip().splitlines()
     last = lines[-1] if lines else ""
     if code == DiskError.exit_code and not last.startswith("error: "):
         return f"cannot write {log.parent}. Free space, then run the same command again: it goes on from the records."

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.api.errors import DataError, DiskError, HarnessError, InterruptedRunError, UnitFailedError, UsageError
-from harness.execution.display import Display, make_display
+from harness.execution.display import make_display
 from harness.execution.inline import run_inline
 from harness.execution.outcome import Outcome
+from harness.execution.process_pool import ProcessPool, default_workers, pool_devices
 from harness.execution.session import Session
 from harness.records.schema import Unit
 from harness.train.stop import StopFlag
+from harness.train.unit import RunSettings
 
 Executor = Literal["auto", "inline", "ray"]
 
@@ -23,7 +24,8 @@ Executor = Literal["auto", "inline", "ray"]
 class ExecuteSettings:
     """How units are run; nothing here changes their numbers.
 
-    executor:    inline (this process), ray (several at once), auto (ray where it is installed).
+    executor:    inline (this process, one after the other), ray (child processes on the nodes of a Ray), auto (child
+                 processes of this machine, or of the Ray that `ray_address` names).
     workers:     units at once; None takes the CUDA devices, or the cores without them.
     ray_address: of a Ray to join, HOST:PORT or a file that says it; None brings one up on this machine.
     """
@@ -38,54 +40,50 @@ class ExecuteSettings:
             raise UsageError("--ray-address names a Ray, which --executor inline does not use; leave out one of them")
 
 
-def execute(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
-    """Run all pending units; raises what the user must act on (bad data, a full disk) after the others were told."""
-    pending = session.pending()
+def execute(
+    session: Session, settings: ExecuteSettings, stop: StopFlag, units: Sequence[Unit] | None = None
+) -> list[Outcome]:
+    """Train what has no result yet.
+
+    Args:
+        session:  the suite with its data and records.
+        settings: how runs are executed.
+        stop:     set by signals, or by the first run that cannot start or write. The others then checkpoint and leave.
+        units:    the runs. None takes all of the session that have no result.
+
+    Returns:
+        An outcome for each run that was started, in the order of their ends.
+
+    Raises:
+        UsageError, DataError, DiskError: what the user must act on.
+    """
+    pending = session.pending() if units is None else units
     if not pending:
         return []
-    units = {unit.id: unit for unit in pending}
-    outcomes = []
-    with stop.on_signals(), make_display(session, len(pending)) as display:
-        for outcome in _outcomes(session, pending, settings, stop, display):
+    by_id = {unit.id: unit for unit in pending}
+    outcomes: list[Outcome] = []
+    with ExitStack() as stack:
+        stack.enter_context(stop.on_signals())
+        display = stack.enter_context(make_display(session, len(pending)))
+        if settings.executor == "inline":
+            train_settings = RunSettings(settings.checkpoint_seconds, stop=stop, say=display.say)
+            endings = run_inline(session, pending, train_settings)
+        elif settings.executor == "ray" or settings.ray_address is not None:
+            from harness.execution.ray import RayPool
+            from harness.execution.ray_cluster import ray_cluster
+
+            cluster = stack.enter_context(ray_cluster(settings.ray_address, settings.workers, len(pending)))
+            endings = RayPool(session, cluster, settings.checkpoint_seconds, stop, display.tick).run(pending)
+        else:
+            devices = pool_devices(min(settings.workers or default_workers(), len(pending)))
+            endings = ProcessPool(session, devices, settings.checkpoint_seconds, stop, display.tick).run(pending)
+        for outcome in endings:
             outcomes.append(outcome)
-            display.ended(units[outcome.unit], outcome)
+            display.ended(by_id[outcome.unit], outcome)
             if outcome.status == "refused":
                 stop.set(outcome.message)
     raise_refused(outcomes)
     return outcomes
-
-
-def _outcomes(
-    session: Session, pending: Sequence[Unit], settings: ExecuteSettings, stop: StopFlag, display: Display
-) -> Iterator[Outcome]:
-    if use_ray(settings.executor):
-        from harness.execution.pool import ray_pool
-        from harness.execution.ray import run_ray
-
-        with ray_pool(settings, len(pending)) as pool:
-            yield from run_ray(session, pending, pool, stop, settings.checkpoint_seconds, display.tick)
-        return
-    yield from run_inline(session, pending, stop, settings.checkpoint_seconds, display.say)
-
-
-def workers_for(settings: ExecuteSettings, units: int) -> int:
-    """Units at once."""
-    return min(settings.workers or default_workers(), units)
-
-
-def use_ray(executor: Executor) -> bool:
-    """Whether units run on Ray."""
-    if executor == "auto":
-        # also for one unit at a time: a unit that poisons its process must not take the others with it
-        return importlib.util.find_spec("ray") is not None
-    return executor == "ray"
-
-
-def default_workers() -> int:
-    """One unit per CUDA device, or per core that this process may use."""
-    import torch
-
-    return torch.cuda.device_count() or len(os.sched_getaffinity(0))
 
 
 def raise_refused(outcomes: Sequence[Outcome]) -> None:

@@ -1,4 +1,4 @@
-"""Passes a stop on to the units that a driver has started, on whatever node they run."""
+"""Passes a stop on to the runs that a driver has started, on whatever node they run."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.execution.session import Session
 from harness.records.lease import current_job
 from harness.records.run_folder import UnitFolder
-from harness.records.schema import Unit
 
-AGAIN_SECONDS = 5.0
-"""Other nodes are told this often: a unit that has just begun may not hold its lease yet."""
+REPEAT_SECONDS = 5.0
+"""Other nodes are asked this often: a run that has just begun may not hold its lease yet."""
 
 
-def stop_here(folders: Sequence[str], driver: int, job: str | None) -> int:
-    """SIGTERM to the living processes of this host that hold these units for a driver: they checkpoint and leave.
+def stop_on_this_host(folders: Sequence[str], driver: int, job: str | None, number: int = signal.SIGTERM) -> int:
+    """Signal the living processes of this host that hold these runs for a driver: they checkpoint and leave.
 
-    job: the driver's Slurm job, since equal pids of two hosts say little. How many were told.
+    Args:
+        folders: paths of the runs' folders.
+        driver:  pid of the driver that started them.
+        job:     the driver's Slurm job. Pids alone may be equal on two hosts.
+        number:  the signal.
+
+    Returns:
+        How many processes were signalled.
     """
-    told = 0
+    signalled = 0
     for folder in folders:
         lease = UnitFolder(Path(folder)).lease
         holder = lease.holder()
@@ -32,40 +37,39 @@ def stop_here(folders: Sequence[str], driver: int, job: str | None) -> int:
             continue
         if lease.held():
             try:
-                os.kill(holder.pid, signal.SIGTERM)
+                os.kill(holder.pid, number)
             except ProcessLookupError:
                 continue
-            told += 1
-    return told
+            signalled += 1
+    return signalled
 
 
 class StopForwarder:
-    """Tells the units of this host by signal, and those of other nodes by a task of Ray's on each of them.
+    """Stops the runs of this host by signal, and those of other nodes by a Ray task on each of them.
 
     A task looks at the leases where they were written: a file that another node made can stay unseen for a minute on
     a network disk.
     """
 
-    def __init__(self, session: Session, ray: Any) -> None:  # noqa: ANN401 - ray is untyped
-        self._session = session
+    def __init__(self, ray: Any) -> None:  # noqa: ANN401 - ray is untyped
         self._ray = ray
-        self._tell_others_at = 0.0
+        self._next_repeat = 0.0
 
-    def __call__(self, units: Sequence[Unit]) -> None:
-        """Ask these units to stop; to be called until they have."""
-        told = [str(self._session.folder(unit).path.resolve()) for unit in units], os.getpid(), current_job()
-        stop_here(*told)
-        if units and time.monotonic() >= self._tell_others_at:
-            self._tell_others_at = time.monotonic() + AGAIN_SECONDS
+    def __call__(self, running: Sequence[UnitFolder]) -> None:
+        """Ask these runs to stop. To be called until they have."""
+        arguments = [str(folder.path.resolve()) for folder in running], os.getpid(), current_job()
+        stop_on_this_host(*arguments)
+        if running and time.monotonic() >= self._next_repeat:
+            self._next_repeat = time.monotonic() + REPEAT_SECONDS
             for node in self._other_nodes():
-                self._task(node).remote(*told)
+                self._task(node).remote(*arguments)
 
     def _other_nodes(self) -> list[str]:
-        here = self._ray.get_runtime_context().get_node_id()
-        return [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["NodeID"] != here]
+        this_node = self._ray.get_runtime_context().get_node_id()
+        return [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["NodeID"] != this_node]
 
     def _task(self, node: str) -> Any:  # noqa: ANN401
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-        return self._ray.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(stop_here)
+        strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        return self._ray.remote(num_cpus=0, scheduling_strategy=strategy, max_retries=0)(stop_on_this_host)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from harness.api.errors import ServiceError
 from harness.execution.display import Display, make_display
 from harness.execution.outcome import Outcome
-from harness.execution.pool import Pool, ray_pool
-from harness.execution.run import ExecuteSettings, execute, raise_refused, use_ray
+from harness.execution.ray_cluster import Cluster, ray_cluster
+from harness.execution.run import ExecuteSettings, execute, raise_refused
 from harness.execution.session import Session
 from harness.execution.suite_lock import alone
 from harness.search.adaptive import recorded_trials, studies
@@ -60,22 +62,22 @@ def select_when_over(session: Session, say: Callable[[str], None]) -> Session:
 
 def _listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
     """Trials that the plan drew: through Tune, or one after the other in this process."""
-    if not use_ray(settings.executor):
+    if not uses_tune(settings):
         return execute(session, settings, stop)
     left: list[PlannedTrial] = [one for one in session.plan.trials if not session.folder(one.unit).done]
     unique = {one.unit.id: one for one in left}.values()
     if not unique:
         return []
     count = len(unique)
-    with stop.on_signals(), make_display(session, count) as display, ray_pool(settings, count) as pool:
-        outcomes = _tune(session, Listed(unique), pool, settings, stop, display, None)
+    with stop.on_signals(), make_display(session, count) as display, _cluster(settings, count) as cluster:
+        outcomes = _tune(session, Listed(unique), cluster, settings, stop, display, None)
     raise_refused(outcomes)
     return outcomes
 
 
 def _adaptive(session: Session, search: Search, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
     """One study after the other."""
-    if not use_ray(settings.executor):
+    if not uses_tune(settings):
         raise ServiceError("an adaptive search runs on Ray Tune; use --executor ray, or a headline search")
     outcomes: list[Outcome] = []
     asked = search.studies * len(session.plan.rows) * (search.trials or 1)
@@ -83,23 +85,34 @@ def _adaptive(session: Session, search: Search, settings: ExecuteSettings, stop:
         stop.on_signals(),
         alone(session.store.search_lease, LEADS, stop, PATIENCE_SECONDS),
         make_display(session, asked) as display,
-        ray_pool(settings, asked) as pool,
+        _cluster(settings, asked) as cluster,
     ):
         for study in studies(session, search):
             begun = sum(session.folder(one.unit).ledger.spent().attempts > 0 for one in study.recorded())
             again = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""
             display.say(f"{study.row.name} study {study.number}: {study.search.trials} x {search.budget}{again}")
-            outcomes += _tune(session, study.proposals(), pool, settings, stop, display, search.looks)
+            outcomes += _tune(session, study.proposals(), cluster, settings, stop, display, search.looks)
             if stop.is_set():
                 break
     raise_refused(outcomes)
     return outcomes
 
 
+def uses_tune(settings: ExecuteSettings) -> bool:
+    """Whether trials run on Ray Tune: where it is installed, unless the user wants one process."""
+    if settings.executor == "auto" and settings.ray_address is None:
+        return importlib.util.find_spec("ray") is not None
+    return settings.executor != "inline"
+
+
+def _cluster(settings: ExecuteSettings, most: int) -> AbstractContextManager[Cluster]:
+    return ray_cluster(settings.ray_address, settings.workers, most)
+
+
 def _tune(
     session: Session,
     proposals: Proposals,
-    pool: Pool,
+    cluster: Cluster,
     settings: ExecuteSettings,
     stop: StopFlag,
     display: Display,
@@ -108,5 +121,5 @@ def _tune(
     from harness.search.tuner import Driver, tune_units
 
     stop.install()  # Ray puts its own SIGTERM handler in the driver's place
-    driver = Driver(session, proposals, pool, stop, settings.checkpoint_seconds, display)
+    driver = Driver(session, proposals, cluster, stop, settings.checkpoint_seconds, display)
     return tune_units(driver, looks)

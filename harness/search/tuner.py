@@ -23,10 +23,10 @@ from ray.tune.stopper import Stopper
 
 from harness.api.errors import InterruptedRunError
 from harness.execution.display import Display
-from harness.execution.outcome import Outcome
-from harness.execution.pool import Pool
-from harness.execution.process import run_process
-from harness.execution.ray import RUMOUR_SECONDS, make_order, settle, stopped
+from harness.execution.outcome import Outcome, settle
+from harness.execution.process import make_order, run_process
+from harness.execution.ray import RUMOUR_SECONDS
+from harness.execution.ray_cluster import Cluster
 from harness.execution.session import Session
 from harness.execution.signal_forwarding import StopForwarder
 from harness.records.schema import Unit
@@ -57,21 +57,21 @@ class Driver:
         self,
         session: Session,
         proposals: Proposals,
-        pool: Pool,
+        cluster: Cluster,
         stop: StopFlag,
         checkpoint_seconds: float,
         display: Display,
     ) -> None:
         self.session = session
         self.proposals = proposals
-        self.pool = pool
+        self.cluster = cluster
         self.stop = stop
         self.checkpoint_seconds = checkpoint_seconds
         self.display = display
         self.running: dict[str, Unit] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.retired: list[Unit] = []
-        self._forward = StopForwarder(session, pool.ray)
+        self._forward = StopForwarder(cluster.ray)
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         """Nothing of a driver means anything elsewhere."""
@@ -80,8 +80,7 @@ class Driver:
     def config(self, proposal: Proposal) -> dict[str, Any]:
         """What the trainable is told."""
         unit = proposal.planned.unit
-        order = make_order(self.session, unit, self.checkpoint_seconds, proposal.allowance)
-        return {"order": asdict(order), "suite": self.session.store.root.name}
+        return asdict(make_order(self.session, unit, self.checkpoint_seconds, proposal.allowance))
 
     def ended(self, trial_id: str, told: str | None, dice: float | None, failed: bool) -> None:
         """A trial ended: by itself, which it told, with its worker, because Tune was stopped, or by the scheduler."""
@@ -97,7 +96,7 @@ class Driver:
         else:
             outcome = Outcome(unit.id, "ok", "ended early, others of its rung were better")
             self.retired.append(unit)
-        outcome = settle(self.session, unit, stopped(outcome, self.stop))
+        outcome = settle(self.session.folder(unit), outcome, self.stop)
         self.outcomes[unit.id] = outcome
         self.proposals.ended(trial_id, dice, failed or outcome.status == "failed")
         self.display.ended(unit, outcome)
@@ -112,11 +111,11 @@ class Driver:
         for unit in self.retired:
             if not self.session.folder(unit).done and not self.stop.is_set():
                 order = make_order(self.session, unit, self.checkpoint_seconds, NO_MORE)
-                self.outcomes[unit.id] = settle(self.session, unit, run_process(order))
+                self.outcomes[unit.id] = settle(order.folder, run_process(order), self.stop)
 
     def interrupt(self) -> None:
         """Ask the processes of running units to checkpoint and leave."""
-        self._forward(list(self.running.values()))
+        self._forward([self.session.folder(unit) for unit in self.running.values()])
 
 
 class ProposedSearch(Searcher):
@@ -195,14 +194,14 @@ def tune_units(driver: Driver, looks: int | None) -> list[Outcome]:
     looks: of a trial, where ASHA may end it early; None lets every trial end by itself.
     """
     with _quiet_folder() as folder:
-        resources = {"cpu": 1.0, "gpu": float(driver.pool.unit_gpus)}
+        resources = {"cpu": 1.0, "gpu": float(driver.cluster.unit_gpus)}
         tuner = tune.Tuner(
             tune.with_resources(UnitTrainable, resources),
             tune_config=TuneConfig(
                 search_alg=ProposedSearch(driver),
                 scheduler=None if looks is None else _asha(looks),
                 num_samples=-1,
-                max_concurrent_trials=driver.pool.workers,
+                max_concurrent_trials=driver.cluster.workers,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=RunConfig(

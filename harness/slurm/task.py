@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.api.errors import InterruptedRunError, UnitFailedError, UsageError
-from harness.execution.display import make_display
 from harness.execution.outcome import Outcome
 from harness.execution.process import HELD
-from harness.execution.run import raise_refused
-from harness.execution.session import Session, open_session
+from harness.execution.run import ExecuteSettings, execute
+from harness.execution.session import open_session
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Unit
-from harness.slurm.lanes import Lanes
 from harness.slurm.leases import free_leases
-from harness.slurm.record import Submission, Submissions
+from harness.slurm.record import Submissions
 from harness.train.stop import StopFlag
 
 log = logging.getLogger(__name__)
@@ -51,22 +48,9 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
             session = open_session(suite, Path(submission.cache), submissions.root.parent, log.info, select=False)
             for owner in free_leases(session.folder(unit) for unit in left):
                 log.info("freed a unit of job %s, which is no longer on %s", owner.job, owner.host)
-            outcomes = _run(session, submission, left, stop)
-        raise_refused(outcomes)
+            settings = ExecuteSettings("auto", submission.units_at_once, submission.checkpoint_seconds)
+            outcomes = execute(session, settings, stop, left)
     return _exit_code(SuiteRecords(records.store), ids, outcomes, stop)
-
-
-def _run(session: Session, submission: Submission, units: Sequence[Unit], stop: StopFlag) -> list[Outcome]:
-    by_id = {unit.id: unit for unit in units}
-    outcomes = []
-    with make_display(session, len(units)) as display:
-        lanes = Lanes(session, submission.units_at_once, submission.checkpoint_seconds, stop, display)
-        for outcome in lanes.run(units):
-            outcomes.append(outcome)
-            display.ended(by_id[outcome.unit], outcome)
-            if outcome.status == "refused":
-                stop.set(outcome.message)
-    return outcomes
 
 
 def _exit_code(records: SuiteRecords, units: Sequence[str], outcomes: Sequence[Outcome], stop: StopFlag) -> int:

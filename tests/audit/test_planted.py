@@ -16,7 +16,7 @@ from harness.execution.inline import run_inline
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment, Observed
 from harness.records.suite_folder import RunStore
-from harness.train.stop import StopFlag
+from harness.train.unit import RunSettings
 from tests.support import command_environment, run_cli
 from tests.synthetic import RunSpec, SlotKey, write_run
 from tests.train.fixtures import MakeTiny
@@ -41,7 +41,7 @@ CAUGHT = {
 def train(tiny: Tiny) -> RunStore:
     """All units of a suite, in this process."""
     session = tiny.session()
-    outcomes = list(run_inline(session, session.pending(), StopFlag(), 1000.0, lambda _line: None))
+    outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
     assert {outcome.status for outcome in outcomes} == {"ok"}
     return session.store
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from harness.api.errors import DiskError
 from harness.execution.process import Order, run_process
 from harness.records.suite_folder import RunStore
 from tests.cli.conftest import FinishedRun
-from tests.cli.ground import SUPERVISED, fill, refuse, remount, small_disk, snapshot, write_suite
+from tests.cli.ground import fill, refuse, remount, small_disk, snapshot, write_suite
 from tests.support import run_cli
 from tests.synthetic import RunSpec, cases_frame
 
@@ -85,15 +86,15 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
         folder = store.folder(unit)
         folder.create(unit)
         folder.log.touch()
+        recorded = next((finished.runs / "tiny" / "suites").iterdir())
+        suite = Path(shutil.copy(recorded, store.root / "suites"))
         fill(disk)
         with pytest.raises(DiskError, match="No space left"):
             folder.write_cases(cases_frame(RunSpec().slots[0], RunSpec()))
         order = Order(
-            unit=SUPERVISED,
-            suite=str(finished.suite),
+            unit=unit.id,
+            suite=str(suite),
             cache=str(next(session_cache.glob("phantom-*"))),
-            runs=str(disk),
-            log=str(folder.log),
             checkpoint_seconds=30.0,
             driver=os.getpid(),
         )

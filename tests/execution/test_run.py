@@ -17,13 +17,13 @@ from harness.api import errors
 from harness.api.errors import DataError, UsageError
 from harness.data.cache import Cache
 from harness.execution.display import ending
-from harness.execution.inline import run_inline, run_one
-from harness.execution.outcome import Outcome
-from harness.execution.process import HELD, complaint, run_process, status_of
-from harness.execution.ray import make_order, settle, stopped
-from harness.execution.run import ExecuteSettings, default_workers, execute, exit_code, raise_refused
+from harness.execution.inline import run_inline
+from harness.execution.outcome import Outcome, settle
+from harness.execution.process import HELD, last_message, make_order, run_process, status_of
+from harness.execution.process_pool import default_workers
+from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused
 from harness.execution.session import Session, find_unit
-from harness.execution.signal_forwarding import stop_here
+from harness.execution.signal_forwarding import stop_on_this_host
 from harness.records.ledger_line import LedgerLine
 from harness.records.suite_folder import RunStore
 from harness.train.stop import StopFlag
@@ -44,7 +44,7 @@ def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny) -> Non
     session = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     assert session.pending() == list(session.plan.units)
     first = session.plan.units[2]
-    list(run_inline(session, [first], StopFlag(), 1000.0, lambda _line: None))
+    list(run_inline(session, [first], RunSettings(checkpoint_seconds=1000.0)))
     assert session.pending() == [unit for unit in session.plan.units if unit != first]
     outcomes = execute(session, INLINE, StopFlag())
     assert [outcome.unit for outcome in outcomes] == [unit.id for unit in session.plan.units if unit != first]
@@ -70,7 +70,7 @@ def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1, 2]).session()
     stop = StopFlag()
     outcomes = []
-    for outcome in run_inline(session, session.pending(), stop, 1000.0, lambda _line: None):
+    for outcome in run_inline(session, session.pending(), RunSettings(1000.0, stop=stop)):
         outcomes.append(outcome)
         stop.set("SIGTEST")
     assert statuses(outcomes) == ["ok"]
@@ -89,7 +89,7 @@ def test_an_ending_names_its_unit_once(make_tiny: MakeTiny) -> None:
 def test_a_held_unit_is_75(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     session.folder(session.plan.units[0]).lease.claim()  # this process holds it, as another driver would
-    held = run_one(session, session.plan.units[0], RunSettings(wait_for_lease_seconds=0.0))
+    (held,) = run_inline(session, session.plan.units[:1], RunSettings(wait_for_lease_seconds=0.0))
     assert held.status == "held"
     assert str(os.getpid()) in held.message
     assert exit_code([held], session, stopped=False) == 75
@@ -105,7 +105,7 @@ def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp
     outcome = run_process(replace(order, cache=str(broken)))
     assert (outcome.status, outcome.exit_code) == ("refused", 65)
     assert str(broken) in outcome.message
-    assert "Traceback" not in Path(order.log).read_text(encoding="utf-8")
+    assert "Traceback" not in order.folder.log.read_text(encoding="utf-8")
     assert not session.folder(session.plan.units[0]).done
 
 
@@ -125,7 +125,8 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: Make
     broken = tmp_path / "cache"
     shutil.copytree(session.cache.folder, broken)
     (broken / "development.h5").write_bytes(b"rubbish")
-    outcome = run_one(replace(session, cache=Cache.open(broken)), session.plan.units[0], RunSettings())
+    on_broken_data = replace(session, cache=Cache.open(broken))
+    (outcome,) = run_inline(on_broken_data, session.plan.units[:1], RunSettings())
     assert outcome.status == "failed"
     result = session.folder(session.plan.units[0]).result()
     assert result is not None
@@ -165,9 +166,9 @@ def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     earlier, now = b"error: of the attempt before\n", "look 1\nerror: bad sc\xe4n\n\n".encode("latin-1")
     log.write_bytes(earlier + now)
-    assert complaint(log, len(earlier), 65) == "bad sc\N{REPLACEMENT CHARACTER}n"
-    assert complaint(log, len(earlier + now), -9) == ""
-    assert "Free space" in complaint(log, len(earlier + now), 74), "on a full disk it could not say so itself"
+    assert last_message(log, len(earlier), 65) == "bad sc\N{REPLACEMENT CHARACTER}n"
+    assert last_message(log, len(earlier + now), -9) == ""
+    assert "Free space" in last_message(log, len(earlier + now), 74), "on a full disk it could not say so itself"
 
 
 def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> None:
@@ -190,7 +191,7 @@ def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> 
                     }
                 )
             )
-    outcome = settle(session, unit, Outcome(unit.id, "killed", "", 9))
+    outcome = settle(session.folder(unit), Outcome(unit.id, "killed", "", 9), StopFlag())
     assert outcome.status == "failed"
     result = folder.result()
     assert result is not None
@@ -200,7 +201,7 @@ def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> 
     assert result.environment == "e" * 64
     assert (result.spent.useful_steps, result.spent.lost_steps) == (3, 1)
     passed = Outcome(unit.id, "interrupted", "x", 75)
-    assert settle(session, unit, passed) == passed
+    assert settle(session.folder(unit), passed, StopFlag()) == passed
 
 
 def test_a_unit_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
@@ -209,23 +210,25 @@ def test_a_unit_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
     (unit,) = session.plan.units
     with pytest.raises(errors.InterruptedRunError):
         run_unit(session.folder(unit), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
-    outcome = settle(session, unit, Outcome(unit.id, "killed", "its worker died"))
+    outcome = settle(session.folder(unit), Outcome(unit.id, "killed", "its worker died"), StopFlag())
     assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
     assert not session.folder(unit).done
 
 
-def test_nobody_is_killed_once_a_stop_was_asked_for() -> None:
-    stop, killed, failed = StopFlag(), Outcome("u", "killed", "", 15), Outcome("u", "failed", "", 70)
-    assert stopped(killed, stop) == killed
+def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny) -> None:
+    session, stop = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session(), StopFlag()
+    (unit,) = session.plan.units
     stop.set("SIGTERM")
-    assert stopped(killed, stop) == Outcome("u", "interrupted", "SIGTERM", 75)
-    assert stopped(failed, stop) == failed
+    killed, failed = Outcome(unit.id, "killed", "", 15), Outcome(unit.id, "failed", "", 70)
+    assert settle(session.folder(unit), killed, stop) == Outcome(unit.id, "interrupted", "SIGTERM", 75)
+    assert settle(session.folder(unit), failed, stop) == failed
+    assert not session.folder(unit).done
 
 
 def test_a_unit_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     (unit,) = session.plan.units
-    settle(session, unit, Outcome(unit.id, "killed", "", 9))
+    settle(session.folder(unit), Outcome(unit.id, "killed", "", 9), StopFlag())
     result = session.folder(unit).result()
     assert result is not None
     assert (result.status, result.spent.attempts) == ("failed", 0)
@@ -249,10 +252,10 @@ time.sleep(60)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     folders = [str(session.folder(unit).path) for unit in (held, free)]
-    assert stop_here(folders, os.getpid(), None) == ours
+    assert stop_on_this_host(folders, os.getpid(), None) == ours
     if ours:
         assert child.wait(20) == 75
-        assert stop_here(folders, os.getpid(), None) == 0  # it is gone: nobody is hit
+        assert stop_on_this_host(folders, os.getpid(), None) == 0  # it is gone: nobody is hit
     else:
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(0.5)

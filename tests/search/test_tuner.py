@@ -15,8 +15,8 @@ from harness.api.errors import InterruptedRunError
 from harness.api.strict import canonical_json
 from harness.execution.display import PlainDisplay
 from harness.execution.outcome import Outcome
-from harness.execution.pool import Pool
-from harness.execution.ray import make_order
+from harness.execution.process import make_order
+from harness.execution.ray_cluster import Cluster
 from harness.execution.session import Session
 from harness.records.run_folder import UnitFolder
 from harness.search.proposals import Listed
@@ -46,8 +46,7 @@ def trainable_of(session: Session) -> Any:
     from harness.search.trainable import UnitTrainable
 
     (planned,) = session.plan.trials
-    order = make_order(session, planned.unit, 1000.0)
-    return UnitTrainable({"order": asdict(order), "suite": session.store.root.name})
+    return UnitTrainable(asdict(make_order(session, planned.unit, 1000.0)))
 
 
 def as_tune_tells(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def searcher(session: Session) -> tuple[Any, Any, Recording, StopFlag]:
     from harness.search.tuner import Driver, ProposedSearch
 
     stop, proposals = StopFlag(), Recording(session)
-    driver = Driver(session, proposals, Pool(ray, 1, 0), stop, 1000.0, PlainDisplay(session, 1))
+    driver = Driver(session, proposals, Cluster(ray, 1, 0), stop, 1000.0, PlainDisplay(session, 1))
     return ProposedSearch(driver), driver, proposals, stop
 
 
@@ -133,7 +132,7 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
 def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Any, Recording, StopFlag]) -> None:
     """Its log cannot be written, so its process never starts: others must not start either."""
     search, driver, proposals, stop = searcher
-    assert search.suggest("a")["order"]["unit"] == session.plan.trials[0].unit.id
+    assert search.suggest("a")["unit"] == session.plan.trials[0].unit.id
     session.folder(session.plan.trials[0].unit).log.mkdir()
     trainable = trainable_of(session)
     search.on_trial_complete("a", as_tune_tells(trainable.step()))
@@ -195,7 +194,7 @@ def test_nothing_is_suggested_after_the_last_trial_or_a_stop(
     searcher: tuple[Any, Any, Recording, StopFlag],
 ) -> None:
     search, _, _, stop = searcher
-    assert "order" in search.suggest("a")
+    assert "unit" in search.suggest("a")
     assert search.suggest("b") == search.FINISHED
     stop.set("SIGUSR1")
     assert search.suggest("c") == search.FINISHED

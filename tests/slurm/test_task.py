@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import RecordError, UsageError
-from harness.execution.process import child_environment
 from harness.execution.session import Session, open_session
 from harness.records.run_folder import UnitFolder
-from harness.slurm.lanes import lane_devices
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Batch
 from harness.slurm.task import run_task
@@ -124,28 +122,6 @@ def test_a_task_or_record_that_is_not_there_is_told(tmp_path: Path) -> None:
         run_task(record, 1, StopFlag())
     with pytest.raises(RecordError, match="no such submission"):
         run_task(record.with_name("none.json"), 0, StopFlag())
-
-
-@pytest.mark.parametrize(
-    ("visible", "lanes", "devices"),
-    [
-        (None, 2, [None, None]),
-        ("", 2, [None, None]),
-        ("0", 1, ["0"]),
-        ("2,5,7", 2, ["2", "5"]),
-        ("GPU-8a,GPU-9b", 4, ["GPU-8a", "GPU-9b"]),
-    ],
-)
-def test_units_side_by_side_have_a_gpu_each(
-    visible: str | None, lanes: int, devices: list[str | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if visible is None:
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert lane_devices(lanes) == devices
-    assert child_environment(1, "5")["CUDA_VISIBLE_DEVICES"] == "5"
-    assert child_environment(1).get("CUDA_VISIBLE_DEVICES") == visible
 
 
 def test_the_commands_python_is_the_one_that_submits(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 from harness.api.errors import ClosedSplitError, DataError, DiskError, UsageError
 from harness.execution.inline import run_inline
 from harness.records.schema import Result
-from harness.train.stop import StopFlag
 from harness.train.unit import RunSettings, run_unit
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, run
@@ -27,7 +26,7 @@ def faulty(make_tiny: MakeTiny) -> Tiny:
     """One suite with every fault and a good method at its end, run inline from start to end."""
     tiny = make_tiny({**{name: {} for name in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
-    outcomes = list(run_inline(session, session.pending(), StopFlag(), 1000.0, lambda _line: None))
+    outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
     assert [outcome.status for outcome in outcomes] == ["failed"] * 5 + ["ok"] * 2
     return tiny
 

@@ -1,4 +1,4 @@
-"""A Ray to run units on: one of our own on this machine, or one that a batch job has started on its nodes."""
+"""A Ray to train runs on: one of our own on this machine, or one that a batch job has started on its nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api.errors import ServiceError, UsageError
-from harness.execution.run import ExecuteSettings, workers_for
+from harness.execution.process_pool import default_workers, visible_gpus
 
 ADDRESS = re.compile(r"[^\s/]+:\d+")
 OBJECT_STORE_BYTES = 100_000_000
@@ -25,13 +25,13 @@ LONGEST_FOLDER = 40
 
 
 @dataclass(frozen=True)
-class Pool:
+class Cluster:
     """A Ray that is up.
 
     ray:       the module, connected.
-    workers:   units at once.
-    unit_gpus: GPUs of Ray's that each unit takes: 1 where it has any. Where they are but tokens, without a device
-               behind them, they still say how many units a node is given.
+    workers:   runs at a time.
+    unit_gpus: GPUs of Ray's that each run takes: 1 where it has any. Where they are but tokens, without a device
+               behind them, they still say how many runs a node is given.
     """
 
     ray: Any
@@ -40,17 +40,23 @@ class Pool:
 
 
 @contextmanager
-def ray_pool(settings: ExecuteSettings, most: int) -> Iterator[Pool]:
-    """Join the Ray that is named in `settings`, or bring up one of our own. most: units at once that can be of use."""
-    if settings.ray_address is None:
-        workers = workers_for(settings, most)
+def ray_cluster(address: str | None, workers: int | None, most: int) -> Iterator[Cluster]:
+    """Join a Ray, or bring up one of our own.
+
+    Args:
+        address: HOST:PORT or a file that announces it. None brings up a Ray on this machine.
+        workers: runs at a time. None takes the GPUs, or the cores without them.
+        most:    runs at a time that can be of use.
+    """
+    if address is None:
+        workers = min(workers or default_workers(), most)
         with local_ray(workers) as ray:
-            yield Pool(ray, workers, min(1, visible_gpus()))
+            yield Cluster(ray, workers, min(1, visible_gpus()))
         return
-    with joined_ray(settings.ray_address) as ray:
+    with joined_ray(address) as ray:
         resources = ray.cluster_resources()
         cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
-        yield Pool(ray, min(settings.workers or gpus or cpus, most), min(1, gpus))
+        yield Cluster(ray, min(workers or gpus or cpus, most), min(1, gpus))
 
 
 @dataclass(frozen=True)
@@ -168,10 +174,3 @@ def _import_ray() -> Any:  # noqa: ANN401 - ray is untyped
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def visible_gpus() -> int:
-    """CUDA devices that this process may use."""
-    import torch
-
-    return torch.cuda.device_count()

@@ -1,0 +1,99 @@
+"""Runs side by side, each in a child process of this host with one device or core of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from harness.execution.outcome import Outcome, settle
+from harness.execution.process import Child, Order, RestartingRun, RunProcess, make_order
+from harness.execution.session import Session
+from harness.execution.signal_forwarding import stop_on_this_host
+from harness.records.lease import current_job
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Unit
+from harness.train.stop import StopFlag
+
+POLL_SECONDS = 0.1
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+class ProcessPool:
+    """Child processes that train runs side by side. A run whose process is killed is started once more.
+
+    Args:
+        session:            the suite with its data and records.
+        devices:            one entry for each run at a time: the CUDA devices that it sees. None leaves them as they
+                            are, say for a core without a GPU.
+        checkpoint_seconds: wall seconds between the checkpoints of a run.
+        stop:               once set, the pool starts no more runs and asks those that run for a checkpoint.
+        tick:               called with the runs that run now, several times a second.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        devices: Sequence[str | None],
+        checkpoint_seconds: float,
+        stop: StopFlag,
+        tick: Callable[[list[Unit]], None],
+    ) -> None:
+        self._session = session
+        self._devices = devices
+        self._checkpoint_seconds = checkpoint_seconds
+        self._stop = stop
+        self._tick = tick
+
+    def run(self, units: Sequence[Unit]) -> Iterator[Outcome]:
+        """Yield the outcome of each run as it ends. Ends early when asked to stop, once all processes have left."""
+        by_id = {unit.id: unit for unit in units}
+        waiting, free = deque(units), deque(self._devices)
+        running: list[RestartingRun] = []
+        while running or (waiting and not self._stop.is_set()):
+            while waiting and free and not self._stop.is_set():
+                unit, devices = waiting.popleft(), free.popleft()
+                order = make_order(self._session, unit, self._checkpoint_seconds, devices=devices)
+                running.append(RestartingRun(order, self._stop, self.start))
+            if self._stop.is_set():
+                self.forward_stop([run.order.folder for run in running])
+            for run in list(running):
+                outcome = run.wait(0)
+                if outcome is not None:
+                    running.remove(run)
+                    free.append(run.order.devices)
+                    yield settle(run.order.folder, outcome, self._stop)
+            self._tick([by_id[run.order.unit] for run in running])
+            time.sleep(POLL_SECONDS)
+
+    def start(self, order: Order) -> Child:
+        """Start a run."""
+        return RunProcess(order)
+
+    def forward_stop(self, running: Sequence[UnitFolder]) -> None:
+        """Ask runs for a checkpoint and their end. Called at each poll until all have left."""
+        stop_on_this_host([str(folder.path) for folder in running], os.getpid(), current_job())
+
+
+def pool_devices(size: int) -> list[str | None]:
+    """What each of `size` runs at a time may see of the GPUs: one each, and no more runs than GPUs.
+
+    Without GPUs the answer is None for each.
+    """
+    visible = [name for name in os.environ.get(VISIBLE, "").split(",") if name]
+    if VISIBLE not in os.environ:
+        visible = [str(index) for index in range(visible_gpus())]
+    return list(visible[:size]) if visible else [None] * size
+
+
+def default_workers() -> int:
+    """Runs at a time: one for each CUDA device, or for each core that this process may use."""
+    return visible_gpus() or len(os.sched_getaffinity(0))
+
+
+def visible_gpus() -> int:
+    """CUDA devices that this process may use."""
+    import torch
+
+    return torch.cuda.device_count()

@@ -3,6 +3,7 @@
 #   PIP_ARGS=...     passed to every pip install; PIP_ARGS=-vv shows what pip does
 #   PYTEST_ARGS=...  passed to pytest, e.g. PYTEST_ARGS="tests/rank -x"
 #   WORKERS=2        pytest processes
+#   AGAINST=v0.1.0   the commit that `make same` compares with
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,6 +14,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := -m pip --disable-pip-version-check install -qq --no-build-isolation
 WORKERS ?= 2
+AGAINST ?= v0.1.0
 # One thread a process: OpenMP's spinning threads cost far more than they bring on a busy machine.
 ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
@@ -28,7 +30,7 @@ echo 'error: no Python 3.11 or 3.12 that can make environments among: $(PYTHON_C
 exit 1
 endef
 
-.PHONY: help venv demo test lint format bench constraints clean
+.PHONY: help venv demo test lint format bench same constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -67,6 +69,9 @@ format: venv ## let ruff sort imports and format
 
 bench: venv ## measure what the design promises (steps a second, statistics, metrics against MedPy)
 	@$(BIN)/python -m tests.bench
+
+same: venv ## compare weights, test cases and validations with those of another commit (AGAINST=v0.1.0)
+	@$(ONE_THREAD) $(BIN)/python -m tests.bench.same_numbers --against $(AGAINST)
 
 constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt
 	@python=$$($(FIND_PYTHON)); \

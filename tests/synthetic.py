@@ -27,6 +27,7 @@ from harness.leaderboard.write import write_leaderboard
 from harness.records.figures import CAPTION
 from harness.records.files import write_atomic, write_text
 from harness.records.ledger_line import LedgerLine
+from harness.records.place import Place
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import UnitFolder
 from harness.records.schema import (
@@ -55,8 +56,10 @@ DIAGONAL_VOXELS = 301.0
 SlotKey = tuple[str, int | None, int, int]
 """(method, labelled, subset, seed)."""
 
-Kind = Literal["start", "heartbeat", "checkpoint", "end", "breach"]
+Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
 AT = "2026-11-02T10:00:00Z"
+PLACE = Place(host="gpu-node", pid=1, process_started_at=None, gpu_uuid=None)
+"""Of every attempt: outside of Slurm."""
 
 
 @dataclass(frozen=True)
@@ -212,13 +215,16 @@ def write_ledger(folder: UnitFolder, unit: Unit, environment: str, *, interrupte
                 device_seconds=done * seconds,
                 steps=round(done * steps),
                 wall_seconds={"train": done * seconds, "eval": 0.05 * done * seconds},
+                place=PLACE if kind == "begin" else None,
             )
         )
 
+    line("begin", 0, 0.0, 0.0)
     line("start", 0, 0.0, 0.0)
     if interrupted:
         line("checkpoint", 0, 0.0, 0.5)
         line("heartbeat", 0, 0.0, 0.6)
+        line("begin", 1, 0.0, 0.0)
         line("start", 1, 0.5, 0.0)
         line("end", 1, 0.5, 0.5)
     else:

@@ -25,20 +25,20 @@ def command(suite: str, runs: Path, allocations: bool) -> None:
     """
     from harness.api.errors import AuditError, ServiceError
     from harness.reconcile.reconcile import reconcile, summary
+    from harness.records.reader import SuiteRecords
     from harness.suite.recorded import open_records
 
-    store = open_records(suite, runs)
-    found = reconcile(store)
-    before = store.reconciliation()
-    if found.problem is None or before is None or before.problem is not None:
-        store.write_reconciliation(found)
-    if found.methods:
-        print_table(*method_account_table(found.methods))
-    if allocations and found.allocations:
-        print_table(*allocation_table(found.allocations))
-    for line in summary(found):
+    records = SuiteRecords(open_records(suite, runs))
+    now, before = reconcile(records), records.reconciliation
+    if now.problem is None or before is None or before.problem is not None:
+        records.store.write_reconciliation(now)
+    if now.methods:
+        print_table(*method_account_table(now.methods))
+    if allocations and now.allocations:
+        print_table(*allocation_table(now.allocations))
+    for line in summary(now):
         say(line)
-    if found.problem is not None:
-        raise ServiceError(f"not reconciled: {found.problem}")
-    if found.breaches:
-        raise AuditError(f"{len(found.breaches)} allocations hold more unexplained time than is tolerated")
+    if now.problem is not None:
+        raise ServiceError(f"not reconciled: {now.problem}")
+    if now.breaches:
+        raise AuditError(f"{len(now.breaches)} allocations hold more unexplained time than is tolerated")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from harness.reconcile.attempt_intervals import Life
 from harness.records.accounts import (
     TOLERATED_SECONDS,
     TOLERATED_SHARE,
+    Allocation,
     AllocationAccount,
     AttemptAccount,
     Currency,
@@ -18,7 +18,6 @@ from harness.records.accounts import (
     Seconds,
 )
 from harness.records.ledger import BEAT_SECONDS
-from harness.slurm.accounting import Allocation
 
 LAUNCH_SECONDS = 300.0
 """How long a job may take to its first unit (prolog, modules, Ray) before its devices count as idle."""
@@ -35,16 +34,16 @@ NODE_FAIL, FAILED = "NODE_FAIL", "FAILED"
 
 def runs_of(allocations: Sequence[Allocation]) -> dict[str, list[Allocation]]:
     """Job -> its runs, by start."""
-    found: dict[str, list[Allocation]] = {}
-    for one in sorted(allocations, key=lambda one: one.start):
-        found.setdefault(one.job, []).append(one)
-    return found
+    runs: dict[str, list[Allocation]] = {}
+    for allocation in sorted(allocations, key=lambda allocation: allocation.start):
+        runs.setdefault(allocation.job, []).append(allocation)
+    return runs
 
 
 def find(life: Life, runs: Mapping[str, Sequence[Allocation]]) -> Allocation | None:
     """The run of its job that an attempt belongs to: the last one that had started when it began."""
-    own = runs.get((life.place.job if life.place is not None else None) or "", [])
-    begun = [one for one in own if one.start <= life.origin + CLOCK_SECONDS]
+    own = runs.get(life.place.job or "", [])
+    begun = [allocation for allocation in own if allocation.start <= life.origin + CLOCK_SECONDS]
     return begun[-1] if begun else next(iter(own), None)
 
 
@@ -54,26 +53,16 @@ def account(allocation: Allocation, lives: Sequence[Life], dead_node_seconds: fl
         AttemptAccount(unit=life.unit, attempt=life.attempt, method=life.method, seconds=with_silence(life, allocation))
         for life in lives
     ]
-    own = Seconds.summed(one.seconds for one in attempts)
+    own = Seconds.summed(attempt.seconds for attempt in attempts)
     launch = allocation.devices * launch_seconds(allocation, lives)
     rest = allocation.allocated - launch - own.total
     shared = Seconds(start_up=launch, idle=max(0.0, rest), unexplained=min(0.0, rest))
     uncharged = allocation.devices * dead_node_seconds if allocation.state == NODE_FAIL else overtime(allocation, lives)
+    tolerated = TOLERATED_SHARE * allocation.allocated + TOLERATED_SECONDS * max(1, len(attempts)) + uncharged
     return AllocationAccount(
-        job=allocation.job,
-        name=allocation.name,
-        state=allocation.state,
-        node=allocation.node,
-        gres=allocation.gres,
-        currency=allocation.currency,
-        devices=allocation.devices,
-        started_at=datetime.fromtimestamp(allocation.start, UTC).isoformat(timespec="seconds"),
-        elapsed_seconds=allocation.elapsed_seconds,
-        open=allocation.open,
+        **allocation.model_dump(),
         seconds=Seconds.summed([own, shared]),
-        tolerated_seconds=(
-            TOLERATED_SHARE * allocation.allocated + TOLERATED_SECONDS * max(1, len(attempts)) + uncharged
-        ),
+        tolerated_seconds=tolerated,
         attempts=attempts,
     )
 
@@ -113,24 +102,20 @@ def by_method(allocations: Sequence[AllocationAccount]) -> list[MethodAccount]:
     parts: dict[tuple[str, Currency], list[Seconds]] = {}
     attempts: Counter[tuple[str, Currency]] = Counter()
     for allocation in allocations:
-        own = Seconds.summed(one.seconds for one in allocation.attempts)
+        for attempt in allocation.attempts:
+            parts.setdefault((attempt.method, allocation.currency), []).append(attempt.seconds)
+            attempts[attempt.method, allocation.currency] += 1
+        own = Seconds.summed(attempt.seconds for attempt in allocation.attempts)
         shared = Seconds.summed([allocation.seconds, own.scaled(-1.0)])
-        for one in allocation.attempts:
-            parts.setdefault((one.method, allocation.currency), []).append(one.seconds)
-            attempts[one.method, allocation.currency] += 1
         for method, share in shares(allocation, allocations).items():
             parts.setdefault((method, allocation.currency), []).append(shared.scaled(share))
-    sums = {key: Seconds.summed(found) for key, found in parts.items()}
-    return [
-        MethodAccount(
-            method=method,
-            currency=currency,
-            allocated=seconds.total,
-            attempts=attempts[method, currency],
-            seconds=seconds,
+    accounts = []
+    for (method, currency), own_parts in parts.items():
+        seconds, count = Seconds.summed(own_parts), attempts[method, currency]
+        accounts.append(
+            MethodAccount(method=method, currency=currency, allocated=seconds.total, attempts=count, seconds=seconds)
         )
-        for (method, currency), seconds in sums.items()
-    ]
+    return accounts
 
 
 def shares(allocation: AllocationAccount, allocations: Sequence[AllocationAccount]) -> Mapping[str, float]:
@@ -139,16 +124,15 @@ def shares(allocation: AllocationAccount, allocations: Sequence[AllocationAccoun
     An allocation in which no attempt began is shared out as the other runs of its job were, else as those of its
     array, else as all.
     """
-    array = allocation.name.partition("_")[0]
-    circles = (
+    nearer_first = (
         [allocation],
-        [one for one in allocations if one.job == allocation.job],
-        [one for one in allocations if one.name.partition("_")[0] == array],
+        [other for other in allocations if other.job == allocation.job],
+        [other for other in allocations if other.array == allocation.array],
         allocations,
     )
-    near = next((circle for circle in circles if any(one.attempts for one in circle)), allocations)
+    attempts = next(filter(None, ([own for other in near for own in other.attempts] for near in nearer_first)), [])
     held: dict[str, float] = {}
-    for attempt in (attempt for one in near for attempt in one.attempts):
+    for attempt in attempts:
         held[attempt.method] = held.get(attempt.method, 0.0) + max(0.0, attempt.seconds.total)
     total = sum(held.values())
     return {method: seconds / total if total else 1.0 / len(held) for method, seconds in held.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -71,14 +72,14 @@ class AttemptAccount(Strict):
     seconds: Seconds
 
 
-class AllocationAccount(Strict):
+class Allocation(Strict):
     """One line of the scheduler's accounts: a job, or one of its runs where it was requeued.
 
-    name:   as Slurm writes it: 12, or 12_3 for a task of an array; job is the number that each task has of its own.
-    gres:   gpu, or gpu:TYPE where the accounts tell the type; None without GPUs.
-    seconds: all of it by what it went into; the attempts' parts are in it.
+    name:    as Slurm writes it: 12, or 12_3 for a task of an array; job is the number that each task has of its own.
+    gres:    gpu, or gpu:TYPE where the accounts tell the type; None without GPUs.
+    devices: its GPUs, or its CPUs where it has none.
+    started_at: UTC, ISO 8601.
     open:    it still runs, so its figures are not final and nothing is judged.
-    tolerated_seconds: what may stay unexplained.
     """
 
     job: str
@@ -91,14 +92,38 @@ class AllocationAccount(Strict):
     started_at: str
     elapsed_seconds: int
     open: bool
-    seconds: Seconds
-    tolerated_seconds: float
-    attempts: list[AttemptAccount]
 
     @property
     def allocated(self) -> float:
         """Device seconds that the scheduler charged."""
         return float(self.devices * self.elapsed_seconds)
+
+    @property
+    def array(self) -> str:
+        """The number that the tasks of an array share; of another job its own."""
+        return self.name.partition("_")[0]
+
+    @property
+    def start(self) -> float:
+        """When it started, in seconds since the epoch."""
+        return datetime.fromisoformat(self.started_at).timestamp()
+
+    @property
+    def end(self) -> float:
+        """When it ended, or the moment of the question where it still runs, in seconds since the epoch."""
+        return self.start + self.elapsed_seconds
+
+
+class AllocationAccount(Allocation):
+    """An allocation by what it went into.
+
+    seconds: all of it; the attempts' parts are in it.
+    tolerated_seconds: what may stay unexplained.
+    """
+
+    seconds: Seconds
+    tolerated_seconds: float
+    attempts: list[AttemptAccount]
 
     @property
     def breach(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,13 +13,33 @@ from hypothesis import strategies as st
 
 from harness.reconcile.apportion import account, by_method, find, runs_of
 from harness.reconcile.attempt_intervals import Life, from_birth, spent
-from harness.records.accounts import Seconds
+from harness.records.accounts import Allocation, Seconds
 from harness.records.ledger_line import LedgerLine
 from harness.records.place import Place
-from harness.slurm.accounting import Allocation
 
 START = 1_000_000.0
-MINUTE = Allocation("7", "7", "COMPLETED", "node1", START, 60, "gpu", "GPU", 1)
+MINUTE = Allocation(
+    job="7",
+    name="7",
+    state="COMPLETED",
+    node="node1",
+    gres="gpu",
+    currency="GPU",
+    devices=1,
+    started_at="1970-01-12T13:46:40+00:00",
+    elapsed_seconds=60,
+    open=False,
+)
+"""Of a job with one GPU, from START on."""
+
+
+def changed(**changes: Any) -> Allocation:
+    """That minute with other fields. start: in seconds of the job."""
+    if "start" in changes:
+        changes["started_at"] = datetime.fromtimestamp(START + changes.pop("start"), UTC).isoformat()
+    if "state" in changes:
+        changes["open"] = changes["state"] == "RUNNING"
+    return MINUTE.model_copy(update=changes)
 
 
 def life(begin: float, last: float, unit: str = "u", method: str = "ua_mt", **changes: Any) -> Life:
@@ -46,7 +67,7 @@ def test_a_unit_alone_by_hand() -> None:
 
 def test_three_units_on_two_gpus_by_hand() -> None:
     """2 GPUs x 60 s. One process from 5 to 55; beside it one from 10 to 20 and one from 30 to 60: 120 - 2 x 5 - 90."""
-    allocation = replace(MINUTE, devices=2)
+    allocation = changed(devices=2)
     lives = [life(5, 55, "a"), life(10, 20, "b", "mc_net"), life(30, 60, "c", "mc_net")]
     found = account(allocation, lives, 0.0)
     assert found.seconds == Seconds(useful=90, start_up=10, idle=20)
@@ -69,12 +90,12 @@ def test_a_killed_unit_lost_what_it_did_after_its_last_word_but_no_more_than_a_h
 
 
 def test_a_unit_that_could_not_say_that_it_ends_has_as_long_again_to_leave() -> None:
-    failed = account(replace(MINUTE, state="FAILED"), [life(0, 48, ended=False)], 0.0)
+    failed = account(changed(state="FAILED"), [life(0, 48, ended=False)], 0.0)
     assert failed.seconds == Seconds(useful=48, lost=10, unexplained=2)
 
 
 def test_a_cancelled_unit_may_write_its_checkpoint_after_slurm_has_stopped_charging() -> None:
-    cancelled = replace(MINUTE, state="CANCELLED")
+    cancelled = changed(state="CANCELLED")
     late = account(cancelled, [life(2, 68)], 0.0)
     assert late.seconds == Seconds(useful=66, start_up=2, unexplained=-8)
     assert late.tolerated_seconds == pytest.approx(0.02 * 60 + 2 + 8)
@@ -93,7 +114,7 @@ def test_what_says_that_an_attempt_was_over_ends_its_silence() -> None:
 def test_where_a_node_died_slurm_may_not_notice_for_a_while() -> None:
     dead = [life(0, 40, ended=False)]
     assert account(MINUTE, dead, 12.0).breach
-    failed = account(replace(MINUTE, state="NODE_FAIL"), dead, 12.0)
+    failed = account(changed(state="NODE_FAIL"), dead, 12.0)
     assert failed.seconds.unexplained == 15
     assert failed.tolerated_seconds == pytest.approx(1.2 + 2 + 12)
     assert not failed.breach
@@ -103,28 +124,27 @@ def test_more_units_at_once_than_devices_is_a_breach() -> None:
     found = account(MINUTE, [life(0, 60, "a"), life(0, 60, "b")], 0.0)
     assert found.seconds == Seconds(useful=120, unexplained=-60)
     assert found.breach
-    assert not account(replace(MINUTE, state="RUNNING"), [life(0, 60, "a"), life(0, 60, "b")], 0.0).breach
+    assert not account(changed(state="RUNNING"), [life(0, 60, "a"), life(0, 60, "b")], 0.0).breach
 
 
 def test_a_run_without_any_unit_is_a_start_and_then_idle() -> None:
-    long = account(replace(MINUTE, elapsed_seconds=1000), [], 0.0)
+    long = account(changed(elapsed_seconds=1000), [], 0.0)
     assert long.seconds == Seconds(start_up=300, idle=700)
-    again = account(replace(MINUTE, start=START + 2000), [life(2000, 2060)], 0.0)
+    again = account(changed(start=2000), [life(2000, 2060)], 0.0)
     (method,) = by_method([long, again])
     assert (method.method, method.attempts, method.allocated) == ("ua_mt", 1, 1060)
 
 
 def test_an_attempt_belongs_to_the_run_in_which_it_began() -> None:
-    runs = runs_of([replace(MINUTE, start=START + 100), MINUTE, replace(MINUTE, job="8", name="8")])
+    runs = runs_of([changed(start=100), MINUTE, changed(job="8", name="8")])
     assert [one.start for one in runs["7"]] == [START, START + 100]
     for begin, start in ((0.5, 0), (-1, 0), (50, 0), (99, 100), (130, 100), (1e5, 100), (-1e5, 0)):
         found = find(life(begin, begin + 1), runs)
         assert found is not None
         assert found.start == START + start
-    assert find(life(0, 1, place=None), runs) is None
-    elsewhere = life(0, 1)
-    assert elsewhere.place is not None
-    assert find(replace(elsewhere, place=elsewhere.place.model_copy(update={"job": "9"})), runs) is None
+    for job in (None, "9"):
+        elsewhere = life(0, 1).place.model_copy(update={"job": job})
+        assert find(life(0, 1, place=elsewhere), runs) is None
 
 
 def test_only_the_first_attempt_of_a_process_has_its_start() -> None:
@@ -173,7 +193,7 @@ def lives_of(draw: st.DrawFn) -> list[Life]:
 def test_the_parts_are_the_allocation_whatever_the_ledgers_say(
     lives: list[Life], devices: int, elapsed: int, state: str
 ) -> None:
-    allocation = replace(MINUTE, devices=devices, elapsed_seconds=elapsed, state=state)
+    allocation = changed(devices=devices, elapsed_seconds=elapsed, state=state)
     found = account(allocation, lives, 12.0)
     assert math.isclose(found.seconds.total, devices * elapsed, abs_tol=1e-6)
     assert found.seconds.idle >= 0
@@ -186,9 +206,7 @@ def test_the_parts_are_the_allocation_whatever_the_ledgers_say(
 
 @given(groups=st.lists(lives_of(), min_size=1, max_size=4))
 def test_methods_share_all_allocations_out(groups: list[list[Life]]) -> None:
-    accounts = [
-        account(replace(MINUTE, job=str(k), name=f"{k // 2}_{k}"), lives, 0.0) for k, lives in enumerate(groups)
-    ]
+    accounts = [account(changed(job=str(k), name=f"{k // 2}_{k}"), lives, 0.0) for k, lives in enumerate(groups)]
     methods = by_method(accounts)
     if any(groups):
         assert math.isclose(sum(one.allocated for one in methods), 60 * len(groups), abs_tol=1e-6)

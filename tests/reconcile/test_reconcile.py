@@ -166,13 +166,11 @@ def test_outside_of_slurm_there_is_no_allocation(tmp_path: Path) -> None:
     assert verdict(ran).status == "not applicable"
 
 
-def test_records_of_early_versions_say_that_they_kept_no_job(ran: Accounted) -> None:
-    for folder in ran.store.folders():
-        lines = folder.ledger.lines()
-        (folder.path / "ledger.jsonl").write_text(
-            "".join(line.model_dump_json() + "\n" for line in lines if line.kind != "begin")
-        )
+def test_a_ledger_that_does_not_say_where_it_ran_is_refused(ran: Accounted) -> None:
+    folder = next(iter(ran.store.folders()))
+    path = folder.path / "ledger.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[1:]))
     done = reconcile(ran)
-    assert done.returncode == 0
-    assert "8 attempts not reconciled: recorded by a version that kept no job" in done.stderr
-    assert set(board_of(ran.store).results["allocation_status"]) == {"not reconciled"}
+    assert done.returncode == 65
+    assert f"{folder.id}/ledger.jsonl: attempt 0 does not say where it ran" in done.stderr

@@ -4,56 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from harness.api.errors import HarnessError, RecordError
-from harness.records.accounts import Currency
+from harness.records.accounts import Allocation, Currency
 from harness.slurm.client import ask, table
 
 FIELDS = ("JobIDRaw", "JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "NodeList")
 RUNNING = ("RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "RESIZING")
 SLURMD_TIMEOUT_SECONDS, KILL_WAIT_SECONDS = 300.0, 30.0
 """Slurm's defaults, for a cluster that does not tell its own."""
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """One run of a job; a job that was requeued has several.
-
-    job: its own number; name: as people write it, 12_3 for a task of an array. Times are seconds since the epoch.
-    gres: gpu, or gpu:TYPE; None without GPUs. devices: its GPUs, or its CPUs where it has none.
-    """
-
-    job: str
-    name: str
-    state: str
-    node: str
-    start: float
-    elapsed_seconds: int
-    gres: str | None
-    currency: Currency
-    devices: int
-
-    @property
-    def end(self) -> float:
-        """When it ended, or the moment of the question where it still runs."""
-        return self.start + self.elapsed_seconds
-
-    @property
-    def open(self) -> bool:
-        """Whether it still runs."""
-        return self.state in RUNNING
-
-    @property
-    def allocated(self) -> float:
-        """Device seconds that were charged."""
-        return float(self.devices * self.elapsed_seconds)
-
-    @property
-    def array(self) -> str:
-        """The number that the tasks of an array share; of another job its own."""
-        return self.name.partition("_")[0]
 
 
 def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
@@ -68,7 +28,7 @@ def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
         *("sacct", "-X", "-D", "-P", "--noheader", "--format", ",".join(FIELDS)),
         *("--jobs", ",".join(jobs), "--starttime", (first - timedelta(seconds=1)).isoformat(timespec="seconds")),
     )
-    return sorted(parse(lines), key=lambda one: (one.start, one.job))
+    return sorted(parse(lines), key=lambda allocation: (allocation.start, allocation.job))
 
 
 def parse(lines: Sequence[Sequence[str]]) -> list[Allocation]:
@@ -76,17 +36,31 @@ def parse(lines: Sequence[Sequence[str]]) -> list[Allocation]:
 
     Raises `RecordError` for what no sacct prints.
     """
-    found = []
+    allocations = []
     for fields in lines:
         if len(fields) != len(FIELDS):
             raise RecordError(f"sacct: {'|'.join(fields)!r} has {len(fields)} fields, not {len(FIELDS)}")
         job, name, state, start, _end, elapsed, tres, node = fields
-        began = _epoch(start)
-        if began is not None and tres:
-            gres, currency, devices = read_tres(tres)
-            word = state.split()[0] if state else ""  # CANCELLED by 1000
-            found.append(Allocation(job, name, word, node, began, int(elapsed or 0), gres, currency, devices))
-    return found
+        started_at = _utc(start)
+        if started_at is None or not tres:
+            continue
+        gres, currency, devices = read_tres(tres)
+        state = state.partition(" ")[0]  # CANCELLED by 1000
+        allocations.append(
+            Allocation(
+                job=job,
+                name=name,
+                state=state,
+                node=node,
+                gres=gres,
+                currency=currency,
+                devices=devices,
+                started_at=started_at,
+                elapsed_seconds=int(elapsed or 0),
+                open=state in RUNNING,
+            )
+        )
+    return allocations
 
 
 def read_tres(text: str) -> tuple[str | None, Currency, int]:
@@ -102,12 +76,12 @@ def read_tres(text: str) -> tuple[str | None, Currency, int]:
     return None, "CPU", int(counts.get("cpu", 0))
 
 
-def _epoch(text: str) -> float | None:
-    """A local time as sacct prints it, 2026-11-25T02:37:07; None for a job that has not started."""
+def _utc(text: str) -> str | None:
+    """A local time as sacct prints it, 2026-11-25T02:37:07, as one in UTC; None for a job that has not started."""
     if text in ("", "Unknown", "None"):
         return None
     try:
-        return datetime.fromisoformat(text).astimezone().timestamp()
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
     except ValueError:
         raise RecordError(f"sacct: {text!r} is no time; unset SLURM_TIME_FORMAT") from None
 
@@ -118,6 +92,6 @@ def dead_node_seconds() -> float:
         text = ask("scontrol", "show", "config")
     except HarnessError:
         text = ""
-    found = dict(re.findall(r"^(SlurmdTimeout|KillWait)\s*=\s*(\d+) sec", text, flags=re.MULTILINE))
-    timeout = float(found.get("SlurmdTimeout", SLURMD_TIMEOUT_SECONDS))
-    return timeout + float(found.get("KillWait", KILL_WAIT_SECONDS))
+    values = dict(re.findall(r"^(SlurmdTimeout|KillWait)\s*=\s*(\d+) sec", text, flags=re.MULTILINE))
+    timeout = float(values.get("SlurmdTimeout", SLURMD_TIMEOUT_SECONDS))
+    return timeout + float(values.get("KillWait", KILL_WAIT_SECONDS))

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import RecordError, ServiceError
-from harness.slurm.accounting import Allocation, dead_node_seconds, parse, read_allocations, read_tres
+from harness.reconcile.accounting import dead_node_seconds, parse, read_allocations, read_tres
+from harness.records.accounts import Allocation
 
-GOLDEN = Path(__file__).with_name("golden") / "sacct.txt"
+GOLDEN = Path(__file__).with_name("sacct.txt")
 
 
 @pytest.fixture(autouse=True)

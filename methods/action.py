@@ -29,7 +29,7 @@ from torch import Tensor
 
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Stage
-from harness.api.progress import Progress
+from harness.api.progress import Progress, Scalar
 from methods.action_parts.action_params import ActionParams
 from methods.action_parts.anatomical import anatomical_contrast
 from methods.action_parts.contrast_net import Seen
@@ -39,7 +39,7 @@ from methods.action_parts.pseudo import pseudo_label, unsupervised_loss
 from methods.action_parts.three_stages import ThreeStages
 from methods.shared.strong import FINE_TUNING, PRE_TRAINING, Strength, strong
 
-Taus = dict[str, float]
+Taus = dict[str, Scalar]
 
 
 class FineTuning(NamedTuple):
@@ -68,11 +68,9 @@ class ACTION(ThreeStages):
     Params = ActionParams
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """The stage's loss; terms: its parts, temperatures, and in the last stage how many pixels they used."""
-        taus = self.taus(stage.name, progress.stage)
-        loss = self._fine_tune(batch, taus) if stage.name == "anatomical" else self._pre_train(batch, stage, taus)
-        shown = {f"temperature_{name}": loss.total.new_full((), tau) for name, tau in taus.items()}
-        return Loss(loss.total, {**loss.terms, **shown})
+        """The stage's loss; terms: its parts, and in the last stage how many pixels they used."""
+        taus = {name: progress[f"temperature_{name}"] for name in self.temperatures[stage.name]}
+        return self._fine_tune(batch, taus) if stage.name == "anatomical" else self._pre_train(batch, stage, taus)
 
     def _pre_train(self, batch: Batch, stage: Stage, taus: Taus) -> Loss:
         weak = torch.cat((batch.images, *batch.unlabelled))

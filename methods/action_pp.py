@@ -28,10 +28,10 @@ from torch import Tensor
 
 from harness.api.method import Batch, Loss, Stage
 from harness.api.params import hyper
-from harness.api.progress import Progress
+from harness.api.progress import Progress, Scalar
 from harness.api.space import Dimension, Point
 from harness.api.task import Task
-from methods.action import ACTION, FineTuning
+from methods.action import ACTION, FineTuning, Taus
 from methods.action_parts.action_params import ActionParams
 from methods.action_parts.allocation import Allocation, AllocationMode
 from methods.action_parts.allocation_figure import draw_allocation
@@ -127,15 +127,15 @@ class ACTIONPP(ACTION):
         if stage.name == "anatomical":
             self.allocation.reassign()
 
-    def after_step(self, stage: Stage, progress: Progress) -> None:
-        """As ACTION; centres are allotted anew, on the host, when the stage has passed another hundredth."""
+    def on_progress(self, stage: Stage, progress: Progress) -> None:
+        """As ACTION; centres are allotted anew when the stage has passed another hundredth."""
         passed = int(REASSIGNMENTS * progress.stage) > int(REASSIGNMENTS * self.stage_progress)
-        super().after_step(stage, progress)
+        super().on_progress(stage, progress)
         if passed and stage.name == "anatomical":
             self.dead = (self.allocation.chosen_since == 0).sum()
             self.allocation.reassign(self.queue.entries, self.queue.labels, self.queue.filled)
 
-    def _contrast(self, step: FineTuning, taus: dict[str, float]) -> Loss:
+    def _contrast(self, step: FineTuning, taus: Taus) -> Loss:
         anatomical = super()._contrast(step, taus)
         draw = draw_anchors(step.given, self.task.n_classes, self.params.anchors)
         student = F.normalize(step.pixels.at(draw.positions).float(), dim=1)
@@ -149,7 +149,7 @@ class ACTIONPP(ACTION):
         terms["assignment_changes"] = self.allocation.changes.float()
         return Loss(anatomical.total + loss, terms)
 
-    def _supervised_contrast(self, anchors: Anchors, tau: float) -> Tensor:
+    def _supervised_contrast(self, anchors: Anchors, tau: Scalar) -> Tensor:
         params, queue = self.params, Queue(self.queue.entries, self.queue.labels)
         chosen = self.allocation.target(anchors.student, anchors.labels)
         masked = self.allocation.own_class_mask(anchors.labels, chosen) | (not params.centers)

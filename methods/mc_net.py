@@ -17,6 +17,7 @@ squares; here it is that of all methods.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -101,19 +102,22 @@ class MCNet(Method):
         self.params = params
         self.net = mc_net(task)
 
+    def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
+        """The weight w of L_con."""
+        return {"consistency_weight": self.params.weight(progress)}
+
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Weighted Dice and L_con; terms: dice_1, dice_2, consistency, ce (of decoder 1), consistency_weight."""
+        """Weighted Dice and L_con; terms: dice_1, dice_2, consistency, ce (of decoder 1)."""
         n_labelled = len(batch.images)
         logits = self.net(torch.cat((batch.images, *batch.unlabelled)))
         first, second = (each.softmax(dim=1) for each in logits)
         dice = DICE_FORMS[self.params.dice_form]
         dice_1, dice_2 = (dice(each[:n_labelled], batch.labels) for each in (first, second))
         consistency = mutual_consistency(first, second, self.params.temperature)
-        weight = self.params.weight(progress)
         terms = {"dice_1": dice_1, "dice_2": dice_2, "consistency": consistency}
         terms["ce"] = F.cross_entropy(logits[0][:n_labelled].detach(), batch.labels)
-        terms["consistency_weight"] = consistency.new_full((), weight)
-        return Loss(self.params.supervised_weight * (dice_1 + dice_2) + weight * consistency, terms)
+        supervised = self.params.supervised_weight * (dice_1 + dice_2)
+        return Loss(supervised + progress["consistency_weight"] * consistency, terms)
 
     @property
     def predictor(self) -> nn.Module:

@@ -18,6 +18,7 @@ gives the student's unlabelled images, and only these, ACTION's jitter and blur.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -90,23 +91,29 @@ class UAMT(Method):
         """Jitter and blur of the student's images, if asked for; the noise is the teacher's alone."""
         return self.params.augmentation
 
+    def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
+        """w, H and the teacher's decay, t = 0 at the first step."""
+        return {
+            "consistency_weight": self.params.weight(progress),
+            "threshold": threshold(self.params.threshold_start, progress.stage, self.levels),
+            "ema_decay": ema_decay(progress.step, self.params.ema_decay),
+        }
+
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """L_sup + w L_con; terms: ce, dice, consistency, mask_share (of unlabelled pixels), consistency_weight."""
+        """L_sup + w L_con; terms: ce, dice, consistency, mask_share (of unlabelled pixels)."""
         (unlabelled,) = batch.unlabelled
         seen = torch.cat((batch.images, self.params.augment(unlabelled)))
         labelled, rest = self.student(seen).tensor_split((len(batch.images),))
         supervised = supervised_loss(labelled, batch.labels)
         target, uncertainty = self._teach(unlabelled)
-        mask = (uncertainty < threshold(self.params.threshold_start, progress.stage, self.levels)).to(target.dtype)
+        mask = (uncertainty < progress["threshold"]).to(target.dtype)
         consistency = masked_consistency(rest.softmax(dim=1), target, mask, self.levels)
-        weight = self.params.weight(progress)
         terms = {"ce": supervised.ce, "dice": supervised.dice, "consistency": consistency, "mask_share": mask.mean()}
-        terms["consistency_weight"] = consistency.new_full((), weight)  # a fill on the device, not a copy to it
-        return Loss(supervised.total + weight * consistency, terms)
+        return Loss(supervised.total + progress["consistency_weight"] * consistency, terms)
 
     def after_step(self, stage: Stage, progress: Progress) -> None:
-        """Teacher <- moving average of the student; progress is that of the step just finished, t = 0 at the first."""
-        ema_update(self.teacher, self.student, ema_decay(progress.step, self.params.ema_decay))
+        """Teacher <- moving average of the student."""
+        ema_update(self.teacher, self.student, progress["ema_decay"])
 
     @property
     def predictor(self) -> nn.Module:

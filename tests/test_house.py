@@ -113,7 +113,7 @@ def test_every_room_has_a_floor() -> None:
     ("module", "source", "forbidden"),
     [
         ("harness.api.task", "from harness.records import RunStore", True),
-        ("harness.records.suite_folder", "from harness.train.loop import run_unit", True),
+        ("harness.records.suite_folder", "from harness.train.trainer import train_run", True),
         ("harness.train.loop", "from harness.leaderboard import table", True),
         ("harness.suite", "def later():\n    import harness.train.loop", True),
         ("harness.suite", "from harness import data", True),

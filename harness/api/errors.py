@@ -54,10 +54,6 @@ class DiskError(HarnessError):
     exit_code = 74
 
 
-class EndedEarlyError(Exception):
-    """A trial of a search ended for good before its budget was spent; never leaves the training of its unit."""
-
-
 class InterruptedRunError(HarnessError):
     """Stopped by a signal after a checkpoint; the same command goes on later."""
 

@@ -133,12 +133,22 @@ class Method(nn.Module):
             nesterov=settings.nesterov,
         )
 
+    def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
+        """Numbers that change from step to step: weights, thresholds, temperatures, decays. On the host, any Python.
+
+        The engine hands them to `training_loss` and `after_step` as `progress["name"]` and records them by step.
+        """
+        return {}
+
     @abstractmethod
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Loss of one step. No host copies: no `.item()`, no `.cpu()`, no branching on tensor values."""
+        """Loss of one step. No host copies: no `.item()`, no `.cpu()`, no branching on tensors or schedules."""
 
     def after_step(self, stage: Stage, progress: Progress) -> None:
         """Called after each optimiser step, inside the clock, with that step's progress (EMA updates)."""
+
+    def on_progress(self, stage: Stage, progress: Progress) -> None:
+        """Called after `after_step`, inside the clock, on the host: work at points of progress, host copies allowed."""
 
     def diagnostics(self) -> Mapping[str, float]:
         """Scalars worth a curve, read at validation looks and outside the clock; host copies are fine here."""

@@ -25,14 +25,14 @@ def command(unit: str, suite: str, data: Path | None, runs: Path, checkpoint_sec
     from harness.execution.outcome import Outcome
     from harness.execution.process import HELD, parent_and_allowance
     from harness.execution.session import open_session
+    from harness.train.run import RunSettings
     from harness.train.stop import StopFlag
-    from harness.train.unit import RunSettings
 
     session = open_session(suite, data, runs, say, select=False)
     asked = session.find(unit)
     with StopFlag().on_signals() as stop:
         parent, allowance = parent_and_allowance()
-        settings = RunSettings(checkpoint_seconds, parent, stop, say, allowance=allowance)
+        settings = RunSettings(checkpoint_seconds, parent, stop, allowance=allowance)
         outcome = next(run_inline(session, [asked], settings), Outcome(asked.id, "interrupted", stop.reason, 75))
     say(f"{session.name_of(asked)}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
     return HELD if outcome.status == "held" else outcome.exit_code

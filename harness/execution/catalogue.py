@@ -46,7 +46,7 @@ def method_cards() -> list[MethodCard]:
 
 def method_card(name: str) -> MethodCard:
     """One method. Raises `UsageError` with the nearest name for a typo."""
-    from harness.train.unit import trainable_parameters
+    from harness.train.run import trainable_parameters
 
     kind = load_method(name)
     built = kind.build(STANDARD_TASK, kind.Params())

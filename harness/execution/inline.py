@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 from harness.api.errors import InterruptedRunError
@@ -10,7 +11,9 @@ from harness.execution.outcome import Outcome, outcome_of
 from harness.execution.session import Session
 from harness.records.lease import LeaseHeldError
 from harness.records.schema import Unit
-from harness.train.unit import RunSettings, run_unit
+from harness.train.run import RunSettings, train_run
+
+log = logging.getLogger(__name__)
 
 
 def run_inline(session: Session, units: Sequence[Unit], settings: RunSettings) -> Iterator[Outcome]:
@@ -22,9 +25,9 @@ def run_inline(session: Session, units: Sequence[Unit], settings: RunSettings) -
         if settings.stop.is_set():
             return
         folder = session.folder(unit)
-        cache = session.cache if folder.done else local_copy(session.cache, local_home(), settings.say)
+        cache = session.cache if folder.done else local_copy(session.cache, local_home(), log.info)
         try:
-            outcome = outcome_of(run_unit(folder, cache, session.store.selection_path, settings))
+            outcome = outcome_of(train_run(folder, cache, session.store.selection_path, settings))
         except InterruptedRunError as error:
             outcome = Outcome(unit.id, "interrupted", str(error), error.exit_code)
         except LeaseHeldError as error:

@@ -14,8 +14,8 @@ from harness.execution.outcome import Outcome
 from harness.execution.process_pool import ProcessPool, default_workers, pool_devices
 from harness.execution.session import Session
 from harness.records.schema import Unit
+from harness.train.run import RunSettings
 from harness.train.stop import StopFlag
-from harness.train.unit import RunSettings
 
 Executor = Literal["auto", "inline", "ray"]
 
@@ -66,7 +66,7 @@ def execute(
         stack.enter_context(stop.on_signals())
         display = stack.enter_context(make_display(session, len(pending)))
         if settings.executor == "inline":
-            train_settings = RunSettings(settings.checkpoint_seconds, stop=stop, say=display.say)
+            train_settings = RunSettings(settings.checkpoint_seconds, stop=stop)
             endings = run_inline(session, pending, train_settings)
         elif settings.executor == "ray" or settings.ray_address is not None:
             from harness.execution.ray import RayPool

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from harness.api.errors import UsageError
 from harness.records.lease import Lease, LeaseHeldError
-from harness.train.heartbeat import Heart
+from harness.train.heartbeat import Heartbeat
 from harness.train.stop import StopFlag
 
 
@@ -33,7 +33,7 @@ def alone(lease: Lease, doing: str, stop: StopFlag, patience_seconds: float) -> 
             raise UsageError(f"{where}: another process took over and {doing}; run it again") from None
 
     try:
-        with Heart(still_alone, stop):
+        with Heartbeat(still_alone, stop):
             yield still_alone
     finally:
         lease.release()

@@ -6,7 +6,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -113,6 +114,15 @@ class Lease:
             if time.monotonic() >= deadline:
                 raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {held.pid} on {held.host}")
             time.sleep(POLL_SECONDS)
+
+    @contextmanager
+    def held_for(self, patience_seconds: float) -> Iterator[Lease]:
+        """`claim` around a block, and `release` after it."""
+        self.claim(patience_seconds)
+        try:
+            yield self
+        finally:
+            self.release()
 
     def beat(self) -> None:
         """Say that the owner lives: the file's modification time is the heartbeat.

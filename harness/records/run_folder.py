@@ -54,6 +54,11 @@ class UnitFolder:
         return self.path / "checkpoint.pt"
 
     @property
+    def final(self) -> Path:
+        """Says that the weights can no longer change; without it the test split stays closed."""
+        return self.path / "final.json"
+
+    @property
     def log(self) -> Path:
         """What the unit's process printed, where it ran in a process of its own."""
         return self.path / "log.txt"

@@ -85,7 +85,11 @@ def history_points(history: pd.DataFrame, span: Span) -> Iterator[Point]:
     if history.empty:
         return
     columns = [str(column) for column in history]
-    terms = {column: metric_name("train", *column.split("/")) for column in columns if column.startswith("term/")}
+    terms = {
+        column: metric_name("train", *column.split("/"))
+        for column in columns
+        if column.startswith(("term/", "schedule/"))
+    }
     for column, name in (HISTORY | terms).items():
         rows = thin(history[history[column].astype(float).abs() < math.inf])
         for step, progress, value in zip(rows["step"], rows["progress_unit"], rows[column], strict=True):

@@ -1,35 +1,90 @@
-"""One attempt at a unit: where its seconds go, written to the ledger as it goes."""
+"""One attempt at a run: where its seconds go, written to the ledger as it goes, and how it ends."""
 
 from __future__ import annotations
 
+import traceback
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Literal
 
-from harness.records.ledger import Ledger
+import torch
+
+from harness.api.errors import ClosedSplitError, DataError, DiskError, HarnessError, InterruptedRunError
+from harness.records.files import disk_errors, write_text
+from harness.records.lease import Lease, LeaseHeldError
+from harness.records.ledger import wall_by_phase
 from harness.records.ledger_line import LedgerLine
 from harness.records.place import Place
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Environment, Failure, Result
+from harness.train.environment import peak_memory_bytes
+from harness.train.heartbeat import Heartbeat
+from harness.train.history import NonFiniteLossError
 from harness.train.meter import Meter
 from harness.train.phases import Phases
+from harness.train.stop import StopFlag
 
 Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
 
 
 class Attempt:
-    """Knows what the attempt started from and what it has spent since."""
+    """A context around all that an attempt does, by whoever holds the run's lease.
 
-    def __init__(self, ledger: Ledger, environment: str, note: str | None = None) -> None:
-        self.ledger = ledger
-        self.environment = environment
-        self.note = note
+    Inside it a thread says every few seconds that the run lives and what it has spent. An error that is the method's
+    or the data's becomes the run's failed `result`; one that the user must act on is written to the ledger and raised.
+    """
+
+    def __init__(
+        self,
+        folder: UnitFolder,
+        lease: Lease,
+        environment: Environment,
+        device: torch.device,
+        stop: StopFlag,
+        parent: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.device = device
         self.phases = Phases()
-        self.number = max((line.attempt for line in ledger.lines()), default=-1) + 1
+        self.environment = folder.write_environment(environment)
+        self.result: Result | None = None
+        self.shown = environment.shown
+        self._number = max((line.attempt for line in folder.ledger.lines()), default=-1) + 1
         self._meter: Meter | None = None
         self._base_seconds = 0.0
         self._base_steps = 0
-        self.breached = False
+        self._violated = False
+        self._lease = lease
+        self._heartbeat = Heartbeat(self._beat, stop, parent)
+        self._inside = ExitStack()
+
+    def __enter__(self) -> Attempt:
+        self._inside.enter_context(disk_errors(self.folder.path))
+        self._inside.enter_context(self._heartbeat)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        try:
+            self._inside.__exit__(kind, error, trace)  # ends the heartbeat; a full disk becomes a DiskError
+        except HarnessError as disk_error:
+            self._write_end(disk_error)
+            raise
+        if error is None:
+            return False
+        failure_kind = kind_of(error)
+        if failure_kind is None:
+            self._write_end(error)
+            return False
+        if isinstance(error, ClosedSplitError) and not self._violated:
+            self.record_violation(str(error))
+        self.result = self._failed(failure_kind, error)
+        return True
 
     def begin(self, place: Place) -> None:
-        """Say where it runs, before anything is loaded: what comes of it is seen from here on."""
+        """Say where it runs, before anything is loaded: what comes of it is seen from then on."""
         self.write("begin", place=place)
 
     def start(self, meter: Meter) -> None:
@@ -37,16 +92,24 @@ class Attempt:
         self._base_seconds = meter.seconds
         self._base_steps = meter.steps
         self._meter = meter  # last: the heartbeat may write at any moment
-        self.write("start", self.note)
+        self.write("start", f"commit {self.shown['commit']}")
+
+    def check(self) -> None:
+        """Raise what went wrong beside the training thread: a lost lease, a full disk."""
+        self._heartbeat.check()
+
+    def record_violation(self, why: str) -> None:
+        """Somebody asked for test cases before the weights were final: that goes on record."""
+        self._violated = True
+        self.write("breach", why)
 
     def write(self, kind: Kind, note: str | None = None, place: Place | None = None) -> None:
         """Append what was spent up to now. Called from the heartbeat thread too."""
         meter = self._meter
-        self.breached = self.breached or kind == "breach"
-        self.ledger.append(
+        self.folder.ledger.append(
             LedgerLine(
                 kind=kind,
-                attempt=self.number,
+                attempt=self._number,
                 at=now(),
                 environment=self.environment,
                 base_device_seconds=self._base_seconds,
@@ -58,6 +121,46 @@ class Attempt:
                 note=None if note is None else printable(note),
             )
         )
+
+    def _beat(self) -> None:
+        try:
+            self._lease.beat()
+        except LeaseHeldError as error:  # two must never write: this one leaves, without a checkpoint
+            raise InterruptedRunError(str(error)) from None
+        self.write("heartbeat")
+
+    def _write_end(self, error: BaseException) -> None:
+        if isinstance(error, HarnessError):
+            with suppress(DiskError):  # on a full disk the first message is the one to show
+                self.write("end", f"{type(error).__name__}: {error}")
+
+    def _failed(self, kind: str, error: BaseException) -> Result:
+        write_text(self.folder.path / "error.txt", printable("".join(traceback.format_exception(error))))
+        self.write("end", f"failed: {kind}")
+        reason = printable(f"{type(error).__name__}: {error}")
+        return Result(
+            unit=self.folder.id,
+            status="failed",
+            failure=Failure.model_validate({"kind": kind, "reason": reason}),
+            environment=self.environment,
+            spent=self.folder.ledger.spent(),
+            wall_seconds=wall_by_phase(self.folder.ledger.lines()),
+            peak_memory_bytes=peak_memory_bytes(self.device),
+            shown=self.shown,
+            finished_at=now(),
+        )
+
+
+def kind_of(error: BaseException) -> str | None:
+    """Kind of the failure that an error makes of a run; None for one that the user must act on, and for an exit."""
+    if isinstance(error, HarnessError):
+        return "data" if isinstance(error, DataError) else None
+    if isinstance(error, NonFiniteLossError):
+        return "nan"
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+        return "oom"
+    # whatever else a method raises becomes a row of the table
+    return "error" if isinstance(error, Exception) else None
 
 
 def printable(text: str) -> str:

@@ -19,8 +19,8 @@ from harness.records.schema import Unit
 from harness.suite.plan import task_of
 from harness.suite.registry import load_dataset, load_method
 from harness.train.checkpoint import TrainingState, derive_seed, generator_states, set_generator_states
-from harness.train.loop import set_learning_rate, start_stage, training_step
 from harness.train.meter import Meter, ReplayMeter
+from harness.train.step import start_stage, take_step
 
 Series = Sequence[tuple[int, float, float]]
 
@@ -83,13 +83,10 @@ def warm_up(unit: Unit, data: TrainingSet, device: torch.device) -> None:
     copy = build_state(unit, data, device)
     while True:
         start_stage(copy)
-        stage = copy.method.stages[copy.meter.stage]
+        stage = copy.stage
         plan = copy.method.batches(stage, unit.engine.batch_size)
         for _ in range(unit.engine.warmup_steps):
-            progress = copy.meter.progress()
-            set_learning_rate(copy.optimiser, unit.engine.optimiser, progress)
-            training_step(copy, stage, plan, progress)
-            copy.meter.count_step()
+            take_step(copy, stage, plan)
         if not copy.meter.next_stage():
             break
     if device.type == "cuda":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.api.errors import RecordError
-from harness.api.method import Method
+from harness.api.errors import DiskError, RecordError
+from harness.api.method import BatchPlan, Method, Stage
 from harness.data.sampler import Sampler
 from harness.records.files import write_atomic
 from harness.records.schema import SCHEMA, Look, Unit
 from harness.train.meter import Meter
-from harness.train.monitor import Watch
+from harness.train.monitor import MethodMonitor
 
 Weights = dict[str, torch.Tensor]
 
@@ -37,27 +39,23 @@ class TrainingState:
     best_look: int | None = None
     images_seen: int = 0
     labelled_images_seen: int = 0
-    watch: Watch = field(default_factory=Watch)
+    monitor: MethodMonitor = field(default_factory=MethodMonitor)
 
-    def save(self, path: Path, environment: str) -> None:
-        """Atomic checkpoint."""
-        content = {
-            "schema_version": SCHEMA,
-            "unit": self.unit.id,
-            "environment": environment,
-            "method": self.method.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "generators": generator_states(self.device),
-            "sampler": self.sampler.state_dict(),
-            "meter": self.meter.state_dict(),
-            "looks": [look.model_dump() for look in self.looks],
-            "best": self.best,
-            "best_look": self.best_look,
-            "images_seen": self.images_seen,
-            "labelled_images_seen": self.labelled_images_seen,
-            "watch": self.watch.state_dict(),
-        }
-        write_atomic(path, lambda temporary: save_torch(content, temporary))
+    @property
+    def stage(self) -> Stage:
+        """The stage that trains now."""
+        return self.method.stages[self.meter.stage]
+
+    @property
+    def last_validation(self) -> int:
+        """Number of the last validation, 0 before the first."""
+        return self.looks[-1].look if self.looks else 0
+
+    def count_step(self, plan: BatchPlan) -> None:
+        """A step was taken on so many images."""
+        self.meter.count_step()
+        self.images_seen += plan.labelled + plan.unlabelled
+        self.labelled_images_seen += plan.labelled
 
     def load(self, content: dict[str, Any]) -> None:
         """Go on from a checkpoint; the optimiser must already be that of the checkpoint's stage."""
@@ -69,7 +67,7 @@ class TrainingState:
         self.best_look = content["best_look"]
         self.images_seen = content["images_seen"]
         self.labelled_images_seen = content["labelled_images_seen"]
-        self.watch.load_state_dict(content.get("watch"))
+        self.monitor.load_state_dict(content["monitor"])
         set_generator_states(self.device, content["generators"])
 
     def remember_best(self, look: Look) -> None:
@@ -82,6 +80,40 @@ class TrainingState:
         if look.mean_dice is not None and (best is None or look.mean_dice > best):
             self.best = copy_weights(self.method.predictor)
             self.best_look = look.look
+
+
+def save_checkpoint(state: TrainingState, path: Path, environment: str) -> None:
+    """Write a checkpoint atomically. Raises `DiskError` where that is not possible."""
+    content = {
+        "schema_version": SCHEMA,
+        "unit": state.unit.id,
+        "environment": environment,
+        "method": state.method.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "generators": generator_states(state.device),
+        "sampler": state.sampler.state_dict(),
+        "meter": state.meter.state_dict(),
+        "looks": [look.model_dump() for look in state.looks],
+        "best": state.best,
+        "best_look": state.best_look,
+        "images_seen": state.images_seen,
+        "labelled_images_seen": state.labelled_images_seen,
+        "monitor": state.monitor.state_dict(),
+    }
+    with checkpoint_errors(path):
+        write_atomic(path, lambda temporary: save_torch(content, temporary))
+
+
+@contextmanager
+def checkpoint_errors(path: Path) -> Iterator[None]:
+    """torch.save says RuntimeError where its file could not be written, which no method is to blame for."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
+            raise
+        message = str(error).splitlines()[0]
+        raise DiskError(f"cannot write {path}: {message}. Free space, then run again.") from None
 
 
 def save_torch(content: dict[str, Any], path: Path) -> None:

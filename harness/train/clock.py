@@ -92,3 +92,8 @@ class CudaClock:
         seconds = [begin.elapsed_time(end) / 1000.0 for begin, end in self._steps]
         self._steps.clear()
         return seconds
+
+
+def clock_of(device: torch.device) -> StepClock:
+    """The clock that charges a device."""
+    return CudaClock(device) if device.type == "cuda" else ThreadClock()

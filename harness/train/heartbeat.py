@@ -12,7 +12,7 @@ from harness.records.ledger import BEAT_SECONDS
 from harness.train.stop import StopFlag
 
 
-class Heart:
+class Heartbeat:
     """Calls `beat` every `BEAT_SECONDS` while the block runs. Its CPU time is not the training thread's.
 
     A process whose parent died (the driver was killed) is asked to stop, so that no orphan goes on unseen. An error
@@ -27,7 +27,7 @@ class Heart:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> Heart:
+    def __enter__(self) -> Heartbeat:
         self._thread.start()
         return self
 

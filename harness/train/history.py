@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.api.method import Loss
-from harness.api.progress import Progress
+from harness.api.progress import Progress, Scalar
 from harness.records.files import write_atomic
 
 if TYPE_CHECKING:
@@ -29,17 +30,19 @@ class History:
         self._merged = folder / "history.parquet"
         self._rows: list[tuple[str, int, int, float, float, float]] = []
         self._values: list[Tensor] = []
+        self._schedules: list[Mapping[str, Scalar]] = []
         self._names: tuple[str, ...] = ()
         self._parts: list[pd.DataFrame] = []
         self.step_seconds: list[float] = []
 
     def add(self, stage: str, step: int, progress: Progress, learning_rate: float, loss: Loss) -> None:
-        """One step; the loss stays on the device."""
+        """One step; the loss stays on the device. progress: with the method's schedules, as numbers of the host."""
         names = tuple(loss.terms)
         if names != self._names:
             self._close_part()
             self._names = names
-        self._rows.append((stage, step, progress.step, progress.unit, progress.stage, learning_rate))
+        self._rows.append((stage, step, progress.step, progress.run, progress.stage, learning_rate))
+        self._schedules.append(progress.schedules)
         values = [loss.total, *loss.terms.values()]
         self._values.append(torch.stack([value.detach().float() for value in values]))
 
@@ -71,9 +74,13 @@ class History:
         part["loss"] = values[:, 0]
         for column, name in enumerate(self._names, start=1):
             part[f"term/{name}"] = values[:, column]
+        for name in dict.fromkeys(name for schedules in self._schedules for name in schedules):
+            values_of_steps = (schedules.get(name) for schedules in self._schedules)
+            part[f"schedule/{name}"] = [None if value is None else float(value) for value in values_of_steps]
         self._parts.append(part)
         self._rows.clear()
         self._values.clear()
+        self._schedules.clear()
 
     def forget_after(self, step: int) -> None:
         """Drop parts beyond the checkpoint at `step` that is resumed; all of them where the unit starts again at 0."""

@@ -21,14 +21,10 @@ from harness.evaluation.eval_mode import inference
 from harness.records.schema import Observed
 
 
-class Watch:
-    """Counts over the useful steps of a unit; in its checkpoint, so that a resumed unit goes on counting.
-
-    A checkpoint of a version that did not look leaves it blind: half a record would look like a whole one.
-    """
+class MethodMonitor:
+    """Counts over the useful steps of a run; in its checkpoint, so that a resumed run goes on counting."""
 
     def __init__(self) -> None:
-        self._blind = False
         self._steps = 0
         self._images = {"same": 0, "mixed": 0, "altered": 0}
         self._process_cpu_seconds = 0.0
@@ -81,16 +77,14 @@ class Watch:
                 self._images[kind] += 1
 
     @contextmanager
-    def look(self, method: nn.Module) -> Iterator[None]:
-        """Around a validation look, which must leave the method as it was."""
+    def validation(self, method: nn.Module) -> Iterator[None]:
+        """Around a validation, which must leave the method as it was."""
         before = state_sha256(method)
         yield
         self._looks_that_trained += state_sha256(method) != before
 
-    def record(self, sampled: Literal["weak", "none"], declared: tuple[Alteration, ...]) -> Observed | None:
-        """What was seen; None if a part of the unit ran unseen."""
-        if self._blind:
-            return None
+    def record(self, sampled: Literal["weak", "none"], declared: tuple[Alteration, ...]) -> Observed:
+        """What was seen."""
         return Observed(
             sampled=sampled,
             declared=declared,
@@ -102,10 +96,8 @@ class Watch:
             looks_that_trained=self._looks_that_trained,
         )
 
-    def state_dict(self) -> dict[str, Any] | None:
+    def state_dict(self) -> dict[str, Any]:
         """The counts."""
-        if self._blind:
-            return None
         return {
             "steps": self._steps,
             "images": dict(self._images),
@@ -113,11 +105,8 @@ class Watch:
             "looks_that_trained": self._looks_that_trained,
         }
 
-    def load_state_dict(self, state: dict[str, Any] | None) -> None:
-        """Go on counting; None: there is nothing to go on from."""
-        if state is None:
-            self._blind = True
-            return
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting."""
         self._steps = state["steps"]
         self._images = dict(state["images"])
         self._process_cpu_seconds = state["process_cpu_seconds"]

@@ -11,7 +11,7 @@ from harness.records.run_folder import UnitFolder
 from harness.train.build import Series, build_method, build_state, training_set
 from harness.train.checkpoint import TrainingState, weights_sha256
 from harness.train.environment import pick_device, prepare_device
-from harness.train.loop import set_learning_rate, start_stage, training_step
+from harness.train.step import start_stage, take_step
 from harness.train.stop import StopFlag
 
 
@@ -50,12 +50,9 @@ def last_stage(folder: UnitFolder) -> int | None:
 
 
 def _replay_stage(state: TrainingState, stop: StopFlag) -> None:
-    stage = state.method.stages[state.meter.stage]
+    stage = state.stage
     plan = state.method.batches(stage, state.unit.engine.batch_size)
     while state.meter.may_step():
         if stop.is_set():
             raise InterruptedRunError("replay stopped; nothing was written")
-        progress = state.meter.progress()
-        set_learning_rate(state.optimiser, state.unit.engine.optimiser, progress)
-        training_step(state, stage, plan, progress)
-        state.meter.count_step()
+        take_step(state, stage, plan)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGUSR2)
+POLL_SECONDS = 0.05
 RETIRE = signal.SIGUSR2
 """A search has seen enough of a trial: it ends for good, with what it has."""
 
@@ -17,25 +19,29 @@ class StopFlag:
     """Set by SIGTERM, SIGUSR1, SIGINT or a dead parent; the loop then checkpoints and leaves with exit code 75.
 
     retired: the first reason was SIGUSR2; a trial of a search then ends for good.
+
+    The handler takes no lock: it may interrupt itself, and a lock that the interrupted one holds (`threading.Event` has
+    one) would never be given back.
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
         self.reason = ""
         self.retired = False
 
     def set(self, reason: str) -> None:
-        """Ask for a stop at the next step."""
+        """Ask for a stop at the next step. The first reason stays."""
         self.reason = self.reason or reason
-        self._event.set()
 
     def is_set(self) -> bool:
         """Whether somebody asked."""
-        return self._event.is_set()
+        return bool(self.reason)
 
     def wait(self, seconds: float) -> bool:
         """Wait for the flag, at most so long; whether it is set."""
-        return self._event.wait(seconds)
+        until = time.monotonic() + seconds
+        while not self.reason and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, POLL_SECONDS))
+        return self.is_set()
 
     @contextmanager
     def on_signals(self) -> Iterator[StopFlag]:
@@ -58,7 +64,7 @@ class StopFlag:
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        self.retired = number == RETIRE if not self.is_set() else self.retired
+        self.retired = self.retired or (number == RETIRE and not self.reason)
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self.set(signal.Signals(number).name)

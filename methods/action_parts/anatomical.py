@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.progress import Scalar
 from methods.action_parts.precision import single, unrounded
 from methods.action_parts.sampling import NEVER, class_masks, draw_classes, draw_members
 
@@ -68,7 +69,7 @@ class AnatomicalContrast(NamedTuple):
 
 
 def draw_anatomical(
-    masks: Tensor, hard: Tensor, means: Tensor, temperature: float, settings: AnatomicalSettings
+    masks: Tensor, hard: Tensor, means: Tensor, temperature: Scalar, settings: AnatomicalSettings
 ) -> AnatomicalDraw:
     """Valid and hard pixels of each class, [K, P] bool, and class means [K, features] -> queries and keys."""
     n_classes = len(masks)
@@ -85,7 +86,7 @@ def draw_anatomical(
     return AnatomicalDraw(queries, keys, present, hard.any(1))
 
 
-def anatomical_loss(queries: Tensor, keys: Tensor, means: Tensor, draw: AnatomicalDraw, temperature: float) -> Tensor:
+def anatomical_loss(queries: Tensor, keys: Tensor, means: Tensor, draw: AnatomicalDraw, temperature: Scalar) -> Tensor:
     """Representations of the drawn queries [K, Q, D], keys [K, M, D] or [K, Q, M, D], means [K, D] -> scalar."""
     ours, theirs, targets = (F.normalize(single(one), dim=-1) for one in (queries, keys.detach(), means.detach()))
     with unrounded(queries):
@@ -104,7 +105,7 @@ def anatomical_contrast(
     probabilities: Tensor,
     labels: Tensor,
     valid: Tensor,
-    temperature: float,
+    temperature: Scalar,
     settings: AnatomicalSettings,
 ) -> AnatomicalContrast:
     """L_anco of a batch, labelled and pseudo-labelled images together.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from harness.api.networks.backbone import WIDTHS
 from harness.api.networks.factory import backbone
+from harness.api.progress import Scalar
 from harness.api.task import Task
 from methods.action_parts.bank import Bank
 from methods.action_parts.distillation import distillation_loss
@@ -95,7 +96,7 @@ class Neighbours(nn.Module):
         self.predictor = predictor
         self.bank = Bank(size, *shape)
 
-    def forward(self, student: Tensor, teacher: Tensor, temperatures: tuple[float, float]) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, temperatures: tuple[Scalar, Scalar]) -> Tensor:
         """KL(teacher || student) over the bank's neighbours; then the teacher's vectors [N, *shape] enter the bank.
 
         temperatures: the student's, the teacher's.

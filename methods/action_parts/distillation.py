@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.progress import Scalar
 from methods.action_parts.precision import single, unrounded
 from methods.action_parts.sampling import NEVER
 
@@ -18,8 +19,8 @@ def distillation_loss(
     teacher: Tensor,
     anchors: Tensor,
     filled: Tensor,
-    student_temperature: float,
-    teacher_temperature: float,
+    student_temperature: Scalar,
+    teacher_temperature: Scalar,
 ) -> Tensor:
     """KL(p_t || p_s), mean over images and windows; gradients reach the student alone.
 
@@ -32,7 +33,7 @@ def distillation_loss(
         return (log_p.exp() * (log_p - log_q)).sum(-1).mean()
 
 
-def _log_similarities(vectors: Tensor, anchors: Tensor, filled: Tensor, temperature: float) -> Tensor:
+def _log_similarities(vectors: Tensor, anchors: Tensor, filled: Tensor, temperature: Scalar) -> Tensor:
     """log softmax over anchors of cosines: [W, N, A], W = 1 without windows."""
     ours, theirs = (F.normalize(_by_window(single(one)), dim=-1) for one in (vectors, anchors))
     cosines = ours @ theirs.transpose(1, 2)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction, FunctionCtx, once_differentiable
 
+from harness.api.progress import Scalar
 from methods.action_parts.precision import single, unrounded
 from methods.action_parts.sampling import NEVER, class_masks, draw_members
 
@@ -98,7 +99,7 @@ def supervised_contrast_loss(
     queue: Queue,
     targets: Targets,
     positives: PositiveDraw | None,
-    temperature: float,
+    temperature: Scalar,
     centre_weight: float,
 ) -> Tensor:
     """L_aaco -> scalar; with `positives` the reading, with None the release's form. 0 without any used anchor.

@@ -81,10 +81,17 @@ class ThreeStages(Method):
         nesterov = settings.nesterov or (stage.name == "anatomical" and settings.momentum > 0)
         return super().optimiser(stage, settings.model_copy(update={"nesterov": nesterov}))
 
+    def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
+        """The temperatures that the stage uses, as `temperature_NAME`."""
+        return self._temperatures(stage.name, progress.stage)
+
     def after_step(self, stage: Stage, progress: Progress) -> None:
         """Teacher <- moving average of the student, where the stage trains it."""
         for name in AVERAGED[stage.name]:
             ema_update(self.teacher.get_submodule(name), self.student.get_submodule(name), self.params.ema_decay)
+
+    def on_progress(self, stage: Stage, progress: Progress) -> None:
+        """Remember where the stage is."""
         self.stage_progress = progress.stage
 
     def diagnostics(self) -> Mapping[str, float]:
@@ -92,8 +99,7 @@ class ThreeStages(Method):
         units = F.normalize(self.whole.bank.entries[self.whole.bank.filled], dim=1)
         pairs = len(units) * (len(units) - 1)
         alike = (units @ units.t()).fill_diagonal_(0.0).sum().item() / max(pairs, 1)
-        taus = self.taus(self.stage_name, self.stage_progress)
-        shown = {f"temperature_{name}": tau for name, tau in taus.items()} | {"bank_similarity": alike}
+        shown = self._temperatures(self.stage_name, self.stage_progress) | {"bank_similarity": alike}
         return shown | dict(zip(self.counts, self.used.tolist(), strict=True))
 
     @property
@@ -106,13 +112,14 @@ class ThreeStages(Method):
         """The teacher's network, whose pseudo labels the last stage learns from."""
         return self.teacher.backbone
 
-    def taus(self, stage: str, progress: float) -> dict[str, float]:
-        """The temperatures of a stage, by name, at its progress."""
-        names = self.temperatures[stage]
-        return {name: float(getattr(self.params, f"{name}_temperature").value(progress)) for name in names}
+    def _temperatures(self, stage: str, progress: float) -> dict[str, float]:
+        return {
+            f"temperature_{name}": float(getattr(self.params, f"{name}_temperature").value(progress))
+            for name in self.temperatures[stage]
+        }
 
     def get_extra_state(self) -> Tensor:
-        """Stage progress of the last step: on the host, where `after_step` needs it."""
+        """Stage progress of the last step: on the host, where `on_progress` needs it."""
         return torch.tensor(self.stage_progress, dtype=torch.float64, device="cpu")
 
     def set_extra_state(self, state: Tensor) -> None:

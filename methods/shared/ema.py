@@ -6,7 +6,9 @@ import copy
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from harness.api.progress import Scalar
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -22,6 +24,11 @@ def ema_decay(step: int, limit: float) -> float:
 
 
 @torch.no_grad()
-def ema_update(teacher: nn.Module, student: nn.Module, decay: float) -> None:
+def ema_update(teacher: nn.Module, student: nn.Module, decay: Scalar) -> None:
     """In place, theta' <- decay theta' + (1 - decay) theta; parameters only, buffers are left alone."""
-    torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1.0 - decay)
+    averaged: list[Tensor] = list(teacher.parameters())
+    current: list[Tensor] = list(student.parameters())
+    if isinstance(decay, Tensor):  # torch takes one number for all tensors from the host alone
+        torch._foreach_lerp_(averaged, current, [1.0 - decay] * len(averaged))
+    else:
+        torch._foreach_lerp_(averaged, current, 1.0 - decay)

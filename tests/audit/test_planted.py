@@ -16,7 +16,7 @@ from harness.execution.inline import run_inline
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment, Observed
 from harness.records.suite_folder import RunStore
-from harness.train.unit import RunSettings
+from harness.train.run import RunSettings
 from tests.support import command_environment, run_cli
 from tests.synthetic import RunSpec, SlotKey, write_run
 from tests.train.fixtures import MakeTiny

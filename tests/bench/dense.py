@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.api.method import Loss
+from harness.api.progress import Scalar
 from harness.api.task import Task
-from methods.action import ACTION, FineTuning
+from methods.action import ACTION, FineTuning, Taus
 from methods.action_parts.action_params import ActionParams
 from methods.action_parts.anatomical import AnatomicalDraw, AnatomicalSettings, anatomical_loss
 from methods.action_parts.contrast_net import ContrastNet
@@ -61,7 +62,7 @@ class DenseACTION(ACTION):
         self.student = DenseNet(task, params.dimension, params.window_border)
         self.teacher = teacher_of(self.student)
 
-    def _contrast(self, step: FineTuning, taus: dict[str, float]) -> Loss:
+    def _contrast(self, step: FineTuning, taus: Taus) -> Loss:
         settings, tau = self.params.anatomical, taus["anatomical"]
         masks = class_masks(step.labels, self.task.n_classes) & step.valid.flatten()
         hard = masks & (step.probabilities.transpose(0, 1).flatten(1) < settings.hard_below)
@@ -72,7 +73,7 @@ class DenseACTION(ACTION):
 
 
 def looped_draw(
-    masks: Tensor, hard: Tensor, means: Tensor, temperature: float, settings: AnatomicalSettings
+    masks: Tensor, hard: Tensor, means: Tensor, temperature: Scalar, settings: AnatomicalSettings
 ) -> AnatomicalDraw:
     """Queries [K, Q] and keys [K, Q, M] of their own, one query and one negative class after the other."""
     queries = torch.zeros(len(masks), settings.queries, dtype=torch.long, device=masks.device)
@@ -99,7 +100,7 @@ def looped_draw(
 class DenseACTIONPP(ACTIONPP, DenseACTION):
     """ACTION++ likewise."""
 
-    def _supervised_contrast(self, anchors: Anchors, tau: float) -> Tensor:
+    def _supervised_contrast(self, anchors: Anchors, tau: Scalar) -> Tensor:
         params, allocation = self.params, self.allocation
         chosen = allocation.target(anchors.student, anchors.labels)
         masked = allocation.own_class_mask(anchors.labels, chosen) | (not params.centers)

@@ -18,13 +18,12 @@ from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Un
 from harness.suite.registry import load_dataset, load_method, method_sources
 from harness.train.build import build_state
 from harness.train.checkpoint import TrainingState
-from harness.train.clock import StepClock
-from harness.train.loop import start_stage, training_step
-from harness.train.unit import clock_of
+from harness.train.clock import StepClock, clock_of
+from harness.train.step import start_stage, training_step
 from tests.bench.dense import DenseACTION, DenseACTIONPP
 
 DATASETS = {2: "acdc", 3: "la"}
-MIDDLE = Progress(unit=0.5, stage=0.5, step=100)
+MIDDLE = Progress(run=0.5, stage=0.5, step=100)
 DENSE: Mapping[str, type[Method]] = {"action/anatomical": DenseACTION, "action_pp/anatomical": DenseACTIONPP}
 """Method and stage -> the same, written down plainly."""
 

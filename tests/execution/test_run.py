@@ -26,8 +26,8 @@ from harness.execution.session import Session, find_unit
 from harness.execution.signal_forwarding import stop_on_this_host
 from harness.records.ledger_line import LedgerLine
 from harness.records.suite_folder import RunStore
+from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
-from harness.train.unit import RunSettings, run_unit
 from tests.search.tiny_search import edit
 from tests.support import command_environment
 from tests.train.fixtures import MakeTiny
@@ -209,7 +209,7 @@ def test_a_unit_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     (unit,) = session.plan.units
     with pytest.raises(errors.InterruptedRunError):
-        run_unit(session.folder(unit), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
+        train_run(session.folder(unit), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
     outcome = settle(session.folder(unit), Outcome(unit.id, "killed", "its worker died"), StopFlag())
     assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
     assert not session.folder(unit).done

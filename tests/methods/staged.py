@@ -12,7 +12,7 @@ from harness.api.settings import OptimiserSettings
 from harness.api.task import Task
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
-from tests.methods.tiny import TASK, batch_for, build
+from tests.methods.tiny import TASK, batch_for, build, finish_step, step_loss
 
 SMALL: Mapping[str, object] = {"queries": 8, "keys": 12, "dimension": 16, "bank": 6}
 SMALL_PP: Mapping[str, object] = {**SMALL, "anchors": 8, "queue": 64}
@@ -63,10 +63,10 @@ def assert_step_reads_no_value(method: Method, stage: Stage) -> None:
 
 def step(method: Method, stage: Stage, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 8) -> Loss:
     """One step as the engine does it; its stage progress is number / of."""
-    progress = Progress(unit=number / of / 3, stage=number / of, step=number)
+    progress = Progress(run=number / of / 3, stage=number / of, step=number)
     sgd.zero_grad(set_to_none=True)
-    loss = method.training_loss(batch, stage, progress)
+    loss = step_loss(method, batch, stage, progress)
     loss.total.backward()
     sgd.step()
-    method.after_step(stage, progress)
+    finish_step(method, stage, progress)
     return loss

@@ -22,7 +22,7 @@ from methods.supervised import Supervised
 from tests.methods.staged import KINDS, assert_step_reads_no_value, enter, of_seed, small, stage_of, step
 from tests.methods.test_methods import same_state
 from tests.methods.test_ua_mt import Recorder
-from tests.methods.tiny import batch_for, build
+from tests.methods.tiny import batch_for, build, step_loss
 
 STAGES = ("global", "local", "anatomical")
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -30,7 +30,7 @@ every_stage = pytest.mark.parametrize("name", STAGES)
 
 
 def progress_at(share: float) -> Progress:
-    return Progress(unit=share / 3, stage=share, step=7)
+    return Progress(run=share / 3, stage=share, step=7)
 
 
 @every_kind
@@ -163,7 +163,7 @@ def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, mo
         weak = torch.cat((batch.images, *batch.unlabelled))
         stage, _ = enter(method, name)
         ours, theirs = (Recorder(net.backbone.encoder.stem) for net in (method.student, method.teacher))
-        method.training_loss(batch, stage, progress_at(0.5))
+        step_loss(method, batch, stage, progress_at(0.5))
         (seen,), (asked,) = ours.inputs, theirs.inputs
         assert torch.equal(asked, batch.unlabelled[0] if name == "anatomical" else weak)
         assert torch.equal(seen[2:], weak[2:]) is not strong
@@ -180,7 +180,7 @@ def test_each_stage_has_its_strength(name: str, strength: str, monkeypatch: pyte
 
     monkeypatch.setattr("methods.action.strong", spy)
     method = small(ACTION)
-    method.training_loss(batch_for(method), stage_of(method, name), progress_at(0.5))
+    step_loss(method, batch_for(method), stage_of(method, name), progress_at(0.5))
     assert used == [getattr(strong_module, strength)]
 
 
@@ -190,7 +190,7 @@ def test_mixing_replaces_some_pixels_by_the_partner_s(mixing: str) -> None:
     batch = batch_for(method)
     stage, _ = enter(method, "anatomical")
     ours = Recorder(method.student.backbone.encoder.stem)
-    method.training_loss(batch, stage, progress_at(0.5))
+    step_loss(method, batch, stage, progress_at(0.5))
     seen, (weak,) = ours.inputs[0][2:], batch.unlabelled
     kept = seen == weak
     assert bool((kept | (seen == weak.roll(1, dims=0))).all())
@@ -217,13 +217,13 @@ def test_global_stage_is_the_distillation_of_the_bottleneck() -> None:
     method = no_dropout(small(ACTION, strong=False))
     batch = batch_for(method)
     stage, _ = enter(method, "global")
-    method.training_loss(batch, stage, progress_at(0.5))
+    step_loss(method, batch, stage, progress_at(0.5))
     with torch.no_grad():  # away from the teacher, so that there is something to learn
         for p in method.student.whole.parameters():
             p.add_(0.1 * torch.randn_like(p))
     bank = method.whole.bank.entries[method.whole.bank.filled].clone()
     assert len(bank) == 4
-    loss = method.training_loss(batch, stage, progress_at(0.5))
+    loss = step_loss(method, batch, stage, progress_at(0.5))
     images = torch.cat((batch.images, *batch.unlabelled))
     z_t = method.teacher.whole(method.teacher.backbone.encode(images)[-1])
     z_s = method.whole.predictor(method.student.whole(method.student.backbone.encode(images)[-1]))
@@ -237,12 +237,12 @@ def test_global_stage_is_the_distillation_of_the_bottleneck() -> None:
 def test_global_stage_reads_no_label() -> None:
     method, batch = small(ACTION), batch_for(small(ACTION))
     stage, _ = enter(method, "global")
-    method.training_loss(batch, stage, progress_at(0.5))
+    step_loss(method, batch, stage, progress_at(0.5))
     losses = []
     for labels in (batch.labels, torch.zeros_like(batch.labels)):
         torch.manual_seed(0)
         twin = copy.deepcopy(method)
-        losses.append(twin.training_loss(Batch(batch.images, labels, batch.unlabelled), stage, progress_at(0.5)).total)
+        losses.append(step_loss(twin, Batch(batch.images, labels, batch.unlabelled), stage, progress_at(0.5)).total)
     assert torch.equal(*losses)
 
 
@@ -257,7 +257,7 @@ def test_local_stage_adds_supervision_and_windows() -> None:
             for p in method.student.local.parameters():
                 p.add_(0.1 * torch.randn_like(p))
         bank = method.local.bank.entries[method.local.bank.filled].clone()
-        loss = method.training_loss(batch, stage, progress_at(0.5))
+        loss = step_loss(method, batch, stage, progress_at(0.5))
     images = torch.cat((batch.images, *batch.unlabelled))
     logits = method.student.backbone(images)
     z_s = method.local.predictor(method.student.regions(logits))
@@ -277,7 +277,7 @@ def test_fine_tuning_is_the_sum_of_its_parts() -> None:
     method = no_dropout(small(ACTION, strong=False, mixing="none", contrast_weight=0.3, confident=0.3))
     batch = batch_for(method)
     stage, _ = enter(method, "anatomical")
-    loss = method.training_loss(batch, stage, progress_at(0.5))
+    loss = step_loss(method, batch, stage, progress_at(0.5))
     logits = method.student.backbone(torch.cat((batch.images, *batch.unlabelled)))
     pseudo = pseudo_label(method.teacher.backbone(batch.unlabelled[0]))
     supervised = supervised_loss(logits[:2], batch.labels)
@@ -297,7 +297,7 @@ def test_only_confident_pseudo_labels_join_the_contrast() -> None:
     counts = []
     for above in (0.0, 1.0):
         method = small(ACTION, valid_above=above)
-        loss = method.training_loss(batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
+        loss = step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
         counts.append(loss.terms["valid_pixels"].item())
     assert counts == [4 * 32 * 32, 2 * 32 * 32]
 
@@ -308,7 +308,7 @@ def test_a_weight_of_zero_takes_a_loss_out(weight: str) -> None:
     for value in (0.0, 1.0):
         method = small(ACTION, confident=0.3, **{weight: value})
         torch.manual_seed(3)
-        loss = method.training_loss(batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
+        loss = step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
         totals.append((loss.total - loss.terms["ce"] / 2 - loss.terms["dice"] / 2).item())
         part = loss.terms["unsupervised" if weight == "unsupervised_weight" else "anatomical"].item()
     assert totals[1] - totals[0] == pytest.approx(part, rel=1e-3)
@@ -331,12 +331,13 @@ def test_labels_of_background_alone_are_fine(kind: type[ACTION]) -> None:
         assert all(p.isfinite().all() for p in method.parameters())
 
 
-def test_temperatures_reach_loss_terms_and_looks() -> None:
+def test_temperatures_reach_schedules_and_looks() -> None:
     method = small(ACTION, student_temperature={"family": "linear", "start": 1.0, "end": 0.1})
     stage, sgd = enter(method, "global")
     batch = batch_for(method)
-    taus = [step(method, stage, sgd, batch, t).terms["temperature_student"].item() for t in (0, 4)]
-    assert taus == pytest.approx([1.0, 0.55])
+    for number in (0, 4):
+        step(method, stage, sgd, batch, number)
+    assert method.schedules(stage, progress_at(0.5))["temperature_student"] == pytest.approx(0.55)
     shown = method.diagnostics()
     assert shown["temperature_student"] == pytest.approx(0.55)
     assert shown["temperature_teacher"] == pytest.approx(0.01)
@@ -351,7 +352,7 @@ def test_keys_per_query_and_pools_draw_differently() -> None:
     for per_query in (False, True):
         method = no_dropout(small(ACTION, per_query=per_query))
         torch.manual_seed(0)
-        loss = method.training_loss(batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
+        loss = step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress_at(0.5))
         losses.append(loss.terms["anatomical"].item())
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.3)

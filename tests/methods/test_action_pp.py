@@ -21,7 +21,7 @@ from methods.action_parts.supervised_contrast import AnchorDraw
 from methods.action_pp import ACTIONPP, ActionPPParams
 from tests.methods.staged import action_pp, enter, of_seed, small, stage_of, step
 from tests.methods.test_methods import same_state
-from tests.methods.tiny import batch_for
+from tests.methods.tiny import batch_for, finish_step, progress_at, step_loss
 
 CONSTANT: Mapping[str, object] = {
     "student_temperature": {"family": "constant", "tau": 0.1},
@@ -34,8 +34,8 @@ CONSTANT: Mapping[str, object] = {
 def fine_tuned(method: ACTION, share: float = 0.5) -> Loss:
     """The loss of one step of the last stage, from fixed draws."""
     torch.manual_seed(3)
-    progress = Progress(unit=share / 3, stage=share, step=0)
-    return method.training_loss(batch_for(method), stage_of(method, "anatomical"), progress)
+    progress = Progress(run=share / 3, stage=share, step=0)
+    return step_loss(method, batch_for(method), stage_of(method, "anatomical"), progress)
 
 
 def deterministic(**params: object) -> ACTIONPP:
@@ -50,7 +50,7 @@ def test_it_is_action_plus_the_supervised_contrast() -> None:
     with_it = fine_tuned(action_pp(contrast_weight=0.5, **CONSTANT))
     without = fine_tuned(small(ACTION, contrast_weight=0.5))
     names = with_it.terms.keys() - without.terms.keys()
-    assert names == {"supervised_contrast", "supervised_anchors", "temperature_supervised", "assignment_changes"}
+    assert names == {"supervised_contrast", "supervised_anchors", "assignment_changes"}
     parts = with_it.terms
     total = 0.5 * (parts["ce"] + parts["dice"]) + parts["unsupervised"]
     total = total + 0.5 * (parts["anatomical"] + parts["supervised_contrast"])
@@ -75,10 +75,11 @@ def test_schedules_are_one_cosine_of_stage_progress(name: str) -> None:
     stage, sgd = enter(method, name)
     lows = {"student": 0.1, "teacher": 0.01} if name == "global" else {"anatomical": 0.1, "supervised": 0.1}
     for t in (0, 1, 4, 7):
-        terms = step(method, stage, sgd, batch_for(method), t).terms
+        step(method, stage, sgd, batch_for(method), t)
+        schedules = method.schedules(stage, progress_at(t / 8))
         for which, low in lows.items():
             tau = low + 0.5 * (1 + math.cos(2 * math.pi * t / 8)) * (1.0 - low)
-            assert terms[f"temperature_{which}"].item() == pytest.approx(tau, rel=1e-5)
+            assert schedules[f"temperature_{which}"] == pytest.approx(tau, rel=1e-12)
             assert method.diagnostics()[f"temperature_{which}"] == pytest.approx(tau, rel=1e-6)
 
 
@@ -245,7 +246,7 @@ def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeyp
     stage, sgd = enter(method, "anatomical")
     assert calls == [False]
     for share in (0.0, 0.004, 0.009, 0.011, 0.012, 0.019, 0.025, 0.999):
-        method.after_step(stage, Progress(unit=share, stage=share, step=1))
+        finish_step(method, stage, Progress(run=share, stage=share, step=1))
         calls.append(share > 1)  # False: separates the steps
     assert calls[1:] == [False] * 3 + [True] + [False] * 3 + [True, False] + [True, False]
 
@@ -258,7 +259,7 @@ def test_adaptive_allocation_follows_the_prototypes_and_random_does_not() -> Non
         before = method.allocation.assignment.clone()
         target = before.roll(1)
         method.allocation.prototypes.copy_(method.allocation.centres[target])
-        method.after_step(stage, Progress(unit=0.0, stage=0.02, step=1))
+        finish_step(method, stage, Progress(run=0.0, stage=0.02, step=1))
         after = method.allocation.assignment
         found[mode] = (torch.equal(after, target), torch.equal(after, before))
         assert method.diagnostics()["assignment_changes"] == (4 if mode == "adaptive" else 0)
@@ -337,7 +338,7 @@ def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_i
     stage, sgd = enter(method, "anatomical")
     assert step(method, stage, sgd, batch_for(method), 0).terms["assignment_changes"].item() == 0
     method.allocation.prototypes.copy_(method.allocation.centres[method.allocation.assignment.roll(1)])
-    method.after_step(stage, Progress(unit=0.0, stage=0.02, step=1))
+    finish_step(method, stage, Progress(run=0.0, stage=0.02, step=1))
     assert fine_tuned(method).terms["assignment_changes"].item() == 32
     shown = method.diagnostics()
     assert [shown[f"assignment/{slot}"] for slot in range(32)] == method.allocation.assignment.tolist()

@@ -16,7 +16,7 @@ from tests.bench.dense import DenseACTION, DenseACTIONPP
 from tests.bench.steps_bench import main
 from tests.methods.staged import action_pp, of_seed, small
 from tests.methods.test_action import no_dropout, progress_at
-from tests.methods.tiny import TASK_3D, batch_for
+from tests.methods.tiny import TASK_3D, batch_for, step_loss
 
 QUIET = {"strong": False, "mixing": "none", "queries": 64, "keys": 64}
 PAIRS = [(ACTION, DenseACTION), (ACTIONPP, DenseACTIONPP)]
@@ -28,7 +28,7 @@ def test_fine_tuning_has_the_same_losses(kind: type[ACTION], plain: type[ACTION]
     theirs.load_state_dict(ours.state_dict())
     stage = ours.stages[2]
     torch.manual_seed(3)
-    found, expected = (one.training_loss(batch_for(one), stage, progress_at(0.5)).terms for one in (ours, theirs))
+    found, expected = (step_loss(one, batch_for(one), stage, progress_at(0.5)).terms for one in (ours, theirs))
     assert found.keys() == expected.keys()
     for name in ("ce", "dice", "unsupervised", "confident_pixels", "valid_pixels"):
         assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-4, abs=1e-6), name
@@ -62,9 +62,7 @@ def test_fine_tuning_of_patches_has_the_same_losses(kind: type[ACTION], plain: t
     ours, theirs = (no_dropout(of_seed(one, 0, QUIET, task)) for one in (kind, plain))
     theirs.load_state_dict(ours.state_dict())
     torch.manual_seed(3)
-    found, expected = (
-        one.training_loss(batch_for(one), one.stages[2], progress_at(0.5)).terms for one in (ours, theirs)
-    )
+    found, expected = (step_loss(one, batch_for(one), one.stages[2], progress_at(0.5)).terms for one in (ours, theirs))
     for name in ("ce", "dice", "unsupervised", "valid_pixels"):
         assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-4, abs=1e-6), name
     for name in found.keys() & {"anatomical", "supervised_contrast"}:  # other voxels are drawn

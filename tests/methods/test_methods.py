@@ -14,7 +14,7 @@ from harness.api.method import Batch, BatchPlan, Method
 from harness.api.progress import Progress
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
-from tests.methods.tiny import METHODS, TASK, batch_for, build, optimiser, step
+from tests.methods.tiny import METHODS, TASK, batch_for, build, optimiser, step, step_loss
 
 every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
 
@@ -126,7 +126,7 @@ def test_channels_last_gives_the_same_loss(kind: type[Method]) -> None:
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
         torch.manual_seed(0)
-        loss = method.training_loss(batch_for(method), method.stages[0], Progress(unit=1.0, stage=1.0, step=0))
+        loss = step_loss(method, batch_for(method), method.stages[0], Progress(run=1.0, stage=1.0, step=0))
         losses.append(loss.total.item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 

@@ -12,7 +12,7 @@ from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT, UAMTParams
 from tests.methods.test_ua_mt import Recorder, ua_mt
-from tests.methods.tiny import batch_for, build, progress_at
+from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_supervised_sees_all_its_images_strongly(kind: type[Method], strong: boo
     method = build(kind, params={"strong": strong})
     assert isinstance(method, Supervised)
     batch, net = batch_for(method), Recorder(method.net)
-    method.training_loss(batch, method.stages[0], progress_at(0.5))
+    step_loss(method, batch, method.stages[0], progress_at(0.5))
     same = [torch.equal(seen, given) for seen, given in zip(net.inputs[0], batch.images, strict=True)]
     assert same == [not strong] * 4
 
@@ -48,7 +48,7 @@ def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_doe
     assert isinstance(method, UAMT)
     batch = batch_for(method)
     student, teacher = Recorder(method.student), Recorder(method.teacher)
-    method.training_loss(batch, method.stages[0], progress_at(0.5))
+    step_loss(method, batch, method.stages[0], progress_at(0.5))
     assert torch.equal(student.inputs[0][:2], batch.images)
     same = [torch.equal(seen, given) for seen, given in zip(student.inputs[0][2:], batch.unlabelled[0], strict=True)]
     assert same == [not strong] * 2

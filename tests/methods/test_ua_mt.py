@@ -14,7 +14,7 @@ from harness.api.method import Batch, Method
 from harness.api.progress import Progress
 from methods.ua_mt import UAMT, UAMTParams, entropy, masked_consistency, threshold
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
-from tests.methods.tiny import batch_for, build, optimiser, progress_at, step
+from tests.methods.tiny import batch_for, build, optimiser, progress_at, step, step_loss
 
 
 class Recorder:
@@ -37,7 +37,7 @@ def ua_mt(**params: object) -> UAMT:
 
 
 def loss_of(method: Method, batch: Batch, share: float = 1.0) -> dict[str, float]:
-    loss = method.training_loss(batch, method.stages[0], progress_at(share))
+    loss = step_loss(method, batch, method.stages[0], progress_at(share))
     return {"total": loss.total.item()} | {name: term.item() for name, term in loss.terms.items()}
 
 
@@ -109,7 +109,6 @@ def test_step_equals_an_independent_derivation(scale: str, levels: int) -> None:
     assert 0.05 < mask.mean() < 0.95
     assert got["mask_share"] == pytest.approx(mask.mean(), abs=1e-3)
     assert got["consistency"] == pytest.approx(consistency, rel=1e-3)
-    assert got["consistency_weight"] == pytest.approx(weight, rel=1e-6)
     assert got["total"] == pytest.approx(supervised + weight * consistency, rel=1e-4)
 
 
@@ -160,7 +159,7 @@ def test_teacher_is_out_of_the_optimisers_reach() -> None:
     trained = {id(p) for group in sgd.param_groups for p in group["params"]}
     assert trained == {id(p) for p in method.student.parameters()}
     before = [p.clone() for p in method.teacher.parameters()]
-    loss = method.training_loss(batch_for(method), method.stages[0], progress_at(0.5))
+    loss = step_loss(method, batch_for(method), method.stages[0], progress_at(0.5))
     loss.total.backward()
     sgd.step()
     assert all(torch.equal(a, b) for a, b in zip(before, method.teacher.parameters(), strict=True))
@@ -189,10 +188,10 @@ def test_consistency_reads_unlabelled_images_alone_and_reaches_the_student() -> 
     method = ua_mt(entropy_scale="classes", threshold_start=1.0)
     batch = batch_for(method)
     torch.manual_seed(1)
-    loss = method.training_loss(batch, method.stages[0], progress_at(1.0))
+    loss = step_loss(method, batch, method.stages[0], progress_at(1.0))
     relabelled = Batch(batch.images, torch.zeros_like(batch.labels), batch.unlabelled)
     torch.manual_seed(1)
-    other = method.training_loss(relabelled, method.stages[0], progress_at(1.0))
+    other = step_loss(method, relabelled, method.stages[0], progress_at(1.0))
     assert torch.equal(loss.terms["consistency"], other.terms["consistency"])
     assert not torch.equal(loss.terms["ce"], other.terms["ce"])
     loss.terms["consistency"].backward()
@@ -215,8 +214,10 @@ def test_predictor_is_the_student() -> None:
 
 def test_last_step_of_the_ramp_ends_at_the_full_weight() -> None:
     method = ua_mt()
-    loss = method.training_loss(batch_for(method), method.stages[0], Progress(unit=1.0, stage=1.0, step=7))
-    assert loss.terms["consistency_weight"].item() == pytest.approx(0.1)
+    schedules = method.schedules(method.stages[0], Progress(run=1.0, stage=1.0, step=7))
+    assert schedules["consistency_weight"] == pytest.approx(0.1)
+    assert schedules["threshold"] == pytest.approx(math.log(2))
+    assert schedules["ema_decay"] == pytest.approx(1 - 1 / 8)
 
 
 @pytest.mark.parametrize("wrong", [{"passes": 7}, {"passes": 0}, {"ema_decay": 1.5}, {"entropy_scale": "nats"}])

@@ -21,7 +21,7 @@ from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
 from tests.methods.staged import SMALL, SMALL_PP, assert_step_reads_no_value, step
 from tests.methods.test_methods import same_state
-from tests.methods.tiny import TASK_3D, batch_for, build
+from tests.methods.tiny import TASK_3D, batch_for, build, step_loss
 
 PARAMS: Mapping[type[Method], Mapping[str, object]] = {
     Supervised: {"strong": True},
@@ -100,7 +100,7 @@ def test_what_each_stage_reads_has_the_shape_of_patches() -> None:
     # 5 x 5 x 4 at strides of 2: 14 x 14 x 7 windows of 4^3 cells of two classes
     assert method.local.bank.entries.shape == (6, 14 * 14 * 7, 4**3 * 2)
     batch = batch_for(method)
-    loss = method.training_loss(batch, method.stages[2], Progress(unit=0.5, stage=0.5, step=5))
+    loss = step_loss(method, batch, method.stages[2], Progress(run=0.5, stage=0.5, step=5))
     assert loss.terms["valid_pixels"].item() >= 2 * math.prod(TASK_3D.size)  # every given label
     assert loss.terms["anatomical_queries"].item() == 2 * 8  # both classes, all hard for an untrained network
 
@@ -112,7 +112,7 @@ def test_mutual_consistency_and_dice_of_patches_by_hand() -> None:
     batch = batch_for(method)
     logits: list[tuple[torch.Tensor, torch.Tensor]] = []
     handle = method.net.register_forward_hook(lambda _, __, output: logits.append(output))
-    loss = method.training_loss(batch, method.stages[0], Progress(unit=1.0, stage=1.0, step=5))
+    loss = step_loss(method, batch, method.stages[0], Progress(run=1.0, stage=1.0, step=5))
     handle.remove()
     p, q = ((one[:, 1] - one[:, 0]).sigmoid().double() for one in logits[0])  # two classes: softmax is a sigmoid
     sharp = [v**10 / (v**10 + (1 - v) ** 10) for v in (p, q)]
@@ -135,6 +135,6 @@ def test_uncertainty_of_patches_is_that_of_two_classes() -> None:
     with torch.no_grad():
         p = F.softmax(copy.deepcopy(method.teacher)(batch.unlabelled[0]).double(), dim=1)
     entropy = -(p * (p + 1e-6).log()).sum(1)
-    loss = method.training_loss(batch, method.stages[0], Progress(unit=0.5, stage=0.5, step=5))
+    loss = step_loss(method, batch, method.stages[0], Progress(run=0.5, stage=0.5, step=5))
     expected = (entropy < math.log(2)).double().mean().item()
     assert loss.terms["mask_share"].item() == pytest.approx(expected, abs=1e-3)

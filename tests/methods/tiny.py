@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from harness.api.method import Batch, Loss, Method
+from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.progress import Progress
 from harness.api.settings import OptimiserSettings
 from harness.api.task import Task
@@ -63,15 +63,26 @@ def optimiser(method: Method) -> torch.optim.Optimizer:
 def step(method: Method, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 20) -> Loss:
     """One step as the engine does it; its progress is number / of."""
     (stage,) = method.stages
-    progress = Progress(unit=number / of, stage=number / of, step=number)
+    progress = Progress(run=number / of, stage=number / of, step=number)
     sgd.zero_grad(set_to_none=True)
-    loss = method.training_loss(batch, stage, progress)
+    loss = step_loss(method, batch, stage, progress)
     loss.total.backward()
     sgd.step()
-    method.after_step(stage, progress)
+    finish_step(method, stage, progress)
     return loss
+
+
+def step_loss(method: Method, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+    """The loss as the engine asks for it, with the method's schedules in its progress."""
+    return method.training_loss(batch, stage, progress.with_schedules(method.schedules(stage, progress)))
+
+
+def finish_step(method: Method, stage: Stage, progress: Progress) -> None:
+    """What the engine calls after an optimiser step."""
+    method.after_step(stage, progress.with_schedules(method.schedules(stage, progress)))
+    method.on_progress(stage, progress)
 
 
 def progress_at(share: float) -> Progress:
     """A stage's progress; the unit stands elsewhere, so that nothing confuses the two."""
-    return Progress(unit=share / 3, stage=share, step=0)
+    return Progress(run=share / 3, stage=share, step=0)

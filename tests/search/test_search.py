@@ -18,8 +18,8 @@ from harness.records.suite_folder import RunStore
 from harness.search.run import run_search
 from harness.suite.load import load_suite
 from harness.train.replay import replay
+from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
-from harness.train.unit import RunSettings, run_unit
 from tests.search.tiny_search import edit, files_of, folder_of, make_search, search_inline, store_of, trials_of
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of
@@ -89,7 +89,7 @@ def test_a_final_that_somebody_starts_before_the_selection_stays_without_test_ca
     session = tiny.session()
     (final,) = session.plan.with_choices({}).finals
     session.folder(final.unit).create(final.unit)
-    result = run_unit(session.folder(final.unit), session.cache, session.store.selection_path, RunSettings())
+    result = train_run(session.folder(final.unit), session.cache, session.store.selection_path, RunSettings())
     assert result.failure is not None
     assert result.failure.kind == "data"
     assert "the selection is not recorded yet" in result.failure.reason
@@ -159,7 +159,7 @@ def test_failed_trials_can_be_tried_again_until_something_was_chosen(make_tiny: 
     tiny = make_search(make_tiny, {"tiny_nan": {}, "tiny_staged": {}})
     session = tiny.session()
     failing = folder_of(tiny, "tiny_nan/trial/0/0")
-    run_unit(failing, session.cache, session.store.selection_path, RunSettings())
+    train_run(failing, session.cache, session.store.selection_path, RunSettings())
     seen = [failing.done]
     session.reopen_failed()
     seen.append(failing.done)
@@ -263,7 +263,7 @@ def test_plan_and_status_name_trials_and_finals(searched: Tiny) -> None:
 
 def run_trial(tiny: Tiny, settings: RunSettings, name: str = TRIALS[0]) -> Any:
     session = tiny.session()
-    return run_unit(folder_of(tiny, name), session.cache, session.store.selection_path, settings)
+    return train_run(folder_of(tiny, name), session.cache, session.store.selection_path, settings)
 
 
 class RetireAfter(StopAfter):
@@ -349,9 +349,9 @@ def test_neither_a_retirement_nor_an_allowance_ends_a_final(make_tiny: MakeTiny)
     final = session.folder(find_unit(session.plan, "tiny_staged/2/0/0"))
     selection = session.store.selection_path
     with pytest.raises(InterruptedRunError, match="stopped by SIGTEST after step 8"):
-        run_unit(final, session.cache, selection, RunSettings(stop=RetireAfter(8)))
+        train_run(final, session.cache, selection, RunSettings(stop=RetireAfter(8)))
     assert not final.done
-    result = run_unit(final, session.cache, selection, RunSettings(allowance=3.0))
+    result = train_run(final, session.cache, selection, RunSettings(allowance=3.0))
     assert (result.status, result.spent.useful_steps) == ("ok", 16)
 
 
@@ -363,7 +363,7 @@ def test_the_permit_of_a_final_is_of_this_selection(make_tiny: MakeTiny) -> None
     changed = [one.model_copy(update={"score": 0.999}) for one in selection.candidates or []]
     session.store.write_selection(selection.model_copy(update={"candidates": changed}))
     unit = find_unit(session.plan, "tiny_short/2/0/0")
-    result = run_unit(session.folder(unit), session.cache, session.store.selection_path, RunSettings())
+    result = train_run(session.folder(unit), session.cache, session.store.selection_path, RunSettings())
     assert result.failure is not None
     assert "its candidates are not those that it was made from" in result.failure.reason
     with pytest.raises(ClosedSplitError):

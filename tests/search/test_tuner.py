@@ -20,8 +20,8 @@ from harness.execution.ray_cluster import Cluster
 from harness.execution.session import Session
 from harness.records.run_folder import UnitFolder
 from harness.search.proposals import Listed
+from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
-from harness.train.unit import RunSettings, run_unit
 from tests.search.suites import end
 from tests.search.tiny_search import make_search
 from tests.support import require
@@ -93,7 +93,7 @@ def half_trained(session: Session) -> UnitFolder:
     """8 of 12 steps and the first look, then interrupted."""
     folder = session.folder(session.plan.trials[0].unit)
     with pytest.raises(InterruptedRunError):
-        run_unit(folder, session.cache, session.store.selection_path, RunSettings(stop=StopAfter(8)))
+        train_run(folder, session.cache, session.store.selection_path, RunSettings(stop=StopAfter(8)))
     return folder
 
 

@@ -11,9 +11,11 @@ import signal
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 
+import pytest
+
 from harness.api.method import BatchPlan, Loss, Stage
 from harness.api.progress import Progress
-from harness.train import loop
+from harness.train import step
 from harness.train.checkpoint import TrainingState
 from tests.train.tiny import Tiny, run
 
@@ -44,7 +46,7 @@ def killed_at(tiny: Tiny, slot: str, moment: Moment) -> int:
 
 def _run_until(tiny: Tiny, slot: str, moment: Moment) -> None:
     os.environ.update({name: value for name, value in tiny.environment.items() if value is not None})
-    train, start = loop.training_step, loop.start_stage
+    train, start = step.training_step, step.start_stage
 
     def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
         if moment == Moment(stage.name, progress.step):
@@ -52,9 +54,11 @@ def _run_until(tiny: Tiny, slot: str, moment: Moment) -> None:
         return train(state, stage, plan, progress)
 
     def start_stage(state: TrainingState) -> None:
-        if moment == Moment(state.method.stages[state.meter.stage].name):
+        if moment == Moment(state.stage.name):
             os.kill(os.getpid(), signal.SIGKILL)
         start(state)
 
-    loop.training_step, loop.start_stage = training_step, start_stage  # of this process alone
-    run(tiny, slot)
+    with pytest.MonkeyPatch.context() as patch:  # of this process alone
+        patch.setattr("harness.train.trainer.training_step", training_step)
+        patch.setattr("harness.train.trainer.start_stage", start_stage)
+        run(tiny, slot)

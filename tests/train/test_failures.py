@@ -14,7 +14,7 @@ import pytest
 from harness.api.errors import ClosedSplitError, DataError, DiskError, UsageError
 from harness.execution.inline import run_inline
 from harness.records.schema import Result
-from harness.train.unit import RunSettings, run_unit
+from harness.train.run import RunSettings, train_run
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, run
 
@@ -116,7 +116,7 @@ def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny) -> None
     folder = session.store.folder(other)
     folder.create(other)
     with pytest.raises(UsageError, match="other data"):
-        run_unit(folder, session.cache, session.store.selection_path, RunSettings())
+        train_run(folder, session.cache, session.store.selection_path, RunSettings())
     assert not folder.done
     assert not folder.lease.held()
 
@@ -126,7 +126,7 @@ def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny) ->
     session = tiny.session()
     session.store.selection_path.unlink()
     folder = session.folder(session.plan.units[0])
-    result = run_unit(folder, session.cache, session.store.selection_path, RunSettings())
+    result = train_run(folder, session.cache, session.store.selection_path, RunSettings())
     assert result.failure is not None
     assert result.failure.kind == "data"
     assert [line.kind for line in folder.ledger.lines()].count("breach") == 1

@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.train.clock import clock_of
 from harness.train.environment import prepare_device
-from harness.train.loop import training_step
-from harness.train.unit import clock_of
+from harness.train.step import training_step
 from tests.bench.workload import MIDDLE, Entry, entries
 from tests.support import require
 

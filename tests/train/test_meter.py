@@ -200,7 +200,7 @@ def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(
     trace = spend(Meter(budget, parts), FakeClock(script, every))
     seen: dict[int, list[tuple[Progress, bool]]] = {}
     for stage, progress, exact in trace.progress:
-        assert 0.0 <= progress.unit <= 1.0
+        assert 0.0 <= progress.run <= 1.0
         assert 0.0 <= progress.stage <= 1.0
         seen.setdefault(stage, []).append((progress, exact))
     for rows in seen.values():
@@ -208,16 +208,16 @@ def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(
         assert [progress.step for progress, _ in rows] == list(range(len(rows)))
         exact_rows = [progress for progress, exact in rows if exact]
         for before, after in pairwise(exact_rows):  # between two readings progress is an estimate and may step back
-            assert before.unit < after.unit
+            assert before.run < after.run
             assert before.stage < after.stage
-    exact_units = [progress.unit for _, progress, exact in trace.progress if exact]
+    exact_units = [progress.run for _, progress, exact in trace.progress if exact]
     assert exact_units == sorted(exact_units)
 
 
 @given(parts=shares, steps=st.integers(1, 60), script=times)
 def test_progress_of_a_step_budget_is_steps_over_steps(parts: list[float], steps: int, script: list[float]) -> None:
     trace = spend(Meter(Budget(steps=steps), parts), FakeClock(script))
-    assert [progress.unit for _, progress, _ in trace.progress] == [k / steps for k in range(steps)]
+    assert [progress.run for _, progress, _ in trace.progress] == [k / steps for k in range(steps)]
 
 
 @given(
@@ -246,7 +246,7 @@ def test_a_replay_feeds_the_recorded_series_to_the_bit(
     budget: Budget, parts: list[float], script: list[float], every: int
 ) -> None:
     recorded = spend(Meter(budget, parts), FakeClock(script, every))
-    series = [(stage, progress.unit, progress.stage) for stage, progress, _ in recorded.progress]
+    series = [(stage, progress.run, progress.stage) for stage, progress, _ in recorded.progress]
     meter = ReplayMeter(budget, parts, series)
     replayed = spend(meter, FakeClock([123.0]))  # its own clock must not matter
     assert [(stage, progress) for stage, progress, _ in replayed.progress] == [

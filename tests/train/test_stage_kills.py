@@ -114,7 +114,7 @@ def assert_temperatures(method: str, history: pd.DataFrame) -> None:
         else:
             taus = {"student": 0.1 + 0.9 * wave, "teacher": 0.01 + 0.99 * wave}
         for name, expected in taus.items():
-            assert rows[f"term/temperature_{name}"].to_numpy() == pytest.approx(expected, rel=1e-5)
+            assert rows[f"schedule/temperature_{name}"].to_numpy() == pytest.approx(expected, rel=1e-5)
 
 
 def test_killed_under_device_seconds_it_ends_within_one_step_and_can_be_replayed(make_tiny: MakeTiny) -> None:

@@ -23,8 +23,8 @@ from harness.records.run_folder import UnitFolder
 from harness.records.schema import Result
 from harness.train.build import build_method, unlabelled_cases
 from harness.train.replay import replay
+from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
-from harness.train.unit import RunSettings, run_unit
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of, run, unit_of
 
@@ -296,11 +296,11 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
     [
         ("harness.train.history.write_atomic", 2),  # a part of the history
         ("harness.train.checkpoint.write_atomic", 2),  # a checkpoint
-        ("harness.train.unit.mean_dice", 3),  # a look
-        ("harness.train.unit.mean_dice", 4),  # the last look
-        ("harness.train.unit.write_text", 1),  # before the test split opens
-        ("harness.train.unit.case_rows", 1),  # while testing
-        ("harness.train.unit.weights_sha256", 2),  # while the result is made
+        ("harness.train.validation.mean_dice", 3),  # a look
+        ("harness.train.validation.mean_dice", 4),  # the last look
+        ("harness.train.final_test.write_text", 1),  # before the test split opens
+        ("harness.train.final_test.case_rows", 1),  # while testing
+        ("harness.train.run.weights_sha256", 1),  # while the result is made
     ],
 )
 def test_dying_at_any_point_costs_nothing(
@@ -429,30 +429,34 @@ def test_a_unit_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     folder, session = tiny.folder(STAGED), tiny.session()
     lost: list[str] = []
 
-    def take_over(_line: str) -> None:
+    def take_over(*_line: object) -> None:
         raw = json.loads(folder.lease.path.read_text(encoding="utf-8"))
         folder.lease.path.write_text(json.dumps(raw | {"host": "another-node"}), encoding="utf-8")
         lost.append(folder.lease.path.read_text(encoding="utf-8"))
         folder.checkpoint.unlink(missing_ok=True)
 
-    settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag(), say=take_over)
+    monkeypatch.setattr("harness.train.validation.log.info", take_over)  # called at each validation
+    settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag())
     with pytest.raises(InterruptedRunError, match="another-node"):
-        run_unit(folder, session.cache, session.store.selection_path, settings)
+        train_run(folder, session.cache, session.store.selection_path, settings)
     assert len(lost) == 1, "it stopped before the next look"
     assert folder.lease.path.read_text(encoding="utf-8") == lost[0], "the lease is the other's"
 
 
-def test_a_unit_that_an_edited_suite_no_longer_names_stops_without_a_breach(make_tiny: MakeTiny) -> None:
+def test_a_unit_that_an_edited_suite_no_longer_names_stops_without_a_breach(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     folder, session = tiny.folder(STAGED), tiny.session()
     selection = session.store.selection()
 
-    def edit(_line: str) -> None:
+    def edit(*_line: object) -> None:
         session.store.write_selection(selection.model_copy(update={"entries": []}))
 
-    settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag(), say=edit)
+    monkeypatch.setattr("harness.train.validation.log.info", edit)
+    settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag())
     with pytest.raises(InterruptedRunError, match="does not name this unit any more"):
-        run_unit(folder, session.cache, session.store.selection_path, settings)
+        train_run(folder, session.cache, session.store.selection_path, settings)
     assert not folder.done
     assert not (folder.path / "final.json").exists()
     assert "breach" not in {line.kind for line in folder.ledger.lines()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from harness.api.method import Batch
 from harness.data.cache import Cache, read_cases
 from harness.data.permit import TestPermit, guard, keep_closed
 from harness.records.schema import Observed
-from harness.train.monitor import Watch, alterations, first_layer, state_sha256
+from harness.train.monitor import MethodMonitor, alterations, first_layer, state_sha256
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, run
 
@@ -59,7 +58,7 @@ def test_the_first_layer_is_found_without_a_trace() -> None:
 
 
 def test_only_armed_steps_and_gradients_are_watched() -> None:
-    network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), Watch()
+    network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), MethodMonitor()
 
     def step() -> None:
         with watch.step():
@@ -77,14 +76,14 @@ def test_only_armed_steps_and_gradients_are_watched() -> None:
     assert (seen(watch).steps, seen(watch).images) == (1, {"same": 3, "mixed": 0, "altered": 0})
 
 
-def seen(watch: Watch) -> Observed:
+def seen(watch: MethodMonitor) -> Observed:
     found = watch.record("weak", ())
     assert found is not None
     return found
 
 
 def test_a_change_in_place_cannot_hide() -> None:
-    network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), Watch()
+    network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), MethodMonitor()
     watch.arm(network, given.images[:1])
     with watch.step():
         watch.given(given)
@@ -123,46 +122,6 @@ def test_a_resumed_unit_goes_on_counting(make_tiny: MakeTiny) -> None:
     assert (observed(whole, STAGED).steps, observed(cut, STAGED).steps) == (4, 5)
     assert observed(whole, STAGED).looks_that_trained == observed(cut, STAGED).looks_that_trained == 0
     assert observed(cut, STAGED).process_cpu_seconds > 0
-
-
-def test_a_unit_that_began_unseen_stays_not_recorded(make_tiny: MakeTiny) -> None:
-    """Its checkpoint comes from a version that did not look."""
-    tiny = make_tiny({"tiny_staged": {}})
-    with pytest.raises(InterruptedRunError):
-        run(tiny, STAGED, StopAfter(17))
-    path = tiny.folder(STAGED).checkpoint
-    content = torch.load(path, weights_only=True)
-    del content["watch"]
-    torch.save(content, path)
-    with pytest.raises(InterruptedRunError):
-        run(tiny, STAGED, StopAfter(3))
-    assert run(tiny, STAGED).observed is None
-
-
-REAL: list[tuple[str, dict[str, Any], set[str]]] = [
-    ("supervised", {}, set()),
-    ("supervised", {"strong": True}, {"altered"}),
-    ("ua_mt", {}, set()),
-    ("ua_mt", {"strong": True}, {"altered"}),
-    ("mc_net", {}, set()),
-    ("action", {}, {"mixed", "altered"}),
-    ("action_pp", {"strong": False, "mixing": "none"}, set()),
-    ("action_pp", {"strong": False, "mixing": "classmix"}, {"mixed"}),
-]
-
-
-@pytest.mark.parametrize(("method", "params", "expected"), REAL)
-def test_real_methods_do_what_they_declare(
-    method: str, params: dict[str, Any], expected: set[str], make_tiny: MakeTiny
-) -> None:
-    tiny = make_tiny({method: params}, budget={"steps": 12}, engine={"looks": 6, "warmup_steps": 1})
-    run(tiny, f"{method}/2/0/0")
-    found = observed(tiny, f"{method}/2/0/0")
-    assert set(found.declared) == expected
-    happened = {kind for kind, count in found.images.items() if count} - {"same"}
-    assert happened <= expected
-    assert bool(happened) is bool(expected)
-    assert found.steps >= 6
 
 
 def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tiny: MakeTiny) -> None:

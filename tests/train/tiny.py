@@ -18,8 +18,8 @@ from harness.execution.session import Session, find_unit, open_session
 from harness.records.ledger_line import LedgerLine
 from harness.records.run_folder import UnitFolder
 from harness.records.schema import Result, Unit
+from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
-from harness.train.unit import RunSettings, run_unit
 from tests.support import command_environment
 
 METHODS = {
@@ -145,7 +145,7 @@ def run(tiny: Tiny, slot: str, stop: StopFlag | None = None, checkpoint_seconds:
     """One unit in this process."""
     session = tiny.session()
     settings = RunSettings(checkpoint_seconds=checkpoint_seconds, stop=stop or StopFlag(), wait_for_lease_seconds=0)
-    return run_unit(tiny.folder(slot), session.cache, session.store.selection_path, settings)
+    return train_run(tiny.folder(slot), session.cache, session.store.selection_path, settings)
 
 
 def unit_of(tiny: Tiny, slot: str) -> Unit:

@@ -1,0 +1,199 @@
+"""Trains one run from its record to its result; goes on where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from harness.api.method import Method
+from harness.api.settings import OptimiserSettings
+from harness.data.cache import Cache
+from harness.data.permit import keep_closed
+from harness.evaluation.evaluate import load_volumes
+from harness.records.ledger import wall_by_phase
+from harness.records.run_folder import UnitFolder
+from harness.records.schema import Result, Unit
+from harness.train.arrays import keep_arrays
+from harness.train.attempt import Attempt, now
+from harness.train.build import build_method, build_state, task_of_unit, training_set, unlabelled_cases, warm_up
+from harness.train.checkpoint import TrainingState, read_checkpoint, weights_sha256
+from harness.train.clock import clock_of
+from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory
+from harness.train.final_test import open_test_split
+from harness.train.history import History
+from harness.train.process_info import this_place
+from harness.train.step import start_stage
+from harness.train.stop import StopFlag
+from harness.train.trainer import Trainer
+from harness.train.validation import Validator
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run is trained; nothing here changes its numbers.
+
+    Attributes:
+        checkpoint_seconds: Wall seconds between checkpoints; one follows each validation too.
+        parent: Pid of the driver; the run stops when that process is gone.
+        stop: Raised by signals; the run then leaves after a checkpoint.
+        wait_for_lease_seconds: Patience with another process that holds the run; an orphan of a killed driver notices
+            within one heartbeat and gives it back.
+        allowance: What a trial of a search may spend before it ends for good, in the budget's currency; what
+            interruptions lost counts.
+    """
+
+    checkpoint_seconds: float = 30.0
+    parent: int | None = None
+    stop: StopFlag = field(default_factory=StopFlag)
+    wait_for_lease_seconds: float = 15.0
+    allowance: float = math.inf
+
+
+def train_run(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSettings) -> Result:
+    """Train, validate, test once, write the records; return at once where result.json exists.
+
+    Args:
+        folder: The run's records.
+        cache: The prepared data that the run was planned on.
+        selection: The record that must name the run before its test split opens.
+        settings: How it is trained.
+
+    Returns:
+        What result.json holds. A method's own failure is a failed `Result`, not an error.
+
+    Raises:
+        LeaseHeldError: Another process trains the run.
+        InterruptedRunError: It was stopped after a checkpoint.
+        HarnessError: Others, where the user must act.
+    """
+    with folder.lease.held_for(settings.wait_for_lease_seconds) as lease:
+        folder.tidy()
+        done = folder.result()
+        if done is not None:
+            return done
+        run, device = folder.unit, pick_device()
+        prepare_device(device, run.engine)
+        environment = describe(device, run.engine, cache.reference.checksum)
+        with Attempt(folder, lease, environment, device, settings.stop, settings.parent) as attempt:
+            attempt.begin(this_place(device))
+            closed = replace(cache, on_breach=attempt.record_violation)
+            with keep_closed(attempt.record_violation):
+                trainer = make_trainer(attempt, closed, settings)
+                completed = trainer.train()
+            peak_bytes = peak_memory_bytes(device)
+            if run.role == "final":  # what a search tries never meets the test split
+                with attempt.phases("eval"):
+                    open_test_split(trainer.state, attempt, closed, selection)
+            finish(trainer, peak_bytes, "ok" if completed else "stopped")
+        assert attempt.result is not None, "an attempt that ends without an error has a result"
+        folder.write_result(attempt.result)
+        return attempt.result
+
+
+def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Trainer:
+    """Load the data, build the state or take up that of a checkpoint, and warm up."""
+    folder, run, device = attempt.folder, attempt.folder.unit, attempt.device
+    with attempt.phases("data"):
+        data = training_set(run, cache, device)
+        validator = Validator(
+            folder,
+            task_of_unit(run),
+            load_volumes(cache.cases("val"), run.preprocessing, device),
+            load_volumes(unlabelled_cases(run, cache), run.preprocessing, device),
+        )
+    history = History(folder.path)
+    with attempt.phases("build"):
+        state = build_state(run, data, device)
+        resumed = resume(state, folder, history, attempt.environment)
+    attempt.start(state.meter)
+    if state.meter.has_steps_left:
+        with attempt.phases("warmup"):
+            warm_up(run, data, device)
+    reset_peak_memory(device)
+    return Trainer(
+        state=state,
+        attempt=attempt,
+        history=history,
+        validator=validator,
+        clock=clock_of(device),
+        stop=settings.stop,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        allowance=allowance_left(folder, run, settings.allowance),
+        resumed=resumed,
+    )
+
+
+def resume(state: TrainingState, folder: UnitFolder, history: History, environment: str) -> bool:
+    """Take up the checkpoint, if there is one of this environment; whether there was."""
+    content = read_checkpoint(folder.checkpoint, state.unit, environment)
+    if content is None:
+        history.forget_after(0)
+        folder.final.unlink(missing_ok=True)
+        return False
+    state.meter.load_state_dict(content["meter"])
+    # what a stage froze stays frozen in those after it: each is started, in order
+    for stage in state.method.stages[: state.meter.stage]:
+        state.method.start_stage(stage)
+    start_stage(state)
+    state.load(content)
+    folder.write_looks(state.looks)
+    history.forget_after(state.meter.steps)
+    return True
+
+
+def allowance_left(folder: UnitFolder, run: Unit, allowance: float) -> float:
+    """What this attempt at a trial may come to, after all that other attempts lost."""
+    if run.role != "search" or math.isinf(allowance):
+        return math.inf
+    spent = folder.ledger.spent()
+    return allowance - (spent.lost_steps if run.budget.steps is not None else spent.lost_device_seconds)
+
+
+def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "stopped"]) -> None:
+    """Merge the history, draw what the method shows, end the attempt with its result."""
+    attempt, state = trainer.attempt, trainer.state
+    folder, method = attempt.folder, state.method
+    with attempt.phases("log"):
+        trainer.history.merge()
+        keep_arrays(folder, method)
+        attempt.check()
+    attempt.write("end")
+    stages = [stage.name for stage in method.stages]
+    attempt.result = Result(
+        unit=folder.id,
+        status=status,
+        environment=attempt.environment,
+        spent=folder.ledger.spent(),
+        stage_device_seconds=dict(zip(stages, state.meter.stage_seconds, strict=True)),
+        stage_steps=dict(zip(stages, state.meter.stage_steps, strict=True)),
+        longest_step_seconds=state.meter.longest_step_seconds,
+        wall_seconds=wall_by_phase(folder.ledger.lines()),
+        images_seen=state.images_seen,
+        labelled_images_seen=state.labelled_images_seen,
+        parameters_training=trainable_parameters(build_method(state.unit, torch.device("cpu"))),
+        parameters_predictor=sum(p.numel() for p in method.predictor.parameters()),
+        peak_memory_bytes=peak_bytes,
+        looks=state.looks,
+        best_look=state.best_look,
+        weights_sha256=weights_sha256(method.predictor),
+        observed=state.monitor.record(state.sampler.augmentation, method.augmentation),
+        shown=attempt.shown,
+        finished_at=now(),
+    )
+
+
+def trainable_parameters(method: Method) -> int:
+    """Parameters that an optimiser of some stage changes: a teacher does not count.
+
+    method: a new one, to be thrown away; it is led through its stages.
+    """
+    trained: dict[int, int] = {}
+    for stage in method.stages:
+        method.start_stage(stage)
+        groups = method.optimiser(stage, OptimiserSettings()).param_groups
+        trained |= {id(p): p.numel() for group in groups for p in group["params"] if p.requires_grad}
+    return sum(trained.values())

@@ -1,0 +1,170 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.api.errors import InterruptedRunError
+from harness.api.method import BatchPlan, Stage
+from harness.train.attempt import Attempt
+from harness.train.checkpoint import TrainingState, save_checkpoint
+from harness.train.clock import StepClock
+from harness.train.history import History
+from harness.train.step import set_learning_rate, start_stage, training_step
+from harness.train.stop import StopFlag
+from harness.train.validation import Validator
+
+
+@dataclass
+class Trainer:
+    """Trains one run, stage by stage, until its budget is spent.
+
+    Attributes:
+        state: What changes while it trains, and what a checkpoint holds.
+        attempt: The ledger, the wall clock by phase and the heartbeat of this attempt.
+        history: Takes losses and schedules by step.
+        validator: Measures the current weights, outside the clock.
+        clock: Charges what happens inside a step.
+        stop: Raised by a signal, a dead driver or a lost lease; read between steps.
+        checkpoint_seconds: Wall seconds from one checkpoint to the next; one follows each validation too.
+        allowance: What a trial of a search may spend, in the budget's currency; at most its budget.
+        resumed: The state comes from a checkpoint, so its stage has started already.
+    """
+
+    state: TrainingState
+    attempt: Attempt
+    history: History
+    validator: Validator
+    clock: StepClock
+    stop: StopFlag
+    checkpoint_seconds: float
+    allowance: float = math.inf
+    resumed: bool = False
+
+    def train(self) -> bool:
+        """Train from where the state stands.
+
+        Returns:
+            Whether the whole budget was spent; False where a search ended the trial before.
+
+        Raises:
+            InterruptedRunError: Asked to stop; a checkpoint was written, and the same command goes on from it.
+        """
+        self._saved_at = time.monotonic()
+        for stage, plan in self._stages_left():
+            self._monitor_next_step()
+            while self._budget_allows_step():
+                if self._must_stop():
+                    self._save_checkpoint()
+                    return self._leave()
+                self._step(stage, plan)
+                if (number := self._due_validation()) is not None:
+                    self._validate(number)
+                    self._monitor_next_step()
+                    self._save_checkpoint()
+                elif time.monotonic() - self._saved_at >= self.checkpoint_seconds:
+                    self._save_checkpoint()
+        if self.state.last_validation < self.state.unit.engine.looks:
+            self._validate(self.state.unit.engine.looks)
+        self._save_checkpoint()
+        return True
+
+    def _stages_left(self) -> Iterator[tuple[Stage, BatchPlan]]:
+        """The stages from where the state stands, each started as it comes."""
+        while True:
+            if not self.resumed:
+                self._start_stage()
+            self.resumed = False
+            stage = self.state.stage
+            yield stage, self.state.method.batches(stage, self.state.unit.engine.batch_size)
+            self._charge_pending_steps()
+            if not self.state.meter.next_stage():
+                return
+
+    def _start_stage(self) -> None:
+        """What a method does between two stages is its own work, so it is charged."""
+        with self.attempt.phases("train"):
+            self.clock.start()
+            start_stage(self.state)
+            for seconds in self.clock.stop() + self.clock.flush():
+                self.state.meter.charge_start(seconds)
+
+    def _budget_allows_step(self) -> bool:
+        """Ask the meter; while steps are pending it can only guess, so its no counts once they are known."""
+        meter = self.state.meter
+        if meter.may_step(self.clock.pending):
+            return True
+        self._charge_pending_steps()
+        return meter.may_step()
+
+    def _must_stop(self) -> bool:
+        """Whether somebody asked for it, or a trial has used up its allowance."""
+        meter = self.state.meter
+        if not self.stop.is_set() and meter.fits(self.allowance, self.clock.pending):
+            return False
+        self._charge_pending_steps()  # pending steps may turn out shorter than their reserve
+        return self.stop.is_set() or not meter.fits(self.allowance)
+
+    def _leave(self) -> bool:
+        """End a trial that a search has seen enough of; leave any other run for later."""
+        retired = self.stop.retired and self.state.unit.role == "search"
+        if retired or not self.stop.is_set():
+            return False
+        raise InterruptedRunError(
+            f"stopped by {self.stop.reason} after step {self.state.meter.steps}; the same command goes on from here"
+        )
+
+    def _step(self, stage: Stage, plan: BatchPlan) -> None:
+        state = self.state
+        with self.attempt.phases("train"):
+            progress = state.meter.progress(self.clock.pending)
+            with state.monitor.step():
+                self.clock.start()
+                rate = set_learning_rate(state.optimiser, state.unit.engine.optimiser, progress)
+                progress = progress.with_schedules(state.method.schedules(stage, progress))
+                loss = training_step(state, stage, plan, progress)
+                seconds = self.clock.stop()
+            self.history.add(stage.name, state.meter.steps, progress, rate, loss)
+            state.count_step(plan)
+            self._charge(seconds)
+        with self.attempt.phases("log"):
+            state.monitor.compare()
+
+    def _charge(self, seconds: list[float]) -> None:
+        for step_seconds in seconds:
+            self.state.meter.charge(step_seconds)
+        self.history.step_seconds += seconds
+
+    def _charge_pending_steps(self) -> None:
+        """Wait for the device."""
+        with self.attempt.phases("train"):
+            self._charge(self.clock.flush())
+
+    def _due_validation(self) -> int | None:
+        """Number of the validation that the last step has reached, if it is due; the very last comes at the end."""
+        count = self.state.unit.engine.looks
+        reached = int(self.state.meter.progress(self.clock.pending).run * count + 1e-9)
+        return reached if self.state.last_validation < reached < count else None
+
+    def _validate(self, number: int) -> None:
+        self._charge_pending_steps()
+        with self.attempt.phases("eval"):
+            self.validator.validate(self.state, number)
+
+    def _monitor_next_step(self) -> None:
+        """Compare the images of the first step of a stage, and of the first one after a validation, with the batch."""
+        with self.attempt.phases("log"):
+            self.state.monitor.arm(self.state.method.predictor, self.state.sampler.data.example)
+
+    def _save_checkpoint(self) -> None:
+        self._charge_pending_steps()
+        with self.attempt.phases("checkpoint"):
+            self.attempt.check()
+            self.history.drain()
+            # first what was spent, then what it bought: killed in between, the ledger knows of all steps
+            self.attempt.write("checkpoint")
+            save_checkpoint(self.state, self.attempt.folder.checkpoint, self.attempt.environment)
+        self._saved_at = time.monotonic()

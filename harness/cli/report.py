@@ -34,15 +34,13 @@ def show_leaderboard(
     from harness.leaderboard.write import write_leaderboard
     from harness.report import PageSettings, write_page
     from harness.report.crossing_figure import write_search_picture
-    from harness.report.figures import write_figures
 
     records = SuiteRecords(store)
     board = build_leaderboard(records)
     write_leaderboard(board, store.leaderboard)
-    write_figures(records)
-    write_search_picture(store, board.search)
+    write_search_picture(board, store.leaderboard)
     found = audit(records) if len(store.selected()) <= MOST_AUDITED else None
-    page = write_page(store, board, PageSettings(cache=cache, audit=found, search=board.search))
+    page = write_page(records, board, PageSettings(cache=cache, audit=found))
     console = Console()
     if form == "csv":
         click.echo(board.results.to_csv(index=False, lineterminator="\n"), nl=False)

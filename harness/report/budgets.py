@@ -14,40 +14,39 @@ PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "log", "idle
 """Wall phases in the order in which they are drawn; others come before `unaccounted`."""
 
 
-def budgets(comparison: Comparison, search: pd.DataFrame | None) -> Json:
+def budgets(comparison: Comparison, search: pd.DataFrame) -> Json:
     """Sums over the units of each method that ran here, and over its search trials.
+
+    search: columns as in `harness.leaderboard.searches`.
 
     device: useful (of finished finals), failed, lost (destroyed by interruptions, search included), search.
     wall:   seconds by phase of the finals; phases in order.
     """
-    here = comparison.units[comparison.units["status"].isin(["ok", "failed"])]
-    names = list(dict.fromkeys([*comparison.units["method"], *([] if search is None else search["method"])]))
+    ended = comparison.units[comparison.units["status"].isin(["ok", "failed"])]
     phases: Counter[str] = Counter()
     methods = {}
-    for name in names:
-        own = here[here["method"] == name]
+    for method in dict.fromkeys([*comparison.units["method"], *search["method"]]):
+        units = ended[ended["method"] == method]
         wall: Counter[str] = Counter()
-        for seconds in own["wall_seconds"]:
+        for seconds in units["wall_seconds"]:
             wall.update(seconds)
         phases.update(wall)
-        methods[name] = {"device": _device(own, search, name), "wall": {k: plain(v) for k, v in wall.items()}}
+        device = _device(units, search[search["method"] == method])
+        methods[method] = {"device": device, "wall": {name: plain(seconds) for name, seconds in wall.items()}}
     return {"table": comparison.number, "phases": _ordered(phases), "methods": methods}
 
 
-def _device(own: pd.DataFrame, search: pd.DataFrame | None, method: str) -> Json:
-    useful = own["useful_device_seconds"].astype("float64")
-    ok = own["status"] == "ok"
-    trials = None if search is None else search[search["method"] == method]
-    searched, lost = (0.0, 0.0) if trials is None else (
-        float(trials["useful_device_seconds"].sum()), float(trials["lost_device_seconds"].sum()),
-    )  # fmt: skip
+def _device(units: pd.DataFrame, trials: pd.DataFrame) -> Json:
+    useful = units["useful_device_seconds"].astype("float64")
+    lost = pd.concat([units["lost_device_seconds"], trials["lost_device_seconds"]])
+    ok = units["status"] == "ok"
     return {
         "useful": plain(float(useful[ok].sum())),
         "failed": plain(float(useful[~ok].sum())),
-        "lost": plain(float(own["lost_device_seconds"].astype("float64").sum()) + lost),
-        "search": plain(searched),
-        "units": len(own),
-        "trials": 0 if trials is None else len(trials),
+        "lost": plain(float(lost.astype("float64").sum())),
+        "search": plain(float(trials["useful_device_seconds"].astype("float64").sum())),
+        "units": len(units),
+        "trials": len(trials),
     }
 
 
@@ -65,14 +64,14 @@ def allocations(record: Reconciliation | None) -> Json | None:
         return None
     rows = [
         {
-            "method": one.method,
-            "currency": one.currency,
-            "attempts": one.attempts,
-            "seconds": {_part(name): plain(value) for name, value in one.seconds.model_dump().items()},
-            "ledger": plain(one.ledger_ratio),
-            "training": plain(one.training_share),
+            "method": account.method,
+            "currency": account.currency,
+            "attempts": account.attempts,
+            "seconds": {_part(name): plain(seconds) for name, seconds in account.seconds.model_dump().items()},
+            "ledger": plain(account.ledger_ratio),
+            "training": plain(account.training_share),
         }
-        for one in record.methods
+        for account in record.methods
     ]
     return {"parts": [_part(name) for name in Seconds.model_fields], "rows": rows}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -53,27 +53,22 @@ PROFILES = ("table", "labelled", "selection", "method", "class_name", "tau", "sh
 FAILED = ("method", "labelled", "subset", "seed", "failure_kind", "failure_reason")
 
 
-def content(board: Leaderboard, search: pd.DataFrame | None = None) -> Json:
-    """Everything but the panels.
-
-    search: one row per trial: suite, method, study, point (0: the default configuration), params, varied (JSON texts),
-            score (validation Dice), status (ok, failed, stopped, missing), useful_device_seconds, lost_device_seconds,
-            chosen. None without a search.
-    """
-    comparisons = board.inputs.comparisons
+def content(leaderboard: Leaderboard) -> Json:
+    """Everything but the worst cases."""
+    inputs, search = leaderboard.inputs, leaderboard.inputs.search
     return {
-        "suite": board.inputs.suite,
-        "styles": styles(board.results),
-        "groups": groups(board),
-        "rows": columns(board.results, ROWS),
-        "classes": columns(_shown(board.per_class), CLASSES),
-        "pairs": columns(pd.concat([_shown(board.paired), board.paired_per_class]), PAIRS),
-        "curves": columns(board.curves, CURVES),
-        "profiles": columns(thinned(board.profiles), PROFILES),
-        "patients": [found for comparison in comparisons for found in patients(comparison)],
-        "failed": [{"table": one.number, "units": columns(_failed(one), FAILED)} for one in comparisons],
-        "budgets": [budgets(one, search if one.number == 1 else None) for one in comparisons],
-        "allocations": allocations(board.inputs.reconciliation),
+        "suite": inputs.suite,
+        "styles": styles(leaderboard.results),
+        "groups": groups(inputs.comparisons),
+        "rows": columns(leaderboard.results, ROWS),
+        "classes": columns(_shown(leaderboard.per_class), CLASSES),
+        "pairs": columns(pd.concat([_shown(leaderboard.paired), leaderboard.paired_per_class]), PAIRS),
+        "curves": columns(leaderboard.curves, CURVES),
+        "profiles": columns(thinned(leaderboard.profiles), PROFILES),
+        "patients": [table for comparison in inputs.comparisons for table in patients(comparison)],
+        "failed": [failed(comparison) for comparison in inputs.comparisons],
+        "budgets": [budgets(each, search if each.number == 1 else search.iloc[:0]) for each in inputs.comparisons],
+        "allocations": allocations(inputs.reconciliation),
         "search": [{**surface, "effects": effects(surface)} for surface in surfaces(search)],
     }
 
@@ -89,18 +84,17 @@ def styles(rows: pd.DataFrame) -> Json:
     return found
 
 
-def groups(board: Leaderboard) -> list[Json]:
+def groups(comparisons: Sequence[Comparison]) -> list[Json]:
     """The tables of the page in order: one per comparison and labelled count."""
-    comparisons = board.inputs.comparisons
     return [
         {
-            "table": one.number,
+            "table": comparison.number,
             "labelled": labelled,
             "title": "references alone" if labelled is None else f"{labelled} labelled patients",
-            "conditions": one.title,
+            "conditions": comparison.title,
         }
-        for one in comparisons
-        for labelled in labelled_counts(one)
+        for comparison in comparisons
+        for labelled in labelled_counts(comparison)
     ]
 
 
@@ -128,5 +122,7 @@ def thinned(profiles: pd.DataFrame) -> pd.DataFrame:
     return rounded[~level]
 
 
-def _failed(comparison: Comparison) -> pd.DataFrame:
-    return comparison.units[comparison.units["status"] == "failed"]
+def failed(comparison: Comparison) -> Json:
+    """The runs of a table that have no numbers, and why."""
+    units = comparison.units[comparison.units["status"] == "failed"]
+    return {"table": comparison.number, "units": columns(units, FAILED)}

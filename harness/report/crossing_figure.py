@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.files import write_atomic
-from harness.records.suite_folder import RunStore
 from harness.report.crossing import Crossing, Effect, Level, crossing
 from harness.report.surface import surfaces
 
@@ -20,32 +19,30 @@ if TYPE_CHECKING:
 INK, FAINT = "#111111", "#666666"
 
 
-def write_search_picture(store: RunStore, searched: pd.DataFrame | None) -> Path | None:
-    """Write leaderboard/search.png, one panel for each method whose search is a crossing; without any, it goes.
+def write_search_picture(leaderboard: Leaderboard, folder: Path) -> Path | None:
+    """Write FOLDER/search.png, one panel for each method whose search is a crossing; without any, it goes.
 
-    searched: as `harness.leaderboard.searches` gives it. Returns the path of what was written. Raises `DiskError`.
+    Returns the path of what was written. Raises `DiskError`.
     """
-    path = store.leaderboard / "search.png"
-    both = ((surface["method"], crossing(surface)) for surface in surfaces(searched))
-    found = [(method, one) for method, one in both if one is not None]
-    if not found:
+    path = folder / "search.png"
+    both = ((surface["method"], crossing(surface)) for surface in surfaces(leaderboard.inputs.search))
+    crossings = [(method, table) for method, table in both if table is not None]
+    if not crossings:
         path.unlink(missing_ok=True)
         return None
-    write_atomic(path, lambda temporary: draw_crossings(found, store.root.name, temporary))
+    write_atomic(path, lambda temporary: draw_crossings(crossings, leaderboard.suite, temporary))
     return path
 
 
-def draw_crossings(found: Sequence[tuple[str, Crossing]], suite: str, path: Path) -> None:
+def draw_crossings(crossings: Sequence[tuple[str, Crossing]], suite: str, path: Path) -> None:
     """Write a PNG; the same records give the same bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    widths = [3.4 + 0.75 * len(one.across_levels) for _, one in found]
-    height = 2.3 + 0.5 * max(len(one.up_levels) for _, one in found)
+    widths = [3.4 + 0.75 * len(one.across_levels) for _, one in crossings]
+    height = 2.3 + 0.5 * max(len(one.up_levels) for _, one in crossings)
     figure = Figure(figsize=(sum(widths), height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(found), squeeze=False, width_ratios=widths)[0]
-    for axis, (method, one) in zip(axes, found, strict=True):
+    axes = figure.subplots(1, len(crossings), squeeze=False, width_ratios=widths)[0]
+    for axis, (method, one) in zip(axes, crossings, strict=True):
         _panel(axis, method, one)
     figure.suptitle(
         f"{suite}: validation Dice (%) of the last look, means outside", fontsize=11.5, x=0.01, ha="left", color=INK,

@@ -9,10 +9,11 @@ import pandas as pd
 import yaml
 
 from harness.leaderboard.conditions import Conditions
-from harness.leaderboard.inputs import Comparison, LeaderboardInput
+from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.notes import MINI, notes
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
-from harness.records.suite_folder import RunStore
 
 PRIVATE = frozenset({"host", "slurm_job"})
 """Shown facts of an environment that a page for others leaves out."""
@@ -32,28 +33,19 @@ class SuiteText:
     grid: bool
 
 
-@dataclass(frozen=True)
-class Note:
-    """A line that must be said; loud ones stand out."""
-
-    text: str
-    loud: bool
-
-
 def facts(comparison: Comparison) -> list[Fact]:
     """Data, budget, sample and device of one comparison."""
     units, cases = comparison.units, comparison.cases
     ok = units[units["status"] == "ok"]
     counts = [str(value) for value in sorted(units["labelled"].dropna().unique())]
-    found = [] if comparison.conditions is None else _conditions(comparison.conditions)
     states = Counter(units["status"])
     return [
-        *found,
+        *([] if comparison.conditions is None else _conditions(comparison.conditions)),
         ("Labelled", f"{' and '.join(counts) or 'all'} patients"),
         ("Labelled subsets", _numbers(ok["subset"])),
         ("Seeds", _numbers(ok["seed"])),
         ("Test", f"{cases['patient'].nunique()} patients, {cases['case'].nunique()} volumes"),
-        ("Units", ", ".join(f"{count} {state}" for state, count in sorted(states.items(), key=lambda one: -one[1]))),
+        ("Units", ", ".join(f"{count} {state}" for state, count in states.most_common())),
     ]
 
 
@@ -74,14 +66,15 @@ def _numbers(values: pd.Series[int]) -> str:
     return ", ".join(str(value) for value in sorted(set(values))) or "none yet"
 
 
-def standing_notes(inputs: LeaderboardInput, comparison: Comparison) -> list[Note]:
-    """What the tables on paper say beside their numbers too."""
-    return [Note(line, line.startswith(LOUD)) for line in notes(inputs, comparison)]
+def marked_notes(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple[str, bool]]:
+    """What the tables on paper say beside their numbers too, and whether it must not be overlooked."""
+    return [(line, line.startswith(LOUD)) for line in notes(leaderboard.inputs, comparison)]
 
 
-def suite_yaml(store: RunStore) -> SuiteText:
+def suite_text(records: SuiteRecords) -> SuiteText:
     """The text of the suite that the selection belongs to; empty if it is not on record."""
-    path = store.root / "suites" / f"{store.selection().suite_hash}.yaml"
+    suite_hash = "" if records.selection is None else records.selection.suite_hash
+    path = records.root / "suites" / f"{suite_hash}.yaml"
     if not path.is_file():
         return SuiteText("", "", grid=False)
     text = path.read_text(encoding="utf-8")
@@ -89,32 +82,29 @@ def suite_yaml(store: RunStore) -> SuiteText:
     return SuiteText(text, raw.get("description") or "", grid=(raw.get("search") or {}).get("mode") == "grid")
 
 
-def environments(store: RunStore) -> list[list[Fact]]:
-    """Every environment that units of the selection ended in, with what was shown; that of most units first."""
-    found: Counter[tuple[Fact, ...]] = Counter()
-    for folder in store.selected():
-        environment = folder.environment()
-        if environment is not None:
-            found[tuple(_environment(environment))] += 1
-    return [[*one, ("units", str(count))] for one, count in found.most_common()]
+def environments(records: SuiteRecords) -> list[list[Fact]]:
+    """Every environment that planned runs ended in, with what was shown; that of most runs first."""
+    ended = (run.environment for _, run in records.selected)
+    counts = Counter(_environment(environment) for environment in ended if environment is not None)
+    return [[*environment, ("units", str(count))] for environment, count in counts.most_common()]
 
 
-def _environment(environment: Environment) -> list[Fact]:
-    compared = environment.model_dump(exclude={"shown", "schema_version"})
-    shown = {name: value for name, value in environment.shown.items() if name not in PRIVATE}
-    return [(name.replace("_", " "), str(value)) for name, value in {**compared, **shown}.items() if value is not None]
+def _environment(environment: Environment) -> tuple[Fact, ...]:
+    values = {**environment.model_dump(exclude={"shown", "schema_version"}), **environment.shown}
+    public = {name: value for name, value in values.items() if value is not None and name not in PRIVATE}
+    return tuple((name.replace("_", " "), str(value)) for name, value in public.items())
 
 
-def configurations(store: RunStore) -> list[tuple[str, list[Fact]]]:
+def configurations(records: SuiteRecords) -> list[tuple[str, list[Fact]]]:
     """The hyper-parameters of each method, told apart by slots where they differ between them."""
-    found: dict[tuple[str, tuple[Fact, ...]], list[str]] = {}
-    for entry in store.selection().entries:
+    slots: dict[tuple[str, tuple[Fact, ...]], list[str]] = {}
+    for entry, _ in records.selected:
         params = tuple((name, _text(value)) for name, value in entry.params.items())
-        found.setdefault((entry.slot.method, params), []).append(str(entry.slot).partition("/")[2])
-    methods = Counter(method for method, _ in found)
+        slots.setdefault((entry.slot.method, params), []).append(str(entry.slot).partition("/")[2])
+    methods = Counter(method for method, _ in slots)
     return [
-        (method if methods[method] == 1 else f"{method} ({', '.join(slots)})", list(params))
-        for (method, params), slots in found.items()
+        (method if methods[method] == 1 else f"{method} ({', '.join(names)})", list(params))
+        for (method, params), names in slots.items()
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.api.errors import RecordError
@@ -12,28 +14,51 @@ from harness.records.reader import RunRecord, SuiteRecords
 
 log = logging.getLogger(__name__)
 
+MAX_PAGE_BYTES = 3_000_000
+"""Of all pictures in the page, as PNG files."""
 
-def read_figures(run: RunRecord) -> tuple[Figure, ...]:
-    """The figures of a run; those that cannot be read cost a warning."""
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page holds it. source: a data URI."""
+
+    run: str
+    caption: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the page shows of the figures on record. files: all of them, in the leaderboard's folder."""
+
+    pictures: tuple[Picture, ...]
+    files: tuple[Path, ...]
+
+
+def copy_figures(records: SuiteRecords) -> Gallery:
+    """Copy the figures of the planned runs to leaderboard/figures/RUN-NAME.png; those of an earlier selection go.
+
+    The page gets them while there is room: the first run of each method and labelled count, then the second one, ...
+    A figure that cannot be read costs a warning. Raises `DiskError`.
+    """
+    folder = records.store.leaderboard / "figures"
+    pictures, files, room = [], [], MAX_PAGE_BYTES
+    for entry, run in sorted(records.selected, key=lambda planned: (planned[0].slot.subset, planned[0].slot.seed)):
+        for figure in _read(run):
+            files.append(folder / f"{str(entry.slot).replace('/', '-')}-{figure.name}.png")
+            write_bytes(files[-1], figure.png)
+            if len(figure.png) <= room:
+                room -= len(figure.png)
+                source = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
+                pictures.append(Picture(run.run.label_in(entry.slot.method), figure.caption, source))
+    for path in set(folder.glob("*.png")) - set(files):
+        path.unlink()
+    return Gallery(tuple(pictures), tuple(files))
+
+
+def _read(run: RunRecord) -> tuple[Figure, ...]:
     try:
         return run.read_figures()
     except RecordError as error:
         log.warning("left out: %s", error)
         return ()
-
-
-def write_figures(records: SuiteRecords) -> tuple[Path, ...]:
-    """Copy the figures of the planned runs to leaderboard/figures/RUN-NAME.png; those of an earlier selection go.
-
-    Returns the paths. Raises `DiskError`.
-    """
-    folder = records.store.leaderboard / "figures"
-    written = []
-    for entry, run in records.selected:
-        for figure in read_figures(run):
-            path = folder / f"{str(entry.slot).replace('/', '-')}-{figure.name}.png"
-            write_bytes(path, figure.png)
-            written.append(path)
-    for path in set(folder.glob("*.png")) - set(written):
-        path.unlink()
-    return tuple(written)

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
@@ -14,12 +13,13 @@ from harness.audit import Audit
 from harness.data.cache import Cache
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.files import write_text
-from harness.records.suite_folder import RunStore
+from harness.records.reader import SuiteRecords
 from harness.report.columns import Json
 from harness.report.content import content
-from harness.report.facts import commands, configurations, environments, facts, standing_notes, suite_yaml
+from harness.report.facts import commands, configurations, environments, facts, marked_notes, suite_text
+from harness.report.figures import copy_figures
 from harness.report.headline import verdicts
-from harness.report.panels import Panels, worst_panels
+from harness.report.panels import worst_panels
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
@@ -30,69 +30,63 @@ SCRIPTS = (
 
 @dataclass(frozen=True)
 class PageSettings:
-    """What the page shows beyond the board.
+    """What the page shows beyond the leaderboard.
 
-    cache:  the data, for pictures of the worst test cases; None leaves them out. A page with them holds scans, so it
-            must not be published where the data's licence forbids that.
-    search: the trials, see `content.content`; None where nothing was searched.
-    audit:  what `harness.audit` found; None where it was not asked.
+    cache: the data, for pictures of the worst test cases; None leaves them out. A page with them holds scans, so it
+           must not be published where the data's licence forbids that.
+    audit: what `harness.audit` found; None where it was not asked.
     """
 
     cache: Cache | None = None
-    search: pd.DataFrame | None = None
     audit: Audit | None = None
 
 
-def write_page(store: RunStore, board: Leaderboard, settings: PageSettings = PageSettings()) -> Path:
-    """Write RUNS/<suite>/leaderboard/index.html from the records; returns its path.
+def write_page(records: SuiteRecords, leaderboard: Leaderboard, settings: PageSettings = PageSettings()) -> Path:
+    """Write index.html and figures/ into RUNS/<suite>/leaderboard; the same records give the same files.
 
-    Raises `DiskError`, and with a cache what opening the test split raises.
+    Args:
+        records: The records of one suite.
+        leaderboard: What `build_leaderboard` made of them.
+        settings: What the page shows beyond it.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        DiskError: The folder cannot be written.
+        ClosedSplitError: With a cache, a run's weights are not final although it has ended.
     """
-    panels = _panels(store, board, settings)
-    path = store.leaderboard / "index.html"
-    write_text(path, render(store, board, settings, panels))
-    return path
-
-
-def _panels(store: RunStore, board: Leaderboard, settings: PageSettings) -> Panels:
-    if settings.cache is not None:
-        return worst_panels(store, board, settings.cache)
-    return Panels(
-        reason="Left out: pictures of test cases need the scans. "
-        f"Write them with `harness leaderboard --suite {board.inputs.suite} --data DIR`."
-    )
-
-
-def render(store: RunStore, board: Leaderboard, settings: PageSettings, panels: Panels) -> str:
-    """The page as text; the same records give the same text."""
-    data = content(board, settings.search)
-    suite = suite_yaml(store)
-    data["grid"] = suite.grid
-    data["panels"] = {"groups": panels.groups, "classes": panels.classes}
-    comparisons = board.inputs.comparisons
-    return _template().render(
-        suite=board.inputs.suite,
+    data = content(leaderboard)
+    suite = suite_text(records)
+    panels = worst_panels(records, leaderboard, settings.cache)
+    data |= {"grid": suite.grid, "panels": {"groups": panels.groups, "classes": panels.classes}}
+    text = _template().render(
+        suite=leaderboard.suite,
         description=suite.description,
         comparisons=[
             {
-                "title": one.title,
-                "facts": facts(one),
-                "verdicts": verdicts(board, one),
-                "notes": standing_notes(board.inputs, one),
+                "title": comparison.title,
+                "facts": facts(comparison),
+                "verdicts": verdicts(leaderboard, comparison),
+                "notes": marked_notes(leaderboard, comparison),
             }
-            for one in comparisons
+            for comparison in leaderboard.inputs.comparisons
         ],
         data=_embedded(data),
         has_search=bool(data["search"]),
         panels=panels,
+        gallery=copy_figures(records),
         audit=settings.audit,
-        environments=environments(store),
-        configurations=configurations(store),
-        commands=commands(board.inputs.suite),
+        environments=environments(records),
+        configurations=configurations(records),
+        commands=commands(leaderboard.suite),
         yaml=suite.text,
         style=_asset("style.css"),
         script=Markup("\n").join(_asset(f"{name}.js") for name in SCRIPTS),
     )
+    path = records.store.leaderboard / "index.html"
+    write_text(path, text)
+    return path
 
 
 def _template() -> Template:

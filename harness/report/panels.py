@@ -16,8 +16,8 @@ from harness.data.cache import Cache
 from harness.data.permit import TestPermit
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
-from harness.leaderboard.results import Entry, entries, labelled_counts
-from harness.records.suite_folder import RunStore
+from harness.leaderboard.results import entries, labelled_counts
+from harness.records.reader import RunRecord, SuiteRecords
 from harness.report.columns import Json, plain
 from harness.report.picture import Box, crop_box, grey_png, outline
 
@@ -41,56 +41,51 @@ class Panels:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A method in the pictures, by the first of its finished units; `dice` by case, mean over classes."""
+    """A method in the pictures, by the first of its finished runs; `dice` by case, mean over classes."""
 
     method: str
-    unit: str
+    run: RunRecord
     reference: bool
     dice: Mapping[str, float]
 
 
-def worst_panels(store: RunStore, board: Leaderboard, cache: Cache) -> Panels:
+def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache | None) -> Panels:
     """The worst case of every ranked method, for each labelled count of the first comparison.
 
-    The test split is opened under the permit of every unit whose prediction is shown, and only once all units of the
-    selection have ended. Otherwise, with other data or without predictions on record, there is a reason instead.
+    The test split is opened under the permit of every run whose prediction is shown, and only once all planned runs
+    have ended. Otherwise, without data, with other data or without predictions on record, there is a reason instead.
     """
-    comparison = board.inputs.comparisons[0]
-    waiting = [folder for folder in store.selected() if not folder.done]
-    if waiting or comparison.conditions is None:
+    if cache is None:
+        return Panels(
+            reason="Left out: pictures of test cases need the scans. "
+            f"Write them with `harness leaderboard --suite {leaderboard.suite} --data DIR`."
+        )
+    comparison = leaderboard.inputs.comparisons[0]
+    if comparison.conditions is None or any(run.result is None for _, run in records.selected):
         return Panels(reason="Pictures of test cases are made once all units have ended.")
     if cache.reference.checksum != comparison.conditions.data_checksum:
         return Panels(reason="The data at hand are not those that the units were tested on.")
-    tables = {labelled: list(_shown(store, comparison, labelled)) for labelled in labelled_counts(comparison)}
-    units = [one.unit for table in tables.values() for one in table]
-    if not units:
+    tables = {labelled: list(_shown(records, comparison, labelled)) for labelled in labelled_counts(comparison)}
+    runs = [shown.run for table in tables.values() for shown in table]
+    if not runs:
         return Panels(reason="The units on record kept no predictions.")
-    cases = {case.id: case for case in _test_cases(store, cache, units)}
-    groups = (_group(store, labelled, table, cases) for labelled, table in tables.items())
+    permits = [TestPermit(records.store.selection_path, run.id, run.folder.path / "final.json") for run in runs]
+    for permit in permits:
+        permit.check()
+    cases = {case.id: case for case in cache.test_cases(permits[0])}
+    groups = (_group(labelled, table, cases) for labelled, table in tables.items())
     return Panels(tuple(groups), tuple(cache.manifest.classes[1:]))
 
 
-def _test_cases(store: RunStore, cache: Cache, units: Sequence[str]) -> list[Case]:
-    permits = [TestPermit(store.selection_path, unit, store.root / "units" / unit / "final.json") for unit in units]
-    for permit in permits:
-        permit.check()
-    return cache.test_cases(permits[0])
-
-
-def _shown(store: RunStore, comparison: Comparison, labelled: int | None) -> Iterator[_Shown]:
+def _shown(records: SuiteRecords, comparison: Comparison, labelled: int | None) -> Iterator[_Shown]:
     cases = comparison.cases[comparison.cases["selection"] == "last"]
-    folders = {folder.id: folder for folder in store.selected()}
     for entry in entries(comparison, labelled):
-        unit = _first(entry)
-        if unit is not None and folders[unit].has_predictions:
-            dice = cases[cases["unit"] == unit].groupby("case")["dice"].mean()
+        ok = entry.units[entry.units["status"] == "ok"].sort_values(["subset", "seed"])
+        run = None if ok.empty else records.run(str(ok["unit"].iloc[0]))
+        if run is not None and run.folder.has_predictions:
+            dice = cases[cases["unit"] == run.id].groupby("case")["dice"].mean()
             by_case = {str(case): float(value) for case, value in dice.items()}
-            yield _Shown(entry.method, unit, entry.reference, by_case)
-
-
-def _first(entry: Entry) -> str | None:
-    ok = entry.units[entry.units["status"] == "ok"].sort_values(["subset", "seed"])
-    return None if ok.empty else str(ok["unit"].iloc[0])
+            yield _Shown(entry.method, run, entry.reference, by_case)
 
 
 def worst_cases(dice: Mapping[str, Mapping[str, float]], most: int = MOST_CASES) -> list[tuple[str, str]]:
@@ -106,16 +101,14 @@ def worst_cases(dice: Mapping[str, Mapping[str, float]], most: int = MOST_CASES)
     return list(chosen.items())[:most]
 
 
-def _group(store: RunStore, labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Case]) -> Json:
-    """Pictures of one labelled count; a unit's label maps are read case by case."""
-    worst = worst_cases({one.method: one.dice for one in shown if not one.reference})
-    wanted = [case for case, _ in worst]
-    folders = {folder.id: folder for folder in store.selected()}
-    predicted = {one.method: folders[one.unit].predictions(wanted) for one in shown}
-    in_2d = all(len(folders[one.unit].unit.preprocessing.size) == 2 for one in shown)
+def _group(labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Case]) -> Json:
+    """Pictures of one labelled count; a run's label maps are read case by case."""
+    worst = worst_cases({each.method: each.dice for each in shown if not each.reference})
+    predicted = {each.method: each.run.read_predictions(case for case, _ in worst) for each in shown}
+    in_2d = all(len(each.run.run.preprocessing.size) == 2 for each in shown)
     panels = [_panel(cases[case], method, shown, {name: maps[case] for name, maps in predicted.items()}, in_2d)
               for case, method in worst]  # fmt: skip
-    labels = [{"method": one.method, "unit": folders[one.unit].unit.label_in(one.method)} for one in shown]
+    labels = [{"method": each.method, "unit": each.run.run.label_in(each.method)} for each in shown]
     return {"table": 1, "labelled": labelled, "methods": labels, "panels": panels}
 
 

@@ -13,30 +13,28 @@ from harness.report.columns import Json, plain
 LOG_RATIO = 8.0
 """A dimension whose largest value is this many times its smallest is drawn on a logarithmic axis."""
 
-PREFERRED = ("centers_per_class", "temperature")
-"""What the first picture shows, as x and y, where it was searched."""
 
-
-def surfaces(search: pd.DataFrame | None) -> list[Json]:
+def surfaces(search: pd.DataFrame) -> list[Json]:
     """One per method that was searched: its dimensions, and its trials with a value in each of them.
 
-    What was searched are the dimensions; schedules that take few forms over the trials are further ones, in words
-    ("cosine 0.1 to 1, 1 period"). Dimensions that always move together are one, under the name of the first.
+    What was searched are the dimensions; parameters that are families with numbers of their own, such as schedules, are
+    further ones in words ("cosine low 0.1 high 1") where they take few forms over the trials. Dimensions that always
+    move together are one, under the name of the first.
+
+    search: columns as in `harness.leaderboard.searches`.
     """
-    if search is None:
-        return []
-    return [_surface(str(method), own) for method, own in search.groupby("method", sort=False)]
+    return [_surface(str(method), trials) for method, trials in search.groupby("method", sort=False)]
 
 
-def _surface(method: str, own: pd.DataFrame) -> Json:
-    trials: list[Json] = own.to_dict("records")  # type: ignore[assignment]
+def _surface(method: str, frame: pd.DataFrame) -> Json:
+    trials: list[Json] = frame.to_dict("records")  # type: ignore[assignment]
     places = [_place(json.loads(trial["varied"]), json.loads(trial["params"])) for trial in trials]
     names = list(dict.fromkeys(name for place in places for name in place))
     dimensions = list(_distinct({name: [place.get(name) for place in places] for name in names}))
     return {
         "method": method,
         "dimensions": dimensions,
-        "axes": _axes([one["name"] for one in dimensions]),
+        "axes": _axes(dimensions),
         "trials": [
             {
                 **{name: plain(trial[name]) for name in ("study", "point", "score", "status", "chosen")},
@@ -48,32 +46,31 @@ def _surface(method: str, own: pd.DataFrame) -> Json:
 
 
 def _place(varied: Mapping[str, Any], params: Mapping[str, Any]) -> Json:
-    """Where a trial stands: on what was searched, and on the schedules that its parameters make of that."""
-    schedules = {name: value for name, value in params.items() if isinstance(value, dict) and "family" in value}
-    return {**dict(_flat(varied)), **{name: describe_schedule(value) for name, value in schedules.items()}}
+    """Where a trial stands: on what was searched, and on the families that its parameters make of that."""
+    families = {name: value for name, value in params.items() if isinstance(value, dict) and "family" in value}
+    return {**dict(_flat(varied)), **{name: describe_family(value) for name, value in families.items()}}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names; a schedule also by its whole description, under its own name."""
+    """Dotted names; a family also by its whole description, under its own name."""
     for name, value in values.items():
-        if isinstance(value, dict):
-            if "family" in value:
-                yield f"{prefix}{name}", describe_schedule(value)
-            numbers = {inner: one for inner, one in value.items() if inner != "family"}
-            yield from _flat(numbers, f"{prefix}{name}.")
-        else:
+        if not isinstance(value, dict):
             yield f"{prefix}{name}", value if isinstance(value, int | float | str | bool) else json.dumps(value)
+            continue
+        if "family" in value:
+            yield f"{prefix}{name}", describe_family(value)
+        numbers = {inner: number for inner, number in value.items() if inner != "family"}
+        yield from _flat(numbers, f"{prefix}{name}.")
 
 
-def describe_schedule(value: Mapping[str, Any]) -> str:
-    """{family: cosine, low: 0.1, high: 1, periods: 1} -> "cosine 0.1 to 1, 1 period"."""
-    family = str(value["family"]).replace("_", " ")
-    ends = [f"{value[name]:g}" for name in ("low", "high", "start", "end", "tau") if name in value]
-    text = f"{family} {' to '.join(ends)}".strip()
-    periods = value.get("periods")
-    if periods is not None:
-        text += f", {periods:g} period{'' if periods == 1 else 's'}"
-    return text + (f" {list(value['values'])}" if "values" in value else "")
+def describe_family(value: Mapping[str, Any]) -> str:
+    """{family: half_cosine, start: 1.0, end: 0.1} -> "half cosine start 1 end 0.1"."""
+    numbers = (
+        f" {name} {number:g}" if isinstance(number, int | float) else f" {name} {number}"
+        for name, number in value.items()
+        if name != "family"
+    )
+    return str(value["family"]).replace("_", " ") + "".join(numbers)
 
 
 def _distinct(columns: Mapping[str, Sequence[Any]]) -> Iterator[Json]:
@@ -106,8 +103,13 @@ def _dimension(name: str, values: Sequence[Any], known: Sequence[Any]) -> Json:
     }
 
 
-def _axes(names: Sequence[str]) -> list[int]:
-    """Which two dimensions are shown first: centres and a schedule where they were searched, else the first two."""
-    wanted = [next((i for i, name in enumerate(names) if part in name), None) for part in PREFERRED]
-    free = iter(i for i in range(len(names)) if i not in wanted)
-    return [found for found in (next(free, None) if one is None else one for one in wanted) if found is not None]
+def _axes(dimensions: Sequence[Json]) -> list[int]:
+    """Which two dimensions are shown first, as x and y: none that another one implies, words upright."""
+    by_worth = sorted(range(len(dimensions)), key=lambda i: _is_implied(dimensions[i], dimensions))
+    return sorted(by_worth[:2], key=lambda i: dimensions[i]["kind"] == "choice")
+
+
+def _is_implied(dimension: Json, dimensions: Sequence[Json]) -> bool:
+    """Whether the words of another dimension tell the value: "cosine low 0.1 high 1" tells that low is 0.1."""
+    wordy = [other["values"] for other in dimensions if other["kind"] == "choice" and other is not dimension]
+    return any(len(set(zip(words, dimension["values"], strict=True))) == len(set(words)) for words in wordy)

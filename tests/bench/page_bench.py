@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
 from harness.report import write_page
 from tests.browser.chromium import chromium, complaints, show
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         wall, cpu = time.perf_counter(), time.process_time()
         board = board_of(store)
         between, spent = time.perf_counter(), time.process_time()
-        page = write_page(store, board)
+        page = write_page(SuiteRecords(store), board)
         ended, total = time.perf_counter(), time.process_time()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
         print(f"{len(store.selected())} units; peak {peak:.0f} MB")

@@ -11,11 +11,12 @@ import pytest
 
 from harness.leaderboard import numbers
 from harness.leaderboard.leaderboard import Leaderboard
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Failure
 from harness.records.suite_folder import RunStore
-from harness.report import PageSettings, write_page
+from harness.report import write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
-from tests.report.trials import SCHEDULES, trials
+from tests.report.trials import SCHEDULES, searched
 from tests.synthetic import RunSpec, board_of, write_run
 
 BREAKOUT = "</script><img src=x onerror=alert(1)> & more"
@@ -35,13 +36,13 @@ def store(tmp_path_factory) -> RunStore:
 @pytest.fixture(scope="session")
 def board(store) -> Leaderboard:
     """What is computed of the records."""
-    return board_of(store)
+    return searched(board_of(store))
 
 
 @pytest.fixture(scope="session")
 def page_file(store, board) -> Path:
     """The page of `board`."""
-    return write_page(store, board, PageSettings(search=trials()))
+    return write_page(SuiteRecords(store), board)
 
 
 def texts(driver, selector):
@@ -240,7 +241,7 @@ def test_the_search_surface_has_every_point(page):
             "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)", f"{surface} svg text"
         )
     )
-    assert {"1", "2", "4", "8", "16", "constant 0.1", "cosine 0.1 to 1, 10 periods"} <= drawn
+    assert {"1", "2", "4", "8", "16", "constant tau 0.1", "cosine low 0.1 high 1 periods 10"} <= drawn
     assert len(SCHEDULES) == 4
     centers, schedules = texts(page, f"{surface} ul.hint li")
     assert centers.startswith(

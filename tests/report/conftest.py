@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from harness.leaderboard.leaderboard import Leaderboard
+from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
 from harness.report.content import content
-from harness.report.page import PageSettings, write_page
-from tests.report.trials import trials
+from harness.report.page import write_page
+from tests.report.trials import searched
 from tests.synthetic import RunSpec, board_of, write_run
 
 FAILED, INTERRUPTED, MISSING = ("ua_mt", 3, 0, 1), ("mc_net", 3, 0, 0), ("mc_net", 7, 0, 1)
@@ -43,8 +44,8 @@ def written(tmp_path_factory):
         missing=frozenset({MISSING}),
     )  # fmt: skip
     store = write_run(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
-    board = board_of(store)
-    page = write_page(store, board, PageSettings(search=trials()))
+    board = searched(board_of(store))
+    page = write_page(SuiteRecords(store), board)
     return Written(store, board, page.read_text(encoding="utf-8"))
 
 
@@ -57,4 +58,4 @@ def unpacked(columns):
 @pytest.fixture(scope="session")
 def shown(written):
     """`content` of the board, as Python values."""
-    return content(written.board, trials())
+    return content(written.board)

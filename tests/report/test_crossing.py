@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.records.suite_folder import RunStore
 from harness.report.crossing import crossing, effects, permutation_p
 from harness.report.crossing_figure import write_search_picture
 from harness.report.surface import surfaces
-from tests.report.trials import CENTERS, row, trials
+from tests.report.trials import CENTERS, row, searched, trials
+from tests.synthetic import RunSpec, board_of, write_run
 
 
 def enumerated_p(scores: np.ndarray) -> float:
@@ -66,7 +66,8 @@ def test_levels_and_cells_of_a_grid():
     assert (found.across, found.up) == ("centers per class", "temperature")
     assert list(found.across_levels) == list(CENTERS)
     assert found.up_levels == (
-        "constant 0.1", "half cosine 1 to 0.1", "cosine 0.1 to 1, 1 period", "cosine 0.1 to 1, 10 periods",
+        "constant tau 0.1", "half cosine start 1 end 0.1", "cosine low 0.1 high 1 periods 1",
+        "cosine low 0.1 high 1 periods 10",
     )  # fmt: skip
     expected = 0.5 + 0.01 * np.arange(20.0).reshape(4, 5)
     expected[2, 3] = np.nan
@@ -92,13 +93,14 @@ def test_no_crossing_without_each_pair_once():
 
 
 def test_the_picture_is_written_again_alike_and_goes_with_its_search(tmp_path):
-    store = RunStore(tmp_path / "suite")
-    store.leaderboard.mkdir(parents=True)
-    path = write_search_picture(store, trials())
-    assert path == store.leaderboard / "search.png"
+    store = write_run(tmp_path / "suite", RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=1, patients=2))
+    board = board_of(store)
+    path = write_search_picture(searched(board), tmp_path)
+    assert path is not None
+    assert path == tmp_path / "search.png"
     first = path.read_bytes()
     assert first.startswith(b"\x89PNG")
-    write_search_picture(store, trials())
+    write_search_picture(searched(board), tmp_path)
     assert path.read_bytes() == first
-    assert write_search_picture(store, None) is None
+    assert write_search_picture(board, tmp_path) is None
     assert not path.exists()

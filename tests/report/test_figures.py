@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
 from harness.records.reader import SuiteRecords
-from harness.report.figures import write_figures
-from tests.synthetic import RunSpec, picture, write_run
+from harness.report.figures import MAX_PAGE_BYTES, Gallery, copy_figures
+from harness.report.page import write_page
+from tests.synthetic import RunSpec, board_of, picture, write_run
 
 SPEC = RunSpec(
     methods={"somebody_elses": 0.3, "ua_mt": 0.1},
@@ -28,26 +31,58 @@ def records(tmp_path: Path) -> SuiteRecords:
 
 
 def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records: SuiteRecords) -> None:
-    (path,) = write_figures(records)
+    (path,) = copy_figures(records).files
     assert path == records.root / "leaderboard" / "figures" / "somebody_elses-3-0-0-centers.png"
     assert path.read_bytes() == picture("centres of somebody_elses/3/0/0")
     path.with_name("action_pp-9-0-0-centers.png").write_bytes(b"of an earlier selection")
-    assert write_figures(records) == (path,)
+    assert copy_figures(records).files == (path,)
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_suite_whose_methods_draw_nothing_gets_no_folder(tmp_path: Path) -> None:
     spec = RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=1, patients=2)
     records = SuiteRecords(write_run(tmp_path / "suite", spec))
-    assert write_figures(records) == ()
+    assert copy_figures(records) == Gallery((), ())
     assert not (records.root / "leaderboard").exists()
 
 
 def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, caplog: pytest.LogCaptureFixture) -> None:
-    (path,) = write_figures(records)
+    (path,) = copy_figures(records).files
     (stored,) = records.root.glob("units/*/figures/*.png")
     stored.write_bytes(b"<script>")
     with caplog.at_level(logging.WARNING):
-        assert write_figures(records) == ()
+        assert copy_figures(records) == Gallery((), ())
     assert f"{stored}: not a figure of a run" in caplog.text
     assert not path.exists()
+
+
+def test_the_page_shows_them_whoever_s_they_are(records: SuiteRecords) -> None:
+    html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
+    shown = "somebody_elses 3-labelled subset 0 seed 0: centres of somebody_elses/3/0/0"
+    assert f"<figcaption>{shown}</figcaption>" in html
+    (source,) = re.findall(r'<img src="data:image/png;base64,([^"]*)"', html)
+    assert base64.b64decode(source) == picture("centres of somebody_elses/3/0/0")
+    assert "beside this page" not in html.partition('id="figures"')[2].partition("</section>")[0]
+
+
+def test_a_caption_stays_text(records: SuiteRecords) -> None:
+    (stored,) = records.root.glob("units/*/figures/*.png")
+    stored.write_bytes(picture('"><script>alert(1)</script>'))
+    html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)" in html
+
+
+def test_the_page_takes_a_run_of_each_method_first_and_says_what_it_has_no_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = RunSpec(methods={"a": 0.0, "b": 0.1}, labelled=(3,), seeds=2, patients=2, centers=frozenset({"a", "b"}))
+    records = SuiteRecords(write_run(tmp_path / "suite", spec))
+    assert MAX_PAGE_BYTES < 4_000_000
+    sizes = [len(picture(f"centres of {method}/3/0/0")) for method in "ab"]
+    monkeypatch.setattr("harness.report.figures.MAX_PAGE_BYTES", sum(sizes))
+    gallery = copy_figures(records)
+    assert [shown.run for shown in gallery.pictures] == [f"{name} 3-labelled subset 0 seed 0" for name in "ab"]
+    assert len(gallery.files) == 4
+    html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
+    assert "the first 2 of 4, all are in figures/ beside this page" in html

@@ -10,10 +10,11 @@ import yaml
 
 from harness.audit import Audit, Finding
 from harness.leaderboard.notes import EMPTY_MASKS, INTERVAL, MINI
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Failure
 from harness.report import PageSettings, write_page
 from harness.report.page import SCRIPTS
-from tests.report.trials import trials
+from tests.report.trials import searched
 from tests.synthetic import RunSpec, board_of, write_run
 
 SMALL = RunSpec(methods={"supervised": 0.0, "ua_mt": 0.2}, labelled=(3,), seeds=1, patients=4)
@@ -66,7 +67,7 @@ def test_the_suite_comes_back_from_the_page(written):
 
 
 def test_the_same_records_give_the_same_page(written):
-    again = write_page(written.store, board_of(written.store), PageSettings(search=trials()))
+    again = write_page(SuiteRecords(written.store), searched(board_of(written.store)))
     assert again == written.store.root / "leaderboard" / "index.html"
     assert again.read_text(encoding="utf-8") == written.html
 
@@ -78,7 +79,7 @@ def test_hostile_text_stays_text(tmp_path):
         failure=Failure(kind="error", reason="</script><script>alert(1)</script> & <b>'\"\u2028"),
     )  # fmt: skip
     store = write_run(tmp_path / "s", spec)
-    html = write_page(store, board_of(store)).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
     assert "<script>alert" not in html
     assert "alert(1)\\u003c/script" in html
     assert html.count("</script>") == 2
@@ -90,7 +91,7 @@ def test_the_audit_is_shown_rule_by_rule(tmp_path):
         findings=(finding(1, "held", "2 units"), finding(2, "not held", "line one", "ua_mt/3/0/0 read test labels")),
     )  # fmt: skip
     store = write_run(tmp_path / "s", SMALL)
-    html = write_page(store, board_of(store), PageSettings(audit=found)).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store), PageSettings(audit=found)).read_text(encoding="utf-8")
     assert "2 of 2 units finished; 2 rules: 1 held, 1 not held, 0 not applicable" in html
     assert "Not held: 2. Rule &lt;2&gt;" in html
     assert '<tr class="not-held">' in html
@@ -100,7 +101,7 @@ def test_the_audit_is_shown_rule_by_rule(tmp_path):
 
 def test_without_a_search_there_is_no_such_section(tmp_path):
     store = write_run(tmp_path / "s", SMALL)
-    html = write_page(store, board_of(store)).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
     assert 'id="search"' not in html
     assert 'href="#search"' not in html
 
@@ -113,7 +114,7 @@ def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
     )  # fmt: skip
     spec = RunSpec(methods=SMALL.methods, labelled=(3,), seeds=1, patients=4, missing=slots)
     store = write_run(tmp_path / "s", spec)
-    html = write_page(store, board_of(store)).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
     said = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"
     assert said in html
 
@@ -126,5 +127,5 @@ def test_every_script_is_used():
 
 def test_a_page_costs_little_beside_its_board(written):
     start = time.process_time()
-    write_page(written.store, written.board, PageSettings(search=trials()))
+    write_page(SuiteRecords(written.store), written.board)
     assert time.process_time() - start < 3.0  # 0.2 s on an idle core

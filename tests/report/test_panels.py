@@ -12,6 +12,7 @@ from harness.api.errors import ClosedSplitError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.records.files import write_text
+from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
 from harness.report.panels import MOST_CASES, worst_cases, worst_panels
 from harness.suite.registry import load_dataset
@@ -75,7 +76,7 @@ def predictions(phantoms, store, folder, shift):
 
 
 def test_a_picture_holds_truth_and_every_method(store: RunStore, phantoms: Cache):
-    panels = worst_panels(store, board_of(store), phantoms)
+    panels = worst_panels(SuiteRecords(store), board_of(store), phantoms)
     assert panels.reason == ""
     assert panels.classes == tuple(phantoms.manifest.classes[1:])
     (group,) = panels.groups
@@ -95,7 +96,7 @@ def test_a_picture_holds_truth_and_every_method(store: RunStore, phantoms: Cache
 def test_the_slice_is_that_with_the_most_errors(store: RunStore, phantoms: Cache):
     board = board_of(store)
     folders = {folder.unit.method: folder for folder in store.selected()}
-    (group,) = worst_panels(store, board, phantoms).groups
+    (group,) = worst_panels(SuiteRecords(store), board, phantoms).groups
     cases = {case.id: case for case in phantoms.test_cases(permit_of(store))}
     for panel in group["panels"]:
         predicted = folders[panel["worst"]].predictions([panel["case"]])[panel["case"]]
@@ -115,28 +116,34 @@ def test_nothing_is_opened_while_a_unit_is_to_run(store: RunStore, phantoms: Cac
     board = board_of(store)
     store.selected()[1].reopen()
     watched = replace(phantoms, on_breach=pytest.fail)
-    assert worst_panels(store, board, watched).reason == "Pictures of test cases are made once all units have ended."
+    assert (
+        worst_panels(SuiteRecords(store), board, watched).reason
+        == "Pictures of test cases are made once all units have ended."
+    )
 
 
 def test_nothing_is_opened_without_final_weights(store: RunStore, phantoms: Cache):
     board = board_of(store)
     (store.selected()[2].path / "final.json").unlink()
     with pytest.raises(ClosedSplitError, match="not final yet"):
-        worst_panels(store, board, phantoms)
+        worst_panels(SuiteRecords(store), board, phantoms)
 
 
 def test_other_data_are_told_apart(store: RunStore, phantoms: Cache):
     other = replace(phantoms, manifest=phantoms.manifest.model_copy(update={"checksum": "d" * 64}))
-    assert "not those that the units were tested on" in worst_panels(store, board_of(store), other).reason
+    assert "not those that the units were tested on" in worst_panels(SuiteRecords(store), board_of(store), other).reason
 
 
 def test_records_without_predictions_say_so(store: RunStore, phantoms: Cache):
     for folder in store.selected():
         (folder.path / "predictions.npz").unlink()
-    assert worst_panels(store, board_of(store), phantoms).reason == "The units on record kept no predictions."
+    assert (
+        worst_panels(SuiteRecords(store), board_of(store), phantoms).reason
+        == "The units on record kept no predictions."
+    )
 
 
 def test_a_method_without_predictions_is_left_out(store: RunStore, phantoms: Cache):
     (next(f for f in store.selected() if f.unit.method == "other").path / "predictions.npz").unlink()
-    (group,) = worst_panels(store, board_of(store), phantoms).groups
+    (group,) = worst_panels(SuiteRecords(store), board_of(store), phantoms).groups
     assert [one["method"] for one in group["methods"]] == ["floor", "supervised_full"]

@@ -7,22 +7,22 @@ import json
 import pandas as pd
 import pytest
 
-from harness.report.surface import describe_schedule, surfaces
+from harness.report.surface import describe_family, surfaces
 from tests.report.trials import CENTERS, SCHEDULES, row, trials
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ({"family": "constant", "tau": 0.1}, "constant 0.1"),
-        ({"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1}, "cosine 0.1 to 1, 1 period"),
-        ({"family": "cosine", "low": 0.03, "high": 2, "periods": 10}, "cosine 0.03 to 2, 10 periods"),
-        ({"family": "half_cosine", "start": 1.0, "end": 0.1}, "half cosine 1 to 0.1"),
-        ({"family": "step", "values": [1.0, 0.1]}, "step [1.0, 0.1]"),
+        ({"family": "constant", "tau": 0.1}, "constant tau 0.1"),
+        ({"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1}, "cosine low 0.1 high 1 periods 1"),
+        ({"family": "cosine", "low": 0.03, "high": 2, "periods": 10}, "cosine low 0.03 high 2 periods 10"),
+        ({"family": "half_cosine", "start": 1.0, "end": 0.1}, "half cosine start 1 end 0.1"),
+        ({"family": "step", "values": [1.0, 0.1]}, "step values [1.0, 0.1]"),
     ],
 )
-def test_schedules_in_words(value, text):
-    assert describe_schedule(value) == text
+def test_families_in_words(value, text):
+    assert describe_family(value) == text
 
 
 def test_the_grid_of_schedules_and_centres():
@@ -33,7 +33,7 @@ def test_the_grid_of_schedules_and_centres():
     assert up["with"] == ["anatomical_temperature"], "what moves together is one dimension"
     assert "anatomical_temperature" not in names
     assert across["values"] == [r for _ in SCHEDULES for r in CENTERS]
-    assert up["values"] == [describe_schedule(s) for s in SCHEDULES for _ in CENTERS]
+    assert up["values"] == [describe_family(s) for s in SCHEDULES for _ in CENTERS]
     assert (across["kind"], up["kind"]) == ("log", "choice")
     periods = next(one for one in grid["dimensions"] if one["name"] == "student_temperature.periods")
     assert periods["values"] == [None] * 10 + [1] * 5 + [10] * 5
@@ -68,7 +68,11 @@ def test_schedules_that_dimensions_of_their_own_make():
     across, up = (surface["dimensions"][axis] for axis in surface["axes"])
     assert across["name"] == "centers_per_class"
     assert (up["name"], up["with"]) == ("student_temperature", ["teacher_temperature"])
-    assert up["values"][::2] == ["constant 0.1", "cosine 0.1 to 1, 1 period", "cosine 0.1 to 1, 10 periods"]
+    assert up["values"][::2] == [
+        "constant tau 0.1",
+        "cosine low 0.1 high 1 periods 1",
+        "cosine low 0.1 high 1 periods 10",
+    ]
     periods = next(one for one in surface["dimensions"] if one["name"] == "tau_periods")
     assert periods["values"] == [None, None, 1, 1, 10, 10]
 
@@ -93,4 +97,4 @@ def test_what_never_varies_is_no_dimension():
 
 
 def test_no_search_no_surface():
-    assert surfaces(None) == []
+    assert surfaces(trials().iloc[:0]) == []

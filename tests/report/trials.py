@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+
+from harness.leaderboard.leaderboard import Leaderboard
 
 SCHEDULES: tuple[dict[str, Any], ...] = (
     {"family": "constant", "tau": 0.1},
@@ -38,3 +41,8 @@ def trials() -> pd.DataFrame:
     numbers = [(0.01, 0.9), (0.1, 0.95), (1.0, 0.99)]
     rows += [row("ua_mt", i, {"consistency": c, "ema_decay": e}, 0.6 - 0.1 * i) for i, (c, e) in enumerate(numbers)]
     return pd.DataFrame(rows)
+
+
+def searched(board: Leaderboard, search: pd.DataFrame | None = None) -> Leaderboard:
+    """A leaderboard as if its suite had been searched by `trials`, or by others."""
+    return replace(board, inputs=replace(board.inputs, search=trials() if search is None else search))

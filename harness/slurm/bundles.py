@@ -57,38 +57,24 @@ def bundle(seconds: Sequence[float], room: Room, parallel: int) -> list[Bundle]:
     longest = max(range(len(seconds)), key=lambda index: seconds[index])
     if seconds[longest] > room.seconds:
         raise ValueError(longest)
-    total = sum(seconds)
-    wanted = min(parallel, int(total / (room.lanes * WORTHWHILE_SECONDS)), math.ceil(len(seconds) / room.lanes))
-    fewest = max(wanted, math.ceil(total / (room.lanes * room.seconds)), 1)
-    first_fit = _first_fit(seconds, room)
-    whole_tasks = math.ceil(len(first_fit) / room.lanes) * room.lanes
-    ways = (_spread(seconds, fewest * room.lanes), _spread(seconds, whole_tasks), first_fit)
-    return _tasks(seconds, next(way for way in ways if max(_loads(seconds, way)) <= room.seconds), room.lanes)
+    total, long = sum(seconds), sum(each > room.seconds / 2 for each in seconds)
+    worthwhile = min(parallel, int(total / (room.lanes * WORTHWHILE_SECONDS)), math.ceil(len(seconds) / room.lanes))
+    fewest = max(math.ceil(total / (room.lanes * room.seconds)), math.ceil(long / room.lanes))
+    tasks = max(worthwhile, fewest, 1)
+    while max(_loads(seconds, lanes := _spread(seconds, tasks * room.lanes))) > room.seconds:
+        tasks += 1  # ends at the latest with a lane for each unit
+    return _tasks(seconds, lanes, room.lanes)
 
 
 def _spread(seconds: Sequence[float], lanes: int) -> list[list[int]]:
     """The longest first, each on the lane with the least to do."""
     heap = [(0.0, lane) for lane in range(lanes)]
     units: list[list[int]] = [[] for _ in range(lanes)]
-    for index in _longest_first(seconds):
+    for index in sorted(range(len(seconds)), key=lambda index: (-seconds[index], index)):
         load, lane = heapq.heappop(heap)
         units[lane].append(index)
         heapq.heappush(heap, (load + seconds[index], lane))
     return [lane for lane in units if lane]
-
-
-def _first_fit(seconds: Sequence[float], room: Room) -> list[list[int]]:
-    """The longest first, each on the first lane that has room: 11/9 of the fewest lanes at most, and a bit."""
-    lanes: list[list[int]] = []
-    loads: list[float] = []
-    for index in _longest_first(seconds):
-        free = next((lane for lane, load in enumerate(loads) if load + seconds[index] <= room.seconds), len(loads))
-        if free == len(loads):
-            lanes.append([])
-            loads.append(0.0)
-        lanes[free].append(index)
-        loads[free] += seconds[index]
-    return lanes
 
 
 def _tasks(seconds: Sequence[float], lanes: list[list[int]], width: int) -> list[Bundle]:
@@ -114,7 +100,3 @@ def _starting_order(seconds: Sequence[float], lanes: list[list[int]]) -> tuple[i
 
 def _loads(seconds: Sequence[float], lanes: list[list[int]]) -> list[float]:
     return [math.fsum(seconds[index] for index in lane) for lane in lanes]
-
-
-def _longest_first(seconds: Sequence[float]) -> list[int]:
-    return sorted(range(len(seconds)), key=lambda index: (-seconds[index], index))

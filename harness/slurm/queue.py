@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from harness.api.errors import ServiceError
 from harness.slurm.client import SlurmRefusedError, table
@@ -18,8 +17,6 @@ ENDED = frozenset(
 )
 """States that a job does not leave by itself; in every other one it runs, waits, or is about to."""
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
-ASK_SECONDS = 60.0
-"""The controller serves everybody: those who watch ask it so often at most."""
 
 Key = tuple[str, int | None]
 """Name of a job and index of its array task; None: of a job without tasks."""
@@ -110,54 +107,4 @@ def running_jobs(jobs: Sequence[str]) -> frozenset[str]:
         if "invalid job id" in refusal.said.lower():
             return frozenset()
         raise
-    alive = {job for job, state in lines if Task(job, job, state).active and state not in WAITING}
-    return frozenset(alive & set(wanted))
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the controller said, and when.
-
-    asked:   names of the jobs that it was asked for, those whose ids were on record.
-    ends:    how tasks ended that it has forgotten, by the accounting: 55_2 -> TIMEOUT.
-    trouble: why it could not be asked.
-    """
-
-    queue: Queue
-    at: float
-    asked: frozenset[str] = frozenset()
-    ends: Mapping[str, str] = field(default_factory=dict)
-    trouble: str = ""
-
-
-def forgotten(submissions: Sequence[Submission], queue: Queue) -> list[str]:
-    """Ids of arrays with tasks that the controller no longer remembers."""
-    arrays = (submission for submission in submissions if submission.job)
-    return sorted(
-        {
-            array.job or ""
-            for array in arrays
-            if any((array.name, index) not in queue for index in range(len(array.tasks)))
-        }
-    )
-
-
-class Watched:
-    """The queue for those who look again and again: asked once every `ASK_SECONDS`, however often they look."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._seen: Seen | None = None
-
-    def look(self, submissions: Sequence[Submission]) -> Seen:
-        """The queue as it is, or as it was less than a minute ago; what it was before where Slurm does not answer."""
-        now = self._clock()
-        if self._seen is None or now - self._seen.at >= ASK_SECONDS:
-            try:
-                queue = ask_queue(submissions)
-                names = frozenset(submission.name for submission in submissions if submission.job is not None)
-                self._seen = Seen(queue, now, names, ask_ends(forgotten(submissions, queue)))
-            except (ServiceError, SlurmRefusedError) as error:
-                last = self._seen or Seen({}, now)
-                self._seen = replace(last, at=now, trouble=str(error))
-        return self._seen
+    return frozenset(job for job, state in lines if job in wanted and state not in ENDED | WAITING)

@@ -17,7 +17,7 @@ from harness.slurm.leases import free_leases
 from harness.slurm.queue import ask_queue, identified
 from harness.slurm.queue_state import QueueState
 from harness.slurm.record import Submissions, unsettled
-from harness.slurm.submit import Submitter, submitting
+from harness.slurm.submit import follow, submit, submitting
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +67,12 @@ def submit_missing(
         if not pending:
             return SlurmRun(session, 0, 0)
         records = SuiteRecords(session.store)
-        state = _ask_state(session, records, pending)
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
-        submitter = Submitter(drafter, still_alone)
+        state = _ask_state(session, records, pending)
         if state.missing:
-            submitter.submit(state.missing, state.arrays)
+            submit(drafter, state.missing, state.arrays, still_alone)
         elif state.arrays and not state.followed:  # it was refused, or its submitter died before it
-            submitter.follow(state.arrays)
+            follow(drafter, state.arrays, still_alone)
     return SlurmRun(session, len(pending), 0)
 
 
@@ -125,13 +124,13 @@ def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: 
         if cluster.cluster.container is not None:  # no command of Slurm's is in there
             return SlurmRun(session, 0, len(pending), named=bool(session.plan.finals) and not had_finals)
         records = SuiteRecords(session.store)
+        drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
         state = _ask_state(session, records, pending)
         suite = session.plan.loaded.suite.hash
         submitted = {unit for one in submissions if one.job and one.suite == suite for unit in one.units}
         fresh = [unit for unit in state.missing if unit.id not in submitted]
         if fresh:
-            drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
-            Submitter(drafter, still_alone).submit(fresh, state.arrays)
+            submit(drafter, fresh, state.arrays, still_alone)
     return SlurmRun(session, len(state.queued) + len(fresh), len(state.missing) - len(fresh))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from harness.execution.suite_lock import alone
 from harness.records.files import disk_errors, write_text
@@ -23,48 +22,45 @@ PATIENCE_SECONDS = 20.0
 """How long one who submits waits for another who does."""
 
 
-@dataclass(frozen=True)
-class Submitter:
-    """Sends what a drafter drafts. still_alone: what `submitting` gave, called before each job."""
+def submit(drafter: Drafter, units: Sequence[Unit], after: Sequence[str], still_alone: Callable[[], None]) -> None:
+    """Submit units, and the job that waits for them and for the jobs `after`.
 
-    drafter: Drafter
-    still_alone: Callable[[], None]
+    still_alone: what `submitting` gave, called before each job.
+    Raises `UsageError` where a unit does not fit or Slurm refuses.
+    """
+    jobs: list[str] = []
+    for draft in drafter.arrays(units):
+        still_alone()
+        jobs.append(_send(drafter, draft, jobs[-1:]))  # one array after the other: %N counts within an array
+        log.info("job %s: %s", jobs[-1], array_summary(draft, drafter.loaded.cluster.max_parallel))
+    follow(drafter, [*after, *jobs], still_alone)
 
-    def submit(self, units: Sequence[Unit], after: Sequence[str]) -> None:
-        """Submit units, and the job that waits for them and for the jobs `after`.
 
-        Raises `UsageError` where a unit does not fit or Slurm refuses.
-        """
-        jobs: list[str] = []
-        for draft in self.drafter.arrays(units):
-            jobs.append(self._send(draft, jobs[-1:]))  # one array after the other: %N counts within an array
-            log.info("job %s: %s", jobs[-1], array_summary(draft, self.drafter.loaded.cluster.max_parallel))
-        self.follow([*after, *jobs])
+def follow(drafter: Drafter, after: Sequence[str], still_alone: Callable[[], None]) -> None:
+    """Submit the dependent job of the jobs `after`; none where the cluster file wants none."""
+    draft = drafter.dependent_job()
+    if draft is not None:
+        still_alone()
+        log.info("job %s follows: %s", _send(drafter, draft, after), what_follows(drafter))
 
-    def follow(self, after: Sequence[str]) -> None:
-        """Submit the dependent job of the jobs `after`; none where the cluster file wants none."""
-        draft = self.drafter.dependent_job()
-        if draft is not None:
-            log.info("job %s follows: %s", self._send(draft, after), what_follows(self.drafter))
 
-    def _send(self, draft: Draft, after: Sequence[str]) -> str:
-        """Record it, call sbatch, record the job's id. One whose fate is unknown stays on record without an id."""
-        submissions, loaded = self.drafter.submissions, self.drafter.loaded
-        self.still_alone()
-        submission = draft.submission.model_copy(update={"at": now()})
-        script = submissions.script(submission)
-        submissions.keep_cluster(loaded.text)
-        write_text(script, draft.text)
-        submissions.write(submission)
-        waits = [f"--dependency=afterany:{':'.join(after)}"] if after else []
-        try:
-            printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
-        except SlurmRefusedError as refusal:
-            submissions.forget(submission)
-            raise (explained(refusal, loaded) if draft.bundles else unfollowed(refusal, loaded)) from None
-        job = printed.strip().partition(";")[0]
-        submissions.write(submission.model_copy(update={"job": job}))
-        return job
+def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
+    """Record it, call sbatch, record the job's id. One whose fate is unknown stays on record without an id."""
+    submissions, loaded = drafter.submissions, drafter.loaded
+    submission = draft.submission.model_copy(update={"at": now()})
+    script = submissions.script(submission)
+    submissions.keep_cluster(loaded.text)
+    write_text(script, draft.text)
+    submissions.write(submission)
+    waits = [f"--dependency=afterany:{':'.join(after)}"] if after else []
+    try:
+        printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
+    except SlurmRefusedError as refusal:
+        submissions.forget(submission)
+        raise (explained(refusal, loaded) if draft.bundles else unfollowed(refusal, loaded)) from None
+    job = printed.strip().partition(";")[0]
+    submissions.write(submission.model_copy(update={"job": job}))
+    return job
 
 
 def what_follows(drafter: Drafter) -> str:

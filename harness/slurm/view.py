@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from harness.api.errors import ServiceError
 from harness.execution.dry_run import Outlook
 from harness.records.reader import SuiteRecords
 from harness.records.status import State, SuiteStatus, UnitStatus
-from harness.slurm.queue import Seen, Task, Watched, ask_queue, identified
+from harness.slurm.client import SlurmRefusedError
+from harness.slurm.queue import Queue, Task, ask_ends, ask_queue, identified
 from harness.slurm.queue_state import QueueState
 from harness.slurm.record import Submission, unsettled
 
+ASK_SECONDS = 60.0
+"""The controller serves everybody: those who watch ask it so often at most."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the controller said, and when.
+
+    asked:   names of the jobs that it was asked for, those whose ids were on record.
+    ends:    how tasks ended that it has forgotten, by the accounting: 55_2 -> TIMEOUT.
+    trouble: why it could not be asked.
+    """
+
+    queue: Queue
+    at: float
+    asked: frozenset[str] = frozenset()
+    ends: Mapping[str, str] = field(default_factory=dict)
+    trouble: str = ""
+
 
 class SuiteWatch:
-    """Merges a suite's records with what Slurm says of its jobs, asking at most once a minute."""
+    """Merges a suite's records with what Slurm says of its jobs, asking at most once every `ASK_SECONDS`."""
 
-    def __init__(self) -> None:
-        self._watched = Watched()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: Seen | None = None
 
     def merge(self, status: SuiteStatus, records: SuiteRecords) -> tuple[SuiteStatus, str]:
         """The status with what Slurm knows, and why it could not be asked, if so. Asks only while something is left."""
@@ -26,11 +49,36 @@ class SuiteWatch:
         submissions = unsettled(records)
         if not any(submission.tasks for submission in submissions):
             return status, ""
-        seen = self._watched.look(submissions)
+        seen = self.look(submissions)
         known = identified(submissions, seen.queue)
         last = {unit: (one, index) for one in known for index, task in enumerate(one.tasks) for unit in task}
         units = tuple((name, _placed(unit, records, last, seen)) for name, unit in status.units)
         return replace(status, units=units), seen.trouble
+
+    def look(self, submissions: Sequence[Submission]) -> Seen:
+        """The queue as it is, or as it was less than a minute ago; what it was before where Slurm does not answer."""
+        now = self._clock()
+        if self._seen is None or now - self._seen.at >= ASK_SECONDS:
+            try:
+                queue = ask_queue(submissions)
+                names = frozenset(submission.name for submission in submissions if submission.job is not None)
+                self._seen = Seen(queue, now, names, ask_ends(forgotten(submissions, queue)))
+            except (ServiceError, SlurmRefusedError) as error:
+                last = self._seen or Seen({}, now)
+                self._seen = replace(last, at=now, trouble=str(error))
+        return self._seen
+
+
+def forgotten(submissions: Sequence[Submission], queue: Queue) -> list[str]:
+    """Ids of arrays with tasks that the controller no longer remembers."""
+    arrays = (submission for submission in submissions if submission.job)
+    return sorted(
+        {
+            array.job or ""
+            for array in arrays
+            if any((array.name, index) not in queue for index in range(len(array.tasks)))
+        }
+    )
 
 
 def _placed(

@@ -17,7 +17,7 @@ from harness.records.status import UnitStatus, read_status
 from harness.records.suite_folder import RunStore
 from harness.slurm.cancel import cancel
 from harness.slurm.leases import free_leases
-from harness.slurm.queue import Task, Watched, ask_ends, ask_queue, identified, running_jobs
+from harness.slurm.queue import Task, ask_ends, ask_queue, identified, running_jobs
 from harness.slurm.queue_state import QueueState, unit_tasks
 from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import submitting
@@ -178,7 +178,7 @@ def test_nobody_is_asked_once_everything_has_ended(commands: Path, tmp_path: Pat
 def test_who_watches_asks_once_a_minute(commands: Path, tmp_path: Path) -> None:
     stand_in(commands, "sacct", f"echo sacct >> {tmp_path}/asked")
     times = iter((0.0, 1.0, 59.0, 60.0))
-    watched = Watched(clock=lambda: next(times))
+    watched = SuiteWatch(clock=lambda: next(times))
     for _ in range(3):
         assert len(watched.look([ARRAY]).queue) == 3
     assert [line.split()[0] for line in asked(tmp_path)] == ["--noheader", "sacct"]
@@ -188,7 +188,7 @@ def test_who_watches_asks_once_a_minute(commands: Path, tmp_path: Path) -> None:
 
 def test_a_controller_that_does_not_answer_leaves_what_was_known(commands: Path) -> None:
     times = iter((0.0, 61.0))
-    watched = Watched(clock=lambda: next(times))
+    watched = SuiteWatch(clock=lambda: next(times))
     known = watched.look([ARRAY]).queue
     stand_in(commands, "squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
     seen = watched.look([ARRAY])

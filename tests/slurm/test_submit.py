@@ -52,8 +52,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 def run(session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False) -> SlurmRun:
     """Submit as `harness run` does, or as the dependent job does."""
-    submit = submit_finals if dependent else submit_missing
-    return submit(session, cluster_of(tmp_path, text), 30.0, None)
+    call = submit_finals if dependent else submit_missing
+    return call(session, cluster_of(tmp_path, text), 30.0, None)
 
 
 def sent(tmp_path: Path) -> list[str]:

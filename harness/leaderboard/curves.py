@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
-from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.leaderboard.results import entries, labelled_counts
+from harness.leaderboard.inputs import LeaderboardInput
 
 COLUMNS = (
     "suite", "table", "labelled", "block", "method", "look", "progress", "device_seconds_mean", "steps_mean",
@@ -16,32 +13,18 @@ COLUMNS = (
 
 
 def build_curves(inputs: LeaderboardInput) -> pd.DataFrame:
-    """Mean and range over the ok units (seeds and subsets) of each look; Dice as a fraction, mean over classes."""
-    parts = [_comparison(comparison) for comparison in inputs.comparisons]
-    frame = pd.concat(parts, ignore_index=True)
-    frame.insert(0, "suite", inputs.suite)
-    return frame.reindex(columns=list(COLUMNS)).astype({"labelled": "Int64"})
+    """Mean and range over the ok runs (seeds and subsets) at each validation; Dice as a fraction, mean over classes."""
+    parts = [pd.DataFrame(columns=list(COLUMNS))]
+    for comparison in inputs.comparisons:
+        by_arm = {arm: _average(looks) for arm, looks in comparison.looks.groupby("arm", sort=False)}
+        entries = (entry for entry in comparison.all_entries if entry.arm in by_arm)
+        parts += [by_arm[entry.arm].assign(suite=inputs.suite, **entry.columns) for entry in entries]
+    return pd.concat(parts[1:] or parts, ignore_index=True)[list(COLUMNS)].astype({"labelled": "Int64"})
 
 
-def _comparison(comparison: Comparison) -> pd.DataFrame:
-    by_arm = {str(arm): _looks(own) for arm, own in comparison.looks.groupby("arm", sort=False)}
-    parts = []
-    for labelled in labelled_counts(comparison):
-        for entry in entries(comparison, labelled):
-            if entry.arm in by_arm:
-                shared: dict[str, Any] = {
-                    "table": comparison.number,
-                    "labelled": labelled,
-                    "block": "reference" if entry.reference else "ranked",
-                    "method": entry.method,
-                }
-                parts.append(by_arm[entry.arm].assign(**shared))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _looks(own: pd.DataFrame) -> pd.DataFrame:
+def _average(looks: pd.DataFrame) -> pd.DataFrame:
     return (
-        own.groupby("look")
+        looks.groupby("look")
         .agg(
             progress=("progress", "mean"),
             device_seconds_mean=("device_seconds", "mean"),

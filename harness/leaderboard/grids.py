@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.leaderboard import numbers
 from harness.leaderboard.allocation import OUTSIDE
-from harness.leaderboard.patients import METRICS
+from harness.leaderboard.scores import METRICS
 
 Row = dict[Any, Any]
 Cell = tuple[str, str]
@@ -42,9 +42,11 @@ def formatter(metric: str) -> Callable[[float], str]:
 
 
 def metric_cell(row: Row, metric: str) -> Cell:
-    """Mean and interval of one metric of a leaderboard row."""
+    """Mean with the standard deviation over runs, and the interval over patients."""
     text = formatter(metric)
-    return text(row[metric]), numbers.bounds(text(row[f"{metric}_low"]), text(row[f"{metric}_high"]))
+    deviation = row[f"{metric}_std"]
+    spread = "" if math.isnan(deviation) else f" ± {text(deviation)}"
+    return f"{text(row[metric])}{spread}", numbers.bounds(text(row[f"{metric}_low"]), text(row[f"{metric}_high"]))
 
 
 def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str] = METRICS) -> Grid:
@@ -117,20 +119,15 @@ def allocation_grid(table: pd.DataFrame) -> Grid:
 
 
 def beside_grid(table: pd.DataFrame) -> Grid:
-    """Dice again: over patients, subsets and seeds with the simulated coverage, as interquartile mean, failures as 0.
-
-    The last column stands only where a unit failed.
-    """
+    """Dice over labelled subsets, where there are three, and with failures as 0, where a run failed; else no rows."""
+    columns: dict[str, Callable[[Row], Cell]] = {}
+    if table["dice_subsets_low"].notna().any():
+        columns["Dice % over subsets"] = lambda row: (_bounds(row, "dice_subsets") or numbers.UNDEFINED, "")
+    if table["n_failed"].any():
+        columns["Dice % failed = 0"] = lambda row: (numbers.percent(row["dice_imputed"]), _bounds(row, "dice_imputed"))
     rows: list[Row] = table.to_dict("records")
-    failed = bool(table["n_failed"].any())
-    headers = ("method", "Dice % hierarchical", "coverage %", "IQM %", *(("Dice % failed = 0",) if failed else ()))
-    body = []
-    for row in rows:
-        hierarchical = _bounds(row, "hierarchical") or numbers.UNDEFINED
-        cells: list[Cell] = [(row["method"], ""), (hierarchical, ""), (_whole(row["hierarchical_coverage"]), "")]
-        cells += [_with_bounds(row, name) for name in ("iqm", *(("dice_imputed",) if failed else ()))]
-        body.append(tuple(cells))
-    return Grid(headers, tuple(body), _references(rows))
+    body = tuple(((row["method"], ""), *(cell(row) for cell in columns.values())) for row in rows)
+    return Grid(("method", *columns), body, _references(rows)) if columns else Grid((), ())
 
 
 def pair_grid(pairs: pd.DataFrame) -> Grid:
@@ -148,16 +145,8 @@ def pair_grid(pairs: pd.DataFrame) -> Grid:
     return Grid(("difference", "Dice points", "p (Holm)", "P(better)", "reading"), tuple(body))
 
 
-def _with_bounds(row: Row, name: str) -> Cell:
-    return numbers.percent(row[name]), _bounds(row, name)
-
-
 def _bounds(row: Row, name: str) -> str:
     return numbers.bounds(numbers.percent(row[f"{name}_low"]), numbers.percent(row[f"{name}_high"]))
-
-
-def _whole(fraction: float) -> str:
-    return numbers.UNDEFINED if math.isnan(fraction) else f"{100.0 * fraction:.0f}"
 
 
 def _rank(row: Row) -> Cell:

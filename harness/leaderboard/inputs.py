@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,14 +21,12 @@ import pyarrow as pa
 from harness.api.errors import RecordError, UsageError
 from harness.api.strict import canonical_json
 from harness.leaderboard.conditions import Conditions, describe, differing
-from harness.leaderboard.patients import MEAN_CLASS, METRICS, Key, patient_means
 from harness.leaderboard.rows import LOOK_COLUMNS, flatten, look_rows, unit_row
-from harness.leaderboard.scores import Scores, scores
+from harness.leaderboard.scores import SELECTIONS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.selection import SelectionEntry
-from harness.stats.bootstrap import Floats
 
 CASE_COLUMNS = (
     "selection", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
@@ -63,17 +62,72 @@ class Comparison:
 
     @cached_property
     def scores(self) -> dict[Key, Scores]:
-        """(metric, selection, arm, class) -> scores by patient and unit, of the mean over classes and of each class."""
-        overall = scores(self.cases, METRICS)
-        by_class = scores(self.cases, METRICS, by=["class_name"])
-        return {**{(*key, MEAN_CLASS): one for key, one in overall.items()}, **by_class}
+        """(metric, selection, arm, class_name) -> scores by patient and run."""
+        return read_scores(self.cases)
 
     @cached_property
-    def patients(self) -> dict[Key, Floats]:
-        """(metric, selection, arm, class) -> means by patient, as `scores`."""
-        overall = patient_means(self.cases)
-        by_class = patient_means(self.cases, by=["class_name"])
-        return {**{(*key, MEAN_CLASS): one for key, one in overall.items()}, **by_class}
+    def summaries(self) -> dict[Key, Summary]:
+        """The same keys -> mean, interval and spread."""
+        return summarise(self.scores)
+
+    @cached_property
+    def structures(self) -> dict[Key, dict[str, int]]:
+        """(selection, arm, class_name) -> n_structures, n_missed, n_spurious."""
+        return count_structures(self.cases)
+
+    @property
+    def selections(self) -> list[str]:
+        """Checkpoint rules that have records; the primary one is always shown."""
+        recorded = set(self.cases["selection"].unique())
+        return [name for name in SELECTIONS if name == SELECTIONS[0] or name in recorded]
+
+    @cached_property
+    def labelled_counts(self) -> list[int | None]:
+        """Labelled counts that have a table; [None] if there are only references, which then get one of their own."""
+        ranked = self._listed[~self._listed["reference"]]
+        counts: list[int | None] = [int(count) for count in sorted(ranked["labelled"].unique())]
+        return counts or [None]
+
+    @property
+    def _listed(self) -> pd.DataFrame:
+        """Runs of this comparison. What has not run yet is listed in the first one alone."""
+        others = ["elsewhere"] if self.number == 1 else ["elsewhere", "missing"]
+        return self.units[~self.units["status"].isin(others)]
+
+    def entries(self, labelled: int | None) -> list[Entry]:
+        """The methods of one table, in the order of the selection."""
+        listed = set(self._listed["arm"])
+        return [
+            Entry(self.number, labelled, str(arm), str(method), bool(units["reference"].iloc[0]), units)
+            for (arm, method), units in self.units.groupby(["arm", "method"], sort=False)
+            if arm in listed and (units["reference"].iloc[0] or units["labelled"].iloc[0] == labelled)
+        ]
+
+    @cached_property
+    def all_entries(self) -> list[Entry]:
+        """`entries` of every labelled count."""
+        return [entry for labelled in self.labelled_counts for entry in self.entries(labelled)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method in the table of one labelled count; a reference stands in the table of every count.
+
+    units: its rows of `Comparison.units`, those that ran elsewhere among them.
+    """
+
+    table: int
+    labelled: int | None
+    arm: str
+    method: str
+    reference: bool
+    units: pd.DataFrame
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What names it in every frame: table, labelled, block and method."""
+        block = "reference" if self.reference else "ranked"
+        return {"table": self.table, "labelled": self.labelled, "block": block, "method": self.method}
 
 
 @dataclass(frozen=True)

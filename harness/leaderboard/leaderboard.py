@@ -12,6 +12,7 @@ from harness.leaderboard.paired import build_paired, build_paired_per_class
 from harness.leaderboard.per_class import build_per_class
 from harness.leaderboard.profiles import build_profiles
 from harness.leaderboard.ranks import with_class_ranks, with_ranks
+from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.results import build_results
 from harness.records.reader import SuiteRecords
 
@@ -64,6 +65,14 @@ class Leaderboard:
             "curves": self.curves,
             **({} if self.search is None else {"search": self.search}),
         }
+
+    def __str__(self) -> str:
+        """The tables as plain text, 100 columns wide."""
+        return terminal_text(self)
+
+    def to_markdown(self) -> str:
+        """The tables as markdown, with every metric and every pair."""
+        return markdown(self)
 
 
 def build_leaderboard(records: SuiteRecords) -> Leaderboard:

@@ -10,8 +10,12 @@ from harness.leaderboard import allocation
 from harness.leaderboard.conditions import Conditions
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.results import declared_engines
+from harness.stats.between_runs import LEAST_SUBSETS
 
 MINI = "mini: small images, not comparable with published tables"
+LOUD = (MINI, "Unfinished:", "Failed:", "Unexplained:")
+"""Beginnings of notes that must not be overlooked."""
+
 INTERVAL = (
     "Intervals: 95 % bootstrap-t of the mean over patients (classes, phases, seeds and subsets of a patient averaged), "
     "conditional on the seeds and subsets that ran."
@@ -29,13 +33,11 @@ APART_RULE = (
     "over patients, all pairs of ranked methods at once; pairs with a reference are a family of their own) and "
     "Wilcoxon's signed-rank test rejects at 5 % after Holm."
 )
-HIERARCHICAL = (
-    "Hierarchical interval: 95 % bootstrap-t over patients crossed with seeds within labelled subsets; the coverage "
-    "beside it was simulated for this design with the variances of these records."
+DEVIATION = "After ±: standard deviation over runs (seeds and subsets) of a run's mean over patients."
+SUBSETS = (
+    "Over subsets: 95 % t-interval of the mean over labelled subsets (each the mean over its seeds and patients), from "
+    "three subsets on, clipped to the range of the metric."
 )
-ONE_SUBSET = " With one labelled subset it is over patients and seeds, given that subset."
-ONE_UNIT = "Hierarchical interval: undefined; one subset with one seed says nothing about other subsets and seeds."
-IQM = "IQM: mean of the middle half of all patient x unit Dice scores; 95 % percentile bootstrap over patients."
 IMPUTED = "Dice, failed = 0: every case of a failed unit counts as Dice 0. Distances are not imputed."
 IMPROVEMENT = (
     "P(better): how probably the first beats the second on the same patient, over all pairs of their units, ties one "
@@ -84,14 +86,13 @@ def _sample(comparison: Comparison) -> str:
 
 
 def _beside(comparison: Comparison) -> Iterator[str]:
-    """What the columns beside the primary interval mean here."""
+    """What stands beside the primary interval."""
     units = comparison.units
-    designs = units[units["status"] == "ok"].groupby("arm")[["subset", "seed"]].nunique()
-    if (designs.max(axis=1) <= 1).all():
-        yield ONE_UNIT
-    else:
-        yield HIERARCHICAL + (ONE_SUBSET if (designs["subset"] <= 1).any() else "")
-    yield IQM
+    cells = units[units["status"] == "ok"].groupby("arm")
+    if (cells.size() >= 2).any():
+        yield DEVIATION
+    if (cells["subset"].nunique() >= LEAST_SUBSETS).any():
+        yield SUBSETS
     if (units["status"] == "failed").any():
         yield IMPUTED
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
 
@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.leaderboard.patients import LARGER_IS_BETTER, MEAN_CLASS, METRICS, Key
-from harness.leaderboard.scores import Scores
+from harness.leaderboard.scores import LARGER_IS_BETTER, MEAN_CLASS, METRICS, Key, Scores
 from harness.stats.bootstrap import Floats
 from harness.stats.families import Reading, read_family
 from harness.stats.improvement import wins
@@ -56,47 +55,39 @@ def build_paired(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.DataFram
 
 
 def build_paired_per_class(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.DataFrame:
-    """`paired` of the Dice of each class."""
+    """`build_paired` of the Dice of each class."""
     return _frame(inputs, results, ["dice"], per_class=True)
 
 
 def _frame(inputs: LeaderboardInput, results: pd.DataFrame, metrics: Sequence[str], *, per_class: bool) -> pd.DataFrame:
-    found = [
-        {"suite": inputs.suite, "table": comparison.number, **row}
-        for comparison in inputs.comparisons
-        for row in _comparison(comparison, results[results["table"] == comparison.number], metrics, per_class)
-    ]
+    rows = []
+    for comparison in inputs.comparisons:
+        names = dict.fromkeys(key[3] for key in comparison.scores)
+        class_names = [name for name in names if (name != MEAN_CLASS) == per_class]
+        differences = _differences(comparison, results[results["table"] == comparison.number], class_names, metrics)
+        readings = _readings(differences, comparison.scores)
+        rows += [{"suite": inputs.suite, "table": comparison.number, **_row(*item)} for item in readings.items()]
     types = {"labelled": "Int64", "excludes_zero": "bool", "apart": "bool"}
-    return pd.DataFrame(found, columns=list(COLUMNS)).astype(types)
-
-
-def _comparison(
-    comparison: Comparison, rows: pd.DataFrame, metrics: Sequence[str], per_class: bool
-) -> Iterator[dict[str, Any]]:
-    names = dict.fromkeys(key[3] for key in comparison.patients)
-    class_names = [name for name in names if (name != MEAN_CLASS) == per_class]
-    differences = _differences(comparison.patients, rows, class_names, metrics)
-    readings = _readings(differences, comparison.scores)
-    for pair in differences:
-        yield _row(pair, readings[pair])
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
 def _differences(
-    means: Mapping[Key, Floats], rows: pd.DataFrame, class_names: Sequence[str], metrics: Sequence[str]
+    comparison: Comparison, results: pd.DataFrame, class_names: Sequence[str], metrics: Sequence[str]
 ) -> dict[Pair, Floats]:
     """Pair -> a - b of each patient, where there is any."""
-    found: dict[Pair, Floats] = {}
-    for key, table in rows.groupby(["labelled", "selection"], sort=False, dropna=False):
+    differences: dict[Pair, Floats] = {}
+    for key, table in results.groupby(["labelled", "selection"], sort=False, dropna=False):
         for (first, reference), (second, _) in combinations(_order(table), 2):
             family = "reference" if reference else "ranked"
             for class_name, metric in product(class_names, metrics):
-                a, b = (means.get((metric, key[-1], arm, class_name)) for arm in (first, second))
-                if a is not None and b is not None and not np.isnan(a - b).all():
-                    found[Pair._make((*key, class_name, metric, family, first, second))] = a - b
-    return found
+                a, b = (comparison.scores.get((metric, key[-1], arm, class_name)) for arm in (first, second))
+                if a is not None and b is not None and not np.isnan(a.by_patient - b.by_patient).all():
+                    pair = Pair._make((*key, class_name, metric, family, first, second))
+                    differences[pair] = a.by_patient - b.by_patient
+    return differences
 
 
-def _readings(differences: Mapping[Pair, Floats], by_unit: Mapping[Key, Scores]) -> dict[Pair, Reading]:
+def _readings(differences: Mapping[Pair, Floats], scores: Mapping[Key, Scores]) -> dict[Pair, Reading]:
     """Pair -> its reading within its family."""
     families: dict[Key, list[Pair]] = {}
     for pair in differences:
@@ -104,23 +95,23 @@ def _readings(differences: Mapping[Pair, Floats], by_unit: Mapping[Key, Scores])
     readings: dict[Pair, Reading] = {}
     for pairs in families.values():
         columns = np.stack([differences[pair] for pair in pairs], axis=1)
-        readings.update(zip(pairs, read_family(columns, _wins(pairs, by_unit)), strict=True))
-    return readings
+        readings.update(zip(pairs, read_family(columns, _wins(pairs, scores)), strict=True))
+    return {pair: readings[pair] for pair in differences}
 
 
-def _wins(pairs: Sequence[Pair], by_unit: Mapping[Key, Scores]) -> Floats:
+def _wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
     """P(a better than b) of each patient, [patients, pairs of one family]; a smaller distance is the better one."""
     metric, selection, class_name = pairs[0].metric, pairs[0].selection, pairs[0].class_name
     sign = 1.0 if metric in LARGER_IS_BETTER else -1.0
     places = {arm: i for i, arm in enumerate(dict.fromkeys(arm for pair in pairs for arm in pair[5:]))}
-    found = wins([sign * by_unit[metric, selection, arm, class_name].values for arm in places])
-    return np.stack([found[places[pair.first], places[pair.second]] for pair in pairs], axis=1)
+    shares = wins([sign * scores[metric, selection, arm, class_name].values for arm in places])
+    return np.stack([shares[places[pair.first], places[pair.second]] for pair in pairs], axis=1)
 
 
 def _order(table: pd.DataFrame) -> list[tuple[str, bool]]:
     """Arms of a table that have numbers, and whether they are references: those first, then by place."""
     ok = table[table["n_ok"] > 0]
-    ordered = pd.concat([ok[ok["block"] == "reference"], ok[ok["block"] == "ranked"]])
+    ordered = ok.sort_values("block", key=lambda block: block == "ranked", kind="stable")
     columns = ordered["method"], ordered["trained_on"], ordered["block"] == "reference"
     return [(f"{method}@{count}", bool(reference)) for method, count, reference in zip(*columns, strict=True)]
 

@@ -1,9 +1,6 @@
-"""Shared ranks: the ranks that a method can have, given which differences are beyond noise.
+"""Ranks of the leaderboard's rows, shared where the data allow several.
 
-A method's rank lies between 1 + (methods better beyond noise) and (methods) - (methods worse beyond noise). With
-simultaneous comparisons this holds for all methods at once in 95 % of experiments (Mogstad, Romano, Shaikh and Wilhelm
-2024), and separations that are not transitive contradict nothing: where a and c are apart and b is apart from neither,
-a has rank 1-2, b 1-3 and c 2-3. A method with a failed unit is worse than all without, one without any number last.
+A method with a failed run is worse than all without, one without any number last.
 """
 
 from __future__ import annotations
@@ -15,15 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.leaderboard.patients import MEAN_CLASS
+from harness.leaderboard.scores import MEAN_CLASS
+from harness.stats.ranks import rank_bounds
 
 _TABLE = ["table", "labelled", "selection"]
 _BOUNDS = ["rank", "rank_worst"]
-
-
-def rank_bounds(better: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Best and worst rank of each method, from better[i, j]: i is better than j beyond noise."""
-    return 1 + better.sum(axis=0), len(better) - better.sum(axis=1)
 
 
 def with_ranks(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,11 @@
-"""The board as terminal text and as markdown."""
+"""The leaderboard as terminal text and as markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich import box
@@ -25,63 +26,64 @@ from harness.leaderboard.grids import (
     pair_grid,
 )
 from harness.leaderboard.inputs import Comparison
-from harness.leaderboard.leaderboard import Leaderboard
-from harness.leaderboard.notes import IMPROVEMENT, MINI, heading, notes
+from harness.leaderboard.notes import IMPROVEMENT, LOUD, heading, notes
+from harness.leaderboard.scores import METRICS
+
+if TYPE_CHECKING:
+    from harness.leaderboard.leaderboard import Leaderboard
 
 _TERMINAL_METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel")
 _CLASS_METRICS = ("dice", "hd95_voxel", "asd_voxel")
 _MOST_PAIRS = 15
-_LOUD = (MINI, "Unfinished:", "Failed:", "Unexplained:")
 
 
 @dataclass(frozen=True)
-class Section:
-    """The tables of one labelled count."""
+class Block:
+    """A table, its title, and lines below it."""
 
     title: str
-    main: Grid
-    beside: Grid
-    classes: Grid
-    costs: Grid
-    allocations: Grid
-    pairs: Grid
-    pairs_left_out: int
+    grid: Grid
+    below: tuple[str, ...] = ()
 
 
-def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Iterator[Section]:
-    """Tables of one comparison, by labelled count. full: every metric and every pair; else what fits a terminal."""
-    rows = board.results[board.results["table"] == comparison.number]
-    for labelled in rows["labelled"].unique():
-        table = _of(rows, labelled)
-        last, best_val = table[table["selection"] == "last"], table[table["selection"] == "best_val"]
-        classes, pairs = (_last(frame, comparison, labelled) for frame in (board.per_class, board.paired))
+def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Iterator[tuple[str, list[Block]]]:
+    """Title and tables of each labelled count. full: every metric and every pair; else what fits a terminal."""
+    for labelled in comparison.labelled_counts:
+        frames = (board.results, board.per_class, board.paired)
+        results, classes, pairs = (_of(frame, comparison.number, labelled) for frame in frames)
+        last, best_val = (results[results["selection"] == name] for name in ("last", "best_val"))
+        classes, pairs = classes[classes["selection"] == "last"], pairs[pairs["selection"] == "last"]
         dice = pairs[pairs["metric"] == "dice"]
         shown = dice if full else dice.head(_MOST_PAIRS)
-        metrics = list(classes["metric"].unique()) if full else _class_metrics(classes)
-        yield Section(
-            title="no method trained on a labelled subset" if pd.isna(labelled) else f"{labelled} labelled patients",
-            main=main_grid(last, best_val) if full else main_grid(last, best_val, _TERMINAL_METRICS),
-            beside=beside_grid(last),
-            classes=class_grid(last, classes, metrics),
-            costs=cost_grid(last, full=full),
-            allocations=allocation_grid(last),
-            pairs=pair_grid(shown),
-            pairs_left_out=len(dice) - len(shown),
-        )
+        left_out = (f"{len(dice) - len(shown)} more pairs in paired.csv",) if len(dice) > len(shown) else ()
+        blocks = [
+            Block(
+                "test metrics of the last checkpoint, mean and 95 % interval",
+                main_grid(last, best_val, METRICS if full else _TERMINAL_METRICS),
+            ),
+            Block("Dice of the last checkpoint over labelled subsets, and with failures", beside_grid(last)),
+            Block("by class", class_grid(last, classes, _class_metrics(classes, full=full))),
+            Block("cost, mean and range over units", cost_grid(last, full=full)),
+            Block("allocations of Slurm", allocation_grid(last)),
+            Block(
+                "paired differences of the last checkpoint, 95 % intervals for all pairs at once",
+                pair_grid(shown),
+                (IMPROVEMENT, *left_out),
+            ),
+        ]
+        title = "no method trained on a labelled subset" if labelled is None else f"{labelled} labelled patients"
+        yield title, [block for block in blocks if block.grid.rows]
 
 
-def _of(frame: pd.DataFrame, labelled: object) -> pd.DataFrame:
-    same = frame["labelled"].isna() if pd.isna(labelled) else frame["labelled"] == labelled  # type: ignore[call-overload]
-    return frame[same]
+def _of(frame: pd.DataFrame, table: int, labelled: int | None) -> pd.DataFrame:
+    same = frame["labelled"].isna() if labelled is None else frame["labelled"] == labelled
+    return frame[(frame["table"] == table) & same]
 
 
-def _last(frame: pd.DataFrame, comparison: Comparison, labelled: object) -> pd.DataFrame:
-    own = _of(frame[frame["table"] == comparison.number], labelled)
-    return own[own["selection"] == "last"]
-
-
-def _class_metrics(classes: pd.DataFrame) -> list[str]:
+def _class_metrics(classes: pd.DataFrame, *, full: bool) -> list[str]:
     """All that fit 100 columns: with many classes the Dice alone."""
+    if full:
+        return list(classes["metric"].unique())
     return list(_CLASS_METRICS) if classes["class_name"].nunique() <= 3 else ["dice"]
 
 
@@ -90,29 +92,17 @@ def show(board: Leaderboard, console: Console) -> None:
     for comparison in board.inputs.comparisons:
         console.rule(f"[bold]{escape(heading(board.inputs, comparison))}", align="left")
         for line in notes(board.inputs, comparison):
-            console.print(Padding(Text(line, style="bold yellow" if line.startswith(_LOUD) else ""), (0, 0, 0, 1)))
-        for section in sections(board, comparison, full=False):
-            _show_section(section, console)
+            console.print(Padding(Text(line, style="bold yellow" if line.startswith(LOUD) else ""), (0, 0, 0, 1)))
+        for title, blocks in sections(board, comparison, full=False):
+            console.print()
+            for block in blocks:
+                console.print(_table(block.grid, f"{title}: {block.title}"))
+                for line in block.below:
+                    console.print(Padding(Text(line, style="dim"), (0, 0, 0, 1)))
 
 
-def _show_section(section: Section, console: Console) -> None:
-    title = f"{section.title}, last checkpoint"
-    console.print()
-    console.print(_table(section.main, f"{title}: test metrics, mean and 95 % interval", gap=0))
-    console.print(_table(section.beside, f"{title}: Dice over subsets and seeds, and its middle half"))
-    console.print(_table(section.classes, f"{title}: by class"))
-    console.print(_table(section.costs, f"{title}: cost, mean and range over units"))
-    if section.allocations.rows:
-        console.print(_table(section.allocations, f"{section.title}: allocations of Slurm"))
-    if section.pairs.rows:
-        console.print(_table(section.pairs, f"{title}: paired differences, 95 % intervals for all pairs at once"))
-        console.print(Padding(Text(IMPROVEMENT, style="dim"), (0, 0, 0, 1)))
-    if section.pairs_left_out:
-        console.print(Padding(Text(f"{section.pairs_left_out} more pairs in paired.csv"), (0, 0, 0, 1)))
-
-
-def _table(grid: Grid, title: str, gap: int = 1) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0))
+def _table(grid: Grid, title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
     for i, header in enumerate(grid.headers):
         words = i < grid.text
         broken = header if words else header.replace(" ", "\n")
@@ -140,21 +130,15 @@ def terminal_text(board: Leaderboard, width: int = 100) -> str:
 
 
 def markdown(board: Leaderboard) -> str:
-    """The whole board as markdown."""
+    """The whole leaderboard as markdown."""
     parts: list[str] = []
     for comparison in board.inputs.comparisons:
         parts.append(f"# {heading(board.inputs, comparison)}")
         parts.append("\n".join(f"- {line}" for line in notes(board.inputs, comparison)))
-        for section in sections(board, comparison, full=True):
-            parts += [f"## {section.title}", "Test metrics of the last checkpoint:", _markdown_table(section.main)]
-            parts += ["Dice over subsets and seeds, and its middle half:", _markdown_table(section.beside)]
-            parts += ["By class (intervals in per_class.csv):", _markdown_table(section.classes)]
-            parts += ["Cost, mean and range over units:", _markdown_table(section.costs)]
-            if section.allocations.rows:
-                parts += ["Allocations of Slurm:", _markdown_table(section.allocations)]
-            if section.pairs.rows:
-                parts += ["Paired differences of the last checkpoint, with 95 % intervals for all pairs at once:"]
-                parts += [_markdown_table(section.pairs), IMPROVEMENT]
+        for title, blocks in sections(board, comparison, full=True):
+            parts.append(f"## {title}")
+            for block in blocks:
+                parts += [f"{block.title[0].upper()}{block.title[1:]}:", _markdown_table(block.grid), *block.below]
     parts.append("![Validation Dice against device-seconds](curves.png)")
     return "\n\n".join(parts) + "\n"
 

@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from harness.leaderboard.allocation import allocation_columns
 from harness.leaderboard.conditions import FIELDS
-from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.leaderboard.patients import MEAN_CLASS, METRICS, SELECTIONS, UNKNOWN, Estimate, Key, estimates
-from harness.leaderboard.secondary import HIERARCHICAL, IQM, hierarchical_columns, imputed_columns, iqm_columns, unknown
+from harness.leaderboard.inputs import Comparison, Entry, LeaderboardInput
+from harness.leaderboard.scores import MEAN_CLASS, METRICS, UNKNOWN, Summary
 
 Row = dict[str, Any]
-
-_NO_STRUCTURES = {"n_structures": 0, "n_missed": 0, "n_spurious": 0}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One method in the table of one labelled count; a reference stands in the table of every count."""
-
-    arm: str
-    method: str
-    reference: bool
-    units: pd.DataFrame
-
-
-def labelled_counts(comparison: Comparison) -> list[int | None]:
-    """Labelled counts that have a table; [None] if there are only references, which then get a table of their own."""
-    units = comparison.units
-    ranked = units[~units["reference"] & (units["status"] != "elsewhere")]
-    if comparison.number > 1:
-        ranked = ranked[ranked["status"] != "missing"]
-    counts: list[int | None] = [int(count) for count in sorted(ranked["labelled"].unique())]
-    return counts or [None]
-
-
-def entries(comparison: Comparison, labelled: int | None) -> list[Entry]:
-    """The methods of one table, in the order of the selection. A further comparison lists only what ran under it."""
-    found = []
-    for (arm, method), units in comparison.units.groupby(["arm", "method"], sort=False):
-        reference = bool(units["reference"].iloc[0])
-        here = units["status"] != "elsewhere"
-        if comparison.number > 1:
-            here &= units["status"] != "missing"
-        if here.any() and (reference or units["labelled"].iloc[0] == labelled):
-            found.append(Entry(arm=str(arm), method=str(method), reference=reference, units=units))
-    return found
 
 
 def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
@@ -65,78 +30,56 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
                            without any finished or failed unit have none, nor have references.
     rank, rank_worst:      best and worst rank that the data allow (`ranks.with_ranks` fills them; equal where the
                            rank is not shared).
-    hierarchical_low, _high, _coverage: 95 % interval of the Dice over patients, subsets and seeds, and the share of
-                           simulated records like these in which it holds the truth; NaN for a single unit.
-    iqm, _low, _high:      interquartile mean of Dice over patients x units.
+    <metric>_std:          standard deviation over runs of a run's mean over patients; from two runs on.
+    <metric>_subsets_low, _high: 95 % t-interval of the mean over labelled subsets, each the mean over its seeds and
+                           patients, clipped to the metric's range; from three subsets on.
     dice_imputed, _low, _high: Dice with 0 for every case of a failed unit.
     allocation_*:          what Slurm charged, see `allocation.allocation_columns`.
     """
-    tables = [
-        _table(inputs, comparison, labelled, selection, found)
-        for comparison, found in ((one, _found(one)) for one in inputs.comparisons)
-        for labelled in labelled_counts(comparison)
-        for selection in selections(comparison)
+    rows = [
+        row
+        for comparison in inputs.comparisons
+        for labelled in comparison.labelled_counts
+        for selection in comparison.selections
+        for row in _table(inputs, comparison, labelled, selection)
     ]
-    frame = pd.DataFrame([row for table in tables for row in table])
     integers = ("labelled", "place", "rank", "rank_worst", "method_version")
-    return frame.astype(dict.fromkeys(integers, "Int64"))
+    return pd.DataFrame(rows).astype(dict.fromkeys(integers, "Int64"))
 
 
-def selections(comparison: Comparison) -> list[str]:
-    """Checkpoint rules that have records; the primary one is always shown."""
-    there = set(comparison.cases["selection"].unique())
-    return [name for name in SELECTIONS if name == SELECTIONS[0] or name in there]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the cases of one comparison say: means by (metric, selection, arm), other columns by (selection, arm)."""
-
-    means: dict[Key, Estimate]
-    second: dict[Key, Row]
-    structures: dict[Key, Row]
-
-
-def _found(comparison: Comparison) -> _Found:
-    means = {key[:3]: one for key, one in comparison.patients.items() if key[3] == MEAN_CLASS}
-    by_unit = {key[1:3]: one for key, one in comparison.scores.items() if (key[0], key[3]) == ("dice", MEAN_CLASS)}
-    quartiles = iqm_columns(by_unit)
-    second = {key: {**row, **quartiles[key]} for key, row in hierarchical_columns(by_unit).items()}
-    return _Found(estimates(means), second, _structures(comparison.cases))
-
-
-def _table(
-    inputs: LeaderboardInput, comparison: Comparison, labelled: int | None, selection: str, found: _Found
-) -> list[Row]:
+def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | None, selection: str) -> list[Row]:
     """Rows of one table, in the order in which they are shown."""
     engines = declared_engines(comparison.units, inputs.engine)
     rows = []
-    for entry in entries(comparison, labelled):
-        row: Row = {
-            "suite": inputs.suite,
-            "table": comparison.number,
-            "labelled": labelled,
-            "selection": selection,
-            "block": "reference" if entry.reference else "ranked",
-            "place": None,
-            "rank": None,
-            "rank_worst": None,
-            "method": entry.method,
-            "trained_on": entry.arm.rpartition("@")[2],
-        }
+    for entry in comparison.entries(labelled):
+        row = _names(inputs.suite, entry, selection)
         row.update(_progress(entry.units))
-        row.update(_metrics(found.means, selection, entry.arm))
-        row.update(found.second.get((selection, entry.arm), unknown((*HIERARCHICAL, *IQM))))
-        dice = found.means.get(("dice", selection, entry.arm), UNKNOWN)
-        row.update(imputed_columns(dice, row["n_ok"], row["n_failed"]))
-        row.update(found.structures.get((selection, entry.arm), _NO_STRUCTURES))
+        row.update(_metrics(comparison, selection, entry.arm))
+        row.update(_imputed(row))
+        row.update(_structures(comparison, selection, entry.arm))
         row.update(_costs(entry.units))
         row.update(_search(inputs.search, entry.method))
         row.update(allocation_columns(inputs.reconciliation, entry.method, entry.units))
         row["engine_declared"] = engines.get(entry.arm, "")
-        row.update(_conditions(comparison))
+        row.update(dict.fromkeys(FIELDS) if comparison.conditions is None else asdict(comparison.conditions))
         rows.append(row)
     return placed(rows)
+
+
+def _names(suite: str, entry: Entry, selection: str) -> Row:
+    """What tells a row from all others. Its place is known once all rows of its table are."""
+    return {
+        "suite": suite,
+        "table": entry.table,
+        "labelled": entry.labelled,
+        "selection": selection,
+        "block": entry.columns["block"],
+        "place": None,
+        "rank": None,
+        "rank_worst": None,
+        "method": entry.method,
+        "trained_on": entry.arm.rpartition("@")[2],
+    }
 
 
 def placed(rows: list[Row]) -> list[Row]:
@@ -177,22 +120,27 @@ def _joined(values: pd.Series[Any]) -> str:
     return " ".join(str(value) for value in sorted(set(values)))
 
 
-def _metrics(found: dict[Key, Estimate], selection: str, arm: str) -> Row:
-    """Mean and bounds of every metric, and the number of patients behind the Dice."""
-    row: Row = {"n_patients": found.get(("dice", selection, arm), UNKNOWN).n}
-    for metric in METRICS:
-        one = found.get((metric, selection, arm), UNKNOWN)
-        row.update({metric: one.mean, f"{metric}_low": one.low, f"{metric}_high": one.high})
+def _metrics(comparison: Comparison, selection: str, arm: str) -> Row:
+    """Summary of every metric, and the number of patients behind the Dice."""
+    summaries = {metric: comparison.summaries.get((metric, selection, arm, MEAN_CLASS), UNKNOWN) for metric in METRICS}
+    row: Row = {"n_patients": summaries["dice"].n_patients}
+    for metric, summary in summaries.items():
+        row[metric] = summary.mean
+        row.update({f"{metric}_{name}": getattr(summary, name) for name in Summary._fields[1:-1]})
     return row
 
 
-def _structures(cases: pd.DataFrame) -> dict[Key, Row]:
-    """Structures (case x class, over all units) that were tested, missed altogether, or found where there are none."""
-    counts = cases.groupby(["selection", "arm"], observed=True)[["missed", "spurious"]].agg(["size", "sum"])
-    return {
-        tuple(key): dict(zip(_NO_STRUCTURES, (int(size), int(missed), int(spurious)), strict=True))
-        for key, size, missed, _, spurious in counts.itertuples(name=None)
-    }
+def _imputed(row: Row) -> Row:
+    """The Dice if every case of a failed unit had Dice 0, which scales every patient's mean alike."""
+    ended = row["n_ok"] + row["n_failed"]
+    share = row["n_ok"] / ended if ended else math.nan
+    return {f"dice_imputed{end}": share * row[f"dice{end}"] if share else 0.0 for end in ("", "_low", "_high")}
+
+
+def _structures(comparison: Comparison, selection: str, arm: str) -> Row:
+    """Structures (case x class, over all runs) that were tested, missed altogether, or found where there are none."""
+    by_class = [counts for key, counts in comparison.structures.items() if key[:2] == (selection, arm)]
+    return {name: sum(counts[name] for counts in by_class) for name in ("n_structures", "n_missed", "n_spurious")}
 
 
 def _costs(units: pd.DataFrame) -> Row:
@@ -224,12 +172,6 @@ def _search(trials: pd.DataFrame, method: str) -> Row:
     }
 
 
-def _conditions(comparison: Comparison) -> Row:
-    if comparison.conditions is None:
-        return dict.fromkeys(FIELDS)
-    return asdict(comparison.conditions)
-
-
 def declared_engines(units: pd.DataFrame, suite_engine: str | None) -> dict[str, str]:
     """Arm -> engine settings in which it differs from the suite's, "optimiser.nesterov = True"; "" if none.
 
@@ -243,8 +185,8 @@ def declared_engines(units: pd.DataFrame, suite_engine: str | None) -> dict[str,
 
 
 def _differences(engines: pd.Series[Any], common: Row) -> Iterator[str]:
-    found = [json.loads(text) for text in sorted(set(engines))]
+    settings = [json.loads(text) for text in sorted(set(engines))]
     for name, usual in common.items():
-        values = list(dict.fromkeys(str(engine[name]) for engine in found))
+        values = list(dict.fromkeys(str(engine[name]) for engine in settings))
         if values != [str(usual)]:
             yield f"{name} = {' or '.join(values)}"

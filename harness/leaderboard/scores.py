@@ -1,48 +1,129 @@
-"""Scores per patient and unit: what the interquartile mean, profiles and hierarchical intervals are computed from."""
+"""Scores by patient and run, and what a table says of them: mean, interval over patients, spread between runs."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from harness.leaderboard.patients import Key
-from harness.stats.bootstrap import Floats
+from harness.stats.between_runs import standard_deviation, subset_interval
+from harness.stats.bootstrap import Floats, intervals
+
+METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
+"""Dice and Jaccard as fractions; distances in voxels or millimetres (NaN where the spacing is unknown)."""
+
+LARGER_IS_BETTER = ("dice", "jaccard")
+
+SELECTIONS = ("last", "best_val")
+"""Checkpoint rules: the primary column first."""
+
+MEAN_CLASS = "mean"
+"""Stands as class_name where a score is the mean over the classes."""
+
+Key = tuple[Any, ...]
+"""Mostly (metric, selection, arm, class_name)."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one method, each the mean over the classes and phases of a patient under one unit.
+    """Scores of one cell, each the mean over the classes and phases of a patient under one run.
 
-    values:  [patients, units], units ordered by subset and seed; patients in the same order for all methods.
-    subsets: how many units each labelled subset has, in that order.
+    values:  [patients, runs], patients in the same order for all cells; NaN where a run was not tested on a patient.
+    subsets: labelled subset of each run, [runs].
     """
 
     values: Floats
-    subsets: tuple[int, ...]
+    subsets: NDArray[np.int64]
 
-    @property
+    @cached_property
+    def by_patient(self) -> Floats:
+        """Mean of each patient over the runs that were tested on it, [patients]; NaN where none was."""
+        known = np.count_nonzero(~np.isnan(self.values), axis=1)
+        sums = np.nansum(self.values, axis=1)
+        return np.asarray(np.divide(sums, known, out=np.full(len(sums), np.nan), where=known > 0))
+
+    @cached_property
     def complete(self) -> Floats:
-        """The patients that have a score under every unit, which is all of them unless a case list was changed."""
+        """The patients that every run was tested on: all, unless a case list was changed."""
         return np.asarray(self.values[~np.isnan(self.values).any(axis=1)])
 
+    @cached_property
+    def run_means(self) -> Floats:
+        """Mean of each run over the complete patients, [runs]; empty without any."""
+        return np.asarray(self.complete.mean(axis=0)) if len(self.complete) else np.empty(0)
 
-def scores(cases: pd.DataFrame, metrics: Sequence[str], by: Sequence[str] = ()) -> dict[Key, Scores]:
-    """(metric, selection, arm, *by) -> scores of the units that are ok."""
+    @property
+    def subset_means(self) -> Floats:
+        """Mean of each labelled subset over its seeds and the complete patients, [subsets]; empty without any."""
+        if not len(self.run_means):
+            return np.empty(0)
+        return np.array([self.run_means[self.subsets == subset].mean() for subset in np.unique(self.subsets)])
+
+
+class Summary(NamedTuple):
+    """One metric of one cell, NaN where undefined.
+
+    low, high:                 95 % bootstrap-t interval over patients, given the seeds and subsets that ran.
+    std:                       standard deviation over runs, from two runs on.
+    subsets_low, subsets_high: 95 % t-interval of the mean over labelled subsets, from three subsets on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    std: float
+    subsets_low: float
+    subsets_high: float
+    n_patients: int
+
+
+UNKNOWN = Summary(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0)
+
+
+def read_scores(cases: pd.DataFrame) -> dict[Key, Scores]:
+    """(metric, selection, arm, class_name) -> scores, for each class and for MEAN_CLASS, of the runs that are ok."""
     if cases.empty:
         return {}
-    keys = ["selection", "arm", *by]
-    grouped = cases.groupby([*keys, "subset", "seed", "patient"], observed=True)[list(metrics)].mean()
-    wide = pd.DataFrame(grouped.unstack("patient")).sort_index()
-    subsets = wide.index.get_level_values("subset")
-    rows: dict[Any, Any] = wide.groupby(keys, sort=False, observed=True).indices
-    found: dict[Key, Scores] = {}
-    for metric in metrics:
+    overall = {(*key, MEAN_CLASS): scores for key, scores in _scores(cases, ["selection", "arm"])}
+    return {**overall, **dict(_scores(cases, ["selection", "arm", "class_name"]))}
+
+
+def _scores(cases: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Key, Scores]]:
+    means = cases.groupby([*keys, "subset", "seed", "patient"], observed=True)[list(METRICS)].mean()
+    wide = pd.DataFrame(means.unstack("patient")).sort_index()
+    subsets = wide.index.get_level_values("subset").to_numpy()
+    cells: dict[Any, Any] = wide.groupby(list(keys), sort=False, observed=True).indices
+    for metric in METRICS:
         values = wide[metric].to_numpy(dtype="float64")
-        for key, own in rows.items():
-            found[metric, *key] = Scores(values[own].T, tuple(Counter(subsets[own]).values()))
-    return found
+        for key, runs in cells.items():
+            yield (metric, *key), Scores(values[runs].T, subsets[runs])
+
+
+def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
+    """Summary of each of `scores`, whose keys begin with the metric."""
+    if not scores:
+        return {}
+    over_patients = intervals(np.stack([cell.by_patient for cell in scores.values()], axis=1))
+    summaries: dict[Key, Summary] = {}
+    for i, (key, cell) in enumerate(scores.items()):
+        mean, low, high = (float(ends[i]) for ends in over_patients[:3])
+        over_subsets = subset_interval(cell.subset_means, 0.0, 1.0 if key[0] in LARGER_IS_BETTER else math.inf)
+        spread = standard_deviation(cell.run_means)
+        summaries[key] = Summary(mean, low, high, spread, *over_subsets, int(over_patients.n[i]))
+    return summaries
+
+
+def count_structures(cases: pd.DataFrame) -> dict[Key, dict[str, int]]:
+    """(selection, arm, class_name) -> structures (one a case and run) tested, missed, or found where there are none."""
+    keys = ["selection", "arm", "class_name"]
+    counts = cases.groupby(keys, sort=False, observed=True)[["missed", "spurious"]].agg(["size", "sum"])
+    return {
+        tuple(key): {"n_structures": int(size), "n_missed": int(missed), "n_spurious": int(spurious)}
+        for key, size, missed, _, spurious in counts.itertuples(name=None)
+    }

@@ -9,7 +9,6 @@ import pandas as pd
 from harness.leaderboard.figure import PALETTE
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
-from harness.leaderboard.results import labelled_counts
 from harness.report.budgets import allocations, budgets
 from harness.report.columns import Json, columns
 from harness.report.crossing import effects
@@ -22,23 +21,20 @@ SHAPES = 6
 """Marker shapes that the page can draw."""
 
 COUNTS = ("n_units", "n_ok", "n_failed", "n_missing", "n_elsewhere", "n_patients", "n_structures", "n_missed")
-SECOND = (
-    "hierarchical_low", "hierarchical_high", "hierarchical_coverage", "iqm", "iqm_low", "iqm_high", "dice_imputed",
-    "dice_imputed_low", "dice_imputed_high",
-)  # fmt: skip
 COSTS = (
     "device_seconds_mean", "device_seconds_min", "device_seconds_max", "steps_mean", "steps_min", "steps_max",
     "lost_device_seconds_total", "failed_device_seconds_total", "images_seen_mean", "parameters_training",
     "parameters_predictor", "peak_memory_bytes",
 )  # fmt: skip
-BOUNDS = tuple(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high"))
+ENDS = ("", "_low", "_high", "_std", "_subsets_low", "_subsets_high")
+VALUES = tuple(f"{metric}{end}" for metric in METRICS for end in ENDS)
 ROWS = (
-    "table", "labelled", "selection", "block", "place", "rank", "rank_worst", "method", "trained_on", *COUNTS, *BOUNDS,
-    *SECOND, *COSTS, "seeds", "subsets", "engine_declared", "budget_amount", "budget_currency",
+    "table", "labelled", "selection", "block", "place", "rank", "rank_worst", "method", "trained_on", *COUNTS, *VALUES,
+    "dice_imputed", *COSTS, "seeds", "subsets", "engine_declared", "budget_amount", "budget_currency",
 )  # fmt: skip
 CLASSES = (
-    "table", "labelled", "selection", "block", "method", "class_name", "metric", "mean", "low", "high", "rank",
-    "rank_worst", "n_structures", "n_missed",
+    "table", "labelled", "selection", "block", "method", "class_name", "metric", "mean", "low", "high", "std",
+    "subsets_low", "subsets_high", "rank", "rank_worst", "n_structures", "n_missed",
 )  # fmt: skip
 PAIRS = (
     "table", "labelled", "selection", "metric", "class_name", "family", "method_a", "method_b", "difference",
@@ -94,7 +90,7 @@ def groups(comparisons: Sequence[Comparison]) -> list[Json]:
             "conditions": comparison.title,
         }
         for comparison in comparisons
-        for labelled in labelled_counts(comparison)
+        for labelled in comparison.labelled_counts
     ]
 
 

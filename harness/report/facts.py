@@ -11,15 +11,12 @@ import yaml
 from harness.leaderboard.conditions import Conditions
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
-from harness.leaderboard.notes import MINI, notes
+from harness.leaderboard.notes import LOUD, notes
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 
 PRIVATE = frozenset({"host", "slurm_job"})
 """Shown facts of an environment that a page for others leaves out."""
-
-LOUD = (MINI, "Unfinished:", "Failed:", "Unexplained:")
-"""Beginnings of notes that must not be overlooked."""
 
 Fact = tuple[str, str]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from harness.leaderboard import numbers
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
-from harness.leaderboard.patients import MEAN_CLASS
+from harness.leaderboard.scores import MEAN_CLASS
 
 Row = dict[str, Any]
 

@@ -16,7 +16,6 @@ from harness.data.cache import Cache
 from harness.data.permit import TestPermit
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
-from harness.leaderboard.results import entries, labelled_counts
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.report.columns import Json, plain
 from harness.report.picture import Box, crop_box, grey_png, outline
@@ -65,7 +64,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
         return Panels(reason="Pictures of test cases are made once all units have ended.")
     if cache.reference.checksum != comparison.conditions.data_checksum:
         return Panels(reason="The data at hand are not those that the units were tested on.")
-    tables = {labelled: list(_shown(records, comparison, labelled)) for labelled in labelled_counts(comparison)}
+    tables = {labelled: list(_shown(records, comparison, labelled)) for labelled in comparison.labelled_counts}
     runs = [shown.run for table in tables.values() for shown in table]
     if not runs:
         return Panels(reason="The units on record kept no predictions.")
@@ -79,7 +78,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
 
 def _shown(records: SuiteRecords, comparison: Comparison, labelled: int | None) -> Iterator[_Shown]:
     cases = comparison.cases[comparison.cases["selection"] == "last"]
-    for entry in entries(comparison, labelled):
+    for entry in comparison.entries(labelled):
         ok = entry.units[entry.units["status"] == "ok"].sort_values(["subset", "seed"])
         run = None if ok.empty else records.run(str(ok["unit"].iloc[0]))
         if run is not None and run.folder.has_predictions:

@@ -7,8 +7,8 @@ clipped to the range of a metric: a bound above 100 % Dice says that n is small,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,7 @@ _ZERO = 1e-12
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Intervals:
+class Intervals(NamedTuple):
     """Mean and interval of k columns, each [k]; n counts the values that were not NaN."""
 
     mean: Floats
@@ -57,12 +56,6 @@ def intervals(values: Floats, confidence: float = CONFIDENCE) -> Intervals:
     return Intervals(mean, low, high, n)
 
 
-def interval(values: Floats, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
-    """(mean, low, high) of one sample [n]."""
-    found = intervals(np.asarray(values, dtype=np.float64)[:, None], confidence)
-    return float(found.mean[0]), float(found.low[0]), float(found.high[0])
-
-
 def _chunk(ordered: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
     """Mean and bounds of columns [n, k] sorted upwards and free of NaN."""
     n = len(ordered)
@@ -72,20 +65,15 @@ def _chunk(ordered: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
     if n < 3:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     deviation = np.where(constant, 1.0, ordered.std(axis=0, ddof=1))
-    t_low, t_high = _t_quantiles((ordered - mean) / deviation, confidence)
+    t_low, t_high = t_ends(t_values((ordered - mean) / deviation), confidence)
     scale = deviation / np.sqrt(n)
     low = np.where(constant, mean, mean - t_high * scale)
     high = np.where(constant, mean, mean - t_low * scale)
     return mean, np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
 
 
-def _t_quantiles(standardised: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Order statistics of t* of each standardised column [n, k]; infinite where the resamples have no spread."""
-    return t_ends(t_values(standardised), confidence)
-
-
 def t_ends(t: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """The two outer quantiles of t* [k, RESAMPLES] of each column, each [k]."""
+    """The two outer quantiles of t* [k, RESAMPLES] of each column, each [k]; infinite without spread."""
     return outer(t, int((RESAMPLES + 1) * (1.0 - confidence) / 2.0))
 
 

@@ -33,11 +33,11 @@ const titleOf = (group) => (group.conditions ? `${group.title} (table ${group.ta
 // The table rows of a group under the chosen checkpoint rule, in the order of the leaderboard.
 const tableOf = (group) => rowsOf(group).filter((row) => row.selection === state.selection && visible(row.method));
 
-// Mean and bounds of a metric for a row, of all classes or of the chosen one.
+// Mean, bounds and spread of a metric for a row, of all classes or of the chosen one.
 const valueOf = (row, metric) => {
-  if (state.klass === MEAN) return { mean: row[metric], low: row[`${metric}_low`], high: row[`${metric}_high`] };
+  if (state.klass === MEAN) return { mean: row[metric], low: row[`${metric}_low`], high: row[`${metric}_high`], std: row[`${metric}_std`], subsets: { low: row[`${metric}_subsets_low`], high: row[`${metric}_subsets_high`] } };
   const own = classesOf(row).find((one) => one.method === row.method && one.selection === row.selection && one.metric === metric && one.class_name === state.klass);
-  return own ? { mean: own.mean, low: own.low, high: own.high, n_missed: own.n_missed, n_structures: own.n_structures, rank: own.rank, rank_worst: own.rank_worst } : {};
+  return own ? { mean: own.mean, low: own.low, high: own.high, std: own.std, subsets: { low: own.subsets_low, high: own.subsets_high }, n_missed: own.n_missed, n_structures: own.n_structures, rank: own.rank, rank_worst: own.rank_worst } : { subsets: {} };
 };
 
 // A figure per group; all stand in their places before the first is drawn, so that each knows its width.

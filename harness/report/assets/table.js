@@ -5,8 +5,8 @@ const BAR = { width: 190, height: 26 };
 const rankText = (low, high) => (known(low) ? (known(high) && high !== low ? `${low}\u2013${high}` : String(low)) : "");
 const ranksOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
 
-// A range of values as a line with a mark at the mean; `wide` is a second, wider reading of the same mean.
-const intervalBar = (row, domain, value, wide) => {
+// The mean as a mark, its interval as a thick line, that over labelled subsets as a thin one.
+const intervalBar = (row, domain, value) => {
   const x = linear(domain, [6, BAR.width - 6]);
   const y = BAR.height / 2;
   const metric = state.metric;
@@ -15,7 +15,7 @@ const intervalBar = (row, domain, value, wide) => {
   for (const tick of ticks(...domain, 4)) svg.append(s("line", { class: "gridline", x1: x(tick), x2: x(tick), y1: 0, y2: BAR.height }));
   if (!known(value.mean)) return svg;
   const inside = (at) => Math.min(Math.max(x(at), 2), BAR.width - 2);
-  if (known(wide.low) && known(wide.high)) svg.append(s("line", { x1: inside(wide.low), x2: inside(wide.high), y1: y, y2: y, stroke: colour(row.method), "stroke-width": 1, opacity: 0.8 }));
+  if (known(value.subsets.low)) svg.append(s("line", { x1: inside(value.subsets.low), x2: inside(value.subsets.high), y1: y, y2: y, stroke: colour(row.method), "stroke-width": 1, opacity: 0.8 }));
   if (known(value.low) && known(value.high)) svg.append(s("line", { x1: inside(value.low), x2: inside(value.high), y1: y, y2: y, stroke: colour(row.method), "stroke-width": 4, opacity: 0.55 }));
   svg.append(mark(row.method, inside(value.mean), y, 4.6));
   return svg;
@@ -64,10 +64,10 @@ const tableColumns = (rows, domain) => {
       h("span", { class: "value" }, number(metric, valueOf(row, metric).mean)),
       h("span", { class: "sub interval" }, bounds(metric, valueOf(row, metric).low, valueOf(row, metric).high)),
     ] },
-    { key: "bar", title: "", plain: true, head: scaleHead(domain), cell: (row) => intervalBar(row, domain, valueOf(row, metric), dice ? { low: row.hierarchical_low, high: row.hierarchical_high } : {}) },
+    { key: "bar", title: "", plain: true, head: scaleHead(domain), cell: (row) => intervalBar(row, domain, valueOf(row, metric)) },
+    { key: "std", title: "SD over\nruns", by: (row) => valueOf(row, metric).std, cell: (row) => number(metric, valueOf(row, metric).std) },
+    { key: "subsets", title: "over\nsubsets", plain: true, there: (row) => known(valueOf(row, metric).subsets.low), cell: (row) => bounds(metric, valueOf(row, metric).subsets.low, valueOf(row, metric).subsets.high) },
     ...(dice ? [
-      { key: "hierarchical", title: "over seeds\nand subsets", plain: true, there: (row) => known(row.hierarchical_low), cell: (row) => h("span", {}, bounds("dice", row.hierarchical_low, row.hierarchical_high), known(row.hierarchical_coverage) ? h("span", { class: "sub" }, `covers ${(100 * row.hierarchical_coverage).toFixed(0)} %`) : null) },
-      { key: "iqm", title: "IQM", by: (row) => row.iqm, cell: (row) => percent(row.iqm) },
       { key: "dice_imputed", title: "failures\nas 0", by: (row) => row.dice_imputed, there: (row) => row.n_failed > 0, cell: (row) => percent(row.dice_imputed) },
     ] : []),
     ...other.map((name) => ({ key: name, title: METRICS[name].title.replace(" ", "\n"), by: (row) => valueOf(row, name).mean, cell: (row) => number(name, valueOf(row, name).mean) })),
@@ -120,7 +120,7 @@ const failedList = (group) => {
 const renderTables = () => {
   const domain = barDomain();
   $("results-hint").textContent = `Test metrics of the ${state.selection} checkpoint${state.klass === MEAN ? ", mean of all classes" : `, class ${state.klass}`}. `
-    + "A shared rank (1\u20133) holds all places that the data allow. In brackets and thick bars: 95 % over patients, for the seeds and subsets that ran; thin: over seeds and subsets too. IQM: interquartile mean over patients and units.";
+    + "A shared rank (1\u20133) holds all places that the data allow. In brackets and thick bars: 95 % over patients, for the seeds and subsets that ran; thin: over labelled subsets, from three on. SD over runs: of a run's mean over patients.";
   replace($("results-body"), shownGroups().map((group) => {
     const rows = tableOf(group);
     const columns = tableColumns(rows, domain);

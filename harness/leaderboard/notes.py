@@ -35,8 +35,8 @@ APART_RULE = (
 )
 DEVIATION = "After ±: standard deviation over runs (seeds and subsets) of a run's mean over patients."
 SUBSETS = (
-    "Over subsets: 95 % t-interval of the mean over labelled subsets (each the mean over its seeds and patients), from "
-    "three subsets on, clipped to the range of the metric."
+    "Over subsets: 95 % t-interval of the mean over labelled subsets (each the mean over its seeds and patients) on "
+    "these test patients, clipped to the range of the metric; from three subsets on."
 )
 IMPUTED = "Dice, failed = 0: every case of a failed unit counts as Dice 0. Distances are not imputed."
 IMPROVEMENT = (

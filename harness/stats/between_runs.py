@@ -2,8 +2,8 @@
 
 The primary interval (`bootstrap`) resamples patients and holds for the seeds and subsets that ran. The standard
 deviation over runs says how far a single run may lie from their mean. From three labelled subsets on, Student's
-t-interval over the subset means speaks about other subsets too. Two subsets would leave one degree of freedom, with
-t = 12.7, so no interval is given.
+t-interval over the subset means speaks about other subsets too, on the same test patients. Two subsets would leave one
+degree of freedom, with t = 12.7, so no interval is given.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import pytest
 from harness.api.settings import OptimiserSettings
 from harness.leaderboard.results import placed
 from harness.records.schema import Engine
+from harness.stats.profile import TAUS
 from tests.synthetic import RunSpec, board_of, key, write_run
 
 
@@ -48,10 +49,8 @@ def test_by_hand(tmp_path):
     assert rows["dice"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
     assert rows["place"].to_dict() == {"a": 2, "b": 1}
     assert rows[["rank", "rank_worst"]].to_numpy().tolist() == [[1, 2], [1, 2]], "three patients tell nothing apart"
-    # a, one unit: the sorted scores 0.25, 0.75, 1.0 lose floor(3 / 4) = 0 at each end.
-    assert rows["iqm"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
     assert rows["dice_imputed"].to_dict() == rows["dice"].to_dict()
-    assert rows[["hierarchical_low", "hierarchical_high", "hierarchical_coverage"]].isna().all(axis=None)
+    assert rows[["dice_std", "dice_subsets_low", "dice_subsets_high"]].isna().all(axis=None), "a single run"
     assert rows["hd95_voxel"].to_dict() == pytest.approx({"a": 10 / 3, "b": 3.0})
     assert rows["n_missed"].to_dict() == {"a": 1, "b": 0}
     assert (rows["n_patients"] == 3).all()
@@ -191,8 +190,7 @@ def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
     assert set(classes.loc[classes["method"] == "c", "rank_worst"]) == {1}
     assert set(board.paired_per_class["class_name"]) == {"RV", "Myo", "LV"}
     assert set(board.paired_per_class["metric"]) == {"dice"}
-    assert classes["hierarchical_low"].notna().all()
-    assert board.per_class.query("metric != 'dice'")[["rank", "hierarchical_low"]].isna().all(axis=None)
+    assert board.per_class.query("metric != 'dice'")["rank"].isna().all()
 
 
 def test_a_smaller_distance_is_an_improvement(plain):
@@ -214,3 +212,52 @@ def test_curves_are_mean_and_range_over_units(plain):
     assert curve["validation_dice_max"].tolist() == [max(one) for one in by_look]
     assert curve["device_seconds_mean"].iloc[-1] == pytest.approx(299.7)
     assert (curve["n_units"] == 3).all()
+
+
+def test_profiles_hold_every_method_class_and_tau(tmp_path):
+    board = board_of(write_run(tmp_path / "s", RunSpec(labelled=(3,), subsets=2, seeds=2)))
+    curves = board.profiles
+    assert len(curves) == 2 * 4 * 4 * len(TAUS)  # selections, methods, classes and their mean
+    assert set(curves["class_name"]) == {"mean", "RV", "Myo", "LV"}
+    assert curves.set_index("method")["n_units"].to_dict() == {
+        "supervised": 4,
+        "ua_mt": 4,
+        "mc_net": 4,
+        "supervised_full": 2,
+    }
+    rows = board.results.query("selection == 'last'").set_index("method")
+    own = curves.query("selection == 'last' and class_name == 'mean' and method == 'ua_mt'")
+    assert rows.loc["ua_mt", "dice"] == pytest.approx(own["share"].sum() / 100, abs=0.01)  # the area under a profile
+
+
+def test_spread_over_runs_and_subsets_by_hand(tmp_path):
+    """Three subsets of two seeds: the means of the runs are set, all patients and classes alike."""
+    spec = RunSpec(methods={"a": 0.0}, labelled=(3,), subsets=3, seeds=2, patients=4)
+    store = write_run(tmp_path / "s", spec)
+    run_means = {(0, 0): 0.70, (0, 1): 0.80, (1, 0): 0.60, (1, 1): 0.60, (2, 0): 0.90, (2, 1): 0.80}
+    for slot in spec.slots:
+        folder = store.folder(spec.unit(slot))
+        value = run_means[slot.subset, slot.seed]
+        folder.write_cases(folder.cases().assign(dice=value, hd95_voxel=10.0 * value))
+    board = board_of(store)
+    row = board.results.query("selection == 'last'").iloc[0]
+    # subsets 0.75, 0.6, 0.85: mean 0.7333, deviation 0.1258; t of 2 degrees of freedom 4.3027, half width 0.3126
+    assert row["dice"] == pytest.approx(4.4 / 6)
+    assert row["dice_std"] == pytest.approx(0.121106, abs=1e-6)
+    assert row["dice_subsets_low"] == pytest.approx(0.42075, abs=1e-5)
+    assert row["dice_subsets_high"] == 1.0, "1.046, clipped"
+    assert row["hd95_voxel_std"] == pytest.approx(1.21106, abs=1e-5)
+    assert row["hd95_voxel_subsets_high"] == pytest.approx(10.4591, abs=1e-4)
+    classes = board.per_class.query("selection == 'last' and metric == 'dice'")
+    assert classes["std"].tolist() == pytest.approx([row["dice_std"]] * 3)
+    assert classes["subsets_low"].tolist() == pytest.approx([row["dice_subsets_low"]] * 3)
+    text = str(board)
+    assert "73.3 ± 12.1" in text
+    assert "[42.1, 100.0]" in text
+
+
+def test_two_subsets_have_no_interval_over_subsets(tmp_path):
+    board = board_of(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0}, labelled=(3,), subsets=2, seeds=2)))
+    assert board.results["dice_std"].notna().all()
+    assert board.results["dice_subsets_low"].isna().all()
+    assert "over subsets" not in board.to_markdown()

@@ -15,12 +15,11 @@ from matplotlib.image import imread
 
 from harness.leaderboard.notes import (
     APART_RULE,
+    DEVIATION,
     EMPTY_MASKS,
-    HIERARCHICAL,
     IMPROVEMENT,
     IMPUTED,
     INTERVAL,
-    IQM,
     MINI,
     RANKING,
 )
@@ -94,7 +93,7 @@ def test_text_says_all_that_a_reader_must_know(tmp_path):
             "Leaderboard of acdc_mini", MINI, "Budget: 300 device_seconds a unit",
             "Device: Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0; commit 0000000000.",
             "Data: phantom v1 (checksum cccccccccc)", "n = 20 patients (40 volumes); seeds 0, 1, 2; labelled subsets 0",
-            INTERVAL, EMPTY_MASKS, APART_RULE, HIERARCHICAL, IMPROVEMENT, IMPUTED, IQM, RANKING,
+            INTERVAL, EMPTY_MASKS, APART_RULE, DEVIATION, IMPROVEMENT, IMPUTED, RANKING,
             "Unfinished: 1 of 15 units are missing",
             "Failed: twin 3-labelled subset 0 seed 1 (nan: loss became NaN at step 17).",
             "2/3 ok, 1 failed", "within noise", "apart", "3 labelled patients", "7 labelled patients",

@@ -1,0 +1,83 @@
+"""Spread over runs and the interval over labelled subsets: by hand, against scipy, invariants and coverage."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from harness.stats.between_runs import standard_deviation, subset_interval
+from tests.bench.statistics_bench import error, subset_coverage
+
+fractions = arrays(np.float64, st.integers(3, 8), elements=st.floats(0.0, 1.0))
+
+
+def test_standard_deviation_by_hand():
+    assert standard_deviation(np.array([0.70, 0.72, 0.77])) == pytest.approx(
+        math.sqrt((0.03**2 + 0.01**2 + 0.04**2) / 2)
+    )
+    assert math.isnan(standard_deviation(np.array([0.7])))
+    assert math.isnan(standard_deviation(np.empty(0)))
+
+
+def test_interval_by_hand():
+    """Mean 0.7, deviation 0.02, t of 2 degrees of freedom 4.302653: 0.7 +- 4.302653 * 0.02 / sqrt(3)."""
+    half_width = 4.302653 * 0.02 / math.sqrt(3)
+    assert subset_interval(np.array([0.68, 0.70, 0.72])) == pytest.approx((0.7 - half_width, 0.7 + half_width))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_fewer_than_three_subsets_have_no_interval(count):
+    assert all(math.isnan(bound) for bound in subset_interval(np.linspace(0.6, 0.7, count)))
+
+
+def test_bounds_are_clipped_to_the_range_of_the_metric():
+    """The same spread as of a Dice that swings between labelled subsets: unclipped it would reach from -0.4 to 1.4."""
+    dice = np.array([0.1, 0.5, 0.9])
+    assert subset_interval(dice)[0] < 0.0 < 1.0 < subset_interval(dice)[1]
+    assert subset_interval(dice, 0.0, 1.0) == (0.0, 1.0)
+    low, high = subset_interval(30.0 * dice, 0.0)
+    assert low == 0.0
+    assert high > 30.0
+
+
+@given(fractions)
+def test_the_interval_contains_the_mean_and_stays_in_range(means):
+    low, high = subset_interval(means, 0.0, 1.0)
+    assert 0.0 <= low <= means.mean() + 1e-12
+    assert means.mean() - 1e-12 <= high <= 1.0
+
+
+@given(fractions, st.randoms(use_true_random=False))
+def test_order_does_not_matter_and_wider_confidence_is_wider(means, random):
+    shuffled = means.tolist()
+    random.shuffle(shuffled)
+    assert subset_interval(np.array(shuffled)) == pytest.approx(subset_interval(means), abs=1e-9)
+    low, high = subset_interval(means, confidence=0.8)
+    assert subset_interval(means)[0] <= low
+    assert high <= subset_interval(means)[1]
+
+
+@given(fractions, st.floats(-10, 10), st.floats(0.01, 100))
+def test_shift_and_scale_carry_over(means, shift, scale):
+    moved = subset_interval(scale * means + shift)
+    assert moved == pytest.approx(tuple(scale * bound + shift for bound in subset_interval(means)), abs=1e-6)
+
+
+@given(arrays(np.float64, st.integers(3, 8), elements=st.integers(0, 1000).map(float), unique=True))
+def test_agrees_with_scipy(means):
+    expected = stats.t.interval(0.95, len(means) - 1, loc=means.mean(), scale=stats.sem(means))
+    assert subset_interval(means) == pytest.approx(expected)
+
+
+def test_it_covers_the_mean_over_subsets_where_the_primary_interval_does_not():
+    """The full size is in tests/bench/statistics_bench.py."""
+    simulations = 300
+    over_subsets, primary = subset_coverage(subsets=3, seeds=2, simulations=simulations)
+    assert abs(over_subsets - 0.95) <= 3.0 * error(0.95, simulations)
+    assert primary < over_subsets - 0.1

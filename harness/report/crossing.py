@@ -24,7 +24,7 @@ Level = str | float
 DRAWS = 20_000
 SEED = 20230917
 SMALLEST = 2
-"""Levels of a dimension, and blocks that it needs."""
+"""Complete blocks that an effect needs."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,6 @@ def crossing(surface: Mapping[str, Any]) -> Crossing | None:
         return None
     across, up = (surface["dimensions"][axis] for axis in surface["axes"])
     across_levels, up_levels = _levels(across), _levels(up)
-    if min(len(across_levels), len(up_levels)) < SMALLEST:
-        return None
     cells = [
         (-1, -1) if x is None or y is None else (up_levels.index(y), across_levels.index(x))
         for x, y in zip(across["values"], up["values"], strict=True)

@@ -19,19 +19,14 @@ MAX_PAGE_BYTES = 3_000_000
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure as the page holds it. source: a data URI."""
-
-    run: str
-    caption: str
-    source: str
-
-
-@dataclass(frozen=True)
 class Gallery:
-    """What the page shows of the figures on record. files: all of them, in the leaderboard's folder."""
+    """The figures on record.
 
-    pictures: tuple[Picture, ...]
+    pictures: (caption, data URI) of those that the page shows.
+    files:    all of them, in the leaderboard's folder.
+    """
+
+    pictures: tuple[tuple[str, str], ...]
     files: tuple[Path, ...]
 
 
@@ -50,7 +45,7 @@ def copy_figures(records: SuiteRecords) -> Gallery:
             if len(figure.png) <= room:
                 room -= len(figure.png)
                 source = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
-                pictures.append(Picture(run.run.label_in(entry.slot.method), figure.caption, source))
+                pictures.append((f"{run.run.label_in(entry.slot.method)}: {figure.caption}", source))
     for path in set(folder.glob("*.png")) - set(files):
         path.unlink()
     return Gallery(tuple(pictures), tuple(files))

@@ -14,6 +14,7 @@ from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.scores import MEAN_CLASS
 
 Row = dict[str, Any]
+Pairs = dict[tuple[str, str], Row]
 
 
 @dataclass(frozen=True)
@@ -24,25 +25,39 @@ class Verdict:
     sentences: tuple[str, ...]
 
 
-def verdicts(board: Leaderboard, comparison: Comparison) -> list[Verdict]:
+def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[Verdict]:
     """One per labelled count, of the mean Dice of the last checkpoint."""
-    rows, pairs = (frame[frame["table"] == comparison.number] for frame in (board.results, board.paired))
-    rows = rows[rows["selection"] == "last"]
-    pairs = pairs[(pairs["selection"] == "last") & (pairs["metric"] == "dice") & (pairs["class_name"] == MEAN_CLASS)]
-    found = []
-    for labelled in rows["labelled"].unique():
-        table, differences = (_of(frame, labelled) for frame in (rows, pairs))
+    results, paired = (
+        frame[(frame["table"] == comparison.number) & (frame["selection"] == "last")]
+        for frame in (leaderboard.results, leaderboard.paired)
+    )
+    paired = paired[(paired["metric"] == "dice") & (paired["class_name"] == MEAN_CLASS)]
+    said = []
+    for labelled in results["labelled"].unique():
+        rows, pairs = (_rows_of(frame, labelled) for frame in (results, paired))
         title = "References alone" if pd.isna(labelled) else f"{labelled} labelled patients"
-        found.append(Verdict(title, tuple(_sentences(table.to_dict("records"), differences.to_dict("records")))))  # type: ignore[arg-type]
-    return found
+        said.append(Verdict(title, tuple(_sentences(rows, _both_ways(pairs)))))
+    return said
 
 
-def _of(frame: pd.DataFrame, labelled: object) -> pd.DataFrame:
+def _rows_of(frame: pd.DataFrame, labelled: object) -> list[Row]:
     same = frame["labelled"].isna() if pd.isna(labelled) else frame["labelled"] == labelled  # type: ignore[call-overload]
-    return frame[same]
+    return frame[same].to_dict("records")  # type: ignore[return-value]
 
 
-def _sentences(rows: Sequence[Row], pairs: Sequence[Row]) -> Iterator[str]:
+def _both_ways(pairs: Sequence[Row]) -> Pairs:
+    """(first, second) -> the difference first - second, whichever way round it is on record."""
+    table: Pairs = {}
+    for pair in pairs:
+        first, second = pair["method_a"], pair["method_b"]
+        turned = {**pair, "difference": -pair["difference"]}
+        for name in ("difference", "simultaneous"):
+            turned[f"{name}_low"], turned[f"{name}_high"] = -pair[f"{name}_high"], -pair[f"{name}_low"]
+        table |= {(first, second): pair, (second, first): turned}
+    return table
+
+
+def _sentences(rows: Sequence[Row], pairs: Pairs) -> Iterator[str]:
     ranked = [row for row in rows if row["block"] == "ranked" and row["n_ok"]]
     if not ranked:
         yield "No ranked method has finished a unit yet."
@@ -62,21 +77,21 @@ def _sentences(rows: Sequence[Row], pairs: Sequence[Row]) -> Iterator[str]:
         yield f"Provisional: {waiting} of {_units(total)} {'has' if waiting == 1 else 'have'} not run."
 
 
-def _standing(leader: Row, others: Sequence[Row], pairs: Sequence[Row], *, all_of_them: bool) -> str:
+def _standing(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool) -> str:
     """Who leads, and from whom the data can tell it apart.
 
     others: ranked methods with failures as the leader has them, or without as it is; whether these are `all_of_them`.
     """
     name, dice = leader["method"], f"{numbers.percent(leader['dice'])} % Dice"
-    readings = {row["method"]: _reading(pairs, name, row["method"]) for row in others}
-    told, noise = ([one for one in readings if readings[one] == kind] for kind in ("apart", "within noise"))
-    unknown = [one for one in readings if one not in told and one not in noise]
+    readings = {row["method"]: pairs.get((name, row["method"]), {}).get("verdict") for row in others}
+    told, noise = ([method for method in readings if readings[method] == kind] for kind in ("apart", "within noise"))
+    unknown = [method for method in readings if method not in (*told, *noise)]
     if not others and not all_of_them:
         return f"{name} reaches {dice}; units of every other ranked method failed."
     if not others:
         return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
     if len(told) == len(others):
-        nearest = _pair(pairs, name, others[0]["method"])
+        nearest = pairs[name, others[0]["method"]]
         whom = "every other ranked method" + ("" if all_of_them else " without a failure")
         return f"{name} is ahead of {whom}: {dice}, {_difference(nearest)} above {_joined(told[:1])}."
     if len(unknown) == len(others):
@@ -93,8 +108,8 @@ def _gappy(row: Row) -> str:
     return f"{row['method']} reaches {numbers.percent(row['dice'])} % in {ok}, but {failed} of its units failed."
 
 
-def _reference(row: Row, leader: Row, pairs: Sequence[Row]) -> str:
-    pair = _pair(pairs, row["method"], leader["method"])
+def _reference(row: Row, leader: Row, pairs: Pairs) -> str:
+    pair = pairs.get((row["method"], leader["method"]))
     text = f"The reference {row['method']} ({row['trained_on']} labels) reaches {numbers.percent(row['dice'])} %"
     if pair is None:
         return f"{text}."
@@ -113,36 +128,12 @@ def _numbered(name: str, values: Sequence[int]) -> str:
     return f"{name}{'' if len(values) == 1 else 's'} {_joined([str(value) for value in values])}"
 
 
-def _difference(pair: Row | None) -> str:
+def _difference(pair: Row) -> str:
     """Points with the interval that holds for all pairs at once, where there is one."""
-    if pair is None:
-        return "an unknown difference"
     simultaneous = not pd.isna(pair["simultaneous_low"])
     ends = ("simultaneous_low", "simultaneous_high") if simultaneous else ("difference_low", "difference_high")
     limits = numbers.bounds(*(numbers.points(pair[end]) for end in ends))
     return f"{numbers.points(pair['difference'])} points {limits}".strip()
-
-
-def _pair(pairs: Sequence[Row], first: str, second: str) -> Row | None:
-    """The difference first - second, whichever way round it is on record."""
-    for pair in pairs:
-        if (pair["method_a"], pair["method_b"]) == (first, second):
-            return pair
-        if (pair["method_a"], pair["method_b"]) == (second, first):
-            return _turned(pair)
-    return None
-
-
-def _turned(pair: Row) -> Row:
-    turned = {**pair, "difference": -pair["difference"]}
-    for name in ("difference", "simultaneous"):
-        turned[f"{name}_low"], turned[f"{name}_high"] = -pair[f"{name}_high"], -pair[f"{name}_low"]
-    return turned
-
-
-def _reading(pairs: Sequence[Row], first: str, second: str) -> str:
-    pair = _pair(pairs, first, second)
-    return "undetermined" if pair is None else str(pair["verdict"])
 
 
 def _words(verdict: str) -> str:

@@ -52,15 +52,13 @@ def _place(varied: Mapping[str, Any], params: Mapping[str, Any]) -> Json:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names; a family also by its whole description, under its own name."""
+    """Dotted names; the name of a family is left to its description."""
     for name, value in values.items():
-        if not isinstance(value, dict):
+        if isinstance(value, dict):
+            numbers = {inner: number for inner, number in value.items() if inner != "family"}
+            yield from _flat(numbers, f"{prefix}{name}.")
+        else:
             yield f"{prefix}{name}", value if isinstance(value, int | float | str | bool) else json.dumps(value)
-            continue
-        if "family" in value:
-            yield f"{prefix}{name}", describe_family(value)
-        numbers = {inner: number for inner, number in value.items() if inner != "family"}
-        yield from _flat(numbers, f"{prefix}{name}.")
 
 
 def describe_family(value: Mapping[str, Any]) -> str:

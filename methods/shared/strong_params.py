@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 
 from harness.api.params import MethodParams, hyper
@@ -13,9 +10,9 @@ from methods.shared.strong import FINE_TUNING, strong
 
 
 class StrongParams(MethodParams):
-    """Left at None the switch is not written out, so that units from before it existed keep their ids."""
+    """Hyper-parameters of every method that may borrow it."""
 
-    strong: bool | None = hyper(None, "ACTION's jitter and blur on what the trained network sees; None: no")
+    strong: bool = hyper(False, "ACTION's jitter and blur on what the trained network sees")
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:
@@ -25,10 +22,3 @@ class StrongParams(MethodParams):
     def augment(self, images: Tensor) -> Tensor:
         """Images [N, C, *size] as the trained network is to see them."""
         return strong(images, FINE_TUNING) if self.strong else images
-
-    @model_serializer(mode="wrap")
-    def _without_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        if self.strong is None:
-            values.pop("strong", None)
-        return values

@@ -1,4 +1,4 @@
-"""ACTION's strong augmentation lent to other methods: whose images it changes, and that ids stay without it."""
+"""ACTION's strong augmentation lent to other methods: whose images it changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch
 
 from harness.api.method import Method
 from methods.shared import strong as strong_module
-from methods.shared.strong_params import StrongParams
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT, UAMTParams
@@ -21,19 +20,14 @@ def _certain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("methods.shared.strong_params.FINE_TUNING", certain)
 
 
-def test_unset_is_not_written_so_that_units_keep_their_ids() -> None:
-    assert StrongParams().model_dump(mode="json") == {}
-    assert "strong" not in UAMTParams().model_dump(mode="json")
-    assert UAMTParams().model_dump(mode="json")["ramp_stairs"] is None
-    for value in (False, True):
-        written = UAMTParams(strong=value).model_dump(mode="json")
-        assert written["strong"] is value
-        assert UAMTParams.model_validate(written).strong is value
+def test_it_is_off_unless_asked_for_and_written_out() -> None:
+    assert UAMTParams().model_dump(mode="json")["strong"] is False
+    assert UAMTParams.model_validate({"strong": True}).augmentation == ("altered",)
 
 
 @pytest.mark.parametrize("kind", [Supervised, SupervisedFull])
-@pytest.mark.parametrize("strong", [None, False, True])
-def test_supervised_sees_all_its_images_strongly(kind: type[Method], strong: bool | None) -> None:
+@pytest.mark.parametrize("strong", [False, True])
+def test_supervised_sees_all_its_images_strongly(kind: type[Method], strong: bool) -> None:
     method = build(kind, params={"strong": strong})
     assert isinstance(method, Supervised)
     batch, net = batch_for(method), Recorder(method.net)
@@ -42,8 +36,8 @@ def test_supervised_sees_all_its_images_strongly(kind: type[Method], strong: boo
     assert same == [not strong] * 4
 
 
-@pytest.mark.parametrize("strong", [None, False, True])
-def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_does_not(strong: bool | None) -> None:
+@pytest.mark.parametrize("strong", [False, True])
+def test_ua_mt_s_student_sees_its_unlabelled_images_strongly_and_its_teacher_does_not(strong: bool) -> None:
     method = ua_mt(strong=strong, noise=0.0)
     assert isinstance(method, UAMT)
     batch = batch_for(method)

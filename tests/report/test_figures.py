@@ -82,7 +82,8 @@ def test_the_page_takes_a_run_of_each_method_first_and_says_what_it_has_no_room_
     sizes = [len(picture(f"centres of {method}/3/0/0")) for method in "ab"]
     monkeypatch.setattr("harness.report.figures.MAX_PAGE_BYTES", sum(sizes))
     gallery = copy_figures(records)
-    assert [shown.run for shown in gallery.pictures] == [f"{name} 3-labelled subset 0 seed 0" for name in "ab"]
+    captions = [caption for caption, _ in gallery.pictures]
+    assert captions == [f"{name} 3-labelled subset 0 seed 0: centres of {name}/3/0/0" for name in "ab"]
     assert len(gallery.files) == 4
     html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
     assert "the first 2 of 4, all are in figures/ beside this page" in html

@@ -19,9 +19,10 @@ def command(suite: str, runs: Path, yes: bool) -> None:
     `replay` trains the same weights again. Units that failed or are not finished keep their checkpoints.
     """
     from harness.records.clean import delete, leftovers
+    from harness.records.reader import SuiteRecords
     from harness.suite.recorded import open_records
 
-    files = leftovers(open_records(suite, runs))
+    files = leftovers(SuiteRecords(open_records(suite, runs)))
     for file in files:
         click.echo(f"{file.size_bytes:>12}  {file.path}")
     if yes:

@@ -29,8 +29,9 @@ def command(suite: str, runs: Path, file: Path, no_history: bool, no_predictions
     host, its processor and the versions that ran.
     """
     from harness.records.archive import export_records
+    from harness.records.reader import SuiteRecords
     from harness.suite.recorded import open_records
 
     store = open_records(suite, runs)
-    count = export_records(store, file, history=not no_history, predictions=not no_predictions)
+    count = export_records(SuiteRecords(store), file, history=not no_history, predictions=not no_predictions)
     say(f"{file}: {count} records, {file.stat().st_size / 1e6:.2f} MB")

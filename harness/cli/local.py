@@ -23,7 +23,7 @@ def train_here(session: Session, settings: ExecuteSettings, stop: StopFlag) -> t
     if session.plan.loaded.suite.search is not None:
         from harness.search.run import run_search
 
-        session, outcomes = run_search(session, settings, stop, say)
+        session, outcomes = run_search(session, settings, stop)
     if session.plan.finals:
         say(f"{session.store.root}: {session.outlook}, each {session.plan.budget}")
         outcomes += execute(session, settings, stop)

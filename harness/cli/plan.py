@@ -52,10 +52,11 @@ def command(
 
     from harness.execution.estimate import wall_time
     from harness.execution.process_pool import default_workers
+    from harness.records.reader import SuiteRecords
     from harness.train.environment import device_model, pick_device
 
     at_once = workers or default_workers()
-    time = wall_time(outlook.pending, outlook.store, device_model(pick_device()), at_once)
+    time = wall_time(outlook.pending, SuiteRecords(outlook.store), device_model(pick_device()), at_once)
     if time.low_seconds is None or time.high_seconds is None:
         say(f"wall time to go: {time.source}")
     else:

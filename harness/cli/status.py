@@ -30,7 +30,8 @@ def command(suite: str, runs: Path, watch: float | None) -> None:
     store = open_records(suite, runs)
     jobs = SuiteWatch()
     while True:
-        status, trouble = jobs.merge(read_status(store), SuiteRecords(store))
+        records = SuiteRecords(store)
+        status, trouble = jobs.merge(read_status(records), records)
         if watch:
             click.clear()
         print_table(*status_table(status))

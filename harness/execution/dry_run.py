@@ -11,6 +11,7 @@ from harness.api.dataset import Dataset
 from harness.data.cache import MANIFEST, Cache
 from harness.data.locate import cache_home, cache_name, locate
 from harness.data.prepare import resolve
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Unit
 from harness.records.status import STATES, State, unit_status
 from harness.records.suite_folder import RunStore
@@ -57,7 +58,8 @@ def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
     plan = make_plan(loaded, cache.reference)
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
-    states = {unit.id: unit_status(store.folder(unit)).state for unit in plan.units}
+    records = SuiteRecords(store)
+    states = {unit.id: unit_status(records.run(unit.id)).state for unit in plan.units}
     return Outlook(plan, store, states, cache=cache)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from harness.api.errors import RecordError
 from harness.execution.session import Session
 from harness.records.archive import ended_files
-from harness.records.archive_import import check_unit
+from harness.records.archive_import import check_run
 from harness.records.files import write_bytes
 from harness.records.lease import LeaseHeldError
-from harness.records.run_folder import UnitFolder
+from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Unit
 from harness.records.suite_folder import RunStore
 
@@ -27,10 +27,10 @@ def reuse(session: Session, source: Path) -> list[Unit]:
     whose ledger would be lost, or what another process holds. Raises `UsageError` if there are no records in `source`,
     `RecordError` if one of those wanted is damaged (nothing of that unit is copied then).
     """
-    other = RunStore.open(source)
-    wanted = [unit for unit in session.pending() if _ended_well(other.folder(unit))]
+    other = SuiteRecords.open(source)
+    wanted = [unit for unit in session.pending() if other.run(unit.id).ok]
     for unit in wanted:
-        check_unit(other.folder(unit))
+        check_run(other.run(unit.id))
     return [unit for unit in wanted if _copy(other, session.store, unit)]
 
 
@@ -40,40 +40,31 @@ def elsewhere(session: Session, taken: Sequence[Unit]) -> int:
     return sum(result is not None and result.shown.get("host") != socket.gethostname() for result in results)
 
 
-def _ended_well(folder: UnitFolder) -> bool:
-    result = folder.result()
-    return result is not None and result.status == "ok"
-
-
-def _copy(source: RunStore, target: RunStore, unit: Unit) -> bool:
-    """Copy a unit, if nobody has begun it here; whether it was."""
-    here, there = target.folder(unit), source.folder(unit)
-    lease = here.lease
+def _copy(source: SuiteRecords, target: RunStore, unit: Unit) -> bool:
+    """Copy a run, unless somebody has begun it in `target`. Returns whether it was copied."""
+    record, copy = source.run(unit.id), target.folder(unit)
+    lease = copy.lease
     try:
         lease.claim()
     except LeaseHeldError:
         return False
     try:
-        if here.done or here.ledger.lines():
+        if copy.done or copy.ledger.lines():
             return False
-        _copy_environments(source, target, there)
-        # a unit counts as done once its result is there, so the result comes last
-        for path in ended_files(there.path):
-            write_bytes(here.path / path.relative_to(there.path), path.read_bytes())
+        _copy_environments(source, target, record)
+        # a run counts as done once its result exists, so the result comes last
+        for path in ended_files(record.folder.path):
+            write_bytes(copy.path / path.relative_to(record.folder.path), path.read_bytes())
         return True
     finally:
         lease.release()
 
 
-def _copy_environments(source: RunStore, target: RunStore, folder: UnitFolder) -> None:
-    for name in _environments(folder):
-        path, copy = (store.root / "environments" / f"{name}.json" for store in (source, target))
+def _copy_environments(source: SuiteRecords, target: RunStore, record: RunRecord) -> None:
+    for name in sorted({line.environment for line in record.ledger if line.environment}):
+        path, copy = (root / "environments" / f"{name}.json" for root in (source.root, target.root))
         if not path.exists():
-            raise RecordError(f"{path} is missing: unit {folder.id[:10]} cannot be taken over")
+            raise RecordError(f"{path} is missing: unit {record.id[:10]} cannot be taken over")
         if not copy.exists():
             copy.parent.mkdir(exist_ok=True)
             write_bytes(copy, path.read_bytes())
-
-
-def _environments(folder: UnitFolder) -> Sequence[str]:
-    return sorted({line.environment for line in folder.ledger.lines() if line.environment})

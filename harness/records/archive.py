@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from harness.api.errors import RecordError, UsageError
 from harness.records.figures import NAME as FIGURE_NAME
 from harness.records.files import write_bytes
-from harness.records.suite_folder import RunStore
+from harness.records.reader import SuiteRecords
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
 ENDED_FILES = (
@@ -38,7 +38,7 @@ RECORDS = re.compile(
 """Paths below the suite's folder that an archive may hold; anything else is refused."""
 
 
-def export_records(store: RunStore, file: Path, *, history: bool = True, predictions: bool = True) -> int:
+def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, predictions: bool = True) -> int:
     """Write the records of a suite to `file`, atomically; how many files it holds.
 
     history:     losses and schedules of every step, which replay and audit need and tables do not; most of the bytes.
@@ -46,23 +46,26 @@ def export_records(store: RunStore, file: Path, *, history: bool = True, predict
     """
     if not file.name.endswith(SUFFIXES):
         raise UsageError(f"--to {file}: name a .tar.gz file, or a .tar.xz file, which is smaller")
-    left_out = [test for test, wanted in ((_is_history, history), (_is_prediction, predictions)) if not wanted]
-    paths = sorted(path for path in shared_paths(store) if not any(test(path) for test in left_out))
-    packed = _packed(store.root, store.root.resolve().name, paths, file.suffix == ".xz")
-    write_bytes(file, packed)
+    paths = sorted(
+        path
+        for path in shared_paths(suite)
+        if (history or not (path.name == "history.parquet" or path.parent.name == "history"))
+        and (predictions or path.name != "predictions.npz")
+    )
+    write_bytes(file, _packed(suite, paths, small=file.suffix == ".xz"))
     return len(paths)
 
 
-def shared_paths(store: RunStore) -> Iterator[PurePosixPath]:
-    """What goes along, relative to the suite's folder. Of a unit that has not ended only what was asked."""
-    for pattern in ("suites/*.yaml", "environments/*.json"):
-        yield from (_below(store, path) for path in store.root.glob(pattern))
-    suite_wide = (store.selection_path, store.points_path, store.reconciliation_path)
-    yield from (_below(store, path) for path in suite_wide if path.exists())
-    for folder in store.folders():
-        yield _below(store, folder.path / "unit.json")
-        if folder.done:
-            yield from (_below(store, path) for path in ended_files(folder.path))
+def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
+    """What goes along, relative to the suite's folder. Of a run that has not ended only what was asked."""
+    store = suite.store
+    paths = [*store.root.glob("suites/*.yaml"), *store.root.glob("environments/*.json")]
+    paths += [path for path in (store.selection_path, store.points_path, store.reconciliation_path) if path.exists()]
+    for run in suite.runs:
+        paths.append(run.folder.path / "unit.json")
+        if run.folder.done:
+            paths += ended_files(run.folder.path)
+    return (PurePosixPath(path.relative_to(store.root).as_posix()) for path in paths)
 
 
 def ended_files(folder: Path) -> list[Path]:
@@ -71,19 +74,7 @@ def ended_files(folder: Path) -> list[Path]:
     return [*(folder / "history").glob("*.parquet"), *(folder / "figures").glob("*.png"), *named]
 
 
-def _is_history(path: PurePosixPath) -> bool:
-    return path.name == "history.parquet" or path.parent.name == "history"
-
-
-def _is_prediction(path: PurePosixPath) -> bool:
-    return path.name == "predictions.npz"
-
-
-def _below(store: RunStore, path: Path) -> PurePosixPath:
-    return PurePosixPath(path.relative_to(store.root).as_posix())
-
-
-def _packed(folder: Path, root: str, paths: list[PurePosixPath], small: bool) -> bytes:
+def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> bytes:
     """A tar without times, owners and order of its own, so that equal records give equal bytes."""
     buffer = io.BytesIO()
     with (
@@ -91,8 +82,8 @@ def _packed(folder: Path, root: str, paths: list[PurePosixPath], small: bool) ->
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for path in paths:
-            content = (folder / path).read_bytes()
-            member = tarfile.TarInfo(f"{root}/{path}")
+            content = (suite.root / path).read_bytes()
+            member = tarfile.TarInfo(f"{suite.name}/{path}")
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()

@@ -9,9 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError
 from harness.records.archive import read_archive
-from harness.records.files import disk_errors, read_record, write_bytes
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Environment
+from harness.records.files import disk_errors, write_bytes
+from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.suite_folder import RunStore
 
 FIRST_WRITTEN_WINS = ("suites", "environments", "reconciliation.json")
@@ -60,44 +59,36 @@ def _check(file: Path, records: Mapping[PurePosixPath, bytes]) -> None:
                 (aside / path).parent.mkdir(parents=True, exist_ok=True)
                 (aside / path).write_bytes(content)
         try:
-            check_records(RunStore(aside))
+            check_records(SuiteRecords(RunStore(aside)))
         except RecordError as error:
             message = str(error).replace(f"{aside}/", "")
             raise RecordError(f"{file}: {message}; nothing was imported") from None
 
 
-def check_records(store: RunStore) -> None:
+def check_records(suite: SuiteRecords) -> None:
     """Read all there is. Raises `RecordError` for a record that is damaged, newer, or not where it belongs."""
-    if store.selection_path.exists():
-        store.selection()
-    store.points()
-    store.reconciliation()
-    for path in (store.root / "environments").glob("*.json"):
-        if read_record(path, Environment).fingerprint != path.stem:
+    _ = suite.selection, suite.trials, suite.reconciliation  # each is parsed when it is asked for
+    for path in (suite.root / "environments").glob("*.json"):
+        if suite.environment(path.stem, path).fingerprint != path.stem:
             raise RecordError(f"{path}: is not the environment that its name says")
-    for path in (store.root / "units").glob("*"):
+    for path in (suite.root / "units").glob("*"):
         if not (path / "unit.json").exists():
             raise RecordError(f"{path}: has no unit.json")
-    for folder in store.folders():
-        check_unit(folder)
+    for run in suite.runs:
+        check_run(run)
 
 
-def check_unit(folder: UnitFolder) -> None:
-    """Read all that a unit left. Raises `RecordError` for a record that is damaged, missing or another unit's."""
-    folder.ledger.lines()
-    result = folder.result()
-    if folder.unit.id != folder.id or (result is not None and result.unit != folder.id):
-        raise RecordError(f"{folder.path}: holds the records of another unit")
-    try:
-        folder.environment()
-        folder.history()
-        folder.arrays()
-        folder.figures()
-        if result is not None and result.status == "ok" and folder.unit.role == "final":
-            folder.cases()
-            folder.predictions()
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-        raise RecordError(f"{folder.path}: a record is missing or damaged: {error}") from None
+def check_run(run: RunRecord) -> None:
+    """Read all that a run left. Raises `RecordError` for a record that is damaged, missing or another run's."""
+    if run.run.id != run.id or (run.result is not None and run.result.unit != run.id):
+        raise RecordError(f"{run.folder.path}: holds the records of another unit")
+    _ = run.ledger, run.environment  # each is parsed when it is asked for
+    run.read_history()
+    run.read_arrays()
+    run.read_figures()
+    if run.ok and run.run.role == "final":
+        _ = run.cases_table
+        run.read_predictions()
 
 
 def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, bytes]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.records.files import disk_errors
-from harness.records.suite_folder import RunStore
+from harness.records.reader import SuiteRecords
 
 
 @dataclass(frozen=True)
@@ -18,20 +18,17 @@ class Leftover:
     size_bytes: int
 
 
-def leftovers(store: RunStore) -> list[Leftover]:
-    """Checkpoints of units that ended well, and half-written ones that a kill left beside them.
+def leftovers(suite: SuiteRecords) -> list[Leftover]:
+    """Checkpoints of runs that ended well, and half-written ones that a kill left beside them.
 
-    A failed unit keeps its checkpoint: `run --retry-failed` goes on from it.
+    A failed run keeps its checkpoint: `run --retry-failed` goes on from it.
     """
-    return [Leftover(path, path.stat().st_size) for path in _paths(store)]
-
-
-def _paths(store: RunStore) -> Iterator[Path]:
-    for folder in store.folders():
-        result = folder.result()
-        if result is not None and result.status != "failed" and not folder.lease.held():
-            name = folder.checkpoint.name
-            yield from sorted([*folder.path.glob(name), *folder.path.glob(f".{name}.*")])
+    paths: list[Path] = []
+    for run in suite.runs:
+        if run.result is not None and run.result.status != "failed" and not run.folder.lease.held():
+            name = run.folder.checkpoint.name
+            paths += sorted([*run.folder.path.glob(name), *run.folder.path.glob(f".{name}.*")])
+    return [Leftover(path, path.stat().st_size) for path in paths]
 
 
 def delete(files: Sequence[Leftover]) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Budget, Result, Slot, Spent, Trial
+from harness.api.errors import RecordError
+from harness.records.lease import Lease
+from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.schema import Budget, Slot, Spent, Trial
 from harness.records.selection import Points, Selection
-from harness.records.suite_folder import RunStore
 
 State = Literal["done", "failed", "running", "queued", "stopped", "to run"]
 STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stopped", "to run")
@@ -51,8 +51,8 @@ class SuiteStatus:
     @property
     def counts(self) -> dict[State, int]:
         """Units by state, every state named."""
-        found = Counter(status.state for _, status in self.units)
-        return {state: found[state] for state in STATES}
+        counted = Counter(status.state for _, status in self.units)
+        return {state: counted[state] for state in STATES}
 
     @property
     def lost_device_seconds(self) -> float:
@@ -69,17 +69,19 @@ class SuiteStatus:
         return f"{self.suite}: {len(self.units)} units, {counts or 'none planned'}{lost}{others}"
 
 
-def read_status(store: RunStore) -> SuiteStatus:
-    """Where every unit of the current selection stands. Raises `RecordError` where a record cannot be read."""
-    points = store.points()
-    asked: list[tuple[str, Slot | Trial]] = [] if points is None else [(one.unit, one) for one in points.trials]
-    if points is None or store.selection_path.exists():
-        selection = store.selection()
-        asked += [(entry.unit, entry.slot) for entry in selection.entries] if _belongs(selection, points) else []
-    units = tuple((name, replace(unit_status(store.by_id(unit)), unit=unit)) for unit, name in asked)
-    known = {unit for unit, _ in asked}
-    others = sum(folder.id not in known for folder in store.folders())
-    return SuiteStatus(store.root.name, budget_of([store.by_id(unit) for unit, _ in asked]), units, others)
+def read_status(records: SuiteRecords) -> SuiteStatus:
+    """How far every run of the current selection is. Raises `RecordError` where a record cannot be read."""
+    points, selection = records.trials, records.selection
+    asked: list[tuple[str, Slot | Trial]] = [] if points is None else [(trial.unit, trial) for trial in points.trials]
+    if points is None and selection is None:
+        raise RecordError(f"{records.store.selection_path} is missing: no final unit was planned here yet")
+    if selection is not None and _belongs(selection, points):
+        asked += [(entry.unit, entry.slot) for entry in selection.entries]
+    runs = [records.run(unit) for unit, _ in asked]
+    units = tuple((name, unit_status(run)) for run, (_, name) in zip(runs, asked, strict=True))
+    budget = next((run.run.budget for run in runs if run.exists), None)
+    known = {run.id for run in runs}
+    return SuiteStatus(records.name, budget, units, sum(run.id not in known for run in records.runs))
 
 
 def _belongs(selection: Selection, points: Points | None) -> bool:
@@ -90,24 +92,22 @@ def _belongs(selection: Selection, points: Points | None) -> bool:
     return selection.suite_hash == points.suite_hash and tried == {trial.unit for trial in points.trials}
 
 
-def budget_of(folders: Sequence[UnitFolder]) -> Budget | None:
-    """What each unit of one selection may spend, None where nothing is on record."""
-    recorded = next((folder for folder in folders if (folder.path / "unit.json").exists()), None)
-    return recorded.unit.budget if recorded else None
-
-
-def unit_status(folder: UnitFolder) -> UnitStatus:
-    """Where one unit stands; a unit without a folder is still to run."""
-    if not (folder.path / "unit.json").exists():
-        return UnitStatus("to run", folder.ledger.spent(), 0.0)
-    result = folder.result()
-    spent = folder.ledger.spent() if result is None else result.spent
-    share = share_of(folder.unit.budget, spent)
-    if result is not None:
-        return _ended(result, spent, share)
-    if folder.lease.held():
-        return UnitStatus("running", spent, share, note=_holder(folder))
-    return UnitStatus("stopped" if spent.attempts else "to run", spent, share)
+def unit_status(record: RunRecord) -> UnitStatus:
+    """How far one run is. A run without a folder is still to run."""
+    if not record.exists:
+        return UnitStatus("to run", record.spent, 0.0, unit=record.id)
+    spent, result = record.spent, record.result
+    share = share_of(record.run.budget, spent)
+    state: State = "stopped" if spent.attempts else "to run"
+    note, dice = "", None
+    if result is not None and result.failure is not None:
+        state, note = "failed", f"{result.failure.kind}: {result.failure.reason}"
+    elif result is not None:
+        state, note = "done", "ended early by the search" if result.status == "stopped" else ""
+        dice = result.looks[-1].mean_dice if result.looks else None
+    elif record.folder.lease.held():
+        state, note = "running", _holder(record.folder.lease)
+    return UnitStatus(state, spent, share, dice, note, record.id)
 
 
 def share_of(budget: Budget, spent: Spent) -> float:
@@ -116,17 +116,10 @@ def share_of(budget: Budget, spent: Spent) -> float:
     return min(1.0, used / budget.amount)
 
 
-def _ended(result: Result, spent: Spent, share: float) -> UnitStatus:
-    if result.failure is not None:
-        return UnitStatus("failed", spent, share, note=f"{result.failure.kind}: {result.failure.reason}")
-    dice = result.looks[-1].mean_dice if result.looks else None
-    return UnitStatus("done", spent, share, dice, "ended early by the search" if result.status == "stopped" else "")
-
-
-def _holder(folder: UnitFolder) -> str:
-    holder = folder.lease.holder()
+def _holder(lease: Lease) -> str:
+    holder = lease.holder()
     try:
-        silent_seconds = time.time() - folder.lease.path.stat().st_mtime
+        silent_seconds = time.time() - lease.path.stat().st_mtime
     except FileNotFoundError:
         return ""
     return f"pid {holder.pid} on {holder.host}, heartbeat {silent_seconds:.0f} s ago" if holder else ""

@@ -30,13 +30,16 @@ class Study:
 
     def recorded(self) -> list[PlannedTrial]:
         """Its trials so far, in the order in which they were proposed."""
-        return [one for one in recorded_trials(self.session) if self._owns(one)]
+        own = (self.row.name, self.number)
+        return [
+            planned for planned in recorded_trials(self.session) if (planned.trial.method, planned.trial.study) == own
+        ]
 
     def proposals(self) -> Adaptive:
         """What to run next, given the records. The sampler is seeded anew by how many trials there are."""
         recorded = self.recorded()
         seed = (self.search.seed + self.number) * 1000 + len(recorded)
-        sampler = TPESampler(self.row.space, [one.trial for one in recorded], seed)
+        sampler = TPESampler(self.row.space, [planned.trial for planned in recorded], seed)
         return Adaptive(self.session.store, self.budget, recorded, sampler, self)
 
     def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
@@ -47,13 +50,9 @@ class Study:
     def record(self, planned: PlannedTrial) -> None:
         """Name a new trial in the records, before it runs."""
         session = self.session
-        session.store.folder(planned.unit).create(planned.unit)
-        points = session.store.points()
-        trials = [] if points is None else points.trials
+        session.folder(planned.unit).create(planned.unit)
+        trials = [recorded.trial for recorded in recorded_trials(session)]
         session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=[*trials, planned.trial]))
-
-    def _owns(self, planned: PlannedTrial) -> bool:
-        return (planned.trial.method, planned.trial.study) == (self.row.name, self.number)
 
 
 def studies(session: Session, search: Search) -> Iterator[Study]:

@@ -33,7 +33,7 @@ class TPESampler:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # experimental features of Optuna's, which Ray turns on
                 self._search = OptunaSearch(
-                    space={name: distribution(one) for name, one in space.items()},
+                    space={name: distribution(dimension) for name, dimension in space.items()},
                     metric=METRIC,
                     mode="max",
                     points_to_evaluate=[point for point in first if point is not None],
@@ -43,9 +43,7 @@ class TPESampler:
 
     def ask(self, name: str) -> dict[str, Any] | None:
         """The next point; None where there is nothing to vary, or the configuration stands outside the space."""
-        if self._outside and self._outside.pop(0):
-            return None
-        if self._search is None:
+        if (self._outside and self._outside.pop(0)) or self._search is None:
             return None
         self._known.add(name)
         point = self._search.suggest(name)
@@ -53,13 +51,13 @@ class TPESampler:
         return {key: within(self._space[key], value) for key, value in point.items()}
 
     def tell(self, name: str, dice: float | None, failed: bool) -> None:
-        """The Dice of its last look; a trial that failed has none, whatever it was on its way."""
+        """The Dice of its last validation. A trial that failed has none, whatever it was on its way."""
         if self._search is not None and name in self._known:
             result = None if failed or dice is None else {METRIC: dice, "training_iteration": 1}
             self._search.on_trial_complete(name, result, error=result is None)
 
     def _inside(self, varied: Mapping[str, Any]) -> dict[str, Any] | None:
-        inside = all(name in varied and one.holds(varied[name]) for name, one in self._space.items())
+        inside = all(name in varied and dimension.holds(varied[name]) for name, dimension in self._space.items())
         return {name: varied[name] for name in self._space} if inside else None
 
 

@@ -29,16 +29,6 @@ class Proposal:
     allowance: float = math.inf
 
 
-class Proposals(Protocol):
-    """Gives the driver one trial after the other."""
-
-    def next(self, name: str) -> Proposal | str:
-        """The next trial, which the driver calls `name`; WAIT while running ones must end first, or DONE."""
-
-    def ended(self, name: str, dice: float | None, failed: bool) -> None:
-        """A trial ended; dice: of its last look."""
-
-
 class Listed:
     """Trials that the plan drew, each with its whole budget."""
 
@@ -46,7 +36,7 @@ class Listed:
         self._left = deque(trials)
 
     def next(self, name: str) -> Proposal | str:
-        """The next of the list."""
+        """The next of the list, which the driver calls `name`, or DONE."""
         return Proposal(self._left.popleft()) if self._left else DONE
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
@@ -74,11 +64,18 @@ class Author(Protocol):
 
 
 @dataclass(frozen=True)
-class Reserve:
-    """What a unit that runs may come to: useful spending, and at least so much lost when it was started."""
+class Spending:
+    """Useful and lost spending, in the budget's currency."""
 
     useful: float
     lost: float
+
+    @classmethod
+    def of(cls, spent: Spent, budget: Budget) -> Spending:
+        """What the ledger says, in the currency of a budget."""
+        if budget.steps is not None:
+            return cls(float(spent.useful_steps), float(spent.lost_steps))
+        return cls(spent.useful_device_seconds, spent.lost_device_seconds)
 
 
 class Adaptive:
@@ -97,16 +94,20 @@ class Adaptive:
         self._store = store
         self._budget = budget
         self._waiting = deque(recorded)
-        self._known = {one.unit.id: one for one in self._waiting}
+        self._known = {planned.unit.id: planned for planned in self._waiting}
         self._sampler = sampler
         self._author = author
         self._running: dict[str, tuple[str, str]] = {}  # the driver's name -> the unit, and what the sampler calls it
-        self._reserves: dict[str, Reserve] = {}
+        # by unit: what a running trial may come to, and what it had lost when it was started
+        self._reserves: dict[str, Spending] = {}
         self._asked = 0
         self._barren = 0
 
     def next(self, name: str) -> Proposal | str:
-        """A recorded trial, or a new one while the budget lasts."""
+        """The next trial, which the driver calls `name`; WAIT while running ones must end first, or DONE.
+
+        A recorded trial, or a new one while the budget lasts.
+        """
         if self._waiting:
             asked, _ = self._ask()  # the sampler holds the same points, in the same order
             return self._start(name, asked, self._waiting.popleft())
@@ -122,10 +123,10 @@ class Adaptive:
         return WAIT if self._busy() else DONE
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
-        """Its reserve is free again."""
+        """A trial ended, and its reserve is free. dice: of its last validation."""
         unit, asked = self._running.pop(name)
-        own = self._charged(unit)
-        self._barren = 0 if own.useful + own.lost > 0 else self._barren + 1
+        spent = self._spent(unit)
+        self._barren = 0 if spent.useful + spent.lost > 0 else self._barren + 1
         self._sampler.tell(asked, dice, failed)
 
     def _ask(self) -> tuple[str, dict[str, object] | None]:
@@ -140,28 +141,28 @@ class Adaptive:
 
     def _start(self, name: str, asked: str, planned: PlannedTrial) -> Proposal:
         unit, amount = planned.unit.id, planned.unit.budget.amount
-        own = self._charged(unit)
-        reach = own.useful + max(0.0, self._left())
+        spent = self._spent(unit)
+        reach = spent.useful + max(0.0, self._left())
         self._running[name] = unit, asked
-        self._reserves[unit] = Reserve(min(amount, reach), own.lost)
-        return Proposal(planned, math.inf if reach >= amount else reach + own.lost)
+        self._reserves[unit] = Spending(min(amount, reach), spent.lost)
+        return Proposal(planned, math.inf if reach >= amount else reach + spent.lost)
 
     def _left(self) -> float:
         """What neither was spent nor is reserved for running trials."""
         taken = 0.0
         for unit in self._known:
-            own, reserve = self._charged(unit), Reserve(0.0, 0.0)
+            spent = reserve = self._spent(unit)
             if self._runs(unit):
-                reserve = self._reserves.get(unit, reserve)
-            taken += max(own.useful, reserve.useful) + max(own.lost, reserve.lost)
+                reserve = self._reserves.get(unit, spent)
+            taken += max(spent.useful, reserve.useful) + max(spent.lost, reserve.lost)
         return self._budget - taken
 
-    def _charged(self, unit: str) -> Charged:
-        """What a unit spent. Where nobody runs it, what is in no checkpoint is lost: it would be done again."""
+    def _spent(self, unit: str) -> Spending:
+        """What a trial spent. Where nobody runs it, what is in no checkpoint is lost: it would be done again."""
         folder = self._store.by_id(unit)
         lines = folder.ledger.lines()
         rests = not folder.done and not folder.lease.held()
-        return charged(at_rest(lines) if rests else summarise(lines), self._known[unit].unit.budget)
+        return Spending.of(at_rest(lines) if rests else summarise(lines), self._known[unit].unit.budget)
 
     def _busy(self) -> bool:
         return bool(self._running) or any(self._runs(unit) for unit in self._known)
@@ -169,7 +170,7 @@ class Adaptive:
     def _runs(self, unit: str) -> bool:
         """Whether it can still spend: a retired one writes its last records for a moment."""
         folder = self._store.by_id(unit)
-        mine = any(unit == one for one, _ in self._running.values())
+        mine = any(unit == running for running, _ in self._running.values())
         return not folder.done and (mine or folder.lease.held())
 
 
@@ -180,17 +181,4 @@ exhausted, or nothing in it runs."""
 TOLERANCE = 0.005
 """Share of a row's budget that may stay unspent: less would not pay for the start of another trial."""
 
-
-@dataclass(frozen=True)
-class Charged:
-    """What a unit spent, in the budget's currency."""
-
-    useful: float
-    lost: float
-
-
-def charged(spent: Spent, budget: Budget) -> Charged:
-    """Useful and lost spending in the currency of a budget."""
-    if budget.steps is not None:
-        return Charged(float(spent.useful_steps), float(spent.lost_steps))
-    return Charged(spent.useful_device_seconds, spent.lost_device_seconds)
+Proposals = Listed | Adaptive

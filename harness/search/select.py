@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from harness.records.schema import Result
 from harness.records.selection import Candidate, Selection, candidates_digest
 from harness.records.suite_folder import RunStore
-from harness.suite.plan import Choice, Plan
+from harness.suite.plan import Plan
 from harness.suite.trials import PlannedTrial
 
 Key = tuple[str, int]
-"""Row and study."""
+"""Entry and study."""
 
 
 def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple[Plan, Selection]:
@@ -24,26 +24,25 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple
     Raises:
         ValueError: a trial has no result yet.
     """
-    results = {planned.trial.unit: store.by_id(planned.trial.unit).result() for planned in trials}
-    unfinished = [unit for unit, result in results.items() if result is None]
-    if unfinished:
+    results = {
+        planned.unit.id: result for planned in trials if (result := store.by_id(planned.unit.id).result()) is not None
+    }
+    if unfinished := {planned.unit.id for planned in trials} - results.keys():
         raise ValueError(f"{len(unfinished)} trials have no result yet")
     scores = {unit: score(result) for unit, result in results.items()}
     best: dict[Key, PlannedTrial] = {}
-    for planned in sorted(trials, key=lambda one: one.trial.point):
-        key, own = (planned.trial.method, planned.trial.study), scores[planned.trial.unit]
-        held = best.get(key)
-        if own is not None and (held is None or own > (scores[held.trial.unit] or 0.0)):
+    for planned in sorted(trials, key=lambda planned: planned.trial.point):
+        key, dice = (planned.trial.method, planned.trial.study), scores[planned.unit.id]
+        leader = best.get(key)
+        if dice is not None and (leader is None or dice > (scores[leader.unit.id] or 0.0)):
             best[key] = planned
-    choices: dict[Key, Choice] = {key: plan.choice_of(planned) for key, planned in best.items()}
-    decided = plan.with_choices(choices)
-    chosen = {(one.trial.method, one.trial.study, one.trial.point) for one in best.values()}
+    decided = plan.with_choices({key: plan.choice_of(planned) for key, planned in best.items()})
     candidates = [
         Candidate(
             trial=planned.trial,
-            status=_status(results[planned.trial.unit]),
-            score=scores[planned.trial.unit],
-            chosen=(planned.trial.method, planned.trial.study, planned.trial.point) in chosen,
+            status=results[planned.unit.id].status,
+            score=scores[planned.unit.id],
+            chosen=planned in best.values(),
         )
         for planned in trials
     ]
@@ -59,27 +58,20 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple
     return decided, selection
 
 
-def score(result: Result | None) -> float | None:
-    """Validation Dice of the last look, mean over classes; None unless the whole budget was spent."""
-    if result is None or result.status != "ok" or not result.looks:
-        return None
-    return result.looks[-1].mean_dice
-
-
-def _status(result: Result | None) -> Literal["ok", "failed", "stopped"]:
-    assert result is not None, "checked above"
-    return result.status
+def score(result: Result) -> float | None:
+    """Validation Dice of the last validation, mean over classes. None unless the whole budget was spent."""
+    return result.looks[-1].mean_dice if result.status == "ok" and result.looks else None
 
 
 def choices(selection: Selection) -> list[str]:
-    """What was chosen, a line per row and study."""
+    """What was chosen, a line for each entry and study."""
     return [
-        f"chosen: {one.trial} with validation Dice {one.score:.3f}: {_words(one.trial.varied)}"
-        for one in selection.candidates or []
-        if one.chosen and one.score is not None
+        f"chosen: {candidate.trial} with validation Dice {candidate.score:.3f}: {_described(candidate.trial.varied)}"
+        for candidate in selection.candidates or []
+        if candidate.chosen and candidate.score is not None
     ]
 
 
-def _words(varied: Mapping[str, Any]) -> str:
-    told = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in varied.items()]
-    return ", ".join(told) or "nothing to vary"
+def _described(varied: Mapping[str, Any]) -> str:
+    values = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in varied.items()]
+    return ", ".join(values) or "nothing to vary"

@@ -57,7 +57,7 @@ def expected_seconds(units: Sequence[Unit], records: SuiteRecords, loaded: Loade
     shares = [1.0 - share_of(unit.budget, records.run(unit.id).spent) for unit in units]
     if loaded.cluster.unit_time is not None:
         return [loaded.cluster.unit_time * 60.0 * share for share in shares]
-    rates = typical_rates(records.store)
+    rates = typical_rates(records)
     expected: list[float | None] = []
     for unit, share in zip(units, shares, strict=True):
         rate = rates.get(cost_of(unit), OVERHEAD if unit.budget.device_seconds is not None else None)

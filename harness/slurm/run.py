@@ -62,7 +62,7 @@ def submit_missing(
     """
     submissions = Submissions(session.store.root)
     with submitting(submissions) as still_alone:
-        session = select_when_over(session, log.info)
+        session = select_when_over(session)
         pending = session.pending()
         if not pending:
             return SlurmRun(session, 0, 0)
@@ -117,7 +117,7 @@ def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: 
     submissions = Submissions(session.store.root)
     with submitting(submissions) as still_alone:
         had_finals = bool(session.plan.finals)
-        session = select_when_over(session, log.info)
+        session = select_when_over(session)
         pending = session.pending()
         if not pending:
             return SlurmRun(session, 0, 0)

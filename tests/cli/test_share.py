@@ -16,6 +16,7 @@ import pytest
 from harness.api.errors import DiskError, RecordError
 from harness.records.archive import export_records
 from harness.records.archive_import import import_records
+from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
 from tests.cli.ground import refuse, snapshot
 from tests.support import run_cli
@@ -46,7 +47,7 @@ def store(tmp_path: Path) -> RunStore:
 @pytest.fixture
 def archive(store: RunStore, tmp_path: Path) -> Path:
     """The export of `store`."""
-    export_records(store, tmp_path / "records.tar.gz")
+    export_records(SuiteRecords(store), tmp_path / "records.tar.gz")
     return tmp_path / "records.tar.gz"
 
 
@@ -93,10 +94,10 @@ def test_equal_records_give_equal_bytes(store: RunStore, archive: Path, tmp_path
     again = write_run(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():
         folder.write_predictions(LABELS)
-    export_records(again, tmp_path / "again.tar.gz")
+    export_records(SuiteRecords(again), tmp_path / "again.tar.gz")
     assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
     for number, one in enumerate((store, again)):
-        export_records(one, tmp_path / f"{number}.tar.xz")
+        export_records(SuiteRecords(one), tmp_path / f"{number}.tar.xz")
     assert (tmp_path / "0.tar.xz").read_bytes() == (tmp_path / "1.tar.xz").read_bytes()
 
 
@@ -115,7 +116,7 @@ def test_halves_of_a_suite_come_together(tmp_path: Path) -> None:
     for seed in (0, 1):
         others = frozenset(slot for slot in slots if slot[3] != seed)
         half = write_run(tmp_path / f"half{seed}" / "synthetic", RunSpec(seeds=2, patients=6, missing=others))
-        export_records(half, tmp_path / f"half{seed}.tar.gz")
+        export_records(SuiteRecords(half), tmp_path / f"half{seed}.tar.gz")
         import_records(tmp_path / f"half{seed}.tar.gz", tmp_path / "there")
     together = snapshot(tmp_path / "there" / "synthetic")
     assert together == snapshot(whole.root)
@@ -227,7 +228,7 @@ def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_pat
         import_records(archive, tmp_path / "there")
 
     damaged = {
-        "cases.parquet": "a record is missing or damaged", "arrays.npz": "may be damaged",
+        "cases.parquet": r"cases\.parquet: missing or damaged", "arrays.npz": "may be damaged",
         "predictions.npz": r"predictions\.npz: damaged",
     }  # fmt: skip
     for record, message in damaged.items():

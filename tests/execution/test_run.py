@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -345,9 +346,10 @@ def test_a_session_does_not_claim_anything(make_tiny: MakeTiny) -> None:
 
 
 def test_progress_names_the_row_and_not_the_method_that_it_varies(
-    make_tiny: MakeTiny, capsys: pytest.CaptureFixture[str]
+    make_tiny: MakeTiny, caplog: pytest.LogCaptureFixture
 ) -> None:
     tiny = make_tiny({}, budget={"steps": 4})
     edit(tiny, methods={"short_of_it": {"method": "tiny_short"}})
-    execute(tiny.session(), INLINE, StopFlag())
-    assert "[1/1] short_of_it/2/0/0: 4 steps in" in capsys.readouterr().err
+    with caplog.at_level(logging.INFO, "harness"):
+        execute(tiny.session(), INLINE, StopFlag())
+    assert "[1/1] short_of_it/2/0/0: 4 steps in" in caplog.text

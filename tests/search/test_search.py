@@ -13,6 +13,7 @@ from harness.data.permit import TestPermit
 from harness.execution.dry_run import look_ahead
 from harness.execution.run import ExecuteSettings, execute, exit_code
 from harness.execution.session import Session, find_unit
+from harness.records.reader import SuiteRecords
 from harness.records.status import read_status
 from harness.records.suite_folder import RunStore
 from harness.search.run import run_search
@@ -180,7 +181,7 @@ def test_other_data_mean_another_search(make_tiny: MakeTiny, monkeypatch: pytest
     assert session.plan.finals == ()
     (trial,) = trials_of(tiny)
     assert trial.unit != (before.candidates or [])[0].trial.unit
-    status = read_status(store_of(tiny))
+    status = read_status(SuiteRecords(store_of(tiny)))
     assert [str(name) for name, _ in status.units] == ["tiny_short/trial/0/0"], "the old finals are not this search's"
 
 
@@ -198,7 +199,7 @@ def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: Make
     edit(tiny, search=None)
     session = tiny.session()
     assert [str(planned.slot) for planned in session.plan.finals] == ["tiny_short/2/0/0"]
-    assert [str(name) for name, _ in read_status(store_of(tiny)).units] == ["tiny_short/2/0/0"]
+    assert [str(name) for name, _ in read_status(SuiteRecords(store_of(tiny))).units] == ["tiny_short/2/0/0"]
     assert store_of(tiny).selection().rule == "default"
 
 
@@ -256,7 +257,7 @@ def test_plan_and_status_name_trials_and_finals(searched: Tiny) -> None:
         ("tiny_staged/2/0/0", "to run"),
         ("tiny_short/2/0/0", "to run"),
     ]
-    _, lines, _ = status_table(read_status(store_of(searched)))
+    _, lines, _ = status_table(read_status(SuiteRecords(store_of(searched))))
     assert [(line[0], line[1]) for line in lines] == [(row[0], row[2]) for row in rows]
     assert all(line[7] for line in lines[:4]), "validation Dice of trials"
 
@@ -373,5 +374,5 @@ def test_the_permit_of_a_final_is_of_this_selection(make_tiny: MakeTiny) -> None
 def test_a_suite_without_a_search_is_left_alone(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_short": {}})
     session = tiny.session()
-    assert run_search(session, INLINE, StopFlag(), lambda _line: None) == (session, [])
+    assert run_search(session, INLINE, StopFlag()) == (session, [])
     assert not RunStore(tiny.store).points_path.exists()

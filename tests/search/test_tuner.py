@@ -13,7 +13,7 @@ import pytest
 
 from harness.api.errors import InterruptedRunError
 from harness.api.strict import canonical_json
-from harness.execution.display import PlainDisplay
+from harness.execution.display import Display
 from harness.execution.outcome import Outcome
 from harness.execution.process import make_order
 from harness.execution.ray_cluster import Cluster
@@ -69,15 +69,15 @@ class Recording(Listed):
 
 
 @pytest.fixture
-def searcher(session: Session) -> tuple[Any, Any, Recording, StopFlag]:
-    """Tune's searcher over the one trial, its driver, and what that tells."""
+def searcher(session: Session) -> tuple[Any, Recording, StopFlag]:
+    """Tune's searcher over the one trial, and what it tells."""
     import ray
 
-    from harness.search.tuner import Driver, ProposedSearch
+    from harness.search.tuner import ProposedSearch
 
     stop, proposals = StopFlag(), Recording(session)
-    driver = Driver(session, proposals, Cluster(ray, 1, 0), stop, 1000.0, PlainDisplay(session, 1))
-    return ProposedSearch(driver), driver, proposals, stop
+    search = ProposedSearch(session, proposals, Cluster(ray, 1, 0), stop, 1000.0, Display(session, 1))
+    return search, proposals, stop
 
 
 def test_a_unit_that_has_ended_tells_its_looks_again_one_by_one(session: Session) -> None:
@@ -112,31 +112,31 @@ def test_looks_on_record_are_told_before_a_process_starts(session: Session) -> N
 
 
 def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
-    session: Session, searcher: tuple[Any, Any, Recording, StopFlag]
+    session: Session, searcher: tuple[Any, Recording, StopFlag]
 ) -> None:
     """Without one the search would never be over."""
-    search, driver, _, _ = searcher
+    search, _, _ = searcher
     folder = half_trained(session)
     search.suggest("a")
     search.on_trial_complete("a", {"look": 1, "dice": 0.5})
     assert folder.result() is None
-    driver.end_retired()
+    search.end_retired()
     result = folder.result()
     assert result is not None
     assert (result.status, result.spent.useful_steps, [look.look for look in result.looks]) == ("stopped", 8, [1])
-    assert [outcome.status for outcome in driver.outcomes.values()] == ["ok"]
-    driver.end_retired()
+    assert [outcome.status for outcome in search.outcomes.values()] == ["ok"]
+    search.end_retired()
     assert folder.result() == result
 
 
-def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Any, Recording, StopFlag]) -> None:
+def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Recording, StopFlag]) -> None:
     """Its log cannot be written, so its process never starts: others must not start either."""
-    search, driver, proposals, stop = searcher
+    search, proposals, stop = searcher
     assert search.suggest("a")["unit"] == session.plan.trials[0].unit.id
     session.folder(session.plan.trials[0].unit).log.mkdir()
     trainable = trainable_of(session)
     search.on_trial_complete("a", as_tune_tells(trainable.step()))
-    (outcome,) = driver.outcomes.values()
+    (outcome,) = search.outcomes.values()
     assert (outcome.status, outcome.exit_code) == ("refused", 74)
     assert "cannot write" in outcome.message
     assert stop.is_set()
@@ -174,26 +174,26 @@ def test_how_a_trial_ended(
     status: str,
     failed: bool,
     session: Session,
-    searcher: tuple[Any, Any, Recording, StopFlag],
+    searcher: tuple[Any, Recording, StopFlag],
 ) -> None:
-    search, driver, proposals, stop = searcher
+    search, proposals, stop = searcher
     search.suggest("a")
     if stopped:
         stop.set("SIGUSR1")
     search.on_trial_complete("a", result, error)
-    (outcome,) = driver.outcomes.values()
+    (outcome,) = search.outcomes.values()
     assert outcome.status == status
     assert proposals.told == [("a", 0.5 if result else None, failed)]
-    assert driver.running == {}
+    assert search.running == {}
     record = session.folder(session.plan.trials[0].unit).result()
     killed = result == told("killed") or (error and not stopped)
     assert (record is not None and record.failure is not None and record.failure.kind == "killed") == killed
 
 
 def test_nothing_is_suggested_after_the_last_trial_or_a_stop(
-    searcher: tuple[Any, Any, Recording, StopFlag],
+    searcher: tuple[Any, Recording, StopFlag],
 ) -> None:
-    search, _, _, stop = searcher
+    search, _, stop = searcher
     assert "unit" in search.suggest("a")
     assert search.suggest("b") == search.FINISHED
     stop.set("SIGUSR1")
@@ -201,15 +201,15 @@ def test_nothing_is_suggested_after_the_last_trial_or_a_stop(
 
 
 def test_tune_is_stopped_once_the_units_have_left(
-    searcher: tuple[Any, Any, Recording, StopFlag], monkeypatch: pytest.MonkeyPatch
+    searcher: tuple[Any, Recording, StopFlag], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would retire for good what still runs. A unit that never leaves does not hold it for ever."""
     from harness.search.tuner import StopAll
 
-    search, driver, _, stop = searcher
+    search, _, stop = searcher
     told: list[int] = []
-    monkeypatch.setattr(driver, "interrupt", lambda: told.append(1))
-    stopper = StopAll(driver)
+    monkeypatch.setattr(search, "forward_stop", lambda _running: told.append(1))
+    stopper = StopAll(search)
     search.suggest("a")
     assert not stopper.stop_all()
     stop.set("SIGUSR1")
@@ -224,6 +224,6 @@ def test_tune_is_stopped_once_the_units_have_left(
     assert not stopper("a", {})
 
 
-def test_a_driver_pickles_as_nothing(searcher: tuple[Any, Any, Recording, StopFlag]) -> None:
-    _, driver, _, _ = searcher
-    assert type(pickle.loads(pickle.dumps(driver))) is object
+def test_a_search_pickles_as_nothing(searcher: tuple[Any, Recording, StopFlag]) -> None:
+    search, _, _ = searcher
+    assert type(pickle.loads(pickle.dumps(search))) is object

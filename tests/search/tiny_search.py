@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,16 @@ def edit(tiny: Tiny, **changes: Any) -> None:
 def search_inline(tiny: Tiny, stop: StopFlag | None = None) -> tuple[Session, list[Outcome], list[str]]:
     """All of the search in this process: the session after it, outcomes, and what was said."""
     said: list[str] = []
-    settings = ExecuteSettings("inline", 1, 1000.0)
-    session, outcomes = run_search(tiny.session(), settings, stop or StopFlag(), said.append)
+    handler, logger = logging.Handler(), logging.getLogger("harness.search.run")
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        settings = ExecuteSettings("inline", 1, 1000.0)
+        session, outcomes = run_search(tiny.session(), settings, stop or StopFlag())
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
     return session, outcomes, said
 
 

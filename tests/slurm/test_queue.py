@@ -126,7 +126,7 @@ def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
     Submissions(store.root).write(submission(ids[:1], ids[1:2], ids[2:4], ids[4:5]))
     end(store.by_id(ids[3]), dice=0.5)
     stand_in(commands, "sacct", "echo '55_3|CANCELLED by 0'")
-    status, trouble = SuiteWatch().merge(read_status(store), SuiteRecords(store))
+    status, trouble = SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))
     states = [one.state for _, one in status.units]
     assert (states[:5], trouble) == (["queued", "to run", "queued", "done", "to run"], "")
     assert "(TIMEOUT)" in status.units[1][1].note
@@ -136,13 +136,13 @@ def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
 
 def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, tmp_path: Path) -> None:
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
-    ids = [planned.unit for _, planned in read_status(store).units]
+    ids = [planned.unit for _, planned in read_status(SuiteRecords(store)).units]
     Submissions(store.root).write(submission(ids[:1]))
     Submissions(store.root).write(submission(ids[1:2], name="tiny-tasks-3", job=None))
     watch = SuiteWatch()
-    watch.merge(read_status(store), SuiteRecords(store))
+    watch.merge(read_status(SuiteRecords(store)), SuiteRecords(store))
     Submissions(store.root).write(submission(ids[1:2], name="tiny-tasks-3", job="61", at="2030"))
-    (_, second), *_ = watch.merge(read_status(store), SuiteRecords(store))[0].units[1:]
+    (_, second), *_ = watch.merge(read_status(SuiteRecords(store)), SuiteRecords(store))[0].units[1:]
     assert (second.state, second.note) == ("queued", "job 61_0 was just submitted")
     assert len([line for line in asked(tmp_path) if "--name" in line]) == 1
 
@@ -158,7 +158,7 @@ def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, mo
 
 def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Path) -> None:
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
-    before = read_status(store)
+    before = read_status(SuiteRecords(store))
     assert SuiteWatch().merge(before, SuiteRecords(store)) == (before, "")
     assert cancel(SuiteRecords(store)) == []
     assert asked(tmp_path) == []
@@ -171,7 +171,7 @@ def test_nobody_is_asked_once_everything_has_ended(commands: Path, tmp_path: Pat
     for planned in plan.trials:
         end(store.by_id(planned.unit.id), dice=0.5)
     assert unsettled(SuiteRecords(store)) == []
-    SuiteWatch().merge(read_status(store), SuiteRecords(store))
+    SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))
     assert asked(tmp_path) == []
 
 

@@ -171,7 +171,7 @@ def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
     session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
     for planned in session.plan.trials:
         end(session.folder(planned.unit), dice=0.5)
-    selected = select_when_over(session, lambda _line: None)
+    selected = select_when_over(session)
     assert (run(selected, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 2)
     assert (run(selected, tmp_path, dependent=True).missing, len(sent(tmp_path))) == (4, 2)
 

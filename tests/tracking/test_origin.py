@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.records.archive import export_records
 from harness.records.archive_import import import_records
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 from harness.records.suite_folder import RunStore
 from tests.tracking.view import RUNS, SMALL, UNITS, Run, runs, small_suite, track
@@ -58,7 +59,7 @@ def test_imported_records_are_tracked_as_another_set(desk: Path) -> None:
     store = small_suite(desk)
     track(store)
     before = runs(desk / "mlflow.db")
-    export_records(store, desk / "records.tar.gz")
+    export_records(SuiteRecords(store), desk / "records.tar.gz")
     received = import_records(desk / "records.tar.gz", desk / "received").store
     assert not (received.root / "tracking.json").exists()
     assert track(received).added == UNITS

@@ -42,6 +42,7 @@ from harness.records.schema import (
     Result,
     Slot,
     Spent,
+    Trial,
     Unit,
 )
 from harness.records.selection import Selection, SelectionEntry
@@ -143,6 +144,17 @@ class RunSpec:
                 changes = {"role": "search", "params": dict(params), "budget": self.search_budget}
                 yield slot, self.unit(slot).model_copy(update=changes)
 
+    def trial(self, slot: Slot) -> Trial | None:
+        """The trial whose hyper-parameters a final runs with; None without one."""
+        params = self.unit(slot).params
+        tried = [unit for searched, unit in self.searched() if searched.method == slot.method]
+        trials = (
+            Trial(method=slot.method, study=0, point=point, varied=unit.params, unit=unit.id)
+            for point, unit in enumerate(tried)
+            if unit.params == params
+        )
+        return next(trials, None)
+
 
 def key(slot: Slot) -> SlotKey:
     """(method, labelled, subset, seed), hashable."""
@@ -158,7 +170,11 @@ def write_run(root: Path, spec: RunSpec | None = None) -> RunStore:
     units = {key(slot): spec.unit(slot) for slot in spec.slots}
     entries = [
         SelectionEntry(
-            slot=slot, params=spec.unit(slot).params, unit=units[key(slot)].id, ranked=slot.labelled is not None
+            slot=slot,
+            params=spec.unit(slot).params,
+            unit=units[key(slot)].id,
+            ranked=slot.labelled is not None,
+            trial=spec.trial(slot),
         )
         for slot in spec.slots
     ]

@@ -66,9 +66,9 @@ def data_of(store: RunStore, data: Path | None) -> Cache:
 
 def track_or_warn(store: RunStore, tracking_uri: str | None) -> None:
     """Mirror records into MLflow; what goes wrong is a warning, since the records are safe and `track` works later."""
-    from harness.tracking import track_store
+    from harness.tracking import track
 
     try:
-        say(track_store(store, tracking_uri, say).summary)
+        say(track(SuiteRecords(store), tracking_uri).summary)
     except (ServiceError, RecordError) as error:
         say(f"warning: {error}")

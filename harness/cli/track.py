@@ -19,13 +19,14 @@ def command(suite: str, runs: Path, tracking_uri: str | None) -> None:
     Doing it again adds nothing; after the database was deleted it gives everything back. Others who track a suite of
     the same name to the same server keep runs of their own.
     """
+    from harness.records.reader import SuiteRecords
     from harness.suite.recorded import open_records
-    from harness.tracking import leaderboard_is_current, track_store
+    from harness.tracking import leaderboard_is_current, track
 
-    store = open_records(suite, runs)
-    say(track_store(store, tracking_uri, say).summary)
-    if not leaderboard_is_current(store):
+    records = SuiteRecords(open_records(suite, runs))
+    say(track(records, tracking_uri).summary)
+    if not leaderboard_is_current(records):
         say(
-            f"note: {store.leaderboard} is absent or older than the records; "
+            f"note: {records.store.leaderboard} is absent or older than the records; "
             f"write it with `harness leaderboard --suite {suite}` and track again"
         )

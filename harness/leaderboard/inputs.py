@@ -18,21 +18,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from harness.api.errors import RecordError, UsageError
+from harness.api.errors import UsageError
 from harness.api.strict import canonical_json
 from harness.leaderboard.conditions import Conditions, describe, differing
 from harness.leaderboard.rows import LOOK_COLUMNS, flatten, look_rows, unit_row
 from harness.leaderboard.scores import SELECTIONS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
-from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.reader import CASE_COLUMNS, RunRecord, SuiteRecords
 from harness.records.selection import SelectionEntry
-
-CASE_COLUMNS = (
-    "selection", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
-    "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
-)  # fmt: skip
-"""Columns of cases.parquet: one row per selection, case and class."""
 
 _READERS = 4
 """Files read at once: most of the time goes into waiting for the disk, or the network."""
@@ -235,19 +229,10 @@ def _cases(records: Sequence[RunRecord], ids: pd.DataFrame) -> pd.DataFrame:
     if not records:
         return pd.DataFrame(columns=["unit", *CASE_COLUMNS, *ids.columns.drop("unit")])
     with ThreadPoolExecutor(_READERS) as readers:
-        tables = list(readers.map(_read_cases, records))
+        tables = list(readers.map(lambda record: record.cases_table, records))
     cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
     cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
     words = ids.astype(dict.fromkeys(("unit", "arm", "method"), "category"))
     places = np.repeat(np.arange(len(records)), [table.num_rows for table in tables])
     repeated = words.iloc[places].reset_index(drop=True)
     return pd.concat([repeated[["unit"]], cases, repeated.drop(columns="unit")], axis=1)
-
-
-def _read_cases(record: RunRecord) -> pa.Table:
-    cases = record.cases_table
-    absent = [name for name in CASE_COLUMNS if name not in cases.column_names]
-    if absent:
-        path = record.folder.path / "cases.parquet"
-        raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
-    return cases.select(CASE_COLUMNS)

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from harness.records.arrays import Array
     from harness.records.figures import Figure
 
+CASE_COLUMNS = (
+    "selection", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
+    "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
+)  # fmt: skip
+"""Columns of cases.parquet: one row per selection rule, case and class."""
+
 
 class RunRecord:
     """One run, as its folder shows it. Raises `RecordError` for a file that is damaged, foreign or missing."""
@@ -94,14 +100,17 @@ class RunRecord:
 
     @cached_property
     def cases_table(self) -> pa.Table:
-        """One row per selection rule, case and class, as an Arrow table."""
+        """Per-case records, an Arrow table with the columns `CASE_COLUMNS`."""
         path = self.folder.path / "cases.parquet"
         if not path.exists():
             raise RecordError(f"{path} is missing although the run is done; delete its result.json to run it again")
         try:
-            return self.folder.cases_table()
+            table = self.folder.cases_table()
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise RecordError(f"{path}: missing or damaged: {error}") from None
+        if absent := [name for name in CASE_COLUMNS if name not in table.column_names]:
+            raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
+        return table.select(CASE_COLUMNS)
 
     def read_history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step. Read anew at each call: those of thousands of runs fill a machine."""

@@ -280,7 +280,7 @@ class Result(Strict):
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
     observed: Observed | None = Field(None, description="None where it failed")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
-    finished_at: str = ""
+    finished_at: str = Field(description="UTC, ISO 8601")
 
 
 class Slot(Strict):

@@ -16,8 +16,8 @@ variables of the process, each only where it is not set already, and changes not
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=true  no line per run
 """
 
-from harness.tracking.mirror import TrackReport, track_store
+from harness.tracking.mirror import TrackReport, track
 from harness.tracking.suite_run import leaderboard_is_current
 from harness.tracking.tracker import check_tracking
 
-__all__ = ["TrackReport", "check_tracking", "leaderboard_is_current", "track_store"]
+__all__ = ["TrackReport", "check_tracking", "leaderboard_is_current", "track"]

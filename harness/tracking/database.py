@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from pathlib import Path
 
-from harness.tracking.service import Service
+from harness.tracking.service import DATABASES, Service
+
+log = logging.getLogger(__name__)
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 CONNECT_SECONDS = 5.0
@@ -17,22 +20,24 @@ def artifact_folder(service: Service) -> Path:
     return (service.database.parent if service.database else Path.cwd()) / "mlartifacts"
 
 
-def check_database(service: Service) -> bool:
-    """Connect once, change nothing; whether MLflow's tables are there.
+def is_new_database(service: Service) -> bool:
+    """Connect once to a database, change nothing; whether it is still to be made.
 
     Raises:
         ServiceError: Another program's database, or one of another MLflow version.
         Exception: Whatever the driver raises for a database that does not answer.
     """
-    if service.database is not None and not service.database.exists():
+    if service.scheme not in DATABASES:
         return False
+    if service.database is not None and not service.database.exists():
+        return True
     tables, revision = _inspect(service)
     if not tables - {"alembic_version"}:
-        return False
+        return True
     if "experiments" not in tables:
         raise service.error("the database holds tables of another program; name a database of its own for tracking")
     _refuse_revision(service, revision)
-    return True
+    return False
 
 
 def _inspect(service: Service) -> tuple[set[str], str | None]:
@@ -61,7 +66,8 @@ def _refuse_revision(service: Service, revision: str | None) -> None:
         return
     if revision in {script.revision for script in scripts.walk_revisions()}:
         raise service.error(
-            f"an older MLflow made the database; copy it for safety, then run `mlflow db upgrade {service.shown}`"
+            f"an older MLflow than {mlflow.__version__} made the database and reads it; name another one, "
+            f"or copy it for safety and run `mlflow db upgrade {service.shown}`"
         )
     raise service.error(
         f"another MLflow made the database (schema {revision}), newer than the {mlflow.__version__} installed here; "
@@ -78,8 +84,7 @@ def create_database(service: Service) -> None:
 
     if service.database is None:
         return
-    folder = service.database.parent
-    temporary = folder / f".{service.database.name}.{os.getpid()}"
+    temporary = service.database.with_name(f".{service.database.name}.{os.getpid()}")
     uri = service.uri.removesuffix(service.database.name) + temporary.name
     try:
         store = SqlAlchemyStore(uri, artifact_folder(service).as_uri())  # type: ignore[no-untyped-call]
@@ -89,14 +94,13 @@ def create_database(service: Service) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def mlruns_warning(service: Service) -> str | None:
-    """What to tell a user whose bare `mlflow ui` would open ./mlruns instead of ./mlflow.db."""
-    if service.database != Path.cwd() / "mlflow.db":
-        return None
+def warn_of_mlruns(service: Service) -> None:
+    """Tell a user whose bare `mlflow ui` would open ./mlruns instead of ./mlflow.db."""
     mlruns = Path("mlruns")  # the rule of MLflow 3: a numbered folder with a meta.yaml in it wins
-    if not any(path.parent.name.isdigit() for path in mlruns.glob("*/meta.yaml")):
-        return None
-    return (
-        "warning: ./mlruns holds experiments of an older MLflow, so a bare `mlflow ui` shows those alone; "
-        f"to see these runs: mlflow ui --backend-store-uri {service.shown}"
-    )
+    hidden = any(path.parent.name.isdigit() for path in mlruns.glob("*/meta.yaml"))
+    if hidden and service.database == Path.cwd() / "mlflow.db":
+        log.warning(
+            "./mlruns holds experiments of an older MLflow, so a bare `mlflow ui` shows those alone; "
+            "to see these runs: mlflow ui --backend-store-uri %s",
+            service.shown,
+        )

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 
-from harness.records.selection import Selection
-from harness.records.suite_folder import RunStore
-from harness.tracking.chosen import Chosen
-from harness.tracking.content import METHOD_TAG, RECORD_TAG, SUITE_TAG, UNIT_TAG, Finished, RunContent, unit_content
-from harness.tracking.database import mlruns_warning
-from harness.tracking.means import method_content, method_record, whole_span
+from harness.records.reader import SuiteRecords
+from harness.records.schema import SCHEMA
+from harness.tracking.content import (
+    CHOSEN_TAG,
+    METHOD_TAG,
+    RECORD_TAG,
+    ROLE_TAG,
+    SCHEMA_TAG,
+    SUITE_TAG,
+    UNIT_TAG,
+    RunContent,
+    run_content,
+)
+from harness.tracking.database import warn_of_mlruns
+from harness.tracking.means import method_content, method_fingerprint
 from harness.tracking.origin import ORIGIN_TAG, origin_id
-from harness.tracking.rows import row_names
 from harness.tracking.saved_views import Place, experiment_tags, saved_views
 from harness.tracking.service import find_service
-from harness.tracking.suite_run import TABLE, suite_content, suite_record
+from harness.tracking.suite_run import TABLE, leaderboard_csv, suite_content, suite_fingerprint
+from harness.tracking.tracked import TrackedRun, TrackedSuite, whole_span
 from harness.tracking.tracker import PARENT_TAG, Known, Tracker, only_writer, open_tracker
+
+KEY_TAGS = {SUITE_TAG, METHOD_TAG, UNIT_TAG}
+"""Of which a run has one: what it mirrors."""
 
 COLOUR_TAG = "mlflow.runColor"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Of methods in charts; told apart by colour-blind readers (Okabe and Ito)."""
 
-_Key = tuple[str, str]
-"""Tag and value: which suite, method or unit."""
-
 
 @dataclass(frozen=True)
 class TrackReport:
-    """What one call did. Counts are of units' runs: new ones, replaced ones (re-run units), ones left as they were."""
+    """What one call did. Counts are of trainings: new ones, replaced ones (trained again), ones left as they were."""
 
     uri: str
     experiment: str
@@ -49,139 +60,99 @@ class TrackReport:
         )
 
 
-def track_store(store: RunStore, tracking_uri: str | None, say: Callable[[str], None]) -> TrackReport:
-    """Mirror all finished units into MLflow: an experiment per suite, in it a run per suite, method and unit, nested.
+def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport:
+    """Mirror all runs that have ended into MLflow: an experiment per suite, in it a run per suite, method and training.
 
     Doing it again adds nothing; killed at any point, the next call completes it. A run is kept if its tags name the
     same records as those on disk and it was written to its end. Runs of other run directories (`origin.py`) and runs
     that this package did not write are not touched.
 
     Args:
-        store: Records of one suite; the experiment gets the name of its folder.
+        records: Records of one suite; the experiment gets its name.
         tracking_uri: What MLflow is given; None: MLFLOW_TRACKING_URI, else ./mlflow.db.
-        say: Gets warnings, a line each.
+
+    Returns:
+        Where the runs are, and how many were added, replaced and kept.
 
     Raises:
         ServiceError: The service is dead, not MLflow's, not writable or of another version. The records are safe.
         RecordError: A record cannot be read.
     """
     began = time.monotonic()
-    experiment = store.root.resolve().name
-    service = find_service(tracking_uri, experiment)
-    if warning := mlruns_warning(service):
-        say(warning)
-    with only_writer(service, store.root) as beat:
-        selection = store.selection() if store.selection_path.exists() else None
-        rows = row_names(store, selection)
-        read = (Finished.read(folder, rows.get(folder.id)) for folder in store.folders())
-        units = [unit for unit in read if unit is not None]
-        with open_tracker(service, experiment) as tracker:
-            mirror = _Mirror(tracker, _Records(store, experiment, units, selection), beat)
-            if units:
-                mirror.suite()
-        return TrackReport(
-            service.shown, experiment, tracker.experiment_id,
-            mirror.added, mirror.replaced, mirror.kept, time.monotonic() - began,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Records:
-    """All that is mirrored."""
-
-    store: RunStore
-    suite: str
-    units: list[Finished]
-    selection: Selection | None
+    service = find_service(tracking_uri, records.name)
+    warn_of_mlruns(service)
+    with only_writer(service, records.root) as beat, open_tracker(service, records.name) as tracker:
+        mirror = _Mirror(tracker, TrackedSuite(records), beat)
+        mirror.write()
+    added, replaced, kept = (mirror.trainings[outcome] for outcome in ("added", "replaced", "kept"))
+    wall_seconds = time.monotonic() - began
+    return TrackReport(service.shown, records.name, tracker.experiment_id, added, replaced, kept, wall_seconds)
 
 
 class _Mirror:
     """One pass over a suite, given the runs that were there before it.
 
-    The new is written before the old is deleted, so that a kill loses nothing.
+    The new is written before the old is deleted, so that a kill loses nothing. trainings: how many single runs were
+    added, replaced and kept.
     """
 
-    def __init__(self, tracker: Tracker, records: _Records, beat: Callable[[], None]) -> None:
+    def __init__(self, tracker: Tracker, suite: TrackedSuite, beat: Callable[[], None]) -> None:
         self._tracker = tracker
-        self._records = records
+        self._suite = suite
         self._beat = beat
-        self._chosen = Chosen.read(records.selection, records.units)
-        origin = origin_id(records.store)
-        self._tags = {"suite": records.suite, ORIGIN_TAG: origin}
-        self._known = _by_key(run for run in tracker.known() if run.tags.get(ORIGIN_TAG, origin) == origin)
-        methods = sorted({finished.method for finished in records.units})
-        self._colours = dict(zip(methods, cycle(COLOURS), strict=False))
-        self.added = self.replaced = self.kept = 0
+        origin = origin_id(suite.records)
+        self._tags = {"suite": suite.records.name, ORIGIN_TAG: origin, SCHEMA_TAG: str(SCHEMA)}
+        self._known: dict[tuple[str, str], list[Known]] = {}
+        for run in tracker.known():
+            for key in KEY_TAGS & run.tags.keys() if run.tags.get(ORIGIN_TAG) == origin else ():
+                self._known.setdefault((key, run.tags[key]), []).append(run)
+        self._colours = dict(zip(suite.methods, cycle(COLOURS), strict=False))
+        self.trainings: Counter[str] = Counter()
 
-    def suite(self) -> None:
+    def write(self) -> None:
         """The run of the suite and all below it; then what the experiment's page opens with."""
-        store, suite, units = self._records.store, self._records.suite, self._records.units
-        selection = self._records.selection
-        run_id, old = self._run(
-            (SUITE_TAG, suite),
-            suite_record(store, units, selection),
-            lambda: suite_content(store, units, selection, suite),
-        )
-        method_runs = [self._method(method, run_id) for method in self._colours]
-        self._remove(old)
-        table = TABLE if (store.leaderboard / "leaderboard.csv").exists() else None
-        place = Place(self._tracker.experiment_id, run_id, tuple(method_runs), table)
-        self._tracker.describe(experiment_tags(suite, saved_views(units), place, whole_span(units).end_ms))
+        suite, name = self._suite, self._suite.records.name
+        if not suite.runs:
+            return
+        tags = {SUITE_TAG: name, ROLE_TAG: "suite", RECORD_TAG: suite_fingerprint(suite)}
+        with self._run(SUITE_TAG, tags, lambda: suite_content(suite)) as (run_id, _):
+            method_runs = tuple(self._method(method, run_id) for method in suite.methods)
+        table = TABLE if leaderboard_csv(suite.records).exists() else None
+        place = Place(self._tracker.experiment_id, run_id, method_runs, table)
+        self._tracker.describe(experiment_tags(name, saved_views(suite), place, whole_span(suite.runs).end_ms))
 
     def _method(self, method: str, parent_id: str) -> str:
-        units = [finished for finished in self._records.units if finished.method == method]
-        selection = self._records.selection
-        run_id, old = self._run(
-            (METHOD_TAG, method), method_record(method, units, selection),
-            lambda: method_content(method, units, selection), self._below(parent_id, method),
-        )  # fmt: skip
-        for finished in units:
-            self._unit(finished, run_id)
-        self._remove(old)
-        return run_id
+        """The run of a method and all below it; its id."""
+        suite, colour = self._suite, {COLOUR_TAG: self._colours[method]}
+        tags = {METHOD_TAG: method, ROLE_TAG: "method", RECORD_TAG: method_fingerprint(suite, method)}
+        below = {PARENT_TAG: parent_id, **colour}
+        with self._run(METHOD_TAG, tags | below, lambda: method_content(suite, method)) as (method_id, _):
+            for run in suite.methods[method]:
+                self._training(run, {PARENT_TAG: method_id, **colour})
+        return method_id
 
-    def _unit(self, finished: Finished, parent_id: str) -> None:
-        key = (UNIT_TAG, finished.unit.id)
-        same, old = self._split(key, finished.record)
-        self.kept += same is not None
-        self.replaced += same is None and any(run.ended for run in old)
-        self.added += same is None and not any(run.ended for run in old)
-        tags = {**self._below(parent_id, finished.method), **self._chosen.tag(finished)}
-        self._run(key, finished.record, lambda: unit_content(finished), tags)
-        self._remove(old)
+    def _training(self, run: TrackedRun, below: dict[str, str]) -> None:
+        """The run of one training. below: tags of where it hangs."""
+        chosen = "yes" if run.record.id in self._suite.chosen else "no"
+        tags = {UNIT_TAG: run.record.id, ROLE_TAG: run.asked.role, RECORD_TAG: run.fingerprint, CHOSEN_TAG: chosen}
+        with self._run(UNIT_TAG, tags | below, lambda: run_content(run)) as (_, outcome):
+            self.trainings[outcome] += 1
         self._beat()
 
-    def _below(self, parent_id: str, method: str) -> dict[str, str]:
-        """Tags of a run of a method: where it hangs, and its colour in charts."""
-        return {PARENT_TAG: parent_id, COLOUR_TAG: self._colours[method]}
+    @contextmanager
+    def _run(self, key: str, tags: dict[str, str], content: Callable[[], RunContent]) -> Iterator[tuple[str, str]]:
+        """The run of these records, written if it is not there; those that it replaces are removed at the end.
 
-    def _run(
-        self, key: _Key, record: str, content: Callable[[], RunContent], tags: Mapping[str, str] | None = None
-    ) -> tuple[str, list[Known]]:
-        """The id of the run that mirrors these records, written if it is not there, and the runs that it replaces."""
-        same, old = self._split(key, record)
-        wanted = {**self._tags, **(tags or {})}
+        key: the tag that says what it mirrors. Yields its id, and whether it was added, replaced or kept.
+        """
+        wanted = self._tags | tags
+        runs = self._known.get((key, tags[key]), [])
+        same = next((run for run in runs if run.ended and run.tags.get(RECORD_TAG) == tags[RECORD_TAG]), None)
         if same is None:
-            return self._tracker.add(content(), wanted), old
-        self._tracker.tag(same.run_id, {name: value for name, value in wanted.items() if same.tags.get(name) != value})
-        return same.run_id, old
-
-    def _split(self, key: _Key, record: str) -> tuple[Known | None, list[Known]]:
-        """The run that mirrors these records to their end, if there is one, and all others of the same key."""
-        runs = self._known.get(key, [])
-        same = next((run for run in runs if run.ended and run.tags.get(RECORD_TAG) == record), None)
-        return same, [run for run in runs if run is not same]
-
-    def _remove(self, old: Iterable[Known]) -> None:
-        for run in old:
-            self._tracker.remove(run.run_id)
-
-
-def _by_key(known: Iterable[Known]) -> dict[_Key, list[Known]]:
-    """Runs by the suite, method or unit that they mirror; those of other programs by nothing."""
-    found: dict[_Key, list[Known]] = {}
-    for run in known:
-        for tag in (SUITE_TAG, METHOD_TAG, UNIT_TAG):
-            if tag in run.tags:
-                found.setdefault((tag, run.tags[tag]), []).append(run)
-    return found
+            yield self._tracker.add(content(), wanted), "replaced" if any(run.ended for run in runs) else "added"
+        else:
+            self._tracker.tag(same.run_id, {k: value for k, value in wanted.items() if same.tags.get(k) != value})
+            yield same.run_id, "kept"
+        for run in runs:
+            if run is not same:
+                self._tracker.remove(run.run_id)

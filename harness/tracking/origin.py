@@ -10,11 +10,12 @@ somebody else's; they can be deleted in MLflow.
 from __future__ import annotations
 
 import uuid
+from typing import Literal
 
 from harness.api.errors import DiskError
 from harness.api.strict import Strict, digest
 from harness.records.files import read_record, write_record
-from harness.records.suite_folder import RunStore
+from harness.records.reader import SuiteRecords
 
 ORIGIN_TAG = "harness.origin"
 ID_LENGTH = 12
@@ -23,19 +24,19 @@ ID_LENGTH = 12
 class Origin(Strict):
     """tracking.json of a run directory."""
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
     id: str
 
 
-def origin_id(store: RunStore) -> str:
+def origin_id(records: SuiteRecords) -> str:
     """The id of a run directory, drawn at first use.
 
     Records of somebody else that may only be read, and were never tracked, are known by where they lie.
     """
-    path = store.root / "tracking.json"
+    path = records.root / "tracking.json"
     if not path.exists():
         try:
             write_record(path, Origin(id=uuid.uuid4().hex[:ID_LENGTH]))
         except DiskError:
-            return digest(str(store.root.resolve()))[:ID_LENGTH]
+            return digest(str(records.root.resolve()))[:ID_LENGTH]
     return read_record(path, Origin).id

@@ -13,9 +13,10 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from harness.records.schema import Unit
-from harness.tracking.content import ROLE_TAG, Finished
+from harness.tracking.content import ROLE_TAG
 from harness.tracking.search_charts import RESULT, search_charts
 from harness.tracking.series import CURVE, HEADLINE, MAIN
+from harness.tracking.tracked import TrackedSuite
 
 VIEW_TAG = "mlflow.sharedViewState."
 NOTE_TAG = "mlflow.note.content"
@@ -81,15 +82,12 @@ class View:
         return f"#/experiments/{experiment_id}/runs?{urlencode(query)}"
 
 
-def saved_views(units: Sequence[Finished]) -> list[View]:
-    """The views that a suite's units give something to see in."""
-    labelled = {u.labelled for u in units if u.unit.role == "final"}
-    searched: dict[str, list[Unit]] = {}
-    for u in units:
-        if u.unit.role == "search":
-            searched.setdefault(u.method, []).append(u.unit)
+def saved_views(suite: TrackedSuite) -> list[View]:
+    """The views that a suite's runs give something to see in."""
+    labelled = {run.labelled for run in suite.runs if not run.is_search}
     finals = [_methods(sorted(labelled, key=_by_count)), _finals()] if labelled else []
-    return [*finals, *(_search(method, found) for method, found in sorted(searched.items()))]
+    trials = {method: [run.asked for run in runs if run.is_search] for method, runs in suite.methods.items()}
+    return [*finals, *(_search(method, asked) for method, asked in trials.items() if asked)]
 
 
 def _by_count(labelled: str) -> tuple[bool, int]:
@@ -132,9 +130,9 @@ def _finals() -> View:
     )
 
 
-def _search(method: str, units: Sequence[Unit]) -> View:
+def _search(method: str, trials: Sequence[Unit]) -> View:
     """What was searched, up to the last validation Dice."""
-    charts, params = search_charts(units)
+    charts, params = search_charts(trials)
     return View(
         f"harness_search_{method}", f"Search of {method}", "CHART",
         f"tags.{ROLE_TAG} = 'search' AND tags.method = '{method}'", RESULT,

@@ -20,20 +20,20 @@ MAX_CATEGORIES = 12
 Row = Mapping[str, str]
 
 
-def search_charts(units: Iterable[Unit]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+def search_charts(trials: Iterable[Unit]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
     """The charts, and all columns in them.
 
-    MLflow leaves a run that lacks one of its columns out of a chart. So the first chart has the columns that all units
+    MLflow leaves a run that lacks one of its columns out of a chart. So the first chart has the columns that all trials
     share, and each family (cosine, constant, ...) of a setting has a chart of its own with that family's numbers.
     """
-    rows = [hyper_params(unit) for unit in units]
+    rows = [hyper_params(asked) for asked in trials]
     shared = [name for name in varied_columns(rows) if all(name in row for row in rows)]
-    found = [shared]
+    charted = [shared]
     for parent, own in _families(rows):
         numbers = [name for name in varied_columns(own) if name.startswith(f"{parent}.")]
         if numbers:
-            found.append([*numbers, *(name for name in varied_columns(own) if name in shared and name != parent)])
-    charts = tuple(_chart(columns) for columns in found[:MAX_CHARTS] if columns)
+            charted.append([*numbers, *(name for name in varied_columns(own) if name in shared and name != parent)])
+    charts = tuple(_chart(columns) for columns in charted[:MAX_CHARTS] if columns)
     return charts, tuple(dict.fromkeys(name for chart in charts for name in chart["selectedParams"]))
 
 

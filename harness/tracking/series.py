@@ -1,4 +1,4 @@
-"""Numbers of a unit's records as MLflow metrics: name, value, step and time."""
+"""Numbers of a run's records as MLflow metrics: name, value, step and time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_POINTS = 50
 """Of one series; longer ones are thinned to real values at real steps, first and last among them. The whole history is
-in the records; a database of thousands of units is bound by its number of points."""
+in the records; a database of thousands of runs is bound by its number of points."""
 
 HISTORY = {"loss": "train/loss", "learning_rate": "train/learning_rate", "progress_unit": "train/progress"}
 """Column of history -> metric; named loss terms are added as train/<column>."""
@@ -45,7 +45,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Span:
-    """When a unit ran, in milliseconds since 1970."""
+    """When a run ran, in milliseconds since 1970."""
 
     start_ms: int
     end_ms: int
@@ -104,8 +104,8 @@ def thin(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[[round(i * (count - 1) / (MAX_POINTS - 1)) for i in range(MAX_POINTS)]]
 
 
-def result_points(unit: Unit, result: Result, span: Span) -> Iterator[Point]:
-    """What the unit spent and what it is made of."""
+def result_points(asked: Unit, result: Result, span: Span) -> Iterator[Point]:
+    """What the run spent and what it is made of."""
     spent = result.spent
     useful = {"device_seconds": spent.useful_device_seconds, "steps": float(spent.useful_steps)}
     values: dict[str, float] = {
@@ -113,7 +113,7 @@ def result_points(unit: Unit, result: Result, span: Span) -> Iterator[Point]:
         "spent/lost_device_seconds": spent.lost_device_seconds,
         "spent/lost_steps": spent.lost_steps,
         "spent/attempts": spent.attempts,
-        "spent/share_of_budget": useful[unit.budget.currency] / unit.budget.amount,
+        "spent/share_of_budget": useful[asked.budget.currency] / asked.budget.amount,
         **{
             metric_name("stage", stage, "device_seconds"): value for stage, value in result.stage_device_seconds.items()
         },

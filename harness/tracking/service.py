@@ -123,15 +123,16 @@ def _reason(error: Exception, service: Service) -> str:
     return (text.replace(secret.group(1), "***") if secret and secret.group(1) else text).rstrip(".")
 
 
-def set_process_environment() -> None:
-    """Set `PROCESS_ENVIRONMENT` where the user has not."""
+@contextmanager
+def quiet_mlflow(service: Service) -> Iterator[None]:
+    """Import MLflow with `PROCESS_ENVIRONMENT`; until the end neither it, its migrations nor HTTP retries print.
+
+    All that they have to say comes as an exception.
+    """
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep MLflow, its migrations and HTTP retries from printing; all they have to say comes as an exception."""
+    with service_errors(service):
+        import mlflow  # noqa: F401 - sets its loggers up, so it comes before they are silenced
     loggers = [logging.getLogger(name) for name in NOISY_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

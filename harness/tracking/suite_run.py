@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from harness.api.errors import RecordError
 from harness.api.strict import digest
-from harness.records.selection import Selection
-from harness.records.suite_folder import RunStore
-from harness.tracking.content import LAYOUT, RECORD_TAG, ROLE_TAG, SUITE_TAG, Artifact, Finished, RunContent
+from harness.records.reader import SuiteRecords
+from harness.tracking.content import Artifact, RunContent
 from harness.tracking.inputs import ordered
-from harness.tracking.means import counts, planned_ids, selected_finals, unit_records, whole_span
 from harness.tracking.params import joined_params
 from harness.tracking.series import at_end
+from harness.tracking.tracked import LAYOUT, TrackedRun, TrackedSuite, counts, fingerprints, whole_span
 
 TABLE = "leaderboard.json"
 """The name of the logged table; the csv with all columns lies in leaderboard/ too."""
@@ -25,70 +24,64 @@ FIRST_COLUMNS = ("labelled", "selection", "rank", "method", "dice", "dice_low", 
 DECIMALS = 4
 
 
-def suite_content(store: RunStore, units: Sequence[Finished], selection: Selection | None, suite: str) -> RunContent:
-    """The run that stands above all runs of a suite. Reads whatever files lie in the leaderboard's folder."""
-    planned = planned_ids(selection)
-    finals = selected_finals(units, planned)
-    searched = [u for u in units if u.unit.role == "search"]
-    span = whole_span(units)
+def suite_content(suite: TrackedSuite) -> RunContent:
+    """Mirror a suite as the run above all others. Reads whatever files lie in the leaderboard's folder."""
+    runs, finals = suite.runs, suite.selected_finals(suite.runs)
+    searched, span = [run for run in runs if run.is_search], whole_span(runs)
     values = {
         **counts(finals),
-        **({} if planned is None else {"n_planned": float(len(planned))}),
+        "n_planned": float(len(set().union(*suite.planned.values()))),
         "n_search": float(len(searched)),
         "spent/finals_device_seconds": _spent(finals),
         "spent/search_device_seconds": _spent(searched),
-        "spent/lost_device_seconds": sum(u.result.spent.lost_device_seconds for u in units),
+        "spent/lost_device_seconds": sum(run.result.spent.lost_device_seconds for run in runs),
     }
+    table = leaderboard_csv(suite.records)
     return RunContent(
-        name=suite,
-        status="FINISHED",
+        name=suite.records.name,
         span=span,
-        tags={SUITE_TAG: suite, ROLE_TAG: "suite", RECORD_TAG: suite_record(store, units, selection)},
-        params=joined_params([u.unit for u in finals or units]),
+        tags={},
+        params=joined_params([run.asked for run in finals or runs]),
         points=tuple(at_end(values, step=0, span=span)),
-        inputs=tuple(ordered(one for u in units for one in u.inputs)),
-        artifacts=tuple(artifacts(store, selection)),
-        tables=_tables(store),
+        inputs=tuple(ordered(data for run in runs for data in run.inputs)),
+        artifacts=tuple(artifacts(suite.records)),
+        tables={TABLE: readable_table(table)} if table.exists() else {},
     )
 
 
-def suite_record(store: RunStore, units: Sequence[Finished], selection: Selection | None) -> str:
+def suite_fingerprint(suite: TrackedSuite) -> str:
     """Fingerprint of all that the run of a suite is made of."""
     files = [
-        [found.folder, found.path.name, hashlib.sha256(found.path.read_bytes()).hexdigest()]
-        for found in artifacts(store, selection)
+        [artifact.folder, artifact.path.name, hashlib.sha256(artifact.path.read_bytes()).hexdigest()]
+        for artifact in artifacts(suite.records)
     ]
-    return digest([LAYOUT, unit_records(units), files])
+    return digest([LAYOUT, fingerprints(suite.runs), files])
 
 
-def artifacts(store: RunStore, selection: Selection | None) -> Iterator[Artifact]:
+def artifacts(records: SuiteRecords) -> Iterator[Artifact]:
     """The selection, the suite as it was written, and every file of the leaderboard, in a fixed order."""
-    if selection is not None:
-        yield Artifact(store.selection_path)
-        written = store.root / "suites" / f"{selection.suite_hash}.yaml"
-        if written.exists():
-            yield Artifact(written, "suites")
-    for path in sorted(store.leaderboard.rglob("*")):
+    if records.selection is not None:
+        yield Artifact(records.store.selection_path)
+        yield Artifact(records.root / "suites" / f"{records.selection.suite_hash}.yaml", "suites")
+    for path in sorted(records.store.leaderboard.rglob("*")):
         if path.is_file() and not path.name.startswith("."):  # dots: half-written ones
-            yield Artifact(path, path.parent.relative_to(store.root).as_posix())
+            yield Artifact(path, path.parent.relative_to(records.root).as_posix())
 
 
-def leaderboard_is_current(store: RunStore) -> bool:
+def leaderboard_csv(records: SuiteRecords) -> Path:
+    """Where the leaderboard lies once it is written."""
+    return records.store.leaderboard / "leaderboard.csv"
+
+
+def leaderboard_is_current(records: SuiteRecords) -> bool:
     """Whether the tables are younger than all that they are made from; False where there are none."""
-    table = store.leaderboard / "leaderboard.csv"
-    if not table.exists():
-        return False
-    sources = [store.selection_path, *(folder.path / "result.json" for folder in store.folders())]
-    return table.stat().st_mtime >= max(path.stat().st_mtime for path in sources if path.exists())
+    table = leaderboard_csv(records)
+    sources = [records.store.selection_path, *(run.folder.path / "result.json" for run in records.runs)]
+    return table.exists() and table.stat().st_mtime >= max(p.stat().st_mtime for p in sources if p.exists())
 
 
-def _spent(units: Sequence[Finished]) -> float:
-    return sum(u.result.spent.useful_device_seconds for u in units)
-
-
-def _tables(store: RunStore) -> Mapping[str, pd.DataFrame]:
-    path = store.leaderboard / "leaderboard.csv"
-    return {TABLE: readable_table(path)} if path.exists() else {}
+def _spent(runs: Iterable[TrackedRun]) -> float:
+    return sum(run.result.spent.useful_device_seconds for run in runs)
 
 
 def readable_table(path: Path) -> pd.DataFrame:

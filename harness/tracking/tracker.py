@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness.api.errors import DiskError
 from harness.records.lease import Lease, LeaseHeldError
-from harness.tracking.content import RunContent
-from harness.tracking.database import artifact_folder, check_database, create_database
+from harness.records.schema import SCHEMA
+from harness.tracking.content import RECORD_TAG, SCHEMA_TAG, RunContent
+from harness.tracking.database import artifact_folder, create_database, is_new_database
 from harness.tracking.inputs import Input
 from harness.tracking.saved_views import NOTE_TAG, SIGNATURE
-from harness.tracking.service import DATABASES, Service, find_service, quiet, service_errors, set_process_environment
+from harness.tracking.service import DATABASES, Service, find_service, quiet_mlflow, service_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,16 +54,22 @@ class Tracker:
         self.experiment_id = experiment_id
 
     def known(self) -> list[Known]:
-        """All runs that are not deleted."""
+        """All runs that are not deleted. Raises `ServiceError` for runs of another schema, which are not touched."""
         runs: list[Known] = []
-        token: str | None = None
+        token: str | None = ""
         with service_errors(self._service):
-            while True:
-                page = self._client.search_runs([self.experiment_id], max_results=PAGE, page_token=token)
+            while token is not None:
+                page = self._client.search_runs([self.experiment_id], max_results=PAGE, page_token=token or None)
                 runs += [Known(run.info.run_id, run.info.status != "RUNNING", run.data.tags) for run in page]
-                token = page.token
-                if not token:
-                    return runs
+                token = page.token or None
+        for schema in (run.tags.get(SCHEMA_TAG) for run in runs if RECORD_TAG in run.tags):
+            if schema != str(SCHEMA):
+                writer = "harness 0.1.0" if schema is None else f"a harness of schema {schema}"
+                raise self._service.error(
+                    f"the experiment holds runs of {writer}, which reads them; rename it in MLflow, or name another "
+                    "database or server"
+                )
+        return runs
 
     def add(self, content: RunContent, tags: Mapping[str, str]) -> str:
         """Write a run with these tags besides its own; its id. It is RUNNING until the last of it is there."""
@@ -86,7 +93,7 @@ class Tracker:
         for some_params, some_metrics in batches(params, metrics):
             self._client.log_batch(run_id, params=some_params, metrics=some_metrics)
         if content.inputs:
-            self._client.log_inputs(run_id, datasets=[_dataset_input(one) for one in content.inputs])
+            self._client.log_inputs(run_id, datasets=[_dataset_input(data) for data in content.inputs])
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
@@ -118,11 +125,11 @@ def batches(params: Sequence[P], metrics: Sequence[M]) -> Iterator[tuple[Sequenc
         params, metrics = params[len(some_params) :], metrics[len(some_metrics) :]
 
 
-def _dataset_input(one: Input) -> DatasetInput:
+def _dataset_input(data: Input) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    dataset = Dataset(one.name, one.digest, source_type="harness", source=one.source, profile=one.profile)
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", one.context)])
+    dataset = Dataset(data.name, data.digest, source_type="harness", source=data.source, profile=data.profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", data.context)])
 
 
 @contextmanager
@@ -132,44 +139,46 @@ def open_tracker(service: Service, experiment: str) -> Iterator[Tracker]:
     Raises:
         ServiceError: The service does not answer, cannot be written, or is not MLflow's.
     """
-    with service_errors(service):
-        set_process_environment()
-        from mlflow import MlflowClient  # sets its loggers up, so it comes before they are silenced
-    with quiet():
+    with quiet_mlflow(service):
         with service_errors(service):
-            if service.scheme in DATABASES and not check_database(service):
+            if is_new_database(service):
                 create_database(service)
-            client = MlflowClient(tracking_uri=service.uri, registry_uri=service.uri)
+            client = _client(service)
             tracker = Tracker(client, _experiment_id(client, service, experiment), service)
         yield tracker
 
 
+def _client(service: Service) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=service.uri, registry_uri=service.uri)
+
+
 def _experiment_id(client: MlflowClient, service: Service, name: str) -> str:
-    """The experiment of that name: found, taken out of the bin, or created."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    """The experiment of that name: as it is there, taken out of the bin, or created."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         local = service.scheme in DATABASES
         folder = (artifact_folder(service) / name).as_uri() if local else None
         return str(client.create_experiment(name, artifact_location=folder))
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def check_tracking(tracking_uri: str | None) -> str:
     """One line that says where tracking goes and that it answers; creates nothing.
 
     Raises:
-        ServiceError: As `track_store` would.
+        ServiceError: As `track` would.
     """
     service = find_service(tracking_uri)
-    with service_errors(service):
-        set_process_environment()
+    with quiet_mlflow(service), service_errors(service):
         import mlflow
-    with quiet(), service_errors(service):
-        if service.scheme in DATABASES and not check_database(service):
+
+        if is_new_database(service):
             return f"{service.shown} (created by the first run), MLflow {mlflow.__version__}"
-        mlflow.MlflowClient(tracking_uri=service.uri, registry_uri=service.uri).search_experiments(max_results=1)
+        _client(service).search_experiments(max_results=1)
         return f"{service.shown} answers, MLflow {mlflow.__version__}"
 
 

@@ -47,7 +47,7 @@ def environment(device: str = "cpu one", **shown: str) -> Environment:
 
 
 def result_of(unit: Unit, fingerprint: str = "") -> Result:
-    return Result(unit=unit.id, status="ok", environment=fingerprint, spent=NOTHING)
+    return Result(unit=unit.id, status="ok", environment=fingerprint, spent=NOTHING, finished_at="2026-11-02T10:00:00Z")
 
 
 def selection_of(*units: Unit) -> Selection:

@@ -95,6 +95,7 @@ def end(folder: UnitFolder, dice: float | None = None, status: Status = "ok") ->
             environment="",
             spent=Spent(useful_device_seconds=2.0, lost_device_seconds=0.0, useful_steps=40, lost_steps=0, attempts=1),
             looks=[first, *looks] if looks else [],
+            finished_at="2026-11-02T10:00:00Z",
         )
     )
 

@@ -15,11 +15,12 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database as tracking creates it, without an experiment of ours: its migrations take a second."""
     require_mlflow()
     from harness.tracking.database import create_database
-    from harness.tracking.service import find_service, quiet
+    from harness.tracking.service import find_service, quiet_mlflow
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    with quiet():
-        create_database(find_service(f"sqlite:///{path}"))
+    service = find_service(f"sqlite:///{path}")
+    with quiet_mlflow(service):
+        create_database(service)
     return path
 
 

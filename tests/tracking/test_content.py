@@ -12,23 +12,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.api.errors import RecordError
+from harness.records.reader import SuiteRecords
 from harness.records.run_folder import UnitFolder
 from harness.records.suite_folder import RunStore
-from harness.tracking.content import Finished, RunContent, milliseconds, unit_content
-from harness.tracking.means import method_content, method_record
+from harness.tracking.content import RunContent, run_content
+from harness.tracking.means import method_content, method_fingerprint
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
+from harness.tracking.tracked import TrackedRun, TrackedSuite, milliseconds
 from tests.synthetic import RunSpec
 from tests.tracking.view import SEARCHED, SMALL, small_suite
 
 SPAN = Span(1_000, 2_000)
 
 
-def finished(store: RunStore) -> list[Finished]:
-    return [unit for unit in map(Finished.read, store.folders()) if unit is not None]
+def suite_of(store: RunStore) -> TrackedSuite:
+    return TrackedSuite(SuiteRecords(store))
 
 
-def of_method(store: RunStore, method: str) -> list[Finished]:
-    return [unit for unit in finished(store) if unit.unit.method == method]
+def finished(store: RunStore) -> list[TrackedRun]:
+    return suite_of(store).runs
+
+
+def of_method(store: RunStore, method: str) -> list[TrackedRun]:
+    return suite_of(store).methods[method]
 
 
 def values(content: RunContent) -> dict[str, float]:
@@ -110,13 +116,12 @@ def test_times_are_utc_unless_they_say_otherwise() -> None:
 
 def test_a_unit_as_a_run(tmp_path: Path) -> None:
     unit = of_method(small_suite(tmp_path), "supervised")[0]
-    content = unit_content(unit)
+    content = run_content(unit)
     assert content.status == "FINISHED"
     assert content.params["engine.optimiser.learning_rate"] == "0.01"
     assert content.params["consistency"] == "0.1"
     assert (content.params["budget.currency"], content.params["budget.amount"]) == ("device_seconds", "300.0")
     assert (content.params["labelled"], content.params["preprocessing.size"]) == ("3", "[96, 96]")
-    assert content.tags["harness.unit"] == unit.folder.id
     assert (content.tags["role"], content.tags["status"], content.tags["commit"]) == ("final", "ok", "0" * 40)
     assert (content.tags["device_model"], content.tags["budget"]) == ("Synthetic CPU @ 2.50GHz", "300 device_seconds")
     assert content.name == "supervised/3/0/0"
@@ -127,7 +132,7 @@ def test_a_unit_as_a_run(tmp_path: Path) -> None:
         "ledger.jsonl",
         "cases.parquet",
     ]
-    frame = unit.folder.cases()
+    frame = unit.record.folder.cases()
     for selection in ("last", "best_val"):
         rows = frame[frame["selection"] == selection]
         assert values(content)[f"test/{selection}/jaccard"] == pytest.approx(rows["jaccard"].mean())
@@ -140,16 +145,16 @@ def test_a_unit_as_a_run(tmp_path: Path) -> None:
 def test_what_a_method_shows_at_looks_is_a_metric_by_step(tmp_path: Path) -> None:
     spec = RunSpec(methods={"action_pp": 0.1}, labelled=(3,), seeds=1, patients=2, centers=frozenset({"action_pp"}))
     (unit,) = finished(small_suite(tmp_path, spec))
-    points = unit_content(unit).points
+    points = run_content(unit).points
     steps = [look.step for look in unit.result.looks]
     changes = [(p.step, p.value) for p in points if p.name == "method/assignment_changes"]
     assert changes == list(zip(steps, [0.0, 0.0, 4.0, 4.0, 4.0], strict=True))
     assert [p.value for p in points if p.name == "method/assignment/3"] == [3.0, 3.0, 2.0, 2.0, 2.0]
-    assert "arrays.npz" in {one.path.name for one in unit_content(unit).artifacts}
+    assert "arrays.npz" in {one.path.name for one in run_content(unit).artifacts}
 
 
 def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
-    content = next(unit_content(unit) for unit in finished(small_suite(tmp_path)) if not unit.ok)
+    content = next(run_content(unit) for unit in finished(small_suite(tmp_path)) if not unit.record.ok)
     assert content.status == "FAILED"
     assert (content.tags["failure.kind"], content.tags["failure.reason"]) == ("nan", SMALL.failure.reason)
     assert not [name for name in values(content) if name.startswith("test/")]
@@ -158,11 +163,11 @@ def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
 
 
 def test_a_search_unit_has_its_validation_dice_and_never_a_test_split(tmp_path: Path) -> None:
-    searched = [unit for unit in finished(small_suite(tmp_path, SEARCHED)) if unit.unit.role == "search"]
+    searched = [unit for unit in finished(small_suite(tmp_path, SEARCHED)) if unit.is_search]
     assert len(searched) == 3
     for unit in searched:
-        content = unit_content(unit)
-        assert (content.status, content.tags["harness.role"], content.tags["budget"]) == (
+        content = run_content(unit)
+        assert (content.status, content.tags["role"], content.tags["budget"]) == (
             "FINISHED", "search", "60 device_seconds",
         )  # fmt: skip
         assert content.points[0].name == "validation_dice"
@@ -176,9 +181,9 @@ def test_a_search_unit_has_its_validation_dice_and_never_a_test_split(tmp_path: 
 def test_the_method_has_the_means_of_its_units(tmp_path: Path) -> None:
     store = small_suite(tmp_path, RunSpec(methods={"ua_mt": 0.1}, seeds=3, patients=2, history_steps=3))
     units = of_method(store, "ua_mt")
-    found = values(method_content("ua_mt", units, store.selection()))
+    found = values(method_content(suite_of(store), "ua_mt"))
     for labelled in (3, 7):
-        frames = [u.folder.cases() for u in units if u.unit.labelled == labelled]
+        frames = [u.record.folder.cases() for u in units if u.asked.labelled == labelled]
         expected = np.mean([f[f["selection"] == "last"]["dice"].mean() for f in frames])
         assert found[f"labelled_{labelled}/test/last/dice"] == pytest.approx(expected)
         assert found[f"labelled_{labelled}/n_ok"] == 3
@@ -190,7 +195,7 @@ def test_the_method_has_the_means_of_its_units(tmp_path: Path) -> None:
 def test_the_methods_curve_is_the_mean_of_its_looks_at_device_seconds(tmp_path: Path) -> None:
     store = small_suite(tmp_path)
     units = of_method(store, "supervised")
-    points = method_content("supervised", units, store.selection()).points
+    points = method_content(suite_of(store), "supervised").points
     curve = [(p.step, p.value) for p in points if p.name == "labelled_3/val/dice_by_device_seconds"]
     first, second = (unit.result.looks for unit in units)
     pairs = list(zip(first, second, strict=True))
@@ -209,7 +214,7 @@ def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:
         overrides={("ua_mt", 3, 0, 1): {"method_version": 2}},
     )
     store = small_suite(tmp_path, mixed)
-    content = method_content("ua_mt", of_method(store, "ua_mt"), store.selection())
+    content = method_content(suite_of(store), "ua_mt")
     assert "labelled_3/test/last/dice" not in values(content)
     assert "labelled_7/test/last/dice" in values(content)
     assert content.tags["labelled_3.means"].startswith("none")
@@ -217,13 +222,22 @@ def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:
 
 def test_units_outside_the_selection_are_not_in_the_mean(tmp_path: Path) -> None:
     store = small_suite(tmp_path)
-    units = of_method(store, "supervised")
-    whole = store.selection()
-    kept = [entry for entry in whole.entries if entry.unit == units[0].unit.id]
-    narrow = whole.model_copy(update={"entries": kept})
-    found = values(method_content("supervised", units, narrow))
-    assert found["labelled_3/test/last/dice"] == values(unit_content(units[0]))["test/last/dice"]
-    assert method_record("supervised", units, narrow) != method_record("supervised", units, whole)
+    first, *_ = of_method(store, "supervised")
+    before = method_fingerprint(suite_of(store), "supervised")
+    selection = store.selection()
+    kept = [entry for entry in selection.entries if entry.unit == first.record.id]
+    store.write_selection(selection.model_copy(update={"entries": kept}))
+    found = values(method_content(suite_of(store), "supervised"))
+    assert found["labelled_3/test/last/dice"] == values(run_content(first))["test/last/dice"]
+    assert method_fingerprint(suite_of(store), "supervised") != before
+
+
+def damage_history(folder: UnitFolder) -> None:
+    (folder.path / "history" / "00000000.parquet").write_bytes(b"no parquet")
+
+
+def rename_column(folder: UnitFolder) -> None:
+    folder.write_cases(folder.cases().rename(columns={"dice": "score"}))
 
 
 def damage_cases(folder: UnitFolder) -> None:
@@ -239,18 +253,19 @@ def remove_environment(folder: UnitFolder) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("harm", [damage_cases, remove_cases, remove_environment])
+@pytest.mark.parametrize("harm", [damage_cases, rename_column, remove_cases, remove_environment, damage_history])
 def test_a_damaged_record_is_named(tmp_path: Path, harm) -> None:
     unit = of_method(small_suite(tmp_path), "supervised")[0]
-    harm(unit.folder)
-    with pytest.raises(RecordError, match=unit.folder.id):
-        unit_content(unit)
+    harm(unit.record.folder)
+    with pytest.raises(RecordError, match=unit.record.id):
+        run_content(unit)
 
 
 def test_the_record_tag_follows_the_result(tmp_path: Path) -> None:
-    unit = of_method(small_suite(tmp_path), "supervised")[0]
-    path = unit.folder.path / "result.json"
+    store = small_suite(tmp_path)
+    before = {run.record.id: run.fingerprint for run in finished(store)}
+    folder = next(store.folders())
+    path = folder.path / "result.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "finished_at": "2026-11-03T10:00:00Z"}))
-    again = Finished.read(unit.folder)
-    assert again is not None
-    assert again.record != unit.record
+    after = {run.record.id: run.fingerprint for run in finished(store)}
+    assert {run for run in before if before[run] != after[run]} == {folder.id}

@@ -163,8 +163,8 @@ def test_runs_of_others_and_deleted_experiments(desk: Path) -> None:
 KILLED = """
 import os, signal, sqlite3, sys, threading, time
 from pathlib import Path
-from harness.records.suite_folder import RunStore
-from harness.tracking import track_store
+from harness.records.reader import SuiteRecords
+from harness.tracking import track
 
 def kill_at(count):
     connection = sqlite3.connect("mlflow.db", timeout=60)
@@ -173,7 +173,7 @@ def kill_at(count):
     os.kill(os.getpid(), signal.SIGKILL)
 
 threading.Thread(target=kill_at, args=(int(sys.argv[2]),), daemon=True).start()
-track_store(RunStore.open(Path(sys.argv[1])), None, print)
+track(SuiteRecords.open(Path(sys.argv[1])))
 """
 
 

@@ -6,6 +6,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from harness.api.errors import ServiceError
 from harness.records.archive import export_records
 from harness.records.archive_import import import_records
 from harness.records.reader import SuiteRecords
@@ -68,14 +71,19 @@ def test_imported_records_are_tracked_as_another_set(desk: Path) -> None:
     assert len(after) == 2 * RUNS
 
 
-def test_runs_of_an_earlier_layout_are_taken_over(desk: Path) -> None:
+@pytest.mark.parametrize(("schema", "writer"), [(None, "harness 0.1.0"), ("99", "a harness of schema 99")])
+def test_runs_of_another_version_are_refused_and_stay(desk: Path, schema: str | None, writer: str) -> None:
     from mlflow import MlflowClient
 
     store = small_suite(desk)
     track(store)
     client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
     for run_id in runs(desk / "mlflow.db"):
-        client.delete_tag(run_id, "harness.origin")
-        client.set_tag(run_id, "harness.record", "as an earlier version wrote it")
-    assert track(store).replaced == UNITS
-    assert [len(found) for found in of_origin(desk).values()] == [RUNS]
+        client.delete_tag(run_id, "harness.schema")
+        if schema is not None:
+            client.set_tag(run_id, "harness.schema", schema)
+    before = runs(desk / "mlflow.db")
+    with pytest.raises(ServiceError, match=writer) as caught:
+        track(store)
+    assert "The records are safe" in str(caught.value)
+    assert runs(desk / "mlflow.db") == before

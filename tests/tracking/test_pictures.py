@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.tracking import track_store
-from tests.tracking.view import SMALL, UNITS, runs, small_suite
+from tests.tracking.view import SMALL, UNITS, runs, small_suite, track
 
 
 def test_figures_lie_in_the_mirrored_run_of_their_training_and_nowhere_else(desk: Path) -> None:
     store = small_suite(desk, replace(SMALL, centers=frozenset({"ua_mt"})))
-    said: list[str] = []
-    track_store(store, None, said.append)
+    track(store)
     mirrored = {
         (run.tags.get("method"), run.tags.get("seed")): {
             path.relative_to(run.artifacts) for path in run.artifacts.rglob("*.*")
@@ -23,5 +21,4 @@ def test_figures_lie_in_the_mirrored_run_of_their_training_and_nowhere_else(desk
     assert (
         sum(Path("figures/centers.png") in names for names in mirrored.values()) == 1
     )  # the other unit of ua_mt failed
-    assert track_store(store, None, said.append).kept == UNITS
-    assert said == []
+    assert track(store).kept == UNITS

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Unit
-from harness.tracking.params import joined_params, unit_params
+from harness.records.suite_folder import RunStore
+from harness.tracking.params import joined_params, run_params
 from harness.tracking.saved_views import saved_views
 from harness.tracking.search_charts import MAX_CATEGORIES, search_charts, varied_columns
+from harness.tracking.tracked import TrackedSuite
 from tests.synthetic import RunSpec
 
 CONSTANT = {"family": "constant", "tau": 0.1}
@@ -24,7 +28,7 @@ def columns(*params: dict[str, Any]) -> list[list[str]]:
 
 def test_nested_settings_become_columns() -> None:
     (unit,) = searched({"student_temperature": COSINE, "bank": 36, "mixing": "cutmix", "strong": True, "seed": 3})
-    found = unit_params(unit)
+    found = run_params(unit)
     assert found["student_temperature"] == "cosine 0.1 1 1"
     assert [found[f"student_temperature.{name}"] for name in ("family", "low", "high", "periods")] == [
         "cosine", "0.1", "1.0", "1.0",
@@ -81,5 +85,6 @@ def test_a_parent_shows_different_settings_side_by_side() -> None:
     assert "strong" not in joined_params(searched({"strong": True}, {}))
 
 
-def test_no_views_without_units() -> None:
-    assert saved_views([]) == []
+def test_no_views_without_runs(tmp_path: Path) -> None:
+    empty = RunStore.create(tmp_path / "nothing_yet")
+    assert saved_views(TrackedSuite(SuiteRecords(empty))) == []

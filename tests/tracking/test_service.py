@@ -19,8 +19,8 @@ import pytest
 
 from harness.api.errors import ServiceError
 from harness.records.suite_folder import RunStore
-from harness.tracking import check_tracking, track_store
-from harness.tracking.database import mlruns_warning
+from harness.tracking import check_tracking
+from harness.tracking.database import warn_of_mlruns
 from harness.tracking.service import find_service
 from tests.services import free_port, require_mlflow
 from tests.support import command_environment
@@ -187,34 +187,37 @@ def test_check_says_where_and_creates_nothing(
 @pytest.mark.parametrize(
     "layout", [None, "0/meta.yaml", "123/meta.yaml", "123/other.txt", "models/meta.yaml", "1/2/meta.yaml"]
 )
-def test_the_warning_about_mlruns_agrees_with_mlflow(desk: Path, layout: str | None) -> None:
+def test_the_warning_about_mlruns_agrees_with_mlflow(
+    desk: Path, layout: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
     from mlflow.tracking._tracking_service.utils import _get_default_tracking_uri  # what `mlflow ui` asks
 
     if layout is not None:
         (desk / "mlruns" / layout).parent.mkdir(parents=True)
         (desk / "mlruns" / layout).write_text("")
     hidden = not _get_default_tracking_uri().startswith("sqlite")
-    warning = mlruns_warning(find_service(None))
-    assert (warning is not None) is hidden
-    assert warning is None or f"--backend-store-uri sqlite:///{desk}/mlflow.db" in warning
-    assert mlruns_warning(find_service(f"sqlite:///{desk}/elsewhere.db")) is None
+    warn_of_mlruns(find_service(f"sqlite:///{desk}/elsewhere.db"))
+    assert caplog.messages == []
+    warn_of_mlruns(find_service(None))
+    assert len(caplog.messages) == hidden
+    assert all(f"--backend-store-uri sqlite:///{desk}/mlflow.db" in line for line in caplog.messages)
 
 
-def test_the_warning_is_said(desk: Path) -> None:
+def test_the_warning_is_logged(desk: Path, caplog: pytest.LogCaptureFixture) -> None:
     (desk / "mlruns" / "0").mkdir(parents=True)
     (desk / "mlruns" / "0" / "meta.yaml").write_text("")
-    said: list[str] = []
-    track_store(small_suite(desk), None, said.append)
-    assert len(said) == 1
-    assert said[0].startswith("warning: ./mlruns")
+    track(small_suite(desk))
+    (record,) = [record for record in caplog.records if record.name.startswith("harness")]
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("./mlruns")
 
 
 FIRST_CONTACT = """
 import sys
 from pathlib import Path
-from harness.records.suite_folder import RunStore
-from harness.tracking import track_store
-print(track_store(RunStore.open(Path(sys.argv[1])), None, print).summary)
+from harness.records.reader import SuiteRecords
+from harness.tracking import track
+print(track(SuiteRecords.open(Path(sys.argv[1]))).summary)
 """
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import RecordError
+from harness.records.reader import SuiteRecords
 from harness.tracking import leaderboard_is_current
 from harness.tracking.suite_run import readable_table
 from tests.support import run_cli
@@ -123,9 +124,9 @@ def test_a_note_of_somebody_elses_stays(desk: Path) -> None:
 
 def test_track_says_when_the_leaderboard_is_older_than_the_records(desk: Path) -> None:
     store = small_suite(desk)
-    assert not leaderboard_is_current(store)
+    assert not leaderboard_is_current(SuiteRecords(store))
     write_tables(store)
-    assert leaderboard_is_current(store)
+    assert leaderboard_is_current(SuiteRecords(store))
     result = next(store.folders()).path / "result.json"
     later = (store.leaderboard / "leaderboard.csv").stat().st_mtime + 10
     os.utime(result, (later, later))

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import tracking
+from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
-from harness.tracking import TrackReport, track_store
 from tests.synthetic import RunSpec, write_run
 
 SMALL = RunSpec(
@@ -62,12 +63,9 @@ def small_suite(folder: Path, spec: RunSpec = SMALL) -> RunStore:
     return write_run(folder / "runs" / "phantom_small", spec)
 
 
-def track(store: RunStore, uri: str | None = None) -> TrackReport:
-    """Track without anything to say."""
-    said: list[str] = []
-    report = track_store(store, uri, said.append)
-    assert said == []
-    return report
+def track(store: RunStore, uri: str | None = None) -> tracking.TrackReport:
+    """Track the records as they are now."""
+    return tracking.track(SuiteRecords(store), uri)
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     ground.until(lambda: all(unit.done for unit in units))
     ground.slurm.wait_for_state(ground.submissions("finish")[1].job or "", seconds=WAIT_SECONDS)
     stopped = next(line for line in units[0].ledger.lines() if line.kind == "end")
-    assert "stopped by SIGUSR1" in (stopped.note or "")
+    assert "stopped by SIGTERM" in (stopped.note or ""), "the task passes the stop on to its units"
     assert (ground.store.leaderboard / "index.html").exists(), ground.logs()
     assert "4 done" in ground.harness("status").stderr
     assert ground.submit().stdout  # the table

@@ -27,5 +27,5 @@ class LedgerLine(Strict):
     device_seconds: float = Field(0.0, ge=0, description="charged in this attempt")
     steps: int = Field(0, ge=0, description="finished in this attempt")
     wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, in this attempt")
-    place: Place | None = Field(None, description="of a line `begin`; early versions wrote none")
+    place: Place | None = Field(None, description="of a line `begin`")
     note: str | None = None

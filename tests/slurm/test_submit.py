@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -70,9 +71,16 @@ def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
     (tmp_path / "queue").write_text("\n".join(lines) + "\n")
 
 
-def test_an_array_and_the_job_behind_it(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_an_array_and_the_job_behind_it(
+    commands: Path, tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
     session = session_of(tmp_path, cache)
+    caplog.set_level(logging.INFO, "harness")
     done = run(session, tmp_path)
+    assert caplog.messages == [
+        "job 1: 4 units in 4 tasks, at most 2 at once, expected to take up to 3 minutes each",
+        "job 2 follows: it writes the leaderboard",
+    ]
     assert (done.queued, done.missing, done.over) == (4, 0, False)
     array, finish = Submissions(session.store.root)
     assert (array.job, finish.job, finish.kind) == ("1", "2", "finish")
@@ -84,6 +92,16 @@ def test_an_array_and_the_job_behind_it(commands: Path, tmp_path: Path, cache: C
     text = (folder / f"{finish.name}.sh").read_text()
     assert f"harness slurm-task {folder / finish.name}.json" in text
     assert (folder / "clusters" / f"{array.cluster}.yaml").read_text() == CLUSTER
+
+
+@pytest.mark.parametrize("panels", [None, True, False])
+def test_the_records_say_how_often_checkpoints_are_written_and_whether_pictures_are_wanted(
+    panels: bool | None, commands: Path, tmp_path: Path, cache: Cache
+) -> None:
+    session = session_of(tmp_path, cache)
+    submit_missing(session, cluster_of(tmp_path, CLUSTER), 7.5, panels)
+    recorded = [(one.checkpoint_seconds, one.panels) for one in Submissions(session.store.root)]
+    assert recorded == [(7.5, panels)] * 2
 
 
 def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:

@@ -10,18 +10,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from tests.support import command_environment, require
-
-START_SECONDS = 90.0
+from tests.support import LIMIT_SECONDS, command_environment, require, wait_until
 
 
 def require_mlflow() -> None:
@@ -65,21 +60,22 @@ def mlflow_server(folder: Path, database: str | None = None) -> Iterator[tuple[s
         )  # fmt: skip
     try:
         uri = f"http://127.0.0.1:{port}"
-        _wait(uri, process, log)
+        wait_until(
+            lambda: _answers(uri),
+            lambda: f"mlflow server starts\n{log.read_text(errors='replace')[-2000:]}",
+            process=process,
+        )
         yield uri, process
     finally:
         stop(process)
 
 
-def _wait(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{uri}/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    pytest.fail(f"mlflow server did not start:\n{log.read_text(errors='replace')[-2000:]}")
+def _answers(uri: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{uri}/health", timeout=30):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 @contextmanager
@@ -97,7 +93,7 @@ def postgres() -> Iterator[str]:
 
     def run(*command: str | Path) -> None:
         subprocess.run([*as_owner, *map(str, command)], cwd=folder, check=True, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, timeout=START_SECONDS)  # fmt: skip
+                       stdout=subprocess.DEVNULL, timeout=LIMIT_SECONDS)  # fmt: skip
 
     port, control = free_port(), binaries / "pg_ctl"
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
@@ -117,4 +113,4 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """Kill a process that leads a session of its own, with all its children."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    process.wait(timeout=LIMIT_SECONDS)

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,10 @@ REPO = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPO.parent / "shared" / "data"
 MACHINE_CACHE = Path(tempfile.gettempdir()) / f"harness-tests-{os.getuid()}"
 """Outlives a session: the unpacked scans. Everything in it can be deleted at any time."""
+
+LIMIT_SECONDS = 600.0
+"""Wall seconds until a test gives up on what must happen. Far more than it takes: others may load the machine."""
+POLL_SECONDS = 0.05
 
 
 def required() -> frozenset[str]:
@@ -42,7 +48,7 @@ def run_cli(
     *args: str | Path,
     env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
-    timeout: float = 120.0,
+    timeout: float = LIMIT_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run the real `python -m harness ARGS` in a process of its own.
 
@@ -58,3 +64,29 @@ def run_cli(
         text=True,
         check=False,
     )
+
+
+def wait_until(
+    condition: Callable[[], object],
+    what: str | Callable[[], str],
+    *,
+    process: subprocess.Popen[Any] | None = None,
+    limit_seconds: float = LIMIT_SECONDS,
+) -> None:
+    """Poll until `condition` holds.
+
+    Args:
+        condition: what is waited for.
+        what: its description, or a function that describes how things stand; the message of a failure.
+        process: must not end before.
+        limit_seconds: wall seconds before the test fails.
+    """
+    deadline = time.monotonic() + limit_seconds
+    while not condition():
+        ended = process is not None and process.poll() is not None
+        late = time.monotonic() > deadline
+        if (ended or late) and not condition():
+            text = what if isinstance(what, str) else what()
+            why = f"not within {limit_seconds:g} s" if late else "the process ended before"
+            pytest.fail(f"{text}: {why}")
+        time.sleep(POLL_SECONDS)

@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -218,6 +219,13 @@ def checkout(commit: str, folder: Path) -> Iterator[Path]:
         subprocess.run([*git, "remove", "--force", str(folder)], check=True, stdin=subprocess.DEVNULL)
 
 
+def copy_code(folder: Path) -> Path:
+    """A copy of the working tree's packages, since somebody may edit them while they run."""
+    for package in ("harness", "methods", "benchmarks"):
+        shutil.copytree(REPO / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "results"))
+    return folder
+
+
 def train(tree: Path, folder: Path, names: Sequence[str]) -> Path:
     """Run the suites with the code of `tree`; the folder of their records. Raises `RuntimeError` where one fails."""
     folder.mkdir()
@@ -253,10 +261,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="harness-same-") as name:
         folder = Path(name)
+        current = copy_code(folder / "working-tree")
         with checkout(asked.against, folder / "reference") as reference, ThreadPoolExecutor(2) as pool:
             jobs = [
                 pool.submit(train, tree, folder / f"of-{side}", asked.only)
-                for side, tree in (("reference", reference), ("working-tree", REPO))
+                for side, tree in (("reference", reference), ("working-tree", current))
             ]
             try:
                 roots = [job.result() for job in jobs]

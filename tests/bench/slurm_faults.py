@@ -20,8 +20,8 @@ from pathlib import Path
 from harness.records.accounts import Seconds
 from tests.slurm.cluster import Cluster, running_cluster
 from tests.slurm.units import Jobs
-from tests.support import REPO
-from tests.train.tiny import Tiny, install, wait_for, write_suite
+from tests.support import REPO, wait_until
+from tests.train.tiny import Tiny, install, write_suite
 
 STEPS, PAUSE_SECONDS, STRUCK_AT = 400, 0.1, 60
 SLOT, OTHER = "tiny_staged/2/0/0", "tiny_staged/2/0/1"
@@ -45,7 +45,7 @@ def nothing(jobs: Jobs, job: str) -> None:
 
 def time_limit(jobs: Jobs, job: str) -> None:
     jobs.cluster.run("scontrol", "update", f"JobId={job}", "EndTime=now+5")
-    jobs.cluster.wait_for_state(job, seconds=90)
+    jobs.cluster.wait_for_state(job)
 
 
 def requeue(jobs: Jobs, job: str) -> None:
@@ -54,18 +54,19 @@ def requeue(jobs: Jobs, job: str) -> None:
 
 def preempt(jobs: Jobs, job: str) -> None:
     high = ("sbatch", "--parsable", "-p", "high", "-w", "node1", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2")
-    jobs.cluster.wait_for_state(jobs.cluster.run(*high).strip(), seconds=120)
+    jobs.cluster.wait_for_state(jobs.cluster.run(*high).strip())
 
 
 def kill_node(jobs: Jobs, job: str) -> None:
     jobs.cluster.kill_node("node1")
-    jobs.cluster.wait_for_state(job, "PENDING", seconds=60)
+    jobs.cluster.wait_for_state(job, "PENDING")
     jobs.cluster.start_node("node1")
 
 
 def cancel_task(jobs: Jobs, job: str) -> None:
     jobs.cluster.run("scancel", f"{job}_0")
-    wait_for(lambda: "CANCELLED" in jobs.cluster.run("sacct", "-X", "-n", "-j", f"{job}_0", "-o", "State"), 60)
+    accounts = ("sacct", "-X", "-n", "-j", f"{job}_0", "-o", "State")
+    wait_until(lambda: "CANCELLED" in jobs.cluster.run(*accounts), "the task is cancelled")
 
 
 def fill_disk(jobs: Jobs, job: str) -> None:
@@ -75,7 +76,7 @@ def fill_disk(jobs: Jobs, job: str) -> None:
             while True:
                 file.write(b"\0" * 4096)
     except OSError:
-        jobs.cluster.wait_for_state(job, seconds=90)
+        jobs.cluster.wait_for_state(job)
         filler.unlink()
 
 
@@ -139,8 +140,8 @@ def strike(jobs: Jobs, fault: Fault) -> None:
         fault.strike(jobs, job)
     if fault.again:
         jobs.submit(SLOT)
-    wait_for(lambda: all(jobs.done(slot) for slot in fault.slots), 400)
-    wait_for(lambda: not jobs.cluster.run("squeue", "-h").strip(), 60)
+    wait_until(lambda: all(jobs.done(slot) for slot in fault.slots), "all units are done")
+    wait_until(lambda: not jobs.cluster.run("squeue", "-h").strip(), "the queue is empty")
     time.sleep(2)  # the database hears of the end a little later
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.services import mlflow_server
+from tests.support import wait_until
 from tests.synthetic import RunSpec, write_run, write_tables
 from tests.tracking.view import by_key, experiment_tags, runs, track
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
 SIZE = (1500, 1000)
-WAIT_SECONDS = 60.0
 COSINE = {"family": "cosine", "low": 0.1, "high": 1.0}
 SCHEDULES = (
     {"family": "constant", "tau": 0.1},
@@ -47,20 +47,24 @@ class Pages:
         self.driver = driver
         self.uri = uri
         self.database = database
+        self.seen = ""
         self.links = dict(_links(experiment_tags(database)["mlflow.note.content"]))
 
-    def open(self, link: str, name: str, *, until: Callable[[str], bool]) -> str:
-        """The text of a page, once it holds what is waited for."""
+    def open(self, link: str, name: str, *, texts: Iterable[str]) -> str:
+        """The text of a page, once it holds all of `texts`: MLflow draws its parts one after the other."""
         self.driver.get("about:blank")
         self.driver.get(f"{self.uri}/{link}")
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not until(text := self.text()) and time.monotonic() < deadline:
-            time.sleep(0.3)
+        expected = tuple(texts)
+
+        def missing() -> list[str]:
+            self.seen = self.text()
+            return [part for part in expected if part not in self.seen]
+
+        wait_until(lambda: not missing(), lambda: f"the page holds {missing()}\n{self.seen}")
         if folder := os.environ.get("HARNESS_SCREENSHOTS"):
             time.sleep(3.0)  # charts are drawn after their titles
             self.driver.save_screenshot(str(Path(folder) / f"mlflow_{name}.png"))
-        assert until(text), text
-        return text
+        return self.seen
 
     def text(self) -> str:
         """All that is to be read, on one line."""
@@ -94,51 +98,42 @@ def pages(browser: WebDriver, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def test_the_experiment_shows_its_links_and_the_suites_run(pages: Pages) -> None:
     experiment = pages.links["Methods"].split("/")[2]
-    text = pages.open(f"#/experiments/{experiment}/runs", "runs", until=lambda text: "matching runs" in text)
     assert list(pages.links) == ["Leaderboard", "Methods", "Finals", "Search of action_pp", "Methods side by side"]
-    assert all(link in text for link in pages.links)
+    text = pages.open(f"#/experiments/{experiment}/runs", "runs", texts=["matching run", *pages.links])
     assert text.count("phantom_views") >= 2  # the path of the page, and the one run that is not below another
 
 
 def test_the_leaderboard_opens_as_a_table(pages: Pages) -> None:
-    text = pages.open(pages.links["Leaderboard"], "leaderboard", until=lambda text: "dice_low" in text)
-    assert "View as table" in text
-    assert "action_pp" in text
+    pages.open(pages.links["Leaderboard"], "leaderboard", texts=["dice_low", "View as table", "action_pp"])
 
 
 def test_the_methods_open_as_charts_beside_their_differences(pages: Pages) -> None:
-    charts = ("Methods (7)", "val/dice_by_device_seconds")  # drawn one after the other
-    text = pages.open(pages.links["Methods"], "methods", until=lambda text: all(name in text for name in charts))
-    assert "4 matching runs" in text
+    charts = ("4 matching runs", "Methods (7)", "val/dice_by_device_seconds")
+    text = pages.open(pages.links["Methods"], "methods", texts=charts)
     assert "Error loading" not in text
 
 
 def test_the_finals_open_as_a_table_by_test_dice(pages: Pages) -> None:
-    text = pages.open(pages.links["Finals"], "finals", until=lambda text: "14 matching runs" in text)
-    order = [text.index(name) for name in ("supervised_full/all/0/", "action_pp/7/0/", "supervised/3/0/")]
+    rows = ("supervised_full/all/0/", "action_pp/7/0/", "supervised/3/0/")
+    text = pages.open(pages.links["Finals"], "finals", texts=["14 matching runs", "test/last/dice", *rows])
+    order = [text.index(row) for row in rows]
     assert order == sorted(order)
-    assert "test/last/dice" in text
 
 
 def test_the_search_opens_as_parallel_coordinates_of_tau_and_centres(pages: Pages) -> None:
     axes = ("centers_per_class", "student_temperature", "validation_dice")
-    text = pages.open(
-        pages.links["Search of action_pp"], "search",
-        until=lambda text: "Parallel Coordinates" in text and all(axis in text for axis in axes),
-    )  # fmt: skip
-    assert "20 matching runs" in text
+    texts = ("20 matching runs", "Parallel Coordinates", "Model metrics", *axes)
+    text = pages.open(pages.links["Search of action_pp"], "search", texts=texts)
     assert text.index("Parallel Coordinates") < text.index("Model metrics")  # first, above what MLflow adds itself
-    drawn = pages.driver.execute_script("return document.querySelectorAll('.parcoords, canvas').length")
-    assert drawn > 0
+    drawn = "return document.querySelectorAll('.parcoords, canvas').length"
+    wait_until(lambda: pages.driver.execute_script(drawn) > 0, "the lines are drawn")
 
 
 def test_two_methods_side_by_side(pages: Pages) -> None:
     ids = {run.name: run_id for run_id, run in runs(pages.database).items()}
     experiment = pages.links["Methods"].split("/")[2]
     link = f'#/compare-runs?runs=["{ids["action_pp"]}","{ids["ua_mt"]}"]&experiments=["{experiment}"]'
-    text = pages.open(link, "compare", until=lambda text: "Show diff only" in text and "dice/labelled_3" in text)
-    assert "Comparing 2 Runs" in text
-    assert "centers_per_class" in text
-    found = by_key(pages.database)
-    for method in ("action_pp", "ua_mt"):
-        assert f"{found[method].last('dice/labelled_3'):.3f}" in text
+    tracked = by_key(pages.database)
+    values = [f"{tracked[method].last('dice/labelled_3'):.3f}" for method in ("action_pp", "ua_mt")]
+    texts = ("Comparing 2 Runs", "Show diff only", "centers_per_class", "dice/labelled_3", *values)
+    pages.open(link, "compare", texts=texts)

@@ -17,6 +17,7 @@ from harness.records.suite_folder import RunStore
 from harness.report import write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.report.trials import SCHEDULES, searched
+from tests.support import LIMIT_SECONDS
 from tests.synthetic import RunSpec, board_of, write_run
 
 BREAKOUT = "</script><img src=x onerror=alert(1)> & more"
@@ -314,7 +315,7 @@ def test_figures_are_drawn_again_for_another_width(browser, page_file):
     wide = browser.execute_script(width)
     metrics = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    WebDriverWait(browser, 10).until(lambda _: browser.execute_script(width) < wide)
+    WebDriverWait(browser, LIMIT_SECONDS).until(lambda _: browser.execute_script(width) < wide)
     assert browser.execute_script(width) <= 400
 
 

@@ -18,7 +18,7 @@ from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
 from tests.cli.ground import small_disk
 from tests.data.small_acdc import SmallACDC, write_ssl4mis
-from tests.support import command_environment
+from tests.support import LIMIT_SECONDS, command_environment
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_processes_of_one_node_copy_once(cache: Cache, tmp_path: Path) -> None:
     started = [
         subprocess.Popen(command, env=command_environment(), stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
-    said = [process.communicate(timeout=120)[0].splitlines() for process in started]
+    said = [process.communicate(timeout=LIMIT_SECONDS)[0].splitlines() for process in started]
     assert len({lines[-1] for lines in said}) == 1
     assert sum(len(lines) - 1 for lines in said) == 1, "one of them said that it copied"
 

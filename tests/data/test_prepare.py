@@ -16,7 +16,7 @@ from harness.api.errors import DataError, DiskError
 from harness.data.cache import Cache
 from harness.data.prepare import prepare, resolve
 from tests.data.small_acdc import SmallACDC, write_official, write_ssl4mis
-from tests.support import REPO, command_environment
+from tests.support import LIMIT_SECONDS, REPO, command_environment
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_two_processes_may_prepare_at_once(raw: Path, home: Path) -> None:
     command = [sys.executable, "-c", program, str(raw)]
     environment = command_environment({"HARNESS_CACHE": str(home)})
     processes = [subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) for _ in "abc"]
-    printed = {process.communicate(timeout=60)[0].strip() for process in processes}
+    printed = {process.communicate(timeout=LIMIT_SECONDS)[0].strip() for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(printed) == 1
     assert [str(path) for path in home.iterdir()] == list(printed)

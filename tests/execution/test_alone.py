@@ -12,6 +12,7 @@ from harness.records.suite_folder import RunStore
 from harness.search.run import LEADS
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import make_search, store_of
+from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
 
 
@@ -33,8 +34,7 @@ def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: 
     with alone(store.search_lease, LEADS, stop, 0.0):
         path = store.root / "search.lease"
         path.write_text(path.read_text(encoding="utf-8").replace('"host": "', '"host": "another-'), encoding="utf-8")
-        while not stop.is_set():
-            pass
+        wait_until(stop.is_set, "it stops")
     assert "took over and leads this adaptive search" in str(stop.reason)
     assert path.exists(), "the lease is the other's"
 
@@ -44,6 +44,6 @@ def test_the_command_says_who_leads(make_tiny: MakeTiny) -> None:
     tiny.session()
     with alone(store_of(tiny).search_lease, LEADS, StopFlag(), 0.0):
         process = tiny.start("run", "--executor", "ray", "--no-track")
-        assert process.wait(120) == 64, tiny.output
+        assert process.wait(LIMIT_SECONDS) == 64, tiny.output
     assert "leads this adaptive search" in tiny.output
     assert "Traceback" not in tiny.output

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.records.suite_folder import RunStore
-from tests.support import require
+from tests.support import LIMIT_SECONDS, require, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.test_unit import assert_same_numbers
-from tests.train.tiny import Tiny, processes_with, run, wait_for
+from tests.train.tiny import Tiny, processes_with, run
 
 RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
 
@@ -98,36 +98,39 @@ def test_six_units_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTi
     assert_same_numbers(suite.folder("tiny_mortal/2/0/0"), inline.folder("tiny_staged/2/0/0"))
 
     assert not processes_with(str(suite.root))
-    wait_for(lambda: not alive(seen), seconds=20)
+    wait_until(lambda: not alive(seen), "all its processes have ended")
 
 
-def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTiny) -> None:
+def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTiny, tmp_path: Path) -> None:
     """SIGTERM: 75 within seconds. kill -9: its orphans stop by themselves. The same command: goes on to the end."""
-    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, budget={"steps": STEPS}, seeds=[0, 1])
+    slow = tmp_path / "slow"
+    slow.touch()
+    tiny = make_tiny({"tiny_staged": {"slow_file": str(slow)}}, budget={"steps": STEPS}, seeds=[0, 1])
 
     process = tiny.start("run", *RAY)
-    wait_for(lambda: training(tiny), seconds=120, process=process)
+    wait_until(lambda: training(tiny), "both units train", process=process)
     children = descendants(process.pid)
     process.send_signal(signal.SIGTERM)
-    wait_for(lambda: not [f for f in RunStore(tiny.store).folders() if f.lease.path.exists()], seconds=10)
-    assert process.wait(60) == 75, tiny.output  # a leaderboard later; the units were safe within seconds
-    wait_for(lambda: not alive(children), seconds=20)
+    wait_until(lambda: not [f for f in RunStore(tiny.store).folders() if f.lease.path.exists()], "no lease is left")
+    assert process.wait(LIMIT_SECONDS) == 75, tiny.output  # a leaderboard later; the units were safe within seconds
+    wait_until(lambda: not alive(children), "all its processes have ended")
     first = [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
     assert all(0 < spent.useful_steps < STEPS and spent.lost_steps == 0 for spent in first)
 
     process = tiny.start("run", *RAY)
-    wait_for(lambda: training(tiny), seconds=120, process=process)
+    wait_until(lambda: training(tiny), "both units train", process=process)
     units = processes_with("harness unit")
     assert len(set(units) & descendants(process.pid)) == 2
     process.kill()
     process.wait()
     # Ray's own agents take a minute longer to notice; they hold nothing of ours
-    wait_for(lambda: not processes_with(str(tiny.root)), seconds=40)
+    wait_until(lambda: not processes_with(str(tiny.root)), "all its processes have ended")
     second = [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
     assert all(after.useful_steps >= before.useful_steps for before, after in zip(first, second, strict=True))
 
+    slow.unlink()
     process = tiny.start("run", *RAY)
-    assert process.wait(200) == 0, tiny.output
+    assert process.wait(LIMIT_SECONDS) == 0, tiny.output
     assert "Traceback" not in tiny.output
     inline = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, seeds=[0, 1])
     for seed in (0, 1):

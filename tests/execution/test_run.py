@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from harness.records.suite_folder import RunStore
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import edit
-from tests.support import command_environment
+from tests.support import LIMIT_SECONDS, command_environment, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter
 
@@ -246,7 +245,7 @@ from harness.records.lease import Lease
 Lease(Path({str(session.folder(held).lease.path)!r})).claim()
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
     environment = command_environment({"HARNESS_DRIVER": str(os.getpid() if ours else 1)})
     child = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
@@ -255,7 +254,7 @@ time.sleep(60)
     folders = [str(session.folder(unit).path) for unit in (held, free)]
     assert stop_on_this_host(folders, os.getpid(), None) == ours
     if ours:
-        assert child.wait(20) == 75
+        assert child.wait(LIMIT_SECONDS) == 75
         assert stop_on_this_host(folders, os.getpid(), None) == 0  # it is gone: nobody is hit
     else:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -316,9 +315,7 @@ def test_signals_raise_the_flag_and_the_handlers_come_back(number: signal.Signal
     with stop.on_signals():
         assert not stop.is_set()
         os.kill(os.getpid(), number)
-        until = time.monotonic() + 5
-        while not stop.is_set() and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_until(stop.is_set, "the signal arrives")
         assert (stop.is_set(), stop.reason) == (True, number.name)
         if number == signal.SIGINT:
             with pytest.raises(KeyboardInterrupt):  # a second one means it

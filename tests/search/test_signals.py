@@ -6,8 +6,9 @@ import signal
 
 from harness.records.run_folder import UnitFolder
 from tests.search.tiny_search import folder_of, make_search
+from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
-from tests.train.tiny import Tiny, wait_for
+from tests.train.tiny import Tiny
 
 SLOW = {"pause_seconds": 0.05}
 
@@ -15,9 +16,9 @@ SLOW = {"pause_seconds": 0.05}
 def signalled(tiny: Tiny, name: str, folder: UnitFolder) -> int | None:
     """The exit code of `harness unit` that got SIGUSR2 after its first look."""
     process = tiny.start("unit", name)
-    wait_for(lambda: bool(folder.looks()), seconds=60, process=process)
+    wait_until(folder.looks, "it has a validation", process=process)
     process.send_signal(signal.SIGUSR2)
-    return process.wait(30)
+    return process.wait(LIMIT_SECONDS)
 
 
 def test_sigusr2_retires_a_trial(make_tiny: MakeTiny) -> None:

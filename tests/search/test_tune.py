@@ -17,9 +17,9 @@ from harness.records.schema import Result, Trial
 from harness.search.proposals import TOLERANCE
 from tests.execution.test_ray import alive, descendants
 from tests.search.tiny_search import edit, make_search, search_inline, store_of, trials_of
-from tests.support import require
+from tests.support import LIMIT_SECONDS, require, wait_until
 from tests.train.fixtures import MakeTiny
-from tests.train.tiny import Tiny, processes_with, wait_for
+from tests.train.tiny import Tiny, processes_with
 
 RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
 
@@ -69,7 +69,7 @@ def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTin
     weights = {trial.unit: result_of(inline, trial).weights_sha256 for trial in trials_of(inline)}
     assert {trial.unit: result_of(tune, trial).weights_sha256 for trial in trials_of(tune)} == weights
     assert not processes_with(str(tune.root))
-    wait_for(lambda: not alive(seen), seconds=20)
+    wait_until(lambda: not alive(seen), "all its processes have ended")
 
 
 TRIAL_SECONDS = 1.0
@@ -101,7 +101,7 @@ def names(tiny: Tiny) -> list[str]:
 def start_until_it_trains(tiny: Tiny) -> subprocess.Popen[str]:
     before = spent_by_all(tiny)
     process = tiny.start("run", *RAY)
-    wait_for(lambda: spent_by_all(tiny) > before, seconds=180, process=process)
+    wait_until(lambda: spent_by_all(tiny) > before, "it trains", process=process)
     return process
 
 
@@ -121,9 +121,9 @@ def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(m
         time.sleep(moments.uniform(0.0, 2.0))
         seen |= descendants(process.pid)
         process.send_signal(kill)
-        code = process.wait(90)
+        code = process.wait(LIMIT_SECONDS)
         assert code in (75, 0) if kill == signal.SIGUSR1 else code == -signal.SIGKILL, tiny.output
-        wait_for(lambda: not processes_with(str(tiny.root)), seconds=60)
+        wait_until(lambda: not processes_with(str(tiny.root)), "all its processes have ended")
         assert names(tiny)[: len(known)] == known
         known = names(tiny)
     process = tiny.start("run", *RAY)
@@ -148,4 +148,4 @@ def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(m
     assert [one.trial for one in selection.candidates or []] == trials
     assert {one.trial.method for one in selection.candidates or [] if one.chosen} == set(ROWS)
     assert not processes_with(str(tiny.root))
-    wait_for(lambda: not alive(seen), seconds=60)
+    wait_until(lambda: not alive(seen), "all its processes have ended")

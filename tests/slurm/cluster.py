@@ -6,17 +6,15 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import require
+from tests.support import LIMIT_SECONDS, require, wait_until
 
 SCRIPT = Path(__file__).with_name("minislurm.sh")
 COMMANDS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "sbatch", "sacct")
-START_SECONDS = 120.0
 STATES_THAT_END = frozenset(
     {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"}
 )
@@ -41,7 +39,7 @@ class Cluster:
         """What SLURM_CONF names; all that the commands need."""
         return self.folder / "etc" / "slurm.conf"
 
-    def run(self, *command: str | Path, seconds: float = 60.0) -> str:
+    def run(self, *command: str | Path, seconds: float = LIMIT_SECONDS) -> str:
         """Standard output of a command of Slurm's; an error if it fails."""
         done = subprocess.run(
             list(map(str, command)),
@@ -59,22 +57,19 @@ class Cluster:
         """The state of a job or of one task of an array, as the controller has it: PENDING, RUNNING, COMPLETED, ..."""
         return self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
 
-    def wait_for_state(self, job: str, *states: str, seconds: float = 60.0) -> str:
+    def wait_for_state(self, job: str, *states: str) -> str:
         """Poll until the job is in one of these states, all that end one if none is named."""
-        until = time.monotonic() + seconds
         wanted = frozenset(states) or STATES_THAT_END
-        while (state := self.state(job)) not in wanted:
-            assert time.monotonic() < until, f"job {job} is {state} after {seconds} s, not {sorted(wanted)}"
-            time.sleep(0.1)
-        return state
+        wait_until(
+            lambda: self.state(job) in wanted, lambda: f"job {job} is {self.state(job)}, not one of {sorted(wanted)}"
+        )
+        return self.state(job)
 
     def clear(self) -> None:
         """Cancel what runs or waits, and wait until the nodes are idle again."""
         if self.run("squeue", "-h").strip():
             self.run("scancel", "--user", str(os.geteuid()))
-        until = time.monotonic() + 30.0
-        while time.monotonic() < until and self.run("squeue", "-h").strip():
-            time.sleep(0.1)
+        wait_until(lambda: not self.run("squeue", "-h").strip(), "the queue is empty")
 
     def kill_node(self, node: str) -> None:
         """Power off: all its processes die at once (with namespaces)."""
@@ -95,7 +90,7 @@ def minislurm(*arguments: str | Path, namespaces: bool = False) -> None:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
-            timeout=START_SECONDS,
+            timeout=LIMIT_SECONDS,
             check=False,
         )
         said.seek(0)

@@ -39,9 +39,9 @@ class Sweep:
         shown = self.cluster.run("scontrol", "show", "job", self.job).split()
         return next(word.partition("=")[2] for word in shown if word.startswith(f"{name}="))
 
-    def end(self, seconds: float = 300.0) -> str:
+    def end(self) -> str:
         """Its state and exit code once it has ended."""
-        state = self.cluster.wait_for_state(self.job, seconds=seconds)
+        state = self.cluster.wait_for_state(self.job)
         return f"{state} {self.field('ExitCode').partition(':')[0]}"
 
     def warn(self) -> None:

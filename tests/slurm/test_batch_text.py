@@ -11,6 +11,7 @@ import pytest
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Batch
 from tests.slurm.submissions import cluster_of, path_with, stand_in, submission
+from tests.support import LIMIT_SECONDS
 
 GOLDEN = Path(__file__).with_name("golden")
 CLUSTERS = {
@@ -79,7 +80,7 @@ def run_batch(tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: 
     }
     watcher = f"while [ ! -e {tmp_path}/ready ]; do sleep 0.02; done; kill -{hit} $$" if hit else "true"
     command = ["bash", "-c", f"({watcher}) & exec bash {script}"]
-    done = subprocess.run(command, env=environment, timeout=20, check=False, capture_output=True)
+    done = subprocess.run(command, env=environment, timeout=LIMIT_SECONDS, check=False, capture_output=True)
     requeued = tmp_path / "requeued"
     return done.returncode, requeued.read_text().strip() if requeued.exists() else ""
 

@@ -7,8 +7,9 @@ import pytest
 from harness.records.accounts import Seconds
 from tests.slurm.cluster import Cluster
 from tests.slurm.units import Jobs
+from tests.support import wait_until
 from tests.train.fixtures import MakeTiny, make_tiny, one_thread, plugin_folder
-from tests.train.tiny import run, wait_for
+from tests.train.tiny import run
 
 pytestmark = pytest.mark.slurm
 __all__ = ["make_tiny", "one_thread", "plugin_folder"]
@@ -22,10 +23,10 @@ def test_a_requeued_unit_loses_nothing_and_every_second_is_accounted_for(slurm: 
     job = jobs.submit(SLOT)
     jobs.wait_until_it_trains(SLOT, attempt=0, steps=30)
     slurm.run("scontrol", "requeue", job)
-    wait_for(lambda: jobs.done(SLOT), 200)
+    wait_until(lambda: jobs.done(SLOT), lambda: f"it is done\n{jobs.output}")
     slurm.wait_for_state(job, "COMPLETED")
     accounts = ("sacct", "-X", "-D", "-n", "-P", "-j", job, "-o", "State")
-    wait_for(lambda: slurm.run(*accounts).split() == ["REQUEUED", "COMPLETED"], 30)
+    wait_until(lambda: slurm.run(*accounts).split() == ["REQUEUED", "COMPLETED"], "both runs are in the accounts")
 
     code, found = jobs.reconcile()
     assert code == 0, jobs.output

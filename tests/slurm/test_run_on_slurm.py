@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,9 @@ from harness.suite.registry import load_dataset
 from tests.cli.ground import write_suite
 from tests.slurm.cluster import Cluster
 from tests.slurm.submissions import CLUSTER, cluster_of, session_of, write_cluster
-from tests.support import run_cli
+from tests.support import run_cli, wait_until
 
 pytestmark = pytest.mark.slurm
-WAIT_SECONDS = 300.0
 DIFFERENT = ("device_seconds", "peak_memory", "allocation")
 """What depends on the machine and on who ran it."""
 SEARCH = """\
@@ -62,10 +60,7 @@ class Ground:
         return "\n".join(path.read_text() for path in sorted((self.store.root / "slurm").glob("*.log")))
 
     def until(self, what: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not what():
-            assert time.monotonic() < deadline, self.logs()
-            time.sleep(0.1)
+        wait_until(what, self.logs)
 
 
 @pytest.fixture
@@ -115,7 +110,7 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     assert again.tasks == [[units[3].id]]
     assert len(ground.submissions("tasks")) == 2
     ground.until(lambda: all(unit.done for unit in units))
-    ground.slurm.wait_for_state(ground.submissions("finish")[1].job or "", seconds=WAIT_SECONDS)
+    ground.slurm.wait_for_state(ground.submissions("finish")[1].job or "")
     stopped = next(line for line in units[0].ledger.lines() if line.kind == "end")
     assert "stopped by SIGTERM" in (stopped.note or ""), "the task passes the stop on to its units"
     assert (ground.store.leaderboard / "index.html").exists(), ground.logs()

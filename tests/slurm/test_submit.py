@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from harness.slurm.submit import submitting
 from harness.suite.registry import load_dataset
 from tests.search.suites import end, suite_with
 from tests.slurm.submissions import CLUSTER, cluster_of, path_with, session_of, stand_in, submission
+from tests.support import wait_until
 
 PARTITIONS = """\
 PartitionName=main AllowGroups=ALL Default=YES MaxTime=01:00:00 State=UP
@@ -328,10 +328,7 @@ def test_who_submits_says_meanwhile_that_he_lives(
     path = submissions.lease.path
     with submitting(submissions):
         os.utime(path, (0, 0))
-        until = time.monotonic() + 10
-        while path.stat().st_mtime == 0 and time.monotonic() < until:
-            time.sleep(0.02)
-        assert path.stat().st_mtime > 0
+        wait_until(lambda: path.stat().st_mtime > 0, "the heartbeat touches the lease")
 
 
 def test_partitions_and_their_limits() -> None:

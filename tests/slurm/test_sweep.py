@@ -13,14 +13,11 @@ from harness.records.suite_folder import RunStore
 from tests.search.tiny_search import make_search, search_inline, store_of, trials_of
 from tests.slurm.cluster import Cluster
 from tests.slurm.sweeps import Sweep, python_that, submit, training
-from tests.support import require
+from tests.support import require, wait_until
 from tests.train.fixtures import MakeTiny
-from tests.train.tiny import Tiny, processes_with, wait_for
+from tests.train.tiny import Tiny, processes_with
 
 pytestmark = pytest.mark.slurm
-
-START_SECONDS = 300.0
-"""A Ray on two nodes of a busy machine."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,9 +32,10 @@ def spent_by_all(tiny: Tiny) -> list[Spent]:
 
 def wait_until_it_is_queued_again(sweep: Sweep, restarts: int) -> None:
     """Nothing of it runs any more, anywhere, and no unit has lost a step."""
-    sweep.cluster.wait_for_state(sweep.job, "PENDING", seconds=120)
+    sweep.cluster.wait_for_state(sweep.job, "PENDING")
     assert sweep.field("Restarts") == str(restarts), sweep.output
-    wait_for(lambda: not processes_with(str(sweep.tiny.root)), 30)  # a preempted job is pending while its units leave
+    # a preempted job is pending while its units leave
+    wait_until(lambda: not processes_with(str(sweep.tiny.root)), "all its processes have ended")
     assert [one.lost_steps for one in spent_by_all(sweep.tiny) if one.lost_steps] == [], sweep.output
 
 
@@ -51,19 +49,19 @@ def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interr
     tiny, inline = (make_search(make_tiny, method, {"budget": budget}, budget=budget) for _ in range(2))
 
     sweep = submit(slurm, tiny, "--nodes=2", "--gres=gpu:1", "--partition=low")
-    wait_for(lambda: len(training(tiny)) == len(slurm.nodes), START_SECONDS)
+    wait_until(lambda: len(training(tiny)) == len(slurm.nodes), lambda: f"each node trains\n{sweep.output}")
     sweep.warn()
     wait_until_it_is_queued_again(sweep, 1)
     assert sum(one.attempts for one in spent_by_all(tiny)) == 2, "a GPU is a token, and two were given"
 
-    wait_for(lambda: len(training(tiny)) == len(slurm.nodes), START_SECONDS)
+    wait_until(lambda: len(training(tiny)) == len(slurm.nodes), lambda: f"each node trains\n{sweep.output}")
     slurm.run(
         "sbatch", "--partition=high", "--nodelist=node1", "--cpus-per-task=4", "--output=/dev/null", "--wrap=true"
     )
     wait_until_it_is_queued_again(sweep, 2)
 
     slow.unlink()
-    assert sweep.end(START_SECONDS) == "COMPLETED 0", sweep.output
+    assert sweep.end() == "COMPLETED 0", sweep.output
     assert "Traceback" not in sweep.output
     assert "harness track" in sweep.output
     search_inline(inline)
@@ -82,12 +80,12 @@ def test_an_adaptive_search_goes_on_in_the_next_start_with_its_ledger_right(
     search = {"mode": "adaptive", "trials": 2, "budget": {"steps": 40}, "looks": 3}
     tiny = make_search(make_tiny, {"tiny_staged": {"slow_file": str(slow)}}, search, budget={"steps": 8})
     sweep = submit(slurm, tiny, "--gres=gpu:1", "--cpus-per-task=2")
-    wait_for(lambda: bool(training(tiny)), START_SECONDS)
+    wait_until(lambda: training(tiny), lambda: f"it trains\n{sweep.output}")
     sweep.warn()
     wait_until_it_is_queued_again(sweep, 1)
     begun = [str(trial) for trial in trials_of(tiny)]
     slow.unlink()
-    assert sweep.end(START_SECONDS) == "COMPLETED 0", sweep.output
+    assert sweep.end() == "COMPLETED 0", sweep.output
     assert "goes on from 1 trials, its sampler seeded from their records" in sweep.output
     assert [str(trial) for trial in trials_of(tiny)][: len(begun)] == begun
     spent = [store_of(tiny).by_id(trial.unit).ledger.spent() for trial in trials_of(tiny)]
@@ -103,7 +101,7 @@ def test_a_node_that_does_not_join_is_named(slurm: Cluster, make_tiny: MakeTiny,
     )
     tiny = make_tiny({"tiny_short": {}}, budget={"steps": 4})
     sweep = submit(slurm, tiny, "--nodes=2", "--gres=gpu:1", VENV=str(lazy), JOIN_SECONDS="3")
-    assert sweep.end(START_SECONDS) == "FAILED 69"
+    assert sweep.end() == "FAILED 69"
     assert "1 of 2 nodes are in the Ray at" in sweep.output
     assert "node2: no disk on this node" in sweep.output.splitlines()
     assert sweep.field("Restarts") == "0"

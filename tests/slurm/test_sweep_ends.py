@@ -14,8 +14,9 @@ import pytest
 from tests.slurm.cluster import Cluster
 from tests.slurm.submissions import path_with, stand_in
 from tests.slurm.sweeps import SWEEP, environment_of, python_that, submit
+from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
-from tests.train.tiny import Tiny, wait_for
+from tests.train.tiny import Tiny
 
 SHORT = ("--gres=gpu:1", "--cpus-per-task=1")
 
@@ -40,7 +41,7 @@ def test_refused_at_once(changes: dict[str, str], code: int, said: str, tiny: Ti
     environment = environment_of(tiny, {"SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1", **changes})
     done = subprocess.run(
         ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=LIMIT_SECONDS,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
@@ -57,7 +58,7 @@ def test_a_time_limit_too_short_for_any_progress_is_said_and_not_tried_again(tin
     environment["PATH"] = path_with(tmp_path / "commands")
     done = subprocess.run(
         ["bash", str(SWEEP)], env=environment, cwd=tiny.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=60,
+        check=False, timeout=LIMIT_SECONDS,
     )  # fmt: skip
     assert done.returncode == 64
     assert "ask for a longer --time, or a shorter --signal" in done.stderr
@@ -100,7 +101,7 @@ def test_a_cancelled_job_stays_cancelled(slurm: Cluster, tiny: Tiny, tmp_path: P
     while not (tiny.root / "ready").exists():
         assert slurm.state(sweep.job) == "RUNNING", sweep.output
     slurm.run("scancel", sweep.job)
-    wait_for(lambda: "the records are kept" in sweep.output, 30)
+    wait_until(lambda: "the records are kept" in sweep.output, "the driver is told")
     assert "stopped by Slurm" in sweep.output
     assert sweep.end().startswith("CANCELLED")
     assert sweep.field("Restarts") == "0"

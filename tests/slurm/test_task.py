@@ -6,8 +6,6 @@ import logging
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,9 +20,9 @@ from harness.train.stop import StopFlag
 from tests.cli.ground import write_suite
 from tests.search.suites import end
 from tests.slurm.submissions import cluster_of
+from tests.support import LIMIT_SECONDS, wait_until
 
 submitit = pytest.importorskip("submitit")
-WAIT_SECONDS = 240.0
 LOCALLY = """\
 export SLURM_ARRAY_JOB_ID=55 SLURM_ARRAY_TASK_ID=0
 scontrol() { [ "$1" = requeue ] && exit 144; echo JobState=RUNNING; }  # 144: what submitit's own requeue exits with
@@ -51,13 +49,6 @@ def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
     return session, submission
 
 
-def until(what: Callable[[], bool], why: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.02)
-
-
 def checkpoints(folder: UnitFolder, attempt: int) -> bool:
     """Whether this attempt has written one."""
     return any(line.kind == "checkpoint" and line.attempt == attempt for line in folder.ledger.lines())
@@ -75,13 +66,13 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
     controller = executor._submit_command(f"bash {script}")._process
     first, second = (session.folder(unit) for unit in session.plan.units)
     try:
-        until(lambda: checkpoints(first, 0), "the first unit has not written a checkpoint")
+        wait_until(lambda: checkpoints(first, 0), "the first unit writes a checkpoint")
         holder = first.lease.holder()
         assert holder is not None
         os.kill(holder.pid, signal.SIGKILL)
-        until(lambda: checkpoints(first, 1), "the killed unit was not started again")
+        wait_until(lambda: checkpoints(first, 1), "the killed unit is started again")
         controller.send_signal(signal.SIGTERM)  # which submitit passes on, as Slurm does
-        assert controller.wait(WAIT_SECONDS) == 0
+        assert controller.wait(LIMIT_SECONDS) == 0
     finally:
         controller.kill()
     for folder, attempts in ((first, 3), (second, 1)):

@@ -10,8 +10,8 @@ from harness.records.accounts import Reconciliation
 from harness.records.run_folder import UnitFolder
 from harness.records.suite_folder import RunStore
 from tests.slurm.cluster import Cluster
-from tests.support import run_cli
-from tests.train.tiny import Tiny, wait_for
+from tests.support import run_cli, wait_until
+from tests.train.tiny import Tiny
 
 CHECKPOINT_SECONDS = 3
 
@@ -56,7 +56,7 @@ class Jobs:
             own = [line for line in self.folder(slot).ledger.lines() if line.attempt == attempt]
             return any(one.kind == "checkpoint" for one in own) and own[-1].steps >= steps
 
-        wait_for(trains, 120.0)
+        wait_until(trains, lambda: f"{slot} trains\n{self.output}")
 
     def reconcile(self) -> tuple[int, Reconciliation]:
         """Exit code of the verb, and what it wrote."""

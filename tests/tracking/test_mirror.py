@@ -19,7 +19,7 @@ from harness.records.lease import Lease
 from harness.records.suite_folder import RunStore
 from harness.tracking.service import PROCESS_ENVIRONMENT, find_service
 from harness.tracking.tracker import only_writer
-from tests.support import command_environment
+from tests.support import LIMIT_SECONDS, command_environment
 from tests.synthetic import write_tables
 from tests.tracking.view import RUNS, SMALL, UNITS, by_key, content, runs, small_suite, track
 
@@ -181,7 +181,7 @@ def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_d
     store = small_suite(desk)
     for count in (2, 5):  # runs in the database when the process is killed
         command = [sys.executable, "-c", KILLED, str(store.root), str(count)]
-        killed = subprocess.run(command, cwd=desk, env=command_environment(), timeout=120, check=False)
+        killed = subprocess.run(command, cwd=desk, env=command_environment(), timeout=LIMIT_SECONDS, check=False)
         assert killed.returncode == -9
         assert len(runs(desk / "mlflow.db")) >= count - 1
     track(store)

@@ -13,12 +13,13 @@ import pytest
 from harness.api.errors import ServiceError
 from harness.records.suite_folder import RunStore
 from tests.services import mlflow_server, stop
+from tests.support import LIMIT_SECONDS
 from tests.tracking.view import RUNS, UNITS, content, runs, small_suite, track
 
 
 def ask(uri: str, endpoint: str, **query: str) -> Any:
     """GET, as the pages of the server do."""
-    with urllib.request.urlopen(f"{uri}/{endpoint}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{uri}/{endpoint}?{urllib.parse.urlencode(query)}", timeout=LIMIT_SECONDS) as answer:
         return answer.read()
 
 

@@ -23,7 +23,7 @@ from harness.tracking import check_tracking
 from harness.tracking.database import warn_of_mlruns
 from harness.tracking.service import find_service
 from tests.services import free_port, require_mlflow
-from tests.support import command_environment
+from tests.support import LIMIT_SECONDS, command_environment
 from tests.tracking.view import RUNS, by_key, small_suite, track
 
 
@@ -32,7 +32,7 @@ def failure(store: RunStore, uri: str) -> str:
     began = time.monotonic()
     with pytest.raises(ServiceError) as caught:
         track(store, uri)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < LIMIT_SECONDS / 4, "MLflow's own patience is far longer"
     message = str(caught.value)
     assert "The records are safe" in message
     assert "harness track --suite phantom_small" in message
@@ -234,7 +234,7 @@ def test_two_drivers_at_a_fresh_database(tmp_path: Path) -> None:
         for store in stores
     ]  # fmt: skip
     for process in processes:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=LIMIT_SECONDS)
         assert (process.returncode, err) == (0, "")
         assert out.startswith("tracked 6 units")
         assert out.count("\n") == 1

@@ -12,13 +12,14 @@ import pytest
 
 from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import UnitFolder
+from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.test_unit import assert_same_numbers
-from tests.train.tiny import Tiny, lines_of, processes_with, run, wait_for
+from tests.train.tiny import Tiny, lines_of, processes_with, run
 
 STAGED = "tiny_staged/2/0/0"
-PAUSED = {"tiny_staged": {"pause_seconds": 0.03}}
-"""Half a second of CPU time that takes four seconds: time enough to be killed."""
+PAUSED = {"tiny_staged": {"pause_seconds": 0.1}}
+"""Half a second of CPU time that takes twelve seconds: time enough to be killed."""
 STEPS = 120
 
 
@@ -39,12 +40,12 @@ def test_kill_9_five_times_and_the_same_command_again(make_tiny: MakeTiny, unint
     folder = tiny.folder(STAGED)
     for attempt in range(5):
         process = tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2")
-        wait_for(partial(trains, folder, attempt), process=process)
+        wait_until(partial(trains, folder, attempt), "it trains", process=process)
         time.sleep(random.uniform(0.0, 0.6))
         process.kill()
         assert process.wait() == -signal.SIGKILL
         assert not folder.done
-    assert tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2").wait(120) == 0, tiny.output
+    assert tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2").wait(LIMIT_SECONDS) == 0, tiny.output
     assert_same_numbers(folder, uninterrupted.folder(STAGED))
     spent = folder.ledger.spent()
     assert spent.useful_steps == STEPS
@@ -69,12 +70,10 @@ def test_a_signal_makes_a_checkpoint_and_75(number: signal.Signals, make_tiny: M
     tiny = make_tiny(PAUSED, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     process = tiny.start("unit", STAGED)
-    wait_for(lambda: trains(folder, 0), process=process)
+    wait_until(lambda: trains(folder, 0), "it trains", process=process)
     time.sleep(0.3)
-    sent = time.monotonic()
     process.send_signal(number)
-    assert process.wait(30) == 75, tiny.output
-    assert time.monotonic() - sent < 10
+    assert process.wait(LIMIT_SECONDS) == 75, tiny.output
     assert "goes on" in tiny.output
     assert number.name in tiny.output
     assert "Traceback" not in tiny.output
@@ -94,7 +93,7 @@ def test_a_second_process_leaves_a_running_unit_alone(make_tiny: MakeTiny) -> No
     folder = tiny.folder(STAGED)
     process = tiny.start("unit", STAGED)
     try:
-        wait_for(lambda: trains(folder, 0), process=process)
+        wait_until(lambda: trains(folder, 0), "it trains", process=process)
         before = Path(folder.lease.path).read_bytes()
         with pytest.raises(LeaseHeldError, match=str(process.pid)):
             run(tiny, STAGED)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from harness.train.process_info import gres, this_place
+from tests.support import LIMIT_SECONDS
 
 CPU = torch.device("cpu")
 TASK = {
@@ -58,7 +59,7 @@ def test_a_process_knows_when_it_was_born() -> None:
     before = time.time()
     process = subprocess.Popen([sys.executable, "-c", code, *sys.path], stdout=subprocess.PIPE, text=True)
     after = time.time()
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=LIMIT_SECONDS)
     born = datetime.fromisoformat(said.strip())
     assert born.tzinfo == UTC
     assert before - 0.05 <= born.timestamp() <= after + 0.05

@@ -21,11 +21,11 @@ from harness.records.reader import SuiteRecords
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.cli.test_page import panels
-from tests.support import run_cli
+from tests.support import run_cli, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.test_kill import trains
 from tests.train.test_unit import assert_same_numbers, result_of
-from tests.train.tiny import StopAfter, Tiny, run, wait_for
+from tests.train.tiny import StopAfter, Tiny, run
 
 STAGED = "tiny_staged/2/0/0"
 STEPS = 24
@@ -87,8 +87,8 @@ def test_killed_in_its_own_process_and_the_same_command_again(make_tiny: MakeTin
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, **VOLUMES)
     folder = tiny.folder(STAGED)
     process = tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2")
-    wait_for(partial(trains, folder, 0), 120, process)
-    wait_for(folder.checkpoint.exists, 60, process)
+    wait_until(partial(trains, folder, 0), "it trains", process=process)
+    wait_until(folder.checkpoint.exists, "it has a checkpoint", process=process)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not folder.done

@@ -6,8 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,17 +153,6 @@ def unit_of(tiny: Tiny, slot: str) -> Unit:
 
 def lines_of(folder: UnitFolder, attempt: int) -> list[LedgerLine]:
     return [line for line in folder.ledger.lines() if line.attempt == attempt]
-
-
-def wait_for(what: Callable[[], bool], seconds: float = 60.0, process: subprocess.Popen[str] | None = None) -> None:
-    """Poll until `what` holds; an error after so many seconds, or when `process` ends before."""
-    until = time.monotonic() + seconds
-    while not what():
-        if process is not None and process.poll() is not None and not what():
-            raise AssertionError(f"the process ended with {process.returncode}")
-        if time.monotonic() > until:
-            raise AssertionError(f"not within {seconds} s")
-        time.sleep(0.02)
 
 
 def processes_with(text: str) -> list[int]:

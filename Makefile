@@ -30,7 +30,7 @@ echo 'error: no Python 3.11 or 3.12 that can make environments among: $(PYTHON_C
 exit 1
 endef
 
-.PHONY: help venv demo test lint format bench same constraints clean
+.PHONY: help venv demo check test lint format bench same constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -54,8 +54,14 @@ demo: venv ## run the main job on generated phantoms, down to a leaderboard
 	@echo 'demo: python -m harness run --suite demo'
 	@$(BIN)/python -m harness run --suite demo
 
-test: lint ## lint, then all tests
-	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --durations=15 $(PYTEST_ARGS)
+# Two tiers; tests/conftest.py says which test is in which.
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --durations=15
+
+check: lint ## before each commit: lint, then the quick tests that need no service (2 minutes on two cores)
+	@$(PYTEST) -m 'not service and not slow' $(PYTEST_ARGS)
+
+test: lint ## before each push: lint, then all tests (15 minutes; Slurm, Chromium, PostgreSQL where installed)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 lint: venv ## ruff (rules and format) and mypy --strict
 	@echo 'lint: ruff check, ruff format --check, mypy --strict'

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import MACHINE_CACHE, SHARED_DATA, require
+from tests.support import MACHINE_CACHE, REPO, SHARED_DATA, require
 
 settings.register_profile(
     "ci",
@@ -28,6 +28,23 @@ settings.load_profile(os.environ.get("HARNESS_HYPOTHESIS", "ci"))
 
 FOREIGN_VARIABLES = ("HARNESS_DATA", "HARNESS_LOCAL_DATA", "RAY_ADDRESS", "PYTHONSTARTUP")
 """A developer's own settings that would change what the command line does, beside every MLFLOW_*."""
+
+SERVICE_FOLDERS, SLOW_FOLDERS = frozenset({"browser", "tracking"}), frozenset({"cli"})
+SERVICE_FIXTURES = frozenset({"slurm_cluster", "_ray"})
+"""Folders of tests/ whose tests stand on a service or start the command line, and fixtures that bring a service up.
+
+Other tests of these tiers are marked where they stand.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort tests into the tiers of `make check` and `make test`."""
+    for item in items:
+        folder = item.path.relative_to(REPO / "tests").parts[0]
+        if folder in SERVICE_FOLDERS or SERVICE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.service)
+        if folder in SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

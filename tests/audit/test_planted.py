@@ -22,6 +22,8 @@ from tests.synthetic import RunSpec, SlotKey, write_run
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
+pytestmark = pytest.mark.slow
+
 HONEST = ("cheat_floor", "cheat_semi", "cheat_open", "cheat_ceiling")
 CAUGHT = {
     "cheat_forges": 5,

@@ -16,6 +16,8 @@ from tests.train.fixtures import MakeTiny
 from tests.train.test_unit import assert_same_numbers
 from tests.train.tiny import run
 
+pytestmark = pytest.mark.slow
+
 
 def pool_of(session: Session, stop: StopFlag, seen: set[str]) -> ProcessPool:
     def tick(running: list[Unit]) -> None:

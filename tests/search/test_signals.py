@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from harness.records.run_folder import UnitFolder
 from tests.search.tiny_search import folder_of, make_search
 from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
+
+pytestmark = pytest.mark.slow
 
 SLOW = {"pause_seconds": 0.05}
 

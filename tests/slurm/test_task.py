@@ -22,6 +22,8 @@ from tests.search.suites import end
 from tests.slurm.submissions import cluster_of
 from tests.support import LIMIT_SECONDS, wait_until
 
+pytestmark = pytest.mark.slow
+
 submitit = pytest.importorskip("submitit")
 LOCALLY = """\
 export SLURM_ARRAY_JOB_ID=55 SLURM_ARRAY_TASK_ID=0

@@ -12,6 +12,8 @@ from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, run
 
+pytestmark = pytest.mark.slow
+
 BUDGET_SECONDS = 0.6
 STAGED = "tiny_staged/2/0/0"
 

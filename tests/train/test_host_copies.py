@@ -20,6 +20,8 @@ from harness.train.step import training_step
 from tests.bench.workload import MIDDLE, Entry, entries
 from tests.support import require
 
+pytestmark = pytest.mark.slow
+
 READS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique_dim", "_unique2"}
 """Operations whose result, or its shape, is a value that the host has to wait for."""
 

@@ -17,6 +17,8 @@ from tests.train.fixtures import MakeTiny
 from tests.train.test_unit import assert_same_numbers
 from tests.train.tiny import Tiny, lines_of, processes_with, run
 
+pytestmark = pytest.mark.slow
+
 STAGED = "tiny_staged/2/0/0"
 PAUSED = {"tiny_staged": {"pause_seconds": 0.1}}
 """Half a second of CPU time that takes twelve seconds: time enough to be killed."""

@@ -14,6 +14,8 @@ from tests.support import run_cli
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
+pytestmark = pytest.mark.slow
+
 SLOT = "supervised/2/0/0"
 
 

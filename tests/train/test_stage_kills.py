@@ -20,6 +20,8 @@ from tests.train.test_device_seconds import assert_within_one_step
 from tests.train.test_unit import assert_same_numbers, result_of
 from tests.train.tiny import Tiny, run
 
+pytestmark = pytest.mark.slow
+
 STEPS = 12
 """2 of the global stage, 2 of the local one, 8 of fine-tuning."""
 

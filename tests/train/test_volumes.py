@@ -27,6 +27,8 @@ from tests.train.test_kill import trains
 from tests.train.test_unit import assert_same_numbers, result_of
 from tests.train.tiny import StopAfter, Tiny, run
 
+pytestmark = pytest.mark.slow
+
 STAGED = "tiny_staged/2/0/0"
 STEPS = 24
 VOLUMES: dict[str, Any] = {

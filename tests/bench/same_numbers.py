@@ -119,8 +119,12 @@ def run_numbers(folder: Path) -> Numbers:
 
 
 def run_key(run: Mapping[str, Any]) -> str:
-    """What a run is known by in both trees. The digest tells apart trials that differ in hyper-parameters alone."""
-    settings = {"params": run["params"], "optimiser": run["engine"]["optimiser"], "budget": run["budget"]}
+    """What a run is known by in both trees. The digest tells apart trials that differ in hyper-parameters alone.
+
+    A switch that is off says as little as one that a tree does not know or does not write.
+    """
+    params = {name: value for name, value in run["params"].items() if value is not None and value is not False}
+    settings = {"params": params, "optimiser": run["engine"]["optimiser"], "budget": run["budget"]}
     digest = hashlib.sha256(json.dumps(renamed(settings), sort_keys=True).encode()).hexdigest()[:6]
     labelled = run["labelled"] or "all"
     return f"{run['role']} {run['method']} {labelled}-labelled subset {run['subset']} seed {run['seed']} ({digest})"

@@ -91,7 +91,7 @@ def _levels(dimension: Json) -> tuple[Level, ...]:
 
 
 def _name(dimension: Json) -> str:
-    """Its own, or that of all that moves with it: "temperature" for student_temperature and teacher_temperature."""
+    """Its own, or that of all that moves with it: "decay" for student_decay and teacher_decay."""
     names = [dimension["name"], *dimension["with"]]
     tails = {name.rsplit("_", 1)[-1] for name in names}
     name = tails.pop() if len(names) > 1 and len(tails) == 1 else names[0]

@@ -78,7 +78,7 @@ def _margin(axis: Axes, effect: Effect | None, places: Sequence[tuple[float, flo
 
 
 def _label(name: str, effects: dict[str, Effect]) -> str:
-    """With how often levels that do nothing would differ as much: "temperature (p = 0.021)"."""
+    """With how often levels that do nothing would differ as much: "decay (p = 0.021)"."""
     if name not in effects:
         return name
     p = effects[name].p

@@ -145,4 +145,4 @@ def _draw_assignments(axis: Axes, held: Integers, last: Mapping[str, float], nam
     places = range(0, held.shape[1], max(1, held.shape[1] // 12))
     axis.set_xticks(places, [str(place + 1) for place in places])  # the engine counts validations from 1
     axis.set_xlabel("validation", fontsize=9)
-    _title(axis, f"assigned centre, marked: another than before; {last['assignment_changes']:.0f} changes in all")
+    _title(axis, f"assigned centre; marked: changed; {last['assignment_changes']:.0f} changes in all")

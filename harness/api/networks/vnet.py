@@ -65,7 +65,7 @@ class VNetEncoder(Encoder):
 class VNetDecoder(Decoder):
     """Four times: double, add the encoder's map, convolve; then drop whole channels and map to logits.
 
-    Its maps are, as in ACTION's release, the four sums and what the last level makes of the last one.
+    Its maps are the four sums and what the last level makes of the last one.
     """
 
     channels: ClassVar[tuple[int, ...]] = (*WIDTHS[-2::-1], WIDTHS[0])

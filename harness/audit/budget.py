@@ -24,11 +24,7 @@ def one_budget(suite: AuditedSuite) -> Verdict:
     return one_value(suite.runs, "budget of a unit", lambda run: str(run.asked.budget))
 
 
-@rule(
-    9,
-    "All stages of a method count",
-    "Pre-training that nobody counts is the easiest way to more compute.",
-)
+@rule(9, "All stages of a method count", "Pre-training that nobody counts is the easiest way to more compute.")
 def all_stages(suite: AuditedSuite) -> Verdict:
     """Seconds and steps by stage in result.json add up to what the unit spent in all."""
     if other := [run for run in suite.finished if not _adds_up(run)]:

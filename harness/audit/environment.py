@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from harness.audit.evidence import (
-    NOT_RECORDED,
-    counted,
-    held,
-    held_unless,
-    names,
-    not_applicable,
-    one_value,
-    together,
-)
+from harness.audit.evidence import NOT_RECORDED, counted, held, held_unless, names, not_applicable, one_value, together
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.rule import rule

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.records.schema import Environment
 from harness.tracking.inputs import Input
 from harness.tracking.params import run_params
-from harness.tracking.series import (
-    Point,
-    Span,
-    at_end,
-    history_points,
-    look_points,
-    main_first,
-    result_points,
-)
+from harness.tracking.series import Point, Span, at_end, history_points, look_points, main_first, result_points
 from harness.tracking.tracked import TrackedRun
 
 if TYPE_CHECKING:

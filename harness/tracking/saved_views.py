@@ -99,19 +99,11 @@ def _methods(labelled: Sequence[str]) -> View:
     groups = [f"labelled_{count}" for count in labelled]
     many = {"runsCountToCompare": MANY_RUNS}
     plain = {"xAxisKey": "step", "useGlobalXaxisKey": False, "lineSmoothness": 0, "useGlobalLineSmoothing": False}
-    pairs = [
-        (
-            {"type": "BAR", "metricKey": f"{HEADLINE}/{name}", **many},
-            {
-                "type": "LINE",
-                "metricKey": f"{name}/{CURVE}",
-                "selectedMetricKeys": [f"{name}/{CURVE}"],
-                **plain,
-                **many,
-            },
-        )
-        for name in groups
-    ]
+    charts: list[Chart] = []
+    for name in groups:
+        curve = f"{name}/{CURVE}"
+        charts.append({"type": "BAR", "metricKey": f"{HEADLINE}/{name}", **many})
+        charts.append({"type": "LINE", "metricKey": curve, "selectedMetricKeys": [curve], **plain, **many})
     difference = {
         "type": "DIFFERENCE", "chartName": "differences", "compareGroups": ["Parameters", "Model metrics"],
         "showDifferencesOnly": True, "showChangeFromBaseline": False, "baselineColumnUuid": "", **many,
@@ -119,7 +111,7 @@ def _methods(labelled: Sequence[str]) -> View:
     return View(
         "harness_methods", "Methods", "CHART", f"tags.{ROLE_TAG} = 'method'", f"{HEADLINE}/{groups[0]}",
         _columns(("tags.method",), [metric for name in groups for metric in (f"{HEADLINE}/{name}", f"{name}/{CURVE}")]),
-        (*(chart for pair in pairs for chart in pair), difference), per_row=2,
+        (*charts, difference), per_row=2,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -17,7 +19,7 @@ NOTE = (
 
 
 def allocation_columns(record: Reconciliation | None, method: str, units: pd.DataFrame) -> dict[str, Any]:
-    """Of one row of the leaderboard; units: its rows of `rows.unit_row`.
+    """Of one row of the leaderboard; units: its rows of `Comparison.units`.
 
     allocation_status: how far the method's units are reconciled, empty where none has ended. allocation_seconds: of
     GPUs, or CPUs, as allocation_currency says. The ratios are of all its allocations.
@@ -25,15 +27,15 @@ def allocation_columns(record: Reconciliation | None, method: str, units: pd.Dat
     row: dict[str, Any] = {
         "allocation_status": _status(record, method, units),
         "allocation_currency": "",
-        "allocation_seconds": float("nan"),
-        "allocation_ledger_ratio": float("nan"),
-        "allocation_training_share": float("nan"),
+        "allocation_seconds": math.nan,
+        "allocation_ledger_ratio": math.nan,
+        "allocation_training_share": math.nan,
     }
-    found = [] if record is None else [one for one in record.methods if one.method == method]
-    if not found or row["allocation_status"] not in (RECONCILED, UNEXPLAINED):
+    accounts = [] if record is None else [account for account in record.methods if account.method == method]
+    if not accounts or row["allocation_status"] not in (RECONCILED, UNEXPLAINED):
         return row
-    largest = max(found, key=lambda one: one.allocated)
-    if len(found) > 1:  # on GPUs and on CPUs: no sum of the two means anything
+    largest = max(accounts, key=lambda account: account.allocated)
+    if len(accounts) > 1:  # on GPUs and on CPUs: no sum of the two means anything
         row["allocation_status"] += f" ({largest.currency} alone shown)"
     return row | {
         "allocation_currency": largest.currency,
@@ -47,22 +49,14 @@ def _status(record: Reconciliation | None, method: str, units: pd.DataFrame) -> 
     ended = units[units["status"].isin(["ok", "failed"])]
     if ended.empty:
         return ""
-    there = {} if record is None else _found(record)
-    in_slurm = ended[ended["slurm_job"].notna() | ended["unit"].isin(list(there))]
+    reconciled_attempts = Counter(unit for unit, _ in record.reconciled) if record is not None else Counter[str]()
+    in_slurm = ended[ended["slurm_job"].notna() | ended["unit"].isin(list(reconciled_attempts))]
     if in_slurm.empty:
         return OUTSIDE
-    short = [unit for unit, attempts in in_slurm[["unit", "attempts"]].itertuples(index=False) if
-             there.get(unit, 0) < attempts]  # fmt: skip
-    if short:
-        some = f" ({len(in_slurm) - len(short)} of {len(in_slurm)} units are)" if len(short) < len(in_slurm) else ""
-        return NOT_RECONCILED + some
-    breached = {} if record is None else {one.method for each in record.breaches for one in each.attempts}
-    return UNEXPLAINED if method in breached else RECONCILED
-
-
-def _found(record: Reconciliation) -> dict[str, int]:
-    """Unit -> how many of its attempts were found in an allocation."""
-    counts: dict[str, int] = {}
-    for unit, _ in record.reconciled:
-        counts[unit] = counts.get(unit, 0) + 1
-    return counts
+    attempts = zip(in_slurm["unit"], in_slurm["attempts"], strict=True)
+    complete = sum(reconciled_attempts[unit] >= count for unit, count in attempts)
+    if complete < len(in_slurm):
+        return NOT_RECONCILED + (f" ({complete} of {len(in_slurm)} units are)" if complete else "")
+    breaches = [] if record is None else record.breaches
+    unexplained = {attempt.method for allocation in breaches for attempt in allocation.attempts}
+    return UNEXPLAINED if method in unexplained else RECONCILED

@@ -19,13 +19,14 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.api.errors import UsageError
-from harness.api.strict import canonical_json
 from harness.leaderboard.conditions import Conditions, describe, differing
-from harness.leaderboard.rows import LOOK_COLUMNS, flatten, look_rows, unit_row
+from harness.leaderboard.engines import describe_differences
+from harness.leaderboard.rows import LOOK_COLUMNS, UNIT_COLUMNS, arm, look_rows, unit_row
 from harness.leaderboard.scores import SELECTIONS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
 from harness.records.reader import CASE_COLUMNS, RunRecord, SuiteRecords
+from harness.records.schema import Engine
 from harness.records.selection import SelectionEntry
 
 _READERS = 4
@@ -34,16 +35,15 @@ _READERS = 4
 
 @dataclass(frozen=True)
 class Comparison:
-    """Units that may stand in one table.
+    """Runs that may stand in one table.
 
-    number:     from 1; the comparison with the most finished units comes first.
+    number:     from 1; the comparison with the most finished runs comes first.
     title:      what sets it apart from the suite's other comparisons; empty if it is the only one.
-    conditions: what all its units share; None while nothing has run.
+    conditions: what all its runs share; None while nothing has run.
     commits:    commits of the code that ran (shown, not compared).
-    units:      one row per selected unit of the suite, columns as in `rows.unit_row`; status is ok, failed, missing
-                (not run yet) or elsewhere (ran under another comparison's conditions).
-    cases:      rows of cases.parquet of the ok units, with unit, arm, method, labelled, subset and seed.
-    looks:      validation looks of the ok units, one row per look.
+    units:      one row per selected run of the suite, columns as in `rows.UNIT_COLUMNS`.
+    cases:      CASE_COLUMNS of the ok runs, with unit, arm, method, labelled, subset and seed.
+    looks:      validations of the ok runs, columns as in `rows.LOOK_COLUMNS`, with the same.
     """
 
     number: int
@@ -128,14 +128,14 @@ class Entry:
 class LeaderboardInput:
     """All that the tables of one suite are computed from; at least one comparison.
 
-    engine:         the suite's engine settings as canonical JSON with dotted names; None if they are not on record.
+    declared:       arm -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
     search:         the trials, columns as in `searches.COLUMNS`; without rows where nothing was searched.
     reconciliation: what Slurm charged; None where it was never asked.
     """
 
     suite: str
     comparisons: tuple[Comparison, ...]
-    engine: str | None
+    declared: dict[str, str]
     search: pd.DataFrame
     reconciliation: Reconciliation | None
 
@@ -169,8 +169,18 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
         _comparison(runs, number, group, describe(group, names) if group is not None else "")
         for number, group in enumerate(groups or [None], start=1)
     ]
-    engine = canonical_json(flatten(selection.engine))
-    return LeaderboardInput(records.name, tuple(comparisons), engine, read_search(records), records.reconciliation)
+    declared = _declared_engines(runs, selection.engine)
+    return LeaderboardInput(records.name, tuple(comparisons), declared, read_search(records), records.reconciliation)
+
+
+def _declared_engines(runs: Sequence[_Selected], usual: Engine) -> dict[str, str]:
+    by_arm: dict[str, dict[str, Engine]] = {}
+    for run in runs:
+        if run.record.result is not None:
+            engine = run.record.run.engine
+            by_arm.setdefault(arm(run.entry.slot), {})[engine.model_dump_json()] = engine
+    texts = {name: describe_differences(engines.values(), usual) for name, engines in by_arm.items()}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _conditions(record: RunRecord) -> Conditions | None:
@@ -203,7 +213,8 @@ def _status(run: _Selected, group: Conditions | None) -> str:
 
 
 def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None, title: str) -> Comparison:
-    frame = pd.DataFrame([unit_row(run.entry, run.record, _status(run, group)) for run in runs])
+    rows = [unit_row(run.entry, run.record, _status(run, group)) for run in runs]
+    frame = pd.DataFrame(rows, columns=list(UNIT_COLUMNS))
     finished = [run.record for run, status in zip(runs, frame["status"], strict=True) if status == "ok"]
     ids = frame[["unit", "arm", "method", "labelled", "subset", "seed"]]
     looks = pd.DataFrame(

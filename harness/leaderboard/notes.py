@@ -9,7 +9,6 @@ import pandas as pd
 from harness.leaderboard import allocation
 from harness.leaderboard.conditions import Conditions
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.leaderboard.results import declared_engines
 from harness.stats.between_runs import LEAST_SUBSETS
 
 MINI = "mini: small images, not comparable with published tables"
@@ -58,7 +57,7 @@ def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
     if comparison.conditions is not None:
         lines += conditions_lines(comparison.conditions, comparison.commits)
     lines += [*_gaps(comparison), _sample(comparison), INTERVAL, *_beside(comparison), EMPTY_MASKS, RANKING, APART_RULE]
-    return [*lines, *_declared(inputs, comparison), *_allocations(inputs, comparison)]
+    return [*lines, *_declared(inputs), *_allocations(inputs, comparison)]
 
 
 def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[str]:
@@ -129,8 +128,7 @@ def _gaps(comparison: Comparison) -> Iterator[str]:
         yield f"Failed: {where} ({unit['failure_kind']}: {unit['failure_reason']})."
 
 
-def _declared(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
-    for arm, settings in declared_engines(comparison.units, inputs.engine).items():
-        if settings:
-            method, _, count = arm.rpartition("@")
-            yield f"{method} ({count} labelled) declares engine settings of its own: {settings}."
+def _declared(inputs: LeaderboardInput) -> Iterator[str]:
+    for arm, settings in inputs.declared.items():
+        method, _, count = arm.rpartition("@")
+        yield f"{method} ({count} labelled) declares engine settings of its own: {settings}."

@@ -15,16 +15,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.leaderboard.grids import (
-    Cell,
-    Grid,
-    allocation_grid,
-    beside_grid,
-    class_grid,
-    cost_grid,
-    main_grid,
-    pair_grid,
-)
+from harness.leaderboard import grids
+from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.notes import IMPROVEMENT, LOUD, heading, notes
 from harness.leaderboard.scores import METRICS
@@ -59,15 +51,15 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
         blocks = [
             Block(
                 "test metrics of the last checkpoint, mean and 95 % interval",
-                main_grid(last, best_val, METRICS if full else _TERMINAL_METRICS),
+                grids.main_grid(last, best_val, METRICS if full else _TERMINAL_METRICS),
             ),
-            Block("Dice of the last checkpoint over labelled subsets, and with failures", beside_grid(last)),
-            Block("by class", class_grid(last, classes, _class_metrics(classes, full=full))),
-            Block("cost, mean and range over units", cost_grid(last, full=full)),
-            Block("allocations of Slurm", allocation_grid(last)),
+            Block("Dice of the last checkpoint over labelled subsets, and with failures", grids.beside_grid(last)),
+            Block("by class", grids.class_grid(last, classes, _class_metrics(classes, full=full))),
+            Block("cost, mean and range over units", grids.cost_grid(last, full=full)),
+            Block("allocations of Slurm", grids.allocation_grid(last)),
             Block(
                 "paired differences of the last checkpoint, 95 % intervals for all pairs at once",
-                pair_grid(shown),
+                grids.pair_grid(shown),
                 (IMPROVEMENT, *left_out),
             ),
         ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +11,7 @@ import pandas as pd
 
 from harness.leaderboard.allocation import allocation_columns
 from harness.leaderboard.conditions import FIELDS
-from harness.leaderboard.inputs import Comparison, Entry, LeaderboardInput
+from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.scores import MEAN_CLASS, METRICS, UNKNOWN, Summary
 
 Row = dict[str, Any]
@@ -49,10 +47,11 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
 
 def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | None, selection: str) -> list[Row]:
     """Rows of one table, in the order in which they are shown."""
-    engines = declared_engines(comparison.units, inputs.engine)
     rows = []
     for entry in comparison.entries(labelled):
-        row = _names(inputs.suite, entry, selection)
+        row: Row = {"suite": inputs.suite, **entry.columns, "selection": selection}
+        row["trained_on"] = entry.arm.rpartition("@")[2]
+        row.update(place=None, rank=None, rank_worst=None)  # known once all rows of the table are
         row.update(_progress(entry.units))
         row.update(_metrics(comparison, selection, entry.arm))
         row.update(_imputed(row))
@@ -60,26 +59,10 @@ def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | Non
         row.update(_costs(entry.units))
         row.update(_search(inputs.search, entry.method))
         row.update(allocation_columns(inputs.reconciliation, entry.method, entry.units))
-        row["engine_declared"] = engines.get(entry.arm, "")
+        row["engine_declared"] = inputs.declared.get(entry.arm, "")
         row.update(dict.fromkeys(FIELDS) if comparison.conditions is None else asdict(comparison.conditions))
         rows.append(row)
     return placed(rows)
-
-
-def _names(suite: str, entry: Entry, selection: str) -> Row:
-    """What tells a row from all others. Its place is known once all rows of its table are."""
-    return {
-        "suite": suite,
-        "table": entry.table,
-        "labelled": entry.labelled,
-        "selection": selection,
-        "block": entry.columns["block"],
-        "place": None,
-        "rank": None,
-        "rank_worst": None,
-        "method": entry.method,
-        "trained_on": entry.arm.rpartition("@")[2],
-    }
 
 
 def placed(rows: list[Row]) -> list[Row]:
@@ -170,23 +153,3 @@ def _search(trials: pd.DataFrame, method: str) -> Row:
         "search_device_seconds_total": float(own["useful_device_seconds"].astype("float64").sum()),
         "search_lost_device_seconds_total": float(own["lost_device_seconds"].astype("float64").sum()),
     }
-
-
-def declared_engines(units: pd.DataFrame, suite_engine: str | None) -> dict[str, str]:
-    """Arm -> engine settings in which it differs from the suite's, "optimiser.nesterov = True"; "" if none.
-
-    Where studies of a search chose several values, all of them: "optimiser.learning_rate = 0.03 or 0.1".
-    """
-    known = units.dropna(subset=["engine"])
-    if known.empty or suite_engine is None:
-        return {}
-    common = json.loads(suite_engine)
-    return {str(arm): "; ".join(_differences(own["engine"], common)) for arm, own in known.groupby("arm")}
-
-
-def _differences(engines: pd.Series[Any], common: Row) -> Iterator[str]:
-    settings = [json.loads(text) for text in sorted(set(engines))]
-    for name, usual in common.items():
-        values = list(dict.fromkeys(str(engine[name]) for engine in settings))
-        if values != [str(usual)]:
-            yield f"{name} = {' or '.join(values)}"

@@ -34,11 +34,11 @@ def minutes(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f"give minutes or H:MM:SS, not {value!r}")
     text = str(value)
-    found = TIME.fullmatch(text)
-    if found is None or (":" in text and found["seconds"] is None) or (found["days"] and ":" not in text):
+    match = TIME.fullmatch(text)
+    if match is None or (":" in text and match["seconds"] is None) or (match["days"] and ":" not in text):
         raise ValueError(f"give minutes or H:MM:SS, not {text!r}")
-    days, hours, whole = (int(found[name] or 0) for name in ("days", "hours", "minutes"))
-    seconds = int((found["seconds"] or ":0")[1:])
+    days, hours, whole = (int(match[name] or 0) for name in ("days", "hours", "minutes"))
+    seconds = int((match["seconds"] or ":0")[1:])
     return (days * 24 + hours) * 60 + whole + (seconds > 0)
 
 
@@ -103,12 +103,12 @@ class Cluster(Strict):
     @classmethod
     def _free_lines(cls, lines: list[str]) -> list[str]:
         for line in lines:
-            found = LINE.fullmatch(line)
-            if found is None:
+            match = LINE.fullmatch(line)
+            if match is None:
                 raise ValueError(f"an option of sbatch is --name or --name=value, not {line!r}")
-            if found["name"] in OWN_LINES:
-                raise ValueError(f"{line!r}: set {OWN_LINES[found['name']]} instead")
-            if found["name"] in HELD_LINES:
+            if match["name"] in OWN_LINES:
+                raise ValueError(f"{line!r}: set {OWN_LINES[match['name']]} instead")
+            if match["name"] in HELD_LINES:
                 raise ValueError(f"{line!r}: the harness sets this one, so that tasks go on after a stop")
         return lines
 

@@ -40,8 +40,8 @@ def this_cluster() -> str | None:
     """Name of the cluster that squeue asks; None where Slurm does not say. Raises what `ask` does."""
     if (inside := current_cluster()) is not None:
         return inside
-    found = NAME.search(ask("scontrol", "show", "config"))
-    return found[1] if found else None
+    match = NAME.search(ask("scontrol", "show", "config"))
+    return match[1] if match else None
 
 
 def _ours(folder: UnitFolder) -> bool:

@@ -23,22 +23,22 @@ def check_partitions(loaded: LoadedCluster) -> None:
     for field, name, time in asked:
         if name is None:
             continue
-        for one in name.split(","):  # Slurm takes whichever of several starts first
-            if one not in known:
-                raise loaded.error(field, f"unknown partition {one!r}; {suggest(one, known)}")
-            most = known[one]
+        for partition in name.split(","):  # Slurm takes whichever of several starts first
+            if partition not in known:
+                raise loaded.error(field, f"unknown partition {partition!r}; {suggest(partition, known)}")
+            most = known[partition]
             if most is not None and time > most:
                 where = "time" if field == "partition" else field
-                raise loaded.error(where, f"partition {one} ends jobs after {most} minutes; {time} are asked for")
+                raise loaded.error(where, f"partition {partition} ends jobs after {most} minutes; {time} are asked for")
 
 
 def read_partitions(text: str) -> dict[str, int | None]:
     """Partition -> the most minutes that it gives a job, None where that is not limited."""
-    found: dict[str, int | None] = {}
+    limits: dict[str, int | None] = {}
     for line in text.splitlines():
         fields = dict(FIELDS.findall(line))
         if "PartitionName" in fields:
             limit = fields.get("MaxTime", "UNLIMITED")
             whole = None if limit in ("UNLIMITED", "NONE", "") else minutes(limit)
-            found[fields["PartitionName"]] = whole if isinstance(whole, int) else None
-    return found
+            limits[fields["PartitionName"]] = whole if isinstance(whole, int) else None
+    return limits

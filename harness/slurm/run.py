@@ -127,7 +127,7 @@ def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: 
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
         state = _ask_state(session, records, pending)
         suite = session.plan.loaded.suite.hash
-        submitted = {unit for one in submissions if one.job and one.suite == suite for unit in one.units}
+        submitted = {unit for array in submissions if array.job and array.suite == suite for unit in array.units}
         fresh = [unit for unit in state.missing if unit.id not in submitted]
         if fresh:
             submit(drafter, fresh, state.arrays, still_alone)

@@ -51,7 +51,7 @@ class SuiteWatch:
             return status, ""
         seen = self.look(submissions)
         known = identified(submissions, seen.queue)
-        last = {unit: (one, index) for one in known for index, task in enumerate(one.tasks) for unit in task}
+        last = {unit: (array, index) for array in known for index, task in enumerate(array.tasks) for unit in task}
         units = tuple((name, _placed(unit, records, last, seen)) for name, unit in status.units)
         return replace(status, units=units), seen.trouble
 

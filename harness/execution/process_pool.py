@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from harness.execution.outcome import Outcome, settle
 from harness.execution.process import Child, Order, RestartingRun, RunProcess, make_order
@@ -20,10 +21,11 @@ POLL_SECONDS = 0.1
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
+@dataclass
 class ProcessPool:
     """Child processes that train runs side by side. A run whose process is killed is started once more.
 
-    Args:
+    Attributes:
         session:            the suite with its data and records.
         devices:            one entry for each run at a time: the CUDA devices that it sees. None leaves them as they
                             are, say for a core without a GPU.
@@ -32,39 +34,31 @@ class ProcessPool:
         tick:               called with the runs that run now, several times a second.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        devices: Sequence[str | None],
-        checkpoint_seconds: float,
-        stop: StopFlag,
-        tick: Callable[[list[Unit]], None],
-    ) -> None:
-        self._session = session
-        self._devices = devices
-        self._checkpoint_seconds = checkpoint_seconds
-        self._stop = stop
-        self._tick = tick
+    session: Session
+    devices: Sequence[str | None]
+    checkpoint_seconds: float
+    stop: StopFlag
+    tick: Callable[[list[Unit]], None]
 
     def run(self, units: Sequence[Unit]) -> Iterator[Outcome]:
         """Yield the outcome of each run as it ends. Ends early when asked to stop, once all processes have left."""
         by_id = {unit.id: unit for unit in units}
-        waiting, free = deque(units), deque(self._devices)
+        waiting, free = deque(units), deque(self.devices)
         running: list[RestartingRun] = []
-        while running or (waiting and not self._stop.is_set()):
-            while waiting and free and not self._stop.is_set():
+        while running or (waiting and not self.stop.is_set()):
+            while waiting and free and not self.stop.is_set():
                 unit, devices = waiting.popleft(), free.popleft()
-                order = make_order(self._session, unit, self._checkpoint_seconds, devices=devices)
-                running.append(RestartingRun(order, self._stop, self.start))
-            if self._stop.is_set():
+                order = make_order(self.session, unit, self.checkpoint_seconds, devices=devices)
+                running.append(RestartingRun(order, self.stop, self.start))
+            if self.stop.is_set():
                 self.forward_stop([run.order.folder for run in running])
             for run in list(running):
                 outcome = run.wait(0)
                 if outcome is not None:
                     running.remove(run)
                     free.append(run.order.devices)
-                    yield settle(run.order.folder, outcome, self._stop)
-            self._tick([by_id[run.order.unit] for run in running])
+                    yield settle(run.order.folder, outcome, self.stop)
+            self.tick([by_id[run.order.unit] for run in running])
             time.sleep(POLL_SECONDS)
 
     def start(self, order: Order) -> Child:

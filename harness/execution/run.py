@@ -66,14 +66,15 @@ def execute(
         stack.enter_context(stop.on_signals())
         display = stack.enter_context(make_display(session, len(pending)))
         if settings.executor == "inline":
-            train_settings = RunSettings(settings.checkpoint_seconds, stop=stop)
-            endings = run_inline(session, pending, train_settings)
+            endings = run_inline(session, pending, RunSettings(settings.checkpoint_seconds, stop=stop))
         elif settings.executor == "ray" or settings.ray_address is not None:
             from harness.execution.ray import RayPool
             from harness.execution.ray_cluster import ray_cluster
 
             cluster = stack.enter_context(ray_cluster(settings.ray_address, settings.workers, len(pending)))
-            endings = RayPool(session, cluster, settings.checkpoint_seconds, stop, display.tick).run(pending)
+            devices: list[str | None] = [None] * cluster.workers
+            pool = RayPool(session, devices, settings.checkpoint_seconds, stop, display.tick, cluster)
+            endings = pool.run(pending)
         else:
             devices = pool_devices(min(settings.workers or default_workers(), len(pending)))
             endings = ProcessPool(session, devices, settings.checkpoint_seconds, stop, display.tick).run(pending)

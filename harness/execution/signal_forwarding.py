@@ -59,17 +59,14 @@ class StopForwarder:
         """Ask these runs to stop. To be called until they have."""
         arguments = [str(folder.path.resolve()) for folder in running], os.getpid(), current_job()
         stop_on_this_host(*arguments)
-        if running and time.monotonic() >= self._next_repeat:
-            self._next_repeat = time.monotonic() + REPEAT_SECONDS
-            for node in self._other_nodes():
-                self._task(node).remote(*arguments)
-
-    def _other_nodes(self) -> list[str]:
-        this_node = self._ray.get_runtime_context().get_node_id()
-        return [node["NodeID"] for node in self._ray.nodes() if node["Alive"] and node["NodeID"] != this_node]
-
-    def _task(self, node: str) -> Any:  # noqa: ANN401
+        if not running or time.monotonic() < self._next_repeat:
+            return
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-        return self._ray.remote(num_cpus=0, scheduling_strategy=strategy, max_retries=0)(stop_on_this_host)
+        self._next_repeat = time.monotonic() + REPEAT_SECONDS
+        this_node = self._ray.get_runtime_context().get_node_id()
+        for node in self._ray.nodes():
+            if node["Alive"] and node["NodeID"] != this_node:
+                on_node = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+                task = self._ray.remote(num_cpus=0, scheduling_strategy=on_node, max_retries=0)(stop_on_this_host)
+                task.remote(*arguments)

@@ -101,13 +101,17 @@ def test_six_units_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTi
     wait_until(lambda: not alive(seen), "all its processes have ended")
 
 
-def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTiny, tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", ["auto", "ray"])
+def test_a_driver_that_is_stopped_and_killed_and_started_again(
+    executor: str, make_tiny: MakeTiny, tmp_path: Path
+) -> None:
     """SIGTERM: 75 within seconds. kill -9: its orphans stop by themselves. The same command: goes on to the end."""
     slow = tmp_path / "slow"
     slow.touch()
     tiny = make_tiny({"tiny_staged": {"slow_file": str(slow)}}, budget={"steps": STEPS}, seeds=[0, 1])
+    options = ("--executor", executor, *RAY[2:])
 
-    process = tiny.start("run", *RAY)
+    process = tiny.start("run", *options)
     wait_until(lambda: training(tiny), "both units train", process=process)
     children = descendants(process.pid)
     process.send_signal(signal.SIGTERM)
@@ -117,7 +121,7 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTi
     first = [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
     assert all(0 < spent.useful_steps < STEPS and spent.lost_steps == 0 for spent in first)
 
-    process = tiny.start("run", *RAY)
+    process = tiny.start("run", *options)
     wait_until(lambda: training(tiny), "both units train", process=process)
     units = processes_with("harness unit")
     assert len(set(units) & descendants(process.pid)) == 2
@@ -129,7 +133,7 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTi
     assert all(after.useful_steps >= before.useful_steps for before, after in zip(first, second, strict=True))
 
     slow.unlink()
-    process = tiny.start("run", *RAY)
+    process = tiny.start("run", *options)
     assert process.wait(LIMIT_SECONDS) == 0, tiny.output
     assert "Traceback" not in tiny.output
     inline = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, seeds=[0, 1])

@@ -124,14 +124,15 @@ def _run_on_tune(
     most:  trials at a time that can be of use.
     looks: validations of a trial, where ASHA may end it early.
     """
-    from harness.search.tuner import ProposedSearch, tune_trials
-
     outcomes: list[Outcome] = []
     with (
         stop.on_signals(),
         make_display(session, most) as display,
         ray_cluster(settings.ray_address, settings.workers, most) as cluster,
     ):
+        # Ray reads its settings when it is imported, and `ray_cluster` makes them
+        from harness.search.tuner import ProposedSearch, tune_trials
+
         for proposals in searches:
             stop.install()  # Ray puts its own SIGTERM handler in the driver's place
             search = ProposedSearch(session, proposals, cluster, stop, settings.checkpoint_seconds, display)

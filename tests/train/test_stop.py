@@ -15,7 +15,7 @@ from tests.support import command_environment
 
 PAIRS = 20_000
 STRESS = """
-import os, signal, sys
+import os, signal, sys, time
 from harness.train.stop import SIGNALS, StopFlag
 
 stop = StopFlag()
@@ -26,6 +26,7 @@ if sender == 0:  # two signals close together, again and again, while the parent
     for _ in range(pairs):
         os.kill(pid, signal.SIGTERM)
         os.kill(pid, signal.SIGUSR1)
+        time.sleep(0.0001)  # the kernel would make one signal of many
     os._exit(0)
 seen = 0
 while os.waitpid(sender, os.WNOHANG) == (0, 0):

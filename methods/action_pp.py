@@ -87,15 +87,15 @@ class ActionPPParams(ActionParams):
         """The fields', and one schedule for all temperatures."""
         return {**super().space(), **TEMPERATURE_SPACE}
 
-    def here(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
+    def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
         """As for any field; on the schedule's dimensions, where the student stands."""
-        return coordinate(name, self.student_temperature) if name in TEMPERATURE_SPACE else super().here(name)
+        return coordinate(name, self.student_temperature) if name in TEMPERATURE_SPACE else super().current_value(name)
 
-    def placed(self, point: Point) -> dict[str, Any]:
+    def with_values(self, point: Point) -> dict[str, Any]:
         """As for any field; a point on the schedule's dimensions sets all four temperatures."""
         plain = {name: value for name, value in point.items() if name not in TEMPERATURE_SPACE}
         moved = schedules(point, self.student_temperature) if len(plain) < len(point) else {}
-        return {**super().placed(plain), **moved}
+        return {**super().with_values(plain), **moved}
 
 
 class ACTIONPP(ACTION):

@@ -121,7 +121,7 @@ class UAMT(Method):
         return self.student
 
     @property
-    def labeller(self) -> nn.Module:
+    def pseudo_label_network(self) -> nn.Module:
         """The teacher."""
         return self.teacher
 

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A named share of a method's budget. Learning rate, ramps and optimiser state start anew with each stage."""
+    """A named share of a method's budget. Learning rate, ramps and optimiser state start anew with each stage.
+
+    Attributes:
+        name: Unique within the method; it stands in histories and results.
+        share: Part of the run's budget, above 0. The shares of all stages add up to 1.
+    """
 
     name: str
     share: float = 1.0
@@ -35,10 +40,11 @@ class Stage:
 class BatchPlan:
     """What one training step needs.
 
-    labelled, unlabelled: images per step from each stream; 0 leaves a stream out.
-    views:                weak augmentations of each unlabelled image, each with a geometry of its own: pixels of two
-                          views do not correspond. A method that compares pixels takes one view and changes its
-                          brightness itself.
+    Attributes:
+        labelled: Labelled images of a step; 0 leaves the stream out.
+        unlabelled: Unlabelled images of a step; 0 leaves the stream out.
+        views: Weak augmentations of each unlabelled image, each with a geometry of its own, so that pixels of two views
+            do not correspond. A method that compares pixels takes one view and changes its brightness itself.
     """
 
     labelled: int
@@ -48,11 +54,12 @@ class BatchPlan:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's images, augmented, on the device.
+    """One step's images, augmented, on the device. A method must not change them in place.
 
-    images:     [L, C, *size] float32, labelled.
-    labels:     [L, *size] int64.
-    unlabelled: one tensor [U, C, *size] per view; the same images in each.
+    Attributes:
+        images: [L, C, *size] float32, labelled.
+        labels: [L, *size] int64, values 0 .. n_classes - 1.
+        unlabelled: One tensor [U, C, *size] float32 per view; the same images in each.
     """
 
     images: Tensor
@@ -62,21 +69,50 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A scalar to minimise and its named parts (scalars on the device, detached or not; never read in the step)."""
+    """What one step minimises.
+
+    Attributes:
+        total: A scalar on the device, with a gradient.
+        terms: Named parts of it: scalars on the device, detached or not. They are recorded and never read in the step.
+    """
 
     total: Tensor
     terms: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Method(nn.Module):
-    """One paper: subclass it in a file of `methods/` (file name = `name`).
+    """One paper. Subclass it in a file of `methods/`, or in an installed package with an entry point.
 
-    version: raise it when the method's numbers change; it is part of every unit's id.
-    labels:  "subset" trains on the unit's labelled patients; "all" on every training label (the ceiling).
-    ranked:  whether the leaderboard ranks it; reference rows such as the ceiling are shown apart.
-    paper:   citation shown by `harness list`.
+    The engine owns the loop, the clock, the optimiser's settings, batches, precision, validation and checkpoints. It
+    calls these hooks in this order: `start_stage`, then for each step `schedules`, `training_loss`, the optimiser,
+    `after_step`, `on_progress`; at validations `diagnostics`; at the end `arrays` and `figures`.
 
-    All randomness comes from torch's default generators (they are in the checkpoint), none from numpy or `random`.
+    Required:
+        - `name`: what suites call it; the file's name.
+        - `Params`: its hyper-parameters, a `MethodParams` class, if it has any.
+        - `__init__(task, params)`: builds the networks on the CPU. The engine moves them to the device.
+        - `training_loss`: the loss of one step. On the device, in training mode, inside the clock.
+        - `predictor`: the network that is tested.
+
+    Optional:
+        - `version`: raise it when the method's numbers change; it is part of every run's id.
+        - `labels`: "subset" trains on the run's labelled patients, "all" on every training label.
+        - `ranked`: False for references, which the leaderboard shows apart.
+        - `paper`: the citation that `harness list` shows.
+        - `stages`: named shares of the budget; one stage by default.
+        - `batches`: labelled and unlabelled images of a step; half of each by default.
+        - `augmentation`: what it does to images beyond the engine's augmentation; audited.
+        - `start_stage`: hands weights over, freezes, resets banks. In training mode, inside the clock.
+        - `parameter_groups`, `optimiser`: what a stage trains, and with which optimiser.
+        - `schedules`: numbers that change from step to step. On the host, inside the clock.
+        - `after_step`: EMA updates and the like. On the device, in training mode, inside the clock.
+        - `on_progress`: work at points of progress. On the host, in training mode, inside the clock.
+        - `diagnostics`: scalars worth a curve. Outside the clock; host copies are fine.
+        - `arrays`, `figures`: what is worth a picture. Once, after the last step, outside the clock.
+        - `pseudo_label_network`: the network that labels unlabelled images; watched at validations.
+
+    All randomness comes from torch's default generators, which are in the checkpoint, none from numpy or `random`. All
+    state is in the state dict, or in `get_extra_state`: a resumed run must not differ from an uninterrupted one.
     """
 
     name: ClassVar[str]
@@ -101,7 +137,15 @@ class Method(nn.Module):
         return (Stage("train"),)
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
-        """How the suite's batch size is used: half labelled, half unlabelled unless the method says otherwise."""
+        """How the suite's batch size is used: half labelled, half unlabelled unless the method says otherwise.
+
+        Args:
+            stage: The stage that trains.
+            batch_size: Images of a step, both streams together, as the suite asks for them.
+
+        Returns:
+            The images of each stream. Steps of all methods should hold `batch_size` images in all.
+        """
         return BatchPlan(labelled=batch_size - batch_size // 2, unlabelled=batch_size // 2)
 
     @property
@@ -113,10 +157,13 @@ class Method(nn.Module):
         return ()
 
     def start_stage(self, stage: Stage) -> None:
-        """Called before a stage's first step, in training mode: hand weights over, freeze, reset banks.
+        """Hand weights over, freeze, reset banks; called before a stage's first step, in training mode.
 
-        Its time is charged to the stage. A resumed unit and a warm-up start every stage up to theirs again, on a new
-        instance, before a checkpoint's state is loaded; so it must work from whatever state the module is in.
+        Its time is charged to the stage. A resumed run and a warm-up start every stage up to theirs again, on a new
+        instance, before a checkpoint's state is loaded. So it must work from whatever state the module is in.
+
+        Args:
+            stage: The stage that begins.
         """
 
     def parameter_groups(self, stage: Stage) -> Iterable[nn.Parameter]:
@@ -124,7 +171,15 @@ class Method(nn.Module):
         return (p for p in self.parameters() if p.requires_grad)
 
     def optimiser(self, stage: Stage, settings: OptimiserSettings) -> torch.optim.Optimizer:
-        """The engine's SGD; a method that needs another overrides this and says so in its docstring."""
+        """The engine's SGD. A method that needs another overrides this and says so in its docstring.
+
+        Args:
+            stage: The stage that begins; each has an optimiser of its own.
+            settings: The suite's. The engine schedules the learning rate of every parameter group.
+
+        Returns:
+            An optimiser of `parameter_groups(stage)`.
+        """
         return torch.optim.SGD(
             self.parameter_groups(stage),
             lr=settings.learning_rate,
@@ -136,28 +191,53 @@ class Method(nn.Module):
     def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
         """Numbers that change from step to step: weights, thresholds, temperatures, decays. On the host, any Python.
 
-        The engine hands them to `training_loss` and `after_step` as `progress["name"]` and records them by step.
+        Args:
+            stage: The stage that trains.
+            progress: Shares of the budget that are spent before the step.
+
+        Returns:
+            Values by name. `training_loss` and `after_step` read them as `progress["name"]`, where they may be device
+            scalars; the engine records them by step.
         """
         return {}
 
     @abstractmethod
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Loss of one step. No host copies: no `.item()`, no `.cpu()`, no branching on tensors or schedules."""
+        """Loss of one step. No host copies: no `.item()`, no `.cpu()`, no branching on tensors or schedules.
+
+        Args:
+            batch: As many images of each stream and views as `batches` asked for.
+            stage: The stage that trains.
+            progress: Only its schedules, `progress["name"]`; nothing else of it may decide what the step computes.
+
+        Returns:
+            The total, with a gradient for the parameters of the stage, and its named terms.
+        """
 
     def after_step(self, stage: Stage, progress: Progress) -> None:
-        """Called after each optimiser step, inside the clock, with that step's progress (EMA updates)."""
+        """EMA updates and the like; called after each optimiser step, inside the clock. No host copies.
+
+        Args:
+            stage: The stage that trains.
+            progress: That of the step just taken; only its schedules.
+        """
 
     def on_progress(self, stage: Stage, progress: Progress) -> None:
-        """Called after `after_step`, inside the clock, on the host: work at points of progress, host copies allowed."""
+        """Work at points of progress; called after `after_step`, inside the clock, on the host (copies are fine).
+
+        Args:
+            stage: The stage that trains.
+            progress: That of the step just taken, its shares and steps included.
+        """
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Scalars worth a curve, read at validation looks and outside the clock; host copies are fine here."""
+        """Scalars worth a curve, read at validations, outside the clock; host copies are fine here."""
         return {}
 
     def arrays(self) -> Mapping[str, Tensor]:
         """Small named arrays worth a picture, read once, after the last step and outside the clock.
 
-        They are stored and shared with the unit's records (at most 1 MB in all): features of single pixels, matrices;
+        They are stored and shared with the run's records (at most 1 MB in all): features of single pixels, matrices;
         never weights, nor anything from which a scan could be put together again.
         """
         return {}
@@ -182,12 +262,13 @@ class Method(nn.Module):
     @property
     @abstractmethod
     def predictor(self) -> nn.Module:
-        """The network that is tested: images [N, C, *size] -> logits [N, n_classes, *size]."""
+        """The network that is tested: images [N, C, *size] float32 -> logits [N, n_classes, *size]."""
 
     @property
-    def labeller(self) -> nn.Module:
+    def pseudo_label_network(self) -> nn.Module:
         """The network whose answers on unlabelled images are learnt from, of the predictor's shapes: mostly a teacher.
 
-        At looks the engine compares what it says of whole scans, in evaluation mode, with labels that no method sees.
+        At validations the engine compares its labels of whole scans, in evaluation mode, with labels that no method
+        sees.
         """
         return self.predictor

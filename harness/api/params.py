@@ -21,18 +21,21 @@ class MethodParams(BaseModel):
         """What a search varies, by the dimension's name: the fields that declare it, in their order.
 
         A class whose dimensions are not single fields (a schedule that several temperatures share) extends this, and
-        `here` and `placed` with it.
+        `current_value` and `with_values` with it.
+
+        Returns:
+            Dimensions by name.
         """
         extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
         spaces = {name: extra.get("search") for name, extra in extras.items() if isinstance(extra, dict)}
         return {name: Dimension.model_validate(space) for name, space in spaces.items() if space is not None}
 
-    def here(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
-        """Where these parameters stand on a dimension; None where they stand on no single value of it."""
+    def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
+        """The value that these parameters have on a dimension; None where they have no single one."""
         return self.model_dump(mode="json").get(name)
 
-    def placed(self, point: Point) -> dict[str, Any]:
-        """These parameters moved to a point of the space, to be validated; what it does not name stays."""
+    def with_values(self, point: Point) -> dict[str, Any]:
+        """These parameters with the values of a point of the space, to be validated; what it does not name stays."""
         return {**self.model_dump(mode="json"), **point}
 
 
@@ -48,9 +51,21 @@ def hyper(
 ) -> Any:  # noqa: ANN401 - a pydantic field stands where its value will
     """Declare one hyper-parameter of a `MethodParams` class.
 
-    ge, le, gt: hard bounds; a suite outside them is refused.
-    search:     what a search may try: (low, high) for the scales linear and log, the values themselves for choice;
-                None keeps the parameter out of searches.
+    Args:
+        default: The value where a suite gives none.
+        doc: What it is, in a line; `harness list --method NAME` shows it.
+        ge: Smallest value that is allowed; a suite below it is refused.
+        le: Largest value that is allowed.
+        gt: Bound that every value must be above.
+        search: What a search may try: (low, high) for the scales linear and log, the values themselves for choice. None
+            keeps the parameter out of searches.
+        scale: How a search moves between them.
+
+    Returns:
+        A pydantic field, to stand where the parameter's default stands.
+
+    Example:
+        `ema_decay: float = hyper(0.99, "limit of the decay", ge=0, le=1, search=(0.9, 0.99), scale="choice")`
     """
     space: JsonDict | None = None if search is None else {"scale": scale, "values": list(search)}
     return Field(default, description=doc, ge=ge, le=le, gt=gt, json_schema_extra={"search": space})

@@ -43,18 +43,18 @@ class Row:
         """A ceiling: it does not depend on the labelled count."""
         return self.method.labels == "all"
 
-    def here(self) -> dict[str, Any]:
+    def current_values(self) -> dict[str, Any]:
         """Where point 0 stands on each dimension, None where on no single value."""
         flat = dotted(self.engine.model_dump(mode="json"))
         return {
-            name: flat[name.removeprefix(ENGINE)] if name.startswith(ENGINE) else self.params.here(name)
+            name: flat[name.removeprefix(ENGINE)] if name.startswith(ENGINE) else self.params.current_value(name)
             for name in self.space
         }
 
     def params_at(self, point: Point) -> MethodParams:
         """Hyper-parameters at a point; raises pydantic's `ValidationError` for an impossible one."""
         own = {name: value for name, value in point.items() if not name.startswith(ENGINE)}
-        return self.method.Params.model_validate(self.params.placed(own))
+        return self.method.Params.model_validate(self.params.with_values(own))
 
     def engine_at(self, point: Point) -> Engine:
         """Engine settings at a point."""

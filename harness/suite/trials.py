@@ -74,7 +74,7 @@ def make_trial(loaded: LoadedSuite, row: Row, study: int, number: int, point: Po
         engine=engine.model_copy(update={"looks": search.looks}),
         budget=search.budget,
     )
-    varied = {**row.here(), **point}
+    varied = {**row.current_values(), **point}
     return PlannedTrial(Trial(method=row.name, study=study, point=number, varied=varied, unit=unit.id), unit)
 
 

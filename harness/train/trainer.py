@@ -55,7 +55,7 @@ class Trainer:
         """
         self._saved_at = time.monotonic()
         for stage, plan in self._stages_left():
-            self._monitor_next_step()
+            self._compare_next_step()
             while self._budget_allows_step():
                 if self._must_stop():
                     self._save_checkpoint()
@@ -63,7 +63,7 @@ class Trainer:
                 self._step(stage, plan)
                 if (number := self._due_validation()) is not None:
                     self._validate(number)
-                    self._monitor_next_step()
+                    self._compare_next_step()
                     self._save_checkpoint()
                 elif time.monotonic() - self._saved_at >= self.checkpoint_seconds:
                     self._save_checkpoint()
@@ -154,10 +154,10 @@ class Trainer:
         with self.attempt.phases("eval"):
             self.validator.validate(self.state, number)
 
-    def _monitor_next_step(self) -> None:
+    def _compare_next_step(self) -> None:
         """Compare the images of the first step of a stage, and of the first one after a validation, with the batch."""
         with self.attempt.phases("log"):
-            self.state.monitor.arm(self.state.method.predictor, self.state.sampler.data.example)
+            self.state.monitor.compare_next_step(self.state.method.predictor, self.state.sampler.data.example)
 
     def _save_checkpoint(self) -> None:
         self._charge_pending_steps()

@@ -49,7 +49,7 @@ class Validator:
     def _measure(self, state: TrainingState, number: int) -> Look:
         method, engine = state.method, state.unit.engine
         dice = mean_dice(method.predictor, self.volumes, self.task, engine)
-        taught = mean_dice(method.labeller, self.unlabelled, self.task, engine) if self.unlabelled else None
+        taught = mean_dice(method.pseudo_label_network, self.unlabelled, self.task, engine) if self.unlabelled else None
         with torch.random.fork_rng(devices=[state.device] if state.device.type == "cuda" else []):
             diagnostics = {name: value for name, value in method.diagnostics().items() if math.isfinite(value)}
         return Look(

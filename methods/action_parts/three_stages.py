@@ -108,7 +108,7 @@ class ThreeStages(Method):
         return self.student.backbone
 
     @property
-    def labeller(self) -> nn.Module:
+    def pseudo_label_network(self) -> nn.Module:
         """The teacher's network, whose pseudo labels the last stage learns from."""
         return self.teacher.backbone
 

@@ -17,15 +17,15 @@ SHARED = ("student_temperature", "anatomical_temperature", "supervised_temperatu
 
 def placed(point: dict[str, Any], **params: Any) -> dict[str, Any]:
     """Temperatures as JSON after going to a point."""
-    moved = ActionPPParams.model_validate(ActionPPParams(**params).placed(point)).model_dump(mode="json")
+    moved = ActionPPParams.model_validate(ActionPPParams(**params).with_values(point)).model_dump(mode="json")
     return {name: value for name, value in moved.items() if name.endswith("_temperature")}
 
 
 def test_the_default_is_a_point_of_the_space() -> None:
     params = ActionPPParams()
-    point = {name: params.here(name) for name in TEMPERATURE_SPACE}
+    point = {name: params.current_value(name) for name in TEMPERATURE_SPACE}
     assert point == {"tau_family": "cosine", "tau_low": 0.1, "tau_high": 1.0, "tau_periods": 1.0}
-    assert ActionPPParams.model_validate(params.placed(point)) == params
+    assert ActionPPParams.model_validate(params.with_values(point)) == params
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_periods_mean_nothing_to_a_family_without_waves(family: str) -> None:
 
 def test_parameters_that_stand_on_no_point_say_so() -> None:
     params = ActionPPParams(student_temperature=Constant(tau=0.2))
-    here = {name: params.here(name) for name in TEMPERATURE_SPACE}
+    here = {name: params.current_value(name) for name in TEMPERATURE_SPACE}
     assert here == {"tau_family": "constant", "tau_low": None, "tau_high": None, "tau_periods": None}
     moved = schedules({"tau_family": "cosine"}, params.student_temperature)
     assert moved["student_temperature"] == {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1.0}

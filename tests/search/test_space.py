@@ -114,9 +114,9 @@ def test_people_read_a_dimension() -> None:
 def test_the_space_is_of_the_fields_that_declare_one_in_their_order() -> None:
     assert list(Params.space()) == ["rate", "kind"]
     assert Params.space()["rate"] == Dimension(scale="linear", values=(0.1, 0.9))
-    assert Params().here("kind") == "b"
-    assert Params().here("absent") is None
-    assert Params(rate=0.2).placed({"kind": "c"}) == {"rate": 0.2, "fixed": 3, "kind": "c"}
+    assert Params().current_value("kind") == "b"
+    assert Params().current_value("absent") is None
+    assert Params(rate=0.2).with_values({"kind": "c"}) == {"rate": 0.2, "fixed": 3, "kind": "c"}
 
 
 @pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "action", "action_pp"])
@@ -125,19 +125,19 @@ def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObje
     """For every method that ships: each point of its space is possible, and `here` finds it again."""
     params = load_method(method).Params()
     point = {name: dimension.at(data.draw(SHARES, name)) for name, dimension in params.space().items()}
-    placed = type(params).model_validate(params.placed(point))
+    placed = type(params).model_validate(params.with_values(point))
     for name, value in point.items():
-        assert placed.here(name) in (value, None), name
+        assert placed.current_value(name) in (value, None), name
     if point.get("tau_family", "cosine") == "cosine":
-        assert {name: placed.here(name) for name in point} == point
+        assert {name: placed.current_value(name) for name in point} == point
     untouched = params.model_fields_set | set(type(params).model_fields) - set(point)
     same = {name for name in untouched if not name.endswith("_temperature")}
     assert placed.model_dump(include=same) == params.model_dump(include=same)
-    assert type(params).model_validate(params.placed({})) == params
+    assert type(params).model_validate(params.with_values({})) == params
 
 
 @pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "action", "action_pp"])
 def test_the_default_of_a_method_stands_within_its_space(method: str) -> None:
     """TPE learns from point 0 only where the space holds it."""
     params = load_method(method).Params()
-    assert all(dimension.holds(params.here(name)) for name, dimension in params.space().items())
+    assert all(dimension.holds(params.current_value(name)) for name, dimension in params.space().items())

@@ -193,7 +193,7 @@ class Staged(Method):
             die(Path(self.params.tally), self.params.deaths)
 
     @property
-    def labeller(self) -> nn.Module:
+    def pseudo_label_network(self) -> nn.Module:
         """Who says what unlabelled images hold."""
         return self.teacher
 

@@ -144,7 +144,7 @@ def test_looks_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tin
     method = build_method(unit, torch.device("cpu"))
     method.load_state_dict(torch.load(folder.checkpoint, weights_only=True)["method"])
     volumes = load_volumes(cases, unit.preprocessing, torch.device("cpu"))
-    expected = mean_dice(method.labeller, volumes, method.task, unit.engine)
+    expected = mean_dice(method.pseudo_label_network, volumes, method.task, unit.engine)
     assert reference.looks[-1].unlabelled_dice == expected
     assert expected != mean_dice(method.predictor, volumes, method.task, unit.engine), "the teacher is another network"
     ceiling = result_of(whole.folder("tiny_ceiling/all/0/0"))

@@ -43,6 +43,7 @@ class RunRecord:
     def __init__(self, folder: UnitFolder, suite: SuiteRecords) -> None:
         self.folder = folder
         self._suite = suite
+        self._cases_table: pa.Table | None = None
 
     @property
     def id(self) -> str:
@@ -98,9 +99,15 @@ class RunRecord:
         """Whether it left test scores."""
         return (self.folder.path / "cases.parquet").exists()
 
-    @cached_property
+    @property
     def cases_table(self) -> pa.Table:
         """Per-case records, an Arrow table with the columns `CASE_COLUMNS`."""
+        # no cached_property: in Python 3.11 its lock, shared by all runs, would let one thread read at a time
+        if self._cases_table is None:
+            self._cases_table = self._read_cases_table()
+        return self._cases_table
+
+    def _read_cases_table(self) -> pa.Table:
         path = self.folder.path / "cases.parquet"
         if not path.exists():
             raise RecordError(f"{path} is missing although the run is done; delete its result.json to run it again")

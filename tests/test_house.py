@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +42,10 @@ HEAVY = frozenset({"torch", "ray", "mlflow", "monai"})
 MAX_FILE_LINES = 400
 MAX_FILE_BYTES = 1_000_000
 SCAN_SUFFIXES = (".h5", ".hdf5", ".nii", ".nii.gz", ".nrrd", ".mhd", ".dcm", ".npy", ".npz", ".pt", ".pth", ".ckpt")
+FORBIDDEN_WORDS: dict[str, str] = {
+    "hierarchical": "t-interval over subset means",
+    "runner": "trainer, process pool",
+}
 MACHINE_TRACES = re.compile(
     r"(?<![\w.}])/(?:work|root|opt/(?:wheels|pypi)|tmp/w|home/\w+|Users/\w+)(?![\w-])"
     r"|pypi\.org|pythonhosted|download\.pytorch|registry\.npmjs|deb\.debian|anaconda\.org"
@@ -134,6 +138,86 @@ def test_every_room_has_a_floor() -> None:
 )
 def test_the_import_rule_tells_wrong_from_right(module: str, source: str, forbidden: bool) -> None:
     assert bool(violations(module, source)) is forbidden
+
+
+def imported_modules(module: str, source: str, modules: Collection[str]) -> set[str]:
+    """Those of `modules` that a module's text imports at run time, at any depth."""
+    tree = ast.parse(source)
+    for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    skipped = {id(inner) for node in for_types for inner in ast.walk(node)}
+    names = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            full = [f"{node.module}.{alias.name}" for alias in node.names]
+            names |= {name if name in modules else str(node.module) for name in full}
+    return {name for name in names if name in modules and name != module}
+
+
+def circles(sources_by_module: Mapping[str, str]) -> list[list[str]]:
+    """Groups of modules that import each other in a circle, each sorted."""
+    direct = {name: imported_modules(name, text, sources_by_module) for name, text in sources_by_module.items()}
+    reached = {name: set(names) for name, names in direct.items()}
+    for middle in direct:
+        for name in direct:
+            if middle in reached[name]:
+                reached[name] |= reached[middle]
+    groups = {tuple(sorted(other for other in direct if name in reached[other] and other in reached[name]))
+              for name in direct if name in reached[name]}  # fmt: skip
+    return [list(group) for group in sorted(groups)]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    texts = {module_name(path): (REPO / path).read_text(encoding="utf-8") for path in sources()}
+    assert circles(texts) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ({"a": "import b", "b": "import c", "c": ""}, []),
+        ({"a": "import b", "b": "def later():\n    from c import thing", "c": "import a"}, [["a", "b", "c"]]),
+        ({"a.x": "from a import y", "a.y": "from a.x import thing"}, [["a.x", "a.y"]]),
+        ({"a": "if TYPE_CHECKING:\n    import b", "b": "import a"}, []),
+        ({"a": "import b", "b": "import a", "c": "import d", "d": "import c"}, [["a", "b"], ["c", "d"]]),
+    ],
+)
+def test_a_planted_circle_is_found(texts: dict[str, str], expected: list[list[str]]) -> None:
+    assert circles(texts) == expected
+
+
+WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def forbidden(text: str, words: Iterable[str]) -> list[str]:
+    """Lines of `text` with one of `words`, in prose or as a part of a name (old_word, OldWord, oldWord)."""
+    lines = []
+    for number, line in enumerate(text.splitlines(), 1):
+        plain = f" {' '.join(WORDS.findall(line)).lower()} "
+        lines += [f"{number}: {word}" for word in words if f" {word} " in plain]
+    return lines
+
+
+def test_no_word_of_old_comes_back() -> None:
+    texts = [path for path in files() if path.parts[0] == "docs" or path.name == "README.md" or path in set(sources())]
+    hits = {str(path): forbidden((REPO / path).read_text(encoding="utf-8"), FORBIDDEN_WORDS) for path in texts}
+    assert {path: lines for path, lines in hits.items() if lines} == {}, f"say instead: {FORBIDDEN_WORDS}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["the outlook of a run", "outlook_text = 1", "class RunOutlook:", "an out-\nlook, the Outlook:", "OUTLOOK = 2"],
+)
+def test_a_planted_word_is_found(text: str) -> None:
+    assert forbidden(text, ["outlook"])
+
+
+@pytest.mark.parametrize("text", ["he looks out", "outlooks = 1", "outlooking", "beyond all noise"])
+def test_other_words_are_allowed(text: str) -> None:
+    assert forbidden(text, ["outlook", "beyond noise"]) == []
 
 
 def loaded(*python_args: str) -> set[str]:

@@ -217,6 +217,7 @@ def race(path: Path, start: Any, finish: Any, winners: Any) -> None:
     finish.wait(LIMIT_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left_behind", ["nothing", "a dead owner"])
 def test_one_of_eight_processes_wins(left_behind: str, tmp_path: Path) -> None:
     gone = Owner(socket.gethostname(), dead_pid(), 1)
@@ -258,6 +259,7 @@ def exclude(path: Path, rounds: int, violations: Any, entered: Any) -> None:
             write_lease(path, Owner(socket.gethostname(), 2**22 + os.getpid(), 1))
 
 
+@pytest.mark.slow
 def test_two_never_hold_it_at_once_whoever_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.records.lease.POLL_SECONDS", 0.0)
     violations, entered = FORK.Value("i", 0), FORK.Value("i", 0)

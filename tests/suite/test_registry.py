@@ -67,6 +67,7 @@ def test_an_installed_packages_entry_points_are_found(site: Path) -> None:
     assert "ua_mt" in method_sources()
 
 
+@pytest.mark.slow
 def test_the_real_command_line_finds_them_too(site: Path) -> None:
     install(site)
     done = run_cli("list", env={"PYTHONPATH": f"{site}:{REPO}"})

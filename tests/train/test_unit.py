@@ -290,6 +290,7 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
             run(tiny, STAGED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("target", "call"),
@@ -486,6 +487,7 @@ def test_the_test_split_is_closed_until_the_weights_are_final(
 REAL = ["supervised/2/0/0", "ua_mt/2/0/0", "mc_net/2/0/0", "supervised_full/all/0/0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slot", REAL)
 def test_real_methods_resume_and_replay_to_the_bit(slot: str, make_tiny: MakeTiny) -> None:
     method = slot.partition("/")[0]

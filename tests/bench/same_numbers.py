@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,14 +118,16 @@ def run_numbers(folder: Path) -> Numbers:
     return numbers | (case_numbers(pd.read_parquet(cases)) if cases.exists() else {})
 
 
-def run_key(run: Mapping[str, Any]) -> str:
+def run_key(run: Mapping[str, Any], known: Collection[str]) -> str:
     """What a run is known by in both trees. The digest tells apart trials that differ in hyper-parameters alone.
 
-    A switch that is off says as little as one that a tree does not know or does not write.
+    known: names of hyper-parameters; others are left out, since one tree alone writes them down. A switch that is off
+           says as little as one that a tree does not write.
     """
-    params = {name: value for name, value in run["params"].items() if value is not None and value is not False}
-    settings = {"params": params, "optimiser": run["engine"]["optimiser"], "budget": run["budget"]}
-    digest = hashlib.sha256(json.dumps(renamed(settings), sort_keys=True).encode()).hexdigest()[:6]
+    written = {name: value for name, value in renamed(run["params"]).items() if name in known}
+    params = {name: value for name, value in written.items() if value is not None and value is not False}
+    settings = [params, run["engine"]["optimiser"]["learning_rate"], run["budget"]["steps"]]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
     labelled = run["labelled"] or "all"
     return f"{run['role']} {run['method']} {labelled}-labelled subset {run['subset']} seed {run['seed']} ({digest})"
 
@@ -138,11 +140,32 @@ def first_existing(folder: Path, names: Sequence[str]) -> Path:
     return existing[0]
 
 
-def read_suite(root: Path) -> SuiteNumbers:
-    """All numbers in the records of one suite."""
+def read_runs(root: Path) -> dict[Path, dict[str, Any]]:
+    """Folder -> what was asked, for each run of a suite."""
+    folders = sorted(first_existing(root, FOLDERS).iterdir())
+    return {folder: json.loads(first_existing(folder, RUN_FILES).read_text()) for folder in folders}
+
+
+def parameter_names(root: Path) -> dict[str, set[str]]:
+    """Method -> names of the hyper-parameters that its runs write down."""
+    return {run["method"]: set(renamed(run["params"])) for run in read_runs(root).values()}
+
+
+def read_both(reference: Path, current: Path) -> tuple[SuiteNumbers, SuiteNumbers]:
+    """The numbers of a suite in both trees; runs are known by the hyper-parameters that both write down."""
+    old, new = parameter_names(reference), parameter_names(current)
+    for method in old.keys() & new.keys():
+        if old[method] != new[method]:
+            print(f"{reference.name}: {method}: written down by one tree alone: {sorted(old[method] ^ new[method])}")
+    known = {method: old.get(method, set()) & new.get(method, set()) for method in old.keys() | new.keys()}
+    return read_suite(reference, known), read_suite(current, known)
+
+
+def read_suite(root: Path, known: Mapping[str, Collection[str]]) -> SuiteNumbers:
+    """All numbers in the records of one suite; known: as of `run_key`, by method."""
     keys, runs = {}, {}
-    for folder in sorted(first_existing(root, FOLDERS).iterdir()):
-        key = run_key(json.loads(first_existing(folder, RUN_FILES).read_text()))
+    for folder, run in read_runs(root).items():
+        key = run_key(run, known[run["method"]])
         if key in runs:
             raise ValueError(f"{root}: two runs are {key}")
         keys[folder.name], runs[key] = key, run_numbers(folder)
@@ -276,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except RuntimeError as error:
                 print(f"not compared: {error}")
                 return 1
-        sides = {suite: (read_suite(roots[0] / suite), read_suite(roots[1] / suite)) for suite in asked.only}
+        sides = {suite: read_both(roots[0] / suite, roots[1] / suite) for suite in asked.only}
     bad = [line for suite, (old, new) in sides.items() for line in compare(suite, old, new)]
     if bad:
         print(f"\nNOT equal to {asked.against}, {len(bad)} of the above:\n" + "\n".join(bad))

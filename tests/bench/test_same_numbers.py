@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.bench.same_numbers import SuiteNumbers, compare, read_suite
+from tests.bench.same_numbers import SuiteNumbers, compare, read_both
 from tests.bench.same_suites import SUITES, suite_text
 from tests.support import REPO
 
@@ -121,8 +121,8 @@ def change_validation(content: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def reference(tmp_path: Path) -> SuiteNumbers:
-    return read_suite(Planted(tmp_path / "reference", earlier=True).root)
+def reference(tmp_path: Path) -> Path:
+    return Planted(tmp_path / "reference", earlier=True).root
 
 
 @pytest.fixture
@@ -131,9 +131,9 @@ def current(tmp_path: Path) -> Planted:
 
 
 def test_equal_numbers_under_other_names_ids_and_times_are_equal(
-    reference: SuiteNumbers, current: Planted, capsys: pytest.CaptureFixture[str]
+    reference: Path, current: Planted, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert compare("planted", reference, read_suite(current.root)) == []
+    assert compare("planted", *read_both(reference, current.root)) == []
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 * len(METHODS) + 1
     assert all(": equal (" in line for line in lines)
@@ -175,20 +175,36 @@ PLANTED: dict[str, tuple[str, Callable[[Planted], None]]] = {
 
 
 @pytest.mark.parametrize("case", PLANTED)
-def test_a_planted_difference_is_named(reference: SuiteNumbers, current: Planted, case: str) -> None:
+def test_a_planted_difference_is_named(reference: Path, current: Planted, case: str) -> None:
     name, plant = PLANTED[case]
     plant(current)
-    (line,) = compare("planted", reference, read_suite(current.root))
+    (line,) = compare("planted", *read_both(reference, current.root))
     assert "DIFFERS" in line
     assert name in line
 
 
-def test_a_missing_run_is_named(reference: SuiteNumbers, current: Planted) -> None:
-    numbers = read_suite(current.root)
+def test_a_hyper_parameter_that_one_tree_writes_down_is_said_and_no_difference(
+    reference: Path, current: Planted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for role in ("final", "search"):
+        path = current.folder(role, "ua_mt") / "run.json"
+        change_json(path, lambda content: content["params"].update(strong=False))
+    assert compare("planted", *read_both(reference, current.root)) == []
+    assert "ua_mt: written down by one tree alone: ['strong']" in capsys.readouterr().out
+
+
+def test_another_value_of_a_hyper_parameter_is_another_run(reference: Path, current: Planted) -> None:
+    path = current.folder("search", "ua_mt") / "run.json"
+    change_json(path, lambda content: content["params"].update(consistency=0.2))
+    assert len(compare("planted", *read_both(reference, current.root))) == 3  # absent from either, and from the trials
+
+
+def test_a_missing_run_is_named(reference: Path, current: Planted) -> None:
+    old, numbers = read_both(reference, current.root)
     (key,) = [key for key in numbers.runs if key.startswith("final mc_net")]
     fewer = SuiteNumbers({name: run for name, run in numbers.runs.items() if name != key}, numbers.search)
-    assert compare("planted", reference, fewer) == [f"planted: {key}: absent from the working tree"]
-    assert compare("planted", fewer, reference) == [f"planted: {key}: absent from the reference"]
+    assert compare("planted", old, fewer) == [f"planted: {key}: absent from the working tree"]
+    assert compare("planted", fewer, old) == [f"planted: {key}: absent from the reference"]
 
 
 def test_a_suite_is_written_in_the_words_that_its_tree_reads(tmp_path: Path) -> None:

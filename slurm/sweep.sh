@@ -195,7 +195,7 @@ trap - EXIT
 
 # ---- again, if units are left ------------------------------------------------------------------------------------
 
-[ "$code" -ne 0 ] || [ -n "${TRACKING:-}" ] || echo "sweep: done; harness track --suite $SUITE --runs $runs shows it in MLflow"
+[ "$code" -ne 0 ] || [ -n "${TRACKING:-}" ] || echo "sweep: done; harness track $runs/NAME, with the name of the suite, shows it in MLflow"
 [ "$code" -eq 75 ] || exit "$code"
 # cancelled, preempted or out of time: what comes next is Slurm's to say, and a cancelled job must stay so
 state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)

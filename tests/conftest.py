@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import subprocess
@@ -66,6 +67,28 @@ def isolated(monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(session_cache))
     for name in (*FOREIGN_VARIABLES, *(name for name in os.environ if name.startswith("MLFLOW_"))):
         monkeypatch.delenv(name, raising=False)
+
+
+class _Collector(logging.Handler):
+    """Keeps messages as the command line prints them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        self.lines.append(f"{level}{record.getMessage()}")
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the harness logs in this process, a message each."""
+    collector, logger = _Collector(), logging.getLogger("harness")
+    monkeypatch.setattr(logger, "handlers", [collector])
+    monkeypatch.setattr(logger, "level", logging.NOTSET)
+    logger.setLevel(logging.INFO)  # which also clears what loggers remember of levels
+    return collector.lines
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
-"""The command line: one file a verb, imported when the verb is called."""
+"""The command line: a file for each topic, imported when one of its verbs is called."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 
@@ -11,27 +12,27 @@ import click
 from harness.api.errors import HarnessError
 
 VERBS = {
-    "run": "Run a suite: train what is missing, test once, track, rank.",
-    "plan": "Show what a suite would run, and what is done already. Runs nothing.",
-    "unit": "Run one unit of a suite in this process (needs neither Ray nor MLflow).",
-    "status": "Show how far a suite is.",
-    "cancel": "Cancel what a suite has submitted to Slurm, and nothing else.",
-    "leaderboard": "Compute the tables and the page of a suite from its per-case records.",
-    "audit": "Say which rules of a fair comparison a suite holds, with the evidence from its records.",
-    "reconcile": "Compare a suite's ledgers with what Slurm's accounting charged for it.",
-    "track": "Mirror a suite's records into MLflow.",
-    "data": "Prepare, verify and list data.",
-    "list": "List methods, datasets and suites.",
-    "replay": "Train a finished unit again from its recorded progress and compare the weights.",
-    "clean": "Delete the checkpoints of finished units (shows what it would delete first).",
-    "export": "Pack a suite's records, without weights, into one file to share.",
-    "import": "Unpack records that somebody exported.",
-    "doctor": "Check versions, device, disk, data, tracking and Slurm: what works and what does not.",
+    "run": ("run", "Run a suite: train what is missing, test once, track, rank."),
+    "plan": ("plan", "Show what a suite would run, and what is done already. Runs nothing."),
+    "train": ("train", "Train one run of a suite in this process (needs neither Ray nor MLflow)."),
+    "status": ("view", "Show how far a suite is."),
+    "cancel": ("cancel", "Cancel what a suite has submitted to Slurm, and nothing else."),
+    "leaderboard": ("view", "Compute the tables and the page of a suite from its per-case records."),
+    "audit": ("view", "Say which rules of a fair comparison a suite holds, with the evidence from its records."),
+    "reconcile": ("reconcile", "Compare a suite's ledgers with what Slurm's accounting charged for it."),
+    "track": ("view", "Mirror a suite's records into MLflow."),
+    "data": ("data", "Prepare, verify and list data."),
+    "list": ("about", "List methods, datasets and suites."),
+    "replay": ("train", "Train a finished run again from its recorded progress and compare the weights."),
+    "clean": ("share", "Delete the checkpoints of finished runs (shows what it would delete first)."),
+    "export": ("share", "Pack a suite's records, without weights, into one file to share."),
+    "import": ("share", "Unpack records that somebody exported."),
+    "doctor": ("about", "Check versions, device, disk, data, tracking and Slurm: what works and what does not."),
 }
+"""Each verb's file and help. The file calls the verb's function VERB_command."""
 
-
-HIDDEN = ("slurm-task",)
-"""Verbs that jobs call and nobody types."""
+HIDDEN = {"slurm-task": "slurm_task"}
+"""Verbs that jobs call and nobody types, with their files."""
 
 
 class LazyGroup(click.Group):
@@ -42,34 +43,51 @@ class LazyGroup(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb's module, whose `command` is the verb."""
-        if cmd_name not in (*VERBS, *HIDDEN):
+        """Import the verb's file."""
+        file = VERBS[cmd_name][0] if cmd_name in VERBS else HIDDEN.get(cmd_name)
+        if file is None:
             return None
-        file = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
         module = importlib.import_module(f"harness.cli.{file}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of verbs, without importing any of them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl([(verb, help_text) for verb, (_, help_text) in VERBS.items()])
+
+
+class StderrHandler(logging.Handler):
+    """Prints messages for people on standard error, so that standard output stays a table."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The bare message; from a warning on, with its level before it."""
+        level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        complain(f"{level}{self.format(record)}")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Print debug messages too, each with the name of its logger.")
+@click.option("--quiet", is_flag=True, help="Print warnings and errors alone.")
 @click.version_option(package_name="harness-ssl", prog_name="harness")
-def cli() -> None:
+def cli(verbose: bool, quiet: bool) -> None:
     """Fair benchmarks of semi-supervised medical segmentation, under identical budgets.
 
-    Exit codes: 0 done, 64 usage or suite, 65 data or records, 69 a service is missing, 70 a unit failed, 74 disk,
+    Exit codes: 0 done, 64 usage or suite, 65 data or records, 69 a service is missing, 70 a run failed, 74 disk,
     75 interrupted (the same command goes on later), 76 a rule of fairness is not held, 130 stopped by hand.
     """
+    handler = StderrHandler()
+    if verbose:
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    logger = logging.getLogger("harness")
+    logger.handlers = [handler]  # one, however often this is called in a process
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 def complain(message: str) -> None:
     """A message on standard error; where that is a file on a full disk, the exit code must do."""
     try:
-        print(message, file=sys.stderr)
+        print(message, file=sys.stderr, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
@@ -79,6 +97,7 @@ def main() -> None:
     # before anything imports torch: a waiting OpenMP thread must not burn the CPU that others are charged for
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    logging.getLogger("harness").propagate = False  # MLflow's migrations give the root logger a handler of its own
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

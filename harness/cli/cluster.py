@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.api.errors import InterruptedRunError, ServiceError, UsageError
-from harness.cli.options import say
 from harness.cli.tables import Printed, duration, print_table
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.slurm.draft import Draft
     from harness.slurm.run import SlurmRun
 
+log = logging.getLogger(__name__)
+
 cluster_option = click.option(
     "--cluster",
     type=click.Path(path_type=Path),
@@ -28,40 +30,45 @@ cluster_option = click.option(
 )
 
 
-def load_asked(
-    suite: str, executor: str, cluster: Path | None, workers: int | None, ray_address: str | None = None
-) -> LoadedCluster | None:
-    """The cluster file, None for other executors. Raises `UsageError` for options that do not belong together."""
+def check_options(executor: str, cluster: Path | None, workers: int | None, ray_address: str | None = None) -> None:
+    """Raise `UsageError` for options that do not belong together."""
     if executor != "slurm":
         if cluster is not None:
             raise UsageError("--cluster is read with --executor slurm alone")
-        return None
+        return
     if cluster is None:
         raise UsageError("--executor slurm needs --cluster FILE; slurm/cluster.example.yaml is one to begin with")
     if workers is not None:
         raise UsageError("--workers has no meaning on a cluster; max_parallel and units_at_once in its file have")
     if ray_address is not None:
         raise UsageError("--ray-address names a Ray, which --executor slurm does not use; leave out one of them")
-    from harness.slurm.cluster import load_cluster, refuse_adaptive
-    from harness.suite.load import load_suite
-
-    loaded = load_cluster(cluster)
-    refuse_adaptive(load_suite(suite), suite)
-    return loaded
 
 
 def tell(done: SlurmRun) -> int:
     """Say what waits and how to follow it; the exit code."""
     root = done.session.store.root
     if done.queued:
-        say(f"{root}: {done.session.outlook}; {done.queued} wait or run")
-        say(f"watch: harness status --suite {root.name} --runs {root.parent} --watch 60")
-        say(f"stop:  harness cancel --suite {root.name} --runs {root.parent}")
+        log.info(f"{root}: {done.session.outlook}; {done.queued} wait or run")
+        log.info(f"watch: harness status {root} --watch 60")
+        log.info(f"stop:  harness cancel {root}")
     if done.named:
-        say(f"{done.missing} finals were named in a container, which submits nothing; `harness run` again submits them")
+        log.info(
+            f"{done.missing} finals were named in a container, which submits nothing; `harness run` again submits them"
+        )
     elif done.missing:
-        say(f"{done.missing} units have no result and are in no job; `harness run` submits them again")
+        log.info(f"{done.missing} units have no result and are in no job; `harness run` submits them again")
     return InterruptedRunError.exit_code if done.missing and not done.named else 0
+
+
+def plan_on_slurm(suite: str, cluster: Path, data: Path | None, runs: Path) -> tuple[Outlook, LoadedCluster]:
+    """The suite's plan with what waits or runs on the cluster, and the cluster file."""
+    from harness.pipeline import plan_suite
+    from harness.slurm.cluster import load_cluster, refuse_adaptive
+
+    loaded = load_cluster(cluster)
+    outlook = plan_suite(suite, data=data, runs=runs)
+    refuse_adaptive(outlook.plan.loaded, suite)
+    return with_jobs(outlook), loaded
 
 
 def with_jobs(outlook: Outlook) -> Outlook:
@@ -71,7 +78,7 @@ def with_jobs(outlook: Outlook) -> Outlook:
     try:
         return with_queued(outlook)
     except ServiceError as error:
-        say(f"queued: unknown, {error}")
+        log.info(f"queued: unknown, {error}")
         return outlook
 
 
@@ -93,8 +100,8 @@ def show_plan(outlook: Outlook, loaded: LoadedCluster) -> None:
     for draft in [*drafts, *([last] if last else [])]:
         click.echo(f"\n{draft.text.rstrip()}")
     if loaded.cluster.mixes_gpus:
-        say("note: neither gpu_type nor constraint is set; results of different GPU models never share a table")
-    say("nothing was submitted")
+        log.info("note: neither gpu_type nor constraint is set; results of different GPU models never share a table")
+    log.info("nothing was submitted")
 
 
 def hours_table(outlook: Outlook, units: Sequence[Unit], records: SuiteRecords, loaded: LoadedCluster) -> Printed:

@@ -1,26 +1,52 @@
-"""Options that several verbs share."""
+"""Options and arguments that several verbs share."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from harness.records.reader import SuiteRecords
+
+PATH = click.Path(path_type=Path)
+
+
+def _open_records(_context: click.Context, _parameter: click.Parameter, folder: Path) -> SuiteRecords:
+    from harness.records.reader import SuiteRecords
+
+    return SuiteRecords.open(folder)
+
+
+records_argument = click.argument("records", metavar="FOLDER", type=PATH, callback=_open_records)
+"""The folder of one suite's records, runs/acdc_mini, which the verb gets opened."""
 
 suite_option = click.option("--suite", required=True, help="Name of a shipped suite, or a path to a suite's YAML file.")
 data_option = click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A prepared cache, or raw scans in any layout that `harness data prepare` reads; default $HARNESS_DATA, "
     "which suites on generated data do not read.",
 )
 runs_option = click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("runs"),
     envvar="HARNESS_RUNS",
     show_default=True,
     show_envvar=True,
     help="Directory of all records.",
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), help="Runs at once; default: the GPUs, or the cores without them."
+)
+checkpoint_option = click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Wall seconds between two checkpoints of a run.",
 )
 panels_option = click.option(
     "--panels/--no-panels",
@@ -34,12 +60,3 @@ tracking_option = click.option(
     show_envvar=True,
     help="MLflow's store; default sqlite:///mlflow.db.",
 )
-ray_address_option = click.option(
-    "--ray-address",
-    help="Run units on a Ray that is up: HOST:PORT, or a file that holds it; default: one of our own on this machine.",
-)
-
-
-def say(line: str) -> None:
-    """A line for people, on standard error, so that standard output stays a table."""
-    click.echo(line, err=True)

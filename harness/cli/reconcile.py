@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import runs_option, say, suite_option
+from harness.cli.options import records_argument
 from harness.cli.tables import allocation_table, method_account_table, print_table
 
+if TYPE_CHECKING:
+    from harness.records.reader import SuiteRecords
 
-@click.command()
-@suite_option
-@runs_option
+log = logging.getLogger(__name__)
+
+
+@click.command("reconcile")
+@records_argument
 @click.option("--allocations", is_flag=True, help="Also a row for each allocation: a job, or one run of it.")
-def command(suite: str, runs: Path, allocations: bool) -> None:
-    """Ask Slurm once (sacct) what it charged for the units of a suite, and show where that time went by their ledgers.
+def reconcile_command(records: SuiteRecords, allocations: bool) -> None:
+    """Ask Slurm once (sacct) what it charged for the runs in FOLDER, and show where that time went by their ledgers.
 
     useful + lost + evaluation + checkpoint + start-up + idle + unexplained = allocation, in GPU-seconds, or in
     CPU-seconds where no GPU was allocated. Unexplained are at most 2 % and 2 s an attempt (where a node died also the
@@ -25,10 +30,7 @@ def command(suite: str, runs: Path, allocations: bool) -> None:
     """
     from harness.api.errors import AuditError, ServiceError
     from harness.reconcile.reconcile import reconcile, summary
-    from harness.records.reader import SuiteRecords
-    from harness.suite.recorded import open_records
 
-    records = SuiteRecords(open_records(suite, runs))
     now, before = reconcile(records), records.reconciliation
     if now.problem is None or before is None or before.problem is not None:
         records.store.write_reconciliation(now)
@@ -37,7 +39,7 @@ def command(suite: str, runs: Path, allocations: bool) -> None:
     if allocations and now.allocations:
         print_table(*allocation_table(now.allocations))
     for line in summary(now):
-        say(line)
+        log.info(line)
     if now.problem is not None:
         raise ServiceError(f"not reconciled: {now.problem}")
     if now.breaches:

@@ -2,59 +2,56 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
-from harness.cli.cluster import cluster_option, load_asked, tell
+from harness.api.errors import UnitFailedError
+from harness.cli.cluster import check_options, cluster_option, tell
 from harness.cli.options import (
+    checkpoint_option,
     data_option,
     panels_option,
-    ray_address_option,
     runs_option,
-    say,
     suite_option,
     tracking_option,
+    workers_option,
 )
+from harness.cli.view import print_leaderboard
 
-if TYPE_CHECKING:
-    from harness.execution.session import Session
-
-
-def take_over(session: Session, source: Path) -> None:
-    """Take over what another suite has trained; say so, and what that may mix."""
-    from harness.execution.reuse import elsewhere, reuse
-
-    taken = reuse(session, source)
-    say(f"{source}: {len(taken)} units taken over")
-    count = elsewhere(session, taken)
-    if count:
-        say(
-            f"warning: {count} of them ran on another host, where device time may have bought more steps or fewer than "
-            "it does here: compare the steps of rows, or train them again without --reuse"
-        )
+log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command("run")
 @suite_option
 @data_option
 @runs_option
 @panels_option
 @tracking_option
-@click.option("--executor", type=click.Choice(["auto", "inline", "ray", "slurm"]), default="auto", show_default=True)
+@click.option(
+    "--executor",
+    type=click.Choice(["auto", "inline", "ray", "slurm"]),
+    default="auto",
+    show_default=True,
+    help="Where runs are trained: in this process, on a Ray, in Slurm's jobs; auto: on Ray where it is installed.",
+)
 @cluster_option
-@click.option("--workers", type=click.IntRange(1), help="Units at once; default: the GPUs, or the cores without them.")
-@ray_address_option
+@workers_option
+@click.option(
+    "--ray-address",
+    help="Train on a Ray that is up: HOST:PORT, or a file that holds it; default: one of our own on this machine.",
+)
 @click.option("--no-track", is_flag=True, help="Do not mirror records into MLflow.")
 @click.option(
     "--reuse",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Run directory of another suite; units that it has finished too are taken over instead of trained again.",
+    help="Folder of another suite's records; runs that it has finished too are taken over instead of trained again.",
 )
-@click.option("--retry-failed", is_flag=True, help="Run units again that ended with a failure record.")
-@click.option("--checkpoint-seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
-def command(
+@click.option("--retry-failed", is_flag=True, help="Train runs again that ended with a failure record.")
+@checkpoint_option
+def run_command(
     suite: str,
     data: Path | None,
     runs: Path,
@@ -74,40 +71,48 @@ def command(
     With --executor slurm it submits what is missing and neither waits nor runs, and returns; once everything has ended
     it ranks and tracks.
     """
-    loaded = load_asked(suite, executor, cluster, workers, ray_address)
-    if loaded is not None:
-        from harness.slurm.partitions import check_partitions
+    from harness import pipeline
+    from harness.records.reader import SuiteRecords
 
-        check_partitions(loaded)  # before minutes of preparing data
-    from harness.execution.session import open_session
-
-    session = open_session(suite, data, runs, say)
-    if reuse is not None:
-        take_over(session, reuse)
-    if retry_failed:
-        session.reopen_failed()
-
-    from harness.cli.local import train_here
-    from harness.cli.report import show_leaderboard, track_or_warn
-    from harness.execution.outcome import Outcome
-    from harness.execution.run import ExecuteSettings, exit_code
-    from harness.train.stop import StopFlag
-
-    stop = StopFlag()
-    outcomes: list[Outcome] = []
+    check_options(executor, cluster, workers, ray_address)
     if executor == "slurm":
-        assert loaded is not None, "without a cluster file this executor is refused"
-        from harness.slurm.run import submit_missing
-
-        done = submit_missing(session, loaded, checkpoint_seconds, panels)
-        if not done.over:
-            return tell(done)
-        session = done.session
+        assert cluster is not None, "without a cluster file this executor is refused"
+        submitted = pipeline.submit_suite(
+            suite,
+            cluster=cluster,
+            data=data,
+            runs=runs,
+            checkpoint_seconds=checkpoint_seconds,
+            reuse=reuse,
+            retry_failed=retry_failed,
+            panels=panels,
+        )
+        if not submitted.over:
+            return tell(submitted)
+        records = SuiteRecords(submitted.session.store)
+        leaderboard = pipeline.write_views(records, None if panels is False else submitted.session.cache)
+        if not no_track:
+            pipeline.track_or_warn(records, tracking_uri)
     else:
-        settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
-        session, outcomes = train_here(session, settings, stop)
-    if session.plan.finals:
-        show_leaderboard(session.store, cache=None if panels is False else session.cache)
-    if not no_track:
-        track_or_warn(session.store, tracking_uri)
-    return exit_code(outcomes, session, stop.is_set())
+        try:
+            leaderboard = pipeline.run_suite(
+                suite,
+                data=data,
+                runs=runs,
+                executor=executor,
+                workers=workers,
+                ray_address=ray_address,
+                checkpoint_seconds=checkpoint_seconds,
+                reuse=reuse,
+                retry_failed=retry_failed,
+                panels=panels is not False,
+                track=not no_track,
+                tracking_uri=tracking_uri,
+            )
+        except pipeline.UnfinishedSuiteError as unfinished:
+            if unfinished.leaderboard is not None:
+                print_leaderboard(unfinished.leaderboard)
+            log.info(unfinished)
+            return unfinished.exit_code
+    print_leaderboard(leaderboard)
+    return UnitFailedError.exit_code if pipeline.has_failed_runs(leaderboard) else 0

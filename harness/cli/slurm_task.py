@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command("slurm-task")
 @click.argument("submission", type=click.Path(path_type=Path))
 @click.argument("index", type=click.IntRange(0), required=False)
-def command(submission: Path, index: int | None) -> int:
+def slurm_task_command(submission: Path, index: int | None) -> int:
     """Do the part of one job in SUBMISSION, a file RUNS/<suite>/slurm/<name>.json.
 
     With INDEX: run what is left of that task of an array. On SIGUSR1 and SIGTERM its units checkpoint, and it exits
@@ -24,8 +24,10 @@ def command(submission: Path, index: int | None) -> int:
         return run_task(submission, index, StopFlag())
 
     from harness.cli.cluster import tell
-    from harness.cli.report import show_leaderboard
+    from harness.cli.view import print_leaderboard
     from harness.execution.run import exit_code
+    from harness.pipeline import write_views
+    from harness.records.reader import SuiteRecords
     from harness.slurm.record import Submissions
     from harness.slurm.run import run_dependent_job
 
@@ -35,5 +37,6 @@ def command(submission: Path, index: int | None) -> int:
     if not done.over:
         return tell(done)
     panels = Submissions.holding(submission)[1].panels
-    show_leaderboard(done.session.store, cache=None if panels is False else done.session.cache)
+    cache = None if panels is False else done.session.cache
+    print_leaderboard(write_views(SuiteRecords(done.session.store), cache))
     return exit_code([], done.session, stopped=False)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from harness.api.errors import HarnessError
 from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, read_manifest
+
+log = logging.getLogger(__name__)
 
 VARIABLE = "HARNESS_LOCAL_DATA"
 """Environment variable: a folder on a node's own disk, say $SLURM_TMPDIR. Unset: data are read where they lie."""
@@ -33,7 +36,7 @@ def local_home() -> Path | None:
     return Path(home) if home else None
 
 
-def local_copy(cache: Cache, home: Path | None, say: Callable[[str], None]) -> Cache:
+def local_copy(cache: Cache, home: Path | None) -> Cache:
     """The same cache below `home`, copied there first if need be; the cache itself where `home` is None or no use.
 
     The copy appears whole or not at all, by one process at a time, checked byte for byte against its source. Test cases
@@ -44,7 +47,7 @@ def local_copy(cache: Cache, home: Path | None, say: Callable[[str], None]) -> C
         return cache
     if not home.is_absolute() or "$" in str(home):
         why = "is no absolute path, or names a variable that is not set here"
-        say(f"warning: {VARIABLE}={home} {why}; reading {cache.folder}")
+        log.warning(f"{VARIABLE}={home} {why}; reading {cache.folder}")
         return cache
     destination = home / f"harness-{os.getuid()}" / f"{cache.manifest.dataset}-{cache.manifest.checksum[:16]}"
     try:
@@ -52,10 +55,10 @@ def local_copy(cache: Cache, home: Path | None, say: Callable[[str], None]) -> C
         with _alone(destination):
             if not _is_copy(cache, destination):
                 _copy(cache, destination)
-                say(f"copied {cache.manifest.dataset} to {destination}")
+                log.info(f"copied {cache.manifest.dataset} to {destination}")
         return replace(Cache.open(destination), on_breach=cache.on_breach)
     except (OSError, HarnessError) as error:
-        say(f"warning: no local copy of {cache.manifest.dataset} in {home} ({_why(error)}); reading {cache.folder}")
+        log.warning(f"no local copy of {cache.manifest.dataset} in {home} ({_why(error)}); reading {cache.folder}")
         return cache
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from harness.data.digests import data_checksum
 from harness.data.locate import cache_home, cache_name, locate
 from harness.data.manifest import CaseInfo, Manifest
 
+log = logging.getLogger(__name__)
 
-def resolve(dataset: Dataset, data: Path | None, say: Callable[[str], None]) -> Cache:
+
+def resolve(dataset: Dataset, data: Path | None) -> Cache:
     """The cache of `dataset`, prepared first if need be (into $HARNESS_CACHE, default ~/.cache/harness).
 
     data: a prepared cache, or a folder in any layout that the dataset recognises, or one that holds such a folder under
           the dataset's name; None means $HARNESS_DATA, and nothing for generated data.
-    say:  told what is prepared where, and of warnings.
 
     Raises `DataError` when there is nothing to read or it is flawed, `DiskError` when the cache cannot be written.
     """
@@ -40,11 +42,8 @@ def resolve(dataset: Dataset, data: Path | None, say: Callable[[str], None]) -> 
     destination = cache_home() / cache_name(dataset, folder)
     if destination.exists():
         return _opened(dataset, destination)
-    say(f"preparing {dataset.name} ({layout}) {f'from {folder} ' if folder else ''}into {destination}")
-    cache = prepare(dataset, folder, destination)
-    for warning in cache.manifest.warnings:
-        say(f"warning: {warning}")
-    return cache
+    log.info(f"preparing {dataset.name} ({layout}) {f'from {folder} ' if folder else ''}into {destination}")
+    return prepare(dataset, folder, destination)
 
 
 def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
@@ -58,6 +57,8 @@ def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
     _refuse_occupied(destination)
     folder, layout = _source(dataset, root)
     checked = read_checked(dataset, dataset.sources(folder))
+    for warning in checked.warnings:
+        log.warning(warning)
     return _publish(_manifest(dataset, layout, checked), checked.cases, destination)
 
 

@@ -55,7 +55,7 @@ def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
     cache = prepared_cache(dataset, data)
     if cache is None:
         return Outlook(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
-    plan = make_plan(loaded, cache.reference)
+    plan = plan.on_data(cache.reference)
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
     records = SuiteRecords(store)
@@ -75,7 +75,7 @@ def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
     due = folder is not None or (data is None and not dataset.layouts)
     if due and not (cache_home() / cache_name(dataset, folder)).exists():
         return None
-    return resolve(dataset, data, lambda _line: None)
+    return resolve(dataset, data)
 
 
 def used_states(outlook: Outlook) -> tuple[State, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 
 from harness.api.errors import InterruptedRunError
@@ -12,8 +11,6 @@ from harness.execution.session import Session
 from harness.records.lease import LeaseHeldError
 from harness.records.schema import Unit
 from harness.train.run import RunSettings, train_run
-
-log = logging.getLogger(__name__)
 
 
 def run_inline(session: Session, units: Sequence[Unit], settings: RunSettings) -> Iterator[Outcome]:
@@ -25,7 +22,7 @@ def run_inline(session: Session, units: Sequence[Unit], settings: RunSettings) -
         if settings.stop.is_set():
             return
         folder = session.folder(unit)
-        cache = session.cache if folder.done else local_copy(session.cache, local_home(), log.info)
+        cache = session.cache if folder.done else local_copy(session.cache, local_home())
         try:
             outcome = outcome_of(train_run(folder, cache, session.store.selection_path, settings))
         except InterruptedRunError as error:

@@ -63,7 +63,7 @@ class Order:
         """The verb that a user would type."""
         return [
             # -P: a folder called methods/ in the current directory must not stand before ours
-            *(sys.executable, "-P", "-m", "harness", "unit", self.unit),
+            *(sys.executable, "-P", "-m", "harness", "train", self.unit),
             *("--suite", self.suite, "--data", self.cache, "--runs", str(Path(self.suite).parents[2])),
             *("--checkpoint-seconds", str(self.checkpoint_seconds)),
         ]

@@ -5,6 +5,7 @@ They do not mean equal machines: a budget of device time buys more steps on a fa
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,20 @@ from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Unit
 from harness.records.suite_folder import RunStore
+
+log = logging.getLogger(__name__)
+
+
+def take_over(session: Session, source: Path) -> None:
+    """`reuse`, and say what was taken over and what that may mix."""
+    taken = reuse(session, source)
+    log.info("%s: %d units taken over", source, len(taken))
+    if count := elsewhere(session, taken):
+        log.warning(
+            "%d of them ran on another host, where device time may have bought more steps or fewer than "
+            "it does here: compare the steps of rows, or train them again without --reuse",
+            count,
+        )
 
 
 def reuse(session: Session, source: Path) -> list[Unit]:

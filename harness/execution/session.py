@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from harness.records.run_folder import UnitFolder
 from harness.records.schema import Unit
 from harness.records.selection import Points, Selection
 from harness.records.suite_folder import RunStore
-from harness.suite.load import LoadedSuite, load_suite
+from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
 
 
@@ -35,7 +34,7 @@ class Session:
         return self.plan.names
 
     def name_of(self, unit: Unit) -> str:
-        """The unit's slot or trial as `harness unit` takes it, with its row's name: ua_mt_strong/7/0/1."""
+        """The unit's slot or trial as `harness train` takes it, with its row's name: ua_mt_strong/7/0/1."""
         if unit.id not in self._names:
             points = self.store.points()  # an adaptive search names trials as it goes
             self._names.update({} if points is None else {trial.unit: str(trial) for trial in points.trials})
@@ -89,17 +88,14 @@ class Session:
                 folder.reopen()
 
 
-def open_session(
-    suite: str, data: Path | None, runs: Path, say: Callable[[str], None], *, select: bool = True
-) -> Session:
-    """Validate the suite, find or prepare its data, and record what was asked before anything runs.
+def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, *, select: bool = True) -> Session:
+    """Plan the suite, find or prepare its data, and record what was asked before anything runs.
 
     select: write the selection. False keeps the one that is there, so that a child of an earlier driver cannot turn
     back what a later driver selected.
     """
-    loaded = load_suite(suite)
     RunStore.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
-    plan, cache = plan_on_data(loaded, data, say)
+    plan, cache = plan_on_data(loaded, data)
     store = RunStore.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
     if loaded.suite.search is not None:
@@ -130,12 +126,12 @@ def _points(plan: Plan, recorded: Points | None) -> Points:
     return Points(suite_hash=suite.hash, trials=[*kept, *(trial for trial in trials if trial not in kept)])
 
 
-def plan_on_data(loaded: LoadedSuite, data: Path | None, say: Callable[[str], None]) -> tuple[Plan, Cache]:
+def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:
     """The plan for the data as it is. The suite is checked in full before any data is touched."""
     dataset = dataset_of(loaded)
-    make_plan(loaded, unprepared(dataset))
-    cache = resolve(dataset, data, say)
-    return make_plan(loaded, cache.reference), cache
+    plan = make_plan(loaded, unprepared(dataset))
+    cache = resolve(dataset, data)
+    return plan.on_data(cache.reference), cache
 
 
 def find_unit(plan: Plan, name: str) -> Unit:

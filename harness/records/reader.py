@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api.errors import RecordError
+from harness.api.errors import RecordError, UsageError
 from harness.records.accounts import Reconciliation
 from harness.records.files import read_record
 from harness.records.ledger import summarise
@@ -210,6 +210,19 @@ class SuiteRecords:
         if run_id not in self._runs:
             self._runs[run_id] = RunRecord(self.store.by_id(run_id), self)
         return self._runs[run_id]
+
+    def find(self, name: str) -> RunRecord:
+        """A run on record, by its place in the current selection (ua_mt/7/0/1), its id, or the beginning of its id.
+
+        Raises `UsageError` where it is none or several.
+        """
+        planned = {str(entry.slot): entry.unit for entry, _ in self.selected}
+        wanted = planned.get(name, name)
+        matches = [run for run in self.runs if wanted and run.id.startswith(wanted)]
+        if len(matches) != 1:
+            some = ", ".join(list(planned)[:4])
+            raise UsageError(f"{name!r} names {len(matches)} runs in {self.root}; use an id or a name such as {some}")
+        return matches[0]
 
     def environment(self, fingerprint: str, named_by: Path) -> Environment:
         """The environment of that fingerprint, shared by all runs of it. named_by: the file that names it."""

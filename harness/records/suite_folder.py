@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.api.errors import DiskError, RecordError, UsageError
+from harness.api.names import suggest
 from harness.records.accounts import Reconciliation
 from harness.records.files import disk_errors, read_record, write_record, write_text
 from harness.records.lease import Lease
@@ -43,7 +44,7 @@ class RunStore:
     def open(cls, root: Path) -> RunStore:
         """Open for reading; a directory without records is an error that says what to run."""
         if not (root / "suites").is_dir():
-            raise UsageError(f"{root}: no records here. Run `harness run --suite {root.name}` first, or name --runs.")
+            raise UsageError(f"{root}: no records here; {_nearest(root)}")
         return cls(root)
 
     @property
@@ -123,3 +124,11 @@ class RunStore:
     def leaderboard(self) -> Path:
         """Where tables and figures go."""
         return self.root / "leaderboard"
+
+
+def _nearest(root: Path) -> str:
+    """What to type instead of a folder without records: the folder of a suite in it, beside it or below runs/."""
+    for parent in (root, root.parent, root.parent / "runs"):
+        if folders := [str(path.parent) for path in parent.glob("*/suites")]:
+            return suggest(str(root), folders)
+    return f"name the folder of a suite's records, such as runs/{root.name}: `harness run --suite {root.name}` makes it"

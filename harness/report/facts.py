@@ -114,10 +114,10 @@ def commands(suite: str) -> list[tuple[str, str]]:
     file = f"{suite}.yaml"
     return [
         (f"harness run --suite {file} --data DIR", "trains what is missing, tests once, writes tables and this page"),
-        (f"harness leaderboard --suite {file}", "the tables and this page again, from the records alone"),
-        (f"harness leaderboard --suite {file} --data DIR", "the same with pictures of the worst cases"),
+        (f"harness leaderboard runs/{suite}", "the tables and this page again, from the records alone"),
+        (f"harness leaderboard runs/{suite} --data DIR", "the same with pictures of the worst cases"),
         (
-            f"harness replay METHOD/LABELLED/SUBSET/SEED --suite {file} --data DIR",
+            f"harness replay runs/{suite} METHOD/LABELLED/SUBSET/SEED --data DIR",
             "one unit again, compared bit by bit",
         ),
     ]

@@ -57,7 +57,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
     if cache is None:
         return Panels(
             reason="Left out: pictures of test cases need the scans. "
-            f"Write them with `harness leaderboard --suite {leaderboard.suite} --data DIR`."
+            f"Write them with `harness leaderboard runs/{leaderboard.suite} --data DIR`."
         )
     comparison = leaderboard.inputs.comparisons[0]
     if comparison.conditions is None or any(run.result is None for _, run in records.selected):

@@ -18,6 +18,7 @@ from harness.slurm.queue import ask_queue, identified
 from harness.slurm.queue_state import QueueState
 from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import follow, submit, submitting
+from harness.suite.load import load_suite
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +95,8 @@ def run_dependent_job(record: Path) -> SlurmRun | None:
         return None
     # in a container the paths of the cluster file may not be seen
     cluster = load_cluster(submissions.cluster_path(submission), check_paths=False)
-    suite = str(submissions.suite_path(submission))
-    session = open_session(suite, Path(submission.cache), submissions.root.parent, log.info)
+    suite = load_suite(submissions.suite_path(submission))
+    session = open_session(suite, Path(submission.cache), submissions.root.parent)
     return submit_finals(session, cluster, submission.checkpoint_seconds, submission.panels)
 
 

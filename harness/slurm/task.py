@@ -14,6 +14,7 @@ from harness.execution.session import open_session
 from harness.records.reader import SuiteRecords
 from harness.slurm.leases import free_leases
 from harness.slurm.record import Submissions
+from harness.suite.load import load_suite
 from harness.train.stop import StopFlag
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
         log.info("task %s of %s: everything is done", index, submission.name)
     else:
         with stop.on_signals():
-            suite = str(submissions.suite_path(submission))
-            session = open_session(suite, Path(submission.cache), submissions.root.parent, log.info, select=False)
+            suite = load_suite(submissions.suite_path(submission))
+            session = open_session(suite, Path(submission.cache), submissions.root.parent, select=False)
             for owner in free_leases(session.folder(unit) for unit in left):
                 log.info("freed a unit of job %s, which is no longer on %s", owner.job, owner.host)
             settings = ExecuteSettings("auto", submission.units_at_once, submission.checkpoint_seconds)

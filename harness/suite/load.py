@@ -134,7 +134,7 @@ class LoadedSuite:
         return UsageError(_complaints(self.path, self.lines, prefix, error, model))
 
 
-def find_suite(name: str) -> Path:
+def find_suite(name: str | Path) -> Path:
     """A path to a YAML file, or the name of one of the suites that ship with the harness."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
@@ -142,12 +142,14 @@ def find_suite(name: str) -> Path:
             raise UsageError(f"{path}: no such suite file")
         return path
     shipped = {file.stem: file for file in SUITES.glob("*.yaml")}
-    if name not in shipped:
-        raise UsageError(f"unknown suite {name!r}; {suggest(name, shipped)} A path to a .yaml file works too.")
-    return shipped[name]
+    if str(name) not in shipped:
+        raise UsageError(
+            f"unknown suite {str(name)!r}; {suggest(str(name), shipped)} A path to a .yaml file works too."
+        )
+    return shipped[str(name)]
 
 
-def load_suite(name: str) -> LoadedSuite:
+def load_suite(name: str | Path) -> LoadedSuite:
     """Read and validate a suite by name or path; all problems at once, each with file, line and field."""
     path = find_suite(name)
     suite, text, lines = read_marked(path, Suite, "a suite")

@@ -96,6 +96,14 @@ class Plan:
         studies = 1 if suite.search is None else suite.search.studies
         return slot.method, suite.seeds.index(slot.seed) % studies
 
+    def on_data(self, data: DatasetRef) -> Plan:
+        """The same plan for another version of its data, which changes the ids of runs and nothing else.
+
+        A selection was made on the data as they were: the finals of a search are unknown again.
+        """
+        plan = replace(self, data=data, trials=tuple(planned.on_data(data) for planned in self.trials), finals=())
+        return plan if self.loaded.suite.search is not None else plan.with_choices({})
+
     def with_choices(self, choices: Mapping[tuple[str, int], Choice]) -> Plan:
         """The plan with its finals, each with what was chosen for its row and study, or else as the suite says."""
         finals = (self._final(slot, choices.get(self.chosen_for(slot))) for slot in self.slots)

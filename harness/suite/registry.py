@@ -8,8 +8,11 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
+import harness
 from harness.api.errors import UsageError
 from harness.api.names import suggest
 
@@ -55,10 +58,14 @@ def load_dataset(name: str) -> Dataset:
     return _load(_pick(name, dataset_sources(), "dataset"), Dataset)()
 
 
+def load_datasets() -> list[Dataset]:
+    """An instance of every dataset, by name."""
+    return [load_dataset(name) for name in sorted(dataset_sources())]
+
+
 def _sources(package: str, group: str) -> dict[str, Source]:
     found: dict[str, Source] = {}
-    folder = importlib.import_module(package)
-    for module in pkgutil.iter_modules(folder.__path__):
+    for module in pkgutil.iter_modules(_own_package(package).__path__):
         if not module.ispkg and not module.name.startswith("_"):
             found[module.name] = Source(module.name, f"{package}.{module.name}", f"{package}/{module.name}.py")
     for point in entry_points(group=group):
@@ -70,6 +77,21 @@ def _sources(package: str, group: str) -> dict[str, Source]:
             )
         found[point.name] = Source(point.name, point.value, origin)
     return found
+
+
+def _own_package(name: str) -> ModuleType:
+    """Our package of this name, which `harness` looks for beside itself.
+
+    Raises `UsageError` where a program imported another one of that name before `harness`.
+    """
+    package = importlib.import_module(name)
+    own = Path(harness.__file__).resolve().parent.parent / name
+    if own not in (Path(folder).resolve() for folder in package.__path__):
+        raise UsageError(
+            f"a package {name!r} of another program ({package.__file__}) was imported before harness, whose package "
+            f"{name!r} it hides; import harness first, or rename the other one"
+        )
+    return package
 
 
 def _pick(name: str, known: Mapping[str, Source], what: str) -> Source:

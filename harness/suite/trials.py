@@ -25,6 +25,11 @@ class PlannedTrial:
     trial: Trial
     unit: Unit
 
+    def on_data(self, data: DatasetRef) -> PlannedTrial:
+        """The same trial on another version of the data."""
+        unit = self.unit.model_copy(update={"dataset": data})
+        return PlannedTrial(self.trial.model_copy(update={"unit": unit.id}), unit)
+
 
 def make_trials(loaded: LoadedSuite, rows: Mapping[str, Row], data: DatasetRef) -> tuple[PlannedTrial, ...]:
     """All trials that can be named before any ran, point by point, so that rows advance together.

@@ -57,7 +57,7 @@ class Service:
             return ServiceError(f"tracking to {self.shown} does not work: {reason}")
         return ServiceError(
             f"cannot track to {self.shown}: {reason}. The records are safe; "
-            f"run `harness track --suite {self.suite}` later."
+            f"run `harness track runs/{self.suite}` later."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +39,14 @@ class Again:
         )
 
 
-def train_again(folder: UnitFolder, data: Path | None, stop: StopFlag, say: Callable[[str], None]) -> Again:
+def train_again(folder: UnitFolder, data: Path | None, stop: StopFlag) -> Again:
     """Replay a finished unit. Raises `UsageError` for one that has no weights to compare with."""
     result = folder.result()
     if result is None or result.weights_sha256 is None:
         state = "is not finished" if result is None else "ended with a failure"
         raise UsageError(f"unit {folder.id[:10]} {state}: there are no weights to compare with")
     unit, then = folder.unit, folder.environment()
-    cache = resolve(load_dataset(unit.dataset.name), data, say)
+    cache = resolve(load_dataset(unit.dataset.name), data)
     replayed = replay(folder, cache, stop)
     now = describe(pick_device(), unit.engine, cache.reference.checksum)
     return Again(folder.id, result.weights_sha256, replayed, {} if then is None else differences(then, now))

@@ -125,7 +125,7 @@ def observed(tiny: Tiny, method: str) -> Observed:
 
 
 def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny) -> None:
-    done = run_cli("audit", "--suite", "tiny", "--runs", cheated.runs)
+    done = run_cli("audit", cheated.runs / "tiny")
     assert done.returncode == AuditError.exit_code == 76
     assert "Traceback" not in done.stderr
     error = done.stderr.splitlines()[-1]
@@ -135,7 +135,7 @@ def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny) -> No
 
 
 def test_json_is_the_audit(cheated: Tiny, found: Audit) -> None:
-    done = run_cli("audit", "--suite", "tiny", "--runs", cheated.runs, "--json")
+    done = run_cli("audit", cheated.runs / "tiny", "--json")
     assert done.returncode == 76
     assert Audit.model_validate(json.loads(done.stdout)) == found
 
@@ -143,7 +143,7 @@ def test_json_is_the_audit(cheated: Tiny, found: Audit) -> None:
 def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({name: {} for name in HONEST}, budget={"steps": 12})
     train(tiny)
-    done = run_cli("audit", "--suite", "tiny", "--runs", tiny.runs)
+    done = run_cli("audit", tiny.runs / "tiny")
     assert done.returncode == 0, done.stdout
     audited = audit(SuiteRecords.open(tiny.store))
     left = {one.number for one in audited.findings if one.status == "not applicable"}
@@ -185,7 +185,7 @@ def test_another_gpu_model_is_caught(tmp_path: Path) -> None:
     assert one_device.units == (odd,)
     assert "Tesla V100-SXM2-32GB (cuda): 1 unit, ua_mt/7/0/1" in one_device.evidence[2]
     assert "NVIDIA A100-SXM4-80GB (cuda): 20 units" in one_device.evidence[1]
-    done = run_cli("audit", "--suite", "s", "--runs", tmp_path)
+    done = run_cli("audit", tmp_path / "s")
     assert done.returncode == 76
     assert "16. One device model" in done.stderr
 

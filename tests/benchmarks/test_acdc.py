@@ -89,9 +89,8 @@ def test_nothing_is_recognised_where_nothing_is(tmp_path: Path) -> None:
         ACDC().sources(tmp_path)
 
 
-def test_real_scans(scans: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    cache = resolve(ACDC(), scans, said.append)
+def test_real_scans(scans: Path, tmp_path: Path, said: list[str]) -> None:
+    cache = resolve(ACDC(), scans)
     slices = {
         split: [case.shape[0] for case in cache.manifest.cases if case.split == split]
         for split in ("train", "val", "test")
@@ -122,4 +121,4 @@ def test_a_cache_is_refused_for_a_dataset_of_another_version(tmp_path: Path) -> 
 
     cache = prepare(SmallACDC(), write_ssl4mis(tmp_path / "raw"), tmp_path / "cache")
     with pytest.raises(DataError, match="holds acdc version 1, not acdc version 2"):
-        resolve(Later(), cache.folder, print)
+        resolve(Later(), cache.folder)

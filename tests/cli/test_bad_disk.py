@@ -107,8 +107,8 @@ def test_a_record_of_a_newer_version(records: Path, finished: FinishedRun) -> No
     path = next(RunStore.open(records / "tiny").folders()).path / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     named = (str(path), "schema_version 99", "newer version")
-    for verb in (("leaderboard", "--suite", "tiny"), ("run", "--suite", finished.suite)):
-        refuse(*verb, "--runs", records, code=65, named=named, unchanged=records)
+    for verb in (("leaderboard", records / "tiny"), ("run", "--suite", finished.suite, "--runs", records)):
+        refuse(*verb, code=65, named=named, unchanged=records)
 
 
 def test_snapshot_sees_a_change(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def panels(page: Path) -> list[dict[str, Any]]:
 
 
 def leaderboard(runs: Path, cache: Path, *more: str) -> Path:
-    done = run_cli("leaderboard", "--suite", "tiny", "--runs", runs, *more, env={"HARNESS_CACHE": str(cache)})
+    done = run_cli("leaderboard", runs / "tiny", *more, env={"HARNESS_CACHE": str(cache)})
     assert done.returncode == 0, done.stderr
     page = runs / "tiny" / "leaderboard" / "index.html"
     assert f"page: {page}" in done.stderr
@@ -58,7 +58,7 @@ def test_pictures_before_any_unit_ended_are_refused(tmp_path: Path, finished: Fi
     runs = Path(shutil.copytree(finished.runs, tmp_path / "runs"))
     for result in runs.glob("tiny/units/*/result.json"):
         result.unlink()
-    done = run_cli("leaderboard", "--suite", "tiny", "--runs", runs, "--panels")
+    done = run_cli("leaderboard", runs / "tiny", "--panels")
     assert done.returncode == 65
     assert "no unit has ended yet" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""A suite with a search through the real command line: plan, run, status, unit, and refusals."""
+"""A suite with a search through the real command line: plan, run, status, train, and refusals."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun) ->
 
 
 def test_status_shows_trials_and_finals(searched: FinishedRun) -> None:
-    done = run_cli("status", "--suite", "tiny", "--runs", searched.runs)
+    done = run_cli("status", searched.runs / "tiny")
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
     assert [(row[0], row[1], row[3]) for row in rows] == [
@@ -103,13 +103,13 @@ def test_plan_names_the_same_trials_in_every_process_and_writes_nothing(searched
     assert [row[1:] for row in rows[3:]] == [["to", "run", "4", "steps"]] * 2
 
 
-def test_unit_runs_a_trial_by_name_and_no_final_before_the_selection(searched: FinishedRun, tmp_path: Path) -> None:
+def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: FinishedRun, tmp_path: Path) -> None:
     suite = searched_suite(tmp_path)
     arguments = ("--suite", suite, "--runs", tmp_path / "runs")
-    early = run_cli("unit", FINALS[1], *arguments)
+    early = run_cli("train", FINALS[1], *arguments)
     assert early.returncode == 64
     assert "'ua_mt/2/0/0' names 0 units of this suite; use an id or a slot such as supervised/trial/0/0" in early.stderr
-    ran = run_cli("unit", TRIALS[2], *arguments)
+    ran = run_cli("train", TRIALS[2], *arguments)
     assert ran.returncode == 0, ran.stderr
     assert f"{TRIALS[2]}: ok" in ran.stderr, "by the name that was typed"
     (folder,) = [one for one in RunStore(tmp_path / "runs" / "tiny").folders() if one.done]

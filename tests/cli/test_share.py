@@ -54,11 +54,11 @@ def archive(store: RunStore, tmp_path: Path) -> Path:
 def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_path: Path) -> None:
     there = tmp_path / "elsewhere"
     file = tmp_path / "out.tar.gz"
-    exported = run_cli("export", "--suite", "synthetic", "--runs", store.root.parent, "--to", file)
+    exported = run_cli("export", store.root, "--to", file)
     assert exported.returncode == 0, exported.stderr
     imported = run_cli("import", file, "--runs", there)
     assert imported.returncode == 0, imported.stderr
-    table = run_cli("leaderboard", "--suite", "synthetic", "--runs", there, "--format", "csv")
+    table = run_cli("leaderboard", there / "synthetic", "--format", "csv")
     assert table.returncode == 0, table.stderr
     assert table.stdout == write_tables(store)[0].read_text()
     assert len(table.stdout.splitlines()) > 4

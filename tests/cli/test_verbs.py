@@ -31,19 +31,18 @@ def test_every_verb_explains_itself_and_its_options(verb: str) -> None:
     command = cli.get_command(shown, verb)  # type: ignore[arg-type]
     assert command is not None
     assert len(command.help or "") > 40
-    silent = {one.name for one in command.params if isinstance(one, click.Option) and not one.help}
-    assert silent <= {"executor", "checkpoint_seconds"}
+    assert [one.name for one in command.params if isinstance(one, click.Option) and not one.help] == []
 
 
 def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished: FinishedRun, tmp_path: Path) -> None:
     require_mlflow()
     assert finished.code == 0, finished.stderr
     assert f"warning: cannot track to {DEAD_URI}" in finished.stderr
-    assert "harness track --suite tiny" in finished.stderr
+    assert "harness track runs/tiny" in finished.stderr
     assert "Traceback" not in finished.stderr
     assert "Leaderboard of tiny" in finished.stdout
 
-    track = ("track", "--suite", "tiny", "--runs", finished.runs, "--tracking-uri")
+    track = ("track", finished.runs / "tiny", "--tracking-uri")
     refuse(*track, DEAD_URI, code=69, named=(DEAD_URI, "The records are safe"), unchanged=tmp_path)
     later = run_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path)
     assert later.returncode == 0, later.stderr
@@ -110,7 +109,7 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
     running.reopen()
     running.lease.claim()
     before = snapshot(tmp_path)
-    done = run_cli("status", "--suite", "synthetic", "--runs", tmp_path)
+    done = run_cli("status", tmp_path / "synthetic")
     assert done.returncode == 0, done.stderr
     assert snapshot(tmp_path) == before
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
@@ -124,15 +123,19 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
 
 
 def test_status_of_a_suite_that_never_ran(tmp_path: Path) -> None:
-    refuse(
-        "status", "--suite", "demo", code=64, named=("no records here", "harness run --suite demo"), unchanged=tmp_path
-    )
-    refuse("status", "--suite", "dem", code=64, named=("did you mean 'demo'?",), unchanged=tmp_path)
+    named = ("runs/demo: no records here", "such as runs/demo: `harness run --suite demo` makes it")
+    refuse("status", "runs/demo", code=64, named=named, unchanged=tmp_path)
+
+
+@pytest.mark.parametrize("typed", ["runs", "runs/tyny", "tiny"])
+def test_status_of_a_folder_nearby(typed: str, records: Path) -> None:
+    named = (f"{typed}: no records here; did you mean 'runs/tiny'?",)
+    refuse("status", typed, code=64, named=named, unchanged=records.parent)
 
 
 def test_leaderboard_prints_what_it_writes(records: Path) -> None:
     shutil.rmtree(records / "tiny" / "leaderboard")
-    marked = run_cli("leaderboard", "--suite", "tiny", "--runs", records, "--format", "markdown")
+    marked = run_cli("leaderboard", records / "tiny", "--format", "markdown")
     assert marked.returncode == 0, marked.stderr
     assert marked.stdout == (records / "tiny" / "leaderboard" / "leaderboard.md").read_text()
 
@@ -157,7 +160,7 @@ def test_list_shows_the_hyper_parameters_of_a_method() -> None:
 
 
 def test_replay_gives_the_same_weights(finished: FinishedRun) -> None:
-    same = run_cli("replay", SUPERVISED, "--suite", "tiny", "--runs", finished.runs)
+    same = run_cli("replay", finished.runs / "tiny", SUPERVISED)
     assert same.returncode == 0, same.stderr
     recorded, replayed = (line.split()[1] for line in same.stdout.splitlines())
     assert recorded == replayed
@@ -178,7 +181,7 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
     changes = {"weights_sha256": other, "environment": elsewhere}
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     before = snapshot(records)
-    again = train_again(UnitFolder(folder.path), None, StopFlag(), print)
+    again = train_again(UnitFolder(folder.path), None, StopFlag())
     assert (again.recorded, again.replayed) == (other, trained)
     with pytest.raises(UnitFailedError, match="device_model: Abacus 3000 then"):
         again.check()
@@ -186,15 +189,15 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
 
 
 def test_replay_of_an_unknown_unit(finished: FinishedRun, tmp_path: Path) -> None:
-    command = ("replay", "ua_mt/3/0/0", "--suite", "tiny", "--runs", finished.runs)
-    refuse(*command, code=64, named=("'ua_mt/3/0/0' names 0 units", SUPERVISED), unchanged=tmp_path)
+    command = ("replay", finished.runs / "tiny", "ua_mt/3/0/0")
+    refuse(*command, code=64, named=("'ua_mt/3/0/0' names 0 runs", SUPERVISED), unchanged=tmp_path)
 
 
 def test_clean_shows_first_and_keeps_every_record(records: Path) -> None:
     folder = next(RunStore.open(records / "tiny").folders())
     (folder.path / ".checkpoint.pt.abc").write_bytes(b"torn")
     before = snapshot(records)
-    clean = ("clean", "--suite", "tiny", "--runs", records)
+    clean = ("clean", records / "tiny")
     shown = run_cli(*clean)
     assert shown.returncode == 0, shown.stderr
     assert "would delete 3 files" in shown.stderr
@@ -214,7 +217,7 @@ def test_clean_keeps_what_can_go_on(tmp_path: Path) -> None:
         unit = folder.unit
         if (unit.method, unit.labelled, unit.subset, unit.seed) == stopped:
             folder.reopen()
-    assert run_cli("clean", "--suite", "synthetic", "--runs", tmp_path, "--yes").returncode == 0
+    assert run_cli("clean", tmp_path / "synthetic", "--yes").returncode == 0
     kept = {folder.unit.method for folder in store.folders() if folder.checkpoint.exists()}
     assert kept == {"ua_mt", "mc_net"}
     assert sum(folder.checkpoint.exists() for folder in store.folders()) == 2

@@ -31,22 +31,21 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Path) -> None:
-    said: list[str] = []
-    copy = local_copy(cache, tmp_path / "node", said.append)
+def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Path, said: list[str]) -> None:
+    copy = local_copy(cache, tmp_path / "node")
     assert copy.folder.is_relative_to(tmp_path / "node")
     assert files(copy.folder) == files(cache.folder)
     assert copy.reference == cache.reference
     assert [case.id for case in copy.cases("train")] == [case.id for case in cache.cases("train")]
     before = (copy.folder / "manifest.json").stat()
-    assert local_copy(cache, tmp_path / "node", said.append) == copy
+    assert local_copy(cache, tmp_path / "node") == copy
     assert (copy.folder / "manifest.json").stat() == before
     assert len(said) == 1
 
 
 def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path) -> None:
     told: list[str] = []
-    copy = local_copy(replace(cache, on_breach=told.append), tmp_path, lambda _line: None)
+    copy = local_copy(replace(cache, on_breach=told.append), tmp_path)
     with pytest.raises(ClosedSplitError):
         copy.cases("test")
     with pytest.raises(ClosedSplitError):
@@ -56,9 +55,10 @@ def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path) -> None
 
 def test_processes_of_one_node_copy_once(cache: Cache, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from harness.data.cache import Cache; "
+        "import logging, sys; from pathlib import Path; from harness.data.cache import Cache; "
+        "logging.basicConfig(stream=sys.stdout, level='INFO', format='%(message)s'); "
         "from harness.data.local import local_copy; "
-        "print(local_copy(Cache.open(Path(sys.argv[1])), Path(sys.argv[2]), print).folder)"
+        "print(local_copy(Cache.open(Path(sys.argv[1])), Path(sys.argv[2])).folder)"
     )
     command = [sys.executable, "-c", code, str(cache.folder), str(tmp_path)]
     started = [
@@ -70,60 +70,57 @@ def test_processes_of_one_node_copy_once(cache: Cache, tmp_path: Path) -> None:
 
 
 def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path) -> None:
-    copy = local_copy(cache, tmp_path, lambda _line: None)
+    copy = local_copy(cache, tmp_path)
     left = copy.folder.with_name(f".{copy.folder.name}.copy-dead")
     left.mkdir()
     (copy.folder / "manifest.json").unlink()
-    assert files(local_copy(cache, tmp_path, lambda _line: None).folder) == files(cache.folder)
+    assert files(local_copy(cache, tmp_path).folder) == files(cache.folder)
     assert not left.exists()
 
 
 def test_a_damaged_copy_is_never_trained_on(cache: Cache, tmp_path: Path) -> None:
-    copy = local_copy(cache, tmp_path, lambda _line: None)
+    copy = local_copy(cache, tmp_path)
     content = bytearray((copy.folder / "development.h5").read_bytes())
     at = content.index(cache.cases("train")[0].image.tobytes())
     content[at] ^= 0xFF
     (copy.folder / "development.h5").write_bytes(content)
     with pytest.raises(DataError, match="sha256"):
-        local_copy(cache, tmp_path, lambda _line: None).cases("train")
+        local_copy(cache, tmp_path).cases("train")
 
 
-def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: Path, said: list[str]) -> None:
     with small_disk(tmp_path / "disk", "size=16k") as disk:
-        assert local_copy(cache, disk, said.append) == cache
+        assert local_copy(cache, disk) == cache
         assert "No space left on device" in said[0]
         assert str(cache.folder) in said[0]
         assert not [path for path in disk.rglob("*") if path.suffix in (".h5", ".json")]
 
 
-def test_an_absent_disk_costs_a_message(cache: Cache, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_an_absent_disk_costs_a_message(cache: Cache, tmp_path: Path, said: list[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert local_copy(cache, tmp_path / "file" / "below", said.append) == cache
+    assert local_copy(cache, tmp_path / "file" / "below") == cache
     assert said[0].startswith("warning: no local copy of acdc")
 
 
 @pytest.mark.parametrize("named", ["$NO_SUCH_DISK", "/tmp/$NO_SUCH_DISK/data", "relative"])
 def test_a_folder_that_this_node_does_not_name_is_never_made(
-    named: str, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: str, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARNESS_LOCAL_DATA", named)
-    said: list[str] = []
-    assert local_copy(cache, local_home(), said.append) == cache
+    assert local_copy(cache, local_home()) == cache
     assert [line.startswith(f"warning: HARNESS_LOCAL_DATA={named} is no absolute path") for line in said] == [True]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_who_waits_too_long_reads_the_shared_disk(
-    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.setattr(local, "PATIENCE_SECONDS", 0.0)
-    copy = local_copy(cache, tmp_path, lambda _line: None)
-    said: list[str] = []
+    copy = local_copy(cache, tmp_path)
+    said.clear()
     with local._alone(copy.folder):
-        other = threading.Thread(target=lambda: said.append(str(local_copy(cache, tmp_path, said.append).folder)))
+        other = threading.Thread(target=lambda: said.append(str(local_copy(cache, tmp_path).folder)))
         other.start()
         other.join(30)
     assert "another process" in said[0]
@@ -138,4 +135,4 @@ def test_the_folder_is_named_by_the_environment_of_the_node(monkeypatch: pytest.
 
 
 def test_without_a_folder_the_shared_cache_is_read(cache: Cache) -> None:
-    assert local_copy(cache, None, print) is cache
+    assert local_copy(cache, None) is cache

@@ -31,17 +31,12 @@ def raw(tmp_path: Path) -> Path:
     return write_ssl4mis(tmp_path / "raw")
 
 
-def quiet(message: str) -> None:
-    """Nobody listens."""
-
-
-def test_a_raw_folder_is_prepared_once(raw: Path, home: Path) -> None:
-    said: list[str] = []
-    first = resolve(SmallACDC(), raw, said.append)
+def test_a_raw_folder_is_prepared_once(raw: Path, home: Path, said: list[str]) -> None:
+    first = resolve(SmallACDC(), raw)
     assert len(said) == 1
     assert said[0] == f"preparing acdc (ssl4mis-h5) from {raw} into {first.folder}"
     assert first.folder.parent == home
-    again = resolve(SmallACDC(), raw, said.append)
+    again = resolve(SmallACDC(), raw)
     assert len(said) == 1
     assert (again.folder, again.manifest) == (first.folder, first.manifest)
     assert [path.name for path in home.iterdir()] == [first.folder.name]
@@ -50,29 +45,29 @@ def test_a_raw_folder_is_prepared_once(raw: Path, home: Path) -> None:
 
 @pytest.mark.parametrize("write", [write_ssl4mis, write_official])
 @pytest.mark.parametrize("inner", ["ACDC", "acdc"])
-def test_the_folder_above_is_taken_too(write: Callable[[Path], Path], inner: str, tmp_path: Path, home: Path) -> None:
+def test_the_folder_above_is_taken_too(
+    write: Callable[[Path], Path], inner: str, tmp_path: Path, home: Path, said: list[str]
+) -> None:
     folder = write(tmp_path / "collection" / inner)
     (tmp_path / "collection" / "LA").mkdir()
-    said: list[str] = []
-    cache = resolve(SmallACDC(), tmp_path / "collection", said.append)
+    cache = resolve(SmallACDC(), tmp_path / "collection")
     assert f"from {folder} into" in said[0]
-    assert resolve(SmallACDC(), folder, said.append).folder == cache.folder
+    assert resolve(SmallACDC(), folder).folder == cache.folder
 
 
-def test_a_prepared_cache_is_opened_where_it_lies(raw: Path, home: Path, tmp_path: Path) -> None:
+def test_a_prepared_cache_is_opened_where_it_lies(raw: Path, home: Path, tmp_path: Path, said: list[str]) -> None:
     cache = prepare(SmallACDC(), raw, tmp_path / "mine")
-    said: list[str] = []
-    assert resolve(SmallACDC(), cache.folder, said.append).folder == tmp_path / "mine"
+    assert resolve(SmallACDC(), cache.folder).folder == tmp_path / "mine"
     assert said == []
     assert not home.exists()
 
 
 def test_a_changed_source_is_prepared_anew(raw: Path, home: Path) -> None:
-    before = resolve(SmallACDC(), raw, quiet)
+    before = resolve(SmallACDC(), raw)
     path = raw / "data" / "patient028_frame01.h5"
     stat = path.stat()
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    after = resolve(SmallACDC(), raw, quiet)
+    after = resolve(SmallACDC(), raw)
     assert after.folder != before.folder
     assert after.manifest == before.manifest  # the content is what counts for results
 
@@ -91,7 +86,7 @@ def test_a_read_only_folder_is_read(raw: Path, home: Path) -> None:
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
         before = {path: path.stat().st_mtime_ns for path in everything}
-        assert len(resolve(SmallACDC(), raw, quiet).manifest.cases) == 10
+        assert len(resolve(SmallACDC(), raw).manifest.cases) == 10
         assert {path: path.stat().st_mtime_ns for path in [raw, *raw.rglob("*")]} == before
     finally:
         for path in everything:
@@ -100,29 +95,30 @@ def test_a_read_only_folder_is_read(raw: Path, home: Path) -> None:
 
 def test_the_environment_names_the_default(raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="no data folder given; pass --data DIR or set HARNESS_DATA") as refused:
-        resolve(SmallACDC(), None, quiet)
+        resolve(SmallACDC(), None)
     assert "data/patientXXX_frameYY.h5" in str(refused.value)
     monkeypatch.setenv("HARNESS_DATA", str(raw))
-    assert len(resolve(SmallACDC(), None, quiet).manifest.cases) == 10
+    assert len(resolve(SmallACDC(), None).manifest.cases) == 10
 
 
-def test_generated_data_needs_no_folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_data_needs_no_folder(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "absent"))
-    said: list[str] = []
-    cache = resolve(Phantom(), None, said.append)
+    cache = resolve(Phantom(), None)
     assert said == [f"preparing phantom (generated) into {cache.folder}"]
-    assert resolve(Phantom(), cache.folder, said.append).folder == cache.folder
+    assert resolve(Phantom(), cache.folder).folder == cache.folder
     with pytest.raises(DataError, match="is generated and reads no folder"):
-        resolve(Phantom(), tmp_path, said.append)
+        resolve(Phantom(), tmp_path)
 
 
 def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder"):
-        resolve(SmallACDC(), tmp_path / "nowhere", quiet)
+        resolve(SmallACDC(), tmp_path / "nowhere")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "results.csv").write_text("belongs to another program")
     with pytest.raises(DataError, match="neither a prepared cache nor a known layout of acdc") as refused:
-        resolve(SmallACDC(), tmp_path / "other", quiet)
+        resolve(SmallACDC(), tmp_path / "other")
     for text in (str(tmp_path / "other"), "ssl4mis-h5: data/patientXXX", "official: patientXXX/", "Info.cfg"):
         assert text in str(refused.value)
     assert not home.exists()
@@ -131,7 +127,7 @@ def test_absent_and_unknown_folders_are_one_message(tmp_path: Path, home: Path) 
 def test_another_datasets_cache_is_refused(raw: Path, tmp_path: Path) -> None:
     folder = prepare(SmallACDC(), raw, tmp_path / "cache").folder
     with pytest.raises(DataError, match="holds acdc version 1, not phantom version"):
-        resolve(Phantom(), folder, quiet)
+        resolve(Phantom(), folder)
 
 
 def test_an_occupied_destination_is_left_alone(raw: Path, tmp_path: Path) -> None:
@@ -193,7 +189,7 @@ def test_two_processes_may_prepare_at_once(raw: Path, home: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
         "from tests.data.small_acdc import SmallACDC; from harness.data.prepare import resolve\n"
-        "print(resolve(SmallACDC(), Path(sys.argv[1]), lambda message: None).folder)\n"
+        "print(resolve(SmallACDC(), Path(sys.argv[1])).folder)\n"
     )
     command = [sys.executable, "-c", program, str(raw)]
     environment = command_environment({"HARNESS_CACHE": str(home)})

@@ -123,7 +123,7 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(
 
     process = tiny.start("run", *options)
     wait_until(lambda: training(tiny), "both units train", process=process)
-    units = processes_with("harness unit")
+    units = processes_with("harness train")
     assert len(set(units) & descendants(process.pid)) == 2
     process.kill()
     process.wait()

@@ -40,7 +40,7 @@ def ran(original: Accounted, tmp_path: Path) -> Accounted:
 
 def reconcile(ran: Accounted, *more: str, **env: str) -> CompletedProcess[str]:
     store = ran.store.root
-    return run_cli("reconcile", "--suite", store.name, "--runs", store.parent, *more, env={**ran.environment, **env})
+    return run_cli("reconcile", store, *more, env={**ran.environment, **env})
 
 
 def verdict(ran: Accounted) -> Finding:

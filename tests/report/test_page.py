@@ -50,8 +50,8 @@ def test_what_must_be_said_is_said(written):
         MINI, INTERVAL, EMPTY_MASKS,
         "Unfinished: 1 of 14 units are missing", "Failed: ua_mt 3-labelled subset 0 seed 1",
         "300 device-seconds, all stages counted", "8 patients, 16 volumes", "phantom v1, checksum cccccccccc",
-        "harness run --suite phantom_mini.yaml --data DIR", "harness leaderboard --suite phantom_mini --data DIR",
-        "Not checked when this page was written; <code>harness audit --suite phantom_mini</code> does.",
+        "harness run --suite phantom_mini.yaml --data DIR", "harness leaderboard runs/phantom_mini --data DIR",
+        "Not checked when this page was written; <code>harness audit runs/phantom_mini</code> does.",
         "12 ok, 1 failed, 1 missing",
     ):  # fmt: skip
         assert text in written.html, text

@@ -46,7 +46,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     """The generated dataset."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return resolve(load_dataset("phantom"), None, lambda _line: None)
+        return resolve(load_dataset("phantom"), None)
 
 
 @pytest.fixture

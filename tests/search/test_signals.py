@@ -18,8 +18,8 @@ SLOW = {"pause_seconds": 0.05}
 
 
 def signalled(tiny: Tiny, name: str, folder: UnitFolder) -> int | None:
-    """The exit code of `harness unit` that got SIGUSR2 after its first look."""
-    process = tiny.start("unit", name)
+    """The exit code of `harness train` that got SIGUSR2 after its first look."""
+    process = tiny.start("train", name)
     wait_until(folder.looks, "it has a validation", process=process)
     process.send_signal(signal.SIGUSR2)
     return process.wait(LIMIT_SECONDS)

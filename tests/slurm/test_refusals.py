@@ -73,4 +73,4 @@ def test_a_directory_that_holds_something_else_is_refused(what: str, ground: Pat
 
 
 def test_a_suite_that_never_ran_has_nothing_to_cancel(ground: Path) -> None:
-    refuse("cancel", "--suite", "tiny.yaml", code=64, named=("no records here",), unchanged=ground)
+    refuse("cancel", "runs/tiny", code=64, named=("no records here",), unchanged=ground)

@@ -40,8 +40,9 @@ class Ground:
     env: Mapping[str, str | None]
 
     def harness(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """The command line with the suite, which must end with this code."""
-        done = run_cli(args[0], "--suite", "tiny.yaml", *args[1:], cwd=self.folder, env=self.env)
+        """The command line on the suite or its records, which must end with this code."""
+        on = ("--suite", "tiny.yaml") if args[0] in ("run", "plan") else ("runs/tiny",)
+        done = run_cli(args[0], *on, *args[1:], cwd=self.folder, env=self.env)
         assert done.returncode == code, done.stdout + done.stderr + self.logs()
         return done
 
@@ -164,7 +165,7 @@ def test_a_cluster_file_that_slurm_does_not_take_is_told_before_anything_is_writ
 def test_real_limits_and_real_refusals(slurm: Cluster, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="time: partition main ends jobs after 60 minutes"):
         check_partitions(cluster_of(tmp_path, "time: 2:00:00\npartition: main\n"))
-    session = session_of(tmp_path, resolve(load_dataset("phantom"), None, lambda _line: None))
+    session = session_of(tmp_path, resolve(load_dataset("phantom"), None))
     for text, field in (
         ("gpus: 1\ngpu_type: h200x\n", "gpu_type: Slurm refuses: "),
         ("memory: 900G\n", "cpus: Slurm refuses: "),

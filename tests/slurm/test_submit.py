@@ -48,7 +48,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return resolve(load_dataset("phantom"), None, lambda _line: None)
+        return resolve(load_dataset("phantom"), None)
 
 
 def run(session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False) -> SlurmRun:

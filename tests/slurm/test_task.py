@@ -16,6 +16,7 @@ from harness.records.run_folder import UnitFolder
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Batch
 from harness.slurm.task import run_task
+from harness.suite.load import load_suite
 from harness.train.stop import StopFlag
 from tests.cli.ground import write_suite
 from tests.search.suites import end
@@ -34,7 +35,7 @@ scontrol() { [ "$1" = requeue ] && exit 144; echo JobState=RUNNING; }  # 144: wh
 def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
     """A suite of two units of so many steps in one bundle, on record as submitted."""
     suite = write_suite(tmp_path, ("steps: 4", f"steps: {steps}"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:\n", ""))
-    session = open_session(str(suite), None, tmp_path / "runs", lambda _line: None)
+    session = open_session(load_suite(str(suite)), None, tmp_path / "runs")
     submission = Submission(
         name="tiny-tasks-1",
         job="55",

@@ -28,7 +28,7 @@ class Jobs:
         names = " ".join(slots)
         lines = [f"export {name}={value}" for name, value in self.tiny.environment.items() if value is not None]
         command = (
-            f'exec {sys.executable} -P -m harness unit "${{slots[${{SLURM_ARRAY_TASK_ID:-0}}]}}" '
+            f'exec {sys.executable} -P -m harness train "${{slots[${{SLURM_ARRAY_TASK_ID:-0}}]}}" '
             f"--suite {self.tiny.suite} --runs {self.tiny.runs} --checkpoint-seconds {CHECKPOINT_SECONDS}"
         )
         script = self.tiny.root / "unit.sh"
@@ -60,8 +60,7 @@ class Jobs:
 
     def reconcile(self) -> tuple[int, Reconciliation]:
         """Exit code of the verb, and what it wrote."""
-        arguments = ("--suite", self.tiny.suite.stem, "--runs", self.tiny.runs, "--allocations")
-        done = run_cli("reconcile", *arguments, env={"SLURM_CONF": str(self.cluster.conf)})
+        done = run_cli("reconcile", self.tiny.store, "--allocations", env={"SLURM_CONF": str(self.cluster.conf)})
         found = RunStore.open(self.tiny.store).reconciliation()
         assert found is not None, done.stderr
         return done.returncode, found

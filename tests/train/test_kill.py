@@ -41,13 +41,13 @@ def test_kill_9_five_times_and_the_same_command_again(make_tiny: MakeTiny, unint
     tiny = make_tiny(PAUSED, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     for attempt in range(5):
-        process = tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2")
+        process = tiny.start("train", STAGED, "--checkpoint-seconds", "0.2")
         wait_until(partial(trains, folder, attempt), "it trains", process=process)
         time.sleep(random.uniform(0.0, 0.6))
         process.kill()
         assert process.wait() == -signal.SIGKILL
         assert not folder.done
-    assert tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2").wait(LIMIT_SECONDS) == 0, tiny.output
+    assert tiny.start("train", STAGED, "--checkpoint-seconds", "0.2").wait(LIMIT_SECONDS) == 0, tiny.output
     assert_same_numbers(folder, uninterrupted.folder(STAGED))
     spent = folder.ledger.spent()
     assert spent.useful_steps == STEPS
@@ -71,7 +71,7 @@ def result_spent(folder: UnitFolder) -> object:
 def test_a_signal_makes_a_checkpoint_and_75(number: signal.Signals, make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
     tiny = make_tiny(PAUSED, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
-    process = tiny.start("unit", STAGED)
+    process = tiny.start("train", STAGED)
     wait_until(lambda: trains(folder, 0), "it trains", process=process)
     time.sleep(0.3)
     process.send_signal(number)
@@ -93,7 +93,7 @@ def test_a_signal_makes_a_checkpoint_and_75(number: signal.Signals, make_tiny: M
 def test_a_second_process_leaves_a_running_unit_alone(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.05}}, budget={"steps": 2000})
     folder = tiny.folder(STAGED)
-    process = tiny.start("unit", STAGED)
+    process = tiny.start("train", STAGED)
     try:
         wait_until(lambda: trains(folder, 0), "it trains", process=process)
         before = Path(folder.lease.path).read_bytes()

@@ -88,7 +88,7 @@ def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, w
 def test_killed_in_its_own_process_and_the_same_command_again(make_tiny: MakeTiny, whole: Tiny) -> None:
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, **VOLUMES)
     folder = tiny.folder(STAGED)
-    process = tiny.start("unit", STAGED, "--checkpoint-seconds", "0.2")
+    process = tiny.start("train", STAGED, "--checkpoint-seconds", "0.2")
     wait_until(partial(trains, folder, 0), "it trains", process=process)
     wait_until(folder.checkpoint.exists, "it has a checkpoint", process=process)
     process.kill()

@@ -17,6 +17,7 @@ from harness.execution.session import Session, find_unit, open_session
 from harness.records.ledger_line import LedgerLine
 from harness.records.run_folder import UnitFolder
 from harness.records.schema import Result, Unit
+from harness.suite.load import load_suite
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.support import command_environment
@@ -77,7 +78,7 @@ class Tiny:
         return self.runs / self.suite.stem
 
     def session(self) -> Session:
-        return open_session(str(self.suite), None, self.runs, lambda _line: None)
+        return open_session(load_suite(str(self.suite)), None, self.runs)
 
     def folder(self, slot: str) -> UnitFolder:
         session = self.session()

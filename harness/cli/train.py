@@ -1,0 +1,69 @@
+"""One run in this process: `harness train` and `replay`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.options import checkpoint_option, data_option, records_argument, runs_option, suite_option
+
+if TYPE_CHECKING:
+    from harness.records.reader import SuiteRecords
+
+log = logging.getLogger(__name__)
+
+
+@click.command("train")
+@click.argument("run")
+@suite_option
+@data_option
+@runs_option
+@checkpoint_option
+def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoint_seconds: float) -> int:
+    """Train RUN of a suite, from its checkpoint if it has one; returns at once if it is done.
+
+    RUN is an id, the beginning of one, METHOD/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1),
+    or a trial of the suite's search, METHOD/trial/STUDY/POINT.
+    """
+    from harness.execution.inline import run_inline
+    from harness.execution.outcome import Outcome
+    from harness.execution.process import HELD, parent_and_allowance
+    from harness.execution.session import open_session
+    from harness.suite.load import load_suite
+    from harness.train.run import RunSettings
+    from harness.train.stop import StopFlag
+
+    session = open_session(load_suite(suite), data, runs, select=False)
+    asked = session.find(run)
+    with StopFlag().on_signals() as stop:
+        parent, allowance = parent_and_allowance()
+        settings = RunSettings(checkpoint_seconds, parent, stop, allowance=allowance)
+        outcome = next(run_inline(session, [asked], settings), Outcome(asked.id, "interrupted", stop.reason, 75))
+    log.info(f"{session.name_of(asked)}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
+    return HELD if outcome.status == "held" else outcome.exit_code
+
+
+@click.command("replay")
+@records_argument
+@click.argument("run")
+@data_option
+def replay_command(records: SuiteRecords, run: str, data: Path | None) -> None:
+    """Train RUN of the suite in FOLDER again from the progress of its every step, and compare the weights bit by bit.
+
+    RUN is METHOD/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), its id or the beginning of it. Writes no
+    record. The same processor model, torch build and thread count give the same weights; exit code 70 if they differ,
+    with what is different here.
+    """
+    folder = records.find(run).folder  # a typo is told before torch is loaded
+
+    from harness.train.replay_check import train_again
+    from harness.train.stop import StopFlag
+
+    with StopFlag().on_signals() as stop:
+        again = train_again(folder, data, stop)
+    click.echo(f"recorded  {again.recorded}\nreplayed  {again.replayed}")
+    again.check()
+    log.info(f"{folder.unit.label}: bitwise equal")

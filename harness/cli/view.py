@@ -1,0 +1,141 @@
+"""What the records of a suite say: `harness leaderboard`, `status`, `audit` and `track`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from harness.api.errors import AuditError
+from harness.cli.options import data_option, panels_option, records_argument, tracking_option
+from harness.cli.tables import print_table, status_table
+
+if TYPE_CHECKING:
+    from harness.audit import Audit
+    from harness.leaderboard.leaderboard import Leaderboard
+    from harness.records.reader import SuiteRecords
+
+log = logging.getLogger(__name__)
+
+
+@click.command("leaderboard")
+@records_argument
+@data_option
+@panels_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "markdown"]),
+    default="text",
+    show_default=True,
+    help="What is printed; csv, markdown, figure and page are written beside the records each time.",
+)
+def leaderboard_command(
+    records: SuiteRecords, data: Path | None, panels: bool | None, form: Literal["text", "csv", "markdown"]
+) -> None:
+    """Compute the tables of the suite in FOLDER from its records, write them into FOLDER/leaderboard, print them.
+
+    Needs no data and no weights: the same records give the same tables, byte for byte. Beside them it writes
+    index.html, a page with everything in it; given the data, with pictures of the worst test cases.
+    """
+    from harness.pipeline import find_data, write_views
+
+    wanted = data is not None if panels is None else panels
+    print_leaderboard(write_views(records, find_data(records, data) if wanted else None), form)
+
+
+def print_leaderboard(leaderboard: Leaderboard, form: Literal["text", "csv", "markdown"] = "text") -> None:
+    """The leaderboard on standard output; in colour where that is a terminal."""
+    from rich.console import Console
+
+    from harness.leaderboard.render import markdown, show, terminal_text
+
+    console = Console()
+    if form == "csv":
+        click.echo(leaderboard.results.to_csv(index=False, lineterminator="\n"), nl=False)
+    elif form == "markdown":
+        click.echo(markdown(leaderboard), nl=False)
+    elif console.is_terminal:
+        show(leaderboard, console)
+    else:
+        click.echo(terminal_text(leaderboard), nl=False)
+
+
+@click.command("status")
+@records_argument
+@click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Print again so often, until all ended.")
+def status_command(records: SuiteRecords, watch: float | None) -> None:
+    """Show how far every run of the suite in FOLDER is: needs no data, changes nothing.
+
+    done and failed have a result; running is held by a living process; stopped was begun and goes on from its
+    checkpoint with `run`. Lost seconds are what interruptions cost beyond the last checkpoint. Where `run --executor
+    slurm` submitted runs, Slurm is asked too, at most once a minute: queued waits in a job, or behind others in one.
+    """
+    from harness.records.reader import SuiteRecords
+    from harness.records.status import read_status
+    from harness.slurm.view import SuiteWatch
+
+    jobs = SuiteWatch()
+    while True:
+        status, trouble = jobs.merge(read_status(records), records)
+        if watch:
+            click.clear()
+        print_table(*status_table(status))
+        log.info(status.summary)
+        if trouble:
+            log.info("jobs: unknown, %s", trouble)
+        left = len(status.units) - status.counts["done"] - status.counts["failed"]
+        if not watch or not left:
+            return
+        time.sleep(watch)
+        records = SuiteRecords(records.store)  # which shows them as they are now
+
+
+@click.command("audit")
+@records_argument
+@click.option("--json", "as_json", is_flag=True, help="Print all findings as JSON instead of text.")
+def audit_command(records: SuiteRecords, as_json: bool) -> None:
+    """Go through the rules of benchmarks/RULES.md and say for each whether the records in FOLDER hold it.
+
+    held, not held or not applicable, with the evidence: figures, runs, files. Rules that no record can show are not
+    applicable and say so. Exits with 76 if a rule is not held.
+    """
+    from harness.audit import audit
+
+    audited = audit(records)
+    click.echo(audited.model_dump_json(indent=1) if as_json else audit_text(audited))
+    log.info(audited.summary)
+    if audited.breaches:
+        raise AuditError("not held: " + "; ".join(f"{rule.number}. {rule.title}" for rule in audited.breaches))
+
+
+def audit_text(audited: Audit) -> str:
+    """A block a rule: number, status, title, and its evidence below."""
+    lines = []
+    for finding in audited.findings:
+        lines.append(f"{finding.number:2d}  {finding.status:<14}  {finding.title}")
+        lines += [f"{'':20}{evidence}" for evidence in finding.evidence]
+    return "\n".join(lines)
+
+
+@click.command("track")
+@records_argument
+@tracking_option
+def track_command(records: SuiteRecords, tracking_uri: str | None) -> None:
+    """Mirror the finished runs in FOLDER into MLflow: one experiment, in it a run per suite, method and run, nested.
+
+    Doing it again adds nothing; after the database was deleted it gives everything back. Others who track a suite of
+    the same name to the same server keep runs of their own.
+    """
+    from harness.tracking import leaderboard_is_current, track
+
+    log.info(track(records, tracking_uri).summary)
+    if not leaderboard_is_current(records):
+        log.info(
+            "note: %s is absent or older than the records; write it with `harness leaderboard %s` and track again",
+            records.store.leaderboard,
+            records.root,
+        )

@@ -1,0 +1,272 @@
+"""The front door: what a suite goes through, from its file to its leaderboard.
+
+plan, search, finals, leaderboard, audit, page, track. The command line, batch jobs and notebooks call the same
+functions. What is heavy is imported where it is needed, so that reading records loads no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness.api.errors import InterruptedRunError, RecordError, ServiceError
+
+if TYPE_CHECKING:
+    from harness.data.cache import Cache
+    from harness.execution.dry_run import Outlook
+    from harness.execution.session import Session
+    from harness.leaderboard.leaderboard import Leaderboard
+    from harness.records.reader import SuiteRecords
+    from harness.slurm.run import SlurmRun
+    from harness.suite.load import LoadedSuite
+
+log = logging.getLogger(__name__)
+
+MOST_AUDITED = 500
+"""Runs up to which a page is written with its audit, which reads every step of every run."""
+
+
+class UnfinishedSuiteError(InterruptedRunError):
+    """Some runs have no result yet. The same call goes on from their checkpoints.
+
+    leaderboard: of what is done; None while a search has not named the final runs.
+    """
+
+    def __init__(self, message: str, leaderboard: Leaderboard | None) -> None:
+        super().__init__(message)
+        self.leaderboard = leaderboard
+
+
+def run_suite(
+    suite: str | Path,
+    *,
+    data: str | Path | None = None,
+    runs: str | Path = "runs",
+    executor: Literal["auto", "inline", "ray"] = "auto",
+    workers: int | None = None,
+    ray_address: str | None = None,
+    checkpoint_seconds: float = 30.0,
+    reuse: str | Path | None = None,
+    retry_failed: bool = False,
+    panels: bool = True,
+    track: bool = True,
+    tracking_uri: str | None = None,
+) -> Leaderboard:
+    """Train what a suite lacks on this machine, test it once, and rank it. The same call goes on after any stop.
+
+    Args:
+        suite: Name of a shipped suite, or path of a suite's YAML file.
+        data: A prepared cache, or scans in a layout that the dataset reads. None: $HARNESS_DATA, which generated
+            data do not need.
+        runs: Folder of all records. Those of the suite go into RUNS/<suite name>.
+        executor: "inline" trains in this process, "ray" several runs at once, "auto" takes Ray where it is installed.
+        workers: Runs at once. None: the GPUs, or the cores where there are none.
+        ray_address: A Ray to join, HOST:PORT or a file that holds it. None: one of our own on this machine.
+        checkpoint_seconds: Wall seconds between two checkpoints of a run.
+        reuse: Records of another suite. Runs that it has finished are taken over instead of trained again.
+        retry_failed: Whether runs that ended with a failure record are trained again.
+        panels: Whether the page shows the worst test cases. It then holds scans.
+        track: Whether the records are mirrored into MLflow. What goes wrong there is a warning.
+        tracking_uri: MLflow's store. None: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.
+
+    Returns:
+        The leaderboard. A run that failed is a row of it.
+
+    Raises:
+        UsageError: The suite, an option or a combination of them is wrong.
+        DataError: The data are absent or flawed.
+        DiskError: Records cannot be written.
+        UnfinishedSuiteError: A signal stopped the runs, or another process has some of them.
+
+    Example:
+        >>> leaderboard = run_suite("demo", runs="runs", executor="inline")  # doctest: +SKIP
+    """
+    from harness.execution.run import ExecuteSettings, execute, exit_code
+    from harness.records.reader import SuiteRecords
+    from harness.search.run import run_search
+    from harness.slurm.leases import free_leases
+    from harness.suite.load import load_suite
+    from harness.train.stop import StopFlag
+
+    settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
+    session = _open(load_suite(suite), data, runs, reuse, retry_failed)
+    stop = StopFlag()
+    free_leases(session.store.by_id(run) for run in session.named)
+    session, outcomes = run_search(session, settings, stop)
+    if session.plan.finals:
+        log.info("%s: %s, each %s", session.store.root, session.outlook, session.plan.budget)
+        outcomes += execute(session, settings, stop)
+    records, cache = SuiteRecords(session.store), session.cache if panels else None
+    leaderboard = write_views(records, cache) if session.plan.finals else None
+    if track:
+        track_or_warn(records, tracking_uri)
+    if leaderboard is None or exit_code(outcomes, session, stop.is_set()) == InterruptedRunError.exit_code:
+        raise UnfinishedSuiteError(
+            f"{session.store.root}: some runs are unfinished; the same call goes on", leaderboard
+        )
+    return leaderboard
+
+
+def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str | Path = "runs") -> Outlook:
+    """Say what a suite would run and what is done of it, without writing a byte.
+
+    Args:
+        suite: Name of a shipped suite, or path of a suite's YAML file.
+        data: As for `run_suite`. Data that are not prepared yet stay so; it is then unknown what is done.
+        runs: Folder of all records.
+
+    Returns:
+        The plan, with the state of each run where that is known.
+
+    Raises:
+        UsageError: The suite is wrong.
+        DataError: The data are absent or flawed.
+
+    Example:
+        >>> [run.name for run in plan_suite("demo").plan.asked()]  # doctest: +SKIP
+    """
+    from harness.execution.dry_run import look_ahead
+    from harness.suite.load import load_suite
+
+    return look_ahead(load_suite(suite), _path(data), Path(runs))
+
+
+def load_leaderboard(folder: str | Path) -> Leaderboard:
+    """Compute the leaderboard of a suite from its records alone, and write nothing.
+
+    Args:
+        folder: Records of one suite, RUNS/<suite name>.
+
+    Returns:
+        The leaderboard; the same records give the same frames.
+
+    Raises:
+        UsageError: There are no records in the folder, or they mix versions of a method.
+        RecordError: A record is missing, damaged or of another version.
+
+    Example:
+        >>> load_leaderboard("runs/demo").results[["method", "dice"]]  # doctest: +SKIP
+    """
+    from harness.leaderboard.leaderboard import build_leaderboard
+    from harness.records.reader import SuiteRecords
+
+    return build_leaderboard(SuiteRecords.open(Path(folder)))
+
+
+def submit_suite(
+    suite: str | Path,
+    *,
+    cluster: str | Path,
+    data: str | Path | None = None,
+    runs: str | Path = "runs",
+    checkpoint_seconds: float = 30.0,
+    reuse: str | Path | None = None,
+    retry_failed: bool = False,
+    panels: bool | None = None,
+) -> SlurmRun:
+    """Submit what a suite lacks to Slurm, and return without waiting. The same call submits again what was lost.
+
+    Args:
+        suite: Name of a shipped suite, or path of a suite's YAML file.
+        cluster: A cluster file, as slurm/cluster.example.yaml.
+        data: As for `run_suite`.
+        runs: Folder of all records, on a disk that all nodes share.
+        checkpoint_seconds: Wall seconds between two checkpoints of a run.
+        reuse: As for `run_suite`.
+        retry_failed: As for `run_suite`.
+        panels: Whether the dependent job's page shows the worst test cases. None: where the data are at hand.
+
+    Returns:
+        What waits, runs or is missing. It is over once every run has a result.
+
+    Raises:
+        UsageError: The suite or the cluster file is wrong, or another process submits this suite.
+        ServiceError: Slurm does not answer.
+
+    Example:
+        >>> submit_suite("acdc_semi", cluster="cluster.yaml", data="/data/acdc")  # doctest: +SKIP
+    """
+    from harness.slurm.cluster import load_cluster, refuse_adaptive
+    from harness.slurm.partitions import check_partitions
+    from harness.slurm.run import submit_missing
+    from harness.suite.load import load_suite
+
+    loaded, asked = load_suite(suite), load_cluster(Path(cluster))
+    refuse_adaptive(loaded, str(suite))
+    check_partitions(asked)  # before minutes of preparing data
+    session = _open(loaded, data, runs, reuse, retry_failed)
+    return submit_missing(session, asked, checkpoint_seconds, panels)
+
+
+def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboard:
+    """Compute the leaderboard and write its tables, figures and page beside the records.
+
+    Args:
+        records: Records of one suite.
+        cache: The suite's data, for pictures of the worst test cases. None leaves them out.
+
+    Returns:
+        The leaderboard.
+    """
+    from harness.audit import audit
+    from harness.leaderboard.leaderboard import build_leaderboard
+    from harness.leaderboard.write import write_leaderboard
+    from harness.report import PageSettings, write_page
+    from harness.report.crossing_figure import write_search_picture
+
+    folder = records.store.leaderboard
+    leaderboard = build_leaderboard(records)
+    write_leaderboard(leaderboard, folder)
+    write_search_picture(leaderboard, folder)
+    audited = audit(records) if len(records.selected) <= MOST_AUDITED else None
+    page = write_page(records, leaderboard, PageSettings(cache=cache, audit=audited))
+    log.info("tables and curves: %s\npage: %s", folder, page)
+    return leaderboard
+
+
+def track_or_warn(records: SuiteRecords, tracking_uri: str | None) -> None:
+    """Mirror records into MLflow. What goes wrong is a warning: the records are safe, and `track` works later."""
+    from harness.tracking import track
+
+    try:
+        log.info(track(records, tracking_uri).summary)
+    except (ServiceError, RecordError) as error:
+        log.warning(error)
+
+
+def find_data(records: SuiteRecords, data: Path | None) -> Cache:
+    """The cache of the data that a suite's runs were trained on, found as `run_suite` finds it."""
+    from harness.data.prepare import resolve
+    from harness.suite.registry import load_dataset
+
+    ended = next((run for _, run in records.selected if run.result is not None), None)
+    if ended is None:
+        raise RecordError(f"{records.root}: no unit has ended yet, so there is nothing to picture")
+    return resolve(load_dataset(ended.run.dataset.name), data)
+
+
+def has_failed_runs(leaderboard: Leaderboard) -> bool:
+    """Whether a final run or a trial of the suite ended with a failure record."""
+    inputs = leaderboard.inputs
+    states = [comparison.units["status"] for comparison in inputs.comparisons]
+    return any((state == "failed").any() for state in [*states, inputs.search["status"]])
+
+
+def _open(
+    loaded: LoadedSuite, data: str | Path | None, runs: str | Path, reuse: str | Path | None, retry_failed: bool
+) -> Session:
+    """Plan the suite on its data, with what another one has finished and without failures that are to be retried."""
+    from harness.execution.reuse import take_over
+    from harness.execution.session import open_session
+
+    session = open_session(loaded, _path(data), Path(runs))
+    if reuse is not None:
+        take_over(session, Path(reuse))
+    if retry_failed:
+        session.reopen_failed()
+    return session
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)

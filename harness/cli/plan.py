@@ -20,7 +20,13 @@ log = logging.getLogger(__name__)
 @data_option
 @runs_option
 @workers_option
-@click.option("--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "slurm"]),
+    default="local",
+    show_default=True,
+    help="Where `run` would train: on this machine, or in jobs of Slurm.",
+)
 @cluster_option
 @click.option("--units", is_flag=True, help="List every unit: its slot, its id and its state.")
 def plan_command(

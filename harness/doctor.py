@@ -90,7 +90,7 @@ def _device() -> str:
         raise _UnfitError(f"{cpu}: torch adds eight ones to {total}")
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     if not names:
-        return f"no GPU; {cpu}, one unit each"
+        return f"no GPU; {cpu}, one run each"
     torch.ones(8, device="cuda").sum().item()
     return f"{len(names)} GPU: {', '.join(names)}; {cpu}"
 
@@ -162,7 +162,7 @@ def _ray() -> str:
     try:
         found = version("ray")
     except PackageNotFoundError:
-        raise _UnfitError("not installed; units run one after the other (--executor inline)") from None
+        raise _UnfitError("not installed; runs run one after the other (--executor inline)") from None
     import ray
 
     return f"{found}, imports from {Path(ray.__file__).parent}"

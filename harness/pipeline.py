@@ -242,14 +242,14 @@ def find_data(records: SuiteRecords, data: Path | None) -> Cache:
 
     ended = next((run for _, run in records.selected if run.result is not None), None)
     if ended is None:
-        raise RecordError(f"{records.root}: no unit has ended yet, so there is nothing to picture")
+        raise RecordError(f"{records.root}: no run has ended yet, so there is nothing to picture")
     return resolve(load_dataset(ended.run.dataset.name), data)
 
 
 def has_failed_runs(leaderboard: Leaderboard) -> bool:
     """Whether a final run or a trial of the suite ended with a failure record."""
     inputs = leaderboard.inputs
-    states = [comparison.units["status"] for comparison in inputs.comparisons]
+    states = [comparison.runs["status"] for comparison in inputs.comparisons]
     return any((state == "failed").any() for state in [*states, inputs.search["status"]])
 
 

@@ -4,7 +4,7 @@
 #     SUITE=demo sbatch slurm/sweep.sh
 #     SUITE=acdc_semi DATA=/scratch/acdc VENV=~/harness/.venv sbatch --nodes=2 slurm/sweep.sh
 #
-# Edit the next lines for your cluster, or give the same options to sbatch. A unit takes one GPU, or one core where no
+# Edit the next lines for your cluster, or give the same options to sbatch. A run takes one GPU, or one core where no
 # GPU is asked for. Long suites need no long --time, ten minutes or more will do: the job starts itself again and goes
 # on from the records.
 #SBATCH --job-name=harness
@@ -15,7 +15,7 @@
 #SBATCH --mem=16G
 #SBATCH --time=01:00:00
 #SBATCH --output=%x-%j.log
-# Held: 300 s before the limit units write their checkpoints, and the job goes back into the queue.
+# Held: 300 s before the limit runs write their checkpoints, and the job goes back into the queue.
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
@@ -68,7 +68,7 @@ unset RAY_ADDRESS
 ray_node() {
     local folder=$1 tmp=$2 seconds=$3 role=$4 ip port address where ray told=
     shift 4
-    # Slurm signals all processes of a job: units here still write their checkpoints then, so this one must stay
+    # Slurm signals all processes of a job: runs here still write their checkpoints then, so this one must stay
     trap 'told=yes' TERM
     rm -rf "$tmp"
     if [ "$role" = head ]; then
@@ -151,7 +151,7 @@ signal='' early='' driver='' deadline=0
 told() {
     [ "$1" != USR1 ] || [ -n "$signal" ] || [ "$SECONDS" -ge "${EARLY_SECONDS:-60}" ] || early=yes
     signal=$1 deadline=$((SECONDS + ${STOP_SECONDS:-240}))
-    echo "sweep: $1: units write their checkpoints"
+    echo "sweep: $1: runs write their checkpoints"
     [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null
 }
 trap 'told USR1' USR1
@@ -185,7 +185,7 @@ if [ -z "$signal" ]; then
     if [ $code -eq 69 ]; then
         for node in "${nodes[@]:1}"; do tail -n 12 "$folder/$node.log" | sed "s/^/$node: /" >&2; done
     fi
-    # a driver that was told before it could listen, or that was too slow, has units to go on with
+    # a driver that was told before it could listen, or that was too slow, has runs to go on with
     [ -z "$signal" ] || [ $code -le 128 ] || code=75
 else
     code=75
@@ -193,7 +193,7 @@ fi
 [ ${#steps[@]} -eq 0 ] || end_rays
 trap - EXIT
 
-# ---- again, if units are left ------------------------------------------------------------------------------------
+# ---- again, if runs are left ------------------------------------------------------------------------------------
 
 [ "$code" -ne 0 ] || [ -n "${TRACKING:-}" ] || echo "sweep: done; harness track $runs/NAME, with the name of the suite, shows it in MLflow"
 [ "$code" -eq 75 ] || exit "$code"
@@ -203,7 +203,7 @@ state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
 [ -z "$early" ] ||
     fail 64 "the warning before the time limit came after less than ${EARLY_SECONDS:-60} s; ask for a longer --time, or a shorter --signal=B:USR1@SECONDS"
 [ "${SLURM_RESTART_COUNT:-0}" -lt "${MAX_RESTARTS:-100}" ] ||
-    fail 75 "units are left after ${MAX_RESTARTS:-100} restarts (MAX_RESTARTS); the same sbatch goes on"
-echo 'sweep: units are left: back into the queue'
-scontrol requeue "$SLURM_JOB_ID" || fail 75 'units are left, and this job may not start again; the same sbatch goes on'
+    fail 75 "runs are left after ${MAX_RESTARTS:-100} restarts (MAX_RESTARTS); the same sbatch goes on"
+echo 'sweep: runs are left: back into the queue'
+scontrol requeue "$SLURM_JOB_ID" || fail 75 'runs are left, and this job may not start again; the same sbatch goes on'
 exit 75

@@ -62,7 +62,7 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
     """Nothing of the developer's own set-up reaches a test, nor the other way round, nor of one test the next."""
-    if "torch" in sys.modules:  # a unit that ran in this process flushes subnormals, which hypothesis wants to draw
+    if "torch" in sys.modules:  # a run that ran in this process flushes subnormals, which hypothesis wants to draw
         sys.modules["torch"].set_flush_denormal(False)
     monkeypatch.setenv("HARNESS_CACHE", str(session_cache))
     for name in (*FOREIGN_VARIABLES, *(name for name in os.environ if name.startswith("MLFLOW_"))):

@@ -1,6 +1,6 @@
 """A run directory full of made-up records, written through the real store: for tests of all that reads records.
 
-    store = write_run(tmp_path / "synthetic_mini", RunSpec(seeds=2, failed=frozenset({Slot(...)})))
+    store = write_records(tmp_path / "synthetic_mini", RunSpec(seeds=2, failed=frozenset({Slot(...)})))
 
 Numbers are plausible and deterministic: patients differ, every method sees the same patients, more labels help.
 """
@@ -29,7 +29,7 @@ from harness.records.files import write_atomic, write_text
 from harness.records.ledger_line import LedgerLine
 from harness.records.place import Place
 from harness.records.reader import SuiteRecords
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import (
     Budget,
     DatasetRef,
@@ -40,10 +40,10 @@ from harness.records.schema import (
     Observed,
     Preprocessing,
     Result,
+    Run,
     Slot,
     Spent,
     Trial,
-    Unit,
 )
 from harness.records.selection import Selection, SelectionEntry
 from harness.records.suite_folder import RunStore
@@ -68,11 +68,11 @@ class RunSpec:
     """What to write. Slots in `failed` get a failure record, in `missing` nothing at all (planned, not run),
     in `interrupted` a ledger of two attempts with lost seconds.
 
-    search:       method -> hyper-parameters of its search units, which run for `search_budget` and open no test split.
+    search:       method -> hyper-parameters of its search runs, which run for `search_budget` and open no test split.
     chosen:       method -> hyper-parameters of its finals, where they are not the default ones.
     methods:      name -> gain in logit(Dice); the ceiling (`supervised_full`) runs once per subset 0 and seed.
     centers:      methods with class centres: looks that show the assignment, arrays, and a figure.
-    overrides:    slot -> fields of its Unit that differ (method_version, budget, protocol_version, ...).
+    overrides:    slot -> fields of its Run that differ (method_version, budget, protocol_version, ...).
     environments: slot -> the environment it ran in, where it is not `environment`.
     spacing_mm:   in-plane voxel size, None leaves the millimetre columns empty.
     """
@@ -114,14 +114,14 @@ class RunSpec:
 
     @property
     def environment(self) -> Environment:
-        """Where units ran unless `environments` says otherwise."""
+        """Where runs ran unless `environments` says otherwise."""
         return Environment(
             device_model="Synthetic CPU @ 2.50GHz", device_type="cpu", threads=1, precision="float32", torch="2.13.0",
             cuda=None, data_checksum=self.checksum, shown={"commit": "0" * 40, "host": "nowhere"},
         )  # fmt: skip
 
-    def unit(self, slot: Slot) -> Unit:
-        """The unit of a slot."""
+    def run(self, slot: Slot) -> Run:
+        """The run of a slot."""
         fields: dict[str, Any] = {
             "method": slot.method,
             "method_version": 1,
@@ -134,24 +134,24 @@ class RunSpec:
             "engine": Engine(batch_size=8),
             "budget": self.budget,
         }
-        return Unit(**{**fields, **self.overrides.get(key(slot), {})})
+        return Run(**{**fields, **self.overrides.get(key(slot), {})})
 
-    def searched(self) -> Iterator[tuple[Slot, Unit]]:
-        """The search units, on a subset and a seed that no final uses; all of a method at the same slot."""
+    def searched(self) -> Iterator[tuple[Slot, Run]]:
+        """The search runs, on a subset and a seed that no final uses; all of a method at the same slot."""
         for method, points in self.search.items():
             slot = Slot(method=method, labelled=self.labelled[-1], subset=self.subsets, seed=SEARCH_SEED)
             for params in points:
                 changes = {"role": "search", "params": dict(params), "budget": self.search_budget}
-                yield slot, self.unit(slot).model_copy(update=changes)
+                yield slot, self.run(slot).model_copy(update=changes)
 
     def trial(self, slot: Slot) -> Trial | None:
         """The trial whose hyper-parameters a final runs with; None without one."""
-        params = self.unit(slot).params
-        tried = [unit for searched, unit in self.searched() if searched.method == slot.method]
+        params = self.run(slot).params
+        tried = [run for searched, run in self.searched() if searched.method == slot.method]
         trials = (
-            Trial(method=slot.method, study=0, point=point, varied=unit.params, unit=unit.id)
-            for point, unit in enumerate(tried)
-            if unit.params == params
+            Trial(method=slot.method, study=0, point=point, varied=run.params, run=run.id)
+            for point, run in enumerate(tried)
+            if run.params == params
         )
         return next(trials, None)
 
@@ -161,18 +161,18 @@ def key(slot: Slot) -> SlotKey:
     return slot.method, slot.labelled, slot.subset, slot.seed
 
 
-def write_run(root: Path, spec: RunSpec | None = None) -> RunStore:
-    """Write suite, selection, environments, units, ledgers, histories, cases and results under `root`."""
+def write_records(root: Path, spec: RunSpec | None = None) -> RunStore:
+    """Write suite, selection, environments, runs, ledgers, histories, cases and results under `root`."""
     spec = spec or RunSpec()
     store = RunStore.create(root)
     text = f"name: {root.name}\ndataset: phantom\nmethods: [{', '.join(spec.methods)}]\n"
     store.keep_suite(text, digest(text))
-    units = {key(slot): spec.unit(slot) for slot in spec.slots}
+    runs = {key(slot): spec.run(slot) for slot in spec.slots}
     entries = [
         SelectionEntry(
             slot=slot,
-            params=spec.unit(slot).params,
-            unit=units[key(slot)].id,
+            params=spec.run(slot).params,
+            run=runs[key(slot)].id,
             ranked=slot.labelled is not None,
             trial=spec.trial(slot),
         )
@@ -181,9 +181,9 @@ def write_run(root: Path, spec: RunSpec | None = None) -> RunStore:
     store.write_selection(Selection(suite_hash=digest(text), engine=Engine(batch_size=8), entries=entries))
     for slot in spec.slots:
         if key(slot) not in spec.missing:
-            write_unit(store.folder(units[key(slot)]), units[key(slot)], slot, spec)
-    for slot, unit in spec.searched():
-        write_unit(store.folder(unit), unit, slot, spec)
+            write_run(store.folder(runs[key(slot)]), runs[key(slot)], slot, spec)
+    for slot, run in spec.searched():
+        write_run(store.folder(run), run, slot, spec)
     return store
 
 
@@ -197,26 +197,26 @@ def write_tables(store: RunStore) -> tuple[Path, ...]:
     return write_leaderboard(board_of(store), store.leaderboard)
 
 
-def write_unit(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec) -> None:
-    """One unit's records, result.json last."""
+def write_run(folder: RunFolder, run: Run, slot: Slot, spec: RunSpec) -> None:
+    """One run's records, result.json last."""
     failed = key(slot) in spec.failed
-    folder.create(unit)
+    folder.create(run)
     environment = folder.write_environment(spec.environments.get(key(slot), spec.environment))
-    write_ledger(folder, unit, environment, interrupted=key(slot) in spec.interrupted, failed=failed)
+    write_ledger(folder, run, environment, interrupted=key(slot) in spec.interrupted, failed=failed)
     history = history_frame(slot, spec)
     write_atomic(folder.path / "history" / "00000000.parquet", lambda path: history.to_parquet(path, index=False))
-    if not failed and unit.role == "final":
+    if not failed and run.role == "final":
         write_text(folder.path / "final.json", json.dumps({"weights_sha256": digest(key(slot))}))
         folder.write_cases(cases_frame(slot, spec))
         if slot.method in spec.centers:
             folder.write_arrays(center_arrays(slot, spec))
             folder.write_figures({"centers": picture(f"centres of {slot}")})
-    folder.write_result(_result(folder, unit, slot, spec, environment))
+    folder.write_result(_result(folder, run, slot, spec, environment))
 
 
-def write_ledger(folder: UnitFolder, unit: Unit, environment: str, *, interrupted: bool, failed: bool) -> None:
-    """An interrupted unit: killed at 60 % after a checkpoint at 50 %, then resumed. A failed one stops at 10 %."""
-    seconds, steps = _full_spent(unit)
+def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: bool, failed: bool) -> None:
+    """An interrupted run: killed at 60 % after a checkpoint at 50 %, then resumed. A failed one stops at 10 %."""
+    seconds, steps = _full_spent(run)
     share = 0.1 if failed else 1.0
 
     def line(kind: Kind, attempt: int, base: float, done: float) -> None:
@@ -247,11 +247,11 @@ def write_ledger(folder: UnitFolder, unit: Unit, environment: str, *, interrupte
         line("end", 0, 0.0, share)
 
 
-def _full_spent(unit: Unit) -> tuple[float, int]:
-    """Device seconds and steps of a whole unit; 0.2 s a step."""
-    if unit.budget.steps is not None:
-        return 0.2 * unit.budget.steps, unit.budget.steps
-    seconds = 0.999 * unit.budget.amount
+def _full_spent(run: Run) -> tuple[float, int]:
+    """Device seconds and steps of a whole run; 0.2 s a step."""
+    if run.budget.steps is not None:
+        return 0.2 * run.budget.steps, run.budget.steps
+    seconds = 0.999 * run.budget.amount
     return seconds, round(seconds / 0.2)
 
 
@@ -269,9 +269,9 @@ def _level(slot: Slot, spec: RunSpec) -> float:
     return float(labelled + spec.methods[slot.method])
 
 
-def _tuned(unit: Unit) -> float:
-    """Gain in logit(Dice) of a search unit's hyper-parameters: fixed, and without any meaning."""
-    return 0.0 if unit.role == "final" else float(_generator("params", sorted(unit.params.items())).normal(0.0, 0.3))
+def _tuned(run: Run) -> float:
+    """Gain in logit(Dice) of a search run's hyper-parameters: fixed, and without any meaning."""
+    return 0.0 if run.role == "final" else float(_generator("params", sorted(run.params.items())).normal(0.0, 0.3))
 
 
 def cases_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
@@ -316,7 +316,7 @@ def history_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
     progress = steps / max(1, spec.history_steps)
     loss = np.exp(-2.0 * progress) + _generator("loss", key(slot)).random(len(steps)) * 0.05
     return pd.DataFrame({
-        "stage": "train", "step": steps, "step_in_stage": steps, "progress_unit": progress,
+        "stage": "train", "step": steps, "step_in_stage": steps, "progress_run": progress,
         "progress_stage": progress, "learning_rate": 0.01 * (1.0 - progress) ** 0.9, "step_seconds": 0.2,
         "loss": loss, "term/cross_entropy": 0.5 * loss, "term/dice": 0.5 * loss,
     })  # fmt: skip
@@ -364,14 +364,14 @@ def _shown(slot: Slot, spec: RunSpec, look: int) -> dict[str, float]:
     return {"temperature_student": 0.5, "assignment_changes": float(count * (look >= 2)), **shown}
 
 
-def _looks(unit: Unit, slot: Slot, spec: RunSpec) -> list[Look]:
+def _looks(run: Run, slot: Slot, spec: RunSpec) -> list[Look]:
     """Dice that rises with the budget."""
-    seconds, steps = _full_spent(unit)
+    seconds, steps = _full_spent(run)
     noise = _generator("looks", key(slot)).normal(0.0, 0.01, (spec.looks, len(spec.classes)))
     looks = []
     for i in range(spec.looks):
         progress = (i + 1) / spec.looks
-        level = _sigmoid(np.array(_level(slot, spec) + _tuned(unit) + 0.3 * np.arange(len(spec.classes))))
+        level = _sigmoid(np.array(_level(slot, spec) + _tuned(run) + 0.3 * np.arange(len(spec.classes))))
         dice = np.clip(level * (1.0 - np.exp(-3.0 * progress)) + noise[i], 0.0, 1.0)
         taught = None if slot.labelled is None else dict(zip(spec.classes, map(float, 0.9 * dice), strict=True))
         looks.append(
@@ -388,13 +388,13 @@ def _observed(spec: RunSpec) -> Observed:
     return Observed(sampled="weak", declared=(), steps=5, images_same=40, process_cpu_seconds=cpu_seconds)
 
 
-def _result(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec, environment: str) -> Result:
+def _result(folder: RunFolder, run: Run, slot: Slot, spec: RunSpec, environment: str) -> Result:
     spent: Spent = folder.ledger.spent()
     failed = key(slot) in spec.failed
-    looks = [] if failed else _looks(unit, slot, spec)
+    looks = [] if failed else _looks(run, slot, spec)
     best = max(range(len(looks)), key=lambda i: looks[i].mean_dice or 0.0) if looks else None
     return Result(
-        unit=unit.id,
+        run=run.id,
         status="failed" if failed else "ok",
         failure=spec.failure if failed else None,
         environment=environment,
@@ -404,8 +404,8 @@ def _result(folder: UnitFolder, unit: Unit, slot: Slot, spec: RunSpec, environme
         stage_steps={"train": spent.useful_steps},
         longest_step_seconds=0.31,
         wall_seconds={"train": spent.useful_device_seconds, "eval": 12.0, "idle": 0.5, "unaccounted": 0.2},
-        images_seen=unit.engine.batch_size * spent.useful_steps,
-        labelled_images_seen=unit.engine.batch_size // 2 * spent.useful_steps,
+        images_seen=run.engine.batch_size * spent.useful_steps,
+        labelled_images_seen=run.engine.batch_size // 2 * spent.useful_steps,
         parameters_training=2_577_624 if slot.method == "mc_net" else 1_813_764,
         parameters_predictor=1_813_764,
         peak_memory_bytes=1_000_000_000,

@@ -23,7 +23,7 @@ class Case:
     """One annotated volume at native resolution.
 
     id:           unique within the dataset, e.g. patient099_frame01.
-    patient:      the unit of every split and of every bootstrap.
+    patient:      the run of every split and of every bootstrap.
     phase:        "ED", "ES" or None; phase_source says how it is known.
     image:        float32, (Z, H, W) for slice data and (X, Y, Z) for volumes.
     label:        uint8, the shape of `image`, values 0 .. n_classes - 1.
@@ -60,7 +60,7 @@ class CaseSource:
 class Dataset(ABC):
     """One dataset: a file in `benchmarks/` (or an entry point of an installed package).
 
-    version: raise it when the cases or the splits change; it is part of every unit's id.
+    version: raise it when the cases or the splits change; it is part of every run's id.
     splits:  patients of each split in published order; the order decides labelled subset 0.
     layouts: names of the folder layouts that `recognise` knows, for messages; empty for generated data.
     layout_signs: what marks each layout, for messages.

@@ -36,8 +36,8 @@ class ServiceError(HarnessError):
     exit_code = 69
 
 
-class UnitFailedError(HarnessError):
-    """At least one unit ended with a failure record."""
+class RunFailedError(HarnessError):
+    """At least one run ended with a failure record."""
 
     exit_code = 70
 

@@ -68,5 +68,5 @@ def _is_number(value: Any) -> bool:  # noqa: ANN401
 
 
 def rounded(value: float) -> float:
-    """Six significant digits: people read them, and unit ids must not hang on the last bit of a machine's exp."""
+    """Six significant digits: people read them, and run ids must not hang on the last bit of a machine's exp."""
     return float(f"{value:.6g}")

@@ -20,18 +20,18 @@ ROUNDING = 1e-6
     needs="runs",
 )
 def one_budget(suite: AuditedSuite) -> Verdict:
-    """The budget in unit.json is the same for every unit, reference rows included."""
-    return one_value(suite.runs, "budget of a unit", lambda run: str(run.asked.budget))
+    """The budget in run.json is the same for every run, reference rows included."""
+    return one_value(suite.runs, "budget of a run", lambda run: str(run.asked.budget))
 
 
 @rule(9, "All stages of a method count", "Pre-training that nobody counts is the easiest way to more compute.")
 def all_stages(suite: AuditedSuite) -> Verdict:
-    """Seconds and steps by stage in result.json add up to what the unit spent in all."""
+    """Seconds and steps by stage in result.json add up to what the run spent in all."""
     if other := [run for run in suite.finished if not _adds_up(run)]:
         return broken(other, "stages do not add up to what result.json says was spent")
     methods = by_method(suite.finished).items()
     stages = "; ".join(f"{method}: {', '.join(runs[-1].result.stage_device_seconds)}" for method, runs in methods)
-    return held(f"stages add up in result.json of all {counted(len(suite.finished), 'finished unit')} ({stages})")
+    return held(f"stages add up in result.json of all {counted(len(suite.finished), 'finished run')} ({stages})")
 
 
 def _adds_up(run: EndedRun) -> bool:
@@ -46,7 +46,7 @@ def _close(seconds: float, expected: float) -> bool:
 
 @rule(
     10,
-    "No unit misses its budget by more than one step",
+    "No run misses its budget by more than one step",
     "Equal budgets on paper are not equal compute if one method may overrun.",
 )
 def no_overspending(suite: AuditedSuite) -> Verdict:
@@ -60,12 +60,12 @@ def no_overspending(suite: AuditedSuite) -> Verdict:
             f"{'too many' if excess(run) > 0 else 'left'}; allowed {slack(run):,.3f}"
             for run in missed
         )
-        return broken_results(missed, f"{counted(len(missed), 'unit')} missed the budget", lines)
+        return broken_results(missed, f"{counted(len(missed), 'run')} missed the budget", lines)
     over, under = max(map(excess, suite.finished)), min(map(excess, suite.finished))
     budget = suite.finished[0].asked.budget
     return held(
         f"{spread([spent(run) for run in suite.finished], f' {budget.currency}', 2)} spent by "
-        f"{counted(len(suite.finished), 'finished unit')} of {budget} each: "
+        f"{counted(len(suite.finished), 'finished run')} of {budget} each: "
         f"at most {max(0.0, over):.3f} over and {max(0.0, -under):.3f} left; longest step "
         f"{max(run.result.longest_step_seconds for run in suite.finished):.3f} s"
     )
@@ -99,7 +99,7 @@ def counted_once(suite: AuditedSuite) -> Verdict:
     lost = sum(run.result.spent.lost_device_seconds for run in suite.finished)
     attempts = sum(run.result.spent.attempts for run in suite.finished)
     return held(
-        f"ledger.jsonl and result.json agree for all {counted(len(suite.finished), 'finished unit')}: "
+        f"ledger.jsonl and result.json agree for all {counted(len(suite.finished), 'finished run')}: "
         f"{counted(attempts, 'attempt')}, {lost:,.1f} device-seconds lost to interruptions"
     )
 

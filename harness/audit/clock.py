@@ -44,7 +44,7 @@ def _looks(finished: Sequence[EndedRun]) -> Verdict:
     if trained := [run for run in finished if run.observed.looks_that_trained]:
         return broken(trained, "validation looks changed parameters or buffers (result.json)")
     looks = sum(len(run.result.looks) for run in finished)
-    return held(f"no parameter or buffer changed in {counted(looks, 'look')} of {counted(len(finished), 'unit')}")
+    return held(f"no parameter or buffer changed in {counted(looks, 'look')} of {counted(len(finished), 'run')}")
 
 
 def _threads(finished: Sequence[EndedRun]) -> Verdict:
@@ -70,7 +70,7 @@ def _threads(finished: Sequence[EndedRun]) -> Verdict:
     needs="runs",
 )
 def free_for_all(suite: AuditedSuite) -> Verdict:
-    """Looks and warm-up steps asked for in unit.json are the same for every unit.
+    """Looks and warm-up steps asked for in run.json are the same for every run.
 
     Wall seconds by phase stand in result.json.
     """
@@ -95,7 +95,7 @@ def free_for_all(suite: AuditedSuite) -> Verdict:
 def schedules(suite: AuditedSuite) -> Verdict:
     """The learning rates in history.parquet are a function of stage progress: the engine's schedule.
 
-    Staircases of the literature show in the parameters of unit.json.
+    Staircases of the literature show in the parameters of run.json.
     """
     traces = {run: run.trace for run in suite.finished if run.trace is not None}
     if not traces:
@@ -103,7 +103,7 @@ def schedules(suite: AuditedSuite) -> Verdict:
     if other := [run for run, trace in traces.items() if trace.rate_error > RATE_ERROR]:
         return broken(other, "learning rates in history.parquet are no function of progress")
     steps = sum(trace.steps for trace in traces.values())
-    lines = [f"learning rates of {steps:,} steps in history.parquet of {counted(len(traces), 'unit')} follow progress"]
+    lines = [f"learning rates of {steps:,} steps in history.parquet of {counted(len(traces), 'run')} follow progress"]
     if stairs := by_method(run for run in traces if _has_stairs(run)):
         lines.append(f"staircases, a setting of the literature: {', '.join(stairs)}")
     return held(*lines)
@@ -119,7 +119,7 @@ def _has_stairs(run: EndedRun) -> bool:
     "Twice the labelled images a step is an advantage that no budget of iterations shows.",
 )
 def exposure(suite: AuditedSuite) -> Verdict:
-    """Images seen in result.json are at most steps times the batch size of unit.json; labelled ones stand beside."""
+    """Images seen in result.json are at most steps times the batch size of run.json; labelled ones stand beside."""
     allowed = {run: run.result.spent.useful_steps * run.asked.engine.batch_size for run in suite.finished}
     if larger := [run for run in suite.finished if run.result.images_seen > allowed[run]]:
         lines = (

@@ -22,10 +22,10 @@ def accounts_agree(suite: AuditedSuite) -> Verdict:
     """
     on_slurm = [run for run in suite.runs if _slurm_attempts(run)]
     if not on_slurm:
-        return not_applicable("no unit ran in an allocation of Slurm")
+        return not_applicable("no run ran in an allocation of Slurm")
     record = suite.reconciliation
     if record is None:
-        ran = counted(len(on_slurm), "unit")
+        ran = counted(len(on_slurm), "run")
         return not_applicable(f"not reconciled: {ran} ran on Slurm; `harness reconcile` asks it")
     if record.problem is not None:
         return not_applicable(f"not reconciled: {record.problem}")
@@ -39,11 +39,11 @@ def accounts_agree(suite: AuditedSuite) -> Verdict:
 
 def _judged(suite: AuditedSuite, record: Reconciliation) -> Verdict:
     if record.breaches:
-        guilty = suite.named(attempt.unit for job in record.breaches for attempt in job.attempts)
+        guilty = suite.named(attempt.run for job in record.breaches for attempt in job.attempts)
         lines = [
             f"reconciliation.json: {job.seconds.unexplained:,.1f} of {job.allocated:,.0f} {job.currency}-seconds "
             f"unexplained, {job.tolerated_seconds:,.1f} tolerated, in an allocation with "
-            f"{names(suite.named(attempt.unit for attempt in job.attempts)) or 'no unit of the selection'}"
+            f"{names(suite.named(attempt.run for attempt in job.attempts)) or 'no run of the selection'}"
             for job in record.breaches
         ]
         return broken(guilty, f"{counted(len(record.breaches), 'allocation')} hold more than is explained", *lines)

@@ -23,7 +23,7 @@ ENOUGH = 3
     needs="cases",
 )
 def splits(suite: AuditedSuite) -> Verdict:
-    """The patients in each unit's cases.parquet are those of the published test list, and nobody else."""
+    """The patients in each run's cases.parquet are those of the published test list, and nobody else."""
     data = suite.finished[0].asked.dataset
     published = published_splits(data)
     if published is None:
@@ -32,15 +32,15 @@ def splits(suite: AuditedSuite) -> Verdict:
     mixed = patients.isin([*published["train"], *published["val"]])
     if mixed.any():
         who = _some(sorted(patients[mixed].unique()))
-        guilty = suite.named(suite.cases["unit"][mixed])
+        guilty = suite.named(suite.cases["run"][mixed])
         return broken(guilty, f"tested on training or validation patients ({who}) in cases.parquet")
-    tested = suite.cases.groupby("unit")["patient"].unique()
+    tested = suite.cases.groupby("run")["patient"].unique()
     listed = f"the {len(published['test'])} patients of the published test list"
     if others := suite.named(tested.index[tested.map(set) != set(published["test"])]):
         return broken(others, f"cases.parquet does not hold {listed}")
     kept = ", ".join(f"{len(ids)} {split}" for split, ids in published.items())
-    units = counted(len(tested), "finished unit")
-    return held(f"{listed}, no other, in cases.parquet of all {units} (published: {kept})")
+    runs = counted(len(tested), "finished run")
+    return held(f"{listed}, no other, in cases.parquet of all {runs} (published: {kept})")
 
 
 @rule(
@@ -50,9 +50,9 @@ def splits(suite: AuditedSuite) -> Verdict:
     needs="runs",
 )
 def one_dataset(suite: AuditedSuite) -> Verdict:
-    """Data, checksum, size and resize rule in unit.json are the same for every unit.
+    """Data, checksum, size and resize rule in run.json are the same for every run.
 
-    The checksum is that of the data which the unit's environment found.
+    The checksum is that of the data which the run's environment found.
     """
     other = [
         run
@@ -93,7 +93,7 @@ def same_grid(suite: AuditedSuite) -> Verdict:
         lines = [f"{method} lacks {_some(sorted(map(_cell, cells)))}" for method, cells in short.items()]
         return broken([run for run in suite.runs if run.method in short], "selection.json is uneven", *lines)
     return held(
-        f"selection.json plans the same {counted(len(everything), 'unit')} for each of "
+        f"selection.json plans the same {counted(len(everything), 'run')} for each of "
         f"{counted(len(planned), 'ranked method')}: {', '.join(planned)}; {suite.progress}"
     )
 

@@ -33,7 +33,7 @@ ENOUGH_IMAGES = 16
     needs="runs",
 )
 def one_augmentation(suite: AuditedSuite) -> Verdict:
-    """The engine's augmentation in unit.json is the same for every unit.
+    """The engine's augmentation in run.json is the same for every run.
 
     It is also what the engine's sampler applied (`observed` in result.json).
     """
@@ -41,8 +41,8 @@ def one_augmentation(suite: AuditedSuite) -> Verdict:
     if not suite.finished:
         return asked
     if other := [run for run in suite.finished if run.observed.sampled != run.asked.engine.augmentation]:
-        return together(asked, broken(other, "the sampler applied another augmentation than unit.json asks for"))
-    return together(asked, held(f"applied as asked in {counted(len(suite.finished), 'unit')} (result.json)"))
+        return together(asked, broken(other, "the sampler applied another augmentation than run.json asks for"))
+    return together(asked, held(f"applied as asked in {counted(len(suite.finished), 'run')} (result.json)"))
 
 
 @rule(
@@ -93,12 +93,12 @@ def _seen(observations: Sequence[Observed]) -> str:
     needs="runs",
 )
 def one_engine(suite: AuditedSuite) -> Verdict:
-    """The engine settings in unit.json are the suite's (selection.json) or one other set for a whole method.
+    """The engine settings in run.json are the suite's (selection.json) or one other set for a whole method.
 
     Where a search chose them, one set for each of its studies. Methods with settings of their own are listed here and
     on the leaderboard.
     """
-    studies = {entry.unit: entry.trial.study for entry in suite.selection.entries if entry.trial is not None}
+    studies = {entry.run: entry.trial.study for entry in suite.selection.entries if entry.trial is not None}
     several = len(set(studies.values())) > 1
 
     def chosen_for(run: SelectedRun) -> str:
@@ -107,12 +107,12 @@ def one_engine(suite: AuditedSuite) -> Verdict:
     by_choice = grouped(suite.runs, chosen_for)
     uneven = [runs for runs in by_choice.values() if len({run.asked.engine for run in runs}) > 1]
     if uneven:
-        return broken([run for runs in uneven for run in runs], "one method has several engine settings in unit.json")
+        return broken([run for runs in uneven for run in runs], "one method has several engine settings in run.json")
     declared = {name: differences(runs[0].asked.engine, suite.selection.engine) for name, runs in by_choice.items()}
     own = {runs[0].method for name, runs in by_choice.items() if declared[name]}
     lines = [f"{name} declares {text}" for name, text in declared.items() if text]
     methods = counted(len(by_method(suite.runs)), "method")
-    return held(f"{methods}, {len(own)} with settings of its own (unit.json)", *lines)
+    return held(f"{methods}, {len(own)} with settings of its own (run.json)", *lines)
 
 
 def differences(engine: Engine, common: Engine) -> str:
@@ -162,7 +162,7 @@ def one_loss(_suite: AuditedSuite) -> Verdict:
     """Not visible in records.
 
     Methods take the labelled loss from harness/api/losses.py, the engine draws initial weights from the
-    unit's seed, and a test holds that equal seeds give every method the same backbone.
+    run's seed, and a test holds that equal seeds give every method the same backbone.
     """
     return not_applicable(f"{UNSEEN}read harness/api/losses.py and the method; equal seeds start equal by design")
 
@@ -174,7 +174,7 @@ def one_loss(_suite: AuditedSuite) -> Verdict:
     needs="selection",
 )
 def alike_test(suite: AuditedSuite) -> Verdict:
-    """The stride of windows and the switch `largest_component` in unit.json are the same for every unit.
+    """The stride of windows and the switch `largest_component` in run.json are the same for every run.
 
     The engine has no other post-processing than that switch: it takes the class of the highest score of the
     method's `predictor`. That this is the student is not visible in records; read the method.

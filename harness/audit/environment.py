@@ -15,16 +15,16 @@ from harness.records.schema import Environment
 
 @rule(
     16,
-    "One device model and one software for all units",
+    "One device model and one software for all runs",
     "Device time on one GPU model is not device time on another, kernels differ between versions, and machines of one "
     "name differ in speed.",
     needs="environments",
 )
 def one_device(suite: AuditedSuite) -> Verdict:
-    """Device model and type, torch and CUDA in the environment of every ended unit are the same.
+    """Device model and type, torch and CUDA in the environment of every ended run are the same.
 
-    No unit went on in another environment than it started in. The leaderboard gives each environment a table of
-    its own. In a budget of device time, units that differ in seed and labelled subset alone make steps at rates within
+    No run went on in another environment than it started in. The leaderboard gives each environment a table of
+    its own. In a budget of device time, runs that differ in seed and labelled subset alone make steps at rates within
     25 % of their median, in each stage of 100 steps and 60 s at least.
     """
     moved = [run for run in suite.runs if went_on_elsewhere(run)]
@@ -56,13 +56,13 @@ def went_on_elsewhere(run: SelectedRun) -> bool:
 
 @rule(
     17,
-    "One precision and one thread count for all units",
+    "One precision and one thread count for all runs",
     "Half precision changes the order of methods with heavy heads; two threads beside a busy neighbour were charged up "
     "to twelve times too much.",
     needs="environments",
 )
 def one_precision(suite: AuditedSuite) -> Verdict:
-    """Precision and threads in the environment of every ended unit are the same."""
+    """Precision and threads in the environment of every ended run are the same."""
     return _one_environment(suite, "arithmetic", lambda place: f"{place.precision}, {counted(place.threads, 'thread')}")
 
 
@@ -74,7 +74,7 @@ def one_precision(suite: AuditedSuite) -> Verdict:
 def repeatable(suite: AuditedSuite) -> Verdict:
     """history.parquet and result.json hold the progress of each step and the hash of the weights.
 
-    With seed and settings (unit.json) that is what `harness replay` needs to prove a result bit by bit.
+    With seed and settings (run.json) that is what `harness replay` needs to prove a result bit by bit.
     """
     traces = {run: run.trace for run in suite.finished if run.trace is not None}
     short = [
@@ -87,7 +87,7 @@ def repeatable(suite: AuditedSuite) -> Verdict:
             held_unless(unhashed, "no weights_sha256 in result.json"),
         )
     steps = sum(run.result.spent.useful_steps for run in suite.finished)
-    units = counted(len(suite.finished), "unit")
-    on_record = held(f"progress of {steps:,} steps and the weights' hash of {units} on record")
+    runs = counted(len(suite.finished), "run")
+    on_record = held(f"progress of {steps:,} steps and the weights' hash of {runs} on record")
     untraced = [run for run in suite.finished if run.trace is None]
     return together(on_record, not_applicable(f"{NOT_RECORDED}history of {names(untraced)}")) if untraced else on_record

@@ -45,7 +45,7 @@ def not_applicable(*evidence: str) -> Verdict:
 
 def nothing_finished(suite: AuditedSuite) -> Verdict:
     """For checks on runs with numbers, where there are none."""
-    return not_applicable(f"no unit has finished yet: {suite.progress}")
+    return not_applicable(f"no run has finished yet: {suite.progress}")
 
 
 def together(*verdicts: Verdict) -> Verdict:
@@ -53,19 +53,19 @@ def together(*verdicts: Verdict) -> Verdict:
     order = {"not held": 0, "held": 1, "not applicable": 2}
     ranked = sorted(verdicts, key=lambda verdict: order[verdict.status])
     evidence = tuple(line for verdict in ranked for line in verdict.evidence)
-    units = tuple(dict.fromkeys(unit for verdict in ranked for unit in verdict.units))
-    return Verdict(ranked[0].status, evidence, units)
+    runs = tuple(dict.fromkeys(run for verdict in ranked for run in verdict.runs))
+    return Verdict(ranked[0].status, evidence, runs)
 
 
-def one_value(runs: Sequence[R], what: str, value: Callable[[R], str], file: str = "unit.json") -> Verdict:
+def one_value(runs: Sequence[R], what: str, value: Callable[[R], str], file: str = "run.json") -> Verdict:
     """Held if all runs have one value; otherwise those that differ from the most frequent one are at fault.
 
     file: of the run's folder, where the value stands.
     """
     by_value = grouped(runs, value)
     if len(by_value) == 1:
-        return held(f"{what}: {next(iter(by_value))}, in all of {counted(len(runs), 'unit')} ({file})")
-    lines = [f"{text}: {counted(len(members), 'unit')}, {names(members)}" for text, members in by_value.items()]
+        return held(f"{what}: {next(iter(by_value))}, in all of {counted(len(runs), 'run')} ({file})")
+    lines = [f"{text}: {counted(len(members), 'run')}, {names(members)}" for text, members in by_value.items()]
     odd = [run for members in list(by_value.values())[1:] for run in members]
     return broken(odd, f"{len(by_value)} different values of {what} ({file})", *lines)
 
@@ -90,11 +90,11 @@ def names(runs: Sequence[SelectedRun]) -> str:
 
 
 def counted(amount: int, thing: str) -> str:
-    """1 unit, 2 units."""
+    """1 run, 2 runs."""
     return f"{amount} {thing}" if amount == 1 else f"{amount} {thing}s"
 
 
-def spread(values: Sequence[float], unit: str = "", digits: int = 0) -> str:
+def spread(values: Sequence[float], run: str = "", digits: int = 0) -> str:
     """'1,044 to 1,065 steps', or one value where all agree."""
     low, high = (f"{value:,.{digits}f}" for value in (min(values), max(values)))
-    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
+    return f"{low}{run}" if low == high else f"{low} to {high}{run}"

@@ -18,13 +18,13 @@ STATUSES: tuple[Status, ...] = ("held", "not held", "not applicable")
 class Verdict:
     """What a rule's check says.
 
-    evidence: lines with figures, units and file names; the first one says the most.
-    units:    ids of the units at fault.
+    evidence: lines with figures, runs and file names; the first one says the most.
+    runs:    ids of the runs at fault.
     """
 
     status: Status
     evidence: tuple[str, ...]
-    units: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
 
 class Finding(Strict):
@@ -35,17 +35,17 @@ class Finding(Strict):
     title: str
     reason: str = Field(description="why there is such a rule")
     status: Status
-    evidence: tuple[str, ...] = Field(description="figures, units and file names; the first line says the most")
-    units: tuple[str, ...] = Field((), description="ids of the units at fault")
+    evidence: tuple[str, ...] = Field(description="figures, runs and file names; the first line says the most")
+    runs: tuple[str, ...] = Field((), description="ids of the runs at fault")
 
 
 class Audit(Strict):
-    """Every rule in order. units, finished: of the current selection, and how many of them have a result."""
+    """Every rule in order. runs, finished: of the current selection, and how many of them have a result."""
 
     schema_version: Literal[1] = 1
     suite: str
     protocol_version: int
-    units: int
+    runs: int
     finished: int
     findings: tuple[Finding, ...]
 
@@ -64,4 +64,4 @@ class Audit(Strict):
     def summary(self) -> str:
         """One line for people."""
         counts = ", ".join(f"{count} {status}" for status, count in self.counts.items())
-        return f"{self.suite}: {self.finished} of {self.units} units finished; {len(self.findings)} rules: {counts}"
+        return f"{self.suite}: {self.finished} of {self.runs} runs finished; {len(self.findings)} rules: {counts}"

@@ -24,24 +24,24 @@ MILLIMETRES = ["hd95_mm", "asd_mm", "assd_mm"]
     needs="cases",
 )
 def whole_volumes(suite: AuditedSuite) -> Verdict:
-    """In cases.parquet every volume and class has the same number of true voxels in all units.
+    """In cases.parquet every volume and class has the same number of true voxels in all runs.
 
     Millimetres stand everywhere or, where the spacing is unknown, nowhere. A crop by the label would not show;
     the engine has none, and a dataset that has one says so in its manifest.
     """
     cases = suite.cases
     usual = cases.groupby(KEY)["voxels_true"].transform("median")
-    if other := suite.named(cases["unit"][cases["voxels_true"] != usual]):
-        return broken(other, "volumes in cases.parquet differ from those of the other units")
+    if other := suite.named(cases["run"][cases["voxels_true"] != usual]):
+        return broken(other, "volumes in cases.parquet differ from those of the other runs")
     known = cases[MILLIMETRES].notna().all(axis=1)
     spaced = bool(known.mean() > 0.5)
-    if partly := suite.named(cases["unit"][cases[MILLIMETRES].notna().any(axis=1) != spaced]):
+    if partly := suite.named(cases["run"][cases[MILLIMETRES].notna().any(axis=1) != spaced]):
         return broken(partly, "millimetres in some rows of cases.parquet alone")
     phases = ", ".join(sorted(cases["phase"].dropna().unique())) or "not known"
-    unit = "voxels and millimetres" if spaced else "voxels (spacing unknown)"
+    run = "voxels and millimetres" if spaced else "voxels (spacing unknown)"
     return held(
         f"the same {cases['case'].nunique()} volumes x {cases['class_name'].nunique()} classes in cases.parquet of "
-        f"{counted(cases['unit'].nunique(), 'unit')}, in {unit}; phases {phases}"
+        f"{counted(cases['run'].nunique(), 'run')}, in {run}; phases {phases}"
     )
 
 
@@ -57,7 +57,7 @@ def empty_masks(suite: AuditedSuite) -> Verdict:
     Two empty masks have Dice 1 and distances 0; `missed` marks what was not found at all.
     """
     cases = suite.cases
-    if wrong := suite.named(cases["unit"][~_pays(cases)]):
+    if wrong := suite.named(cases["run"][~_pays(cases)]):
         return broken(wrong, "rows of cases.parquet with an empty mask score otherwise")
     missed, spurious = int(cases["missed"].sum()), int(cases["spurious"].sum())
     return held(f"{missed:,} missed and {spurious:,} spurious of {len(cases):,} rows in cases.parquet, all with Dice 0")
@@ -81,16 +81,16 @@ def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
     "Published tables hold cells that repeat in other rows, and means that are not the mean of their parts.",
 )
 def per_case_records(suite: AuditedSuite) -> Verdict:
-    """cases.parquet of every unit holds each volume and class once for each checkpoint rule, without a gap.
+    """cases.parquet of every run holds each volume and class once for each checkpoint rule, without a gap.
 
-    The rows are the same in every unit. `harness leaderboard` computes all tables from these files.
+    The rows are the same in every run. `harness leaderboard` computes all tables from these files.
     """
     if absent := [run for run in suite.finished if run.cases is None]:
         return broken(absent, "cases.parquet is missing")
     columns = ["selection", *KEY]
     whole = len(suite.cases.drop_duplicates(columns))
-    counts = suite.cases.groupby("unit").size()
-    repeated = suite.cases["unit"][suite.cases.duplicated(["unit", *columns]) | suite.cases["dice"].isna()]
+    counts = suite.cases.groupby("run").size()
+    repeated = suite.cases["run"][suite.cases.duplicated(["run", *columns]) | suite.cases["dice"].isna()]
     if gaps := suite.named({*counts.index[counts != whole], *repeated}):
         return broken(gaps, "rows of cases.parquet are missing, repeated or without Dice")
-    return held(f"{whole:,} rows in cases.parquet of each of {counted(len(counts), 'unit')}, none missing or twice")
+    return held(f"{whole:,} rows in cases.parquet of each of {counted(len(counts), 'run')}, none missing or twice")

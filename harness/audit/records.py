@@ -13,7 +13,7 @@ from harness.audit.trace import Trace, read_trace
 from harness.records.accounts import Reconciliation
 from harness.records.ledger_line import LedgerLine
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Environment, Observed, Result, Slot, Unit
+from harness.records.schema import Environment, Observed, Result, Run, Slot
 from harness.records.selection import Points, Selection
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class AuditedRun:
     """
 
     id: str
-    asked: Unit
+    asked: Run
     ledger: tuple[LedgerLine, ...]
     result: Result | None
     tested: bool
@@ -69,8 +69,8 @@ class SelectedRun(AuditedRun):
 
     @property
     def name(self) -> str:
-        """As people find it: ua_mt/7/0/1 (units/0aca010cfa)."""
-        return f"{self.slot} (units/{self.id[:10]})"
+        """As people find it: ua_mt/7/0/1 (runs/0aca010cfa)."""
+        return f"{self.slot} (runs/{self.id[:10]})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +115,8 @@ class AuditedSuite:
         by_id = {run.id: run for run in self.others}
         by_method: dict[str, dict[str, AuditedRun]] = {}
         for trial in [] if self.points is None else self.points.trials:
-            if trial.unit in by_id:
-                by_method.setdefault(trial.method, {})[trial.unit] = by_id[trial.unit]
+            if trial.run in by_id:
+                by_method.setdefault(trial.method, {})[trial.run] = by_id[trial.run]
         return {method: list(runs.values()) for method, runs in by_method.items()}
 
     @cached_property
@@ -136,7 +136,7 @@ class AuditedSuite:
 
     @cached_property
     def cases(self) -> pd.DataFrame:
-        """Per-case records of all finished runs that have them, with a column `unit`; empty where there are none."""
+        """Per-case records of all finished runs that have them, with a column `run`; empty where there are none."""
         import pandas as pd
         import pyarrow as pa
 
@@ -144,7 +144,7 @@ class AuditedSuite:
         if not tables:
             return pd.DataFrame()
         cases: pd.DataFrame = pa.concat_tables(tables.values(), promote_options="permissive").to_pandas()
-        return cases.assign(unit=[run for run, table in tables.items() for _ in range(table.num_rows)])
+        return cases.assign(run=[run for run, table in tables.items() for _ in range(table.num_rows)])
 
     def named(self, ids: Iterable[str]) -> list[SelectedRun]:
         """Selected runs by id, in the order of the selection."""
@@ -154,18 +154,18 @@ class AuditedSuite:
     @property
     def planned(self) -> int:
         """Runs that the selection names, each once."""
-        return len({entry.unit for entry in self.selection.entries})
+        return len({entry.run for entry in self.selection.entries})
 
     @property
     def progress(self) -> str:
         """How many of the planned runs have numbers."""
-        return f"{len(self.finished)} of {self.planned} units have finished"
+        return f"{len(self.finished)} of {self.planned} runs have finished"
 
 
 def view_suite(records: SuiteRecords) -> AuditedSuite:
     """Take what the rules look at. Raises `RecordError` for a record that is damaged, missing or of another schema."""
     selection = records.require_selection()
-    slots = {entry.unit: entry.slot for entry in reversed(selection.entries)}
+    slots = {entry.run: entry.slot for entry in reversed(selection.entries)}
     selected = dict.fromkeys(record for _, record in records.selected)
     return AuditedSuite(
         root=records.root,

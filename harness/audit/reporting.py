@@ -30,9 +30,9 @@ TABLE = "leaderboard/leaderboard.csv"
     "Rows equal to another paper's to the last digit stand under captions that claim an identical setting.",
 )
 def trained_here(suite: AuditedSuite) -> Verdict:
-    """Every finished unit has steps in a ledger.jsonl of its own, and weights that no other unit has.
+    """Every finished run has steps in a ledger.jsonl of its own, and weights that no other run has.
 
-    That nobody wrote a record by hand cannot be seen; `harness replay` proves a unit.
+    That nobody wrote a record by hand cannot be seen; `harness replay` proves a run.
     """
     if idle := [run for run in suite.finished if not any(line.steps for line in run.ledger)]:
         return broken(idle, "no step in ledger.jsonl")
@@ -43,7 +43,7 @@ def trained_here(suite: AuditedSuite) -> Verdict:
         return Verdict("not held", tuple(lines), tuple(run.id for runs in copies for run in runs))
     seconds = sum(run.result.spent.useful_device_seconds for run in suite.finished)
     return held(
-        f"{counted(len(suite.finished), 'unit')} with {seconds:,.0f} device-seconds in their own ledger.jsonl and "
+        f"{counted(len(suite.finished), 'run')} with {seconds:,.0f} device-seconds in their own ledger.jsonl and "
         f"{len(by_weights)} different weights"
     )
 
@@ -81,12 +81,12 @@ def _labelled_alone(run: EndedRun) -> bool:
 
 @rule(
     30,
-    "A failed unit is a row",
+    "A failed run is a row",
     "A method that diverges on some seeds is not as good as the mean of the others.",
     needs="selection",
 )
 def failures_shown(suite: AuditedSuite) -> Verdict:
-    """Every failed unit has a kind and a reason (result.json), and leaderboard.csv, once written, counts it.
+    """Every failed run has a kind and a reason (result.json), and leaderboard.csv, once written, counts it.
 
     What ran again after a failure is named.
     """
@@ -101,11 +101,11 @@ def failures_shown(suite: AuditedSuite) -> Verdict:
         lines.append(f"run again after a failure (ledger.jsonl): {names(retried)}")
     left = suite.planned - len(suite.ended)
     counts = f"{len(suite.finished)} finished, {len(suite.failed)} failed, {left} to run"
-    return held(f"{counts}, of {counted(suite.planned, 'unit')} in selection.json", *lines)
+    return held(f"{counts}, of {counted(suite.planned, 'run')} in selection.json", *lines)
 
 
 def _tables_without_failures(suite: AuditedSuite) -> set[str]:
-    """Methods of which leaderboard.csv knows finished units alone: one that had yet to run may have failed since."""
+    """Methods of which leaderboard.csv knows finished runs alone: one that had yet to run may have failed since."""
     open_ends: dict[str, int] = {}
     for row in _table(suite):
         count = sum(int(float(row.get(name) or 0)) for name in ("n_failed", "n_missing"))
@@ -133,7 +133,7 @@ def _failed_before(run: EndedRun) -> bool:
     needs="runs",
 )
 def one_version(suite: AuditedSuite) -> Verdict:
-    """The protocol's version in unit.json is the same for every unit, and so is each method's."""
+    """The protocol's version in run.json is the same for every run, and so is each method's."""
     protocol = one_value(suite.runs, "protocol version", lambda run: str(run.asked.protocol_version))
     methods = [
         one_value(runs, f"version of {method}", lambda run: str(run.asked.method_version))
@@ -144,7 +144,7 @@ def one_version(suite: AuditedSuite) -> Verdict:
 
 @rule(
     32,
-    "Patients are the unit of every interval, and differences within noise are called so",
+    "Patients are the run of every interval, and differences within noise are called so",
     "Means alone, of one run, to four digits: the gains of semi-supervision lie within the noise.",
     needs="selection",
 )

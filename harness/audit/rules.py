@@ -35,7 +35,7 @@ def audit(records: SuiteRecords) -> Audit:
     return Audit(
         suite=records.name,
         protocol_version=PROTOCOL_VERSION,
-        units=suite.planned,
+        runs=suite.planned,
         finished=len(suite.finished),
         findings=tuple(rule.apply(suite) for rule in RULES),
     )

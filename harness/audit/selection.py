@@ -23,15 +23,15 @@ TUNING_TOLERANCE = 0.01
 def one_test(suite: AuditedSuite) -> Verdict:
     """No ledger.jsonl holds a line `breach`, and final.json names the same weights as result.json.
 
-    final.json is written before the split opens. selection.json names the unit with its parameters; no search
-    unit has test scores.
+    final.json is written before the split opens. selection.json names the run with its parameters; no search
+    run has test scores.
     """
-    params = {entry.unit: entry.params for entry in suite.selection.entries}
+    params = {entry.run: entry.params for entry in suite.selection.entries}
     other = [run for run in suite.runs if params.get(run.id) != run.asked.params]
     return together(
         _no_breach(suite),
         _final_weights(suite),
-        held_unless(other, "selection.json and unit.json name different hyper-parameters"),
+        held_unless(other, "selection.json and run.json name different hyper-parameters"),
     )
 
 
@@ -39,20 +39,20 @@ def _no_breach(suite: AuditedSuite) -> Verdict:
     runs = (*suite.runs, *suite.others)
     breaches = {run.id: text for run in runs if (text := _breach(run))}
     if breaches:
-        head = f"{counted(len(breaches), 'unit')} asked for test cases too early"
+        head = f"{counted(len(breaches), 'run')} asked for test cases too early"
         return Verdict("not held", (head, *breaches.values()), tuple(breaches))
     ran = sum(bool(run.ledger) for run in runs)
-    return held(f"no line `breach` in the ledger.jsonl of any of {counted(ran, 'unit')} that ran")
+    return held(f"no line `breach` in the ledger.jsonl of any of {counted(ran, 'run')} that ran")
 
 
 def _breach(run: AuditedRun) -> str:
     """What a run did with the test split that it must not; empty if nothing."""
-    where = f"{run.asked.label} (units/{run.id[:10]})"
+    where = f"{run.asked.label} (runs/{run.id[:10]})"
     notes = [line.note or "" for line in run.ledger if line.kind == "breach"]
     if notes:
         return f"{where}/ledger.jsonl: {len(notes)} x breach, the first: {notes[0]}"
     if run.tested and run.asked.role == "search":
-        return f"{where}/cases.parquet: a unit of the search was tested"
+        return f"{where}/cases.parquet: a run of the search was tested"
     return ""
 
 
@@ -61,8 +61,8 @@ def _final_weights(suite: AuditedSuite) -> Verdict:
         return nothing_finished(suite)
     if other := [run for run in suite.finished if run.final_sha256 != run.result.weights_sha256]:
         return broken(other, "final.json and result.json name different weights")
-    units = counted(len(suite.finished), "unit")
-    return held(f"weights hashed in final.json before the split opened are the result's, in {units}")
+    runs = counted(len(suite.finished), "run")
+    return held(f"weights hashed in final.json before the split opened are the result's, in {runs}")
 
 
 @rule(
@@ -73,21 +73,21 @@ def _final_weights(suite: AuditedSuite) -> Verdict:
     needs="cases",
 )
 def last_checkpoint(suite: AuditedSuite) -> Verdict:
-    """cases.parquet of every unit holds `last`, the primary column, and `best_val`.
+    """cases.parquet of every run holds `last`, the primary column, and `best_val`.
 
     `best_val` is the look of result.json with the highest validation Dice. Where no look has one, since the dataset
     has no validation cases, there is `last` alone.
     """
-    columns = {str(unit): set(own) for unit, own in suite.cases.groupby("unit")["selection"]}
+    columns = {str(run): set(own) for run, own in suite.cases.groupby("run")["selection"]}
     validated = {run.id for run in suite.finished if best_look(run) is not None}
     if other := suite.named(
-        unit for unit, own in columns.items() if own != ({"last", "best_val"} if unit in validated else {"last"})
+        run for run, own in columns.items() if own != ({"last", "best_val"} if run in validated else {"last"})
     ):
         return broken(other, "cases.parquet does not hold last and best_val")
     if wrong := [run for run in suite.finished if run.result.best_look != best_look(run)]:
         return broken(wrong, "best_look of result.json is not the best of its looks")
     which = "both columns" if validated else "`last` alone, without validation cases,"
-    return held(f"{which} in cases.parquet of all {counted(len(columns), 'finished unit')}; `last` ranks")
+    return held(f"{which} in cases.parquet of all {counted(len(columns), 'finished run')}; `last` ranks")
 
 
 def best_look(run: EndedRun) -> int | None:
@@ -103,7 +103,7 @@ def best_look(run: EndedRun) -> int | None:
     needs="selection",
 )
 def equal_tuning(suite: AuditedSuite) -> Verdict:
-    """What the trials of points.json spent adds up to the same for every row, within one step a unit and 1 %.
+    """What the trials of points.json spent adds up to the same for every row, within one step a run and 1 %.
 
     Useful spending alone, or with what interruptions cost: an adaptive search charges a row for that too. Or a trial
     that failed is counted at the budget it was given: a method that diverged was tuned no less than the others.
@@ -113,7 +113,7 @@ def equal_tuning(suite: AuditedSuite) -> Verdict:
     searched = [run for runs in suite.trials.values() for run in runs]
     running = [run for run in searched if run.result is None]
     if running or not searched:
-        return not_applicable(f"the search has not ended: {len(running)} of {counted(len(searched), 'unit')} to go")
+        return not_applicable(f"the search has not ended: {len(running)} of {counted(len(searched), 'run')} to go")
     methods = {entry.slot.method for entry in suite.selection.entries if entry.ranked} | set(suite.trials)
     trials = {method: suite.trials.get(method, []) for method in sorted(methods)}
     lines = [f"{method}: {_spent_text(runs)}" for method, runs in trials.items()]
@@ -121,7 +121,7 @@ def equal_tuning(suite: AuditedSuite) -> Verdict:
     for measure in (useful, spending, granted):
         totals = [sum(map(measure, runs)) for runs in trials.values()]
         if max(totals) - min(totals) <= max(totals) * TUNING_TOLERANCE + slack:
-            return held("the same search budget for every row (units/*/ledger.jsonl)", *lines)
+            return held("the same search budget for every row (runs/*/ledger.jsonl)", *lines)
     return broken([], "methods were tuned with different budgets", *lines)
 
 
@@ -150,5 +150,5 @@ def longest_step(run: AuditedRun) -> float:
 def _spent_text(runs: Sequence[AuditedRun]) -> str:
     currency = runs[0].asked.budget.currency if runs else ""
     failed = sum(run.failed for run in runs)
-    text = f"{counted(len(runs), 'unit')}, {sum(map(spending, runs)):,.1f} {currency}".rstrip()
+    text = f"{counted(len(runs), 'run')}, {sum(map(spending, runs)):,.1f} {currency}".rstrip()
     return f"{text}, {failed} of them failed" if failed else text

@@ -55,20 +55,20 @@ class Work:
 def one_speed(finished: Sequence[EndedRun]) -> Verdict:
     """Steps a device-second of each stage agree within runs that differ in seed and labelled subset alone."""
     if not finished:
-        return not_applicable("speed: no unit has finished yet")
+        return not_applicable("speed: no run has finished yet")
     if all(run.asked.budget.device_seconds is None for run in finished):
         return not_applicable("speed: the budget is in steps, a slow device changes nothing")
     compared = [work for work in _by_work(finished) if len(work.runs) > 1]
     if not compared:
         few = f"at least {ENOUGH_STEPS} steps and {ENOUGH_SECONDS:g} s in a stage"
-        return not_applicable(f"speed: no two units differ in seed and subset alone and made {few}")
+        return not_applicable(f"speed: no two runs differ in seed and subset alone and made {few}")
     widest = max(compared, key=lambda work: work.gap)
     if widest.gap > LIMIT:
         slow = list({run.id: run for work in compared for run in work.outliers}.values())
         return broken(slow, f"not one speed: {widest.gap_text}", f"far off: {names(slow)}")
     if strangers := _strangers(finished, compared):
         return not_applicable(f"speed: no equal work ran on {strangers}; within each the most apart: {widest.gap_text}")
-    return held(f"speed of units that differ in seed and subset alone, at the most apart: {widest.gap_text}")
+    return held(f"speed of runs that differ in seed and subset alone, at the most apart: {widest.gap_text}")
 
 
 def _by_work(finished: Sequence[EndedRun]) -> list[Work]:

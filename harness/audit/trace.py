@@ -34,7 +34,7 @@ def read_trace(record: RunRecord) -> Trace | None:
     history = record.read_history()
     if history.empty:
         return None
-    replayable = bool(history[["progress_unit", "progress_stage"]].notna().all(axis=None))
+    replayable = bool(history[["progress_run", "progress_stage"]].notna().all(axis=None))
     seconds = float(history["step_seconds"].sum())
     return Trace(len(history), seconds, replayable, rate_error(history, record.run.engine.optimiser))
 

@@ -15,7 +15,7 @@ from harness.cli.tables import Printed, duration, print_table
 if TYPE_CHECKING:
     from harness.execution.dry_run import Outlook
     from harness.records.reader import SuiteRecords
-    from harness.records.schema import Unit
+    from harness.records.schema import Run
     from harness.slurm.cluster import LoadedCluster
     from harness.slurm.draft import Draft
     from harness.slurm.run import SlurmRun
@@ -39,7 +39,7 @@ def check_options(executor: str, cluster: Path | None, workers: int | None, ray_
     if cluster is None:
         raise UsageError("--executor slurm needs --cluster FILE; slurm/cluster.example.yaml is one to begin with")
     if workers is not None:
-        raise UsageError("--workers has no meaning on a cluster; max_parallel and units_at_once in its file have")
+        raise UsageError("--workers has no meaning on a cluster; max_parallel and runs_at_once in its file have")
     if ray_address is not None:
         raise UsageError("--ray-address names a Ray, which --executor slurm does not use; leave out one of them")
 
@@ -56,7 +56,7 @@ def tell(done: SlurmRun) -> int:
             f"{done.missing} finals were named in a container, which submits nothing; `harness run` again submits them"
         )
     elif done.missing:
-        log.info(f"{done.missing} units have no result and are in no job; `harness run` submits them again")
+        log.info(f"{done.missing} runs have no result and are in no job; `harness run` submits them again")
     return InterruptedRunError.exit_code if done.missing and not done.named else 0
 
 
@@ -83,17 +83,17 @@ def with_jobs(outlook: Outlook) -> Outlook:
 
 
 def show_plan(outlook: Outlook, loaded: LoadedCluster) -> None:
-    """What the units to submit cost, the array tasks, and the batch files: on standard output, below the plan's."""
+    """What the runs to submit cost, the array tasks, and the batch files: on standard output, below the plan's."""
     from harness.records.reader import SuiteRecords
     from harness.slurm.draft import Drafter
 
     states = outlook.states or {}
-    units = [unit for unit in outlook.pending if states.get(unit.id) not in ("queued", "running")]
+    runs = [run for run in outlook.pending if states.get(run.id) not in ("queued", "running")]
     records, cache = SuiteRecords(outlook.store), outlook.cache
     drafter = Drafter(outlook.plan, records, Path() if cache is None else cache.folder, loaded)
-    drafts = drafter.arrays(units)
+    drafts = drafter.arrays(runs)
     click.echo()
-    print_table(*hours_table(outlook, units, records, loaded))
+    print_table(*hours_table(outlook, runs, records, loaded))
     click.echo()
     print_table(*task_table(outlook, drafts))
     last = drafter.dependent_job(len(drafts)) if drafts and cache is not None else None
@@ -104,17 +104,17 @@ def show_plan(outlook: Outlook, loaded: LoadedCluster) -> None:
     log.info("nothing was submitted")
 
 
-def hours_table(outlook: Outlook, units: Sequence[Unit], records: SuiteRecords, loaded: LoadedCluster) -> Printed:
-    """A row per method: units to submit, their budget and what they are expected to hold, in hours of a GPU or core."""
+def hours_table(outlook: Outlook, runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> Printed:
+    """A row per method: runs to submit, their budget and what they are expected to hold, in hours of a GPU or core."""
     from harness.slurm.expected import expected_seconds
 
     what = "GPU-hours" if loaded.cluster.gpus else "core-hours"
-    expected = expected_seconds(units, records, loaded)
-    of_row = {asked.unit.id: asked.row for asked in reversed(outlook.plan.asked()) if asked.unit is not None}
+    expected = expected_seconds(runs, records, loaded)
+    of_row = {asked.run.id: asked.row for asked in reversed(outlook.plan.asked()) if asked.run is not None}
     rows: list[Sequence[str]] = []
-    for row in [*dict.fromkeys(of_row[unit.id] for unit in units), "all"]:
-        own = [index for index, unit in enumerate(units) if row in ("all", of_row[unit.id])]
-        budgets = _hours([units[index].budget.device_seconds for index in own])
+    for row in [*dict.fromkeys(of_row[run.id] for run in runs), "all"]:
+        own = [index for index, run in enumerate(runs) if row in ("all", of_row[run.id])]
+        budgets = _hours([runs[index].budget.device_seconds for index in own])
         rows.append((row, str(len(own)), budgets, _hours([expected[index] for index in own])))
     return ("method", "to submit", f"budget in {what}", f"expected {what}"), rows, "lrrr"
 
@@ -129,7 +129,7 @@ def task_table(outlook: Outlook, drafts: Sequence[Draft]) -> Printed:
     names = outlook.plan.names
     rows: list[Sequence[str]] = []
     for number, draft in enumerate(drafts):
-        for index, (bundle, units) in enumerate(zip(draft.bundles, draft.submission.tasks, strict=True)):
-            shown = ", ".join(names[unit] for unit in units[:3]) + (", ..." if len(units) > 3 else "")
-            rows.append((f"{number}_{index}", str(len(units)), duration(bundle.seconds), shown))
-    return ("task", "units", "expected", "which"), rows, "lrrl"
+        for index, (bundle, runs) in enumerate(zip(draft.bundles, draft.submission.tasks, strict=True)):
+            shown = ", ".join(names[run] for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
+            rows.append((f"{number}_{index}", str(len(runs)), duration(bundle.seconds), shown))
+    return ("task", "runs", "expected", "which"), rows, "lrrl"

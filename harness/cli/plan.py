@@ -10,7 +10,7 @@ import click
 
 from harness.cli.cluster import check_options, cluster_option, plan_on_slurm, show_plan
 from harness.cli.options import data_option, runs_option, suite_option, workers_option
-from harness.cli.tables import duration, plan_table, plan_units, print_table
+from harness.cli.tables import duration, plan_runs, plan_table, print_table
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
     help="Where `run` would train: on this machine, or in jobs of Slurm.",
 )
 @cluster_option
-@click.option("--units", is_flag=True, help="List every unit: its slot, its id and its state.")
+@click.option("--list", "list_all", is_flag=True, help="List every run: its slot, its id and its state.")
 def plan_command(
     suite: str,
     data: Path | None,
@@ -36,7 +36,7 @@ def plan_command(
     workers: int | None,
     executor: Literal["local", "slurm"],
     cluster: Path | None,
-    units: bool,
+    list_all: bool,
 ) -> None:
     """Show the runs of a suite, what is done, and what the rest costs: the dry run of `run`.
 
@@ -53,7 +53,7 @@ def plan_command(
         outlook = plan_suite(suite, data=data, runs=runs)
     else:
         outlook, loaded = plan_on_slurm(suite, cluster, data, runs)
-    print_table(*(plan_units(outlook) if units else plan_table(outlook)))
+    print_table(*(plan_runs(outlook) if list_all else plan_table(outlook)))
     if outlook.states is None:
         log.info("done: unknown, %s", outlook.unknown)
     if loaded is not None:

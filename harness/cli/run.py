@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from harness.api.errors import UnitFailedError
+from harness.api.errors import RunFailedError
 from harness.cli.cluster import check_options, cluster_option, tell
 from harness.cli.options import (
     checkpoint_option,
@@ -115,4 +115,4 @@ def run_command(
             log.info(unfinished)
             return unfinished.exit_code
     print_leaderboard(leaderboard)
-    return UnitFailedError.exit_code if pipeline.has_failed_runs(leaderboard) else 0
+    return RunFailedError.exit_code if pipeline.has_failed_runs(leaderboard) else 0

@@ -13,7 +13,7 @@ import click
 def slurm_task_command(submission: Path, index: int | None) -> int:
     """Do the part of one job in SUBMISSION, a file RUNS/<suite>/slurm/<name>.json.
 
-    With INDEX: run what is left of that task of an array. On SIGUSR1 and SIGTERM its units checkpoint, and it exits
+    With INDEX: run what is left of that task of an array. On SIGUSR1 and SIGTERM its runs checkpoint, and it exits
     with 75: the same command goes on. Without: do what the dependent job does, submit the finals or rank.
     """
     from harness.train.stop import StopFlag

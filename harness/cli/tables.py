@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.execution.catalogue import HyperCard, MethodCard
     from harness.execution.dry_run import Outlook
     from harness.records.accounts import AllocationAccount, MethodAccount, Seconds
-    from harness.records.status import State, SuiteStatus, UnitStatus
+    from harness.records.status import RunStatus, State, SuiteStatus
     from harness.suite.plan import Asked
 
 Row = Sequence[str]
@@ -41,15 +41,15 @@ def duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def budget_text(budget: Budget, units: int) -> str:
-    """What so many units may spend together: exact, and device time also as h:mm:ss."""
+def budget_text(budget: Budget, runs: int) -> str:
+    """What so many runs may spend together: exact, and device time also as h:mm:ss."""
     if budget.steps is not None:
-        return f"{units * budget.steps} steps"
-    return f"{units * budget.amount:.0f} s = {duration(units * budget.amount)}"
+        return f"{runs * budget.steps} steps"
+    return f"{runs * budget.amount:.0f} s = {duration(runs * budget.amount)}"
 
 
 def plan_table(outlook: Outlook) -> Printed:
-    """A row per method, of the search and of the finals, and a last one for all: units, their states, budget."""
+    """A row per method, of the search and of the finals, and a last one for all: runs, their states, budget."""
     from harness.execution.dry_run import used_states
 
     states = used_states(outlook)
@@ -66,7 +66,7 @@ def plan_table(outlook: Outlook) -> Printed:
     total = sum(one.budget.amount for one in asked)
     together = budget_text(outlook.plan.budget.of(total), 1)
     rows.append(("all", "", "", "", str(len(asked)), *_counts(outlook, asked, states), "", together))
-    headers = ("method", "labelled", "subsets", "seeds", "units", *states, "budget a unit", "budget")
+    headers = ("method", "labelled", "subsets", "seeds", "runs", *states, "budget a run", "budget")
     return headers, rows, "llll" + "r" * (len(states) + 3)
 
 
@@ -75,24 +75,24 @@ def _counts(outlook: Outlook, asked: Sequence[Asked], states: Sequence[State]) -
     return [str(found.count(state)) for state in states]
 
 
-def plan_units(outlook: Outlook) -> Printed:
+def plan_runs(outlook: Outlook) -> Printed:
     """A row per training, in the order in which they run; what a search has yet to name has no id."""
     asked = outlook.plan.asked()
     if outlook.states is None:  # ids depend on the data, so they are unknown too
         return ("slot", "budget"), [(one.name, str(one.budget)) for one in asked], "ll"
     rows = [
-        (one.name, "" if one.unit is None else one.unit.id[:10], outlook.state(one), str(one.budget)) for one in asked
+        (one.name, "" if one.run is None else one.run.id[:10], outlook.state(one), str(one.budget)) for one in asked
     ]
-    return ("slot", "unit", "state", "budget"), list(rows), "llll"
+    return ("slot", "run", "state", "budget"), list(rows), "llll"
 
 
 def status_table(status: SuiteStatus) -> Printed:
-    """A row per unit."""
+    """A row per run."""
     headers = ("slot", "state", "budget", "steps", "device s", "lost s", "attempts", "val. Dice", "note")
-    return headers, [_status_row(str(slot), one) for slot, one in status.units], "llrrrrrrl"
+    return headers, [_status_row(str(slot), one) for slot, one in status.runs], "llrrrrrrl"
 
 
-def _status_row(slot: str, one: UnitStatus) -> Row:
+def _status_row(slot: str, one: RunStatus) -> Row:
     dice = "" if one.validation_dice is None else f"{one.validation_dice:.3f}"
     spent = one.spent
     seconds, lost = f"{spent.useful_device_seconds:.1f}", f"{spent.lost_device_seconds:.1f}"
@@ -156,7 +156,7 @@ def suite_table(files: Sequence[Path]) -> Printed:
 
     suites = [load_suite(str(file)).suite for file in files]
     rows: list[Row] = [(suite.name, suite.dataset, str(suite.budget), suite.description) for suite in suites]
-    return ("suite", "dataset", "budget a unit", "what"), rows, "llll"
+    return ("suite", "dataset", "budget a run", "what"), rows, "llll"
 
 
 def _joined(values: Sequence[str]) -> str:

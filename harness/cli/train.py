@@ -66,4 +66,4 @@ def replay_command(records: SuiteRecords, run: str, data: Path | None) -> None:
         again = train_again(folder, data, stop)
     click.echo(f"recorded  {again.recorded}\nreplayed  {again.replayed}")
     again.check()
-    log.info(f"{folder.unit.label}: bitwise equal")
+    log.info(f"{folder.run.label}: bitwise equal")

@@ -87,7 +87,7 @@ def status_command(records: SuiteRecords, watch: float | None) -> None:
         log.info(status.summary)
         if trouble:
             log.info("jobs: unknown, %s", trouble)
-        left = len(status.units) - status.counts["done"] - status.counts["failed"]
+        left = len(status.runs) - status.counts["done"] - status.counts["failed"]
         if not watch or not left:
             return
         time.sleep(watch)

@@ -57,7 +57,7 @@ class Cache:
 
     @property
     def reference(self) -> DatasetRef:
-        """What a unit's record says about its data."""
+        """What a run's record says about its data."""
         return DatasetRef(name=self.manifest.dataset, version=self.manifest.version, checksum=self.manifest.checksum)
 
     def cases(self, split: str, patients: Collection[str] | None = None) -> list[Case]:
@@ -79,7 +79,7 @@ class Cache:
         if not isinstance(permit, TestPermit):
             raise self._breach("test cases were asked for without a permit")
         if guard() is not None:
-            raise self._breach("test cases were asked for while the unit trains")
+            raise self._breach("test cases were asked for while the run trains")
         try:
             permit.check()
         except ClosedSplitError as closed:
@@ -136,7 +136,7 @@ def read_unchecked(path: Path, infos: Sequence[CaseInfo]) -> Iterable[Case]:
     """
     tell = guard() if path.name == TEST else None
     if tell is not None:
-        tell(why := "the file of test cases was read while the unit trains")
+        tell(why := "the file of test cases was read while the run trains")
         raise ClosedSplitError(f"{path}: {why}")
     try:
         # locking=False: network file systems often have no locks, and the file never changes

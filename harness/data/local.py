@@ -41,7 +41,7 @@ def local_copy(cache: Cache, home: Path | None) -> Cache:
 
     The copy appears whole or not at all, by one process at a time, checked byte for byte against its source. Test cases
     are copied as bytes, never opened: they stay behind the permit. A disk that is full, absent or not ours costs a
-    message, never the unit.
+    message, never the run.
     """
     if home is None:
         return cache

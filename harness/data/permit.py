@@ -38,22 +38,22 @@ def guard() -> Callable[[str], None] | None:
 
 @dataclass(frozen=True, slots=True)
 class TestPermit:
-    """Says that the selection is recorded and that a unit's checkpoint is final.
+    """Says that the selection is recorded and that a run's checkpoint is final.
 
     selection: the run's selection.json.
-    unit:      id of the unit, which the selection must name.
-    final:     what the unit wrote after its last step, with the hash of weights that can no longer change.
+    run:      id of the run, which the selection must name.
+    final:     what the run wrote after its last step, with the hash of weights that can no longer change.
     """
 
     __test__: ClassVar[bool] = False  # its name makes pytest take it for a test class
 
     selection: Path
-    unit: str
+    run: str
     final: Path
 
     @property
     def asked_for(self) -> bool:
-        """False where a readable selection names other units alone: nobody asks for this one any more."""
+        """False where a readable selection names other runs alone: nobody asks for this one any more."""
         found = self._read()
         return isinstance(found, str) or self._named_in(found)
 
@@ -61,7 +61,7 @@ class TestPermit:
         """Look at both files now. Raises `ClosedSplitError` naming everything that is missing."""
         problems = self._selection_problems()
         if not self.final.is_file():
-            problems.append(f"{self.final}: the unit's weights are not final yet")
+            problems.append(f"{self.final}: the run's weights are not final yet")
         if problems:
             raise ClosedSplitError("\n".join(["the test split is closed:", *problems]))
 
@@ -70,7 +70,7 @@ class TestPermit:
         if isinstance(found, str):
             return [found]
         if not self._named_in(found):
-            return [f"{self.selection}: does not name unit {self.unit[:10]}"]
+            return [f"{self.selection}: does not name run {self.run[:10]}"]
         if found.digest != candidates_digest(found.candidates):
             return [f"{self.selection}: its candidates are not those that it was made from"]
         return []
@@ -85,4 +85,4 @@ class TestPermit:
             return f"{self.selection}: not a readable selection record"
 
     def _named_in(self, selection: Selection) -> bool:
-        return any(entry.unit == self.unit for entry in selection.entries)
+        return any(entry.run == self.run for entry in selection.entries)

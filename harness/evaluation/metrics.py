@@ -52,7 +52,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class _Surface:
-    """The three surface metrics in one unit of length."""
+    """The three surface metrics in one run of length."""
 
     hd95: float
     asd: float

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from harness.execution.outcome import Outcome
 from harness.execution.session import Session
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.records.status import share_of
 
 log = logging.getLogger(__name__)
@@ -37,31 +37,31 @@ class Display:
         self._ended = 0
         self._shown_at = time.monotonic()
 
-    def tick(self, running: Sequence[Unit]) -> None:
+    def tick(self, running: Sequence[Run]) -> None:
         """Show the runs that run now, if it is time again. May be called as often as one likes."""
         if time.monotonic() - self._shown_at < (LOG_SECONDS if self._live is None else DRAW_SECONDS):
             return
         self._shown_at = time.monotonic()
         shares = {
-            self._session.name_of(unit): share_of(unit.budget, self._session.folder(unit).ledger.spent())
-            for unit in running
+            self._session.name_of(run): share_of(run.budget, self._session.folder(run).ledger.spent())
+            for run in running
         }
         if self._live is not None:
             self._live.update(self._table(shares))
         elif shares:
             log.info("running: %s", "; ".join(f"{name} {share:.0%}" for name, share in shares.items()))
 
-    def ended(self, unit: Unit, outcome: Outcome) -> None:
+    def ended(self, run: Run, outcome: Outcome) -> None:
         """Say how a run ended."""
         self._ended += 1
-        log.info("[%s/%s] %s", self._ended, self._total, ending(self._session, unit, outcome))
+        log.info("[%s/%s] %s", self._ended, self._total, ending(self._session, run, outcome))
 
     def _table(self, shares: dict[str, float]) -> Table:
         table = Table.grid(padding=(0, 2))
         for name, share in shares.items():
             full = round(BAR_WIDTH * share)
             table.add_row(name, "█" * full + "░" * (BAR_WIDTH - full), f"{share:4.0%}")
-        table.add_row(f"{self._ended} of {self._total} units ended", "", "")
+        table.add_row(f"{self._ended} of {self._total} runs ended", "", "")
         return table
 
 
@@ -76,9 +76,9 @@ def make_display(session: Session, total: int) -> Iterator[Display]:
         yield Display(session, total, live)
 
 
-def ending(session: Session, unit: Unit, outcome: Outcome) -> str:
+def ending(session: Session, run: Run, outcome: Outcome) -> str:
     """How a run ended, in one line."""
-    name, result = session.name_of(unit), session.folder(unit).result() if outcome.status == "ok" else None
+    name, result = session.name_of(run), session.folder(run).result() if outcome.status == "ok" else None
     if result is None:
         head = f"{name}: {outcome.status}"  # which the command of a child process says too
         message = outcome.message.removeprefix(f"{head}: ")

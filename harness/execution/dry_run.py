@@ -12,8 +12,8 @@ from harness.data.cache import MANIFEST, Cache
 from harness.data.locate import cache_home, cache_name, locate
 from harness.data.prepare import resolve
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Unit
-from harness.records.status import STATES, State, unit_status
+from harness.records.schema import Run
+from harness.records.status import STATES, State, run_status
 from harness.records.suite_folder import RunStore
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Asked, Plan, dataset_of, make_plan, unprepared
@@ -23,7 +23,7 @@ from harness.suite.plan import Asked, Plan, dataset_of, make_plan, unprepared
 class Outlook:
     """A plan and what is done of it.
 
-    states:  by unit id; None where it is not known which version of the data the suite would run on.
+    states:  by run id; None where it is not known which version of the data the suite would run on.
     unknown: why it is not known.
     cache:   the prepared data, where it is known.
     """
@@ -35,14 +35,14 @@ class Outlook:
     cache: Cache | None = None
 
     @property
-    def pending(self) -> list[Unit]:
-        """Units that a run would start, in its order; all of them where nothing is known."""
+    def pending(self) -> list[Run]:
+        """Runs that a run would start, in its order; all of them where nothing is known."""
         states = self.states or {}
-        return [unit for unit in self.plan.units if states.get(unit.id) not in ("done", "failed")]
+        return [run for run in self.plan.runs if states.get(run.id) not in ("done", "failed")]
 
     def state(self, asked: Asked) -> State:
         """Where a training stands; what a search has yet to name is to run."""
-        return "to run" if asked.unit is None else (self.states or {}).get(asked.unit.id, "to run")
+        return "to run" if asked.run is None else (self.states or {}).get(asked.run.id, "to run")
 
 
 def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
@@ -59,7 +59,7 @@ def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
     records = SuiteRecords(store)
-    states = {unit.id: unit_status(records.run(unit.id)).state for unit in plan.units}
+    states = {run.id: run_status(records.run(run.id)).state for run in plan.runs}
     return Outlook(plan, store, states, cache=cache)
 
 
@@ -79,6 +79,6 @@ def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
 
 
 def used_states(outlook: Outlook) -> tuple[State, ...]:
-    """States that some unit is in, in the order of `STATES`; empty where nothing is known."""
+    """States that some run is in, in the order of `STATES`; empty where nothing is known."""
     present = set((outlook.states or {}).values())
     return tuple(state for state in STATES if state in present)

@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from harness.api.strict import digest
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Budget, Preprocessing, Stride, Unit
-from harness.records.status import unit_status
+from harness.records.schema import Budget, Preprocessing, Run, Stride
+from harness.records.status import run_status
 
 Size = tuple[Budget, Preprocessing, str, int, tuple[Stride | None, Stride | None]]
 Cost = tuple[Size, str]
 K = TypeVar("K", str, Cost)
 
-UNKNOWN = "unknown: no finished unit to judge by"
+UNKNOWN = "unknown: no finished run to judge by"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class WallTime:
     source: str
 
 
-def wall_time(pending: Sequence[Unit], records: SuiteRecords, device_model: str, workers: int) -> WallTime:
+def wall_time(pending: Sequence[Run], records: SuiteRecords, device_model: str, workers: int) -> WallTime:
     """A range for the wall time of `pending`, in their order, on `workers` at once.
 
     Judged by finished runs of the same suite, size, budget and device: the smallest and the largest ratio of wall time
@@ -44,12 +44,10 @@ def wall_time(pending: Sequence[Unit], records: SuiteRecords, device_model: str,
         if record.ok and _size(record.run) == size and _device_model(record) == device_model
     ]
     rates = _rates(finished, _key)
-    unknown = dict.fromkeys(unit.method for unit in pending if _key(unit) not in rates)
+    unknown = dict.fromkeys(run.method for run in pending if _key(run) not in rates)
     if unknown:
         return WallTime(None, None, UNKNOWN if not rates else f"{UNKNOWN} for {', '.join(unknown)}")
-    left = [
-        (unit.budget.amount * (1.0 - unit_status(records.run(unit.id)).share), rates[_key(unit)]) for unit in pending
-    ]
+    left = [(run.budget.amount * (1.0 - run_status(records.run(run.id)).share), rates[_key(run)]) for run in pending]
     low = _makespan([amount * min(known) for amount, known in left], workers)
     high = _makespan([amount * max(known) for amount, known in left], workers)
     return WallTime(low, high, _source(rates, pending[0], device_model))
@@ -61,12 +59,12 @@ def typical_rates(records: SuiteRecords) -> dict[Cost, float]:
     return {cost: median(known) for cost, known in rates.items()}
 
 
-def cost_of(unit: Unit) -> Cost:
+def cost_of(run: Run) -> Cost:
     """Runs that are equal in this take like wall time per step or device second."""
-    return _size(unit), _key(unit)
+    return _size(run), _key(run)
 
 
-def _rates(finished: Iterable[RunRecord], key: Callable[[Unit], K]) -> dict[K, list[float]]:
+def _rates(finished: Iterable[RunRecord], key: Callable[[Run], K]) -> dict[K, list[float]]:
     """Wall seconds per unit of the budget's currency, of every finished run, by `key`."""
     rates: dict[K, list[float]] = {}
     for record in finished:
@@ -79,28 +77,28 @@ def _rates(finished: Iterable[RunRecord], key: Callable[[Unit], K]) -> dict[K, l
     return rates
 
 
-def _source(rates: Mapping[str, Sequence[float]], unit: Unit, device_model: str) -> str:
+def _source(rates: Mapping[str, Sequence[float]], run: Run, device_model: str) -> str:
     known = [rate for rates_of_key in rates.values() for rate in rates_of_key]
-    per = "step" if unit.budget.steps is not None else "device-second"
+    per = "step" if run.budget.steps is not None else "device-second"
     return (
-        f"from {len(known)} finished unit{'s' if len(known) > 1 else ''} on {device_model}: {min(known):.3g} to "
+        f"from {len(known)} finished run{'s' if len(known) > 1 else ''} on {device_model}: {min(known):.3g} to "
         f"{max(known):.3g} wall seconds per {per}; the start of processes is not in it"
     )
 
 
-def _key(unit: Unit) -> str:
+def _key(run: Run) -> str:
     """Under `steps` what decides the cost of a step: the method and its hyper-parameters."""
-    return f"{unit.method} {digest(unit.params)[:6]}" if unit.budget.steps is not None else ""
+    return f"{run.method} {digest(run.params)[:6]}" if run.budget.steps is not None else ""
 
 
 def _device_model(record: RunRecord) -> str | None:
     return None if record.environment is None else record.environment.device_model
 
 
-def _size(unit: Unit) -> Size:
+def _size(run: Run) -> Size:
     """What decides how much wall time comes with the budget: its amount, images, cases to test, validations."""
-    strides = unit.engine.window_stride, unit.engine.look_stride
-    return unit.budget, unit.preprocessing, unit.dataset.name, unit.engine.looks, strides
+    strides = run.engine.window_stride, run.engine.look_stride
+    return run.budget, run.preprocessing, run.dataset.name, run.engine.looks, strides
 
 
 def _makespan(seconds: Sequence[float], workers: int) -> float:

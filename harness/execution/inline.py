@@ -9,24 +9,24 @@ from harness.data.local import local_copy, local_home
 from harness.execution.outcome import Outcome, outcome_of
 from harness.execution.session import Session
 from harness.records.lease import LeaseHeldError
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.train.run import RunSettings, train_run
 
 
-def run_inline(session: Session, units: Sequence[Unit], settings: RunSettings) -> Iterator[Outcome]:
+def run_inline(session: Session, runs: Sequence[Run], settings: RunSettings) -> Iterator[Outcome]:
     """Yield the outcome of each run as it ends. Ends early when asked to stop.
 
     Errors that the user must act on are raised.
     """
-    for unit in units:
+    for run in runs:
         if settings.stop.is_set():
             return
-        folder = session.folder(unit)
+        folder = session.folder(run)
         cache = session.cache if folder.done else local_copy(session.cache, local_home())
         try:
             outcome = outcome_of(train_run(folder, cache, session.store.selection_path, settings))
         except InterruptedRunError as error:
-            outcome = Outcome(unit.id, "interrupted", str(error), error.exit_code)
+            outcome = Outcome(run.id, "interrupted", str(error), error.exit_code)
         except LeaseHeldError as error:
-            outcome = Outcome(unit.id, "held", str(error), InterruptedRunError.exit_code)
+            outcome = Outcome(run.id, "held", str(error), InterruptedRunError.exit_code)
         yield outcome

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.api.errors import InterruptedRunError, UnitFailedError
+from harness.api.errors import InterruptedRunError, RunFailedError
 from harness.records.lease import LeaseHeldError
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import Failure, Result
 from harness.train.attempt import now
 from harness.train.stop import StopFlag
@@ -29,13 +29,13 @@ class Outcome:
     killed:      its process died without a word.
     """
 
-    unit: str
+    run: str
     status: Status
     message: str = ""
     exit_code: int = 0
 
 
-def settle(folder: UnitFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
+def settle(folder: RunFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
     """Write the failure record of a run that was killed `MAX_STARTS` times. Other outcomes are returned unchanged.
 
     Three kinds of killed processes get no failure record:
@@ -46,20 +46,20 @@ def settle(folder: UnitFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
     if outcome.status != "killed":
         return outcome
     if stop.is_set():
-        return Outcome(outcome.unit, "interrupted", stop.reason, InterruptedRunError.exit_code)
+        return Outcome(outcome.run, "interrupted", stop.reason, InterruptedRunError.exit_code)
     lease = folder.lease
     try:
         lease.claim()
     except LeaseHeldError as error:
-        return Outcome(outcome.unit, "held", str(error), InterruptedRunError.exit_code)
+        return Outcome(outcome.run, "held", str(error), InterruptedRunError.exit_code)
     try:
         result, lines = folder.result(), folder.ledger.lines()
         if result is None and lines and lines[-1].kind == "end":
-            return Outcome(outcome.unit, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
+            return Outcome(outcome.run, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
         if result is None:
             reason = f"its process died {MAX_STARTS} times (signal {outcome.exit_code})"
             result = Result(
-                unit=folder.id,
+                run=folder.id,
                 status="failed",
                 failure=Failure(kind="killed", reason=reason),
                 environment=lines[-1].environment if lines else "",
@@ -75,6 +75,6 @@ def settle(folder: UnitFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
 def outcome_of(result: Result) -> Outcome:
     """The outcome of a run whose result is on record."""
     if result.failure is None:
-        return Outcome(result.unit, "ok")
+        return Outcome(result.run, "ok")
     message = f"{result.failure.kind}: {result.failure.reason}"
-    return Outcome(result.unit, "failed", message, UnitFailedError.exit_code)
+    return Outcome(result.run, "failed", message, RunFailedError.exit_code)

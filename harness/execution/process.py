@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Protocol
 
 import harness
-from harness.api.errors import DiskError, InterruptedRunError, UnitFailedError
+from harness.api.errors import DiskError, InterruptedRunError, RunFailedError
 from harness.execution.outcome import MAX_STARTS, Outcome, Status
 from harness.execution.session import Session
 from harness.records.lease import DRIVER_VARIABLE, LeaseHeldError
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Unit
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Run
 from harness.records.suite_folder import RunStore
 from harness.train.stop import StopFlag
 
@@ -39,14 +39,14 @@ HELD = 73
 class Order:
     """What a child process is told. Holds plain values, so that it travels to another node.
 
-    unit:      id of the run.
+    run:      id of the run.
     suite:     absolute path of the suite's text in its run directory, SUITE/suites/<hash>.yaml.
     cache:     absolute path of the prepared data.
     allowance: what a trial of a search may spend, in the budget's currency.
     devices:   CUDA_VISIBLE_DEVICES of the child. None leaves the variable as it is.
     """
 
-    unit: str
+    run: str
     suite: str
     cache: str
     checkpoint_seconds: float
@@ -55,15 +55,15 @@ class Order:
     devices: str | None = None
 
     @property
-    def folder(self) -> UnitFolder:
+    def folder(self) -> RunFolder:
         """The run's records."""
-        return RunStore(Path(self.suite).parent.parent).by_id(self.unit)
+        return RunStore(Path(self.suite).parent.parent).by_id(self.run)
 
     def command(self) -> list[str]:
         """The verb that a user would type."""
         return [
             # -P: a folder called methods/ in the current directory must not stand before ours
-            *(sys.executable, "-P", "-m", "harness", "train", self.unit),
+            *(sys.executable, "-P", "-m", "harness", "train", self.run),
             *("--suite", self.suite, "--data", self.cache, "--runs", str(Path(self.suite).parents[2])),
             *("--checkpoint-seconds", str(self.checkpoint_seconds)),
         ]
@@ -83,7 +83,7 @@ class Order:
 
 def make_order(
     session: Session,
-    unit: Unit,
+    run: Run,
     checkpoint_seconds: float,
     allowance: float = math.inf,
     devices: str | None = None,
@@ -91,7 +91,7 @@ def make_order(
     """Everything that the child needs, with absolute paths."""
     suite = session.store.root / "suites" / f"{session.plan.loaded.suite.hash}.yaml"
     cache = str(session.cache.folder.resolve())
-    return Order(unit.id, str(suite.resolve()), cache, checkpoint_seconds, os.getpid(), allowance, devices)
+    return Order(run.id, str(suite.resolve()), cache, checkpoint_seconds, os.getpid(), allowance, devices)
 
 
 def parent_and_allowance() -> tuple[int | None, float]:
@@ -119,7 +119,7 @@ class RunProcess:
                 )
         except OSError as error:
             message = f"cannot write {self._log}: {error.strerror}"
-            self._outcome = Outcome(order.unit, "refused", message, DiskError.exit_code)
+            self._outcome = Outcome(order.run, "refused", message, DiskError.exit_code)
 
     def wait(self, seconds: float | None = None) -> Outcome | None:
         """How it ended. None if it still runs after so many seconds."""
@@ -129,7 +129,7 @@ class RunProcess:
             except subprocess.TimeoutExpired:
                 return None
             message = "" if code == 0 else last_message(self._log, self._log_start, code)
-            self._outcome = Outcome(self.order.unit, status_of(code), message, abs(code))
+            self._outcome = Outcome(self.order.run, status_of(code), message, abs(code))
             if self._outcome.status == "killed":
                 self._free_lease()
         return self._outcome
@@ -185,7 +185,7 @@ def status_of(code: int) -> Status:
         return "killed"
     known: dict[int, Status] = {
         0: "ok",
-        UnitFailedError.exit_code: "failed",
+        RunFailedError.exit_code: "failed",
         InterruptedRunError.exit_code: "interrupted",
         HELD: "held",
     }

@@ -13,8 +13,8 @@ from harness.execution.process import Child, Order, RestartingRun, RunProcess, m
 from harness.execution.session import Session
 from harness.execution.signal_forwarding import stop_on_this_host
 from harness.records.lease import current_job
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Unit
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Run
 from harness.train.stop import StopFlag
 
 POLL_SECONDS = 0.1
@@ -38,34 +38,34 @@ class ProcessPool:
     devices: Sequence[str | None]
     checkpoint_seconds: float
     stop: StopFlag
-    tick: Callable[[list[Unit]], None]
+    tick: Callable[[list[Run]], None]
 
-    def run(self, units: Sequence[Unit]) -> Iterator[Outcome]:
+    def run(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         """Yield the outcome of each run as it ends. Ends early when asked to stop, once all processes have left."""
-        by_id = {unit.id: unit for unit in units}
-        waiting, free = deque(units), deque(self.devices)
+        by_id = {run.id: run for run in runs}
+        waiting, free = deque(runs), deque(self.devices)
         running: list[RestartingRun] = []
         while running or (waiting and not self.stop.is_set()):
             while waiting and free and not self.stop.is_set():
-                unit, devices = waiting.popleft(), free.popleft()
-                order = make_order(self.session, unit, self.checkpoint_seconds, devices=devices)
+                run, devices = waiting.popleft(), free.popleft()
+                order = make_order(self.session, run, self.checkpoint_seconds, devices=devices)
                 running.append(RestartingRun(order, self.stop, self.start))
             if self.stop.is_set():
-                self.forward_stop([run.order.folder for run in running])
-            for run in list(running):
-                outcome = run.wait(0)
+                self.forward_stop([process.order.folder for process in running])
+            for process in list(running):
+                outcome = process.wait(0)
                 if outcome is not None:
-                    running.remove(run)
-                    free.append(run.order.devices)
-                    yield settle(run.order.folder, outcome, self.stop)
-            self.tick([by_id[run.order.unit] for run in running])
+                    running.remove(process)
+                    free.append(process.order.devices)
+                    yield settle(process.order.folder, outcome, self.stop)
+            self.tick([by_id[process.order.run] for process in running])
             time.sleep(POLL_SECONDS)
 
     def start(self, order: Order) -> Child:
         """Start a run."""
         return RunProcess(order)
 
-    def forward_stop(self, running: Sequence[UnitFolder]) -> None:
+    def forward_stop(self, running: Sequence[RunFolder]) -> None:
         """Ask runs for a checkpoint and their end. Called at each poll until all have left."""
         stop_on_this_host([str(folder.path) for folder in running], os.getpid(), current_job())
 

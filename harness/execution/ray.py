@@ -11,7 +11,7 @@ from harness.execution.process import Child, Order, run_process
 from harness.execution.process_pool import ProcessPool
 from harness.execution.ray_cluster import Cluster
 from harness.execution.signal_forwarding import StopForwarder
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.train.stop import StopFlag
 
 RUMOUR_SECONDS = 2.0
@@ -24,7 +24,7 @@ class RayTask:
 
     ray: Any
     reference: Any
-    unit: str
+    run: str
     stop: StopFlag
 
     def wait(self, seconds: float) -> Outcome | None:
@@ -36,7 +36,7 @@ class RayTask:
             outcome: Outcome = self.ray.get(self.reference)
         except self.ray.exceptions.RayError as error:
             self.stop.wait(RUMOUR_SECONDS)
-            return Outcome(self.unit, "killed", str(error).splitlines()[0])
+            return Outcome(self.run, "killed", str(error).splitlines()[0])
         return outcome
 
 
@@ -48,15 +48,15 @@ class RayPool(ProcessPool):
 
     def __post_init__(self) -> None:
         """Tell Ray what a task needs."""
-        remote = self.cluster.ray.remote(num_cpus=1, num_gpus=self.cluster.unit_gpus, max_retries=0)
+        remote = self.cluster.ray.remote(num_cpus=1, num_gpus=self.cluster.run_gpus, max_retries=0)
         self._task = remote(run_process)
         self._forward = StopForwarder(self.cluster.ray)
         self.stop.install()  # Ray puts its own SIGTERM handler in the driver's place
 
     def start(self, order: Order) -> Child:
         """Give a run to Ray."""
-        return RayTask(self.cluster.ray, self._task.remote(order), order.unit, self.stop)
+        return RayTask(self.cluster.ray, self._task.remote(order), order.run, self.stop)
 
-    def forward_stop(self, running: Sequence[UnitFolder]) -> None:
+    def forward_stop(self, running: Sequence[RunFolder]) -> None:
         """Ask the runs of all nodes for a checkpoint and their end."""
         self._forward(running)

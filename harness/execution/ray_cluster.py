@@ -30,13 +30,13 @@ class Cluster:
 
     ray:       the module, connected.
     workers:   runs at a time.
-    unit_gpus: GPUs of Ray's that each run takes: 1 where it has any. Where they are but tokens, without a device
+    run_gpus: GPUs of Ray's that each run takes: 1 where it has any. Where they are but tokens, without a device
                behind them, they still say how many runs a node is given.
     """
 
     ray: Any
     workers: int
-    unit_gpus: int
+    run_gpus: int
 
 
 @contextmanager
@@ -161,9 +161,9 @@ def _short_folder() -> Path:
 def _import_ray() -> Any:  # noqa: ANN401 - ray is untyped
     os.environ.setdefault("RAY_DISABLE_USAGE_STATS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray's default of 15 would let any neighbour take the processor from units whose time is measured
+    # Ray's default of 15 would let any neighbour take the processor from runs whose time is measured
     os.environ.setdefault("RAY_worker_niceness", "0")
-    # a signal to all processes of a job ends Ray at once; its units need a moment longer, for their checkpoints
+    # a signal to all processes of a job ends Ray at once; its runs need a moment longer, for their checkpoints
     os.environ.setdefault("RAY_kill_child_processes_on_worker_exit", "false")
     try:
         import ray

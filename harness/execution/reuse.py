@@ -1,4 +1,4 @@
-"""Takes over finished units that another suite has trained: equal ids mean equal settings, data and seeds.
+"""Takes over finished runs that another suite has trained: equal ids mean equal settings, data and seeds.
 
 They do not mean equal machines: a budget of device time buys more steps on a faster one.
 """
@@ -17,7 +17,7 @@ from harness.records.archive_import import check_run
 from harness.records.files import write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.records.suite_folder import RunStore
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def take_over(session: Session, source: Path) -> None:
     """`reuse`, and say what was taken over and what that may mix."""
     taken = reuse(session, source)
-    log.info("%s: %d units taken over", source, len(taken))
+    log.info("%s: %d runs taken over", source, len(taken))
     if count := elsewhere(session, taken):
         log.warning(
             "%d of them ran on another host, where device time may have bought more steps or fewer than "
@@ -35,29 +35,29 @@ def take_over(session: Session, source: Path) -> None:
         )
 
 
-def reuse(session: Session, source: Path) -> list[Unit]:
-    """Copy the records of pending units that ended well in the run directory `source`; which ones.
+def reuse(session: Session, source: Path) -> list[Run]:
+    """Copy the records of pending runs that ended well in the run directory `source`; which ones.
 
     Failures are not taken over, nor checkpoints: what is not finished is trained here. Nor is what was begun here,
     whose ledger would be lost, or what another process holds. Raises `UsageError` if there are no records in `source`,
-    `RecordError` if one of those wanted is damaged (nothing of that unit is copied then).
+    `RecordError` if one of those wanted is damaged (nothing of that run is copied then).
     """
     other = SuiteRecords.open(source)
-    wanted = [unit for unit in session.pending() if other.run(unit.id).ok]
-    for unit in wanted:
-        check_run(other.run(unit.id))
-    return [unit for unit in wanted if _copy(other, session.store, unit)]
+    wanted = [run for run in session.pending() if other.run(run.id).ok]
+    for run in wanted:
+        check_run(other.run(run.id))
+    return [run for run in wanted if _copy(other, session.store, run)]
 
 
-def elsewhere(session: Session, taken: Sequence[Unit]) -> int:
-    """How many of these units spent a budget of device time on another host, or on one that their records hide."""
-    results = (session.folder(unit).result() for unit in taken if unit.budget.device_seconds is not None)
+def elsewhere(session: Session, taken: Sequence[Run]) -> int:
+    """How many of these runs spent a budget of device time on another host, or on one that their records hide."""
+    results = (session.folder(run).result() for run in taken if run.budget.device_seconds is not None)
     return sum(result is not None and result.shown.get("host") != socket.gethostname() for result in results)
 
 
-def _copy(source: SuiteRecords, target: RunStore, unit: Unit) -> bool:
+def _copy(source: SuiteRecords, target: RunStore, run: Run) -> bool:
     """Copy a run, unless somebody has begun it in `target`. Returns whether it was copied."""
-    record, copy = source.run(unit.id), target.folder(unit)
+    record, copy = source.run(run.id), target.folder(run)
     lease = copy.lease
     try:
         lease.claim()
@@ -79,7 +79,7 @@ def _copy_environments(source: SuiteRecords, target: RunStore, record: RunRecord
     for name in sorted({line.environment for line in record.ledger if line.environment}):
         path, copy = (root / "environments" / f"{name}.json" for root in (source.root, target.root))
         if not path.exists():
-            raise RecordError(f"{path} is missing: unit {record.id[:10]} cannot be taken over")
+            raise RecordError(f"{path} is missing: run {record.id[:10]} cannot be taken over")
         if not copy.exists():
             copy.parent.mkdir(exist_ok=True)
             write_bytes(copy, path.read_bytes())

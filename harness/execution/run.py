@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.api.errors import DataError, DiskError, HarnessError, InterruptedRunError, UnitFailedError, UsageError
+from harness.api.errors import DataError, DiskError, HarnessError, InterruptedRunError, RunFailedError, UsageError
 from harness.execution.display import make_display
 from harness.execution.inline import run_inline
 from harness.execution.outcome import Outcome
 from harness.execution.process_pool import ProcessPool, default_workers, pool_devices
 from harness.execution.session import Session
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.train.run import RunSettings
 from harness.train.stop import StopFlag
 
@@ -22,11 +22,11 @@ Executor = Literal["auto", "inline", "ray"]
 
 @dataclass(frozen=True)
 class ExecuteSettings:
-    """How units are run; nothing here changes their numbers.
+    """How runs are run; nothing here changes their numbers.
 
     executor:    inline (this process, one after the other), ray (child processes on the nodes of a Ray), auto (child
                  processes of this machine, or of the Ray that `ray_address` names).
-    workers:     units at once; None takes the CUDA devices, or the cores without them.
+    workers:     runs at once; None takes the CUDA devices, or the cores without them.
     ray_address: of a Ray to join, HOST:PORT or a file that says it; None brings one up on this machine.
     """
 
@@ -41,7 +41,7 @@ class ExecuteSettings:
 
 
 def execute(
-    session: Session, settings: ExecuteSettings, stop: StopFlag, units: Sequence[Unit] | None = None
+    session: Session, settings: ExecuteSettings, stop: StopFlag, runs: Sequence[Run] | None = None
 ) -> list[Outcome]:
     """Train what has no result yet.
 
@@ -49,7 +49,7 @@ def execute(
         session:  the suite with its data and records.
         settings: how runs are executed.
         stop:     set by signals, or by the first run that cannot start or write. The others then checkpoint and leave.
-        units:    the runs. None takes all of the session that have no result.
+        runs:    the runs. None takes all of the session that have no result.
 
     Returns:
         An outcome for each run that was started, in the order of their ends.
@@ -57,10 +57,10 @@ def execute(
     Raises:
         UsageError, DataError, DiskError: what the user must act on.
     """
-    pending = session.pending() if units is None else units
+    pending = session.pending() if runs is None else runs
     if not pending:
         return []
-    by_id = {unit.id: unit for unit in pending}
+    by_id = {run.id: run for run in pending}
     outcomes: list[Outcome] = []
     with ExitStack() as stack:
         stack.enter_context(stop.on_signals())
@@ -80,7 +80,7 @@ def execute(
             endings = ProcessPool(session, devices, settings.checkpoint_seconds, stop, display.tick).run(pending)
         for outcome in endings:
             outcomes.append(outcome)
-            display.ended(by_id[outcome.unit], outcome)
+            display.ended(by_id[outcome.run], outcome)
             if outcome.status == "refused":
                 stop.set(outcome.message)
     raise_refused(outcomes)
@@ -101,6 +101,6 @@ def exit_code(outcomes: Sequence[Outcome], session: Session, stopped: bool) -> i
     """0 all there, 75 some go on later, 70 some ended with a failure record, now or earlier."""
     if stopped or any(outcome.status in ("interrupted", "held") for outcome in outcomes):
         return InterruptedRunError.exit_code
-    results = [session.store.by_id(unit).result() for unit in session.named]
+    results = [session.store.by_id(run).result() for run in session.named]
     failed = any(result is not None and result.status == "failed" for result in results)
-    return UnitFailedError.exit_code if failed else 0
+    return RunFailedError.exit_code if failed else 0

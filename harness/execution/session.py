@@ -9,8 +9,8 @@ from pathlib import Path
 from harness.api.errors import UsageError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Unit
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Run
 from harness.records.selection import Points, Selection
 from harness.records.suite_folder import RunStore
 from harness.suite.load import LoadedSuite
@@ -25,62 +25,62 @@ class Session:
     cache: Cache
     store: RunStore
 
-    def folder(self, unit: Unit) -> UnitFolder:
-        """The unit's records."""
-        return self.store.folder(unit)
+    def folder(self, run: Run) -> RunFolder:
+        """The run's records."""
+        return self.store.folder(run)
 
     @cached_property
     def _names(self) -> dict[str, str]:
         return self.plan.names
 
-    def name_of(self, unit: Unit) -> str:
-        """The unit's slot or trial as `harness train` takes it, with its row's name: ua_mt_strong/7/0/1."""
-        if unit.id not in self._names:
+    def name_of(self, run: Run) -> str:
+        """The run's slot or trial as `harness train` takes it, with its row's name: ua_mt_strong/7/0/1."""
+        if run.id not in self._names:
             points = self.store.points()  # an adaptive search names trials as it goes
-            self._names.update({} if points is None else {trial.unit: str(trial) for trial in points.trials})
-        return self._names.get(unit.id, unit.label)
+            self._names.update({} if points is None else {trial.run: str(trial) for trial in points.trials})
+        return self._names.get(run.id, run.label)
 
-    def pending(self) -> list[Unit]:
-        """Units without a result, in the plan's order."""
-        return [unit for unit in self.plan.units if not self.folder(unit).done]
+    def pending(self) -> list[Run]:
+        """Runs without a result, in the plan's order."""
+        return [run for run in self.plan.runs if not self.folder(run).done]
 
     @property
     def named(self) -> list[str]:
-        """Ids of all units that are asked for so far, those that a search proposed among them."""
+        """Ids of all runs that are asked for so far, those that a search proposed among them."""
         points = self.store.points()
         proposed = [] if self.plan.loaded.suite.search is None or points is None else points.trials
-        return list(dict.fromkeys([*(trial.unit for trial in proposed), *(unit.id for unit in self.plan.units)]))
+        return list(dict.fromkeys([*(trial.run for trial in proposed), *(run.id for run in self.plan.runs)]))
 
     @property
     def outlook(self) -> str:
-        """How many units there are, done and to run: the finals, or the trials where there are no finals yet."""
+        """How many runs there are, done and to run: the finals, or the trials where there are no finals yet."""
         named = self.plan.finals or self.plan.trials
-        units = {planned.unit.id: planned.unit for planned in named}
-        done = sum(self.folder(unit).done for unit in units.values())
-        return f"{len(units)} {'units' if self.plan.finals else 'trials'}, {done} done, {len(units) - done} to run"
+        runs = {planned.run.id: planned.run for planned in named}
+        done = sum(self.folder(run).done for run in runs.values())
+        return f"{len(runs)} {'runs' if self.plan.finals else 'trials'}, {done} done, {len(runs) - done} to run"
 
     def selected(self, plan: Plan, selection: Selection) -> Session:
         """This session, once its search has led to a selection, which is recorded before its finals may start."""
         self.store.write_selection(selection)
-        for unit in plan.units:
-            self.store.folder(unit).create(unit)
+        for run in plan.runs:
+            self.store.folder(run).create(run)
         return replace(self, plan=plan)
 
-    def find(self, name: str) -> Unit:
-        """A unit of the plan, or a trial that a search proposed, or a recorded unit by the beginning of its id."""
+    def find(self, name: str) -> Run:
+        """A run of the plan, or a trial that a search proposed, or a recorded run by the beginning of its id."""
         points = self.store.points()
-        proposed = {str(trial): trial.unit for trial in points.trials} if points is not None else {}
+        proposed = {str(trial): trial.run for trial in points.trials} if points is not None else {}
         if name in proposed and name not in {str(planned.trial) for planned in self.plan.trials}:
-            return self.store.by_id(proposed[name]).unit
+            return self.store.by_id(proposed[name]).run
         recorded = [folder for folder in self.store.folders() if folder.id.startswith(name)]
-        known = {unit.id for unit in self.plan.units}
+        known = {run.id for run in self.plan.runs}
         if len(recorded) == 1 and recorded[0].id not in known:
-            return recorded[0].unit
-        return find_unit(self.plan, name)
+            return recorded[0].run
+        return find_run(self.plan, name)
 
     def reopen_failed(self) -> None:
-        """Forget failure records, so that those units run again. What a selection was made from stays as it is."""
-        finals = [planned.unit.id for planned in self.plan.finals]
+        """Forget failure records, so that those runs run again. What a selection was made from stays as it is."""
+        finals = [planned.run.id for planned in self.plan.finals]
         for name in finals or self.named:
             folder = self.store.by_id(name)
             result = folder.result()
@@ -104,8 +104,8 @@ def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, *, select: 
         store.write_selection(plan.selection())
         if store.points() is not None:  # of an earlier version of the suite
             store.write_points(Points(suite_hash=loaded.suite.hash, trials=[]))
-    for unit in plan.units:
-        store.folder(unit).create(unit)
+    for run in plan.runs:
+        store.folder(run).create(run)
     return Session(plan, cache, store)
 
 
@@ -134,14 +134,14 @@ def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:
     return plan.on_data(cache.reference), cache
 
 
-def find_unit(plan: Plan, name: str) -> Unit:
-    """A unit by id, by the beginning of its id, or by slot: method/labelled/subset/seed, e.g. ua_mt/7/0/1."""
-    by_slot = {str(planned.slot): planned.unit for planned in plan.finals}
-    by_slot |= {str(planned.trial): planned.unit for planned in plan.trials}
+def find_run(plan: Plan, name: str) -> Run:
+    """A run by id, by the beginning of its id, or by slot: method/labelled/subset/seed, e.g. ua_mt/7/0/1."""
+    by_slot = {str(planned.slot): planned.run for planned in plan.finals}
+    by_slot |= {str(planned.trial): planned.run for planned in plan.trials}
     if name in by_slot:
         return by_slot[name]
-    matches = [unit for unit in plan.units if unit.id.startswith(name)]
+    matches = [run for run in plan.runs if run.id.startswith(name)]
     if len(matches) != 1:
         some = ", ".join(list(by_slot)[:4])
-        raise UsageError(f"{name!r} names {len(matches)} units of this suite; use an id or a slot such as {some}")
+        raise UsageError(f"{name!r} names {len(matches)} runs of this suite; use an id or a slot such as {some}")
     return matches[0]

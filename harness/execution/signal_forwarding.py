@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.records.lease import current_job
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 
 REPEAT_SECONDS = 5.0
 """Other nodes are asked this often: a run that has just begun may not hold its lease yet."""
@@ -31,7 +31,7 @@ def stop_on_this_host(folders: Sequence[str], driver: int, job: str | None, numb
     """
     signalled = 0
     for folder in folders:
-        lease = UnitFolder(Path(folder)).lease
+        lease = RunFolder(Path(folder)).lease
         holder = lease.holder()
         if holder is None or (holder.host, holder.driver, holder.job) != (socket.gethostname(), driver, job):
             continue
@@ -55,7 +55,7 @@ class StopForwarder:
         self._ray = ray
         self._next_repeat = 0.0
 
-    def __call__(self, running: Sequence[UnitFolder]) -> None:
+    def __call__(self, running: Sequence[RunFolder]) -> None:
         """Ask these runs to stop. To be called until they have."""
         arguments = [str(folder.path.resolve()) for folder in running], os.getpid(), current_job()
         stop_on_this_host(*arguments)

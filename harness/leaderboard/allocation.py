@@ -13,19 +13,19 @@ from harness.records.accounts import Reconciliation
 OUTSIDE, RECONCILED, UNEXPLAINED, NOT_RECONCILED = "no allocation", "reconciled", "unexplained time", "not reconciled"
 
 NOTE = (
-    "Allocations: device-seconds that Slurm charged for all of a method's units and trials, shares of idle time "
+    "Allocations: device-seconds that Slurm charged for all of a method's runs and trials, shares of idle time "
     "included. Ledger: the part that the ledgers account for; in steps: the part inside training steps."
 )
 
 
-def allocation_columns(record: Reconciliation | None, method: str, units: pd.DataFrame) -> dict[str, Any]:
-    """Of one row of the leaderboard; units: its rows of `Comparison.units`.
+def allocation_columns(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> dict[str, Any]:
+    """Of one row of the leaderboard; runs: its rows of `Comparison.runs`.
 
-    allocation_status: how far the method's units are reconciled, empty where none has ended. allocation_seconds: of
+    allocation_status: how far the method's runs are reconciled, empty where none has ended. allocation_seconds: of
     GPUs, or CPUs, as allocation_currency says. The ratios are of all its allocations.
     """
     row: dict[str, Any] = {
-        "allocation_status": _status(record, method, units),
+        "allocation_status": _status(record, method, runs),
         "allocation_currency": "",
         "allocation_seconds": math.nan,
         "allocation_ledger_ratio": math.nan,
@@ -45,18 +45,18 @@ def allocation_columns(record: Reconciliation | None, method: str, units: pd.Dat
     }
 
 
-def _status(record: Reconciliation | None, method: str, units: pd.DataFrame) -> str:
-    ended = units[units["status"].isin(["ok", "failed"])]
+def _status(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> str:
+    ended = runs[runs["status"].isin(["ok", "failed"])]
     if ended.empty:
         return ""
-    reconciled_attempts = Counter(unit for unit, _ in record.reconciled) if record is not None else Counter[str]()
-    in_slurm = ended[ended["slurm_job"].notna() | ended["unit"].isin(list(reconciled_attempts))]
+    reconciled_attempts = Counter(run for run, _ in record.reconciled) if record is not None else Counter[str]()
+    in_slurm = ended[ended["slurm_job"].notna() | ended["run"].isin(list(reconciled_attempts))]
     if in_slurm.empty:
         return OUTSIDE
-    attempts = zip(in_slurm["unit"], in_slurm["attempts"], strict=True)
-    complete = sum(reconciled_attempts[unit] >= count for unit, count in attempts)
+    attempts = zip(in_slurm["run"], in_slurm["attempts"], strict=True)
+    complete = sum(reconciled_attempts[run] >= count for run, count in attempts)
     if complete < len(in_slurm):
-        return NOT_RECONCILED + (f" ({complete} of {len(in_slurm)} units are)" if complete else "")
+        return NOT_RECONCILED + (f" ({complete} of {len(in_slurm)} runs are)" if complete else "")
     breaches = [] if record is None else record.breaches
     unexplained = {attempt.method for allocation in breaches for attempt in allocation.attempts}
     return UNEXPLAINED if method in unexplained else RECONCILED

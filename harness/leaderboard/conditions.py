@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
-from harness.records.schema import Environment, Unit
+from harness.records.schema import Environment, Run
 
 
 @dataclass(frozen=True, order=True)
 class Conditions:
-    """Two units that differ in any of these fields never stand in one table.
+    """Two runs that differ in any of these fields never stand in one table.
 
     cuda:          "none" on a CPU.
     preprocessing: training size and resize rule, e.g. "96 x 96 nearest", or the patches of volumes.
@@ -31,8 +31,8 @@ class Conditions:
     protocol_version: int
 
     @classmethod
-    def of(cls, unit: Unit, environment: Environment) -> Conditions:
-        """Conditions under which `unit` ran in `environment`."""
+    def of(cls, run: Run, environment: Environment) -> Conditions:
+        """Conditions under which `run` ran in `environment`."""
         return cls(
             device_model=environment.device_model,
             device_type=environment.device_type,
@@ -40,13 +40,13 @@ class Conditions:
             precision=environment.precision,
             torch=environment.torch,
             cuda=environment.cuda or "none",
-            dataset=unit.dataset.name,
-            dataset_version=unit.dataset.version,
+            dataset=run.dataset.name,
+            dataset_version=run.dataset.version,
             data_checksum=environment.data_checksum,
-            preprocessing=str(unit.preprocessing),
-            budget_amount=unit.budget.amount,
-            budget_currency=unit.budget.currency,
-            protocol_version=unit.protocol_version,
+            preprocessing=str(run.preprocessing),
+            budget_amount=run.budget.amount,
+            budget_currency=run.budget.currency,
+            protocol_version=run.protocol_version,
         )
 
 

@@ -8,7 +8,7 @@ from harness.leaderboard.inputs import LeaderboardInput
 
 COLUMNS = (
     "suite", "table", "labelled", "block", "method", "look", "progress", "device_seconds_mean", "steps_mean",
-    "validation_dice_mean", "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_units",
+    "validation_dice_mean", "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_runs",
 )  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def _average(looks: pd.DataFrame) -> pd.DataFrame:
             validation_dice_min=("dice", "min"),
             validation_dice_max=("dice", "max"),
             unlabelled_dice_mean=("unlabelled_dice", "mean"),
-            n_units=("unit", "nunique"),
+            n_runs=("run", "nunique"),
         )
         .reset_index()
     )

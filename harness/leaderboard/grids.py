@@ -31,9 +31,9 @@ class Grid:
 
 
 def title(metric: str) -> str:
-    """Header of a metric with its unit: "HD95 voxel"."""
-    name, _, unit = metric.partition("_")
-    return f"{TITLES[name]} {unit}".strip()
+    """Header of a metric with its run: "HD95 voxel"."""
+    name, _, run = metric.partition("_")
+    return f"{TITLES[name]} {run}".strip()
 
 
 def formatter(metric: str) -> Callable[[float], str]:
@@ -50,7 +50,7 @@ def metric_cell(row: Row, metric: str) -> Cell:
 
 
 def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str] = METRICS) -> Grid:
-    """Rank, method with finished units, every metric that has values, the best_val Dice, missed structures."""
+    """Rank, method with finished runs, every metric that has values, the best_val Dice, missed structures."""
     rows: list[Row] = table.to_dict("records")
     second = {row["method"]: metric_cell(row, "dice") for row in best_val.to_dict("records")}
     shown = [metric for metric in metrics if table[metric].notna().any() or metric == "dice"]
@@ -84,9 +84,9 @@ def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str
 
 
 def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
-    """What each method spent per unit (mean, range over units), lost seconds in total, and its size.
+    """What each method spent per run (mean, range over runs), lost seconds in total, and its size.
 
-    full: also what failed units spent (else only where a unit failed) and the number of looks.
+    full: also what failed runs spent (else only where a run failed) and the number of looks.
     """
     rows: list[Row] = table.to_dict("records")
     columns = dict(_COSTS)
@@ -157,7 +157,7 @@ def _rank(row: Row) -> Cell:
 
 def _method(row: Row) -> Cell:
     failed = f", {row['n_failed']} failed" if row["n_failed"] else ""
-    return row["method"], f"{row['n_ok']}/{row['n_units']} ok{failed}"
+    return row["method"], f"{row['n_ok']}/{row['n_runs']} ok{failed}"
 
 
 def _structures(row: Row) -> Cell:
@@ -169,7 +169,7 @@ def _references(rows: Sequence[Row]) -> int:
 
 
 def _spread(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
-    """Mean of a figure over the units, and its range if they differ in print."""
+    """Mean of a figure over the runs, and its range if they differ in print."""
 
     def cell(row: Row) -> Cell:
         mean, low, high = (text(row[f"{name}_{which}"]) for which in ("mean", "min", "max"))

@@ -1,6 +1,6 @@
-"""Records of a suite as frames: every selected unit is a row, whether it ran, failed or is still to run.
+"""Records of a suite as frames: every selected run is a row, whether it ran, failed or is still to run.
 
-Units that ran under different conditions (device model, torch, precision, data, budget, protocol) never share a table.
+Runs that ran under different conditions (device model, torch, precision, data, budget, protocol) never share a table.
 They are grouped into separate comparisons instead of refused: a suite that was finished on a second machine still
 gives every table that its records support, and each is titled by what sets it apart.
 """
@@ -21,7 +21,7 @@ import pyarrow as pa
 from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe, differing
 from harness.leaderboard.engines import describe_differences
-from harness.leaderboard.rows import LOOK_COLUMNS, UNIT_COLUMNS, arm, look_rows, unit_row
+from harness.leaderboard.rows import LOOK_COLUMNS, RUN_COLUMNS, arm, look_rows, run_row
 from harness.leaderboard.scores import SELECTIONS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
@@ -41,8 +41,8 @@ class Comparison:
     title:      what sets it apart from the suite's other comparisons; empty if it is the only one.
     conditions: what all its runs share; None while nothing has run.
     commits:    commits of the code that ran (shown, not compared).
-    units:      one row per selected run of the suite, columns as in `rows.UNIT_COLUMNS`.
-    cases:      CASE_COLUMNS of the ok runs, with unit, arm, method, labelled, subset and seed.
+    runs:      one row per selected run of the suite, columns as in `rows.RUN_COLUMNS`.
+    cases:      CASE_COLUMNS of the ok runs, with run, arm, method, labelled, subset and seed.
     looks:      validations of the ok runs, columns as in `rows.LOOK_COLUMNS`, with the same.
     """
 
@@ -50,7 +50,7 @@ class Comparison:
     title: str
     conditions: Conditions | None
     commits: tuple[str, ...]
-    units: pd.DataFrame
+    runs: pd.DataFrame
     cases: pd.DataFrame
     looks: pd.DataFrame
 
@@ -86,15 +86,15 @@ class Comparison:
     def _listed(self) -> pd.DataFrame:
         """Runs of this comparison. What has not run yet is listed in the first one alone."""
         others = ["elsewhere"] if self.number == 1 else ["elsewhere", "missing"]
-        return self.units[~self.units["status"].isin(others)]
+        return self.runs[~self.runs["status"].isin(others)]
 
     def entries(self, labelled: int | None) -> list[Entry]:
         """The methods of one table, in the order of the selection."""
         listed = set(self._listed["arm"])
         return [
-            Entry(self.number, labelled, str(arm), str(method), bool(units["reference"].iloc[0]), units)
-            for (arm, method), units in self.units.groupby(["arm", "method"], sort=False)
-            if arm in listed and (units["reference"].iloc[0] or units["labelled"].iloc[0] == labelled)
+            Entry(self.number, labelled, str(arm), str(method), bool(runs["reference"].iloc[0]), runs)
+            for (arm, method), runs in self.runs.groupby(["arm", "method"], sort=False)
+            if arm in listed and (runs["reference"].iloc[0] or runs["labelled"].iloc[0] == labelled)
         ]
 
     @cached_property
@@ -107,7 +107,7 @@ class Comparison:
 class Entry:
     """One method in the table of one labelled count; a reference stands in the table of every count.
 
-    units: its rows of `Comparison.units`, those that ran elsewhere among them.
+    runs: its rows of `Comparison.runs`, those that ran elsewhere among them.
     """
 
     table: int
@@ -115,7 +115,7 @@ class Entry:
     arm: str
     method: str
     reference: bool
-    units: pd.DataFrame
+    runs: pd.DataFrame
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -213,10 +213,10 @@ def _status(run: _Selected, group: Conditions | None) -> str:
 
 
 def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None, title: str) -> Comparison:
-    rows = [unit_row(run.entry, run.record, _status(run, group)) for run in runs]
-    frame = pd.DataFrame(rows, columns=list(UNIT_COLUMNS))
+    rows = [run_row(run.entry, run.record, _status(run, group)) for run in runs]
+    frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
     finished = [run.record for run, status in zip(runs, frame["status"], strict=True) if status == "ok"]
-    ids = frame[["unit", "arm", "method", "labelled", "subset", "seed"]]
+    ids = frame[["run", "arm", "method", "labelled", "subset", "seed"]]
     looks = pd.DataFrame(
         [row for record in dict.fromkeys(finished) for row in look_rows(record)], columns=list(LOOK_COLUMNS)
     )
@@ -226,9 +226,9 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
         title=title,
         conditions=group,
         commits=tuple(sorted(commit for commit in commits if commit)),
-        units=frame.astype({"labelled": "Int64"}),
+        runs=frame.astype({"labelled": "Int64"}),
         cases=_cases(finished, ids[frame["status"] == "ok"]),
-        looks=looks.astype({"unlabelled_dice": "float64"}).merge(ids, on="unit", how="left"),
+        looks=looks.astype({"unlabelled_dice": "float64"}).merge(ids, on="run", how="left"),
     )
 
 
@@ -238,12 +238,12 @@ def _cases(records: Sequence[RunRecord], ids: pd.DataFrame) -> pd.DataFrame:
     Words are categories: there are few different ones in up to millions of rows.
     """
     if not records:
-        return pd.DataFrame(columns=["unit", *CASE_COLUMNS, *ids.columns.drop("unit")])
+        return pd.DataFrame(columns=["run", *CASE_COLUMNS, *ids.columns.drop("run")])
     with ThreadPoolExecutor(_READERS) as readers:
         tables = list(readers.map(lambda record: record.cases_table, records))
     cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
     cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
-    words = ids.astype(dict.fromkeys(("unit", "arm", "method"), "category"))
+    words = ids.astype(dict.fromkeys(("run", "arm", "method"), "category"))
     places = np.repeat(np.arange(len(records)), [table.num_rows for table in tables])
     repeated = words.iloc[places].reset_index(drop=True)
-    return pd.concat([repeated[["unit"]], cases, repeated.drop(columns="unit")], axis=1)
+    return pd.concat([repeated[["run"]], cases, repeated.drop(columns="run")], axis=1)

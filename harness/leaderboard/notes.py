@@ -25,7 +25,7 @@ EMPTY_MASKS = (
 )
 RANKING = (
     "Rank: from 1 + the number of methods that are better beyond noise to the number of methods that are not worse "
-    "beyond noise; rows stand by mean Dice of the last checkpoint. A method with a failed unit ranks after all without."
+    "beyond noise; rows stand by mean Dice of the last checkpoint. A method with a failed run ranks after all without."
 )
 APART_RULE = (
     "Beyond noise, or apart: the simultaneous 95 % interval of the paired difference excludes zero (bootstrap max-t "
@@ -37,9 +37,9 @@ SUBSETS = (
     "Over subsets: 95 % t-interval of the mean over labelled subsets (each the mean over its seeds and patients) on "
     "these test patients, clipped to the range of the metric; from three subsets on."
 )
-IMPUTED = "Dice, failed = 0: every case of a failed unit counts as Dice 0. Distances are not imputed."
+IMPUTED = "Dice, failed = 0: every case of a failed run counts as Dice 0. Distances are not imputed."
 IMPROVEMENT = (
-    "P(better): how probably the first beats the second on the same patient, over all pairs of their units, ties one "
+    "P(better): how probably the first beats the second on the same patient, over all pairs of their runs, ties one "
     "half; 95 % percentile bootstrap over patients."
 )
 
@@ -69,7 +69,7 @@ def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[s
     data = f"{conditions.dataset} v{conditions.dataset_version} (checksum {conditions.data_checksum[:10]})"
     images = f"training images {conditions.preprocessing}"
     return [
-        f"Budget: {conditions.budget_amount:g} {conditions.budget_currency} a unit, all stages counted.",
+        f"Budget: {conditions.budget_amount:g} {conditions.budget_currency} a run, all stages counted.",
         f"Device: {device}, torch {conditions.torch}{cuda}{commit}.",
         f"Data: {data}, {images}; protocol {conditions.protocol_version}.",
     ]
@@ -77,7 +77,7 @@ def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[s
 
 def _sample(comparison: Comparison) -> str:
     patients, cases = comparison.cases["patient"].nunique(), comparison.cases["case"].nunique()
-    ok = comparison.units[comparison.units["status"] == "ok"]
+    ok = comparison.runs[comparison.runs["status"] == "ok"]
     return (
         f"Test: n = {patients} patients ({cases} volumes); seeds {_numbers(ok['seed'])}; "
         f"labelled subsets {_numbers(ok['subset'])}."
@@ -86,13 +86,13 @@ def _sample(comparison: Comparison) -> str:
 
 def _beside(comparison: Comparison) -> Iterator[str]:
     """What stands beside the primary interval."""
-    units = comparison.units
-    cells = units[units["status"] == "ok"].groupby("arm")
+    runs = comparison.runs
+    cells = runs[runs["status"] == "ok"].groupby("arm")
     if (cells.size() >= 2).any():
         yield DEVIATION
     if (cells["subset"].nunique() >= LEAST_SUBSETS).any():
         yield SUBSETS
-    if (units["status"] == "failed").any():
+    if (runs["status"] == "failed").any():
         yield IMPUTED
 
 
@@ -105,7 +105,7 @@ def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[s
             yield "No GPU was allocated: allocations are counted in CPU-seconds."
         if record.breaches:
             yield f"Unexplained: ledgers and scheduler disagree on {len(record.breaches)} allocations."
-    elif comparison.units["slurm_job"].notna().any():
+    elif comparison.runs["slurm_job"].notna().any():
         why = "`harness reconcile` was not run" if record is None or record.problem is None else record.problem
         yield f"Not reconciled with Slurm's accounts: {why}."
 
@@ -115,17 +115,17 @@ def _numbers(values: pd.Series[int]) -> str:
 
 
 def _gaps(comparison: Comparison) -> Iterator[str]:
-    """Units without numbers in this table."""
-    units = comparison.units
-    missing, elsewhere = int((units["status"] == "missing").sum()), int((units["status"] == "elsewhere").sum())
+    """Runs without numbers in this table."""
+    runs = comparison.runs
+    missing, elsewhere = int((runs["status"] == "missing").sum()), int((runs["status"] == "elsewhere").sum())
     if missing:
-        yield f"Unfinished: {missing} of {len(units)} units are missing; ranks and figures are provisional."
+        yield f"Unfinished: {missing} of {len(runs)} runs are missing; ranks and figures are provisional."
     if elsewhere:
-        yield f"{elsewhere} of {len(units)} units ran under other conditions and stand in another table."
-    for _, unit in units[units["status"] == "failed"].iterrows():
-        labelled = "all" if pd.isna(unit["labelled"]) else unit["labelled"]
-        where = f"{unit['method']} {labelled}-labelled subset {unit['subset']} seed {unit['seed']}"
-        yield f"Failed: {where} ({unit['failure_kind']}: {unit['failure_reason']})."
+        yield f"{elsewhere} of {len(runs)} runs ran under other conditions and stand in another table."
+    for _, run in runs[runs["status"] == "failed"].iterrows():
+        labelled = "all" if pd.isna(run["labelled"]) else run["labelled"]
+        where = f"{run['method']} {labelled}-labelled subset {run['subset']} seed {run['seed']}"
+        yield f"Failed: {where} ({run['failure_kind']}: {run['failure_reason']})."
 
 
 def _declared(inputs: LeaderboardInput) -> Iterator[str]:

@@ -12,7 +12,7 @@ from harness.stats.profile import TAUS, Profile, profile
 
 COLUMNS = (
     "suite", "table", "labelled", "selection", "block", "method", "class_name", "tau", "share", "low", "high",
-    "simultaneous_low", "simultaneous_high", "n_patients", "n_units",
+    "simultaneous_low", "simultaneous_high", "n_patients", "n_runs",
 )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def build_profiles(inputs: LeaderboardInput) -> pd.DataFrame:
         by_cell = {key: profile(values) for key, values in cells.items()}
         for entry in comparison.all_entries:
             for key in (key for key in cells if key[1] == entry.arm):
-                counts = dict(zip(("n_patients", "n_units"), cells[key].shape, strict=True))
+                counts = dict(zip(("n_patients", "n_runs"), cells[key].shape, strict=True))
                 names.append({**entry.columns, "selection": key[0], "class_name": key[2], **counts})
                 curves.append(by_cell[key])
     keys = pd.DataFrame(names).iloc[np.repeat(np.arange(len(names)), len(TAUS))].reset_index(drop=True)

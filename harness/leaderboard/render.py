@@ -55,7 +55,7 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
             ),
             Block("Dice of the last checkpoint over labelled subsets, and with failures", grids.beside_grid(last)),
             Block("by class", grids.class_grid(last, classes, _class_metrics(classes, full=full))),
-            Block("cost, mean and range over units", grids.cost_grid(last, full=full)),
+            Block("cost, mean and range over runs", grids.cost_grid(last, full=full)),
             Block("allocations of Slurm", grids.allocation_grid(last)),
             Block(
                 "paired differences of the last checkpoint, 95 % intervals for all pairs at once",

@@ -24,14 +24,14 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
     ran), Dice and Jaccard as fractions. `labelled` is the table's count; `trained_on` the method's own, "all" for a
     reference.
 
-    place:                 order of display, by mean Dice; methods with a failed unit come after all without, methods
-                           without any finished or failed unit have none, nor have references.
+    place:                 order of display, by mean Dice; methods with a failed run come after all without, methods
+                           without any finished or failed run have none, nor have references.
     rank, rank_worst:      best and worst rank that the data allow (`ranks.with_ranks` fills them; equal where the
                            rank is not shared).
     <metric>_std:          standard deviation over runs of a run's mean over patients; from two runs on.
     <metric>_subsets_low, _high: 95 % t-interval of the mean over labelled subsets, each the mean over its seeds and
                            patients, clipped to the metric's range; from three subsets on.
-    dice_imputed, _low, _high: Dice with 0 for every case of a failed unit.
+    dice_imputed, _low, _high: Dice with 0 for every case of a failed run.
     allocation_*:          what Slurm charged, see `allocation.allocation_columns`.
     """
     rows = [
@@ -52,13 +52,13 @@ def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | Non
         row: Row = {"suite": inputs.suite, **entry.columns, "selection": selection}
         row["trained_on"] = entry.arm.rpartition("@")[2]
         row.update(place=None, rank=None, rank_worst=None)  # known once all rows of the table are
-        row.update(_progress(entry.units))
+        row.update(_progress(entry.runs))
         row.update(_metrics(comparison, selection, entry.arm))
         row.update(_imputed(row))
         row.update(_structures(comparison, selection, entry.arm))
-        row.update(_costs(entry.units))
+        row.update(_costs(entry.runs))
         row.update(_search(inputs.search, entry.method))
-        row.update(allocation_columns(inputs.reconciliation, entry.method, entry.units))
+        row.update(allocation_columns(inputs.reconciliation, entry.method, entry.runs))
         row["engine_declared"] = inputs.declared.get(entry.arm, "")
         row.update(dict.fromkeys(FIELDS) if comparison.conditions is None else asdict(comparison.conditions))
         rows.append(row)
@@ -82,14 +82,14 @@ def _place_key(row: Row) -> tuple[bool, bool, float]:
     return row["n_failed"] > 0, none_ok, 0.0 if none_ok else -row["dice"]
 
 
-def _progress(units: pd.DataFrame) -> Row:
-    """How many of the planned units there are, and which seeds and subsets."""
-    status = Counter(units["status"])
-    ok = units[units["status"] == "ok"]
-    versions = units["method_version"].dropna()
+def _progress(runs: pd.DataFrame) -> Row:
+    """How many of the planned runs there are, and which seeds and subsets."""
+    status = Counter(runs["status"])
+    ok = runs[runs["status"] == "ok"]
+    versions = runs["method_version"].dropna()
     return {
         "method_version": None if versions.empty else int(versions.iloc[0]),
-        "n_units": len(units),
+        "n_runs": len(runs),
         "n_ok": status["ok"],
         "n_failed": status["failed"],
         "n_missing": status["missing"],
@@ -114,7 +114,7 @@ def _metrics(comparison: Comparison, selection: str, arm: str) -> Row:
 
 
 def _imputed(row: Row) -> Row:
-    """The Dice if every case of a failed unit had Dice 0, which scales every patient's mean alike."""
+    """The Dice if every case of a failed run had Dice 0, which scales every patient's mean alike."""
     ended = row["n_ok"] + row["n_failed"]
     share = row["n_ok"] / ended if ended else math.nan
     return {f"dice_imputed{end}": share * row[f"dice{end}"] if share else 0.0 for end in ("", "_low", "_high")}
@@ -126,9 +126,9 @@ def _structures(comparison: Comparison, selection: str, arm: str) -> Row:
     return {name: sum(counts[name] for counts in by_class) for name in ("n_structures", "n_missed", "n_spurious")}
 
 
-def _costs(units: pd.DataFrame) -> Row:
-    """What it cost: useful figures over the ok units, lost seconds over all units that ran here."""
-    here = units[units["status"].isin(["ok", "failed"])]
+def _costs(runs: pd.DataFrame) -> Row:
+    """What it cost: useful figures over the ok runs, lost seconds over all runs that ran here."""
+    here = runs[runs["status"].isin(["ok", "failed"])]
     ok = here[here["status"] == "ok"]
     row: Row = {}
     for source, name in (("useful_device_seconds", "device_seconds"), ("steps", "steps")):

@@ -8,8 +8,8 @@ from harness.records.reader import RunRecord
 from harness.records.schema import Slot
 from harness.records.selection import SelectionEntry
 
-UNIT_COLUMNS = (
-    "unit", "arm", "method", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
+RUN_COLUMNS = (
+    "run", "arm", "method", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
     "failure_reason", "useful_device_seconds", "lost_device_seconds", "steps", "attempts", "images_seen",
     "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes", "looks", "wall_seconds",
     "slurm_job",
@@ -22,7 +22,7 @@ wall_seconds: by phase, a dict.
 From method_version on, empty where there is no result.
 """
 
-LOOK_COLUMNS = ("unit", "look", "progress", "step", "device_seconds", "dice", "unlabelled_dice")
+LOOK_COLUMNS = ("run", "look", "progress", "step", "device_seconds", "dice", "unlabelled_dice")
 """Dice is the mean over foreground classes, a fraction; progress lies in [0, 1]."""
 
 
@@ -31,11 +31,11 @@ def arm(slot: Slot) -> str:
     return f"{slot.method}@{'all' if slot.labelled is None else slot.labelled}"
 
 
-def unit_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, Any]:
-    """One row per selected run, columns of `UNIT_COLUMNS`."""
+def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, Any]:
+    """One row per selected run, columns of `RUN_COLUMNS`."""
     slot, result = entry.slot, record.result
     row = {
-        "unit": record.id,
+        "run": record.id,
         "arm": arm(slot),
         "method": slot.method,
         "labelled": slot.labelled,

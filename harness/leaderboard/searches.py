@@ -11,7 +11,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Trial
 
 COLUMNS = (
-    "suite", "method", "study", "point", "unit", "varied", "params", "status", "score", "useful_device_seconds",
+    "suite", "method", "study", "point", "run", "varied", "params", "status", "score", "useful_device_seconds",
     "lost_device_seconds", "chosen",
 )  # fmt: skip
 
@@ -41,14 +41,14 @@ def _chosen(records: SuiteRecords) -> set[tuple[str, int, int]]:
 
 
 def _row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]]) -> dict[str, Any]:
-    record = records.run(trial.unit)
+    record = records.run(trial.run)
     result, spent = record.result, record.spent
     return {
         "suite": records.name,
         "method": trial.method,
         "study": trial.study,
         "point": trial.point,
-        "unit": trial.unit,
+        "run": trial.run,
         "varied": canonical_json(trial.varied),
         "params": canonical_json(record.run.params),
         "status": "missing" if result is None else result.status,

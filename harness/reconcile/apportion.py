@@ -20,7 +20,7 @@ from harness.records.accounts import (
 from harness.records.ledger import BEAT_SECONDS
 
 LAUNCH_SECONDS = 300.0
-"""How long a job may take to its first unit (prolog, modules, Ray) before its devices count as idle."""
+"""How long a job may take to its first run (prolog, modules, Ray) before its devices count as idle."""
 
 CLOCK_SECONDS = 2.0
 """Slurm's times are whole seconds, and clocks of machines differ a little."""
@@ -50,7 +50,7 @@ def find(life: Life, runs: Mapping[str, Sequence[Allocation]]) -> Allocation | N
 def account(allocation: Allocation, lives: Sequence[Life], dead_node_seconds: float) -> AllocationAccount:
     """An allocation by what it went into; the parts add up to it, whatever the ledgers say."""
     attempts = [
-        AttemptAccount(unit=life.unit, attempt=life.attempt, method=life.method, seconds=with_silence(life, allocation))
+        AttemptAccount(run=life.run, attempt=life.attempt, method=life.method, seconds=with_silence(life, allocation))
         for life in lives
     ]
     own = Seconds.summed(attempt.seconds for attempt in attempts)
@@ -92,7 +92,7 @@ def overtime(allocation: Allocation, lives: Sequence[Life]) -> float:
 
 
 def launch_seconds(allocation: Allocation, lives: Sequence[Life]) -> float:
-    """Wall seconds before the first process of a unit was born."""
+    """Wall seconds before the first process of a run was born."""
     first = min((life.origin for life in lives), default=allocation.end)
     return min(max(0.0, first - allocation.start), LAUNCH_SECONDS, float(allocation.elapsed_seconds))
 

@@ -29,13 +29,13 @@ class Life:
     method: the entry of the suite that it counts for.
     origin: when it began to hold its device: its process was born, or took the attempt up after an earlier one.
     last:   its last sign of life.
-    until:  when it was over for certain (the unit's next attempt, or its result); None where nothing says so.
+    until:  when it was over for certain (the run's next attempt, or its result); None where nothing says so.
     ended:  it said that it ended, so nothing can follow `last`.
     started: it got as far as to know its checkpoint.
     seconds: from `origin` to `last`.
     """
 
-    unit: str
+    run: str
     method: str
     attempt: int
     place: Place
@@ -48,21 +48,21 @@ class Life:
 
 
 def read_lives(records: SuiteRecords) -> list[Life]:
-    """Every attempt at every unit on record, by time. Raises `RecordError` where a ledger does not say where it ran."""
+    """Every attempt at every run on record, by time. Raises `RecordError` where a ledger does not say where it ran."""
     entries = entry_names(records)
     lives = [life for run in records.runs for life in run_lives(run, entries.get(run.id, run.run.method))]
-    return from_birth(sorted(lives, key=lambda life: (life.origin, life.unit)))
+    return from_birth(sorted(lives, key=lambda life: (life.origin, life.run)))
 
 
 def entry_names(records: SuiteRecords) -> dict[str, str]:
-    """Unit -> the entry of the suite that it counts for, finals and trials; the first where several share a unit."""
+    """Run -> the entry of the suite that it counts for, finals and trials; the first where several share a run."""
     trials = [] if records.trials is None else records.trials.trials
-    names = {trial.unit: trial.method for trial in reversed(trials)}
-    return names | {entry.unit: entry.slot.method for entry, _ in reversed(records.selected)}
+    names = {trial.run: trial.method for trial in reversed(trials)}
+    return names | {entry.run: entry.slot.method for entry, _ in reversed(records.selected)}
 
 
 def run_lives(run: RunRecord, entry: str) -> list[Life]:
-    """The attempts at one unit, in order; one that a process took up first has not got that process's start yet."""
+    """The attempts at one run, in order; one that a process took up first has not got that process's start yet."""
     lines = [line for line in run.ledger if line.kind != "breach"]
     settled = run.result is not None or run.folder.lease.held()
     useful = useful_by_attempt(lines, settled=settled)
@@ -75,7 +75,7 @@ def run_lives(run: RunRecord, entry: str) -> list[Life]:
             raise RecordError(f"{run.folder.ledger.path}: attempt {attempt} does not say where it ran")
         origin, end = _epoch(first.at) - sum(first.wall_seconds.values()), _epoch(last.at)
         life = Life(
-            unit=run.id,
+            run=run.id,
             method=entry,
             attempt=attempt,
             place=place,

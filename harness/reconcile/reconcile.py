@@ -22,7 +22,7 @@ UNKNOWN = "the scheduler's accounts do not know its job"
 
 
 def reconcile(records: SuiteRecords) -> Reconciliation:
-    """What Slurm charged for the units on record beside what their ledgers say; asks it once, and writes nothing.
+    """What Slurm charged for the runs on record beside what their ledgers say; asks it once, and writes nothing.
 
     Where there is no accounting the record names the problem, and every attempt that ran in Slurm stands apart.
     Raises `RecordError` where a ledger does not say where it ran.
@@ -96,7 +96,7 @@ def _record(
             continue
         job = life.place.job
         reason = OUTSIDE if job is None else problem or UNKNOWN
-        apart.append(Apart(unit=life.unit, attempt=life.attempt, method=life.method, job=job, reason=reason))
+        apart.append(Apart(run=life.run, attempt=life.attempt, method=life.method, job=job, reason=reason))
     dead = dead_node_seconds() if any(allocation.state == NODE_FAIL for allocation in allocations) else 0.0
     accounts = [account(allocation, held[allocation], dead) for allocation in allocations]
     return Reconciliation(

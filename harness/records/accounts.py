@@ -18,14 +18,14 @@ TOLERATED_SHARE, TOLERATED_SECONDS = 0.02, 2.0
 
 
 class Seconds(Strict):
-    """Device seconds of an allocation by what they went into; a unit takes one device from its process's birth on.
+    """Device seconds of an allocation by what they went into; a run takes one device from its process's birth on.
 
     useful:      in training steps that count.
     lost:        in training steps that an interruption destroyed, and after the last sign of life of a killed process,
                  for as long as a heartbeat takes.
     evaluation, checkpoint: validation and test; checkpoints and logs.
     start_up:    from the start of the allocation to its first process, and in each process up to its first step.
-    idle:        of devices that no unit held.
+    idle:        of devices that no run held.
     unexplained: all else; negative where the ledgers say more than was allocated.
     """
 
@@ -64,9 +64,9 @@ class Seconds(Strict):
 
 
 class AttemptAccount(Strict):
-    """One attempt at a unit inside one allocation. seconds: its own alone, so no idle time."""
+    """One attempt at a run inside one allocation. seconds: its own alone, so no idle time."""
 
-    unit: str
+    run: str
     attempt: int
     method: str = Field(description="the row's name in the suite")
     seconds: Seconds
@@ -154,7 +154,7 @@ class MethodAccount(Strict):
 class Apart(Strict):
     """An attempt that no allocation was found for, and why: outside of Slurm, or not reconciled."""
 
-    unit: str
+    run: str
     attempt: int
     method: str
     job: str | None
@@ -184,5 +184,5 @@ class Reconciliation(Strict):
 
     @property
     def reconciled(self) -> set[tuple[str, int]]:
-        """Attempts that were found in an allocation, as (unit, attempt)."""
-        return {(one.unit, one.attempt) for allocation in self.allocations for one in allocation.attempts}
+        """Attempts that were found in an allocation, as (run, attempt)."""
+        return {(one.run, one.attempt) for allocation in self.allocations for one in allocation.attempts}

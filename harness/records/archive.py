@@ -1,7 +1,7 @@
 """Records without weights, packed into one file, and back: what a reviewer needs to make the same tables.
 
 The archive holds SUITE/suites/<hash>.yaml, selection.json, points.json, reconciliation.json,
-environments/<fingerprint>.json and, per unit, unit.json and where it ended result.json, ledger.jsonl, history,
+environments/<fingerprint>.json and, per run, run.json and where it ended result.json, ledger.jsonl, history,
 cases.parquet, predictions.npz, arrays.npz, figures and final.json. Checkpoints, leases, logs and tracebacks stay at
 home. The same records give the same bytes.
 """
@@ -30,10 +30,10 @@ ENDED_FILES = (
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RECORDS = re.compile(
     r"suites/[0-9a-f]{64}\.yaml|selection\.json|points\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
-    r"|units/[0-9a-f]{64}/(unit\.json|result\.json|ledger\.jsonl|cases\.parquet|history\.parquet|predictions\.npz"
+    r"|runs/[0-9a-f]{64}/(run\.json|result\.json|ledger\.jsonl|cases\.parquet|history\.parquet|predictions\.npz"
     r"|arrays\.npz|final\.json)"
-    r"|units/[0-9a-f]{64}/history/\d+\.parquet"
-    rf"|units/[0-9a-f]{{64}}/figures/{FIGURE_NAME.pattern}\.png"
+    r"|runs/[0-9a-f]{64}/history/\d+\.parquet"
+    rf"|runs/[0-9a-f]{{64}}/figures/{FIGURE_NAME.pattern}\.png"
 )
 """Paths below the suite's folder that an archive may hold; anything else is refused."""
 
@@ -62,14 +62,14 @@ def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
     paths = [*store.root.glob("suites/*.yaml"), *store.root.glob("environments/*.json")]
     paths += [path for path in (store.selection_path, store.points_path, store.reconciliation_path) if path.exists()]
     for run in suite.runs:
-        paths.append(run.folder.path / "unit.json")
+        paths.append(run.folder.path / "run.json")
         if run.folder.done:
             paths += ended_files(run.folder.path)
     return (PurePosixPath(path.relative_to(store.root).as_posix()) for path in paths)
 
 
 def ended_files(folder: Path) -> list[Path]:
-    """What goes along of a unit that has ended, result.json last."""
+    """What goes along of a run that has ended, result.json last."""
     named = [folder / name for name in ENDED_FILES if (folder / name).exists()]
     return [*(folder / "history").glob("*.parquet"), *(folder / "figures").glob("*.png"), *named]
 

@@ -44,7 +44,7 @@ def import_records(file: Path, runs: Path) -> Imported:
     _refuse_conflicts(file, root, records)
     store = RunStore.create(root)
     new = [path for path in records if not (root / path).exists()]
-    # a unit counts as done once its result is there, so results come last
+    # a run counts as done once its result is there, so results come last
     for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
         write_bytes(root / path, records[path])
     return Imported(store, added=len(new), kept=len(records) - len(new))
@@ -71,17 +71,17 @@ def check_records(suite: SuiteRecords) -> None:
     for path in (suite.root / "environments").glob("*.json"):
         if suite.environment(path.stem, path).fingerprint != path.stem:
             raise RecordError(f"{path}: is not the environment that its name says")
-    for path in (suite.root / "units").glob("*"):
-        if not (path / "unit.json").exists():
-            raise RecordError(f"{path}: has no unit.json")
+    for path in (suite.root / "runs").glob("*"):
+        if not (path / "run.json").exists():
+            raise RecordError(f"{path}: has no run.json")
     for run in suite.runs:
         check_run(run)
 
 
 def check_run(run: RunRecord) -> None:
     """Read all that a run left. Raises `RecordError` for a record that is damaged, missing or another run's."""
-    if run.run.id != run.id or (run.result is not None and run.result.unit != run.id):
-        raise RecordError(f"{run.folder.path}: holds the records of another unit")
+    if run.run.id != run.id or (run.result is not None and run.result.run != run.id):
+        raise RecordError(f"{run.folder.path}: holds the records of another run")
     _ = run.ledger, run.environment  # each is parsed when it is asked for
     run.read_history()
     run.read_arrays()

@@ -15,7 +15,7 @@ from harness.records.files import refuse_newer, write_atomic
 from harness.records.schema import SCHEMA
 
 MAX_BYTES = 1_000_000
-"""Of all arrays of a unit: room for features of a few hundred pixels, not for weights, maps or scans."""
+"""Of all arrays of a run: room for features of a few hundred pixels, not for weights, maps or scans."""
 
 VERSION = "schema_version"
 

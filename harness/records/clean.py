@@ -1,4 +1,4 @@
-"""Deletes what a finished unit no longer needs: its checkpoint. Records stay."""
+"""Deletes what a finished run no longer needs: its checkpoint. Records stay."""
 
 from __future__ import annotations
 

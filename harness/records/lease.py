@@ -1,4 +1,4 @@
-"""Who runs a unit: an O_EXCL file, no flock (NFS). A dead owner is taken over, a silent one after 120 s."""
+"""Who runs a run: an O_EXCL file, no flock (NFS). A dead owner is taken over, a silent one after 120 s."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SILENCE_SECONDS = 120.0
 
 POLL_SECONDS = 0.25
 DRIVER_VARIABLE = "HARNESS_DRIVER"
-"""Environment variable by which a driver tells its pid to the units that it starts."""
+"""Environment variable by which a driver tells its pid to the runs that it starts."""
 
 
 class LeaseHeldError(Exception):
-    """Another living process runs this unit; the message says which."""
+    """Another living process runs this run; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ def _signalled(pid: int) -> int | None:
 
 
 class Lease:
-    """Claim of one unit; `claim` it before touching anything, `beat` every few seconds, `release` at the end."""
+    """Claim of one run; `claim` it before touching anything, `beat` every few seconds, `release` at the end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._owner: Owner | None = None
 
     def claim(self, patience_seconds: float = 0.0) -> None:
-        """Take the unit, or raise `LeaseHeldError` when a living process still holds it after `patience_seconds`.
+        """Take the run, or raise `LeaseHeldError` when a living process still holds it after `patience_seconds`.
 
         The lease of a dead owner is removed first.
         """
@@ -127,7 +127,7 @@ class Lease:
     def beat(self) -> None:
         """Say that the owner lives: the file's modification time is the heartbeat.
 
-        Raises `LeaseHeldError` if another host took the unit over, because this process was silent for too long.
+        Raises `LeaseHeldError` if another host took the run over, because this process was silent for too long.
         """
         if self._owner is None:
             return
@@ -139,7 +139,7 @@ class Lease:
             os.utime(self.path)
 
     def release(self) -> None:
-        """Give the unit back, if it is ours."""
+        """Give the run back, if it is ours."""
         if self._owner is not None and self.holder() == self._owner:
             self.path.unlink(missing_ok=True)
         self._owner = None
@@ -154,7 +154,7 @@ class Lease:
             return Owner("unknown", -1, 0)
 
     def held(self) -> bool:
-        """Whether a living process runs this unit."""
+        """Whether a living process runs this run."""
         holder = self.holder()
         return holder is not None and self._alive(holder)
 

@@ -1,4 +1,4 @@
-"""The append-only record of what a unit spent, across interruptions."""
+"""The append-only record of what a run spent, across interruptions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.records.ledger_line import LedgerLine
 from harness.records.schema import SCHEMA, Spent
 
 BEAT_SECONDS = 5.0
-"""A living unit writes a line at least so often."""
+"""A living run writes a line at least so often."""
 
 
 class Ledger:
@@ -109,7 +109,7 @@ def summarise(lines: Sequence[LedgerLine]) -> Spent:
 
 
 def at_rest(lines: Sequence[LedgerLine]) -> Spent:
-    """The sum over attempts of a unit that nobody runs and that has not ended: it goes on from its checkpoint.
+    """The sum over attempts of a run that nobody runs and that has not ended: it goes on from its checkpoint.
 
     What its last attempt spent after writing that is lost; `summarise` says so only once the next attempt has begun.
     """
@@ -130,7 +130,7 @@ def at_rest(lines: Sequence[LedgerLine]) -> Spent:
 
 
 def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int, float]:
-    """Device seconds of each attempt that count, which sum up to what is useful of the unit; the rest of it is lost.
+    """Device seconds of each attempt that count, which sum up to what is useful of the run; the rest of it is lost.
 
     settled: it ended, or somebody runs it; else it goes on from its checkpoint, as `at_rest` says.
     """

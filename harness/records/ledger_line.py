@@ -1,4 +1,4 @@
-"""Schema of the lines of a unit's ledger.jsonl."""
+"""Schema of the lines of a run's ledger.jsonl."""
 
 from __future__ import annotations
 

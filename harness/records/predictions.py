@@ -1,4 +1,4 @@
-"""predictions.npz: the label maps that a unit predicted on the test cases, for pictures and for who doubts a metric.
+"""predictions.npz: the label maps that a run predicted on the test cases, for pictures and for who doubts a metric.
 
 One array per case, compressed: whole volumes, so that methods can be compared on the same slice. No scan is in it.
 """
@@ -48,4 +48,4 @@ def unpack(path: Path, cases: Iterable[str] | None = None) -> dict[str, LabelMap
             there = set(file.files) - {VERSION}
             return {case: file[case] for case in (sorted(there) if cases is None else cases) if case in there}
     except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise RecordError(f"{path}: damaged ({error}); delete it, or run the unit again") from None
+        raise RecordError(f"{path}: damaged ({error}); delete it, or run the run again") from None

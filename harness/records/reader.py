@@ -17,8 +17,8 @@ from harness.records.accounts import Reconciliation
 from harness.records.files import read_record
 from harness.records.ledger import summarise
 from harness.records.ledger_line import LedgerLine
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Environment, Look, Result, Spent, Unit
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Environment, Look, Result, Run, Spent
 from harness.records.selection import Points, Selection, SelectionEntry
 from harness.records.suite_folder import RunStore
 
@@ -40,7 +40,7 @@ CASE_COLUMNS = (
 class RunRecord:
     """One run, as its folder shows it. Raises `RecordError` for a file that is damaged, foreign or missing."""
 
-    def __init__(self, folder: UnitFolder, suite: SuiteRecords) -> None:
+    def __init__(self, folder: RunFolder, suite: SuiteRecords) -> None:
         self.folder = folder
         self._suite = suite
         self._cases_table: pa.Table | None = None
@@ -53,12 +53,12 @@ class RunRecord:
     @cached_property
     def exists(self) -> bool:
         """Whether the run was asked for here; a planned one may have no folder yet."""
-        return (self.folder.path / "unit.json").exists()
+        return (self.folder.path / "run.json").exists()
 
     @property
-    def run(self) -> Unit:
+    def run(self) -> Run:
         """What was asked."""
-        return self.folder.unit
+        return self.folder.run
 
     @cached_property
     def result(self) -> Result | None:
@@ -181,14 +181,14 @@ class SuiteRecords:
     def require_selection(self) -> Selection:
         """The selection. Raises `RecordError` where nothing was selected yet."""
         if self.selection is None:
-            raise RecordError(f"{self.store.selection_path} is missing: no final unit was planned here yet")
+            raise RecordError(f"{self.store.selection_path} is missing: no final run was planned here yet")
         return self.selection
 
     @property
     def selected(self) -> list[tuple[SelectionEntry, RunRecord]]:
         """The planned runs of the current selection in its order; some may not have run yet."""
         entries = [] if self.selection is None else self.selection.entries
-        return [(entry, self.run(entry.unit)) for entry in entries]
+        return [(entry, self.run(entry.run)) for entry in entries]
 
     @cached_property
     def trials(self) -> Points | None:
@@ -216,7 +216,7 @@ class SuiteRecords:
 
         Raises `UsageError` where it is none or several.
         """
-        planned = {str(entry.slot): entry.unit for entry, _ in self.selected}
+        planned = {str(entry.slot): entry.run for entry, _ in self.selected}
         wanted = planned.get(name, name)
         matches = [run for run in self.runs if wanted and run.id.startswith(wanted)]
         if len(matches) != 1:

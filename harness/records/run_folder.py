@@ -1,4 +1,4 @@
-"""One unit's folder: what was asked, what it spent, how it went, what came out."""
+"""One run's folder: what was asked, what it spent, how it went, what came out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.records.files import read_record, write_atomic, write_record, write
 from harness.records.lease import Lease
 from harness.records.ledger import Ledger
 from harness.records.predictions import pack, unpack
-from harness.records.schema import Environment, Look, Result, Unit
+from harness.records.schema import Environment, Look, Result, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,27 +26,27 @@ WRITTEN = (
     *("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
     *("final.json", "error.txt"),
 )
-"""Files of a unit that are written atomically by whoever holds its lease."""
+"""Files of a run that are written atomically by whoever holds its lease."""
 
 
-class UnitFolder:
-    """`units/<id>/` of a run directory."""
+class RunFolder:
+    """`runs/<id>/` of a run directory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
     def id(self) -> str:
-        """The unit's id, which is the folder's name."""
+        """The run's id, which is the folder's name."""
         return self.path.name
 
     @cached_property
-    def unit(self) -> Unit:
+    def run(self) -> Run:
         """What was asked."""
-        unit = read_record(self.path / "unit.json", Unit)
-        if unit.id != self.id:
-            raise RecordError(f"{self.path / 'unit.json'}: its content has the id {unit.id[:10]}, not the folder's")
-        return unit
+        run = read_record(self.path / "run.json", Run)
+        if run.id != self.id:
+            raise RecordError(f"{self.path / 'run.json'}: its content has the id {run.id[:10]}, not the folder's")
+        return run
 
     @property
     def checkpoint(self) -> Path:
@@ -60,7 +60,7 @@ class UnitFolder:
 
     @property
     def log(self) -> Path:
-        """What the unit's process printed, where it ran in a process of its own."""
+        """What the run's process printed, where it ran in a process of its own."""
         return self.path / "log.txt"
 
     @property
@@ -84,10 +84,10 @@ class UnitFolder:
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
 
-    def create(self, unit: Unit) -> None:
-        """Write unit.json unless it is there."""
-        if not (self.path / "unit.json").exists():
-            write_record(self.path / "unit.json", unit)
+    def create(self, run: Run) -> None:
+        """Write run.json unless it is there."""
+        if not (self.path / "run.json").exists():
+            write_record(self.path / "run.json", run)
 
     def result(self) -> Result | None:
         """How it ended, None while it has not."""
@@ -95,7 +95,7 @@ class UnitFolder:
         return read_record(path, Result) if path.exists() else None
 
     def write_result(self, result: Result) -> None:
-        """Declare the unit done. Written last."""
+        """Declare the run done. Written last."""
         write_record(self.path / "result.json", result)
 
     def write_looks(self, looks: Sequence[Look]) -> None:
@@ -112,7 +112,7 @@ class UnitFolder:
         return [Look.model_validate_json(line) for line in lines]
 
     def reopen(self) -> None:
-        """Forget a failure so that the unit runs again; the ledger keeps what was spent."""
+        """Forget a failure so that the run runs again; the ledger keeps what was spent."""
         (self.path / "result.json").unlink(missing_ok=True)
 
     def environment(self) -> Environment | None:
@@ -125,7 +125,7 @@ class UnitFolder:
         return environment.model_copy(update={"shown": result.shown}) if result.shown else environment
 
     def write_environment(self, environment: Environment) -> str:
-        """Store what is compared of an environment beside the units, shared by all of them; its fingerprint."""
+        """Store what is compared of an environment beside the runs, shared by all of them; its fingerprint."""
         path = self.path.parent.parent / "environments" / f"{environment.fingerprint}.json"
         if not path.exists():
             write_record(path, environment.model_copy(update={"shown": {}}))
@@ -136,13 +136,13 @@ class UnitFolder:
         write_atomic(self.path / "cases.parquet", lambda temporary: cases.to_parquet(temporary, index=False))
 
     def cases(self) -> pd.DataFrame:
-        """Per-case records of a finished unit; columns as in `harness.evaluation.evaluate`."""
+        """Per-case records of a finished run; columns as in `harness.evaluation.evaluate`."""
         import pandas as pd
 
         return pd.read_parquet(self.path / "cases.parquet")
 
     def cases_table(self) -> pa.Table:
-        """`cases` as an arrow table: read several times faster, for those who join the cases of thousands of units."""
+        """`cases` as an arrow table: read several times faster, for those who join the cases of thousands of runs."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.path / "cases.parquet", pre_buffer=False) as file:

@@ -10,7 +10,7 @@ from harness.api.settings import Alteration, OptimiserSettings
 from harness.api.strict import Strict, digest, without_none
 
 PROTOCOL_VERSION = 1
-"""Raised when the engine changes in a way that changes numbers; part of every unit's id."""
+"""Raised when the engine changes in a way that changes numbers; part of every run's id."""
 
 SCHEMA = 1
 """Version of the record formats below."""
@@ -21,7 +21,7 @@ Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotat
 
 
 class Budget(Strict):
-    """What a unit may spend, over all its stages: exactly one of the two currencies."""
+    """What a run may spend, over all its stages: exactly one of the two currencies."""
 
     device_seconds: float | None = Field(None, gt=0, description="synchronised seconds inside training steps")
     steps: int | None = Field(None, gt=0, description="optimiser steps")
@@ -94,7 +94,7 @@ class Engine(Strict):
     """
 
     batch_size: int = Field(24, ge=2, description="images per step, both streams together")
-    threads: Literal[1] = Field(1, description="CPU threads of a unit; the CPU clock charges one thread alone")
+    threads: Literal[1] = Field(1, description="CPU threads of a run; the CPU clock charges one thread alone")
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
     augmentation: Literal["weak", "none"] = "weak"
@@ -116,7 +116,7 @@ class Engine(Strict):
     @field_validator("largest_component", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:
-        """False is what None is, and must not make another unit of it."""
+        """False is what None is, and must not make another run of it."""
         return None if value is False else value
 
 
@@ -128,7 +128,7 @@ class DatasetRef(Strict):
     checksum: str
 
 
-class Unit(Strict):
+class Run(Strict):
     """One training: all that determines its numbers, and nothing else.
 
     A field that is added later defaults to None, which means "as before the field existed" and leaves ids alone.
@@ -185,7 +185,7 @@ class Environment(Strict):
 
 
 class Spent(Strict):
-    """A unit's ledger, summed over attempts."""
+    """A run's ledger, summed over attempts."""
 
     useful_device_seconds: float
     lost_device_seconds: float
@@ -195,7 +195,7 @@ class Spent(Strict):
 
 
 class Failure(Strict):
-    """Why a unit has no numbers."""
+    """Why a run has no numbers."""
 
     kind: Literal["oom", "nan", "error", "killed", "timeout", "data"]
     reason: str
@@ -234,7 +234,7 @@ def _mean(by_class: dict[str, float]) -> float | None:
 
 
 class Observed(Strict):
-    """What the engine saw a method do beyond its loss, over the unit's useful steps. Nothing here made a number.
+    """What the engine saw a method do beyond its loss, over the run's useful steps. Nothing here made a number.
 
     In the first step of each stage and the first after each look, the images that reach the first layer of the tested
     network with gradients on are compared, bit by bit, with the batch that the engine gave.
@@ -259,7 +259,7 @@ class Result(Strict):
     """Written last; its existence is what done means. Numbers of cases are in cases.parquet, not here."""
 
     schema_version: Literal[1] = 1
-    unit: str
+    run: str
     status: Literal["ok", "failed", "stopped"] = Field(description="stopped: a search ended it before its budget")
     failure: Failure | None = None
     environment: str
@@ -300,7 +300,7 @@ class Slot(Strict):
 
 
 class Trial(Strict):
-    """One configuration of a search: which row tries what, and the unit that measures it.
+    """One configuration of a search: which row tries what, and the run that measures it.
 
     point:  number within the study; 0 is the configuration that the suite asks for without a search, in a grid the
             first combination.
@@ -311,7 +311,7 @@ class Trial(Strict):
     study: int
     point: int
     varied: dict[str, Any]
-    unit: str
+    run: str
 
     def __str__(self) -> str:
         """As the command line names it: action_pp/trial/0/5 is study 0, point 5."""

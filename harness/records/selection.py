@@ -12,14 +12,14 @@ from harness.records.schema import Engine, Slot, Trial
 
 
 class SelectionEntry(Strict):
-    """Which hyper-parameters one slot got, and which unit that makes.
+    """Which hyper-parameters one slot got, and which run that makes.
 
     trial: the point of the search that was chosen for it; engine: the settings that came with it.
     """
 
     slot: Slot
     params: dict[str, Any]
-    unit: str
+    run: str
     engine: Engine | None = None
     trial: Trial | None = None
     ranked: bool = Field(True, description="False for references such as the ceiling")
@@ -53,7 +53,7 @@ class Selection(Strict):
     schema_version: Literal[1] = 1
     rule: Literal["default", "best_validation"] = "default"
     suite_hash: str
-    engine: Engine = Field(description="the suite's settings; a unit that differs declared it")
+    engine: Engine = Field(description="the suite's settings; a run that differs declared it")
     entries: list[SelectionEntry]
     candidates: list[Candidate] | None = None
     digest: str | None = None

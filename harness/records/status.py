@@ -19,13 +19,13 @@ STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stopped", "
 
 
 @dataclass(frozen=True)
-class UnitStatus:
-    """One unit.
+class RunStatus:
+    """One run.
 
     share:           of its budget that is spent, in [0, 1].
-    validation_dice: of the last look of a finished unit, mean over classes.
+    validation_dice: of the last look of a finished run, mean over classes.
     note:            who runs it, or why it failed.
-    unit:            its id.
+    run:            its id.
     """
 
     state: State
@@ -33,31 +33,31 @@ class UnitStatus:
     share: float
     validation_dice: float | None = None
     note: str = ""
-    unit: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True)
 class SuiteStatus:
-    """The trials of the current search and the units of the current selection, in their order.
+    """The trials of the current search and the runs of the current selection, in their order.
 
-    others: units on record that the current selection does not name (an earlier version of the suite, other data).
+    others: runs on record that the current selection does not name (an earlier version of the suite, other data).
     """
 
     suite: str
     budget: Budget | None
-    units: tuple[tuple[Slot | Trial, UnitStatus], ...]
+    runs: tuple[tuple[Slot | Trial, RunStatus], ...]
     others: int
 
     @property
     def counts(self) -> dict[State, int]:
-        """Units by state, every state named."""
-        counted = Counter(status.state for _, status in self.units)
+        """Runs by state, every state named."""
+        counted = Counter(status.state for _, status in self.runs)
         return {state: counted[state] for state in STATES}
 
     @property
     def lost_device_seconds(self) -> float:
-        """Device seconds that interruptions cost, over all units."""
-        return sum(status.spent.lost_device_seconds for _, status in self.units)
+        """Device seconds that interruptions cost, over all runs."""
+        return sum(status.spent.lost_device_seconds for _, status in self.runs)
 
     @property
     def summary(self) -> str:
@@ -66,36 +66,36 @@ class SuiteStatus:
         seconds = self.lost_device_seconds
         lost = f"; {seconds:.1f} device-seconds lost to interruptions" if seconds else ""
         others = f"; {self.others} more on record from other versions of the suite or its data" if self.others else ""
-        return f"{self.suite}: {len(self.units)} units, {counts or 'none planned'}{lost}{others}"
+        return f"{self.suite}: {len(self.runs)} runs, {counts or 'none planned'}{lost}{others}"
 
 
 def read_status(records: SuiteRecords) -> SuiteStatus:
     """How far every run of the current selection is. Raises `RecordError` where a record cannot be read."""
     points, selection = records.trials, records.selection
-    asked: list[tuple[str, Slot | Trial]] = [] if points is None else [(trial.unit, trial) for trial in points.trials]
+    asked: list[tuple[str, Slot | Trial]] = [] if points is None else [(trial.run, trial) for trial in points.trials]
     if points is None and selection is None:
-        raise RecordError(f"{records.store.selection_path} is missing: no final unit was planned here yet")
+        raise RecordError(f"{records.store.selection_path} is missing: no final run was planned here yet")
     if selection is not None and _belongs(selection, points):
-        asked += [(entry.unit, entry.slot) for entry in selection.entries]
-    runs = [records.run(unit) for unit, _ in asked]
-    units = tuple((name, unit_status(run)) for run, (_, name) in zip(runs, asked, strict=True))
+        asked += [(entry.run, entry.slot) for entry in selection.entries]
+    runs = [records.run(run) for run, _ in asked]
+    statuses = tuple((name, run_status(run)) for run, (_, name) in zip(runs, asked, strict=True))
     budget = next((run.run.budget for run in runs if run.exists), None)
     known = {run.id for run in runs}
-    return SuiteStatus(records.name, budget, units, sum(run.id not in known for run in records.runs))
+    return SuiteStatus(records.name, budget, statuses, sum(run.id not in known for run in records.runs))
 
 
 def _belongs(selection: Selection, points: Points | None) -> bool:
     """Whether a selection was made from these trials, not from those of another version of suite, data or method."""
     if points is None:
         return True
-    tried = {candidate.trial.unit for candidate in selection.candidates or []}
-    return selection.suite_hash == points.suite_hash and tried == {trial.unit for trial in points.trials}
+    tried = {candidate.trial.run for candidate in selection.candidates or []}
+    return selection.suite_hash == points.suite_hash and tried == {trial.run for trial in points.trials}
 
 
-def unit_status(record: RunRecord) -> UnitStatus:
+def run_status(record: RunRecord) -> RunStatus:
     """How far one run is. A run without a folder is still to run."""
     if not record.exists:
-        return UnitStatus("to run", record.spent, 0.0, unit=record.id)
+        return RunStatus("to run", record.spent, 0.0, run=record.id)
     spent, result = record.spent, record.result
     share = share_of(record.run.budget, spent)
     state: State = "stopped" if spent.attempts else "to run"
@@ -107,7 +107,7 @@ def unit_status(record: RunRecord) -> UnitStatus:
         dice = result.looks[-1].mean_dice if result.looks else None
     elif record.folder.lease.held():
         state, note = "running", _holder(record.folder.lease)
-    return UnitStatus(state, spent, share, dice, note, record.id)
+    return RunStatus(state, spent, share, dice, note, record.id)
 
 
 def share_of(budget: Budget, spent: Spent) -> float:

@@ -10,8 +10,8 @@ from harness.api.names import suggest
 from harness.records.accounts import Reconciliation
 from harness.records.files import disk_errors, read_record, write_record, write_text
 from harness.records.lease import Lease
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Unit
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Run
 from harness.records.selection import Points, Selection
 
 
@@ -27,7 +27,7 @@ class RunStore:
         cls.refuse_foreign(root)
         with disk_errors(root):
             (root / "suites").mkdir(parents=True, exist_ok=True)
-            (root / "units").mkdir(exist_ok=True)
+            (root / "runs").mkdir(exist_ok=True)
         return cls(root)
 
     @staticmethod
@@ -52,14 +52,14 @@ class RunStore:
         """Held by the driver of an adaptive search."""
         return Lease(self.root / "search.lease")
 
-    def folder(self, unit: Unit) -> UnitFolder:
-        """The folder of a unit, whether it exists or not."""
-        return UnitFolder(self.root / "units" / unit.id)
+    def folder(self, run: Run) -> RunFolder:
+        """The folder of a run, whether it exists or not."""
+        return RunFolder(self.root / "runs" / run.id)
 
-    def folders(self) -> Iterator[UnitFolder]:
-        """Every unit that has a record, by id."""
-        for path in sorted((self.root / "units").glob("*/unit.json")):
-            yield UnitFolder(path.parent)
+    def folders(self) -> Iterator[RunFolder]:
+        """Every run that has a record, by id."""
+        for path in sorted((self.root / "runs").glob("*/run.json")):
+            yield RunFolder(path.parent)
 
     def keep_suite(self, text: str, suite_hash: str) -> None:
         """Keep this version of the suite file beside the records."""
@@ -73,14 +73,14 @@ class RunStore:
         return self.root / "selection.json"
 
     def write_selection(self, selection: Selection) -> None:
-        """Bind slots to hyper-parameters; must come before any final unit."""
+        """Bind slots to hyper-parameters; must come before any final run."""
         if not self.selection_path.exists() or self.selection() != selection:
             write_record(self.selection_path, selection)
 
     def selection(self) -> Selection:
         """The current selection."""
         if not self.selection_path.exists():
-            raise RecordError(f"{self.selection_path} is missing: no final unit was planned here yet")
+            raise RecordError(f"{self.selection_path} is missing: no final run was planned here yet")
         return read_record(self.selection_path, Selection)
 
     @property
@@ -111,14 +111,14 @@ class RunStore:
         path = self.reconciliation_path
         return read_record(path, Reconciliation) if path.exists() else None
 
-    def by_id(self, unit: str) -> UnitFolder:
-        """The folder of a unit id, whether it exists or not."""
-        return UnitFolder(self.root / "units" / unit)
+    def by_id(self, run: str) -> RunFolder:
+        """The folder of a run id, whether it exists or not."""
+        return RunFolder(self.root / "runs" / run)
 
-    def selected(self) -> list[UnitFolder]:
-        """The units of the current selection, in its order, each once; some may not have run yet."""
-        ids = dict.fromkeys(entry.unit for entry in self.selection().entries)
-        return [self.by_id(unit) for unit in ids]
+    def selected(self) -> list[RunFolder]:
+        """The runs of the current selection, in its order, each once; some may not have run yet."""
+        ids = dict.fromkeys(entry.run for entry in self.selection().entries)
+        return [self.by_id(run) for run in ids]
 
     @property
     def leaderboard(self) -> Path:

@@ -15,37 +15,37 @@ PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "log", "idle
 
 
 def budgets(comparison: Comparison, search: pd.DataFrame) -> Json:
-    """Sums over the units of each method that ran here, and over its search trials.
+    """Sums over the runs of each method that ran here, and over its search trials.
 
     search: columns as in `harness.leaderboard.searches`.
 
     device: useful (of finished finals), failed, lost (destroyed by interruptions, search included), search.
     wall:   seconds by phase of the finals; phases in order.
     """
-    ended = comparison.units[comparison.units["status"].isin(["ok", "failed"])]
+    ended = comparison.runs[comparison.runs["status"].isin(["ok", "failed"])]
     phases: Counter[str] = Counter()
     methods = {}
-    for method in dict.fromkeys([*comparison.units["method"], *search["method"]]):
-        units = ended[ended["method"] == method]
+    for method in dict.fromkeys([*comparison.runs["method"], *search["method"]]):
+        runs = ended[ended["method"] == method]
         wall: Counter[str] = Counter()
-        for seconds in units["wall_seconds"]:
+        for seconds in runs["wall_seconds"]:
             wall.update(seconds)
         phases.update(wall)
-        device = _device(units, search[search["method"] == method])
+        device = _device(runs, search[search["method"] == method])
         methods[method] = {"device": device, "wall": {name: plain(seconds) for name, seconds in wall.items()}}
     return {"table": comparison.number, "phases": _ordered(phases), "methods": methods}
 
 
-def _device(units: pd.DataFrame, trials: pd.DataFrame) -> Json:
-    useful = units["useful_device_seconds"].astype("float64")
-    lost = pd.concat([units["lost_device_seconds"], trials["lost_device_seconds"]])
-    ok = units["status"] == "ok"
+def _device(runs: pd.DataFrame, trials: pd.DataFrame) -> Json:
+    useful = runs["useful_device_seconds"].astype("float64")
+    lost = pd.concat([runs["lost_device_seconds"], trials["lost_device_seconds"]])
+    ok = runs["status"] == "ok"
     return {
         "useful": plain(float(useful[ok].sum())),
         "failed": plain(float(useful[~ok].sum())),
         "lost": plain(float(lost.astype("float64").sum())),
         "search": plain(float(trials["useful_device_seconds"].astype("float64").sum())),
-        "units": len(units),
+        "runs": len(runs),
         "trials": len(trials),
     }
 

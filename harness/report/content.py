@@ -20,7 +20,7 @@ METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
 SHAPES = 6
 """Marker shapes that the page can draw."""
 
-COUNTS = ("n_units", "n_ok", "n_failed", "n_missing", "n_elsewhere", "n_patients", "n_structures", "n_missed")
+COUNTS = ("n_runs", "n_ok", "n_failed", "n_missing", "n_elsewhere", "n_patients", "n_structures", "n_missed")
 COSTS = (
     "device_seconds_mean", "device_seconds_min", "device_seconds_max", "steps_mean", "steps_min", "steps_max",
     "lost_device_seconds_total", "failed_device_seconds_total", "images_seen_mean", "parameters_training",
@@ -43,7 +43,7 @@ PAIRS = (
 )  # fmt: skip
 CURVES = (
     "table", "labelled", "method", "look", "device_seconds_mean", "steps_mean", "validation_dice_mean",
-    "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_units",
+    "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_runs",
 )  # fmt: skip
 PROFILES = ("table", "labelled", "selection", "method", "class_name", "tau", "share", "low", "high")
 FAILED = ("method", "labelled", "subset", "seed", "failure_kind", "failure_reason")
@@ -120,5 +120,5 @@ def thinned(profiles: pd.DataFrame) -> pd.DataFrame:
 
 def failed(comparison: Comparison) -> Json:
     """The runs of a table that have no numbers, and why."""
-    units = comparison.units[comparison.units["status"] == "failed"]
-    return {"table": comparison.number, "units": columns(units, FAILED)}
+    runs = comparison.runs[comparison.runs["status"] == "failed"]
+    return {"table": comparison.number, "runs": columns(runs, FAILED)}

@@ -32,17 +32,17 @@ class SuiteText:
 
 def facts(comparison: Comparison) -> list[Fact]:
     """Data, budget, sample and device of one comparison."""
-    units, cases = comparison.units, comparison.cases
-    ok = units[units["status"] == "ok"]
-    counts = [str(value) for value in sorted(units["labelled"].dropna().unique())]
-    states = Counter(units["status"])
+    runs, cases = comparison.runs, comparison.cases
+    ok = runs[runs["status"] == "ok"]
+    counts = [str(value) for value in sorted(runs["labelled"].dropna().unique())]
+    states = Counter(runs["status"])
     return [
         *([] if comparison.conditions is None else _conditions(comparison.conditions)),
         ("Labelled", f"{' and '.join(counts) or 'all'} patients"),
         ("Labelled subsets", _numbers(ok["subset"])),
         ("Seeds", _numbers(ok["seed"])),
         ("Test", f"{cases['patient'].nunique()} patients, {cases['case'].nunique()} volumes"),
-        ("Units", ", ".join(f"{count} {state}" for state, count in states.most_common())),
+        ("Runs", ", ".join(f"{count} {state}" for state, count in states.most_common())),
     ]
 
 
@@ -53,7 +53,7 @@ def _conditions(conditions: Conditions) -> list[Fact]:
     return [
         ("Data", f"{conditions.dataset} v{conditions.dataset_version}, checksum {conditions.data_checksum[:10]}"),
         ("Training images", conditions.preprocessing),
-        ("Budget of a unit", f"{conditions.budget_amount:g} {currency}, all stages counted"),
+        ("Budget of a run", f"{conditions.budget_amount:g} {currency}, all stages counted"),
         ("Device", f"{conditions.device_model}, {threads}, {conditions.precision}"),
         ("Software", f"torch {conditions.torch}{cuda}, protocol {conditions.protocol_version}"),
     ]
@@ -83,7 +83,7 @@ def environments(records: SuiteRecords) -> list[list[Fact]]:
     """Every environment that planned runs ended in, with what was shown; that of most runs first."""
     ended = (run.environment for _, run in records.selected)
     counts = Counter(_environment(environment) for environment in ended if environment is not None)
-    return [[*environment, ("units", str(count))] for environment, count in counts.most_common()]
+    return [[*environment, ("runs", str(count))] for environment, count in counts.most_common()]
 
 
 def _environment(environment: Environment) -> tuple[Fact, ...]:
@@ -118,6 +118,6 @@ def commands(suite: str) -> list[tuple[str, str]]:
         (f"harness leaderboard runs/{suite} --data DIR", "the same with pictures of the worst cases"),
         (
             f"harness replay runs/{suite} METHOD/LABELLED/SUBSET/SEED --data DIR",
-            "one unit again, compared bit by bit",
+            "one run again, compared bit by bit",
         ),
     ]

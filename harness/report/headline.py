@@ -60,7 +60,7 @@ def _both_ways(pairs: Sequence[Row]) -> Pairs:
 def _sentences(rows: Sequence[Row], pairs: Pairs) -> Iterator[str]:
     ranked = [row for row in rows if row["block"] == "ranked" and row["n_ok"]]
     if not ranked:
-        yield "No ranked method has finished a unit yet."
+        yield "No ranked method has finished a run yet."
     else:
         leader = ranked[0]
         level = [row for row in ranked[1:] if bool(row["n_failed"]) == bool(leader["n_failed"])]
@@ -71,10 +71,10 @@ def _sentences(rows: Sequence[Row], pairs: Pairs) -> Iterator[str]:
     waiting = sum(row["n_missing"] for row in rows)
     failed = sum(row["n_failed"] for row in rows)
     if failed:
-        yield f"{_units(failed)} failed; a method with a failure is placed after all without."
+        yield f"{_runs(failed)} failed; a method with a failure is placed after all without."
     if waiting:
-        total = sum(row["n_units"] for row in rows)
-        yield f"Provisional: {waiting} of {_units(total)} {'has' if waiting == 1 else 'have'} not run."
+        total = sum(row["n_runs"] for row in rows)
+        yield f"Provisional: {waiting} of {_runs(total)} {'has' if waiting == 1 else 'have'} not run."
 
 
 def _standing(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool) -> str:
@@ -87,7 +87,7 @@ def _standing(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: 
     told, noise = ([method for method in readings if readings[method] == kind] for kind in ("apart", "within noise"))
     unknown = [method for method in readings if method not in (*told, *noise)]
     if not others and not all_of_them:
-        return f"{name} reaches {dice}; units of every other ranked method failed."
+        return f"{name} reaches {dice}; runs of every other ranked method failed."
     if not others:
         return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
     if len(told) == len(others):
@@ -103,9 +103,9 @@ def _standing(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: 
 
 
 def _gappy(row: Row) -> str:
-    """A higher mean, of the units that did not fail."""
-    ok, failed = _units(row["n_ok"]), row["n_failed"]
-    return f"{row['method']} reaches {numbers.percent(row['dice'])} % in {ok}, but {failed} of its units failed."
+    """A higher mean, of the runs that did not fail."""
+    ok, failed = _runs(row["n_ok"]), row["n_failed"]
+    return f"{row['method']} reaches {numbers.percent(row['dice'])} % in {ok}, but {failed} of its runs failed."
 
 
 def _reference(row: Row, leader: Row, pairs: Pairs) -> str:
@@ -140,8 +140,8 @@ def _words(verdict: str) -> str:
     return {"apart": "beyond noise", "within noise": "within noise"}.get(verdict, "too few patients to say")
 
 
-def _units(count: int) -> str:
-    return f"{count} unit" if count == 1 else f"{count} units"
+def _runs(count: int) -> str:
+    return f"{count} run" if count == 1 else f"{count} runs"
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -61,13 +61,13 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
         )
     comparison = leaderboard.inputs.comparisons[0]
     if comparison.conditions is None or any(run.result is None for _, run in records.selected):
-        return Panels(reason="Pictures of test cases are made once all units have ended.")
+        return Panels(reason="Pictures of test cases are made once all runs have ended.")
     if cache.reference.checksum != comparison.conditions.data_checksum:
-        return Panels(reason="The data at hand are not those that the units were tested on.")
+        return Panels(reason="The data at hand are not those that the runs were tested on.")
     tables = {labelled: list(_shown(records, comparison, labelled)) for labelled in comparison.labelled_counts}
     runs = [shown.run for table in tables.values() for shown in table]
     if not runs:
-        return Panels(reason="The units on record kept no predictions.")
+        return Panels(reason="The runs on record kept no predictions.")
     permits = [TestPermit(records.store.selection_path, run.id, run.folder.path / "final.json") for run in runs]
     for permit in permits:
         permit.check()
@@ -79,10 +79,10 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
 def _shown(records: SuiteRecords, comparison: Comparison, labelled: int | None) -> Iterator[_Shown]:
     cases = comparison.cases[comparison.cases["selection"] == "last"]
     for entry in comparison.entries(labelled):
-        ok = entry.units[entry.units["status"] == "ok"].sort_values(["subset", "seed"])
-        run = None if ok.empty else records.run(str(ok["unit"].iloc[0]))
+        ok = entry.runs[entry.runs["status"] == "ok"].sort_values(["subset", "seed"])
+        run = None if ok.empty else records.run(str(ok["run"].iloc[0]))
         if run is not None and run.folder.has_predictions:
-            dice = cases[cases["unit"] == run.id].groupby("case")["dice"].mean()
+            dice = cases[cases["run"] == run.id].groupby("case")["dice"].mean()
             by_case = {str(case): float(value) for case, value in dice.items()}
             yield _Shown(entry.method, run, entry.reference, by_case)
 
@@ -107,7 +107,7 @@ def _group(labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Ca
     in_2d = all(len(each.run.run.preprocessing.size) == 2 for each in shown)
     panels = [_panel(cases[case], method, shown, {name: maps[case] for name, maps in predicted.items()}, in_2d)
               for case, method in worst]  # fmt: skip
-    labels = [{"method": each.method, "unit": each.run.run.label_in(each.method)} for each in shown]
+    labels = [{"method": each.method, "run": each.run.run.label_in(each.method)} for each in shown]
     return {"table": 1, "labelled": labelled, "methods": labels, "panels": panels}
 
 

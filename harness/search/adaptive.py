@@ -43,14 +43,14 @@ class Study:
         return Adaptive(self.session.store, self.budget, recorded, sampler, self)
 
     def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
-        """A point and its unit, nothing written; None: the suite's own configuration."""
+        """A point and its run, nothing written; None: the suite's own configuration."""
         session = self.session
         return make_trial(session.plan.loaded, self.row, self.number, number, point or {}, session.plan.data)
 
     def record(self, planned: PlannedTrial) -> None:
         """Name a new trial in the records, before it runs."""
         session = self.session
-        session.folder(planned.unit).create(planned.unit)
+        session.folder(planned.run).create(planned.run)
         trials = [recorded.trial for recorded in recorded_trials(session)]
         session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=[*trials, planned.trial]))
 
@@ -63,7 +63,7 @@ def studies(session: Session, search: Search) -> Iterator[Study]:
 
 
 def recorded_trials(session: Session) -> list[PlannedTrial]:
-    """All trials of points.json with their units."""
+    """All trials of points.json with their runs."""
     points = session.store.points()
     trials = [] if points is None else points.trials
-    return [PlannedTrial(trial, session.store.by_id(trial.unit).unit) for trial in trials]
+    return [PlannedTrial(trial, session.store.by_id(trial.run).run) for trial in trials]

@@ -21,7 +21,7 @@ DONE = "done"
 class Proposal:
     """A trial to run, or to run on.
 
-    allowance: what its unit may spend in all, lost spending included, in the budget's currency; infinite where its own
+    allowance: what its run may spend in all, lost spending included, in the budget's currency; infinite where its own
                budget is what ends it.
     """
 
@@ -57,7 +57,7 @@ class Author(Protocol):
     """Makes trials of points, and puts them on record."""
 
     def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
-        """A point and its unit, nothing written; None: the suite's own configuration."""
+        """A point and its run, nothing written; None: the suite's own configuration."""
 
     def record(self, planned: PlannedTrial) -> None:
         """Name a new trial in the records, before it runs."""
@@ -84,7 +84,7 @@ class Adaptive:
     Trials on record come first, in their order: those that ended are told to the sampler and the scheduler again, those
     that did not go on. The last ones may spend only what is left, so that every row ends within a step of its budget.
 
-    A proposal whose unit is on record already is no new trial: the sampler is told the score that is known, and asked
+    A proposal whose run is on record already is no new trial: the sampler is told the score that is known, and asked
     again. `BARREN` proposals in a row without anything new end the study, whatever is left of its budget.
     """
 
@@ -94,11 +94,11 @@ class Adaptive:
         self._store = store
         self._budget = budget
         self._waiting = deque(recorded)
-        self._known = {planned.unit.id: planned for planned in self._waiting}
+        self._known = {planned.run.id: planned for planned in self._waiting}
         self._sampler = sampler
         self._author = author
-        self._running: dict[str, tuple[str, str]] = {}  # the driver's name -> the unit, and what the sampler calls it
-        # by unit: what a running trial may come to, and what it had lost when it was started
+        self._running: dict[str, tuple[str, str]] = {}  # the driver's name -> the run, and what the sampler calls it
+        # by run: what a running trial may come to, and what it had lost when it was started
         self._reserves: dict[str, Spending] = {}
         self._asked = 0
         self._barren = 0
@@ -114,9 +114,9 @@ class Adaptive:
         while self._barren < BARREN and self._left() > TOLERANCE * self._budget:
             asked, point = self._ask()
             planned = self._author.plan(len(self._known), point)
-            if planned.unit.id not in self._known:
+            if planned.run.id not in self._known:
                 self._author.record(planned)
-                self._known[planned.unit.id] = planned
+                self._known[planned.run.id] = planned
                 return self._start(name, asked, planned)
             self._barren += 1
             self._tell_again(asked, planned)
@@ -124,8 +124,8 @@ class Adaptive:
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
         """A trial ended, and its reserve is free. dice: of its last validation."""
-        unit, asked = self._running.pop(name)
-        spent = self._spent(unit)
+        run, asked = self._running.pop(name)
+        spent = self._spent(run)
         self._barren = 0 if spent.useful + spent.lost > 0 else self._barren + 1
         self._sampler.tell(asked, dice, failed)
 
@@ -136,41 +136,41 @@ class Adaptive:
 
     def _tell_again(self, asked: str, planned: PlannedTrial) -> None:
         """The score that is known of a point, so that the sampler moves on."""
-        looks = self._store.by_id(planned.unit.id).looks()
+        looks = self._store.by_id(planned.run.id).looks()
         self._sampler.tell(asked, looks[-1].mean_dice if looks else None, not looks)
 
     def _start(self, name: str, asked: str, planned: PlannedTrial) -> Proposal:
-        unit, amount = planned.unit.id, planned.unit.budget.amount
-        spent = self._spent(unit)
+        run, amount = planned.run.id, planned.run.budget.amount
+        spent = self._spent(run)
         reach = spent.useful + max(0.0, self._left())
-        self._running[name] = unit, asked
-        self._reserves[unit] = Spending(min(amount, reach), spent.lost)
+        self._running[name] = run, asked
+        self._reserves[run] = Spending(min(amount, reach), spent.lost)
         return Proposal(planned, math.inf if reach >= amount else reach + spent.lost)
 
     def _left(self) -> float:
         """What neither was spent nor is reserved for running trials."""
         taken = 0.0
-        for unit in self._known:
-            spent = reserve = self._spent(unit)
-            if self._runs(unit):
-                reserve = self._reserves.get(unit, spent)
+        for run in self._known:
+            spent = reserve = self._spent(run)
+            if self._runs(run):
+                reserve = self._reserves.get(run, spent)
             taken += max(spent.useful, reserve.useful) + max(spent.lost, reserve.lost)
         return self._budget - taken
 
-    def _spent(self, unit: str) -> Spending:
+    def _spent(self, run: str) -> Spending:
         """What a trial spent. Where nobody runs it, what is in no checkpoint is lost: it would be done again."""
-        folder = self._store.by_id(unit)
+        folder = self._store.by_id(run)
         lines = folder.ledger.lines()
         rests = not folder.done and not folder.lease.held()
-        return Spending.of(at_rest(lines) if rests else summarise(lines), self._known[unit].unit.budget)
+        return Spending.of(at_rest(lines) if rests else summarise(lines), self._known[run].run.budget)
 
     def _busy(self) -> bool:
-        return bool(self._running) or any(self._runs(unit) for unit in self._known)
+        return bool(self._running) or any(self._runs(run) for run in self._known)
 
-    def _runs(self, unit: str) -> bool:
+    def _runs(self, run: str) -> bool:
         """Whether it can still spend: a retired one writes its last records for a moment."""
-        folder = self._store.by_id(unit)
-        mine = any(unit == running for running, _ in self._running.values())
+        folder = self._store.by_id(run)
+        mine = any(run == running for running, _ in self._running.values())
         return not folder.done and (mine or folder.lease.held())
 
 

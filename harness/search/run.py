@@ -53,7 +53,7 @@ def run_search(session: Session, settings: ExecuteSettings, stop: StopFlag) -> t
     else:
         log.info("%s: %s search, %s, each %s", session.store.root, search.mode, session.outlook, search.budget)
         outcomes = _run_listed(session, settings, stop)
-    left = sum(not session.folder(trial.unit).done for trial in recorded_trials(session))
+    left = sum(not session.folder(trial.run).done for trial in recorded_trials(session))
     if stop.is_set() or left:
         log.info("the search is not over (%s trials to go on with); the same command goes on", left)
         return session, outcomes
@@ -67,14 +67,14 @@ def select_when_over(session: Session) -> Session:
     """
     trials = recorded_trials(session)
     searching = session.plan.loaded.suite.search is not None and not session.plan.finals
-    if not searching or not all(session.folder(trial.unit).done for trial in trials):
+    if not searching or not all(session.folder(trial.run).done for trial in trials):
         return session
     plan, selection = decide(session.plan, trials, session.store)
     for line in choices(selection):
         log.info("%s", line)
     session.store.write_selection(selection)
-    for unit in plan.units:
-        session.folder(unit).create(unit)
+    for run in plan.runs:
+        session.folder(run).create(run)
     return replace(session, plan=plan)
 
 
@@ -89,7 +89,7 @@ def _run_listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> 
     """Trials that the plan drew: on Ray Tune, or as other runs are executed."""
     if not uses_tune(settings):
         return execute(session, settings, stop)
-    left = {trial.unit.id: trial for trial in session.plan.trials if not session.folder(trial.unit).done}
+    left = {trial.run.id: trial for trial in session.plan.trials if not session.folder(trial.run).done}
     return _run_on_tune(session, settings, stop, len(left), [Listed(left.values())], None) if left else []
 
 
@@ -104,7 +104,7 @@ def _run_adaptive(session: Session, search: Search, settings: ExecuteSettings, s
 
 
 def _announced(study: Study) -> Proposals:
-    begun = sum(study.session.folder(trial.unit).ledger.spent().attempts > 0 for trial in study.recorded())
+    begun = sum(study.session.folder(trial.run).ledger.spent().attempts > 0 for trial in study.recorded())
     goes_on = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""
     search = study.search
     log.info("%s study %s: %s x %s%s", study.row.name, study.number, search.trials, search.budget, goes_on)

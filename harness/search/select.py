@@ -25,23 +25,23 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple
         ValueError: a trial has no result yet.
     """
     results = {
-        planned.unit.id: result for planned in trials if (result := store.by_id(planned.unit.id).result()) is not None
+        planned.run.id: result for planned in trials if (result := store.by_id(planned.run.id).result()) is not None
     }
-    if unfinished := {planned.unit.id for planned in trials} - results.keys():
+    if unfinished := {planned.run.id for planned in trials} - results.keys():
         raise ValueError(f"{len(unfinished)} trials have no result yet")
-    scores = {unit: score(result) for unit, result in results.items()}
+    scores = {run: score(result) for run, result in results.items()}
     best: dict[Key, PlannedTrial] = {}
     for planned in sorted(trials, key=lambda planned: planned.trial.point):
-        key, dice = (planned.trial.method, planned.trial.study), scores[planned.unit.id]
+        key, dice = (planned.trial.method, planned.trial.study), scores[planned.run.id]
         leader = best.get(key)
-        if dice is not None and (leader is None or dice > (scores[leader.unit.id] or 0.0)):
+        if dice is not None and (leader is None or dice > (scores[leader.run.id] or 0.0)):
             best[key] = planned
     decided = plan.with_choices({key: plan.choice_of(planned) for key, planned in best.items()})
     candidates = [
         Candidate(
             trial=planned.trial,
-            status=results[planned.unit.id].status,
-            score=scores[planned.unit.id],
+            status=results[planned.run.id].status,
+            score=scores[planned.run.id],
             chosen=planned in best.values(),
         )
         for planned in trials

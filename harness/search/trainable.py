@@ -22,7 +22,7 @@ STEP_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
 
 
-class UnitTrainable(tune.Trainable):
+class RunTrainable(tune.Trainable):
     """Trains one run. Reports the validations that are on record first, and starts a process when more are wanted.
 
     A step gives {"look": its number, "dice": validation Dice} of the next validation that is known. Without news it
@@ -37,7 +37,7 @@ class UnitTrainable(tune.Trainable):
         self._reported = 0
         self._retired = StopFlag()
         self._run: RestartingRun | None = None
-        self._outcome: Outcome | None = Outcome(self._order.unit, "ok") if self._folder.done else None
+        self._outcome: Outcome | None = Outcome(self._order.run, "ok") if self._folder.done else None
 
     def step(self) -> dict[str, Any]:
         """One validation, or a second of patience."""

@@ -28,10 +28,10 @@ from harness.execution.ray import RUMOUR_SECONDS
 from harness.execution.ray_cluster import Cluster
 from harness.execution.session import Session
 from harness.execution.signal_forwarding import StopForwarder
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposals
-from harness.search.trainable import OUTCOME, PATIENCE_SECONDS, UnitTrainable
+from harness.search.trainable import OUTCOME, PATIENCE_SECONDS, RunTrainable
 from harness.train.stop import StopFlag
 
 NO_MORE = -1.0
@@ -71,7 +71,7 @@ class ProposedSearch(Searcher):
         self.stop = stop
         self.checkpoint_seconds = checkpoint_seconds
         self.display = display
-        self.running: dict[str, Unit] = {}
+        self.running: dict[str, Run] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.forward_stop = StopForwarder(cluster.ray)
 
@@ -87,27 +87,27 @@ class ProposedSearch(Searcher):
         proposal = self.proposals.next(trial_id)
         if isinstance(proposal, str):
             return {WAIT: None, DONE: Searcher.FINISHED}[proposal]
-        unit = proposal.planned.unit
-        self.running[trial_id] = unit
-        return asdict(make_order(self.session, unit, self.checkpoint_seconds, proposal.allowance))
+        run = proposal.planned.run
+        self.running[trial_id] = run
+        return asdict(make_order(self.session, run, self.checkpoint_seconds, proposal.allowance))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial ended: by itself, with its worker, because Tune was stopped, or by the scheduler."""
-        unit, report = self.running.pop(trial_id), result or {}
+        run, report = self.running.pop(trial_id), result or {}
         if error:
             self.stop.wait(RUMOUR_SECONDS)
         if OUTCOME in report:
             outcome = Outcome(**json.loads(report[OUTCOME]))
         elif self.stop.is_set():
-            outcome = Outcome(unit.id, "interrupted", self.stop.reason, InterruptedRunError.exit_code)
+            outcome = Outcome(run.id, "interrupted", self.stop.reason, InterruptedRunError.exit_code)
         elif error:
-            outcome = Outcome(unit.id, "killed", "its worker died")
+            outcome = Outcome(run.id, "killed", "its worker died")
         else:
-            outcome = Outcome(unit.id, "ok", "ended early, others of its rung were better")
-        outcome = settle(self.session.folder(unit), outcome, self.stop)
-        self.outcomes[unit.id] = outcome
+            outcome = Outcome(run.id, "ok", "ended early, others of its rung were better")
+        outcome = settle(self.session.folder(run), outcome, self.stop)
+        self.outcomes[run.id] = outcome
         self.proposals.ended(trial_id, report.get(METRIC), error or outcome.status == "failed")
-        self.display.ended(unit, outcome)
+        self.display.ended(run, outcome)
         if outcome.status == "refused":
             self.stop.set(outcome.message)
 
@@ -116,11 +116,11 @@ class ProposedSearch(Searcher):
 
         Such a trial had validations on record, from an earlier driver that was killed.
         """
-        for unit_id, outcome in self.outcomes.items():
-            folder = self.session.store.by_id(unit_id)
+        for run_id, outcome in self.outcomes.items():
+            folder = self.session.store.by_id(run_id)
             if outcome.status == "ok" and not folder.done and not self.stop.is_set():
-                order = make_order(self.session, folder.unit, self.checkpoint_seconds, NO_MORE)
-                self.outcomes[unit_id] = settle(folder, run_process(order), self.stop)
+                order = make_order(self.session, folder.run, self.checkpoint_seconds, NO_MORE)
+                self.outcomes[run_id] = settle(folder, run_process(order), self.stop)
 
     def save(self, checkpoint_path: str) -> None:
         """An empty file, since Tune wants one."""
@@ -151,7 +151,7 @@ class StopAll(Stopper):
         if not search.stop.is_set():
             return False
         self._until = min(self._until, time.monotonic() + PATIENCE_SECONDS)
-        search.forward_stop([search.session.folder(unit) for unit in search.running.values()])
+        search.forward_stop([search.session.folder(run) for run in search.running.values()])
         return not search.running or time.monotonic() > self._until
 
 
@@ -166,9 +166,9 @@ def tune_trials(search: ProposedSearch, looks: int | None) -> list[Outcome]:
         An outcome for each trial that ended.
     """
     with _quiet_folder() as folder:
-        resources = {"cpu": 1.0, "gpu": float(search.cluster.unit_gpus)}
+        resources = {"cpu": 1.0, "gpu": float(search.cluster.run_gpus)}
         tuner = tune.Tuner(
-            tune.with_resources(UnitTrainable, resources),
+            tune.with_resources(RunTrainable, resources),
             tune_config=TuneConfig(
                 search_alg=search,
                 scheduler=None if looks is None else _asha(looks),

@@ -12,7 +12,7 @@ from harness.slurm.submit import submitting
 def cancel(records: SuiteRecords) -> list[str]:
     """Cancel this suite's jobs that wait or run; one call of squeue, and one of scancel if there are any.
 
-    Units that run get a signal and checkpoint. Jobs are found by the names on record, which nobody else's have.
+    Runs that run get a signal and checkpoint. Jobs are found by the names on record, which nobody else's have.
 
     Returns:
         The ids of the cancelled jobs.

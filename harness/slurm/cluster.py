@@ -19,7 +19,7 @@ LINE = re.compile(r"--(?P<name>[a-z][a-z-]*)(=(?P<value>.+))?")
 OWN_LINES = {
     **dict.fromkeys(("time", "time-min"), "time"),
     **dict.fromkeys(("gres", "gpus", "gpus-per-node", "gpus-per-task"), "gpus and gpu_type"),
-    **dict.fromkeys(("cpus-per-task", "ntasks", "ntasks-per-node", "nodes"), "cpus and units_at_once"),
+    **dict.fromkeys(("cpus-per-task", "ntasks", "ntasks-per-node", "nodes"), "cpus and runs_at_once"),
     **dict.fromkeys(("mem", "mem-per-cpu", "mem-per-gpu"), "memory"),
     **{name: name for name in ("partition", "account", "qos", "constraint")},
     "array": "max_parallel and max_array_size",
@@ -61,19 +61,19 @@ class Finish(Strict):
 
 
 class Cluster(Strict):
-    """What is asked for. gpus, cpus and memory are those of one unit; a task has `units_at_once` times as much.
+    """What is asked for. gpus, cpus and memory are those of one run; a task has `runs_at_once` times as much.
 
     gpu_type:       the type in --gres=gpu:TYPE:N; where a site tells GPUs apart by features, name one in `constraint`.
     time:           of one array task: minutes, or H:MM:SS.
-    unit_time:      expected wall time of one unit, where finished units are no judge of it.
-    units_at_once:  units side by side in one array task, each on its own GPU or core.
+    run_time:      expected wall time of one run, where finished runs are no judge of it.
+    runs_at_once:  runs side by side in one array task, each on its own GPU or core.
     modules:        loaded before anything else.
     environment:    the folder of a Python environment; None: the Python that submits.
-    container:      an Apptainer image with the harness in it: units run through `srun apptainer exec --nv IMAGE`.
+    container:      an Apptainer image with the harness in it: runs run through `srun apptainer exec --nv IMAGE`.
     max_parallel:   array tasks at once (%N).
     max_array_size: tasks of one array; Slurm's own limit is 1000 unless the site set another.
     max_restarts:   how often a task may start again, after time limits and preemption.
-    local_data:     a folder on the nodes' own disks, given to units as HARNESS_LOCAL_DATA; the job's variables work.
+    local_data:     a folder on the nodes' own disks, given to runs as HARNESS_LOCAL_DATA; the job's variables work.
     finish:         null: no dependent job; `harness run` again does what it would do.
     lines:          more options of sbatch, such as --exclude=node7.
     """
@@ -87,8 +87,8 @@ class Cluster(Strict):
     cpus: int = Field(1, ge=1)
     memory: Memory = "4G"
     time: Minutes
-    unit_time: Minutes | None = None
-    units_at_once: int = Field(1, ge=1)
+    run_time: Minutes | None = None
+    runs_at_once: int = Field(1, ge=1)
     modules: list[Word] = Field(default_factory=list)
     environment: Path | None = None
     container: Path | None = None
@@ -122,14 +122,14 @@ class Cluster(Strict):
 
     @property
     def memory_mb(self) -> int:
-        """Of one unit."""
+        """Of one run."""
         return int(self.memory[:-1]) * (1024 if self.memory.endswith("G") else 1)
 
     @property
     def gres(self) -> str | None:
         """The GPUs of one task."""
         kind = f"gpu:{self.gpu_type}" if self.gpu_type else "gpu"
-        return f"{kind}:{self.gpus * self.units_at_once}" if self.gpus else None
+        return f"{kind}:{self.gpus * self.runs_at_once}" if self.gpus else None
 
     @property
     def mixes_gpus(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.api.strict import digest
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.slurm.bundles import Bundle
 from harness.slurm.cluster import LoadedCluster
 from harness.slurm.expected import make_bundles
@@ -43,12 +43,12 @@ class Drafter:
         """Where it is recorded what was submitted."""
         return Submissions(self.records.root)
 
-    def arrays(self, units: Sequence[Unit]) -> list[Draft]:
-        """Units in as many arrays as their bundles take; `UsageError` where one does not fit the time limit."""
+    def arrays(self, runs: Sequence[Run]) -> list[Draft]:
+        """Runs in as many arrays as their bundles take; `UsageError` where one does not fit the time limit."""
         names, size = self.plan.names, self.loaded.cluster.max_array_size
-        bundles = make_bundles(units, [names[unit.id] for unit in units], self.records, self.loaded)
+        bundles = make_bundles(runs, [names[run.id] for run in runs], self.records, self.loaded)
         parts = [bundles[start : start + size] for start in range(0, len(bundles), size)]
-        return [self._array(units, part, number) for number, part in enumerate(parts)]
+        return [self._array(runs, part, number) for number, part in enumerate(parts)]
 
     def dependent_job(self, unsent: int = 0) -> Draft | None:
         """The job that comes after arrays, `unsent` of which are drafts; None where the cluster file wants none."""
@@ -57,8 +57,8 @@ class Drafter:
         submission = self._submission("finish", [], unsent)
         return Draft(submission, self._batch(submission).dependent_text())
 
-    def _array(self, units: Sequence[Unit], bundles: Sequence[Bundle], number: int) -> Draft:
-        tasks = [[units[index].id for index in bundle.units] for bundle in bundles]
+    def _array(self, runs: Sequence[Run], bundles: Sequence[Bundle], number: int) -> Draft:
+        tasks = [[runs[index].id for index in bundle.runs] for bundle in bundles]
         submission = self._submission("tasks", tasks, number)
         return Draft(submission, self._batch(submission).array_text(), tuple(bundles))
 
@@ -75,7 +75,7 @@ class Drafter:
             cluster=digest(self.loaded.text),
             cache=str(self.cache.resolve()),
             tasks=tasks,
-            units_at_once=self.loaded.cluster.units_at_once,
+            runs_at_once=self.loaded.cluster.runs_at_once,
             checkpoint_seconds=self.checkpoint_seconds,
             panels=self.panels,
         )

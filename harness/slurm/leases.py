@@ -9,14 +9,14 @@ from collections.abc import Iterable
 
 from harness.api.errors import HarnessError
 from harness.records.lease import Owner, current_cluster, current_job
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.slurm.client import ask
 from harness.slurm.queue import running_jobs
 
 NAME = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 
 
-def free_leases(folders: Iterable[UnitFolder]) -> list[Owner]:
+def free_leases(folders: Iterable[RunFolder]) -> list[Owner]:
     """Remove the leases that ended jobs left on other hosts; whose they were. One scontrol and one squeue at most.
 
     Those of this user's jobs on this cluster alone: squeue may hide other people's and does not know other clusters'.
@@ -44,7 +44,7 @@ def this_cluster() -> str | None:
     return match[1] if match else None
 
 
-def _ours(folder: UnitFolder) -> bool:
+def _ours(folder: RunFolder) -> bool:
     """Whether this user wrote the lease."""
     try:
         return folder.lease.path.stat().st_uid == os.getuid()

@@ -26,8 +26,8 @@ class Submission(Strict):
     kind:    an array, or the dependent job, which the cluster file calls `finish`.
     suite:   hash of the version of the suite; cluster: digest of the cluster file's text.
     cache:   the data's folder.
-    tasks:   unit ids by array index, in the order in which they start; none for the dependent job.
-    units_at_once: units side by side in a task.
+    tasks:   run ids by array index, in the order in which they start; none for the dependent job.
+    runs_at_once: runs side by side in a task.
     panels:  whether the leaderboard gets pictures, None where nobody said.
     """
 
@@ -39,15 +39,15 @@ class Submission(Strict):
     cluster: str
     cache: str
     tasks: list[list[str]]
-    units_at_once: int
+    runs_at_once: int
     checkpoint_seconds: float
     panels: bool | None
     at: str = Field("", description="UTC, ISO 8601")
 
     @property
-    def units(self) -> list[str]:
-        """Ids of all its units."""
-        return [unit for task in self.tasks for unit in task]
+    def runs(self) -> list[str]:
+        """Ids of all its runs."""
+        return [run for task in self.tasks for run in task]
 
     def task_of(self, index: int) -> str:
         """An array task as Slurm names it."""
@@ -111,9 +111,9 @@ class Submissions:
 
 
 def unsettled(records: SuiteRecords) -> list[Submission]:
-    """Jobs that may have something left to do: dependent jobs, and arrays with a unit that has no result."""
+    """Jobs that may have something left to do: dependent jobs, and arrays with a run that has no result."""
     return [
         submission
         for submission in Submissions(records.root)
-        if not submission.tasks or any(records.run(unit).result is None for unit in submission.units)
+        if not submission.tasks or any(records.run(run).result is None for run in submission.runs)
     ]

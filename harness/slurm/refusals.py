@@ -14,7 +14,7 @@ MEANINGS = (
     ("generic resource", "gpu_type", "name a type that nodes of the partition have (`sinfo -o '%n %G'`)"),
     ("time limit", "time", "ask for less time, or for a partition or QOS that gives more"),
     ("job array specification", "max_array_size", "set it below MaxArraySize (`scontrol show config`)"),
-    ("memory", "memory", "ask for less memory: it is that of one unit, times units_at_once"),
+    ("memory", "memory", "ask for less memory: it is that of one run, times runs_at_once"),
     ("node count", "partition", "the partition has no node for this"),
 )
 """Part of what Slurm says, in lower case; the field that it is about; what to do."""
@@ -46,7 +46,7 @@ def _node_field(loaded: LoadedCluster) -> str:
 
 def _node_request(loaded: LoadedCluster) -> str:
     cluster = loaded.cluster
-    lanes = cluster.units_at_once
+    lanes = cluster.runs_at_once
     wants = [f"{cluster.cpus * lanes} cpus", f"{cluster.memory_mb * lanes} MB"]
     wants += [f"--gres={cluster.gres}"] if cluster.gres else []
     wants += [f"feature {cluster.constraint}"] if cluster.constraint else []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.execution.session import Session, open_session
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.search.run import select_when_over
 from harness.slurm.cluster import LoadedCluster, load_cluster
 from harness.slurm.draft import Drafter
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 class SlurmRun:
     """The session, with its finals once a search is over, and what is left.
 
-    queued:  units that wait or run now, those just submitted among them.
-    missing: units that were left alone.
+    queued:  runs that wait or run now, those just submitted among them.
+    missing: runs that were left alone.
     named:   the finals among them, which a selection has just named where nothing can be submitted: in a container.
     """
 
@@ -39,7 +39,7 @@ class SlurmRun:
 
     @property
     def over(self) -> bool:
-        """Every unit has a result."""
+        """Every run has a result."""
         return not self.queued and not self.missing
 
 
@@ -51,14 +51,14 @@ def submit_missing(
     Args:
         session: the suite on its data. Its cache and its runs folder must be visible from the nodes.
         cluster: what jobs ask for.
-        checkpoint_seconds: seconds between two checkpoints of a unit.
+        checkpoint_seconds: seconds between two checkpoints of a run.
         panels: whether the page shows pictures of test cases; None: where the data are at hand.
 
     Returns:
-        The session, with its finals after a search, and how many units wait or run.
+        The session, with its finals after a search, and how many runs wait or run.
 
     Raises:
-        UsageError: Slurm refuses a job, a unit does not fit the time limit, or another process submits this suite.
+        UsageError: Slurm refuses a job, a run does not fit the time limit, or another process submits this suite.
         ServiceError: Slurm does not answer. What it may have taken is on record, and found by the next call.
     """
     submissions = Submissions(session.store.root)
@@ -111,7 +111,7 @@ def superseded(suite_hash: str, records: SuiteRecords) -> bool:
 
 
 def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: float, panels: bool | None) -> SlurmRun:
-    """Select where the search is over, and submit the units that this version of the suite never submitted.
+    """Select where the search is over, and submit the runs that this version of the suite never submitted.
 
     Nothing is submitted twice here: what keeps dying must not keep coming back by itself.
     """
@@ -128,21 +128,21 @@ def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: 
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
         state = _ask_state(session, records, pending)
         suite = session.plan.loaded.suite.hash
-        submitted = {unit for array in submissions if array.job and array.suite == suite for unit in array.units}
-        fresh = [unit for unit in state.missing if unit.id not in submitted]
+        submitted = {run for array in submissions if array.job and array.suite == suite for run in array.runs}
+        fresh = [run for run in state.missing if run.id not in submitted]
         if fresh:
             submit(drafter, fresh, state.arrays, still_alone)
     return SlurmRun(session, len(state.queued) + len(fresh), len(state.missing) - len(fresh))
 
 
-def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Unit]) -> QueueState:
-    """Where the pending units are. Jobs that only Slurm knows are recorded, leases of ended jobs removed."""
+def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) -> QueueState:
+    """Where the pending runs are. Jobs that only Slurm knows are recorded, leases of ended jobs removed."""
     recorded = unsettled(records)
     queue = ask_queue(recorded)
     known = identified(recorded, queue)
     for submission in known:
         if submission not in recorded:
             Submissions(records.root).write(submission)
-    folders = [session.folder(unit) for unit in pending]
+    folders = [session.folder(run) for run in pending]
     free_leases(folders)
     return QueueState.of(pending, known, queue, {folder.id for folder in folders if folder.lease.held()})

@@ -52,7 +52,7 @@ class Batch:
     def array_text(self) -> str:
         """The file of an array of tasks."""
         cluster = self.cluster
-        cpus = cluster.cpus * cluster.units_at_once
+        cpus = cluster.cpus * cluster.runs_at_once
         command = RUN.format(
             again=InterruptedRunError.exit_code,
             codes="|".join(map(str, (InterruptedRunError.exit_code, *STARTING_KILLED))),
@@ -65,7 +65,7 @@ class Batch:
             "constraint": cluster.constraint,
             "gres": cluster.gres,
             "cpus_per_task": cpus,
-            "mem": f"{cluster.memory_mb * cluster.units_at_once}M",
+            "mem": f"{cluster.memory_mb * cluster.runs_at_once}M",
             "time": cluster.time,
             "array_parallelism": cluster.max_parallel,
             "map_count": len(self.submission.tasks),

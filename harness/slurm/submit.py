@@ -1,4 +1,4 @@
-"""Submits units in arrays of tasks, and the dependent job that comes after them."""
+"""Submits runs in arrays of tasks, and the dependent job that comes after them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from harness.execution.suite_lock import alone
 from harness.records.files import disk_errors, write_text
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.draft import Draft, Drafter
 from harness.slurm.record import Submissions
@@ -22,14 +22,14 @@ PATIENCE_SECONDS = 20.0
 """How long one who submits waits for another who does."""
 
 
-def submit(drafter: Drafter, units: Sequence[Unit], after: Sequence[str], still_alone: Callable[[], None]) -> None:
-    """Submit units, and the job that waits for them and for the jobs `after`.
+def submit(drafter: Drafter, runs: Sequence[Run], after: Sequence[str], still_alone: Callable[[], None]) -> None:
+    """Submit runs, and the job that waits for them and for the jobs `after`.
 
     still_alone: what `submitting` gave, called before each job.
-    Raises `UsageError` where a unit does not fit or Slurm refuses.
+    Raises `UsageError` where a run does not fit or Slurm refuses.
     """
     jobs: list[str] = []
-    for draft in drafter.arrays(units):
+    for draft in drafter.arrays(runs):
         still_alone()
         jobs.append(_send(drafter, draft, jobs[-1:]))  # one array after the other: %N counts within an array
         log.info("job %s: %s", jobs[-1], array_summary(draft, drafter.loaded.cluster.max_parallel))
@@ -73,11 +73,11 @@ def what_follows(drafter: Drafter) -> str:
 
 
 def array_summary(draft: Draft, at_once: int) -> str:
-    """How many units an array holds, in how many tasks, and how long these are expected to take."""
-    count, units = len(draft.bundles), len(draft.submission.units)
+    """How many runs an array holds, in how many tasks, and how long these are expected to take."""
+    count, runs = len(draft.bundles), len(draft.submission.runs)
     longest = max(bundle.seconds for bundle in draft.bundles) / 60
     return (
-        f"{units} unit{'s' if units > 1 else ''} in {count} task{'s' if count > 1 else ''}, at most "
+        f"{runs} run{'s' if runs > 1 else ''} in {count} task{'s' if count > 1 else ''}, at most "
         f"{min(count, at_once)} at once, expected to take up to {longest:.0f} minutes each"
     )
 

@@ -1,4 +1,4 @@
-"""One array task: runs what is left of its units, and says by its exit code whether it should be requeued."""
+"""One array task: runs what is left of its runs, and says by its exit code whether it should be requeued."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.api.errors import InterruptedRunError, UnitFailedError, UsageError
+from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
 from harness.execution.outcome import Outcome
 from harness.execution.process import HELD
 from harness.execution.run import ExecuteSettings, execute
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 def run_task(record: Path, index: int, stop: StopFlag) -> int:
-    """Run the units of task `index` that have no result.
+    """Run the runs of task `index` that have no result.
 
     Args:
         record: the file of the array's submission, RUNS/<suite>/slurm/<name>.json.
         index: the array index.
-        stop: set by signals; the units then checkpoint.
+        stop: set by signals; the runs then checkpoint.
 
     Returns:
         0: all have ended well; 70: some with a failure record; 73: another process runs the rest; 75: it was stopped
@@ -39,7 +39,7 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
     if not 0 <= index < len(submission.tasks):
         raise UsageError(f"{record}: has {len(submission.tasks)} tasks, numbered from 0; there is no {index}")
     records, ids = SuiteRecords.open(submissions.root), submission.tasks[index]
-    left = [records.run(unit).run for unit in ids if records.run(unit).result is None]
+    left = [records.run(run).run for run in ids if records.run(run).result is None]
     outcomes: list[Outcome] = []
     if not left:
         log.info("task %s of %s: everything is done", index, submission.name)
@@ -47,17 +47,17 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
         with stop.on_signals():
             suite = load_suite(submissions.suite_path(submission))
             session = open_session(suite, Path(submission.cache), submissions.root.parent, select=False)
-            for owner in free_leases(session.folder(unit) for unit in left):
-                log.info("freed a unit of job %s, which is no longer on %s", owner.job, owner.host)
-            settings = ExecuteSettings("auto", submission.units_at_once, submission.checkpoint_seconds)
+            for owner in free_leases(session.folder(run) for run in left):
+                log.info("freed a run of job %s, which is no longer on %s", owner.job, owner.host)
+            settings = ExecuteSettings("auto", submission.runs_at_once, submission.checkpoint_seconds)
             outcomes = execute(session, settings, stop, left)
     return _exit_code(SuiteRecords(records.store), ids, outcomes, stop)
 
 
-def _exit_code(records: SuiteRecords, units: Sequence[str], outcomes: Sequence[Outcome], stop: StopFlag) -> int:
-    results = [records.run(unit).result for unit in units]
+def _exit_code(records: SuiteRecords, runs: Sequence[str], outcomes: Sequence[Outcome], stop: StopFlag) -> int:
+    results = [records.run(run).result for run in runs]
     if None in results:
         held = any(outcome.status == "held" for outcome in outcomes) and not stop.is_set()
         return HELD if held else InterruptedRunError.exit_code
     failed = any(result is not None and result.status == "failed" for result in results)
-    return UnitFailedError.exit_code if failed else 0
+    return RunFailedError.exit_code if failed else 0

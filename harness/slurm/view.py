@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from harness.api.errors import ServiceError
 from harness.execution.dry_run import Outlook
 from harness.records.reader import SuiteRecords
-from harness.records.status import State, SuiteStatus, UnitStatus
+from harness.records.status import RunStatus, State, SuiteStatus
 from harness.slurm.client import SlurmRefusedError
 from harness.slurm.queue import Queue, Task, ask_ends, ask_queue, identified
 from harness.slurm.queue_state import QueueState
@@ -44,16 +44,16 @@ class SuiteWatch:
 
     def merge(self, status: SuiteStatus, records: SuiteRecords) -> tuple[SuiteStatus, str]:
         """The status with what Slurm knows, and why it could not be asked, if so. Asks only while something is left."""
-        if all(unit.state in ("done", "failed") for _, unit in status.units):
+        if all(run.state in ("done", "failed") for _, run in status.runs):
             return status, ""
         submissions = unsettled(records)
         if not any(submission.tasks for submission in submissions):
             return status, ""
         seen = self.look(submissions)
         known = identified(submissions, seen.queue)
-        last = {unit: (array, index) for array in known for index, task in enumerate(array.tasks) for unit in task}
-        units = tuple((name, _placed(unit, records, last, seen)) for name, unit in status.units)
-        return replace(status, units=units), seen.trouble
+        last = {run: (array, index) for array in known for index, task in enumerate(array.tasks) for run in task}
+        runs = tuple((name, _placed(run, records, last, seen)) for name, run in status.runs)
+        return replace(status, runs=runs), seen.trouble
 
     def look(self, submissions: Sequence[Submission]) -> Seen:
         """The queue as it is, or as it was less than a minute ago; what it was before where Slurm does not answer."""
@@ -82,12 +82,12 @@ def forgotten(submissions: Sequence[Submission], queue: Queue) -> list[str]:
 
 
 def _placed(
-    status: UnitStatus, records: SuiteRecords, last: Mapping[str, tuple[Submission, int]], seen: Seen
-) -> UnitStatus:
-    """One unit's status with what Slurm knows. last: unit -> its last submission, and the index of its task."""
-    if status.state in ("done", "failed") or status.unit not in last:
+    status: RunStatus, records: SuiteRecords, last: Mapping[str, tuple[Submission, int]], seen: Seen
+) -> RunStatus:
+    """One run's status with what Slurm knows. last: run -> its last submission, and the index of its task."""
+    if status.state in ("done", "failed") or status.run not in last:
         return status
-    submission, index = last[status.unit]
+    submission, index = last[status.run]
     task, name = seen.queue.get((submission.name, index)), submission.task_of(index)
     if task is None and seen.trouble:
         return status
@@ -95,14 +95,14 @@ def _placed(
         running = status.state == "running"
         return status if running else replace(status, state="queued", note=f"job {name} was just submitted")
     if status.state == "running":  # by whom? a fresh heartbeat may be another process's, or a dead one's
-        holder = records.run(status.unit).folder.lease.holder()
+        holder = records.run(status.run).folder.lease.holder()
         if task is None or holder is None or holder.job != task.job:
             return status
     return with_task(status, name, task, seen.ends.get(name, ""))
 
 
-def with_task(status: UnitStatus, name: str, task: Task | None, end: str) -> UnitStatus:
-    """One unit's status with its array task's, which is called `name`; end: how a forgotten one ended."""
+def with_task(status: RunStatus, name: str, task: Task | None, end: str) -> RunStatus:
+    """One run's status with its array task's, which is called `name`; end: how a forgotten one ended."""
     if task is None or not task.active:
         return _gone(status, name, end if task is None else task.state)
     if task.waiting:
@@ -111,7 +111,7 @@ def with_task(status: UnitStatus, name: str, task: Task | None, end: str) -> Uni
     return _running(status, name, task)
 
 
-def _running(status: UnitStatus, name: str, task: Task) -> UnitStatus:
+def _running(status: RunStatus, name: str, task: Task) -> RunStatus:
     where = f"job {name} on {task.node}" if task.node else f"job {name}"
     if task.state == "COMPLETING":  # for good, or to be requeued
         return replace(status, note=f"{where}, ends just now")
@@ -120,7 +120,7 @@ def _running(status: UnitStatus, name: str, task: Task) -> UnitStatus:
     return replace(status, state="queued", note=f"{where}, starts, or waits for others of its task")
 
 
-def _gone(status: UnitStatus, name: str, end: str) -> UnitStatus:
+def _gone(status: RunStatus, name: str, end: str) -> RunStatus:
     """Its job ended without it: a heartbeat that is still fresh is that of a dead process."""
     state: State = "stopped" if status.spent.attempts else "to run"
     ended = f" ({end})" if end else ""
@@ -128,12 +128,12 @@ def _gone(status: UnitStatus, name: str, end: str) -> UnitStatus:
 
 
 def with_queued(outlook: Outlook) -> Outlook:
-    """A plan's outlook with the units that wait or run with Slurm; one call of squeue if something was submitted."""
+    """A plan's outlook with the runs that wait or run with Slurm; one call of squeue if something was submitted."""
     submissions = unsettled(SuiteRecords(outlook.store))
     if outlook.states is None or not any(submission.tasks for submission in submissions):
         return outlook
     queue = ask_queue(submissions)
     queued = QueueState.of(outlook.pending, identified(submissions, queue), queue).queued
     states = dict(outlook.states)
-    states |= {unit.id: "queued" for unit in queued if states[unit.id] != "running"}
+    states |= {run.id: "queued" for run in queued if states[run.id] != "running"}
     return replace(outlook, states=states)

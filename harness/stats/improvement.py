@@ -1,6 +1,6 @@
 """Probability of improvement: how often a method beats another on the same patient (Agarwal et al. 2021, rliable).
 
-For each patient the share of unit pairs (x, y) with x better, ties counting one half (Mann and Whitney's statistic);
+For each patient the share of run pairs (x, y) with x better, ties counting one half (Mann and Whitney's statistic);
 the mean over patients is P(X > Y), stratified by patient. Its interval is the percentile bootstrap over patients.
 """
 
@@ -28,10 +28,10 @@ class Improvement:
 
 
 def wins(scores: Sequence[Floats]) -> Floats:
-    """P(i better than j) on each patient, [methods, methods, patients], of scores [patients, units of the method] each.
+    """P(i better than j) on each patient, [methods, methods, patients], of scores [patients, runs of the method] each.
 
-    Larger is better. NaN for a patient without a score under some unit. Every score is replaced by its rank among all
-    scores of the patient, so that the pairs of units need not be enumerated.
+    Larger is better. NaN for a patient without a score under some run. Every score is replaced by its rank among all
+    scores of the patient, so that the pairs of runs need not be enumerated.
     """
     joined = np.concatenate(scores, axis=1)
     ranks = stats.rankdata(np.nan_to_num(joined), method="dense", axis=1).astype(np.intp)

@@ -12,7 +12,7 @@ from harness.api.dataset import Dataset
 from harness.api.errors import UsageError
 from harness.api.params import MethodParams
 from harness.api.task import Task
-from harness.records.schema import Budget, DatasetRef, Engine, Slot, Trial, Unit
+from harness.records.schema import Budget, DatasetRef, Engine, Run, Slot, Trial
 from harness.records.selection import Selection, SelectionEntry
 from harness.suite.entries import Row, rows_of
 from harness.suite.load import LoadedSuite, Location
@@ -22,17 +22,17 @@ from harness.suite.trials import PlannedTrial, make_trials
 
 @dataclass(frozen=True)
 class Planned:
-    """A slot and the unit that fills it; whether the leaderboard ranks its row; the trial that it was chosen by."""
+    """A slot and the run that fills it; whether the leaderboard ranks its row; the trial that it was chosen by."""
 
     slot: Slot
-    unit: Unit
+    run: Run
     ranked: bool
     trial: Trial | None = None
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One training that the suite asks for. unit: None while it depends on a search that is not over."""
+    """One training that the suite asks for. run: None while it depends on a search that is not over."""
 
     role: Literal["search", "final"]
     row: str
@@ -41,7 +41,7 @@ class Asked:
     subset: int
     seed: int
     budget: Budget
-    unit: Unit | None
+    run: Run | None
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,20 @@ class Plan:
     finals: tuple[Planned, ...]
 
     @property
-    def units(self) -> tuple[Unit, ...]:
-        """Each unit once, trials first."""
-        units = [*(planned.unit for planned in self.trials), *(planned.unit for planned in self.finals)]
-        return tuple({unit.id: unit for unit in units}.values())
+    def runs(self) -> tuple[Run, ...]:
+        """Each run once, trials first."""
+        runs = [*(planned.run for planned in self.trials), *(planned.run for planned in self.finals)]
+        return tuple({run.id: run for run in runs}.values())
 
     def asked(self) -> list[Asked]:
-        """Every training, in the order in which they run; those that a search has yet to name without a unit."""
+        """Every training, in the order in which they run; those that a search has yet to name without a run."""
         return [*self._asked_trials(), *self._asked_finals()]
 
     @property
     def names(self) -> dict[str, str]:
-        """Unit id -> what people call it: the first slot or trial that it fills."""
-        named = [(planned.unit.id, str(planned.trial)) for planned in self.trials]
-        named += [(planned.unit.id, str(planned.slot)) for planned in self.finals]
+        """Run id -> what people call it: the first slot or trial that it fills."""
+        named = [(planned.run.id, str(planned.trial)) for planned in self.trials]
+        named += [(planned.run.id, str(planned.slot)) for planned in self.finals]
         return dict(reversed(named))
 
     @property
@@ -111,9 +111,9 @@ class Plan:
 
     def choice_of(self, planned: PlannedTrial) -> Choice:
         """A trial's configuration for finals, which look at validation as often as the suite says."""
-        row, unit = self.rows[planned.trial.method], planned.unit
-        engine = unit.engine.model_copy(update={"looks": row.engine.looks})
-        return Choice(row.method.Params.model_validate(unit.params), engine, planned.trial)
+        row, run = self.rows[planned.trial.method], planned.run
+        engine = run.engine.model_copy(update={"looks": row.engine.looks})
+        return Choice(row.method.Params.model_validate(run.params), engine, planned.trial)
 
     def with_selection(self, selection: Selection) -> Plan:
         """The plan with the finals that a recorded selection of this very suite names.
@@ -140,9 +140,9 @@ class Plan:
         return [
             SelectionEntry(
                 slot=planned.slot,
-                params=planned.unit.params,
-                unit=planned.unit.id,
-                engine=None if planned.trial is None else planned.unit.engine,
+                params=planned.run.params,
+                run=planned.run.id,
+                engine=None if planned.trial is None else planned.run.engine,
                 trial=planned.trial,
                 ranked=planned.ranked,
             )
@@ -158,24 +158,24 @@ class Plan:
         search = self.loaded.suite.search
         more = (search.trials or 1) - 1 if search is not None and search.mode == "adaptive" else 0
         for planned in self.trials:
-            trial, unit = planned.trial, planned.unit
+            trial, run = planned.trial, planned.run
             for number in range(trial.point, trial.point + 1 + more):
                 known = number == trial.point
                 name = f"{trial.method}/trial/{trial.study}/{number}"
-                where = (unit.labelled, unit.subset, unit.seed)
-                yield Asked("search", trial.method, name, *where, unit.budget, unit if known else None)
+                where = (run.labelled, run.subset, run.seed)
+                yield Asked("search", trial.method, name, *where, run.budget, run if known else None)
 
     def _asked_finals(self) -> list[Asked]:
-        units = {str(planned.slot): planned.unit for planned in self.finals}
+        runs = {str(planned.slot): planned.run for planned in self.finals}
         return [
-            Asked("final", s.method, str(s), s.labelled, s.subset, s.seed, self.budget, units.get(str(s)))
+            Asked("final", s.method, str(s), s.labelled, s.subset, s.seed, self.budget, runs.get(str(s)))
             for s in self.slots
         ]
 
     def _final(self, slot: Slot, choice: Choice | None) -> Planned:
         row = self.rows[slot.method]
         asked = choice or Choice(row.params, row.engine)
-        unit = Unit(
+        run = Run(
             method=row.method.name,
             method_version=row.method.version,
             params=asked.params.model_dump(mode="json"),
@@ -187,7 +187,7 @@ class Plan:
             engine=asked.engine,
             budget=self.budget,
         )
-        return Planned(slot, unit, row.method.ranked, asked.trial)
+        return Planned(slot, run, row.method.ranked, asked.trial)
 
 
 def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:

@@ -1,4 +1,4 @@
-"""The trials of a search: every row's points and the units that measure them."""
+"""The trials of a search: every row's points and the runs that measure them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.api.space import Point
-from harness.records.schema import DatasetRef, Trial, Unit
+from harness.records.schema import DatasetRef, Run, Trial
 from harness.suite.entries import Row
 from harness.suite.load import LoadedSuite, Search
 from harness.suite.points import drawn, grid
@@ -20,15 +20,15 @@ PROBES = 64
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """A trial and its unit."""
+    """A trial and its run."""
 
     trial: Trial
-    unit: Unit
+    run: Run
 
     def on_data(self, data: DatasetRef) -> PlannedTrial:
         """The same trial on another version of the data."""
-        unit = self.unit.model_copy(update={"dataset": data})
-        return PlannedTrial(self.trial.model_copy(update={"unit": unit.id}), unit)
+        run = self.run.model_copy(update={"dataset": data})
+        return PlannedTrial(self.trial.model_copy(update={"run": run.id}), run)
 
 
 def make_trials(loaded: LoadedSuite, rows: Mapping[str, Row], data: DatasetRef) -> tuple[PlannedTrial, ...]:
@@ -52,7 +52,7 @@ def make_trials(loaded: LoadedSuite, rows: Mapping[str, Row], data: DatasetRef) 
         )
         seen: set[tuple[str, str]] = set()
         for planned in candidates:
-            key = (planned.trial.method, planned.unit.id)
+            key = (planned.trial.method, planned.run.id)
             if key not in seen:
                 seen.add(key)
                 found.append(planned)
@@ -60,13 +60,13 @@ def make_trials(loaded: LoadedSuite, rows: Mapping[str, Row], data: DatasetRef) 
 
 
 def make_trial(loaded: LoadedSuite, row: Row, study: int, number: int, point: Point, data: DatasetRef) -> PlannedTrial:
-    """One point of one row, and its unit."""
+    """One point of one row, and its run."""
     search = _search(loaded)
     try:
         params, engine = row.params_at(point), row.engine_at(point)
     except ValidationError as error:
         raise loaded.invalid(("methods", row.name, "search"), error, row.method.Params) from None
-    unit = Unit(
+    run = Run(
         role="search",
         method=row.method.name,
         method_version=row.method.version,
@@ -80,7 +80,7 @@ def make_trial(loaded: LoadedSuite, row: Row, study: int, number: int, point: Po
         budget=search.budget,
     )
     varied = {**row.current_values(), **point}
-    return PlannedTrial(Trial(method=row.name, study=study, point=number, varied=varied, unit=unit.id), unit)
+    return PlannedTrial(Trial(method=row.name, study=study, point=number, varied=varied, run=run.id), run)
 
 
 def _points(loaded: LoadedSuite, row: Row, study: int) -> list[dict[str, Any]]:

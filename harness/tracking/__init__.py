@@ -1,7 +1,7 @@
 """Mirrors records into MLflow 3: a view with one writer, rebuilt from the records at any time.
 
 An experiment per suite. In it a run for the suite (leaderboard as a table, its files, the page), below it one per
-method (means of the finals, their settings), below these one per unit. Every run says what it is in `harness.role`
+method (means of the finals, their settings), below these one per run. Every run says what it is in `harness.role`
 (suite, method, final, search), so `tags.harness.role = 'search' AND tags.method = 'ua_mt'` is a filter. The
 experiment's note links to views that open ready (`saved_views.py`). Who else tracks a suite of the same name there
 keeps runs of their own (`origin.py`).

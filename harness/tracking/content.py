@@ -16,12 +16,12 @@ from harness.tracking.tracked import TrackedRun
 if TYPE_CHECKING:
     import pandas as pd
 
-ARTIFACTS = ("unit.json", "result.json", "ledger.jsonl", "cases.parquet", "arrays.npz")
+ARTIFACTS = ("run.json", "result.json", "ledger.jsonl", "cases.parquet", "arrays.npz")
 """The records that go along; never a checkpoint."""
 
 SUITE_TAG = "harness.suite"
 METHOD_TAG = "harness.method"
-UNIT_TAG = "harness.unit"
+RUN_TAG = "harness.run"
 RECORD_TAG = "harness.record"
 ROLE_TAG = "harness.role"
 SCHEMA_TAG = "harness.schema"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.api.strict import canonical_json
-from harness.records.schema import Unit
+from harness.records.schema import Run
 
 DIGEST_LENGTH = 12
 """Of the checksum's hexadecimal digits; the whole one is in `source`."""
@@ -26,7 +26,7 @@ class Input:
     profile: str = "{}"
 
 
-def run_inputs(asked: Unit, *, tested: bool) -> tuple[Input, ...]:
+def run_inputs(asked: Run, *, tested: bool) -> tuple[Input, ...]:
     """Training images with their labels, validation, and test if its cases were opened."""
     data = asked.dataset
     labelled = "all labelled" if asked.labelled is None else f"{asked.labelled} labelled, subset {asked.subset}"

@@ -31,7 +31,7 @@ def method_content(suite: TrackedSuite, method: str) -> RunContent:
         group = [run for run in finals if run.labelled == labelled]
         name = f"labelled_{labelled}"
         if len(set(map(_comparable, group))) > 1:
-            tags[f"{name}.means"] = "none: budgets, environments, data or versions differ between its units"
+            tags[f"{name}.means"] = "none: budgets, environments, data or versions differ between its runs"
             continue
         means = _means(group)
         values |= {f"{name}/{metric}": value for metric, value in means.items()}

@@ -16,9 +16,9 @@ from harness.tracking.content import (
     METHOD_TAG,
     RECORD_TAG,
     ROLE_TAG,
+    RUN_TAG,
     SCHEMA_TAG,
     SUITE_TAG,
-    UNIT_TAG,
     RunContent,
     run_content,
 )
@@ -31,7 +31,7 @@ from harness.tracking.suite_run import TABLE, leaderboard_csv, suite_content, su
 from harness.tracking.tracked import TrackedRun, TrackedSuite, whole_span
 from harness.tracking.tracker import PARENT_TAG, Known, Tracker, only_writer, open_tracker
 
-KEY_TAGS = {SUITE_TAG, METHOD_TAG, UNIT_TAG}
+KEY_TAGS = {SUITE_TAG, METHOD_TAG, RUN_TAG}
 """Of which a run has one: what it mirrors."""
 
 COLOUR_TAG = "mlflow.runColor"
@@ -55,7 +55,7 @@ class TrackReport:
     def summary(self) -> str:
         """One line for people."""
         return (
-            f"tracked {self.added + self.replaced + self.kept} units in experiment {self.experiment} at {self.uri} "
+            f"tracked {self.added + self.replaced + self.kept} runs in experiment {self.experiment} at {self.uri} "
             f"({self.added} new, {self.replaced} replaced, {self.kept} unchanged, {self.wall_seconds:.1f} s)"
         )
 
@@ -115,7 +115,7 @@ class _Mirror:
         if not suite.runs:
             return
         tags = {SUITE_TAG: name, ROLE_TAG: "suite", RECORD_TAG: suite_fingerprint(suite)}
-        with self._run(SUITE_TAG, tags, lambda: suite_content(suite)) as (run_id, _):
+        with self._mlflow_run(SUITE_TAG, tags, lambda: suite_content(suite)) as (run_id, _):
             method_runs = tuple(self._method(method, run_id) for method in suite.methods)
         table = TABLE if leaderboard_csv(suite.records).exists() else None
         place = Place(self._tracker.experiment_id, run_id, method_runs, table)
@@ -126,7 +126,7 @@ class _Mirror:
         suite, colour = self._suite, {COLOUR_TAG: self._colours[method]}
         tags = {METHOD_TAG: method, ROLE_TAG: "method", RECORD_TAG: method_fingerprint(suite, method)}
         below = {PARENT_TAG: parent_id, **colour}
-        with self._run(METHOD_TAG, tags | below, lambda: method_content(suite, method)) as (method_id, _):
+        with self._mlflow_run(METHOD_TAG, tags | below, lambda: method_content(suite, method)) as (method_id, _):
             for run in suite.methods[method]:
                 self._training(run, {PARENT_TAG: method_id, **colour})
         return method_id
@@ -134,13 +134,15 @@ class _Mirror:
     def _training(self, run: TrackedRun, below: dict[str, str]) -> None:
         """The run of one training. below: tags of where it hangs."""
         chosen = "yes" if run.record.id in self._suite.chosen else "no"
-        tags = {UNIT_TAG: run.record.id, ROLE_TAG: run.asked.role, RECORD_TAG: run.fingerprint, CHOSEN_TAG: chosen}
-        with self._run(UNIT_TAG, tags | below, lambda: run_content(run)) as (_, outcome):
+        tags = {RUN_TAG: run.record.id, ROLE_TAG: run.asked.role, RECORD_TAG: run.fingerprint, CHOSEN_TAG: chosen}
+        with self._mlflow_run(RUN_TAG, tags | below, lambda: run_content(run)) as (_, outcome):
             self.trainings[outcome] += 1
         self._beat()
 
     @contextmanager
-    def _run(self, key: str, tags: dict[str, str], content: Callable[[], RunContent]) -> Iterator[tuple[str, str]]:
+    def _mlflow_run(
+        self, key: str, tags: dict[str, str], content: Callable[[], RunContent]
+    ) -> Iterator[tuple[str, str]]:
         """The run of these records, written if it is not there; those that it replaces are removed at the end.
 
         key: the tag that says what it mirrors. Yields its id, and whether it was added, replaced or kept.

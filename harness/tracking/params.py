@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.records.schema import Unit
+from harness.records.schema import Run
 
 SHOWN_VALUES = 6
 """Of a setting in which the runs below a parent run differ; more are counted."""
 
 
-def run_params(asked: Unit) -> dict[str, str]:
+def run_params(asked: Run) -> dict[str, str]:
     """All that was asked. Hyper-parameters stand under their own names, `params.NAME` where a run has such a field."""
     values = asked.model_dump(mode="json", exclude={"schema_version", "budget", "params"})
     values["budget"] = {"currency": asked.budget.currency, "amount": asked.budget.amount}
@@ -21,9 +21,9 @@ def run_params(asked: Unit) -> dict[str, str]:
     return dict(_flatten({**values, **own}))
 
 
-def hyper_params(asked: Unit) -> dict[str, str]:
+def hyper_params(asked: Run) -> dict[str, str]:
     """The hyper-parameters among `run_params`, and the optimiser's settings, which a search may vary too."""
-    fields = set(Unit.model_fields) - {"params"}
+    fields = set(Run.model_fields) - {"params"}
     return {
         name: value
         for name, value in run_params(asked).items()
@@ -55,7 +55,7 @@ def _number(value: Any) -> str:  # noqa: ANN401
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
-def joined_params(runs: Sequence[Unit]) -> dict[str, str]:
+def joined_params(runs: Sequence[Run]) -> dict[str, str]:
     """Settings that all runs have: the value that they share, or the different ones side by side."""
     rows = [run_params(asked) for asked in runs]
     shared = [name for name in rows[0] if all(name in row for row in rows)] if rows else []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.tracking.content import ROLE_TAG
 from harness.tracking.search_charts import RESULT, search_charts
 from harness.tracking.series import CURVE, HEADLINE, MAIN
@@ -122,7 +122,7 @@ def _finals() -> View:
     )
 
 
-def _search(method: str, trials: Sequence[Unit]) -> View:
+def _search(method: str, trials: Sequence[Run]) -> View:
     """What was searched, up to the last validation Dice."""
     charts, params = search_charts(trials)
     return View(

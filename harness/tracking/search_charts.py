@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.tracking.params import hyper_params
 
 RESULT = "validation_dice"
@@ -20,7 +20,7 @@ MAX_CATEGORIES = 12
 Row = Mapping[str, str]
 
 
-def search_charts(trials: Iterable[Unit]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+def search_charts(trials: Iterable[Run]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
     """The charts, and all columns in them.
 
     MLflow leaves a run that lacks one of its columns out of a chart. So the first chart has the columns that all trials

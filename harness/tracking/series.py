@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.records.schema import Result, Unit
+from harness.records.schema import Result, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ MAX_POINTS = 50
 """Of one series; longer ones are thinned to real values at real steps, first and last among them. The whole history is
 in the records; a database of thousands of runs is bound by its number of points."""
 
-HISTORY = {"loss": "train/loss", "learning_rate": "train/learning_rate", "progress_unit": "train/progress"}
+HISTORY = {"loss": "train/loss", "learning_rate": "train/learning_rate", "progress_run": "train/progress"}
 """Column of history -> metric; named loss terms are added as train/<column>."""
 
 MAIN = "test/last/dice"
@@ -92,7 +92,7 @@ def history_points(history: pd.DataFrame, span: Span) -> Iterator[Point]:
     }
     for column, name in (HISTORY | terms).items():
         rows = thin(history[history[column].astype(float).abs() < math.inf])
-        for step, progress, value in zip(rows["step"], rows["progress_unit"], rows[column], strict=True):
+        for step, progress, value in zip(rows["step"], rows["progress_run"], rows[column], strict=True):
             yield Point(name, float(value), int(step), span.at(float(progress)))
 
 
@@ -104,7 +104,7 @@ def thin(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[[round(i * (count - 1) / (MAX_POINTS - 1)) for i in range(MAX_POINTS)]]
 
 
-def result_points(asked: Unit, result: Result, span: Span) -> Iterator[Point]:
+def result_points(asked: Run, result: Result, span: Span) -> Iterator[Point]:
     """What the run spent and what it is made of."""
     spent = result.spent
     useful = {"device_seconds": spent.useful_device_seconds, "steps": float(spent.useful_steps)}

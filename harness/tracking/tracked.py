@@ -9,7 +9,7 @@ from functools import cached_property
 
 from harness.api.strict import digest
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Result, Unit
+from harness.records.schema import Result, Run
 from harness.tracking.inputs import Input, run_inputs
 from harness.tracking.series import Span, case_metrics
 
@@ -26,7 +26,7 @@ class TrackedRun:
     method: str
 
     @property
-    def asked(self) -> Unit:
+    def asked(self) -> Run:
         """What determines its numbers."""
         return self.record.run
 
@@ -80,9 +80,7 @@ class TrackedSuite:
         self.records = records
         entries = [] if records.selection is None else records.selection.entries
         trials = [] if records.trials is None else records.trials.trials
-        named = [(trial.unit, trial.method) for trial in trials] + [
-            (entry.unit, entry.slot.method) for entry in entries
-        ]
+        named = [(trial.run, trial.method) for trial in trials] + [(entry.run, entry.slot.method) for entry in entries]
         method_of = dict(reversed(named))  # a run belongs to the first that names it
         self.runs = [
             TrackedRun(record, record.result, method_of.get(record.id, record.run.method))
@@ -91,8 +89,8 @@ class TrackedSuite:
         ]
         self.planned: dict[str, set[str]] = {}
         for entry in entries:
-            self.planned.setdefault(entry.slot.method, set()).add(entry.unit)
-        trained_with = {entry.trial.unit for entry in entries if entry.trial is not None}
+            self.planned.setdefault(entry.slot.method, set()).add(entry.run)
+        trained_with = {entry.trial.run for entry in entries if entry.trial is not None}
         self.chosen = trained_with.union(*self.planned.values())
 
     @cached_property

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from harness.api.method import Method
 from harness.records.arrays import Array, refuse_large
 from harness.records.figures import CAPTION, refuse_unfit
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
 
-def keep_arrays(folder: UnitFolder, method: Method) -> None:
+def keep_arrays(folder: RunFolder, method: Method) -> None:
     """Write the method's arrays and figures into the run's folder, where there are any.
 
     What goes wrong in the method, or is too large, is left out with a warning.
@@ -25,9 +25,9 @@ def keep_arrays(folder: UnitFolder, method: Method) -> None:
     """
     arrays: dict[str, Array] = {}
     figures: dict[str, bytes] = {}
-    with _warned(f"{folder.unit.label}: arrays are not kept"):
+    with _warned(f"{folder.run.label}: arrays are not kept"):
         arrays = arrays_of(method)
-    with _warned(f"{folder.unit.label}: figures are not kept"):
+    with _warned(f"{folder.run.label}: figures are not kept"):
         figures = draw_figures(method, arrays, [look.diagnostics for look in folder.looks()])
     if arrays:
         folder.write_arrays(arrays)

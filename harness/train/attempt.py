@@ -16,7 +16,7 @@ from harness.records.lease import Lease, LeaseHeldError
 from harness.records.ledger import wall_by_phase
 from harness.records.ledger_line import LedgerLine
 from harness.records.place import Place
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Failure, Result
 from harness.train.environment import peak_memory_bytes
 from harness.train.heartbeat import Heartbeat
@@ -37,7 +37,7 @@ class Attempt:
 
     def __init__(
         self,
-        folder: UnitFolder,
+        folder: RunFolder,
         lease: Lease,
         environment: Environment,
         device: torch.device,
@@ -139,7 +139,7 @@ class Attempt:
         self.write("end", f"failed: {kind}")
         reason = printable(f"{type(error).__name__}: {error}")
         return Result(
-            unit=self.folder.id,
+            run=self.folder.id,
             status="failed",
             failure=Failure.model_validate({"kind": kind, "reason": reason}),
             environment=self.environment,

@@ -17,7 +17,7 @@ from harness.api.errors import DiskError, RecordError
 from harness.api.method import BatchPlan, Method, Stage
 from harness.data.sampler import Sampler
 from harness.records.files import write_atomic
-from harness.records.schema import SCHEMA, Look, Unit
+from harness.records.schema import SCHEMA, Look, Run
 from harness.train.meter import Meter
 from harness.train.monitor import MethodMonitor
 
@@ -26,9 +26,9 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass
 class TrainingState:
-    """What changes while a unit trains."""
+    """What changes while a run trains."""
 
-    unit: Unit
+    run: Run
     device: torch.device
     method: Method
     sampler: Sampler
@@ -86,7 +86,7 @@ def save_checkpoint(state: TrainingState, path: Path, environment: str) -> None:
     """Write a checkpoint atomically. Raises `DiskError` where that is not possible."""
     content = {
         "schema_version": SCHEMA,
-        "unit": state.unit.id,
+        "run": state.run.id,
         "environment": environment,
         "method": state.method.state_dict(),
         "optimiser": state.optimiser.state_dict(),
@@ -127,17 +127,17 @@ def save_torch(content: dict[str, Any], path: Path) -> None:
         raise
 
 
-def read_checkpoint(path: Path, unit: Unit, environment: str) -> dict[str, Any] | None:
-    """The checkpoint's content, None if there is none or it was made in another environment (the unit starts again)."""
+def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | None:
+    """The checkpoint's content, None if there is none or it was made in another environment (the run starts again)."""
     if not path.exists():
         return None
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); delete it to start the unit again") from None
+        raise RecordError(f"{path}: cannot be read ({error}); delete it to start the run again") from None
     if content["schema_version"] > SCHEMA:
         raise RecordError(f"{path}: written by a newer version of the harness; update the harness or delete the file")
-    return content if content["unit"] == unit.id and content["environment"] == environment else None
+    return content if content["run"] == run.id and content["environment"] == environment else None
 
 
 def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
@@ -156,7 +156,7 @@ def set_generator_states(device: torch.device, states: dict[str, torch.Tensor]) 
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """Independent seeds for initial weights, training and sampling: equal for every method of one unit seed."""
+    """Independent seeds for initial weights, training and sampling: equal for every method of one run seed."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:7], "big")
 
 

@@ -24,7 +24,7 @@ def pick_device() -> torch.device:
 
 
 def prepare_device(device: torch.device, engine: Engine) -> None:
-    """Process-wide settings of torch that belong to the protocol; the same for every unit."""
+    """Process-wide settings of torch that belong to the protocol; the same for every run."""
     torch.set_num_threads(engine.threads)
     torch.set_flush_denormal(True)
     if device.type == "cuda":
@@ -73,7 +73,7 @@ def cpu_model() -> str:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Forget earlier peaks: those of a warm-up, or of other units in the same process."""
+    """Forget earlier peaks: those of a warm-up, or of other runs in the same process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):  # Linux: 5 resets the peak of the resident set

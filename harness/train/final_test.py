@@ -13,7 +13,7 @@ from harness.data.permit import TestPermit
 from harness.evaluation.evaluate import case_rows, load_volumes, predict_all
 from harness.records.files import write_text
 from harness.train.attempt import Attempt
-from harness.train.build import task_of_unit
+from harness.train.build import task_of_run
 from harness.train.checkpoint import TrainingState, weights_sha256
 
 
@@ -21,10 +21,10 @@ def open_test_split(state: TrainingState, attempt: Attempt, cache: Cache, select
     """Predict every test case with the last weights and with those of the best validation, and write all metrics."""
     import pandas as pd
 
-    run, folder, task = state.unit, attempt.folder, task_of_unit(state.unit)
+    run, folder, task = state.run, attempt.folder, task_of_run(state.run)
     permit = TestPermit(selection, run.id, folder.final)
     if not permit.asked_for:  # edited while the run trained: nobody's violation
-        raise InterruptedRunError(f"{selection} does not name this unit any more")
+        raise InterruptedRunError(f"{selection} does not name this run any more")
     write_text(folder.final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
     volumes = load_volumes(cache.test_cases(permit), run.preprocessing, state.device)
     predicted = predict_all(state.method.predictor, volumes, task, run.engine)

@@ -1,4 +1,4 @@
-"""A thread that says every few seconds that the unit lives and what it has spent."""
+"""A thread that says every few seconds that the run lives and what it has spent."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Heartbeat:
             except HarnessError as error:
                 self._fail(error)
                 return
-            except Exception as error:  # noqa: BLE001 - a silent heart would let another host take a living unit over
+            except Exception as error:  # noqa: BLE001 - a silent heart would let another host take a living run over
                 self._fail(InterruptedRunError(f"the heartbeat failed: {type(error).__name__}: {error}"))
                 return
 

@@ -68,7 +68,7 @@ class History:
 
         if not self._rows:
             return
-        columns = ["stage", "step", "step_in_stage", "progress_unit", "progress_stage", "learning_rate"]
+        columns = ["stage", "step", "step_in_stage", "progress_run", "progress_stage", "learning_rate"]
         part = pd.DataFrame(self._rows, columns=columns)
         values = torch.stack(self._values).cpu().numpy()
         part["loss"] = values[:, 0]
@@ -83,7 +83,7 @@ class History:
         self._schedules.clear()
 
     def forget_after(self, step: int) -> None:
-        """Drop parts beyond the checkpoint at `step` that is resumed; all of them where the unit starts again at 0."""
+        """Drop parts beyond the checkpoint at `step` that is resumed; all of them where the run starts again at 0."""
         for part in self._folder.glob("*.parquet"):
             if int(part.stem) > step:
                 part.unlink()

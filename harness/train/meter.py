@@ -1,4 +1,4 @@
-"""Decides whether another step may start, and how far a unit is."""
+"""Decides whether another step may start, and how far a run is."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ UNRESERVED_STEPS = 3
 
 
 class Meter:
-    """Spends one budget over the stages of one unit.
+    """Spends one budget over the stages of one run.
 
     Stage k ends where the sum of the first k shares ends, so what one stage overspends (at most one step) or leaves
-    is the next one's. With `device_seconds` a step starts only if the reserve still fits: the unit never
+    is the next one's. With `device_seconds` a step starts only if the reserve still fits: the run never
     overshoots by more than one step (on CUDA: the steps between two synchronisations).
     """
 
@@ -126,9 +126,9 @@ class Meter:
 
 
 class ReplayMeter(Meter):
-    """Feeds recorded progress instead of a clock, so that a `device_seconds` unit can be trained again bitwise.
+    """Feeds recorded progress instead of a clock, so that a `device_seconds` run can be trained again bitwise.
 
-    series: per step, in order: (stage index, unit progress, stage progress).
+    series: per step, in order: (stage index, run progress, stage progress).
     """
 
     def __init__(self, budget: Budget, shares: Sequence[float], series: Sequence[tuple[int, float, float]]) -> None:
@@ -136,7 +136,7 @@ class ReplayMeter(Meter):
         self._series = series
 
     def may_step(self, pending: int = 0) -> bool:
-        """Whether the recorded unit took another step in this stage."""
+        """Whether the recorded run took another step in this stage."""
         return self.steps < len(self._series) and self._series[self.steps][0] == self.stage
 
     @property
@@ -145,11 +145,11 @@ class ReplayMeter(Meter):
         return self.may_step() or self.stage + 1 < len(self._ends)
 
     def progress(self, pending: int = 0) -> Progress:
-        """What the recorded unit saw before this step."""
+        """What the recorded run saw before this step."""
         if self.steps >= len(self._series):
             return Progress(1.0, 1.0, self.stage_steps[self.stage])
-        _, unit, stage = self._series[self.steps]
-        return Progress(unit, stage, self.stage_steps[self.stage])
+        _, run, stage = self._series[self.steps]
+        return Progress(run, stage, self.stage_steps[self.stage])
 
 
 def _clip(share: float) -> float:

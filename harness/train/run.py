@@ -15,11 +15,11 @@ from harness.data.cache import Cache
 from harness.data.permit import keep_closed
 from harness.evaluation.evaluate import load_volumes
 from harness.records.ledger import wall_by_phase
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Result, Unit
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Result, Run
 from harness.train.arrays import keep_arrays
 from harness.train.attempt import Attempt, now
-from harness.train.build import build_method, build_state, task_of_unit, training_set, unlabelled_cases, warm_up
+from harness.train.build import build_method, build_state, task_of_run, training_set, unlabelled_cases, warm_up
 from harness.train.checkpoint import TrainingState, read_checkpoint, weights_sha256
 from harness.train.clock import clock_of
 from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory
@@ -53,7 +53,7 @@ class RunSettings:
     allowance: float = math.inf
 
 
-def train_run(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSettings) -> Result:
+def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSettings) -> Result:
     """Train, validate, test once, write the records; return at once where result.json exists.
 
     Args:
@@ -75,7 +75,7 @@ def train_run(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSe
         done = folder.result()
         if done is not None:
             return done
-        run, device = folder.unit, pick_device()
+        run, device = folder.run, pick_device()
         prepare_device(device, run.engine)
         environment = describe(device, run.engine, cache.reference.checksum)
         with Attempt(folder, lease, environment, device, settings.stop, settings.parent) as attempt:
@@ -96,12 +96,12 @@ def train_run(folder: UnitFolder, cache: Cache, selection: Path, settings: RunSe
 
 def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Trainer:
     """Load the data, build the state or take up that of a checkpoint, and warm up."""
-    folder, run, device = attempt.folder, attempt.folder.unit, attempt.device
+    folder, run, device = attempt.folder, attempt.folder.run, attempt.device
     with attempt.phases("data"):
         data = training_set(run, cache, device)
         validator = Validator(
             folder,
-            task_of_unit(run),
+            task_of_run(run),
             load_volumes(cache.cases("val"), run.preprocessing, device),
             load_volumes(unlabelled_cases(run, cache), run.preprocessing, device),
         )
@@ -127,9 +127,9 @@ def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Train
     )
 
 
-def resume(state: TrainingState, folder: UnitFolder, history: History, environment: str) -> bool:
+def resume(state: TrainingState, folder: RunFolder, history: History, environment: str) -> bool:
     """Take up the checkpoint, if there is one of this environment; whether there was."""
-    content = read_checkpoint(folder.checkpoint, state.unit, environment)
+    content = read_checkpoint(folder.checkpoint, state.run, environment)
     if content is None:
         history.forget_after(0)
         folder.final.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def resume(state: TrainingState, folder: UnitFolder, history: History, environme
     return True
 
 
-def allowance_left(folder: UnitFolder, run: Unit, allowance: float) -> float:
+def allowance_left(folder: RunFolder, run: Run, allowance: float) -> float:
     """What this attempt at a trial may come to, after all that other attempts lost."""
     if run.role != "search" or math.isinf(allowance):
         return math.inf
@@ -164,7 +164,7 @@ def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "stopped"]) 
     attempt.write("end")
     stages = [stage.name for stage in method.stages]
     attempt.result = Result(
-        unit=folder.id,
+        run=folder.id,
         status=status,
         environment=attempt.environment,
         spent=folder.ledger.spent(),
@@ -174,7 +174,7 @@ def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "stopped"]) 
         wall_seconds=wall_by_phase(folder.ledger.lines()),
         images_seen=state.images_seen,
         labelled_images_seen=state.labelled_images_seen,
-        parameters_training=trainable_parameters(build_method(state.unit, torch.device("cpu"))),
+        parameters_training=trainable_parameters(build_method(state.run, torch.device("cpu"))),
         parameters_predictor=sum(p.numel() for p in method.predictor.parameters()),
         peak_memory_bytes=peak_bytes,
         looks=state.looks,

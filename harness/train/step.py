@@ -21,7 +21,7 @@ def start_stage(state: TrainingState) -> None:
     stage = state.stage
     state.method.train()
     state.method.start_stage(stage)
-    state.optimiser = state.method.optimiser(stage, state.unit.engine.optimiser)
+    state.optimiser = state.method.optimiser(stage, state.run.engine.optimiser)
 
 
 def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
@@ -51,7 +51,7 @@ def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress:
 def take_step(state: TrainingState, stage: Stage, plan: BatchPlan) -> None:
     """A step without clock, history and monitor: of a warm-up, or of a replay."""
     progress = state.meter.progress()
-    set_learning_rate(state.optimiser, state.unit.engine.optimiser, progress)
+    set_learning_rate(state.optimiser, state.run.engine.optimiser, progress)
     training_step(state, stage, plan, progress.with_schedules(state.method.schedules(stage, progress)))
     state.meter.count_step()
 
@@ -66,6 +66,6 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, settings: OptimiserSetti
 
 def _precision(state: TrainingState) -> AbstractContextManager[object]:
     """The suite's precision for the forward pass; the backward pass follows it by itself."""
-    if state.unit.engine.precision == "float32":
+    if state.run.engine.precision == "float32":
         return nullcontext()
     return torch.autocast(state.device.type, dtype=torch.bfloat16)

@@ -67,8 +67,8 @@ class Trainer:
                     self._save_checkpoint()
                 elif time.monotonic() - self._saved_at >= self.checkpoint_seconds:
                     self._save_checkpoint()
-        if self.state.last_validation < self.state.unit.engine.looks:
-            self._validate(self.state.unit.engine.looks)
+        if self.state.last_validation < self.state.run.engine.looks:
+            self._validate(self.state.run.engine.looks)
         self._save_checkpoint()
         return True
 
@@ -79,7 +79,7 @@ class Trainer:
                 self._start_stage()
             self.resumed = False
             stage = self.state.stage
-            yield stage, self.state.method.batches(stage, self.state.unit.engine.batch_size)
+            yield stage, self.state.method.batches(stage, self.state.run.engine.batch_size)
             self._charge_pending_steps()
             if not self.state.meter.next_stage():
                 return
@@ -110,7 +110,7 @@ class Trainer:
 
     def _leave(self) -> bool:
         """End a trial that a search has seen enough of; leave any other run for later."""
-        retired = self.stop.retired and self.state.unit.role == "search"
+        retired = self.stop.retired and self.state.run.role == "search"
         if retired or not self.stop.is_set():
             return False
         raise InterruptedRunError(
@@ -123,7 +123,7 @@ class Trainer:
             progress = state.meter.progress(self.clock.pending)
             with state.monitor.step():
                 self.clock.start()
-                rate = set_learning_rate(state.optimiser, state.unit.engine.optimiser, progress)
+                rate = set_learning_rate(state.optimiser, state.run.engine.optimiser, progress)
                 progress = progress.with_schedules(state.method.schedules(stage, progress))
                 loss = training_step(state, stage, plan, progress)
                 seconds = self.clock.stop()
@@ -145,7 +145,7 @@ class Trainer:
 
     def _due_validation(self) -> int | None:
         """Number of the validation that the last step has reached, if it is due; the very last comes at the end."""
-        count = self.state.unit.engine.looks
+        count = self.state.run.engine.looks
         reached = int(self.state.meter.progress(self.clock.pending).run * count + 1e-9)
         return reached if self.state.last_validation < reached < count else None
 

@@ -11,7 +11,7 @@ import torch
 
 from harness.api.task import Task
 from harness.evaluation.evaluate import Volume, mean_dice
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import Look
 from harness.train.checkpoint import TrainingState
 
@@ -29,7 +29,7 @@ class Validator:
         unlabelled: A few training volumes whose labels are hidden from the method.
     """
 
-    folder: UnitFolder
+    folder: RunFolder
     task: Task
     volumes: Sequence[Volume]
     unlabelled: Sequence[Volume]
@@ -43,11 +43,11 @@ class Validator:
         seen = "no validation cases" if look.mean_dice is None else f"validation Dice {look.mean_dice:.3f}"
         log.info(
             "%s: validation %d/%d, step %d, %.0f device-seconds, %s",
-            *(state.unit.label, number, state.unit.engine.looks, look.step, look.device_seconds, seen),
+            *(state.run.label, number, state.run.engine.looks, look.step, look.device_seconds, seen),
         )
 
     def _measure(self, state: TrainingState, number: int) -> Look:
-        method, engine = state.method, state.unit.engine
+        method, engine = state.method, state.run.engine
         dice = mean_dice(method.predictor, self.volumes, self.task, engine)
         taught = mean_dice(method.pseudo_label_network, self.unlabelled, self.task, engine) if self.unlabelled else None
         with torch.random.fork_rng(devices=[state.device] if state.device.type == "cuda" else []):

@@ -94,7 +94,7 @@ class Forges(Semi):
     name = "cheat_forges"
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """A permit that holds: a selection that names the unit, and a file that exists."""
+        """A permit that holds: a selection that names the run, and a file that exists."""
         from harness.api.errors import ClosedSplitError
         from harness.data.cache import Cache
         from harness.data.permit import TestPermit

@@ -15,19 +15,19 @@ from harness.audit.records import AuditedRun, AuditedSuite, SelectedRun, view_su
 from harness.records.ledger_line import LedgerLine
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Budget, DatasetRef, Slot
-from tests.synthetic import RunSpec, key, write_run
+from tests.synthetic import RunSpec, key, write_records
 
 CHECKSUM = "c" * 64
 
 
 def fair_suite(folder: Path) -> AuditedSuite:
-    """30 units on ACDC: three methods x three subsets x three seeds, the ceiling once a seed, 20 steps each."""
+    """30 runs on ACDC: three methods x three subsets x three seeds, the ceiling once a seed, 20 steps each."""
     spec = RunSpec(
         labelled=(7,), subsets=3, seeds=3, phases=("ED",), missed_share=0.1, budget=Budget(steps=20), checksum=CHECKSUM
     )
     data = {"dataset": DatasetRef(name="acdc", version=1, checksum=CHECKSUM)}
     spec = replace(spec, overrides={key(slot): data for slot in spec.slots})
-    suite = view_suite(SuiteRecords(write_run(folder / "fair", spec)))
+    suite = view_suite(SuiteRecords(write_records(folder / "fair", spec)))
     return replace(suite, runs=tuple(map(_fair_run, suite.runs)))
 
 
@@ -53,7 +53,7 @@ def with_cases(run: SelectedRun, cases: pd.DataFrame) -> SelectedRun:
 
 
 def bend(suite: AuditedSuite, change: Callable[[SelectedRun], SelectedRun], slot: str = "ua_mt/7/0/1") -> AuditedSuite:
-    """One unit changed."""
+    """One run changed."""
     runs = tuple(change(run) if str(run.slot) == slot else run for run in suite.runs)
     assert any(new is not old for new, old in zip(runs, suite.runs, strict=True))
     return replace(suite, runs=runs)
@@ -120,7 +120,7 @@ def rows(column: str, value: Any, which: int = 0) -> Callable[[SelectedRun], Sel
 
 def trial(suite: AuditedSuite, method: str, steps: int, *, tested: bool = False, number: int = 0) -> AuditedRun:
     """A run of a search that took so many steps."""
-    unit = suite.runs[0].asked.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
+    run = suite.runs[0].asked.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
     start = LedgerLine(kind="start", attempt=0, at="", environment="e")
     end = start.model_copy(update={"kind": "end", "steps": steps, "device_seconds": 0.2 * steps})
-    return AuditedRun(unit.id, unit, (start, end), suite.runs[0].result, tested)
+    return AuditedRun(run.id, run, (start, end), suite.runs[0].result, tested)

@@ -66,8 +66,8 @@ def test_variants_stand_in_rows_of_their_own(fair: AuditedSuite) -> None:
 
     entries = [one.model_copy(update={"slot": named(one.slot)}) for one in fair.selection.entries]
     selection = fair.selection.model_copy(update={"entries": entries})
-    units = tuple(replace(one, slot=named(one.slot)) for one in fair.runs)
-    found = verdicts(replace(fair, selection=selection, runs=units))
+    runs = tuple(replace(one, slot=named(one.slot)) for one in fair.runs)
+    found = verdicts(replace(fair, selection=selection, runs=runs))
     assert {number: one.status for number, one in found.items()} == {n: one.status for n, one in verdicts(fair).items()}
     said = " ".join(line for one in found.values() for line in one.evidence)
     assert "floor plain" in said
@@ -83,13 +83,13 @@ def test_windows_at_other_steps_are_another_test(fair: AuditedSuite) -> None:
 
 
 def timed(fair: AuditedSuite, steps: int, seconds: float = 300.0) -> AuditedSuite:
-    """The fair suite in a budget of device time, which each unit spent in one stage."""
+    """The fair suite in a budget of device time, which each run spent in one stage."""
     ran = result(stage_steps={"train": steps}, stage_device_seconds={"train": seconds})
     budget = asked(budget=Budget(device_seconds=seconds))
     return replace(fair, runs=tuple(ran(budget(one)) for one in fair.runs))
 
 
-def test_units_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
+def test_runs_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
     assert any("budget is in steps" in line for line in verdicts(fair)[16].evidence)
     suite = timed(fair, 1000)
     near = bend(suite, result(stage_steps={"train": 1200}))
@@ -99,16 +99,16 @@ def test_units_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
     for steps in (1300, 700):
         far = verdicts(bend(suite, result(stage_steps={"train": steps})))[16]
         assert far.status == "not held"
-        assert [one.id for one in fair.runs if str(one.slot) == "ua_mt/7/0/1"] == list(far.units)
+        assert [one.id for one in fair.runs if str(one.slot) == "ua_mt/7/0/1"] == list(far.runs)
     short = verdicts(bend(timed(fair, 99), result(stage_steps={"train": 10})))[16]
     assert short.status == "held"
-    assert any("no two units differ" in line for line in short.evidence)
+    assert any("no two runs differ" in line for line in short.evidence)
 
 
-def test_two_units_far_apart_are_both_named(fair: AuditedSuite) -> None:
+def test_two_runs_far_apart_are_both_named(fair: AuditedSuite) -> None:
     pair = [one for one in timed(fair, 1000).runs if one.method == "mc_net" and one.slot.subset == 0][:2]
     found = one_speed(replace(fair, runs=(pair[0], result(stage_steps={"train": 780})(pair[1]))).finished)
-    assert (found.status, len(found.units)) == ("not held", 2)
+    assert (found.status, len(found.runs)) == ("not held", 2)
     assert "28%" in found.evidence[0]
 
 
@@ -116,8 +116,8 @@ def test_rows_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite) -> No
     def on(one: SelectedRun, host: str) -> SelectedRun:
         return result(shown={"host": host})(one)
 
-    suite, units = timed(fair, 1000), timed(fair, 1000).runs
-    apart = replace(suite, runs=tuple(on(one, one.method) for one in units))
+    suite, runs = timed(fair, 1000), timed(fair, 1000).runs
+    apart = replace(suite, runs=tuple(on(one, one.method) for one in runs))
     found = one_speed(apart.finished)
     assert found.status == "not applicable"
     assert "no equal work ran on mc_net and on supervised" in found.evidence[0]
@@ -126,7 +126,7 @@ def test_rows_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite) -> No
 
 
 def test_what_is_not_there_is_called_so(fair: AuditedSuite) -> None:
-    assert "no unit has finished" in one_speed([]).evidence[0]
+    assert "no run has finished" in one_speed([]).evidence[0]
     imported = replace(fair, runs=tuple(replace(one, trace=None) for one in fair.runs))
     assert verdicts(imported)[14].evidence[0].startswith("not recorded: history.parquet")
 
@@ -222,9 +222,9 @@ def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite
     change, expected = BENT[name]
     bent = bend(fair, change)
     assert broken(bent) == expected
-    unit = next(one.id for one in fair.runs if str(one.slot) == "ua_mt/7/0/1")
+    run = next(one.id for one in fair.runs if str(one.slot) == "ua_mt/7/0/1")
     for number in expected:
-        assert unit in verdicts(bent)[number].units
+        assert run in verdicts(bent)[number].runs
         assert "ua_mt" in " ".join(verdicts(bent)[number].evidence)
 
 
@@ -264,9 +264,9 @@ def test_one_method_alone_needs_neither(fair: AuditedSuite) -> None:
 
 
 def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
-    """Units of a search: method -> steps of each."""
+    """Runs of a search: method -> steps of each."""
     trials = [trial(fair, method, n, number=k) for method, all_ in steps.items() for k, n in enumerate(all_)]
-    names = [Trial(method=one.asked.method, study=0, point=k, varied={}, unit=one.id) for k, one in enumerate(trials)]
+    names = [Trial(method=one.asked.method, study=0, point=k, varied={}, run=one.id) for k, one in enumerate(trials)]
     points = Points(suite_hash=fair.selection.suite_hash, trials=names)
     return replace(fair, others=tuple(trials), points=points)
 
@@ -276,7 +276,7 @@ def test_equal_searches_hold(fair: AuditedSuite) -> None:
     found = verdicts(even)[7]
     assert (found.status, broken(even)) == ("held", set())
     assert found.evidence[1:] == (
-        "mc_net: 16 units, 160.0 steps", "supervised: 8 units, 160.0 steps", "ua_mt: 8 units, 160.0 steps",
+        "mc_net: 16 runs, 160.0 steps", "supervised: 8 runs, 160.0 steps", "ua_mt: 8 runs, 160.0 steps",
     )  # fmt: skip
 
 
@@ -289,7 +289,7 @@ def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite) -> Non
     failed = replace(last, asked=budget, result=last.result.model_copy(update={"status": "failed"}))
     diverged = replace(even, others=(*even.others[:-1], failed))
     assert broken(diverged) == set()
-    assert "mc_net: 8 units, 143.0 steps, 1 of them failed" in verdicts(diverged)[7].evidence
+    assert "mc_net: 8 runs, 143.0 steps, 1 of them failed" in verdicts(diverged)[7].evidence
 
 
 @pytest.mark.parametrize("steps", [{"supervised": [], "ua_mt": [20] * 8, "mc_net": [20] * 8},
@@ -301,7 +301,7 @@ def test_unequal_searches_are_a_breach(steps: dict[str, list[int]], fair: Audite
 def test_a_search_that_touched_the_test_split_is_a_breach(fair: AuditedSuite) -> None:
     tested = replace(fair, others=(trial(fair, "ua_mt", 20, tested=True),))
     assert 5 in broken(tested)
-    assert "a unit of the search was tested" in verdicts(tested)[5].evidence[1]
+    assert "a run of the search was tested" in verdicts(tested)[5].evidence[1]
 
 
 @pytest.mark.parametrize(
@@ -364,8 +364,8 @@ def failed(kind: str | None) -> Change:
 
 def test_a_failure_is_named_with_its_reason_or_is_a_breach(fair: AuditedSuite) -> None:
     told = verdicts(bend(fair, failed("nan")))[30]
-    assert (told.status, told.evidence[0]) == ("held", "29 finished, 1 failed, 0 to run, of 30 units in selection.json")
-    assert re.fullmatch(r"ua_mt/7/0/1 \(units/\w+\)/result\.json: nan, the loss became NaN", told.evidence[1])
+    assert (told.status, told.evidence[0]) == ("held", "29 finished, 1 failed, 0 to run, of 30 runs in selection.json")
+    assert re.fullmatch(r"ua_mt/7/0/1 \(runs/\w+\)/result\.json: nan, the loss became NaN", told.evidence[1])
     assert broken(bend(fair, failed(None))) == {30}
 
 
@@ -393,15 +393,15 @@ def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: Audi
         return engine(optimiser=one.asked.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(one)
 
     mine = {one.id: one.slot.seed % 2 for one in fair.runs if one.method == "ua_mt"}
-    units = tuple(rate(one) if mine.get(one.id) else one for one in fair.runs)
-    assert verdicts(replace(fair, runs=units))[21].status == "not held"
+    runs = tuple(rate(one) if mine.get(one.id) else one for one in fair.runs)
+    assert verdicts(replace(fair, runs=runs))[21].status == "not held"
     chosen = [
-        entry.model_copy(update={"trial": Trial(method="ua_mt", study=mine[entry.unit], point=0, varied={}, unit="t")})
-        if entry.unit in mine
+        entry.model_copy(update={"trial": Trial(method="ua_mt", study=mine[entry.run], point=0, varied={}, run="t")})
+        if entry.run in mine
         else entry
         for entry in fair.selection.entries
     ]
-    found = verdicts(replace(fair, runs=units, selection=fair.selection.model_copy(update={"entries": chosen})))[21]
+    found = verdicts(replace(fair, runs=runs, selection=fair.selection.model_copy(update={"entries": chosen})))[21]
     assert found.status == "held"
     assert found.evidence[0].startswith(f"{len({one.method for one in fair.runs})} methods, 1 with settings")
     assert "ua_mt study 1 declares optimiser.learning_rate 0.02" in found.evidence

@@ -18,7 +18,7 @@ from harness.records.schema import Environment, Observed
 from harness.records.suite_folder import RunStore
 from harness.train.run import RunSettings
 from tests.support import command_environment, run_cli
-from tests.synthetic import RunSpec, SlotKey, write_run
+from tests.synthetic import RunSpec, SlotKey, write_records
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
@@ -41,7 +41,7 @@ CAUGHT = {
 
 
 def train(tiny: Tiny) -> RunStore:
-    """All units of a suite, in this process."""
+    """All runs of a suite, in this process."""
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
     assert {outcome.status for outcome in outcomes} == {"ok"}
@@ -50,7 +50,7 @@ def train(tiny: Tiny) -> RunStore:
 
 @pytest.fixture(scope="module")
 def cheated(make_tiny: MakeTiny) -> Tiny:
-    """Honest methods and cheats in one suite; every unit ends well."""
+    """Honest methods and cheats in one suite; every run ends well."""
     tiny = make_tiny({name: {} for name in (*HONEST, *CAUGHT)}, budget={"steps": 12})
     train(tiny)
     return tiny
@@ -71,22 +71,22 @@ def slot(method: str) -> str:
 
 @pytest.mark.parametrize("method", CAUGHT)
 def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, found: Audit) -> None:
-    unit = cheated.folder(slot(method)).id
-    accusing = {one.number for one in found.findings if unit in one.units}
+    run = cheated.folder(slot(method)).id
+    accusing = {one.number for one in found.findings if run in one.runs}
     assert accusing == {CAUGHT[method]}
     assert finding(found, CAUGHT[method]).status == "not held"
 
 
 def test_nobody_else_is_accused(cheated: Tiny, found: Audit) -> None:
     honest = {cheated.folder(slot(method)).id for method in HONEST}
-    assert {unit for one in found.findings for unit in one.units}.isdisjoint(honest)
+    assert {run for one in found.findings for run in one.runs}.isdisjoint(honest)
     assert {one.number for one in found.breaches} == set(CAUGHT.values())
 
 
-def test_the_evidence_names_unit_file_and_figures(cheated: Tiny, found: Audit) -> None:
+def test_the_evidence_names_run_file_and_figures(cheated: Tiny, found: Audit) -> None:
     for method in ("cheat_forges", "cheat_reads_file", "cheat_peeks"):
         (line,) = [text for text in finding(found, 5).evidence if text.startswith(method)]
-        assert f"(units/{cheated.folder(slot(method)).id[:10]})/ledger.jsonl" in line
+        assert f"(runs/{cheated.folder(slot(method)).id[:10]})/ledger.jsonl" in line
         assert re.search(r"\d+ x breach, the first: .*test", line)
     by_method = {text.partition("/")[0]: text for text in finding(found, 20).evidence}
     assert re.search(r"\d+ of \d+ compared images were altered, declared is nothing", by_method["cheat_noisy"])
@@ -148,7 +148,7 @@ def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> N
     audited = audit(SuiteRecords.open(tiny.store))
     left = {one.number for one in audited.findings if one.status == "not applicable"}
     assert left == {4, 7, 23, 32, 33, 34}, "one seed, no search, no table, what no record shows, no Slurm"
-    assert (audited.units, audited.finished) == (4, 4)
+    assert (audited.runs, audited.finished) == (4, 4)
 
 
 def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny) -> None:
@@ -156,7 +156,7 @@ def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"cheat_semi": {}, "cheat_long_start": {}}, budget={"device_seconds": 0.4})
     audited = audit(SuiteRecords(train(tiny)))
     overspent = finding(audited, 10)
-    assert (overspent.status, overspent.units) == ("not held", (tiny.folder("cheat_long_start/2/0/0").id,))
+    assert (overspent.status, overspent.runs) == ("not held", (tiny.folder("cheat_long_start/2/0/0").id,))
     spent, amount, extra, allowed = map(
         float, re.findall(r"[\d.]+(?= of|,| device| too|$)", overspent.evidence[1].partition("result.json: ")[2])
     )
@@ -170,7 +170,7 @@ ODD: SlotKey = ("ua_mt", 7, 0, 1)
 
 
 def gpu(model: str) -> Environment:
-    """Where a unit ran."""
+    """Where a run ran."""
     return RunSpec().environment.model_copy(update={"device_model": model, "device_type": "cuda", "cuda": "13.0"})
 
 
@@ -178,13 +178,13 @@ def test_another_gpu_model_is_caught(tmp_path: Path) -> None:
     """Two fingerprints in the records of one suite."""
     spec = RunSpec()
     environments = {key: gpu("NVIDIA A100-SXM4-80GB") for key in keys(spec)} | {ODD: gpu("Tesla V100-SXM2-32GB")}
-    store = write_run(tmp_path / "s", RunSpec(environments=environments))
+    store = write_records(tmp_path / "s", RunSpec(environments=environments))
     one_device = finding(audit(SuiteRecords(store)), 16)
     assert one_device.status == "not held"
-    odd = next(entry.unit for entry in store.selection().entries if str(entry.slot) == "ua_mt/7/0/1")
-    assert one_device.units == (odd,)
-    assert "Tesla V100-SXM2-32GB (cuda): 1 unit, ua_mt/7/0/1" in one_device.evidence[2]
-    assert "NVIDIA A100-SXM4-80GB (cuda): 20 units" in one_device.evidence[1]
+    odd = next(entry.run for entry in store.selection().entries if str(entry.slot) == "ua_mt/7/0/1")
+    assert one_device.runs == (odd,)
+    assert "Tesla V100-SXM2-32GB (cuda): 1 run, ua_mt/7/0/1" in one_device.evidence[2]
+    assert "NVIDIA A100-SXM4-80GB (cuda): 20 runs" in one_device.evidence[1]
     done = run_cli("audit", tmp_path / "s")
     assert done.returncode == 76
     assert "16. One device model" in done.stderr
@@ -193,7 +193,8 @@ def test_another_gpu_model_is_caught(tmp_path: Path) -> None:
 def test_one_gpu_model_is_not(tmp_path: Path) -> None:
     environments = {key: gpu("NVIDIA A100-SXM4-80GB") for key in keys(RunSpec())}
     assert (
-        finding(audit(SuiteRecords(write_run(tmp_path / "s", RunSpec(environments=environments)))), 16).status == "held"
+        finding(audit(SuiteRecords(write_records(tmp_path / "s", RunSpec(environments=environments)))), 16).status
+        == "held"
     )
 
 
@@ -202,7 +203,7 @@ def keys(spec: RunSpec) -> list[SlotKey]:
 
 
 def test_reading_records_loads_no_torch(tmp_path: Path) -> None:
-    store = write_run(tmp_path / "s")
+    store = write_records(tmp_path / "s")
     code = (
         "import sys; from pathlib import Path; from harness.audit import audit; "
         "from harness.records.reader import SuiteRecords\n"

@@ -1,6 +1,6 @@
-"""Seconds from records to a page, and from the page's file to a drawn page, for a suite of many units.
+"""Seconds from records to a page, and from the page's file to a drawn page, for a suite of many runs.
 
-    python -m tests.bench.page_bench [--units 5000] [--runs DIR]
+    python -m tests.bench.page_bench [--count 5000] [--runs DIR]
 
 Records are made up and written first, which takes longer than all the rest; with --runs they stay there for next time.
 """
@@ -20,21 +20,21 @@ from harness.records.suite_folder import RunStore
 from harness.report import write_page
 from tests.browser.chromium import chromium, complaints, show
 from tests.services import require_chromium
-from tests.synthetic import RunSpec, board_of, write_run
+from tests.synthetic import RunSpec, board_of, write_records
 
 METHODS, LABELLED, SUBSETS = 10, (3, 7), 5
 
 
-def suite(units: int) -> RunSpec:
-    """Ten methods at two labelled counts on five subsets, and the ceiling, with as many seeds as make so many units."""
+def suite(count: int) -> RunSpec:
+    """Ten methods at two labelled counts on five subsets, and the ceiling, with as many seeds as make so many runs."""
     methods = {f"method_{i:02d}": 0.05 * i for i in range(METHODS)} | {"supervised_full": 0.0}
-    seeds = max(1, units // (METHODS * len(LABELLED) * SUBSETS))
+    seeds = max(1, count // (METHODS * len(LABELLED) * SUBSETS))
     return RunSpec(methods=methods, labelled=LABELLED, subsets=SUBSETS, seeds=seeds, looks=10, history_steps=2)
 
 
-def records(root: Path, units: int) -> RunStore:
+def records(root: Path, count: int) -> RunStore:
     """The records under `root`, written unless they are there."""
-    return RunStore.open(root) if (root / "suites").is_dir() else write_run(root, suite(units))
+    return RunStore.open(root) if (root / "suites").is_dir() else write_records(root, suite(count))
 
 
 def drawn_seconds(page: Path) -> float:
@@ -49,18 +49,18 @@ def drawn_seconds(page: Path) -> float:
 def main(arguments: Sequence[str]) -> int:
     """Print one line a step: wall and CPU seconds, and the peak of memory so far."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--units", type=int, default=5000)
+    parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--runs", type=Path)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as aside:
-        store = records((options.runs or Path(aside)) / f"synthetic_{options.units}", options.units)
+        store = records((options.runs or Path(aside)) / f"synthetic_{options.count}", options.count)
         wall, cpu = time.perf_counter(), time.process_time()
         board = board_of(store)
         between, spent = time.perf_counter(), time.process_time()
         page = write_page(SuiteRecords(store), board)
         ended, total = time.perf_counter(), time.process_time()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-        print(f"{len(store.selected())} units; peak {peak:.0f} MB")
+        print(f"{len(store.selected())} runs; peak {peak:.0f} MB")
         print(f"board  {between - wall:6.1f} s wall  {spent - cpu:6.1f} s CPU")
         print(f"page   {ended - between:6.1f} s wall  {total - spent:6.1f} s CPU  {page.stat().st_size / 1e6:.2f} MB")
         print(f"drawn  {drawn_seconds(page):6.1f} s in Chromium")

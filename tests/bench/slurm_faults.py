@@ -2,7 +2,7 @@
 
     python -m tests.bench.slurm_faults [FAULT ...]
 
-Each fault strikes one tiny unit (steps with pauses: little CPU) in a run directory of its own; then the unit goes on,
+Each fault strikes one tiny run (steps with pauses: little CPU) in a run directory of its own; then the run goes on,
 by Slurm's requeue or by the same sbatch, to its end. Its weights must be those of an undisturbed one.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.records.accounts import Seconds
 from tests.slurm.cluster import Cluster, running_cluster
-from tests.slurm.units import Jobs
+from tests.slurm.runs import Jobs
 from tests.support import REPO, wait_until
 from tests.train.tiny import Tiny, install, write_suite
 
@@ -30,7 +30,7 @@ SMALL_DISK = "size=12m"
 
 @dataclass(frozen=True)
 class Fault:
-    """options: of sbatch. strike: hits the running job. again: the user submits the unit once more."""
+    """options: of sbatch. strike: hits the running job. again: the user submits the run once more."""
 
     name: str
     strike: Callable[[Jobs, str], None]
@@ -40,7 +40,7 @@ class Fault:
 
 
 def nothing(jobs: Jobs, job: str) -> None:
-    """The undisturbed unit."""
+    """The undisturbed run."""
 
 
 def time_limit(jobs: Jobs, job: str) -> None:
@@ -133,14 +133,14 @@ def tiny(root: Path, fault: Fault) -> Tiny:
 
 
 def strike(jobs: Jobs, fault: Fault) -> None:
-    """Submit, strike, and let all units come to their end."""
+    """Submit, strike, and let all runs come to their end."""
     job = jobs.submit(*fault.slots, options=fault.options)
     if fault.strike is not nothing:
         jobs.wait_until_it_trains(SLOT, 0, STRUCK_AT)
         fault.strike(jobs, job)
     if fault.again:
         jobs.submit(SLOT)
-    wait_until(lambda: all(jobs.done(slot) for slot in fault.slots), "all units are done")
+    wait_until(lambda: all(jobs.done(slot) for slot in fault.slots), "all runs are done")
     wait_until(lambda: not jobs.cluster.run("squeue", "-h").strip(), "the queue is empty")
     time.sleep(2)  # the database hears of the end a little later
 

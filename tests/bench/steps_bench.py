@@ -67,7 +67,7 @@ def options() -> argparse.ArgumentParser:
         "--size", type=int, nargs="+", action="append", help="of an image: one side, or all of them; repeatable"
     )
     parser.add_argument("--batch", type=int, default=8, help="images per step, both streams together")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; a scored unit has one")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; a scored run has one")
     parser.add_argument("--steps", type=int, default=5, help="measured steps per method and stage")
     parser.add_argument("--warm-up", type=int, help="steps before them that do not count (default 1; CUDA: 3)")
     parser.add_argument("--dense", type=int, default=1, help="measured steps of the plainly written stage; 0: none")

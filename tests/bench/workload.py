@@ -14,7 +14,7 @@ from harness.api.progress import Progress
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
-from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Unit
+from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Run
 from harness.suite.registry import load_dataset, load_method, method_sources
 from harness.train.build import build_state
 from harness.train.checkpoint import TrainingState
@@ -53,10 +53,10 @@ class WallClock:
         return []
 
 
-def make_unit(method: str, size: Size, batch_size: int, precision: Precision = "float32") -> Unit:
-    """A unit with a method's defaults; its data reference names nothing that exists."""
+def make_run(method: str, size: Size, batch_size: int, precision: Precision = "float32") -> Run:
+    """A run with a method's defaults; its data reference names nothing that exists."""
     kind = load_method(method)
-    return Unit(
+    return Run(
         method=method,
         method_version=kind.version,
         params=kind.Params().model_dump(mode="json"),
@@ -94,11 +94,11 @@ def entries(
     for name in sorted(method_sources()):
         if load_method(name).labels == "all" or (only and only.split("/")[0] != name):
             continue
-        unit = make_unit(name, size, batch_size, precision)
-        for index, stage in enumerate(build_state(unit, data, device).method.stages):
+        run = make_run(name, size, batch_size, precision)
+        for index, stage in enumerate(build_state(run, data, device).method.stages):
             if only and only != f"{name}/{stage.name}":
                 continue
-            state = build_state(unit, data, device)
+            state = build_state(run, data, device)
             start_stage(state)
             for _ in range(index):
                 state.meter.next_stage()
@@ -112,9 +112,9 @@ def dense(measured: Mapping[str, Entry], device: torch.device) -> dict[str, Entr
     found = {}
     for name, kind in DENSE.items():
         measured_state, stage = measured[name]
-        state = build_state(measured_state.unit, measured_state.sampler.data, device)
-        method = kind.build(state.method.task, kind.Params.model_validate(state.unit.params)).to(device)
-        if state.unit.engine.channels_last:
+        state = build_state(measured_state.run, measured_state.sampler.data, device)
+        method = kind.build(state.method.task, kind.Params.model_validate(state.run.params)).to(device)
+        if state.run.engine.channels_last:
             method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         state.method = method
         for _ in range(method.stages.index(stage)):
@@ -130,7 +130,7 @@ def measure(measured: Mapping[str, Entry], turns: int, warm_up: int, clock: Step
     for turn in range(warm_up + turns):
         for name, (state, stage) in measured.items():
             clock.start()
-            training_step(state, stage, state.method.batches(stage, state.unit.engine.batch_size), MIDDLE)
+            training_step(state, stage, state.method.batches(stage, state.run.engine.batch_size), MIDDLE)
             spent = clock.stop() + clock.flush()
             if turn >= warm_up:
                 seconds[name] += spent
@@ -138,7 +138,7 @@ def measure(measured: Mapping[str, Entry], turns: int, warm_up: int, clock: Step
 
 
 def clock_for(device: torch.device, threads: int) -> StepClock:
-    """What a scored unit is charged by; wall seconds on several threads."""
+    """What a scored run is charged by; wall seconds on several threads."""
     return clock_of(device) if device.type == "cuda" or threads == 1 else WallClock()
 
 

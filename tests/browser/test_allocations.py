@@ -8,7 +8,7 @@ from harness.records.accounts import MethodAccount, Reconciliation, Seconds
 from harness.records.reader import SuiteRecords
 from harness.report import write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
-from tests.synthetic import RunSpec, board_of, write_run
+from tests.synthetic import RunSpec, board_of, write_records
 
 
 def account(method: str, useful: float) -> MethodAccount:
@@ -18,7 +18,7 @@ def account(method: str, useful: float) -> MethodAccount:
 
 
 def test_allocations_stand_with_the_budget(browser, tmp_path: Path) -> None:
-    store = write_run(tmp_path / "phantom_mini", RunSpec(labelled=(3,), seeds=1, patients=6))
+    store = write_records(tmp_path / "phantom_mini", RunSpec(labelled=(3,), seeds=1, patients=6))
     methods = [account("ua_mt", 150), account("mc_net", 120), account("gone", 10)]
     store.write_reconciliation(Reconciliation(suite="phantom_mini", at="", methods=methods))
     page = write_page(SuiteRecords(store), board_of(store))

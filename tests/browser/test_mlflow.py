@@ -15,7 +15,7 @@ import pytest
 
 from tests.services import mlflow_server
 from tests.support import wait_until
-from tests.synthetic import RunSpec, write_run, write_tables
+from tests.synthetic import RunSpec, write_records, write_tables
 from tests.tracking.view import by_key, experiment_tags, runs, track
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _links(note: str) -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def pages(browser: WebDriver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     desk = tmp_path_factory.mktemp("desk")
-    store = write_run(desk / "runs" / "phantom_views", SUITE)
+    store = write_records(desk / "runs" / "phantom_views", SUITE)
     write_tables(store)
     database = desk / "mlflow.db"
     track(store, f"sqlite:///{database}")

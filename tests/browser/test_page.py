@@ -18,7 +18,7 @@ from harness.report import write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.report.trials import SCHEDULES, searched
 from tests.support import LIMIT_SECONDS
-from tests.synthetic import RunSpec, board_of, write_run
+from tests.synthetic import RunSpec, board_of, write_records
 
 BREAKOUT = "</script><img src=x onerror=alert(1)> & more"
 MINUS = "\N{MINUS SIGN}"
@@ -26,12 +26,12 @@ MINUS = "\N{MINUS SIGN}"
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory) -> RunStore:
-    """Eight patients, two labelled counts, a failed unit whose reason is hostile, and a unit that is missing."""
+    """Eight patients, two labelled counts, a failed run whose reason is hostile, and a run that is missing."""
     spec = RunSpec(
         seeds=2, patients=8, failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 1)}),
         failure=Failure(kind="error", reason=BREAKOUT),
     )  # fmt: skip
-    return write_run(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
+    return write_records(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +116,7 @@ def test_the_table_shows_the_frame(page, board, labelled):
     assert references == ["supervised_full"]
 
 
-def test_failed_units_are_visible_and_their_reasons_are_text(page):
+def test_failed_runs_are_visible_and_their_reasons_are_text(page):
     assert "1/2\n1 failed" in texts(page, '#table-1-3 tr[data-method="ua_mt"] td')
     assert texts(page, ".failures li") == [f"ua_mt, subset 0, seed 1: error ({BREAKOUT})"]
     assert "1/2\n1 to run" in texts(page, '#table-1-7 tr[data-method="mc_net"] td')

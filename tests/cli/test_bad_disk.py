@@ -82,9 +82,9 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
     """The child's own log lies on the full disk, so its exit code alone says what happened."""
     with small_disk(tmp_path / "disk", "size=2m") as disk:
         store = RunStore.create(disk / "tiny")
-        unit = next(RunStore.open(finished.runs / "tiny").folders()).unit
-        folder = store.folder(unit)
-        folder.create(unit)
+        run = next(RunStore.open(finished.runs / "tiny").folders()).run
+        folder = store.folder(run)
+        folder.create(run)
         folder.log.touch()
         recorded = next((finished.runs / "tiny" / "suites").iterdir())
         suite = Path(shutil.copy(recorded, store.root / "suites"))
@@ -92,7 +92,7 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
         with pytest.raises(DiskError, match="No space left"):
             folder.write_cases(cases_frame(RunSpec().slots[0], RunSpec()))
         order = Order(
-            unit=unit.id,
+            run=run.id,
             suite=str(suite),
             cache=str(next(session_cache.glob("phantom-*"))),
             checkpoint_seconds=30.0,

@@ -54,11 +54,11 @@ def test_data_that_are_given_mean_pictures(records: Path, session_cache: Path) -
     assert panels(leaderboard(records, session_cache, "--data", str(cache), "--no-panels")) == []
 
 
-def test_pictures_before_any_unit_ended_are_refused(tmp_path: Path, finished: FinishedRun) -> None:
+def test_pictures_before_any_run_ended_are_refused(tmp_path: Path, finished: FinishedRun) -> None:
     runs = Path(shutil.copytree(finished.runs, tmp_path / "runs"))
-    for result in runs.glob("tiny/units/*/result.json"):
+    for result in runs.glob("tiny/runs/*/result.json"):
         result.unlink()
     done = run_cli("leaderboard", runs / "tiny", "--panels")
     assert done.returncode == 65
-    assert "no unit has ended yet" in done.stderr
+    assert "no run has ended yet" in done.stderr
     assert "Traceback" not in done.stderr

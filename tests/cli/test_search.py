@@ -55,12 +55,12 @@ def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun) ->
     said = searched.stderr.splitlines()
     (search,) = [number for number, line in enumerate(said) if "headline search, 3 trials, 0 done, 3 to run" in line]
     chosen = [number for number, line in enumerate(said) if line.startswith("chosen: ")]
-    (finals,) = [number for number, line in enumerate(said) if "2 units, 0 done, 2 to run, each 4 steps" in line]
+    (finals,) = [number for number, line in enumerate(said) if "2 runs, 0 done, 2 to run, each 4 steps" in line]
     assert search < chosen[0] < chosen[1] < finals
     assert "Leaderboard of tiny" in searched.stdout
     assert {path.name for path in (searched.runs / "tiny").iterdir()} >= {"points.json", "selection.json"}
-    units = RunStore(searched.runs / "tiny").folders()
-    assert sorted((one.unit.role, (one.path / "cases.parquet").exists()) for one in units) == [
+    runs = RunStore(searched.runs / "tiny").folders()
+    assert sorted((one.run.role, (one.path / "cases.parquet").exists()) for one in runs) == [
         ("final", True), ("final", True), ("search", False), ("search", False), ("search", False),
     ]  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_status_shows_trials_and_finals(searched: FinishedRun) -> None:
         *((name, "done", "2") for name in TRIALS),
         *((name, "done", "4") for name in FINALS),
     ]
-    assert "tiny: 5 units, 5 done" in done.stderr
+    assert "tiny: 5 runs, 5 done" in done.stderr
 
 
 def test_plan_shows_what_is_done_of_the_search_and_of_the_finals(searched: FinishedRun, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_plan_names_the_same_trials_in_every_process_and_writes_nothing(searched
     suite = searched_suite(tmp_path)
     before = snapshot(tmp_path)
     shown = [
-        run_cli("plan", "--suite", suite, "--units", cwd=tmp_path, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2")
+        run_cli("plan", "--suite", suite, "--list", cwd=tmp_path, env={"PYTHONHASHSEED": seed}) for seed in ("1", "2")
     ]
     assert shown[0].stdout == shown[1].stdout
     assert snapshot(tmp_path) == before
@@ -108,7 +108,7 @@ def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: 
     arguments = ("--suite", suite, "--runs", tmp_path / "runs")
     early = run_cli("train", FINALS[1], *arguments)
     assert early.returncode == 64
-    assert "'ua_mt/2/0/0' names 0 units of this suite; use an id or a slot such as supervised/trial/0/0" in early.stderr
+    assert "'ua_mt/2/0/0' names 0 runs of this suite; use an id or a slot such as supervised/trial/0/0" in early.stderr
     ran = run_cli("train", TRIALS[2], *arguments)
     assert ran.returncode == 0, ran.stderr
     assert f"{TRIALS[2]}: ok" in ran.stderr, "by the name that was typed"

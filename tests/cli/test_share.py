@@ -20,7 +20,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
 from tests.cli.ground import refuse, snapshot
 from tests.support import run_cli
-from tests.synthetic import RunSpec, write_run, write_tables
+from tests.synthetic import RunSpec, write_records, write_tables
 
 SPEC = RunSpec(
     seeds=2,
@@ -36,7 +36,7 @@ WEIGHTS = ("checkpoint.pt", "lease", "log.txt", "error.txt")
 @pytest.fixture
 def store(tmp_path: Path) -> RunStore:
     """Records with everything beside them that must stay at home."""
-    store = write_run(tmp_path / "runs" / "synthetic", SPEC)
+    store = write_records(tmp_path / "runs" / "synthetic", SPEC)
     for folder in store.folders():
         folder.write_predictions(LABELS)
         for name in WEIGHTS:
@@ -82,7 +82,7 @@ def test_tables_need_neither_history_nor_label_maps(
     assert small.stat().st_size < archive.stat().st_size
     imported = import_records(small, there).store
     assert write_tables(imported)[0].read_bytes() == write_tables(store)[0].read_bytes()
-    written = {path.relative_to(store.root) for path in store.root.glob("units/**/*.*")}
+    written = {path.relative_to(store.root) for path in store.root.glob("runs/**/*.*")}
     left_out = {path for path in written if "history" in str(path) or path.name == "predictions.npz"}
     assert left_out
     assert not [path for path in left_out if (imported.root / path).exists()]
@@ -91,7 +91,7 @@ def test_tables_need_neither_history_nor_label_maps(
 
 
 def test_equal_records_give_equal_bytes(store: RunStore, archive: Path, tmp_path: Path) -> None:
-    again = write_run(tmp_path / "other" / "synthetic", SPEC)
+    again = write_records(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():
         folder.write_predictions(LABELS)
     export_records(SuiteRecords(again), tmp_path / "again.tar.gz")
@@ -111,18 +111,18 @@ def test_importing_twice_adds_nothing(archive: Path, tmp_path: Path) -> None:
 
 def test_halves_of_a_suite_come_together(tmp_path: Path) -> None:
     """Two groups ran one seed each of the same suite; a third has the whole table."""
-    whole = write_run(tmp_path / "whole" / "synthetic", RunSpec(seeds=2, patients=6))
+    whole = write_records(tmp_path / "whole" / "synthetic", RunSpec(seeds=2, patients=6))
     slots = [(slot.method, slot.labelled, slot.subset, slot.seed) for slot in RunSpec(seeds=2).slots]
     for seed in (0, 1):
         others = frozenset(slot for slot in slots if slot[3] != seed)
-        half = write_run(tmp_path / f"half{seed}" / "synthetic", RunSpec(seeds=2, patients=6, missing=others))
+        half = write_records(tmp_path / f"half{seed}" / "synthetic", RunSpec(seeds=2, patients=6, missing=others))
         export_records(SuiteRecords(half), tmp_path / f"half{seed}.tar.gz")
         import_records(tmp_path / f"half{seed}.tar.gz", tmp_path / "there")
     together = snapshot(tmp_path / "there" / "synthetic")
     assert together == snapshot(whole.root)
 
 
-def test_other_numbers_for_the_same_unit_are_refused_and_named(archive: Path, store: RunStore, tmp_path: Path) -> None:
+def test_other_numbers_for_the_same_run_are_refused_and_named(archive: Path, store: RunStore, tmp_path: Path) -> None:
     there = tmp_path / "there"
     shutil.copytree(store.root.parent, there)
     result = next(folder for folder in RunStore(there / "synthetic").folders() if folder.done).path / "result.json"
@@ -133,8 +133,8 @@ def test_other_numbers_for_the_same_unit_are_refused_and_named(archive: Path, st
 def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: Path) -> None:
     environment = SPEC.environment.model_copy(update={"shown": {"host": "somewhere else"}})
     there = RunStore.create(tmp_path / "there" / "synthetic")
-    unit = SPEC.unit(SPEC.slots[0])
-    there.folder(unit).write_environment(environment)
+    run = SPEC.run(SPEC.slots[0])
+    there.folder(run).write_environment(environment)
     before = snapshot(there.root / "environments")
     import_records(archive, tmp_path / "there")
     assert snapshot(there.root / "environments") == before
@@ -176,7 +176,7 @@ def renamed(name: str) -> Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarIn
         "../evil.json",
         "/tmp/evil.json",
         "synthetic/../../selection.json",
-        "synthetic/units/../selection.json",
+        "synthetic/runs/../selection.json",
         "synthetic/run.sh",
         "other/selection.json",
         "..",
@@ -206,7 +206,7 @@ def test_traversal_is_refused_by_the_command_line(archive: Path, tmp_path: Path)
     refuse("import", archive, "--runs", "there", code=65, named=("evil.json", str(archive)), unchanged=tmp_path)
 
 
-@pytest.mark.parametrize("record", ["unit.json", "result.json", "selection.json", "ledger.jsonl"])
+@pytest.mark.parametrize("record", ["run.json", "result.json", "selection.json", "ledger.jsonl"])
 def test_records_of_a_newer_version_are_refused(record: str, archive: Path, tmp_path: Path) -> None:
     def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
         first, newline, rest = content.partition(b"\n") if record == "ledger.jsonl" else (content, b"", b"")
@@ -243,8 +243,8 @@ def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_pat
         assert not (tmp_path / "there").exists()
 
 
-def test_records_of_a_unit_under_another_id_are_refused(archive: Path, tmp_path: Path) -> None:
-    other = write_run(tmp_path / "other" / "synthetic", replace(SPEC, seeds=1))
+def test_records_of_a_run_under_another_id_are_refused(archive: Path, tmp_path: Path) -> None:
+    other = write_records(tmp_path / "other" / "synthetic", replace(SPEC, seeds=1))
     stranger = next(other.folders()).id
 
     def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:

@@ -11,17 +11,17 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from harness.api.errors import UnitFailedError
+from harness.api.errors import RunFailedError
 from harness.cli import VERBS, cli
 from harness.doctor import examine
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import Slot
 from harness.records.suite_folder import RunStore
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import DEAD_URI, SUPERVISED, UA_MT, linked_copy, refuse, snapshot, write_suite
 from tests.services import require_mlflow
 from tests.support import REPO, run_cli
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, write_records
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -46,7 +46,7 @@ def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished: Finished
     refuse(*track, DEAD_URI, code=69, named=(DEAD_URI, "The records are safe"), unchanged=tmp_path)
     later = run_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path)
     assert later.returncode == 0, later.stderr
-    assert "tracked 2 units" in later.stderr
+    assert "tracked 2 runs" in later.stderr
 
 
 def test_plan_counts_what_is_done_and_writes_nothing(
@@ -61,7 +61,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(
     assert records == tmp_path / "runs"
     assert snapshot(tmp_path) == before
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert rows[0][:6] == ["method", "labelled", "subsets", "seeds", "units", "done"]
+    assert rows[0][:6] == ["method", "labelled", "subsets", "seeds", "runs", "done"]
     assert rows[1] == ["supervised", "2", "0", "0", "1", "1", "4", "steps", "4", "steps"]
     assert rows[3] == ["all", "2", "2", "8", "steps"]
     assert "wall time to go: none, everything is done" in done.stderr
@@ -69,14 +69,14 @@ def test_plan_counts_what_is_done_and_writes_nothing(
 
 def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_path: Path) -> None:
     suite = write_suite(tmp_path, ("seeds: [0]", "seeds: [0, 1, 2]"))
-    done = run_cli("plan", "--suite", suite, "--runs", finished.runs, "--workers", "2", "--units", cwd=tmp_path)
+    done = run_cli("plan", "--suite", suite, "--runs", finished.runs, "--workers", "2", "--list", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     states = {line.split()[0]: line.split()[2] for line in done.stdout.splitlines()[1:]}
     assert states[SUPERVISED] == states[UA_MT] == "done"
     assert [slot for slot, state in states.items() if state == "to"] == [
         f"{method}/2/0/{seed}" for seed in (1, 2) for method in ("supervised", "ua_mt")
     ]
-    assert "with 2 workers (from 2 finished units on" in done.stderr
+    assert "with 2 workers (from 2 finished runs on" in done.stderr
 
 
 def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(t
     }
     assert budgets["all"].endswith("55800 s = 15:30:00")
     assert "done: unknown, no data given" in done.stderr
-    assert "wall time to go: unknown: no finished unit to judge by" in done.stderr
+    assert "wall time to go: unknown: no finished run to judge by" in done.stderr
     assert snapshot(tmp_path) == {}
 
 
@@ -104,8 +104,8 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
         missing=frozenset({("mc_net", 7, 0, 2)}),
         interrupted=frozenset({("supervised", 3, 0, 0)}),
     )
-    store = write_run(tmp_path / "synthetic", spec)
-    running = store.folder(spec.unit(Slot(method="supervised_full", labelled=None, subset=0, seed=0)))
+    store = write_records(tmp_path / "synthetic", spec)
+    running = store.folder(spec.run(Slot(method="supervised_full", labelled=None, subset=0, seed=0)))
     running.reopen()
     running.lease.claim()
     before = snapshot(tmp_path)
@@ -119,7 +119,7 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
     assert lines["supervised/3/0/0"].split()[1:7] == ["done", "99.9%", "1498", "299.7", "30.0", "2"]
     assert "running" in lines["supervised_full/all/0/0"]
     assert "heartbeat" in lines["supervised_full/all/0/0"]
-    assert "21 units, 18 done, 1 failed, 1 running, 1 to run; 30.0 device-seconds lost" in done.stderr
+    assert "21 runs, 18 done, 1 failed, 1 running, 1 to run; 30.0 device-seconds lost" in done.stderr
 
 
 def test_status_of_a_suite_that_never_ran(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
     from harness.train.stop import StopFlag
 
     store = RunStore.open(records / "tiny")
-    folder = next(folder for folder in store.folders() if folder.unit.method == "supervised")
+    folder = next(folder for folder in store.folders() if folder.run.method == "supervised")
     path, other = folder.path / "result.json", "0" * 64
     trained = json.loads(path.read_text())["weights_sha256"]
     environment = folder.environment()
@@ -181,14 +181,14 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
     changes = {"weights_sha256": other, "environment": elsewhere}
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     before = snapshot(records)
-    again = train_again(UnitFolder(folder.path), None, StopFlag())
+    again = train_again(RunFolder(folder.path), None, StopFlag())
     assert (again.recorded, again.replayed) == (other, trained)
-    with pytest.raises(UnitFailedError, match="device_model: Abacus 3000 then"):
+    with pytest.raises(RunFailedError, match="device_model: Abacus 3000 then"):
         again.check()
     assert snapshot(records) == before
 
 
-def test_replay_of_an_unknown_unit(finished: FinishedRun, tmp_path: Path) -> None:
+def test_replay_of_an_unknown_run(finished: FinishedRun, tmp_path: Path) -> None:
     command = ("replay", finished.runs / "tiny", "ua_mt/3/0/0")
     refuse(*command, code=64, named=("'ua_mt/3/0/0' names 0 runs", SUPERVISED), unchanged=tmp_path)
 
@@ -211,14 +211,14 @@ def test_clean_shows_first_and_keeps_every_record(records: Path) -> None:
 
 def test_clean_keeps_what_can_go_on(tmp_path: Path) -> None:
     failed, stopped = ("ua_mt", 3, 0, 1), ("mc_net", 7, 0, 2)
-    store = write_run(tmp_path / "synthetic", RunSpec(failed=frozenset({failed})))
+    store = write_records(tmp_path / "synthetic", RunSpec(failed=frozenset({failed})))
     for folder in store.folders():
         folder.checkpoint.write_bytes(b"weights")
-        unit = folder.unit
-        if (unit.method, unit.labelled, unit.subset, unit.seed) == stopped:
+        run = folder.run
+        if (run.method, run.labelled, run.subset, run.seed) == stopped:
             folder.reopen()
     assert run_cli("clean", tmp_path / "synthetic", "--yes").returncode == 0
-    kept = {folder.unit.method for folder in store.folders() if folder.checkpoint.exists()}
+    kept = {folder.run.method for folder in store.folders() if folder.checkpoint.exists()}
     assert kept == {"ua_mt", "mc_net"}
     assert sum(folder.checkpoint.exists() for folder in store.folders()) == 2
 

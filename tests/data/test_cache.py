@@ -32,12 +32,12 @@ def folder(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "cache"))
 
 
-UNIT = "0" * 64
+RUN = "0" * 64
 
 
-def write_selection(path: Path, unit: str = UNIT) -> Path:
+def write_selection(path: Path, run: str = RUN) -> Path:
     slot = Slot(method="supervised", labelled=3, subset=0, seed=0)
-    entry = SelectionEntry(slot=slot, params={}, unit=unit)
+    entry = SelectionEntry(slot=slot, params={}, run=run)
     path.write_text(Selection(suite_hash="f" * 64, engine=Engine(), entries=[entry]).model_dump_json())
     return path
 
@@ -80,7 +80,7 @@ def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) 
     breaches: list[str] = []
     cache = Cache.open(folder, on_breach=breaches.append)
     selection, final = tmp_path / "selection.json", tmp_path / "final.json"
-    permit = TestPermit(selection, UNIT, final)
+    permit = TestPermit(selection, RUN, final)
 
     with pytest.raises(ClosedSplitError):
         cache.cases("test")
@@ -101,8 +101,8 @@ def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) 
     assert [case.id for case in cache.test_cases(permit)] == ["patient011_frame01", "patient011_frame02"]
     assert len(breaches) == 4
 
-    write_selection(selection, unit="1" * 64)
-    with pytest.raises(ClosedSplitError, match="does not name unit 0000000000"):
+    write_selection(selection, run="1" * 64)
+    with pytest.raises(ClosedSplitError, match="does not name run 0000000000"):
         cache.test_cases(permit)
     selection.write_text('{"schema_version": 1, "rule": "whatever suits"}')
     with pytest.raises(ClosedSplitError, match="not a readable selection record"):

@@ -174,14 +174,14 @@ def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind:
     prediction, truth = pair
     spacing = spacing_for(truth.ndim, kind)
     metrics = class_metrics(prediction, truth, spacing)
-    for unit, scale in (("voxel", None), ("mm", spacing)):
-        if unit == "mm" and spacing is None:
+    for run, scale in (("voxel", None), ("mm", spacing)):
+        if run == "mm" and spacing is None:
             continue
         forward = brute_force_distances(prediction, truth, scale)
         pooled = forward + brute_force_distances(truth, prediction, scale)
-        assert getattr(metrics, f"asd_{unit}") == pytest.approx(np.mean(forward), abs=1e-9)
-        assert getattr(metrics, f"assd_{unit}") == pytest.approx(np.mean(pooled), abs=1e-9)
-        assert getattr(metrics, f"hd95_{unit}") == pytest.approx(np.percentile(pooled, 95), abs=1e-9)
+        assert getattr(metrics, f"asd_{run}") == pytest.approx(np.mean(forward), abs=1e-9)
+        assert getattr(metrics, f"assd_{run}") == pytest.approx(np.mean(pooled), abs=1e-9)
+        assert getattr(metrics, f"hd95_{run}") == pytest.approx(np.percentile(pooled, 95), abs=1e-9)
 
 
 # MedPy

@@ -10,18 +10,18 @@ import pytest
 from harness.execution.process import make_order, parent_and_allowance
 from harness.execution.process_pool import ProcessPool, pool_devices
 from harness.execution.session import Session
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny
-from tests.train.test_unit import assert_same_numbers
-from tests.train.tiny import run
+from tests.train.test_run import assert_same_numbers
+from tests.train.tiny import train
 
 pytestmark = pytest.mark.slow
 
 
 def pool_of(session: Session, stop: StopFlag, seen: set[str]) -> ProcessPool:
-    def tick(running: list[Unit]) -> None:
-        seen.update(unit.id for unit in running)
+    def tick(running: list[Run]) -> None:
+        seen.update(run.id for run in running)
 
     return ProcessPool(session, [None, None], 0.3, stop, tick)
 
@@ -38,8 +38,8 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path
         budget={"steps": 40},
     )
     session, seen = tiny.session(), set[str]()
-    outcomes = {outcome.unit: outcome for outcome in pool_of(session, StopFlag(), seen).run(session.pending())}
-    by_method = {unit.method: outcomes[unit.id] for unit in session.plan.units}
+    outcomes = {outcome.run: outcome for outcome in pool_of(session, StopFlag(), seen).run(session.pending())}
+    by_method = {run.method: outcomes[run.id] for run in session.plan.runs}
     assert {method: outcome.status for method, outcome in by_method.items()} == {
         "tiny_staged": "ok",
         "tiny_mortal": "ok",
@@ -48,9 +48,9 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path
     }
     assert by_method["tiny_doomed"].message == "killed: its process died 2 times (signal 9)"
     assert len((tmp_path / "doomed").read_text(encoding="utf-8")) == 2, "started twice, and no more"
-    assert seen == {unit.id for unit in session.plan.units}
+    assert seen == {run.id for run in session.plan.runs}
     inline = make_tiny({"tiny_staged": {}}, budget={"steps": 40})
-    run(inline, "tiny_staged/2/0/0")
+    train(inline, "tiny_staged/2/0/0")
     for planned_run in ("tiny_staged/2/0/0", "tiny_mortal/2/0/0"):
         assert_same_numbers(tiny.folder(planned_run), inline.folder("tiny_staged/2/0/0"))
 
@@ -58,9 +58,9 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path
 def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, budget={"steps": 400}, seeds=[0, 1, 2])
     session, stop = tiny.session(), StopFlag()
-    first, second, third = (session.folder(unit) for unit in session.plan.units)
+    first, second, third = (session.folder(run) for run in session.plan.runs)
 
-    def tick(_running: list[Unit]) -> None:
+    def tick(_running: list[Run]) -> None:
         if first.ledger.spent().useful_steps and second.ledger.spent().useful_steps:
             stop.set("SIGTEST")
 
@@ -75,7 +75,7 @@ def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny) -> Non
 
 def test_a_log_that_cannot_be_written_refuses_the_run(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    session.folder(session.plan.units[0]).log.mkdir()
+    session.folder(session.plan.runs[0]).log.mkdir()
     (outcome,) = pool_of(session, StopFlag(), set()).run(session.pending())
     assert (outcome.status, outcome.exit_code) == ("refused", 74)
     assert "cannot write" in outcome.message
@@ -112,10 +112,10 @@ def test_a_child_hears_its_driver_its_allowance_and_its_devices(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = make_tiny({"tiny_short": {}}).session()
-    (unit,) = session.plan.units
+    (run,) = session.plan.runs
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    assert make_order(session, unit, 1.0).environment()["CUDA_VISIBLE_DEVICES"] == "0,1"
-    order = make_order(session, unit, 1.0, allowance=2.5, devices="1")
+    assert make_order(session, run, 1.0).environment()["CUDA_VISIBLE_DEVICES"] == "0,1"
+    order = make_order(session, run, 1.0, allowance=2.5, devices="1")
     environment = order.environment()
     assert (environment["CUDA_VISIBLE_DEVICES"], environment["HARNESS_DRIVER"]) == ("1", str(os.getpid()))
     assert parent_and_allowance() == (None, float("inf"))

@@ -12,8 +12,8 @@ import pytest
 from harness.records.suite_folder import RunStore
 from tests.support import LIMIT_SECONDS, require, wait_until
 from tests.train.fixtures import MakeTiny
-from tests.train.test_unit import assert_same_numbers
-from tests.train.tiny import Tiny, processes_with, run
+from tests.train.test_run import assert_same_numbers
+from tests.train.tiny import Tiny, processes_with, train
 
 RAY = ("--executor", "ray", "--workers", "2", "--no-track", "--checkpoint-seconds", "0.3")
 
@@ -48,12 +48,12 @@ def alive(pids: set[int]) -> set[int]:
 
 
 def training(tiny: Tiny) -> bool:
-    """Whether two units run now and have made steps, whenever."""
+    """Whether two runs run now and have made steps, whenever."""
     held = [folder for folder in RunStore(tiny.store).folders() if folder.lease.held()]
     return len([folder for folder in held if folder.ledger.spent().useful_steps]) == 2
 
 
-def test_six_units_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTiny, tmp_path: Path) -> None:
     """Two good ones, one that is killed once, one that is killed whenever it starts, one error, one NaN."""
     suite = make_tiny(
         {
@@ -76,8 +76,8 @@ def test_six_units_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTi
     kinds = {}
     for folder in RunStore.open(suite.store).folders():
         result = folder.result()
-        assert result is not None, "every unit has a row"
-        kinds[folder.unit.method] = result.failure.kind if result.failure else "ok"
+        assert result is not None, "every run has a row"
+        kinds[folder.run.method] = result.failure.kind if result.failure else "ok"
     assert kinds == {
         "tiny_staged": "ok",
         "tiny_mortal": "ok",
@@ -93,7 +93,7 @@ def test_six_units_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTi
 
     inline = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": 40})
     for slot in ("tiny_staged/2/0/0", "tiny_ceiling/all/0/0"):
-        run(inline, slot)
+        train(inline, slot)
         assert_same_numbers(suite.folder(slot), inline.folder(slot))
     assert_same_numbers(suite.folder("tiny_mortal/2/0/0"), inline.folder("tiny_staged/2/0/0"))
 
@@ -112,19 +112,19 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(
     options = ("--executor", executor, *RAY[2:])
 
     process = tiny.start("run", *options)
-    wait_until(lambda: training(tiny), "both units train", process=process)
+    wait_until(lambda: training(tiny), "both runs train", process=process)
     children = descendants(process.pid)
     process.send_signal(signal.SIGTERM)
     wait_until(lambda: not [f for f in RunStore(tiny.store).folders() if f.lease.path.exists()], "no lease is left")
-    assert process.wait(LIMIT_SECONDS) == 75, tiny.output  # a leaderboard later; the units were safe within seconds
+    assert process.wait(LIMIT_SECONDS) == 75, tiny.output  # a leaderboard later; the runs were safe within seconds
     wait_until(lambda: not alive(children), "all its processes have ended")
     first = [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
     assert all(0 < spent.useful_steps < STEPS and spent.lost_steps == 0 for spent in first)
 
     process = tiny.start("run", *options)
-    wait_until(lambda: training(tiny), "both units train", process=process)
-    units = processes_with("harness train")
-    assert len(set(units) & descendants(process.pid)) == 2
+    wait_until(lambda: training(tiny), "both runs train", process=process)
+    runs = processes_with("harness train")
+    assert len(set(runs) & descendants(process.pid)) == 2
     process.kill()
     process.wait()
     # Ray's own agents take a minute longer to notice; they hold nothing of ours
@@ -139,8 +139,8 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(
     inline = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, seeds=[0, 1])
     for seed in (0, 1):
         slot = f"tiny_staged/2/0/{seed}"
-        run(inline, slot)
+        train(inline, slot)
         assert_same_numbers(tiny.folder(slot), inline.folder(slot))
         spent = tiny.folder(slot).ledger.spent()
         assert spent.useful_steps == STEPS
-        assert spent.attempts in {2, 3}  # 2: the second driver was killed before this unit had started
+        assert spent.attempts in {2, 3}  # 2: the second driver was killed before this run had started

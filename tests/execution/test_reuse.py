@@ -1,4 +1,4 @@
-"""Finished units of another suite are taken over as they are; everything else is trained here."""
+"""Finished runs of another suite are taken over as they are; everything else is trained here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from harness.api.errors import RecordError, UsageError
 from harness.execution.reuse import elsewhere, reuse
 from harness.execution.run import ExecuteSettings, execute
-from harness.execution.session import find_unit
+from harness.execution.session import find_run
 from harness.train.stop import StopFlag
 from tests.support import command_environment
 from tests.synthetic import board_of
@@ -23,7 +23,7 @@ BUDGET = {"steps": 4}
 
 @pytest.fixture(scope="module")
 def source(make_tiny: MakeTiny) -> Tiny:
-    """A finished suite with a unit that failed."""
+    """A finished suite with a run that failed."""
     tiny = make_tiny({"tiny_short": {}, "tiny_error": {}}, budget=BUDGET)
     execute(tiny.session(), ExecuteSettings("inline"), StopFlag())
     return tiny
@@ -38,7 +38,7 @@ def target(make_tiny: MakeTiny) -> Tiny:
 def test_what_both_suites_name_is_not_trained_again(source: Tiny, target: Tiny) -> None:
     session = target.session()
     taken = reuse(session, source.store)
-    assert [unit.method for unit in taken] == ["tiny_short"], "a failure is tried again"
+    assert [run.method for run in taken] == ["tiny_short"], "a failure is tried again"
     mine, theirs = session.folder(taken[0]), source.folder("tiny_short/2/0/0")
     for name in ("result.json", "ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "final.json"):
         assert (mine.path / name).read_bytes() == (theirs.path / name).read_bytes()
@@ -46,7 +46,7 @@ def test_what_both_suites_name_is_not_trained_again(source: Tiny, target: Tiny) 
     assert not mine.checkpoint.exists()
     assert not (mine.path / "lease").exists()
     assert reuse(session, source.store) == [], "once"
-    assert [unit.method for unit in session.pending()] == ["tiny_ceiling", "tiny_error"]
+    assert [run.method for run in session.pending()] == ["tiny_ceiling", "tiny_error"]
 
 
 def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
@@ -54,7 +54,7 @@ def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
     environment = command_environment(target.environment)
     done = subprocess.run(arguments, env=environment, cwd=target.root, capture_output=True, text=True, check=False)
     assert done.returncode == 70, done.stderr
-    assert f"{source.store}: 1 units taken over" in done.stdout + done.stderr
+    assert f"{source.store}: 1 runs taken over" in done.stdout + done.stderr
     board = board_of(target.session().store)
     assert board.results.query("selection == 'last'").set_index("method")["n_ok"].to_dict() == {
         "tiny_short": 1,
@@ -63,22 +63,22 @@ def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
     }
 
 
-def test_units_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
     session = source.session()
-    ended = [unit for unit in session.plan.units if unit.method == "tiny_short"]
+    ended = [run for run in session.plan.runs if run.method == "tiny_short"]
     monkeypatch.setattr("socket.gethostname", lambda: "another")
     assert elsewhere(session, ended) == 0, "a budget in steps buys as many anywhere"
     timed = make_tiny({"tiny_short": {}}, budget={"device_seconds": 0.2}).session()
     monkeypatch.undo()
     execute(timed, ExecuteSettings("inline"), StopFlag())
-    assert elsewhere(timed, timed.plan.units) == 0
+    assert elsewhere(timed, timed.plan.runs) == 0
     monkeypatch.setattr("socket.gethostname", lambda: "another")
-    assert elsewhere(timed, timed.plan.units) == 1
+    assert elsewhere(timed, timed.plan.runs) == 1
 
 
 def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny) -> None:
     session = target.session()
-    folder = session.folder(find_unit(session.plan, "tiny_short/2/0/0"))
+    folder = session.folder(find_run(session.plan, "tiny_short/2/0/0"))
     lease = folder.lease
     lease.claim()
     assert reuse(session, source.store) == []
@@ -88,17 +88,17 @@ def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny
     assert reuse(session, source.store) == []
     assert (folder.path / "ledger.jsonl").read_text(encoding="utf-8") == begun
     (folder.path / "ledger.jsonl").unlink()
-    assert [unit.method for unit in reuse(session, source.store)] == ["tiny_short"]
+    assert [run.method for run in reuse(session, source.store)] == ["tiny_short"]
 
 
-def test_a_damaged_unit_is_refused_and_not_copied(source: Tiny, target: Tiny, tmp_path: Path) -> None:
+def test_a_damaged_run_is_refused_and_not_copied(source: Tiny, target: Tiny, tmp_path: Path) -> None:
     shutil.copytree(source.store, tmp_path / "damaged")
     session = target.session()
-    unit = find_unit(session.plan, "tiny_short/2/0/0")
-    (tmp_path / "damaged" / "units" / unit.id / "cases.parquet").write_bytes(b"PAR1")
+    run = find_run(session.plan, "tiny_short/2/0/0")
+    (tmp_path / "damaged" / "runs" / run.id / "cases.parquet").write_bytes(b"PAR1")
     with pytest.raises(RecordError, match="missing or damaged"):
         reuse(session, tmp_path / "damaged")
-    assert not session.folder(unit).done
+    assert not session.folder(run).done
 
 
 def test_a_folder_without_records_says_so(target: Tiny, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from harness.execution.outcome import Outcome, settle
 from harness.execution.process import HELD, last_message, make_order, run_process, status_of
 from harness.execution.process_pool import default_workers
 from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused
-from harness.execution.session import Session, find_unit
+from harness.execution.session import Session, find_run
 from harness.execution.signal_forwarding import stop_on_this_host
 from harness.records.ledger_line import LedgerLine
 from harness.records.suite_folder import RunStore
@@ -42,12 +42,12 @@ def statuses(outcomes: list[Outcome]) -> list[str]:
 
 def test_inline_runs_what_is_left_in_the_plans_order(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
-    assert session.pending() == list(session.plan.units)
-    first = session.plan.units[2]
+    assert session.pending() == list(session.plan.runs)
+    first = session.plan.runs[2]
     list(run_inline(session, [first], RunSettings(checkpoint_seconds=1000.0)))
-    assert session.pending() == [unit for unit in session.plan.units if unit != first]
+    assert session.pending() == [run for run in session.plan.runs if run != first]
     outcomes = execute(session, INLINE, StopFlag())
-    assert [outcome.unit for outcome in outcomes] == [unit.id for unit in session.plan.units if unit != first]
+    assert [outcome.run for outcome in outcomes] == [run.id for run in session.plan.runs if run != first]
     assert set(statuses(outcomes)) == {"ok"}
     assert session.pending() == []
     assert execute(session, INLINE, StopFlag()) == []
@@ -63,7 +63,7 @@ def test_a_failure_is_70_until_it_is_mended(make_tiny: MakeTiny) -> None:
     assert execute(session, INLINE, StopFlag()) == []
     assert exit_code([], session, stopped=False) == 70, "it failed earlier, and the table still has that row"
     session.reopen_failed()
-    assert [unit.method for unit in session.pending()] == ["tiny_error"]
+    assert [run.method for run in session.pending()] == ["tiny_error"]
 
 
 def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny) -> None:
@@ -78,18 +78,18 @@ def test_a_stop_leaves_the_rest_for_later(make_tiny: MakeTiny) -> None:
     assert exit_code(outcomes, session, stopped=True) == 75
 
 
-def test_an_ending_names_its_unit_once(make_tiny: MakeTiny) -> None:
+def test_an_ending_names_its_run_once(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}).session()
-    (unit,) = session.plan.units
+    (run,) = session.plan.runs
     for said in ("tiny_short/2/0/0: interrupted: stopped by SIGTERM", "stopped by SIGTERM"):
-        line = ending(session, unit, Outcome(unit.id, "interrupted", said))
+        line = ending(session, run, Outcome(run.id, "interrupted", said))
         assert line == "tiny_short/2/0/0: interrupted: stopped by SIGTERM"
 
 
-def test_a_held_unit_is_75(make_tiny: MakeTiny) -> None:
+def test_a_held_run_is_75(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
-    session.folder(session.plan.units[0]).lease.claim()  # this process holds it, as another driver would
-    (held,) = run_inline(session, session.plan.units[:1], RunSettings(wait_for_lease_seconds=0.0))
+    session.folder(session.plan.runs[0]).lease.claim()  # this process holds it, as another driver would
+    (held,) = run_inline(session, session.plan.runs[:1], RunSettings(wait_for_lease_seconds=0.0))
     assert held.status == "held"
     assert str(os.getpid()) in held.message
     assert exit_code([held], session, stopped=False) == 75
@@ -98,7 +98,7 @@ def test_a_held_unit_is_75(make_tiny: MakeTiny) -> None:
 def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp_path: Path) -> None:
     """It is the user's to mend: once it is, the same command goes on."""
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    order = make_order(session, session.plan.units[0], 30.0)
+    order = make_order(session, session.plan.runs[0], 30.0)
     broken = tmp_path / "cache"
     shutil.copytree(session.cache.folder, broken)
     (broken / "manifest.json").write_text("{}", encoding="utf-8")
@@ -106,7 +106,7 @@ def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp
     assert (outcome.status, outcome.exit_code) == ("refused", 65)
     assert str(broken) in outcome.message
     assert "Traceback" not in order.folder.log.read_text(encoding="utf-8")
-    assert not session.folder(session.plan.units[0]).done
+    assert not session.folder(session.plan.runs[0]).done
 
 
 def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path) -> None:
@@ -114,10 +114,10 @@ def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path) 
     session = make_tiny(
         {"tiny_mortal": {"die_before_step": 2, "deaths": 1, "tally": str(tmp_path / "tally")}}
     ).session()
-    (unit,) = session.plan.units
-    outcome = run_process(make_order(session, unit, 30.0))
+    (run,) = session.plan.runs
+    outcome = run_process(make_order(session, run, 30.0))
     assert (outcome.status, outcome.exit_code) == ("killed", 9)
-    assert not session.folder(unit).lease.path.exists()
+    assert not session.folder(run).lease.path.exists()
 
 
 def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: MakeTiny, tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: Make
     shutil.copytree(session.cache.folder, broken)
     (broken / "development.h5").write_bytes(b"rubbish")
     on_broken_data = replace(session, cache=Cache.open(broken))
-    (outcome,) = run_inline(on_broken_data, session.plan.units[:1], RunSettings())
+    (outcome,) = run_inline(on_broken_data, session.plan.runs[:1], RunSettings())
     assert outcome.status == "failed"
-    result = session.folder(session.plan.units[0]).result()
+    result = session.folder(session.plan.runs[0]).result()
     assert result is not None
     assert result.failure is not None
     assert result.failure.kind == "data"
@@ -155,7 +155,7 @@ def test_what_an_exit_code_means(code: int, status: str) -> None:
     assert status_of(code) == status
 
 
-def test_no_failure_exits_as_a_held_unit_does() -> None:
+def test_no_failure_exits_as_a_held_run_does() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HarnessError)]
     codes = {kind.exit_code for kind in kinds}
     assert HELD not in codes | {0, 1, 2, 130}
@@ -171,10 +171,10 @@ def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path) -> None:
     assert "Free space" in last_message(log, len(earlier + now), 74), "on a full disk it could not say so itself"
 
 
-def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> None:
+def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    (unit,) = session.plan.units
-    folder = session.folder(unit)
+    (run,) = session.plan.runs
+    folder = session.folder(run)
     for attempt, (base, steps) in enumerate(((0, 3), (2, 1))):
         for kind, done in (("start", 0), ("heartbeat", steps)):
             folder.ledger.append(
@@ -191,7 +191,7 @@ def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> 
                     }
                 )
             )
-    outcome = settle(session.folder(unit), Outcome(unit.id, "killed", "", 9), StopFlag())
+    outcome = settle(session.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
     assert outcome.status == "failed"
     result = folder.result()
     assert result is not None
@@ -200,36 +200,36 @@ def test_a_unit_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> 
     assert "9" in result.failure.reason
     assert result.environment == "e" * 64
     assert (result.spent.useful_steps, result.spent.lost_steps) == (3, 1)
-    passed = Outcome(unit.id, "interrupted", "x", 75)
-    assert settle(session.folder(unit), passed, StopFlag()) == passed
+    passed = Outcome(run.id, "interrupted", "x", 75)
+    assert settle(session.folder(run), passed, StopFlag()) == passed
 
 
-def test_a_unit_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
+def test_a_run_that_left_by_itself_was_not_killed(make_tiny: MakeTiny) -> None:
     """Its worker died, and with it all news of the checkpoint that it wrote."""
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    (unit,) = session.plan.units
+    (run,) = session.plan.runs
     with pytest.raises(errors.InterruptedRunError):
-        train_run(session.folder(unit), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
-    outcome = settle(session.folder(unit), Outcome(unit.id, "killed", "its worker died"), StopFlag())
+        train_run(session.folder(run), session.cache, session.store.selection_path, RunSettings(stop=StopAfter(2)))
+    outcome = settle(session.folder(run), Outcome(run.id, "killed", "its worker died"), StopFlag())
     assert (outcome.status, outcome.exit_code) == ("interrupted", 75)
-    assert not session.folder(unit).done
+    assert not session.folder(run).done
 
 
 def test_nobody_is_killed_once_a_stop_was_asked_for(make_tiny: MakeTiny) -> None:
     session, stop = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session(), StopFlag()
-    (unit,) = session.plan.units
+    (run,) = session.plan.runs
     stop.set("SIGTERM")
-    killed, failed = Outcome(unit.id, "killed", "", 15), Outcome(unit.id, "failed", "", 70)
-    assert settle(session.folder(unit), killed, stop) == Outcome(unit.id, "interrupted", "SIGTERM", 75)
-    assert settle(session.folder(unit), failed, stop) == failed
-    assert not session.folder(unit).done
+    killed, failed = Outcome(run.id, "killed", "", 15), Outcome(run.id, "failed", "", 70)
+    assert settle(session.folder(run), killed, stop) == Outcome(run.id, "interrupted", "SIGTERM", 75)
+    assert settle(session.folder(run), failed, stop) == failed
+    assert not session.folder(run).done
 
 
-def test_a_unit_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny) -> None:
+def test_a_run_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
-    (unit,) = session.plan.units
-    settle(session.folder(unit), Outcome(unit.id, "killed", "", 9), StopFlag())
-    result = session.folder(unit).result()
+    (run,) = session.plan.runs
+    settle(session.folder(run), Outcome(run.id, "killed", "", 9), StopFlag())
+    result = session.folder(run).result()
     assert result is not None
     assert (result.status, result.spent.attempts) == ("failed", 0)
 
@@ -237,7 +237,7 @@ def test_a_unit_that_died_before_it_began_becomes_a_row_too(make_tiny: MakeTiny)
 @pytest.mark.parametrize("ours", [True, False], ids=["our child", "somebody else's"])
 def test_a_stop_is_forwarded_to_our_children_alone(ours: bool, make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
-    held, free = session.plan.units
+    held, free = session.plan.runs
     script = f"""
 import signal, sys, time
 from pathlib import Path
@@ -251,7 +251,7 @@ time.sleep(600)
     child = subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
-    folders = [str(session.folder(unit).path) for unit in (held, free)]
+    folders = [str(session.folder(run).path) for run in (held, free)]
     assert stop_on_this_host(folders, os.getpid(), None) == ours
     if ours:
         assert child.wait(LIMIT_SECONDS) == 75
@@ -263,23 +263,23 @@ time.sleep(600)
         child.wait()
 
 
-def test_units_are_found_by_slot_id_and_beginning(make_tiny: MakeTiny) -> None:
+def test_runs_are_found_by_slot_id_and_beginning(make_tiny: MakeTiny) -> None:
     plan = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, seeds=[0, 1]).session().plan
-    unit = find_unit(plan, "tiny_short/2/0/1")
-    assert (unit.method, unit.labelled, unit.seed) == ("tiny_short", 2, 1)
-    assert find_unit(plan, "tiny_ceiling/all/0/0").labelled is None
-    assert find_unit(plan, unit.id) == find_unit(plan, unit.id[:12]) == unit
+    run = find_run(plan, "tiny_short/2/0/1")
+    assert (run.method, run.labelled, run.seed) == ("tiny_short", 2, 1)
+    assert find_run(plan, "tiny_ceiling/all/0/0").labelled is None
+    assert find_run(plan, run.id) == find_run(plan, run.id[:12]) == run
     for name in ("", "tiny_short/3/0/0", "zzz"):
         with pytest.raises(UsageError, match="tiny_ceiling/all/0/0"):
-            find_unit(plan, name)
+            find_run(plan, name)
 
 
 def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_short": {}}, seeds=[0, 1])
     session = tiny.session()
     store = RunStore.open(tiny.store)
-    assert {folder.id for folder in store.folders()} == {unit.id for unit in session.plan.units}
-    assert [entry.unit for entry in store.selection().entries] == [unit.id for unit in session.plan.units]
+    assert {folder.id for folder in store.folders()} == {run.id for run in session.plan.runs}
+    assert [entry.run for entry in store.selection().entries] == [run.id for run in session.plan.runs]
     (kept,) = (tiny.store / "suites").iterdir()
     assert kept.read_bytes() == tiny.suite.read_bytes()
     assert kept.stem == session.plan.loaded.suite.hash
@@ -291,7 +291,7 @@ def test_a_changed_suite_runs_only_what_is_missing(make_tiny: MakeTiny) -> None:
     text = tiny.suite.read_text(encoding="utf-8")
     tiny.suite.write_text(text.replace("tiny_short:", "tiny_ceiling: {}\n  tiny_short:"), encoding="utf-8")
     session = tiny.session()
-    assert [unit.method for unit in session.pending()] == ["tiny_ceiling"]
+    assert [run.method for run in session.pending()] == ["tiny_ceiling"]
     assert len(list((tiny.store / "suites").iterdir())) == 2, "every version of the suite is kept"
 
 
@@ -331,7 +331,7 @@ def test_a_flag_keeps_its_first_reason() -> None:
     assert stop.wait(0)
 
 
-def test_refused_units_raise_their_own_kind_of_error() -> None:
+def test_refused_runs_raise_their_own_kind_of_error() -> None:
     with pytest.raises(DataError, match="sha256"):
         raise_refused([Outcome("a", "ok"), Outcome("b", "refused", "case 3: sha256", 65)])
     raise_refused([Outcome("a", "ok"), Outcome("b", "killed", "", 9)])

@@ -8,34 +8,34 @@ from harness.api.errors import RecordError, UsageError
 from harness.leaderboard.inputs import read_input
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Budget
-from tests.synthetic import RunSpec, SlotKey, write_run
+from tests.synthetic import RunSpec, SlotKey, write_records
 
 ODD: SlotKey = ("ua_mt", 7, 0, 1)
 
 
 def statuses(comparison):
-    units = comparison.units
-    return {status: int((units["status"] == status).sum()) for status in set(units["status"])}
+    runs = comparison.runs
+    return {status: int((runs["status"] == status).sum()) for status in set(runs["status"])}
 
 
-def test_every_selected_unit_is_a_row(tmp_path):
+def test_every_selected_run_is_a_row(tmp_path):
     spec = RunSpec(failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 0)}))
-    (comparison,) = read_input(SuiteRecords(write_run(tmp_path / "s", spec))).comparisons
-    assert len(comparison.units) == len(spec.slots) == 21
+    (comparison,) = read_input(SuiteRecords(write_records(tmp_path / "s", spec))).comparisons
+    assert len(comparison.runs) == len(spec.slots) == 21
     assert statuses(comparison) == {"ok": 19, "failed": 1, "missing": 1}
-    failed = comparison.units[comparison.units["status"] == "failed"].iloc[0]
+    failed = comparison.runs[comparison.runs["status"] == "failed"].iloc[0]
     assert (failed["method"], failed["failure_kind"], failed["failure_reason"]) == (
         "ua_mt", "nan", "loss became NaN at step 17",
     )  # fmt: skip
-    assert comparison.cases["unit"].nunique() == 19
+    assert comparison.cases["run"].nunique() == 19
     assert len(comparison.cases) == 19 * 2 * 20 * 2 * 3
-    assert set(comparison.units.loc[comparison.units["reference"], "method"]) == {"supervised_full"}
+    assert set(comparison.runs.loc[comparison.runs["reference"], "method"]) == {"supervised_full"}
 
 
 def test_a_suite_in_which_nothing_ran_still_loads(tmp_path):
     spec = RunSpec()
     everything = frozenset((slot.method, slot.labelled, slot.subset, slot.seed) for slot in spec.slots)
-    (comparison,) = read_input(SuiteRecords(write_run(tmp_path / "s", RunSpec(missing=everything)))).comparisons
+    (comparison,) = read_input(SuiteRecords(write_records(tmp_path / "s", RunSpec(missing=everything)))).comparisons
     assert statuses(comparison) == {"missing": 21}
     assert comparison.conditions is None
     assert comparison.cases.empty
@@ -52,11 +52,13 @@ def test_a_suite_in_which_nothing_ran_still_loads(tmp_path):
 )
 def test_other_environments_stand_in_another_table(tmp_path, change, title):
     environments = {ODD: RunSpec().environment.model_copy(update=change)}
-    first, second = read_input(SuiteRecords(write_run(tmp_path / "s", RunSpec(environments=environments)))).comparisons
+    first, second = read_input(
+        SuiteRecords(write_records(tmp_path / "s", RunSpec(environments=environments)))
+    ).comparisons
     assert statuses(first) == {"ok": 20, "elsewhere": 1}
     assert statuses(second) == {"ok": 1, "elsewhere": 20}
     assert second.title == title
-    assert set(first.cases["unit"]).isdisjoint(second.cases["unit"])
+    assert set(first.cases["run"]).isdisjoint(second.cases["run"])
 
 
 @pytest.mark.parametrize(
@@ -68,27 +70,31 @@ def test_other_environments_stand_in_another_table(tmp_path, change, title):
     ],
 )
 def test_other_budgets_and_protocols_stand_in_another_table(tmp_path, change, title):
-    first, second = read_input(SuiteRecords(write_run(tmp_path / "s", RunSpec(overrides={ODD: change})))).comparisons
-    assert (len(first.cases["unit"].unique()), len(second.cases["unit"].unique())) == (20, 1)
+    first, second = read_input(
+        SuiteRecords(write_records(tmp_path / "s", RunSpec(overrides={ODD: change})))
+    ).comparisons
+    assert (len(first.cases["run"].unique()), len(second.cases["run"].unique())) == (20, 1)
     assert second.title == title
 
 
 def test_what_is_only_shown_does_not_split(tmp_path):
     environments = {ODD: RunSpec().environment.model_copy(update={"shown": {"commit": "1" * 40}})}
-    (comparison,) = read_input(SuiteRecords(write_run(tmp_path / "s", RunSpec(environments=environments)))).comparisons
+    (comparison,) = read_input(
+        SuiteRecords(write_records(tmp_path / "s", RunSpec(environments=environments)))
+    ).comparisons
     assert statuses(comparison) == {"ok": 21}
 
 
 def test_two_versions_of_a_method_are_refused(tmp_path):
-    store = write_run(tmp_path / "s", RunSpec(overrides={ODD: {"method_version": 2}}))
+    store = write_records(tmp_path / "s", RunSpec(overrides={ODD: {"method_version": 2}}))
     with pytest.raises(UsageError, match=r"selection\.json: ua_mt was run in 2 versions .*version 2: [0-9a-f]{10}\)"):
         read_input(SuiteRecords(store))
 
 
 @pytest.mark.parametrize("name", ["cases.parquet", "environment"])
 def test_a_record_that_is_gone_is_named(tmp_path, name):
-    store = write_run(tmp_path / "s")
-    path = next(store.root.glob("environments/*.json" if name == "environment" else f"units/*/{name}"))
+    store = write_records(tmp_path / "s")
+    path = next(store.root.glob("environments/*.json" if name == "environment" else f"runs/*/{name}"))
     path.unlink()
     with pytest.raises(RecordError, match=path.name):
         read_input(SuiteRecords(store))

@@ -9,13 +9,13 @@ from harness.api.settings import OptimiserSettings
 from harness.leaderboard.results import placed
 from harness.records.schema import Engine
 from harness.stats.profile import TAUS
-from tests.synthetic import RunSpec, board_of, key, write_run
+from tests.synthetic import RunSpec, board_of, key, write_records
 
 
 def tiny(tmp_path, dice):
     """A store with one seed, one labelled count and the given Dice of (method, patient, phase, class)."""
     spec = RunSpec(methods=dict.fromkeys(dice, 0.0), labelled=(3,), seeds=1, patients=4)
-    store = write_run(tmp_path / "tiny", spec)
+    store = write_records(tmp_path / "tiny", spec)
     for slot in spec.slots:
         rows = [
             {
@@ -26,7 +26,7 @@ def tiny(tmp_path, dice):
             }
             for (patient, phase, class_name), value in dice[slot.method].items()
         ]  # fmt: skip
-        store.folder(spec.unit(slot)).write_cases(pd.DataFrame(rows))
+        store.folder(spec.run(slot)).write_cases(pd.DataFrame(rows))
     return board_of(store)
 
 
@@ -70,13 +70,13 @@ def test_by_hand(tmp_path):
     assert pair["p_wilcoxon"] == pytest.approx(1.0)  # ranks +1.5, +1.5, -3
 
 
-def test_a_failed_unit_is_shown_and_ranks_last(tmp_path):
+def test_a_failed_run_is_shown_and_ranks_last(tmp_path):
     spec = RunSpec(failed=frozenset({("mc_net", 3, 0, 1)}))
-    rows = board_of(write_run(tmp_path / "s", spec)).results
+    rows = board_of(write_records(tmp_path / "s", spec)).results
     table = rows[(rows["labelled"] == 3) & (rows["selection"] == "last") & (rows["block"] == "ranked")]
     failed = table[table["method"] == "mc_net"].iloc[0]
     assert failed["dice"] == table["dice"].max()
-    assert (failed["place"], failed["n_ok"], failed["n_failed"], failed["n_units"]) == (3, 2, 1, 3)
+    assert (failed["place"], failed["n_ok"], failed["n_failed"], failed["n_runs"]) == (3, 2, 1, 3)
     assert (failed["rank"], failed["rank_worst"]) == (3, 3)
     for column in ("dice", "dice_low", "dice_high"):
         assert failed[column.replace("dice", "dice_imputed")] == pytest.approx(2 / 3 * failed[column])
@@ -89,16 +89,16 @@ def test_a_failed_unit_is_shown_and_ranks_last(tmp_path):
 
 def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
     failed = frozenset(("ua_mt", 3, 0, seed) for seed in range(3))
-    board = board_of(write_run(tmp_path / "s", RunSpec(failed=failed)))
+    board = board_of(write_records(tmp_path / "s", RunSpec(failed=failed)))
     row = board.results.query("labelled == 3 and selection == 'last' and method == 'ua_mt'").iloc[0]
     assert (row["rank"], row["rank_worst"], row["n_ok"], row["dice_imputed"]) == (3, 3, 0, 0.0)
     assert pd.isna(row["dice"])
     assert "ua_mt" not in set(board.paired.query("labelled == 3")["method_a"])
 
 
-def test_missing_units_are_counted_and_not_yet_run_methods_are_unranked(tmp_path):
+def test_missing_runs_are_counted_and_not_yet_run_methods_are_unranked(tmp_path):
     missing = frozenset({("ua_mt", 3, 0, 0), *(("mc_net", 3, 0, seed) for seed in range(3))})
-    rows = board_of(write_run(tmp_path / "s", RunSpec(missing=missing))).results
+    rows = board_of(write_records(tmp_path / "s", RunSpec(missing=missing))).results
     table = rows.query("labelled == 3 and selection == 'last'").set_index("method")
     assert table["n_missing"].to_dict() == {"ua_mt": 1, "supervised": 0, "mc_net": 3, "supervised_full": 0}
     assert table["place"].dropna().to_dict() == {"ua_mt": 1, "supervised": 2}
@@ -118,13 +118,13 @@ def test_the_ceiling_is_shown_for_every_count_and_never_ranked(plain):
 
 
 def test_references_alone_have_a_table(tmp_path):
-    rows = board_of(write_run(tmp_path / "s", RunSpec(methods={"supervised_full": 0.0}))).results
+    rows = board_of(write_records(tmp_path / "s", RunSpec(methods={"supervised_full": 0.0}))).results
     assert rows["labelled"].isna().all()
     assert len(rows) == 2
 
 
 def test_costs(tmp_path):
-    board = board_of(write_run(tmp_path / "s", RunSpec(interrupted=frozenset({("mc_net", 7, 0, 2)}))))
+    board = board_of(write_records(tmp_path / "s", RunSpec(interrupted=frozenset({("mc_net", 7, 0, 2)}))))
     row = board.results.query("labelled == 7 and selection == 'last' and method == 'mc_net'").iloc[0]
     assert row["device_seconds_min"] == pytest.approx(299.7)
     assert row["device_seconds_max"] == pytest.approx(299.7)
@@ -138,7 +138,7 @@ def test_declared_engine_settings_are_shown(tmp_path):
     engine = Engine(batch_size=8, optimiser=OptimiserSettings(nesterov=True))
     spec = RunSpec()
     overrides = {key(slot): {"engine": engine} for slot in spec.slots if slot.method == "mc_net"}
-    rows = board_of(write_run(tmp_path / "s", RunSpec(overrides=overrides))).results
+    rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("method")["engine_declared"].unique()
     assert declared["mc_net"].tolist() == ["optimiser.nesterov = True"]
     assert declared["ua_mt"].tolist() == [""]
@@ -152,7 +152,7 @@ def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
         for slot in spec.slots
         if slot.method == "mc_net"
     }
-    rows = board_of(write_run(tmp_path / "s", RunSpec(overrides=overrides))).results
+    rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("method")["engine_declared"].unique()["mc_net"].tolist()
     assert [one for one in declared if " or " in one] == declared
     assert "optimiser.learning_rate = 0.03 or 0.1" in declared[0] or "0.1 or 0.03" in declared[0]
@@ -167,7 +167,7 @@ def test_equal_methods_share_the_better_place():
 
 
 def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
-    board = board_of(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "supervised_full": 0.0})))
+    board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "supervised_full": 0.0})))
     pairs = board.paired.query("selection == 'last' and metric == 'dice' and labelled == 7")
     assert len(pairs) == 3
     assert (pairs["n_patients"] == 20).all()
@@ -183,7 +183,7 @@ def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
 
 
 def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
-    board = board_of(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
+    board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
     rows = board.results.query("selection == 'last' and labelled == 7").set_index("method")
     assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
     classes = board.per_class.query("selection == 'last' and labelled == 7 and metric == 'dice'")
@@ -200,26 +200,26 @@ def test_a_smaller_distance_is_an_improvement(plain):
     assert probability["hd95_voxel"] > 0.9
 
 
-def test_curves_are_mean_and_range_over_units(plain):
+def test_curves_are_mean_and_range_over_runs(plain):
     store = plain
     curve = board_of(store).curves.query("labelled == 7 and method == 'ua_mt'")
-    units = [folder for folder in store.selected() if (folder.unit.method, folder.unit.labelled) == ("ua_mt", 7)]
-    looks = [[look.mean_dice for look in folder.result().looks] for folder in units]
+    runs = [folder for folder in store.selected() if (folder.run.method, folder.run.labelled) == ("ua_mt", 7)]
+    looks = [[look.mean_dice for look in folder.result().looks] for folder in runs]
     by_look = list(zip(*looks, strict=True))
     assert curve["look"].tolist() == [0, 1, 2, 3, 4]
     assert curve["validation_dice_mean"].tolist() == pytest.approx([sum(one) / 3 for one in by_look])
     assert curve["validation_dice_min"].tolist() == [min(one) for one in by_look]
     assert curve["validation_dice_max"].tolist() == [max(one) for one in by_look]
     assert curve["device_seconds_mean"].iloc[-1] == pytest.approx(299.7)
-    assert (curve["n_units"] == 3).all()
+    assert (curve["n_runs"] == 3).all()
 
 
 def test_profiles_hold_every_method_class_and_tau(tmp_path):
-    board = board_of(write_run(tmp_path / "s", RunSpec(labelled=(3,), subsets=2, seeds=2)))
+    board = board_of(write_records(tmp_path / "s", RunSpec(labelled=(3,), subsets=2, seeds=2)))
     curves = board.profiles
     assert len(curves) == 2 * 4 * 4 * len(TAUS)  # selections, methods, classes and their mean
     assert set(curves["class_name"]) == {"mean", "RV", "Myo", "LV"}
-    assert curves.set_index("method")["n_units"].to_dict() == {
+    assert curves.set_index("method")["n_runs"].to_dict() == {
         "supervised": 4,
         "ua_mt": 4,
         "mc_net": 4,
@@ -233,10 +233,10 @@ def test_profiles_hold_every_method_class_and_tau(tmp_path):
 def test_spread_over_runs_and_subsets_by_hand(tmp_path):
     """Three subsets of two seeds: the means of the runs are set, all patients and classes alike."""
     spec = RunSpec(methods={"a": 0.0}, labelled=(3,), subsets=3, seeds=2, patients=4)
-    store = write_run(tmp_path / "s", spec)
+    store = write_records(tmp_path / "s", spec)
     run_means = {(0, 0): 0.70, (0, 1): 0.80, (1, 0): 0.60, (1, 1): 0.60, (2, 0): 0.90, (2, 1): 0.80}
     for slot in spec.slots:
-        folder = store.folder(spec.unit(slot))
+        folder = store.folder(spec.run(slot))
         value = run_means[slot.subset, slot.seed]
         folder.write_cases(folder.cases().assign(dice=value, hd95_voxel=10.0 * value))
     board = board_of(store)
@@ -257,7 +257,7 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
 
 
 def test_two_subsets_have_no_interval_over_subsets(tmp_path):
-    board = board_of(write_run(tmp_path / "s", RunSpec(methods={"a": 0.0}, labelled=(3,), subsets=2, seeds=2)))
+    board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0}, labelled=(3,), subsets=2, seeds=2)))
     assert board.results["dice_std"].notna().all()
     assert board.results["dice_subsets_low"].isna().all()
     assert "over subsets" not in board.to_markdown()

@@ -25,7 +25,7 @@ from harness.leaderboard.notes import (
 )
 from harness.leaderboard.render import markdown, terminal_text
 from harness.records.schema import Environment
-from tests.synthetic import GAINS, RunSpec, SlotKey, board_of, write_run, write_tables
+from tests.synthetic import GAINS, RunSpec, SlotKey, board_of, write_records, write_tables
 
 NAMES = {
     "leaderboard.csv", "leaderboard.md", "paired.csv", "paired_per_class.csv", "per_class.csv", "profiles.csv",
@@ -42,7 +42,7 @@ def read_csv(path):
 
 def test_files_round_trip(tmp_path):
     spec = RunSpec(failed=frozenset({("ua_mt", 3, 0, 0)}), missing=frozenset({("mc_net", 3, 0, s) for s in range(3)}))
-    store = write_run(tmp_path / "s", spec)
+    store = write_records(tmp_path / "s", spec)
     board = board_of(store)
     paths = write_tables(store)
     assert {path.name for path in paths} == NAMES == {path.name for path in store.leaderboard.iterdir()}
@@ -59,22 +59,22 @@ def test_files_round_trip(tmp_path):
 def test_the_same_records_give_the_same_bytes(tmp_path):
     spec, contents = RunSpec(labelled=(3,), seeds=1), []
     for name in ("one", "two"):
-        store = write_run(tmp_path / name / "s", spec)
+        store = write_records(tmp_path / name / "s", spec)
         contents.append({path.name: path.read_bytes() for path in write_tables(store)})
     assert contents[0] == contents[1]
 
 
 def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
-    """Means re-derived with nothing but the parquet files and the units' questions."""
-    store = write_run(tmp_path / "s", RunSpec(methods={"a": 0.0, "supervised_full": 0.0}, subsets=2, seeds=2))
+    """Means re-derived with nothing but the parquet files and the runs' questions."""
+    store = write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "supervised_full": 0.0}, subsets=2, seeds=2))
     write_tables(store)
     for row in read_csv(store.leaderboard / "leaderboard.csv").to_dict("records"):
         labelled = None if row["trained_on"] == "all" else row["labelled"]
         patients: dict[str, list[float]] = {}
-        for unit in store.root.glob("units/*/unit.json"):
-            asked = json.loads(unit.read_text())
+        for run in store.root.glob("runs/*/run.json"):
+            asked = json.loads(run.read_text())
             if (asked["method"], asked["labelled"]) == (row["method"], labelled):
-                for case in pq.read_table(unit.with_name("cases.parquet")).to_pylist():
+                for case in pq.read_table(run.with_name("cases.parquet")).to_pylist():
                     if case["selection"] == row["selection"]:
                         patients.setdefault(case["patient"], []).append(case["hd95_voxel"])
         assert row["hd95_voxel"] == pytest.approx(fmean(fmean(values) for values in patients.values()))
@@ -86,15 +86,15 @@ def test_text_says_all_that_a_reader_must_know(tmp_path):
         methods={"floor": 0.0, "twin": 0.0, "supervised_full": 0.0}, spacing_mm=1.5,
         failed=frozenset({("twin", 3, 0, 1)}), missing=frozenset({("floor", 7, 0, 2)}),
     )  # fmt: skip
-    board = board_of(write_run(tmp_path / "acdc_mini", spec))
+    board = board_of(write_records(tmp_path / "acdc_mini", spec))
     flat = " ".join(terminal_text(board, width=400).split())
     for text in (flat, " ".join(markdown(board).split())):
         for said in (
-            "Leaderboard of acdc_mini", MINI, "Budget: 300 device_seconds a unit",
+            "Leaderboard of acdc_mini", MINI, "Budget: 300 device_seconds a run",
             "Device: Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0; commit 0000000000.",
             "Data: phantom v1 (checksum cccccccccc)", "n = 20 patients (40 volumes); seeds 0, 1, 2; labelled subsets 0",
             INTERVAL, EMPTY_MASKS, APART_RULE, DEVIATION, IMPROVEMENT, IMPUTED, RANKING,
-            "Unfinished: 1 of 15 units are missing",
+            "Unfinished: 1 of 15 runs are missing",
             "Failed: twin 3-labelled subset 0 seed 1 (nan: loss became NaN at step 17).",
             "2/3 ok, 1 failed", "within noise", "apart", "3 labelled patients", "7 labelled patients",
         ):  # fmt: skip
@@ -122,11 +122,11 @@ def test_fits_100_columns(plain):
 
 def test_mixed_conditions_make_titled_tables(tmp_path):
     odd: dict[SlotKey, Environment] = {("ua_mt", 7, 0, 1): RunSpec().environment.model_copy(update={"torch": "2.12.1"})}
-    board = board_of(write_run(tmp_path / "s", RunSpec(environments=odd)))
+    board = board_of(write_records(tmp_path / "s", RunSpec(environments=odd)))
     text = markdown(board)
     assert "# Leaderboard of s, table 1 of 2: torch 2.13.0" in text
     assert "# Leaderboard of s, table 2 of 2: torch 2.12.1" in text
-    assert "1 of 21 units ran under other conditions" in text
+    assert "1 of 21 runs ran under other conditions" in text
     assert board.results[board.results["table"] == 2]["method"].unique().tolist() == ["ua_mt"]
     assert board.results[board.results["table"] == 1].query("method == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [
         2,
@@ -137,16 +137,16 @@ def test_mixed_conditions_make_titled_tables(tmp_path):
 def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
     slots = RunSpec().slots
     missing = frozenset((slot.method, slot.labelled, slot.subset, slot.seed) for slot in slots)
-    store = write_run(tmp_path / "s", RunSpec(missing=missing))
+    store = write_records(tmp_path / "s", RunSpec(missing=missing))
     write_tables(store)
     text = terminal_text(board_of(store))
-    assert "21 of 21 units are missing" in text
+    assert "21 of 21 runs are missing" in text
     assert "0/3 ok" in text
 
 
-def test_a_hundred_units_in_seconds(tmp_path, plain):
+def test_a_hundred_runs_in_seconds(tmp_path, plain):
     methods = {**{f"method_{i}": 0.05 * i for i in range(5)}, "supervised_full": 0.0}
-    store = write_run(tmp_path / "s", RunSpec(methods=methods, seeds=10, looks=2, history_steps=1))
+    store = write_records(tmp_path / "s", RunSpec(methods=methods, seeds=10, looks=2, history_steps=1))
     assert len(store.selected()) == 110
     board_of(plain)
     start = time.process_time()

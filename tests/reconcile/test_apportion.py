@@ -42,11 +42,11 @@ def changed(**changes: Any) -> Allocation:
     return MINUTE.model_copy(update=changes)
 
 
-def life(begin: float, last: float, unit: str = "u", method: str = "ua_mt", **changes: Any) -> Life:
+def life(begin: float, last: float, run: str = "u", method: str = "ua_mt", **changes: Any) -> Life:
     """An attempt that trained all the time from `begin` to `last`, in seconds of the job, and said that it ended."""
     place = Place(host="node1", pid=1, process_started_at=None, gpu_uuid=None, job="7")
     seconds = Seconds(useful=last - begin)
-    whole = Life(unit, method, 0, place, START + begin, START + last, None, ended=True, started=True, seconds=seconds)
+    whole = Life(run, method, 0, place, START + begin, START + last, None, ended=True, started=True, seconds=seconds)
     return replace(whole, **changes)
 
 
@@ -54,7 +54,7 @@ def ledger_line(**changes: Any) -> LedgerLine:
     return LedgerLine.model_validate({"kind": "end", "attempt": 0, "at": "", "environment": "e", **changes})
 
 
-def test_a_unit_alone_by_hand() -> None:
+def test_a_run_alone_by_hand() -> None:
     """60 s: 3 to the process, 55 of it, 2 after it."""
     parts = Seconds(start_up=7, useful=40, evaluation=5, checkpoint=2, unexplained=1)
     found = account(MINUTE, [life(3, 58, seconds=parts)], 12.0)
@@ -65,7 +65,7 @@ def test_a_unit_alone_by_hand() -> None:
     assert (found.seconds.ledger, found.seconds.training) == (57, 40)
 
 
-def test_three_units_on_two_gpus_by_hand() -> None:
+def test_three_runs_on_two_gpus_by_hand() -> None:
     """2 GPUs x 60 s. One process from 5 to 55; beside it one from 10 to 20 and one from 30 to 60: 120 - 2 x 5 - 90."""
     allocation = changed(devices=2)
     lives = [life(5, 55, "a"), life(10, 20, "b", "mc_net"), life(30, 60, "c", "mc_net")]
@@ -79,7 +79,7 @@ def test_three_units_on_two_gpus_by_hand() -> None:
     assert first.training_share == first.seconds.useful / first.allocated
 
 
-def test_a_killed_unit_lost_what_it_did_after_its_last_word_but_no_more_than_a_heartbeat() -> None:
+def test_a_killed_run_lost_what_it_did_after_its_last_word_but_no_more_than_a_heartbeat() -> None:
     killed = life(0, 57, ended=False)
     assert account(MINUTE, [killed], 0.0).seconds == Seconds(useful=57, lost=3)
     silent = account(MINUTE, [life(0, 30, ended=False)], 0.0)
@@ -89,12 +89,12 @@ def test_a_killed_unit_lost_what_it_did_after_its_last_word_but_no_more_than_a_h
     assert account(MINUTE, [starting], 0.0).seconds == Seconds(start_up=60)
 
 
-def test_a_unit_that_could_not_say_that_it_ends_has_as_long_again_to_leave() -> None:
+def test_a_run_that_could_not_say_that_it_ends_has_as_long_again_to_leave() -> None:
     failed = account(changed(state="FAILED"), [life(0, 48, ended=False)], 0.0)
     assert failed.seconds == Seconds(useful=48, lost=10, unexplained=2)
 
 
-def test_a_cancelled_unit_may_write_its_checkpoint_after_slurm_has_stopped_charging() -> None:
+def test_a_cancelled_run_may_write_its_checkpoint_after_slurm_has_stopped_charging() -> None:
     cancelled = changed(state="CANCELLED")
     late = account(cancelled, [life(2, 68)], 0.0)
     assert late.seconds == Seconds(useful=66, start_up=2, unexplained=-8)
@@ -120,14 +120,14 @@ def test_where_a_node_died_slurm_may_not_notice_for_a_while() -> None:
     assert not failed.breach
 
 
-def test_more_units_at_once_than_devices_is_a_breach() -> None:
+def test_more_runs_at_once_than_devices_is_a_breach() -> None:
     found = account(MINUTE, [life(0, 60, "a"), life(0, 60, "b")], 0.0)
     assert found.seconds == Seconds(useful=120, unexplained=-60)
     assert found.breach
     assert not account(changed(state="RUNNING"), [life(0, 60, "a"), life(0, 60, "b")], 0.0).breach
 
 
-def test_a_run_without_any_unit_is_a_start_and_then_idle() -> None:
+def test_a_run_without_any_run_is_a_start_and_then_idle() -> None:
     long = account(changed(elapsed_seconds=1000), [], 0.0)
     assert long.seconds == Seconds(start_up=300, idle=700)
     again = account(changed(start=2000), [life(2000, 2060)], 0.0)

@@ -16,9 +16,9 @@ from harness.records.reader import SuiteRecords
 from harness.report.content import content
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
 from tests.support import run_cli
-from tests.synthetic import board_of, write_run
+from tests.synthetic import board_of, write_records
 
-UNIT = Seconds(useful=TRAINED, evaluation=10, checkpoint=2, start_up=2 + 6 + 4, idle=15, unexplained=1)
+RUN = Seconds(useful=TRAINED, evaluation=10, checkpoint=2, start_up=2 + 6 + 4, idle=15, unexplained=1)
 """Of each made-up job: 2 s to its process, 6 s to its first line, 4 s of loading, and 15 s after its end."""
 
 
@@ -53,7 +53,7 @@ def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:
     found = ran.store.reconciliation()
     assert found is not None
     assert len(found.allocations) == len(ran.jobs) == 8
-    assert all(one.seconds == UNIT for one in found.allocations)
+    assert all(one.seconds == RUN for one in found.allocations)
     assert all((one.allocated, one.gres, one.breach) == (ELAPSED, "gpu:a100", False) for one in found.allocations)
     assert {one.method: (one.attempts, one.allocated) for one in found.methods} == dict.fromkeys(
         SPEC.methods, (2, 2 * ELAPSED)
@@ -99,7 +99,7 @@ def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_bre
     assert "job 100 (COMPLETED, n1): -84.0 GPU-seconds unexplained, 8.0 tolerated" in done.stderr
     judged = verdict(ran)
     assert judged.status == "not held"
-    assert set(judged.units) == set(ran.jobs)
+    assert set(judged.runs) == set(ran.jobs)
     board = board_of(ran.store)
     assert set(board.results["allocation_status"]) == {"unexplained time"}
     assert "Unexplained: ledgers and scheduler disagree on 8 allocations." in terminal_text(board, 200)
@@ -142,20 +142,20 @@ def test_without_accounting_rows_are_marked_and_nothing_known_is_forgotten(ran: 
 
 
 def test_what_ran_after_the_accounts_were_read_is_not_reconciled(ran: Accounted) -> None:
-    unit = next(iter(ran.jobs))
-    kept = [line for line in (ran.commands / "lines").read_text().splitlines() if not line.startswith(ran.jobs[unit])]
+    run = next(iter(ran.jobs))
+    kept = [line for line in (ran.commands / "lines").read_text().splitlines() if not line.startswith(ran.jobs[run])]
     (ran.commands / "lines").write_text("\n".join(kept) + "\n")
     done = reconcile(ran)
     assert done.returncode == 0
     assert "1 attempts not reconciled: the scheduler's accounts do not know its job" in done.stderr
     rows = board_of(ran.store).results
-    assert set(rows["allocation_status"]) == {"reconciled", "not reconciled (1 of 2 units are)"}
+    assert set(rows["allocation_status"]) == {"reconciled", "not reconciled (1 of 2 runs are)"}
     assert verdict(ran).status == "not applicable"
-    assert "units/" + unit[:10] in verdict(ran).evidence[0]
+    assert "runs/" + run[:10] in verdict(ran).evidence[0]
 
 
 def test_outside_of_slurm_there_is_no_allocation(tmp_path: Path) -> None:
-    ran = Accounted(write_run(tmp_path / "runs" / "synthetic", replace(SPEC, seeds=1)), tmp_path / "commands")
+    ran = Accounted(write_records(tmp_path / "runs" / "synthetic", replace(SPEC, seeds=1)), tmp_path / "commands")
     done = reconcile(ran)
     assert done.returncode == 0
     assert "4 attempts: no allocation: ran outside of Slurm" in done.stderr

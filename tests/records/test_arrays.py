@@ -9,7 +9,7 @@ import pytest
 
 from harness.api.errors import RecordError
 from harness.records.arrays import MAX_BYTES, read_arrays, write_arrays
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 
 ARRAYS = {
     "features": np.linspace(0, 1, 12, dtype=np.float16).reshape(3, 4),
@@ -30,8 +30,8 @@ def test_they_come_back_as_they_were_and_equal_ones_are_equal_bytes(tmp_path: Pa
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["arrays.npz"]
 
 
-def test_a_unit_without_them_has_none(tmp_path: Path) -> None:
-    folder = UnitFolder(tmp_path / ("a" * 64))
+def test_a_run_without_them_has_none(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / ("a" * 64))
     assert folder.arrays() == {}
     folder.write_arrays(ARRAYS)
     assert folder.arrays().keys() == ARRAYS.keys()

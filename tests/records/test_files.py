@@ -119,9 +119,9 @@ def test_a_full_disk_is_one_clear_message_and_changes_nothing(tmp_path: Path) ->
 
 
 def test_a_folder_where_a_file_stands_is_one_clear_message(tmp_path: Path) -> None:
-    (tmp_path / "units").write_text("not a folder", encoding="utf-8")
+    (tmp_path / "runs").write_text("not a folder", encoding="utf-8")
     with pytest.raises(DiskError, match=r"cannot write .*note\.json"):
-        write_record(tmp_path / "units" / "note.json", Note(text="x"))
+        write_record(tmp_path / "runs" / "note.json", Note(text="x"))
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -199,9 +199,9 @@ def test_an_unreadable_lease_is_taken_over_after_the_silence(raw: bytes, tmp_pat
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> None:
-    (tmp_path / "units").write_text("not a folder", encoding="utf-8")
+    (tmp_path / "runs").write_text("not a folder", encoding="utf-8")
     with pytest.raises(DiskError, match="cannot write"):
-        Lease(tmp_path / "units" / "lease").claim()
+        Lease(tmp_path / "runs" / "lease").claim()
 
 
 def race(path: Path, start: Any, finish: Any, winners: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from harness.api.dataset import LabelMap
 from harness.api.errors import RecordError
 from harness.records.predictions import pack
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def labels() -> dict[str, LabelMap]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> UnitFolder:
-    """An empty unit."""
-    return UnitFolder(tmp_path)
+def folder(tmp_path: Path) -> RunFolder:
+    """An empty run."""
+    return RunFolder(tmp_path)
 
 
 def assert_equal(found: dict[str, LabelMap], wanted: dict[str, LabelMap]) -> None:
@@ -33,7 +33,7 @@ def assert_equal(found: dict[str, LabelMap], wanted: dict[str, LabelMap]) -> Non
         assert np.array_equal(found[case], values)
 
 
-def test_round_trip(folder: UnitFolder, labels: dict[str, LabelMap]) -> None:
+def test_round_trip(folder: RunFolder, labels: dict[str, LabelMap]) -> None:
     before = folder.has_predictions
     folder.write_predictions(labels)
     assert (before, folder.has_predictions) == (False, True)
@@ -41,7 +41,7 @@ def test_round_trip(folder: UnitFolder, labels: dict[str, LabelMap]) -> None:
     assert_equal(folder.predictions(["b", "unknown"]), {"b": labels["b"]})
 
 
-def test_a_unit_of_an_early_version_has_none(folder: UnitFolder) -> None:
+def test_a_run_of_an_early_version_has_none(folder: RunFolder) -> None:
     assert folder.predictions() == {}
 
 
@@ -51,14 +51,14 @@ def test_equal_maps_give_equal_bytes(tmp_path: Path, labels: dict[str, LabelMap]
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_label_maps_compress_to_a_fraction(folder: UnitFolder) -> None:
+def test_label_maps_compress_to_a_fraction(folder: RunFolder) -> None:
     disc = np.hypot(*np.meshgrid(np.arange(256) - 128, np.arange(216) - 108)) < 40
     folder.write_predictions({f"case{i}": np.repeat(disc[None].astype(np.uint8), 10, axis=0) for i in range(4)})
     assert (folder.path / "predictions.npz").stat().st_size < 0.01 * 4 * 10 * 256 * 216
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None], ids=["empty", "foreign", "truncated"])
-def test_a_damaged_file_is_named(folder: UnitFolder, labels: dict[str, LabelMap], content: bytes | None) -> None:
+def test_a_damaged_file_is_named(folder: RunFolder, labels: dict[str, LabelMap], content: bytes | None) -> None:
     folder.write_predictions(labels)
     path = folder.path / "predictions.npz"
     path.write_bytes(path.read_bytes()[:200] if content is None else content)
@@ -66,7 +66,7 @@ def test_a_damaged_file_is_named(folder: UnitFolder, labels: dict[str, LabelMap]
         folder.predictions()
 
 
-def test_a_newer_version_is_refused(folder: UnitFolder, labels: dict[str, LabelMap]) -> None:
+def test_a_newer_version_is_refused(folder: RunFolder, labels: dict[str, LabelMap]) -> None:
     with (folder.path / "predictions.npz").open("wb") as file:
         np.savez_compressed(file, schema_version=np.array(99), a=labels["a"])
     with pytest.raises(RecordError, match="newer version"):

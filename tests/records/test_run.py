@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import DiskError, RecordError, UsageError
-from harness.records.schema import Budget, DatasetRef, Engine, Environment, Preprocessing, Result, Slot, Spent, Unit
+from harness.records.schema import Budget, DatasetRef, Engine, Environment, Preprocessing, Result, Run, Slot, Spent
 from harness.records.selection import Selection, SelectionEntry
 from harness.records.suite_folder import RunStore
 from tests.support import require
@@ -18,8 +18,8 @@ from tests.support import require
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 
 
-def unit_of(seed: int) -> Unit:
-    return Unit(
+def run_of(seed: int) -> Run:
+    return Run(
         method="m",
         method_version=1,
         params={"weight": 0.5},
@@ -46,14 +46,14 @@ def environment(device: str = "cpu one", **shown: str) -> Environment:
     )
 
 
-def result_of(unit: Unit, fingerprint: str = "") -> Result:
-    return Result(unit=unit.id, status="ok", environment=fingerprint, spent=NOTHING, finished_at="2026-11-02T10:00:00Z")
+def result_of(run: Run, fingerprint: str = "") -> Result:
+    return Result(run=run.id, status="ok", environment=fingerprint, spent=NOTHING, finished_at="2026-11-02T10:00:00Z")
 
 
-def selection_of(*units: Unit) -> Selection:
+def selection_of(*runs: Run) -> Selection:
     entries = [
-        SelectionEntry(slot=Slot(method="m", labelled=3, subset=0, seed=unit.seed), params=unit.params, unit=unit.id)
-        for unit in units
+        SelectionEntry(slot=Slot(method="m", labelled=3, subset=0, seed=run.seed), params=run.params, run=run.id)
+        for run in runs
     ]
     return Selection(suite_hash="h", engine=Engine(), entries=entries)
 
@@ -68,7 +68,7 @@ def tree(root: Path) -> dict[str, tuple[int, bytes | None]]:
 
 def test_a_folder_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("my only copy", encoding="utf-8")
-    (tmp_path / "units").mkdir()
+    (tmp_path / "runs").mkdir()
     before = tree(tmp_path)
     with pytest.raises(DiskError, match=r"another program.*--runs"):
         RunStore.create(tmp_path)
@@ -104,43 +104,43 @@ def test_reading_where_nothing_was_run_says_what_to_run(tmp_path: Path) -> None:
         RunStore.create(tmp_path / "new").selection()
 
 
-def test_a_unit_lies_under_its_id(tmp_path: Path) -> None:
+def test_a_run_lies_under_its_id(tmp_path: Path) -> None:
     store = RunStore.create(tmp_path)
-    units = [unit_of(seed) for seed in range(3)]
-    for unit in units:
-        store.folder(unit).create(unit)
-    assert {folder.id for folder in store.folders()} == {unit.id for unit in units}
-    assert [folder.unit for folder in store.folders()] == sorted(units, key=lambda unit: unit.id)
-    assert (tmp_path / "units" / units[0].id / "unit.json").is_file()
+    runs = [run_of(seed) for seed in range(3)]
+    for run in runs:
+        store.folder(run).create(run)
+    assert {folder.id for folder in store.folders()} == {run.id for run in runs}
+    assert [folder.run for folder in store.folders()] == sorted(runs, key=lambda run: run.id)
+    assert (tmp_path / "runs" / runs[0].id / "run.json").is_file()
 
 
 def test_creating_twice_writes_once(tmp_path: Path) -> None:
-    store, unit = RunStore.create(tmp_path), unit_of(0)
-    store.folder(unit).create(unit)
-    store.write_selection(selection_of(unit))
+    store, run = RunStore.create(tmp_path), run_of(0)
+    store.folder(run).create(run)
+    store.write_selection(selection_of(run))
     store.keep_suite("name: x\n", "h")
     before = tree(tmp_path)
-    store.folder(unit).create(unit)
-    store.write_selection(selection_of(unit))
+    store.folder(run).create(run)
+    store.write_selection(selection_of(run))
     store.keep_suite("name: x\n", "h")
     assert tree(tmp_path) == before
 
 
-def test_a_unit_record_that_was_edited_is_refused(tmp_path: Path) -> None:
-    store, unit = RunStore.create(tmp_path), unit_of(0)
-    store.folder(unit).create(unit)
-    path = tmp_path / "units" / unit.id / "unit.json"
+def test_a_run_record_that_was_edited_is_refused(tmp_path: Path) -> None:
+    store, run = RunStore.create(tmp_path), run_of(0)
+    store.folder(run).create(run)
+    path = tmp_path / "runs" / run.id / "run.json"
     raw = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(raw | {"seed": 5}), encoding="utf-8")
-    with pytest.raises(RecordError, match=r"unit\.json.*not the folder's"):
-        _ = store.folder(unit).unit
+    with pytest.raises(RecordError, match=r"run\.json.*not the folder's"):
+        _ = store.folder(run).run
 
 
 def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
-    store, unit = RunStore.create(tmp_path), unit_of(0)
-    folder = store.folder(unit)
-    folder.create(unit)
-    folder.write_result(result_of(unit))
+    store, run = RunStore.create(tmp_path), run_of(0)
+    folder = store.folder(run)
+    folder.create(run)
+    folder.write_result(result_of(run))
     path = folder.path / "result.json"
     raw = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(raw | {"schema_version": 2, "carbon_grams": 1}), encoding="utf-8")
@@ -149,14 +149,14 @@ def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_done_means_a_result(tmp_path: Path) -> None:
-    store, unit = RunStore.create(tmp_path), unit_of(0)
-    folder = store.folder(unit)
+    store, run = RunStore.create(tmp_path), run_of(0)
+    folder = store.folder(run)
     assert (folder.done, folder.result()) == (False, None)
-    folder.create(unit)
+    folder.create(run)
     folder.write_cases(pd.DataFrame({"dice": [0.5]}))
     assert folder.result() is None
-    folder.write_result(result_of(unit))
-    assert (folder.done, folder.result()) == (True, result_of(unit))
+    folder.write_result(result_of(run))
+    assert (folder.done, folder.result()) == (True, result_of(run))
     folder.reopen()
     folder.reopen()
     assert (folder.done, folder.result()) == (False, None)
@@ -164,28 +164,28 @@ def test_done_means_a_result(tmp_path: Path) -> None:
 
 
 def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None:
-    folder = RunStore.create(tmp_path).folder(unit_of(0))
+    folder = RunStore.create(tmp_path).folder(run_of(0))
     first = folder.write_environment(environment(host="a", commit="1"))
     assert folder.write_environment(environment(host="b", commit="2")) == first
     other = folder.write_environment(environment("cpu two"))
     assert other != first
     assert {path.stem for path in (tmp_path / "environments").iterdir()} == {first, other}
-    folder.create(unit_of(0))
-    folder.write_result(result_of(unit_of(0), other))
+    folder.create(run_of(0))
+    folder.write_result(result_of(run_of(0), other))
     read = folder.environment()
     assert read is not None
     assert read.device_model == "cpu two"
 
 
-def test_selected_units_come_once_and_in_order(tmp_path: Path) -> None:
+def test_selected_runs_come_once_and_in_order(tmp_path: Path) -> None:
     store = RunStore.create(tmp_path)
-    units = [unit_of(2), unit_of(0), unit_of(1)]
-    store.write_selection(selection_of(*units, units[0]))
-    assert [folder.id for folder in store.selected()] == [unit.id for unit in units]
+    runs = [run_of(2), run_of(0), run_of(1)]
+    store.write_selection(selection_of(*runs, runs[0]))
+    assert [folder.id for folder in store.selected()] == [run.id for run in runs]
 
 
 def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path) -> None:
-    folder = RunStore.create(tmp_path).folder(unit_of(0))
+    folder = RunStore.create(tmp_path).folder(run_of(0))
     assert folder.history().empty
     parts = folder.path / "history"
     parts.mkdir(parents=True)

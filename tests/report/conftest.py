@@ -15,7 +15,7 @@ from harness.records.suite_folder import RunStore
 from harness.report.content import content
 from harness.report.page import write_page
 from tests.report.trials import searched
-from tests.synthetic import RunSpec, board_of, write_run
+from tests.synthetic import RunSpec, board_of, write_records
 
 FAILED, INTERRUPTED, MISSING = ("ua_mt", 3, 0, 1), ("mc_net", 3, 0, 0), ("mc_net", 7, 0, 1)
 
@@ -38,12 +38,12 @@ class Written:
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory):
-    """A mini suite of eight patients with a failed, an interrupted and a missing unit, and a search."""
+    """A mini suite of eight patients with a failed, an interrupted and a missing run, and a search."""
     spec = RunSpec(
         seeds=2, patients=8, spacing_mm=1.5, failed=frozenset({FAILED}), interrupted=frozenset({INTERRUPTED}),
         missing=frozenset({MISSING}),
     )  # fmt: skip
-    store = write_run(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
+    store = write_records(tmp_path_factory.mktemp("runs") / "phantom_mini", spec)
     board = searched(board_of(store))
     page = write_page(SuiteRecords(store), board)
     return Written(store, board, page.read_text(encoding="utf-8"))

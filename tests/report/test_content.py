@@ -72,7 +72,7 @@ def test_patients_are_means_of_the_per_case_records(written):
     values: dict[str, dict[str, list[float]]] = {}
     for folder in written.store.selected():
         if folder.done and folder.result().status == "ok":
-            arm = f"{folder.unit.method}@{folder.unit.labelled or 'all'}"
+            arm = f"{folder.run.method}@{folder.run.labelled or 'all'}"
             for case in folder.cases().query("selection == 'last'").to_dict("records"):
                 values.setdefault(arm, {}).setdefault(case["patient"], []).append(case["dice"])
     assert set(own["arms"]) == set(values)
@@ -81,8 +81,8 @@ def test_patients_are_means_of_the_per_case_records(written):
         assert own["arms"][arm] == pytest.approx([fmean(by_patient[name]) for name in own["patients"]], rel=1e-5)
 
 
-def test_failed_units_are_named(written):
-    (failed,) = [unpacked(one["units"]) for one in written.data["failed"]]
+def test_failed_runs_are_named(written):
+    (failed,) = [unpacked(one["runs"]) for one in written.data["failed"]]
     assert [(one["method"], one["labelled"], one["subset"], one["seed"]) for one in failed] == [FAILED]
     assert failed[0]["failure_reason"] == "loss became NaN at step 17"
 
@@ -98,9 +98,9 @@ def test_the_budget_adds_up(written):
     assert sum(one["device"][kind] for one in budget["methods"].values() for kind in kinds) == pytest.approx(total)
     mc_net, ua_mt = (budget["methods"][name]["device"] for name in ("mc_net", "ua_mt"))
     assert mc_net["search"] == pytest.approx(19 * 60.0 + 6.0)
-    assert mc_net["lost"] == pytest.approx(29.97 + 2.5)  # a tenth of an interrupted unit, and what a trial lost
+    assert mc_net["lost"] == pytest.approx(29.97 + 2.5)  # a tenth of an interrupted run, and what a trial lost
     assert ua_mt["failed"] == pytest.approx(0.1 * 0.999 * 300)
-    assert (mc_net["trials"], mc_net["units"], ua_mt["units"]) == (20, 3, 4)
+    assert (mc_net["trials"], mc_net["runs"], ua_mt["runs"]) == (20, 3, 4)
     wall = sum(sum(one.wall_seconds.values()) for one in results)
     assert sum(sum(one["wall"].values()) for one in budget["methods"].values()) == pytest.approx(wall, rel=1e-5)
     assert budget["phases"][0] == "train"

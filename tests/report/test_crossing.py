@@ -14,7 +14,7 @@ from harness.report.crossing import crossing, effects, permutation_p
 from harness.report.crossing_figure import write_search_picture
 from harness.report.surface import surfaces
 from tests.report.trials import CENTERS, row, searched, trials
-from tests.synthetic import RunSpec, board_of, write_run
+from tests.synthetic import RunSpec, board_of, write_records
 
 
 def enumerated_p(scores: np.ndarray) -> float:
@@ -93,7 +93,7 @@ def test_no_crossing_without_each_pair_once():
 
 
 def test_the_picture_is_written_again_alike_and_goes_with_its_search(tmp_path):
-    store = write_run(tmp_path / "suite", RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=1, patients=2))
+    store = write_records(tmp_path / "suite", RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=1, patients=2))
     board = board_of(store)
     path = write_search_picture(searched(board), tmp_path)
     assert path is not None

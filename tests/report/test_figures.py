@@ -12,7 +12,7 @@ import pytest
 from harness.records.reader import SuiteRecords
 from harness.report.figures import MAX_PAGE_BYTES, Gallery, copy_figures
 from harness.report.page import write_page
-from tests.synthetic import RunSpec, board_of, picture, write_run
+from tests.synthetic import RunSpec, board_of, picture, write_records
 
 SPEC = RunSpec(
     methods={"somebody_elses": 0.3, "ua_mt": 0.1},
@@ -27,7 +27,7 @@ SPEC = RunSpec(
 
 @pytest.fixture
 def records(tmp_path: Path) -> SuiteRecords:
-    return SuiteRecords(write_run(tmp_path / "suite", SPEC))
+    return SuiteRecords(write_records(tmp_path / "suite", SPEC))
 
 
 def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records: SuiteRecords) -> None:
@@ -41,14 +41,14 @@ def test_each_figure_is_copied_and_those_of_an_earlier_selection_go(records: Sui
 
 def test_a_suite_whose_methods_draw_nothing_gets_no_folder(tmp_path: Path) -> None:
     spec = RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=1, patients=2)
-    records = SuiteRecords(write_run(tmp_path / "suite", spec))
+    records = SuiteRecords(write_records(tmp_path / "suite", spec))
     assert copy_figures(records) == Gallery((), ())
     assert not (records.root / "leaderboard").exists()
 
 
 def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, caplog: pytest.LogCaptureFixture) -> None:
     (path,) = copy_figures(records).files
-    (stored,) = records.root.glob("units/*/figures/*.png")
+    (stored,) = records.root.glob("runs/*/figures/*.png")
     stored.write_bytes(b"<script>")
     with caplog.at_level(logging.WARNING):
         assert copy_figures(records) == Gallery((), ())
@@ -66,7 +66,7 @@ def test_the_page_shows_them_whoever_s_they_are(records: SuiteRecords) -> None:
 
 
 def test_a_caption_stays_text(records: SuiteRecords) -> None:
-    (stored,) = records.root.glob("units/*/figures/*.png")
+    (stored,) = records.root.glob("runs/*/figures/*.png")
     stored.write_bytes(picture('"><script>alert(1)</script>'))
     html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
     assert "<script>alert" not in html
@@ -77,7 +77,7 @@ def test_the_page_takes_a_run_of_each_method_first_and_says_what_it_has_no_room_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = RunSpec(methods={"a": 0.0, "b": 0.1}, labelled=(3,), seeds=2, patients=2, centers=frozenset({"a", "b"}))
-    records = SuiteRecords(write_run(tmp_path / "suite", spec))
+    records = SuiteRecords(write_records(tmp_path / "suite", spec))
     assert MAX_PAGE_BYTES < 4_000_000
     sizes = [len(picture(f"centres of {method}/3/0/0")) for method in "ab"]
     monkeypatch.setattr("harness.report.figures.MAX_PAGE_BYTES", sum(sizes))

@@ -16,7 +16,7 @@ NAN = math.nan
 def board_of(written, rows, pairs):
     """The board with these ranked rows and differences of Dice in place of its own."""
     usual = {
-        "table": 1, "labelled": 7, "selection": "last", "block": "ranked", "trained_on": "7", "n_units": 3, "n_ok": 3,
+        "table": 1, "labelled": 7, "selection": "last", "block": "ranked", "trained_on": "7", "n_runs": 3, "n_ok": 3,
         "n_failed": 0, "n_missing": 0, "seeds": "0 1 2", "subsets": "0",
     }  # fmt: skip
     frame = pd.DataFrame([{**usual, **row} for row in rows]).astype({"labelled": "Int64"})
@@ -77,7 +77,7 @@ def test_one_method_alone_and_none(written):
     assert sentences(written, [A], []) == [alone, SCOPE]
     waiting = {**A, "dice": NAN, "n_ok": 0, "n_missing": 3}
     assert sentences(written, [waiting], []) == [
-        "No ranked method has finished a unit yet.", "Provisional: 3 of 3 units have not run.",
+        "No ranked method has finished a run yet.", "Provisional: 3 of 3 runs have not run.",
     ]  # fmt: skip
 
 
@@ -98,21 +98,21 @@ def test_failures_and_gaps_are_said(written):
     rows = [{**A, "n_failed": 1, "n_ok": 2}, {**B, "n_missing": 1, "n_ok": 2}]
     assert sentences(written, rows, [("a", "b", 0.05, 0.01, 0.09, "apart")])[1:] == [
         SCOPE,
-        "1 unit failed; a method with a failure is placed after all without.",
-        "Provisional: 1 of 6 units has not run.",
+        "1 run failed; a method with a failure is placed after all without.",
+        "Provisional: 1 of 6 runs has not run.",
     ]
 
 
 def test_a_higher_mean_of_a_method_with_a_failure_is_no_lead(written):
     gappy = {**B, "dice": 0.9, "n_failed": 1, "n_ok": 2}
     pairs = [("a", "b", -0.1, -0.15, -0.05, "apart"), ("a", "c", 0.2, 0.1, 0.3, "apart")]
-    placed = "1 unit failed; a method with a failure is placed after all without."
-    higher = "b reaches 90.0 % in 2 units, but 1 of its units failed."
+    placed = "1 run failed; a method with a failure is placed after all without."
+    higher = "b reaches 90.0 % in 2 runs, but 1 of its runs failed."
     assert sentences(written, [A, C, gappy], pairs) == [
         "a is ahead of every other ranked method without a failure: 80.0 % Dice, +20.0 points [+10.0, +30.0] above c.",
         higher, SCOPE, placed,
     ]  # fmt: skip
-    alone = "a reaches 80.0 % Dice; units of every other ranked method failed."
+    alone = "a reaches 80.0 % Dice; runs of every other ranked method failed."
     assert sentences(written, [A, gappy], pairs) == [alone, higher, SCOPE, placed]
 
 

@@ -15,7 +15,7 @@ from harness.records.schema import Failure
 from harness.report import PageSettings, write_page
 from harness.report.page import SCRIPTS
 from tests.report.trials import searched
-from tests.synthetic import RunSpec, board_of, write_run
+from tests.synthetic import RunSpec, board_of, write_records
 
 SMALL = RunSpec(methods={"supervised": 0.0, "ua_mt": 0.2}, labelled=(3,), seeds=1, patients=4)
 
@@ -48,7 +48,7 @@ def test_sections_and_their_headings(written):
 def test_what_must_be_said_is_said(written):
     for text in (
         MINI, INTERVAL, EMPTY_MASKS,
-        "Unfinished: 1 of 14 units are missing", "Failed: ua_mt 3-labelled subset 0 seed 1",
+        "Unfinished: 1 of 14 runs are missing", "Failed: ua_mt 3-labelled subset 0 seed 1",
         "300 device-seconds, all stages counted", "8 patients, 16 volumes", "phantom v1, checksum cccccccccc",
         "harness run --suite phantom_mini.yaml --data DIR", "harness leaderboard runs/phantom_mini --data DIR",
         "Not checked when this page was written; <code>harness audit runs/phantom_mini</code> does.",
@@ -78,7 +78,7 @@ def test_hostile_text_stays_text(tmp_path):
         failed=frozenset({("ua_mt", 3, 0, 1)}),
         failure=Failure(kind="error", reason="</script><script>alert(1)</script> & <b>'\"\u2028"),
     )  # fmt: skip
-    store = write_run(tmp_path / "s", spec)
+    store = write_records(tmp_path / "s", spec)
     html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
     assert "<script>alert" not in html
     assert "alert(1)\\u003c/script" in html
@@ -87,12 +87,12 @@ def test_hostile_text_stays_text(tmp_path):
 
 def test_the_audit_is_shown_rule_by_rule(tmp_path):
     found = Audit(
-        suite="s", protocol_version=1, units=2, finished=2,
-        findings=(finding(1, "held", "2 units"), finding(2, "not held", "line one", "ua_mt/3/0/0 read test labels")),
+        suite="s", protocol_version=1, runs=2, finished=2,
+        findings=(finding(1, "held", "2 runs"), finding(2, "not held", "line one", "ua_mt/3/0/0 read test labels")),
     )  # fmt: skip
-    store = write_run(tmp_path / "s", SMALL)
+    store = write_records(tmp_path / "s", SMALL)
     html = write_page(SuiteRecords(store), board_of(store), PageSettings(audit=found)).read_text(encoding="utf-8")
-    assert "2 of 2 units finished; 2 rules: 1 held, 1 not held, 0 not applicable" in html
+    assert "2 of 2 runs finished; 2 rules: 1 held, 1 not held, 0 not applicable" in html
     assert "Not held: 2. Rule &lt;2&gt;" in html
     assert '<tr class="not-held">' in html
     assert "ua_mt/3/0/0 read test labels" in html
@@ -100,7 +100,7 @@ def test_the_audit_is_shown_rule_by_rule(tmp_path):
 
 
 def test_without_a_search_there_is_no_such_section(tmp_path):
-    store = write_run(tmp_path / "s", SMALL)
+    store = write_records(tmp_path / "s", SMALL)
     html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
     assert 'id="search"' not in html
     assert 'href="#search"' not in html
@@ -113,7 +113,7 @@ def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
         if left_out == "all" or slot.method == "ua_mt"
     )  # fmt: skip
     spec = RunSpec(methods=SMALL.methods, labelled=(3,), seeds=1, patients=4, missing=slots)
-    store = write_run(tmp_path / "s", spec)
+    store = write_records(tmp_path / "s", spec)
     html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
     said = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"
     assert said in html

@@ -17,7 +17,7 @@ from harness.records.suite_folder import RunStore
 from harness.report.panels import MOST_CASES, worst_cases, worst_panels
 from harness.suite.registry import load_dataset
 from tests.report.test_picture import area, rings
-from tests.synthetic import RunSpec, board_of, write_run
+from tests.synthetic import RunSpec, board_of, write_records
 
 
 def test_every_method_s_worst_case_comes_first():
@@ -51,12 +51,12 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 @pytest.fixture
 def store(tmp_path: Path, phantoms: Cache) -> RunStore:
-    """Two methods and the ceiling on phantoms; cases and predictions of each unit are real label maps, shifted."""
+    """Two methods and the ceiling on phantoms; cases and predictions of each run are real label maps, shifted."""
     spec = RunSpec(
         methods={"floor": 0.0, "other": 0.0, "supervised_full": 0.0}, labelled=(3,), seeds=1, patients=4,
         classes=tuple(phantoms.manifest.classes[1:]), checksum=phantoms.manifest.checksum,
     )  # fmt: skip
-    store = write_run(tmp_path / "s", spec)
+    store = write_records(tmp_path / "s", spec)
     infos = [info for info in phantoms.manifest.cases if info.split == "test"]
     for shift, folder in enumerate(store.selected(), start=1):
         cases = folder.cases()
@@ -95,7 +95,7 @@ def test_a_picture_holds_truth_and_every_method(store: RunStore, phantoms: Cache
 
 def test_the_slice_is_that_with_the_most_errors(store: RunStore, phantoms: Cache):
     board = board_of(store)
-    folders = {folder.unit.method: folder for folder in store.selected()}
+    folders = {folder.run.method: folder for folder in store.selected()}
     (group,) = worst_panels(SuiteRecords(store), board, phantoms).groups
     cases = {case.id: case for case in phantoms.test_cases(permit_of(store))}
     for panel in group["panels"]:
@@ -112,13 +112,13 @@ def permit_of(store):
     return TestPermit(store.selection_path, folder.id, folder.path / "final.json")
 
 
-def test_nothing_is_opened_while_a_unit_is_to_run(store: RunStore, phantoms: Cache):
+def test_nothing_is_opened_while_a_run_is_to_run(store: RunStore, phantoms: Cache):
     board = board_of(store)
     store.selected()[1].reopen()
     watched = replace(phantoms, on_breach=pytest.fail)
     assert (
         worst_panels(SuiteRecords(store), board, watched).reason
-        == "Pictures of test cases are made once all units have ended."
+        == "Pictures of test cases are made once all runs have ended."
     )
 
 
@@ -131,19 +131,18 @@ def test_nothing_is_opened_without_final_weights(store: RunStore, phantoms: Cach
 
 def test_other_data_are_told_apart(store: RunStore, phantoms: Cache):
     other = replace(phantoms, manifest=phantoms.manifest.model_copy(update={"checksum": "d" * 64}))
-    assert "not those that the units were tested on" in worst_panels(SuiteRecords(store), board_of(store), other).reason
+    assert "not those that the runs were tested on" in worst_panels(SuiteRecords(store), board_of(store), other).reason
 
 
 def test_records_without_predictions_say_so(store: RunStore, phantoms: Cache):
     for folder in store.selected():
         (folder.path / "predictions.npz").unlink()
     assert (
-        worst_panels(SuiteRecords(store), board_of(store), phantoms).reason
-        == "The units on record kept no predictions."
+        worst_panels(SuiteRecords(store), board_of(store), phantoms).reason == "The runs on record kept no predictions."
     )
 
 
 def test_a_method_without_predictions_is_left_out(store: RunStore, phantoms: Cache):
-    (next(f for f in store.selected() if f.unit.method == "other").path / "predictions.npz").unlink()
+    (next(f for f in store.selected() if f.run.method == "other").path / "predictions.npz").unlink()
     (group,) = worst_panels(SuiteRecords(store), board_of(store), phantoms).groups
     assert [one["method"] for one in group["methods"]] == ["floor", "supervised_full"]

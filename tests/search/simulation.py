@@ -1,4 +1,4 @@
-"""An adaptive search without training: units are a meter and a ledger in memory, processes die as a test says."""
+"""An adaptive search without training: runs are a meter and a ledger in memory, processes die as a test says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.records.ledger import summarise
 from harness.records.ledger_line import LedgerLine
-from harness.records.schema import Budget, DatasetRef, Engine, Look, Preprocessing, Spent, Trial, Unit
+from harness.records.schema import Budget, DatasetRef, Engine, Look, Preprocessing, Run, Spent, Trial
 from harness.search.proposals import Adaptive, Proposal
 from harness.suite.trials import PlannedTrial
 from harness.train.meter import Meter
@@ -19,8 +19,8 @@ SPACE = 50
 """Different points that a sampler can come to, unless a test says otherwise."""
 
 
-def unit_of(point: int, budget: Budget) -> Unit:
-    return Unit(
+def run_of(point: int, budget: Budget) -> Run:
+    return Run(
         role="search",
         method="made_up",
         method_version=1,
@@ -59,8 +59,8 @@ class FakeLease:
 
 
 @dataclass
-class FakeUnit:
-    """A unit's folder and, while it runs, its process: steps that cost what a script says, two looks."""
+class FakeRun:
+    """A run's folder and, while it runs, its process: steps that cost what a script says, two looks."""
 
     planned: PlannedTrial
     costs: Iterator[float]
@@ -77,8 +77,8 @@ class FakeUnit:
 
     def looks(self) -> list[Look]:
         spent = self.ledger.spent()
-        used = spent.useful_steps if self.planned.unit.budget.steps else spent.useful_device_seconds
-        share = used / self.planned.unit.budget.amount
+        used = spent.useful_steps if self.planned.run.budget.steps else spent.useful_device_seconds
+        share = used / self.planned.run.budget.amount
         return [
             Look(look=k, progress=k / 2, step=1, device_seconds=1, dice={"a": 0.5}) for k in (1, 2) if share >= k / 2
         ]
@@ -95,14 +95,14 @@ class FakeUnit:
     def start(self, allowance: float) -> None:
         """A process begins, from the checkpoint if there is one; the rule for the allowance is the engine's."""
         self.attempt += 1
-        self.meter = Meter(self.planned.unit.budget, [1.0])
+        self.meter = Meter(self.planned.run.budget, [1.0])
         if self.saved:
             self.meter.load_state_dict(self.saved)
         self.base = self.meter.seconds, self.meter.steps
         self.lease.owned = True
         self.write("start")
         spent = self.ledger.spent()
-        lost = spent.lost_steps if self.planned.unit.budget.steps else spent.lost_device_seconds
+        lost = spent.lost_steps if self.planned.run.budget.steps else spent.lost_device_seconds
         self.allowance = allowance - lost
 
     def save(self) -> None:
@@ -134,34 +134,34 @@ class FakeUnit:
 
 @dataclass
 class FakeStore:
-    """Units by id, and what points.json would say; it is also the study that plans and records."""
+    """Runs by id, and what points.json would say; it is also the study that plans and records."""
 
     budget: Budget
     costs: Sequence[float]
     barren_points: frozenset[int] = frozenset()
-    units: dict[str, FakeUnit] = field(default_factory=dict)
+    runs: dict[str, FakeRun] = field(default_factory=dict)
     named: list[PlannedTrial] = field(default_factory=list)
 
-    def by_id(self, unit: str) -> FakeUnit:
-        return self.units[unit]
+    def by_id(self, run: str) -> FakeRun:
+        return self.runs[run]
 
     def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
         place = 0 if point is None else int(str(point["point"]))
-        unit = unit_of(place, self.budget)
-        trial = Trial(method="made_up", study=0, point=number, varied={"point": place}, unit=unit.id)
-        planned = PlannedTrial(trial, unit)
-        self.units.setdefault(unit.id, FakeUnit(planned, cycle(self.costs), place in self.barren_points))
+        run = run_of(place, self.budget)
+        trial = Trial(method="made_up", study=0, point=number, varied={"point": place}, run=run.id)
+        planned = PlannedTrial(trial, run)
+        self.runs.setdefault(run.id, FakeRun(planned, cycle(self.costs), place in self.barren_points))
         return planned
 
     def record(self, planned: PlannedTrial) -> None:
-        assert planned.unit.id not in {one.unit.id for one in self.named}, "a trial is named once"
+        assert planned.run.id not in {one.run.id for one in self.named}, "a trial is named once"
         self.named.append(planned)
 
     @property
     def spent(self) -> float:
         """All that was ever spent, whatever became of it, in the budget's currency."""
         total = 0.0
-        for one in self.units.values():
+        for one in self.runs.values():
             own = one.ledger.spent()
             steps = self.budget.steps is not None
             total += own.useful_steps + own.lost_steps if steps else own.useful_device_seconds + own.lost_device_seconds
@@ -197,7 +197,7 @@ class Driver:
     total: float
     workers: int
     script: Sequence[int]
-    running: dict[str, FakeUnit] = field(default_factory=dict)
+    running: dict[str, FakeRun] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
     names: int = 0
     last: str = ""
@@ -217,30 +217,30 @@ class Driver:
                 self.last = proposal
                 return bool(self.running) or proposal == "wait"
             self.names += 1
-            unit = self.store.by_id(proposal.planned.unit.id)
-            self.order.append(unit.planned.unit.id)
-            self.running[name] = unit
-            if not unit.done:
-                unit.start(proposal.allowance)
+            run = self.store.by_id(proposal.planned.run.id)
+            self.order.append(run.planned.run.id)
+            self.running[name] = run
+            if not run.done:
+                run.start(proposal.allowance)
         return True
 
     def turn(self) -> None:
         """A step of everything that runs; what ended is told."""
-        for name, unit in list(self.running.items()):
-            if not unit.done:
-                unit.step()
-            if unit.done:
+        for name, run in list(self.running.items()):
+            if not run.done:
+                run.step()
+            if run.done:
                 self.ended(name)
 
     def ended(self, name: str) -> None:
-        unit = self.running.pop(name)
-        looks = unit.looks()
-        self.adaptive.ended(name, looks[-1].mean_dice if looks else None, unit.status == "failed")
+        run = self.running.pop(name)
+        looks = run.looks()
+        self.adaptive.ended(name, looks[-1].mean_dice if looks else None, run.status == "failed")
 
     def crash(self) -> None:
-        """kill -9 of the driver: its units die with it, and another one starts from the records."""
-        for unit in self.running.values():
-            unit.die()
+        """kill -9 of the driver: its runs die with it, and another one starts from the records."""
+        for run in self.running.values():
+            run.die()
 
     def again(self) -> Driver:
         return Driver(self.store, self.total, self.workers, self.script)

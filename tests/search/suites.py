@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from harness.api.errors import UsageError
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import DatasetRef, Failure, Look, Result, Spent
 from harness.records.selection import Points
 from harness.records.suite_folder import RunStore
@@ -83,13 +83,13 @@ ACTION_PP = (
 Status = Literal["ok", "failed", "stopped"]
 
 
-def end(folder: UnitFolder, dice: float | None = None, status: Status = "ok") -> None:
+def end(folder: RunFolder, dice: float | None = None, status: Status = "ok") -> None:
     """The result of a trial as if it had run: a look with this Dice, or none."""
     looks = [] if dice is None else [Look(look=2, progress=1.0, step=40, device_seconds=2.0, dice={"LV": dice})]
     first = Look(look=1, progress=0.5, step=20, device_seconds=1.0, dice={"LV": 0.99})
     folder.write_result(
         Result(
-            unit=folder.id,
+            run=folder.id,
             status=status,
             failure=Failure(kind="nan", reason="loss became NaN") if status == "failed" else None,
             environment="",
@@ -105,6 +105,6 @@ def store_of(root: Path, plan: Plan) -> RunStore:
     store = RunStore.create(root / "small")
     store.keep_suite(plan.loaded.text, plan.loaded.suite.hash)
     for planned in plan.trials:
-        store.folder(planned.unit).create(planned.unit)
+        store.folder(planned.run).create(planned.run)
     store.write_points(Points(suite_hash=plan.loaded.suite.hash, trials=[one.trial for one in plan.trials]))
     return store

@@ -29,7 +29,7 @@ GOLDEN = [
 
 
 def test_the_points_of_one_key_for_ever() -> None:
-    """Changed points are another search: unit ids hang on them."""
+    """Changed points are another search: run ids hang on them."""
     assert drawn(SPACE, 4, ("ua_mt", 0, 100)) == GOLDEN
 
 

@@ -22,7 +22,7 @@ def play(driver: Driver, events: list[str]) -> Driver:
     for event in events:
         if not driver.fill():
             break
-        running = [unit for unit in driver.running.values() if not unit.done]
+        running = [run for run in driver.running.values() if not run.done]
         if event == "crash":
             driver.crash()
             driver = driver.again()
@@ -91,7 +91,7 @@ def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(
     for event in events:
         if not driver.fill():
             break
-        running = [unit for unit in driver.running.values() if not unit.done]
+        running = [run for run in driver.running.values() if not run.done]
         if running and event == "save":
             running[0].save()
         elif running and event == "child dies":
@@ -120,9 +120,9 @@ def test_lost_steps_are_charged_by_hand() -> None:
         driver.turn()
     driver.crash()
     driver = driver.again().finish()
-    steps = [store.by_id(unit).ledger.spent() for unit in driver.order]
+    steps = [store.by_id(run).ledger.spent() for run in driver.order]
     assert [(one.useful_steps, one.lost_steps) for one in steps] == [(10, 3), (10, 0), (7, 0)]
-    assert [store.by_id(unit).status for unit in driver.order] == ["ok", "ok", "stopped"]
+    assert [store.by_id(run).status for run in driver.order] == ["ok", "ok", "stopped"]
     assert store.spent == 30
 
 
@@ -138,12 +138,12 @@ def test_a_trial_that_is_killed_near_the_end_of_the_budget_gets_what_is_left_aft
     driver.crash()
     driver.again().finish()
     second = store.named[1]
-    spent = store.by_id(second.unit.id).ledger.spent()
+    spent = store.by_id(second.run.id).ledger.spent()
     assert (spent.useful_steps, spent.lost_steps, store.spent) == (2, 8, 20)
 
 
 def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on() -> None:
-    """A process that holds its unit and still loads its data has not written yet that 8 of 20 steps are lost."""
+    """A process that holds its run and still loads its data has not written yet that 8 of 20 steps are lost."""
     store = FakeStore(Budget(steps=10), [1.0])
     driver = Driver(store, 20, 1, [1])
     driver.fill()
@@ -154,7 +154,7 @@ def test_a_loss_counts_from_the_moment_at_which_a_trial_goes_on() -> None:
     first = again.next("a")
     assert isinstance(first, Proposal)
     assert first.allowance == math.inf
-    store.by_id(first.planned.unit.id).lease.owned = True
+    store.by_id(first.planned.run.id).lease.owned = True
     second = again.next("b")
     assert isinstance(second, Proposal)
     assert second.allowance == 2.0
@@ -167,12 +167,12 @@ def test_what_runs_is_reserved() -> None:
     allowances = [driver.adaptive.next(name) for name in ("a", "b", "c", "d")]
     assert [one.allowance for one in allowances if isinstance(one, Proposal)] == [math.inf, math.inf, 5.0]
     assert allowances[3] == WAIT
-    unit = store.by_id(store.named[1].unit.id)
-    unit.start(math.inf)
-    unit.step()
-    unit.step()
+    run = store.by_id(store.named[1].run.id)
+    run.start(math.inf)
+    run.step()
+    run.step()
     assert driver.adaptive.next("d") == WAIT
-    unit.end("stopped")
+    run.end("stopped")
     driver.adaptive.ended("b", None, False)
     freed = driver.adaptive.next("d")
     assert isinstance(freed, Proposal)
@@ -186,8 +186,8 @@ def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone() -> None:
     for name in ("a", "b"):
         proposal = driver.adaptive.next(name)
         assert isinstance(proposal, Proposal)
-        store.by_id(proposal.planned.unit.id).start(proposal.allowance)
-    retired = store.by_id(store.named[1].unit.id)
+        store.by_id(proposal.planned.run.id).start(proposal.allowance)
+    retired = store.by_id(store.named[1].run.id)
     retired.step()
     driver.adaptive.ended("b", 0.1, False)
     assert driver.adaptive.next("c") == WAIT
@@ -204,7 +204,7 @@ def test_a_trial_that_somebody_else_holds_is_waited_for() -> None:
     driver = Driver(store, 10, 1, [1])
     proposal = driver.adaptive.next("a")
     assert isinstance(proposal, Proposal)
-    orphan = store.by_id(proposal.planned.unit.id)
+    orphan = store.by_id(proposal.planned.run.id)
     orphan.start(math.inf)
     driver.adaptive.ended("a", None, False)
     assert driver.adaptive.next("b") == WAIT
@@ -219,8 +219,8 @@ def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not() -> 
         driver.fill()
         driver.turn()
     driver.crash()
-    before = [one.unit.id for one in store.named]
-    assert [store.by_id(unit).done for unit in before] == [True, True, False, False]
+    before = [one.run.id for one in store.named]
+    assert [store.by_id(run).done for run in before] == [True, True, False, False]
     again = driver.again().finish()
     assert again.order[: len(before)] == before
     assert [one.trial.point for one in store.named] == list(range(len(store.named)))

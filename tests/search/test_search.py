@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from harness.api.errors import ClosedSplitError, InterruptedRunError, ServiceError, UsageError
-from harness.cli.tables import plan_units, status_table
+from harness.cli.tables import plan_runs, status_table
 from harness.data.permit import TestPermit
 from harness.execution.dry_run import look_ahead
 from harness.execution.run import ExecuteSettings, execute, exit_code
-from harness.execution.session import Session, find_unit
+from harness.execution.session import Session, find_run
 from harness.records.reader import SuiteRecords
 from harness.records.status import read_status
 from harness.records.suite_folder import RunStore
@@ -45,7 +45,7 @@ def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny) -> None
         result = folder.result()
         assert result is not None
         assert (result.status, result.spent.useful_steps, len(result.looks)) == ("ok", 12, 2)
-        assert (folder.unit.role, folder.unit.seed, folder.unit.subset) == ("search", 100, 1)
+        assert (folder.run.role, folder.run.seed, folder.run.subset) == ("search", 100, 1)
     selection = store_of(searched).selection()
     assert selection.rule == "best_validation"
     assert [one.trial for one in selection.candidates or []] == trials_of(searched)
@@ -53,7 +53,7 @@ def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny) -> None
 
 
 def test_trials_never_meet_the_test_split(searched: Tiny) -> None:
-    names = files_of(searched.store / "units")
+    names = files_of(searched.store / "runs")
     assert "result.json" in names
     assert {"cases.parquet", "final.json"} & names == set()
     for name in TRIALS:
@@ -78,8 +78,8 @@ def test_a_final_cannot_start_before_the_selection_exists(make_tiny: MakeTiny) -
     tiny = make_search(make_tiny, METHODS)
     session = tiny.session()
     assert session.plan.finals == ()
-    assert {unit.role for unit in session.pending()} == {"search"}
-    with pytest.raises(UsageError, match="'tiny_staged/2/0/0' names 0 units"):
+    assert {run.role for run in session.pending()} == {"search"}
+    with pytest.raises(UsageError, match="'tiny_staged/2/0/0' names 0 runs"):
         session.find("tiny_staged/2/0/0")
     assert not store_of(tiny).selection_path.exists()
 
@@ -89,8 +89,8 @@ def test_a_final_that_somebody_starts_before_the_selection_stays_without_test_ca
     tiny = make_search(make_tiny, {"tiny_short": {}})
     session = tiny.session()
     (final,) = session.plan.with_choices({}).finals
-    session.folder(final.unit).create(final.unit)
-    result = train_run(session.folder(final.unit), session.cache, session.store.selection_path, RunSettings())
+    session.folder(final.run).create(final.run)
+    result = train_run(session.folder(final.run), session.cache, session.store.selection_path, RunSettings())
     assert result.failure is not None
     assert result.failure.kind == "data"
     assert "the selection is not recorded yet" in result.failure.reason
@@ -105,7 +105,7 @@ def test_finals_run_after_the_search_with_what_was_chosen(make_tiny: MakeTiny) -
     assert sorted(line.partition("/")[0] for line in said[1:]) == ["chosen: tiny_short", "chosen: tiny_staged"]
     execute(session, INLINE, StopFlag())
     for planned in session.plan.finals:
-        folder = session.folder(planned.unit)
+        folder = session.folder(planned.run)
         result = folder.result()
         assert result is not None
         assert (result.status, result.spent.useful_steps) == ("ok", 16)
@@ -180,9 +180,9 @@ def test_other_data_mean_another_search(make_tiny: MakeTiny, monkeypatch: pytest
     session = tiny.session()
     assert session.plan.finals == ()
     (trial,) = trials_of(tiny)
-    assert trial.unit != (before.candidates or [])[0].trial.unit
+    assert trial.run != (before.candidates or [])[0].trial.run
     status = read_status(SuiteRecords(store_of(tiny)))
-    assert [str(name) for name, _ in status.units] == ["tiny_short/trial/0/0"], "the old finals are not this search's"
+    assert [str(name) for name, _ in status.runs] == ["tiny_short/trial/0/0"], "the old finals are not this search's"
 
 
 def _on_other_data(tiny: Tiny) -> Any:
@@ -199,7 +199,7 @@ def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: Make
     edit(tiny, search=None)
     session = tiny.session()
     assert [str(planned.slot) for planned in session.plan.finals] == ["tiny_short/2/0/0"]
-    assert [str(name) for name, _ in read_status(SuiteRecords(store_of(tiny))).units] == ["tiny_short/2/0/0"]
+    assert [str(name) for name, _ in read_status(SuiteRecords(store_of(tiny))).runs] == ["tiny_short/2/0/0"]
     assert store_of(tiny).selection().rule == "default"
 
 
@@ -223,7 +223,7 @@ def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTi
     store.write_points(points.model_copy(update={"trials": [*points.trials, more]}))
     tiny.session()
     assert store.points() == points.model_copy(update={"trials": [*points.trials, more]}), "goes on"
-    other = points.trials[0].model_copy(update={"unit": "0" * 64})
+    other = points.trials[0].model_copy(update={"run": "0" * 64})
     store.write_points(points.model_copy(update={"trials": [other, points.trials[1], more]}))
     tiny.session()
     again = store.points()
@@ -235,23 +235,23 @@ def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTi
 def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, {"tiny_staged": {}}, {"mode": "adaptive"})
     session = tiny.session()
-    default = session.plan.trials[0].unit
+    default = session.plan.trials[0].run
     proposed = default.model_copy(update={"params": {**default.params, "weight": 0.25}})
     session.folder(proposed).create(proposed)
     points = store_of(tiny).points()
     assert points is not None
-    trial = points.trials[0].model_copy(update={"point": 1, "unit": proposed.id})
+    trial = points.trials[0].model_copy(update={"point": 1, "run": proposed.id})
     store_of(tiny).write_points(points.model_copy(update={"trials": [*points.trials, trial]}))
     assert session.find("tiny_staged/trial/0/0") == default
     assert session.find("tiny_staged/trial/0/1") == proposed
     assert session.find(proposed.id[:12]) == proposed
-    with pytest.raises(UsageError, match="names 0 units"):
+    with pytest.raises(UsageError, match="names 0 runs"):
         session.find("tiny_staged/trial/0/2")
 
 
 def test_plan_and_status_name_trials_and_finals(searched: Tiny) -> None:
     outlook = look_ahead(load_suite(str(searched.suite)), None, searched.runs)
-    _, rows, _ = plan_units(outlook)
+    _, rows, _ = plan_runs(outlook)
     assert [(row[0], row[2]) for row in rows] == [
         *((name, "done") for name in TRIALS),
         ("tiny_staged/2/0/0", "to run"),
@@ -347,7 +347,7 @@ def finals(tiny: Tiny) -> Session:
 def test_neither_a_retirement_nor_an_allowance_ends_a_final(make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, METHODS)
     session = finals(tiny)
-    final = session.folder(find_unit(session.plan, "tiny_staged/2/0/0"))
+    final = session.folder(find_run(session.plan, "tiny_staged/2/0/0"))
     selection = session.store.selection_path
     with pytest.raises(InterruptedRunError, match="stopped by SIGTEST after step 8"):
         train_run(final, session.cache, selection, RunSettings(stop=RetireAfter(8)))
@@ -363,12 +363,12 @@ def test_the_permit_of_a_final_is_of_this_selection(make_tiny: MakeTiny) -> None
     selection = session.store.selection()
     changed = [one.model_copy(update={"score": 0.999}) for one in selection.candidates or []]
     session.store.write_selection(selection.model_copy(update={"candidates": changed}))
-    unit = find_unit(session.plan, "tiny_short/2/0/0")
-    result = train_run(session.folder(unit), session.cache, session.store.selection_path, RunSettings())
+    run = find_run(session.plan, "tiny_short/2/0/0")
+    result = train_run(session.folder(run), session.cache, session.store.selection_path, RunSettings())
     assert result.failure is not None
     assert "its candidates are not those that it was made from" in result.failure.reason
     with pytest.raises(ClosedSplitError):
-        session.cache.test_cases(TestPermit(session.store.selection_path, unit.id, Path("nowhere")))
+        session.cache.test_cases(TestPermit(session.store.selection_path, run.id, Path("nowhere")))
 
 
 def test_a_suite_without_a_search_is_left_alone(make_tiny: MakeTiny) -> None:

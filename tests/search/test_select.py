@@ -33,7 +33,7 @@ ENDINGS = st.tuples(
 def end_all(plan: Plan, store: RunStore, endings: Callable[[PlannedTrial], Ending]) -> None:
     for planned in plan.trials:
         dice, status = endings(planned)
-        end(store.folder(planned.unit), dice, status)
+        end(store.folder(planned.run), dice, status)
 
 
 def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -> tuple[Plan, Selection, RunStore]:
@@ -86,7 +86,7 @@ def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path
     after, selection, _ = decided(plan, tmp_path, lambda one: (0.9, "failed" if one.trial.point % 2 else "stopped"))
     assert chosen(selection) == {}
     bare = plan_of(tmp_path, {"search": None})
-    assert [one.unit for one in after.finals] == [one.unit for one in bare.finals]
+    assert [one.run for one in after.finals] == [one.run for one in bare.finals]
     assert {entry.trial for entry in selection.entries} == {None}
     assert choices(selection) == []
 
@@ -100,7 +100,7 @@ def test_the_rule_re_derived(
     plan = plan_of(root, {"methods": {"ua_mt": None}}, trials=3, studies=2)
     store = store_of(root, plan)
     for planned, (dice, status) in zip(plan.trials, endings, strict=True):
-        end(store.folder(planned.unit), dice, status)
+        end(store.folder(planned.run), dice, status)
     _, selection = decide(plan, plan.trials, store)
 
     expected = {}
@@ -128,9 +128,9 @@ def test_seed_k_takes_what_study_k_chose(tmp_path: Path) -> None:
     for planned in (one for one in after.finals if one.slot.method == "ua_mt"):
         mine = best[{5: 0, 6: 1, 7: 0}[planned.slot.seed]]
         assert planned.trial == mine.trial
-        assert planned.unit.params == mine.unit.params
-        assert (planned.unit.role, planned.unit.seed) == ("final", planned.slot.seed)
-    assert [entry.unit for entry in selection.entries] == [one.unit.id for one in after.finals]
+        assert planned.run.params == mine.run.params
+        assert (planned.run.role, planned.run.seed) == ("final", planned.slot.seed)
+    assert [entry.run for entry in selection.entries] == [one.run.id for one in after.finals]
 
 
 def test_finals_take_the_searched_engine_settings_and_the_suites_looks(tmp_path: Path) -> None:
@@ -138,32 +138,32 @@ def test_finals_take_the_searched_engine_settings_and_the_suites_looks(tmp_path:
     plan = plan_of(tmp_path, {"methods": rows}, engine=RATE)
     after, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     for planned in after.finals:
-        trial = trials_of(plan, planned.slot.method)[2].unit
-        assert planned.unit.engine.optimiser == trial.engine.optimiser
-        assert (planned.unit.engine.looks, trial.engine.looks) == (5, 2)
-        assert planned.unit.budget.steps == 100
-    assert {one.unit.engine.optimiser.momentum for one in after.finals} == {0.9, 0.5}
+        trial = trials_of(plan, planned.slot.method)[2].run
+        assert planned.run.engine.optimiser == trial.engine.optimiser
+        assert (planned.run.engine.looks, trial.engine.looks) == (5, 2)
+        assert planned.run.budget.steps == 100
+    assert {one.run.engine.optimiser.momentum for one in after.finals} == {0.9, 0.5}
     assert all(entry.engine is not None and entry.engine.looks == 5 for entry in selection.entries)
 
 
 def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path) -> None:
     """The same unit as in a suite without a search that writes them out, whatever search it was."""
     plan, _, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
-    (found,) = {json.dumps(one.unit.params) for one in plan.finals if one.slot.method == "ua_mt"}
+    (found,) = {json.dumps(one.run.params) for one in plan.finals if one.slot.method == "ua_mt"}
     written = plan_of(
         tmp_path, {"search": None, "methods": {"supervised": None, "ua_mt": {"params": json.loads(found)}}}
     )
-    assert {one.unit.id for one in written.finals} == {one.unit.id for one in plan.finals}
+    assert {one.run.id for one in written.finals} == {one.run.id for one in plan.finals}
     default, _, _ = decided(plan_of(tmp_path, trials=7, seed=50), tmp_path / "other", scores(0.9, *[0.1] * 6))
     bare = plan_of(tmp_path, {"search": None})
-    assert [one.unit.id for one in default.finals] == [one.unit.id for one in bare.finals]
+    assert [one.run.id for one in default.finals] == [one.run.id for one in bare.finals]
 
 
 def test_a_search_that_is_not_over_has_no_selection(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     store = store_of(tmp_path, plan)
     for planned in plan.trials[:-2]:
-        end(store.folder(planned.unit), 0.5)
+        end(store.folder(planned.run), 0.5)
     with pytest.raises(ValueError, match="2 trials have no result yet"):
         decide(plan, plan.trials, store)
 
@@ -208,7 +208,7 @@ def test_people_read_what_was_chosen(tmp_path: Path) -> None:
 def _permit(store: RunStore, selection: Selection, tmp_path: Path) -> TestPermit:
     store.write_selection(selection)
     (tmp_path / "final.json").write_text("{}", encoding="utf-8")
-    return TestPermit(store.selection_path, selection.entries[0].unit, tmp_path / "final.json")
+    return TestPermit(store.selection_path, selection.entries[0].run, tmp_path / "final.json")
 
 
 @pytest.mark.parametrize(
@@ -242,8 +242,8 @@ def test_the_test_split_stays_closed_for_a_trial(tmp_path: Path) -> None:
     plan, selection, store = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     permit = _permit(store, selection, tmp_path)
     for planned in plan.trials:
-        with pytest.raises(ClosedSplitError, match="does not name unit"):
-            TestPermit(permit.selection, planned.unit.id, permit.final).check()
+        with pytest.raises(ClosedSplitError, match="does not name run"):
+            TestPermit(permit.selection, planned.run.id, permit.final).check()
 
 
 def test_older_selections_without_candidates_still_open_the_split(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from tests.search.tiny_search import folder_of, make_search
 from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 SLOW = {"pause_seconds": 0.05}
 
 
-def signalled(tiny: Tiny, name: str, folder: UnitFolder) -> int | None:
+def signalled(tiny: Tiny, name: str, folder: RunFolder) -> int | None:
     """The exit code of `harness train` that got SIGUSR2 after its first look."""
     process = tiny.start("train", name)
     wait_until(folder.looks, "it has a validation", process=process)

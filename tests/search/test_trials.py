@@ -1,4 +1,4 @@
-"""The trials that a plan names: the default first, the same points whoever else takes part, each unit once."""
+"""The trials that a plan names: the default first, the same points whoever else takes part, each run once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.suite.load import load_suite
 from harness.suite.plan import Plan, make_plan, unprepared
 from harness.suite.registry import load_dataset
@@ -21,28 +21,28 @@ def points(plan: Plan, row: str, study: int = 0) -> list[dict[str, Any]]:
     return [one.trial.varied for one in trials_of(plan, row, study)]
 
 
-def units(plan: Plan, row: str) -> list[str]:
-    return [one.unit.id for one in plan.trials if one.trial.method == row]
+def runs(plan: Plan, row: str) -> list[str]:
+    return [one.run.id for one in plan.trials if one.trial.method == row]
 
 
 def test_a_trial_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
     default = trials_of(plan_of(tmp_path), "ua_mt")[0]
-    assert default.trial.unit == default.unit.id
+    assert default.trial.run == default.run.id
     assert str(default.trial) == "ua_mt/trial/0/0"
-    unit = default.unit
-    assert (unit.role, unit.method, unit.labelled, unit.subset, unit.seed) == ("search", "ua_mt", 4, 1, 100)
-    assert (unit.budget.steps, unit.engine.looks, unit.engine.batch_size) == (40, 2, 8)
+    run = default.run
+    assert (run.role, run.method, run.labelled, run.subset, run.seed) == ("search", "ua_mt", 4, 1, 100)
+    assert (run.budget.steps, run.engine.looks, run.engine.batch_size) == (40, 2, 8)
 
 
 def test_point_0_is_what_the_suite_asks_for_without_a_search(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, studies=2, engine=RATE)
     bare = plan_of(tmp_path, {"search": None})
     for row in ("supervised", "ua_mt"):
-        final = next(one.unit for one in bare.finals if one.slot.method == row)
+        final = next(one.run for one in bare.finals if one.slot.method == row)
         for study in (0, 1):
             first = trials_of(plan, row, study)[0]
-            assert (first.trial.point, first.unit.params) == (0, final.params)
-            assert first.unit.engine == final.engine.model_copy(update={"looks": 2})
+            assert (first.trial.point, first.run.params) == (0, final.params)
+            assert first.run.engine == final.engine.model_copy(update={"looks": 2})
             assert first.trial.varied["engine.optimiser.learning_rate"] == 0.01
 
 
@@ -50,7 +50,7 @@ def test_trials_of_all_rows_advance_together_study_by_study(tmp_path: Path) -> N
     plan = plan_of(tmp_path, studies=2, trials=3, engine=RATE)
     order = [(one.trial.study, one.trial.point, one.trial.method) for one in plan.trials]
     assert order == [(s, p, row) for s in (0, 1) for p in (0, 1, 2) for row in ("supervised", "ua_mt")]
-    assert {(one.trial.study, one.unit.seed) for one in plan.trials} == {(0, 100), (1, 101)}
+    assert {(one.trial.study, one.run.seed) for one in plan.trials} == {(0, 100), (1, 101)}
 
 
 def test_a_row_with_nothing_to_vary_has_its_default_alone(tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_a_row_with_nothing_to_vary_has_its_default_alone(tmp_path: Path) -> Non
 def test_no_final_is_named_before_the_search_is_over(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     assert plan.finals == ()
-    assert {unit.role for unit in plan.units} == {"search"}
+    assert {run.role for run in plan.runs} == {"search"}
     finals = [one for one in plan.asked() if one.role == "final"]
-    assert [one.unit for one in finals] == [None] * (2 * 2 * 2 * 2)
+    assert [one.run for one in finals] == [None] * (2 * 2 * 2 * 2)
     assert finals[0].name == "supervised/3/0/0"
 
 
@@ -75,7 +75,7 @@ def test_an_adaptive_search_names_the_default_and_asks_for_the_rest(tmp_path: Pa
         f"{row}/trial/{study}/0" for study in (0, 1) for row in ("supervised", "ua_mt")
     ]
     asked = [one for one in plan.asked() if one.role == "search"]
-    assert Counter((one.row, one.unit is not None) for one in asked) == {
+    assert Counter((one.row, one.run is not None) for one in asked) == {
         (row, named): count for row in ("supervised", "ua_mt") for named, count in ((True, 2), (False, 6))
     }
     assert len({one.name for one in asked}) == len(asked) == 16
@@ -86,33 +86,33 @@ def test_a_dimension_that_one_row_gains_moves_no_other_rows_points(tmp_path: Pat
     before = plan_of(tmp_path, {"methods": rows})
     gained = {"search": {"supervised_weight": {"scale": "log", "values": [0.1, 1]}}}
     after = plan_of(tmp_path, {"methods": {**rows, "mc_net": gained}})
-    assert units(after, "mc_net") != units(before, "mc_net")
+    assert runs(after, "mc_net") != runs(before, "mc_net")
     for row in ("supervised", "ua_mt"):
-        assert units(after, row) == units(before, row)
+        assert runs(after, row) == runs(before, row)
 
 
 def test_neither_other_rows_nor_finals_nor_more_trials_move_points(tmp_path: Path) -> None:
-    before = units(plan_of(tmp_path), "ua_mt")
+    before = runs(plan_of(tmp_path), "ua_mt")
     changes: list[dict[str, Any]] = [
         {"methods": {"mc_net": None, **SUITE["methods"]}},
         {"methods": {"ua_mt": SUITE["methods"]["ua_mt"]}},
         {"seeds": [5, 6, 7], "labelled": [2], "budget": {"steps": 7}},
     ]
     for change in changes:
-        assert units(plan_of(tmp_path, change), "ua_mt") == before
-    assert units(plan_of(tmp_path, trials=9), "ua_mt")[:4] == before
-    assert units(plan_of(tmp_path, studies=2), "ua_mt")[:4] == before
+        assert runs(plan_of(tmp_path, change), "ua_mt") == before
+    assert runs(plan_of(tmp_path, trials=9), "ua_mt")[:4] == before
+    assert runs(plan_of(tmp_path, studies=2), "ua_mt")[:4] == before
 
 
 def test_what_all_rows_share_is_searched_in_the_engine(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, engine=RATE)
     for row in ("supervised", "ua_mt"):
         for planned in trials_of(plan, row):
-            rate = planned.unit.engine.optimiser.learning_rate
+            rate = planned.run.engine.optimiser.learning_rate
             assert 0.001 <= rate <= 0.1
             assert planned.trial.varied["engine.optimiser.learning_rate"] == rate
-            assert planned.unit.engine.optimiser.momentum == 0.9
-        assert len({one.unit.engine.optimiser.learning_rate for one in trials_of(plan, row)}) == 4
+            assert planned.run.engine.optimiser.momentum == 0.9
+        assert len({one.run.engine.optimiser.learning_rate for one in trials_of(plan, row)}) == 4
 
 
 def test_a_suite_narrows_pins_and_extends_a_space(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_suite_narrows_pins_and_extends_a_space(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"methods": {"ua_mt": {"search": search}}}, trials=9)
     space = plan.rows["ua_mt"].space
     assert set(space) == {"consistency", "noise_clip", "passes", "noise", "threshold_start"}
-    drawn = [one.unit.params for one in trials_of(plan, "ua_mt")[1:]]
+    drawn = [one.run.params for one in trials_of(plan, "ua_mt")[1:]]
     assert all(0.1 <= params["consistency"] <= 0.2 for params in drawn)
     assert {params["ema_decay"] for params in drawn} == {0.99}
     assert {params["noise_clip"] for params in drawn} == {0.1, 0.2, 0.3}
@@ -135,36 +135,36 @@ def test_points_move_only_what_is_searched(tmp_path: Path) -> None:
     """What the suite sets of a row stays set."""
     rows = {"ua_mt": {"params": {"noise_clip": 0.7}, "search": {"passes": None}}}
     for planned in trials_of(plan_of(tmp_path, {"methods": rows}), "ua_mt"):
-        assert (planned.unit.params["noise_clip"], planned.unit.params["passes"]) == (0.7, 8)
+        assert (planned.run.params["noise_clip"], planned.run.params["passes"]) == (0.7, 8)
 
 
 def test_a_rows_own_engine_settings_hold_in_its_trials(tmp_path: Path) -> None:
     rows = {"supervised": None, "ua_mt": {"engine": {"batch_size": 4, "optimiser": {"momentum": 0.5}}}}
     plan = plan_of(tmp_path, {"methods": rows}, engine=RATE)
     for planned in trials_of(plan, "ua_mt"):
-        assert (planned.unit.engine.batch_size, planned.unit.engine.optimiser.momentum) == (4, 0.5)
+        assert (planned.run.engine.batch_size, planned.run.engine.optimiser.momentum) == (4, 0.5)
 
 
 def test_a_ceiling_searches_with_all_labels(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"methods": {"supervised_full": None}}, engine=RATE)
-    assert {(one.unit.labelled, one.unit.subset) for one in plan.trials} == {(None, 0)}
+    assert {(one.run.labelled, one.run.subset) for one in plan.trials} == {(None, 0)}
 
 
-def test_four_schedules_and_five_centre_counts_are_twenty_units() -> None:
+def test_four_schedules_and_five_centre_counts_are_twenty_runs() -> None:
     """The shipped suite: 3 families x 2 numbers of periods x 5 counts, of which 10 are others' duplicates."""
     loaded = load_suite("acdc_tau_centers")
     plan = make_plan(loaded, unprepared(load_dataset("acdc")))
-    assert len(plan.trials) == len({one.unit.id for one in plan.trials}) == 20
+    assert len(plan.trials) == len({one.run.id for one in plan.trials}) == 20
 
-    def surface(unit: Unit) -> tuple[str, float | None, int]:
-        student = unit.params["student_temperature"]
-        return student["family"], student.get("periods"), unit.params["centers_per_class"]
+    def surface(run: Run) -> tuple[str, float | None, int]:
+        student = run.params["student_temperature"]
+        return student["family"], student.get("periods"), run.params["centers_per_class"]
 
     schedules = [("constant", None), ("half_cosine", None), ("cosine", 1.0), ("cosine", 10.0)]
-    assert {surface(one.unit) for one in plan.trials} == {
+    assert {surface(one.run) for one in plan.trials} == {
         (*schedule, count) for schedule in schedules for count in (1, 2, 4, 8, 16)
     }
-    fixed = [one.unit.params | dict.fromkeys(("centers_per_class", *TEMPERATURES)) for one in plan.trials]
+    fixed = [one.run.params | dict.fromkeys(("centers_per_class", *TEMPERATURES)) for one in plan.trials]
     assert all(params == fixed[0] for params in fixed), "the rest is pinned"
     assert len({one.trial.point for one in plan.trials}) == 20
 
@@ -180,23 +180,23 @@ def test_impossible_combinations_of_a_grid_are_left_out(tmp_path: Path) -> None:
 
 
 def test_points_of_a_choice_that_fall_together_are_run_once(tmp_path: Path) -> None:
-    """16 points of two choices, the default one of them: two units; numbers stay those of the points."""
+    """16 points of two choices, the default one of them: two runs; numbers stay those of the points."""
     rows = {"ua_mt": {"search": {**dict.fromkeys(UA_MT), "passes": {"values": [4, 8]}}}}
     plan = plan_of(tmp_path, {"methods": rows}, trials=16)
-    assert sorted(one.unit.params["passes"] for one in plan.trials) == [4, 8]
+    assert sorted(one.run.params["passes"] for one in plan.trials) == [4, 8]
     assert plan.trials[0].trial.point == 0
 
 
 UA_MT = ("consistency", "ema_decay", "passes", "noise", "threshold_start")
 
 
-def test_two_rows_with_the_same_point_share_its_unit(tmp_path: Path) -> None:
+def test_two_rows_with_the_same_point_share_its_run(tmp_path: Path) -> None:
     rows = {"ua_mt": None, "again": {"method": "ua_mt"}}
     plan = plan_of(tmp_path, {"methods": rows})
-    assert units(plan, "again")[0] == units(plan, "ua_mt")[0]
-    assert units(plan, "again")[1:] != units(plan, "ua_mt")[1:], "points hang on the row"
+    assert runs(plan, "again")[0] == runs(plan, "ua_mt")[0]
+    assert runs(plan, "again")[1:] != runs(plan, "ua_mt")[1:], "points hang on the row"
     assert len(plan.trials) == 8
-    assert len(plan.units) == 7
+    assert len(plan.runs) == 7
 
 
 @pytest.mark.parametrize(("studies", "taken"), [(1, [0, 0, 0, 0]), (2, [0, 1, 0, 1]), (3, [0, 1, 2, 0])])

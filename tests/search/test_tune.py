@@ -31,7 +31,7 @@ def _ray() -> None:
 
 
 def result_of(tiny: Tiny, trial: Trial) -> Result:
-    result = store_of(tiny).by_id(trial.unit).result()
+    result = store_of(tiny).by_id(trial.run).result()
     assert result is not None, f"{trial} has no result"
     return result
 
@@ -60,14 +60,12 @@ def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTin
     assert doomed.failure is not None
     assert (doomed.failure.kind, doomed.spent.attempts) == ("killed", 2), "started twice, then a row"
     inline.session()
-    shutil.copytree(
-        store_of(tune).by_id(doomed.unit).path, store_of(inline).by_id(doomed.unit).path, dirs_exist_ok=True
-    )
+    shutil.copytree(store_of(tune).by_id(doomed.run).path, store_of(inline).by_id(doomed.run).path, dirs_exist_ok=True)
     search_inline(inline)
     for name in ("points.json", "selection.json"):
         assert (tune.store / name).read_bytes() == (inline.store / name).read_bytes()
-    weights = {trial.unit: result_of(inline, trial).weights_sha256 for trial in trials_of(inline)}
-    assert {trial.unit: result_of(tune, trial).weights_sha256 for trial in trials_of(tune)} == weights
+    weights = {trial.run: result_of(inline, trial).weights_sha256 for trial in trials_of(inline)}
+    assert {trial.run: result_of(tune, trial).weights_sha256 for trial in trials_of(tune)} == weights
     assert not processes_with(str(tune.root))
     wait_until(lambda: not alive(seen), "all its processes have ended")
 
@@ -84,8 +82,8 @@ ROWS = ("tiny_staged", "tiny_mortal")
 def spent_seconds(tiny: Tiny, row: str) -> float:
     """All device-seconds that the ledgers of a row's trials know of."""
     points = store_of(tiny).points()
-    own = [one.unit for one in points.trials if one.method == row] if points else []
-    ledgers = [store_of(tiny).by_id(unit).ledger.spent() for unit in own]
+    own = [one.run for one in points.trials if one.method == row] if points else []
+    ledgers = [store_of(tiny).by_id(run).ledger.spent() for run in own]
     return sum(one.useful_device_seconds + one.lost_device_seconds for one in ledgers)
 
 
@@ -95,7 +93,7 @@ def spent_by_all(tiny: Tiny) -> float:
 
 def names(tiny: Tiny) -> list[str]:
     points = store_of(tiny).points()
-    return [f"{one} {one.unit}" for one in points.trials] if points else []
+    return [f"{one} {one.run}" for one in points.trials] if points else []
 
 
 def start_until_it_trains(tiny: Tiny) -> subprocess.Popen[str]:
@@ -136,7 +134,7 @@ def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(m
 
     trials = trials_of(tiny)
     assert names(tiny)[: len(known)] == known, "no trial is lost"
-    assert len({trial.unit for trial in trials}) == len(trials)
+    assert len({trial.run for trial in trials}) == len(trials)
     for row in ROWS:
         own = [trial for trial in trials if trial.method == row]
         assert [trial.point for trial in own] == list(range(len(own)))

@@ -18,7 +18,7 @@ from harness.execution.outcome import Outcome
 from harness.execution.process import make_order
 from harness.execution.ray_cluster import Cluster
 from harness.execution.session import Session
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.search.proposals import Listed
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
@@ -43,10 +43,10 @@ def session(make_tiny: MakeTiny) -> Session:
 
 
 def trainable_of(session: Session) -> Any:
-    from harness.search.trainable import UnitTrainable
+    from harness.search.trainable import RunTrainable
 
     (planned,) = session.plan.trials
-    return UnitTrainable(asdict(make_order(session, planned.unit, 1000.0)))
+    return RunTrainable(asdict(make_order(session, planned.run, 1000.0)))
 
 
 def as_tune_tells(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def searcher(session: Session) -> tuple[Any, Recording, StopFlag]:
     return search, proposals, stop
 
 
-def test_a_unit_that_has_ended_tells_its_looks_again_one_by_one(session: Session) -> None:
-    end(session.folder(session.plan.trials[0].unit), 0.5)
+def test_a_run_that_has_ended_tells_its_looks_again_one_by_one(session: Session) -> None:
+    end(session.folder(session.plan.trials[0].run), 0.5)
     trainable = trainable_of(session)
     first, last = trainable.step(), trainable.step()
     assert first == {"look": 1, "dice": 0.99}
@@ -89,9 +89,9 @@ def test_a_unit_that_has_ended_tells_its_looks_again_one_by_one(session: Session
     trainable.cleanup()
 
 
-def half_trained(session: Session) -> UnitFolder:
+def half_trained(session: Session) -> RunFolder:
     """8 of 12 steps and the first look, then interrupted."""
-    folder = session.folder(session.plan.trials[0].unit)
+    folder = session.folder(session.plan.trials[0].run)
     with pytest.raises(InterruptedRunError):
         train_run(folder, session.cache, session.store.selection_path, RunSettings(stop=StopAfter(8)))
     return folder
@@ -132,8 +132,8 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
 def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[Any, Recording, StopFlag]) -> None:
     """Its log cannot be written, so its process never starts: others must not start either."""
     search, proposals, stop = searcher
-    assert search.suggest("a")["unit"] == session.plan.trials[0].unit.id
-    session.folder(session.plan.trials[0].unit).log.mkdir()
+    assert search.suggest("a")["run"] == session.plan.trials[0].run.id
+    session.folder(session.plan.trials[0].run).log.mkdir()
     trainable = trainable_of(session)
     search.on_trial_complete("a", as_tune_tells(trainable.step()))
     (outcome,) = search.outcomes.values()
@@ -185,7 +185,7 @@ def test_how_a_trial_ended(
     assert outcome.status == status
     assert proposals.told == [("a", 0.5 if result else None, failed)]
     assert search.running == {}
-    record = session.folder(session.plan.trials[0].unit).result()
+    record = session.folder(session.plan.trials[0].run).result()
     killed = result == told("killed") or (error and not stopped)
     assert (record is not None and record.failure is not None and record.failure.kind == "killed") == killed
 
@@ -194,16 +194,16 @@ def test_nothing_is_suggested_after_the_last_trial_or_a_stop(
     searcher: tuple[Any, Recording, StopFlag],
 ) -> None:
     search, _, stop = searcher
-    assert "unit" in search.suggest("a")
+    assert "run" in search.suggest("a")
     assert search.suggest("b") == search.FINISHED
     stop.set("SIGUSR1")
     assert search.suggest("c") == search.FINISHED
 
 
-def test_tune_is_stopped_once_the_units_have_left(
+def test_tune_is_stopped_once_the_runs_have_left(
     searcher: tuple[Any, Recording, StopFlag], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would retire for good what still runs. A unit that never leaves does not hold it for ever."""
+    """It would retire for good what still runs. A run that never leaves does not hold it for ever."""
     from harness.search.tuner import StopAll
 
     search, _, stop = searcher

@@ -12,7 +12,7 @@ import yaml
 from harness.execution.outcome import Outcome
 from harness.execution.run import ExecuteSettings
 from harness.execution.session import Session
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import Trial
 from harness.records.selection import Selection
 from harness.records.suite_folder import RunStore
@@ -73,9 +73,9 @@ def trials_of(tiny: Tiny) -> list[Trial]:
     return points.trials
 
 
-def folder_of(tiny: Tiny, trial: str) -> UnitFolder:
+def folder_of(tiny: Tiny, trial: str) -> RunFolder:
     (found,) = [one for one in trials_of(tiny) if str(one) == trial]
-    return store_of(tiny).by_id(found.unit)
+    return store_of(tiny).by_id(found.run)
 
 
 def numbers(selection: Selection) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Made-up records of units that ran in jobs of Slurm, and an sacct that knows these jobs."""
+"""Made-up records of runs that ran in jobs of Slurm, and an sacct that knows these jobs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 from harness.records.ledger_line import LedgerLine
 from harness.records.place import Place
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import RunStore
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, write_records
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC).timestamp()
 ELAPSED, TRAINED = 400, 360.0
-"""Wall seconds of each job, and of its unit in training steps."""
+"""Wall seconds of each job, and of its run in training steps."""
 
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, history_steps=5)
 
 
 @dataclass(frozen=True)
 class Accounted:
-    """A run directory, and the folder of the commands that answer for Slurm. jobs: unit -> job."""
+    """A run directory, and the folder of the commands that answer for Slurm. jobs: run -> job."""
 
     store: RunStore
     commands: Path
@@ -45,8 +45,8 @@ class Accounted:
 
 
 def write_accounted(root: Path, gres: str | None = "gpu:1") -> Accounted:
-    """Every unit in a job of its own: born 2 s after its start, 360 s in steps, 10 s of evaluation."""
-    store = write_run(root / "runs" / "synthetic", SPEC)
+    """Every run in a job of its own: born 2 s after its start, 360 s in steps, 10 s of evaluation."""
+    store = write_records(root / "runs" / "synthetic", SPEC)
     found = Accounted(store, root / "commands")
     for number, folder in enumerate(store.folders(), start=100):
         found.jobs[folder.id] = str(number)
@@ -55,8 +55,8 @@ def write_accounted(root: Path, gres: str | None = "gpu:1") -> Accounted:
     return found
 
 
-def put_in_job(folder: UnitFolder, job: str, gres: str | None) -> None:
-    """The unit's ledger and result as if it had run in a job."""
+def put_in_job(folder: RunFolder, job: str, gres: str | None) -> None:
+    """The run's ledger and result as if it had run in a job."""
     result = folder.result()
     assert result is not None
     spent = result.spent

@@ -41,7 +41,7 @@ def submission(*tasks: list[str], name: str = "tiny-tasks-1", job: str | None = 
             "cluster": "c" * 64,
             "cache": "/scratch/cache/phantom",
             "tasks": list(tasks),
-            "units_at_once": 1,
+            "runs_at_once": 1,
             "checkpoint_seconds": 30.0,
             "panels": None,
             "at": at,
@@ -69,8 +69,8 @@ def session_of(tmp_path: Path, cache: Cache, **changes: object) -> Session:
     loaded = load_suite(str(write(tmp_path, content)))
     plan = make_plan(loaded, cache.reference)
     store = RunStore.create(tmp_path / "runs" / "small")
-    for unit in plan.units:
-        store.folder(unit).create(unit)
+    for run in plan.runs:
+        store.folder(run).create(run)
     if plan.loaded.suite.search is None:
         store.write_selection(plan.selection())
     return Session(plan, cache, store)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import RunStore
 from tests.slurm.cluster import Cluster
 from tests.support import REPO, command_environment
@@ -69,9 +69,9 @@ def submit(cluster: Cluster, tiny: Tiny, *options: str, **changes: str) -> Sweep
     return Sweep(cluster, tiny, job, tiny.root / f"{job}.log")
 
 
-def training(tiny: Tiny) -> dict[str, UnitFolder]:
-    """Units that a living process trains now, with steps of its own, by the node that it runs on."""
-    if not (tiny.store / "units").exists():
+def training(tiny: Tiny) -> dict[str, RunFolder]:
+    """Runs that a living process trains now, with steps of its own, by the node that it runs on."""
+    if not (tiny.store / "runs").exists():
         return {}
     found = {}
     for folder in RunStore(tiny.store).folders():

@@ -18,7 +18,7 @@ CLUSTERS = {
     "cpu": "time: 10\nenvironment: ROOT/venv\n",
     "gpu": (
         "time: 4:00:00\npartition: gpu\naccount: lab\nqos: normal\ngpus: 1\ngpu_type: a100\ncpus: 4\nmemory: 16G\n"
-        "units_at_once: 2\nmodules: [cuda/12.6, gcc]\nenvironment: ROOT/venv\nmax_parallel: 8\nmax_restarts: 3\n"
+        "runs_at_once: 2\nmodules: [cuda/12.6, gcc]\nenvironment: ROOT/venv\nmax_parallel: 8\nmax_restarts: 3\n"
         "local_data: $TMPDIR/data\nfinish: {partition: cpu, gres: 'gpu:1', cpus: 2, memory: 8G, time: 0:20:00}\n"
         "lines: [--exclude=node7, --exclusive]\n"
     ),
@@ -85,7 +85,7 @@ def run_batch(tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: 
     return done.returncode, requeued.read_text().strip() if requeued.exists() else ""
 
 
-def test_the_task_runs_its_units_and_its_code_is_the_jobs(tmp_path: Path) -> None:
+def test_the_task_runs_its_runs_and_its_code_is_the_jobs(tmp_path: Path) -> None:
     assert run_batch(tmp_path, "exit 0", "JobState=RUNNING") == (0, "")
     record = tmp_path.resolve() / "runs" / "tiny" / "slurm" / "tiny-tasks-1.json"
     assert (tmp_path / "called").read_text().split() == ["-P", "-m", "harness", "slurm-task", str(record), "1"]

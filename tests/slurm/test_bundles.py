@@ -17,7 +17,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
 from harness.slurm.bundles import TASK_START_SECONDS, Bundle, Room, bundle
 from harness.slurm.draft import Drafter
-from harness.slurm.expected import OVERHEAD, UNIT_START_SECONDS, expected_seconds, make_bundles
+from harness.slurm.expected import OVERHEAD, RUN_START_SECONDS, expected_seconds, make_bundles
 from harness.suite.load import load_suite
 from harness.suite.plan import dataset_of, make_plan, unprepared
 from tests.search.suites import SUITE, plan_of, write
@@ -27,9 +27,9 @@ MANY = {**SUITE, "name": "many", "subsets": list(range(10)), "seeds": list(range
 
 
 def walltime(one: Bundle, seconds: Sequence[float], lanes: int) -> float:
-    """What a task takes whose units start in their order, each on the first lane that is free."""
+    """What a task takes whose runs start in their order, each on the first lane that is free."""
     free = [0.0] * lanes
-    for index in one.units:
+    for index in one.runs:
         heapq.heappush(free, heapq.heappop(free) + seconds[index])
     return TASK_START_SECONDS + max(free)
 
@@ -39,26 +39,26 @@ def walltime(one: Bundle, seconds: Sequence[float], lanes: int) -> float:
     lanes=st.integers(1, 4),
     parallel=st.integers(1, 20),
 )
-def test_every_unit_once_and_none_beyond_the_limit(seconds: list[float], lanes: int, parallel: int) -> None:
+def test_every_run_once_and_none_beyond_the_limit(seconds: list[float], lanes: int, parallel: int) -> None:
     room = Room(3000.0, lanes)
     found = bundle(seconds, room, parallel)
-    assert sorted(index for one in found for index in one.units) == list(range(len(seconds)))
+    assert sorted(index for one in found for index in one.runs) == list(range(len(seconds)))
     for one in found:
         assert walltime(one, seconds, lanes) <= one.seconds * (1 + 1e-9)
         assert one.seconds <= TASK_START_SECONDS + room.seconds + 1e-6
     assert len(found) >= math.ceil(sum(seconds) / (lanes * room.seconds) - 1e-9)
     assert found == bundle(seconds, room, parallel)
-    assert [min(one.units) for one in found] == sorted(min(one.units) for one in found)
+    assert [min(one.runs) for one in found] == sorted(min(one.runs) for one in found)
 
 
-def test_equal_units_are_shared_evenly() -> None:
+def test_equal_runs_are_shared_evenly() -> None:
     found = bundle([600.0] * 10, Room(2400.0), parallel=1)
-    assert [one.units for one in found] == [(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)]
+    assert [one.runs for one in found] == [(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)]
     assert [one.seconds for one in found] == [2460.0, 1860.0, 1860.0]
 
 
 def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start() -> None:
-    """24 units of ten minutes would fit one task of four hours; 16 run at once, but six do in an hour what fits ten."""
+    """24 runs of ten minutes would fit one task of four hours; 16 run at once, but six do in an hour what fits ten."""
     assert len(bundle([600.0] * 24, Room(14_400.0), parallel=16)) == 16
     assert len(bundle([600.0] * 24, Room(14_400.0), parallel=1)) == 1
     assert len(bundle([60.0] * 24, Room(14_400.0), parallel=16)) == 2
@@ -67,11 +67,11 @@ def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start() -> 
 def test_lanes_side_by_side_start_in_the_order_that_was_expected() -> None:
     seconds = [300.0, 100.0, 100.0, 100.0]
     (one,) = bundle(seconds, Room(300.0, lanes=2), parallel=1)
-    assert (one.units, one.seconds) == ((0, 1, 2, 3), TASK_START_SECONDS + 300.0)
+    assert (one.runs, one.seconds) == ((0, 1, 2, 3), TASK_START_SECONDS + 300.0)
     assert walltime(one, seconds, 2) == one.seconds
 
 
-def test_a_unit_that_is_too_long_is_named() -> None:
+def test_a_run_that_is_too_long_is_named() -> None:
     with pytest.raises(ValueError, match=r"^1$"):
         bundle([10.0, 101.0, 100.0], Room(100.0), parallel=4)
     assert bundle([], Room(100.0), parallel=4) == []
@@ -85,30 +85,30 @@ def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_pa
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 100}, "search": None})
     store = SuiteRecords(RunStore(tmp_path / "none"))
     plain, told = cluster_of(tmp_path, "time: 60\n"), cluster_of(tmp_path, "time: 60\nunit_time: 3\n")
-    assert set(expected_seconds(plan.units, store, plain)) == {100 * OVERHEAD + UNIT_START_SECONDS}
-    assert set(expected_seconds(plan.units, store, told)) == {180.0}
+    assert set(expected_seconds(plan.runs, store, plain)) == {100 * OVERHEAD + RUN_START_SECONDS}
+    assert set(expected_seconds(plan.runs, store, told)) == {180.0}
 
 
 def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
     loaded, store = cluster_of(tmp_path, "time: 60\n"), SuiteRecords(RunStore(tmp_path / "none"))
-    assert set(expected_seconds(plan.units, store, loaded)) == {None}
-    names = [plan.names[unit.id] for unit in plan.units]
-    assert [len(one.units) for one in make_bundles(plan.units, names, store, loaded)] == [1] * len(plan.units)
+    assert set(expected_seconds(plan.runs, store, loaded)) == {None}
+    names = [plan.names[run.id] for run in plan.runs]
+    assert [len(one.runs) for one in make_bundles(plan.runs, names, store, loaded)] == [1] * len(plan.runs)
 
 
-def test_a_time_too_short_for_one_unit_names_the_unit_and_a_time_that_is_enough(tmp_path: Path) -> None:
+def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 3600}, "search": None})
     drafter = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 60\n"))
     with pytest.raises(UsageError) as caught:
-        drafter.arrays(plan.units)
+        drafter.arrays(plan.runs)
     said = str(caught.value)
-    assert "mini.yaml:1: time: too short for one unit: supervised/3/0/0 (3600 device_seconds)" in said
+    assert "mini.yaml:1: time: too short for one run: supervised/3/0/0 (3600 device_seconds)" in said
     enough = int(said.split("set time: ")[1].split(maxsplit=1)[0])
     for time_limit, fits in ((enough, True), (enough - 1, False)):
         loaded = cluster_of(tmp_path, f"time: {time_limit}\n")
         try:
-            make_bundles(plan.units, list(plan.names.values()), drafter.records, loaded)
+            make_bundles(plan.runs, list(plan.names.values()), drafter.records, loaded)
             assert fits
         except UsageError:
             assert not fits
@@ -118,20 +118,20 @@ def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
     with pytest.raises(UsageError, match=r"mini\.yaml:1: time: 1 minutes leave no room"):
         Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 1\n")).arrays(
-            plan.units
+            plan.runs
         )
 
 
 def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
     loaded = cluster_of(tmp_path, "time: 60\nmax_array_size: 3\n")
-    drafts = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, loaded).arrays(plan.units)
+    drafts = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, loaded).arrays(plan.runs)
     assert [len(draft.submission.tasks) for draft in drafts] == [3, 3, 3, 3, 3, 1]
     assert len({draft.submission.name for draft in drafts}) == len(drafts)
-    assert [u for d in drafts for b in d.submission.tasks for u in b] == [unit.id for unit in plan.units]
+    assert [u for d in drafts for b in d.submission.tasks for u in b] == [run.id for run in plan.runs]
 
 
-def test_two_thousand_units_are_planned_and_bundled_in_two_seconds(tmp_path: Path) -> None:
+def test_two_thousand_runs_are_planned_and_bundled_in_two_seconds(tmp_path: Path) -> None:
     """Of this process's own time: neighbours do not count."""
     loaded = load_suite(str(write(tmp_path, {name: value for name, value in MANY.items() if value is not None})))
     cluster = cluster_of(tmp_path, "time: 4:00:00\nunit_time: 20\n")
@@ -139,7 +139,7 @@ def test_two_thousand_units_are_planned_and_bundled_in_two_seconds(tmp_path: Pat
     make_plan(loaded, data)  # imports
     began = time.process_time()
     plan = make_plan(loaded, data)
-    drafts = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster).arrays(plan.units)
+    drafts = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster).arrays(plan.runs)
     assert time.process_time() - began < 2.0
-    assert len(plan.units) == 2000
+    assert len(plan.runs) == 2000
     assert sum(len(b) for draft in drafts for b in draft.submission.tasks) == 2000

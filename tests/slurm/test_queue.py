@@ -13,12 +13,12 @@ from harness.api.errors import ServiceError, UsageError
 from harness.records.lease import Owner
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Spent
-from harness.records.status import UnitStatus, read_status
+from harness.records.status import RunStatus, read_status
 from harness.records.suite_folder import RunStore
 from harness.slurm.cancel import cancel
 from harness.slurm.leases import free_leases
 from harness.slurm.queue import Task, ask_ends, ask_queue, identified, running_jobs
-from harness.slurm.queue_state import QueueState, unit_tasks
+from harness.slurm.queue_state import QueueState, run_tasks
 from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import submitting
 from harness.slurm.view import SuiteWatch, with_task
@@ -76,44 +76,44 @@ def test_a_job_whose_submitter_died_is_found_by_its_name(commands: Path) -> None
     assert identified([unknown, lost], queue) == [submission(["a"], job="55")]
 
 
-def test_units_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path: Path) -> None:
-    units = plan_of(tmp_path, {"search": None}).units
-    ids = [unit.id for unit in units[:5]]
+def test_runs_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path: Path) -> None:
+    runs = plan_of(tmp_path, {"search": None}).runs
+    ids = [run.id for run in runs[:5]]
     array = submission(ids[:1], ids[1:2], ids[2:4], ids[4:5])
     queue = ask_queue([array])
-    state = QueueState.of(units[:6], [array], queue)
-    assert state.queued == (units[0], units[2], units[3])
-    assert state.missing == (units[1], units[4], units[5])  # timed out, forgotten, never submitted
+    state = QueueState.of(runs[:6], [array], queue)
+    assert state.queued == (runs[0], runs[2], runs[3])
+    assert state.missing == (runs[1], runs[4], runs[5])  # timed out, forgotten, never submitted
     assert (state.arrays, state.followed) == (("55",), False)
-    assert QueueState.of(units[:6], [array], ask_queue([array, FINISH])).followed
-    held = QueueState.of(units[:6], [array], queue, {units[1].id})
-    assert held.queued == (units[0], units[1], units[2], units[3])
+    assert QueueState.of(runs[:6], [array], ask_queue([array, FINISH])).followed
+    held = QueueState.of(runs[:6], [array], queue, {runs[1].id})
+    assert held.queued == (runs[0], runs[1], runs[2], runs[3])
 
 
-def test_a_unit_that_was_submitted_again_is_where_it_is_active(commands: Path) -> None:
+def test_a_run_that_was_submitted_again_is_where_it_is_active(commands: Path) -> None:
     first, again = submission(["x"], ["u"]), submission(["u"], name="tiny-tasks-2", job="60")
     queue = ask_queue([first, again])
     for order in ([first, again], [again, first]):
-        assert unit_tasks(order, queue)["u"] == Task("60", "60", "RUNNING", "node2")
+        assert run_tasks(order, queue)["u"] == Task("60", "60", "RUNNING", "node2")
 
 
 @pytest.mark.parametrize(
     ("before", "task", "state", "note"),
     [
-        (UnitStatus("to run", NOTHING, 0), Task("5", "5", "PENDING", "", "Priority"), "queued",
+        (RunStatus("to run", NOTHING, 0), Task("5", "5", "PENDING", "", "Priority"), "queued",
          "job 5_0 waits, Priority"),
-        (UnitStatus("stopped", BEGUN, 0), Task("5", "5", "REQUEUED"), "queued", "job 5_0 waits"),
-        (UnitStatus("to run", NOTHING, 0), Task("5", "5", "RUNNING", "n1"), "queued", "job 5_0 on n1, starts"),
-        (UnitStatus("running", BEGUN, 0, note="pid 3 on n1, heartbeat 2 s ago"), Task("5", "5", "RUNNING", "n1"),
+        (RunStatus("stopped", BEGUN, 0), Task("5", "5", "REQUEUED"), "queued", "job 5_0 waits"),
+        (RunStatus("to run", NOTHING, 0), Task("5", "5", "RUNNING", "n1"), "queued", "job 5_0 on n1, starts"),
+        (RunStatus("running", BEGUN, 0, note="pid 3 on n1, heartbeat 2 s ago"), Task("5", "5", "RUNNING", "n1"),
          "running", "job 5_0 on n1, heartbeat 2 s ago"),
-        (UnitStatus("stopped", BEGUN, 0), Task("5", "5", "COMPLETING", "n1"), "stopped",
+        (RunStatus("stopped", BEGUN, 0), Task("5", "5", "COMPLETING", "n1"), "stopped",
          "job 5_0 on n1, ends just now"),
-        (UnitStatus("running", BEGUN, 0, note="pid 3"), Task("5", "5", "NODE_FAIL", "n1"), "stopped",
+        (RunStatus("running", BEGUN, 0, note="pid 3"), Task("5", "5", "NODE_FAIL", "n1"), "stopped",
          "job 5_0 is gone (NODE_FAIL)"),
-        (UnitStatus("to run", NOTHING, 0), None, "to run", "job 5_0 is gone (TIMEOUT)"),
+        (RunStatus("to run", NOTHING, 0), None, "to run", "job 5_0 is gone (TIMEOUT)"),
     ],
 )  # fmt: skip
-def test_a_unit_is_where_its_task_is(before: UnitStatus, task: Task | None, state: str, note: str) -> None:
+def test_a_run_is_where_its_task_is(before: RunStatus, task: Task | None, state: str, note: str) -> None:
     after = with_task(before, "5_0", task, "TIMEOUT")
     assert after.state == state
     assert after.note.startswith(note)
@@ -122,27 +122,27 @@ def test_a_unit_is_where_its_task_is(before: UnitStatus, task: Task | None, stat
 def test_status_is_records_and_queue(commands: Path, tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     store = store_of(tmp_path / "runs", plan)
-    ids = [planned.unit.id for planned in plan.trials]
+    ids = [planned.run.id for planned in plan.trials]
     Submissions(store.root).write(submission(ids[:1], ids[1:2], ids[2:4], ids[4:5]))
     end(store.by_id(ids[3]), dice=0.5)
     stand_in(commands, "sacct", "echo '55_3|CANCELLED by 0'")
     status, trouble = SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))
-    states = [one.state for _, one in status.units]
+    states = [one.state for _, one in status.runs]
     assert (states[:5], trouble) == (["queued", "to run", "queued", "done", "to run"], "")
-    assert "(TIMEOUT)" in status.units[1][1].note
-    assert "(CANCELLED)" in status.units[4][1].note
+    assert "(TIMEOUT)" in status.runs[1][1].note
+    assert "(CANCELLED)" in status.runs[4][1].note
     assert status.counts["queued"] == 2
 
 
 def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, tmp_path: Path) -> None:
     store = store_of(tmp_path / "runs", plan_of(tmp_path))
-    ids = [planned.unit for _, planned in read_status(SuiteRecords(store)).units]
+    ids = [planned.run for _, planned in read_status(SuiteRecords(store)).runs]
     Submissions(store.root).write(submission(ids[:1]))
     Submissions(store.root).write(submission(ids[1:2], name="tiny-tasks-3", job=None))
     watch = SuiteWatch()
     watch.merge(read_status(SuiteRecords(store)), SuiteRecords(store))
     Submissions(store.root).write(submission(ids[1:2], name="tiny-tasks-3", job="61", at="2030"))
-    (_, second), *_ = watch.merge(read_status(SuiteRecords(store)), SuiteRecords(store))[0].units[1:]
+    (_, second), *_ = watch.merge(read_status(SuiteRecords(store)), SuiteRecords(store))[0].runs[1:]
     assert (second.state, second.note) == ("queued", "job 61_0 was just submitted")
     assert len([line for line in asked(tmp_path) if "--name" in line]) == 1
 
@@ -167,9 +167,9 @@ def test_a_suite_that_was_not_submitted_asks_nobody(commands: Path, tmp_path: Pa
 def test_nobody_is_asked_once_everything_has_ended(commands: Path, tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     store = store_of(tmp_path / "runs", plan)
-    Submissions(store.root).write(submission([planned.unit.id for planned in plan.trials]))
+    Submissions(store.root).write(submission([planned.run.id for planned in plan.trials]))
     for planned in plan.trials:
-        end(store.by_id(planned.unit.id), dice=0.5)
+        end(store.by_id(planned.run.id), dice=0.5)
     assert unsettled(SuiteRecords(store)) == []
     SuiteWatch().merge(read_status(SuiteRecords(store)), SuiteRecords(store))
     assert asked(tmp_path) == []
@@ -256,7 +256,7 @@ def test_a_job_that_squeue_does_not_show_may_live(
 def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunStore(tmp_path / "tiny").by_id("unit")
+    folder = RunStore(tmp_path / "tiny").by_id("run")
     leave_lease(folder.path, job="56", cluster="mini")
     monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
     stand_in(commands, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
@@ -265,7 +265,7 @@ def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
 
 
 def test_a_lease_that_changed_hands_stays(tmp_path: Path) -> None:
-    folder = RunStore(tmp_path / "tiny").by_id("unit")
+    folder = RunStore(tmp_path / "tiny").by_id("run")
     dead = leave_lease(folder.path, job="56")
     leave_lease(folder.path, job="60")
     folder.lease.remove_of(dead)

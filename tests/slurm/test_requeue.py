@@ -1,4 +1,4 @@
-"""A unit on a real Slurm that is interrupted: it goes on, and the scheduler's accounts agree with its ledger."""
+"""A run on a real Slurm that is interrupted: it goes on, and the scheduler's accounts agree with its ledger."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from harness.records.accounts import Seconds
 from tests.slurm.cluster import Cluster
-from tests.slurm.units import Jobs
+from tests.slurm.runs import Jobs
 from tests.support import wait_until
 from tests.train.fixtures import MakeTiny, make_tiny, one_thread, plugin_folder
-from tests.train.tiny import run
+from tests.train.tiny import train
 
 pytestmark = pytest.mark.slurm
 __all__ = ["make_tiny", "one_thread", "plugin_folder"]
@@ -17,7 +17,7 @@ __all__ = ["make_tiny", "one_thread", "plugin_folder"]
 SLOT = "tiny_staged/2/0/0"
 
 
-def test_a_requeued_unit_loses_nothing_and_every_second_is_accounted_for(slurm: Cluster, make_tiny: MakeTiny) -> None:
+def test_a_requeued_run_loses_nothing_and_every_second_is_accounted_for(slurm: Cluster, make_tiny: MakeTiny) -> None:
     suite = {"tiny_staged": {"pause_seconds": 0.1}}
     jobs = Jobs(slurm, make_tiny(suite, budget={"steps": 120}))
     job = jobs.submit(SLOT)
@@ -46,7 +46,7 @@ def test_a_requeued_unit_loses_nothing_and_every_second_is_accounted_for(slurm: 
         (job, 0, "gpu:1", None),
         (job, 1, "gpu:1", None),
     ]
-    undisturbed = run(make_tiny({"tiny_staged": {"pause_seconds": 0.0}}, budget={"steps": 120}), SLOT)
+    undisturbed = train(make_tiny({"tiny_staged": {"pause_seconds": 0.0}}, budget={"steps": 120}), SLOT)
     result = jobs.folder(SLOT).result()
     assert result is not None
     assert result.weights_sha256 == undisturbed.weights_sha256

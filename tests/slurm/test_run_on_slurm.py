@@ -74,9 +74,9 @@ def numbers(store: RunStore) -> dict[str, tuple[str | None, str]]:
     """Slot -> the weights, and what the test split said."""
     found = {}
     for entry in store.selection().entries:
-        result = store.by_id(entry.unit).result()
+        result = store.by_id(entry.run).result()
         assert result is not None
-        found[str(entry.slot)] = result.weights_sha256, store.by_id(entry.unit).cases().to_csv()
+        found[str(entry.slot)] = result.weights_sha256, store.by_id(entry.run).cases().to_csv()
     return found
 
 
@@ -95,25 +95,25 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
 
     said = ground.submit().stderr
     (array,) = ground.submissions("tasks")
-    assert f"job {array.job}: 4 units in 4 tasks, at most 2 at once" in said
-    units = [ground.store.by_id(task[0]) for task in array.tasks]
+    assert f"job {array.job}: 4 runs in 4 tasks, at most 2 at once" in said
+    runs = [ground.store.by_id(task[0]) for task in array.tasks]
     ground.slurm.run("scancel", array.task_of(3))
-    ground.until(units[0].checkpoint.exists)
+    ground.until(runs[0].checkpoint.exists)
     # as before a time limit; scancel repeats its signal when the job leaves because of it
     ground.slurm.run("bash", "-c", f"timeout 1 scancel --signal=USR1 --batch {array.task_of(0)} || true")
-    last = next(str(entry.slot) for entry in ground.store.selection().entries if entry.unit == units[3].id)
+    last = next(str(entry.slot) for entry in ground.store.selection().entries if entry.run == runs[3].id)
     table = {line.split()[0]: line for line in ground.harness("status").stdout.splitlines()[1:]}
     assert f"job {array.task_of(3)} is gone" in table[last]
 
     ground.submit()
     ground.submit()  # everything is queued
     again = ground.submissions("tasks")[1]
-    assert again.tasks == [[units[3].id]]
+    assert again.tasks == [[runs[3].id]]
     assert len(ground.submissions("tasks")) == 2
-    ground.until(lambda: all(unit.done for unit in units))
+    ground.until(lambda: all(run.done for run in runs))
     ground.slurm.wait_for_state(ground.submissions("finish")[1].job or "")
-    stopped = next(line for line in units[0].ledger.lines() if line.kind == "end")
-    assert "stopped by SIGTERM" in (stopped.note or ""), "the task passes the stop on to its units"
+    stopped = next(line for line in runs[0].ledger.lines() if line.kind == "end")
+    assert "stopped by SIGTERM" in (stopped.note or ""), "the task passes the stop on to its runs"
     assert (ground.store.leaderboard / "index.html").exists(), ground.logs()
     assert "4 done" in ground.harness("status").stderr
     assert ground.submit().stdout  # the table
@@ -142,14 +142,14 @@ def test_cancel_stops_this_suite_alone(ground: Ground) -> None:
     other = ground.slurm.run("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 300").strip()
     ground.submit()
     (array,) = ground.submissions("tasks")
-    units = [ground.store.by_id(task[0]) for task in array.tasks]
-    ground.until(lambda: all(unit.checkpoint.exists() for unit in units))
+    runs = [ground.store.by_id(task[0]) for task in array.tasks]
+    ground.until(lambda: all(run.checkpoint.exists() for run in runs))
     (finish,) = ground.submissions("finish")
     assert ground.harness("cancel").stderr == f"cancelled 2 jobs: {array.job}, {finish.job}\n"
-    ground.until(lambda: not any(unit.lease.held() for unit in units))
+    ground.until(lambda: not any(run.lease.held() for run in runs))
     assert ground.slurm.state(other) == "RUNNING"
-    for unit in units:
-        spent = unit.ledger.spent()
+    for run in runs:
+        spent = run.ledger.spent()
         assert (spent.attempts, spent.lost_steps) == (1, 0)
 
 

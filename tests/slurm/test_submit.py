@@ -51,7 +51,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
         return resolve(load_dataset("phantom"), None)
 
 
-def run(session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False) -> SlurmRun:
+def submit_suite_of(session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False) -> SlurmRun:
     """Submit as `harness run` does, or as the dependent job does."""
     call = submit_finals if dependent else submit_missing
     return call(session, cluster_of(tmp_path, text), 30.0, None)
@@ -76,15 +76,15 @@ def test_an_array_and_the_job_behind_it(
 ) -> None:
     session = session_of(tmp_path, cache)
     caplog.set_level(logging.INFO, "harness")
-    done = run(session, tmp_path)
+    done = submit_suite_of(session, tmp_path)
     assert caplog.messages == [
-        "job 1: 4 units in 4 tasks, at most 2 at once, expected to take up to 3 minutes each",
+        "job 1: 4 runs in 4 tasks, at most 2 at once, expected to take up to 3 minutes each",
         "job 2 follows: it writes the leaderboard",
     ]
     assert (done.queued, done.missing, done.over) == (4, 0, False)
     array, finish = Submissions(session.store.root)
     assert (array.job, finish.job, finish.kind) == ("1", "2", "finish")
-    assert array.tasks == [[unit.id] for unit in session.plan.units]
+    assert array.tasks == [[run.id] for run in session.plan.runs]
     first, second = sent(tmp_path)
     folder = (session.store.root / "slurm").resolve()
     assert first.split() == ["--parsable", str(folder / f"{array.name}.sh")]
@@ -106,38 +106,38 @@ def test_the_records_say_how_often_checkpoints_are_written_and_whether_pictures_
 
 def test_what_waits_or_runs_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache)
-    run(session, tmp_path)
+    submit_suite_of(session, tmp_path)
     queue_of(tmp_path, session, "RUNNING", "CANCELLED", "PENDING", "COMPLETED")
-    assert run(session, tmp_path).queued == 4
+    assert submit_suite_of(session, tmp_path).queued == 4
     again = [one for one in Submissions(session.store.root) if one.tasks][-1]
-    units = session.plan.units
-    assert again.tasks == [[units[1].id], [units[3].id]]
+    runs = session.plan.runs
+    assert again.tasks == [[runs[1].id], [runs[3].id]]
     assert "--dependency=afterany:1:3" in sent(tmp_path)[-1]  # behind the array that still runs, too
-    for unit in units:
-        end(session.folder(unit), dice=0.5)
-    assert run(session, tmp_path).over
+    for run in runs:
+        end(session.folder(run), dice=0.5)
+    assert submit_suite_of(session, tmp_path).over
     assert len(sent(tmp_path)) == 4
 
 
-def test_a_unit_that_somebody_runs_is_left_to_him(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_a_run_that_somebody_runs_is_left_to_him(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache)
-    first = session.plan.units[0]
+    first = session.plan.runs[0]
     lease = session.folder(first).lease
     lease.claim()
-    assert run(session, tmp_path).queued == 4
+    assert submit_suite_of(session, tmp_path).queued == 4
     (array,) = (one for one in Submissions(session.store.root) if one.tasks)
-    assert array.tasks == [[unit.id] for unit in session.plan.units[1:]]
+    assert array.tasks == [[run.id] for run in session.plan.runs[1:]]
     lease.release()
 
 
 def test_a_job_whose_submitter_died_is_not_submitted_again(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache)
-    run(session, tmp_path)
+    submit_suite_of(session, tmp_path)
     submissions = Submissions(session.store.root)
     array = next(one for one in submissions if one.tasks)
     queue_of(tmp_path, session, *["PENDING"] * 4)
     submissions.write(array.model_copy(update={"job": None}))
-    assert run(session, tmp_path).queued == 4
+    assert submit_suite_of(session, tmp_path).queued == 4
     assert len(sent(tmp_path)) == 2
     assert Submissions.holding(submissions.path(array))[1] == array
 
@@ -146,11 +146,11 @@ def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, c
     session = session_of(tmp_path, cache)
     stand_in(commands, "sbatch", "echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
     with pytest.raises(ServiceError):
-        run(session, tmp_path)
+        submit_suite_of(session, tmp_path)
     (lost,) = Submissions(session.store.root)
     assert lost.job is None
     stand_in(commands, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
-    assert run(session, tmp_path).queued == 4
+    assert submit_suite_of(session, tmp_path).queued == 4
     assert [one.job for one in Submissions(session.store.root)] == [None, "1", "2"]
 
 
@@ -158,8 +158,8 @@ def test_the_job_behind_the_arrays_submits_nothing_that_keeps_dying(
     commands: Path, tmp_path: Path, cache: Cache
 ) -> None:
     session = session_of(tmp_path, cache)
-    run(session, tmp_path)
-    done = run(session, tmp_path, dependent=True)
+    submit_suite_of(session, tmp_path)
+    done = submit_suite_of(session, tmp_path, dependent=True)
     assert (done.queued, done.missing) == (0, 4)
     assert len(sent(tmp_path)) == 2
 
@@ -170,14 +170,14 @@ def test_a_finish_job_that_was_refused_is_submitted_alone(commands: Path, tmp_pa
     refused = "case $* in *afterany*) echo 'Invalid qos specification' >&2; exit 1;; esac"
     stand_in(commands, "sbatch", f"{refused}; {counted}")
     with pytest.raises(UsageError, match=r"mini.yaml:5: finish: Slurm refuses the job behind the arrays: Invalid qos"):
-        run(session, tmp_path)
+        submit_suite_of(session, tmp_path)
     queue_of(tmp_path, session, *["PENDING"] * 4)
     stand_in(commands, "sbatch", counted)
-    assert (run(session, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 1)
-    assert (run(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
+    assert (submit_suite_of(session, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 1)
+    assert (submit_suite_of(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
     assert "--dependency=afterany:1 " in sent(tmp_path)[-1]
     queue_of(tmp_path, session, *["PENDING"] * 4)
-    assert (run(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
+    assert (submit_suite_of(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
 
 
 def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
@@ -188,10 +188,10 @@ def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
     trials = [one.trial for one in session.plan.trials]
     session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
     for planned in session.plan.trials:
-        end(session.folder(planned.unit), dice=0.5)
+        end(session.folder(planned.run), dice=0.5)
     selected = select_when_over(session)
-    assert (run(selected, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 2)
-    assert (run(selected, tmp_path, dependent=True).missing, len(sent(tmp_path))) == (4, 2)
+    assert (submit_suite_of(selected, tmp_path, dependent=True).queued, len(sent(tmp_path))) == (4, 2)
+    assert (submit_suite_of(selected, tmp_path, dependent=True).missing, len(sent(tmp_path))) == (4, 2)
 
 
 def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
@@ -200,14 +200,14 @@ def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path,
     session.store.write_points(
         Points(suite_hash=session.plan.loaded.suite.hash, trials=[one.trial for one in session.plan.trials])
     )
-    assert (run(session, tmp_path).queued, len(session.plan.finals)) == (trials, 0)
+    assert (submit_suite_of(session, tmp_path).queued, len(session.plan.finals)) == (trials, 0)
     for number, planned in enumerate(session.plan.trials):
-        end(session.folder(planned.unit), dice=0.5 + number / 100)
-    done = run(session, tmp_path, dependent=True)
+        end(session.folder(planned.run), dice=0.5 + number / 100)
+    done = submit_suite_of(session, tmp_path, dependent=True)
     assert (done.queued, len(done.session.plan.finals)) == (4, 4)
     assert session.store.selection().rule == "best_validation"
     last = [one for one in Submissions(session.store.root) if one.tasks][-1]
-    assert [unit for one in last.tasks for unit in one] == [unit.id for unit in done.session.pending()]
+    assert [run for one in last.tasks for run in one] == [run.id for run in done.session.pending()]
     assert len(sent(tmp_path)) == 4
 
 
@@ -220,11 +220,11 @@ def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
     session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
     image = tmp_path / "h.sif"
     image.touch()
-    left = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
+    left = submit_suite_of(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
     assert (left.missing, left.named, tell(left)) == (len(trials), False, 75)
     for planned in session.plan.trials:
-        end(session.folder(planned.unit), dice=0.5)
-    done = run(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
+        end(session.folder(planned.run), dice=0.5)
+    done = submit_suite_of(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
     assert (len(done.session.plan.finals), done.missing, tell(done)) == (4, 4, 0)
     assert "`harness run` again submits them" in capsys.readouterr().err
 
@@ -294,7 +294,7 @@ def test_a_refusal_names_the_field_and_leaves_nothing_on_record(
     stand_in(commands, "sbatch", f"echo 'sbatch: error: Batch job submission failed: {said}' >&2; exit 1")
     text = "time: 60\naccount: lab\nqos: high\ngpus: 1\ngpu_type: h200x\nunit_time: 2\n"
     with pytest.raises(UsageError) as caught:
-        run(session, tmp_path, text)
+        submit_suite_of(session, tmp_path, text)
     assert told in str(caught.value)
     assert list(Submissions(session.store.root)) == []
     assert list((session.store.root / "slurm").glob("*.sh")) == []
@@ -316,7 +316,7 @@ def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cach
     stand_in(commands, "squeue", "true")
     stand_in(commands, "sbatch", f'rm {lease}; echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
     with pytest.raises(UsageError, match="another process took over"):
-        run(session, tmp_path)
+        submit_suite_of(session, tmp_path)
     assert len(sent(tmp_path)) == 1, "the array, not the job behind it"
 
 

@@ -31,10 +31,10 @@ def spent_by_all(tiny: Tiny) -> list[Spent]:
 
 
 def wait_until_it_is_queued_again(sweep: Sweep, restarts: int) -> None:
-    """Nothing of it runs any more, anywhere, and no unit has lost a step."""
+    """Nothing of it runs any more, anywhere, and no run has lost a step."""
     sweep.cluster.wait_for_state(sweep.job, "PENDING")
     assert sweep.field("Restarts") == str(restarts), sweep.output
-    # a preempted job is pending while its units leave
+    # a preempted job is pending while its runs leave
     wait_until(lambda: not processes_with(str(sweep.tiny.root)), "all its processes have ended")
     assert [one.lost_steps for one in spent_by_all(sweep.tiny) if one.lost_steps] == [], sweep.output
 
@@ -88,7 +88,7 @@ def test_an_adaptive_search_goes_on_in_the_next_start_with_its_ledger_right(
     assert sweep.end() == "COMPLETED 0", sweep.output
     assert "goes on from 1 trials, its sampler seeded from their records" in sweep.output
     assert [str(trial) for trial in trials_of(tiny)][: len(begun)] == begun
-    spent = [store_of(tiny).by_id(trial.unit).ledger.spent() for trial in trials_of(tiny)]
+    spent = [store_of(tiny).by_id(trial.run).ledger.spent() for trial in trials_of(tiny)]
     assert (sum(one.useful_steps for one in spent), sum(one.lost_steps for one in spent)) == (80, 0)
     assert spent[0].attempts == 2
     assert not processes_with(str(tiny.root))

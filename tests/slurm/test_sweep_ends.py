@@ -89,12 +89,12 @@ def test_exit_codes_are_the_jobs_and_75_alone_starts_it_again_so_often(
     assert left.end() == "FAILED 75"
     assert left.field("Restarts") == "1"
     assert left.output.count("back into the queue") == 1, "the log is appended to"
-    assert "units are left after 1 restarts (MAX_RESTARTS)" in left.output
+    assert "runs are left after 1 restarts (MAX_RESTARTS)" in left.output
 
 
 @pytest.mark.slurm
 def test_a_cancelled_job_stays_cancelled(slurm: Cluster, tiny: Tiny, tmp_path: Path) -> None:
-    """Its driver is told, leaves with units to go on with, and the job is not put back."""
+    """Its driver is told, leaves with runs to go on with, and the job is not put back."""
     waits = python_that(tmp_path, "trap 'exit 75' TERM USR1\ntouch ready\nwhile :; do sleep 0.1; done")
     sweep = submit(slurm, tiny, *SHORT, VENV=str(waits))
     slurm.wait_for_state(sweep.job, "RUNNING")

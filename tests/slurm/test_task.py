@@ -12,7 +12,7 @@ import pytest
 
 from harness.api.errors import RecordError, UsageError
 from harness.execution.session import Session, open_session
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Batch
 from harness.slurm.task import run_task
@@ -33,7 +33,7 @@ scontrol() { [ "$1" = requeue ] && exit 144; echo JobState=RUNNING; }  # 144: wh
 
 
 def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
-    """A suite of two units of so many steps in one bundle, on record as submitted."""
+    """A suite of two runs of so many steps in one bundle, on record as submitted."""
     suite = write_suite(tmp_path, ("steps: 4", f"steps: {steps}"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:\n", ""))
     session = open_session(load_suite(str(suite)), None, tmp_path / "runs")
     submission = Submission(
@@ -43,8 +43,8 @@ def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
         suite=session.plan.loaded.suite.hash,
         cluster="c" * 64,
         cache=str(session.cache.folder),
-        tasks=[[unit.id for unit in session.plan.units]],
-        units_at_once=1,
+        tasks=[[run.id for run in session.plan.runs]],
+        runs_at_once=1,
         checkpoint_seconds=0.5,
         panels=None,
     )
@@ -52,7 +52,7 @@ def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
     return session, submission
 
 
-def checkpoints(folder: UnitFolder, attempt: int) -> bool:
+def checkpoints(folder: RunFolder, attempt: int) -> bool:
     """Whether this attempt has written one."""
     return any(line.kind == "checkpoint" and line.attempt == attempt for line in folder.ledger.lines())
 
@@ -67,13 +67,13 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
     executor = submitit.LocalExecutor(tmp_path / "submitit")
     executor.update_parameters(timeout_min=60)
     controller = executor._submit_command(f"bash {script}")._process
-    first, second = (session.folder(unit) for unit in session.plan.units)
+    first, second = (session.folder(run) for run in session.plan.runs)
     try:
-        wait_until(lambda: checkpoints(first, 0), "the first unit writes a checkpoint")
+        wait_until(lambda: checkpoints(first, 0), "the first run writes a checkpoint")
         holder = first.lease.holder()
         assert holder is not None
         os.kill(holder.pid, signal.SIGKILL)
-        wait_until(lambda: checkpoints(first, 1), "the killed unit is started again")
+        wait_until(lambda: checkpoints(first, 1), "the killed run is started again")
         controller.send_signal(signal.SIGTERM)  # which submitit passes on, as Slurm does
         assert controller.wait(LIMIT_SECONDS) == 0
     finally:
@@ -88,13 +88,13 @@ def test_a_task_that_is_killed_signalled_and_requeued_loses_nothing_but_what_cam
     assert run_task(submissions.path(submission), 0, StopFlag()) == 0
 
 
-def test_a_task_that_is_done_is_left_alone_and_a_failed_unit_is_told(
+def test_a_task_that_is_done_is_left_alone_and_a_failed_run_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     session, submission = submitted(tmp_path, steps=4)
     record = Submissions(session.store.root).path(submission)
     caplog.set_level(logging.INFO)
-    first, second = (session.folder(unit) for unit in session.plan.units)
+    first, second = (session.folder(run) for run in session.plan.runs)
     end(first, dice=0.5)
     end(second, status="failed")
     assert run_task(record, 0, StopFlag()) == 70
@@ -106,7 +106,7 @@ def test_a_task_asked_to_stop_before_it_began_starts_nothing(tmp_path: Path) -> 
     stop = StopFlag()
     stop.set("SIGUSR1")
     assert run_task(Submissions(session.store.root).path(submission), 0, stop) == 75
-    assert not any(session.folder(unit).log.exists() for unit in session.plan.units)
+    assert not any(session.folder(run).log.exists() for run in session.plan.runs)
 
 
 def test_a_task_or_record_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_wins_by_hand():
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_wins_agree_with_all_pairs_of_units(data):
+def test_wins_agree_with_all_pairs_of_runs(data):
     patients = data.draw(st.integers(1, 4))
     scores = [
         data.draw(arrays(np.float64, (patients, data.draw(st.integers(1, 4))), elements=coarse))

@@ -1,4 +1,4 @@
-"""The plan: which units a suite asks for, in which order, and which changes make a unit another one."""
+"""The plan: which runs a suite asks for, in which order, and which changes make a run another one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness.api.errors import UsageError
-from harness.records.schema import DatasetRef, Unit
+from harness.records.schema import DatasetRef, Run
 from harness.suite.load import SUITES, load_suite
 from harness.suite.plan import Plan, make_plan, task_of, unprepared
 from harness.suite.registry import load_dataset
@@ -57,7 +57,7 @@ def test_every_shipped_suite_can_be_planned(name: str) -> None:
 
 
 def ids(plan: Plan) -> set[str]:
-    return {unit.id for unit in plan.units}
+    return {run.id for run in plan.runs}
 
 
 def test_every_slot_once_seeds_outermost_and_the_ceiling_once_a_seed(tmp_path: Path) -> None:
@@ -71,38 +71,38 @@ def test_every_slot_once_seeds_outermost_and_the_ceiling_once_a_seed(tmp_path: P
     assert slots == expected
 
 
-def test_seven_and_three_labelled_of_acdc_make_33_units() -> None:
+def test_seven_and_three_labelled_of_acdc_make_33_runs() -> None:
     """5 methods x 2 counts x 3 seeds, and the ceiling, which does not depend on the count, 3 times."""
     loaded = load_suite("acdc_mini")
     plan = make_plan(loaded, unprepared(load_dataset(loaded.suite.dataset)))
-    assert len(plan.units) == len(plan.finals) == 33
+    assert len(plan.runs) == len(plan.finals) == 33
 
 
-def test_a_unit_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
-    unit = next(p.unit for p in plan_of(tmp_path).finals if p.slot.method == "ua_mt" and p.slot.labelled == 7)
-    assert unit.params["consistency"] == 0.2
-    assert unit.params["ema_decay"] == 0.99, "defaults are filled in"
-    assert (unit.dataset, unit.budget.steps, unit.engine.threads) == (DATA, 100, 1)
-    assert unit.preprocessing.size == (32, 32)
-    assert (unit.role, unit.method_version, unit.protocol_version) == ("final", 1, 1)
+def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
+    run = next(p.run for p in plan_of(tmp_path).finals if p.slot.method == "ua_mt" and p.slot.labelled == 7)
+    assert run.params["consistency"] == 0.2
+    assert run.params["ema_decay"] == 0.99, "defaults are filled in"
+    assert (run.dataset, run.budget.steps, run.engine.threads) == (DATA, 100, 1)
+    assert run.preprocessing.size == (32, 32)
+    assert (run.role, run.method_version, run.protocol_version) == ("final", 1, 1)
 
 
 def test_an_id_is_the_digest_of_the_canonical_record(tmp_path: Path) -> None:
     """Re-derived from the words of the record: sorted keys, no white space, nothing that is None."""
-    for unit in plan_of(tmp_path).units:
+    for run in plan_of(tmp_path).runs:
 
         def without_none(value: Any) -> Any:
             if isinstance(value, dict):
                 return {k: without_none(v) for k, v in value.items() if v is not None}
             return value
 
-        raw = without_none(json.loads(unit.model_dump_json(exclude={"schema_version"})))
+        raw = without_none(json.loads(run.model_dump_json(exclude={"schema_version"})))
         text = json.dumps(raw, sort_keys=True, separators=(",", ":"))
-        assert unit.id == hashlib.sha256(text.encode()).hexdigest()
+        assert run.id == hashlib.sha256(text.encode()).hexdigest()
 
 
-def golden() -> Unit:
-    return Unit.model_validate(
+def golden() -> Run:
+    return Run.model_validate(
         {
             "method": "ua_mt",
             "method_version": 1,
@@ -118,21 +118,21 @@ def golden() -> Unit:
     )
 
 
-def test_the_id_of_a_known_unit_never_changes() -> None:
+def test_the_id_of_a_known_run_never_changes() -> None:
     """If this fails, every record that anybody has is orphaned: raise a version instead."""
     assert golden().id == "f5e9e0707195ece87f29dc0b4bacb2dbc2b74eba15ece800f891f25a6362e870"
 
 
 def test_a_parameter_that_is_added_later_leaves_ids_alone() -> None:
     """Its default is None, "as before it existed"."""
-    unit = golden()
-    later = unit.model_copy(update={"params": unit.params | {"strong": None}})
-    assert later.id == unit.id
-    assert later.model_copy(update={"params": unit.params | {"strong": True}}).id != unit.id
+    run = golden()
+    later = run.model_copy(update={"params": run.params | {"strong": None}})
+    assert later.id == run.id
+    assert later.model_copy(update={"params": run.params | {"strong": True}}).id != run.id
 
 
 def test_an_id_survives_the_disk() -> None:
-    assert Unit.model_validate_json(golden().model_dump_json()).id == golden().id
+    assert Run.model_validate_json(golden().model_dump_json()).id == golden().id
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def test_asking_for_more_leaves_what_there_is_alone(changes: dict[str, Any], tmp
     ],
     ids=str,
 )
-def test_what_determines_numbers_makes_another_unit(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_what_determines_numbers_makes_another_run(changes: dict[str, Any], tmp_path: Path) -> None:
     assert not ids(plan_of(tmp_path, changes)) & ids(plan_of(tmp_path))
 
 
 @pytest.mark.parametrize(
     "change", [{"checksum": "d" * 64}, {"version": 2}, {"name": "other"}], ids=["checksum", "version", "name"]
 )
-def test_other_data_makes_other_units(change: dict[str, Any], tmp_path: Path) -> None:
+def test_other_data_makes_other_runs(change: dict[str, Any], tmp_path: Path) -> None:
     assert not ids(plan_of(tmp_path, data=DATA.model_copy(update=change))) & ids(plan_of(tmp_path))
 
 
@@ -194,17 +194,17 @@ def test_settings_of_one_method_change_that_method_alone(settings: dict[str, Any
     after = plan_of(tmp_path, {"methods": {**SUITE["methods"], "ua_mt": settings}})
 
     def of(plan: Plan, chosen: Callable[[str], bool]) -> list[str]:
-        return [unit.id for unit in plan.units if chosen(unit.method)]
+        return [run.id for run in plan.runs if chosen(run.method)]
 
     assert of(after, lambda name: name != "ua_mt") == of(before, lambda name: name != "ua_mt")
     assert (of(after, lambda name: name == "ua_mt") == of(before, lambda name: name == "ua_mt")) is same
 
 
-def test_another_version_of_the_method_makes_another_unit() -> None:
-    unit = golden()
-    assert unit.model_copy(update={"method_version": 2}).id != unit.id
-    assert unit.model_copy(update={"protocol_version": 2}).id != unit.id
-    assert unit.model_copy(update={"role": "search"}).id != unit.id
+def test_another_version_of_the_method_makes_another_run() -> None:
+    run = golden()
+    assert run.model_copy(update={"method_version": 2}).id != run.id
+    assert run.model_copy(update={"protocol_version": 2}).id != run.id
+    assert run.model_copy(update={"role": "search"}).id != run.id
 
 
 def test_the_trivial_selection_binds_every_slot(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_the_trivial_selection_binds_every_slot(tmp_path: Path) -> None:
     assert (selection.rule, selection.suite_hash) == ("default", plan.loaded.suite.hash)
     assert [entry.slot for entry in selection.entries] == [p.slot for p in plan.finals]
     for entry, planned in zip(selection.entries, plan.finals, strict=True):
-        assert (entry.unit, entry.params) == (planned.unit.id, planned.unit.params)
+        assert (entry.run, entry.params) == (planned.run.id, planned.run.params)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_refusals_name_line_and_field(
 
 
 def test_all_training_patients_but_one_may_be_labelled(tmp_path: Path) -> None:
-    assert plan_of(tmp_path, {"labelled": [23]}).units
+    assert plan_of(tmp_path, {"labelled": [23]}).runs
 
 
 def test_a_plan_touches_no_disk(tmp_path: Path) -> None:

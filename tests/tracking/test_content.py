@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.api.errors import RecordError
 from harness.records.reader import SuiteRecords
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import RunStore
 from harness.tracking.content import RunContent, run_content
 from harness.tracking.means import method_content, method_fingerprint
@@ -100,7 +100,7 @@ def test_thinning_keeps_real_rows_with_both_ends(count: int) -> None:
 
 def test_history_points_have_real_steps_and_times_and_drop_what_is_not_finite() -> None:
     history = pd.DataFrame({
-        "step": [0, 1, 2, 3], "progress_unit": [0.0, 0.25, 0.5, 1.0], "learning_rate": 0.01,
+        "step": [0, 1, 2, 3], "progress_run": [0.0, 0.25, 0.5, 1.0], "learning_rate": 0.01,
         "loss": [1.0, np.nan, np.inf, 0.5], "term/dice": [np.nan, np.nan, 0.2, 0.1],
     })  # fmt: skip
     points = list(history_points(history, SPAN))
@@ -114,9 +114,9 @@ def test_times_are_utc_unless_they_say_otherwise() -> None:
     assert milliseconds("1970-01-01T01:00:00+01:00") == 0
 
 
-def test_a_unit_as_a_run(tmp_path: Path) -> None:
-    unit = of_method(small_suite(tmp_path), "supervised")[0]
-    content = run_content(unit)
+def test_a_run_as_a_run(tmp_path: Path) -> None:
+    run = of_method(small_suite(tmp_path), "supervised")[0]
+    content = run_content(run)
     assert content.status == "FINISHED"
     assert content.params["engine.optimiser.learning_rate"] == "0.01"
     assert content.params["consistency"] == "0.1"
@@ -127,34 +127,34 @@ def test_a_unit_as_a_run(tmp_path: Path) -> None:
     assert content.name == "supervised/3/0/0"
     assert content.points[0].name == "test/last/dice"  # what MLflow's compare page opens with
     assert [found.path.name for found in content.artifacts] == [
-        "unit.json",
+        "run.json",
         "result.json",
         "ledger.jsonl",
         "cases.parquet",
     ]
-    frame = unit.record.folder.cases()
+    frame = run.record.folder.cases()
     for selection in ("last", "best_val"):
         rows = frame[frame["selection"] == selection]
         assert values(content)[f"test/{selection}/jaccard"] == pytest.approx(rows["jaccard"].mean())
     assert values(content)["spent/share_of_budget"] == pytest.approx(0.999)
     looks = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
-    assert looks == [(look.step, look.mean_dice) for look in unit.result.looks]
-    assert values(content)["validation_dice"] == unit.result.looks[-1].mean_dice
+    assert looks == [(look.step, look.mean_dice) for look in run.result.looks]
+    assert values(content)["validation_dice"] == run.result.looks[-1].mean_dice
 
 
 def test_what_a_method_shows_at_looks_is_a_metric_by_step(tmp_path: Path) -> None:
     spec = RunSpec(methods={"action_pp": 0.1}, labelled=(3,), seeds=1, patients=2, centers=frozenset({"action_pp"}))
-    (unit,) = finished(small_suite(tmp_path, spec))
-    points = run_content(unit).points
-    steps = [look.step for look in unit.result.looks]
+    (run,) = finished(small_suite(tmp_path, spec))
+    points = run_content(run).points
+    steps = [look.step for look in run.result.looks]
     changes = [(p.step, p.value) for p in points if p.name == "method/assignment_changes"]
     assert changes == list(zip(steps, [0.0, 0.0, 4.0, 4.0, 4.0], strict=True))
     assert [p.value for p in points if p.name == "method/assignment/3"] == [3.0, 3.0, 2.0, 2.0, 2.0]
-    assert "arrays.npz" in {one.path.name for one in run_content(unit).artifacts}
+    assert "arrays.npz" in {one.path.name for one in run_content(run).artifacts}
 
 
-def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
-    content = next(run_content(unit) for unit in finished(small_suite(tmp_path)) if not unit.record.ok)
+def test_a_failed_run_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
+    content = next(run_content(run) for run in finished(small_suite(tmp_path)) if not run.record.ok)
     assert content.status == "FAILED"
     assert (content.tags["failure.kind"], content.tags["failure.reason"]) == ("nan", SMALL.failure.reason)
     assert not [name for name in values(content) if name.startswith("test/")]
@@ -162,42 +162,42 @@ def test_a_failed_unit_says_why_and_has_no_test_metric(tmp_path: Path) -> None:
     assert [one.context for one in content.inputs] == ["train", "validation"]
 
 
-def test_a_search_unit_has_its_validation_dice_and_never_a_test_split(tmp_path: Path) -> None:
-    searched = [unit for unit in finished(small_suite(tmp_path, SEARCHED)) if unit.is_search]
+def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path: Path) -> None:
+    searched = [run for run in finished(small_suite(tmp_path, SEARCHED)) if run.is_search]
     assert len(searched) == 3
-    for unit in searched:
-        content = run_content(unit)
+    for run in searched:
+        content = run_content(run)
         assert (content.status, content.tags["role"], content.tags["budget"]) == (
             "FINISHED", "search", "60 device_seconds",
         )  # fmt: skip
         assert content.points[0].name == "validation_dice"
-        assert values(content)["validation_dice"] == unit.result.looks[-1].mean_dice
+        assert values(content)["validation_dice"] == run.result.looks[-1].mean_dice
         assert not [name for name in values(content) if name.startswith("test/")]
         assert [one.context for one in content.inputs] == ["train", "validation"]
         assert content.params["student_temperature"] == "cosine 0.1 1 10"
         assert content.params["student_temperature.periods"] == "10"
 
 
-def test_the_method_has_the_means_of_its_units(tmp_path: Path) -> None:
+def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
     store = small_suite(tmp_path, RunSpec(methods={"ua_mt": 0.1}, seeds=3, patients=2, history_steps=3))
-    units = of_method(store, "ua_mt")
+    runs = of_method(store, "ua_mt")
     found = values(method_content(suite_of(store), "ua_mt"))
     for labelled in (3, 7):
-        frames = [u.record.folder.cases() for u in units if u.asked.labelled == labelled]
+        frames = [u.record.folder.cases() for u in runs if u.asked.labelled == labelled]
         expected = np.mean([f[f["selection"] == "last"]["dice"].mean() for f in frames])
         assert found[f"labelled_{labelled}/test/last/dice"] == pytest.approx(expected)
         assert found[f"labelled_{labelled}/n_ok"] == 3
         assert found[f"dice/labelled_{labelled}"] == found[f"labelled_{labelled}/test/last/dice"]
-        assert not [name for name in found if name.endswith("hd95_voxel/RV")]  # the units' runs have the rest
+        assert not [name for name in found if name.endswith("hd95_voxel/RV")]  # the runs' runs have the rest
     assert (found["n_ok"], found["n_failed"], found["n_planned"], found["n_search"]) == (6, 0, 6, 0)
 
 
 def test_the_methods_curve_is_the_mean_of_its_looks_at_device_seconds(tmp_path: Path) -> None:
     store = small_suite(tmp_path)
-    units = of_method(store, "supervised")
+    runs = of_method(store, "supervised")
     points = method_content(suite_of(store), "supervised").points
     curve = [(p.step, p.value) for p in points if p.name == "labelled_3/val/dice_by_device_seconds"]
-    first, second = (unit.result.looks for unit in units)
+    first, second = (run.result.looks for run in runs)
     pairs = list(zip(first, second, strict=True))
     assert [step for step, _ in curve] == [round(a.device_seconds) for a, _ in pairs] == [150, 300]
     assert [value for _, value in curve] == pytest.approx(
@@ -220,45 +220,45 @@ def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:
     assert content.tags["labelled_3.means"].startswith("none")
 
 
-def test_units_outside_the_selection_are_not_in_the_mean(tmp_path: Path) -> None:
+def test_runs_outside_the_selection_are_not_in_the_mean(tmp_path: Path) -> None:
     store = small_suite(tmp_path)
     first, *_ = of_method(store, "supervised")
     before = method_fingerprint(suite_of(store), "supervised")
     selection = store.selection()
-    kept = [entry for entry in selection.entries if entry.unit == first.record.id]
+    kept = [entry for entry in selection.entries if entry.run == first.record.id]
     store.write_selection(selection.model_copy(update={"entries": kept}))
     found = values(method_content(suite_of(store), "supervised"))
     assert found["labelled_3/test/last/dice"] == values(run_content(first))["test/last/dice"]
     assert method_fingerprint(suite_of(store), "supervised") != before
 
 
-def damage_history(folder: UnitFolder) -> None:
+def damage_history(folder: RunFolder) -> None:
     (folder.path / "history" / "00000000.parquet").write_bytes(b"no parquet")
 
 
-def rename_column(folder: UnitFolder) -> None:
+def rename_column(folder: RunFolder) -> None:
     folder.write_cases(folder.cases().rename(columns={"dice": "score"}))
 
 
-def damage_cases(folder: UnitFolder) -> None:
+def damage_cases(folder: RunFolder) -> None:
     (folder.path / "cases.parquet").write_bytes(b"no parquet")
 
 
-def remove_cases(folder: UnitFolder) -> None:
+def remove_cases(folder: RunFolder) -> None:
     (folder.path / "cases.parquet").unlink()
 
 
-def remove_environment(folder: UnitFolder) -> None:
+def remove_environment(folder: RunFolder) -> None:
     for path in (folder.path.parent.parent / "environments").iterdir():
         path.unlink()
 
 
 @pytest.mark.parametrize("harm", [damage_cases, rename_column, remove_cases, remove_environment, damage_history])
 def test_a_damaged_record_is_named(tmp_path: Path, harm) -> None:
-    unit = of_method(small_suite(tmp_path), "supervised")[0]
-    harm(unit.record.folder)
-    with pytest.raises(RecordError, match=unit.record.id):
-        run_content(unit)
+    run = of_method(small_suite(tmp_path), "supervised")[0]
+    harm(run.record.folder)
+    with pytest.raises(RecordError, match=run.record.id):
+        run_content(run)
 
 
 def test_the_record_tag_follows_the_result(tmp_path: Path) -> None:

@@ -21,24 +21,24 @@ from harness.tracking.service import PROCESS_ENVIRONMENT, find_service
 from harness.tracking.tracker import only_writer
 from tests.support import LIMIT_SECONDS, command_environment
 from tests.synthetic import write_tables
-from tests.tracking.view import RUNS, SMALL, UNITS, by_key, content, runs, small_suite, track
+from tests.tracking.view import RUNS, SMALL, by_key, content, runs, small_suite, track
 
 
-def test_one_experiment_with_suite_methods_and_units_nested(desk: Path) -> None:
+def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path) -> None:
     store = small_suite(desk)
     report = track(store)
-    assert (report.experiment, report.added, report.replaced, report.kept) == ("phantom_small", UNITS, 0, 0)
+    assert (report.experiment, report.added, report.replaced, report.kept) == ("phantom_small", RUNS, 0, 0)
     assert report.uri == f"sqlite:///{desk}/mlflow.db"
     found = runs(desk / "mlflow.db")
     parents = {run_id: run for run_id, run in found.items() if "harness.method" in run.tags}
-    children = [run for run in found.values() if "harness.unit" in run.tags]
+    children = [run for run in found.values() if "harness.run" in run.tags]
     suites = [run_id for run_id, run in found.items() if "harness.suite" in run.tags]
     assert [found[run_id].name for run_id in suites] == ["phantom_small"]
     assert "mlflow.parentRunId" not in found[suites[0]].tags
     assert {run.tags["mlflow.parentRunId"] for run in parents.values()} == set(suites)
     assert {run.tags["suite"] for run in found.values()} == {"phantom_small"}
     assert sorted(run.name for run in parents.values()) == sorted(SMALL.methods)
-    assert {run.tags["harness.unit"] for run in children} == {folder.id for folder in store.folders()}
+    assert {run.tags["harness.run"] for run in children} == {folder.id for folder in store.folders()}
     for run in children:
         parent = parents[run.tags["mlflow.parentRunId"]]
         assert parent.name == run.tags["method"]
@@ -56,13 +56,13 @@ def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path) -> None:
     track(store)
     client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
     for run_id, run in runs(desk / "mlflow.db").items():
-        if "harness.unit" in run.tags:
+        if "harness.run" in run.tags:
             names = {file.path for file in client.list_artifacts(run_id)}
-            expected = {"unit.json", "result.json", "ledger.jsonl"} | (
+            expected = {"run.json", "result.json", "ledger.jsonl"} | (
                 {"cases.parquet"} if run.status == "FINISHED" else set()
             )
             assert names == expected
-            source = store.root / "units" / run.tags["harness.unit"] / "result.json"
+            source = store.root / "runs" / run.tags["harness.run"] / "result.json"
             assert (run.artifacts / "result.json").read_bytes() == source.read_bytes()
     assert (desk / "mlartifacts" / "phantom_small").is_dir()
     assert not (desk / "mlruns").exists()
@@ -76,7 +76,7 @@ def test_mlflow_gives_the_numbers_of_the_records(desk: Path) -> None:
     client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
     best = client.search_runs([experiment], "tags.method = 'supervised' and params.seed = '1' and tags.role = 'final'")
     assert len(best) == 1
-    folder = next(f for f in store.folders() if f.id == best[0].data.tags["harness.unit"])
+    folder = next(f for f in store.folders() if f.id == best[0].data.tags["harness.run"])
     frame = folder.cases()
     for selection in ("last", "best_val"):
         rows = frame[(frame["selection"] == selection) & (frame["class_name"] == "RV")]
@@ -92,7 +92,7 @@ def test_again_adds_nothing(desk: Path) -> None:
     track(store)
     before = runs(desk / "mlflow.db")
     report = track(store)
-    assert (report.added, report.replaced, report.kept) == (0, 0, UNITS)
+    assert (report.added, report.replaced, report.kept) == (0, 0, RUNS)
     assert runs(desk / "mlflow.db") == before
 
 
@@ -106,7 +106,7 @@ def test_a_deleted_database_comes_back_the_same(desk: Path) -> None:
     assert rebuilt(store, desk) == before
 
 
-def test_units_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_database: Path) -> None:
+def test_runs_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_database: Path) -> None:
     store = small_suite(desk)
     results = [folder.path / "result.json" for folder in store.folders()]
     hidden = [path.rename(path.with_name("later.json")) for path in results[1:]]
@@ -127,11 +127,11 @@ def rebuilt(store: RunStore, desk: Path, empty_database: Path | None = None) -> 
     if empty_database is not None:
         path.parent.mkdir()
         shutil.copy(empty_database, path)
-    assert track(store, f"sqlite:///{path}").added == UNITS
+    assert track(store, f"sqlite:///{path}").added == RUNS
     return content(path)
 
 
-def test_a_unit_that_ran_again_replaces_its_run(desk: Path) -> None:
+def test_a_run_that_ran_again_replaces_its_run(desk: Path) -> None:
     store = small_suite(desk)
     track(store)
     folder = next(f for f in store.folders() if (result := f.result()) is not None and result.status == "failed")
@@ -139,7 +139,7 @@ def test_a_unit_that_ran_again_replaces_its_run(desk: Path) -> None:
     assert result is not None
     folder.write_result(result.model_copy(update={"failure": None, "status": "failed", "peak_memory_bytes": 7}))
     report = track(store)
-    assert (report.added, report.replaced, report.kept) == (0, 1, UNITS - 1)
+    assert (report.added, report.replaced, report.kept) == (0, 1, RUNS - 1)
     run = by_key(desk / "mlflow.db")[folder.id]
     assert run.last("peak_memory_bytes") == 7
     assert "failure.kind" not in run.tags
@@ -155,7 +155,7 @@ def test_runs_of_others_and_deleted_experiments(desk: Path) -> None:
     mine = client.create_run(experiment, run_name="by hand").info.run_id
     before = runs(desk / "mlflow.db")
     client.delete_experiment(experiment)
-    assert track(store).kept == UNITS
+    assert track(store).kept == RUNS
     assert runs(desk / "mlflow.db") == before
     assert before[mine].name == "by hand"
 
@@ -200,7 +200,7 @@ def test_an_incomplete_run_is_replaced(desk: Path) -> None:
     for run_id in runs(desk / "mlflow.db"):
         client.update_run(run_id, status="RUNNING")
     report = track(store)
-    assert (report.added, report.kept) == (UNITS, 0)
+    assert (report.added, report.kept) == (RUNS, 0)
     assert content(desk / "mlflow.db") == complete
 
 
@@ -231,4 +231,4 @@ def test_nothing_else_of_the_process_changes(desk: Path, capfd: pytest.CaptureFi
 def test_an_empty_suite_is_no_error(desk: Path) -> None:
     report = track(RunStore.create(desk / "runs" / "nothing_yet"))
     assert report.added == report.kept == 0
-    assert "0 units" in report.summary
+    assert "0 runs" in report.summary

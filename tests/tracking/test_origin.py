@@ -14,7 +14,7 @@ from harness.records.archive_import import import_records
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 from harness.records.suite_folder import RunStore
-from tests.tracking.view import RUNS, SMALL, UNITS, Run, runs, small_suite, track
+from tests.tracking.view import RUNS, SMALL, Run, runs, small_suite, track
 
 
 def of_origin(desk: Path) -> dict[str, dict[str, Run]]:
@@ -38,10 +38,10 @@ def bens_suite(desk: Path) -> RunStore:
 def test_neither_replaces_what_the_other_tracked(desk: Path) -> None:
     ann, ben = small_suite(desk / "ann"), bens_suite(desk)
     assert {folder.id for folder in ann.folders()} == {folder.id for folder in ben.folders()}
-    assert track(ann).added == track(ben).added == UNITS
+    assert track(ann).added == track(ben).added == RUNS
     before = of_origin(desk)
     assert [len(found) for found in before.values()] == [RUNS, RUNS]
-    assert track(ann).kept == track(ben).kept == UNITS
+    assert track(ann).kept == track(ben).kept == RUNS
     assert of_origin(desk) == before
     for found in before.values():  # each nests among its own
         assert {run.tags["mlflow.parentRunId"] for run in found.values() if "harness.suite" not in run.tags} <= set(
@@ -54,7 +54,7 @@ def test_a_moved_or_copied_directory_goes_on_with_its_runs(desk: Path) -> None:
     track(store)
     before = runs(desk / "mlflow.db")
     copy = RunStore.open(Path(shutil.copytree(store.root, desk / "elsewhere" / store.root.name)))
-    assert track(copy).kept == UNITS
+    assert track(copy).kept == RUNS
     assert runs(desk / "mlflow.db") == before
 
 
@@ -65,7 +65,7 @@ def test_imported_records_are_tracked_as_another_set(desk: Path) -> None:
     export_records(SuiteRecords(store), desk / "records.tar.gz")
     received = import_records(desk / "records.tar.gz", desk / "received").store
     assert not (received.root / "tracking.json").exists()
-    assert track(received).added == UNITS
+    assert track(received).added == RUNS
     after = runs(desk / "mlflow.db")
     assert {run_id: after[run_id] for run_id in before} == before
     assert len(after) == 2 * RUNS

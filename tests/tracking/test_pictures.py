@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.tracking.view import SMALL, UNITS, runs, small_suite, track
+from tests.tracking.view import RUNS, SMALL, runs, small_suite, track
 
 
 def test_figures_lie_in_the_mirrored_run_of_their_training_and_nowhere_else(desk: Path) -> None:
@@ -20,5 +20,5 @@ def test_figures_lie_in_the_mirrored_run_of_their_training_and_nowhere_else(desk
     assert {Path("figures/centers.png"), Path("arrays.npz")} <= mirrored["ua_mt", "0"]
     assert (
         sum(Path("figures/centers.png") in names for names in mirrored.values()) == 1
-    )  # the other unit of ua_mt failed
-    assert track(store).kept == UNITS
+    )  # the other run of ua_mt failed
+    assert track(store).kept == RUNS

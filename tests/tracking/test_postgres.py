@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.tracking import check_tracking
 from tests.services import mlflow_server, postgres, require_mlflow
-from tests.tracking.view import RUNS, UNITS, content, small_suite, track
+from tests.tracking.view import RUNS, content, small_suite, track
 
 
 def test_a_server_that_stands_on_postgres(desk: Path) -> None:
@@ -15,15 +15,15 @@ def test_a_server_that_stands_on_postgres(desk: Path) -> None:
     store = small_suite(desk)
     with postgres() as database:
         assert "created by the first run" in check_tracking(database)
-        assert track(store, database).added == UNITS
+        assert track(store, database).added == RUNS
         before = told(database)
         assert len(before) == RUNS
-        assert track(store, database).kept == UNITS
+        assert track(store, database).kept == RUNS
         with mlflow_server(desk, database) as (uri, _):
-            assert track(store, uri).kept == UNITS
+            assert track(store, uri).kept == RUNS
             assert told(uri) == before
             remove_all(uri)
-            assert track(store, uri).added == UNITS
+            assert track(store, uri).added == RUNS
             assert told(uri) == before
     track(store)
     assert {name: values for name, _, values in on_sqlite(desk)} == {name: values for name, _, values, _ in before}

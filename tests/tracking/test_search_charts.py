@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Unit
+from harness.records.schema import Run
 from harness.records.suite_folder import RunStore
 from harness.tracking.params import joined_params, run_params
 from harness.tracking.saved_views import saved_views
@@ -18,8 +18,8 @@ CONSTANT = {"family": "constant", "tau": 0.1}
 COSINE = {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1.0}
 
 
-def searched(*params: dict[str, Any]) -> list[Unit]:
-    return [unit for _, unit in RunSpec(search={"action_pp": params}).searched()]
+def searched(*params: dict[str, Any]) -> list[Run]:
+    return [run for _, run in RunSpec(search={"action_pp": params}).searched()]
 
 
 def columns(*params: dict[str, Any]) -> list[list[str]]:
@@ -27,14 +27,14 @@ def columns(*params: dict[str, Any]) -> list[list[str]]:
 
 
 def test_nested_settings_become_columns() -> None:
-    (unit,) = searched({"student_temperature": COSINE, "bank": 36, "mixing": "cutmix", "strong": True, "seed": 3})
-    found = run_params(unit)
+    (run,) = searched({"student_temperature": COSINE, "bank": 36, "mixing": "cutmix", "strong": True, "seed": 3})
+    found = run_params(run)
     assert found["student_temperature"] == "cosine 0.1 1 1"
     assert [found[f"student_temperature.{name}"] for name in ("family", "low", "high", "periods")] == [
         "cosine", "0.1", "1.0", "1.0",
     ]  # fmt: skip
     assert (found["bank"], found["mixing"], found["strong"]) == ("36", "cutmix", "true")
-    assert (found["params.seed"], found["seed"]) == ("3", "100")  # the unit has a seed too
+    assert (found["params.seed"], found["seed"]) == ("3", "100")  # the run has a seed too
     assert (found["budget.currency"], found["budget.amount"]) == ("device_seconds", "60.0")
 
 
@@ -59,12 +59,12 @@ def test_numbers_that_all_differ_are_columns_and_so_many_words_are_not() -> None
 
 
 def test_a_searched_learning_rate_is_a_column() -> None:
-    units = [
-        unit.model_copy(update={"engine": unit.engine.model_copy(
-            update={"optimiser": unit.engine.optimiser.model_copy(update={"learning_rate": rate})})})
-        for unit, rate in zip(searched({}, {}), (0.01, 0.1), strict=True)
+    runs = [
+        run.model_copy(update={"engine": run.engine.model_copy(
+            update={"optimiser": run.engine.optimiser.model_copy(update={"learning_rate": rate})})})
+        for run, rate in zip(searched({}, {}), (0.01, 0.1), strict=True)
     ]  # fmt: skip
-    charts, found = search_charts(units)
+    charts, found = search_charts(runs)
     assert found == ("engine.optimiser.learning_rate",)
     assert charts[0]["selectedMetrics"] == ["validation_dice"]
 
@@ -78,9 +78,9 @@ def test_equal_columns_are_told_once_by_the_first_name() -> None:
 
 
 def test_a_parent_shows_different_settings_side_by_side() -> None:
-    units = searched(*({"bank": i} for i in (36, 8)))
-    assert joined_params(units)["bank"] == "8, 36"
-    assert joined_params(units)["method"] == "action_pp"
+    runs = searched(*({"bank": i} for i in (36, 8)))
+    assert joined_params(runs)["bank"] == "8, 36"
+    assert joined_params(runs)["method"] == "action_pp"
     assert joined_params(searched(*({"bank": i} for i in range(20))))["bank"] == "20 values"
     assert "strong" not in joined_params(searched({"strong": True}, {}))
 

@@ -14,7 +14,7 @@ from harness.api.errors import ServiceError
 from harness.records.suite_folder import RunStore
 from tests.services import mlflow_server, stop
 from tests.support import LIMIT_SECONDS
-from tests.tracking.view import RUNS, UNITS, content, runs, small_suite, track
+from tests.tracking.view import RUNS, content, runs, small_suite, track
 
 
 def ask(uri: str, endpoint: str, **query: str) -> Any:
@@ -33,8 +33,8 @@ def test_a_server(desk: Path) -> None:
 
         remote = RunStore.open(store.root.rename(store.root.with_name("over_http")))
         report = track(remote, uri)
-        assert (report.added, report.uri) == (UNITS, uri)
-        assert track(remote, uri).kept == UNITS
+        assert (report.added, report.uri) == (RUNS, uri)
+        assert track(remote, uri).kept == RUNS
         _is_the_same_experiment_twice(desk, local)
 
         stop(process)
@@ -47,8 +47,8 @@ def _shows_what_was_tracked_before_it_started(uri: str, desk: Path) -> None:
     assert found["experiment"]["lifecycle_stage"] == "active"
     run_id, run = next((i, r) for i, r in runs(desk / "mlflow.db").items() if r.status == "FAILED")
     listed = json.loads(ask(uri, "api/2.0/mlflow/artifacts/list", run_id=run_id))
-    assert {file["path"] for file in listed["files"]} == {"unit.json", "result.json", "ledger.jsonl"}
-    assert ask(uri, "get-artifact", path="unit.json", run_uuid=run_id) == (run.artifacts / "unit.json").read_bytes()
+    assert {file["path"] for file in listed["files"]} == {"run.json", "result.json", "ledger.jsonl"}
+    assert ask(uri, "get-artifact", path="run.json", run_uuid=run_id) == (run.artifacts / "run.json").read_bytes()
 
 
 OWN_TAGS = {"mlflow.parentRunId", "mlflow.runName", "suite", "harness.suite", "harness.record"}

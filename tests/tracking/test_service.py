@@ -236,7 +236,7 @@ def test_two_drivers_at_a_fresh_database(tmp_path: Path) -> None:
     for process in processes:
         out, err = process.communicate(timeout=LIMIT_SECONDS)
         assert (process.returncode, err) == (0, "")
-        assert out.startswith("tracked 6 units")
+        assert out.startswith("tracked 6 runs")
         assert out.count("\n") == 1
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         counts = connection.execute("SELECT count(*) FROM runs GROUP BY experiment_id").fetchall()

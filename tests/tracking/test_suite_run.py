@@ -15,7 +15,7 @@ from harness.tracking import leaderboard_is_current
 from harness.tracking.suite_run import readable_table
 from tests.support import run_cli
 from tests.synthetic import write_tables
-from tests.tracking.view import RUNS, SEARCHED, UNITS, by_key, experiment_tags, inputs, runs, small_suite, track
+from tests.tracking.view import RUNS, SEARCHED, by_key, experiment_tags, inputs, runs, small_suite, track
 
 
 def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_new_leaderboard_gives_a_new_suite_run_and_keeps_all_below(desk: Path)
     track(store)
     before = by_key(desk / "mlflow.db")
     write_tables(store)
-    assert track(store).kept == UNITS
+    assert track(store).kept == RUNS
     suites = [i for i, run in runs(desk / "mlflow.db").items() if "harness.suite" in run.tags]
     after = by_key(desk / "mlflow.db")
     assert len(after) == RUNS
@@ -80,7 +80,7 @@ def test_the_chosen_configuration_is_tagged(desk: Path) -> None:
     assert {run.tags["selected"] for run in found.values() if run.tags["harness.role"] == "final"} == {"yes"}
 
 
-def test_another_selection_moves_the_tags_and_no_run_of_a_unit(desk: Path) -> None:
+def test_another_selection_moves_the_tags_and_no_run_of_a_run(desk: Path) -> None:
     store = small_suite(desk, SEARCHED)
     track(store)
     before = by_key(desk / "mlflow.db")

@@ -12,7 +12,7 @@ from typing import Any
 from harness import tracking
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import RunStore
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, write_records
 
 SMALL = RunSpec(
     methods={"supervised": 0.0, "ua_mt": 0.15, "supervised_full": 0.0},
@@ -23,11 +23,11 @@ SMALL = RunSpec(
     history_steps=6,
     failed=frozenset({("ua_mt", 3, 0, 1)}),
 )
-"""Three methods of two seeds: five units with numbers, one that failed."""
+"""Three methods of two seeds: five runs with numbers, one that failed."""
 
-UNITS = 6
-RUNS = UNITS + 3 + 1
-"""Of the units, their methods and the suite."""
+RUNS = 6
+RUNS = RUNS + 3 + 1
+"""Of the runs, their methods and the suite."""
 
 CURVE = {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 10}
 SEARCHED = RunSpec(
@@ -60,7 +60,7 @@ class Run:
 
 
 def small_suite(folder: Path, spec: RunSpec = SMALL) -> RunStore:
-    return write_run(folder / "runs" / "phantom_small", spec)
+    return write_records(folder / "runs" / "phantom_small", spec)
 
 
 def track(store: RunStore, uri: str | None = None) -> tracking.TrackReport:
@@ -96,10 +96,10 @@ def runs(database: Path) -> dict[str, Run]:
 
 
 def by_key(database: Path) -> dict[str, Run]:
-    """Unit id, method name or "suite" -> its run; fails on a duplicate."""
+    """Run id, method name or "suite" -> its run; fails on a duplicate."""
     found = list(runs(database).values())
-    keyed = {run.tags.get("harness.unit") or run.tags.get("harness.method", "suite"): run for run in found}
-    assert len(keyed) == len(found), "two runs of one unit or method"
+    keyed = {run.tags.get("harness.run") or run.tags.get("harness.method", "suite"): run for run in found}
+    assert len(keyed) == len(found), "two runs of one run or method"
     return keyed
 
 

@@ -1,4 +1,4 @@
-"""Units that kill -9 themselves at a chosen moment, each in a process of its own.
+"""Runs that kill -9 themselves at a chosen moment, each in a process of its own.
 
 The processes are forked from a clean server that has torch loaded: a kill costs no import.
 """
@@ -17,7 +17,7 @@ from harness.api.method import BatchPlan, Loss, Stage
 from harness.api.progress import Progress
 from harness.train import step
 from harness.train.checkpoint import TrainingState
-from tests.train.tiny import Tiny, run
+from tests.train.tiny import Tiny, train
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def server() -> ForkServerContext:
 
 
 def killed_at(tiny: Tiny, slot: str, moment: Moment) -> int:
-    """Run the unit from where it stands until the moment; the process's exit code, which is -9."""
+    """Run the run from where it stands until the moment; the process's exit code, which is -9."""
     process = server().Process(target=_run_until, args=(tiny, slot, moment))
     process.start()
     process.join(120)
@@ -46,12 +46,12 @@ def killed_at(tiny: Tiny, slot: str, moment: Moment) -> int:
 
 def _run_until(tiny: Tiny, slot: str, moment: Moment) -> None:
     os.environ.update({name: value for name, value in tiny.environment.items() if value is not None})
-    train, start = step.training_step, step.start_stage
+    take_step, start = step.training_step, step.start_stage
 
     def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
         if moment == Moment(stage.name, progress.step):
             os.kill(os.getpid(), signal.SIGKILL)
-        return train(state, stage, plan, progress)
+        return take_step(state, stage, plan, progress)
 
     def start_stage(state: TrainingState) -> None:
         if moment == Moment(state.stage.name):
@@ -61,4 +61,4 @@ def _run_until(tiny: Tiny, slot: str, moment: Moment) -> None:
     with pytest.MonkeyPatch.context() as patch:  # of this process alone
         patch.setattr("harness.train.trainer.training_step", training_step)
         patch.setattr("harness.train.trainer.start_stage", start_stage)
-        run(tiny, slot)
+        train(tiny, slot)

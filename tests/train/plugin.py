@@ -125,7 +125,7 @@ class StagedParams(MethodParams):
     weight: float = hyper(0.1, "of the consistency", ge=0, search=(0.0, 1.0))
     pause_seconds: float = hyper(0.0, "sleep in each step: wall time without CPU time", ge=0)
     slow_file: str = hyper("", "while it exists each step takes half a second of wall time")
-    die_before_step: int = hyper(0, "of the unit; 0: never", ge=0)
+    die_before_step: int = hyper(0, "of the run; 0: never", ge=0)
     deaths: int = hyper(0, "how often it dies there", ge=0)
     tally: str = hyper("", "file that counts the deaths")
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.api.task import Task
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.train.arrays import keep_arrays
 from methods.supervised import Supervised
-from tests.synthetic import RunSpec, write_run
+from tests.synthetic import RunSpec, write_records
 
 TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "a"), size=(16, 16))
 
@@ -45,11 +45,11 @@ class Showing(Supervised):
         return {} if self.draw is None else self.draw(arrays)
 
 
-def keep(folder: Path, method: Showing) -> UnitFolder:
-    store = write_run(folder / "suite", RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1, patients=1))
-    (unit,) = store.folders()
-    keep_arrays(unit, method)
-    return unit
+def keep(folder: Path, method: Showing) -> RunFolder:
+    store = write_records(folder / "suite", RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1, patients=1))
+    (run,) = store.folders()
+    keep_arrays(run, method)
+    return run
 
 
 def histogram(arrays: Mapping[str, Any]) -> dict[str, Figure]:
@@ -61,8 +61,8 @@ def histogram(arrays: Mapping[str, Any]) -> dict[str, Figure]:
 
 def test_tensors_become_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     matrix = torch.arange(6.0, requires_grad=True).view(2, 3)
-    unit = keep(tmp_path, Showing({"matrix": matrix, "labels": torch.tensor([1, 0])}))
-    kept = unit.arrays()
+    run = keep(tmp_path, Showing({"matrix": matrix, "labels": torch.tensor([1, 0])}))
+    kept = run.arrays()
     assert np.array_equal(kept["matrix"], [[0, 1, 2], [3, 4, 5]])
     assert kept["labels"].dtype == np.int64
     assert caplog.text == ""
@@ -70,8 +70,8 @@ def test_tensors_become_arrays(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 
 def test_figures_are_drawn_from_the_arrays_and_keep_their_titles(tmp_path: Path) -> None:
     shown = {"labels": torch.tensor([1, 0, 1])}
-    units = [keep(tmp_path / name, Showing(shown, histogram)) for name in ("first", "second")]
-    first, second = (unit.figures() for unit in units)
+    runs = [keep(tmp_path / name, Showing(shown, histogram)) for name in ("first", "second")]
+    first, second = (run.figures() for run in runs)
     assert [(figure.name, figure.caption) for figure in first] == [
         ("labels", "how many labels"),
         ("untitled", "untitled"),
@@ -80,9 +80,9 @@ def test_figures_are_drawn_from_the_arrays_and_keep_their_titles(tmp_path: Path)
 
 
 def test_a_method_that_leaves_nothing_gets_no_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    unit = keep(tmp_path, Showing({}))
-    assert not (unit.path / "arrays.npz").exists()
-    assert not (unit.path / "figures").exists()
+    run = keep(tmp_path, Showing({}))
+    assert not (run.path / "arrays.npz").exists()
+    assert not (run.path / "figures").exists()
     assert caplog.text == ""
 
 
@@ -91,11 +91,11 @@ def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.Lo
         [(None, "no such buffer"), ({"scan": torch.zeros(1_000_000)}, "more than a record holds")]
     ):
         caplog.clear()
-        unit = keep(tmp_path / str(number), Showing(shown))
+        run = keep(tmp_path / str(number), Showing(shown))
         (line,) = caplog.messages
-        assert f"{unit.unit.label}: arrays are not kept" in line
+        assert f"{run.run.label}: arrays are not kept" in line
         assert words in line
-        assert unit.arrays() == {}
+        assert run.arrays() == {}
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_arrays_that_fail_cost_a_warning_alone(tmp_path: Path, caplog: pytest.Lo
 def test_figures_that_fail_cost_a_warning_alone(
     draw: Callable[[Any], Any], words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    unit = keep(tmp_path, Showing({"labels": torch.tensor([1, 0])}, draw))
+    run = keep(tmp_path, Showing({"labels": torch.tensor([1, 0])}, draw))
     (line,) = caplog.messages
-    assert f"{unit.unit.label}: figures are not kept" in line
+    assert f"{run.run.label}: figures are not kept" in line
     assert words in line
-    assert unit.figures() == ()
-    assert unit.arrays().keys() == {"labels"}
+    assert run.figures() == ()
+    assert run.arrays().keys() == {"labels"}

@@ -1,16 +1,16 @@
-"""Units under `device_seconds`: within one step of the budget, replayed to the bit, and nearly all wall time known."""
+"""Runs under `device_seconds`: within one step of the budget, replayed to the bit, and nearly all wall time known."""
 
 from __future__ import annotations
 
 import pytest
 
 from harness.api.errors import InterruptedRunError, UsageError
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny
-from tests.train.tiny import StopAfter, run
+from tests.train.tiny import StopAfter, train
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def assert_within_one_step(result: Result, budget_seconds: float) -> None:
     assert sum(result.stage_steps.values()) == result.spent.useful_steps
 
 
-def assert_history_agrees(folder: UnitFolder, result: Result) -> None:
+def assert_history_agrees(folder: RunFolder, result: Result) -> None:
     """What a stage did before its first step is charged too, and is all that no step shows."""
     history = folder.history()
     assert history["step"].tolist() == list(range(result.spent.useful_steps))
@@ -39,7 +39,7 @@ def assert_history_agrees(folder: UnitFolder, result: Result) -> None:
         assert -1e-9 <= start <= 0.05 * BUDGET_SECONDS
         before = start + stage["step_seconds"].cumsum() - stage["step_seconds"]
         end += share * BUDGET_SECONDS
-        assert stage["progress_unit"].tolist() == pytest.approx(((spent + before) / BUDGET_SECONDS).tolist())
+        assert stage["progress_run"].tolist() == pytest.approx(((spent + before) / BUDGET_SECONDS).tolist())
         assert stage["progress_stage"].tolist() == pytest.approx((before / (end - spent)).tolist())
         spent += result.stage_device_seconds[name]
     assert spent == pytest.approx(result.spent.useful_device_seconds)
@@ -50,8 +50,8 @@ def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny) -> Non
     tiny = make_tiny({"tiny_staged": {}}, budget={"device_seconds": BUDGET_SECONDS})
     for steps in stops:
         with pytest.raises(InterruptedRunError):
-            run(tiny, STAGED, StopAfter(steps))
-    result, folder = run(tiny, STAGED), tiny.folder(STAGED)
+            train(tiny, STAGED, StopAfter(steps))
+    result, folder = train(tiny, STAGED), tiny.folder(STAGED)
     assert result.failure is None
     assert result.spent.attempts == len(stops) + 1
     assert_within_one_step(result, BUDGET_SECONDS)
@@ -75,8 +75,8 @@ def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("harness.train.validation.mean_dice", die)
         with pytest.raises(Killed):
-            run(tiny, STAGED, checkpoint_seconds=0.05)
-    result = run(tiny, STAGED)
+            train(tiny, STAGED, checkpoint_seconds=0.05)
+    result = train(tiny, STAGED)
     assert_within_one_step(result, BUDGET_SECONDS)
     assert_history_agrees(tiny.folder(STAGED), result)
     assert replay(tiny.folder(STAGED), tiny.session().cache, StopFlag()) == result.weights_sha256
@@ -85,7 +85,7 @@ def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeyp
 def test_a_stage_without_a_step_is_replayed_as_such(make_tiny: MakeTiny) -> None:
     """Starting the first stage, or its first step, overspends the second one's share as well."""
     tiny = make_tiny({"tiny_short": {}}, budget={"device_seconds": 0.1})
-    result = run(tiny, "tiny_short/2/0/0")
+    result = train(tiny, "tiny_short/2/0/0")
     assert result.stage_steps["a"] <= 1
     assert result.stage_steps["b"] == 0
     assert result.stage_steps["c"] > 1
@@ -101,16 +101,16 @@ def test_nothing_to_replay(make_tiny: MakeTiny) -> None:
 
 def test_a_replay_can_be_stopped(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {}})
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     with pytest.raises(InterruptedRunError):
         replay(tiny.folder(STAGED), tiny.session().cache, StopAfter(5))
 
 
-def test_a_real_unit_of_20_seconds_leaves_1_percent_unaccounted_at_most(make_tiny: MakeTiny) -> None:
+def test_a_real_run_of_20_seconds_leaves_1_percent_unaccounted_at_most(make_tiny: MakeTiny) -> None:
     """Each phase is measured on its own, so what nobody measured shows. Slow: half a minute."""
     engine = {"batch_size": 8, "looks": 3}
     tiny = make_tiny({"supervised": {}}, budget={"device_seconds": 20}, engine=engine)
-    result = run(tiny, "supervised/2/0/0", checkpoint_seconds=5.0)
+    result = train(tiny, "supervised/2/0/0", checkpoint_seconds=5.0)
     assert_within_one_step(result, 20)
     wall = result.wall_seconds
     total = sum(wall.values())

@@ -1,4 +1,4 @@
-"""A unit that fails is a row of the table: its kind, its reason, what it spent. Nothing else is harmed."""
+"""A run that fails is a row of the table: its kind, its reason, what it spent. Nothing else is harmed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.execution.inline import run_inline
 from harness.records.schema import Result
 from harness.train.run import RunSettings, train_run
 from tests.train.fixtures import MakeTiny
-from tests.train.tiny import Tiny, run
+from tests.train.tiny import Tiny, train
 
 FAULTS = ["tiny_nan", "tiny_error", "tiny_oom", "tiny_torch_oom", "tiny_peek", "tiny_quiet_peek"]
 
@@ -91,11 +91,11 @@ def test_an_honest_method_leaves_no_breach(method: str, faulty: Tiny) -> None:
     assert not [line for line in faulty.folder(f"{method}/2/0/0").ledger.lines() if line.kind == "breach"]
 
 
-def test_a_failed_unit_is_done_until_it_is_reopened(faulty: Tiny) -> None:
+def test_a_failed_run_is_done_until_it_is_reopened(faulty: Tiny) -> None:
     folder, before = faulty.folder("tiny_oom/2/0/0"), result_of(faulty, "tiny_oom")
-    assert run(faulty, "tiny_oom/2/0/0") == before
+    assert train(faulty, "tiny_oom/2/0/0") == before
     folder.reopen()
-    again = run(faulty, "tiny_oom/2/0/0")
+    again = train(faulty, "tiny_oom/2/0/0")
     assert again.failure == before.failure
     assert again.spent.attempts == before.spent.attempts + 1
 
@@ -103,7 +103,7 @@ def test_a_failed_unit_is_done_until_it_is_reopened(faulty: Tiny) -> None:
 def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny) -> None:
     """The loss is read at checkpoints alone; the last one comes before the test."""
     tiny = make_tiny({"tiny_nan": {}}, budget={"steps": 3})
-    result = run(tiny, "tiny_nan/2/0/0")
+    result = train(tiny, "tiny_nan/2/0/0")
     assert result.failure is not None
     assert result.failure.kind == "nan"
 
@@ -111,8 +111,8 @@ def test_a_nan_in_the_last_step_is_found(make_tiny: MakeTiny) -> None:
 def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
-    (unit,) = session.plan.units
-    other = unit.model_copy(update={"dataset": unit.dataset.model_copy(update={"checksum": "0" * 64})})
+    (run,) = session.plan.runs
+    other = run.model_copy(update={"dataset": run.dataset.model_copy(update={"checksum": "0" * 64})})
     folder = session.store.folder(other)
     folder.create(other)
     with pytest.raises(UsageError, match="other data"):
@@ -125,7 +125,7 @@ def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny) ->
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     session.store.selection_path.unlink()
-    folder = session.folder(session.plan.units[0])
+    folder = session.folder(session.plan.runs[0])
     result = train_run(folder, session.cache, session.store.selection_path, RunSettings())
     assert result.failure is not None
     assert result.failure.kind == "data"
@@ -162,7 +162,7 @@ def test_a_full_disk_is_no_failure_of_the_method(size_bytes: int, make_tiny: Mak
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 40})
     folder = tiny.folder("tiny_staged/2/0/0")
     with files_at_most(size_bytes), pytest.raises(DiskError, match="cannot write"):
-        run(tiny, "tiny_staged/2/0/0")
+        train(tiny, "tiny_staged/2/0/0")
     assert not folder.done
-    assert run(tiny, "tiny_staged/2/0/0").status == "ok"
+    assert train(tiny, "tiny_staged/2/0/0").status == "ok"
     assert Path(folder.path / "cases.parquet").exists()

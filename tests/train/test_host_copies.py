@@ -56,7 +56,7 @@ def read_in_backward(x: torch.Tensor) -> None:
 
 def one_step(entry: Entry) -> None:
     state, stage = entry
-    training_step(state, stage, state.method.batches(stage, state.unit.engine.batch_size), MIDDLE)
+    training_step(state, stage, state.method.batches(stage, state.run.engine.batch_size), MIDDLE)
 
 
 def started(device: torch.device, size: tuple[int, ...] = (32, 32)) -> dict[str, Entry]:
@@ -99,7 +99,7 @@ def test_on_cuda_a_step_copies_nothing_to_the_host() -> None:
     from torch.profiler import ProfilerActivity, profile
 
     device = torch.device("cuda", 0)
-    prepare_device(device, next(iter(entries((32, 32), 4, torch.device("cpu")).values()))[0].unit.engine)
+    prepare_device(device, next(iter(entries((32, 32), 4, torch.device("cpu")).values()))[0].run.engine)
     copies: dict[str, list[str]] = {}
     for name, entry in {**started(device), "planted": None}.items():
         clock = clock_of(device)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from harness.records.lease import LeaseHeldError
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
-from tests.train.test_unit import assert_same_numbers
-from tests.train.tiny import Tiny, lines_of, processes_with, run
+from tests.train.test_run import assert_same_numbers
+from tests.train.tiny import Tiny, lines_of, processes_with, train
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +29,11 @@ STEPS = 120
 def uninterrupted(make_tiny: MakeTiny) -> Tiny:
     """The same numbers in this process, without a stop and without the pauses."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     return tiny
 
 
-def trains(folder: UnitFolder, attempt: int) -> bool:
+def trains(folder: RunFolder, attempt: int) -> bool:
     return any(line.kind == "start" for line in lines_of(folder, attempt))
 
 
@@ -61,7 +61,7 @@ def test_kill_9_five_times_and_the_same_command_again(make_tiny: MakeTiny, unint
     assert not processes_with(str(tiny.root))
 
 
-def result_spent(folder: UnitFolder) -> object:
+def result_spent(folder: RunFolder) -> object:
     result = folder.result()
     assert result is not None
     return result.spent
@@ -84,13 +84,13 @@ def test_a_signal_makes_a_checkpoint_and_75(number: signal.Signals, make_tiny: M
     last = folder.ledger.lines()[-1]
     assert last.kind == "end"
     assert last.steps < STEPS
-    run(tiny, STAGED)  # in this process: the numbers depend on the record alone
+    train(tiny, STAGED)  # in this process: the numbers depend on the record alone
     assert_same_numbers(folder, uninterrupted.folder(STAGED))
     spent = folder.ledger.spent()
     assert (spent.useful_steps, spent.lost_steps, spent.attempts) == (STEPS, 0, 2)
 
 
-def test_a_second_process_leaves_a_running_unit_alone(make_tiny: MakeTiny) -> None:
+def test_a_second_process_leaves_a_running_run_alone(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.05}}, budget={"steps": 2000})
     folder = tiny.folder(STAGED)
     process = tiny.start("train", STAGED)
@@ -98,7 +98,7 @@ def test_a_second_process_leaves_a_running_unit_alone(make_tiny: MakeTiny) -> No
         wait_until(lambda: trains(folder, 0), "it trains", process=process)
         before = Path(folder.lease.path).read_bytes()
         with pytest.raises(LeaseHeldError, match=str(process.pid)):
-            run(tiny, STAGED)
+            train(tiny, STAGED)
         assert folder.lease.path.read_bytes() == before
         assert folder.lease.held()
     finally:

@@ -1,4 +1,4 @@
-"""The meter on a fake clock: no unit ever takes more than its budget by more than one step, whatever steps cost."""
+"""The meter on a fake clock: no run ever takes more than its budget by more than one step, whatever steps cost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FakeClock:
 
 @dataclass
 class Trace:
-    """What one unit did: (stage, progress before the step, known to be exact) per step, and where each stage ended."""
+    """What one run did: (stage, progress before the step, known to be exact) per step, and where each stage ended."""
 
     progress: list[tuple[int, Progress, bool]] = field(default_factory=list)
     stage_ends: list[tuple[float, int]] = field(default_factory=list)
@@ -210,8 +210,8 @@ def test_progress_stays_in_bounds_and_rises_and_restarts_with_each_stage(
         for before, after in pairwise(exact_rows):  # between two readings progress is an estimate and may step back
             assert before.run < after.run
             assert before.stage < after.stage
-    exact_units = [progress.run for _, progress, exact in trace.progress if exact]
-    assert exact_units == sorted(exact_units)
+    exact_runs = [progress.run for _, progress, exact in trace.progress if exact]
+    assert exact_runs == sorted(exact_runs)
 
 
 @given(parts=shares, steps=st.integers(1, 60), script=times)

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.methods.staged import SMALL, SMALL_PP
 from tests.train.deaths import Moment, killed_at
 from tests.train.fixtures import MakeTiny
 from tests.train.test_device_seconds import assert_within_one_step
-from tests.train.test_unit import assert_same_numbers, result_of
-from tests.train.tiny import Tiny, run
+from tests.train.test_run import assert_same_numbers, result_of
+from tests.train.tiny import Tiny, train
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def assert_same(mine: Any, theirs: Any, where: str) -> None:
         assert mine == theirs, where
 
 
-def checkpoint_of(folder: UnitFolder) -> dict[str, Any]:
+def checkpoint_of(folder: RunFolder) -> dict[str, Any]:
     content: dict[str, Any] = torch.load(folder.checkpoint, weights_only=True)
     return content
 
@@ -68,12 +68,12 @@ def checkpoint_of(folder: UnitFolder) -> dict[str, Any]:
 def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, make_tiny: MakeTiny) -> None:
     slot = f"{method}/2/0/0"
     whole, killed = (suite(make_tiny, method, looks=STEPS, steps=STEPS) for _ in range(2))
-    run(whole, slot)
+    train(whole, slot)
     folder, other = killed.folder(slot), whole.folder(slot)
     for moment in DEATHS:
         assert killed_at(killed, slot, moment) == -9
         assert not folder.done
-    run(killed, slot)
+    train(killed, slot)
     starts = [line.base_steps for line in folder.ledger.lines() if line.kind == "start"]
     assert starts == RESUMED_AT
     assert result_of(folder).stage_steps == {"global": 2, "local": 2, "anatomical": 8}
@@ -124,7 +124,7 @@ def test_killed_under_device_seconds_it_ends_within_one_step_and_can_be_replayed
     folder = tiny.folder(slot)
     for moment in (Moment("global", 1), Moment("anatomical"), Moment("anatomical", 3)):
         assert killed_at(tiny, slot, moment) == -9
-    result = run(tiny, slot)
+    result = train(tiny, slot)
     assert result.spent.attempts == 4
     assert_within_one_step(result, 1.5)
     assert folder.history()["step"].tolist() == list(range(result.spent.useful_steps))

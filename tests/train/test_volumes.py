@@ -24,8 +24,8 @@ from tests.cli.test_page import panels
 from tests.support import run_cli, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.test_kill import trains
-from tests.train.test_unit import assert_same_numbers, result_of
-from tests.train.tiny import StopAfter, Tiny, run
+from tests.train.test_run import assert_same_numbers, result_of
+from tests.train.tiny import StopAfter, Tiny, train
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ METHODS: dict[str, dict[str, Any]] = {"tiny_staged": {}, "tiny_floor": {}, "tiny
 
 @pytest.fixture(scope="module")
 def whole(make_tiny: MakeTiny) -> Tiny:
-    """Every unit through the real command line, uninterrupted, down to the page."""
+    """Every run through the real command line, uninterrupted, down to the page."""
     tiny = make_tiny(METHODS, **VOLUMES)
     command = ("run", "--suite", tiny.suite, "--runs", tiny.runs, "--no-track", "--executor", "inline")
     done = run_cli(*command, env=tiny.environment, cwd=tiny.root)
@@ -79,8 +79,8 @@ def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, w
     tiny = make_tiny({"tiny_staged": {}}, **VOLUMES)
     for steps in stops:
         with pytest.raises(InterruptedRunError):
-            run(tiny, STAGED, StopAfter(steps))
-    run(tiny, STAGED)
+            train(tiny, STAGED, StopAfter(steps))
+    train(tiny, STAGED)
     assert tiny.folder(STAGED).id == whole.folder(STAGED).id
     assert_same_numbers(tiny.folder(STAGED), whole.folder(STAGED))
 
@@ -94,7 +94,7 @@ def test_killed_in_its_own_process_and_the_same_command_again(make_tiny: MakeTin
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not folder.done
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     assert_same_numbers(folder, whole.folder(STAGED))
 
 
@@ -139,7 +139,7 @@ def test_looks_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: 
     tiny = make_tiny(
         {"tiny_floor": {}}, **{**VOLUMES, "budget": {"steps": 2}, "engine": {**VOLUMES["engine"], "looks": 1}}
     )
-    run(tiny, "tiny_floor/2/0/0")
+    train(tiny, "tiny_floor/2/0/0")
     validation, unlabelled, test = 2, 4, 2
     assert asked == [((16, 16, 16), 4)] * (validation + unlabelled) + [((4, 4, 4), 4)] * test
 
@@ -149,7 +149,7 @@ def test_looks_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: 
     [({"shrink": 2}, {}), ({}, {"largest_component": True}), ({}, {"channels_last": True, "precision": "bfloat16"})],
     ids=str,
 )
-def test_other_settings_end_well_and_are_other_units(
+def test_other_settings_end_well_and_are_other_runs(
     preprocessing: dict[str, Any], engine: dict[str, Any], make_tiny: MakeTiny, whole: Tiny
 ) -> None:
     changes: dict[str, Any] = {
@@ -160,7 +160,7 @@ def test_other_settings_end_well_and_are_other_units(
     tiny = make_tiny({"tiny_staged": {}}, **changes)
     folder = tiny.folder(STAGED)
     assert folder.id != whole.folder(STAGED).id
-    assert run(tiny, STAGED).status == "ok"
+    assert train(tiny, STAGED).status == "ok"
     predicted = folder.predictions()
     assert predicted["p8"].shape == (28, 19, 22)
     if engine.get("largest_component"):
@@ -172,10 +172,10 @@ def test_a_real_method_resumes_and_replays_to_the_bit(make_tiny: MakeTiny) -> No
     engine = {"looks": 1, "warmup_steps": 0, "window_stride": [16, 16, 16]}
     runs = [make_tiny({"ua_mt": {}}, **{**VOLUMES, "budget": {"steps": 3}, "engine": engine}) for _ in range(2)]
     slot = "ua_mt/2/0/0"
-    run(runs[0], slot)
+    train(runs[0], slot)
     with pytest.raises(InterruptedRunError):
-        run(runs[1], slot, StopAfter(2))
-    run(runs[1], slot)
+        train(runs[1], slot, StopAfter(2))
+    train(runs[1], slot)
     assert_same_numbers(runs[0].folder(slot), runs[1].folder(slot))
     replayed = replay(runs[0].folder(slot), runs[0].session().cache, StopFlag())
     assert replayed == result_of(runs[0].folder(slot)).weights_sha256
@@ -191,7 +191,7 @@ def test_without_monai_nothing_is_trained(make_tiny: MakeTiny, monkeypatch: pyte
     tiny = make_tiny({"tiny_floor": {}}, **VOLUMES)
     monkeypatch.setitem(sys.modules, "monai", None)
     with pytest.raises(ServiceError, match="MONAI"):
-        run(tiny, "tiny_floor/2/0/0")
+        train(tiny, "tiny_floor/2/0/0")
     folder = tiny.folder("tiny_floor/2/0/0")
     assert not folder.done
     assert not folder.checkpoint.exists()

@@ -16,7 +16,7 @@ from harness.data.permit import TestPermit, guard, keep_closed
 from harness.records.schema import Observed
 from harness.train.monitor import MethodMonitor, alterations, first_layer, state_sha256
 from tests.train.fixtures import MakeTiny
-from tests.train.tiny import StopAfter, Tiny, run
+from tests.train.tiny import StopAfter, Tiny, train
 
 STAGED = "tiny_staged/2/0/0"
 
@@ -111,14 +111,14 @@ def observed(tiny: Tiny, slot: str) -> Observed:
     return result.observed
 
 
-def test_a_resumed_unit_goes_on_counting(make_tiny: MakeTiny) -> None:
+def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny) -> None:
     """10 + 10 + 20 steps and 4 looks after 10 each: the first step of each stage; the one after a look is the same or
     the look's own. An interruption at 17 adds the step it goes on with."""
     whole, cut = (make_tiny({"tiny_staged": {}}) for _ in range(2))
-    run(whole, STAGED)
+    train(whole, STAGED)
     with pytest.raises(InterruptedRunError):
-        run(cut, STAGED, StopAfter(17))
-    run(cut, STAGED)
+        train(cut, STAGED, StopAfter(17))
+    train(cut, STAGED)
     assert (observed(whole, STAGED).steps, observed(cut, STAGED).steps) == (4, 5)
     assert observed(whole, STAGED).looks_that_trained == observed(cut, STAGED).looks_that_trained == 0
     assert observed(cut, STAGED).process_cpu_seconds > 0
@@ -127,7 +127,7 @@ def test_a_resumed_unit_goes_on_counting(make_tiny: MakeTiny) -> None:
 def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tiny: MakeTiny) -> None:
     """Through another cache object than the engine's, with a permit that holds, and by the file itself."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 4})
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     session, folder = tiny.session(), tiny.folder(STAGED)
     permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
     cache = Cache.open(session.cache.folder)

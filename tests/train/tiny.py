@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from harness.execution.session import Session, find_unit, open_session
+from harness.execution.session import Session, find_run, open_session
 from harness.records.ledger_line import LedgerLine
-from harness.records.run_folder import UnitFolder
-from harness.records.schema import Result, Unit
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Result, Run
 from harness.suite.load import load_suite
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
@@ -80,9 +80,9 @@ class Tiny:
     def session(self) -> Session:
         return open_session(load_suite(str(self.suite)), None, self.runs)
 
-    def folder(self, slot: str) -> UnitFolder:
+    def folder(self, slot: str) -> RunFolder:
         session = self.session()
-        return session.folder(find_unit(session.plan, slot))
+        return session.folder(find_run(session.plan, slot))
 
     def arguments(self, verb: str, *more: str) -> list[str]:
         """The real command line; `more` comes right after the verb."""
@@ -141,18 +141,18 @@ class StopAfter(StopFlag):
         return super().is_set()
 
 
-def run(tiny: Tiny, slot: str, stop: StopFlag | None = None, checkpoint_seconds: float = 1000.0) -> Result:
-    """One unit in this process."""
+def train(tiny: Tiny, slot: str, stop: StopFlag | None = None, checkpoint_seconds: float = 1000.0) -> Result:
+    """One run in this process."""
     session = tiny.session()
     settings = RunSettings(checkpoint_seconds=checkpoint_seconds, stop=stop or StopFlag(), wait_for_lease_seconds=0)
     return train_run(tiny.folder(slot), session.cache, session.store.selection_path, settings)
 
 
-def unit_of(tiny: Tiny, slot: str) -> Unit:
-    return find_unit(tiny.session().plan, slot)
+def run_of(tiny: Tiny, slot: str) -> Run:
+    return find_run(tiny.session().plan, slot)
 
 
-def lines_of(folder: UnitFolder, attempt: int) -> list[LedgerLine]:
+def lines_of(folder: RunFolder, attempt: int) -> list[LedgerLine]:
     return [line for line in folder.ledger.lines() if line.attempt == attempt]
 
 

@@ -49,8 +49,8 @@ const renderBudget = () => replace($("budget-body"), DATA.budgets.map((one) => {
   const names = ["useful", "search", "failed", "lost"].filter((name) => name !== "search" || searched);
   const title = DATA.budgets.length > 1 ? `, table ${one.table}` : "";
   return [
-    secondsTable(`Device-seconds, all units${title}`, methods, names, device, (name) => PATTERNS[name],
-      [["units", (method) => device(method).units], ...(searched ? [["trials", (method) => device(method).trials]] : [])]),
+    secondsTable(`Device-seconds, all runs${title}`, methods, names, device, (name) => PATTERNS[name],
+      [["runs", (method) => device(method).runs], ...(searched ? [["trials", (method) => device(method).trials]] : [])]),
     secondsTable(`Wall seconds of the finals by phase${title}`, methods, one.phases, (method) => one.methods[method].wall, (_, i) => PHASE_SHADES[i % PHASE_SHADES.length], []),
   ];
 }), allocationTables());

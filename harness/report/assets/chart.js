@@ -67,7 +67,7 @@ const endLabels = (chart, ends) => {
   ]);
 };
 
-// Lets the pointer, a finger or the arrow keys choose among `stops` (x in data units, ascending).
+// Lets the pointer, a finger or the arrow keys choose among `stops` (x in data runs, ascending).
 const readable = (chart, stops, describe) => {
   const { svg, x, top, bottom, height } = chart;
   const line = s("line", { class: "axis", y1: top, y2: height - bottom, visibility: "hidden", "stroke-dasharray": "3 3" });

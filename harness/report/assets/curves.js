@@ -42,7 +42,7 @@ const curvePanel = (domain) => (host, group) => {
 const profilePanel = (host, group) => {
   const own = profilesOf(group).filter((row) => row.selection === state.selection && row.class_name === state.klass && visible(row.method));
   const lines = Map.groupBy(own, (row) => row.method);
-  if (!lines.size) { host.append(h("p", { class: "hint" }, "No finished unit yet.")); return; }
+  if (!lines.size) { host.append(h("p", { class: "hint" }, "No finished run yet.")); return; }
   const chart = frame(host, {
     x: [0, 100], y: [0, 100], height: 260, xTitle: `Dice % of ${state.klass === MEAN ? "a patient, mean of classes" : state.klass}`, yTitle: "% of scores above",
     label: `Performance profiles, ${titleOf(group)}`,

@@ -34,8 +34,8 @@ const scaleHead = (domain) => {
   return svg;
 };
 
-const unitsCell = (row) => [
-  `${row.n_ok}/${row.n_units}`,
+const runsCell = (row) => [
+  `${row.n_ok}/${row.n_runs}`,
   row.n_failed ? h("span", { class: "sub bad" }, `${row.n_failed} failed`) : null,
   row.n_missing ? h("span", { class: "sub" }, `${row.n_missing} to run`) : null,
   row.n_elsewhere ? h("span", { class: "sub" }, `${row.n_elsewhere} elsewhere`) : null,
@@ -72,7 +72,7 @@ const tableColumns = (rows, domain) => {
     ] : []),
     ...other.map((name) => ({ key: name, title: METRICS[name].title.replace(" ", "\n"), by: (row) => valueOf(row, name).mean, cell: (row) => number(name, valueOf(row, name).mean) })),
     { key: "missed", title: "missed", by: (row) => missedOf(row).n_missed, cell: (row) => (known(missedOf(row).n_missed) ? [count(missedOf(row).n_missed), h("span", { class: "sub" }, `of ${count(missedOf(row).n_structures)}`)] : "") },
-    { key: "units", title: "units", by: (row) => row.n_ok / row.n_units, cell: unitsCell },
+    { key: "runs", title: "runs", by: (row) => row.n_ok / row.n_runs, cell: runsCell },
     { key: "steps", title: "steps", by: (row) => row.steps_mean, cell: (row) => [count(row.steps_mean), known(row.steps_min) && row.steps_min !== row.steps_max ? h("span", { class: "sub" }, `${count(row.steps_min)}\u2013${count(row.steps_max)}`) : null] },
     { key: "seconds", title: "device-s", by: (row) => row.device_seconds_mean, cell: (row) => [seconds(row.device_seconds_mean), h("span", { class: "sub" }, budgetShare(row))] },
     { key: "parameters", title: "params\nM", by: (row) => row.parameters_predictor, cell: (row) => (known(row.parameters_predictor) ? (row.parameters_predictor / 1e6).toFixed(2) : "n/a") },
@@ -110,10 +110,10 @@ const bodyRow = (columns) => (row) => h("tr", { "data-method": row.method },
   columns.map((column) => h(column.header ? "th" : "td", { scope: column.header ? "row" : null, class: column.words ? "words" : column.key === "bar" ? "bar" : null }, column.cell(row))));
 
 const failedList = (group) => {
-  const failed = DATA.failed.filter((one) => one.table === group.table).flatMap((one) => unpack(one.units))
+  const failed = DATA.failed.filter((one) => one.table === group.table).flatMap((one) => unpack(one.runs))
     .filter((one) => visible(one.method) && (one.labelled === group.labelled || one.labelled === null));
   if (!failed.length) return null;
-  return h("details", { open: failed.length <= 8 }, h("summary", {}, `${failed.length} failed unit${failed.length === 1 ? "" : "s"}`),
+  return h("details", { open: failed.length <= 8 }, h("summary", {}, `${failed.length} failed run${failed.length === 1 ? "" : "s"}`),
     h("ul", { class: "failures" }, failed.map((one) => h("li", {}, `${one.method}, subset ${one.subset}, seed ${one.seed}: ${one.failure_kind} (${one.failure_reason})`))));
 };
 

@@ -1,4 +1,4 @@
-"""One tiny unit as a plain batch job on the real Slurm, and what became of it."""
+"""One tiny run as a plain batch job on the real Slurm, and what became of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.records.accounts import Reconciliation
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import RunStore
 from tests.slurm.cluster import Cluster
 from tests.support import run_cli, wait_until
@@ -18,30 +18,30 @@ CHECKPOINT_SECONDS = 3
 
 @dataclass(frozen=True)
 class Jobs:
-    """Units of a tiny suite on a cluster; output lands beside the runs."""
+    """Runs of a tiny suite on a cluster; output lands beside the runs."""
 
     cluster: Cluster
     tiny: Tiny
 
     def submit(self, *slots: str, options: tuple[str, ...] = ()) -> str:
-        """Submit a job that runs a unit on one GPU; several units are an array. Its id."""
+        """Submit a job that runs a run on one GPU; several runs are an array. Its id."""
         names = " ".join(slots)
         lines = [f"export {name}={value}" for name, value in self.tiny.environment.items() if value is not None]
         command = (
             f'exec {sys.executable} -P -m harness train "${{slots[${{SLURM_ARRAY_TASK_ID:-0}}]}}" '
             f"--suite {self.tiny.suite} --runs {self.tiny.runs} --checkpoint-seconds {CHECKPOINT_SECONDS}"
         )
-        script = self.tiny.root / "unit.sh"
+        script = self.tiny.root / "run.sh"
         script.write_text("\n".join(["#!/bin/bash", *lines, f"slots=({names})", command, ""]), encoding="utf-8")
         array = (f"--array=0-{len(slots) - 1}",) if len(slots) > 1 else ()
         output = self.tiny.root / "job-%j.txt"
         options = ("--gres=gpu:1", "--mem=1000", "--requeue", "--open-mode=append", *array, *options)
         return self.cluster.run("sbatch", "--parsable", "-o", output, *options, script).strip()
 
-    def folder(self, slot: str) -> UnitFolder:
-        """The unit's records, found without planning."""
+    def folder(self, slot: str) -> RunFolder:
+        """The run's records, found without planning."""
         entries = RunStore.open(self.tiny.store).selection().entries
-        return RunStore.open(self.tiny.store).by_id(next(one.unit for one in entries if str(one.slot) == slot))
+        return RunStore.open(self.tiny.store).by_id(next(one.run for one in entries if str(one.slot) == slot))
 
     def done(self, slot: str) -> bool:
         """Whether it has a result."""

@@ -1,4 +1,4 @@
-"""One unit from its record to its result: what it leaves, and that nothing but its record decides its numbers."""
+"""One run from its record to its result: what it leaves, and that nothing but its record decides its numbers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from harness.data.permit import TestPermit
 from harness.evaluation.evaluate import load_volumes, mean_dice
 from harness.evaluation.metrics import case_metrics
 from harness.records.lease import LeaseHeldError
-from harness.records.run_folder import UnitFolder
+from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
 from harness.train.build import build_method, unlabelled_cases
 from harness.train.replay import replay
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny
-from tests.train.tiny import StopAfter, Tiny, lines_of, run, unit_of
+from tests.train.tiny import StopAfter, Tiny, lines_of, run_of, train
 
 STAGED = "tiny_staged/2/0/0"
 STEPS = 40
@@ -36,8 +36,8 @@ STEPS = 40
 def whole(make_tiny: MakeTiny) -> Tiny:
     """A run that nothing interrupted: 40 steps, 4 looks."""
     tiny = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": STEPS})
-    run(tiny, STAGED)
-    run(tiny, "tiny_ceiling/all/0/0")
+    train(tiny, STAGED)
+    train(tiny, "tiny_ceiling/all/0/0")
     return tiny
 
 
@@ -46,14 +46,14 @@ def reference(whole: Tiny) -> Result:
     return result_of(whole.folder(STAGED))
 
 
-def result_of(folder: UnitFolder) -> Result:
+def result_of(folder: RunFolder) -> Result:
     result = folder.result()
     assert result is not None
     assert result.failure is None
     return result
 
 
-def assert_same_numbers(folder: UnitFolder, other: UnitFolder) -> None:
+def assert_same_numbers(folder: RunFolder, other: RunFolder) -> None:
     """Weights, cases, looks, best look and every step's losses and schedules: equal to the bit."""
     mine, theirs = result_of(folder), result_of(other)
     assert mine.weights_sha256 == theirs.weights_sha256
@@ -72,11 +72,11 @@ def assert_same_numbers(folder: UnitFolder, other: UnitFolder) -> None:
 def test_records_are_complete(whole: Tiny, reference: Result) -> None:
     folder = whole.folder(STAGED)
     names = {path.name for path in folder.path.iterdir()}
-    assert {"unit.json", "ledger.jsonl", "history.parquet", "checkpoint.pt", "cases.parquet", "result.json"} <= names
+    assert {"run.json", "ledger.jsonl", "history.parquet", "checkpoint.pt", "cases.parquet", "result.json"} <= names
     assert "predictions.npz" in names
     assert {"lease", "history", "error.txt"} & names == set()
     assert not [name for name in names if name.startswith(".")]
-    assert reference.unit == folder.id
+    assert reference.run == folder.id
     assert (reference.status, reference.failure) == ("ok", None)
     assert reference.stage_steps == {"first": 10, "second": 10, "third": 20}
     assert sum(reference.stage_device_seconds.values()) == pytest.approx(reference.spent.useful_device_seconds)
@@ -86,7 +86,7 @@ def test_records_are_complete(whole: Tiny, reference: Result) -> None:
     assert reference.peak_memory_bytes > 10_000_000
     environment = folder.environment()
     assert environment is not None
-    assert (environment.threads, environment.data_checksum) == (1, unit_of(whole, STAGED).dataset.checksum)
+    assert (environment.threads, environment.data_checksum) == (1, run_of(whole, STAGED).dataset.checksum)
     assert {"data", "build", "warmup", "train", "eval", "checkpoint", "unaccounted"} <= reference.wall_seconds.keys()
 
 
@@ -112,7 +112,7 @@ def test_history_holds_each_step_once(whole: Tiny) -> None:
     assert history["step"].tolist() == list(range(STEPS))
     assert history["stage"].tolist() == ["first"] * 10 + ["second"] * 10 + ["third"] * 20
     assert history["step_in_stage"].tolist() == [*range(10), *range(10), *range(20)]
-    assert history["progress_unit"].tolist() == [k / STEPS for k in range(STEPS)]
+    assert history["progress_run"].tolist() == [k / STEPS for k in range(STEPS)]
     assert history["progress_stage"].tolist() == [k / n for n in (10, 10, 20) for k in range(n)]
     # the rate restarts with each stage: 0.05 (1 - p)^0.9
     rates = [0.05 * math.pow(1 - p, 0.9) for p in history["progress_stage"]]
@@ -137,16 +137,16 @@ def test_looks_stand_at_equal_fractions(reference: Result) -> None:
 
 
 def test_looks_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tiny, reference: Result) -> None:
-    unit, folder = unit_of(whole, STAGED), whole.folder(STAGED)
+    run, folder = run_of(whole, STAGED), whole.folder(STAGED)
     session = whole.session()
     cases = [c for c in session.cache.cases("train") if c.patient not in session.cache.manifest.splits["train"][:2]]
-    assert {case.id for case in unlabelled_cases(unit, session.cache)} == {case.id for case in cases}, "a few patients"
-    method = build_method(unit, torch.device("cpu"))
+    assert {case.id for case in unlabelled_cases(run, session.cache)} == {case.id for case in cases}, "a few patients"
+    method = build_method(run, torch.device("cpu"))
     method.load_state_dict(torch.load(folder.checkpoint, weights_only=True)["method"])
-    volumes = load_volumes(cases, unit.preprocessing, torch.device("cpu"))
-    expected = mean_dice(method.pseudo_label_network, volumes, method.task, unit.engine)
+    volumes = load_volumes(cases, run.preprocessing, torch.device("cpu"))
+    expected = mean_dice(method.pseudo_label_network, volumes, method.task, run.engine)
     assert reference.looks[-1].unlabelled_dice == expected
-    assert expected != mean_dice(method.predictor, volumes, method.task, unit.engine), "the teacher is another network"
+    assert expected != mean_dice(method.predictor, volumes, method.task, run.engine), "the teacher is another network"
     ceiling = result_of(whole.folder("tiny_ceiling/all/0/0"))
     assert all(look.unlabelled_dice is None for look in ceiling.looks), "a ceiling has no unlabelled image"
 
@@ -202,17 +202,17 @@ def test_weights_sha256_is_that_of_the_checkpoint(whole: Tiny, reference: Result
     assert total.hexdigest() == reference.weights_sha256
 
 
-def test_a_finished_unit_is_not_touched_again(whole: Tiny, reference: Result) -> None:
+def test_a_finished_run_is_not_touched_again(whole: Tiny, reference: Result) -> None:
     folder = whole.folder(STAGED)
     before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
-    assert run(whole, STAGED) == reference
+    assert train(whole, STAGED) == reference
     assert {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
 
 
-def test_the_same_unit_twice_gives_the_same_numbers(whole: Tiny, make_tiny: MakeTiny) -> None:
+def test_the_same_run_twice_gives_the_same_numbers(whole: Tiny, make_tiny: MakeTiny) -> None:
     again = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     torch.manual_seed(99)  # what the process did before does not matter
-    run(again, STAGED, checkpoint_seconds=0.02)
+    train(again, STAGED, checkpoint_seconds=0.02)
     assert again.folder(STAGED).id == whole.folder(STAGED).id
     assert_same_numbers(again.folder(STAGED), whole.folder(STAGED))
 
@@ -222,8 +222,8 @@ def test_the_same_unit_twice_gives_the_same_numbers(whole: Tiny, make_tiny: Make
 )
 def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: MakeTiny, reference: Result) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, **change)
-    (unit,) = tiny.session().plan.units
-    result = run(tiny, unit.id)
+    (run,) = tiny.session().plan.runs
+    result = train(tiny, run.id)
     assert result.weights_sha256 != reference.weights_sha256
 
 
@@ -231,14 +231,14 @@ def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: Mak
 def test_looks_do_not_change_the_weights(looks: int, make_tiny: MakeTiny, reference: Result) -> None:
     """Looks evaluate with dropout layers and batch statistics around, and this method's diagnostics draw numbers."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine={"looks": looks})
-    result = run(tiny, STAGED)
+    result = train(tiny, STAGED)
     assert len(result.looks) == looks
     assert result.weights_sha256 == reference.weights_sha256
 
 
 def test_warm_up_does_not_change_the_weights(make_tiny: MakeTiny, reference: Result) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine={"warmup_steps": 0})
-    assert run(tiny, STAGED).weights_sha256 == reference.weights_sha256
+    assert train(tiny, STAGED).weights_sha256 == reference.weights_sha256
 
 
 @pytest.mark.parametrize("stops", [[1], [10], [11], [20], [21], [39], [3, 4, 9, 1, 8, 6]], ids=str)
@@ -250,13 +250,13 @@ def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, w
     for steps in stops:
         done += steps
         with pytest.raises(InterruptedRunError, match=f"step {done}.*goes on"):
-            run(tiny, STAGED, StopAfter(steps))
+            train(tiny, STAGED, StopAfter(steps))
         assert folder.checkpoint.exists()
         assert not folder.done
         assert not folder.lease.held()
         assert folder.history()["step"].tolist() == list(range(done))
     torch.manual_seed(7)
-    result = run(tiny, STAGED)
+    result = train(tiny, STAGED)
     assert_same_numbers(folder, whole.folder(STAGED))
     assert (result.spent.useful_steps, result.spent.lost_steps) == (STEPS, 0)
     assert result.spent.attempts == len(stops) + 1
@@ -269,7 +269,7 @@ class Killed(BaseException):
 
 
 def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call: int, *, after: bool) -> None:
-    """Run the unit and let it die before or after the `call`-th call of `target`."""
+    """Run the run and let it die before or after the `call`-th call of `target`."""
     module, _, name = target.rpartition(".")
     owner = pytest.importorskip(module) if "." in module else None
     assert owner is not None
@@ -287,7 +287,7 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, dying)
         with pytest.raises(Killed):
-            run(tiny, STAGED)
+            train(tiny, STAGED)
 
 
 @pytest.mark.slow
@@ -311,7 +311,7 @@ def test_dying_at_any_point_costs_nothing(
     killed_during(tiny, monkeypatch, target, call, after=after)
     folder = tiny.folder(STAGED)
     assert not folder.done
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     assert_same_numbers(folder, whole.folder(STAGED))
     spent = folder.ledger.spent()
     assert (spent.useful_steps, spent.attempts) == (STEPS, 2)
@@ -322,11 +322,11 @@ def test_what_a_kill_leaves_of_a_write_does_no_harm(make_tiny: MakeTiny, whole: 
     """kill -9 within an atomic write leaves its temporary file."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
-        run(tiny, STAGED, StopAfter(12))
+        train(tiny, STAGED, StopAfter(12))
     folder = tiny.folder(STAGED)
     (folder.path / "history" / ".000000013.parquet.x1y2").write_bytes(b"half")
     (folder.path / ".checkpoint.pt.a_b").write_bytes(b"half")
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     assert_same_numbers(folder, whole.folder(STAGED))
     assert [path.name for path in folder.path.rglob(".*")] == [], "nobody else would ever remove them"
 
@@ -334,13 +334,13 @@ def test_what_a_kill_leaves_of_a_write_does_no_harm(make_tiny: MakeTiny, whole: 
 def test_parts_that_a_kill_left_while_they_were_merged_do_no_harm(make_tiny: MakeTiny, whole: Tiny) -> None:
     """Merged, then killed after the first of the parts was removed, before the result was written."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    result = run(tiny, STAGED)
+    result = train(tiny, STAGED)
     folder = tiny.folder(STAGED)
     history = folder.history()
     folder.reopen()
     (folder.path / "history").mkdir()
     history.iloc[20:].to_parquet(folder.path / "history" / "000000040.parquet", index=False)
-    assert run(tiny, STAGED).weights_sha256 == result.weights_sha256
+    assert train(tiny, STAGED).weights_sha256 == result.weights_sha256
     assert_same_numbers(folder, whole.folder(STAGED))
     assert not (folder.path / "history").exists()
 
@@ -350,12 +350,12 @@ def test_another_environment_starts_again_and_the_old_attempt_is_lost(
 ) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
-        run(tiny, STAGED, StopAfter(17))
+        train(tiny, STAGED, StopAfter(17))
     folder = tiny.folder(STAGED)
     content = torch.load(folder.checkpoint, weights_only=True)
     assert content["environment"] == reference.environment
     torch.save(content | {"environment": "f" * 64}, folder.checkpoint)
-    result = run(tiny, STAGED)
+    result = train(tiny, STAGED)
     assert (result.spent.useful_steps, result.spent.lost_steps, result.spent.attempts) == (STEPS, 17, 2)
     assert result.spent.lost_device_seconds == pytest.approx(lines_of(folder, 0)[-1].device_seconds)
     assert lines_of(folder, 1)[0].base_steps == 0
@@ -365,15 +365,15 @@ def test_another_environment_starts_again_and_the_old_attempt_is_lost(
 def test_another_environment_after_the_history_was_merged(make_tiny: MakeTiny, whole: Tiny) -> None:
     """Killed when only the result was missing; then another machine goes on, from nothing."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     folder = tiny.folder(STAGED)
     folder.reopen()
     content = torch.load(folder.checkpoint, weights_only=True)
     torch.save(content | {"environment": "f" * 64}, folder.checkpoint)
     with pytest.raises(InterruptedRunError):
-        run(tiny, STAGED, StopAfter(5))
+        train(tiny, STAGED, StopAfter(5))
     assert folder.history()["step"].tolist() == list(range(5)), "not those of the attempt that was thrown away"
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     assert_same_numbers(folder, whole.folder(STAGED))
     assert folder.ledger.spent().lost_steps == STEPS
 
@@ -381,47 +381,47 @@ def test_another_environment_after_the_history_was_merged(make_tiny: MakeTiny, w
 def test_a_newer_checkpoint_is_refused(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
-        run(tiny, STAGED, StopAfter(3))
+        train(tiny, STAGED, StopAfter(3))
     folder = tiny.folder(STAGED)
     content = torch.load(folder.checkpoint, weights_only=True)
     torch.save(content | {"schema_version": 2}, folder.checkpoint)
     with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
-        run(tiny, STAGED)
+        train(tiny, STAGED)
 
 
 @pytest.mark.parametrize("keep_bytes", [0, 100, 3000])
 def test_a_damaged_checkpoint_is_named(keep_bytes: int, make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
-        run(tiny, STAGED, StopAfter(3))
+        train(tiny, STAGED, StopAfter(3))
     path = tiny.folder(STAGED).checkpoint
     path.write_bytes(path.read_bytes()[:keep_bytes])
     with pytest.raises(RecordError, match=r"checkpoint\.pt.*delete it"):
-        run(tiny, STAGED)
+        train(tiny, STAGED)
     path.unlink()
-    run(tiny, STAGED)
+    train(tiny, STAGED)
 
 
 def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny) -> None:
     """weights_only=True refuses everything but tensors and plain values."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
-    torch.save({"schema_version": 1, "unit": Path("x")}, tiny.folder(STAGED).checkpoint)
+    torch.save({"schema_version": 1, "run": Path("x")}, tiny.folder(STAGED).checkpoint)
     with pytest.raises(RecordError, match=r"checkpoint\.pt"):
-        run(tiny, STAGED)
+        train(tiny, STAGED)
 
 
-def test_a_unit_that_somebody_runs_is_left_alone(make_tiny: MakeTiny) -> None:
+def test_a_run_that_somebody_runs_is_left_alone(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     folder.lease.claim()
     before = sorted(folder.path.iterdir())
     with pytest.raises(LeaseHeldError):
-        run(tiny, STAGED)
+        train(tiny, STAGED)
     assert sorted(folder.path.iterdir()) == before
 
 
-def test_a_unit_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
+def test_a_run_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Suspended for minutes; another host took over; awake again it must not write over the other's records."""
@@ -444,7 +444,7 @@ def test_a_unit_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     assert folder.lease.path.read_text(encoding="utf-8") == lost[0], "the lease is the other's"
 
 
-def test_a_unit_that_an_edited_suite_no_longer_names_stops_without_a_breach(
+def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_breach(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
@@ -456,13 +456,13 @@ def test_a_unit_that_an_edited_suite_no_longer_names_stops_without_a_breach(
 
     monkeypatch.setattr("harness.train.validation.log.info", edit)
     settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag())
-    with pytest.raises(InterruptedRunError, match="does not name this unit any more"):
+    with pytest.raises(InterruptedRunError, match="does not name this run any more"):
         train_run(folder, session.cache, session.store.selection_path, settings)
     assert not folder.done
     assert not (folder.path / "final.json").exists()
     assert "breach" not in {line.kind for line in folder.ledger.lines()}
     session.store.write_selection(selection)
-    assert run(tiny, STAGED).status == "ok", "asked for again, it goes on to its test"
+    assert train(tiny, STAGED).status == "ok", "asked for again, it goes on to its test"
     assert folder.ledger.spent().useful_steps == STEPS
 
 
@@ -480,7 +480,7 @@ def test_the_test_split_is_closed_until_the_weights_are_final(
         return real(self, permit)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Cache, "test_cases", watching)
-    run(tiny, STAGED)
+    train(tiny, STAGED)
     assert opened == [(True, STEPS)], "once, after the last step, with the selection recorded"
 
 
@@ -492,11 +492,11 @@ REAL = ["supervised/2/0/0", "ua_mt/2/0/0", "mc_net/2/0/0", "supervised_full/all/
 def test_real_methods_resume_and_replay_to_the_bit(slot: str, make_tiny: MakeTiny) -> None:
     method = slot.partition("/")[0]
     runs = [make_tiny({method: {}}, budget={"steps": 8}, engine={"looks": 2, "warmup_steps": 1}) for _ in range(2)]
-    run(runs[0], slot)
+    train(runs[0], slot)
     for steps in (3, 2):
         with pytest.raises(InterruptedRunError):
-            run(runs[1], slot, StopAfter(steps))
-    run(runs[1], slot)
+            train(runs[1], slot, StopAfter(steps))
+    train(runs[1], slot)
     assert_same_numbers(runs[0].folder(slot), runs[1].folder(slot))
     cache = runs[0].session().cache
     assert replay(runs[0].folder(slot), cache, StopFlag()) == result_of(runs[0].folder(slot)).weights_sha256

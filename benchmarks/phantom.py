@@ -196,33 +196,39 @@ def _elliptic(size: tuple[int, int], centre: tuple[float, float], squash: float,
     return distance
 
 
-def render(label: NDArray[np.uint8], look: Appearance, body_rng: Generator, rng: Generator) -> NDArray[np.float32]:
+def render(
+    label: NDArray[np.uint8], validation: Appearance, body_rng: Generator, rng: Generator
+) -> NDArray[np.float32]:
     """Grey values of a label volume [Z, H, W], scaled to [0, 1].
 
     body_rng: draws what both phases share; rng: draws what differs (noise).
     """
-    tissue = look.surroundings + look.texture * smooth_noise(body_rng, label.shape, (0.5, 4.0, 4.0))
-    for body, value in _bodies(body_rng, label.shape, look):
+    tissue = validation.surroundings + validation.texture * smooth_noise(body_rng, label.shape, (0.5, 4.0, 4.0))
+    for body, value in _bodies(body_rng, label.shape, validation):
         tissue[:, body] = value
-    for value, level in ((RV, look.blood), (MYO, look.wall), (LV, look.blood)):
+    for value, level in ((RV, validation.blood), (MYO, validation.wall), (LV, validation.blood)):
         tissue[label == value] = level
-    tissue += 0.25 * look.texture * smooth_noise(rng, label.shape, (0.0, 1.0, 1.0))  # trabeculae and the like
-    tissue[(label == LV) & (smooth_noise(rng, label.shape, (0.5, 1.0, 1.0)) > 1.3)] = look.wall  # papillary muscles
-    bias = np.exp(look.bias * smooth_noise(body_rng, label.shape, (2.0, 20.0, 20.0)))
-    blurred = gaussian_filter(tissue * bias, (0.0, look.blur, look.blur))
-    return _quantised(blurred + look.noise * rng.standard_normal(label.shape))
+    tissue += 0.25 * validation.texture * smooth_noise(rng, label.shape, (0.0, 1.0, 1.0))  # trabeculae and the like
+    tissue[(label == LV) & (smooth_noise(rng, label.shape, (0.5, 1.0, 1.0)) > 1.3)] = (
+        validation.wall
+    )  # papillary muscles
+    bias = np.exp(validation.bias * smooth_noise(body_rng, label.shape, (2.0, 20.0, 20.0)))
+    blurred = gaussian_filter(tissue * bias, (0.0, validation.blur, validation.blur))
+    return _quantised(blurred + validation.noise * rng.standard_normal(label.shape))
 
 
-def _bodies(rng: Generator, shape: tuple[int, ...], look: Appearance) -> Iterator[tuple[NDArray[np.bool_], float]]:
+def _bodies(
+    rng: Generator, shape: tuple[int, ...], validation: Appearance
+) -> Iterator[tuple[NDArray[np.bool_], float]]:
     """Round bodies and their levels, back to front: fat, lung, vessels; half of them with a rim like a ventricle's."""
     height, width = shape[1:]
-    for _ in range(look.bodies):
+    for _ in range(validation.bodies):
         centre = (rng.uniform(0, height), rng.uniform(0, width))
         radius = rng.uniform(0.05, 0.14) * height
         distance = _elliptic((height, width), centre, rng.uniform(0.7, 1.4), rng.uniform(0, np.pi))
         if rng.random() < 0.3:
-            yield distance < radius * 1.4, look.wall + rng.uniform(-0.1, 0.1)
-            yield distance < radius, look.blood + rng.uniform(-0.1, 0.1)
+            yield distance < radius * 1.4, validation.wall + rng.uniform(-0.1, 0.1)
+            yield distance < radius, validation.blood + rng.uniform(-0.1, 0.1)
         else:
             yield distance < radius, rng.uniform(0.0, 1.0)
 

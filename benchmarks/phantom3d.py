@@ -174,27 +174,27 @@ def veins_of(anatomy: Anatomy, share: float) -> NDArray[np.bool_]:
     return found
 
 
-def render(blood: NDArray[np.bool_], anatomy: Anatomy, look: Appearance, rng: Generator) -> NDArray[np.float32]:
+def render(blood: NDArray[np.bool_], anatomy: Anatomy, validation: Appearance, rng: Generator) -> NDArray[np.float32]:
     """Grey values around an atrium with its veins, [X, Y, Z]."""
     shape, (cx, cy, cz) = anatomy.shape, anatomy.centre
-    grey = look.tissue + look.texture * smooth_noise(rng, shape, (3.0, 3.0, 2.0))
+    grey = validation.tissue + validation.texture * smooth_noise(rng, shape, (3.0, 3.0, 2.0))
     for side in (-1, 1):
         lung = ellipsoid(shape, (cx + side * 0.52 * shape[0], cy, cz), (0.26 * shape[0], 0.45 * shape[1], shape[2]))
-        grey[lung < 1] = look.lung
+        grey[lung < 1] = validation.lung
     ahead = cy + anatomy.radii[1] + 0.8 * anatomy.ventricle[1]
     ventricle = ellipsoid(shape, (cx, ahead, cz - 2), anatomy.ventricle) < 1
     off, radius = anatomy.aorta
     aorta_x, aorta_y = cx + off * anatomy.radii[0], cy - anatomy.radii[1] - radius - 2
     aorta = tube(shape, (aorta_x, aorta_y, 0.0), (aorta_x, aorta_y, float(shape[2]))) < radius
-    grey[ventricle | aorta] = look.blood
+    grey[ventricle | aorta] = validation.blood
     rim = (gaussian_filter(blood.astype(np.float64), 1.0) > 0.12) & ~blood
     valve = tube(shape, (cx, cy, cz), (cx, ahead, cz - 2)) < 3.0
-    grey[rim & ~valve] = look.wall
-    grey[blood | (rim & valve)] = look.blood
-    grey += 0.25 * look.texture * smooth_noise(rng, shape, (1.0, 1.0, 1.0))
-    bias = np.exp(look.bias * smooth_noise(rng, shape, (16.0, 16.0, 8.0)))
-    blurred = gaussian_filter(grey * bias, look.blur)
-    return _normalised(blurred + look.noise * rng.standard_normal(shape))
+    grey[rim & ~valve] = validation.wall
+    grey[blood | (rim & valve)] = validation.blood
+    grey += 0.25 * validation.texture * smooth_noise(rng, shape, (1.0, 1.0, 1.0))
+    bias = np.exp(validation.bias * smooth_noise(rng, shape, (16.0, 16.0, 8.0)))
+    blurred = gaussian_filter(grey * bias, validation.blur)
+    return _normalised(blurred + validation.noise * rng.standard_normal(shape))
 
 
 def _normalised(image: Array) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from harness.api.errors import InterruptedRunError, RecordError, ServiceError
 
 if TYPE_CHECKING:
     from harness.data.cache import Cache
-    from harness.execution.dry_run import Outlook
+    from harness.execution.dry_run import DryRun
     from harness.execution.session import Session
     from harness.leaderboard.leaderboard import Leaderboard
     from harness.records.reader import SuiteRecords
@@ -95,7 +95,7 @@ def run_suite(
     free_leases(session.store.by_id(run) for run in session.named)
     session, outcomes = run_search(session, settings, stop)
     if session.plan.finals:
-        log.info("%s: %s, each %s", session.store.root, session.outlook, session.plan.budget)
+        log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
         outcomes += execute(session, settings, stop)
     records, cache = SuiteRecords(session.store), session.cache if panels else None
     leaderboard = write_views(records, cache) if session.plan.finals else None
@@ -108,7 +108,7 @@ def run_suite(
     return leaderboard
 
 
-def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str | Path = "runs") -> Outlook:
+def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str | Path = "runs") -> DryRun:
     """Say what a suite would run and what is done of it, without writing a byte.
 
     Args:
@@ -126,10 +126,10 @@ def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str |
     Example:
         >>> [run.name for run in plan_suite("demo").plan.asked()]  # doctest: +SKIP
     """
-    from harness.execution.dry_run import look_ahead
+    from harness.execution.dry_run import make_dry_run
     from harness.suite.load import load_suite
 
-    return look_ahead(load_suite(suite), _path(data), Path(runs))
+    return make_dry_run(load_suite(suite), _path(data), Path(runs))
 
 
 def load_leaderboard(folder: str | Path) -> Leaderboard:

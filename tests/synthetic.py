@@ -36,7 +36,6 @@ from harness.records.schema import (
     Engine,
     Environment,
     Failure,
-    Look,
     Observed,
     Preprocessing,
     Result,
@@ -44,6 +43,7 @@ from harness.records.schema import (
     Slot,
     Spent,
     Trial,
+    Validation,
 )
 from harness.records.selection import Selection, SelectionEntry
 from harness.records.suite_folder import RunStore
@@ -71,7 +71,7 @@ class RunSpec:
     search:       method -> hyper-parameters of its search runs, which run for `search_budget` and open no test split.
     chosen:       method -> hyper-parameters of its finals, where they are not the default ones.
     methods:      name -> gain in logit(Dice); the ceiling (`supervised_full`) runs once per subset 0 and seed.
-    centers:      methods with class centres: looks that show the assignment, arrays, and a figure.
+    centers:      methods with class centres: validations that show the assignment, arrays, and a figure.
     overrides:    slot -> fields of its Run that differ (method_version, budget, protocol_version, ...).
     environments: slot -> the environment it ran in, where it is not `environment`.
     spacing_mm:   in-plane voxel size, None leaves the millimetre columns empty.
@@ -84,7 +84,7 @@ class RunSpec:
     patients: int = 20
     phases: tuple[str | None, ...] = ("ED", "ES")
     classes: tuple[str, ...] = ("RV", "Myo", "LV")
-    looks: int = 5
+    validations: int = 5
     history_steps: int = 20
     missed_share: float = 0.01
     spacing_mm: float | None = None
@@ -354,32 +354,32 @@ def picture(caption: str) -> bytes:
     return file.getvalue()
 
 
-def _shown(slot: Slot, spec: RunSpec, look: int) -> dict[str, float]:
-    """What a method with centres shows at a look: in order until the third one, then as at the end."""
+def _shown(slot: Slot, spec: RunSpec, validation: int) -> dict[str, float]:
+    """What a method with centres shows at a validation: in order until the third one, then as at the end."""
     if slot.method not in spec.centers:
         return {}
     count = len(spec.classes) + 1
-    held = np.roll(np.arange(count), int(look >= 2))
+    held = np.roll(np.arange(count), int(validation >= 2))
     shown = {f"assignment/{i}": float(centre) for i, centre in enumerate(held)}
-    return {"temperature_student": 0.5, "assignment_changes": float(count * (look >= 2)), **shown}
+    return {"temperature_student": 0.5, "assignment_changes": float(count * (validation >= 2)), **shown}
 
 
-def _looks(run: Run, slot: Slot, spec: RunSpec) -> list[Look]:
+def _validations(run: Run, slot: Slot, spec: RunSpec) -> list[Validation]:
     """Dice that rises with the budget."""
     seconds, steps = _full_spent(run)
-    noise = _generator("looks", key(slot)).normal(0.0, 0.01, (spec.looks, len(spec.classes)))
-    looks = []
-    for i in range(spec.looks):
-        progress = (i + 1) / spec.looks
+    noise = _generator("validations", key(slot)).normal(0.0, 0.01, (spec.validations, len(spec.classes)))
+    validations = []
+    for i in range(spec.validations):
+        progress = (i + 1) / spec.validations
         level = _sigmoid(np.array(_level(slot, spec) + _tuned(run) + 0.3 * np.arange(len(spec.classes))))
         dice = np.clip(level * (1.0 - np.exp(-3.0 * progress)) + noise[i], 0.0, 1.0)
         taught = None if slot.labelled is None else dict(zip(spec.classes, map(float, 0.9 * dice), strict=True))
-        looks.append(
-            Look(look=i, progress=progress, step=round(progress * steps), device_seconds=progress * seconds,
+        validations.append(
+            Validation(validation=i, progress=progress, step=round(progress * steps), device_seconds=progress * seconds,
                  dice=dict(zip(spec.classes, map(float, dice), strict=True)), diagnostics=_shown(slot, spec, i),
                  unlabelled_dice=taught)
         )  # fmt: skip
-    return looks
+    return validations
 
 
 def _observed(spec: RunSpec) -> Observed:
@@ -391,8 +391,8 @@ def _observed(spec: RunSpec) -> Observed:
 def _result(folder: RunFolder, run: Run, slot: Slot, spec: RunSpec, environment: str) -> Result:
     spent: Spent = folder.ledger.spent()
     failed = key(slot) in spec.failed
-    looks = [] if failed else _looks(run, slot, spec)
-    best = max(range(len(looks)), key=lambda i: looks[i].mean_dice or 0.0) if looks else None
+    validations = [] if failed else _validations(run, slot, spec)
+    best = max(range(len(validations)), key=lambda i: validations[i].mean_dice or 0.0) if validations else None
     return Result(
         run=run.id,
         status="failed" if failed else "ok",
@@ -409,8 +409,8 @@ def _result(folder: RunFolder, run: Run, slot: Slot, spec: RunSpec, environment:
         parameters_training=2_577_624 if slot.method == "mc_net" else 1_813_764,
         parameters_predictor=1_813_764,
         peak_memory_bytes=1_000_000_000,
-        looks=looks,
-        best_look=best,
+        validations=validations,
+        best_validation=best,
         weights_sha256=None if failed else digest(key(slot)),
         observed=None if failed else _observed(spec),
         finished_at=AT,

@@ -29,22 +29,24 @@ NO_HISTORY = f"{NOT_RECORDED}history.parquet; imported records may come without 
 @rule(
     11,
     "Nothing trains outside the clock",
-    "Work on other threads, or during a validation look, is compute that the budget does not see.",
+    "Work on other threads, or during a validation, is compute that the budget does not see.",
 )
 def outside_the_clock(suite: AuditedSuite) -> Verdict:
-    """Parameters and buffers are hashed before and after each look and must not differ.
+    """Parameters and buffers are hashed before and after each validation and must not differ.
 
     On a CPU all threads of the process together take at most 5 % (and 0.1 s) more CPU time in training steps
     than was charged.
     """
-    return together(_looks(suite.finished), _threads(suite.finished))
+    return together(_validations(suite.finished), _threads(suite.finished))
 
 
-def _looks(finished: Sequence[EndedRun]) -> Verdict:
-    if trained := [run for run in finished if run.observed.looks_that_trained]:
-        return broken(trained, "validation looks changed parameters or buffers (result.json)")
-    looks = sum(len(run.result.looks) for run in finished)
-    return held(f"no parameter or buffer changed in {counted(looks, 'look')} of {counted(len(finished), 'run')}")
+def _validations(finished: Sequence[EndedRun]) -> Verdict:
+    if trained := [run for run in finished if run.observed.validations_that_trained]:
+        return broken(trained, "validations changed parameters or buffers (result.json)")
+    validations = sum(len(run.result.validations) for run in finished)
+    return held(
+        f"no parameter or buffer changed in {counted(validations, 'validation')} of {counted(len(finished), 'run')}"
+    )
 
 
 def _threads(finished: Sequence[EndedRun]) -> Verdict:
@@ -70,14 +72,16 @@ def _threads(finished: Sequence[EndedRun]) -> Verdict:
     needs="runs",
 )
 def free_for_all(suite: AuditedSuite) -> Verdict:
-    """Looks and warm-up steps asked for in run.json are the same for every run.
+    """Validations and warm-up steps asked for in run.json are the same for every run.
 
     Wall seconds by phase stand in result.json.
     """
     asked = one_value(
         suite.runs,
-        "looks and warm-up steps",
-        lambda run: f"{run.asked.engine.looks} looks, {run.asked.engine.warmup_steps} uncharged warm-up steps",
+        "validations and warm-up steps",
+        lambda run: (
+            f"{run.asked.engine.validations} validations, {run.asked.engine.warmup_steps} uncharged warm-up steps"
+        ),
     )
     if not suite.finished:
         return asked

@@ -53,7 +53,7 @@ def one_augmentation(suite: AuditedSuite) -> Verdict:
 def declared_augmentation(suite: AuditedSuite) -> Verdict:
     """Images that reach the tested network are compared with the engine's batch, bit by bit.
 
-    In the first step of each stage and the first after each look: mixed (cutmix, classmix) or altered (jitter,
+    In the first step of each stage and the first after each validation: mixed (cutmix, classmix) or altered (jitter,
     blur, noise, warps) images must be declared by the method's `augmentation`, and what is declared must show.
     """
     problems = [(run, problem) for run in suite.finished for problem in _problems(run.observed)]

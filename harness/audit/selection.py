@@ -75,24 +75,31 @@ def _final_weights(suite: AuditedSuite) -> Verdict:
 def last_checkpoint(suite: AuditedSuite) -> Verdict:
     """cases.parquet of every run holds `last`, the primary column, and `best_val`.
 
-    `best_val` is the look of result.json with the highest validation Dice. Where no look has one, since the dataset
-    has no validation cases, there is `last` alone.
+    `best_val` is the validation of result.json with the highest validation Dice. Where no validation has one, since
+    the dataset has no validation cases, there is `last` alone.
     """
     columns = {str(run): set(own) for run, own in suite.cases.groupby("run")["selection"]}
-    validated = {run.id for run in suite.finished if best_look(run) is not None}
+    validated = {run.id for run in suite.finished if best_validation(run) is not None}
     if other := suite.named(
         run for run, own in columns.items() if own != ({"last", "best_val"} if run in validated else {"last"})
     ):
         return broken(other, "cases.parquet does not hold last and best_val")
-    if wrong := [run for run in suite.finished if run.result.best_look != best_look(run)]:
-        return broken(wrong, "best_look of result.json is not the best of its looks")
+    if wrong := [run for run in suite.finished if run.result.best_validation != best_validation(run)]:
+        return broken(wrong, "best_validation of result.json is not the best of its validations")
     which = "both columns" if validated else "`last` alone, without validation cases,"
     return held(f"{which} in cases.parquet of all {counted(len(columns), 'finished run')}; `last` ranks")
 
 
-def best_look(run: EndedRun) -> int | None:
-    """The first of the looks with the highest mean Dice; None without looks, or without validation cases."""
-    scored = [(look.mean_dice, -look.look) for look in run.result.looks if look.mean_dice is not None]
+def best_validation(run: EndedRun) -> int | None:
+    """The first of the validations with the highest mean Dice.
+
+    None without validations, or without validation cases.
+    """
+    scored = [
+        (validation.mean_dice, -validation.validation)
+        for validation in run.result.validations
+        if validation.mean_dice is not None
+    ]
     return -max(scored)[1] if scored else None
 
 

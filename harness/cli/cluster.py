@@ -13,7 +13,7 @@ from harness.api.errors import InterruptedRunError, ServiceError, UsageError
 from harness.cli.tables import Printed, duration, print_table
 
 if TYPE_CHECKING:
-    from harness.execution.dry_run import Outlook
+    from harness.execution.dry_run import DryRun
     from harness.records.reader import SuiteRecords
     from harness.records.schema import Run
     from harness.slurm.cluster import LoadedCluster
@@ -48,7 +48,7 @@ def tell(done: SlurmRun) -> int:
     """Say what waits and how to follow it; the exit code."""
     root = done.session.store.root
     if done.queued:
-        log.info(f"{root}: {done.session.outlook}; {done.queued} wait or run")
+        log.info(f"{root}: {done.session.summary}; {done.queued} wait or run")
         log.info(f"watch: harness status {root} --watch 60")
         log.info(f"stop:  harness cancel {root}")
     if done.named:
@@ -60,42 +60,42 @@ def tell(done: SlurmRun) -> int:
     return InterruptedRunError.exit_code if done.missing and not done.named else 0
 
 
-def plan_on_slurm(suite: str, cluster: Path, data: Path | None, runs: Path) -> tuple[Outlook, LoadedCluster]:
+def plan_on_slurm(suite: str, cluster: Path, data: Path | None, runs: Path) -> tuple[DryRun, LoadedCluster]:
     """The suite's plan with what waits or runs on the cluster, and the cluster file."""
     from harness.pipeline import plan_suite
     from harness.slurm.cluster import load_cluster, refuse_adaptive
 
     loaded = load_cluster(cluster)
-    outlook = plan_suite(suite, data=data, runs=runs)
-    refuse_adaptive(outlook.plan.loaded, suite)
-    return with_jobs(outlook), loaded
+    dry_run = plan_suite(suite, data=data, runs=runs)
+    refuse_adaptive(dry_run.plan.loaded, suite)
+    return with_jobs(dry_run), loaded
 
 
-def with_jobs(outlook: Outlook) -> Outlook:
+def with_jobs(dry_run: DryRun) -> DryRun:
     """The outlook with what waits or runs on the cluster; a plan is shown without that where Slurm does not answer."""
     from harness.slurm.view import with_queued
 
     try:
-        return with_queued(outlook)
+        return with_queued(dry_run)
     except ServiceError as error:
         log.info(f"queued: unknown, {error}")
-        return outlook
+        return dry_run
 
 
-def show_plan(outlook: Outlook, loaded: LoadedCluster) -> None:
+def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
     """What the runs to submit cost, the array tasks, and the batch files: on standard output, below the plan's."""
     from harness.records.reader import SuiteRecords
     from harness.slurm.draft import Drafter
 
-    states = outlook.states or {}
-    runs = [run for run in outlook.pending if states.get(run.id) not in ("queued", "running")]
-    records, cache = SuiteRecords(outlook.store), outlook.cache
-    drafter = Drafter(outlook.plan, records, Path() if cache is None else cache.folder, loaded)
+    states = dry_run.states or {}
+    runs = [run for run in dry_run.pending if states.get(run.id) not in ("queued", "running")]
+    records, cache = SuiteRecords(dry_run.store), dry_run.cache
+    drafter = Drafter(dry_run.plan, records, Path() if cache is None else cache.folder, loaded)
     drafts = drafter.arrays(runs)
     click.echo()
-    print_table(*hours_table(outlook, runs, records, loaded))
+    print_table(*hours_table(dry_run, runs, records, loaded))
     click.echo()
-    print_table(*task_table(outlook, drafts))
+    print_table(*task_table(dry_run, drafts))
     last = drafter.dependent_job(len(drafts)) if drafts and cache is not None else None
     for draft in [*drafts, *([last] if last else [])]:
         click.echo(f"\n{draft.text.rstrip()}")
@@ -104,13 +104,13 @@ def show_plan(outlook: Outlook, loaded: LoadedCluster) -> None:
     log.info("nothing was submitted")
 
 
-def hours_table(outlook: Outlook, runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> Printed:
+def hours_table(dry_run: DryRun, runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> Printed:
     """A row per method: runs to submit, their budget and what they are expected to hold, in hours of a GPU or core."""
     from harness.slurm.expected import expected_seconds
 
     what = "GPU-hours" if loaded.cluster.gpus else "core-hours"
     expected = expected_seconds(runs, records, loaded)
-    of_row = {asked.run.id: asked.row for asked in reversed(outlook.plan.asked()) if asked.run is not None}
+    of_row = {asked.run.id: asked.row for asked in reversed(dry_run.plan.asked()) if asked.run is not None}
     rows: list[Sequence[str]] = []
     for row in [*dict.fromkeys(of_row[run.id] for run in runs), "all"]:
         own = [index for index, run in enumerate(runs) if row in ("all", of_row[run.id])]
@@ -124,9 +124,9 @@ def _hours(seconds: Sequence[float | None]) -> str:
     return f"{sum(known) / 3600:.2f}" if len(known) == len(seconds) else "unknown"
 
 
-def task_table(outlook: Outlook, drafts: Sequence[Draft]) -> Printed:
+def task_table(dry_run: DryRun, drafts: Sequence[Draft]) -> Printed:
     """A row per array task."""
-    names = outlook.plan.names
+    names = dry_run.plan.names
     rows: list[Sequence[str]] = []
     for number, draft in enumerate(drafts):
         for index, (bundle, runs) in enumerate(zip(draft.bundles, draft.submission.tasks, strict=True)):

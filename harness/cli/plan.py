@@ -50,14 +50,14 @@ def plan_command(
     check_options(executor, cluster, workers)
     loaded = None
     if cluster is None:
-        outlook = plan_suite(suite, data=data, runs=runs)
+        dry_run = plan_suite(suite, data=data, runs=runs)
     else:
-        outlook, loaded = plan_on_slurm(suite, cluster, data, runs)
-    print_table(*(plan_runs(outlook) if list_all else plan_table(outlook)))
-    if outlook.states is None:
-        log.info("done: unknown, %s", outlook.unknown)
+        dry_run, loaded = plan_on_slurm(suite, cluster, data, runs)
+    print_table(*(plan_runs(dry_run) if list_all else plan_table(dry_run)))
+    if dry_run.states is None:
+        log.info("done: unknown, %s", dry_run.unknown)
     if loaded is not None:
-        show_plan(outlook, loaded)
+        show_plan(dry_run, loaded)
         return
 
     from harness.execution.estimate import wall_time
@@ -66,7 +66,7 @@ def plan_command(
     from harness.train.environment import device_model, pick_device
 
     at_once = workers or default_workers()
-    time = wall_time(outlook.pending, SuiteRecords(outlook.store), device_model(pick_device()), at_once)
+    time = wall_time(dry_run.pending, SuiteRecords(dry_run.store), device_model(pick_device()), at_once)
     if time.low_seconds is None or time.high_seconds is None:
         log.info("wall time to go: %s", time.source)
     else:

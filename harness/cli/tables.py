@@ -15,7 +15,7 @@ from harness.records.schema import Budget
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
     from harness.execution.catalogue import HyperCard, MethodCard
-    from harness.execution.dry_run import Outlook
+    from harness.execution.dry_run import DryRun
     from harness.records.accounts import AllocationAccount, MethodAccount, Seconds
     from harness.records.status import RunStatus, State, SuiteStatus
     from harness.suite.plan import Asked
@@ -48,12 +48,12 @@ def budget_text(budget: Budget, runs: int) -> str:
     return f"{runs * budget.amount:.0f} s = {duration(runs * budget.amount)}"
 
 
-def plan_table(outlook: Outlook) -> Printed:
+def plan_table(dry_run: DryRun) -> Printed:
     """A row per method, of the search and of the finals, and a last one for all: runs, their states, budget."""
     from harness.execution.dry_run import used_states
 
-    states = used_states(outlook)
-    asked = outlook.plan.asked()
+    states = used_states(dry_run)
+    asked = dry_run.plan.asked()
     searched = any(one.role == "search" for one in asked)
     rows: list[Row] = []
     for role, method in dict.fromkeys((one.role, one.row) for one in asked):
@@ -62,26 +62,26 @@ def plan_table(outlook: Outlook) -> Printed:
         subsets, seeds = _joined([str(one.subset) for one in own]), _joined([str(one.seed) for one in own])
         head = (f"{method} ({role})" if searched else method, labelled, subsets, seeds, str(len(own)))
         budget = own[0].budget
-        rows.append((*head, *_counts(outlook, own, states), str(budget), budget_text(budget, len(own))))
+        rows.append((*head, *_counts(dry_run, own, states), str(budget), budget_text(budget, len(own))))
     total = sum(one.budget.amount for one in asked)
-    together = budget_text(outlook.plan.budget.of(total), 1)
-    rows.append(("all", "", "", "", str(len(asked)), *_counts(outlook, asked, states), "", together))
+    together = budget_text(dry_run.plan.budget.of(total), 1)
+    rows.append(("all", "", "", "", str(len(asked)), *_counts(dry_run, asked, states), "", together))
     headers = ("method", "labelled", "subsets", "seeds", "runs", *states, "budget a run", "budget")
     return headers, rows, "llll" + "r" * (len(states) + 3)
 
 
-def _counts(outlook: Outlook, asked: Sequence[Asked], states: Sequence[State]) -> list[str]:
-    found = [outlook.state(one) for one in asked] if outlook.states is not None else []
+def _counts(dry_run: DryRun, asked: Sequence[Asked], states: Sequence[State]) -> list[str]:
+    found = [dry_run.state(one) for one in asked] if dry_run.states is not None else []
     return [str(found.count(state)) for state in states]
 
 
-def plan_runs(outlook: Outlook) -> Printed:
+def plan_runs(dry_run: DryRun) -> Printed:
     """A row per training, in the order in which they run; what a search has yet to name has no id."""
-    asked = outlook.plan.asked()
-    if outlook.states is None:  # ids depend on the data, so they are unknown too
+    asked = dry_run.plan.asked()
+    if dry_run.states is None:  # ids depend on the data, so they are unknown too
         return ("slot", "budget"), [(one.name, str(one.budget)) for one in asked], "ll"
     rows = [
-        (one.name, "" if one.run is None else one.run.id[:10], outlook.state(one), str(one.budget)) for one in asked
+        (one.name, "" if one.run is None else one.run.id[:10], dry_run.state(one), str(one.budget)) for one in asked
     ]
     return ("slot", "run", "state", "budget"), list(rows), "llll"
 

@@ -1,4 +1,4 @@
-"""Validation looks and the one test. Runs outside the clock and never touches the training's randomness."""
+"""validations and the one test. Runs outside the clock and never touches the training's randomness."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def predict(network: nn.Module, volume: Volume, task: Task, engine: Engine, stri
 
 
 def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, float]:
-    """A validation look: mean Dice over volumes by foreground class; torch's generators are left as they were.
+    """A validation: mean Dice over volumes by foreground class; torch's generators are left as they were.
 
     Empty where there are no volumes: a dataset without validation cases.
     """
     if not volumes:
         return {}
     devices = [volume.images.device for volume in volumes[:1] if volume.images.is_cuda]
-    stride = engine.look_stride or engine.window_stride
+    stride = engine.validation_stride or engine.window_stride
     with torch.random.fork_rng(devices=devices):
         scores = [
             dice_by_class(predict(network, v, task, engine, stride), v.case.label, task.n_classes) for v in volumes

@@ -98,7 +98,7 @@ def case_metrics(
 
 
 def dice_by_class(prediction: LabelMap, truth: LabelMap, n_classes: int) -> Distances:
-    """Dice of the foreground classes alone, for validation looks.
+    """Dice of the foreground classes alone, for validations.
 
     prediction, truth: label maps of one shape; n_classes counts the background too.
     Returns [n_classes - 1] float64; 1 where a class is absent from both, 0 where it is absent from one.

@@ -83,7 +83,7 @@ def ending(session: Session, run: Run, outcome: Outcome) -> str:
         head = f"{name}: {outcome.status}"  # which the command of a child process says too
         message = outcome.message.removeprefix(f"{head}: ")
         return f"{head}: {message}" if message else head
-    last = result.looks[-1].mean_dice if result.looks else None
+    last = result.validations[-1].mean_dice if result.validations else None
     dice = "" if last is None else f", validation Dice {last:.3f}"
     spent = result.spent
     return f"{name}: {spent.useful_steps} steps in {spent.useful_device_seconds:.1f} device-seconds{dice}"

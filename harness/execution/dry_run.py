@@ -20,7 +20,7 @@ from harness.suite.plan import Asked, Plan, dataset_of, make_plan, unprepared
 
 
 @dataclass(frozen=True)
-class Outlook:
+class DryRun:
     """A plan and what is done of it.
 
     states:  by run id; None where it is not known which version of the data the suite would run on.
@@ -45,22 +45,22 @@ class Outlook:
         return "to run" if asked.run is None else (self.states or {}).get(asked.run.id, "to run")
 
 
-def look_ahead(loaded: LoadedSuite, data: Path | None, runs: Path) -> Outlook:
+def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
     """Plan a suite and compare it with the records; raises what `run` would raise for a bad suite or bad data."""
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset))
     store = RunStore(runs / loaded.suite.name)
     if data is None and dataset.layouts and not os.environ.get("HARNESS_DATA"):
-        return Outlook(plan, store, None, "no data given")
+        return DryRun(plan, store, None, "no data given")
     cache = prepared_cache(dataset, data)
     if cache is None:
-        return Outlook(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
+        return DryRun(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
     plan = plan.on_data(cache.reference)
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
     records = SuiteRecords(store)
     states = {run.id: run_status(records.run(run.id)).state for run in plan.runs}
-    return Outlook(plan, store, states, cache=cache)
+    return DryRun(plan, store, states, cache=cache)
 
 
 def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
@@ -78,7 +78,7 @@ def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
     return resolve(dataset, data)
 
 
-def used_states(outlook: Outlook) -> tuple[State, ...]:
+def used_states(dry_run: DryRun) -> tuple[State, ...]:
     """States that some run is in, in the order of `STATES`; empty where nothing is known."""
-    present = set((outlook.states or {}).values())
+    present = set((dry_run.states or {}).values())
     return tuple(state for state in STATES if state in present)

@@ -97,8 +97,8 @@ def _device_model(record: RunRecord) -> str | None:
 
 def _size(run: Run) -> Size:
     """What decides how much wall time comes with the budget: its amount, images, cases to test, validations."""
-    strides = run.engine.window_stride, run.engine.look_stride
-    return run.budget, run.preprocessing, run.dataset.name, run.engine.looks, strides
+    strides = run.engine.window_stride, run.engine.validation_stride
+    return run.budget, run.preprocessing, run.dataset.name, run.engine.validations, strides
 
 
 def _makespan(seconds: Sequence[float], workers: int) -> float:

@@ -52,7 +52,7 @@ class Session:
         return list(dict.fromkeys([*(trial.run for trial in proposed), *(run.id for run in self.plan.runs)]))
 
     @property
-    def outlook(self) -> str:
+    def summary(self) -> str:
         """How many runs there are, done and to run: the finals, or the trials where there are no finals yet."""
         named = self.plan.finals or self.plan.trials
         runs = {planned.run.id: planned.run for planned in named}

@@ -7,7 +7,7 @@ import pandas as pd
 from harness.leaderboard.inputs import LeaderboardInput
 
 COLUMNS = (
-    "suite", "table", "labelled", "block", "method", "look", "progress", "device_seconds_mean", "steps_mean",
+    "suite", "table", "labelled", "block", "method", "validation", "progress", "device_seconds_mean", "steps_mean",
     "validation_dice_mean", "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_runs",
 )  # fmt: skip
 
@@ -16,15 +16,15 @@ def build_curves(inputs: LeaderboardInput) -> pd.DataFrame:
     """Mean and range over the ok runs (seeds and subsets) at each validation; Dice as a fraction, mean over classes."""
     parts = [pd.DataFrame(columns=list(COLUMNS))]
     for comparison in inputs.comparisons:
-        by_arm = {arm: _average(looks) for arm, looks in comparison.looks.groupby("arm", sort=False)}
+        by_arm = {arm: _average(validations) for arm, validations in comparison.validations.groupby("arm", sort=False)}
         entries = (entry for entry in comparison.all_entries if entry.arm in by_arm)
         parts += [by_arm[entry.arm].assign(suite=inputs.suite, **entry.columns) for entry in entries]
     return pd.concat(parts[1:] or parts, ignore_index=True)[list(COLUMNS)].astype({"labelled": "Int64"})
 
 
-def _average(looks: pd.DataFrame) -> pd.DataFrame:
+def _average(validations: pd.DataFrame) -> pd.DataFrame:
     return (
-        looks.groupby("look")
+        validations.groupby("validation")
         .agg(
             progress=("progress", "mean"),
             device_seconds_mean=("device_seconds", "mean"),

@@ -46,7 +46,7 @@ def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
         _panel(axis, panel, styles)
     axes[0].set_ylabel("validation Dice (%), mean over classes", fontsize=9.5)
     if not panels:
-        axes[0].text(0.5, 0.5, "no validation looks yet", ha="center", transform=axes[0].transAxes)
+        axes[0].text(0.5, 0.5, "no validations yet", ha="center", transform=axes[0].transAxes)
     figure.suptitle(title, fontsize=11.5, x=0.01, ha="left", fontweight="bold", color="#111111")
     figure.savefig(path, format="png", metadata={"Software": None})
 

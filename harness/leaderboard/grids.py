@@ -86,12 +86,12 @@ def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str
 def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
     """What each method spent per run (mean, range over runs), lost seconds in total, and its size.
 
-    full: also what failed runs spent (else only where a run failed) and the number of looks.
+    full: also what failed runs spent (else only where a run failed) and the number of validations.
     """
     rows: list[Row] = table.to_dict("records")
     columns = dict(_COSTS)
     if not full:
-        columns.pop("looks")
+        columns.pop("validations")
     if not full and not table["n_failed"].any():
         columns.pop("failed s")
     if not table["search_trials"].any():
@@ -193,5 +193,5 @@ _COSTS: dict[str, Callable[[Row], Cell]] = {
     "labelled images": _single("labelled_images_seen_mean", numbers.count),
     "params training": _single("parameters_training", numbers.count),
     "params test": _single("parameters_predictor", numbers.count),
-    "looks": _single("looks", numbers.count),
+    "validations": _single("validations", numbers.count),
 }

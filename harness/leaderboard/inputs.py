@@ -21,7 +21,7 @@ import pyarrow as pa
 from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe, differing
 from harness.leaderboard.engines import describe_differences
-from harness.leaderboard.rows import LOOK_COLUMNS, RUN_COLUMNS, arm, look_rows, run_row
+from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, arm, run_row, validation_rows
 from harness.leaderboard.scores import SELECTIONS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
@@ -43,7 +43,7 @@ class Comparison:
     commits:    commits of the code that ran (shown, not compared).
     runs:      one row per selected run of the suite, columns as in `rows.RUN_COLUMNS`.
     cases:      CASE_COLUMNS of the ok runs, with run, arm, method, labelled, subset and seed.
-    looks:      validations of the ok runs, columns as in `rows.LOOK_COLUMNS`, with the same.
+    validations:      validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with the same.
     """
 
     number: int
@@ -52,7 +52,7 @@ class Comparison:
     commits: tuple[str, ...]
     runs: pd.DataFrame
     cases: pd.DataFrame
-    looks: pd.DataFrame
+    validations: pd.DataFrame
 
     @cached_property
     def scores(self) -> dict[Key, Scores]:
@@ -217,8 +217,8 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
     frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
     finished = [run.record for run, status in zip(runs, frame["status"], strict=True) if status == "ok"]
     ids = frame[["run", "arm", "method", "labelled", "subset", "seed"]]
-    looks = pd.DataFrame(
-        [row for record in dict.fromkeys(finished) for row in look_rows(record)], columns=list(LOOK_COLUMNS)
+    validations = pd.DataFrame(
+        [row for record in dict.fromkeys(finished) for row in validation_rows(record)], columns=list(VALIDATION_COLUMNS)
     )
     commits = {record.environment.shown.get("commit") for record in finished if record.environment is not None}
     return Comparison(
@@ -228,7 +228,7 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
         commits=tuple(sorted(commit for commit in commits if commit)),
         runs=frame.astype({"labelled": "Int64"}),
         cases=_cases(finished, ids[frame["status"] == "ok"]),
-        looks=looks.astype({"unlabelled_dice": "float64"}).merge(ids, on="run", how="left"),
+        validations=validations.astype({"unlabelled_dice": "float64"}).merge(ids, on="run", how="left"),
     )
 
 

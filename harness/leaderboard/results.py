@@ -140,7 +140,7 @@ def _costs(runs: pd.DataFrame) -> Row:
     )
     for name in ("images_seen", "labelled_images_seen"):
         row[f"{name}_mean"] = ok[name].astype("float64").mean()
-    for name in ("parameters_training", "parameters_predictor", "looks", "peak_memory_bytes"):
+    for name in ("parameters_training", "parameters_predictor", "validations", "peak_memory_bytes"):
         row[name] = ok[name].astype("float64").max()
     return row
 

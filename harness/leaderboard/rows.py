@@ -11,7 +11,8 @@ from harness.records.selection import SelectionEntry
 RUN_COLUMNS = (
     "run", "arm", "method", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
     "failure_reason", "useful_device_seconds", "lost_device_seconds", "steps", "attempts", "images_seen",
-    "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes", "looks", "wall_seconds",
+    "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes", "validations",
+    "wall_seconds",
     "slurm_job",
 )  # fmt: skip
 """
@@ -22,7 +23,7 @@ wall_seconds: by phase, a dict.
 From method_version on, empty where there is no result.
 """
 
-LOOK_COLUMNS = ("run", "look", "progress", "step", "device_seconds", "dice", "unlabelled_dice")
+VALIDATION_COLUMNS = ("run", "validation", "progress", "step", "device_seconds", "dice", "unlabelled_dice")
 """Dice is the mean over foreground classes, a fraction; progress lies in [0, 1]."""
 
 
@@ -59,16 +60,24 @@ def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, 
         "parameters_training": result.parameters_training,
         "parameters_predictor": result.parameters_predictor,
         "peak_memory_bytes": result.peak_memory_bytes,
-        "looks": len(result.looks),
+        "validations": len(result.validations),
         "wall_seconds": result.wall_seconds,
         "slurm_job": result.shown.get("slurm_job"),
     }
 
 
-def look_rows(record: RunRecord) -> list[tuple[Any, ...]]:
-    """Validations of a run, as `LOOK_COLUMNS`; no rows where the dataset has no validation cases."""
+def validation_rows(record: RunRecord) -> list[tuple[Any, ...]]:
+    """Validations of a run, as `VALIDATION_COLUMNS`; no rows where the dataset has no validation cases."""
     return [
-        (record.id, look.look, look.progress, look.step, look.device_seconds, look.mean_dice, look.mean_unlabelled_dice)
-        for look in record.validations
-        if look.dice
+        (
+            record.id,
+            validation.validation,
+            validation.progress,
+            validation.step,
+            validation.device_seconds,
+            validation.mean_dice,
+            validation.mean_unlabelled_dice,
+        )
+        for validation in record.validations
+        if validation.dice
     ]

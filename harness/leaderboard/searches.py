@@ -52,7 +52,7 @@ def _row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]])
         "varied": canonical_json(trial.varied),
         "params": canonical_json(record.run.params),
         "status": "missing" if result is None else result.status,
-        "score": None if result is None or not result.looks else result.looks[-1].mean_dice,
+        "score": None if result is None or not result.validations else result.validations[-1].mean_dice,
         "useful_device_seconds": spent.useful_device_seconds,
         "lost_device_seconds": spent.lost_device_seconds,
         "chosen": (trial.method, trial.study, trial.point) in chosen,

@@ -18,7 +18,7 @@ from harness.records.files import read_record
 from harness.records.ledger import summarise
 from harness.records.ledger_line import LedgerLine
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Environment, Look, Result, Run, Spent
+from harness.records.schema import Environment, Result, Run, Spent, Validation
 from harness.records.selection import Points, Selection, SelectionEntry
 from harness.records.suite_folder import RunStore
 
@@ -81,9 +81,9 @@ class RunRecord:
         return summarise(self.ledger) if self.result is None else self.result.spent
 
     @property
-    def validations(self) -> list[Look]:
+    def validations(self) -> list[Validation]:
         """Validations so far."""
-        return self.folder.looks() if self.result is None else self.result.looks
+        return self.folder.validations() if self.result is None else self.result.validations
 
     @cached_property
     def environment(self) -> Environment | None:

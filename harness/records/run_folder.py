@@ -12,7 +12,7 @@ from harness.records.files import read_record, write_atomic, write_record, write
 from harness.records.lease import Lease
 from harness.records.ledger import Ledger
 from harness.records.predictions import pack, unpack
-from harness.records.schema import Environment, Look, Result, Run
+from harness.records.schema import Environment, Result, Run, Validation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.records.figures import Figure
 
 WRITTEN = (
-    *("checkpoint.pt", "looks.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
+    *("checkpoint.pt", "validations.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
     *("final.json", "error.txt"),
 )
 """Files of a run that are written atomically by whoever holds its lease."""
@@ -50,7 +50,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Resume point; holds method, optimiser, generators, sampler, meter and the best look's weights."""
+        """Resume point; holds method, optimiser, generators, sampler, meter and the best validation's weights."""
         return self.path / "checkpoint.pt"
 
     @property
@@ -98,18 +98,20 @@ class RunFolder:
         """Declare the run done. Written last."""
         write_record(self.path / "result.json", result)
 
-    def write_looks(self, looks: Sequence[Look]) -> None:
-        """The validation looks so far, for those who watch; result.json has them all in the end."""
-        write_text(self.path / "looks.jsonl", "".join(f"{look.model_dump_json()}\n" for look in looks))
+    def write_validations(self, validations: Sequence[Validation]) -> None:
+        """The validations so far, for those who watch; result.json has them all in the end."""
+        write_text(
+            self.path / "validations.jsonl", "".join(f"{validation.model_dump_json()}\n" for validation in validations)
+        )
 
-    def looks(self) -> list[Look]:
-        """The validation looks so far."""
+    def validations(self) -> list[Validation]:
+        """The validations so far."""
         result = self.result()
         if result is not None:
-            return result.looks
-        path = self.path / "looks.jsonl"
+            return result.validations
+        path = self.path / "validations.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [Look.model_validate_json(line) for line in lines]
+        return [Validation.model_validate_json(line) for line in lines]
 
     def reopen(self) -> None:
         """Forget a failure so that the run runs again; the ledger keeps what was spent."""

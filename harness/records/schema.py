@@ -98,7 +98,7 @@ class Engine(Strict):
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
     augmentation: Literal["weak", "none"] = "weak"
-    looks: int = Field(10, ge=1, description="validation looks at equal fractions of the budget")
+    validations: int = Field(10, ge=1, description="validation looks at equal fractions of the budget")
     warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
     optimiser: OptimiserSettings = OptimiserSettings()
     window_stride: Stride | None = Field(
@@ -106,8 +106,8 @@ class Engine(Strict):
         exclude_if=lambda value: value is None,
         description="of windows in whole volumes (3D), in voxels; None: 18 x 18 x 4",
     )
-    look_stride: Stride | None = Field(
-        None, exclude_if=lambda value: value is None, description="the same for validation looks; None: as for the test"
+    validation_stride: Stride | None = Field(
+        None, exclude_if=lambda value: value is None, description="the same for validations; None: as for the test"
     )
     largest_component: Literal[True] | None = Field(
         None, exclude_if=lambda value: value is None, description="keep the largest component of each class alone"
@@ -201,14 +201,14 @@ class Failure(Strict):
     reason: str
 
 
-class Look(Strict):
-    """One validation look: mean Dice by class over validation volumes, at a point of the budget.
+class Validation(Strict):
+    """One validation: mean Dice by class over validation volumes, at a point of the budget.
 
     dice: empty where the dataset has no validation cases; the look then holds what the method shows, and nothing is
           selected by it.
     """
 
-    look: int
+    validation: int
     progress: float
     step: int
     device_seconds: float
@@ -236,8 +236,8 @@ def _mean(by_class: dict[str, float]) -> float | None:
 class Observed(Strict):
     """What the engine saw a method do beyond its loss, over the run's useful steps. Nothing here made a number.
 
-    In the first step of each stage and the first after each look, the images that reach the first layer of the tested
-    network with gradients on are compared, bit by bit, with the batch that the engine gave.
+    In the first step of each stage and the first after each validation, the images that reach the first layer of the
+    tested network with gradients on are compared, bit by bit, with the batch that the engine gave.
     """
 
     sampled: Literal["weak", "none"] = Field(description="augmentation that the engine's sampler applied")
@@ -247,7 +247,7 @@ class Observed(Strict):
     images_mixed: int = 0
     images_altered: int = 0
     process_cpu_seconds: float = Field(0.0, description="in training steps, all threads of the process")
-    looks_that_trained: int = Field(0, description="validation looks after which parameters or buffers had changed")
+    validations_that_trained: int = Field(0, description="validations after which parameters or buffers had changed")
 
     @property
     def images(self) -> dict[str, int]:
@@ -275,8 +275,8 @@ class Result(Strict):
     parameters_training: int = 0
     parameters_predictor: int = 0
     peak_memory_bytes: int = 0
-    looks: list[Look] = Field(default_factory=list)
-    best_look: int | None = Field(None, description="None without validation cases")
+    validations: list[Validation] = Field(default_factory=list)
+    best_validation: int | None = Field(None, description="None without validation cases")
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
     observed: Observed | None = Field(None, description="None where it failed")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")

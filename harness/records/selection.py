@@ -34,7 +34,10 @@ class Points(Strict):
 
 
 class Candidate(Strict):
-    """One configuration as the selection saw it. score: validation Dice of the last look, None where it has none."""
+    """One configuration as the selection saw it. score.
+
+    Validation Dice of the last validation, None where it has none.
+    """
 
     trial: Trial
     status: Literal["ok", "failed", "stopped"]

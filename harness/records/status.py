@@ -23,7 +23,7 @@ class RunStatus:
     """One run.
 
     share:           of its budget that is spent, in [0, 1].
-    validation_dice: of the last look of a finished run, mean over classes.
+    validation_dice: of the last validation of a finished run, mean over classes.
     note:            who runs it, or why it failed.
     run:            its id.
     """
@@ -104,7 +104,7 @@ def run_status(record: RunRecord) -> RunStatus:
         state, note = "failed", f"{result.failure.kind}: {result.failure.reason}"
     elif result is not None:
         state, note = "done", "ended early by the search" if result.status == "stopped" else ""
-        dice = result.looks[-1].mean_dice if result.looks else None
+        dice = result.validations[-1].mean_dice if result.validations else None
     elif record.folder.lease.held():
         state, note = "running", _holder(record.folder.lease)
     return RunStatus(state, spent, share, dice, note, record.id)

@@ -42,7 +42,7 @@ PAIRS = (
     "probability_of_improvement", "apart", "verdict", "n_patients",
 )  # fmt: skip
 CURVES = (
-    "table", "labelled", "method", "look", "device_seconds_mean", "steps_mean", "validation_dice_mean",
+    "table", "labelled", "method", "validation", "device_seconds_mean", "steps_mean", "validation_dice_mean",
     "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_runs",
 )  # fmt: skip
 PROFILES = ("table", "labelled", "selection", "method", "class_name", "tau", "share", "low", "high")

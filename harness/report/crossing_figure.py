@@ -45,7 +45,7 @@ def draw_crossings(crossings: Sequence[tuple[str, Crossing]], suite: str, path: 
     for axis, (method, one) in zip(axes, crossings, strict=True):
         _panel(axis, method, one)
     figure.suptitle(
-        f"{suite}: validation Dice (%) of the last look, means outside", fontsize=11.5, x=0.01, ha="left", color=INK,
+        f"{suite}: Dice (%) of the last validation, means outside", fontsize=11.5, x=0.01, ha="left", color=INK,
         fontweight="bold",
     )  # fmt: skip
     figure.savefig(path, format="png", metadata={"Software": None})

@@ -136,8 +136,8 @@ class Adaptive:
 
     def _tell_again(self, asked: str, planned: PlannedTrial) -> None:
         """The score that is known of a point, so that the sampler moves on."""
-        looks = self._store.by_id(planned.run.id).looks()
-        self._sampler.tell(asked, looks[-1].mean_dice if looks else None, not looks)
+        validations = self._store.by_id(planned.run.id).validations()
+        self._sampler.tell(asked, validations[-1].mean_dice if validations else None, not validations)
 
     def _start(self, name: str, asked: str, planned: PlannedTrial) -> Proposal:
         run, amount = planned.run.id, planned.run.budget.amount

@@ -51,7 +51,7 @@ def run_search(session: Session, settings: ExecuteSettings, stop: StopFlag) -> t
         log.info("%s: adaptive search, %s x %s a row and study", session.store.root, search.trials, search.budget)
         outcomes = _run_adaptive(session, search, settings, stop)
     else:
-        log.info("%s: %s search, %s, each %s", session.store.root, search.mode, session.outlook, search.budget)
+        log.info("%s: %s search, %s, each %s", session.store.root, search.mode, session.summary, search.budget)
         outcomes = _run_listed(session, settings, stop)
     left = sum(not session.folder(trial.run).done for trial in recorded_trials(session))
     if stop.is_set() or left:
@@ -100,7 +100,7 @@ def _run_adaptive(session: Session, search: Search, settings: ExecuteSettings, s
     most = search.studies * len(session.plan.rows) * (search.trials or 1)
     with alone(session.store.search_lease, LEADS, stop, PATIENCE_SECONDS):
         proposals = (_announced(study) for study in studies(session, search))
-        return _run_on_tune(session, settings, stop, most, proposals, search.looks)
+        return _run_on_tune(session, settings, stop, most, proposals, search.validations)
 
 
 def _announced(study: Study) -> Proposals:
@@ -117,12 +117,12 @@ def _run_on_tune(
     stop: StopFlag,
     most: int,
     searches: Iterable[Proposals],
-    looks: int | None,
+    validations: int | None,
 ) -> list[Outcome]:
     """Run one search after the other on the same Ray.
 
     most:  trials at a time that can be of use.
-    looks: validations of a trial, where ASHA may end it early.
+    validations: validations of a trial, where ASHA may end it early.
     """
     outcomes: list[Outcome] = []
     with (
@@ -136,7 +136,7 @@ def _run_on_tune(
         for proposals in searches:
             stop.install()  # Ray puts its own SIGTERM handler in the driver's place
             search = ProposedSearch(session, proposals, cluster, stop, settings.checkpoint_seconds, display)
-            outcomes += tune_trials(search, looks)
+            outcomes += tune_trials(search, validations)
             if stop.is_set():
                 break
     raise_refused(outcomes)

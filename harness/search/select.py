@@ -18,8 +18,8 @@ Key = tuple[str, int]
 def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple[Plan, Selection]:
     """The plan with its finals, and the record of why they got their hyper-parameters.
 
-    The best of the trials that spent their whole budget, by validation Dice of the last look; ties go to the earlier
-    point; the suite's own configuration where no trial has a score.
+    The best of the trials that spent their whole budget, by validation Dice of the last validation; ties go to the
+    earlier point; the suite's own configuration where no trial has a score.
 
     Raises:
         ValueError: a trial has no result yet.
@@ -60,7 +60,7 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple
 
 def score(result: Result) -> float | None:
     """Validation Dice of the last validation, mean over classes. None unless the whole budget was spent."""
-    return result.looks[-1].mean_dice if result.status == "ok" and result.looks else None
+    return result.validations[-1].mean_dice if result.status == "ok" and result.validations else None
 
 
 def choices(selection: Selection) -> list[str]:

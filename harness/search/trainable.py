@@ -13,7 +13,7 @@ from harness.execution.outcome import Outcome
 from harness.execution.process import Order, RestartingRun
 from harness.execution.signal_forwarding import stop_on_this_host
 from harness.records.lease import current_job
-from harness.records.schema import Look
+from harness.records.schema import Validation
 from harness.train.stop import RETIRE, StopFlag
 
 OUTCOME = "outcome"
@@ -25,9 +25,9 @@ PATIENCE_SECONDS = 120.0
 class RunTrainable(tune.Trainable):
     """Trains one run. Reports the validations that are on record first, and starts a process when more are wanted.
 
-    A step gives {"look": its number, "dice": validation Dice} of the next validation that is known. Without news it
-    gives the last one again, after a second. At the end it also gives the outcome and done. The run's own checkpoint is
-    the only one.
+    A step gives {"validation": its number, "dice": validation Dice} of the next validation that is known. Without news
+    it gives the last one again, after a second. At the end it also gives the outcome and done. The run's own
+    checkpoint is the only one.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -41,15 +41,15 @@ class RunTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """One validation, or a second of patience."""
-        looks = self._folder.looks()
-        if self._reported >= len(looks) and self._outcome is None:
+        validations = self._folder.validations()
+        if self._reported >= len(validations) and self._outcome is None:
             self._run = self._run or RestartingRun(self._order, self._retired)
             self._outcome = self._run.wait(STEP_SECONDS)
-            looks = self._folder.looks()
-        if self._reported < len(looks):
+            validations = self._folder.validations()
+        if self._reported < len(validations):
             self._reported += 1
-        report = _report(looks[: self._reported])
-        if self._outcome is None or self._reported < len(looks):
+        report = _report(validations[: self._reported])
+        if self._outcome is None or self._reported < len(validations):
             return report
         return report | {"done": True, OUTCOME: canonical_json(asdict(self._outcome))}
 
@@ -74,5 +74,5 @@ class RunTrainable(tune.Trainable):
         """Nothing."""
 
 
-def _report(looks: list[Look]) -> dict[str, Any]:
-    return {"look": looks[-1].look, "dice": looks[-1].mean_dice} if looks else {}
+def _report(validations: list[Validation]) -> dict[str, Any]:
+    return {"validation": validations[-1].validation, "dice": validations[-1].mean_dice} if validations else {}

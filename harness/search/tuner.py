@@ -145,7 +145,7 @@ class StopAll(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Whether somebody asked, and nothing runs any more. Tune asks this each time that it looks around."""
+        """Whether somebody asked, and nothing runs any more. Tune asks this each time that it validations around."""
         search = self._search
         search.display.tick(list(search.running.values()))
         if not search.stop.is_set():
@@ -155,12 +155,12 @@ class StopAll(Stopper):
         return not search.running or time.monotonic() > self._until
 
 
-def tune_trials(search: ProposedSearch, looks: int | None) -> list[Outcome]:
+def tune_trials(search: ProposedSearch, validations: int | None) -> list[Outcome]:
     """Run what a search proposes on the Ray that is up.
 
     Args:
         search: gives the trials.
-        looks:  validations of a trial, where ASHA may end it early. None lets every trial end by itself.
+        validations:  validations of a trial, where ASHA may end it early. None lets every trial end by itself.
 
     Returns:
         An outcome for each trial that ended.
@@ -171,7 +171,7 @@ def tune_trials(search: ProposedSearch, looks: int | None) -> list[Outcome]:
             tune.with_resources(RunTrainable, resources),
             tune_config=TuneConfig(
                 search_alg=search,
-                scheduler=None if looks is None else _asha(looks),
+                scheduler=None if validations is None else _asha(validations),
                 num_samples=-1,
                 max_concurrent_trials=search.cluster.workers,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
@@ -183,10 +183,15 @@ def tune_trials(search: ProposedSearch, looks: int | None) -> list[Outcome]:
     return list(search.outcomes.values())
 
 
-def _asha(looks: int) -> ASHAScheduler:
+def _asha(validations: int) -> ASHAScheduler:
     """Rungs at equal spent budgets: a validation comes at a fixed share of the full budget."""
     return ASHAScheduler(
-        time_attr="look", metric=METRIC, mode="max", max_t=looks + 1, grace_period=1, reduction_factor=REDUCTION
+        time_attr="validation",
+        metric=METRIC,
+        mode="max",
+        max_t=validations + 1,
+        grace_period=1,
+        reduction_factor=REDUCTION,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.api.errors import ServiceError
-from harness.execution.dry_run import Outlook
+from harness.execution.dry_run import DryRun
 from harness.records.reader import SuiteRecords
 from harness.records.status import RunStatus, State, SuiteStatus
 from harness.slurm.client import SlurmRefusedError
@@ -49,13 +49,13 @@ class SuiteWatch:
         submissions = unsettled(records)
         if not any(submission.tasks for submission in submissions):
             return status, ""
-        seen = self.look(submissions)
+        seen = self.validation(submissions)
         known = identified(submissions, seen.queue)
         last = {run: (array, index) for array in known for index, task in enumerate(array.tasks) for run in task}
         runs = tuple((name, _placed(run, records, last, seen)) for name, run in status.runs)
         return replace(status, runs=runs), seen.trouble
 
-    def look(self, submissions: Sequence[Submission]) -> Seen:
+    def validation(self, submissions: Sequence[Submission]) -> Seen:
         """The queue as it is, or as it was less than a minute ago; what it was before where Slurm does not answer."""
         now = self._clock()
         if self._seen is None or now - self._seen.at >= ASK_SECONDS:
@@ -127,13 +127,13 @@ def _gone(status: RunStatus, name: str, end: str) -> RunStatus:
     return replace(status, state=state, note=f"job {name} is gone{ended}; `harness run` submits it again")
 
 
-def with_queued(outlook: Outlook) -> Outlook:
+def with_queued(dry_run: DryRun) -> DryRun:
     """A plan's outlook with the runs that wait or run with Slurm; one call of squeue if something was submitted."""
-    submissions = unsettled(SuiteRecords(outlook.store))
-    if outlook.states is None or not any(submission.tasks for submission in submissions):
-        return outlook
+    submissions = unsettled(SuiteRecords(dry_run.store))
+    if dry_run.states is None or not any(submission.tasks for submission in submissions):
+        return dry_run
     queue = ask_queue(submissions)
-    queued = QueueState.of(outlook.pending, identified(submissions, queue), queue).queued
-    states = dict(outlook.states)
+    queued = QueueState.of(dry_run.pending, identified(submissions, queue), queue).queued
+    states = dict(dry_run.states)
     states |= {run.id: "queued" for run in queued if states[run.id] != "running"}
-    return replace(outlook, states=states)
+    return replace(dry_run, states=states)

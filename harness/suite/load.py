@@ -18,7 +18,7 @@ from harness.records.schema import Budget, Engine, Preprocessing
 
 SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
 Location = tuple[str | int, ...]
-SHARED_ENGINE = ("window_stride", "look_stride", "largest_component")
+SHARED_ENGINE = ("window_stride", "validation_stride", "largest_component")
 """Engine settings of the test, which no method may have otherwise than the others."""
 ALIKE = "all methods are tested alike; give it in the suite's own engine"
 M = TypeVar("M", bound=Strict)
@@ -50,7 +50,7 @@ class Search(Strict):
     budget:   of one configuration.
     labelled: labelled patients of the trials; a ceiling has all of them.
     subset, seed: of the trials; the finals must not use them. Study s trains with seed + s.
-    looks:    validation looks of a trial; the last one is its score.
+    validations:    validations of a trial; the last one is its score.
     engine:   engine settings that are searched for all methods alike, by dotted name (optimiser.learning_rate).
     """
 
@@ -61,7 +61,7 @@ class Search(Strict):
     labelled: int = Field(ge=1)
     subset: int = Field(ge=0)
     seed: int = Field(ge=0)
-    looks: int = Field(4, ge=1)
+    validations: int = Field(4, ge=1)
     engine: dict[str, Dimension] = Field(default_factory=dict)
 
     @model_validator(mode="after")

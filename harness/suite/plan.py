@@ -112,7 +112,7 @@ class Plan:
     def choice_of(self, planned: PlannedTrial) -> Choice:
         """A trial's configuration for finals, which look at validation as often as the suite says."""
         row, run = self.rows[planned.trial.method], planned.run
-        engine = run.engine.model_copy(update={"looks": row.engine.looks})
+        engine = run.engine.model_copy(update={"validations": row.engine.validations})
         return Choice(row.method.Params.model_validate(run.params), engine, planned.trial)
 
     def with_selection(self, selection: Selection) -> Plan:
@@ -252,7 +252,7 @@ def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
 def _check_windows(loaded: LoadedSuite, dataset: Dataset) -> None:
     """Strides are for volumes, and must leave no gap between two windows."""
     engine, size = loaded.suite.engine, loaded.suite.preprocessing.size
-    for name, stride in (("window_stride", engine.window_stride), ("look_stride", engine.look_stride)):
+    for name, stride in (("window_stride", engine.window_stride), ("validation_stride", engine.validation_stride)):
         if stride is None:
             continue
         if dataset.dimension == 2:

@@ -76,7 +76,7 @@ def make_trial(loaded: LoadedSuite, row: Row, study: int, number: int, point: Po
         labelled=None if row.takes_all_labels else search.labelled,
         subset=0 if row.takes_all_labels else search.subset,
         seed=search.seed + study,
-        engine=engine.model_copy(update={"looks": search.looks}),
+        engine=engine.model_copy(update={"validations": search.validations}),
         budget=search.budget,
     )
     varied = {**row.current_values(), **point}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.records.schema import Environment
 from harness.tracking.inputs import Input
 from harness.tracking.params import run_params
-from harness.tracking.series import Point, Span, at_end, history_points, look_points, main_first, result_points
+from harness.tracking.series import Point, Span, at_end, history_points, main_first, result_points, validation_points
 from harness.tracking.tracked import TrackedRun
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_content(run: TrackedRun) -> RunContent:
         params=run_params(run.asked),
         points=(
             *at_end(main_first(run.test_metrics), result.spent.useful_steps, span),
-            *look_points(result, span),
+            *validation_points(result, span),
             *history_points(run.record.read_history(), span),
             *result_points(run.asked, result, span),
         ),

@@ -73,10 +73,10 @@ def _values(run: TrackedRun) -> dict[str, float]:
 
 
 def mean_curve(name: str, group: Iterable[TrackedRun], span: Span) -> Iterator[Point]:
-    """Mean validation Dice of runs by look, as far as all have it, at the device seconds spent (the point's step)."""
-    for together in zip(*(run.result.looks for run in group if run.record.ok), strict=False):
-        seconds = sum(look.device_seconds for look in together) / len(together)
-        progress = sum(look.progress for look in together) / len(together)
-        dice = [look.mean_dice for look in together if look.mean_dice is not None]
+    """Mean Dice of runs by validation, as far as all have it, at the device seconds spent (the point's step)."""
+    for together in zip(*(run.result.validations for run in group if run.record.ok), strict=False):
+        seconds = sum(validation.device_seconds for validation in together) / len(together)
+        progress = sum(validation.progress for validation in together) / len(together)
+        dice = [validation.mean_dice for validation in together if validation.mean_dice is not None]
         if len(dice) == len(together):
             yield Point(name, sum(dice) / len(dice), round(seconds), span.at(progress))

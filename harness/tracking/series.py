@@ -60,22 +60,22 @@ def metric_name(*parts: str) -> str:
     return "/".join(re.sub(r"[^\w\-. :]|^\.+$", "_", part) for part in parts)
 
 
-def look_points(result: Result, span: Span) -> Iterator[Point]:
+def validation_points(result: Result, span: Span) -> Iterator[Point]:
     """By step: Dice on validation and on unlabelled images, device seconds so far, what the method shows; last Dice."""
-    last = result.looks[-1] if result.looks else None
+    last = result.validations[-1] if result.validations else None
     if last is not None and last.mean_dice is not None:
         yield Point("validation_dice", last.mean_dice, last.step, span.end_ms)
-    for look in result.looks:
-        values = {"val/device_seconds": look.device_seconds}
-        values |= _dice_points("val", look.dice, look.mean_dice)
-        values |= _dice_points("unlabelled", look.unlabelled_dice or {}, look.mean_unlabelled_dice)
-        values |= {metric_name("method", *name.split("/")): value for name, value in look.diagnostics.items()}
+    for validation in result.validations:
+        values = {"val/device_seconds": validation.device_seconds}
+        values |= _dice_points("val", validation.dice, validation.mean_dice)
+        values |= _dice_points("unlabelled", validation.unlabelled_dice or {}, validation.mean_unlabelled_dice)
+        values |= {metric_name("method", *name.split("/")): value for name, value in validation.diagnostics.items()}
         for name, value in values.items():
-            yield Point(name, value, look.step, span.at(look.progress))
+            yield Point(name, value, validation.step, span.at(validation.progress))
 
 
 def _dice_points(where: str, by_class: dict[str, float], mean: float | None) -> dict[str, float]:
-    """Metrics of one look, none where nothing was looked at."""
+    """Metrics of one validation, none where nothing was looked at."""
     values = {metric_name(where, "dice", name): value for name, value in by_class.items()}
     return values if mean is None else values | {f"{where}/dice": mean}
 
@@ -126,8 +126,8 @@ def result_points(asked: Run, result: Result, span: Span) -> Iterator[Point]:
         "parameters_predictor": result.parameters_predictor,
         "peak_memory_bytes": result.peak_memory_bytes,
     }
-    if result.best_look is not None:
-        values["val/best_look"] = result.best_look
+    if result.best_validation is not None:
+        values["val/best_validation"] = result.best_validation
     return at_end(values, spent.useful_steps, span)
 
 

@@ -62,7 +62,7 @@ class Service:
 
 
 def find_service(option: str | None, suite: str = "") -> Service:
-    """The service of an explicit URI, else of MLFLOW_TRACKING_URI, else ./mlflow.db, where `mlflow ui` looks.
+    """The service of an explicit URI, else of MLFLOW_TRACKING_URI, else ./mlflow.db, where `mlflow ui` validations.
 
     Raises:
         ServiceError: A URI that MLflow cannot track to.

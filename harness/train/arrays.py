@@ -28,7 +28,7 @@ def keep_arrays(folder: RunFolder, method: Method) -> None:
     with _warned(f"{folder.run.label}: arrays are not kept"):
         arrays = arrays_of(method)
     with _warned(f"{folder.run.label}: figures are not kept"):
-        figures = draw_figures(method, arrays, [look.diagnostics for look in folder.looks()])
+        figures = draw_figures(method, arrays, [validation.diagnostics for validation in folder.validations()])
     if arrays:
         folder.write_arrays(arrays)
     if figures:

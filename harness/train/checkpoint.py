@@ -1,4 +1,4 @@
-"""Everything that a checkpoint holds: method, optimiser, generators, sampler, meter, looks."""
+"""Everything that a checkpoint holds: method, optimiser, generators, sampler, meter, validations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.api.errors import DiskError, RecordError
 from harness.api.method import BatchPlan, Method, Stage
 from harness.data.sampler import Sampler
 from harness.records.files import write_atomic
-from harness.records.schema import SCHEMA, Look, Run
+from harness.records.schema import SCHEMA, Run, Validation
 from harness.train.meter import Meter
 from harness.train.monitor import MethodMonitor
 
@@ -34,9 +34,9 @@ class TrainingState:
     sampler: Sampler
     meter: Meter
     optimiser: torch.optim.Optimizer
-    looks: list[Look] = field(default_factory=list)
+    validations: list[Validation] = field(default_factory=list)
     best: Weights | None = None
-    best_look: int | None = None
+    best_validation: int | None = None
     images_seen: int = 0
     labelled_images_seen: int = 0
     monitor: MethodMonitor = field(default_factory=MethodMonitor)
@@ -49,7 +49,7 @@ class TrainingState:
     @property
     def last_validation(self) -> int:
         """Number of the last validation, 0 before the first."""
-        return self.looks[-1].look if self.looks else 0
+        return self.validations[-1].validation if self.validations else 0
 
     def count_step(self, plan: BatchPlan) -> None:
         """A step was taken on so many images."""
@@ -62,24 +62,24 @@ class TrainingState:
         self.method.load_state_dict(content["method"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.sampler.load_state_dict(content["sampler"])
-        self.looks = [Look.model_validate(look) for look in content["looks"]]
+        self.validations = [Validation.model_validate(validation) for validation in content["validations"]]
         self.best = content["best"]
-        self.best_look = content["best_look"]
+        self.best_validation = content["best_validation"]
         self.images_seen = content["images_seen"]
         self.labelled_images_seen = content["labelled_images_seen"]
         self.monitor.load_state_dict(content["monitor"])
         set_generator_states(self.device, content["generators"])
 
-    def remember_best(self, look: Look) -> None:
-        """Keep the predictor's weights if this look is the best so far; a tie keeps the earlier one.
+    def remember_best(self, validation: Validation) -> None:
+        """Keep the predictor's weights if this validation is the best so far; a tie keeps the earlier one.
 
-        No look is the best where there are no validation cases.
+        No validation is the best where there are no validation cases.
         """
-        self.looks.append(look)
-        best = next((old.mean_dice for old in self.looks if old.look == self.best_look), None)
-        if look.mean_dice is not None and (best is None or look.mean_dice > best):
+        self.validations.append(validation)
+        best = next((old.mean_dice for old in self.validations if old.validation == self.best_validation), None)
+        if validation.mean_dice is not None and (best is None or validation.mean_dice > best):
             self.best = copy_weights(self.method.predictor)
-            self.best_look = look.look
+            self.best_validation = validation.validation
 
 
 def save_checkpoint(state: TrainingState, path: Path, environment: str) -> None:
@@ -93,9 +93,9 @@ def save_checkpoint(state: TrainingState, path: Path, environment: str) -> None:
         "generators": generator_states(state.device),
         "sampler": state.sampler.state_dict(),
         "meter": state.meter.state_dict(),
-        "looks": [look.model_dump() for look in state.looks],
+        "validations": [validation.model_dump() for validation in state.validations],
         "best": state.best,
-        "best_look": state.best_look,
+        "best_validation": state.best_validation,
         "images_seen": state.images_seen,
         "labelled_images_seen": state.labelled_images_seen,
         "monitor": state.monitor.state_dict(),

@@ -30,9 +30,9 @@ def open_test_split(state: TrainingState, attempt: Attempt, cache: Cache, select
     predicted = predict_all(state.method.predictor, volumes, task, run.engine)
     last = case_rows(predicted, volumes, task, "last")
     tables = [last]
-    if state.best_look == state.last_validation:
+    if state.best_validation == state.last_validation:
         tables.append(last.assign(selection="best_val"))
-    elif state.best_look is not None:  # without validation cases no validation is the best
+    elif state.best_validation is not None:  # without validation cases no validation is the best
         of_best = predict_all(best_predictor(state), volumes, task, run.engine)
         tables.append(case_rows(of_best, volumes, task, "best_val"))
     attempt.check()

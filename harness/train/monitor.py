@@ -1,4 +1,4 @@
-"""What a method does beyond its loss, seen from the engine: to its images, on other threads, and during looks.
+"""What a method does beyond its loss, seen from the engine: to its images, on other threads, and during validations.
 
 Compared are a few whole training steps, chosen before they start; the comparison itself comes after the clock has
 stopped. A watched step differs from any other by one hook on one layer, which keeps a reference to what it is given.
@@ -28,7 +28,7 @@ class MethodMonitor:
         self._steps = 0
         self._images = {"same": 0, "mixed": 0, "altered": 0}
         self._process_cpu_seconds = 0.0
-        self._looks_that_trained = 0
+        self._validations_that_trained = 0
         self._entry: nn.Module | None = None
         self._batch: Batch | None = None
         self._versions: list[int] = []
@@ -81,7 +81,7 @@ class MethodMonitor:
         """Around a validation, which must leave the method as it was."""
         before = state_sha256(method)
         yield
-        self._looks_that_trained += state_sha256(method) != before
+        self._validations_that_trained += state_sha256(method) != before
 
     def record(self, sampled: Literal["weak", "none"], declared: tuple[Alteration, ...]) -> Observed:
         """What was seen."""
@@ -93,7 +93,7 @@ class MethodMonitor:
             images_mixed=self._images["mixed"],
             images_altered=self._images["altered"],
             process_cpu_seconds=self._process_cpu_seconds,
-            looks_that_trained=self._looks_that_trained,
+            validations_that_trained=self._validations_that_trained,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class MethodMonitor:
             "steps": self._steps,
             "images": dict(self._images),
             "process_cpu_seconds": self._process_cpu_seconds,
-            "looks_that_trained": self._looks_that_trained,
+            "validations_that_trained": self._validations_that_trained,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ class MethodMonitor:
         self._steps = state["steps"]
         self._images = dict(state["images"])
         self._process_cpu_seconds = state["process_cpu_seconds"]
-        self._looks_that_trained = state["looks_that_trained"]
+        self._validations_that_trained = state["validations_that_trained"]
 
 
 def first_layer(network: nn.Module, image: Tensor) -> nn.Module | None:

@@ -27,7 +27,7 @@ def recorded_series(folder: RunFolder, stages: Sequence[Stage]) -> Series:
 
 
 def replay(folder: RunFolder, cache: Cache, stop: StopFlag) -> str:
-    """The sha256 of the predictor's weights after training on the recorded progress, without looks and tests."""
+    """The sha256 of the predictor's weights after training on the recorded progress, without validations and tests."""
     run = folder.run
     device = pick_device()
     prepare_device(device, run.engine)

@@ -140,7 +140,7 @@ def resume(state: TrainingState, folder: RunFolder, history: History, environmen
         state.method.start_stage(stage)
     start_stage(state)
     state.load(content)
-    folder.write_looks(state.looks)
+    folder.write_validations(state.validations)
     history.forget_after(state.meter.steps)
     return True
 
@@ -177,8 +177,8 @@ def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "stopped"]) 
         parameters_training=trainable_parameters(build_method(state.run, torch.device("cpu"))),
         parameters_predictor=sum(p.numel() for p in method.predictor.parameters()),
         peak_memory_bytes=peak_bytes,
-        looks=state.looks,
-        best_look=state.best_look,
+        validations=state.validations,
+        best_validation=state.best_validation,
         weights_sha256=weights_sha256(method.predictor),
         observed=state.monitor.record(state.sampler.augmentation, method.augmentation),
         shown=attempt.shown,

@@ -67,8 +67,8 @@ class Trainer:
                     self._save_checkpoint()
                 elif time.monotonic() - self._saved_at >= self.checkpoint_seconds:
                     self._save_checkpoint()
-        if self.state.last_validation < self.state.run.engine.looks:
-            self._validate(self.state.run.engine.looks)
+        if self.state.last_validation < self.state.run.engine.validations:
+            self._validate(self.state.run.engine.validations)
         self._save_checkpoint()
         return True
 
@@ -145,7 +145,7 @@ class Trainer:
 
     def _due_validation(self) -> int | None:
         """Number of the validation that the last step has reached, if it is due; the very last comes at the end."""
-        count = self.state.run.engine.looks
+        count = self.state.run.engine.validations
         reached = int(self.state.meter.progress(self.clock.pending).run * count + 1e-9)
         return reached if self.state.last_validation < reached < count else None
 

@@ -12,7 +12,7 @@ import torch
 from harness.api.task import Task
 from harness.evaluation.evaluate import Volume, mean_dice
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Look
+from harness.records.schema import Validation
 from harness.train.checkpoint import TrainingState
 
 log = logging.getLogger(__name__)
@@ -37,23 +37,23 @@ class Validator:
     def validate(self, state: TrainingState, number: int) -> None:
         """Measure, remember the weights if they are the best so far, and write."""
         with state.monitor.validation(state.method):
-            look = self._measure(state, number)
-            state.remember_best(look)
-            self.folder.write_looks(state.looks)
-        seen = "no validation cases" if look.mean_dice is None else f"validation Dice {look.mean_dice:.3f}"
+            validation = self._measure(state, number)
+            state.remember_best(validation)
+            self.folder.write_validations(state.validations)
+        seen = "no validation cases" if validation.mean_dice is None else f"validation Dice {validation.mean_dice:.3f}"
         log.info(
             "%s: validation %d/%d, step %d, %.0f device-seconds, %s",
-            *(state.run.label, number, state.run.engine.looks, look.step, look.device_seconds, seen),
+            *(state.run.label, number, state.run.engine.validations, validation.step, validation.device_seconds, seen),
         )
 
-    def _measure(self, state: TrainingState, number: int) -> Look:
+    def _measure(self, state: TrainingState, number: int) -> Validation:
         method, engine = state.method, state.run.engine
         dice = mean_dice(method.predictor, self.volumes, self.task, engine)
         taught = mean_dice(method.pseudo_label_network, self.unlabelled, self.task, engine) if self.unlabelled else None
         with torch.random.fork_rng(devices=[state.device] if state.device.type == "cuda" else []):
             diagnostics = {name: value for name, value in method.diagnostics().items() if math.isfinite(value)}
-        return Look(
-            look=number,
+        return Validation(
+            validation=number,
             progress=state.meter.progress().run,
             step=state.meter.steps,
             device_seconds=state.meter.seconds,

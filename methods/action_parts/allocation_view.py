@@ -1,4 +1,4 @@
-"""What is shown of an allocation of class centres: scalars at validation looks, arrays at the end."""
+"""What is shown of an allocation of class centres: scalars at validations, arrays at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from methods.action_parts.allocation import Allocation
 from methods.action_parts.bank import LabelledBank
 
 SHOWN_SLOTS = 16
-"""Up to so many slots the cosine matrix is shown entry by entry at looks."""
+"""Up to so many slots the cosine matrix is shown entry by entry at validations."""
 
 SHOWN_FEATURES = 64
 """Of a class, at the end."""

@@ -118,7 +118,7 @@ class Peeks(Semi):
     name = "cheat_peeks"
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Looks through its callers for one that holds a cache."""
+        """Validations through its callers for one that holds a cache."""
         from harness.api.errors import ClosedSplitError
 
         frame: FrameType | None = sys._getframe()
@@ -169,10 +169,10 @@ class LongStart(Semi):
             pass
 
 
-class TrainsAtLooks(Semi):
+class TrainsAtValidations(Semi):
     """Overspends: takes steps while the engine asks for its diagnostics, where no clock runs."""
 
-    name = "cheat_trains_at_looks"
+    name = "cheat_trains_at_validations"
 
     def diagnostics(self) -> Mapping[str, float]:
         """One small step."""

@@ -22,7 +22,7 @@ CHEATS = {
     "cheat_peeks": "Peeks",
     "cheat_reads_file": "ReadsFile",
     "cheat_long_start": "LongStart",
-    "cheat_trains_at_looks": "TrainsAtLooks",
+    "cheat_trains_at_validations": "TrainsAtValidations",
     "cheat_other_thread": "OtherThread",
     "cheat_noisy": "Noisy",
     "cheat_late_noise": "LateNoise",

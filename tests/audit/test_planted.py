@@ -29,7 +29,7 @@ CAUGHT = {
     "cheat_forges": 5,
     "cheat_reads_file": 5,
     "cheat_peeks": 5,
-    "cheat_trains_at_looks": 11,
+    "cheat_trains_at_validations": 11,
     "cheat_other_thread": 11,
     "cheat_noisy": 20,
     "cheat_late_noise": 20,
@@ -98,7 +98,7 @@ def test_the_evidence_names_run_file_and_figures(cheated: Tiny, found: Audit) ->
 
 
 def test_what_is_seen_of_images_is_what_happened(cheated: Tiny) -> None:
-    """Of 4 images in each of the 4 watched steps (the first, and one after each look but the last)."""
+    """Of 4 images in each of the 4 watched steps (the first, and one after each validation but the last)."""
     seen = {method: observed(cheated, method) for method in (*HONEST, *CAUGHT)}
     assert {(one.steps, sum(one.images.values())) for one in seen.values()} == {(4, 16)}
     nothing = {method for method, one in seen.items() if one.images["same"] == 16}
@@ -114,7 +114,7 @@ def test_what_is_seen_of_images_is_what_happened(cheated: Tiny) -> None:
     )
     assert seen["cheat_pastes"].images == {"same": 0, "mixed": 16, "altered": 0}
     assert seen["cheat_open"].images == seen["cheat_noisy"].images == {"same": 0, "mixed": 0, "altered": 16}
-    assert {method for method, one in seen.items() if one.looks_that_trained} == {"cheat_trains_at_looks"}
+    assert {method for method, one in seen.items() if one.validations_that_trained} == {"cheat_trains_at_validations"}
 
 
 def observed(tiny: Tiny, method: str) -> Observed:

@@ -26,7 +26,7 @@ methods:
   supervised:
   ua_mt:
 budget: {steps: 4}
-engine: {batch_size: 4, looks: 2}
+engine: {batch_size: 4, validations: 2}
 """
 DEAD_URI = "http://127.0.0.1:9"
 """Port 9 (discard): nothing answers there."""

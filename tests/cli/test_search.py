@@ -18,7 +18,7 @@ search:
   labelled: 2
   subset: 1
   seed: 10
-  looks: 1
+  validations: 1
 """
 TRIALS = ["supervised/trial/0/0", "ua_mt/trial/0/0", "ua_mt/trial/0/1"]
 FINALS = ["supervised/2/0/0", "ua_mt/2/0/0"]

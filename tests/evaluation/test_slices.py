@@ -147,10 +147,10 @@ def test_channels_last_and_bfloat16_reach_the_network() -> None:
     images = images_of(3).float().repeat(1, 2, 1, 1)
     network[0] = nn.Conv2d(2, 6, 3, padding=1)
 
-    def look(_: nn.Module, arguments: tuple[Tensor, ...], logits: Tensor) -> None:
+    def validation(_: nn.Module, arguments: tuple[Tensor, ...], logits: Tensor) -> None:
         seen.append((arguments[0].is_contiguous(memory_format=torch.channels_last), logits.dtype))
 
-    network.register_forward_hook(look)
+    network.register_forward_hook(validation)
     predict_labels(network, images, (3, 20, 20))
     predict_labels(network, images, (3, 20, 20), precision="bfloat16", channels_last=True)
     assert seen == [(False, torch.float32), (True, torch.bfloat16)]

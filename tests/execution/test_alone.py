@@ -40,7 +40,7 @@ def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: 
 
 
 def test_the_command_says_who_leads(make_tiny: MakeTiny) -> None:
-    tiny = make_search(make_tiny, {"tiny_short": {}}, {"mode": "adaptive", "looks": 3})
+    tiny = make_search(make_tiny, {"tiny_short": {}}, {"mode": "adaptive", "validations": 3})
     tiny.session()
     with alone(store_of(tiny).search_lease, LEADS, StopFlag(), 0.0):
         process = tiny.start("run", "--executor", "ray", "--no-track")

@@ -164,7 +164,7 @@ def test_no_failure_exits_as_a_held_run_does() -> None:
 
 def test_a_childs_complaint_is_its_own_last_line(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    earlier, now = b"error: of the attempt before\n", "look 1\nerror: bad sc\xe4n\n\n".encode("latin-1")
+    earlier, now = b"error: of the attempt before\n", "validation 1\nerror: bad sc\xe4n\n\n".encode("latin-1")
     log.write_bytes(earlier + now)
     assert last_message(log, len(earlier), 65) == "bad sc\N{REPLACEMENT CHARACTER}n"
     assert last_message(log, len(earlier + now), -9) == ""

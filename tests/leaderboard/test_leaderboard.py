@@ -129,7 +129,7 @@ def test_costs(tmp_path):
     assert row["device_seconds_min"] == pytest.approx(299.7)
     assert row["device_seconds_max"] == pytest.approx(299.7)
     assert row["lost_device_seconds_total"] == pytest.approx(29.97)
-    assert (row["steps_mean"], row["looks"]) == (1498, 5)
+    assert (row["steps_mean"], row["validations"]) == (1498, 5)
     assert (row["images_seen_mean"], row["labelled_images_seen_mean"]) == (8 * 1498, 4 * 1498)
     assert (row["parameters_training"], row["parameters_predictor"]) == (2_577_624, 1_813_764)
 
@@ -204,12 +204,12 @@ def test_curves_are_mean_and_range_over_runs(plain):
     store = plain
     curve = board_of(store).curves.query("labelled == 7 and method == 'ua_mt'")
     runs = [folder for folder in store.selected() if (folder.run.method, folder.run.labelled) == ("ua_mt", 7)]
-    looks = [[look.mean_dice for look in folder.result().looks] for folder in runs]
-    by_look = list(zip(*looks, strict=True))
-    assert curve["look"].tolist() == [0, 1, 2, 3, 4]
-    assert curve["validation_dice_mean"].tolist() == pytest.approx([sum(one) / 3 for one in by_look])
-    assert curve["validation_dice_min"].tolist() == [min(one) for one in by_look]
-    assert curve["validation_dice_max"].tolist() == [max(one) for one in by_look]
+    validations = [[validation.mean_dice for validation in folder.result().validations] for folder in runs]
+    by_validation = list(zip(*validations, strict=True))
+    assert curve["validation"].tolist() == [0, 1, 2, 3, 4]
+    assert curve["validation_dice_mean"].tolist() == pytest.approx([sum(one) / 3 for one in by_validation])
+    assert curve["validation_dice_min"].tolist() == [min(one) for one in by_validation]
+    assert curve["validation_dice_max"].tolist() == [max(one) for one in by_validation]
     assert curve["device_seconds_mean"].iloc[-1] == pytest.approx(299.7)
     assert (curve["n_runs"] == 3).all()
 

@@ -146,7 +146,7 @@ def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
 
 def test_a_hundred_runs_in_seconds(tmp_path, plain):
     methods = {**{f"method_{i}": 0.05 * i for i in range(5)}, "supervised_full": 0.0}
-    store = write_records(tmp_path / "s", RunSpec(methods=methods, seeds=10, looks=2, history_steps=1))
+    store = write_records(tmp_path / "s", RunSpec(methods=methods, seeds=10, validations=2, history_steps=1))
     assert len(store.selected()) == 110
     board_of(plain)
     start = time.process_time()

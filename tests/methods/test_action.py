@@ -331,7 +331,7 @@ def test_labels_of_background_alone_are_fine(kind: type[ACTION]) -> None:
         assert all(p.isfinite().all() for p in method.parameters())
 
 
-def test_temperatures_reach_schedules_and_looks() -> None:
+def test_temperatures_reach_schedules_and_validations() -> None:
     method = small(ACTION, student_temperature={"family": "linear", "start": 1.0, "end": 0.1})
     stage, sgd = enter(method, "global")
     batch = batch_for(method)

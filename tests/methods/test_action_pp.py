@@ -333,7 +333,7 @@ def test_some_of_many_entries_are_the_newest_the_oldest_and_evenly_between() -> 
     assert len(spread_entries(LabelledBank(10, 1), 3, 3)) == 0
 
 
-def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_in_every_look() -> None:
+def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_in_every_validation() -> None:
     method = action_pp(centers_per_class=8)
     stage, sgd = enter(method, "anatomical")
     assert step(method, stage, sgd, batch_for(method), 0).terms["assignment_changes"].item() == 0

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.records.ledger import summarise
 from harness.records.ledger_line import LedgerLine
-from harness.records.schema import Budget, DatasetRef, Engine, Look, Preprocessing, Run, Spent, Trial
+from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Run, Spent, Trial, Validation
 from harness.search.proposals import Adaptive, Proposal
 from harness.suite.trials import PlannedTrial
 from harness.train.meter import Meter
@@ -60,7 +60,7 @@ class FakeLease:
 
 @dataclass
 class FakeRun:
-    """A run's folder and, while it runs, its process: steps that cost what a script says, two looks."""
+    """A run's folder and, while it runs, its process: steps that cost what a script says, two validations."""
 
     planned: PlannedTrial
     costs: Iterator[float]
@@ -75,12 +75,14 @@ class FakeRun:
     base: tuple[float, int] = (0.0, 0)
     allowance: float = 0.0
 
-    def looks(self) -> list[Look]:
+    def validations(self) -> list[Validation]:
         spent = self.ledger.spent()
         used = spent.useful_steps if self.planned.run.budget.steps else spent.useful_device_seconds
         share = used / self.planned.run.budget.amount
         return [
-            Look(look=k, progress=k / 2, step=1, device_seconds=1, dice={"a": 0.5}) for k in (1, 2) if share >= k / 2
+            Validation(validation=k, progress=k / 2, step=1, device_seconds=1, dice={"a": 0.5})
+            for k in (1, 2)
+            if share >= k / 2
         ]
 
     def write(self, kind: Kind) -> None:
@@ -234,8 +236,8 @@ class Driver:
 
     def ended(self, name: str) -> None:
         run = self.running.pop(name)
-        looks = run.looks()
-        self.adaptive.ended(name, looks[-1].mean_dice if looks else None, run.status == "failed")
+        validations = run.validations()
+        self.adaptive.ended(name, validations[-1].mean_dice if validations else None, run.status == "failed")
 
     def crash(self) -> None:
         """kill -9 of the driver: its runs die with it, and another one starts from the records."""

@@ -11,7 +11,7 @@ import yaml
 
 from harness.api.errors import UsageError
 from harness.records.run_folder import RunFolder
-from harness.records.schema import DatasetRef, Failure, Look, Result, Spent
+from harness.records.schema import DatasetRef, Failure, Result, Spent, Validation
 from harness.records.selection import Points
 from harness.records.suite_folder import RunStore
 from harness.suite.load import load_suite
@@ -26,7 +26,7 @@ SEARCH: dict[str, Any] = {
     "labelled": 4,
     "subset": 1,
     "seed": 100,
-    "looks": 2,
+    "validations": 2,
 }
 SUITE: dict[str, Any] = {
     "name": "small",
@@ -37,7 +37,7 @@ SUITE: dict[str, Any] = {
     "seeds": [0, 1],
     "methods": {"supervised": None, "ua_mt": {"params": {"consistency": 0.2}}},
     "budget": {"steps": 100},
-    "engine": {"batch_size": 8, "looks": 5},
+    "engine": {"batch_size": 8, "validations": 5},
     "search": SEARCH,
 }
 
@@ -84,9 +84,11 @@ Status = Literal["ok", "failed", "stopped"]
 
 
 def end(folder: RunFolder, dice: float | None = None, status: Status = "ok") -> None:
-    """The result of a trial as if it had run: a look with this Dice, or none."""
-    looks = [] if dice is None else [Look(look=2, progress=1.0, step=40, device_seconds=2.0, dice={"LV": dice})]
-    first = Look(look=1, progress=0.5, step=20, device_seconds=1.0, dice={"LV": 0.99})
+    """The result of a trial as if it had run: a validation with this Dice, or none."""
+    validations = (
+        [] if dice is None else [Validation(validation=2, progress=1.0, step=40, device_seconds=2.0, dice={"LV": dice})]
+    )
+    first = Validation(validation=1, progress=0.5, step=20, device_seconds=1.0, dice={"LV": 0.99})
     folder.write_result(
         Result(
             run=folder.id,
@@ -94,7 +96,7 @@ def end(folder: RunFolder, dice: float | None = None, status: Status = "ok") -> 
             failure=Failure(kind="nan", reason="loss became NaN") if status == "failed" else None,
             environment="",
             spent=Spent(useful_device_seconds=2.0, lost_device_seconds=0.0, useful_steps=40, lost_steps=0, attempts=1),
-            looks=[first, *looks] if looks else [],
+            validations=[first, *validations] if validations else [],
             finished_at="2026-11-02T10:00:00Z",
         )
     )

@@ -86,7 +86,7 @@ def test_without_dimensions_there_is_only_the_default() -> None:
     tpe.tell("0", 0.5, False)
 
 
-def test_failed_trials_and_those_without_a_look_are_told_as_failures() -> None:
+def test_failed_trials_and_those_without_a_validation_are_told_as_failures() -> None:
     """One whose loss became NaN may have looked good before."""
     import optuna
 

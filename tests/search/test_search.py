@@ -10,7 +10,7 @@ import pytest
 from harness.api.errors import ClosedSplitError, InterruptedRunError, ServiceError, UsageError
 from harness.cli.tables import plan_runs, status_table
 from harness.data.permit import TestPermit
-from harness.execution.dry_run import look_ahead
+from harness.execution.dry_run import make_dry_run
 from harness.execution.run import ExecuteSettings, execute, exit_code
 from harness.execution.session import Session, find_run
 from harness.records.reader import SuiteRecords
@@ -44,7 +44,7 @@ def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny) -> None
         folder = folder_of(searched, name)
         result = folder.result()
         assert result is not None
-        assert (result.status, result.spent.useful_steps, len(result.looks)) == ("ok", 12, 2)
+        assert (result.status, result.spent.useful_steps, len(result.validations)) == ("ok", 12, 2)
         assert (folder.run.role, folder.run.seed, folder.run.subset) == ("search", 100, 1)
     selection = store_of(searched).selection()
     assert selection.rule == "best_validation"
@@ -61,7 +61,7 @@ def test_trials_never_meet_the_test_split(searched: Tiny) -> None:
 
 
 @pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
-def test_a_trial_that_looks_at_test_cases_is_found_and_not_chosen(method: str, make_tiny: MakeTiny) -> None:
+def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method: str, make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, {method: {}})
     session, _, _ = search_inline(tiny)
     folder = folder_of(tiny, f"{method}/trial/0/0")
@@ -109,7 +109,7 @@ def test_finals_run_after_the_search_with_what_was_chosen(make_tiny: MakeTiny) -
         result = folder.result()
         assert result is not None
         assert (result.status, result.spent.useful_steps) == ("ok", 16)
-        assert len(result.looks) == 4, "as many as the suite says"
+        assert len(result.validations) == 4, "as many as the suite says"
         TestPermit(session.store.selection_path, folder.id, folder.path / "final.json").check()
         assert set(folder.cases()["patient"]) == {"p8", "p9"}
 
@@ -250,8 +250,8 @@ def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny
 
 
 def test_plan_and_status_name_trials_and_finals(searched: Tiny) -> None:
-    outlook = look_ahead(load_suite(str(searched.suite)), None, searched.runs)
-    _, rows, _ = plan_runs(outlook)
+    dry_run = make_dry_run(load_suite(str(searched.suite)), None, searched.runs)
+    _, rows, _ = plan_runs(dry_run)
     assert [(row[0], row[2]) for row in rows] == [
         *((name, "done") for name in TRIALS),
         ("tiny_staged/2/0/0", "to run"),
@@ -276,13 +276,13 @@ class RetireAfter(StopAfter):
         super().set(reason)
 
 
-def test_a_retired_trial_ends_for_good_with_the_looks_it_has(make_tiny: MakeTiny) -> None:
-    """12 steps, looks after 6 and 12; retired after 8."""
+def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny: MakeTiny) -> None:
+    """12 steps, validations after 6 and 12; retired after 8."""
     tiny = make_search(make_tiny, METHODS)
     result = run_trial(tiny, RunSettings(stop=RetireAfter(8)))
     assert (result.status, result.failure) == ("stopped", None)
     assert (result.spent.useful_steps, result.spent.lost_steps) == (8, 0)
-    assert [look.step for look in result.looks] == [6]
+    assert [validation.step for validation in result.validations] == [6]
     folder = folder_of(tiny, TRIALS[0])
     assert len(folder.history()) == 8
     assert run_trial(tiny, RunSettings()) == result, "nothing goes on"
@@ -303,7 +303,7 @@ def test_a_trial_that_was_retired_anywhere_is_replayed_to_the_bit(steps: int, ma
 def test_a_trial_that_was_retired_before_its_first_step(make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, METHODS)
     result = run_trial(tiny, RunSettings(stop=RetireAfter(0)))
-    assert (result.status, result.spent.useful_steps, result.looks) == ("stopped", 0, [])
+    assert (result.status, result.spent.useful_steps, result.validations) == ("stopped", 0, [])
 
 
 def test_a_stop_for_another_reason_only_interrupts_a_trial(make_tiny: MakeTiny) -> None:

@@ -1,4 +1,4 @@
-"""From the records of a search to the selection: the best by last look, and nothing but records decide."""
+"""From the records of a search to the selection: the best by last validation, and nothing but records decide."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
 
 RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
 Ending = tuple[float | None, Status]
-"""Dice of the last look, None without any look, and how the trial ended."""
+"""Dice of the last validation, None without any validation, and how the trial ended."""
 
 ENDINGS = st.tuples(
     st.none() | st.sampled_from([0.0, 0.25, 0.5, 0.75]), st.sampled_from(["ok", "ok", "failed", "stopped"])
@@ -53,8 +53,8 @@ def scores(*dice: float | None) -> Callable[[PlannedTrial], Ending]:
     return lambda planned: (dice[planned.trial.point], "ok")
 
 
-def test_the_best_last_look_is_chosen(tmp_path: Path) -> None:
-    """Every trial here had its best look first."""
+def test_the_best_last_validation_is_chosen(tmp_path: Path) -> None:
+    """Every trial here had its best validation first."""
     plan, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     assert chosen(selection) == {("supervised", 0): 2, ("ua_mt", 0): 2}
     assert (selection.rule, selection.suite_hash) == ("best_validation", plan.loaded.suite.hash)
@@ -133,17 +133,17 @@ def test_seed_k_takes_what_study_k_chose(tmp_path: Path) -> None:
     assert [entry.run for entry in selection.entries] == [one.run.id for one in after.finals]
 
 
-def test_finals_take_the_searched_engine_settings_and_the_suites_looks(tmp_path: Path) -> None:
+def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp_path: Path) -> None:
     rows = {"supervised": None, "ua_mt": {"engine": {"optimiser": {"momentum": 0.5}}}}
     plan = plan_of(tmp_path, {"methods": rows}, engine=RATE)
     after, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     for planned in after.finals:
         trial = trials_of(plan, planned.slot.method)[2].run
         assert planned.run.engine.optimiser == trial.engine.optimiser
-        assert (planned.run.engine.looks, trial.engine.looks) == (5, 2)
+        assert (planned.run.engine.validations, trial.engine.validations) == (5, 2)
         assert planned.run.budget.steps == 100
     assert {one.run.engine.optimiser.momentum for one in after.finals} == {0.9, 0.5}
-    assert all(entry.engine is not None and entry.engine.looks == 5 for entry in selection.entries)
+    assert all(entry.engine is not None and entry.engine.validations == 5 for entry in selection.entries)
 
 
 def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path) -> None:

@@ -18,16 +18,16 @@ SLOW = {"pause_seconds": 0.05}
 
 
 def signalled(tiny: Tiny, name: str, folder: RunFolder) -> int | None:
-    """The exit code of `harness train` that got SIGUSR2 after its first look."""
+    """The exit code of `harness train` that got SIGUSR2 after its first validation."""
     process = tiny.start("train", name)
-    wait_until(folder.looks, "it has a validation", process=process)
+    wait_until(folder.validations, "it has a validation", process=process)
     process.send_signal(signal.SIGUSR2)
     return process.wait(LIMIT_SECONDS)
 
 
 def test_sigusr2_retires_a_trial(make_tiny: MakeTiny) -> None:
     """Exit code 0: it has its record, and nothing will go on with it."""
-    tiny = make_search(make_tiny, {"tiny_staged": SLOW}, {"budget": {"steps": 400}, "looks": 40})
+    tiny = make_search(make_tiny, {"tiny_staged": SLOW}, {"budget": {"steps": 400}, "validations": 40})
     tiny.session()
     folder = folder_of(tiny, "tiny_staged/trial/0/1")
     assert signalled(tiny, "tiny_staged/trial/0/1", folder) == 0, tiny.output
@@ -35,14 +35,14 @@ def test_sigusr2_retires_a_trial(make_tiny: MakeTiny) -> None:
     assert result is not None
     assert result.status == "stopped"
     assert 10 <= result.spent.useful_steps < 400
-    assert (result.spent.lost_steps, len(result.looks)) == (0, result.spent.useful_steps // 10)
+    assert (result.spent.lost_steps, len(result.validations)) == (0, result.spent.useful_steps // 10)
     assert not folder.lease.held()
     assert "cases.parquet" not in {path.name for path in folder.path.iterdir()}
     assert "Traceback" not in tiny.output
 
 
 def test_sigusr2_only_interrupts_a_final(make_tiny: MakeTiny) -> None:
-    tiny = make_tiny({"tiny_staged": SLOW}, budget={"steps": 400}, engine={"looks": 40})
+    tiny = make_tiny({"tiny_staged": SLOW}, budget={"steps": 400}, engine={"validations": 40})
     folder = tiny.folder("tiny_staged/2/0/0")
     assert signalled(tiny, "tiny_staged/2/0/0", folder) == 75, tiny.output
     assert not folder.done

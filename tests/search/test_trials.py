@@ -31,7 +31,7 @@ def test_a_trial_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
     assert str(default.trial) == "ua_mt/trial/0/0"
     run = default.run
     assert (run.role, run.method, run.labelled, run.subset, run.seed) == ("search", "ua_mt", 4, 1, 100)
-    assert (run.budget.steps, run.engine.looks, run.engine.batch_size) == (40, 2, 8)
+    assert (run.budget.steps, run.engine.validations, run.engine.batch_size) == (40, 2, 8)
 
 
 def test_point_0_is_what_the_suite_asks_for_without_a_search(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_point_0_is_what_the_suite_asks_for_without_a_search(tmp_path: Path) -> 
         for study in (0, 1):
             first = trials_of(plan, row, study)[0]
             assert (first.trial.point, first.run.params) == (0, final.params)
-            assert first.run.engine == final.engine.model_copy(update={"looks": 2})
+            assert first.run.engine == final.engine.model_copy(update={"validations": 2})
             assert first.trial.varied["engine.optimiser.learning_rate"] == 0.01
 
 

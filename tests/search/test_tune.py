@@ -109,7 +109,7 @@ def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(m
     tiny = make_search(
         make_tiny,
         {row: {"pause_seconds": 0.002} for row in ROWS},
-        {"mode": "adaptive", "trials": TRIALS, "budget": {"device_seconds": TRIAL_SECONDS}, "looks": 3},
+        {"mode": "adaptive", "trials": TRIALS, "budget": {"device_seconds": TRIAL_SECONDS}, "validations": 3},
         budget={"device_seconds": 0.2},
     )
     known: list[str] = []

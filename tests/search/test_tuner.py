@@ -80,35 +80,35 @@ def searcher(session: Session) -> tuple[Any, Recording, StopFlag]:
     return search, proposals, stop
 
 
-def test_a_run_that_has_ended_tells_its_looks_again_one_by_one(session: Session) -> None:
+def test_a_run_that_has_ended_tells_its_validations_again_one_by_one(session: Session) -> None:
     end(session.folder(session.plan.trials[0].run), 0.5)
     trainable = trainable_of(session)
     first, last = trainable.step(), trainable.step()
-    assert first == {"look": 1, "dice": 0.99}
-    assert {name: last[name] for name in ("look", "dice", "done")} == {"look": 2, "dice": 0.5, "done": True}
+    assert first == {"validation": 1, "dice": 0.99}
+    assert {name: last[name] for name in ("validation", "dice", "done")} == {"validation": 2, "dice": 0.5, "done": True}
     trainable.cleanup()
 
 
 def half_trained(session: Session) -> RunFolder:
-    """8 of 12 steps and the first look, then interrupted."""
+    """8 of 12 steps and the first validation, then interrupted."""
     folder = session.folder(session.plan.trials[0].run)
     with pytest.raises(InterruptedRunError):
         train_run(folder, session.cache, session.store.selection_path, RunSettings(stop=StopAfter(8)))
     return folder
 
 
-def test_looks_on_record_are_told_before_a_process_starts(session: Session) -> None:
+def test_validations_on_record_are_told_before_a_process_starts(session: Session) -> None:
     """The scheduler may have seen enough already; a process that is just starting would not hear it say so."""
     folder = half_trained(session)
     trainable = trainable_of(session)
-    assert trainable.step()["look"] == 1
+    assert trainable.step()["validation"] == 1
     assert not folder.log.exists(), "nothing was started"
     trainable.cleanup()
     assert not folder.done
-    assert trainable.step()["look"] == 1, "no news within a second of the start"
+    assert trainable.step()["validation"] == 1, "no news within a second of the start"
     assert folder.log.exists()
     last = next(told for told in (trainable.step() for _ in range(60)) if told.get("done"))
-    assert (last["look"], last["done"], Outcome(**json.loads(last["outcome"])).status) == (2, True, "ok")
+    assert (last["validation"], last["done"], Outcome(**json.loads(last["outcome"])).status) == (2, True, "ok")
 
 
 def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
@@ -118,12 +118,16 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
     search, _, _ = searcher
     folder = half_trained(session)
     search.suggest("a")
-    search.on_trial_complete("a", {"look": 1, "dice": 0.5})
+    search.on_trial_complete("a", {"validation": 1, "dice": 0.5})
     assert folder.result() is None
     search.end_retired()
     result = folder.result()
     assert result is not None
-    assert (result.status, result.spent.useful_steps, [look.look for look in result.looks]) == ("stopped", 8, [1])
+    assert (result.status, result.spent.useful_steps, [validation.validation for validation in result.validations]) == (
+        "stopped",
+        8,
+        [1],
+    )
     assert [outcome.status for outcome in search.outcomes.values()] == ["ok"]
     search.end_retired()
     assert folder.result() == result
@@ -145,7 +149,7 @@ def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[
 
 def told(status: str, **more: Any) -> dict[str, Any]:
     outcome = Outcome("u", status, "why", 1)  # type: ignore[arg-type]
-    return as_tune_tells({"look": 1, "dice": 0.5, "outcome": canonical_json(asdict(outcome)), **more})
+    return as_tune_tells({"validation": 1, "dice": 0.5, "outcome": canonical_json(asdict(outcome)), **more})
 
 
 @pytest.mark.parametrize(
@@ -156,8 +160,8 @@ def told(status: str, **more: Any) -> dict[str, Any]:
         (told("killed"), False, False, "failed", True),  # it has its record now
         (told("interrupted"), False, True, "interrupted", False),
         (told("held"), False, False, "held", False),
-        ({"look": 1, "dice": 0.5}, False, False, "ok", False),  # ended by the scheduler
-        ({"look": 1, "dice": 0.5}, False, True, "interrupted", False),
+        ({"validation": 1, "dice": 0.5}, False, False, "ok", False),  # ended by the scheduler
+        ({"validation": 1, "dice": 0.5}, False, True, "interrupted", False),
         (None, False, True, "interrupted", False),  # never started
         (None, True, False, "failed", True),
         (None, True, True, "interrupted", True),

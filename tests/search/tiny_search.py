@@ -28,7 +28,7 @@ SEARCH: dict[str, Any] = {
     "labelled": 2,
     "subset": 1,
     "seed": 100,
-    "looks": 2,
+    "validations": 2,
 }
 
 

@@ -180,18 +180,18 @@ def test_who_watches_asks_once_a_minute(commands: Path, tmp_path: Path) -> None:
     times = iter((0.0, 1.0, 59.0, 60.0))
     watched = SuiteWatch(clock=lambda: next(times))
     for _ in range(3):
-        assert len(watched.look([ARRAY]).queue) == 3
+        assert len(watched.validation([ARRAY]).queue) == 3
     assert [line.split()[0] for line in asked(tmp_path)] == ["--noheader", "sacct"]
-    watched.look([ARRAY])
+    watched.validation([ARRAY])
     assert len(asked(tmp_path)) == 4
 
 
 def test_a_controller_that_does_not_answer_leaves_what_was_known(commands: Path) -> None:
     times = iter((0.0, 61.0))
     watched = SuiteWatch(clock=lambda: next(times))
-    known = watched.look([ARRAY]).queue
+    known = watched.validation([ARRAY]).queue
     stand_in(commands, "squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
-    seen = watched.look([ARRAY])
+    seen = watched.validation([ARRAY])
     assert seen.queue == known
     assert "Unable to contact slurm controller" in seen.trouble
 

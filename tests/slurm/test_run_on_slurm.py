@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slurm
 DIFFERENT = ("device_seconds", "peak_memory", "allocation")
 """What depends on the machine and on who ran it."""
 SEARCH = """\
-search: {mode: headline, trials: 2, budget: {steps: 4}, labelled: 2, subset: 1, seed: 100, looks: 1}
+search: {mode: headline, trials: 2, budget: {steps: 4}, labelled: 2, subset: 1, seed: 100, validations: 1}
 """
 
 

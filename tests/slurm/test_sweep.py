@@ -77,7 +77,7 @@ def test_an_adaptive_search_goes_on_in_the_next_start_with_its_ledger_right(
 ) -> None:
     slow = tmp_path / "slow"
     slow.touch()
-    search = {"mode": "adaptive", "trials": 2, "budget": {"steps": 40}, "looks": 3}
+    search = {"mode": "adaptive", "trials": 2, "budget": {"steps": 40}, "validations": 3}
     tiny = make_search(make_tiny, {"tiny_staged": {"slow_file": str(slow)}}, search, budget={"steps": 8})
     sweep = submit(slurm, tiny, "--gres=gpu:1", "--cpus-per-task=2")
     wait_until(lambda: training(tiny), lambda: f"it trains\n{sweep.output}")

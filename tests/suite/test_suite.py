@@ -110,9 +110,9 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
         ("batch_size: 8", "window_stride: [18, 18]", 15, "engine.window_stride.2", "required"),
         (
             "optimiser: {momentum: 0.5}",
-            "look_stride: [9, 9, 2]",
+            "validation_stride: [9, 9, 2]",
             12,
-            "methods.ua_mt.engine.look_stride",
+            "methods.ua_mt.engine.validation_stride",
             "tested alike",
         ),
         (
@@ -156,7 +156,7 @@ def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(
     assert (off.hash, off.engine) == (first.hash, first.engine)
     assert kept.hash != first.hash
     assert kept.engine_of("ua_mt").largest_component is True
-    assert not {"window_stride", "look_stride", "largest_component"} & first.engine.model_dump().keys()
+    assert not {"window_stride", "validation_stride", "largest_component"} & first.engine.model_dump().keys()
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

@@ -137,16 +137,16 @@ def test_a_run_as_a_run(tmp_path: Path) -> None:
         rows = frame[frame["selection"] == selection]
         assert values(content)[f"test/{selection}/jaccard"] == pytest.approx(rows["jaccard"].mean())
     assert values(content)["spent/share_of_budget"] == pytest.approx(0.999)
-    looks = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
-    assert looks == [(look.step, look.mean_dice) for look in run.result.looks]
-    assert values(content)["validation_dice"] == run.result.looks[-1].mean_dice
+    validations = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
+    assert validations == [(validation.step, validation.mean_dice) for validation in run.result.validations]
+    assert values(content)["validation_dice"] == run.result.validations[-1].mean_dice
 
 
-def test_what_a_method_shows_at_looks_is_a_metric_by_step(tmp_path: Path) -> None:
+def test_what_a_method_shows_at_validations_is_a_metric_by_step(tmp_path: Path) -> None:
     spec = RunSpec(methods={"action_pp": 0.1}, labelled=(3,), seeds=1, patients=2, centers=frozenset({"action_pp"}))
     (run,) = finished(small_suite(tmp_path, spec))
     points = run_content(run).points
-    steps = [look.step for look in run.result.looks]
+    steps = [validation.step for validation in run.result.validations]
     changes = [(p.step, p.value) for p in points if p.name == "method/assignment_changes"]
     assert changes == list(zip(steps, [0.0, 0.0, 4.0, 4.0, 4.0], strict=True))
     assert [p.value for p in points if p.name == "method/assignment/3"] == [3.0, 3.0, 2.0, 2.0, 2.0]
@@ -171,7 +171,7 @@ def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path: P
             "FINISHED", "search", "60 device_seconds",
         )  # fmt: skip
         assert content.points[0].name == "validation_dice"
-        assert values(content)["validation_dice"] == run.result.looks[-1].mean_dice
+        assert values(content)["validation_dice"] == run.result.validations[-1].mean_dice
         assert not [name for name in values(content) if name.startswith("test/")]
         assert [one.context for one in content.inputs] == ["train", "validation"]
         assert content.params["student_temperature"] == "cosine 0.1 1 10"
@@ -192,12 +192,12 @@ def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
     assert (found["n_ok"], found["n_failed"], found["n_planned"], found["n_search"]) == (6, 0, 6, 0)
 
 
-def test_the_methods_curve_is_the_mean_of_its_looks_at_device_seconds(tmp_path: Path) -> None:
+def test_the_methods_curve_is_the_mean_of_its_validations_at_device_seconds(tmp_path: Path) -> None:
     store = small_suite(tmp_path)
     runs = of_method(store, "supervised")
     points = method_content(suite_of(store), "supervised").points
     curve = [(p.step, p.value) for p in points if p.name == "labelled_3/val/dice_by_device_seconds"]
-    first, second = (run.result.looks for run in runs)
+    first, second = (run.result.validations for run in runs)
     pairs = list(zip(first, second, strict=True))
     assert [step for step, _ in curve] == [round(a.device_seconds) for a, _ in pairs] == [150, 300]
     assert [value for _, value in curve] == pytest.approx(

@@ -19,7 +19,7 @@ SMALL = RunSpec(
     labelled=(3,),
     seeds=2,
     patients=2,
-    looks=2,
+    validations=2,
     history_steps=6,
     failed=frozenset({("ua_mt", 3, 0, 1)}),
 )
@@ -35,7 +35,7 @@ SEARCHED = RunSpec(
     labelled=(3,),
     seeds=2,
     patients=2,
-    looks=2,
+    validations=2,
     history_steps=6,
     search={"ua_mt": [{"centers_per_class": r, "student_temperature": CURVE} for r in (1, 2, 4)]},
     chosen={"ua_mt": {"centers_per_class": 2, "student_temperature": CURVE}},

@@ -205,7 +205,7 @@ class Staged(Method):
                 old.lerp_(new, 0.1)
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Draws random numbers, as Monte Carlo dropout would: looks must not change the training for it."""
+        """Draws random numbers, as Monte Carlo dropout would: validations must not change the training for it."""
         return {"noise": float(torch.rand(3).mean()), "bank": float(self.bank.mean())}
 
     @property
@@ -359,7 +359,7 @@ class PeekingTwice(Faulty):
     name = "tiny_quiet_peek"
 
     def fault(self, loss: Loss) -> Loss:
-        """Looks through its callers for one that holds a cache."""
+        """Validations through its callers for one that holds a cache."""
         from harness.api.errors import ClosedSplitError
 
         frame: FrameType | None = sys._getframe()

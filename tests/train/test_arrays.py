@@ -41,7 +41,7 @@ class Showing(Supervised):
     def figures(
         self, arrays: Mapping[str, NDArray[Any]], diagnostics: Sequence[Mapping[str, float]]
     ) -> Mapping[str, Figure]:
-        assert len(diagnostics) == RunSpec().looks
+        assert len(diagnostics) == RunSpec().validations
         return {} if self.draw is None else self.draw(arrays)
 
 

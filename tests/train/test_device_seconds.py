@@ -56,14 +56,14 @@ def test_budget_records_and_replay(stops: list[int], make_tiny: MakeTiny) -> Non
     assert result.spent.attempts == len(stops) + 1
     assert_within_one_step(result, BUDGET_SECONDS)
     assert_history_agrees(folder, result)
-    assert [look.look for look in result.looks] == [1, 2, 3, 4]
+    assert [validation.validation for validation in result.validations] == [1, 2, 3, 4]
     records = {path.name: path.read_bytes() for path in folder.path.iterdir()}
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == records, "a replay writes nothing"
 
 
 def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dies at a look, after a checkpoint: the steps since are lost, counted apart, and trained again."""
+    """Dies at a validation, after a checkpoint: the steps since are lost, counted apart, and trained again."""
 
     class Killed(BaseException):
         pass
@@ -108,7 +108,7 @@ def test_a_replay_can_be_stopped(make_tiny: MakeTiny) -> None:
 
 def test_a_real_run_of_20_seconds_leaves_1_percent_unaccounted_at_most(make_tiny: MakeTiny) -> None:
     """Each phase is measured on its own, so what nobody measured shows. Slow: half a minute."""
-    engine = {"batch_size": 8, "looks": 3}
+    engine = {"batch_size": 8, "validations": 3}
     tiny = make_tiny({"supervised": {}}, budget={"device_seconds": 20}, engine=engine)
     result = train(tiny, "supervised/2/0/0", checkpoint_seconds=5.0)
     assert_within_one_step(result, 20)

@@ -59,7 +59,7 @@ def test_each_fault_has_its_kind(method: str, kind: str, reason: str, faulty: Ti
 def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method: str, faulty: Tiny) -> None:
     folder, result = faulty.folder(f"{method}/2/0/0"), result_of(faulty, method)
     assert not (folder.path / "cases.parquet").exists()
-    assert (result.weights_sha256, result.looks) == (None, [])
+    assert (result.weights_sha256, result.validations) == (None, [])
     assert result.spent.useful_steps >= 2
     assert result.spent.useful_device_seconds > 0
     assert result.environment == folder.ledger.lines()[0].environment
@@ -74,7 +74,7 @@ def test_the_others_go_on(faulty: Tiny) -> None:
 
 
 @pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
-def test_an_early_look_at_the_test_split_is_on_record(method: str, faulty: Tiny) -> None:
+def test_an_early_validation_at_the_test_split_is_on_record(method: str, faulty: Tiny) -> None:
     """One raises out of the method, the other one swallows the refusal."""
     lines = faulty.folder(f"{method}/2/0/0").ledger.lines()
     breaches = [line for line in lines if line.kind == "breach"]

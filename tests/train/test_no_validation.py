@@ -1,4 +1,7 @@
-"""A dataset without validation patients: looks select nothing, the last checkpoint is the only one, all views agree."""
+"""A dataset without validation patients.
+
+Validations select nothing, the last checkpoint is the only one, all views agree.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from harness.audit import audit
 from harness.audit.finding import Finding
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Result
-from harness.tracking.series import Span, look_points
+from harness.tracking.series import Span, validation_points
 from tests.support import run_cli
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
@@ -40,13 +43,13 @@ def finding(tiny: Tiny, number: int) -> Finding:
     return found
 
 
-def test_looks_happen_and_select_nothing(finished: tuple[Tiny, str]) -> None:
+def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]) -> None:
     tiny, said = finished
     result = result_of(tiny)
-    assert [look.look for look in result.looks] == [1, 2, 3, 4]
-    assert [look.dice for look in result.looks] == [{}] * 4
-    assert [look.mean_dice for look in result.looks] == [None] * 4
-    assert result.best_look is None
+    assert [validation.validation for validation in result.validations] == [1, 2, 3, 4]
+    assert [validation.dice for validation in result.validations] == [{}] * 4
+    assert [validation.mean_dice for validation in result.validations] == [None] * 4
+    assert result.best_validation is None
     assert result.status == "ok"
     cases = tiny.folder(SLOT).cases()
     assert set(cases["selection"]) == {"last"}
@@ -78,8 +81,8 @@ def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny
         folder.write_cases(honest)
 
 
-def test_the_mirror_has_looks_without_dice(finished: tuple[Tiny, str]) -> None:
+def test_the_mirror_has_validations_without_dice(finished: tuple[Tiny, str]) -> None:
     tiny, _ = finished
-    names = {point.name for point in look_points(result_of(tiny), Span(0, 1000))}
+    names = {point.name for point in validation_points(result_of(tiny), Span(0, 1000))}
     assert "val/device_seconds" in names
     assert {name for name in names if "dice" in name and not name.startswith("unlabelled/")} == set()

@@ -34,7 +34,7 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def whole(make_tiny: MakeTiny) -> Tiny:
-    """A run that nothing interrupted: 40 steps, 4 looks."""
+    """A run that nothing interrupted: 40 steps, 4 validations."""
     tiny = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": STEPS})
     train(tiny, STAGED)
     train(tiny, "tiny_ceiling/all/0/0")
@@ -54,11 +54,13 @@ def result_of(folder: RunFolder) -> Result:
 
 
 def assert_same_numbers(folder: RunFolder, other: RunFolder) -> None:
-    """Weights, cases, looks, best look and every step's losses and schedules: equal to the bit."""
+    """Weights, cases, validations, best validation and every step's losses and schedules: equal to the bit."""
     mine, theirs = result_of(folder), result_of(other)
     assert mine.weights_sha256 == theirs.weights_sha256
-    assert [look.dice for look in mine.looks] == [look.dice for look in theirs.looks]
-    assert mine.best_look == theirs.best_look
+    assert [validation.dice for validation in mine.validations] == [
+        validation.dice for validation in theirs.validations
+    ]
+    assert mine.best_validation == theirs.best_validation
     assert (mine.images_seen, mine.labelled_images_seen) == (theirs.images_seen, theirs.labelled_images_seen)
     pd.testing.assert_frame_equal(folder.cases(), other.cases(), check_exact=True)
     predicted, kept = folder.predictions(), other.predictions()
@@ -123,20 +125,20 @@ def test_history_holds_each_step_once(whole: Tiny) -> None:
     assert history.loc[10:, "term/consistency"].notna().all()
 
 
-def test_looks_stand_at_equal_fractions(reference: Result) -> None:
-    assert [(look.look, look.step, look.progress) for look in reference.looks] == [
+def test_validations_stand_at_equal_fractions(reference: Result) -> None:
+    assert [(validation.validation, validation.step, validation.progress) for validation in reference.validations] == [
         (1, 10, 0.25),
         (2, 20, 0.5),
         (3, 30, 0.75),
         (4, 40, 1.0),
     ]
-    assert all(look.dice.keys() == {"bright", "dim"} for look in reference.looks)
-    best = max(reference.looks, key=lambda look: (look.mean_dice, -look.look))
-    assert reference.best_look == best.look, "the first of the best"
-    assert all(look.diagnostics.keys() == {"noise", "bank"} for look in reference.looks)
+    assert all(validation.dice.keys() == {"bright", "dim"} for validation in reference.validations)
+    best = max(reference.validations, key=lambda validation: (validation.mean_dice, -validation.validation))
+    assert reference.best_validation == best.validation, "the first of the best"
+    assert all(validation.diagnostics.keys() == {"noise", "bank"} for validation in reference.validations)
 
 
-def test_looks_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tiny, reference: Result) -> None:
+def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tiny, reference: Result) -> None:
     run, folder = run_of(whole, STAGED), whole.folder(STAGED)
     session = whole.session()
     cases = [c for c in session.cache.cases("train") if c.patient not in session.cache.manifest.splits["train"][:2]]
@@ -145,10 +147,12 @@ def test_looks_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tin
     method.load_state_dict(torch.load(folder.checkpoint, weights_only=True)["method"])
     volumes = load_volumes(cases, run.preprocessing, torch.device("cpu"))
     expected = mean_dice(method.pseudo_label_network, volumes, method.task, run.engine)
-    assert reference.looks[-1].unlabelled_dice == expected
+    assert reference.validations[-1].unlabelled_dice == expected
     assert expected != mean_dice(method.predictor, volumes, method.task, run.engine), "the teacher is another network"
     ceiling = result_of(whole.folder("tiny_ceiling/all/0/0"))
-    assert all(look.unlabelled_dice is None for look in ceiling.looks), "a ceiling has no unlabelled image"
+    assert all(validation.unlabelled_dice is None for validation in ceiling.validations), (
+        "a ceiling has no unlabelled image"
+    )
 
 
 def test_cases_are_the_test_patients_for_both_selections(whole: Tiny) -> None:
@@ -227,12 +231,12 @@ def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: Mak
     assert result.weights_sha256 != reference.weights_sha256
 
 
-@pytest.mark.parametrize("looks", [1, 7])
-def test_looks_do_not_change_the_weights(looks: int, make_tiny: MakeTiny, reference: Result) -> None:
-    """Looks evaluate with dropout layers and batch statistics around, and this method's diagnostics draw numbers."""
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine={"looks": looks})
+@pytest.mark.parametrize("validations", [1, 7])
+def test_validations_do_not_change_the_weights(validations: int, make_tiny: MakeTiny, reference: Result) -> None:
+    """Validations see dropout layers and batch statistics, and this method's diagnostics draw numbers."""
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine={"validations": validations})
     result = train(tiny, STAGED)
-    assert len(result.looks) == looks
+    assert len(result.validations) == validations
     assert result.weights_sha256 == reference.weights_sha256
 
 
@@ -297,8 +301,8 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
     [
         ("harness.train.history.write_atomic", 2),  # a part of the history
         ("harness.train.checkpoint.write_atomic", 2),  # a checkpoint
-        ("harness.train.validation.mean_dice", 3),  # a look
-        ("harness.train.validation.mean_dice", 4),  # the last look
+        ("harness.train.validation.mean_dice", 3),  # a validation
+        ("harness.train.validation.mean_dice", 4),  # the last validation
         ("harness.train.final_test.write_text", 1),  # before the test split opens
         ("harness.train.final_test.case_rows", 1),  # while testing
         ("harness.train.run.weights_sha256", 1),  # while the result is made
@@ -440,7 +444,7 @@ def test_a_run_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag())
     with pytest.raises(InterruptedRunError, match="another-node"):
         train_run(folder, session.cache, session.store.selection_path, settings)
-    assert len(lost) == 1, "it stopped before the next look"
+    assert len(lost) == 1, "it stopped before the next validation"
     assert folder.lease.path.read_text(encoding="utf-8") == lost[0], "the lease is the other's"
 
 
@@ -491,7 +495,9 @@ REAL = ["supervised/2/0/0", "ua_mt/2/0/0", "mc_net/2/0/0", "supervised_full/all/
 @pytest.mark.parametrize("slot", REAL)
 def test_real_methods_resume_and_replay_to_the_bit(slot: str, make_tiny: MakeTiny) -> None:
     method = slot.partition("/")[0]
-    runs = [make_tiny({method: {}}, budget={"steps": 8}, engine={"looks": 2, "warmup_steps": 1}) for _ in range(2)]
+    runs = [
+        make_tiny({method: {}}, budget={"steps": 8}, engine={"validations": 2, "warmup_steps": 1}) for _ in range(2)
+    ]
     train(runs[0], slot)
     for steps in (3, 2):
         with pytest.raises(InterruptedRunError):

@@ -27,17 +27,20 @@ STEPS = 12
 
 DEATHS = (Moment("global", 1), Moment("local", 1), Moment("anatomical"), Moment("anatomical", 5))
 RESUMED_AT = [0, 1, 3, 4, 9]
-"""Step from which each attempt goes on: there is a checkpoint at every look, and here a look after every step."""
+"""Step from which each attempt goes on.
+
+There is a checkpoint at every validation, and here a validation after every step.
+"""
 
 PARAMS: Mapping[str, Mapping[str, object]] = {
     "action": {**SMALL, "student_temperature": {"family": "linear", "start": 1.0, "end": 0.1}},
     "action_pp": SMALL_PP,
 }
-EXACT = ("method", "optimiser", "generators", "sampler", "looks", "best", "best_look", "images_seen")
+EXACT = ("method", "optimiser", "generators", "sampler", "validations", "best", "best_validation", "images_seen")
 
 
-def suite(make_tiny: MakeTiny, method: str, looks: int, **budget: float) -> Tiny:
-    engine = {"looks": looks, "warmup_steps": 0}
+def suite(make_tiny: MakeTiny, method: str, validations: int, **budget: float) -> Tiny:
+    engine = {"validations": validations, "warmup_steps": 0}
     return make_tiny({method: PARAMS[method]}, budget=budget, engine=engine)
 
 
@@ -49,7 +52,7 @@ def assert_same(mine: Any, theirs: Any, where: str) -> None:
     elif isinstance(mine, dict):
         assert mine.keys() == theirs.keys(), where
         for name in mine:
-            if name != "device_seconds":  # of a look: CPU time differs from run to run
+            if name != "device_seconds":  # of a validation: CPU time differs from run to run
                 assert_same(mine[name], theirs[name], f"{where}/{name}")
     elif isinstance(mine, list | tuple):
         assert len(mine) == len(theirs), where
@@ -67,7 +70,7 @@ def checkpoint_of(folder: RunFolder) -> dict[str, Any]:
 @pytest.mark.parametrize("method", ["action", "action_pp"])
 def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, make_tiny: MakeTiny) -> None:
     slot = f"{method}/2/0/0"
-    whole, killed = (suite(make_tiny, method, looks=STEPS, steps=STEPS) for _ in range(2))
+    whole, killed = (suite(make_tiny, method, validations=STEPS, steps=STEPS) for _ in range(2))
     train(whole, slot)
     folder, other = killed.folder(slot), whole.folder(slot)
     for moment in DEATHS:
@@ -87,9 +90,9 @@ def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, m
     assert [path.exists() for path in arrays] == [method == "action_pp"] * 2
     if method == "action_pp":
         assert arrays[0].read_bytes() == arrays[1].read_bytes()
-        looks = [look.diagnostics for look in result_of(folder).looks]
-        assert looks == [look.diagnostics for look in result_of(other).looks]
-        assert all({"assignment/0", "similarity/2/1"} <= shown.keys() for shown in looks)
+        validations = [validation.diagnostics for validation in result_of(folder).validations]
+        assert validations == [validation.diagnostics for validation in result_of(other).validations]
+        assert all({"assignment/0", "similarity/2/1"} <= shown.keys() for shown in validations)
 
 
 def assert_state_of_interest(state: Mapping[str, torch.Tensor]) -> None:
@@ -120,7 +123,7 @@ def assert_temperatures(method: str, history: pd.DataFrame) -> None:
 
 
 def test_killed_under_device_seconds_it_ends_within_one_step_and_can_be_replayed(make_tiny: MakeTiny) -> None:
-    tiny, slot = suite(make_tiny, "action_pp", looks=12, device_seconds=1.5), "action_pp/2/0/0"
+    tiny, slot = suite(make_tiny, "action_pp", validations=12, device_seconds=1.5), "action_pp/2/0/0"
     folder = tiny.folder(slot)
     for moment in (Moment("global", 1), Moment("anatomical"), Moment("anatomical", 3)):
         assert killed_at(tiny, slot, moment) == -9

@@ -35,7 +35,7 @@ VOLUMES: dict[str, Any] = {
     "dataset": "tiny_balls",
     "preprocessing": {"size": [16, 16, 16]},
     "budget": {"steps": STEPS},
-    "engine": {"looks": 4, "window_stride": [4, 4, 4], "look_stride": [16, 16, 16]},
+    "engine": {"validations": 4, "window_stride": [4, 4, 4], "validation_stride": [16, 16, 16]},
 }
 METHODS: dict[str, dict[str, Any]] = {"tiny_staged": {}, "tiny_floor": {}, "tiny_ceiling": {}}
 
@@ -56,7 +56,7 @@ def test_records_are_those_of_volumes(whole: Tiny) -> None:
     folder = whole.folder(STAGED)
     result = result_of(folder)
     assert (result.images_seen, result.labelled_images_seen) == (4 * STEPS, 4 * 6 + 2 * 18)
-    assert [look.look for look in result.looks] == [1, 2, 3, 4]
+    assert [validation.validation for validation in result.validations] == [1, 2, 3, 4]
     shapes = {name: labels.shape for name, labels in folder.predictions().items()}
     assert shapes == {"p8": (28, 19, 22), "p9": (29, 18, 23)}, "native"
     assert result.observed is not None
@@ -127,7 +127,7 @@ def cases(tiny: Tiny) -> list[Any]:
     return session.cache.test_cases(TestPermit(session.store.selection_path, folder.id, folder.path / "final.json"))
 
 
-def test_looks_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, int]] = []
     real = predict_volume
 
@@ -137,7 +137,7 @@ def test_looks_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: 
 
     monkeypatch.setattr(evaluate, "predict_volume", watching)
     tiny = make_tiny(
-        {"tiny_floor": {}}, **{**VOLUMES, "budget": {"steps": 2}, "engine": {**VOLUMES["engine"], "looks": 1}}
+        {"tiny_floor": {}}, **{**VOLUMES, "budget": {"steps": 2}, "engine": {**VOLUMES["engine"], "validations": 1}}
     )
     train(tiny, "tiny_floor/2/0/0")
     validation, unlabelled, test = 2, 4, 2
@@ -169,7 +169,7 @@ def test_other_settings_end_well_and_are_other_runs(
 
 
 def test_a_real_method_resumes_and_replays_to_the_bit(make_tiny: MakeTiny) -> None:
-    engine = {"looks": 1, "warmup_steps": 0, "window_stride": [16, 16, 16]}
+    engine = {"validations": 1, "warmup_steps": 0, "window_stride": [16, 16, 16]}
     runs = [make_tiny({"ua_mt": {}}, **{**VOLUMES, "budget": {"steps": 3}, "engine": engine}) for _ in range(2)]
     slot = "ua_mt/2/0/0"
     train(runs[0], slot)
@@ -182,8 +182,8 @@ def test_a_real_method_resumes_and_replays_to_the_bit(make_tiny: MakeTiny) -> No
 
 
 def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny) -> None:
-    tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"look_stride": [16, 17, 16]}})
-    with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.look_stride: steps of .* leave gaps"):
+    tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"validation_stride": [16, 17, 16]}})
+    with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.validation_stride: steps of .* leave gaps"):
         tiny.session()
 
 

@@ -112,15 +112,17 @@ def observed(tiny: Tiny, slot: str) -> Observed:
 
 
 def test_a_resumed_run_goes_on_counting(make_tiny: MakeTiny) -> None:
-    """10 + 10 + 20 steps and 4 looks after 10 each: the first step of each stage; the one after a look is the same or
-    the look's own. An interruption at 17 adds the step it goes on with."""
+    """10 + 10 + 20 steps and 4 validations after 10 each: the first step of each stage, and the one after a validation.
+
+    An interruption at 17 adds the step it goes on with.
+    """
     whole, cut = (make_tiny({"tiny_staged": {}}) for _ in range(2))
     train(whole, STAGED)
     with pytest.raises(InterruptedRunError):
         train(cut, STAGED, StopAfter(17))
     train(cut, STAGED)
     assert (observed(whole, STAGED).steps, observed(cut, STAGED).steps) == (4, 5)
-    assert observed(whole, STAGED).looks_that_trained == observed(cut, STAGED).looks_that_trained == 0
+    assert observed(whole, STAGED).validations_that_trained == observed(cut, STAGED).validations_that_trained == 0
     assert observed(cut, STAGED).process_cpu_seconds > 0
 
 

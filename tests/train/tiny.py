@@ -116,7 +116,7 @@ def write_suite(root: Path, methods: Mapping[str, Mapping[str, Any]], **changes:
         "seeds": [0],
         "methods": {name: {"params": dict(params)} for name, params in methods.items()},
         "budget": {"steps": 40},
-        "engine": {"batch_size": 4, "looks": 4, "warmup_steps": 2, "optimiser": {"learning_rate": 0.05}},
+        "engine": {"batch_size": 4, "validations": 4, "warmup_steps": 2, "optimiser": {"learning_rate": 0.05}},
     }
     for key, value in changes.items():
         suite[key] = {**suite[key], **value} if key == "engine" else value

@@ -2,7 +2,7 @@
 
 const curvePanel = (domain) => (host, group) => {
   const lines = Map.groupBy(curvesOf(group).filter((row) => visible(row.method)), (row) => row.method);
-  if (!lines.size) { host.append(h("p", { class: "hint" }, "No validation looks yet.")); return; }
+  if (!lines.size) { host.append(h("p", { class: "hint" }, "No validations yet.")); return; }
   const longest = Math.max(...[...lines.keys()].map((name) => name.length));
   const wide = host.clientWidth > 420;
   const all = [...lines.values()].flat();
@@ -13,14 +13,14 @@ const curvePanel = (domain) => (host, group) => {
   });
   const y = (value) => chart.y(100 * value);
   const ends = [];
-  for (const [method, looks] of lines) {
-    const up = looks.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_max)]);
-    const down = looks.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_min)]).reverse();
-    const mean = looks.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_mean)]);
+  for (const [method, validations] of lines) {
+    const up = validations.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_max)]);
+    const down = validations.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_min)]).reverse();
+    const mean = validations.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_mean)]);
     const reference = DATA.styles[method].colour === null;
     chart.svg.append(s("path", { d: `${path([...up, ...down])}z`, fill: colour(method), opacity: 0.13 }));
     chart.svg.append(s("path", { d: path(mean), fill: "none", stroke: colour(method), "stroke-width": 1.8, "stroke-dasharray": reference ? "4 3" : null }));
-    const taught = looks.filter((row) => known(row.unlabelled_dice_mean)).map((row) => [chart.x(row.device_seconds_mean), y(row.unlabelled_dice_mean)]);
+    const taught = validations.filter((row) => known(row.unlabelled_dice_mean)).map((row) => [chart.x(row.device_seconds_mean), y(row.unlabelled_dice_mean)]);
     if (taught.length) chart.svg.append(s("path", { d: path(taught), fill: "none", stroke: colour(method), "stroke-width": 1.2, "stroke-dasharray": "1 3", "stroke-linecap": "round" }));
     chart.svg.append(...mean.map(([px, py]) => mark(method, px, py, 3.2)));
     ends.push([method, ...mean.at(-1)]);
@@ -29,11 +29,11 @@ const curvePanel = (domain) => (host, group) => {
   const stops = unique(all.map((row) => row.device_seconds_mean)).sort((a, b) => a - b);
   const output = readable(chart, stops, (stop) => [
     h("b", {}, `${seconds(stop)} s: `),
-    [...lines].map(([method, looks]) => {
-      const look = looks.findLast((row) => row.device_seconds_mean <= stop + 1e-9);
-      if (!look) return `${method} no look yet`;
-      const taught = known(look.unlabelled_dice_mean) ? `, on unlabelled images ${percent(look.unlabelled_dice_mean)}` : "";
-      return `${method} ${percent(look.validation_dice_mean)} [${percent(look.validation_dice_min)}, ${percent(look.validation_dice_max)}]${taught}`;
+    [...lines].map(([method, validations]) => {
+      const validation = validations.findLast((row) => row.device_seconds_mean <= stop + 1e-9);
+      if (!validation) return `${method} no validation yet`;
+      const taught = known(validation.unlabelled_dice_mean) ? `, on unlabelled images ${percent(validation.unlabelled_dice_mean)}` : "";
+      return `${method} ${percent(validation.validation_dice_mean)} [${percent(validation.validation_dice_min)}, ${percent(validation.validation_dice_max)}]${taught}`;
     }).join("; "),
   ]);
   host.append(chart.svg, output);

@@ -1,6 +1,6 @@
 """A run directory full of made-up records, written through the real store: for tests of all that reads records.
 
-    store = write_records(tmp_path / "synthetic_mini", RunSpec(seeds=2, failed=frozenset({Slot(...)})))
+    store = write_records(tmp_path / "synthetic_mini", RunSpec(seeds=2, failed=frozenset({Planned run(...)})))
 
 Numbers are plausible and deterministic: patients differ, every method sees the same patients, more labels help.
 """
@@ -37,10 +37,10 @@ from harness.records.schema import (
     Environment,
     Failure,
     Observed,
+    PlannedRun,
     Preprocessing,
     Result,
     Run,
-    Slot,
     Spent,
     Trial,
     Validation,
@@ -54,7 +54,7 @@ GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "
 CEILING = "supervised_full"
 SEARCH_SEED = 100
 DIAGONAL_VOXELS = 301.0
-SlotKey = tuple[str, int | None, int, int]
+PlannedRunKey = tuple[str, int | None, int, int]
 """(method, labelled, subset, seed)."""
 
 Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
@@ -72,8 +72,8 @@ class RunSpec:
     chosen:       method -> hyper-parameters of its finals, where they are not the default ones.
     methods:      name -> gain in logit(Dice); the ceiling (`supervised_full`) runs once per subset 0 and seed.
     centers:      methods with class centres: validations that show the assignment, arrays, and a figure.
-    overrides:    slot -> fields of its Run that differ (method_version, budget, protocol_version, ...).
-    environments: slot -> the environment it ran in, where it is not `environment`.
+    overrides:    planned run -> fields of its Run that differ (method_version, budget, protocol_version, ...).
+    environments: planned run -> the environment it ran in, where it is not `environment`.
     spacing_mm:   in-plane voxel size, None leaves the millimetre columns empty.
     """
 
@@ -93,19 +93,19 @@ class RunSpec:
     search_budget: Budget = Budget(device_seconds=60)
     chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checksum: str = "c" * 64
-    failed: frozenset[SlotKey] = frozenset()
-    missing: frozenset[SlotKey] = frozenset()
-    interrupted: frozenset[SlotKey] = frozenset()
+    failed: frozenset[PlannedRunKey] = frozenset()
+    missing: frozenset[PlannedRunKey] = frozenset()
+    interrupted: frozenset[PlannedRunKey] = frozenset()
     centers: frozenset[str] = frozenset()
     failure: Failure = Failure(kind="nan", reason="loss became NaN at step 17")
-    overrides: Mapping[SlotKey, Mapping[str, Any]] = field(default_factory=dict)
-    environments: Mapping[SlotKey, Environment] = field(default_factory=dict)
+    overrides: Mapping[PlannedRunKey, Mapping[str, Any]] = field(default_factory=dict)
+    environments: Mapping[PlannedRunKey, Environment] = field(default_factory=dict)
 
     @property
-    def slots(self) -> list[Slot]:
+    def planned_runs(self) -> list[PlannedRun]:
         """Every final, the ceiling once per seed."""
         return [
-            Slot(method=method, labelled=labelled, subset=subset, seed=seed)
+            PlannedRun(method=method, labelled=labelled, subset=subset, seed=seed)
             for method in self.methods
             for labelled in ((None,) if method == CEILING else self.labelled)
             for subset in range(1 if method == CEILING else self.subsets)
@@ -120,45 +120,45 @@ class RunSpec:
             cuda=None, data_checksum=self.checksum, shown={"commit": "0" * 40, "host": "nowhere"},
         )  # fmt: skip
 
-    def run(self, slot: Slot) -> Run:
-        """The run of a slot."""
+    def run(self, planned_run: PlannedRun) -> Run:
+        """The run of a planned run."""
         fields: dict[str, Any] = {
-            "method": slot.method,
+            "method": planned_run.method,
             "method_version": 1,
-            "params": dict(self.chosen.get(slot.method, {"consistency": 0.1})),
+            "params": dict(self.chosen.get(planned_run.method, {"consistency": 0.1})),
             "dataset": DatasetRef(name="phantom", version=1, checksum=self.checksum),
             "preprocessing": Preprocessing(size=(96, 96)),
-            "labelled": slot.labelled,
-            "subset": slot.subset,
-            "seed": slot.seed,
+            "labelled": planned_run.labelled,
+            "subset": planned_run.subset,
+            "seed": planned_run.seed,
             "engine": Engine(batch_size=8),
             "budget": self.budget,
         }
-        return Run(**{**fields, **self.overrides.get(key(slot), {})})
+        return Run(**{**fields, **self.overrides.get(key(planned_run), {})})
 
-    def searched(self) -> Iterator[tuple[Slot, Run]]:
-        """The search runs, on a subset and a seed that no final uses; all of a method at the same slot."""
+    def searched(self) -> Iterator[tuple[PlannedRun, Run]]:
+        """The search runs, on a subset and a seed that no final uses; all of a method at the same planned run."""
         for method, points in self.search.items():
-            slot = Slot(method=method, labelled=self.labelled[-1], subset=self.subsets, seed=SEARCH_SEED)
+            planned_run = PlannedRun(method=method, labelled=self.labelled[-1], subset=self.subsets, seed=SEARCH_SEED)
             for params in points:
                 changes = {"role": "search", "params": dict(params), "budget": self.search_budget}
-                yield slot, self.run(slot).model_copy(update=changes)
+                yield planned_run, self.run(planned_run).model_copy(update=changes)
 
-    def trial(self, slot: Slot) -> Trial | None:
+    def trial(self, planned_run: PlannedRun) -> Trial | None:
         """The trial whose hyper-parameters a final runs with; None without one."""
-        params = self.run(slot).params
-        tried = [run for searched, run in self.searched() if searched.method == slot.method]
+        params = self.run(planned_run).params
+        tried = [run for searched, run in self.searched() if searched.method == planned_run.method]
         trials = (
-            Trial(method=slot.method, study=0, point=point, varied=run.params, run=run.id)
+            Trial(method=planned_run.method, study=0, point=point, varied=run.params, run=run.id)
             for point, run in enumerate(tried)
             if run.params == params
         )
         return next(trials, None)
 
 
-def key(slot: Slot) -> SlotKey:
+def key(planned_run: PlannedRun) -> PlannedRunKey:
     """(method, labelled, subset, seed), hashable."""
-    return slot.method, slot.labelled, slot.subset, slot.seed
+    return planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed
 
 
 def write_records(root: Path, spec: RunSpec | None = None) -> RunStore:
@@ -167,23 +167,23 @@ def write_records(root: Path, spec: RunSpec | None = None) -> RunStore:
     store = RunStore.create(root)
     text = f"name: {root.name}\ndataset: phantom\nmethods: [{', '.join(spec.methods)}]\n"
     store.keep_suite(text, digest(text))
-    runs = {key(slot): spec.run(slot) for slot in spec.slots}
+    runs = {key(planned_run): spec.run(planned_run) for planned_run in spec.planned_runs}
     entries = [
         SelectionEntry(
-            slot=slot,
-            params=spec.run(slot).params,
-            run=runs[key(slot)].id,
-            ranked=slot.labelled is not None,
-            trial=spec.trial(slot),
+            planned_run=planned_run,
+            params=spec.run(planned_run).params,
+            run=runs[key(planned_run)].id,
+            ranked=planned_run.labelled is not None,
+            trial=spec.trial(planned_run),
         )
-        for slot in spec.slots
+        for planned_run in spec.planned_runs
     ]
     store.write_selection(Selection(suite_hash=digest(text), engine=Engine(batch_size=8), entries=entries))
-    for slot in spec.slots:
-        if key(slot) not in spec.missing:
-            write_run(store.folder(runs[key(slot)]), runs[key(slot)], slot, spec)
-    for slot, run in spec.searched():
-        write_run(store.folder(run), run, slot, spec)
+    for planned_run in spec.planned_runs:
+        if key(planned_run) not in spec.missing:
+            write_run(store.folder(runs[key(planned_run)]), runs[key(planned_run)], planned_run, spec)
+    for planned_run, run in spec.searched():
+        write_run(store.folder(run), run, planned_run, spec)
     return store
 
 
@@ -197,21 +197,21 @@ def write_tables(store: RunStore) -> tuple[Path, ...]:
     return write_leaderboard(board_of(store), store.leaderboard)
 
 
-def write_run(folder: RunFolder, run: Run, slot: Slot, spec: RunSpec) -> None:
+def write_run(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpec) -> None:
     """One run's records, result.json last."""
-    failed = key(slot) in spec.failed
+    failed = key(planned_run) in spec.failed
     folder.create(run)
-    environment = folder.write_environment(spec.environments.get(key(slot), spec.environment))
-    write_ledger(folder, run, environment, interrupted=key(slot) in spec.interrupted, failed=failed)
-    history = history_frame(slot, spec)
+    environment = folder.write_environment(spec.environments.get(key(planned_run), spec.environment))
+    write_ledger(folder, run, environment, interrupted=key(planned_run) in spec.interrupted, failed=failed)
+    history = history_frame(planned_run, spec)
     write_atomic(folder.path / "history" / "00000000.parquet", lambda path: history.to_parquet(path, index=False))
     if not failed and run.role == "final":
-        write_text(folder.path / "final.json", json.dumps({"weights_sha256": digest(key(slot))}))
-        folder.write_cases(cases_frame(slot, spec))
-        if slot.method in spec.centers:
-            folder.write_arrays(center_arrays(slot, spec))
-            folder.write_figures({"centers": picture(f"centres of {slot}")})
-    folder.write_result(_result(folder, run, slot, spec, environment))
+        write_text(folder.path / "final.json", json.dumps({"weights_sha256": digest(key(planned_run))}))
+        folder.write_cases(cases_frame(planned_run, spec))
+        if planned_run.method in spec.centers:
+            folder.write_arrays(center_arrays(planned_run, spec))
+            folder.write_figures({"centers": picture(f"centres of {planned_run}")})
+    folder.write_result(_result(folder, run, planned_run, spec, environment))
 
 
 def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: bool, failed: bool) -> None:
@@ -263,10 +263,10 @@ def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-value)))
 
 
-def _level(slot: Slot, spec: RunSpec) -> float:
-    """Mean logit(Dice) of a slot: 60 % Dice at 3 labelled, 77 % at 7, 90 % with all."""
-    labelled = 2.2 if slot.labelled is None else 0.4 + 0.8 * np.log(slot.labelled / 3) / np.log(7 / 3)
-    return float(labelled + spec.methods[slot.method])
+def _level(planned_run: PlannedRun, spec: RunSpec) -> float:
+    """Mean logit(Dice) of a planned run: 60 % Dice at 3 labelled, 77 % at 7, 90 % with all."""
+    labelled = 2.2 if planned_run.labelled is None else 0.4 + 0.8 * np.log(planned_run.labelled / 3) / np.log(7 / 3)
+    return float(labelled + spec.methods[planned_run.method])
 
 
 def _tuned(run: Run) -> float:
@@ -274,21 +274,21 @@ def _tuned(run: Run) -> float:
     return 0.0 if run.role == "final" else float(_generator("params", sorted(run.params.items())).normal(0.0, 0.3))
 
 
-def cases_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
-    """cases.parquet of a slot: one row per selection, case and class."""
-    frames = [_selection_frame(slot, spec, selection) for selection in ("last", "best_val")]
+def cases_frame(planned_run: PlannedRun, spec: RunSpec) -> pd.DataFrame:
+    """cases.parquet of a planned run: one row per selection, case and class."""
+    frames = [_selection_frame(planned_run, spec, selection) for selection in ("last", "best_val")]
     return pd.concat(frames, ignore_index=True)
 
 
-def _selection_frame(slot: Slot, spec: RunSpec, selection: str) -> pd.DataFrame:
+def _selection_frame(planned_run: PlannedRun, spec: RunSpec, selection: str) -> pd.DataFrame:
     index = pd.MultiIndex.from_product(
         [range(spec.patients), range(len(spec.phases)), range(len(spec.classes))], names=["p", "f", "c"]
     ).to_frame(index=False)
     patient_effect = _generator("patients").normal(0.0, 0.6, 10_000)[index.p.to_numpy()]
-    noise = _generator(selection, key(slot)).normal(0.0, 0.25, len(index))
-    seed_effect = _generator("seed", key(slot)).normal(0.0, 0.05)
-    logit = _level(slot, spec) + patient_effect + 0.3 * index.c.to_numpy() + noise + seed_effect
-    missed = _generator("missed", selection, key(slot)).random(len(index)) < spec.missed_share
+    noise = _generator(selection, key(planned_run)).normal(0.0, 0.25, len(index))
+    seed_effect = _generator("seed", key(planned_run)).normal(0.0, 0.05)
+    logit = _level(planned_run, spec) + patient_effect + 0.3 * index.c.to_numpy() + noise + seed_effect
+    missed = _generator("missed", selection, key(planned_run)).random(len(index)) < spec.missed_share
     dice = np.where(missed, 0.0, _sigmoid(logit))
     frame = pd.DataFrame({
         "selection": selection,
@@ -310,11 +310,11 @@ def _selection_frame(slot: Slot, spec: RunSpec, selection: str) -> pd.DataFrame:
     return frame
 
 
-def history_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
-    """history parquet of a slot."""
+def history_frame(planned_run: PlannedRun, spec: RunSpec) -> pd.DataFrame:
+    """history parquet of a planned run."""
     steps = np.arange(spec.history_steps)
     progress = steps / max(1, spec.history_steps)
-    loss = np.exp(-2.0 * progress) + _generator("loss", key(slot)).random(len(steps)) * 0.05
+    loss = np.exp(-2.0 * progress) + _generator("loss", key(planned_run)).random(len(steps)) * 0.05
     return pd.DataFrame({
         "stage": "train", "step": steps, "step_in_stage": steps, "progress_run": progress,
         "progress_stage": progress, "learning_rate": 0.01 * (1.0 - progress) ** 0.9, "step_seconds": 0.2,
@@ -322,9 +322,9 @@ def history_frame(slot: Slot, spec: RunSpec) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def center_arrays(slot: Slot, spec: RunSpec) -> dict[str, NDArray[Any]]:
+def center_arrays(planned_run: PlannedRun, spec: RunSpec) -> dict[str, NDArray[Any]]:
     """A centre a class along the axes of eight dimensions, prototypes near them, twenty features a class."""
-    generator = _generator("centers", key(slot))
+    generator = _generator("centers", key(planned_run))
     count = len(spec.classes) + 1
     centres = np.eye(count, 8, dtype=np.float32)
     labels = np.repeat(np.arange(count), 20)
@@ -340,7 +340,7 @@ def center_arrays(slot: Slot, spec: RunSpec) -> dict[str, NDArray[Any]]:
         "prototypes": prototypes,
         "similarity": prototypes @ centres.T,
         "assignment": assignment,
-        "slot_class": np.arange(count),
+        "planned_run_class": np.arange(count),
         "features": near(centres[assignment][labels]).astype(np.float16),
         "labels": labels,
     }
@@ -354,9 +354,9 @@ def picture(caption: str) -> bytes:
     return file.getvalue()
 
 
-def _shown(slot: Slot, spec: RunSpec, validation: int) -> dict[str, float]:
+def _shown(planned_run: PlannedRun, spec: RunSpec, validation: int) -> dict[str, float]:
     """What a method with centres shows at a validation: in order until the third one, then as at the end."""
-    if slot.method not in spec.centers:
+    if planned_run.method not in spec.centers:
         return {}
     count = len(spec.classes) + 1
     held = np.roll(np.arange(count), int(validation >= 2))
@@ -364,19 +364,19 @@ def _shown(slot: Slot, spec: RunSpec, validation: int) -> dict[str, float]:
     return {"temperature_student": 0.5, "assignment_changes": float(count * (validation >= 2)), **shown}
 
 
-def _validations(run: Run, slot: Slot, spec: RunSpec) -> list[Validation]:
+def _validations(run: Run, planned_run: PlannedRun, spec: RunSpec) -> list[Validation]:
     """Dice that rises with the budget."""
     seconds, steps = _full_spent(run)
-    noise = _generator("validations", key(slot)).normal(0.0, 0.01, (spec.validations, len(spec.classes)))
+    noise = _generator("validations", key(planned_run)).normal(0.0, 0.01, (spec.validations, len(spec.classes)))
     validations = []
     for i in range(spec.validations):
         progress = (i + 1) / spec.validations
-        level = _sigmoid(np.array(_level(slot, spec) + _tuned(run) + 0.3 * np.arange(len(spec.classes))))
+        level = _sigmoid(np.array(_level(planned_run, spec) + _tuned(run) + 0.3 * np.arange(len(spec.classes))))
         dice = np.clip(level * (1.0 - np.exp(-3.0 * progress)) + noise[i], 0.0, 1.0)
-        taught = None if slot.labelled is None else dict(zip(spec.classes, map(float, 0.9 * dice), strict=True))
+        taught = None if planned_run.labelled is None else dict(zip(spec.classes, map(float, 0.9 * dice), strict=True))
         validations.append(
             Validation(validation=i, progress=progress, step=round(progress * steps), device_seconds=progress * seconds,
-                 dice=dict(zip(spec.classes, map(float, dice), strict=True)), diagnostics=_shown(slot, spec, i),
+                 dice=dict(zip(spec.classes, map(float, dice), strict=True)), diagnostics=_shown(planned_run, spec, i),
                  unlabelled_dice=taught)
         )  # fmt: skip
     return validations
@@ -388,17 +388,17 @@ def _observed(spec: RunSpec) -> Observed:
     return Observed(sampled="weak", declared=(), steps=5, images_same=40, process_cpu_seconds=cpu_seconds)
 
 
-def _result(folder: RunFolder, run: Run, slot: Slot, spec: RunSpec, environment: str) -> Result:
+def _result(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpec, environment: str) -> Result:
     spent: Spent = folder.ledger.spent()
-    failed = key(slot) in spec.failed
-    validations = [] if failed else _validations(run, slot, spec)
+    failed = key(planned_run) in spec.failed
+    validations = [] if failed else _validations(run, planned_run, spec)
     best = max(range(len(validations)), key=lambda i: validations[i].mean_dice or 0.0) if validations else None
     return Result(
         run=run.id,
         status="failed" if failed else "ok",
         failure=spec.failure if failed else None,
         environment=environment,
-        shown=spec.environments.get(key(slot), spec.environment).shown,
+        shown=spec.environments.get(key(planned_run), spec.environment).shown,
         spent=spent,
         stage_device_seconds={"train": spent.useful_device_seconds},
         stage_steps={"train": spent.useful_steps},
@@ -406,12 +406,12 @@ def _result(folder: RunFolder, run: Run, slot: Slot, spec: RunSpec, environment:
         wall_seconds={"train": spent.useful_device_seconds, "eval": 12.0, "idle": 0.5, "unaccounted": 0.2},
         images_seen=run.engine.batch_size * spent.useful_steps,
         labelled_images_seen=run.engine.batch_size // 2 * spent.useful_steps,
-        parameters_training=2_577_624 if slot.method == "mc_net" else 1_813_764,
+        parameters_training=2_577_624 if planned_run.method == "mc_net" else 1_813_764,
         parameters_predictor=1_813_764,
         peak_memory_bytes=1_000_000_000,
         validations=validations,
         best_validation=best,
-        weights_sha256=None if failed else digest(key(slot)),
+        weights_sha256=None if failed else digest(key(planned_run)),
         observed=None if failed else _observed(spec),
         finished_at=AT,
     )

@@ -84,7 +84,9 @@ def same_grid(suite: AuditedSuite) -> Verdict:
     planned: dict[str, set[tuple[int | None, int, int]]] = {}
     for entry in suite.selection.entries:
         if entry.ranked:
-            planned.setdefault(entry.slot.method, set()).add((entry.slot.labelled, entry.slot.subset, entry.slot.seed))
+            planned.setdefault(entry.planned_run.method, set()).add(
+                (entry.planned_run.labelled, entry.planned_run.subset, entry.planned_run.seed)
+            )
     if not planned:
         return not_applicable("selection.json ranks no method")
     everything = set().union(*planned.values())
@@ -109,8 +111,11 @@ def several_subsets(suite: AuditedSuite) -> Verdict:
 
     With fewer, intervals are conditional on those that ran, as every table says, and this rule does not apply.
     """
-    slots = [entry.slot for entry in suite.selection.entries if entry.ranked]
-    subsets, seeds = {slot.subset for slot in slots}, {slot.seed for slot in slots}
+    planned_runs = [entry.planned_run for entry in suite.selection.entries if entry.ranked]
+    subsets, seeds = (
+        {planned_run.subset for planned_run in planned_runs},
+        {planned_run.seed for planned_run in planned_runs},
+    )
     text = f"{counted(len(subsets), 'labelled subset')} ({_some(sorted(subsets))}) x {counted(len(seeds), 'seed')}"
     if min(len(subsets), len(seeds)) >= ENOUGH:
         return held(f"{text}; {suite.progress}")

@@ -13,7 +13,7 @@ from harness.audit.trace import Trace, read_trace
 from harness.records.accounts import Reconciliation
 from harness.records.ledger_line import LedgerLine
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Environment, Observed, Result, Run, Slot
+from harness.records.schema import Environment, Observed, PlannedRun, Result, Run
 from harness.records.selection import Points, Selection
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class SelectedRun(AuditedRun):
     cases:        one row per selection rule, case and class; None unless it finished well and was tested.
     """
 
-    slot: Slot
+    planned_run: PlannedRun
     environment: Environment | None
     final_sha256: str | None
     trace: Trace | None
@@ -65,12 +65,12 @@ class SelectedRun(AuditedRun):
     @property
     def method(self) -> str:
         """Its method's name in the suite; a variant has a name of its own."""
-        return self.slot.method
+        return self.planned_run.method
 
     @property
     def name(self) -> str:
         """As people find it: ua_mt/7/0/1 (runs/0aca010cfa)."""
-        return f"{self.slot} (runs/{self.id[:10]})"
+        return f"{self.planned_run} (runs/{self.id[:10]})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,22 +165,22 @@ class AuditedSuite:
 def view_suite(records: SuiteRecords) -> AuditedSuite:
     """Take what the rules look at. Raises `RecordError` for a record that is damaged, missing or of another schema."""
     selection = records.require_selection()
-    slots = {entry.run: entry.slot for entry in reversed(selection.entries)}
+    planned_runs = {entry.run: entry.planned_run for entry in reversed(selection.entries)}
     selected = dict.fromkeys(record for _, record in records.selected)
     return AuditedSuite(
         root=records.root,
         selection=selection,
-        runs=tuple(_selected_run(record, slots[record.id]) for record in selected if record.exists),
-        others=tuple(_audited_run(record) for record in records.runs if record.id not in slots),
+        runs=tuple(_selected_run(record, planned_runs[record.id]) for record in selected if record.exists),
+        others=tuple(_audited_run(record) for record in records.runs if record.id not in planned_runs),
         points=records.trials,
         reconciliation=records.reconciliation,
     )
 
 
-def _selected_run(record: RunRecord, slot: Slot) -> SelectedRun:
+def _selected_run(record: RunRecord, planned_run: PlannedRun) -> SelectedRun:
     return SelectedRun(
         **vars(_audited_run(record)),
-        slot=slot,
+        planned_run=planned_run,
         environment=record.environment,
         final_sha256=record.final_sha256,
         trace=read_trace(record) if record.ok else None,  # another process may be writing that of a running one

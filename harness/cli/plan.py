@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
     help="Where `run` would train: on this machine, or in jobs of Slurm.",
 )
 @cluster_option
-@click.option("--list", "list_all", is_flag=True, help="List every run: its slot, its id and its state.")
+@click.option("--list", "list_all", is_flag=True, help="List every run: its planned run, its id and its state.")
 def plan_command(
     suite: str,
     data: Path | None,

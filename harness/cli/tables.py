@@ -79,25 +79,34 @@ def plan_runs(dry_run: DryRun) -> Printed:
     """A row per training, in the order in which they run; what a search has yet to name has no id."""
     asked = dry_run.plan.asked()
     if dry_run.states is None:  # ids depend on the data, so they are unknown too
-        return ("slot", "budget"), [(one.name, str(one.budget)) for one in asked], "ll"
+        return ("planned_run", "budget"), [(one.name, str(one.budget)) for one in asked], "ll"
     rows = [
         (one.name, "" if one.run is None else one.run.id[:10], dry_run.state(one), str(one.budget)) for one in asked
     ]
-    return ("slot", "run", "state", "budget"), list(rows), "llll"
+    return ("planned_run", "run", "state", "budget"), list(rows), "llll"
 
 
 def status_table(status: SuiteStatus) -> Printed:
     """A row per run."""
-    headers = ("slot", "state", "budget", "steps", "device s", "lost s", "attempts", "val. Dice", "note")
-    return headers, [_status_row(str(slot), one) for slot, one in status.runs], "llrrrrrrl"
+    headers = ("planned_run", "state", "budget", "steps", "device s", "lost s", "attempts", "val. Dice", "note")
+    return headers, [_status_row(str(planned_run), one) for planned_run, one in status.runs], "llrrrrrrl"
 
 
-def _status_row(slot: str, one: RunStatus) -> Row:
+def _status_row(planned_run: str, one: RunStatus) -> Row:
     dice = "" if one.validation_dice is None else f"{one.validation_dice:.3f}"
     spent = one.spent
     seconds, lost = f"{spent.useful_device_seconds:.1f}", f"{spent.lost_device_seconds:.1f}"
     return (
-        *(slot, one.state, f"{one.share:.1%}", str(spent.useful_steps), seconds, lost, str(spent.attempts), dice),
+        *(
+            planned_run,
+            one.state,
+            f"{one.share:.1%}",
+            str(spent.useful_steps),
+            seconds,
+            lost,
+            str(spent.attempts),
+            dice,
+        ),
         one.note,
     )
 

@@ -34,7 +34,7 @@ class Session:
         return self.plan.names
 
     def name_of(self, run: Run) -> str:
-        """The run's slot or trial as `harness train` takes it, with its row's name: ua_mt_strong/7/0/1."""
+        """The run's planned run or trial as `harness train` takes it, with its row's name: ua_mt_strong/7/0/1."""
         if run.id not in self._names:
             points = self.store.points()  # an adaptive search names trials as it goes
             self._names.update({} if points is None else {trial.run: str(trial) for trial in points.trials})
@@ -135,13 +135,13 @@ def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:
 
 
 def find_run(plan: Plan, name: str) -> Run:
-    """A run by id, by the beginning of its id, or by slot: method/labelled/subset/seed, e.g. ua_mt/7/0/1."""
-    by_slot = {str(planned.slot): planned.run for planned in plan.finals}
-    by_slot |= {str(planned.trial): planned.run for planned in plan.trials}
-    if name in by_slot:
-        return by_slot[name]
+    """A run by id, by the beginning of its id, or by planned run: method/labelled/subset/seed, e.g. ua_mt/7/0/1."""
+    by_planned_run = {str(planned.planned_run): planned.run for planned in plan.finals}
+    by_planned_run |= {str(planned.trial): planned.run for planned in plan.trials}
+    if name in by_planned_run:
+        return by_planned_run[name]
     matches = [run for run in plan.runs if run.id.startswith(name)]
     if len(matches) != 1:
-        some = ", ".join(list(by_slot)[:4])
-        raise UsageError(f"{name!r} names {len(matches)} runs of this suite; use an id or a slot such as {some}")
+        some = ", ".join(list(by_planned_run)[:4])
+        raise UsageError(f"{name!r} names {len(matches)} runs of this suite; use an id or a planned run such as {some}")
     return matches[0]

@@ -178,7 +178,7 @@ def _declared_engines(runs: Sequence[_Selected], usual: Engine) -> dict[str, str
     for run in runs:
         if run.record.result is not None:
             engine = run.record.run.engine
-            by_arm.setdefault(arm(run.entry.slot), {})[engine.model_dump_json()] = engine
+            by_arm.setdefault(arm(run.entry.planned_run), {})[engine.model_dump_json()] = engine
     texts = {name: describe_differences(engines.values(), usual) for name, engines in by_arm.items()}
     return {name: text for name, text in texts.items() if text}
 
@@ -192,7 +192,7 @@ def _refuse_mixed_versions(records: SuiteRecords, runs: Sequence[_Selected]) -> 
     versions: dict[str, dict[int, list[str]]] = {}
     for run in runs:
         if run.record.result is not None:
-            by_version = versions.setdefault(run.entry.slot.method, {})
+            by_version = versions.setdefault(run.entry.planned_run.method, {})
             by_version.setdefault(run.record.run.method_version, []).append(run.record.id[:10])
     for method, by_version in versions.items():
         if len(by_version) > 1:

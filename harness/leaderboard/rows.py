@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.records.reader import RunRecord
-from harness.records.schema import Slot
+from harness.records.schema import PlannedRun
 from harness.records.selection import SelectionEntry
 
 RUN_COLUMNS = (
@@ -27,22 +27,22 @@ VALIDATION_COLUMNS = ("run", "validation", "progress", "step", "device_seconds",
 """Dice is the mean over foreground classes, a fraction; progress lies in [0, 1]."""
 
 
-def arm(slot: Slot) -> str:
+def arm(planned_run: PlannedRun) -> str:
     """What is averaged into one row: a method at a labelled count, "ua_mt@7"; "supervised_full@all" for a reference."""
-    return f"{slot.method}@{'all' if slot.labelled is None else slot.labelled}"
+    return f"{planned_run.method}@{'all' if planned_run.labelled is None else planned_run.labelled}"
 
 
 def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, Any]:
     """One row per selected run, columns of `RUN_COLUMNS`."""
-    slot, result = entry.slot, record.result
+    planned_run, result = entry.planned_run, record.result
     row = {
         "run": record.id,
-        "arm": arm(slot),
-        "method": slot.method,
-        "labelled": slot.labelled,
-        "reference": slot.labelled is None or not entry.ranked,
-        "subset": slot.subset,
-        "seed": slot.seed,
+        "arm": arm(planned_run),
+        "method": planned_run.method,
+        "labelled": planned_run.labelled,
+        "reference": planned_run.labelled is None or not entry.ranked,
+        "subset": planned_run.subset,
+        "seed": planned_run.seed,
         "status": status,
     }
     if result is None:

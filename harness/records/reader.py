@@ -216,7 +216,7 @@ class SuiteRecords:
 
         Raises `UsageError` where it is none or several.
         """
-        planned = {str(entry.slot): entry.run for entry, _ in self.selected}
+        planned = {str(entry.planned_run): entry.run for entry, _ in self.selected}
         wanted = planned.get(name, name)
         matches = [run for run in self.runs if wanted and run.id.startswith(wanted)]
         if len(matches) != 1:

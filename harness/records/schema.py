@@ -283,7 +283,7 @@ class Result(Strict):
     finished_at: str = Field(description="UTC, ISO 8601")
 
 
-class Slot(Strict):
+class PlannedRun(Strict):
     """A final that the plan can enumerate before any search ran.
 
     method: the row's name in the suite: a registered method, or a variant of one under a name of its own.

@@ -8,16 +8,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.api.strict import Strict, digest
-from harness.records.schema import Engine, Slot, Trial
+from harness.records.schema import Engine, PlannedRun, Trial
 
 
 class SelectionEntry(Strict):
-    """Which hyper-parameters one slot got, and which run that makes.
+    """Which hyper-parameters one planned run got, and which run that makes.
 
     trial: the point of the search that was chosen for it; engine: the settings that came with it.
     """
 
-    slot: Slot
+    planned_run: PlannedRun
     params: dict[str, Any]
     run: str
     engine: Engine | None = None
@@ -46,10 +46,10 @@ class Candidate(Strict):
 
 
 class Selection(Strict):
-    """selection.json: binds slots to hyper-parameters; must exist before a test split opens.
+    """selection.json: binds planned runs to hyper-parameters; must exist before a test split opens.
 
-    rule:       default: as the suite says; best_validation: the best candidate of the slot's study, ties to the earlier
-                point, the default where none has a score.
+    rule:       default: as the suite says; best_validation: the best candidate of the planned run's study, ties to the
+                earlier point, the default where none has a score.
     candidates: every trial of the search; digest: sha256 of their canonical JSON.
     """
 

@@ -10,7 +10,7 @@ from typing import Literal
 from harness.api.errors import RecordError
 from harness.records.lease import Lease
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Budget, Slot, Spent, Trial
+from harness.records.schema import Budget, PlannedRun, Spent, Trial
 from harness.records.selection import Points, Selection
 
 State = Literal["done", "failed", "running", "queued", "stopped", "to run"]
@@ -45,7 +45,7 @@ class SuiteStatus:
 
     suite: str
     budget: Budget | None
-    runs: tuple[tuple[Slot | Trial, RunStatus], ...]
+    runs: tuple[tuple[PlannedRun | Trial, RunStatus], ...]
     others: int
 
     @property
@@ -72,11 +72,13 @@ class SuiteStatus:
 def read_status(records: SuiteRecords) -> SuiteStatus:
     """How far every run of the current selection is. Raises `RecordError` where a record cannot be read."""
     points, selection = records.trials, records.selection
-    asked: list[tuple[str, Slot | Trial]] = [] if points is None else [(trial.run, trial) for trial in points.trials]
+    asked: list[tuple[str, PlannedRun | Trial]] = (
+        [] if points is None else [(trial.run, trial) for trial in points.trials]
+    )
     if points is None and selection is None:
         raise RecordError(f"{records.store.selection_path} is missing: no final run was planned here yet")
     if selection is not None and _belongs(selection, points):
-        asked += [(entry.run, entry.slot) for entry in selection.entries]
+        asked += [(entry.run, entry.planned_run) for entry in selection.entries]
     runs = [records.run(run) for run, _ in asked]
     statuses = tuple((name, run_status(run)) for run, (_, name) in zip(runs, asked, strict=True))
     budget = next((run.run.budget for run in runs if run.exists), None)

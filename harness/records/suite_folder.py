@@ -73,7 +73,7 @@ class RunStore:
         return self.root / "selection.json"
 
     def write_selection(self, selection: Selection) -> None:
-        """Bind slots to hyper-parameters; must come before any final run."""
+        """Bind planned runs to hyper-parameters; must come before any final run."""
         if not self.selection_path.exists() or self.selection() != selection:
             write_record(self.selection_path, selection)
 

@@ -93,15 +93,15 @@ def _environment(environment: Environment) -> tuple[Fact, ...]:
 
 
 def configurations(records: SuiteRecords) -> list[tuple[str, list[Fact]]]:
-    """The hyper-parameters of each method, told apart by slots where they differ between them."""
-    slots: dict[tuple[str, tuple[Fact, ...]], list[str]] = {}
+    """The hyper-parameters of each method, told apart by planned runs where they differ between them."""
+    planned_runs: dict[tuple[str, tuple[Fact, ...]], list[str]] = {}
     for entry, _ in records.selected:
         params = tuple((name, _text(value)) for name, value in entry.params.items())
-        slots.setdefault((entry.slot.method, params), []).append(str(entry.slot).partition("/")[2])
-    methods = Counter(method for method, _ in slots)
+        planned_runs.setdefault((entry.planned_run.method, params), []).append(str(entry.planned_run).partition("/")[2])
+    methods = Counter(method for method, _ in planned_runs)
     return [
         (method if methods[method] == 1 else f"{method} ({', '.join(names)})", list(params))
-        for (method, params), names in slots.items()
+        for (method, params), names in planned_runs.items()
     ]
 
 

@@ -38,14 +38,16 @@ def copy_figures(records: SuiteRecords) -> Gallery:
     """
     folder = records.store.leaderboard / "figures"
     pictures, files, room = [], [], MAX_PAGE_BYTES
-    for entry, run in sorted(records.selected, key=lambda planned: (planned[0].slot.subset, planned[0].slot.seed)):
+    for entry, run in sorted(
+        records.selected, key=lambda planned: (planned[0].planned_run.subset, planned[0].planned_run.seed)
+    ):
         for figure in _read(run):
-            files.append(folder / f"{str(entry.slot).replace('/', '-')}-{figure.name}.png")
+            files.append(folder / f"{str(entry.planned_run).replace('/', '-')}-{figure.name}.png")
             write_bytes(files[-1], figure.png)
             if len(figure.png) <= room:
                 room -= len(figure.png)
                 source = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
-                pictures.append((f"{run.run.label_in(entry.slot.method)}: {figure.caption}", source))
+                pictures.append((f"{run.run.label_in(entry.planned_run.method)}: {figure.caption}", source))
     for path in set(folder.glob("*.png")) - set(files):
         path.unlink()
     return Gallery(tuple(pictures), tuple(files))

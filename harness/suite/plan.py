@@ -1,4 +1,4 @@
-"""The plan of a suite: its slots, the trials of its search, and the finals once the selection is known."""
+"""The plan of a suite: its planned runs, the trials of its search, and the finals once the selection is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.api.dataset import Dataset
 from harness.api.errors import UsageError
 from harness.api.params import MethodParams
 from harness.api.task import Task
-from harness.records.schema import Budget, DatasetRef, Engine, Run, Slot, Trial
+from harness.records.schema import Budget, DatasetRef, Engine, PlannedRun, Run, Trial
 from harness.records.selection import Selection, SelectionEntry
 from harness.suite.entries import Row, rows_of
 from harness.suite.load import LoadedSuite, Location
@@ -21,10 +21,13 @@ from harness.suite.trials import PlannedTrial, make_trials
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A slot and the run that fills it; whether the leaderboard ranks its row; the trial that it was chosen by."""
+class FinalRun:
+    """A planned run and the run that fills it; whether the leaderboard ranks its row.
 
-    slot: Slot
+    The trial that it was chosen by.
+    """
+
+    planned_run: PlannedRun
     run: Run
     ranked: bool
     trial: Trial | None = None
@@ -58,15 +61,15 @@ class Plan:
     """Everything a suite asks for, in the order in which it should run.
 
     trials: of the search, as far as they can be named; none without a search.
-    finals: one per slot; none while a search has not led to a selection.
+    finals: one per planned run; none while a search has not led to a selection.
     """
 
     loaded: LoadedSuite
     data: DatasetRef
     rows: Mapping[str, Row]
-    slots: tuple[Slot, ...]
+    planned_runs: tuple[PlannedRun, ...]
     trials: tuple[PlannedTrial, ...]
-    finals: tuple[Planned, ...]
+    finals: tuple[FinalRun, ...]
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -80,9 +83,9 @@ class Plan:
 
     @property
     def names(self) -> dict[str, str]:
-        """Run id -> what people call it: the first slot or trial that it fills."""
+        """Run id -> what people call it: the first planned run or trial that it fills."""
         named = [(planned.run.id, str(planned.trial)) for planned in self.trials]
-        named += [(planned.run.id, str(planned.slot)) for planned in self.finals]
+        named += [(planned.run.id, str(planned.planned_run)) for planned in self.finals]
         return dict(reversed(named))
 
     @property
@@ -90,11 +93,11 @@ class Plan:
         """What each final may spend."""
         return self.loaded.suite.budget
 
-    def chosen_for(self, slot: Slot) -> tuple[str, int]:
-        """Row and study whose choice a slot takes."""
+    def chosen_for(self, planned_run: PlannedRun) -> tuple[str, int]:
+        """Row and study whose choice a planned run takes."""
         suite = self.loaded.suite
         studies = 1 if suite.search is None else suite.search.studies
-        return slot.method, suite.seeds.index(slot.seed) % studies
+        return planned_run.method, suite.seeds.index(planned_run.seed) % studies
 
     def on_data(self, data: DatasetRef) -> Plan:
         """The same plan for another version of its data, which changes the ids of runs and nothing else.
@@ -106,7 +109,9 @@ class Plan:
 
     def with_choices(self, choices: Mapping[tuple[str, int], Choice]) -> Plan:
         """The plan with its finals, each with what was chosen for its row and study, or else as the suite says."""
-        finals = (self._final(slot, choices.get(self.chosen_for(slot))) for slot in self.slots)
+        finals = (
+            self._final(planned_run, choices.get(self.chosen_for(planned_run))) for planned_run in self.planned_runs
+        )
         return replace(self, finals=tuple(finals))
 
     def choice_of(self, planned: PlannedTrial) -> Choice:
@@ -123,7 +128,7 @@ class Plan:
         if self.loaded.suite.search is None or selection.suite_hash != self.loaded.suite.hash:
             return self
         try:
-            choices = {self.chosen_for(entry.slot): self._choice_in(entry) for entry in selection.entries}
+            choices = {self.chosen_for(entry.planned_run): self._choice_in(entry) for entry in selection.entries}
         except ValidationError:
             return self
         planned = self.with_choices(choices)
@@ -131,15 +136,15 @@ class Plan:
         return planned if same else self
 
     def selection(self) -> Selection:
-        """The trivial selection of a suite without search: every slot gets its row's parameters as declared."""
+        """The trivial selection of a suite without search: every planned run gets its row's parameters as declared."""
         suite = self.loaded.suite
         return Selection(suite_hash=suite.hash, engine=suite.engine, entries=self.entries())
 
     def entries(self) -> list[SelectionEntry]:
-        """What the selection says of every slot."""
+        """What the selection says of every planned run."""
         return [
             SelectionEntry(
-                slot=planned.slot,
+                planned_run=planned.planned_run,
                 params=planned.run.params,
                 run=planned.run.id,
                 engine=None if planned.trial is None else planned.run.engine,
@@ -150,7 +155,7 @@ class Plan:
         ]
 
     def _choice_in(self, entry: SelectionEntry) -> Choice:
-        row = self.rows[entry.slot.method]
+        row = self.rows[entry.planned_run.method]
         return Choice(row.method.Params.model_validate(entry.params), entry.engine or row.engine, entry.trial)
 
     def _asked_trials(self) -> Iterator[Asked]:
@@ -166,14 +171,14 @@ class Plan:
                 yield Asked("search", trial.method, name, *where, run.budget, run if known else None)
 
     def _asked_finals(self) -> list[Asked]:
-        runs = {str(planned.slot): planned.run for planned in self.finals}
+        runs = {str(planned.planned_run): planned.run for planned in self.finals}
         return [
             Asked("final", s.method, str(s), s.labelled, s.subset, s.seed, self.budget, runs.get(str(s)))
-            for s in self.slots
+            for s in self.planned_runs
         ]
 
-    def _final(self, slot: Slot, choice: Choice | None) -> Planned:
-        row = self.rows[slot.method]
+    def _final(self, planned_run: PlannedRun, choice: Choice | None) -> FinalRun:
+        row = self.rows[planned_run.method]
         asked = choice or Choice(row.params, row.engine)
         run = Run(
             method=row.method.name,
@@ -181,13 +186,13 @@ class Plan:
             params=asked.params.model_dump(mode="json"),
             dataset=self.data,
             preprocessing=self.loaded.suite.preprocessing,
-            labelled=slot.labelled,
-            subset=slot.subset,
-            seed=slot.seed,
+            labelled=planned_run.labelled,
+            subset=planned_run.subset,
+            seed=planned_run.seed,
             engine=asked.engine,
             budget=self.budget,
         )
-        return Planned(slot, run, row.method.ranked, asked.trial)
+        return FinalRun(planned_run, run, row.method.ranked, asked.trial)
 
 
 def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
@@ -195,7 +200,7 @@ def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
     dataset = dataset_of(loaded)
     _check(loaded, dataset)
     rows = rows_of(loaded)
-    plan = Plan(loaded, data, rows, tuple(_slots(loaded, rows)), make_trials(loaded, rows, data), ())
+    plan = Plan(loaded, data, rows, tuple(_planned_runs(loaded, rows)), make_trials(loaded, rows, data), ())
     return plan if loaded.suite.search is not None else plan.with_choices({})
 
 
@@ -217,16 +222,16 @@ def dataset_of(loaded: LoadedSuite) -> Dataset:
         raise loaded.error(("dataset",), str(error)) from None
 
 
-def _slots(loaded: LoadedSuite, rows: Mapping[str, Row]) -> Iterator[Slot]:
+def _planned_runs(loaded: LoadedSuite, rows: Mapping[str, Row]) -> Iterator[PlannedRun]:
     """Seeds outermost, so that a table is balanced at any time; a ceiling once per seed."""
     suite = loaded.suite
     for seed in suite.seeds:
         for name in (name for name, row in rows.items() if row.takes_all_labels):
-            yield Slot(method=name, labelled=None, subset=0, seed=seed)
+            yield PlannedRun(method=name, labelled=None, subset=0, seed=seed)
         for subset in suite.subsets:
             for labelled in suite.labelled:
                 for name in (name for name, row in rows.items() if not row.takes_all_labels):
-                    yield Slot(method=name, labelled=labelled, subset=subset, seed=seed)
+                    yield PlannedRun(method=name, labelled=labelled, subset=subset, seed=seed)
 
 
 def _check(loaded: LoadedSuite, dataset: Dataset) -> None:

@@ -14,7 +14,7 @@ from benchmarks.acdc import ACDC
 from harness.audit.records import AuditedRun, AuditedSuite, SelectedRun, view_suite
 from harness.records.ledger_line import LedgerLine
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Budget, DatasetRef, Slot
+from harness.records.schema import Budget, DatasetRef, PlannedRun
 from tests.synthetic import RunSpec, key, write_records
 
 CHECKSUM = "c" * 64
@@ -26,7 +26,7 @@ def fair_suite(folder: Path) -> AuditedSuite:
         labelled=(7,), subsets=3, seeds=3, phases=("ED",), missed_share=0.1, budget=Budget(steps=20), checksum=CHECKSUM
     )
     data = {"dataset": DatasetRef(name="acdc", version=1, checksum=CHECKSUM)}
-    spec = replace(spec, overrides={key(slot): data for slot in spec.slots})
+    spec = replace(spec, overrides={key(planned_run): data for planned_run in spec.planned_runs})
     suite = view_suite(SuiteRecords(write_records(folder / "fair", spec)))
     return replace(suite, runs=tuple(map(_fair_run, suite.runs)))
 
@@ -52,18 +52,20 @@ def with_cases(run: SelectedRun, cases: pd.DataFrame) -> SelectedRun:
     return replace(run, cases=pa.Table.from_pandas(cases, preserve_index=False))
 
 
-def bend(suite: AuditedSuite, change: Callable[[SelectedRun], SelectedRun], slot: str = "ua_mt/7/0/1") -> AuditedSuite:
+def bend(
+    suite: AuditedSuite, change: Callable[[SelectedRun], SelectedRun], planned_run: str = "ua_mt/7/0/1"
+) -> AuditedSuite:
     """One run changed."""
-    runs = tuple(change(run) if str(run.slot) == slot else run for run in suite.runs)
+    runs = tuple(change(run) if str(run.planned_run) == planned_run else run for run in suite.runs)
     assert any(new is not old for new, old in zip(runs, suite.runs, strict=True))
     return replace(suite, runs=runs)
 
 
-def planned(suite: AuditedSuite, keep: Callable[[Slot], bool]) -> AuditedSuite:
-    """The slots alone that `keep` wants, as if nothing else had been planned."""
-    entries = [entry for entry in suite.selection.entries if keep(entry.slot)]
+def planned(suite: AuditedSuite, keep: Callable[[PlannedRun], bool]) -> AuditedSuite:
+    """The planned runs alone that `keep` wants, as if nothing else had been planned."""
+    entries = [entry for entry in suite.selection.entries if keep(entry.planned_run)]
     selection = suite.selection.model_copy(update={"entries": entries})
-    return replace(suite, selection=selection, runs=tuple(run for run in suite.runs if keep(run.slot)))
+    return replace(suite, selection=selection, runs=tuple(run for run in suite.runs if keep(run.planned_run)))
 
 
 def result(**update: Any) -> Callable[[SelectedRun], SelectedRun]:

@@ -16,7 +16,7 @@ from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.speed import one_speed
 from harness.audit.trace import rate_error
 from harness.records.ledger_line import LedgerLine
-from harness.records.schema import Budget, DatasetRef, Failure, Preprocessing, Slot, Trial
+from harness.records.schema import Budget, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
 from harness.records.selection import Points
 from tests.audit.fair import (
     asked,
@@ -59,14 +59,14 @@ def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite) -> None:
 
 
 def test_variants_stand_in_rows_of_their_own(fair: AuditedSuite) -> None:
-    def named(slot: Slot) -> Slot:
-        return slot.model_copy(
-            update={"method": {"ua_mt": "no_ramp", "supervised": "plain"}.get(slot.method, slot.method)}
+    def named(planned_run: PlannedRun) -> PlannedRun:
+        return planned_run.model_copy(
+            update={"method": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.method, planned_run.method)}
         )
 
-    entries = [one.model_copy(update={"slot": named(one.slot)}) for one in fair.selection.entries]
+    entries = [one.model_copy(update={"planned_run": named(one.planned_run)}) for one in fair.selection.entries]
     selection = fair.selection.model_copy(update={"entries": entries})
-    runs = tuple(replace(one, slot=named(one.slot)) for one in fair.runs)
+    runs = tuple(replace(one, planned_run=named(one.planned_run)) for one in fair.runs)
     found = verdicts(replace(fair, selection=selection, runs=runs))
     assert {number: one.status for number, one in found.items()} == {n: one.status for n, one in verdicts(fair).items()}
     said = " ".join(line for one in found.values() for line in one.evidence)
@@ -99,14 +99,14 @@ def test_runs_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
     for steps in (1300, 700):
         far = verdicts(bend(suite, result(stage_steps={"train": steps})))[16]
         assert far.status == "not held"
-        assert [one.id for one in fair.runs if str(one.slot) == "ua_mt/7/0/1"] == list(far.runs)
+        assert [one.id for one in fair.runs if str(one.planned_run) == "ua_mt/7/0/1"] == list(far.runs)
     short = verdicts(bend(timed(fair, 99), result(stage_steps={"train": 10})))[16]
     assert short.status == "held"
     assert any("no two runs differ" in line for line in short.evidence)
 
 
 def test_two_runs_far_apart_are_both_named(fair: AuditedSuite) -> None:
-    pair = [one for one in timed(fair, 1000).runs if one.method == "mc_net" and one.slot.subset == 0][:2]
+    pair = [one for one in timed(fair, 1000).runs if one.method == "mc_net" and one.planned_run.subset == 0][:2]
     found = one_speed(replace(fair, runs=(pair[0], result(stage_steps={"train": 780})(pair[1]))).finished)
     assert (found.status, len(found.runs)) == ("not held", 2)
     assert "28%" in found.evidence[0]
@@ -121,7 +121,7 @@ def test_rows_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite) -> No
     found = one_speed(apart.finished)
     assert found.status == "not applicable"
     assert "no equal work ran on mc_net and on supervised" in found.evidence[0]
-    linked = replace(suite, runs=tuple(on(one, str(one.slot.seed)) for one in suite.runs))
+    linked = replace(suite, runs=tuple(on(one, str(one.planned_run.seed)) for one in suite.runs))
     assert one_speed(linked.finished).status == "held"
 
 
@@ -222,14 +222,14 @@ def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite
     change, expected = BENT[name]
     bent = bend(fair, change)
     assert broken(bent) == expected
-    run = next(one.id for one in fair.runs if str(one.slot) == "ua_mt/7/0/1")
+    run = next(one.id for one in fair.runs if str(one.planned_run) == "ua_mt/7/0/1")
     for number in expected:
         assert run in verdicts(bent)[number].runs
         assert "ua_mt" in " ".join(verdicts(bent)[number].evidence)
 
 
 def test_copied_weights_are_found(fair: AuditedSuite) -> None:
-    (original,) = [one for one in fair.runs if str(one.slot) == "mc_net/7/0/1"]
+    (original,) = [one for one in fair.runs if str(one.planned_run) == "mc_net/7/0/1"]
     assert original.result is not None
     sha256 = original.result.weights_sha256
     bent = bend(fair, lambda one: replace(result(weights_sha256=sha256)(one), final_sha256=sha256))
@@ -239,27 +239,27 @@ def test_copied_weights_are_found(fair: AuditedSuite) -> None:
 
 
 def test_too_few_subsets_or_seeds_are_no_breach_and_said(fair: AuditedSuite) -> None:
-    few = planned(fair, lambda slot: slot.subset == 0)
+    few = planned(fair, lambda planned_run: planned_run.subset == 0)
     assert broken(few) == set()
     assert verdicts(few)[4].status == "not applicable"
     assert "1 labelled subset (0) x 3 seeds" in verdicts(few)[4].evidence[0]
 
 
 def test_an_uneven_grid_is_a_breach(fair: AuditedSuite) -> None:
-    uneven = planned(fair, lambda slot: str(slot) != "ua_mt/7/0/1")
+    uneven = planned(fair, lambda planned_run: str(planned_run) != "ua_mt/7/0/1")
     assert broken(uneven) == {3}
     assert verdicts(uneven)[3].evidence == ("selection.json is uneven", "ua_mt lacks 7/0/1")
 
 
 @pytest.mark.parametrize(("gone", "word"), [("supervised_full", "no ceiling"), ("supervised", "no floor")])
 def test_a_suite_without_floor_or_ceiling_is_a_breach(gone: str, word: str, fair: AuditedSuite) -> None:
-    bent = planned(fair, lambda slot: slot.method != gone)
+    bent = planned(fair, lambda planned_run: planned_run.method != gone)
     assert broken(bent) == {29}
     assert word in verdicts(bent)[29].evidence[0]
 
 
 def test_one_method_alone_needs_neither(fair: AuditedSuite) -> None:
-    alone = planned(fair, lambda slot: slot.method == "mc_net")
+    alone = planned(fair, lambda planned_run: planned_run.method == "mc_net")
     assert (broken(alone), verdicts(alone)[29].status) == (set(), "not applicable")
 
 
@@ -315,7 +315,7 @@ def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
         one = environment(device_type=device_type)(asked(budget=Budget(device_seconds=4.0))(one))
         return result(longest_step_seconds=0.3)(spent(useful_device_seconds=4.0 + seconds)(one))
 
-    (one,) = [one for one in fair.runs if str(one.slot) == "ua_mt/7/0/1"]
+    (one,) = [one for one in fair.runs if str(one.planned_run) == "ua_mt/7/0/1"]
     alone = replace(fair, runs=(change(one),))
     assert (verdicts(alone)[10].status == "not held") is breach
 
@@ -328,7 +328,7 @@ def test_a_suite_in_which_nothing_ran_is_no_breach(fair: AuditedSuite) -> None:
 
 def test_a_rate_follows_its_schedule_or_does_not() -> None:
     """By hand: rates 0.01 (1 - p)^0.9 of one stage, then that of p = 0.5 doubled."""
-    history = history_frame(RunSpec().slots[0], RunSpec())
+    history = history_frame(RunSpec().planned_runs[0], RunSpec())
     assert rate_error(history, OptimiserSettings()) < 1e-12
     doubled = history["learning_rate"].where(history["progress_stage"] != 0.5, 2 * history["learning_rate"])
     bent = history.assign(learning_rate=doubled)
@@ -392,7 +392,7 @@ def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: Audi
     def rate(one: SelectedRun) -> SelectedRun:
         return engine(optimiser=one.asked.engine.optimiser.model_copy(update={"learning_rate": 0.02}))(one)
 
-    mine = {one.id: one.slot.seed % 2 for one in fair.runs if one.method == "ua_mt"}
+    mine = {one.id: one.planned_run.seed % 2 for one in fair.runs if one.method == "ua_mt"}
     runs = tuple(rate(one) if mine.get(one.id) else one for one in fair.runs)
     assert verdicts(replace(fair, runs=runs))[21].status == "not held"
     chosen = [

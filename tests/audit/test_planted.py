@@ -18,7 +18,7 @@ from harness.records.schema import Environment, Observed
 from harness.records.suite_folder import RunStore
 from harness.train.run import RunSettings
 from tests.support import command_environment, run_cli
-from tests.synthetic import RunSpec, SlotKey, write_records
+from tests.synthetic import PlannedRunKey, RunSpec, write_records
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
@@ -65,20 +65,20 @@ def finding(audited: Audit, number: int) -> Finding:
     return next(one for one in audited.findings if one.number == number)
 
 
-def slot(method: str) -> str:
+def planned_run(method: str) -> str:
     return f"{method}/all/0/0" if method == "cheat_ceiling" else f"{method}/2/0/0"
 
 
 @pytest.mark.parametrize("method", CAUGHT)
 def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, found: Audit) -> None:
-    run = cheated.folder(slot(method)).id
+    run = cheated.folder(planned_run(method)).id
     accusing = {one.number for one in found.findings if run in one.runs}
     assert accusing == {CAUGHT[method]}
     assert finding(found, CAUGHT[method]).status == "not held"
 
 
 def test_nobody_else_is_accused(cheated: Tiny, found: Audit) -> None:
-    honest = {cheated.folder(slot(method)).id for method in HONEST}
+    honest = {cheated.folder(planned_run(method)).id for method in HONEST}
     assert {run for one in found.findings for run in one.runs}.isdisjoint(honest)
     assert {one.number for one in found.breaches} == set(CAUGHT.values())
 
@@ -86,7 +86,7 @@ def test_nobody_else_is_accused(cheated: Tiny, found: Audit) -> None:
 def test_the_evidence_names_run_file_and_figures(cheated: Tiny, found: Audit) -> None:
     for method in ("cheat_forges", "cheat_reads_file", "cheat_peeks"):
         (line,) = [text for text in finding(found, 5).evidence if text.startswith(method)]
-        assert f"(runs/{cheated.folder(slot(method)).id[:10]})/ledger.jsonl" in line
+        assert f"(runs/{cheated.folder(planned_run(method)).id[:10]})/ledger.jsonl" in line
         assert re.search(r"\d+ x breach, the first: .*test", line)
     by_method = {text.partition("/")[0]: text for text in finding(found, 20).evidence}
     assert re.search(r"\d+ of \d+ compared images were altered, declared is nothing", by_method["cheat_noisy"])
@@ -118,7 +118,7 @@ def test_what_is_seen_of_images_is_what_happened(cheated: Tiny) -> None:
 
 
 def observed(tiny: Tiny, method: str) -> Observed:
-    result = tiny.folder(slot(method)).result()
+    result = tiny.folder(planned_run(method)).result()
     assert result is not None
     assert result.observed is not None
     return result.observed
@@ -166,7 +166,7 @@ def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny) -> None:
     assert allowed < 0.1
 
 
-ODD: SlotKey = ("ua_mt", 7, 0, 1)
+ODD: PlannedRunKey = ("ua_mt", 7, 0, 1)
 
 
 def gpu(model: str) -> Environment:
@@ -181,7 +181,7 @@ def test_another_gpu_model_is_caught(tmp_path: Path) -> None:
     store = write_records(tmp_path / "s", RunSpec(environments=environments))
     one_device = finding(audit(SuiteRecords(store)), 16)
     assert one_device.status == "not held"
-    odd = next(entry.run for entry in store.selection().entries if str(entry.slot) == "ua_mt/7/0/1")
+    odd = next(entry.run for entry in store.selection().entries if str(entry.planned_run) == "ua_mt/7/0/1")
     assert one_device.runs == (odd,)
     assert "Tesla V100-SXM2-32GB (cuda): 1 run, ua_mt/7/0/1" in one_device.evidence[2]
     assert "NVIDIA A100-SXM4-80GB (cuda): 20 runs" in one_device.evidence[1]
@@ -198,8 +198,11 @@ def test_one_gpu_model_is_not(tmp_path: Path) -> None:
     )
 
 
-def keys(spec: RunSpec) -> list[SlotKey]:
-    return [(slot.method, slot.labelled, slot.subset, slot.seed) for slot in spec.slots]
+def keys(spec: RunSpec) -> list[PlannedRunKey]:
+    return [
+        (planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed)
+        for planned_run in spec.planned_runs
+    ]
 
 
 def test_reading_records_loads_no_torch(tmp_path: Path) -> None:

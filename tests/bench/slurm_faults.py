@@ -24,7 +24,7 @@ from tests.support import REPO, wait_until
 from tests.train.tiny import Tiny, install, write_suite
 
 STEPS, PAUSE_SECONDS, STRUCK_AT = 400, 0.1, 60
-SLOT, OTHER = "tiny_staged/2/0/0", "tiny_staged/2/0/1"
+PLANNED_RUN, OTHER = "tiny_staged/2/0/0", "tiny_staged/2/0/1"
 SMALL_DISK = "size=12m"
 
 
@@ -35,7 +35,7 @@ class Fault:
     name: str
     strike: Callable[[Jobs, str], None]
     options: tuple[str, ...] = ()
-    slots: tuple[str, ...] = (SLOT,)
+    planned_runs: tuple[str, ...] = (PLANNED_RUN,)
     again: bool = False
 
 
@@ -88,7 +88,7 @@ FAULTS = (
     Fault("preempted, no grace", preempt, LOW),
     Fault("preempted, 20 s grace", preempt, ("-p", "lowgrace", *LOW[2:])),
     Fault("node killed", kill_node, ("-w", "node1")),
-    Fault("array task cancelled", cancel_task, slots=(SLOT, OTHER), again=True),
+    Fault("array task cancelled", cancel_task, planned_runs=(PLANNED_RUN, OTHER), again=True),
     Fault("full disk", fill_disk, again=True),
 )
 
@@ -134,13 +134,13 @@ def tiny(root: Path, fault: Fault) -> Tiny:
 
 def strike(jobs: Jobs, fault: Fault) -> None:
     """Submit, strike, and let all runs come to their end."""
-    job = jobs.submit(*fault.slots, options=fault.options)
+    job = jobs.submit(*fault.planned_runs, options=fault.options)
     if fault.strike is not nothing:
-        jobs.wait_until_it_trains(SLOT, 0, STRUCK_AT)
+        jobs.wait_until_it_trains(PLANNED_RUN, 0, STRUCK_AT)
         fault.strike(jobs, job)
     if fault.again:
-        jobs.submit(SLOT)
-    wait_until(lambda: all(jobs.done(slot) for slot in fault.slots), "all runs are done")
+        jobs.submit(PLANNED_RUN)
+    wait_until(lambda: all(jobs.done(planned_run) for planned_run in fault.planned_runs), "all runs are done")
     wait_until(lambda: not jobs.cluster.run("squeue", "-h").strip(), "the queue is empty")
     time.sleep(2)  # the database hears of the end a little later
 
@@ -150,7 +150,7 @@ def judge(jobs: Jobs) -> tuple[list[str], bool, str]:
     code, found = jobs.reconcile()
     seconds = Seconds.summed(one.seconds for one in found.allocations)
     allocated = sum(one.allocated for one in found.allocations)
-    result = jobs.folder(SLOT).result()
+    result = jobs.folder(PLANNED_RUN).result()
     assert result is not None
     figures = [
         ", ".join(one.state for one in found.allocations),

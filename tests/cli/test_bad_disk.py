@@ -90,7 +90,7 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
         suite = Path(shutil.copy(recorded, store.root / "suites"))
         fill(disk)
         with pytest.raises(DiskError, match="No space left"):
-            folder.write_cases(cases_frame(RunSpec().slots[0], RunSpec()))
+            folder.write_cases(cases_frame(RunSpec().planned_runs[0], RunSpec()))
         order = Order(
             run=run.id,
             suite=str(suite),

@@ -112,9 +112,12 @@ def test_importing_twice_adds_nothing(archive: Path, tmp_path: Path) -> None:
 def test_halves_of_a_suite_come_together(tmp_path: Path) -> None:
     """Two groups ran one seed each of the same suite; a third has the whole table."""
     whole = write_records(tmp_path / "whole" / "synthetic", RunSpec(seeds=2, patients=6))
-    slots = [(slot.method, slot.labelled, slot.subset, slot.seed) for slot in RunSpec(seeds=2).slots]
+    planned_runs = [
+        (planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed)
+        for planned_run in RunSpec(seeds=2).planned_runs
+    ]
     for seed in (0, 1):
-        others = frozenset(slot for slot in slots if slot[3] != seed)
+        others = frozenset(planned_run for planned_run in planned_runs if planned_run[3] != seed)
         half = write_records(tmp_path / f"half{seed}" / "synthetic", RunSpec(seeds=2, patients=6, missing=others))
         export_records(SuiteRecords(half), tmp_path / f"half{seed}.tar.gz")
         import_records(tmp_path / f"half{seed}.tar.gz", tmp_path / "there")
@@ -133,7 +136,7 @@ def test_other_numbers_for_the_same_run_are_refused_and_named(archive: Path, sto
 def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: Path) -> None:
     environment = SPEC.environment.model_copy(update={"shown": {"host": "somewhere else"}})
     there = RunStore.create(tmp_path / "there" / "synthetic")
-    run = SPEC.run(SPEC.slots[0])
+    run = SPEC.run(SPEC.planned_runs[0])
     there.folder(run).write_environment(environment)
     before = snapshot(there.root / "environments")
     import_records(archive, tmp_path / "there")

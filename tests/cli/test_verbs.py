@@ -15,7 +15,7 @@ from harness.api.errors import RunFailedError
 from harness.cli import VERBS, cli
 from harness.doctor import examine
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Slot
+from harness.records.schema import PlannedRun
 from harness.records.suite_folder import RunStore
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import DEAD_URI, SUPERVISED, UA_MT, linked_copy, refuse, snapshot, write_suite
@@ -73,7 +73,7 @@ def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_pat
     assert done.returncode == 0, done.stderr
     states = {line.split()[0]: line.split()[2] for line in done.stdout.splitlines()[1:]}
     assert states[SUPERVISED] == states[UA_MT] == "done"
-    assert [slot for slot, state in states.items() if state == "to"] == [
+    assert [planned_run for planned_run, state in states.items() if state == "to"] == [
         f"{method}/2/0/{seed}" for seed in (1, 2) for method in ("supervised", "ua_mt")
     ]
     assert "with 2 workers (from 2 finished runs on" in done.stderr
@@ -105,7 +105,7 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
         interrupted=frozenset({("supervised", 3, 0, 0)}),
     )
     store = write_records(tmp_path / "synthetic", spec)
-    running = store.folder(spec.run(Slot(method="supervised_full", labelled=None, subset=0, seed=0)))
+    running = store.folder(spec.run(PlannedRun(method="supervised_full", labelled=None, subset=0, seed=0)))
     running.reopen()
     running.lease.claim()
     before = snapshot(tmp_path)

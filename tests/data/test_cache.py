@@ -16,7 +16,7 @@ from harness.data.cache import Cache
 from harness.data.digests import array_sha256, case_sha256
 from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
-from harness.records.schema import Engine, Slot
+from harness.records.schema import Engine, PlannedRun
 from harness.records.selection import Selection, SelectionEntry
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_ssl4mis
 
@@ -36,8 +36,8 @@ RUN = "0" * 64
 
 
 def write_selection(path: Path, run: str = RUN) -> Path:
-    slot = Slot(method="supervised", labelled=3, subset=0, seed=0)
-    entry = SelectionEntry(slot=slot, params={}, run=run)
+    planned_run = PlannedRun(method="supervised", labelled=3, subset=0, seed=0)
+    entry = SelectionEntry(planned_run=planned_run, params={}, run=run)
     path.write_text(Selection(suite_hash="f" * 64, engine=Engine(), entries=[entry]).model_dump_json())
     return path
 

@@ -92,9 +92,9 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
     assert suite.folder("tiny_mortal/2/0/0").ledger.spent().attempts == 2
 
     inline = make_tiny({"tiny_staged": {}, "tiny_ceiling": {}}, budget={"steps": 40})
-    for slot in ("tiny_staged/2/0/0", "tiny_ceiling/all/0/0"):
-        train(inline, slot)
-        assert_same_numbers(suite.folder(slot), inline.folder(slot))
+    for planned_run in ("tiny_staged/2/0/0", "tiny_ceiling/all/0/0"):
+        train(inline, planned_run)
+        assert_same_numbers(suite.folder(planned_run), inline.folder(planned_run))
     assert_same_numbers(suite.folder("tiny_mortal/2/0/0"), inline.folder("tiny_staged/2/0/0"))
 
     assert not processes_with(str(suite.root))
@@ -138,9 +138,9 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(
     assert "Traceback" not in tiny.output
     inline = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, seeds=[0, 1])
     for seed in (0, 1):
-        slot = f"tiny_staged/2/0/{seed}"
-        train(inline, slot)
-        assert_same_numbers(tiny.folder(slot), inline.folder(slot))
-        spent = tiny.folder(slot).ledger.spent()
+        planned_run = f"tiny_staged/2/0/{seed}"
+        train(inline, planned_run)
+        assert_same_numbers(tiny.folder(planned_run), inline.folder(planned_run))
+        spent = tiny.folder(planned_run).ledger.spent()
         assert spent.useful_steps == STEPS
         assert spent.attempts in {2, 3}  # 2: the second driver was killed before this run had started

@@ -263,7 +263,7 @@ time.sleep(600)
         child.wait()
 
 
-def test_runs_are_found_by_slot_id_and_beginning(make_tiny: MakeTiny) -> None:
+def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny: MakeTiny) -> None:
     plan = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, seeds=[0, 1]).session().plan
     run = find_run(plan, "tiny_short/2/0/1")
     assert (run.method, run.labelled, run.seed) == ("tiny_short", 2, 1)

@@ -8,9 +8,9 @@ from harness.api.errors import RecordError, UsageError
 from harness.leaderboard.inputs import read_input
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Budget
-from tests.synthetic import RunSpec, SlotKey, write_records
+from tests.synthetic import PlannedRunKey, RunSpec, write_records
 
-ODD: SlotKey = ("ua_mt", 7, 0, 1)
+ODD: PlannedRunKey = ("ua_mt", 7, 0, 1)
 
 
 def statuses(comparison):
@@ -21,7 +21,7 @@ def statuses(comparison):
 def test_every_selected_run_is_a_row(tmp_path):
     spec = RunSpec(failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 0)}))
     (comparison,) = read_input(SuiteRecords(write_records(tmp_path / "s", spec))).comparisons
-    assert len(comparison.runs) == len(spec.slots) == 21
+    assert len(comparison.runs) == len(spec.planned_runs) == 21
     assert statuses(comparison) == {"ok": 19, "failed": 1, "missing": 1}
     failed = comparison.runs[comparison.runs["status"] == "failed"].iloc[0]
     assert (failed["method"], failed["failure_kind"], failed["failure_reason"]) == (
@@ -34,7 +34,10 @@ def test_every_selected_run_is_a_row(tmp_path):
 
 def test_a_suite_in_which_nothing_ran_still_loads(tmp_path):
     spec = RunSpec()
-    everything = frozenset((slot.method, slot.labelled, slot.subset, slot.seed) for slot in spec.slots)
+    everything = frozenset(
+        (planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed)
+        for planned_run in spec.planned_runs
+    )
     (comparison,) = read_input(SuiteRecords(write_records(tmp_path / "s", RunSpec(missing=everything)))).comparisons
     assert statuses(comparison) == {"missing": 21}
     assert comparison.conditions is None

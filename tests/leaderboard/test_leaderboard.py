@@ -16,7 +16,7 @@ def tiny(tmp_path, dice):
     """A store with one seed, one labelled count and the given Dice of (method, patient, phase, class)."""
     spec = RunSpec(methods=dict.fromkeys(dice, 0.0), labelled=(3,), seeds=1, patients=4)
     store = write_records(tmp_path / "tiny", spec)
-    for slot in spec.slots:
+    for planned_run in spec.planned_runs:
         rows = [
             {
                 "selection": "last", "case": f"{patient}_{phase}", "patient": patient, "phase": phase,
@@ -24,9 +24,9 @@ def tiny(tmp_path, dice):
                 "asd_voxel": 2 * (1 - value), "assd_voxel": 3 * (1 - value), "hd95_mm": None, "asd_mm": None,
                 "assd_mm": None, "missed": value == 0, "spurious": False, "voxels_true": 9, "voxels_predicted": 9,
             }
-            for (patient, phase, class_name), value in dice[slot.method].items()
+            for (patient, phase, class_name), value in dice[planned_run.method].items()
         ]  # fmt: skip
-        store.folder(spec.run(slot)).write_cases(pd.DataFrame(rows))
+        store.folder(spec.run(planned_run)).write_cases(pd.DataFrame(rows))
     return board_of(store)
 
 
@@ -137,7 +137,9 @@ def test_costs(tmp_path):
 def test_declared_engine_settings_are_shown(tmp_path):
     engine = Engine(batch_size=8, optimiser=OptimiserSettings(nesterov=True))
     spec = RunSpec()
-    overrides = {key(slot): {"engine": engine} for slot in spec.slots if slot.method == "mc_net"}
+    overrides = {
+        key(planned_run): {"engine": engine} for planned_run in spec.planned_runs if planned_run.method == "mc_net"
+    }
     rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("method")["engine_declared"].unique()
     assert declared["mc_net"].tolist() == ["optimiser.nesterov = True"]
@@ -148,9 +150,9 @@ def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
     rates = (0.03, 0.1, 0.03)
     spec = RunSpec()
     overrides = {
-        key(slot): {"engine": Engine(optimiser=OptimiserSettings(learning_rate=rates[slot.seed % 3]))}
-        for slot in spec.slots
-        if slot.method == "mc_net"
+        key(planned_run): {"engine": Engine(optimiser=OptimiserSettings(learning_rate=rates[planned_run.seed % 3]))}
+        for planned_run in spec.planned_runs
+        if planned_run.method == "mc_net"
     }
     rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("method")["engine_declared"].unique()["mc_net"].tolist()
@@ -235,9 +237,9 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
     spec = RunSpec(methods={"a": 0.0}, labelled=(3,), subsets=3, seeds=2, patients=4)
     store = write_records(tmp_path / "s", spec)
     run_means = {(0, 0): 0.70, (0, 1): 0.80, (1, 0): 0.60, (1, 1): 0.60, (2, 0): 0.90, (2, 1): 0.80}
-    for slot in spec.slots:
-        folder = store.folder(spec.run(slot))
-        value = run_means[slot.subset, slot.seed]
+    for planned_run in spec.planned_runs:
+        folder = store.folder(spec.run(planned_run))
+        value = run_means[planned_run.subset, planned_run.seed]
         folder.write_cases(folder.cases().assign(dice=value, hd95_voxel=10.0 * value))
     board = board_of(store)
     row = board.results.query("selection == 'last'").iloc[0]

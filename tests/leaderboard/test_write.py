@@ -25,7 +25,7 @@ from harness.leaderboard.notes import (
 )
 from harness.leaderboard.render import markdown, terminal_text
 from harness.records.schema import Environment
-from tests.synthetic import GAINS, RunSpec, SlotKey, board_of, write_records, write_tables
+from tests.synthetic import GAINS, PlannedRunKey, RunSpec, board_of, write_records, write_tables
 
 NAMES = {
     "leaderboard.csv", "leaderboard.md", "paired.csv", "paired_per_class.csv", "per_class.csv", "profiles.csv",
@@ -121,7 +121,9 @@ def test_fits_100_columns(plain):
 
 
 def test_mixed_conditions_make_titled_tables(tmp_path):
-    odd: dict[SlotKey, Environment] = {("ua_mt", 7, 0, 1): RunSpec().environment.model_copy(update={"torch": "2.12.1"})}
+    odd: dict[PlannedRunKey, Environment] = {
+        ("ua_mt", 7, 0, 1): RunSpec().environment.model_copy(update={"torch": "2.12.1"})
+    }
     board = board_of(write_records(tmp_path / "s", RunSpec(environments=odd)))
     text = markdown(board)
     assert "# Leaderboard of s, table 1 of 2: torch 2.13.0" in text
@@ -135,8 +137,10 @@ def test_mixed_conditions_make_titled_tables(tmp_path):
 
 
 def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
-    slots = RunSpec().slots
-    missing = frozenset((slot.method, slot.labelled, slot.subset, slot.seed) for slot in slots)
+    planned_runs = RunSpec().planned_runs
+    missing = frozenset(
+        (planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed) for planned_run in planned_runs
+    )
     store = write_records(tmp_path / "s", RunSpec(missing=missing))
     write_tables(store)
     text = terminal_text(board_of(store))

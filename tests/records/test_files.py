@@ -15,7 +15,7 @@ import pytest
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
 from harness.records.files import read_record, write_atomic, write_record, write_text
-from harness.records.schema import Slot
+from harness.records.schema import PlannedRun
 from tests.records.processes import forked, kill
 from tests.support import require
 
@@ -156,7 +156,7 @@ def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw: bytes, me
 
 
 def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
-    write_record(tmp_path / "slot.json", Slot(method="x", labelled=3, subset=0, seed=0))
-    assert json.loads((tmp_path / "slot.json").read_text(encoding="utf-8"))["method"] == "x"
-    with pytest.raises(RecordError, match=r"slot\.json"):
-        read_record(tmp_path / "slot.json", Note)
+    write_record(tmp_path / "planned_run.json", PlannedRun(method="x", labelled=3, subset=0, seed=0))
+    assert json.loads((tmp_path / "planned_run.json").read_text(encoding="utf-8"))["method"] == "x"
+    with pytest.raises(RecordError, match=r"planned_run\.json"):
+        read_record(tmp_path / "planned_run.json", Note)

@@ -10,7 +10,17 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import DiskError, RecordError, UsageError
-from harness.records.schema import Budget, DatasetRef, Engine, Environment, Preprocessing, Result, Run, Slot, Spent
+from harness.records.schema import (
+    Budget,
+    DatasetRef,
+    Engine,
+    Environment,
+    PlannedRun,
+    Preprocessing,
+    Result,
+    Run,
+    Spent,
+)
 from harness.records.selection import Selection, SelectionEntry
 from harness.records.suite_folder import RunStore
 from tests.support import require
@@ -52,7 +62,9 @@ def result_of(run: Run, fingerprint: str = "") -> Result:
 
 def selection_of(*runs: Run) -> Selection:
     entries = [
-        SelectionEntry(slot=Slot(method="m", labelled=3, subset=0, seed=run.seed), params=run.params, run=run.id)
+        SelectionEntry(
+            planned_run=PlannedRun(method="m", labelled=3, subset=0, seed=run.seed), params=run.params, run=run.id
+        )
         for run in runs
     ]
     return Selection(suite_hash="h", engine=Engine(), entries=entries)

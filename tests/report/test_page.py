@@ -108,11 +108,11 @@ def test_without_a_search_there_is_no_such_section(tmp_path):
 
 @pytest.mark.parametrize("left_out", ["all", "none of the methods"])
 def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
-    slots = frozenset(
-        (slot.method, slot.labelled, slot.subset, slot.seed) for slot in SMALL.slots
-        if left_out == "all" or slot.method == "ua_mt"
+    planned_runs = frozenset(
+        (planned.method, planned.labelled, planned.subset, planned.seed) for planned in SMALL.planned_runs
+        if left_out == "all" or planned.method == "ua_mt"
     )  # fmt: skip
-    spec = RunSpec(methods=SMALL.methods, labelled=(3,), seeds=1, patients=4, missing=slots)
+    spec = RunSpec(methods=SMALL.methods, labelled=(3,), seeds=1, patients=4, missing=planned_runs)
     store = write_records(tmp_path / "s", spec)
     html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
     said = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"

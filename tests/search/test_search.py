@@ -49,7 +49,7 @@ def test_the_search_leaves_points_trials_and_a_selection(searched: Tiny) -> None
     selection = store_of(searched).selection()
     assert selection.rule == "best_validation"
     assert [one.trial for one in selection.candidates or []] == trials_of(searched)
-    assert [str(entry.slot) for entry in selection.entries] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
+    assert [str(entry.planned_run) for entry in selection.entries] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
 
 
 def test_trials_never_meet_the_test_split(searched: Tiny) -> None:
@@ -118,7 +118,7 @@ def test_the_same_command_does_nothing_more(searched: Tiny) -> None:
     before = {path: path.stat().st_mtime_ns for path in searched.store.rglob("*.json")}
     session, outcomes, said = search_inline(searched)
     assert (outcomes, said) == ([], [])
-    assert [str(planned.slot) for planned in session.plan.finals] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
+    assert [str(planned.planned_run) for planned in session.plan.finals] == ["tiny_staged/2/0/0", "tiny_short/2/0/0"]
     assert {path: path.stat().st_mtime_ns for path in searched.store.rglob("*.json") if path in before} == before
 
 
@@ -198,7 +198,7 @@ def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: Make
     search_inline(tiny)
     edit(tiny, search=None)
     session = tiny.session()
-    assert [str(planned.slot) for planned in session.plan.finals] == ["tiny_short/2/0/0"]
+    assert [str(planned.planned_run) for planned in session.plan.finals] == ["tiny_short/2/0/0"]
     assert [str(name) for name, _ in read_status(SuiteRecords(store_of(tiny))).runs] == ["tiny_short/2/0/0"]
     assert store_of(tiny).selection().rule == "default"
 

@@ -38,7 +38,7 @@ def test_point_0_is_what_the_suite_asks_for_without_a_search(tmp_path: Path) -> 
     plan = plan_of(tmp_path, studies=2, engine=RATE)
     bare = plan_of(tmp_path, {"search": None})
     for row in ("supervised", "ua_mt"):
-        final = next(one.run for one in bare.finals if one.slot.method == row)
+        final = next(one.run for one in bare.finals if one.planned_run.method == row)
         for study in (0, 1):
             first = trials_of(plan, row, study)[0]
             assert (first.trial.point, first.run.params) == (0, final.params)
@@ -203,5 +203,5 @@ def test_two_rows_with_the_same_point_share_its_run(tmp_path: Path) -> None:
 def test_seeds_take_the_studies_in_turn(studies: int, taken: list[int], tmp_path: Path) -> None:
     """Whatever the seeds' values are."""
     plan = plan_of(tmp_path, {"seeds": [7, 3, 11, 0]}, studies=studies)
-    for slot in plan.slots:
-        assert plan.chosen_for(slot) == (slot.method, taken[[7, 3, 11, 0].index(slot.seed)])
+    for planned_run in plan.planned_runs:
+        assert plan.chosen_for(planned_run) == (planned_run.method, taken[[7, 3, 11, 0].index(planned_run.seed)])

@@ -23,40 +23,42 @@ class Jobs:
     cluster: Cluster
     tiny: Tiny
 
-    def submit(self, *slots: str, options: tuple[str, ...] = ()) -> str:
+    def submit(self, *planned_runs: str, options: tuple[str, ...] = ()) -> str:
         """Submit a job that runs a run on one GPU; several runs are an array. Its id."""
-        names = " ".join(slots)
+        names = " ".join(planned_runs)
         lines = [f"export {name}={value}" for name, value in self.tiny.environment.items() if value is not None]
         command = (
-            f'exec {sys.executable} -P -m harness train "${{slots[${{SLURM_ARRAY_TASK_ID:-0}}]}}" '
+            f'exec {sys.executable} -P -m harness train "${{planned runs[${{SLURM_ARRAY_TASK_ID:-0}}]}}" '
             f"--suite {self.tiny.suite} --runs {self.tiny.runs} --checkpoint-seconds {CHECKPOINT_SECONDS}"
         )
         script = self.tiny.root / "run.sh"
-        script.write_text("\n".join(["#!/bin/bash", *lines, f"slots=({names})", command, ""]), encoding="utf-8")
-        array = (f"--array=0-{len(slots) - 1}",) if len(slots) > 1 else ()
+        script.write_text("\n".join(["#!/bin/bash", *lines, f"planned_runs=({names})", command, ""]), encoding="utf-8")
+        array = (f"--array=0-{len(planned_runs) - 1}",) if len(planned_runs) > 1 else ()
         output = self.tiny.root / "job-%j.txt"
         options = ("--gres=gpu:1", "--mem=1000", "--requeue", "--open-mode=append", *array, *options)
         return self.cluster.run("sbatch", "--parsable", "-o", output, *options, script).strip()
 
-    def folder(self, slot: str) -> RunFolder:
+    def folder(self, planned_run: str) -> RunFolder:
         """The run's records, found without planning."""
         entries = RunStore.open(self.tiny.store).selection().entries
-        return RunStore.open(self.tiny.store).by_id(next(one.run for one in entries if str(one.slot) == slot))
+        return RunStore.open(self.tiny.store).by_id(
+            next(one.run for one in entries if str(one.planned_run) == planned_run)
+        )
 
-    def done(self, slot: str) -> bool:
+    def done(self, planned_run: str) -> bool:
         """Whether it has a result."""
-        return (self.tiny.store / "selection.json").exists() and self.folder(slot).done
+        return (self.tiny.store / "selection.json").exists() and self.folder(planned_run).done
 
-    def wait_until_it_trains(self, slot: str, attempt: int, steps: int) -> None:
+    def wait_until_it_trains(self, planned_run: str, attempt: int, steps: int) -> None:
         """Until the ledger knows of so many steps of the attempt, and of a checkpoint among them."""
 
         def trains() -> bool:
             if not (self.tiny.store / "selection.json").exists():
                 return False
-            own = [line for line in self.folder(slot).ledger.lines() if line.attempt == attempt]
+            own = [line for line in self.folder(planned_run).ledger.lines() if line.attempt == attempt]
             return any(one.kind == "checkpoint" for one in own) and own[-1].steps >= steps
 
-        wait_until(trains, lambda: f"{slot} trains\n{self.output}")
+        wait_until(trains, lambda: f"{planned_run} trains\n{self.output}")
 
     def reconcile(self) -> tuple[int, Reconciliation]:
         """Exit code of the verb, and what it wrote."""

@@ -14,16 +14,16 @@ from tests.train.tiny import train
 pytestmark = pytest.mark.slurm
 __all__ = ["make_tiny", "one_thread", "plugin_folder"]
 
-SLOT = "tiny_staged/2/0/0"
+PLANNED_RUN = "tiny_staged/2/0/0"
 
 
 def test_a_requeued_run_loses_nothing_and_every_second_is_accounted_for(slurm: Cluster, make_tiny: MakeTiny) -> None:
     suite = {"tiny_staged": {"pause_seconds": 0.1}}
     jobs = Jobs(slurm, make_tiny(suite, budget={"steps": 120}))
-    job = jobs.submit(SLOT)
-    jobs.wait_until_it_trains(SLOT, attempt=0, steps=30)
+    job = jobs.submit(PLANNED_RUN)
+    jobs.wait_until_it_trains(PLANNED_RUN, attempt=0, steps=30)
     slurm.run("scontrol", "requeue", job)
-    wait_until(lambda: jobs.done(SLOT), lambda: f"it is done\n{jobs.output}")
+    wait_until(lambda: jobs.done(PLANNED_RUN), lambda: f"it is done\n{jobs.output}")
     slurm.wait_for_state(job, "COMPLETED")
     accounts = ("sacct", "-X", "-D", "-n", "-P", "-j", job, "-o", "State")
     wait_until(lambda: slurm.run(*accounts).split() == ["REQUEUED", "COMPLETED"], "both runs are in the accounts")
@@ -41,13 +41,13 @@ def test_a_requeued_run_loses_nothing_and_every_second_is_accounted_for(slurm: C
     assert seconds.useful > 120 * 0.1
     assert seconds.start_up > 1
 
-    places = [line.place for line in jobs.folder(SLOT).ledger.lines() if line.place is not None]
+    places = [line.place for line in jobs.folder(PLANNED_RUN).ledger.lines() if line.place is not None]
     assert [(one.job, one.restarts, one.gres, one.gpu_uuid) for one in places] == [
         (job, 0, "gpu:1", None),
         (job, 1, "gpu:1", None),
     ]
-    undisturbed = train(make_tiny({"tiny_staged": {"pause_seconds": 0.0}}, budget={"steps": 120}), SLOT)
-    result = jobs.folder(SLOT).result()
+    undisturbed = train(make_tiny({"tiny_staged": {"pause_seconds": 0.0}}, budget={"steps": 120}), PLANNED_RUN)
+    result = jobs.folder(PLANNED_RUN).result()
     assert result is not None
     assert result.weights_sha256 == undisturbed.weights_sha256
     assert (result.spent.useful_steps, result.spent.lost_steps) == (120, 0)

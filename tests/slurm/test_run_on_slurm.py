@@ -71,12 +71,12 @@ def ground(slurm: Cluster, tmp_path: Path, session_cache: Path) -> Ground:
 
 
 def numbers(store: RunStore) -> dict[str, tuple[str | None, str]]:
-    """Slot -> the weights, and what the test split said."""
+    """Planned run -> the weights, and what the test split said."""
     found = {}
     for entry in store.selection().entries:
         result = store.by_id(entry.run).result()
         assert result is not None
-        found[str(entry.slot)] = result.weights_sha256, store.by_id(entry.run).cases().to_csv()
+        found[str(entry.planned_run)] = result.weights_sha256, store.by_id(entry.run).cases().to_csv()
     return found
 
 
@@ -101,7 +101,7 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
     ground.until(runs[0].checkpoint.exists)
     # as before a time limit; scancel repeats its signal when the job leaves because of it
     ground.slurm.run("bash", "-c", f"timeout 1 scancel --signal=USR1 --batch {array.task_of(0)} || true")
-    last = next(str(entry.slot) for entry in ground.store.selection().entries if entry.run == runs[3].id)
+    last = next(str(entry.planned_run) for entry in ground.store.selection().entries if entry.run == runs[3].id)
     table = {line.split()[0]: line for line in ground.harness("status").stdout.splitlines()[1:]}
     assert f"job {array.task_of(3)} is gone" in table[last]
 

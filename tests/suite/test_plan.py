@@ -60,15 +60,18 @@ def ids(plan: Plan) -> set[str]:
     return {run.id for run in plan.runs}
 
 
-def test_every_slot_once_seeds_outermost_and_the_ceiling_once_a_seed(tmp_path: Path) -> None:
-    slots = [(p.slot.seed, p.slot.subset, p.slot.labelled, p.slot.method) for p in plan_of(tmp_path).finals]
+def test_every_planned_run_once_seeds_outermost_and_the_ceiling_once_a_seed(tmp_path: Path) -> None:
+    planned_runs = [
+        (p.planned_run.seed, p.planned_run.subset, p.planned_run.labelled, p.planned_run.method)
+        for p in plan_of(tmp_path).finals
+    ]
     expected: list[tuple[int, int, int | None, str]] = []
     for seed in (0, 1):
         expected.append((seed, 0, None, "supervised_full"))
         for subset in (0, 2):
             for labelled in (3, 7):
                 expected += [(seed, subset, labelled, "supervised"), (seed, subset, labelled, "ua_mt")]
-    assert slots == expected
+    assert planned_runs == expected
 
 
 def test_seven_and_three_labelled_of_acdc_make_33_runs() -> None:
@@ -79,7 +82,9 @@ def test_seven_and_three_labelled_of_acdc_make_33_runs() -> None:
 
 
 def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
-    run = next(p.run for p in plan_of(tmp_path).finals if p.slot.method == "ua_mt" and p.slot.labelled == 7)
+    run = next(
+        p.run for p in plan_of(tmp_path).finals if p.planned_run.method == "ua_mt" and p.planned_run.labelled == 7
+    )
     assert run.params["consistency"] == 0.2
     assert run.params["ema_decay"] == 0.99, "defaults are filled in"
     assert (run.dataset, run.budget.steps, run.engine.threads) == (DATA, 100, 1)
@@ -207,11 +212,11 @@ def test_another_version_of_the_method_makes_another_run() -> None:
     assert run.model_copy(update={"role": "search"}).id != run.id
 
 
-def test_the_trivial_selection_binds_every_slot(tmp_path: Path) -> None:
+def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     selection = plan.selection()
     assert (selection.rule, selection.suite_hash) == ("default", plan.loaded.suite.hash)
-    assert [entry.slot for entry in selection.entries] == [p.slot for p in plan.finals]
+    assert [entry.planned_run for entry in selection.entries] == [p.planned_run for p in plan.finals]
     for entry, planned in zip(selection.entries, plan.finals, strict=True):
         assert (entry.run, entry.params) == (planned.run.id, planned.run.params)
 

@@ -35,16 +35,16 @@ def server() -> ForkServerContext:
     return context
 
 
-def killed_at(tiny: Tiny, slot: str, moment: Moment) -> int:
+def killed_at(tiny: Tiny, planned_run: str, moment: Moment) -> int:
     """Run the run from where it stands until the moment; the process's exit code, which is -9."""
-    process = server().Process(target=_run_until, args=(tiny, slot, moment))
+    process = server().Process(target=_run_until, args=(tiny, planned_run, moment))
     process.start()
     process.join(120)
     assert process.exitcode is not None
     return process.exitcode
 
 
-def _run_until(tiny: Tiny, slot: str, moment: Moment) -> None:
+def _run_until(tiny: Tiny, planned_run: str, moment: Moment) -> None:
     os.environ.update({name: value for name, value in tiny.environment.items() if value is not None})
     take_step, start = step.training_step, step.start_stage
 
@@ -61,4 +61,4 @@ def _run_until(tiny: Tiny, slot: str, moment: Moment) -> None:
     with pytest.MonkeyPatch.context() as patch:  # of this process alone
         patch.setattr("harness.train.trainer.training_step", training_step)
         patch.setattr("harness.train.trainer.start_stage", start_stage)
-        train(tiny, slot)
+        train(tiny, planned_run)

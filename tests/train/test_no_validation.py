@@ -19,7 +19,7 @@ from tests.train.tiny import Tiny
 
 pytestmark = pytest.mark.slow
 
-SLOT = "supervised/2/0/0"
+PLANNED_RUN = "supervised/2/0/0"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def finished(make_tiny: MakeTiny) -> tuple[Tiny, str]:
 
 
 def result_of(tiny: Tiny) -> Result:
-    result = tiny.folder(SLOT).result()
+    result = tiny.folder(PLANNED_RUN).result()
     assert result is not None
     return result
 
@@ -51,7 +51,7 @@ def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]) -> No
     assert [validation.mean_dice for validation in result.validations] == [None] * 4
     assert result.best_validation is None
     assert result.status == "ok"
-    cases = tiny.folder(SLOT).cases()
+    cases = tiny.folder(PLANNED_RUN).cases()
     assert set(cases["selection"]) == {"last"}
     assert len(cases) == 4, "two test patients, two classes"
     assert "no validation cases" in said
@@ -72,7 +72,7 @@ def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny
     tiny, _ = finished
     assert finding(tiny, 6).status == finding(tiny, 27).status == "held"
     assert "without validation cases" in str(finding(tiny, 6))
-    folder = tiny.folder(SLOT)
+    folder = tiny.folder(PLANNED_RUN)
     honest = folder.cases()
     try:
         folder.write_cases(pd.concat([honest, honest.assign(selection="best_val")], ignore_index=True))

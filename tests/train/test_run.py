@@ -492,17 +492,19 @@ REAL = ["supervised/2/0/0", "ua_mt/2/0/0", "mc_net/2/0/0", "supervised_full/all/
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slot", REAL)
-def test_real_methods_resume_and_replay_to_the_bit(slot: str, make_tiny: MakeTiny) -> None:
-    method = slot.partition("/")[0]
+@pytest.mark.parametrize("planned_run", REAL)
+def test_real_methods_resume_and_replay_to_the_bit(planned_run: str, make_tiny: MakeTiny) -> None:
+    method = planned_run.partition("/")[0]
     runs = [
         make_tiny({method: {}}, budget={"steps": 8}, engine={"validations": 2, "warmup_steps": 1}) for _ in range(2)
     ]
-    train(runs[0], slot)
+    train(runs[0], planned_run)
     for steps in (3, 2):
         with pytest.raises(InterruptedRunError):
-            train(runs[1], slot, StopAfter(steps))
-    train(runs[1], slot)
-    assert_same_numbers(runs[0].folder(slot), runs[1].folder(slot))
+            train(runs[1], planned_run, StopAfter(steps))
+    train(runs[1], planned_run)
+    assert_same_numbers(runs[0].folder(planned_run), runs[1].folder(planned_run))
     cache = runs[0].session().cache
-    assert replay(runs[0].folder(slot), cache, StopFlag()) == result_of(runs[0].folder(slot)).weights_sha256
+    assert (
+        replay(runs[0].folder(planned_run), cache, StopFlag()) == result_of(runs[0].folder(planned_run)).weights_sha256
+    )

@@ -69,14 +69,14 @@ def checkpoint_of(folder: RunFolder) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", ["action", "action_pp"])
 def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, make_tiny: MakeTiny) -> None:
-    slot = f"{method}/2/0/0"
+    planned_run = f"{method}/2/0/0"
     whole, killed = (suite(make_tiny, method, validations=STEPS, steps=STEPS) for _ in range(2))
-    train(whole, slot)
-    folder, other = killed.folder(slot), whole.folder(slot)
+    train(whole, planned_run)
+    folder, other = killed.folder(planned_run), whole.folder(planned_run)
     for moment in DEATHS:
-        assert killed_at(killed, slot, moment) == -9
+        assert killed_at(killed, planned_run, moment) == -9
         assert not folder.done
-    train(killed, slot)
+    train(killed, planned_run)
     starts = [line.base_steps for line in folder.ledger.lines() if line.kind == "start"]
     assert starts == RESUMED_AT
     assert result_of(folder).stage_steps == {"global": 2, "local": 2, "anatomical": 8}
@@ -96,7 +96,7 @@ def test_killed_in_every_stage_it_ends_as_if_nothing_had_happened(method: str, m
 
 
 def assert_state_of_interest(state: Mapping[str, torch.Tensor]) -> None:
-    """What was compared is not empty: banks and a queue that wrapped, prototypes of every slot."""
+    """What was compared is not empty: banks and a queue that wrapped, prototypes of every planned run."""
     for name, steps in (("whole", 4), ("local", 2)):
         assert int(state[f"{name}.bank.enqueued"]) == 4 * steps > len(state[f"{name}.bank.entries"])
     if "queue.labels" in state:
@@ -123,11 +123,11 @@ def assert_temperatures(method: str, history: pd.DataFrame) -> None:
 
 
 def test_killed_under_device_seconds_it_ends_within_one_step_and_can_be_replayed(make_tiny: MakeTiny) -> None:
-    tiny, slot = suite(make_tiny, "action_pp", validations=12, device_seconds=1.5), "action_pp/2/0/0"
-    folder = tiny.folder(slot)
+    tiny, planned_run = suite(make_tiny, "action_pp", validations=12, device_seconds=1.5), "action_pp/2/0/0"
+    folder = tiny.folder(planned_run)
     for moment in (Moment("global", 1), Moment("anatomical"), Moment("anatomical", 3)):
-        assert killed_at(tiny, slot, moment) == -9
-    result = train(tiny, slot)
+        assert killed_at(tiny, planned_run, moment) == -9
+    result = train(tiny, planned_run)
     assert result.spent.attempts == 4
     assert_within_one_step(result, 1.5)
     assert folder.history()["step"].tolist() == list(range(result.spent.useful_steps))

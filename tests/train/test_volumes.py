@@ -171,14 +171,14 @@ def test_other_settings_end_well_and_are_other_runs(
 def test_a_real_method_resumes_and_replays_to_the_bit(make_tiny: MakeTiny) -> None:
     engine = {"validations": 1, "warmup_steps": 0, "window_stride": [16, 16, 16]}
     runs = [make_tiny({"ua_mt": {}}, **{**VOLUMES, "budget": {"steps": 3}, "engine": engine}) for _ in range(2)]
-    slot = "ua_mt/2/0/0"
-    train(runs[0], slot)
+    planned_run = "ua_mt/2/0/0"
+    train(runs[0], planned_run)
     with pytest.raises(InterruptedRunError):
-        train(runs[1], slot, StopAfter(2))
-    train(runs[1], slot)
-    assert_same_numbers(runs[0].folder(slot), runs[1].folder(slot))
-    replayed = replay(runs[0].folder(slot), runs[0].session().cache, StopFlag())
-    assert replayed == result_of(runs[0].folder(slot)).weights_sha256
+        train(runs[1], planned_run, StopAfter(2))
+    train(runs[1], planned_run)
+    assert_same_numbers(runs[0].folder(planned_run), runs[1].folder(planned_run))
+    replayed = replay(runs[0].folder(planned_run), runs[0].session().cache, StopFlag())
+    assert replayed == result_of(runs[0].folder(planned_run)).weights_sha256
 
 
 def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny) -> None:

@@ -104,8 +104,8 @@ def test_the_state_s_hash_sees_parameters_and_buffers() -> None:
     assert len({before, changed, state_sha256(network)}) == 3
 
 
-def observed(tiny: Tiny, slot: str) -> Observed:
-    result = tiny.folder(slot).result()
+def observed(tiny: Tiny, planned_run: str) -> Observed:
+    result = tiny.folder(planned_run).result()
     assert result is not None
     assert result.observed is not None
     return result.observed

@@ -80,9 +80,9 @@ class Tiny:
     def session(self) -> Session:
         return open_session(load_suite(str(self.suite)), None, self.runs)
 
-    def folder(self, slot: str) -> RunFolder:
+    def folder(self, planned_run: str) -> RunFolder:
         session = self.session()
-        return session.folder(find_run(session.plan, slot))
+        return session.folder(find_run(session.plan, planned_run))
 
     def arguments(self, verb: str, *more: str) -> list[str]:
         """The real command line; `more` comes right after the verb."""
@@ -141,15 +141,15 @@ class StopAfter(StopFlag):
         return super().is_set()
 
 
-def train(tiny: Tiny, slot: str, stop: StopFlag | None = None, checkpoint_seconds: float = 1000.0) -> Result:
+def train(tiny: Tiny, planned_run: str, stop: StopFlag | None = None, checkpoint_seconds: float = 1000.0) -> Result:
     """One run in this process."""
     session = tiny.session()
     settings = RunSettings(checkpoint_seconds=checkpoint_seconds, stop=stop or StopFlag(), wait_for_lease_seconds=0)
-    return train_run(tiny.folder(slot), session.cache, session.store.selection_path, settings)
+    return train_run(tiny.folder(planned_run), session.cache, session.store.selection_path, settings)
 
 
-def run_of(tiny: Tiny, slot: str) -> Run:
-    return find_run(tiny.session().plan, slot)
+def run_of(tiny: Tiny, planned_run: str) -> Run:
+    return find_run(tiny.session().plan, planned_run)
 
 
 def lines_of(folder: RunFolder, attempt: int) -> list[LedgerLine]:

@@ -105,7 +105,7 @@ class RunSpec:
     def planned_runs(self) -> list[PlannedRun]:
         """Every final, the ceiling once per seed."""
         return [
-            PlannedRun(method=method, labelled=labelled, subset=subset, seed=seed)
+            PlannedRun(entry=method, labelled=labelled, subset=subset, seed=seed)
             for method in self.methods
             for labelled in ((None,) if method == CEILING else self.labelled)
             for subset in range(1 if method == CEILING else self.subsets)
@@ -123,9 +123,9 @@ class RunSpec:
     def run(self, planned_run: PlannedRun) -> Run:
         """The run of a planned run."""
         fields: dict[str, Any] = {
-            "method": planned_run.method,
+            "method": planned_run.entry,
             "method_version": 1,
-            "params": dict(self.chosen.get(planned_run.method, {"consistency": 0.1})),
+            "params": dict(self.chosen.get(planned_run.entry, {"consistency": 0.1})),
             "dataset": DatasetRef(name="phantom", version=1, checksum=self.checksum),
             "preprocessing": Preprocessing(size=(96, 96)),
             "labelled": planned_run.labelled,
@@ -139,7 +139,7 @@ class RunSpec:
     def searched(self) -> Iterator[tuple[PlannedRun, Run]]:
         """The search runs, on a subset and a seed that no final uses; all of a method at the same planned run."""
         for method, points in self.search.items():
-            planned_run = PlannedRun(method=method, labelled=self.labelled[-1], subset=self.subsets, seed=SEARCH_SEED)
+            planned_run = PlannedRun(entry=method, labelled=self.labelled[-1], subset=self.subsets, seed=SEARCH_SEED)
             for params in points:
                 changes = {"role": "search", "params": dict(params), "budget": self.search_budget}
                 yield planned_run, self.run(planned_run).model_copy(update=changes)
@@ -147,9 +147,9 @@ class RunSpec:
     def trial(self, planned_run: PlannedRun) -> Trial | None:
         """The trial whose hyper-parameters a final runs with; None without one."""
         params = self.run(planned_run).params
-        tried = [run for searched, run in self.searched() if searched.method == planned_run.method]
+        tried = [run for searched, run in self.searched() if searched.entry == planned_run.entry]
         trials = (
-            Trial(method=planned_run.method, study=0, point=point, varied=run.params, run=run.id)
+            Trial(entry=planned_run.entry, study=0, point=point, varied=run.params, run=run.id)
             for point, run in enumerate(tried)
             if run.params == params
         )
@@ -158,7 +158,7 @@ class RunSpec:
 
 def key(planned_run: PlannedRun) -> PlannedRunKey:
     """(method, labelled, subset, seed), hashable."""
-    return planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed
+    return planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed
 
 
 def write_records(root: Path, spec: RunSpec | None = None) -> RunStore:
@@ -208,7 +208,7 @@ def write_run(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpe
     if not failed and run.role == "final":
         write_text(folder.path / "final.json", json.dumps({"weights_sha256": digest(key(planned_run))}))
         folder.write_cases(cases_frame(planned_run, spec))
-        if planned_run.method in spec.centers:
+        if planned_run.entry in spec.centers:
             folder.write_arrays(center_arrays(planned_run, spec))
             folder.write_figures({"centers": picture(f"centres of {planned_run}")})
     folder.write_result(_result(folder, run, planned_run, spec, environment))
@@ -266,7 +266,7 @@ def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
 def _level(planned_run: PlannedRun, spec: RunSpec) -> float:
     """Mean logit(Dice) of a planned run: 60 % Dice at 3 labelled, 77 % at 7, 90 % with all."""
     labelled = 2.2 if planned_run.labelled is None else 0.4 + 0.8 * np.log(planned_run.labelled / 3) / np.log(7 / 3)
-    return float(labelled + spec.methods[planned_run.method])
+    return float(labelled + spec.methods[planned_run.entry])
 
 
 def _tuned(run: Run) -> float:
@@ -356,7 +356,7 @@ def picture(caption: str) -> bytes:
 
 def _shown(planned_run: PlannedRun, spec: RunSpec, validation: int) -> dict[str, float]:
     """What a method with centres shows at a validation: in order until the third one, then as at the end."""
-    if planned_run.method not in spec.centers:
+    if planned_run.entry not in spec.centers:
         return {}
     count = len(spec.classes) + 1
     held = np.roll(np.arange(count), int(validation >= 2))
@@ -406,7 +406,7 @@ def _result(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpec,
         wall_seconds={"train": spent.useful_device_seconds, "eval": 12.0, "idle": 0.5, "unaccounted": 0.2},
         images_seen=run.engine.batch_size * spent.useful_steps,
         labelled_images_seen=run.engine.batch_size // 2 * spent.useful_steps,
-        parameters_training=2_577_624 if planned_run.method == "mc_net" else 1_813_764,
+        parameters_training=2_577_624 if planned_run.entry == "mc_net" else 1_813_764,
         parameters_predictor=1_813_764,
         peak_memory_bytes=1_000_000_000,
         validations=validations,

@@ -84,7 +84,7 @@ def same_grid(suite: AuditedSuite) -> Verdict:
     planned: dict[str, set[tuple[int | None, int, int]]] = {}
     for entry in suite.selection.entries:
         if entry.ranked:
-            planned.setdefault(entry.planned_run.method, set()).add(
+            planned.setdefault(entry.planned_run.entry, set()).add(
                 (entry.planned_run.labelled, entry.planned_run.subset, entry.planned_run.seed)
             )
     if not planned:

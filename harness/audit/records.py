@@ -65,7 +65,7 @@ class SelectedRun(AuditedRun):
     @property
     def method(self) -> str:
         """Its method's name in the suite; a variant has a name of its own."""
-        return self.planned_run.method
+        return self.planned_run.entry
 
     @property
     def name(self) -> str:
@@ -116,7 +116,7 @@ class AuditedSuite:
         by_method: dict[str, dict[str, AuditedRun]] = {}
         for trial in [] if self.points is None else self.points.trials:
             if trial.run in by_id:
-                by_method.setdefault(trial.method, {})[trial.run] = by_id[trial.run]
+                by_method.setdefault(trial.entry, {})[trial.run] = by_id[trial.run]
         return {method: list(runs.values()) for method, runs in by_method.items()}
 
     @cached_property

@@ -121,7 +121,7 @@ def equal_tuning(suite: AuditedSuite) -> Verdict:
     running = [run for run in searched if run.result is None]
     if running or not searched:
         return not_applicable(f"the search has not ended: {len(running)} of {counted(len(searched), 'run')} to go")
-    methods = {entry.planned_run.method for entry in suite.selection.entries if entry.ranked} | set(suite.trials)
+    methods = {entry.planned_run.entry for entry in suite.selection.entries if entry.ranked} | set(suite.trials)
     trials = {method: suite.trials.get(method, []) for method in sorted(methods)}
     lines = [f"{method}: {_spent_text(runs)}" for method, runs in trials.items()]
     slack = max(sum(map(longest_step, runs)) for runs in trials.values())

@@ -121,8 +121,8 @@ def _points(plan: Plan, recorded: Points | None) -> Points:
     suite, trials = plan.loaded.suite, [planned.trial for planned in plan.trials]
     adaptive = suite.search is not None and suite.search.mode == "adaptive"
     earlier = recorded.trials if adaptive and recorded is not None and recorded.suite_hash == suite.hash else []
-    begun = {(trial.method, trial.study) for trial in trials if trial in earlier}
-    kept = [trial for trial in earlier if (trial.method, trial.study) in begun]
+    begun = {(trial.entry, trial.study) for trial in trials if trial in earlier}
+    kept = [trial for trial in earlier if (trial.entry, trial.study) in begun]
     return Points(suite_hash=suite.hash, trials=[*kept, *(trial for trial in trials if trial not in kept)])
 
 

@@ -192,7 +192,7 @@ def _refuse_mixed_versions(records: SuiteRecords, runs: Sequence[_Selected]) -> 
     versions: dict[str, dict[int, list[str]]] = {}
     for run in runs:
         if run.record.result is not None:
-            by_version = versions.setdefault(run.entry.planned_run.method, {})
+            by_version = versions.setdefault(run.entry.planned_run.entry, {})
             by_version.setdefault(run.record.run.method_version, []).append(run.record.id[:10])
     for method, by_version in versions.items():
         if len(by_version) > 1:

@@ -29,7 +29,7 @@ VALIDATION_COLUMNS = ("run", "validation", "progress", "step", "device_seconds",
 
 def arm(planned_run: PlannedRun) -> str:
     """What is averaged into one row: a method at a labelled count, "ua_mt@7"; "supervised_full@all" for a reference."""
-    return f"{planned_run.method}@{'all' if planned_run.labelled is None else planned_run.labelled}"
+    return f"{planned_run.entry}@{'all' if planned_run.labelled is None else planned_run.labelled}"
 
 
 def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, 
     row = {
         "run": record.id,
         "arm": arm(planned_run),
-        "method": planned_run.method,
+        "method": planned_run.entry,
         "labelled": planned_run.labelled,
         "reference": planned_run.labelled is None or not entry.ranked,
         "subset": planned_run.subset,

@@ -37,7 +37,7 @@ def _chosen(records: SuiteRecords) -> set[tuple[str, int, int]]:
     if selection is None or points is None or selection.suite_hash != points.suite_hash:
         return set()
     trials = (candidate.trial for candidate in selection.candidates or [] if candidate.chosen)
-    return {(trial.method, trial.study, trial.point) for trial in trials}
+    return {(trial.entry, trial.study, trial.point) for trial in trials}
 
 
 def _row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]])
     result, spent = record.result, record.spent
     return {
         "suite": records.name,
-        "method": trial.method,
+        "method": trial.entry,
         "study": trial.study,
         "point": trial.point,
         "run": trial.run,
@@ -55,5 +55,5 @@ def _row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]])
         "score": None if result is None or not result.validations else result.validations[-1].mean_dice,
         "useful_device_seconds": spent.useful_device_seconds,
         "lost_device_seconds": spent.lost_device_seconds,
-        "chosen": (trial.method, trial.study, trial.point) in chosen,
+        "chosen": (trial.entry, trial.study, trial.point) in chosen,
     }

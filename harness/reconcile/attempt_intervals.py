@@ -57,8 +57,8 @@ def read_lives(records: SuiteRecords) -> list[Life]:
 def entry_names(records: SuiteRecords) -> dict[str, str]:
     """Run -> the entry of the suite that it counts for, finals and trials; the first where several share a run."""
     trials = [] if records.trials is None else records.trials.trials
-    names = {trial.run: trial.method for trial in reversed(trials)}
-    return names | {entry.run: entry.planned_run.method for entry, _ in reversed(records.selected)}
+    names = {trial.run: trial.entry for trial in reversed(trials)}
+    return names | {entry.run: entry.planned_run.entry for entry, _ in reversed(records.selected)}
 
 
 def run_lives(run: RunRecord, entry: str) -> list[Life]:

@@ -286,28 +286,28 @@ class Result(Strict):
 class PlannedRun(Strict):
     """A final that the plan can enumerate before any search ran.
 
-    method: the row's name in the suite: a registered method, or a variant of one under a name of its own.
+    entry: its name in the suite: a registered method, or a variant of one under a name of its own.
     """
 
-    method: str
+    entry: str
     labelled: int | None
     subset: int
     seed: int
 
     def __str__(self) -> str:
         """As the command line names it: ua_mt/7/0/1, supervised_full/all/0/1."""
-        return f"{self.method}/{self.labelled or 'all'}/{self.subset}/{self.seed}"
+        return f"{self.entry}/{self.labelled or 'all'}/{self.subset}/{self.seed}"
 
 
 class Trial(Strict):
-    """One configuration of a search: which row tries what, and the run that measures it.
+    """One configuration of a search: which entry tries what, and the run that measures it.
 
     point:  number within the study; 0 is the configuration that the suite asks for without a search, in a grid the
             first combination.
     varied: where it stands on each searched dimension; engine settings as engine.<name>.
     """
 
-    method: str
+    entry: str
     study: int
     point: int
     varied: dict[str, Any]
@@ -315,4 +315,4 @@ class Trial(Strict):
 
     def __str__(self) -> str:
         """As the command line names it: action_pp/trial/0/5 is study 0, point 5."""
-        return f"{self.method}/trial/{self.study}/{self.point}"
+        return f"{self.entry}/trial/{self.study}/{self.point}"

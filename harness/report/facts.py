@@ -97,7 +97,7 @@ def configurations(records: SuiteRecords) -> list[tuple[str, list[Fact]]]:
     planned_runs: dict[tuple[str, tuple[Fact, ...]], list[str]] = {}
     for entry, _ in records.selected:
         params = tuple((name, _text(value)) for name, value in entry.params.items())
-        planned_runs.setdefault((entry.planned_run.method, params), []).append(str(entry.planned_run).partition("/")[2])
+        planned_runs.setdefault((entry.planned_run.entry, params), []).append(str(entry.planned_run).partition("/")[2])
     methods = Counter(method for method, _ in planned_runs)
     return [
         (method if methods[method] == 1 else f"{method} ({', '.join(names)})", list(params))

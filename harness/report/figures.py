@@ -47,7 +47,7 @@ def copy_figures(records: SuiteRecords) -> Gallery:
             if len(figure.png) <= room:
                 room -= len(figure.png)
                 source = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
-                pictures.append((f"{run.run.label_in(entry.planned_run.method)}: {figure.caption}", source))
+                pictures.append((f"{run.run.label_in(entry.planned_run.entry)}: {figure.caption}", source))
     for path in set(folder.glob("*.png")) - set(files):
         path.unlink()
     return Gallery(tuple(pictures), tuple(files))

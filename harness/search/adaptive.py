@@ -32,7 +32,7 @@ class Study:
         """Its trials so far, in the order in which they were proposed."""
         own = (self.row.name, self.number)
         return [
-            planned for planned in recorded_trials(self.session) if (planned.trial.method, planned.trial.study) == own
+            planned for planned in recorded_trials(self.session) if (planned.trial.entry, planned.trial.study) == own
         ]
 
     def proposals(self) -> Adaptive:

@@ -32,7 +32,7 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple
     scores = {run: score(result) for run, result in results.items()}
     best: dict[Key, PlannedTrial] = {}
     for planned in sorted(trials, key=lambda planned: planned.trial.point):
-        key, dice = (planned.trial.method, planned.trial.study), scores[planned.run.id]
+        key, dice = (planned.trial.entry, planned.trial.study), scores[planned.run.id]
         leader = best.get(key)
         if dice is not None and (leader is None or dice > (scores[leader.run.id] or 0.0)):
             best[key] = planned

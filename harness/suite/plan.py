@@ -97,7 +97,7 @@ class Plan:
         """Row and study whose choice a planned run takes."""
         suite = self.loaded.suite
         studies = 1 if suite.search is None else suite.search.studies
-        return planned_run.method, suite.seeds.index(planned_run.seed) % studies
+        return planned_run.entry, suite.seeds.index(planned_run.seed) % studies
 
     def on_data(self, data: DatasetRef) -> Plan:
         """The same plan for another version of its data, which changes the ids of runs and nothing else.
@@ -116,7 +116,7 @@ class Plan:
 
     def choice_of(self, planned: PlannedTrial) -> Choice:
         """A trial's configuration for finals, which look at validation as often as the suite says."""
-        row, run = self.rows[planned.trial.method], planned.run
+        row, run = self.rows[planned.trial.entry], planned.run
         engine = run.engine.model_copy(update={"validations": row.engine.validations})
         return Choice(row.method.Params.model_validate(run.params), engine, planned.trial)
 
@@ -155,7 +155,7 @@ class Plan:
         ]
 
     def _choice_in(self, entry: SelectionEntry) -> Choice:
-        row = self.rows[entry.planned_run.method]
+        row = self.rows[entry.planned_run.entry]
         return Choice(row.method.Params.model_validate(entry.params), entry.engine or row.engine, entry.trial)
 
     def _asked_trials(self) -> Iterator[Asked]:
@@ -166,19 +166,19 @@ class Plan:
             trial, run = planned.trial, planned.run
             for number in range(trial.point, trial.point + 1 + more):
                 known = number == trial.point
-                name = f"{trial.method}/trial/{trial.study}/{number}"
+                name = f"{trial.entry}/trial/{trial.study}/{number}"
                 where = (run.labelled, run.subset, run.seed)
-                yield Asked("search", trial.method, name, *where, run.budget, run if known else None)
+                yield Asked("search", trial.entry, name, *where, run.budget, run if known else None)
 
     def _asked_finals(self) -> list[Asked]:
         runs = {str(planned.planned_run): planned.run for planned in self.finals}
         return [
-            Asked("final", s.method, str(s), s.labelled, s.subset, s.seed, self.budget, runs.get(str(s)))
+            Asked("final", s.entry, str(s), s.labelled, s.subset, s.seed, self.budget, runs.get(str(s)))
             for s in self.planned_runs
         ]
 
     def _final(self, planned_run: PlannedRun, choice: Choice | None) -> FinalRun:
-        row = self.rows[planned_run.method]
+        row = self.rows[planned_run.entry]
         asked = choice or Choice(row.params, row.engine)
         run = Run(
             method=row.method.name,
@@ -227,11 +227,11 @@ def _planned_runs(loaded: LoadedSuite, rows: Mapping[str, Row]) -> Iterator[Plan
     suite = loaded.suite
     for seed in suite.seeds:
         for name in (name for name, row in rows.items() if row.takes_all_labels):
-            yield PlannedRun(method=name, labelled=None, subset=0, seed=seed)
+            yield PlannedRun(entry=name, labelled=None, subset=0, seed=seed)
         for subset in suite.subsets:
             for labelled in suite.labelled:
                 for name in (name for name, row in rows.items() if not row.takes_all_labels):
-                    yield PlannedRun(method=name, labelled=labelled, subset=subset, seed=seed)
+                    yield PlannedRun(entry=name, labelled=labelled, subset=subset, seed=seed)
 
 
 def _check(loaded: LoadedSuite, dataset: Dataset) -> None:

@@ -52,7 +52,7 @@ def make_trials(loaded: LoadedSuite, rows: Mapping[str, Row], data: DatasetRef) 
         )
         seen: set[tuple[str, str]] = set()
         for planned in candidates:
-            key = (planned.trial.method, planned.run.id)
+            key = (planned.trial.entry, planned.run.id)
             if key not in seen:
                 seen.add(key)
                 found.append(planned)
@@ -80,7 +80,7 @@ def make_trial(loaded: LoadedSuite, row: Row, study: int, number: int, point: Po
         budget=search.budget,
     )
     varied = {**row.current_values(), **point}
-    return PlannedTrial(Trial(method=row.name, study=study, point=number, varied=varied, run=run.id), run)
+    return PlannedTrial(Trial(entry=row.name, study=study, point=number, varied=varied, run=run.id), run)
 
 
 def _points(loaded: LoadedSuite, row: Row, study: int) -> list[dict[str, Any]]:

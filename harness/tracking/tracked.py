@@ -80,8 +80,8 @@ class TrackedSuite:
         self.records = records
         entries = [] if records.selection is None else records.selection.entries
         trials = [] if records.trials is None else records.trials.trials
-        named = [(trial.run, trial.method) for trial in trials] + [
-            (entry.run, entry.planned_run.method) for entry in entries
+        named = [(trial.run, trial.entry) for trial in trials] + [
+            (entry.run, entry.planned_run.entry) for entry in entries
         ]
         method_of = dict(reversed(named))  # a run belongs to the first that names it
         self.runs = [
@@ -91,7 +91,7 @@ class TrackedSuite:
         ]
         self.planned: dict[str, set[str]] = {}
         for entry in entries:
-            self.planned.setdefault(entry.planned_run.method, set()).add(entry.run)
+            self.planned.setdefault(entry.planned_run.entry, set()).add(entry.run)
         trained_with = {entry.trial.run for entry in entries if entry.trial is not None}
         self.chosen = trained_with.union(*self.planned.values())
 

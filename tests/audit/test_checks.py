@@ -61,7 +61,7 @@ def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite) -> None:
 def test_variants_stand_in_rows_of_their_own(fair: AuditedSuite) -> None:
     def named(planned_run: PlannedRun) -> PlannedRun:
         return planned_run.model_copy(
-            update={"method": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.method, planned_run.method)}
+            update={"method": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.entry, planned_run.entry)}
         )
 
     entries = [one.model_copy(update={"planned_run": named(one.planned_run)}) for one in fair.selection.entries]
@@ -253,20 +253,20 @@ def test_an_uneven_grid_is_a_breach(fair: AuditedSuite) -> None:
 
 @pytest.mark.parametrize(("gone", "word"), [("supervised_full", "no ceiling"), ("supervised", "no floor")])
 def test_a_suite_without_floor_or_ceiling_is_a_breach(gone: str, word: str, fair: AuditedSuite) -> None:
-    bent = planned(fair, lambda planned_run: planned_run.method != gone)
+    bent = planned(fair, lambda planned_run: planned_run.entry != gone)
     assert broken(bent) == {29}
     assert word in verdicts(bent)[29].evidence[0]
 
 
 def test_one_method_alone_needs_neither(fair: AuditedSuite) -> None:
-    alone = planned(fair, lambda planned_run: planned_run.method == "mc_net")
+    alone = planned(fair, lambda planned_run: planned_run.entry == "mc_net")
     assert (broken(alone), verdicts(alone)[29].status) == (set(), "not applicable")
 
 
 def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
     """Runs of a search: method -> steps of each."""
     trials = [trial(fair, method, n, number=k) for method, all_ in steps.items() for k, n in enumerate(all_)]
-    names = [Trial(method=one.asked.method, study=0, point=k, varied={}, run=one.id) for k, one in enumerate(trials)]
+    names = [Trial(entry=one.asked.method, study=0, point=k, varied={}, run=one.id) for k, one in enumerate(trials)]
     points = Points(suite_hash=fair.selection.suite_hash, trials=names)
     return replace(fair, others=tuple(trials), points=points)
 
@@ -396,7 +396,7 @@ def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: Audi
     runs = tuple(rate(one) if mine.get(one.id) else one for one in fair.runs)
     assert verdicts(replace(fair, runs=runs))[21].status == "not held"
     chosen = [
-        entry.model_copy(update={"trial": Trial(method="ua_mt", study=mine[entry.run], point=0, varied={}, run="t")})
+        entry.model_copy(update={"trial": Trial(entry="ua_mt", study=mine[entry.run], point=0, varied={}, run="t")})
         if entry.run in mine
         else entry
         for entry in fair.selection.entries

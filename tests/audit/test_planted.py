@@ -200,7 +200,7 @@ def test_one_gpu_model_is_not(tmp_path: Path) -> None:
 
 def keys(spec: RunSpec) -> list[PlannedRunKey]:
     return [
-        (planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed)
+        (planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed)
         for planned_run in spec.planned_runs
     ]
 

@@ -113,7 +113,7 @@ def test_halves_of_a_suite_come_together(tmp_path: Path) -> None:
     """Two groups ran one seed each of the same suite; a third has the whole table."""
     whole = write_records(tmp_path / "whole" / "synthetic", RunSpec(seeds=2, patients=6))
     planned_runs = [
-        (planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed)
+        (planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed)
         for planned_run in RunSpec(seeds=2).planned_runs
     ]
     for seed in (0, 1):

@@ -36,7 +36,7 @@ RUN = "0" * 64
 
 
 def write_selection(path: Path, run: str = RUN) -> Path:
-    planned_run = PlannedRun(method="supervised", labelled=3, subset=0, seed=0)
+    planned_run = PlannedRun(entry="supervised", labelled=3, subset=0, seed=0)
     entry = SelectionEntry(planned_run=planned_run, params={}, run=run)
     path.write_text(Selection(suite_hash="f" * 64, engine=Engine(), entries=[entry]).model_dump_json())
     return path

@@ -24,7 +24,7 @@ def tiny(tmp_path, dice):
                 "asd_voxel": 2 * (1 - value), "assd_voxel": 3 * (1 - value), "hd95_mm": None, "asd_mm": None,
                 "assd_mm": None, "missed": value == 0, "spurious": False, "voxels_true": 9, "voxels_predicted": 9,
             }
-            for (patient, phase, class_name), value in dice[planned_run.method].items()
+            for (patient, phase, class_name), value in dice[planned_run.entry].items()
         ]  # fmt: skip
         store.folder(spec.run(planned_run)).write_cases(pd.DataFrame(rows))
     return board_of(store)
@@ -138,7 +138,7 @@ def test_declared_engine_settings_are_shown(tmp_path):
     engine = Engine(batch_size=8, optimiser=OptimiserSettings(nesterov=True))
     spec = RunSpec()
     overrides = {
-        key(planned_run): {"engine": engine} for planned_run in spec.planned_runs if planned_run.method == "mc_net"
+        key(planned_run): {"engine": engine} for planned_run in spec.planned_runs if planned_run.entry == "mc_net"
     }
     rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("method")["engine_declared"].unique()
@@ -152,7 +152,7 @@ def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
     overrides = {
         key(planned_run): {"engine": Engine(optimiser=OptimiserSettings(learning_rate=rates[planned_run.seed % 3]))}
         for planned_run in spec.planned_runs
-        if planned_run.method == "mc_net"
+        if planned_run.entry == "mc_net"
     }
     rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("method")["engine_declared"].unique()["mc_net"].tolist()

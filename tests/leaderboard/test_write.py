@@ -139,7 +139,7 @@ def test_mixed_conditions_make_titled_tables(tmp_path):
 def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
     planned_runs = RunSpec().planned_runs
     missing = frozenset(
-        (planned_run.method, planned_run.labelled, planned_run.subset, planned_run.seed) for planned_run in planned_runs
+        (planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed) for planned_run in planned_runs
     )
     store = write_records(tmp_path / "s", RunSpec(missing=missing))
     write_tables(store)

@@ -156,7 +156,7 @@ def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw: bytes, me
 
 
 def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
-    write_record(tmp_path / "planned_run.json", PlannedRun(method="x", labelled=3, subset=0, seed=0))
+    write_record(tmp_path / "planned_run.json", PlannedRun(entry="x", labelled=3, subset=0, seed=0))
     assert json.loads((tmp_path / "planned_run.json").read_text(encoding="utf-8"))["method"] == "x"
     with pytest.raises(RecordError, match=r"planned_run\.json"):
         read_record(tmp_path / "planned_run.json", Note)

@@ -63,7 +63,7 @@ def result_of(run: Run, fingerprint: str = "") -> Result:
 def selection_of(*runs: Run) -> Selection:
     entries = [
         SelectionEntry(
-            planned_run=PlannedRun(method="m", labelled=3, subset=0, seed=run.seed), params=run.params, run=run.id
+            planned_run=PlannedRun(entry="m", labelled=3, subset=0, seed=run.seed), params=run.params, run=run.id
         )
         for run in runs
     ]

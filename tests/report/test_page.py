@@ -109,8 +109,8 @@ def test_without_a_search_there_is_no_such_section(tmp_path):
 @pytest.mark.parametrize("left_out", ["all", "none of the methods"])
 def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
     planned_runs = frozenset(
-        (planned.method, planned.labelled, planned.subset, planned.seed) for planned in SMALL.planned_runs
-        if left_out == "all" or planned.method == "ua_mt"
+        (planned.entry, planned.labelled, planned.subset, planned.seed) for planned in SMALL.planned_runs
+        if left_out == "all" or planned.entry == "ua_mt"
     )  # fmt: skip
     spec = RunSpec(methods=SMALL.methods, labelled=(3,), seeds=1, patients=4, missing=planned_runs)
     store = write_records(tmp_path / "s", spec)

@@ -150,7 +150,7 @@ class FakeStore:
     def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
         place = 0 if point is None else int(str(point["point"]))
         run = run_of(place, self.budget)
-        trial = Trial(method="made_up", study=0, point=number, varied={"point": place}, run=run.id)
+        trial = Trial(entry="made_up", study=0, point=number, varied={"point": place}, run=run.id)
         planned = PlannedTrial(trial, run)
         self.runs.setdefault(run.id, FakeRun(planned, cycle(self.costs), place in self.barren_points))
         return planned

@@ -66,7 +66,7 @@ def refusal(folder: Path, changes: Mapping[str, Any] | None = None, **search: An
 
 
 def trials_of(plan: Plan, row: str, study: int = 0) -> list[PlannedTrial]:
-    return [one for one in plan.trials if (one.trial.method, one.trial.study) == (row, study)]
+    return [one for one in plan.trials if (one.trial.entry, one.trial.study) == (row, study)]
 
 
 def entry(**search: Any) -> dict[str, Any]:

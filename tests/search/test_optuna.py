@@ -29,7 +29,7 @@ POINT = {"rate": 0.1, "share": 0.5, "engine.optimiser.learning_rate": 0.3, "kind
 
 
 def trial(number: int, **varied: Any) -> Trial:
-    return Trial(method="row", study=0, point=number, varied={**POINT, **varied}, run=str(number))
+    return Trial(entry="row", study=0, point=number, varied={**POINT, **varied}, run=str(number))
 
 
 def sampler(recorded: list[Trial], seed: int = 0, space: dict[str, Dimension] | None = None) -> Any:

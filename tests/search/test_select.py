@@ -45,7 +45,7 @@ def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -
 def chosen(selection: Selection) -> dict[tuple[str, int], int]:
     """Row and study -> point."""
     candidates = selection.candidates or []
-    return {(one.trial.method, one.trial.study): one.trial.point for one in candidates if one.chosen}
+    return {(one.trial.entry, one.trial.study): one.trial.point for one in candidates if one.chosen}
 
 
 def scores(*dice: float | None) -> Callable[[PlannedTrial], Ending]:
@@ -125,7 +125,7 @@ def test_seed_k_takes_what_study_k_chose(tmp_path: Path) -> None:
         plan, tmp_path, lambda one: (0.9 if one.trial.point == 2 + one.trial.study else 0.1, "ok")
     )
     best = {study: trials_of(plan, "ua_mt", study)[2 + study] for study in (0, 1)}
-    for planned in (one for one in after.finals if one.planned_run.method == "ua_mt"):
+    for planned in (one for one in after.finals if one.planned_run.entry == "ua_mt"):
         mine = best[{5: 0, 6: 1, 7: 0}[planned.planned_run.seed]]
         assert planned.trial == mine.trial
         assert planned.run.params == mine.run.params
@@ -138,7 +138,7 @@ def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp
     plan = plan_of(tmp_path, {"methods": rows}, engine=RATE)
     after, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
     for planned in after.finals:
-        trial = trials_of(plan, planned.planned_run.method)[2].run
+        trial = trials_of(plan, planned.planned_run.entry)[2].run
         assert planned.run.engine.optimiser == trial.engine.optimiser
         assert (planned.run.engine.validations, trial.engine.validations) == (5, 2)
         assert planned.run.budget.steps == 100
@@ -149,7 +149,7 @@ def test_finals_take_the_searched_engine_settings_and_the_suites_validations(tmp
 def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path) -> None:
     """The same unit as in a suite without a search that writes them out, whatever search it was."""
     plan, _, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
-    (found,) = {json.dumps(one.run.params) for one in plan.finals if one.planned_run.method == "ua_mt"}
+    (found,) = {json.dumps(one.run.params) for one in plan.finals if one.planned_run.entry == "ua_mt"}
     written = plan_of(
         tmp_path, {"search": None, "methods": {"supervised": None, "ua_mt": {"params": json.loads(found)}}}
     )

@@ -22,7 +22,7 @@ def points(plan: Plan, row: str, study: int = 0) -> list[dict[str, Any]]:
 
 
 def runs(plan: Plan, row: str) -> list[str]:
-    return [one.run.id for one in plan.trials if one.trial.method == row]
+    return [one.run.id for one in plan.trials if one.trial.entry == row]
 
 
 def test_a_trial_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_point_0_is_what_the_suite_asks_for_without_a_search(tmp_path: Path) -> 
     plan = plan_of(tmp_path, studies=2, engine=RATE)
     bare = plan_of(tmp_path, {"search": None})
     for row in ("supervised", "ua_mt"):
-        final = next(one.run for one in bare.finals if one.planned_run.method == row)
+        final = next(one.run for one in bare.finals if one.planned_run.entry == row)
         for study in (0, 1):
             first = trials_of(plan, row, study)[0]
             assert (first.trial.point, first.run.params) == (0, final.params)
@@ -48,7 +48,7 @@ def test_point_0_is_what_the_suite_asks_for_without_a_search(tmp_path: Path) -> 
 
 def test_trials_of_all_rows_advance_together_study_by_study(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, studies=2, trials=3, engine=RATE)
-    order = [(one.trial.study, one.trial.point, one.trial.method) for one in plan.trials]
+    order = [(one.trial.study, one.trial.point, one.trial.entry) for one in plan.trials]
     assert order == [(s, p, row) for s in (0, 1) for p in (0, 1, 2) for row in ("supervised", "ua_mt")]
     assert {(one.trial.study, one.run.seed) for one in plan.trials} == {(0, 100), (1, 101)}
 
@@ -204,4 +204,4 @@ def test_seeds_take_the_studies_in_turn(studies: int, taken: list[int], tmp_path
     """Whatever the seeds' values are."""
     plan = plan_of(tmp_path, {"seeds": [7, 3, 11, 0]}, studies=studies)
     for planned_run in plan.planned_runs:
-        assert plan.chosen_for(planned_run) == (planned_run.method, taken[[7, 3, 11, 0].index(planned_run.seed)])
+        assert plan.chosen_for(planned_run) == (planned_run.entry, taken[[7, 3, 11, 0].index(planned_run.seed)])

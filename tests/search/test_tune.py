@@ -82,7 +82,7 @@ ROWS = ("tiny_staged", "tiny_mortal")
 def spent_seconds(tiny: Tiny, row: str) -> float:
     """All device-seconds that the ledgers of a row's trials know of."""
     points = store_of(tiny).points()
-    own = [one.run for one in points.trials if one.method == row] if points else []
+    own = [one.run for one in points.trials if one.entry == row] if points else []
     ledgers = [store_of(tiny).by_id(run).ledger.spent() for run in own]
     return sum(one.useful_device_seconds + one.lost_device_seconds for one in ledgers)
 
@@ -136,7 +136,7 @@ def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(m
     assert names(tiny)[: len(known)] == known, "no trial is lost"
     assert len({trial.run for trial in trials}) == len(trials)
     for row in ROWS:
-        own = [trial for trial in trials if trial.method == row]
+        own = [trial for trial in trials if trial.entry == row]
         assert [trial.point for trial in own] == list(range(len(own)))
         results = [result_of(tiny, trial) for trial in own]
         assert {result.status for result in results} <= {"ok", "stopped"}
@@ -144,6 +144,6 @@ def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(m
         assert budget * (1 - TOLERANCE) - step <= spent_seconds(tiny, row) <= budget * (1 + TOLERANCE) + step
     selection = store_of(tiny).selection()
     assert [one.trial for one in selection.candidates or []] == trials
-    assert {one.trial.method for one in selection.candidates or [] if one.chosen} == set(ROWS)
+    assert {one.trial.entry for one in selection.candidates or [] if one.chosen} == set(ROWS)
     assert not processes_with(str(tiny.root))
     wait_until(lambda: not alive(seen), "all its processes have ended")

@@ -62,7 +62,7 @@ def ids(plan: Plan) -> set[str]:
 
 def test_every_planned_run_once_seeds_outermost_and_the_ceiling_once_a_seed(tmp_path: Path) -> None:
     planned_runs = [
-        (p.planned_run.seed, p.planned_run.subset, p.planned_run.labelled, p.planned_run.method)
+        (p.planned_run.seed, p.planned_run.subset, p.planned_run.labelled, p.planned_run.entry)
         for p in plan_of(tmp_path).finals
     ]
     expected: list[tuple[int, int, int | None, str]] = []
@@ -83,7 +83,7 @@ def test_seven_and_three_labelled_of_acdc_make_33_runs() -> None:
 
 def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
     run = next(
-        p.run for p in plan_of(tmp_path).finals if p.planned_run.method == "ua_mt" and p.planned_run.labelled == 7
+        p.run for p in plan_of(tmp_path).finals if p.planned_run.entry == "ua_mt" and p.planned_run.labelled == 7
     )
     assert run.params["consistency"] == 0.2
     assert run.params["ema_decay"] == 0.99, "defaults are filled in"

@@ -31,7 +31,7 @@ def bens_suite(desk: Path) -> RunStore:
     other = Environment(**{**spec.model_dump(), "device_model": "Ben's"})
     return small_suite(
         desk / "ben",
-        replace(SMALL, environments={(s.method, s.labelled, s.subset, s.seed): other for s in SMALL.planned_runs}),
+        replace(SMALL, environments={(s.entry, s.labelled, s.subset, s.seed): other for s in SMALL.planned_runs}),
     )
 
 

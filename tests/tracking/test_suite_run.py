@@ -85,7 +85,7 @@ def test_another_selection_moves_the_tags_and_no_run_of_a_run(desk: Path) -> Non
     track(store)
     before = by_key(desk / "mlflow.db")
     selection = store.selection()
-    kept = [entry for entry in selection.entries if entry.planned_run.method == "supervised"]
+    kept = [entry for entry in selection.entries if entry.planned_run.entry == "supervised"]
     store.write_selection(selection.model_copy(update={"entries": kept}))
     assert track(store).added == 0
     after = by_key(desk / "mlflow.db")

@@ -57,7 +57,7 @@ DIAGONAL_VOXELS = 301.0
 PlannedRunKey = tuple[str, int | None, int, int]
 """(method, labelled, subset, seed)."""
 
-Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
+Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
 AT = "2026-11-02T10:00:00Z"
 PLACE = Place(host="gpu-node", pid=1, process_started_at=None, gpu_uuid=None)
 """Of every attempt: outside of Slurm."""

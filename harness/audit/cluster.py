@@ -34,19 +34,19 @@ def accounts_agree(suite: AuditedSuite) -> Verdict:
     if not missing:
         return _judged(suite, record)
     left = not_applicable(f"not reconciled: {names(missing)}")
-    return together(_judged(suite, record), left) if record.breaches else left
+    return together(_judged(suite, record), left) if record.violations else left
 
 
 def _judged(suite: AuditedSuite, record: Reconciliation) -> Verdict:
-    if record.breaches:
-        guilty = suite.named(attempt.run for job in record.breaches for attempt in job.attempts)
+    if record.violations:
+        guilty = suite.named(attempt.run for job in record.violations for attempt in job.attempts)
         lines = [
             f"reconciliation.json: {job.seconds.unexplained:,.1f} of {job.allocated:,.0f} {job.currency}-seconds "
             f"unexplained, {job.tolerated_seconds:,.1f} tolerated, in an allocation with "
             f"{names(suite.named(attempt.run for attempt in job.attempts)) or 'no run of the selection'}"
-            for job in record.breaches
+            for job in record.violations
         ]
-        return broken(guilty, f"{counted(len(record.breaches), 'allocation')} hold more than is explained", *lines)
+        return broken(guilty, f"{counted(len(record.violations), 'allocation')} hold more than is explained", *lines)
     lines = [
         f"{method.method}: {method.allocated:,.0f} {method.currency}-seconds allocated, ledgers account for "
         f"{method.ledger_ratio:.1%}, {method.training_share:.1%} in training steps"

@@ -23,7 +23,7 @@ from harness.audit.rule import rule
 from harness.records.schema import Engine, Observed
 
 ENOUGH_IMAGES = 16
-"""Compared images of a run from which a declared alteration that never showed is a breach."""
+"""Compared images of a run from which a declared alteration that never showed is a violation."""
 
 
 @rule(

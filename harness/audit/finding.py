@@ -50,7 +50,7 @@ class Audit(Strict):
     findings: tuple[Finding, ...]
 
     @property
-    def breaches(self) -> tuple[Finding, ...]:
+    def violations(self) -> tuple[Finding, ...]:
         """Rules that are not held."""
         return tuple(finding for finding in self.findings if finding.status == "not held")
 

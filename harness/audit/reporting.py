@@ -63,9 +63,7 @@ def floor_and_ceiling(suite: AuditedSuite) -> Verdict:
     ranked = dict.fromkeys(entry.planned_run.entry for entry in entries if entry.ranked)
     if len(ranked) <= 1:
         return not_applicable(f"{counted(len(ranked), 'ranked method')}: nothing is compared between methods")
-    ceilings = [
-        entry.planned_run.entry for entry in entries if not entry.ranked and entry.planned_run.labelled is None
-    ]
+    ceilings = [entry.planned_run.entry for entry in entries if not entry.ranked and entry.planned_run.labelled is None]
     if not ceilings:
         return broken([], "no ceiling: selection.json holds no unranked method with all labels")
     finished = by_method(suite.finished)

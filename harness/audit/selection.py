@@ -21,7 +21,7 @@ TUNING_TOLERANCE = 0.01
     needs="selection",
 )
 def one_test(suite: AuditedSuite) -> Verdict:
-    """No ledger.jsonl holds a line `breach`, and final.json names the same weights as result.json.
+    """No ledger.jsonl holds a line `violation`, and final.json names the same weights as result.json.
 
     final.json is written before the split opens. selection.json names the run with its parameters; no search
     run has test scores.
@@ -29,28 +29,28 @@ def one_test(suite: AuditedSuite) -> Verdict:
     params = {entry.run: entry.params for entry in suite.selection.entries}
     other = [run for run in suite.runs if params.get(run.id) != run.asked.params]
     return together(
-        _no_breach(suite),
+        _no_violation(suite),
         _final_weights(suite),
         held_unless(other, "selection.json and run.json name different hyper-parameters"),
     )
 
 
-def _no_breach(suite: AuditedSuite) -> Verdict:
+def _no_violation(suite: AuditedSuite) -> Verdict:
     runs = (*suite.runs, *suite.others)
-    breaches = {run.id: text for run in runs if (text := _breach(run))}
-    if breaches:
-        head = f"{counted(len(breaches), 'run')} asked for test cases too early"
-        return Verdict("not held", (head, *breaches.values()), tuple(breaches))
+    violations = {run.id: text for run in runs if (text := _violation(run))}
+    if violations:
+        head = f"{counted(len(violations), 'run')} asked for test cases too early"
+        return Verdict("not held", (head, *violations.values()), tuple(violations))
     ran = sum(bool(run.ledger) for run in runs)
-    return held(f"no line `breach` in the ledger.jsonl of any of {counted(ran, 'run')} that ran")
+    return held(f"no line `violation` in the ledger.jsonl of any of {counted(ran, 'run')} that ran")
 
 
-def _breach(run: AuditedRun) -> str:
+def _violation(run: AuditedRun) -> str:
     """What a run did with the test split that it must not; empty if nothing."""
     where = f"{run.asked.label} (runs/{run.id[:10]})"
-    notes = [line.note or "" for line in run.ledger if line.kind == "breach"]
+    notes = [line.note or "" for line in run.ledger if line.kind == "violation"]
     if notes:
-        return f"{where}/ledger.jsonl: {len(notes)} x breach, the first: {notes[0]}"
+        return f"{where}/ledger.jsonl: {len(notes)} x violation, the first: {notes[0]}"
     if run.tested and run.asked.role == "search":
         return f"{where}/cases.parquet: a run of the search was tested"
     return ""

@@ -24,9 +24,9 @@ def reconcile_command(records: SuiteRecords, allocations: bool) -> None:
 
     useful + lost + evaluation + checkpoint + start-up + idle + unexplained = allocation, in GPU-seconds, or in
     CPU-seconds where no GPU was allocated. Unexplained are at most 2 % and 2 s an attempt (where a node died also the
-    time until Slurm notices); more is a breach, and exits with 76. The result is kept in reconciliation.json: tables,
-    page and audit show it without asking again. Without accounting nothing is reconciled (exit code 69), and what an
-    earlier call found stays.
+    time until Slurm notices); more is a violation, and exits with 76. The result is kept in reconciliation.json:
+    tables, page and audit show it without asking again. Without accounting nothing is reconciled (exit code 69), and
+    what an earlier call found stays.
     """
     from harness.api.errors import AuditError, ServiceError
     from harness.reconcile.reconcile import reconcile, summary
@@ -42,5 +42,5 @@ def reconcile_command(records: SuiteRecords, allocations: bool) -> None:
         log.info(line)
     if now.problem is not None:
         raise ServiceError(f"not reconciled: {now.problem}")
-    if now.breaches:
-        raise AuditError(f"{len(now.breaches)} allocations hold more unexplained time than is tolerated")
+    if now.violations:
+        raise AuditError(f"{len(now.violations)} allocations hold more unexplained time than is tolerated")

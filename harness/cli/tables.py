@@ -195,7 +195,7 @@ def allocation_table(allocations: Sequence[AllocationAccount]) -> Printed:
         (
             *(one.name, one.state, one.node, f"{one.devices} {one.gres or 'cpu'}", str(len(one.attempts))),
             *(f"{one.currency}-s", f"{one.allocated:.1f}", *_parts(one.seconds), f"{one.tolerated_seconds:.1f}"),
-            "runs" if one.open else "UNEXPLAINED" if one.breach else "",
+            "runs" if one.open else "UNEXPLAINED" if one.violation else "",
         )
         for one in allocations
     ]

@@ -108,8 +108,8 @@ def audit_command(records: SuiteRecords, as_json: bool) -> None:
     audited = audit(records)
     click.echo(audited.model_dump_json(indent=1) if as_json else audit_text(audited))
     log.info(audited.summary)
-    if audited.breaches:
-        raise AuditError("not held: " + "; ".join(f"{rule.number}. {rule.title}" for rule in audited.breaches))
+    if audited.violations:
+        raise AuditError("not held: " + "; ".join(f"{rule.number}. {rule.title}" for rule in audited.violations))
 
 
 def audit_text(audited: Audit) -> str:

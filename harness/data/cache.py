@@ -34,20 +34,20 @@ MANIFEST_SCHEMA = 1
 class Cache:
     """An opened cache; cases are read when they are asked for.
 
-    on_breach: told why, before an attempt to open the test split too early raises.
+    on_violation: told why, before an attempt to open the test split too early raises.
     """
 
     folder: Path
     manifest: Manifest
-    on_breach: Callable[[str], None] | None = field(default=None, compare=False)
+    on_violation: Callable[[str], None] | None = field(default=None, compare=False)
 
     @classmethod
-    def open(cls, folder: Path, on_breach: Callable[[str], None] | None = None) -> Cache:
+    def open(cls, folder: Path, on_violation: Callable[[str], None] | None = None) -> Cache:
         """Open the cache in `folder`.
 
         Raises `DataError` if it is not a whole cache, `RecordError` if a newer version wrote it.
         """
-        cache = cls(folder, read_manifest(folder / MANIFEST), on_breach)
+        cache = cls(folder, read_manifest(folder / MANIFEST), on_violation)
         missing = [name for name in (DEVELOPMENT, TEST) if not (folder / name).is_file()]
         if missing:
             raise DataError(
@@ -68,7 +68,7 @@ class Cache:
         Raises `ClosedSplitError` for "test" and `DataError` if a file no longer holds what the manifest says.
         """
         if split == "test":
-            raise self._breach("test cases were asked for as if they were development cases")
+            raise self._violation("test cases were asked for as if they were development cases")
         if split not in ("train", "val"):
             raise DataError(f"{self.folder}: there is no split {split!r}; there are train and val")
         infos = [info for info in self._infos(split) if patients is None or info.patient in patients]
@@ -77,20 +77,20 @@ class Cache:
     def test_cases(self, permit: TestPermit) -> list[Case]:
         """All test cases, once the permit holds. Raises `ClosedSplitError` if it does not."""
         if not isinstance(permit, TestPermit):
-            raise self._breach("test cases were asked for without a permit")
+            raise self._violation("test cases were asked for without a permit")
         if guard() is not None:
-            raise self._breach("test cases were asked for while the run trains")
+            raise self._violation("test cases were asked for while the run trains")
         try:
             permit.check()
         except ClosedSplitError as closed:
-            raise self._breach(str(closed)) from None
+            raise self._violation(str(closed)) from None
         return list(read_cases(self.folder / TEST, self._infos("test")))
 
     def _infos(self, split: str) -> list[CaseInfo]:
         return [info for info in self.manifest.cases if info.split == split]
 
-    def _breach(self, why: str) -> ClosedSplitError:
-        tell = self.on_breach or guard()
+    def _violation(self, why: str) -> ClosedSplitError:
+        tell = self.on_violation or guard()
         if tell is not None:
             tell(why)
         return ClosedSplitError(f"{self.folder / TEST}: {why}")

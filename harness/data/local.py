@@ -56,7 +56,7 @@ def local_copy(cache: Cache, home: Path | None) -> Cache:
             if not _is_copy(cache, destination):
                 _copy(cache, destination)
                 log.info(f"copied {cache.manifest.dataset} to {destination}")
-        return replace(Cache.open(destination), on_breach=cache.on_breach)
+        return replace(Cache.open(destination), on_violation=cache.on_violation)
     except (OSError, HarnessError) as error:
         log.warning(f"no local copy of {cache.manifest.dataset} in {home} ({_why(error)}); reading {cache.folder}")
         return cache

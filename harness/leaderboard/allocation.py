@@ -57,6 +57,6 @@ def _status(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> s
     complete = sum(reconciled_attempts[run] >= count for run, count in attempts)
     if complete < len(in_slurm):
         return NOT_RECONCILED + (f" ({complete} of {len(in_slurm)} runs are)" if complete else "")
-    breaches = [] if record is None else record.breaches
-    unexplained = {attempt.method for allocation in breaches for attempt in allocation.attempts}
+    violations = [] if record is None else record.violations
+    unexplained = {attempt.method for allocation in violations for attempt in allocation.attempts}
     return UNEXPLAINED if method in unexplained else RECONCILED

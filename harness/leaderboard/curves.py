@@ -16,9 +16,11 @@ def build_curves(inputs: LeaderboardInput) -> pd.DataFrame:
     """Mean and range over the ok runs (seeds and subsets) at each validation; Dice as a fraction, mean over classes."""
     parts = [pd.DataFrame(columns=list(COLUMNS))]
     for comparison in inputs.comparisons:
-        by_arm = {arm: _average(validations) for arm, validations in comparison.validations.groupby("arm", sort=False)}
-        entries = (entry for entry in comparison.all_entries if entry.arm in by_arm)
-        parts += [by_arm[entry.arm].assign(suite=inputs.suite, **entry.columns) for entry in entries]
+        by_cell = {
+            cell: _average(validations) for cell, validations in comparison.validations.groupby("cell", sort=False)
+        }
+        entries = (entry for entry in comparison.all_entries if entry.cell in by_cell)
+        parts += [by_cell[entry.cell].assign(suite=inputs.suite, **entry.columns) for entry in entries]
     return pd.concat(parts[1:] or parts, ignore_index=True)[list(COLUMNS)].astype({"labelled": "Int64"})
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe, differing
 from harness.leaderboard.engines import describe_differences
-from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, arm, run_row, validation_rows
+from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, run_row, validation_rows
 from harness.leaderboard.scores import SELECTIONS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
@@ -42,7 +42,7 @@ class Comparison:
     conditions: what all its runs share; None while nothing has run.
     commits:    commits of the code that ran (shown, not compared).
     runs:      one row per selected run of the suite, columns as in `rows.RUN_COLUMNS`.
-    cases:      CASE_COLUMNS of the ok runs, with run, arm, method, labelled, subset and seed.
+    cases:      CASE_COLUMNS of the ok runs, with run, cell, method, labelled, subset and seed.
     validations:      validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with the same.
     """
 
@@ -56,7 +56,7 @@ class Comparison:
 
     @cached_property
     def scores(self) -> dict[Key, Scores]:
-        """(metric, selection, arm, class_name) -> scores by patient and run."""
+        """(metric, selection, cell, class_name) -> scores by patient and run."""
         return read_scores(self.cases)
 
     @cached_property
@@ -66,7 +66,7 @@ class Comparison:
 
     @cached_property
     def structures(self) -> dict[Key, dict[str, int]]:
-        """(selection, arm, class_name) -> n_structures, n_missed, n_spurious."""
+        """(selection, cell, class_name) -> n_structures, n_missed, n_spurious."""
         return count_structures(self.cases)
 
     @property
@@ -90,11 +90,11 @@ class Comparison:
 
     def entries(self, labelled: int | None) -> list[Entry]:
         """The methods of one table, in the order of the selection."""
-        listed = set(self._listed["arm"])
+        listed = set(self._listed["cell"])
         return [
-            Entry(self.number, labelled, str(arm), str(method), bool(runs["reference"].iloc[0]), runs)
-            for (arm, method), runs in self.runs.groupby(["arm", "method"], sort=False)
-            if arm in listed and (runs["reference"].iloc[0] or runs["labelled"].iloc[0] == labelled)
+            Entry(self.number, labelled, str(cell), str(method), bool(runs["reference"].iloc[0]), runs)
+            for (cell, method), runs in self.runs.groupby(["cell", "method"], sort=False)
+            if cell in listed and (runs["reference"].iloc[0] or runs["labelled"].iloc[0] == labelled)
         ]
 
     @cached_property
@@ -112,7 +112,7 @@ class Entry:
 
     table: int
     labelled: int | None
-    arm: str
+    cell: str
     method: str
     reference: bool
     runs: pd.DataFrame
@@ -128,7 +128,7 @@ class Entry:
 class LeaderboardInput:
     """All that the tables of one suite are computed from; at least one comparison.
 
-    declared:       arm -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
+    declared:       cell -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
     search:         the trials, columns as in `searches.COLUMNS`; without rows where nothing was searched.
     reconciliation: what Slurm charged; None where it was never asked.
     """
@@ -174,12 +174,12 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
 
 
 def _declared_engines(runs: Sequence[_Selected], usual: Engine) -> dict[str, str]:
-    by_arm: dict[str, dict[str, Engine]] = {}
+    by_cell: dict[str, dict[str, Engine]] = {}
     for run in runs:
         if run.record.result is not None:
             engine = run.record.run.engine
-            by_arm.setdefault(arm(run.entry.planned_run), {})[engine.model_dump_json()] = engine
-    texts = {name: describe_differences(engines.values(), usual) for name, engines in by_arm.items()}
+            by_cell.setdefault(cell(run.entry.planned_run), {})[engine.model_dump_json()] = engine
+    texts = {name: describe_differences(engines.values(), usual) for name, engines in by_cell.items()}
     return {name: text for name, text in texts.items() if text}
 
 
@@ -216,7 +216,7 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
     rows = [run_row(run.entry, run.record, _status(run, group)) for run in runs]
     frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
     finished = [run.record for run, status in zip(runs, frame["status"], strict=True) if status == "ok"]
-    ids = frame[["run", "arm", "method", "labelled", "subset", "seed"]]
+    ids = frame[["run", "cell", "method", "labelled", "subset", "seed"]]
     validations = pd.DataFrame(
         [row for record in dict.fromkeys(finished) for row in validation_rows(record)], columns=list(VALIDATION_COLUMNS)
     )
@@ -243,7 +243,7 @@ def _cases(records: Sequence[RunRecord], ids: pd.DataFrame) -> pd.DataFrame:
         tables = list(readers.map(lambda record: record.cases_table, records))
     cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
     cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
-    words = ids.astype(dict.fromkeys(("run", "arm", "method"), "category"))
+    words = ids.astype(dict.fromkeys(("run", "cell", "method"), "category"))
     places = np.repeat(np.arange(len(records)), [table.num_rows for table in tables])
     repeated = words.iloc[places].reset_index(drop=True)
     return pd.concat([repeated[["run"]], cases, repeated.drop(columns="run")], axis=1)

@@ -87,7 +87,7 @@ def _sample(comparison: Comparison) -> str:
 def _beside(comparison: Comparison) -> Iterator[str]:
     """What stands beside the primary interval."""
     runs = comparison.runs
-    cells = runs[runs["status"] == "ok"].groupby("arm")
+    cells = runs[runs["status"] == "ok"].groupby("cell")
     if (cells.size() >= 2).any():
         yield DEVIATION
     if (cells["subset"].nunique() >= LEAST_SUBSETS).any():
@@ -103,8 +103,8 @@ def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[s
         yield allocation.NOTE
         if any(one.currency == "CPU" for one in record.methods):
             yield "No GPU was allocated: allocations are counted in CPU-seconds."
-        if record.breaches:
-            yield f"Unexplained: ledgers and scheduler disagree on {len(record.breaches)} allocations."
+        if record.violations:
+            yield f"Unexplained: ledgers and scheduler disagree on {len(record.violations)} allocations."
     elif comparison.runs["slurm_job"].notna().any():
         why = "`harness reconcile` was not run" if record is None or record.problem is None else record.problem
         yield f"Not reconciled with Slurm's accounts: {why}."
@@ -129,6 +129,6 @@ def _gaps(comparison: Comparison) -> Iterator[str]:
 
 
 def _declared(inputs: LeaderboardInput) -> Iterator[str]:
-    for arm, settings in inputs.declared.items():
-        method, _, count = arm.rpartition("@")
+    for cell, settings in inputs.declared.items():
+        method, _, count = cell.rpartition("@")
         yield f"{method} ({count} labelled) declares engine settings of its own: {settings}."

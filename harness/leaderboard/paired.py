@@ -33,7 +33,7 @@ verdict:            "apart", "within noise", or "undetermined" where n cannot te
 
 
 class Pair(NamedTuple):
-    """Two arms in one table, and the family whose pairs are corrected together: all that but the arms are equal."""
+    """Two cells in one table, and the family whose pairs are corrected together: all that but the cells are equal."""
 
     labelled: int | None
     selection: str
@@ -80,7 +80,7 @@ def _differences(
         for (first, reference), (second, _) in combinations(_order(table), 2):
             family = "reference" if reference else "ranked"
             for class_name, metric in product(class_names, metrics):
-                a, b = (comparison.scores.get((metric, key[-1], arm, class_name)) for arm in (first, second))
+                a, b = (comparison.scores.get((metric, key[-1], cell, class_name)) for cell in (first, second))
                 if a is not None and b is not None and not np.isnan(a.by_patient - b.by_patient).all():
                     pair = Pair._make((*key, class_name, metric, family, first, second))
                     differences[pair] = a.by_patient - b.by_patient
@@ -103,8 +103,8 @@ def _wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
     """P(a better than b) of each patient, [patients, pairs of one family]; a smaller distance is the better one."""
     metric, selection, class_name = pairs[0].metric, pairs[0].selection, pairs[0].class_name
     sign = 1.0 if metric in LARGER_IS_BETTER else -1.0
-    places = {arm: i for i, arm in enumerate(dict.fromkeys(arm for pair in pairs for arm in pair[5:]))}
-    shares = wins([sign * scores[metric, selection, arm, class_name].values for arm in places])
+    places = {cell: i for i, cell in enumerate(dict.fromkeys(cell for pair in pairs for cell in pair[5:]))}
+    shares = wins([sign * scores[metric, selection, cell, class_name].values for cell in places])
     return np.stack([shares[places[pair.first], places[pair.second]] for pair in pairs], axis=1)
 
 

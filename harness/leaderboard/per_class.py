@@ -25,7 +25,7 @@ def build_per_class(inputs: LeaderboardInput) -> pd.DataFrame:
     for comparison in inputs.comparisons:
         for entry in comparison.all_entries:
             for key, counts in comparison.structures.items():
-                if key[1] != entry.arm:
+                if key[1] != entry.cell:
                     continue
                 names = {"suite": inputs.suite, **entry.columns, "selection": key[0], "class_name": key[2], **counts}
                 summaries = {metric: comparison.summaries.get((metric, *key), UNKNOWN) for metric in METRICS}

@@ -28,7 +28,7 @@ def build_profiles(inputs: LeaderboardInput) -> pd.DataFrame:
         cells = {key[1:]: scores.complete for key, scores in comparison.scores.items() if key[0] == "dice"}
         by_cell = {key: profile(values) for key, values in cells.items()}
         for entry in comparison.all_entries:
-            for key in (key for key in cells if key[1] == entry.arm):
+            for key in (key for key in cells if key[1] == entry.cell):
                 counts = dict(zip(("n_patients", "n_runs"), cells[key].shape, strict=True))
                 names.append({**entry.columns, "selection": key[0], "class_name": key[2], **counts})
                 curves.append(by_cell[key])

@@ -50,16 +50,16 @@ def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | Non
     rows = []
     for entry in comparison.entries(labelled):
         row: Row = {"suite": inputs.suite, **entry.columns, "selection": selection}
-        row["trained_on"] = entry.arm.rpartition("@")[2]
+        row["trained_on"] = entry.cell.rpartition("@")[2]
         row.update(place=None, rank=None, rank_worst=None)  # known once all rows of the table are
         row.update(_progress(entry.runs))
-        row.update(_metrics(comparison, selection, entry.arm))
+        row.update(_metrics(comparison, selection, entry.cell))
         row.update(_imputed(row))
-        row.update(_structures(comparison, selection, entry.arm))
+        row.update(_structures(comparison, selection, entry.cell))
         row.update(_costs(entry.runs))
         row.update(_search(inputs.search, entry.method))
         row.update(allocation_columns(inputs.reconciliation, entry.method, entry.runs))
-        row["engine_declared"] = inputs.declared.get(entry.arm, "")
+        row["engine_declared"] = inputs.declared.get(entry.cell, "")
         row.update(dict.fromkeys(FIELDS) if comparison.conditions is None else asdict(comparison.conditions))
         rows.append(row)
     return placed(rows)
@@ -103,9 +103,9 @@ def _joined(values: pd.Series[Any]) -> str:
     return " ".join(str(value) for value in sorted(set(values)))
 
 
-def _metrics(comparison: Comparison, selection: str, arm: str) -> Row:
+def _metrics(comparison: Comparison, selection: str, cell: str) -> Row:
     """Summary of every metric, and the number of patients behind the Dice."""
-    summaries = {metric: comparison.summaries.get((metric, selection, arm, MEAN_CLASS), UNKNOWN) for metric in METRICS}
+    summaries = {metric: comparison.summaries.get((metric, selection, cell, MEAN_CLASS), UNKNOWN) for metric in METRICS}
     row: Row = {"n_patients": summaries["dice"].n_patients}
     for metric, summary in summaries.items():
         row[metric] = summary.mean
@@ -120,9 +120,9 @@ def _imputed(row: Row) -> Row:
     return {f"dice_imputed{end}": share * row[f"dice{end}"] if share else 0.0 for end in ("", "_low", "_high")}
 
 
-def _structures(comparison: Comparison, selection: str, arm: str) -> Row:
+def _structures(comparison: Comparison, selection: str, cell: str) -> Row:
     """Structures (case x class, over all runs) that were tested, missed altogether, or found where there are none."""
-    by_class = [counts for key, counts in comparison.structures.items() if key[:2] == (selection, arm)]
+    by_class = [counts for key, counts in comparison.structures.items() if key[:2] == (selection, cell)]
     return {name: sum(counts[name] for counts in by_class) for name in ("n_structures", "n_missed", "n_spurious")}
 
 

@@ -9,14 +9,14 @@ from harness.records.schema import PlannedRun
 from harness.records.selection import SelectionEntry
 
 RUN_COLUMNS = (
-    "run", "arm", "method", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
+    "run", "cell", "method", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
     "failure_reason", "useful_device_seconds", "lost_device_seconds", "steps", "attempts", "images_seen",
     "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes", "validations",
     "wall_seconds",
     "slurm_job",
 )  # fmt: skip
 """
-arm:          what is averaged into one row, see `arm`.
+cell:          what is averaged into one row, see `cell`.
 reference:    shown apart, never ranked.
 status:       ok, failed, stopped, missing (not run yet) or elsewhere (ran under other conditions).
 wall_seconds: by phase, a dict.
@@ -27,7 +27,7 @@ VALIDATION_COLUMNS = ("run", "validation", "progress", "step", "device_seconds",
 """Dice is the mean over foreground classes, a fraction; progress lies in [0, 1]."""
 
 
-def arm(planned_run: PlannedRun) -> str:
+def cell(planned_run: PlannedRun) -> str:
     """What is averaged into one row: a method at a labelled count, "ua_mt@7"; "supervised_full@all" for a reference."""
     return f"{planned_run.entry}@{'all' if planned_run.labelled is None else planned_run.labelled}"
 
@@ -37,7 +37,7 @@ def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, 
     planned_run, result = entry.planned_run, record.result
     row = {
         "run": record.id,
-        "arm": arm(planned_run),
+        "cell": cell(planned_run),
         "method": planned_run.entry,
         "labelled": planned_run.labelled,
         "reference": planned_run.labelled is None or not entry.ranked,

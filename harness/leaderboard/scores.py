@@ -27,7 +27,7 @@ MEAN_CLASS = "mean"
 """Stands as class_name where a score is the mean over the classes."""
 
 Key = tuple[Any, ...]
-"""Mostly (metric, selection, arm, class_name)."""
+"""Mostly (metric, selection, cell, class_name)."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ UNKNOWN = Summary(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0)
 
 
 def read_scores(cases: pd.DataFrame) -> dict[Key, Scores]:
-    """(metric, selection, arm, class_name) -> scores, for each class and for MEAN_CLASS, of the runs that are ok."""
+    """(metric, selection, cell, class_name) -> scores, for each class and for MEAN_CLASS, of the runs that are ok."""
     if cases.empty:
         return {}
-    overall = {(*key, MEAN_CLASS): scores for key, scores in _scores(cases, ["selection", "arm"])}
-    return {**overall, **dict(_scores(cases, ["selection", "arm", "class_name"]))}
+    overall = {(*key, MEAN_CLASS): scores for key, scores in _scores(cases, ["selection", "cell"])}
+    return {**overall, **dict(_scores(cases, ["selection", "cell", "class_name"]))}
 
 
 def _scores(cases: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Key, Scores]]:
@@ -120,8 +120,8 @@ def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
 
 
 def count_structures(cases: pd.DataFrame) -> dict[Key, dict[str, int]]:
-    """(selection, arm, class_name) -> structures (one a case and run) tested, missed, or found where there are none."""
-    keys = ["selection", "arm", "class_name"]
+    """(selection, cell, class_name) -> structures (one a case and run) tested, missed, or found where none are."""
+    keys = ["selection", "cell", "class_name"]
     counts = cases.groupby(keys, sort=False, observed=True)[["missed", "spurious"]].agg(["size", "sum"])
     return {
         tuple(key): {"n_structures": int(size), "n_missed": int(missed), "n_spurious": int(spurious)}

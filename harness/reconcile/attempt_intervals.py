@@ -63,7 +63,7 @@ def entry_names(records: SuiteRecords) -> dict[str, str]:
 
 def run_lives(run: RunRecord, entry: str) -> list[Life]:
     """The attempts at one run, in order; one that a process took up first has not got that process's start yet."""
-    lines = [line for line in run.ledger if line.kind != "breach"]
+    lines = [line for line in run.ledger if line.kind != "violation"]
     settled = run.result is not None or run.folder.lease.held()
     useful = useful_by_attempt(lines, settled=settled)
     until = None if run.result is None else _epoch(run.result.finished_at)

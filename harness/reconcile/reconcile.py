@@ -78,7 +78,7 @@ def summary(reconciliation: Reconciliation) -> list[str]:
     lines += [
         f"job {job.name} ({job.state}, {job.node}): {job.seconds.unexplained:.1f} {job.currency}-seconds unexplained, "
         f"{job.tolerated_seconds:.1f} tolerated"
-        for job in reconciliation.breaches
+        for job in reconciliation.violations
     ]
     return lines
 

@@ -126,7 +126,7 @@ class AllocationAccount(Allocation):
     attempts: list[AttemptAccount]
 
     @property
-    def breach(self) -> bool:
+    def violation(self) -> bool:
         """Whether ledgers and scheduler disagree by more than is tolerated."""
         return not self.open and abs(self.seconds.unexplained) > self.tolerated_seconds
 
@@ -178,9 +178,9 @@ class Reconciliation(Strict):
     apart: list[Apart] = Field(default_factory=list)
 
     @property
-    def breaches(self) -> list[AllocationAccount]:
+    def violations(self) -> list[AllocationAccount]:
         """Allocations in which ledgers and scheduler disagree."""
-        return [one for one in self.allocations if one.breach]
+        return [one for one in self.allocations if one.violation]
 
     @property
     def reconciled(self) -> set[tuple[str, int]]:

@@ -91,7 +91,7 @@ def summarise(lines: Sequence[LedgerLine]) -> Spent:
     knew its base spent nothing.
     """
     started = {line.attempt for line in lines if line.kind == "start"}
-    last = {line.attempt: line for line in lines if line.kind != "breach" and line.attempt in started}
+    last = {line.attempt: line for line in lines if line.kind != "violation" and line.attempt in started}
     if not last:
         return Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
     final = last[max(last)]
@@ -117,7 +117,7 @@ def at_rest(lines: Sequence[LedgerLine]) -> Spent:
     if not spent.attempts:
         return spent
     started = max(line.attempt for line in lines if line.kind == "start")
-    last = [line for line in lines if line.attempt == started and line.kind != "breach"]
+    last = [line for line in lines if line.attempt == started and line.kind != "violation"]
     kept = [line for line in last if line.kind in ("start", "checkpoint")][-1]
     seconds, steps = last[-1].device_seconds - kept.device_seconds, last[-1].steps - kept.steps
     return Spent(
@@ -136,7 +136,7 @@ def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int
     """
     left = (summarise if settled else at_rest)(lines).useful_device_seconds
     started = {line.attempt for line in lines if line.kind == "start"}
-    last = {line.attempt: line for line in lines if line.kind != "breach" and line.attempt in started}
+    last = {line.attempt: line for line in lines if line.kind != "violation" and line.attempt in started}
     useful = {}
     for attempt in sorted(last, reverse=True):
         base = last[attempt].base_device_seconds
@@ -147,7 +147,7 @@ def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int
 
 def wall_by_phase(lines: Sequence[LedgerLine]) -> dict[str, float]:
     """Wall seconds by phase, summed over attempts."""
-    last: dict[int, LedgerLine] = {line.attempt: line for line in lines if line.kind != "breach"}
+    last: dict[int, LedgerLine] = {line.attempt: line for line in lines if line.kind != "violation"}
     total: dict[str, float] = {}
     for line in last.values():
         for phase, seconds in line.wall_seconds.items():

@@ -18,7 +18,7 @@ class LedgerLine(Strict):
     """
 
     schema_version: Literal[1] = 1
-    kind: Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
+    kind: Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
     attempt: int = Field(ge=0)
     at: str = Field(description="UTC, ISO 8601")
     environment: str = Field(description="fingerprint")

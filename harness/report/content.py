@@ -95,12 +95,15 @@ def groups(comparisons: Sequence[Comparison]) -> list[Json]:
 
 
 def patients(comparison: Comparison) -> Iterator[Json]:
-    """Dice of each patient by selection and arm: means over its classes, phases, and the seeds and subsets that ran."""
+    """Dice of each patient by selection and cell.
+
+    Means over its classes, phases, and the seeds and subsets that ran.
+    """
     cases = comparison.cases
     for selection, own in cases.groupby("selection", sort=False):
-        wide = own.groupby(["arm", "patient"], observed=True)["dice"].mean().unstack("arm").sort_index()
-        arms = columns(wide, list(wide.columns))
-        yield {"table": comparison.number, "selection": selection, "patients": list(wide.index), "arms": arms}
+        wide = own.groupby(["cell", "patient"], observed=True)["dice"].mean().unstack("cell").sort_index()
+        cells = columns(wide, list(wide.columns))
+        yield {"table": comparison.number, "selection": selection, "patients": list(wide.index), "cells": cells}
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from harness.train.meter import Meter
 from harness.train.phases import Phases
 from harness.train.stop import StopFlag
 
-Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "breach"]
+Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
 
 
 class Attempt:
@@ -101,7 +101,7 @@ class Attempt:
     def record_violation(self, why: str) -> None:
         """Somebody asked for test cases before the weights were final: that goes on record."""
         self._violated = True
-        self.write("breach", why)
+        self.write("violation", why)
 
     def write(self, kind: Kind, note: str | None = None, place: Place | None = None) -> None:
         """Append what was spent up to now. Called from the heartbeat thread too."""

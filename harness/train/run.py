@@ -80,7 +80,7 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
         environment = describe(device, run.engine, cache.reference.checksum)
         with Attempt(folder, lease, environment, device, settings.stop, settings.parent) as attempt:
             attempt.begin(this_place(device))
-            closed = replace(cache, on_breach=attempt.record_violation)
+            closed = replace(cache, on_violation=attempt.record_violation)
             with keep_closed(attempt.record_violation):
                 trainer = make_trainer(attempt, closed, settings)
                 completed = trainer.train()

@@ -171,7 +171,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "another checksum": (asked(dataset=DatasetRef(name="acdc", version=1, checksum="d" * 64)), {2}),
     "another size": (asked(preprocessing=Preprocessing(size=(112, 112))), {2}),
     "other data than planned": (environment(data_checksum="d" * 64), {2}),
-    "asked for test cases": (ledger(line("breach", note="test cases were asked for")), {5}),
+    "asked for test cases": (ledger(line("violation", note="test cases were asked for")), {5}),
     "weights changed after the split opened": (lambda one: replace(one, final_sha256="0" * 64), {5}),
     "tested without final.json": (lambda one: replace(one, final_sha256=None), {5}),
     "parameters that nobody selected": (asked(params={"consistency": 0.2}), {5}),
@@ -238,21 +238,21 @@ def test_copied_weights_are_found(fair: AuditedSuite) -> None:
     assert "ua_mt/7/0/1" in verdicts(bent)[28].evidence[0]
 
 
-def test_too_few_subsets_or_seeds_are_no_breach_and_said(fair: AuditedSuite) -> None:
+def test_too_few_subsets_or_seeds_are_no_violation_and_said(fair: AuditedSuite) -> None:
     few = planned(fair, lambda planned_run: planned_run.subset == 0)
     assert broken(few) == set()
     assert verdicts(few)[4].status == "not applicable"
     assert "1 labelled subset (0) x 3 seeds" in verdicts(few)[4].evidence[0]
 
 
-def test_an_uneven_grid_is_a_breach(fair: AuditedSuite) -> None:
+def test_an_uneven_grid_is_a_violation(fair: AuditedSuite) -> None:
     uneven = planned(fair, lambda planned_run: str(planned_run) != "ua_mt/7/0/1")
     assert broken(uneven) == {3}
     assert verdicts(uneven)[3].evidence == ("selection.json is uneven", "ua_mt lacks 7/0/1")
 
 
 @pytest.mark.parametrize(("gone", "word"), [("supervised_full", "no ceiling"), ("supervised", "no floor")])
-def test_a_suite_without_floor_or_ceiling_is_a_breach(gone: str, word: str, fair: AuditedSuite) -> None:
+def test_a_suite_without_floor_or_ceiling_is_a_violation(gone: str, word: str, fair: AuditedSuite) -> None:
     bent = planned(fair, lambda planned_run: planned_run.entry != gone)
     assert broken(bent) == {29}
     assert word in verdicts(bent)[29].evidence[0]
@@ -294,22 +294,22 @@ def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite) -> Non
 
 @pytest.mark.parametrize("steps", [{"supervised": [], "ua_mt": [20] * 8, "mc_net": [20] * 8},
                                    {"supervised": [20] * 8, "ua_mt": [20] * 9, "mc_net": [20] * 8}])  # fmt: skip
-def test_unequal_searches_are_a_breach(steps: dict[str, list[int]], fair: AuditedSuite) -> None:
+def test_unequal_searches_are_a_violation(steps: dict[str, list[int]], fair: AuditedSuite) -> None:
     assert broken(search(fair, steps)) == {7}
 
 
-def test_a_search_that_touched_the_test_split_is_a_breach(fair: AuditedSuite) -> None:
+def test_a_search_that_touched_the_test_split_is_a_violation(fair: AuditedSuite) -> None:
     tested = replace(fair, others=(trial(fair, "ua_mt", 20, tested=True),))
     assert 5 in broken(tested)
     assert "a run of the search was tested" in verdicts(tested)[5].evidence[1]
 
 
 @pytest.mark.parametrize(
-    ("device_type", "seconds", "breach"),
+    ("device_type", "seconds", "violation"),
     [("cpu", 0.29, False), ("cpu", 0.31, True), ("cpu", -0.31, True), ("cuda", 2.9, False), ("cuda", 3.1, True)],
 )
 def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
-    device_type: str, seconds: float, breach: bool, fair: AuditedSuite
+    device_type: str, seconds: float, violation: bool, fair: AuditedSuite
 ) -> None:
     def change(one: SelectedRun) -> SelectedRun:
         one = environment(device_type=device_type)(asked(budget=Budget(device_seconds=4.0))(one))
@@ -317,10 +317,10 @@ def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
 
     (one,) = [one for one in fair.runs if str(one.planned_run) == "ua_mt/7/0/1"]
     alone = replace(fair, runs=(change(one),))
-    assert (verdicts(alone)[10].status == "not held") is breach
+    assert (verdicts(alone)[10].status == "not held") is violation
 
 
-def test_a_suite_in_which_nothing_ran_is_no_breach(fair: AuditedSuite) -> None:
+def test_a_suite_in_which_nothing_ran_is_no_violation(fair: AuditedSuite) -> None:
     found = verdicts(replace(fair, runs=()))
     assert {verdict.status for verdict in found.values()} == {"held", "not applicable"}
     assert {number for number, verdict in found.items() if verdict.status == "held"} == {3, 4, 5, 30}
@@ -362,7 +362,7 @@ def failed(kind: str | None) -> Change:
     return result(status="failed", failure=failure)
 
 
-def test_a_failure_is_named_with_its_reason_or_is_a_breach(fair: AuditedSuite) -> None:
+def test_a_failure_is_named_with_its_reason_or_is_a_violation(fair: AuditedSuite) -> None:
     told = verdicts(bend(fair, failed("nan")))[30]
     assert (told.status, told.evidence[0]) == ("held", "29 finished, 1 failed, 0 to run, of 30 runs in selection.json")
     assert re.fullmatch(r"ua_mt/7/0/1 \(runs/\w+\)/result\.json: nan, the loss became NaN", told.evidence[1])
@@ -370,7 +370,9 @@ def test_a_failure_is_named_with_its_reason_or_is_a_breach(fair: AuditedSuite) -
 
 
 @pytest.mark.parametrize(("count", "status"), [("1,0", "held"), ("0,0", "not held"), ("0,1", "held")])
-def test_a_table_that_hides_a_failure_is_a_breach(count: str, status: str, fair: AuditedSuite, tmp_path: Path) -> None:
+def test_a_table_that_hides_a_failure_is_a_violation(
+    count: str, status: str, fair: AuditedSuite, tmp_path: Path
+) -> None:
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
     path.write_text(f"method,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")

@@ -80,14 +80,14 @@ def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, found: Aud
 def test_nobody_else_is_accused(cheated: Tiny, found: Audit) -> None:
     honest = {cheated.folder(planned_run(method)).id for method in HONEST}
     assert {run for one in found.findings for run in one.runs}.isdisjoint(honest)
-    assert {one.number for one in found.breaches} == set(CAUGHT.values())
+    assert {one.number for one in found.violations} == set(CAUGHT.values())
 
 
 def test_the_evidence_names_run_file_and_figures(cheated: Tiny, found: Audit) -> None:
     for method in ("cheat_forges", "cheat_reads_file", "cheat_peeks"):
         (line,) = [text for text in finding(found, 5).evidence if text.startswith(method)]
         assert f"(runs/{cheated.folder(planned_run(method)).id[:10]})/ledger.jsonl" in line
-        assert re.search(r"\d+ x breach, the first: .*test", line)
+        assert re.search(r"\d+ x violation, the first: .*test", line)
     by_method = {text.partition("/")[0]: text for text in finding(found, 20).evidence}
     assert re.search(r"\d+ of \d+ compared images were altered, declared is nothing", by_method["cheat_noisy"])
     assert re.search(r"compared images were mixed, declared is altered", by_method["cheat_pastes"])

@@ -264,7 +264,7 @@ def test_patients_are_sorted_by_the_chosen_difference(page, board):
     )
     first, second = list(table_rows(board, 3)["method"])[:2]
     cases = board.inputs.comparisons[0].cases.query("selection == 'last'")
-    means = cases.groupby(["arm", "patient"], observed=True)["dice"].mean()
+    means = cases.groupby(["cell", "patient"], observed=True)["dice"].mean()
     difference = (means[f"{first}@3"] - means[f"{second}@3"]).sort_values(ascending=False)
     assert [name for name, _ in rows] == list(difference.index)
     assert [written[1] for _, written in rows] == [numbers.points(v).replace("-", MINUS) for v in difference]

@@ -77,8 +77,8 @@ def test_development_loads_without_the_test_file_being_readable(folder: Path) ->
 
 
 def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) -> None:
-    breaches: list[str] = []
-    cache = Cache.open(folder, on_breach=breaches.append)
+    violations: list[str] = []
+    cache = Cache.open(folder, on_violation=violations.append)
     selection, final = tmp_path / "selection.json", tmp_path / "final.json"
     permit = TestPermit(selection, RUN, final)
 
@@ -95,11 +95,11 @@ def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) 
         cache.test_cases(permit)
     assert str(selection) not in str(closed.value)
     assert str(final) in str(closed.value)
-    assert len(breaches) == 4
+    assert len(violations) == 4
 
     final.write_text("{}")
     assert [case.id for case in cache.test_cases(permit)] == ["patient011_frame01", "patient011_frame02"]
-    assert len(breaches) == 4
+    assert len(violations) == 4
 
     write_selection(selection, run="1" * 64)
     with pytest.raises(ClosedSplitError, match="does not name run 0000000000"):

@@ -45,7 +45,7 @@ def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Pa
 
 def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path) -> None:
     told: list[str] = []
-    copy = local_copy(replace(cache, on_breach=told.append), tmp_path)
+    copy = local_copy(replace(cache, on_violation=told.append), tmp_path)
     with pytest.raises(ClosedSplitError):
         copy.cases("test")
     with pytest.raises(ClosedSplitError):

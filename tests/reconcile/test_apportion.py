@@ -61,7 +61,7 @@ def test_a_run_alone_by_hand() -> None:
     assert found.seconds == Seconds(useful=40, evaluation=5, checkpoint=2, start_up=10, idle=2, unexplained=1)
     assert found.seconds.total == found.allocated == 60
     assert found.tolerated_seconds == pytest.approx(0.02 * 60 + 2)
-    assert not found.breach
+    assert not found.violation
     assert (found.seconds.ledger, found.seconds.training) == (57, 40)
 
 
@@ -84,7 +84,7 @@ def test_a_killed_run_lost_what_it_did_after_its_last_word_but_no_more_than_a_he
     assert account(MINUTE, [killed], 0.0).seconds == Seconds(useful=57, lost=3)
     silent = account(MINUTE, [life(0, 30, ended=False)], 0.0)
     assert silent.seconds == Seconds(useful=30, lost=5, unexplained=25)
-    assert silent.breach
+    assert silent.violation
     starting = life(0, 57, ended=False, started=False, seconds=Seconds(start_up=57))
     assert account(MINUTE, [starting], 0.0).seconds == Seconds(start_up=60)
 
@@ -99,32 +99,34 @@ def test_a_cancelled_run_may_write_its_checkpoint_after_slurm_has_stopped_chargi
     late = account(cancelled, [life(2, 68)], 0.0)
     assert late.seconds == Seconds(useful=66, start_up=2, unexplained=-8)
     assert late.tolerated_seconds == pytest.approx(0.02 * 60 + 2 + 8)
-    assert not late.breach
-    assert account(cancelled, [life(0, 60, seconds=Seconds(useful=68))], 0.0).breach, "all of it within the allocation"
-    assert account(cancelled, [life(0, 200)], 0.0).breach, "nobody takes minutes"
-    assert account(MINUTE, [life(2, 68)], 0.0).breach, "nobody told it to stop"
+    assert not late.violation
+    assert account(cancelled, [life(0, 60, seconds=Seconds(useful=68))], 0.0).violation, (
+        "all of it within the allocation"
+    )
+    assert account(cancelled, [life(0, 200)], 0.0).violation, "nobody takes minutes"
+    assert account(MINUTE, [life(2, 68)], 0.0).violation, "nobody told it to stop"
 
 
 def test_what_says_that_an_attempt_was_over_ends_its_silence() -> None:
     over = account(MINUTE, [life(0, 30, ended=False, until=START + 33)], 0.0)
     assert over.seconds == Seconds(useful=30, lost=3, idle=27)
-    assert not over.breach
+    assert not over.violation
 
 
 def test_where_a_node_died_slurm_may_not_notice_for_a_while() -> None:
     dead = [life(0, 40, ended=False)]
-    assert account(MINUTE, dead, 12.0).breach
+    assert account(MINUTE, dead, 12.0).violation
     failed = account(changed(state="NODE_FAIL"), dead, 12.0)
     assert failed.seconds.unexplained == 15
     assert failed.tolerated_seconds == pytest.approx(1.2 + 2 + 12)
-    assert not failed.breach
+    assert not failed.violation
 
 
-def test_more_runs_at_once_than_devices_is_a_breach() -> None:
+def test_more_runs_at_once_than_devices_is_a_violation() -> None:
     found = account(MINUTE, [life(0, 60, "a"), life(0, 60, "b")], 0.0)
     assert found.seconds == Seconds(useful=120, unexplained=-60)
-    assert found.breach
-    assert not account(changed(state="RUNNING"), [life(0, 60, "a"), life(0, 60, "b")], 0.0).breach
+    assert found.violation
+    assert not account(changed(state="RUNNING"), [life(0, 60, "a"), life(0, 60, "b")], 0.0).violation
 
 
 def test_a_run_without_any_run_is_a_start_and_then_idle() -> None:
@@ -197,7 +199,7 @@ def test_the_parts_are_the_allocation_whatever_the_ledgers_say(
     found = account(allocation, lives, 12.0)
     assert math.isclose(found.seconds.total, devices * elapsed, abs_tol=1e-6)
     assert found.seconds.idle >= 0
-    assert found.breach is (state != "RUNNING" and abs(found.seconds.unexplained) > found.tolerated_seconds)
+    assert found.violation is (state != "RUNNING" and abs(found.seconds.unexplained) > found.tolerated_seconds)
     methods = by_method([found])
     if lives:
         assert math.isclose(sum(one.allocated for one in methods), devices * elapsed, abs_tol=1e-6)

@@ -54,7 +54,7 @@ def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:
     assert found is not None
     assert len(found.allocations) == len(ran.jobs) == 8
     assert all(one.seconds == RUN for one in found.allocations)
-    assert all((one.allocated, one.gres, one.breach) == (ELAPSED, "gpu:a100", False) for one in found.allocations)
+    assert all((one.allocated, one.gres, one.violation) == (ELAPSED, "gpu:a100", False) for one in found.allocations)
     assert {one.method: (one.attempts, one.allocated) for one in found.methods} == dict.fromkeys(
         SPEC.methods, (2, 2 * ELAPSED)
     )
@@ -87,7 +87,7 @@ def test_tables_page_and_audit_show_it_where_there_is_no_slurm(ran: Accounted) -
     assert "96.0%" in "".join(verdict(ran).evidence)
 
 
-def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_breach(ran: Accounted) -> None:
+def test_time_that_no_ledger_knows_of_is_idle_and_time_that_contradicts_is_a_violation(ran: Accounted) -> None:
     ran.answer(elapsed=1000)
     assert reconcile(ran).returncode == 0
     found = ran.store.reconciliation()

@@ -72,9 +72,9 @@ def test_an_attempt_that_ended_before_it_began_changes_nothing() -> None:
     assert summarise(lines) == summarise(lines[:2])
 
 
-def test_a_breach_is_a_remark_and_spends_nothing() -> None:
+def test_a_violation_is_a_remark_and_spends_nothing() -> None:
     lines = [line("start", 0, (0, 0), (0, 0)), line("heartbeat", 0, (0, 0), (5, 9))]
-    assert summarise([*lines, line("breach", 0, (0, 0), (0, 0), note="test split")]) == summarise(lines)
+    assert summarise([*lines, line("violation", 0, (0, 0), (0, 0), note="test split")]) == summarise(lines)
 
 
 def test_wall_seconds_add_up_over_attempts() -> None:
@@ -295,7 +295,7 @@ def test_any_note_stays_within_its_line(note: str, tmp_path: Path) -> None:
     """Notes hold messages of errors, with whatever file names and line ends are in them."""
     path = tmp_path / "ledger.jsonl"
     path.unlink(missing_ok=True)
-    remark = line("breach", 0, (0, 0), (0, 0), note=note)
+    remark = line("violation", 0, (0, 0), (0, 0), note=note)
     Ledger(path).append(remark)
     assert Ledger(path).lines() == [remark]
 

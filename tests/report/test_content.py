@@ -72,13 +72,13 @@ def test_patients_are_means_of_the_per_case_records(written):
     values: dict[str, dict[str, list[float]]] = {}
     for folder in written.store.selected():
         if folder.done and folder.result().status == "ok":
-            arm = f"{folder.run.method}@{folder.run.labelled or 'all'}"
+            cell = f"{folder.run.method}@{folder.run.labelled or 'all'}"
             for case in folder.cases().query("selection == 'last'").to_dict("records"):
-                values.setdefault(arm, {}).setdefault(case["patient"], []).append(case["dice"])
-    assert set(own["arms"]) == set(values)
-    for arm, by_patient in values.items():
+                values.setdefault(cell, {}).setdefault(case["patient"], []).append(case["dice"])
+    assert set(own["cells"]) == set(values)
+    for cell, by_patient in values.items():
         assert own["patients"] == sorted(by_patient)
-        assert own["arms"][arm] == pytest.approx([fmean(by_patient[name]) for name in own["patients"]], rel=1e-5)
+        assert own["cells"][cell] == pytest.approx([fmean(by_patient[name]) for name in own["patients"]], rel=1e-5)
 
 
 def test_failed_runs_are_named(written):

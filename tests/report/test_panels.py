@@ -115,7 +115,7 @@ def permit_of(store):
 def test_nothing_is_opened_while_a_run_is_to_run(store: RunStore, phantoms: Cache):
     board = board_of(store)
     store.selected()[1].reopen()
-    watched = replace(phantoms, on_breach=pytest.fail)
+    watched = replace(phantoms, on_violation=pytest.fail)
     assert (
         worst_panels(SuiteRecords(store), board, watched).reason
         == "Pictures of test cases are made once all runs have ended."

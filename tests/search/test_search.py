@@ -57,7 +57,7 @@ def test_trials_never_meet_the_test_split(searched: Tiny) -> None:
     assert "result.json" in names
     assert {"cases.parquet", "final.json"} & names == set()
     for name in TRIALS:
-        assert {line.kind for line in folder_of(searched, name).ledger.lines()}.isdisjoint({"breach"})
+        assert {line.kind for line in folder_of(searched, name).ledger.lines()}.isdisjoint({"violation"})
 
 
 @pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
@@ -65,7 +65,7 @@ def test_a_trial_that_validations_at_test_cases_is_found_and_not_chosen(method: 
     tiny = make_search(make_tiny, {method: {}})
     session, _, _ = search_inline(tiny)
     folder = folder_of(tiny, f"{method}/trial/0/0")
-    assert [line for line in folder.ledger.lines() if line.kind == "breach"]
+    assert [line for line in folder.ledger.lines() if line.kind == "violation"]
     (candidate,) = store_of(tiny).selection().candidates or []
     result = folder.result()
     assert result is not None

@@ -77,18 +77,18 @@ def test_the_others_go_on(faulty: Tiny) -> None:
 def test_an_early_validation_at_the_test_split_is_on_record(method: str, faulty: Tiny) -> None:
     """One raises out of the method, the other one swallows the refusal."""
     lines = faulty.folder(f"{method}/2/0/0").ledger.lines()
-    breaches = [line for line in lines if line.kind == "breach"]
-    assert breaches
-    assert all(line.note is not None and "test" in line.note for line in breaches)
-    assert len(breaches) == (1 if method == "tiny_peek" else 6)
+    violations = [line for line in lines if line.kind == "violation"]
+    assert violations
+    assert all(line.note is not None and "test" in line.note for line in violations)
+    assert len(violations) == (1 if method == "tiny_peek" else 6)
     spent = faulty.folder(f"{method}/2/0/0").ledger.spent()
     assert spent.attempts == 1
     assert spent.useful_steps == (2 if method == "tiny_peek" else 8)
 
 
 @pytest.mark.parametrize("method", ["tiny_staged", "tiny_error"])
-def test_an_honest_method_leaves_no_breach(method: str, faulty: Tiny) -> None:
-    assert not [line for line in faulty.folder(f"{method}/2/0/0").ledger.lines() if line.kind == "breach"]
+def test_an_honest_method_leaves_no_violation(method: str, faulty: Tiny) -> None:
+    assert not [line for line in faulty.folder(f"{method}/2/0/0").ledger.lines() if line.kind == "violation"]
 
 
 def test_a_failed_run_is_done_until_it_is_reopened(faulty: Tiny) -> None:
@@ -129,13 +129,13 @@ def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny) ->
     result = train_run(folder, session.cache, session.store.selection_path, RunSettings())
     assert result.failure is not None
     assert result.failure.kind == "data"
-    assert [line.kind for line in folder.ledger.lines()].count("breach") == 1
+    assert [line.kind for line in folder.ledger.lines()].count("violation") == 1
     assert not (folder.path / "cases.parquet").exists()
 
 
 def test_a_cache_refuses_the_test_split_and_tells(make_tiny: MakeTiny) -> None:
     told: list[str] = []
-    cache = replace(make_tiny({"tiny_staged": {}}).session().cache, on_breach=told.append)
+    cache = replace(make_tiny({"tiny_staged": {}}).session().cache, on_violation=told.append)
     with pytest.raises(ClosedSplitError):
         cache.cases("test")
     assert len(told) == 1

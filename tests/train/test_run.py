@@ -448,7 +448,7 @@ def test_a_run_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     assert folder.lease.path.read_text(encoding="utf-8") == lost[0], "the lease is the other's"
 
 
-def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_breach(
+def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
@@ -464,7 +464,7 @@ def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_breach(
         train_run(folder, session.cache, session.store.selection_path, settings)
     assert not folder.done
     assert not (folder.path / "final.json").exists()
-    assert "breach" not in {line.kind for line in folder.ledger.lines()}
+    assert "violation" not in {line.kind for line in folder.ledger.lines()}
     session.store.write_selection(selection)
     assert train(tiny, STAGED).status == "ok", "asked for again, it goes on to its test"
     assert folder.ledger.spent().useful_steps == STEPS

@@ -119,7 +119,7 @@ def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny) -> None:
 def test_the_audit_finds_nothing_but_two_networks(whole: Tiny) -> None:
     """`tiny_staged` has two layers, the floor one: that is rule 22's to say."""
     audited = audit(SuiteRecords.open(whole.store))
-    assert {finding.number for finding in audited.breaches} == {22}
+    assert {finding.number for finding in audited.violations} == {22}
 
 
 def cases(tiny: Tiny) -> list[Any]:

@@ -291,7 +291,7 @@ def _selection_frame(planned_run: PlannedRun, spec: RunSpec, selection: str) -> 
     missed = _generator("missed", selection, key(planned_run)).random(len(index)) < spec.missed_share
     dice = np.where(missed, 0.0, _sigmoid(logit))
     frame = pd.DataFrame({
-        "selection": selection,
+        "checkpoint": selection,
         "case": [f"patient{p + 1:03d}_{spec.phases[f] or 'scan'}" for p, f in zip(index.p, index.f, strict=True)],
         "patient": [f"patient{p + 1:03d}" for p in index.p],
         "phase": [spec.phases[f] for f in index.f],

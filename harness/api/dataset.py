@@ -23,7 +23,7 @@ class Case:
     """One annotated volume at native resolution.
 
     id:           unique within the dataset, e.g. patient099_frame01.
-    patient:      the run of every split and of every bootstrap.
+    patient:      the unit of every split and of every bootstrap.
     phase:        "ED", "ES" or None; phase_source says how it is known.
     image:        float32, (Z, H, W) for slice data and (X, Y, Z) for volumes.
     label:        uint8, the shape of `image`, values 0 .. n_classes - 1.

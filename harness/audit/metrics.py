@@ -87,7 +87,7 @@ def per_case_records(suite: AuditedSuite) -> Verdict:
     """
     if absent := [run for run in suite.finished if run.cases is None]:
         return broken(absent, "cases.parquet is missing")
-    columns = ["selection", *KEY]
+    columns = ["checkpoint", *KEY]
     whole = len(suite.cases.drop_duplicates(columns))
     counts = suite.cases.groupby("run").size()
     repeated = suite.cases["run"][suite.cases.duplicated(["run", *columns]) | suite.cases["dice"].isna()]

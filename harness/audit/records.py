@@ -14,7 +14,7 @@ from harness.records.accounts import Reconciliation
 from harness.records.ledger_line import LedgerLine
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Environment, Observed, PlannedRun, Result, Run
-from harness.records.selection import Points, Selection
+from harness.records.selection import Selection, Trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ class AuditedSuite:
     selection: Selection
     runs: tuple[SelectedRun, ...]
     others: tuple[AuditedRun, ...] = ()
-    points: Points | None = None
+    points: Trials | None = None
     reconciliation: Reconciliation | None = None
 
     @cached_property

@@ -109,7 +109,7 @@ def _tables_without_failures(suite: AuditedSuite) -> set[str]:
     open_ends: dict[str, int] = {}
     for row in _table(suite):
         count = sum(int(float(row.get(name) or 0)) for name in ("n_failed", "n_missing"))
-        open_ends[row["method"]] = open_ends.get(row["method"], 0) + count
+        open_ends[row["entry"]] = open_ends.get(row["entry"], 0) + count
     return {method for method, count in open_ends.items() if not count}
 
 
@@ -144,7 +144,7 @@ def one_version(suite: AuditedSuite) -> Verdict:
 
 @rule(
     32,
-    "Patients are the run of every interval, and differences within noise are called so",
+    "Patients are the unit of every interval, and differences that are not significant are called so",
     "Means alone, of one run, to four digits: the gains of semi-supervision lie within the noise.",
     needs="selection",
 )

@@ -78,7 +78,7 @@ def last_checkpoint(suite: AuditedSuite) -> Verdict:
     `best_val` is the validation of result.json with the highest validation Dice. Where no validation has one, since
     the dataset has no validation cases, there is `last` alone.
     """
-    columns = {str(run): set(own) for run, own in suite.cases.groupby("run")["selection"]}
+    columns = {str(run): set(own) for run, own in suite.cases.groupby("run")["checkpoint"]}
     validated = {run.id for run in suite.finished if best_validation(run) is not None}
     if other := suite.named(
         run for run, own in columns.items() if own != ({"last", "best_val"} if run in validated else {"last"})
@@ -110,13 +110,13 @@ def best_validation(run: EndedRun) -> int | None:
     needs="selection",
 )
 def equal_tuning(suite: AuditedSuite) -> Verdict:
-    """What the trials of points.json spent adds up to the same for every row, within one step a run and 1 %.
+    """What the trials of trials.json spent adds up to the same for every row, within one step a run and 1 %.
 
     Useful spending alone, or with what interruptions cost: an adaptive search charges a row for that too. Or a trial
     that failed is counted at the budget it was given: a method that diverged was tuned no less than the others.
     """
     if suite.points is None:
-        return not_applicable("no search ran: there is no points.json; parameters are those of the suite")
+        return not_applicable("no search ran: there is no trials.json; parameters are those of the suite")
     searched = [run for runs in suite.trials.values() for run in runs]
     running = [run for run in searched if run.result is None]
     if running or not searched:

@@ -104,7 +104,7 @@ def case_rows(predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task
         case = volume.case
         metrics = case_metrics(predicted[case.id], case.label, task.foreground, case.spacing_mm)
         for class_name, values in metrics.items():
-            head = {"selection": selection, "case": case.id, "patient": case.patient, "phase": case.phase}
+            head = {"checkpoint": selection, "case": case.id, "patient": case.patient, "phase": case.phase}
             rows.append(head | {"class_name": class_name} | asdict(values))
     frame = pd.DataFrame(rows)
     return frame.astype(dict.fromkeys(MILLIMETRES, "float64"))

@@ -11,7 +11,7 @@ from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
-from harness.records.selection import Points, Selection
+from harness.records.selection import Selection, Trials
 from harness.records.suite_folder import RunStore
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
@@ -36,7 +36,7 @@ class Session:
     def name_of(self, run: Run) -> str:
         """The run's planned run or trial as `harness train` takes it, with its row's name: ua_mt_strong/7/0/1."""
         if run.id not in self._names:
-            points = self.store.points()  # an adaptive search names trials as it goes
+            points = self.store.trials()  # an adaptive search names trials as it goes
             self._names.update({} if points is None else {trial.run: str(trial) for trial in points.trials})
         return self._names.get(run.id, run.label)
 
@@ -47,7 +47,7 @@ class Session:
     @property
     def named(self) -> list[str]:
         """Ids of all runs that are asked for so far, those that a search proposed among them."""
-        points = self.store.points()
+        points = self.store.trials()
         proposed = [] if self.plan.loaded.suite.search is None or points is None else points.trials
         return list(dict.fromkeys([*(trial.run for trial in proposed), *(run.id for run in self.plan.runs)]))
 
@@ -68,7 +68,7 @@ class Session:
 
     def find(self, name: str) -> Run:
         """A run of the plan, or a trial that a search proposed, or a recorded run by the beginning of its id."""
-        points = self.store.points()
+        points = self.store.trials()
         proposed = {str(trial): trial.run for trial in points.trials} if points is not None else {}
         if name in proposed and name not in {str(planned.trial) for planned in self.plan.trials}:
             return self.store.by_id(proposed[name]).run
@@ -102,8 +102,8 @@ def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, *, select: 
         plan = _with_search(plan, store, select)
     elif select or not store.selection_path.exists():
         store.write_selection(plan.selection())
-        if store.points() is not None:  # of an earlier version of the suite
-            store.write_points(Points(suite_hash=loaded.suite.hash, trials=[]))
+        if store.trials() is not None:  # of an earlier version of the suite
+            store.write_trials(Trials(suite_hash=loaded.suite.hash, trials=[]))
     for run in plan.runs:
         store.folder(run).create(run)
     return Session(plan, cache, store)
@@ -112,18 +112,18 @@ def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, *, select: 
 def _with_search(plan: Plan, store: RunStore, select: bool) -> Plan:
     """Name the points, and take up the selection where the search has led to one already."""
     if select:
-        store.write_points(_points(plan, store.points()))
+        store.write_trials(_points(plan, store.trials()))
     return plan.with_selection(store.selection()) if store.selection_path.exists() else plan
 
 
-def _points(plan: Plan, recorded: Points | None) -> Points:
+def _points(plan: Plan, recorded: Trials | None) -> Trials:
     """The trials of the plan. What an adaptive search named earlier stays, study by study, with its point 0."""
     suite, trials = plan.loaded.suite, [planned.trial for planned in plan.trials]
     adaptive = suite.search is not None and suite.search.mode == "adaptive"
     earlier = recorded.trials if adaptive and recorded is not None and recorded.suite_hash == suite.hash else []
     begun = {(trial.entry, trial.study) for trial in trials if trial in earlier}
     kept = [trial for trial in earlier if (trial.entry, trial.study) in begun]
-    return Points(suite_hash=suite.hash, trials=[*kept, *(trial for trial in trials if trial not in kept)])
+    return Trials(suite_hash=suite.hash, trials=[*kept, *(trial for trial in trials if trial not in kept)])
 
 
 def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:

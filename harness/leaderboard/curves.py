@@ -7,7 +7,7 @@ import pandas as pd
 from harness.leaderboard.inputs import LeaderboardInput
 
 COLUMNS = (
-    "suite", "table", "labelled", "block", "method", "validation", "progress", "device_seconds_mean", "steps_mean",
+    "suite", "table", "labelled", "block", "entry", "validation", "progress", "device_seconds_mean", "steps_mean",
     "validation_dice_mean", "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_runs",
 )  # fmt: skip
 

@@ -53,18 +53,18 @@ def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
 
 def _styles(curves: pd.DataFrame) -> dict[str, Style]:
     """Method -> colour and dashes, the same in every panel."""
-    ranked = sorted(curves.loc[curves["block"] == "ranked", "method"].unique())
+    ranked = sorted(curves.loc[curves["block"] == "ranked", "entry"].unique())
     styles: dict[str, Style] = {
         name: (PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)]) for i, name in enumerate(ranked)
     }
-    for name in curves.loc[curves["block"] == "reference", "method"].unique():
+    for name in curves.loc[curves["block"] == "reference", "entry"].unique():
         styles.setdefault(name, (REFERENCE, (0, (1, 1.5))))
     return styles
 
 
 def _panel(axis: Axes, panel: pd.DataFrame, styles: dict[str, Style]) -> None:
     ends = []
-    for method, line in panel.groupby("method", sort=False):
+    for method, line in panel.groupby("entry", sort=False):
         colour, dashes = styles[str(method)]
         seconds = line["device_seconds_mean"].to_numpy()
         mean, low, high = (100.0 * line[f"validation_dice_{name}"].to_numpy() for name in ("mean", "min", "max"))

@@ -52,14 +52,14 @@ def metric_cell(row: Row, metric: str) -> Cell:
 def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str] = METRICS) -> Grid:
     """Rank, method with finished runs, every metric that has values, the best_val Dice, missed structures."""
     rows: list[Row] = table.to_dict("records")
-    second = {row["method"]: metric_cell(row, "dice") for row in best_val.to_dict("records")}
+    second = {row["entry"]: metric_cell(row, "dice") for row in best_val.to_dict("records")}
     shown = [metric for metric in metrics if table[metric].notna().any() or metric == "dice"]
     headers = ["#", "method", *(title(metric) for metric in shown)]
     headers += ["Dice % best_val"] if second else []
     body = []
     for row in rows:
         cells = [_rank(row), _method(row), *(metric_cell(row, metric) for metric in shown)]
-        cells += [second.get(row["method"], (numbers.UNDEFINED, ""))] if second else []
+        cells += [second.get(row["entry"], (numbers.UNDEFINED, ""))] if second else []
         body.append((*cells, _structures(row)))
     return Grid((*headers, "missed"), tuple(body), _references(rows), text=2)
 
@@ -69,14 +69,14 @@ def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str
     names = list(classes["class_name"].unique())
     values = {
         (m, c, k): value
-        for m, c, k, value in classes[["method", "class_name", "metric", "mean"]].itertuples(index=False)
+        for m, c, k, value in classes[["entry", "class_name", "metric", "mean"]].itertuples(index=False)
     }
     rows: list[Row] = table.to_dict("records")
     columns = [(metric, name) for metric in metrics for name in names]
     body = [
         (
-            (row["method"], ""),
-            *((formatter(m)(values.get((row["method"], c, m), float("nan"))), "") for m, c in columns),
+            (row["entry"], ""),
+            *((formatter(m)(values.get((row["entry"], c, m), float("nan"))), "") for m, c in columns),
         )
         for row in rows
     ]
@@ -97,7 +97,7 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
     if not table["search_trials"].any():
         columns.pop("search s")
         columns.pop("search lost s")
-    body = tuple(((row["method"], ""), *(cell(row) for cell in columns.values())) for row in rows)
+    body = tuple(((row["entry"], ""), *(cell(row) for cell in columns.values())) for row in rows)
     return Grid(("method", *columns), body, _references(rows))
 
 
@@ -109,7 +109,7 @@ def allocation_grid(table: pd.DataFrame) -> Grid:
     headers = ("method", "allocated s", "of", "in ledgers %", "in steps %", "Slurm's accounts")
     body = tuple(
         (
-            *((row["method"], ""), (numbers.seconds(row["allocation_seconds"]), ""), (row["allocation_currency"], "")),
+            *((row["entry"], ""), (numbers.seconds(row["allocation_seconds"]), ""), (row["allocation_currency"], "")),
             *((numbers.percent(row[f"allocation_{name}"]), "") for name in ("ledger_ratio", "training_share")),
             (row["allocation_status"], ""),
         )
@@ -126,7 +126,7 @@ def beside_grid(table: pd.DataFrame) -> Grid:
     if table["n_failed"].any():
         columns["Dice % failed = 0"] = lambda row: (numbers.percent(row["dice_imputed"]), _bounds(row, "dice_imputed"))
     rows: list[Row] = table.to_dict("records")
-    body = tuple(((row["method"], ""), *(cell(row) for cell in columns.values())) for row in rows)
+    body = tuple(((row["entry"], ""), *(cell(row) for cell in columns.values())) for row in rows)
     return Grid(("method", *columns), body, _references(rows)) if columns else Grid((), ())
 
 
@@ -139,7 +139,7 @@ def pair_grid(pairs: pd.DataFrame) -> Grid:
             numbers.share(row["probability_of_improvement"]),
             numbers.bounds(numbers.share(row["improvement_low"]), numbers.share(row["improvement_high"])),
         )
-        names = f"{row['method_a']} - {row['method_b']}", ""
+        names = f"{row['entry_a']} - {row['entry_b']}", ""
         p = numbers.probability(row["p_holm"]), ""
         body.append((names, (numbers.points(row["difference"]), limits), p, better, (str(row["verdict"]), "")))
     return Grid(("difference", "Dice points", "p (Holm)", "P(better)", "reading"), tuple(body))
@@ -157,7 +157,7 @@ def _rank(row: Row) -> Cell:
 
 def _method(row: Row) -> Cell:
     failed = f", {row['n_failed']} failed" if row["n_failed"] else ""
-    return row["method"], f"{row['n_ok']}/{row['n_runs']} ok{failed}"
+    return row["entry"], f"{row['n_ok']}/{row['n_runs']} ok{failed}"
 
 
 def _structures(row: Row) -> Cell:

@@ -22,7 +22,7 @@ from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe, differing
 from harness.leaderboard.engines import describe_differences
 from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, run_row, validation_rows
-from harness.leaderboard.scores import SELECTIONS, Key, Scores, Summary, count_structures, read_scores, summarise
+from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
 from harness.records.reader import CASE_COLUMNS, RunRecord, SuiteRecords
@@ -56,7 +56,7 @@ class Comparison:
 
     @cached_property
     def scores(self) -> dict[Key, Scores]:
-        """(metric, selection, cell, class_name) -> scores by patient and run."""
+        """(metric, checkpoint, cell, class_name) -> scores by patient and run."""
         return read_scores(self.cases)
 
     @cached_property
@@ -66,14 +66,14 @@ class Comparison:
 
     @cached_property
     def structures(self) -> dict[Key, dict[str, int]]:
-        """(selection, cell, class_name) -> n_structures, n_missed, n_spurious."""
+        """(checkpoint, cell, class_name) -> n_structures, n_missed, n_spurious."""
         return count_structures(self.cases)
 
     @property
-    def selections(self) -> list[str]:
+    def checkpoints(self) -> list[str]:
         """Checkpoint rules that have records; the primary one is always shown."""
-        recorded = set(self.cases["selection"].unique())
-        return [name for name in SELECTIONS if name == SELECTIONS[0] or name in recorded]
+        recorded = set(self.cases["checkpoint"].unique())
+        return [name for name in CHECKPOINTS if name == CHECKPOINTS[0] or name in recorded]
 
     @cached_property
     def labelled_counts(self) -> list[int | None]:
@@ -93,7 +93,7 @@ class Comparison:
         listed = set(self._listed["cell"])
         return [
             Entry(self.number, labelled, str(cell), str(method), bool(runs["reference"].iloc[0]), runs)
-            for (cell, method), runs in self.runs.groupby(["cell", "method"], sort=False)
+            for (cell, method), runs in self.runs.groupby(["cell", "entry"], sort=False)
             if cell in listed and (runs["reference"].iloc[0] or runs["labelled"].iloc[0] == labelled)
         ]
 
@@ -121,7 +121,7 @@ class Entry:
     def columns(self) -> dict[str, Any]:
         """What names it in every frame: table, labelled, block and method."""
         block = "reference" if self.reference else "ranked"
-        return {"table": self.table, "labelled": self.labelled, "block": block, "method": self.method}
+        return {"table": self.table, "labelled": self.labelled, "block": block, "entry": self.method}
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
     rows = [run_row(run.entry, run.record, _status(run, group)) for run in runs]
     frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
     finished = [run.record for run, status in zip(runs, frame["status"], strict=True) if status == "ok"]
-    ids = frame[["run", "cell", "method", "labelled", "subset", "seed"]]
+    ids = frame[["run", "cell", "entry", "labelled", "subset", "seed"]]
     validations = pd.DataFrame(
         [row for record in dict.fromkeys(finished) for row in validation_rows(record)], columns=list(VALIDATION_COLUMNS)
     )
@@ -243,7 +243,7 @@ def _cases(records: Sequence[RunRecord], ids: pd.DataFrame) -> pd.DataFrame:
         tables = list(readers.map(lambda record: record.cases_table, records))
     cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
     cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
-    words = ids.astype(dict.fromkeys(("run", "cell", "method"), "category"))
+    words = ids.astype(dict.fromkeys(("run", "cell", "entry"), "category"))
     places = np.repeat(np.arange(len(records)), [table.num_rows for table in tables])
     repeated = words.iloc[places].reset_index(drop=True)
     return pd.concat([repeated[["run"]], cases, repeated.drop(columns="run")], axis=1)

@@ -16,9 +16,10 @@ from harness.stats.families import Reading, read_family
 from harness.stats.improvement import wins
 
 COLUMNS = (
-    "suite", "table", "labelled", "selection", "class_name", "metric", "family", "method_a", "method_b", "difference",
+    "suite", "table", "labelled", "checkpoint", "class_name", "metric", "family", "entry_a", "entry_b", "difference",
     "difference_low", "difference_high", "n_patients", "excludes_zero", "simultaneous_low", "simultaneous_high",
-    "p_wilcoxon", "p_holm", "probability_of_improvement", "improvement_low", "improvement_high", "apart", "verdict",
+    "p_wilcoxon", "p_holm", "probability_of_improvement", "improvement_low", "improvement_high", "significant",
+    "verdict",
 )  # fmt: skip
 """
 class_name:         MEAN_CLASS, the mean over classes, or one class (these rows for Dice alone).
@@ -28,7 +29,7 @@ simultaneous_low, _high: 95 % interval that holds for all pairs of the family at
 p_wilcoxon, p_holm: two-sided signed-rank p over patients, raw and after Holm within the family.
 probability_of_improvement, improvement_low, _high: P(a better than b) on the same patient, ties count one half.
 apart:              both the simultaneous interval and Holm tell a and b apart.
-verdict:            "apart", "within noise", or "undetermined" where n cannot tell any two methods apart.
+verdict:            "significant", "not significant", or "undetermined" where n cannot tell any two methods apart.
 """
 
 
@@ -36,7 +37,7 @@ class Pair(NamedTuple):
     """Two cells in one table, and the family whose pairs are corrected together: all that but the cells are equal."""
 
     labelled: int | None
-    selection: str
+    checkpoint: str
     class_name: str
     metric: str
     family: str
@@ -67,7 +68,7 @@ def _frame(inputs: LeaderboardInput, results: pd.DataFrame, metrics: Sequence[st
         differences = _differences(comparison, results[results["table"] == comparison.number], class_names, metrics)
         readings = _readings(differences, comparison.scores)
         rows += [{"suite": inputs.suite, "table": comparison.number, **_row(*item)} for item in readings.items()]
-    types = {"labelled": "Int64", "excludes_zero": "bool", "apart": "bool"}
+    types = {"labelled": "Int64", "excludes_zero": "bool", "significant": "bool"}
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
@@ -76,7 +77,7 @@ def _differences(
 ) -> dict[Pair, Floats]:
     """Pair -> a - b of each patient, where there is any."""
     differences: dict[Pair, Floats] = {}
-    for key, table in results.groupby(["labelled", "selection"], sort=False, dropna=False):
+    for key, table in results.groupby(["labelled", "checkpoint"], sort=False, dropna=False):
         for (first, reference), (second, _) in combinations(_order(table), 2):
             family = "reference" if reference else "ranked"
             for class_name, metric in product(class_names, metrics):
@@ -101,10 +102,10 @@ def _readings(differences: Mapping[Pair, Floats], scores: Mapping[Key, Scores]) 
 
 def _wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
     """P(a better than b) of each patient, [patients, pairs of one family]; a smaller distance is the better one."""
-    metric, selection, class_name = pairs[0].metric, pairs[0].selection, pairs[0].class_name
+    metric, checkpoint, class_name = pairs[0].metric, pairs[0].checkpoint, pairs[0].class_name
     sign = 1.0 if metric in LARGER_IS_BETTER else -1.0
     places = {cell: i for i, cell in enumerate(dict.fromkeys(cell for pair in pairs for cell in pair[5:]))}
-    shares = wins([sign * scores[metric, selection, cell, class_name].values for cell in places])
+    shares = wins([sign * scores[metric, checkpoint, cell, class_name].values for cell in places])
     return np.stack([shares[places[pair.first], places[pair.second]] for pair in pairs], axis=1)
 
 
@@ -112,7 +113,7 @@ def _order(table: pd.DataFrame) -> list[tuple[str, bool]]:
     """Arms of a table that have numbers, and whether they are references: those first, then by place."""
     ok = table[table["n_ok"] > 0]
     ordered = ok.sort_values("block", key=lambda block: block == "ranked", kind="stable")
-    columns = ordered["method"], ordered["trained_on"], ordered["block"] == "reference"
+    columns = ordered["entry"], ordered["trained_on"], ordered["block"] == "reference"
     return [(f"{method}@{count}", bool(reference)) for method, count, reference in zip(*columns, strict=True)]
 
 
@@ -120,8 +121,8 @@ def _row(pair: Pair, reading: Reading) -> dict[str, Any]:
     """One difference and how to read it; where a bound is undefined nothing is claimed."""
     return {
         **pair._asdict(),
-        "method_a": pair.first.rpartition("@")[0],
-        "method_b": pair.second.rpartition("@")[0],
+        "entry_a": pair.first.rpartition("@")[0],
+        "entry_b": pair.second.rpartition("@")[0],
         **reading._asdict(),
         "excludes_zero": reading.difference_low > 0 or reading.difference_high < 0,
     }

@@ -8,7 +8,7 @@ from harness.leaderboard.inputs import LeaderboardInput
 from harness.leaderboard.scores import METRICS, UNKNOWN
 
 COLUMNS = (
-    "suite", "table", "labelled", "selection", "block", "method", "class_name", "metric", "mean", "low", "high", "std",
+    "suite", "table", "labelled", "checkpoint", "block", "entry", "class_name", "metric", "mean", "low", "high", "std",
     "subsets_low", "subsets_high", "rank", "rank_worst", "n_patients", "n_structures", "n_missed", "n_spurious",
 )  # fmt: skip
 
@@ -27,7 +27,7 @@ def build_per_class(inputs: LeaderboardInput) -> pd.DataFrame:
             for key, counts in comparison.structures.items():
                 if key[1] != entry.cell:
                     continue
-                names = {"suite": inputs.suite, **entry.columns, "selection": key[0], "class_name": key[2], **counts}
+                names = {"suite": inputs.suite, **entry.columns, "checkpoint": key[0], "class_name": key[2], **counts}
                 summaries = {metric: comparison.summaries.get((metric, *key), UNKNOWN) for metric in METRICS}
                 rows += [
                     {**names, "metric": metric, **summary._asdict()}

@@ -11,7 +11,7 @@ from harness.leaderboard.inputs import LeaderboardInput
 from harness.stats.profile import TAUS, Profile, profile
 
 COLUMNS = (
-    "suite", "table", "labelled", "selection", "block", "method", "class_name", "tau", "share", "low", "high",
+    "suite", "table", "labelled", "checkpoint", "block", "entry", "class_name", "tau", "share", "low", "high",
     "simultaneous_low", "simultaneous_high", "n_patients", "n_runs",
 )  # fmt: skip
 
@@ -30,7 +30,7 @@ def build_profiles(inputs: LeaderboardInput) -> pd.DataFrame:
         for entry in comparison.all_entries:
             for key in (key for key in cells if key[1] == entry.cell):
                 counts = dict(zip(("n_patients", "n_runs"), cells[key].shape, strict=True))
-                names.append({**entry.columns, "selection": key[0], "class_name": key[2], **counts})
+                names.append({**entry.columns, "checkpoint": key[0], "class_name": key[2], **counts})
                 curves.append(by_cell[key])
     keys = pd.DataFrame(names).iloc[np.repeat(np.arange(len(names)), len(TAUS))].reset_index(drop=True)
     frame = keys.assign(suite=inputs.suite, tau=np.tile(TAUS, len(names)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.leaderboard.scores import MEAN_CLASS
 from harness.stats.ranks import rank_bounds
 
-_TABLE = ["table", "labelled", "selection"]
+_TABLE = ["table", "labelled", "checkpoint"]
 _BOUNDS = ["rank", "rank_worst"]
 
 
@@ -40,17 +40,17 @@ def _joined(frame: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 def _bounds(rows: pd.DataFrame, pairs: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
     """Best and worst rank by Dice of every placed method, for each of the classes."""
     placed = rows[rows["place"].notna()]
-    told = pairs[pairs["apart"] & (pairs["metric"] == "dice") & (pairs["family"] == "ranked")]
+    told = pairs[pairs["significant"] & (pairs["metric"] == "dice") & (pairs["family"] == "ranked")]
     apart = dict(iter(told.groupby([*_TABLE, "class_name"])))
     found: list[dict[str, Any]] = []
     for key, own in placed.groupby(_TABLE, sort=False):
-        methods = own["method"].tolist()
+        methods = own["entry"].tolist()
         for class_name in class_names:
             best, worst = rank_bounds(_better(own, _won(methods, apart.get((*key, class_name)))))
             shared = {**dict(zip(_TABLE, key, strict=True)), "class_name": class_name}
             numbers = zip(methods, best.tolist(), worst.tolist(), strict=True)
-            found.extend({**shared, "method": one, "rank": low, "rank_worst": high} for one, low, high in numbers)
-    frame = pd.DataFrame(found, columns=[*_TABLE, "class_name", "method", *_BOUNDS])
+            found.extend({**shared, "entry": one, "rank": low, "rank_worst": high} for one, low, high in numbers)
+    frame = pd.DataFrame(found, columns=[*_TABLE, "class_name", "entry", *_BOUNDS])
     return frame.astype(dict.fromkeys(["labelled", *_BOUNDS], "Int64"))
 
 
@@ -65,7 +65,7 @@ def _won(methods: Sequence[str], apart: pd.DataFrame | None) -> NDArray[np.bool_
     won = np.zeros((len(methods), len(methods)), dtype=bool)
     if apart is not None:
         places = {method: i for i, method in enumerate(methods)}
-        for a, b, difference in apart[["method_a", "method_b", "difference"]].itertuples(index=False):
+        for a, b, difference in apart[["entry_a", "entry_b", "difference"]].itertuples(index=False):
             winner, loser = (a, b) if difference > 0 else (b, a)
             won[places[winner], places[loser]] = True
     return won

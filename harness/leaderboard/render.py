@@ -43,8 +43,8 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
     for labelled in comparison.labelled_counts:
         frames = (board.results, board.per_class, board.paired)
         results, classes, pairs = (_of(frame, comparison.number, labelled) for frame in frames)
-        last, best_val = (results[results["selection"] == name] for name in ("last", "best_val"))
-        classes, pairs = classes[classes["selection"] == "last"], pairs[pairs["selection"] == "last"]
+        last, best_val = (results[results["checkpoint"] == name] for name in ("last", "best_val"))
+        classes, pairs = classes[classes["checkpoint"] == "last"], pairs[pairs["checkpoint"] == "last"]
         dice = pairs[pairs["metric"] == "dice"]
         shown = dice if full else dice.head(_MOST_PAIRS)
         left_out = (f"{len(dice) - len(shown)} more pairs in paired.csv",) if len(dice) > len(shown) else ()
@@ -109,7 +109,7 @@ def _table(grid: Grid, title: str) -> Table:
 
 def _terminal_cell(cell: Cell) -> Text:
     value, beside = cell
-    text = Text(value, style="dim" if value == "within noise" else "")
+    text = Text(value, style="dim" if value == "not significant" else "")
     return text.append(f"\n{beside}", style="dim") if beside else text
 
 

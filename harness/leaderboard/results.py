@@ -38,24 +38,24 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
         row
         for comparison in inputs.comparisons
         for labelled in comparison.labelled_counts
-        for selection in comparison.selections
-        for row in _table(inputs, comparison, labelled, selection)
+        for checkpoint in comparison.checkpoints
+        for row in _table(inputs, comparison, labelled, checkpoint)
     ]
     integers = ("labelled", "place", "rank", "rank_worst", "method_version")
     return pd.DataFrame(rows).astype(dict.fromkeys(integers, "Int64"))
 
 
-def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | None, selection: str) -> list[Row]:
+def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | None, checkpoint: str) -> list[Row]:
     """Rows of one table, in the order in which they are shown."""
     rows = []
     for entry in comparison.entries(labelled):
-        row: Row = {"suite": inputs.suite, **entry.columns, "selection": selection}
+        row: Row = {"suite": inputs.suite, **entry.columns, "checkpoint": checkpoint}
         row["trained_on"] = entry.cell.rpartition("@")[2]
         row.update(place=None, rank=None, rank_worst=None)  # known once all rows of the table are
         row.update(_progress(entry.runs))
-        row.update(_metrics(comparison, selection, entry.cell))
+        row.update(_metrics(comparison, checkpoint, entry.cell))
         row.update(_imputed(row))
-        row.update(_structures(comparison, selection, entry.cell))
+        row.update(_structures(comparison, checkpoint, entry.cell))
         row.update(_costs(entry.runs))
         row.update(_search(inputs.search, entry.method))
         row.update(allocation_columns(inputs.reconciliation, entry.method, entry.runs))
@@ -72,7 +72,7 @@ def placed(rows: list[Row]) -> list[Row]:
         if id(row) in keys:
             row["place"] = 1 + sum(other < keys[id(row)] for other in keys.values())
     return sorted(
-        rows, key=lambda row: (row["block"] == "reference", row["place"] is None, row["place"] or 0, row["method"])
+        rows, key=lambda row: (row["block"] == "reference", row["place"] is None, row["place"] or 0, row["entry"])
     )
 
 
@@ -103,9 +103,11 @@ def _joined(values: pd.Series[Any]) -> str:
     return " ".join(str(value) for value in sorted(set(values)))
 
 
-def _metrics(comparison: Comparison, selection: str, cell: str) -> Row:
+def _metrics(comparison: Comparison, checkpoint: str, cell: str) -> Row:
     """Summary of every metric, and the number of patients behind the Dice."""
-    summaries = {metric: comparison.summaries.get((metric, selection, cell, MEAN_CLASS), UNKNOWN) for metric in METRICS}
+    summaries = {
+        metric: comparison.summaries.get((metric, checkpoint, cell, MEAN_CLASS), UNKNOWN) for metric in METRICS
+    }
     row: Row = {"n_patients": summaries["dice"].n_patients}
     for metric, summary in summaries.items():
         row[metric] = summary.mean
@@ -120,9 +122,9 @@ def _imputed(row: Row) -> Row:
     return {f"dice_imputed{end}": share * row[f"dice{end}"] if share else 0.0 for end in ("", "_low", "_high")}
 
 
-def _structures(comparison: Comparison, selection: str, cell: str) -> Row:
+def _structures(comparison: Comparison, checkpoint: str, cell: str) -> Row:
     """Structures (case x class, over all runs) that were tested, missed altogether, or found where there are none."""
-    by_class = [counts for key, counts in comparison.structures.items() if key[:2] == (selection, cell)]
+    by_class = [counts for key, counts in comparison.structures.items() if key[:2] == (checkpoint, cell)]
     return {name: sum(counts[name] for counts in by_class) for name in ("n_structures", "n_missed", "n_spurious")}
 
 
@@ -147,7 +149,7 @@ def _costs(runs: pd.DataFrame) -> Row:
 
 def _search(trials: pd.DataFrame, method: str) -> Row:
     """What tuning the row cost: trials that ran, what they spent, and what interruptions destroyed of it."""
-    own = trials[(trials["method"] == method) & (trials["status"] != "missing")]
+    own = trials[(trials["entry"] == method) & (trials["status"] != "missing")]
     return {
         "search_trials": len(own),
         "search_device_seconds_total": float(own["useful_device_seconds"].astype("float64").sum()),

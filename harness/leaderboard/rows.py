@@ -9,7 +9,7 @@ from harness.records.schema import PlannedRun
 from harness.records.selection import SelectionEntry
 
 RUN_COLUMNS = (
-    "run", "cell", "method", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
+    "run", "cell", "entry", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
     "failure_reason", "useful_device_seconds", "lost_device_seconds", "steps", "attempts", "images_seen",
     "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes", "validations",
     "wall_seconds",
@@ -38,7 +38,7 @@ def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, 
     row = {
         "run": record.id,
         "cell": cell(planned_run),
-        "method": planned_run.entry,
+        "entry": planned_run.entry,
         "labelled": planned_run.labelled,
         "reference": planned_run.labelled is None or not entry.ranked,
         "subset": planned_run.subset,

@@ -20,7 +20,7 @@ METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm"
 
 LARGER_IS_BETTER = ("dice", "jaccard")
 
-SELECTIONS = ("last", "best_val")
+CHECKPOINTS = ("last", "best_val")
 """Checkpoint rules: the primary column first."""
 
 MEAN_CLASS = "mean"
@@ -90,8 +90,8 @@ def read_scores(cases: pd.DataFrame) -> dict[Key, Scores]:
     """(metric, selection, cell, class_name) -> scores, for each class and for MEAN_CLASS, of the runs that are ok."""
     if cases.empty:
         return {}
-    overall = {(*key, MEAN_CLASS): scores for key, scores in _scores(cases, ["selection", "cell"])}
-    return {**overall, **dict(_scores(cases, ["selection", "cell", "class_name"]))}
+    overall = {(*key, MEAN_CLASS): scores for key, scores in _scores(cases, ["checkpoint", "cell"])}
+    return {**overall, **dict(_scores(cases, ["checkpoint", "cell", "class_name"]))}
 
 
 def _scores(cases: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Key, Scores]]:
@@ -121,7 +121,7 @@ def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
 
 def count_structures(cases: pd.DataFrame) -> dict[Key, dict[str, int]]:
     """(selection, cell, class_name) -> structures (one a case and run) tested, missed, or found where none are."""
-    keys = ["selection", "cell", "class_name"]
+    keys = ["checkpoint", "cell", "class_name"]
     counts = cases.groupby(keys, sort=False, observed=True)[["missed", "spurious"]].agg(["size", "sum"])
     return {
         tuple(key): {"n_structures": int(size), "n_missed": int(missed), "n_spurious": int(spurious)}

@@ -11,7 +11,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Trial
 
 COLUMNS = (
-    "suite", "method", "study", "point", "run", "varied", "params", "status", "score", "useful_device_seconds",
+    "suite", "entry", "study", "point", "run", "varied", "params", "status", "score", "useful_device_seconds",
     "lost_device_seconds", "chosen",
 )  # fmt: skip
 
@@ -45,7 +45,7 @@ def _row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]])
     result, spent = record.result, record.spent
     return {
         "suite": records.name,
-        "method": trial.entry,
+        "entry": trial.entry,
         "study": trial.study,
         "point": trial.point,
         "run": trial.run,

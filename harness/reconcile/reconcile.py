@@ -10,7 +10,7 @@ from harness.api.errors import ServiceError
 from harness.reconcile.accounting import dead_node_seconds, read_allocations
 from harness.reconcile.apportion import NODE_FAIL, account, by_method, find, runs_of
 from harness.reconcile.attempt_intervals import Life, read_lives
-from harness.records.accounts import Allocation, Apart, Reconciliation
+from harness.records.accounts import Allocation, Reconciliation, UnreconciledAttempt
 from harness.records.reader import SuiteRecords
 from harness.slurm.record import Submissions
 
@@ -66,7 +66,7 @@ def summary(reconciliation: Reconciliation) -> list[str]:
     allocations = reconciliation.allocations
     count = sum(len(allocation.attempts) for allocation in allocations)
     lines = [f"{reconciliation.suite}: {count} attempts in {len(allocations)} allocations reconciled"]
-    reasons = Counter(attempt.reason for attempt in reconciliation.apart)
+    reasons = Counter(attempt.reason for attempt in reconciliation.unreconciled)
     outside = reasons.pop(OUTSIDE, 0)
     lines += [f"{count} attempts not reconciled: {reason}" for reason, count in reasons.items()]
     if outside:
@@ -88,7 +88,7 @@ def _record(
 ) -> Reconciliation:
     runs = runs_of(allocations)
     held: dict[Allocation, list[Life]] = {allocation: [] for allocation in allocations}
-    apart = []
+    unreconciled = []
     for life in lives:
         allocation = find(life, runs)
         if allocation is not None:
@@ -96,7 +96,9 @@ def _record(
             continue
         job = life.place.job
         reason = OUTSIDE if job is None else problem or UNKNOWN
-        apart.append(Apart(run=life.run, attempt=life.attempt, method=life.method, job=job, reason=reason))
+        unreconciled.append(
+            UnreconciledAttempt(run=life.run, attempt=life.attempt, method=life.method, job=job, reason=reason)
+        )
     dead = dead_node_seconds() if any(allocation.state == NODE_FAIL for allocation in allocations) else 0.0
     accounts = [account(allocation, held[allocation], dead) for allocation in allocations]
     return Reconciliation(
@@ -105,5 +107,5 @@ def _record(
         problem=problem,
         allocations=accounts,
         methods=by_method(accounts),
-        apart=apart,
+        unreconciled=unreconciled,
     )

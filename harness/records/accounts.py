@@ -151,7 +151,7 @@ class MethodAccount(Strict):
         return self.seconds.training / self.allocated if self.allocated else 0.0
 
 
-class Apart(Strict):
+class UnreconciledAttempt(Strict):
     """An attempt that no allocation was found for, and why: outside of Slurm, or not reconciled."""
 
     run: str
@@ -175,7 +175,7 @@ class Reconciliation(Strict):
     problem: str | None = None
     allocations: list[AllocationAccount] = Field(default_factory=list)
     methods: list[MethodAccount] = Field(default_factory=list)
-    apart: list[Apart] = Field(default_factory=list)
+    unreconciled: list[UnreconciledAttempt] = Field(default_factory=list)
 
     @property
     def violations(self) -> list[AllocationAccount]:

@@ -1,6 +1,6 @@
 """Records without weights, packed into one file, and back: what a reviewer needs to make the same tables.
 
-The archive holds SUITE/suites/<hash>.yaml, selection.json, points.json, reconciliation.json,
+The archive holds SUITE/suites/<hash>.yaml, selection.json, trials.json, reconciliation.json,
 environments/<fingerprint>.json and, per run, run.json and where it ended result.json, ledger.jsonl, history,
 cases.parquet, predictions.npz, arrays.npz, figures and final.json. Checkpoints, leases, logs and tracebacks stay at
 home. The same records give the same bytes.
@@ -29,7 +29,7 @@ ENDED_FILES = (
 )
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RECORDS = re.compile(
-    r"suites/[0-9a-f]{64}\.yaml|selection\.json|points\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
+    r"suites/[0-9a-f]{64}\.yaml|selection\.json|trials\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
     r"|runs/[0-9a-f]{64}/(run\.json|result\.json|ledger\.jsonl|cases\.parquet|history\.parquet|predictions\.npz"
     r"|arrays\.npz|final\.json)"
     r"|runs/[0-9a-f]{64}/history/\d+\.parquet"
@@ -60,7 +60,7 @@ def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
     """What goes along, relative to the suite's folder. Of a run that has not ended only what was asked."""
     store = suite.store
     paths = [*store.root.glob("suites/*.yaml"), *store.root.glob("environments/*.json")]
-    paths += [path for path in (store.selection_path, store.points_path, store.reconciliation_path) if path.exists()]
+    paths += [path for path in (store.selection_path, store.trials_path, store.reconciliation_path) if path.exists()]
     for run in suite.runs:
         paths.append(run.folder.path / "run.json")
         if run.folder.done:

@@ -19,7 +19,7 @@ from harness.records.ledger import summarise
 from harness.records.ledger_line import LedgerLine
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Result, Run, Spent, Validation
-from harness.records.selection import Points, Selection, SelectionEntry
+from harness.records.selection import Selection, SelectionEntry, Trials
 from harness.records.suite_folder import RunStore
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.records.figures import Figure
 
 CASE_COLUMNS = (
-    "selection", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
+    "checkpoint", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
     "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
 )  # fmt: skip
 """Columns of cases.parquet: one row per selection rule, case and class."""
@@ -191,9 +191,9 @@ class SuiteRecords:
         return [(entry, self.run(entry.run)) for entry in entries]
 
     @cached_property
-    def trials(self) -> Points | None:
+    def trials(self) -> Trials | None:
         """The trials of the current search; None without one."""
-        return self.store.points()
+        return self.store.trials()
 
     @cached_property
     def reconciliation(self) -> Reconciliation | None:

@@ -260,7 +260,9 @@ class Result(Strict):
 
     schema_version: Literal[1] = 1
     run: str
-    status: Literal["ok", "failed", "stopped"] = Field(description="stopped: a search ended it before its budget")
+    status: Literal["ok", "failed", "ended_early"] = Field(
+        description="ended_early: a search ended it before its budget"
+    )
     failure: Failure | None = None
     environment: str
     spent: Spent

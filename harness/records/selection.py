@@ -1,4 +1,4 @@
-"""Schemas of points.json and selection.json: what a search tries, and what it leads to."""
+"""Schemas of trials.json and selection.json: what a search tries, and what it leads to."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class SelectionEntry(Strict):
     ranked: bool = Field(True, description="False for references such as the ceiling")
 
 
-class Points(Strict):
-    """points.json: every configuration that a search tries, in the order in which they start."""
+class Trials(Strict):
+    """trials.json: every configuration that a search tries, in the order in which they start."""
 
     schema_version: Literal[1] = 1
     suite_hash: str
@@ -40,7 +40,7 @@ class Candidate(Strict):
     """
 
     trial: Trial
-    status: Literal["ok", "failed", "stopped"]
+    status: Literal["ok", "failed", "ended_early"]
     score: float | None
     chosen: bool
 

@@ -11,11 +11,11 @@ from harness.api.errors import RecordError
 from harness.records.lease import Lease
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Budget, PlannedRun, Spent, Trial
-from harness.records.selection import Points, Selection
+from harness.records.selection import Selection, Trials
 
-State = Literal["done", "failed", "running", "queued", "stopped", "to run"]
-STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stopped", "to run")
-"""queued: waits with Slurm; stopped: begun, held by nobody, goes on from its checkpoint."""
+State = Literal["done", "failed", "running", "queued", "interrupted", "to run"]
+STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "interrupted", "to run")
+"""queued: waits with Slurm; interrupted: begun, held by nobody, goes on from its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def read_status(records: SuiteRecords) -> SuiteStatus:
     return SuiteStatus(records.name, budget, statuses, sum(run.id not in known for run in records.runs))
 
 
-def _belongs(selection: Selection, points: Points | None) -> bool:
+def _belongs(selection: Selection, points: Trials | None) -> bool:
     """Whether a selection was made from these trials, not from those of another version of suite, data or method."""
     if points is None:
         return True
@@ -100,12 +100,12 @@ def run_status(record: RunRecord) -> RunStatus:
         return RunStatus("to run", record.spent, 0.0, run=record.id)
     spent, result = record.spent, record.result
     share = share_of(record.run.budget, spent)
-    state: State = "stopped" if spent.attempts else "to run"
+    state: State = "interrupted" if spent.attempts else "to run"
     note, dice = "", None
     if result is not None and result.failure is not None:
         state, note = "failed", f"{result.failure.kind}: {result.failure.reason}"
     elif result is not None:
-        state, note = "done", "ended early by the search" if result.status == "stopped" else ""
+        state, note = "done", "ended early by the search" if result.status == "ended_early" else ""
         dice = result.validations[-1].mean_dice if result.validations else None
     elif record.folder.lease.held():
         state, note = "running", _holder(record.folder.lease)

@@ -12,7 +12,7 @@ from harness.records.files import disk_errors, read_record, write_record, write_
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
-from harness.records.selection import Points, Selection
+from harness.records.selection import Selection, Trials
 
 
 class RunStore:
@@ -84,18 +84,18 @@ class RunStore:
         return read_record(self.selection_path, Selection)
 
     @property
-    def points_path(self) -> Path:
+    def trials_path(self) -> Path:
         """Where the configurations of the search lie."""
-        return self.root / "points.json"
+        return self.root / "trials.json"
 
-    def write_points(self, points: Points) -> None:
+    def write_trials(self, points: Trials) -> None:
         """Name every configuration that the search tries."""
-        if self.points() != points:
-            write_record(self.points_path, points)
+        if self.trials() != points:
+            write_record(self.trials_path, points)
 
-    def points(self) -> Points | None:
+    def trials(self) -> Trials | None:
         """The configurations of the current search, None where there is none."""
-        return read_record(self.points_path, Points) if self.points_path.exists() else None
+        return read_record(self.trials_path, Trials) if self.trials_path.exists() else None
 
     @property
     def reconciliation_path(self) -> Path:

@@ -25,13 +25,13 @@ def budgets(comparison: Comparison, search: pd.DataFrame) -> Json:
     ended = comparison.runs[comparison.runs["status"].isin(["ok", "failed"])]
     phases: Counter[str] = Counter()
     methods = {}
-    for method in dict.fromkeys([*comparison.runs["method"], *search["method"]]):
-        runs = ended[ended["method"] == method]
+    for method in dict.fromkeys([*comparison.runs["entry"], *search["entry"]]):
+        runs = ended[ended["entry"] == method]
         wall: Counter[str] = Counter()
         for seconds in runs["wall_seconds"]:
             wall.update(seconds)
         phases.update(wall)
-        device = _device(runs, search[search["method"] == method])
+        device = _device(runs, search[search["entry"] == method])
         methods[method] = {"device": device, "wall": {name: plain(seconds) for name, seconds in wall.items()}}
     return {"table": comparison.number, "phases": _ordered(phases), "methods": methods}
 
@@ -64,7 +64,7 @@ def allocations(record: Reconciliation | None) -> Json | None:
         return None
     rows = [
         {
-            "method": account.method,
+            "entry": account.method,
             "currency": account.currency,
             "attempts": account.attempts,
             "seconds": {_part(name): plain(seconds) for name, seconds in account.seconds.model_dump().items()},

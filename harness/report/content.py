@@ -29,24 +29,24 @@ COSTS = (
 ENDS = ("", "_low", "_high", "_std", "_subsets_low", "_subsets_high")
 VALUES = tuple(f"{metric}{end}" for metric in METRICS for end in ENDS)
 ROWS = (
-    "table", "labelled", "selection", "block", "place", "rank", "rank_worst", "method", "trained_on", *COUNTS, *VALUES,
+    "table", "labelled", "checkpoint", "block", "place", "rank", "rank_worst", "entry", "trained_on", *COUNTS, *VALUES,
     "dice_imputed", *COSTS, "seeds", "subsets", "engine_declared", "budget_amount", "budget_currency",
 )  # fmt: skip
 CLASSES = (
-    "table", "labelled", "selection", "block", "method", "class_name", "metric", "mean", "low", "high", "std",
+    "table", "labelled", "checkpoint", "block", "entry", "class_name", "metric", "mean", "low", "high", "std",
     "subsets_low", "subsets_high", "rank", "rank_worst", "n_structures", "n_missed",
 )  # fmt: skip
 PAIRS = (
-    "table", "labelled", "selection", "metric", "class_name", "family", "method_a", "method_b", "difference",
+    "table", "labelled", "checkpoint", "metric", "class_name", "family", "entry_a", "entry_b", "difference",
     "difference_low", "difference_high", "simultaneous_low", "simultaneous_high", "p_holm",
-    "probability_of_improvement", "apart", "verdict", "n_patients",
+    "probability_of_improvement", "significant", "verdict", "n_patients",
 )  # fmt: skip
 CURVES = (
-    "table", "labelled", "method", "validation", "device_seconds_mean", "steps_mean", "validation_dice_mean",
+    "table", "labelled", "entry", "validation", "device_seconds_mean", "steps_mean", "validation_dice_mean",
     "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_runs",
 )  # fmt: skip
-PROFILES = ("table", "labelled", "selection", "method", "class_name", "tau", "share", "low", "high")
-FAILED = ("method", "labelled", "subset", "seed", "failure_kind", "failure_reason")
+PROFILES = ("table", "labelled", "checkpoint", "entry", "class_name", "tau", "share", "low", "high")
+FAILED = ("entry", "labelled", "subset", "seed", "failure_kind", "failure_reason")
 
 
 def content(leaderboard: Leaderboard) -> Json:
@@ -71,11 +71,11 @@ def content(leaderboard: Leaderboard) -> Json:
 
 def styles(rows: pd.DataFrame) -> Json:
     """Method -> index of its colour and of its marker; the colours are those of curves.png. References have none."""
-    ranked = sorted(rows.loc[rows["block"] == "ranked", "method"].unique())
+    ranked = sorted(rows.loc[rows["block"] == "ranked", "entry"].unique())
     found: Json = {
         name: {"colour": i % len(PALETTE), "shape": (i + i // len(PALETTE)) % SHAPES} for i, name in enumerate(ranked)
     }
-    for name in rows.loc[rows["block"] == "reference", "method"].unique():
+    for name in rows.loc[rows["block"] == "reference", "entry"].unique():
         found.setdefault(str(name), {"colour": None, "shape": None})
     return found
 
@@ -100,10 +100,10 @@ def patients(comparison: Comparison) -> Iterator[Json]:
     Means over its classes, phases, and the seeds and subsets that ran.
     """
     cases = comparison.cases
-    for selection, own in cases.groupby("selection", sort=False):
+    for selection, own in cases.groupby("checkpoint", sort=False):
         wide = own.groupby(["cell", "patient"], observed=True)["dice"].mean().unstack("cell").sort_index()
         cells = columns(wide, list(wide.columns))
-        yield {"table": comparison.number, "selection": selection, "patients": list(wide.index), "cells": cells}
+        yield {"table": comparison.number, "checkpoint": selection, "patients": list(wide.index), "cells": cells}
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def write_search_picture(leaderboard: Leaderboard, folder: Path) -> Path | None:
     Returns the path of what was written. Raises `DiskError`.
     """
     path = folder / "search.png"
-    both = ((surface["method"], crossing(surface)) for surface in surfaces(leaderboard.inputs.search))
+    both = ((surface["entry"], crossing(surface)) for surface in surfaces(leaderboard.inputs.search))
     crossings = [(method, table) for method, table in both if table is not None]
     if not crossings:
         path.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ class Verdict:
 def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[Verdict]:
     """One per labelled count, of the mean Dice of the last checkpoint."""
     results, paired = (
-        frame[(frame["table"] == comparison.number) & (frame["selection"] == "last")]
+        frame[(frame["table"] == comparison.number) & (frame["checkpoint"] == "last")]
         for frame in (leaderboard.results, leaderboard.paired)
     )
     paired = paired[(paired["metric"] == "dice") & (paired["class_name"] == MEAN_CLASS)]
@@ -49,7 +49,7 @@ def _both_ways(pairs: Sequence[Row]) -> Pairs:
     """(first, second) -> the difference first - second, whichever way round it is on record."""
     table: Pairs = {}
     for pair in pairs:
-        first, second = pair["method_a"], pair["method_b"]
+        first, second = pair["entry_a"], pair["entry_b"]
         turned = {**pair, "difference": -pair["difference"]}
         for name in ("difference", "simultaneous"):
             turned[f"{name}_low"], turned[f"{name}_high"] = -pair[f"{name}_high"], -pair[f"{name}_low"]
@@ -82,16 +82,18 @@ def _standing(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: 
 
     others: ranked methods with failures as the leader has them, or without as it is; whether these are `all_of_them`.
     """
-    name, dice = leader["method"], f"{numbers.percent(leader['dice'])} % Dice"
-    readings = {row["method"]: pairs.get((name, row["method"]), {}).get("verdict") for row in others}
-    told, noise = ([method for method in readings if readings[method] == kind] for kind in ("apart", "within noise"))
+    name, dice = leader["entry"], f"{numbers.percent(leader['dice'])} % Dice"
+    readings = {row["entry"]: pairs.get((name, row["entry"]), {}).get("verdict") for row in others}
+    told, noise = (
+        [method for method in readings if readings[method] == kind] for kind in ("significant", "not significant")
+    )
     unknown = [method for method in readings if method not in (*told, *noise)]
     if not others and not all_of_them:
         return f"{name} reaches {dice}; runs of every other ranked method failed."
     if not others:
         return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
     if len(told) == len(others):
-        nearest = pairs[name, others[0]["method"]]
+        nearest = pairs[name, others[0]["entry"]]
         whom = "every other ranked method" + ("" if all_of_them else " without a failure")
         return f"{name} is ahead of {whom}: {dice}, {_difference(nearest)} above {_joined(told[:1])}."
     if len(unknown) == len(others):
@@ -109,7 +111,7 @@ def _gappy(row: Row) -> str:
 
 
 def _reference(row: Row, leader: Row, pairs: Pairs) -> str:
-    pair = pairs.get((row["method"], leader["method"]))
+    pair = pairs.get((row["entry"], leader["entry"]))
     text = f"The reference {row['method']} ({row['trained_on']} labels) reaches {numbers.percent(row['dice'])} %"
     if pair is None:
         return f"{text}."
@@ -137,7 +139,7 @@ def _difference(pair: Row) -> str:
 
 
 def _words(verdict: str) -> str:
-    return {"apart": "beyond noise", "within noise": "within noise"}.get(verdict, "too few patients to say")
+    return {"significant": "beyond noise", "not significant": "not significant"}.get(verdict, "too few patients to say")
 
 
 def _runs(count: int) -> str:

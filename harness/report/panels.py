@@ -77,7 +77,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
 
 
 def _shown(records: SuiteRecords, comparison: Comparison, labelled: int | None) -> Iterator[_Shown]:
-    cases = comparison.cases[comparison.cases["selection"] == "last"]
+    cases = comparison.cases[comparison.cases["checkpoint"] == "last"]
     for entry in comparison.entries(labelled):
         ok = entry.runs[entry.runs["status"] == "ok"].sort_values(["subset", "seed"])
         run = None if ok.empty else records.run(str(ok["run"].iloc[0]))
@@ -107,7 +107,7 @@ def _group(labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Ca
     in_2d = all(len(each.run.run.preprocessing.size) == 2 for each in shown)
     panels = [_panel(cases[case], method, shown, {name: maps[case] for name, maps in predicted.items()}, in_2d)
               for case, method in worst]  # fmt: skip
-    labels = [{"method": each.method, "run": each.run.run.label_in(each.method)} for each in shown]
+    labels = [{"entry": each.method, "run": each.run.run.label_in(each.method)} for each in shown]
     return {"table": 1, "labelled": labelled, "methods": labels, "panels": panels}
 
 

@@ -23,7 +23,7 @@ def surfaces(search: pd.DataFrame) -> list[Json]:
 
     search: columns as in `harness.leaderboard.searches`.
     """
-    return [_surface(str(method), trials) for method, trials in search.groupby("method", sort=False)]
+    return [_surface(str(method), trials) for method, trials in search.groupby("entry", sort=False)]
 
 
 def _surface(method: str, frame: pd.DataFrame) -> Json:
@@ -32,7 +32,7 @@ def _surface(method: str, frame: pd.DataFrame) -> Json:
     names = list(dict.fromkeys(name for place in places for name in place))
     dimensions = list(_distinct({name: [place.get(name) for place in places] for name in names}))
     return {
-        "method": method,
+        "entry": method,
         "dimensions": dimensions,
         "axes": _axes(dimensions),
         "trials": [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.execution.session import Session
-from harness.records.selection import Points
+from harness.records.selection import Trials
 from harness.search.optuna import TPESampler
 from harness.search.proposals import Adaptive
 from harness.suite.entries import Row
@@ -52,7 +52,7 @@ class Study:
         session = self.session
         session.folder(planned.run).create(planned.run)
         trials = [recorded.trial for recorded in recorded_trials(session)]
-        session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=[*trials, planned.trial]))
+        session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=[*trials, planned.trial]))
 
 
 def studies(session: Session, search: Search) -> Iterator[Study]:
@@ -63,7 +63,7 @@ def studies(session: Session, search: Search) -> Iterator[Study]:
 
 
 def recorded_trials(session: Session) -> list[PlannedTrial]:
-    """All trials of points.json with their runs."""
-    points = session.store.points()
+    """All trials of trials.json with their runs."""
+    points = session.store.trials()
     trials = [] if points is None else points.trials
     return [PlannedTrial(trial, session.store.by_id(trial.run).run) for trial in trials]

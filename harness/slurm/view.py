@@ -122,7 +122,7 @@ def _running(status: RunStatus, name: str, task: Task) -> RunStatus:
 
 def _gone(status: RunStatus, name: str, end: str) -> RunStatus:
     """Its job ended without it: a heartbeat that is still fresh is that of a dead process."""
-    state: State = "stopped" if status.spent.attempts else "to run"
+    state: State = "interrupted" if status.spent.attempts else "to run"
     ended = f" ({end})" if end else ""
     return replace(status, state=state, note=f"job {name} is gone{ended}; `harness run` submits it again")
 

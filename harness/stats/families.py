@@ -13,7 +13,7 @@ from harness.stats.simultaneous import simultaneous_intervals
 
 LEVEL = 1.0 - CONFIDENCE
 
-APART, NOISE, UNDETERMINED = "apart", "within noise", "undetermined"
+SIGNIFICANT, NOT_SIGNIFICANT, UNDETERMINED = "significant", "not significant", "undetermined"
 
 
 class Reading(NamedTuple):
@@ -30,7 +30,7 @@ class Reading(NamedTuple):
     improvement_low: float
     improvement_high: float
     n_patients: int
-    apart: bool
+    significant: bool
     verdict: str
 
 
@@ -51,14 +51,14 @@ def read_family(differences: Floats, wins: Floats) -> list[Reading]:
     better = improvement(wins)
     side = np.where(bounds.low > 0.0, 1.0, np.where(bounds.high < 0.0, -1.0, 0.0))
     known = ~np.isnan(bounds.low) & decidable(*differences.shape)
-    apart = known & (side != 0.0) & (side == tested.sign) & (adjusted <= LEVEL)
-    verdicts = np.where(known, np.where(apart, APART, NOISE), UNDETERMINED)
+    significant = known & (side != 0.0) & (side == tested.sign) & (adjusted <= LEVEL)
+    verdicts = np.where(known, np.where(significant, SIGNIFICANT, NOT_SIGNIFICANT), UNDETERMINED)
     columns = (
         bounds.mean, bounds.single_low, bounds.single_high, bounds.low, bounds.high, tested.p, adjusted,
         better.probability, better.low, better.high,
     )  # fmt: skip
     numbers = np.stack(columns, axis=1).tolist()
-    words = zip(numbers, apart.tolist(), verdicts.tolist(), strict=True)
+    words = zip(numbers, significant.tolist(), verdicts.tolist(), strict=True)
     return [Reading._make((*row, len(differences), one, verdict)) for row, one, verdict in words]
 
 

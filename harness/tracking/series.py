@@ -147,7 +147,7 @@ def case_metrics(cases: pd.DataFrame) -> dict[str, float]:
     A distance that is unknown for any case (millimetres without spacing) has no value. `n_*` are counts.
     """
     values: dict[str, float] = {}
-    for selection, rows in cases.groupby("selection"):
+    for selection, rows in cases.groupby("checkpoint"):
         base = ("test", str(selection))
         means = rows[[*CASE_MEANS]].astype(float)
         by_patient = means.groupby([rows["class_name"], rows["patient"]]).mean(skipna=False)

@@ -20,7 +20,7 @@ from harness.tracking.tracked import LAYOUT, TrackedRun, TrackedSuite, counts, f
 TABLE = "leaderboard.json"
 """The name of the logged table; the csv with all columns lies in leaderboard/ too."""
 
-FIRST_COLUMNS = ("labelled", "selection", "rank", "method", "dice", "dice_low", "dice_high", "n_ok")
+FIRST_COLUMNS = ("labelled", "checkpoint", "rank", "entry", "dice", "dice_low", "dice_high", "n_ok")
 DECIMALS = 4
 
 

@@ -31,7 +31,7 @@ def open_test_split(state: TrainingState, attempt: Attempt, cache: Cache, select
     last = case_rows(predicted, volumes, task, "last")
     tables = [last]
     if state.best_validation == state.last_validation:
-        tables.append(last.assign(selection="best_val"))
+        tables.append(last.assign(checkpoint="best_val"))
     elif state.best_validation is not None:  # without validation cases no validation is the best
         of_best = predict_all(best_predictor(state), volumes, task, run.engine)
         tables.append(case_rows(of_best, volumes, task, "best_val"))

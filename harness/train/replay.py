@@ -44,7 +44,7 @@ def replay(folder: RunFolder, cache: Cache, stop: StopFlag) -> str:
 def last_stage(folder: RunFolder) -> int | None:
     """Index of the stage in which a search ended the run, None for one that went through all of them."""
     result = folder.result()
-    if result is None or result.status != "stopped":
+    if result is None or result.status != "ended_early":
         return None
     return max(index for index, seconds in enumerate(result.stage_device_seconds.values()) if seconds > 0)
 

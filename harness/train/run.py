@@ -88,7 +88,7 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
             if run.role == "final":  # what a search tries never meets the test split
                 with attempt.phases("eval"):
                     open_test_split(trainer.state, attempt, closed, selection)
-            finish(trainer, peak_bytes, "ok" if completed else "stopped")
+            finish(trainer, peak_bytes, "ok" if completed else "ended_early")
         assert attempt.result is not None, "an attempt that ends without an error has a result"
         folder.write_result(attempt.result)
         return attempt.result
@@ -153,7 +153,7 @@ def allowance_left(folder: RunFolder, run: Run, allowance: float) -> float:
     return allowance - (spent.lost_steps if run.budget.steps is not None else spent.lost_device_seconds)
 
 
-def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "stopped"]) -> None:
+def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "ended_early"]) -> None:
     """Merge the history, draw what the method shows, end the attempt with its result."""
     attempt, state = trainer.attempt, trainer.state
     folder, method = attempt.folder, state.method

@@ -17,7 +17,7 @@ from harness.audit.speed import one_speed
 from harness.audit.trace import rate_error
 from harness.records.ledger_line import LedgerLine
 from harness.records.schema import Budget, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
-from harness.records.selection import Points
+from harness.records.selection import Trials
 from tests.audit.fair import (
     asked,
     bend,
@@ -267,7 +267,7 @@ def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
     """Runs of a search: method -> steps of each."""
     trials = [trial(fair, method, n, number=k) for method, all_ in steps.items() for k, n in enumerate(all_)]
     names = [Trial(entry=one.asked.method, study=0, point=k, varied={}, run=one.id) for k, one in enumerate(trials)]
-    points = Points(suite_hash=fair.selection.suite_hash, trials=names)
+    points = Trials(suite_hash=fair.selection.suite_hash, trials=names)
     return replace(fair, others=tuple(trials), points=points)
 
 

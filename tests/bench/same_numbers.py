@@ -34,6 +34,7 @@ RENAMED = {
     "best_look": "best_validation",
     "look": "validation",
     "looks": "validations",
+    "selection": "checkpoint",
     "slot": "planned_run",
     "unit": "run",
 }
@@ -42,7 +43,7 @@ FOLDERS, RUN_FILES, TRIAL_FILES = ("units", "runs"), ("unit.json", "run.json"), 
 COUNTS = ("status", "stage_steps", "images_seen", "labelled_images_seen", "parameters_training", "parameters_predictor")
 """Fields of a result that do not depend on time, beside the validations."""
 TIMED = "device_seconds"
-CASE_KEY = ["selection", "case", "class_name"]
+CASE_KEY = ["checkpoint", "case", "class_name"]
 SHOWN_DIFFERENCES = 4
 
 Numbers = dict[str, str]

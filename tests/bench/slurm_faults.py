@@ -159,7 +159,7 @@ def judge(jobs: Jobs) -> tuple[list[str], bool, str]:
         *(f"{allocated:.0f}", f"{sum(one.tolerated_seconds for one in found.allocations):.1f}"),
         *(f"{result.spent.lost_device_seconds:.2f}", str(result.spent.lost_steps)),
     ]
-    adds_up = abs(seconds.total - allocated) < 1e-6 and not found.apart
+    adds_up = abs(seconds.total - allocated) < 1e-6 and not found.unreconciled
     return figures, code == 0 and adds_up and result.status == "ok", result.weights_sha256 or ""
 
 

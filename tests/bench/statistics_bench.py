@@ -96,7 +96,7 @@ def _any_apart(scores: Floats) -> bool:
     found = wins([column[:, None] for column in scores.T])
     better = np.stack([found[a, b] for a, b in pairs], axis=1)
     differences = np.stack([scores[:, a] - scores[:, b] for a, b in pairs], axis=1)
-    return any(reading.apart for reading in read_family(differences, better))
+    return any(reading.significant for reading in read_family(differences, better))
 
 
 def subset_coverage(subsets: int, seeds: int, simulations: int) -> tuple[float, float]:

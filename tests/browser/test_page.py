@@ -80,9 +80,9 @@ def overflow(driver):
     return driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
-def table_rows(board, labelled, selection="last"):
+def table_rows(board, labelled, checkpoint="last"):
     """The ranked rows of one table, best first."""
-    return board.results.query("labelled == @labelled and selection == @selection and block == 'ranked'")
+    return board.results.query("labelled == @labelled and checkpoint == @checkpoint and block == 'ranked'")
 
 
 def shown_number(fraction):
@@ -101,7 +101,7 @@ def test_it_opens_without_a_word_on_the_console_and_fetches_nothing(page):
 @pytest.mark.parametrize("labelled", [3, 7])
 def test_the_table_shows_the_frame(page, board, labelled):
     rows = table_rows(board, labelled)
-    assert methods(page, f"1-{labelled}") == list(rows["method"])
+    assert methods(page, f"1-{labelled}") == list(rows["entry"])
     cells = texts(page, f"#table-1-{labelled} tbody:not(.references) .value")
     assert cells == [shown_number(value) for value in rows["dice"]]
     intervals = texts(page, f"#table-1-{labelled} tbody:not(.references) .interval")
@@ -129,7 +129,7 @@ def test_sorting_by_mouse_and_by_key(page, board):
     rows = table_rows(board, 7)
     header = '#table-1-7 th[data-key="hd95_voxel"]'
     page.find_element("css selector", f"{header} button").click()
-    by_distance = list(rows.sort_values("hd95_voxel")["method"])
+    by_distance = list(rows.sort_values("hd95_voxel")["entry"])
     assert methods(page, "1-7") == by_distance
     assert page.find_element("css selector", header).get_attribute("aria-sort") == "ascending"
     # the header keeps the focus although its table was drawn anew: Enter turns the order round
@@ -162,17 +162,19 @@ def test_a_method_can_be_hidden_and_shown(page):
 
 
 def test_the_switches_show_other_columns_of_the_frames(page, board):
-    choose(page, "view-selection", "best_val")
+    choose(page, "view-checkpoint", "best_val")
     rows = table_rows(board, 3, "best_val")
     assert texts(page, "#table-1-3 tbody:not(.references) .value") == [shown_number(value) for value in rows["dice"]]
-    choose(page, "view-selection", "last")
+    choose(page, "view-checkpoint", "last")
     choose(page, "view-metric", "hd95_voxel")
     rows = table_rows(board, 3)
     assert texts(page, "#table-1-3 tbody:not(.references) .value") == [f"{v:.2f}" for v in rows["hd95_voxel"]]
     choose(page, "view-metric", "dice")
     choose(page, "view-class", "RV")
-    classes = board.per_class.query("labelled == 3 and selection == 'last' and class_name == 'RV' and metric == 'dice'")
-    expected = classes.set_index("method")["mean"][list(rows["method"])]
+    classes = board.per_class.query(
+        "labelled == 3 and checkpoint == 'last' and class_name == 'RV' and metric == 'dice'"
+    )
+    expected = classes.set_index("entry")["mean"][list(rows["entry"])]
     assert texts(page, "#table-1-3 tbody:not(.references) .value") == [shown_number(value) for value in expected]
     choose(page, "view-labelled", "1-7")
     assert texts(page, "#results-body caption") == ["7 labelled patients"]
@@ -180,7 +182,7 @@ def test_the_switches_show_other_columns_of_the_frames(page, board):
 
 
 def test_the_matrix_reads_without_colour(page, board):
-    pairs = board.paired.query("labelled == 7 and selection == 'last' and metric == 'dice'")
+    pairs = board.paired.query("labelled == 7 and checkpoint == 'last' and metric == 'dice'")
     cells = page.execute_script("""
         const table = document.querySelector('.matrix[data-group="1-7"]');
         const names = [...table.tHead.rows[0].cells].slice(1).map((cell) => cell.innerText);
@@ -190,11 +192,11 @@ def test_the_matrix_reads_without_colour(page, board):
     found = {(row, column): (text, label) for row, column, text, label in cells if row != column}
     assert len(found) == 2 * len(pairs)
     for pair in pairs.to_dict("records"):
-        for names, sign in (((pair["method_a"], pair["method_b"]), 1), ((pair["method_b"], pair["method_a"]), -1)):
+        for names, sign in (((pair["entry_a"], pair["entry_b"]), 1), ((pair["entry_b"], pair["entry_a"]), -1)):
             text, label = found[names]
             assert text[0] == numbers.points(sign * pair["difference"]).replace("-", MINUS)
             beyond = "▲" if sign * pair["difference"] > 0 else "▼"
-            assert text[1] == {"within noise": "≈", "undetermined": "?"}.get(pair["verdict"], beyond)
+            assert text[1] == {"not significant": "≈", "undetermined": "?"}.get(pair["verdict"], beyond)
             assert f"n = {pair['n_patients']}" in label
             assert f"{names[0]} {MINUS} {names[1]}" in label
 
@@ -218,7 +220,7 @@ def test_the_curve_can_be_read_with_keys(page, board):
     page.execute_script("arguments[0].focus()", chart)
     curves = board.curves.query("labelled == 7")
     said = texts(page, "#curves-body output")[1]
-    for method, line in curves.groupby("method"):
+    for method, line in curves.groupby("entry"):
         last = line.iloc[-1]
         assert f"{method} {shown_number(last['validation_dice_mean'])} [" in said
         taught = f", on unlabelled images {shown_number(last['unlabelled_dice_mean'])}"
@@ -262,8 +264,8 @@ def test_patients_are_sorted_by_the_chosen_difference(page, board):
         "[...g.querySelectorAll('text')].map((t) => t.textContent)])",
         '#patients-body figure[data-group="1-3"] g.patient',
     )
-    first, second = list(table_rows(board, 3)["method"])[:2]
-    cases = board.inputs.comparisons[0].cases.query("selection == 'last'")
+    first, second = list(table_rows(board, 3)["entry"])[:2]
+    cases = board.inputs.comparisons[0].cases.query("checkpoint == 'last'")
     means = cases.groupby(["cell", "patient"], observed=True)["dice"].mean()
     difference = (means[f"{first}@3"] - means[f"{second}@3"]).sort_values(ascending=False)
     assert [name for name, _ in rows] == list(difference.index)
@@ -336,7 +338,7 @@ def test_without_script_it_says_where_the_numbers_are(browser, page_file, board)
     finally:
         show(browser, page_file)
     assert "leaderboard.md" in text
-    assert table_rows(board, 7).iloc[0]["method"] in text
+    assert table_rows(board, 7).iloc[0]["entry"] in text
     assert "labelled: [3, 7]" in text or "name: phantom_mini" in text
 
 

@@ -24,12 +24,12 @@ def test_every_selected_run_is_a_row(tmp_path):
     assert len(comparison.runs) == len(spec.planned_runs) == 21
     assert statuses(comparison) == {"ok": 19, "failed": 1, "missing": 1}
     failed = comparison.runs[comparison.runs["status"] == "failed"].iloc[0]
-    assert (failed["method"], failed["failure_kind"], failed["failure_reason"]) == (
+    assert (failed["entry"], failed["failure_kind"], failed["failure_reason"]) == (
         "ua_mt", "nan", "loss became NaN at step 17",
     )  # fmt: skip
     assert comparison.cases["run"].nunique() == 19
     assert len(comparison.cases) == 19 * 2 * 20 * 2 * 3
-    assert set(comparison.runs.loc[comparison.runs["reference"], "method"]) == {"supervised_full"}
+    assert set(comparison.runs.loc[comparison.runs["reference"], "entry"]) == {"supervised_full"}
 
 
 def test_a_suite_in_which_nothing_ran_still_loads(tmp_path):

@@ -19,7 +19,7 @@ def tiny(tmp_path, dice):
     for planned_run in spec.planned_runs:
         rows = [
             {
-                "selection": "last", "case": f"{patient}_{phase}", "patient": patient, "phase": phase,
+                "checkpoint": "last", "case": f"{patient}_{phase}", "patient": patient, "phase": phase,
                 "class_name": class_name, "dice": value, "jaccard": value / (2 - value), "hd95_voxel": 10 * (1 - value),
                 "asd_voxel": 2 * (1 - value), "assd_voxel": 3 * (1 - value), "hd95_mm": None, "asd_mm": None,
                 "assd_mm": None, "missed": value == 0, "spurious": False, "voxels_true": 9, "voxels_predicted": 9,
@@ -44,7 +44,7 @@ BY_HAND = {
 
 def test_by_hand(tmp_path):
     board = tiny(tmp_path, BY_HAND)
-    rows = board.results.set_index("method")
+    rows = board.results.set_index("entry")
     # a: patients 0.75, 0.25, 1.0 -> 2/3. Its cases alone would give 5.5 / 8. b: 0.9, 0.4, 0.8 -> 0.7.
     assert rows["dice"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
     assert rows["place"].to_dict() == {"a": 2, "b": 1}
@@ -58,13 +58,13 @@ def test_by_hand(tmp_path):
     assert rows["hd95_mm"].isna().all()
     assert rows["dice_low"].isna().all(), "three patients determine no bootstrap-t interval"
 
-    classes = board.per_class[board.per_class["metric"] == "dice"].set_index(["method", "class_name"])
+    classes = board.per_class[board.per_class["metric"] == "dice"].set_index(["entry", "class_name"])
     assert classes.loc[("a", "LV"), "mean"] == pytest.approx((0.85 + 0.5 + 1.0) / 3)
     assert classes.loc[("a", "RV"), "mean"] == pytest.approx((0.65 + 0.0 + 1.0) / 3)
     assert classes["n_missed"].to_dict() == {("a", "LV"): 0, ("a", "RV"): 1, ("b", "LV"): 0, ("b", "RV"): 0}
 
     (pair,) = board.paired[board.paired["metric"] == "dice"].to_dict("records")
-    assert (pair["method_a"], pair["method_b"], pair["verdict"]) == ("b", "a", "undetermined")
+    assert (pair["entry_a"], pair["entry_b"], pair["verdict"]) == ("b", "a", "undetermined")
     assert pair["difference"] == pytest.approx((0.15 + 0.15 - 0.2) / 3)
     assert pair["probability_of_improvement"] == pytest.approx(2 / 3)  # b is better on p1 and p2, worse on p3
     assert pair["p_wilcoxon"] == pytest.approx(1.0)  # ranks +1.5, +1.5, -3
@@ -73,8 +73,8 @@ def test_by_hand(tmp_path):
 def test_a_failed_run_is_shown_and_ranks_last(tmp_path):
     spec = RunSpec(failed=frozenset({("mc_net", 3, 0, 1)}))
     rows = board_of(write_records(tmp_path / "s", spec)).results
-    table = rows[(rows["labelled"] == 3) & (rows["selection"] == "last") & (rows["block"] == "ranked")]
-    failed = table[table["method"] == "mc_net"].iloc[0]
+    table = rows[(rows["labelled"] == 3) & (rows["checkpoint"] == "last") & (rows["block"] == "ranked")]
+    failed = table[table["entry"] == "mc_net"].iloc[0]
     assert failed["dice"] == table["dice"].max()
     assert (failed["place"], failed["n_ok"], failed["n_failed"], failed["n_runs"]) == (3, 2, 1, 3)
     assert (failed["rank"], failed["rank_worst"]) == (3, 3)
@@ -83,7 +83,7 @@ def test_a_failed_run_is_shown_and_ranks_last(tmp_path):
     assert failed["seeds"] == "0 2"
     assert (failed["device_seconds_min"], failed["steps_min"]) == (pytest.approx(299.7), 1498)
     assert failed["failed_device_seconds_total"] == pytest.approx(0.1 * 0.999 * 300)
-    intact = rows[(rows["labelled"] == 7) & (rows["selection"] == "last")].set_index("method")
+    intact = rows[(rows["labelled"] == 7) & (rows["checkpoint"] == "last")].set_index("entry")
     assert intact.loc["mc_net", "rank"] == 1
 
 
@@ -93,13 +93,13 @@ def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
     row = board.results.query("labelled == 3 and selection == 'last' and method == 'ua_mt'").iloc[0]
     assert (row["rank"], row["rank_worst"], row["n_ok"], row["dice_imputed"]) == (3, 3, 0, 0.0)
     assert pd.isna(row["dice"])
-    assert "ua_mt" not in set(board.paired.query("labelled == 3")["method_a"])
+    assert "ua_mt" not in set(board.paired.query("labelled == 3")["entry_a"])
 
 
 def test_missing_runs_are_counted_and_not_yet_run_methods_are_unranked(tmp_path):
     missing = frozenset({("ua_mt", 3, 0, 0), *(("mc_net", 3, 0, seed) for seed in range(3))})
     rows = board_of(write_records(tmp_path / "s", RunSpec(missing=missing))).results
-    table = rows.query("labelled == 3 and selection == 'last'").set_index("method")
+    table = rows.query("labelled == 3 and selection == 'last'").set_index("entry")
     assert table["n_missing"].to_dict() == {"ua_mt": 1, "supervised": 0, "mc_net": 3, "supervised_full": 0}
     assert table["place"].dropna().to_dict() == {"ua_mt": 1, "supervised": 2}
     assert table["rank"].dropna().index.tolist() == ["ua_mt", "supervised"]
@@ -107,14 +107,14 @@ def test_missing_runs_are_counted_and_not_yet_run_methods_are_unranked(tmp_path)
 
 def test_the_ceiling_is_shown_for_every_count_and_never_ranked(plain):
     rows = board_of(plain).results
-    ceiling = rows[rows["method"] == "supervised_full"]
+    ceiling = rows[rows["entry"] == "supervised_full"]
     assert ceiling["rank"].isna().all()
-    assert ceiling[["labelled", "selection"]].to_numpy().tolist() == [
+    assert ceiling[["labelled", "checkpoint"]].to_numpy().tolist() == [
         [3, "last"], [3, "best_val"], [7, "last"], [7, "best_val"],
     ]  # fmt: skip
-    assert ceiling.groupby("selection")["dice"].nunique().to_dict() == {"last": 1, "best_val": 1}
+    assert ceiling.groupby("checkpoint")["dice"].nunique().to_dict() == {"last": 1, "best_val": 1}
     assert set(ceiling["trained_on"]) == {"all"}
-    assert sorted(rows.loc[rows["place"] == 1, "method"]) == ["mc_net"] * 4
+    assert sorted(rows.loc[rows["place"] == 1, "entry"]) == ["mc_net"] * 4
 
 
 def test_references_alone_have_a_table(tmp_path):
@@ -141,7 +141,7 @@ def test_declared_engine_settings_are_shown(tmp_path):
         key(planned_run): {"engine": engine} for planned_run in spec.planned_runs if planned_run.entry == "mc_net"
     }
     rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
-    declared = rows.groupby("method")["engine_declared"].unique()
+    declared = rows.groupby("entry")["engine_declared"].unique()
     assert declared["mc_net"].tolist() == ["optimiser.nesterov = True"]
     assert declared["ua_mt"].tolist() == [""]
 
@@ -155,17 +155,17 @@ def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
         if planned_run.entry == "mc_net"
     }
     rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
-    declared = rows.groupby("method")["engine_declared"].unique()["mc_net"].tolist()
+    declared = rows.groupby("entry")["engine_declared"].unique()["mc_net"].tolist()
     assert [one for one in declared if " or " in one] == declared
     assert "optimiser.learning_rate = 0.03 or 0.1" in declared[0] or "0.1 or 0.03" in declared[0]
 
 
 def test_equal_methods_share_the_better_place():
     rows = [
-        {"block": "ranked", "method": name, "place": None, "n_ok": 1, "n_failed": 0, "dice": dice}
+        {"block": "ranked", "entry": name, "place": None, "n_ok": 1, "n_failed": 0, "dice": dice}
         for name, dice in (("c", 0.5), ("b", 0.7), ("a", 0.7))
     ]
-    assert [(row["method"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]
+    assert [(row["entry"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]
 
 
 def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
@@ -173,30 +173,30 @@ def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
     pairs = board.paired.query("selection == 'last' and metric == 'dice' and labelled == 7")
     assert len(pairs) == 3
     assert (pairs["n_patients"] == 20).all()
-    ceiling = pairs[(pairs["method_a"] == "supervised_full") & (pairs["method_b"] == "a")].iloc[0]
-    table = board.results.query("selection == 'last' and labelled == 7").set_index("method")["dice"]
+    ceiling = pairs[(pairs["entry_a"] == "supervised_full") & (pairs["entry_b"] == "a")].iloc[0]
+    table = board.results.query("selection == 'last' and labelled == 7").set_index("entry")["dice"]
     assert ceiling["difference"] == pytest.approx(table["supervised_full"] - table["a"])
     assert ceiling["difference_low"] > 0
-    assert (ceiling["verdict"], ceiling["family"]) == ("apart", "reference")
-    equal = pairs[~pairs["method_a"].eq("supervised_full")].iloc[0]
+    assert (ceiling["verdict"], ceiling["family"]) == ("significant", "reference")
+    equal = pairs[~pairs["entry_a"].eq("supervised_full")].iloc[0]
     assert equal["difference_low"] < 0 < equal["difference_high"]
     assert equal["simultaneous_low"] < 0 < equal["simultaneous_high"]
-    assert (equal["verdict"], bool(equal["excludes_zero"]), equal["family"]) == ("within noise", False, "ranked")
+    assert (equal["verdict"], bool(equal["excludes_zero"]), equal["family"]) == ("not significant", False, "ranked")
 
 
 def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
-    rows = board.results.query("selection == 'last' and labelled == 7").set_index("method")
+    rows = board.results.query("selection == 'last' and labelled == 7").set_index("entry")
     assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
     classes = board.per_class.query("selection == 'last' and labelled == 7 and metric == 'dice'")
-    assert set(classes.loc[classes["method"] == "c", "rank_worst"]) == {1}
+    assert set(classes.loc[classes["entry"] == "c", "rank_worst"]) == {1}
     assert set(board.paired_per_class["class_name"]) == {"RV", "Myo", "LV"}
     assert set(board.paired_per_class["metric"]) == {"dice"}
     assert board.per_class.query("metric != 'dice'")["rank"].isna().all()
 
 
 def test_a_smaller_distance_is_an_improvement(plain):
-    pairs = board_of(plain).paired.query("labelled == 3 and selection == 'last' and method_a == 'supervised_full'")
+    pairs = board_of(plain).paired.query("labelled == 3 and selection == 'last' and entry_a == 'supervised_full'")
     probability = pairs.groupby("metric")["probability_of_improvement"].min()
     assert probability["dice"] > 0.9
     assert probability["hd95_voxel"] > 0.9
@@ -221,13 +221,13 @@ def test_profiles_hold_every_method_class_and_tau(tmp_path):
     curves = board.profiles
     assert len(curves) == 2 * 4 * 4 * len(TAUS)  # selections, methods, classes and their mean
     assert set(curves["class_name"]) == {"mean", "RV", "Myo", "LV"}
-    assert curves.set_index("method")["n_runs"].to_dict() == {
+    assert curves.set_index("entry")["n_runs"].to_dict() == {
         "supervised": 4,
         "ua_mt": 4,
         "mc_net": 4,
         "supervised_full": 2,
     }
-    rows = board.results.query("selection == 'last'").set_index("method")
+    rows = board.results.query("selection == 'last'").set_index("entry")
     own = curves.query("selection == 'last' and class_name == 'mean' and method == 'ua_mt'")
     assert rows.loc["ua_mt", "dice"] == pytest.approx(own["share"].sum() / 100, abs=0.01)  # the area under a profile
 

@@ -10,23 +10,24 @@ from harness.leaderboard.ranks import with_ranks
 def bounds(names, apart, failed=(), none_ok=()):
     """Method -> (rank, rank_worst), from names by place and the pairs (winner, loser) that are apart."""
     rows = pd.DataFrame({
-        "table": 1, "labelled": 7, "selection": "last", "block": "ranked", "place": range(1, len(names) + 1),
-        "rank": None, "rank_worst": None, "method": list(names),
+        "table": 1, "labelled": 7, "checkpoint": "last", "block": "ranked", "place": range(1, len(names) + 1),
+        "rank": None, "rank_worst": None, "entry": list(names),
         "n_ok": [0 if name in none_ok else 3 for name in names],
         "n_failed": [int(name in failed or name in none_ok) for name in names],
     }).astype({"labelled": "Int64", "place": "Int64"})  # fmt: skip
     pairs = pd.DataFrame(
         [
-            {"table": 1, "labelled": 7, "selection": "last", "class_name": "mean", "metric": "dice", "family": "ranked",
-             "method_a": a, "method_b": b, "difference": sign * 0.1, "apart": True}
+            {"table": 1,
+             "labelled": 7, "checkpoint": "last", "class_name": "mean", "metric": "dice", "family": "ranked",
+             "entry_a": a, "entry_b": b, "difference": sign * 0.1, "significant": True}
             for winner, loser in apart for a, b, sign in [(winner, loser, 1) if winner < loser else (loser, winner, -1)]
         ],
-        columns=["table", "labelled", "selection", "class_name", "metric", "family", "method_a", "method_b",
-                 "difference", "apart"],
-    ).astype({"labelled": "Int64", "apart": "bool"})  # fmt: skip
+        columns=["table", "labelled", "checkpoint", "class_name", "metric", "family", "entry_a", "entry_b",
+                 "difference", "significant"],
+    ).astype({"labelled": "Int64", "significant": "bool"})  # fmt: skip
     found = with_ranks(rows, pairs)
     assert found.columns.tolist() == rows.columns.tolist()
-    return {row.method: (row.rank, row.rank_worst) for row in found.itertuples()}
+    return {row.entry: (row.rank, row.rank_worst) for row in found.itertuples()}
 
 
 def test_separations_that_are_not_transitive_contradict_nothing():

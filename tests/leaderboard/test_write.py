@@ -73,9 +73,9 @@ def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
         patients: dict[str, list[float]] = {}
         for run in store.root.glob("runs/*/run.json"):
             asked = json.loads(run.read_text())
-            if (asked["method"], asked["labelled"]) == (row["method"], labelled):
+            if (asked["entry"], asked["labelled"]) == (row["entry"], labelled):
                 for case in pq.read_table(run.with_name("cases.parquet")).to_pylist():
-                    if case["selection"] == row["selection"]:
+                    if case["checkpoint"] == row["checkpoint"]:
                         patients.setdefault(case["patient"], []).append(case["hd95_voxel"])
         assert row["hd95_voxel"] == pytest.approx(fmean(fmean(values) for values in patients.values()))
         assert row["n_patients"] == len(patients) == 20
@@ -96,7 +96,7 @@ def test_text_says_all_that_a_reader_must_know(tmp_path):
             INTERVAL, EMPTY_MASKS, APART_RULE, DEVIATION, IMPROVEMENT, IMPUTED, RANKING,
             "Unfinished: 1 of 15 runs are missing",
             "Failed: twin 3-labelled subset 0 seed 1 (nan: loss became NaN at step 17).",
-            "2/3 ok, 1 failed", "within noise", "apart", "3 labelled patients", "7 labelled patients",
+            "2/3 ok, 1 failed", "not significant", "significant", "3 labelled patients", "7 labelled patients",
         ):  # fmt: skip
             assert said in text, said
     assert "HD95 mm" in markdown(board)
@@ -129,7 +129,7 @@ def test_mixed_conditions_make_titled_tables(tmp_path):
     assert "# Leaderboard of s, table 1 of 2: torch 2.13.0" in text
     assert "# Leaderboard of s, table 2 of 2: torch 2.12.1" in text
     assert "1 of 21 runs ran under other conditions" in text
-    assert board.results[board.results["table"] == 2]["method"].unique().tolist() == ["ua_mt"]
+    assert board.results[board.results["table"] == 2]["entry"].unique().tolist() == ["ua_mt"]
     assert board.results[board.results["table"] == 1].query("method == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [
         2,
         2,

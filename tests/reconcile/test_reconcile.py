@@ -61,7 +61,7 @@ def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:
     assert found.methods[0].training_share == pytest.approx(0.9)
     assert found.methods[0].ledger_ratio == pytest.approx(384 / 400)
     header, row, *_ = done.stdout.splitlines()
-    assert header.split()[:4] == ["method", "attempts", "in", "allocated"]
+    assert header.split()[:4] == ["entry", "attempts", "in", "allocated"]
     assert row.split()[1:] == ["2", "GPU-s", "800.0", "720.0", "0.0", "20.0", "4.0", "24.0", "30.0", "2.0", "96.0%",
                                "90.0%"]  # fmt: skip
     assert "8 attempts in 8 allocations reconciled" in done.stderr

@@ -38,10 +38,10 @@ def test_profiles_lose_nothing_but_level_points(written):
     sent = unpacked(written.data["profiles"])
     for row in sent:
         assert tuple(row) == PROFILES
-        lines.setdefault((row["labelled"], row["selection"], row["method"], row["class_name"]), []).append(row)
+        lines.setdefault((row["labelled"], row["checkpoint"], row["entry"], row["class_name"]), []).append(row)
     frame = written.board.profiles
     assert 0 < len(sent) < len(frame)
-    for key, own in frame.groupby(["labelled", "selection", "method", "class_name"]):
+    for key, own in frame.groupby(["labelled", "checkpoint", "entry", "class_name"]):
         points = lines[key]
         assert (points[0]["tau"], points[-1]["tau"]) == (0, 1)
         for tau, share, low in own[["tau", "share", "low"]].itertuples(index=False):
@@ -58,9 +58,9 @@ def test_classes_and_pairs_keep_the_metrics_that_the_page_shows(written):
     pairs = written.board.paired.query("metric == 'dice' and selection == 'last' and labelled == 7")
     own = [
         row for row in unpacked(written.data["pairs"])
-        if (row["metric"], row["selection"], row["labelled"], row["class_name"]) == ("dice", "last", 7, "mean")
+        if (row["metric"], row["checkpoint"], row["labelled"], row["class_name"]) == ("dice", "last", 7, "mean")
     ]  # fmt: skip
-    assert [(row["method_a"], row["method_b"]) for row in own] == list(zip(pairs.method_a, pairs.method_b, strict=True))
+    assert [(row["entry_a"], row["entry_b"]) for row in own] == list(zip(pairs.entry_a, pairs.entry_b, strict=True))
     for row, difference, verdict in zip(own, pairs.difference, pairs.verdict, strict=True):
         assert same(row["difference"], difference)
         assert row["verdict"] == verdict
@@ -68,7 +68,7 @@ def test_classes_and_pairs_keep_the_metrics_that_the_page_shows(written):
 
 def test_patients_are_means_of_the_per_case_records(written):
     """Re-derived from the parquet files alone."""
-    (own,) = [one for one in written.data["patients"] if one["selection"] == "last"]
+    (own,) = [one for one in written.data["patients"] if one["checkpoint"] == "last"]
     values: dict[str, dict[str, list[float]]] = {}
     for folder in written.store.selected():
         if folder.done and folder.result().status == "ok":
@@ -83,7 +83,7 @@ def test_patients_are_means_of_the_per_case_records(written):
 
 def test_failed_runs_are_named(written):
     (failed,) = [unpacked(one["runs"]) for one in written.data["failed"]]
-    assert [(one["method"], one["labelled"], one["subset"], one["seed"]) for one in failed] == [FAILED]
+    assert [(one["entry"], one["labelled"], one["subset"], one["seed"]) for one in failed] == [FAILED]
     assert failed[0]["failure_reason"] == "loss became NaN at step 17"
 
 
@@ -115,7 +115,7 @@ def test_groups_are_the_tables(written):
 
 def test_methods_differ_in_colour_or_shape_and_references_have_neither():
     names = [f"m{i:02d}" for i in range(30)]
-    rows = pd.DataFrame({"method": [*names, "ceiling"], "block": ["ranked"] * 30 + ["reference"]})
+    rows = pd.DataFrame({"entry": [*names, "ceiling"], "block": ["ranked"] * 30 + ["reference"]})
     found = styles(rows)
     assert found.pop("ceiling") == {"colour": None, "shape": None}
     assert len({(one["colour"], one["shape"]) for one in found.values()}) == 30

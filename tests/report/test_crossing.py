@@ -26,7 +26,7 @@ def enumerated_p(scores: np.ndarray) -> float:
 
 
 def grid_of(method: str = "mc_net", frame: pd.DataFrame | None = None):
-    return next(one for one in surfaces(trials() if frame is None else frame) if one["method"] == method)
+    return next(one for one in surfaces(trials() if frame is None else frame) if one["entry"] == method)
 
 
 def test_two_levels_in_three_blocks_by_hand():

@@ -16,12 +16,12 @@ NAN = math.nan
 def board_of(written, rows, pairs):
     """The board with these ranked rows and differences of Dice in place of its own."""
     usual = {
-        "table": 1, "labelled": 7, "selection": "last", "block": "ranked", "trained_on": "7", "n_runs": 3, "n_ok": 3,
+        "table": 1, "labelled": 7, "checkpoint": "last", "block": "ranked", "trained_on": "7", "n_runs": 3, "n_ok": 3,
         "n_failed": 0, "n_missing": 0, "seeds": "0 1 2", "subsets": "0",
     }  # fmt: skip
     frame = pd.DataFrame([{**usual, **row} for row in rows]).astype({"labelled": "Int64"})
-    shared = {"table": 1, "labelled": 7, "selection": "last", "metric": "dice", "class_name": "mean"}
-    names = ("method_a", "method_b", "difference", "simultaneous_low", "simultaneous_high", "verdict")
+    shared = {"table": 1, "labelled": 7, "checkpoint": "last", "metric": "dice", "class_name": "mean"}
+    names = ("entry_a", "entry_b", "difference", "simultaneous_low", "simultaneous_high", "verdict")
     found = [{**shared, **dict(zip(names, pair, strict=True))} for pair in pairs]
     columns = [*shared, *names]
     differences = pd.DataFrame(found, columns=columns).astype({"labelled": "Int64"})
@@ -37,11 +37,11 @@ def sentences(written, rows, pairs):
 
 SCOPE = "Of seeds 0, 1 and 2 on labelled subset 0 alone, not of others."
 
-A, B, C = ({"method": name, "dice": dice} for name, dice in (("a", 0.8), ("b", 0.75), ("c", 0.6)))
+A, B, C = ({"entry": name, "dice": dice} for name, dice in (("a", 0.8), ("b", 0.75), ("c", 0.6)))
 
 
 def test_a_leader_beyond_noise(written):
-    pairs = [("a", "b", 0.05, 0.01, 0.09, "apart"), ("c", "a", -0.2, -0.3, -0.1, "apart")]
+    pairs = [("a", "b", 0.05, 0.01, 0.09, "significant"), ("c", "a", -0.2, -0.3, -0.1, "significant")]
     assert sentences(written, [A, B, C], pairs) == [
         "a is ahead of every other ranked method: 80.0 % Dice, +5.0 points [+1.0, +9.0] above b.",
         SCOPE,
@@ -49,7 +49,7 @@ def test_a_leader_beyond_noise(written):
 
 
 def test_a_shared_lead(written):
-    pairs = [("a", "b", 0.05, -0.01, 0.11, "within noise"), ("a", "c", 0.2, 0.1, 0.3, "apart")]
+    pairs = [("a", "b", 0.05, -0.01, 0.11, "not significant"), ("a", "c", 0.2, 0.1, 0.3, "significant")]
     assert sentences(written, [A, B, C], pairs) == [
         "a has the highest mean (80.0 % Dice); its lead over b is within noise, not so over c.",
         SCOPE,
@@ -57,7 +57,7 @@ def test_a_shared_lead(written):
 
 
 def test_nothing_stands_out(written):
-    pairs = [("a", "b", 0.05, -0.01, 0.11, "within noise"), ("a", "c", 0.2, -0.1, 0.3, "within noise")]
+    pairs = [("a", "b", 0.05, -0.01, 0.11, "not significant"), ("a", "c", 0.2, -0.1, 0.3, "not significant")]
     assert sentences(written, [A, B, C], pairs) == [
         "No method stands out: a has the highest mean (80.0 % Dice); its lead over b and c is within noise.",
         SCOPE,
@@ -83,20 +83,20 @@ def test_one_method_alone_and_none(written):
 
 def test_the_scope_is_of_all_ranked_methods(written):
     rows = [{**A, "seeds": "10", "subsets": "0 1"}, {**B, "seeds": "2 10", "subsets": "1"}]
-    scope = sentences(written, rows, [("a", "b", 0.05, 0.01, 0.09, "apart")])[1]
+    scope = sentences(written, rows, [("a", "b", 0.05, 0.01, 0.09, "significant")])[1]
     assert scope == "Of seeds 2 and 10 on labelled subsets 0 and 1 alone, not of others."
 
 
 def test_a_reference_is_turned_the_right_way_round(written):
-    reference = {"method": "full", "dice": 0.9, "block": "reference", "trained_on": "all"}
+    reference = {"entry": "full", "dice": 0.9, "block": "reference", "trained_on": "all"}
     expected = "The reference full (all labels) reaches 90.0 %, +10.0 points [+5.0, +15.0] from a: beyond noise."
-    for pair in (("full", "a", 0.1, 0.05, 0.15, "apart"), ("a", "full", -0.1, -0.15, -0.05, "apart")):
+    for pair in (("full", "a", 0.1, 0.05, 0.15, "significant"), ("a", "full", -0.1, -0.15, -0.05, "significant")):
         assert sentences(written, [A, reference], [pair])[1] == expected
 
 
 def test_failures_and_gaps_are_said(written):
     rows = [{**A, "n_failed": 1, "n_ok": 2}, {**B, "n_missing": 1, "n_ok": 2}]
-    assert sentences(written, rows, [("a", "b", 0.05, 0.01, 0.09, "apart")])[1:] == [
+    assert sentences(written, rows, [("a", "b", 0.05, 0.01, 0.09, "significant")])[1:] == [
         SCOPE,
         "1 run failed; a method with a failure is placed after all without.",
         "Provisional: 1 of 6 runs has not run.",
@@ -105,7 +105,7 @@ def test_failures_and_gaps_are_said(written):
 
 def test_a_higher_mean_of_a_method_with_a_failure_is_no_lead(written):
     gappy = {**B, "dice": 0.9, "n_failed": 1, "n_ok": 2}
-    pairs = [("a", "b", -0.1, -0.15, -0.05, "apart"), ("a", "c", 0.2, 0.1, 0.3, "apart")]
+    pairs = [("a", "b", -0.1, -0.15, -0.05, "significant"), ("a", "c", 0.2, 0.1, 0.3, "significant")]
     placed = "1 run failed; a method with a failure is placed after all without."
     higher = "b reaches 90.0 % in 2 runs, but 1 of its runs failed."
     assert sentences(written, [A, C, gappy], pairs) == [
@@ -120,4 +120,4 @@ def test_a_higher_mean_of_a_method_with_a_failure_is_no_lead(written):
 def test_the_board_s_own_verdict_names_its_leader(written, labelled):
     found = {one.title: one.sentences for one in verdicts(written.board, written.board.inputs.comparisons[0])}
     rows = written.board.results.query("selection == 'last' and block == 'ranked' and labelled == @labelled")
-    assert rows.iloc[0]["method"] in found[f"{labelled} labelled patients"][0]
+    assert rows.iloc[0]["entry"] in found[f"{labelled} labelled patients"][0]

@@ -80,7 +80,7 @@ def test_a_picture_holds_truth_and_every_method(store: RunStore, phantoms: Cache
     assert panels.reason == ""
     assert panels.classes == tuple(phantoms.manifest.classes[1:])
     (group,) = panels.groups
-    assert [one["method"] for one in group["methods"]] == ["floor", "other", "supervised_full"]
+    assert [one["entry"] for one in group["methods"]] == ["floor", "other", "supervised_full"]
     worst = {panel["worst"] for panel in group["panels"]}
     assert worst <= {"floor", "other"}, "a reference is shown and never looked for"
     for panel in group["panels"]:
@@ -145,4 +145,4 @@ def test_records_without_predictions_say_so(store: RunStore, phantoms: Cache):
 def test_a_method_without_predictions_is_left_out(store: RunStore, phantoms: Cache):
     (next(f for f in store.selected() if f.run.method == "other").path / "predictions.npz").unlink()
     (group,) = worst_panels(SuiteRecords(store), board_of(store), phantoms).groups
-    assert [one["method"] for one in group["methods"]] == ["floor", "supervised_full"]
+    assert [one["entry"] for one in group["methods"]] == ["floor", "supervised_full"]

@@ -26,7 +26,7 @@ def test_families_in_words(value, text):
 
 
 def test_the_grid_of_schedules_and_centres():
-    grid = next(one for one in surfaces(trials()) if one["method"] == "mc_net")
+    grid = next(one for one in surfaces(trials()) if one["entry"] == "mc_net")
     names = [one["name"] for one in grid["dimensions"]]
     across, up = (grid["dimensions"][axis] for axis in grid["axes"])
     assert (across["name"], up["name"]) == ("centers_per_class", "student_temperature")
@@ -43,7 +43,7 @@ def test_the_grid_of_schedules_and_centres():
 
 
 def test_numbers_and_their_scales():
-    numbers = next(one for one in surfaces(trials()) if one["method"] == "ua_mt")
+    numbers = next(one for one in surfaces(trials()) if one["entry"] == "ua_mt")
     assert [(one["name"], one["kind"]) for one in numbers["dimensions"]] == [
         ("consistency", "log"), ("ema_decay", "number"),
     ]  # fmt: skip

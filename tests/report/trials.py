@@ -22,7 +22,7 @@ CENTERS = (1, 2, 4, 8, 16)
 def row(method: str, point: int, varied: dict[str, Any], score: float, **changes: Any) -> dict[str, Any]:
     """One trial that went well, unless `changes` say otherwise."""
     usual = {
-        "suite": "phantom_mini", "method": method, "study": 0, "point": point, "params": json.dumps(varied),
+        "suite": "phantom_mini", "entry": method, "study": 0, "point": point, "params": json.dumps(varied),
         "varied": json.dumps(varied), "score": score, "status": "ok", "useful_device_seconds": 60.0,
         "lost_device_seconds": 0.0, "chosen": False,
     }  # fmt: skip

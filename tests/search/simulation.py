@@ -118,7 +118,7 @@ class FakeRun:
         elif not self.meter.may_step():
             self.end("ok")
         elif not self.meter.fits(self.allowance):
-            self.end("stopped")
+            self.end("ended_early")
         else:
             self.meter.count_step()
             self.meter.charge(next(self.costs))
@@ -136,7 +136,7 @@ class FakeRun:
 
 @dataclass
 class FakeStore:
-    """Runs by id, and what points.json would say; it is also the study that plans and records."""
+    """Runs by id, and what trials.json would say; it is also the study that plans and records."""
 
     budget: Budget
     costs: Sequence[float]

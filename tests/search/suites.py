@@ -12,7 +12,7 @@ import yaml
 from harness.api.errors import UsageError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import DatasetRef, Failure, Result, Spent, Validation
-from harness.records.selection import Points
+from harness.records.selection import Trials
 from harness.records.suite_folder import RunStore
 from harness.suite.load import load_suite
 from harness.suite.plan import Plan, make_plan
@@ -80,7 +80,7 @@ ACTION_PP = (
 )
 
 
-Status = Literal["ok", "failed", "stopped"]
+Status = Literal["ok", "failed", "ended_early"]
 
 
 def end(folder: RunFolder, dice: float | None = None, status: Status = "ok") -> None:
@@ -108,5 +108,5 @@ def store_of(root: Path, plan: Plan) -> RunStore:
     store.keep_suite(plan.loaded.text, plan.loaded.suite.hash)
     for planned in plan.trials:
         store.folder(planned.run).create(planned.run)
-    store.write_points(Points(suite_hash=plan.loaded.suite.hash, trials=[one.trial for one in plan.trials]))
+    store.write_trials(Trials(suite_hash=plan.loaded.suite.hash, trials=[one.trial for one in plan.trials]))
     return store

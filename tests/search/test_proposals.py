@@ -29,7 +29,7 @@ def play(driver: Driver, events: list[str]) -> Driver:
         elif running and event == "save":
             running[0].save()
         elif running and event == "retire":
-            running[-1].end("stopped")
+            running[-1].end("ended_early")
         driver.turn()
         check(driver)
     driver.finish()
@@ -122,7 +122,7 @@ def test_lost_steps_are_charged_by_hand() -> None:
     driver = driver.again().finish()
     steps = [store.by_id(run).ledger.spent() for run in driver.order]
     assert [(one.useful_steps, one.lost_steps) for one in steps] == [(10, 3), (10, 0), (7, 0)]
-    assert [store.by_id(run).status for run in driver.order] == ["ok", "ok", "stopped"]
+    assert [store.by_id(run).status for run in driver.order] == ["ok", "ok", "ended_early"]
     assert store.spent == 30
 
 
@@ -172,7 +172,7 @@ def test_what_runs_is_reserved() -> None:
     run.step()
     run.step()
     assert driver.adaptive.next("d") == WAIT
-    run.end("stopped")
+    run.end("ended_early")
     driver.adaptive.ended("b", None, False)
     freed = driver.adaptive.next("d")
     assert isinstance(freed, Proposal)
@@ -192,7 +192,7 @@ def test_a_retired_trial_keeps_its_reserve_until_its_process_is_gone() -> None:
     driver.adaptive.ended("b", 0.1, False)
     assert driver.adaptive.next("c") == WAIT
     retired.step()
-    retired.end("stopped")
+    retired.end("ended_early")
     proposal = driver.adaptive.next("c")
     assert isinstance(proposal, Proposal)
     assert proposal.allowance == 8.0
@@ -208,7 +208,7 @@ def test_a_trial_that_somebody_else_holds_is_waited_for() -> None:
     orphan.start(math.inf)
     driver.adaptive.ended("a", None, False)
     assert driver.adaptive.next("b") == WAIT
-    orphan.end("stopped")
+    orphan.end("ended_early")
     assert isinstance(driver.adaptive.next("b"), Proposal)
 
 

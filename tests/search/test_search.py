@@ -216,17 +216,17 @@ def test_an_adaptive_search_keeps_what_it_named_study_by_study(make_tiny: MakeTi
     tiny = make_search(make_tiny, METHODS, {"mode": "adaptive"})
     session = tiny.session()
     store = store_of(tiny)
-    points = store.points()
+    points = store.trials()
     assert points is not None
     assert [str(one) for one in points.trials] == ["tiny_staged/trial/0/0", "tiny_short/trial/0/0"]
     more = points.trials[0].model_copy(update={"point": 1, "varied": {"weight": 0.5}})
-    store.write_points(points.model_copy(update={"trials": [*points.trials, more]}))
+    store.write_trials(points.model_copy(update={"trials": [*points.trials, more]}))
     tiny.session()
-    assert store.points() == points.model_copy(update={"trials": [*points.trials, more]}), "goes on"
+    assert store.trials() == points.model_copy(update={"trials": [*points.trials, more]}), "goes on"
     other = points.trials[0].model_copy(update={"run": "0" * 64})
-    store.write_points(points.model_copy(update={"trials": [other, points.trials[1], more]}))
+    store.write_trials(points.model_copy(update={"trials": [other, points.trials[1], more]}))
     tiny.session()
-    again = store.points()
+    again = store.trials()
     assert again is not None
     assert [str(one) for one in again.trials] == ["tiny_short/trial/0/0", "tiny_staged/trial/0/0"], "anew for one row"
     assert session.plan.finals == ()
@@ -238,10 +238,10 @@ def test_a_proposed_trial_is_found_by_its_name_and_by_its_id(make_tiny: MakeTiny
     default = session.plan.trials[0].run
     proposed = default.model_copy(update={"params": {**default.params, "weight": 0.25}})
     session.folder(proposed).create(proposed)
-    points = store_of(tiny).points()
+    points = store_of(tiny).trials()
     assert points is not None
     trial = points.trials[0].model_copy(update={"point": 1, "run": proposed.id})
-    store_of(tiny).write_points(points.model_copy(update={"trials": [*points.trials, trial]}))
+    store_of(tiny).write_trials(points.model_copy(update={"trials": [*points.trials, trial]}))
     assert session.find("tiny_staged/trial/0/0") == default
     assert session.find("tiny_staged/trial/0/1") == proposed
     assert session.find(proposed.id[:12]) == proposed
@@ -280,7 +280,7 @@ def test_a_retired_trial_ends_for_good_with_the_validations_it_has(make_tiny: Ma
     """12 steps, validations after 6 and 12; retired after 8."""
     tiny = make_search(make_tiny, METHODS)
     result = run_trial(tiny, RunSettings(stop=RetireAfter(8)))
-    assert (result.status, result.failure) == ("stopped", None)
+    assert (result.status, result.failure) == ("ended_early", None)
     assert (result.spent.useful_steps, result.spent.lost_steps) == (8, 0)
     assert [validation.step for validation in result.validations] == [6]
     folder = folder_of(tiny, TRIALS[0])
@@ -295,7 +295,7 @@ def test_a_trial_that_was_retired_anywhere_is_replayed_to_the_bit(steps: int, ma
     """The second stage starts after 6 of 12 steps and turns all weights round; nobody who ended before did that."""
     tiny = make_search(make_tiny, {"tiny_hand_over": {}})
     result = run_trial(tiny, RunSettings(stop=RetireAfter(steps)), "tiny_hand_over/trial/0/0")
-    assert (result.status, result.spent.useful_steps) == ("stopped", steps)
+    assert (result.status, result.spent.useful_steps) == ("ended_early", steps)
     folder = folder_of(tiny, "tiny_hand_over/trial/0/0")
     assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256
 
@@ -303,7 +303,7 @@ def test_a_trial_that_was_retired_anywhere_is_replayed_to_the_bit(steps: int, ma
 def test_a_trial_that_was_retired_before_its_first_step(make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, METHODS)
     result = run_trial(tiny, RunSettings(stop=RetireAfter(0)))
-    assert (result.status, result.spent.useful_steps, result.validations) == ("stopped", 0, [])
+    assert (result.status, result.spent.useful_steps, result.validations) == ("ended_early", 0, [])
 
 
 def test_a_stop_for_another_reason_only_interrupts_a_trial(make_tiny: MakeTiny) -> None:
@@ -318,7 +318,7 @@ def test_an_allowance_of_steps_is_kept_exactly(allowance: float, steps: int, mak
     tiny = make_search(make_tiny, METHODS)
     result = run_trial(tiny, RunSettings(allowance=allowance))
     assert result.spent.useful_steps == steps
-    assert result.status == ("ok" if steps == 12 else "stopped")
+    assert result.status == ("ok" if steps == 12 else "ended_early")
 
 
 def test_what_an_interruption_lost_counts_in_the_allowance(make_tiny: MakeTiny) -> None:
@@ -336,7 +336,7 @@ def test_what_an_interruption_lost_counts_in_the_allowance(make_tiny: MakeTiny) 
 def test_an_allowance_of_seconds_ends_within_a_step(make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, {"tiny_staged": {}}, {"budget": {"device_seconds": 5}}, budget={"device_seconds": 5})
     result = run_trial(tiny, RunSettings(allowance=0.3))
-    assert result.status == "stopped"
+    assert result.status == "ended_early"
     assert abs(result.spent.useful_device_seconds - 0.3) <= result.longest_step_seconds
 
 
@@ -375,4 +375,4 @@ def test_a_suite_without_a_search_is_left_alone(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_short": {}})
     session = tiny.session()
     assert run_search(session, INLINE, StopFlag()) == (session, [])
-    assert not RunStore(tiny.store).points_path.exists()
+    assert not RunStore(tiny.store).trials_path.exists()

@@ -26,7 +26,7 @@ Ending = tuple[float | None, Status]
 """Dice of the last validation, None without any validation, and how the trial ended."""
 
 ENDINGS = st.tuples(
-    st.none() | st.sampled_from([0.0, 0.25, 0.5, 0.75]), st.sampled_from(["ok", "ok", "failed", "stopped"])
+    st.none() | st.sampled_from([0.0, 0.25, 0.5, 0.75]), st.sampled_from(["ok", "ok", "failed", "ended_early"])
 )
 
 
@@ -72,7 +72,7 @@ def test_a_score_of_0_is_a_score(tmp_path: Path) -> None:
     assert set(chosen(selection).values()) == {1}
 
 
-@pytest.mark.parametrize("status", ["failed", "stopped"])
+@pytest.mark.parametrize("status", ["failed", "ended_early"])
 def test_a_trial_that_did_not_spend_its_budget_is_never_chosen(status: Status, tmp_path: Path) -> None:
     plan = plan_of(tmp_path, engine=RATE)
     _, selection, _ = decided(plan, tmp_path, lambda one: (0.9, status) if one.trial.point == 3 else (0.1, "ok"))
@@ -83,7 +83,7 @@ def test_a_trial_that_did_not_spend_its_budget_is_never_chosen(status: Status, t
 
 def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, engine=RATE)
-    after, selection, _ = decided(plan, tmp_path, lambda one: (0.9, "failed" if one.trial.point % 2 else "stopped"))
+    after, selection, _ = decided(plan, tmp_path, lambda one: (0.9, "failed" if one.trial.point % 2 else "ended_early"))
     assert chosen(selection) == {}
     bare = plan_of(tmp_path, {"search": None})
     assert [one.run for one in after.finals] == [one.run for one in bare.finals]

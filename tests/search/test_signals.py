@@ -33,7 +33,7 @@ def test_sigusr2_retires_a_trial(make_tiny: MakeTiny) -> None:
     assert signalled(tiny, "tiny_staged/trial/0/1", folder) == 0, tiny.output
     result = folder.result()
     assert result is not None
-    assert result.status == "stopped"
+    assert result.status == "ended_early"
     assert 10 <= result.spent.useful_steps < 400
     assert (result.spent.lost_steps, len(result.validations)) == (0, result.spent.useful_steps // 10)
     assert not folder.lease.held()

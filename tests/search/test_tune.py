@@ -62,7 +62,7 @@ def test_headline_on_two_workers_is_the_search_of_one_process(make_tiny: MakeTin
     inline.session()
     shutil.copytree(store_of(tune).by_id(doomed.run).path, store_of(inline).by_id(doomed.run).path, dirs_exist_ok=True)
     search_inline(inline)
-    for name in ("points.json", "selection.json"):
+    for name in ("trials.json", "selection.json"):
         assert (tune.store / name).read_bytes() == (inline.store / name).read_bytes()
     weights = {trial.run: result_of(inline, trial).weights_sha256 for trial in trials_of(inline)}
     assert {trial.run: result_of(tune, trial).weights_sha256 for trial in trials_of(tune)} == weights
@@ -81,7 +81,7 @@ ROWS = ("tiny_staged", "tiny_mortal")
 
 def spent_seconds(tiny: Tiny, row: str) -> float:
     """All device-seconds that the ledgers of a row's trials know of."""
-    points = store_of(tiny).points()
+    points = store_of(tiny).trials()
     own = [one.run for one in points.trials if one.entry == row] if points else []
     ledgers = [store_of(tiny).by_id(run).ledger.spent() for run in own]
     return sum(one.useful_device_seconds + one.lost_device_seconds for one in ledgers)
@@ -92,7 +92,7 @@ def spent_by_all(tiny: Tiny) -> float:
 
 
 def names(tiny: Tiny) -> list[str]:
-    points = store_of(tiny).points()
+    points = store_of(tiny).trials()
     return [f"{one} {one.run}" for one in points.trials] if points else []
 
 
@@ -139,7 +139,7 @@ def test_adaptive_with_kills_and_a_signal_spends_its_budget_and_loses_no_trial(m
         own = [trial for trial in trials if trial.entry == row]
         assert [trial.point for trial in own] == list(range(len(own)))
         results = [result_of(tiny, trial) for trial in own]
-        assert {result.status for result in results} <= {"ok", "stopped"}
+        assert {result.status for result in results} <= {"ok", "ended_early"}
         step, budget = max(result.longest_step_seconds for result in results), TRIALS * TRIAL_SECONDS
         assert budget * (1 - TOLERANCE) - step <= spent_seconds(tiny, row) <= budget * (1 + TOLERANCE) + step
     selection = store_of(tiny).selection()

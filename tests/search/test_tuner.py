@@ -124,7 +124,7 @@ def test_a_trial_that_was_retired_before_its_process_began_gets_its_record(
     result = folder.result()
     assert result is not None
     assert (result.status, result.spent.useful_steps, [validation.validation for validation in result.validations]) == (
-        "stopped",
+        "ended_early",
         8,
         [1],
     )
@@ -153,7 +153,7 @@ def told(status: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("result", "error", "stopped", "status", "failed"),
+    ("result", "error", "ended_early", "status", "failed"),
     [
         (told("ok"), False, False, "ok", False),
         (told("failed"), False, False, "failed", True),
@@ -167,7 +167,7 @@ def told(status: str, **more: Any) -> dict[str, Any]:
         (None, True, True, "interrupted", True),
     ],
     ids=[
-        *("ok", "failed", "killed", "interrupted", "held", "retired", "stopped", "pending"),
+        *("ok", "failed", "killed", "interrupted", "held", "retired", "ended_early", "pending"),
         *("worker died", "worker died at a stop"),
     ],
 )

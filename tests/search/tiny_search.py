@@ -68,7 +68,7 @@ def store_of(tiny: Tiny) -> RunStore:
 
 
 def trials_of(tiny: Tiny) -> list[Trial]:
-    points = store_of(tiny).points()
+    points = store_of(tiny).trials()
     assert points is not None
     return points.trials
 

@@ -30,7 +30,7 @@ def test_a_requeued_run_loses_nothing_and_every_second_is_accounted_for(slurm: C
 
     code, found = jobs.reconcile()
     assert code == 0, jobs.output
-    assert found.apart == []
+    assert found.unreconciled == []
     assert [one.state for one in found.allocations] == ["REQUEUED", "COMPLETED"]
     assert [[attempt.attempt for attempt in one.attempts] for one in found.allocations] == [[0], [1]]
     assert {(one.currency, one.devices, one.gres) for one in found.allocations} == {("GPU", 1, "gpu")}

@@ -15,7 +15,7 @@ from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execution.session import Session
 from harness.records.reader import SuiteRecords
-from harness.records.selection import Points
+from harness.records.selection import Trials
 from harness.search.run import select_when_over
 from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
@@ -186,7 +186,7 @@ def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
     """The next one finds the selection on record; its finals are in no job yet."""
     session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
     trials = [one.trial for one in session.plan.trials]
-    session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+    session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
     for planned in session.plan.trials:
         end(session.folder(planned.run), dice=0.5)
     selected = select_when_over(session)
@@ -197,8 +197,8 @@ def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
 def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
     trials = len(session.plan.trials)
-    session.store.write_points(
-        Points(suite_hash=session.plan.loaded.suite.hash, trials=[one.trial for one in session.plan.trials])
+    session.store.write_trials(
+        Trials(suite_hash=session.plan.loaded.suite.hash, trials=[one.trial for one in session.plan.trials])
     )
     assert (submit_suite_of(session, tmp_path).queued, len(session.plan.finals)) == (trials, 0)
     for number, planned in enumerate(session.plan.trials):
@@ -217,7 +217,7 @@ def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
     trials = [one.trial for one in session.plan.trials]
-    session.store.write_points(Points(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+    session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
     image = tmp_path / "h.sif"
     image.touch()
     left = submit_suite_of(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
@@ -234,11 +234,11 @@ def test_the_dependent_job_of_an_earlier_version_knows_it(search: object, tmp_pa
     session = session_of(tmp_path, cache, search=search)
     store, earlier = session.store, session.plan.loaded.suite.hash
     if search is not None:
-        store.write_points(Points(suite_hash=earlier, trials=[]))
+        store.write_trials(Trials(suite_hash=earlier, trials=[]))
     assert not superseded(earlier, SuiteRecords(store))
     later = session_of(tmp_path, cache, search=search, labelled=[4])
     if search is not None:
-        store.write_points(Points(suite_hash=later.plan.loaded.suite.hash, trials=[]))
+        store.write_trials(Trials(suite_hash=later.plan.loaded.suite.hash, trials=[]))
     assert superseded(earlier, SuiteRecords(store))
 
 

@@ -65,7 +65,7 @@ def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interr
     assert "Traceback" not in sweep.output
     assert "harness track" in sweep.output
     search_inline(inline)
-    for name in ("points.json", "selection.json"):
+    for name in ("trials.json", "selection.json"):
         assert (tiny.store / name).read_bytes() == (inline.store / name).read_bytes()
     assert {one.lost_steps for one in spent_by_all(tiny)} == {0}
     assert not processes_with(str(tiny.root))

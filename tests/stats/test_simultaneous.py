@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from harness.stats.bootstrap import intervals
-from harness.stats.families import APART, NOISE, UNDETERMINED, decidable, read_family
+from harness.stats.families import NOT_SIGNIFICANT, SIGNIFICANT, UNDETERMINED, decidable, read_family
 from harness.stats.signed_rank import holm, signed_rank
 from harness.stats.simultaneous import simultaneous_intervals
 from tests.bench.statistics_bench import equal_normal, error, told_apart
@@ -108,7 +108,7 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(p):
 def test_clear_differences_are_apart_and_equal_ones_are_not():
     noise = np.random.default_rng(4).normal(0, 0.01, 20)
     clear, none = read_family(np.stack([0.1 + noise, noise - noise.mean()], axis=1), np.full((20, 2), 0.5))
-    assert (clear.verdict, none.verdict) == (APART, NOISE)
+    assert (clear.verdict, none.verdict) == (SIGNIFICANT, NOT_SIGNIFICANT)
     assert clear.n_patients == 20
     assert clear.difference == pytest.approx(0.1 + noise.mean())
     assert clear.p_holm == pytest.approx(2 * clear.p_wilcoxon)
@@ -120,7 +120,7 @@ def test_one_of_both_is_not_enough():
     (found,) = read_family(spoilt[:, None], np.full((20, 1), 0.85))
     assert found.p_holm <= 0.05
     assert found.simultaneous_low < 0 < found.simultaneous_high
-    assert (found.verdict, found.apart) == (NOISE, False)
+    assert (found.verdict, found.significant) == (NOT_SIGNIFICANT, False)
 
 
 def test_what_no_outcome_could_show_is_undetermined():
@@ -128,7 +128,7 @@ def test_what_no_outcome_could_show_is_undetermined():
     assert decidable(6, 1)
     assert not decidable(6, 3)
     assert [one.verdict for one in read_family(values, values)] == [UNDETERMINED] * 3
-    assert [one.verdict for one in read_family(values[:, :1], values[:, :1])] == [APART]
+    assert [one.verdict for one in read_family(values[:, :1], values[:, :1])] == [SIGNIFICANT]
 
 
 def test_equal_methods_are_rarely_told_apart():

@@ -44,7 +44,7 @@ def values(content: RunContent) -> dict[str, float]:
 
 def cases(**columns: object) -> pd.DataFrame:
     rows = {
-        "selection": "last",
+        "checkpoint": "last",
         "case": ["p1_ED", "p2_ED", "p1_ED", "p2_ED"],
         "patient": ["p1", "p2", "p1", "p2"],
         "class_name": ["RV", "RV", "Myo (wall)", "Myo (wall)"],
@@ -134,7 +134,7 @@ def test_a_run_as_a_run(tmp_path: Path) -> None:
     ]
     frame = run.record.folder.cases()
     for selection in ("last", "best_val"):
-        rows = frame[frame["selection"] == selection]
+        rows = frame[frame["checkpoint"] == selection]
         assert values(content)[f"test/{selection}/jaccard"] == pytest.approx(rows["jaccard"].mean())
     assert values(content)["spent/share_of_budget"] == pytest.approx(0.999)
     validations = [(p.step, p.value) for p in content.points if p.name == "val/dice"]
@@ -184,7 +184,7 @@ def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
     found = values(method_content(suite_of(store), "ua_mt"))
     for labelled in (3, 7):
         frames = [u.record.folder.cases() for u in runs if u.asked.labelled == labelled]
-        expected = np.mean([f[f["selection"] == "last"]["dice"].mean() for f in frames])
+        expected = np.mean([f[f["checkpoint"] == "last"]["dice"].mean() for f in frames])
         assert found[f"labelled_{labelled}/test/last/dice"] == pytest.approx(expected)
         assert found[f"labelled_{labelled}/n_ok"] == 3
         assert found[f"dice/labelled_{labelled}"] == found[f"labelled_{labelled}/test/last/dice"]

@@ -79,7 +79,7 @@ def test_mlflow_gives_the_numbers_of_the_records(desk: Path) -> None:
     folder = next(f for f in store.folders() if f.id == best[0].data.tags["harness.run"])
     frame = folder.cases()
     for selection in ("last", "best_val"):
-        rows = frame[(frame["selection"] == selection) & (frame["class_name"] == "RV")]
+        rows = frame[(frame["checkpoint"] == selection) & (frame["class_name"] == "RV")]
         assert best[0].data.metrics[f"test/{selection}/hd95_voxel/RV"] == pytest.approx(rows["hd95_voxel"].mean())
     history = client.get_metric_history(best[0].info.run_id, "train/loss")
     expected = folder.history()

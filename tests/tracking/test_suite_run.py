@@ -27,9 +27,9 @@ def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk: Pat
     suite = by_key(desk / "mlflow.db")["suite"]
     assert json.loads(suite.tags["mlflow.loggedArtifacts"]) == [{"path": "leaderboard.json", "type": "table"}]
     table = json.loads((suite.artifacts / "leaderboard.json").read_text())
-    assert table["columns"][:5] == ["labelled", "selection", "rank", "method", "dice"]
+    assert table["columns"][:5] == ["labelled", "checkpoint", "rank", "entry", "dice"]
     expected = pd.read_csv(store.leaderboard / "leaderboard.csv")
-    assert [row[3] for row in table["data"]] == expected["method"].tolist()
+    assert [row[3] for row in table["data"]] == expected["entry"].tolist()
     assert [row[4] for row in table["data"]] == pytest.approx(expected["dice"].tolist(), abs=1e-4)
     found = {path.relative_to(suite.artifacts).as_posix() for path in suite.artifacts.rglob("*") if path.is_file()}
     assert {"leaderboard/index.html", "leaderboard/curves.png", "selection.json"} <= found
@@ -90,7 +90,7 @@ def test_another_selection_moves_the_tags_and_no_run_of_a_run(desk: Path) -> Non
     assert track(store).added == 0
     after = by_key(desk / "mlflow.db")
     assert {
-        run.tags["selected"] for run in after.values() if run.tags.get("method") == "ua_mt" and "selected" in run.tags
+        run.tags["selected"] for run in after.values() if run.tags.get("entry") == "ua_mt" and "selected" in run.tags
     } == {"no"}
     assert {key: after[key].artifacts for key in after if len(key) == 64} == {
         key: before[key].artifacts for key in before if len(key) == 64
@@ -144,5 +144,5 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
 def test_columns_that_say_nothing_come_last_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("suite,method,empty,steps,dice\na,m1,,7,0.123456\na,m2,,8,0.5\n")
     table = readable_table(tmp_path / "x.csv")
-    assert list(table) == ["method", "dice", "steps", "suite"]
+    assert list(table) == ["entry", "dice", "steps", "suite"]
     assert table["dice"].tolist() == [0.1235, 0.5]

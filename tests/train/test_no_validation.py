@@ -52,7 +52,7 @@ def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]) -> No
     assert result.best_validation is None
     assert result.status == "ok"
     cases = tiny.folder(PLANNED_RUN).cases()
-    assert set(cases["selection"]) == {"last"}
+    assert set(cases["checkpoint"]) == {"last"}
     assert len(cases) == 4, "two test patients, two classes"
     assert "no validation cases" in said
     assert "validation Dice" not in said
@@ -62,7 +62,7 @@ def test_tables_and_page_have_one_column(finished: tuple[Tiny, str]) -> None:
     tiny, said = finished
     assert "best_val" not in said
     folder = tiny.store / "leaderboard"
-    assert set(pd.read_csv(folder / "leaderboard.csv")["selection"]) == {"last"}
+    assert set(pd.read_csv(folder / "leaderboard.csv")["checkpoint"]) == {"last"}
     assert pd.read_csv(folder / "curves.csv").empty
     assert "Dice % best_val" not in (folder / "leaderboard.md").read_text(encoding="utf-8")
     assert (folder / "index.html").is_file()
@@ -75,7 +75,7 @@ def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny
     folder = tiny.folder(PLANNED_RUN)
     honest = folder.cases()
     try:
-        folder.write_cases(pd.concat([honest, honest.assign(selection="best_val")], ignore_index=True))
+        folder.write_cases(pd.concat([honest, honest.assign(checkpoint="best_val")], ignore_index=True))
         assert finding(tiny, 6).status == "not held"
     finally:
         folder.write_cases(honest)

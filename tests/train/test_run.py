@@ -157,10 +157,10 @@ def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whol
 
 def test_cases_are_the_test_patients_for_both_selections(whole: Tiny) -> None:
     cases = whole.folder(STAGED).cases()
-    key = ["selection", "case", "class_name"]
+    key = ["checkpoint", "case", "class_name"]
     assert len(cases) == 2 * 2 * 2
     assert not cases.duplicated(key).any()
-    assert set(cases["selection"]) == {"last", "best_val"}
+    assert set(cases["checkpoint"]) == {"last", "best_val"}
     assert set(cases["patient"]) == {"p8", "p9"}
     assert set(cases["class_name"]) == {"bright", "dim"}
     assert cases["dice"].between(0, 1).all()

@@ -34,7 +34,7 @@ const PART_SHADES = { useful: "var(--useful)", lost: "var(--lost)", evaluation: 
 
 const allocationTables = () => ["GPU", "CPU"].map((currency) => {
   if (!DATA.allocations) return null;
-  const rows = new Map(DATA.allocations.rows.filter((row) => row.currency === currency && METHODS.includes(row.method) && visible(row.method)).map((row) => [row.method, row]));
+  const rows = new Map(DATA.allocations.rows.filter((row) => row.currency === currency && METHODS.includes(row.entry) && visible(row.entry)).map((row) => [row.entry, row]));
   if (!rows.size) return null;
   const share = (name) => (method) => `${(100 * rows.get(method)[name]).toFixed(1)} %`;
   return secondsTable(`${currency}-seconds that Slurm allocated, finals and trials`, [...rows.keys()], DATA.allocations.parts, (method) => rows.get(method).seconds, (name) => PART_SHADES[name],

@@ -1,7 +1,7 @@
 // The anytime curve, and performance profiles.
 
 const curvePanel = (domain) => (host, group) => {
-  const lines = Map.groupBy(curvesOf(group).filter((row) => visible(row.method)), (row) => row.method);
+  const lines = Map.groupBy(curvesOf(group).filter((row) => visible(row.entry)), (row) => row.entry);
   if (!lines.size) { host.append(h("p", { class: "hint" }, "No validations yet.")); return; }
   const longest = Math.max(...[...lines.keys()].map((name) => name.length));
   const wide = host.clientWidth > 420;
@@ -40,8 +40,8 @@ const curvePanel = (domain) => (host, group) => {
 };
 
 const profilePanel = (host, group) => {
-  const own = profilesOf(group).filter((row) => row.selection === state.selection && row.class_name === state.klass && visible(row.method));
-  const lines = Map.groupBy(own, (row) => row.method);
+  const own = profilesOf(group).filter((row) => row.checkpoint === state.checkpoint && row.class_name === state.klass && visible(row.entry));
+  const lines = Map.groupBy(own, (row) => row.entry);
   if (!lines.size) { host.append(h("p", { class: "hint" }, "No finished run yet.")); return; }
   const chart = frame(host, {
     x: [0, 100], y: [0, 100], height: 260, xTitle: `Dice % of ${state.klass === MEAN ? "a patient, mean of classes" : state.klass}`, yTitle: "% of scores above",
@@ -66,7 +66,7 @@ const profilePanel = (host, group) => {
 };
 
 const renderCurves = () => {
-  const there = shownGroups().flatMap(curvesOf).filter((row) => visible(row.method));
+  const there = shownGroups().flatMap(curvesOf).filter((row) => visible(row.entry));
   const domain = padded(extent(there.flatMap((row) => [row.validation_dice_min, row.validation_dice_max, row.unlabelled_dice_mean]).filter(known).map((value) => 100 * value)), 0.04, 0, 100);
   drawGroups($("curves-body"), curvePanel(domain));
   $("profiles").hidden = !PROFILES.length;

@@ -1,6 +1,6 @@
 // Paired differences: a matrix per labelled count, readable without colour.
 
-const READINGS = { better: ["\u25b2", "better beyond noise"], worse: ["\u25bc", "worse beyond noise"], noise: ["\u2248", "within noise"], unknown: ["?", "undetermined"] };
+const READINGS = { better: ["\u25b2", "better beyond noise"], worse: ["\u25bc", "worse beyond noise"], noise: ["\u2248", "not significant"], unknown: ["?", "undetermined"] };
 
 // The difference row - column, whichever way round it is on record.
 const pairOf = (pairs, row, column) => {
@@ -10,7 +10,7 @@ const pairOf = (pairs, row, column) => {
   if (!back) return null;
   const turn = (value) => (known(value) ? -value : null);
   return {
-    ...back, method_a: row, method_b: column, difference: turn(back.difference),
+    ...back, entry_a: row, entry_b: column, difference: turn(back.difference),
     difference_low: turn(back.difference_high), difference_high: turn(back.difference_low),
     simultaneous_low: turn(back.simultaneous_high), simultaneous_high: turn(back.simultaneous_low),
     probability_of_improvement: known(back.probability_of_improvement) ? 1 - back.probability_of_improvement : null,
@@ -19,14 +19,14 @@ const pairOf = (pairs, row, column) => {
 
 const readingOf = (pair) => {
   if (!pair || pair.verdict === "undetermined") return "unknown";
-  if (pair.verdict === "within noise") return "noise";
+  if (pair.verdict === "not significant") return "noise";
   return pair.difference > 0 === METRICS[pair.metric].higher ? "better" : "worse";
 };
 
 const describePair = (pair) => {
   const metric = pair.metric;
   const parts = [
-    `${pair.method_a} \u2212 ${pair.method_b}: ${signed(metric, pair.difference)} ${METRICS[metric].step}`,
+    `${pair.entry_a} \u2212 ${pair.entry_b}: ${signed(metric, pair.difference)} ${METRICS[metric].step}`,
     known(pair.simultaneous_low) ? `${bounds(metric, pair.simultaneous_low, pair.simultaneous_high)} for all pairs at once` : null,
     known(pair.difference_low) ? `${bounds(metric, pair.difference_low, pair.difference_high)} for this pair alone` : null,
     known(pair.p_holm) ? `p = ${pair.p_holm < 0.001 ? "< 0.001" : pair.p_holm.toFixed(3)} after Holm` : null,
@@ -74,9 +74,9 @@ const renderMatrix = () => {
   // Class by class only Dice is on record.
   const metric = state.klass === MEAN ? state.metric : "dice";
   replace($("pairs-body"), shownGroups().map((group) => {
-    const own = pairsOf(group).filter((pair) => pair.selection === state.selection && pair.metric === metric && pair.class_name === state.klass);
-    const pairs = new Map(own.map((pair) => [`${pair.method_a}|${pair.method_b}`, pair]));
-    const methods = tableOf(group).map((row) => row.method).filter((method) => own.some((pair) => pair.method_a === method || pair.method_b === method));
+    const own = pairsOf(group).filter((pair) => pair.checkpoint === state.checkpoint && pair.metric === metric && pair.class_name === state.klass);
+    const pairs = new Map(own.map((pair) => [`${pair.entry_a}|${pair.entry_b}`, pair]));
+    const methods = tableOf(group).map((row) => row.entry).filter((method) => own.some((pair) => pair.entry_a === method || pair.entry_b === method));
     const title = h("figcaption", {}, `${titleOf(group)}: ${METRICS[metric].title}${state.klass === MEAN ? "" : ` of ${state.klass}`}`);
     if (methods.length < 2) return h("figure", {}, title, h("p", { class: "hint" }, "No two methods with numbers to compare."));
     const output = h("output", { class: "readout", "aria-live": "polite" }, "\u00a0");

@@ -3,10 +3,10 @@
 const chosenPair = {};
 
 const patientsOf = (group) => {
-  const table = DATA.patients.find((one) => one.table === group.table && one.selection === state.selection);
+  const table = DATA.patients.find((one) => one.table === group.table && one.checkpoint === state.checkpoint);
   if (!table) return null;
   const methods = tableOf(group).filter((row) => row.n_ok > 0);
-  const values = new Map(methods.map((row) => [row.method, table.cells[`${row.method}@${row.trained_on}`]]).filter((one) => one[1]));
+  const values = new Map(methods.map((row) => [row.entry, table.cells[`${row.entry}@${row.trained_on}`]]).filter((one) => one[1]));
   return { names: table.patients, values };
 };
 

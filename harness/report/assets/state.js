@@ -7,13 +7,13 @@ const CURVES = unpack(DATA.curves);
 const PROFILES = unpack(DATA.profiles);
 const MEAN = "mean";
 
-const state = { labelled: "all", selection: "last", metric: "dice", klass: MEAN, filter: "", hidden: new Set(), sort: { key: "place", up: true } };
+const state = { labelled: "all", checkpoint: "last", metric: "dice", klass: MEAN, filter: "", hidden: new Set(), sort: { key: "place", up: true } };
 
 const unique = (values) => [...new Set(values)];
-const SELECTIONS = unique(ROWS.map((row) => row.selection));
+const CHECKPOINTS = unique(ROWS.map((row) => row.checkpoint));
 const METRICS_THERE = Object.keys(METRICS).filter((metric) => ROWS.some((row) => known(row[metric])));
 const CLASS_NAMES = unique(CLASSES.map((row) => row.class_name));
-const METHODS = unique([...ROWS.filter((row) => row.block === "ranked"), ...ROWS].map((row) => row.method));
+const METHODS = unique([...ROWS.filter((row) => row.block === "ranked"), ...ROWS].map((row) => row.entry));
 
 const indexed = (rows) => {
   const found = new Map();
@@ -31,12 +31,12 @@ const shownGroups = () => DATA.groups.filter((group) => state.labelled === "all"
 const titleOf = (group) => (group.conditions ? `${group.title} (table ${group.table}: ${group.conditions})` : group.title);
 
 // The table rows of a group under the chosen checkpoint rule, in the order of the leaderboard.
-const tableOf = (group) => rowsOf(group).filter((row) => row.selection === state.selection && visible(row.method));
+const tableOf = (group) => rowsOf(group).filter((row) => row.checkpoint === state.checkpoint && visible(row.entry));
 
 // Mean, bounds and spread of a metric for a row, of all classes or of the chosen one.
 const valueOf = (row, metric) => {
   if (state.klass === MEAN) return { mean: row[metric], low: row[`${metric}_low`], high: row[`${metric}_high`], std: row[`${metric}_std`], subsets: { low: row[`${metric}_subsets_low`], high: row[`${metric}_subsets_high`] } };
-  const own = classesOf(row).find((one) => one.method === row.method && one.selection === row.selection && one.metric === metric && one.class_name === state.klass);
+  const own = classesOf(row).find((one) => one.entry === row.entry && one.checkpoint === row.checkpoint && one.metric === metric && one.class_name === state.klass);
   return own ? { mean: own.mean, low: own.low, high: own.high, std: own.std, subsets: { low: own.subsets_low, high: own.subsets_high }, n_missed: own.n_missed, n_structures: own.n_structures, rank: own.rank, rank_worst: own.rank_worst } : { subsets: {} };
 };
 
@@ -51,11 +51,11 @@ const options = (select, pairs, chosen) => replace(select, pairs.map(([value, te
 
 const bindView = (render) => {
   options($("view-labelled"), [["all", "all counts"], ...DATA.groups.map((group) => [slug(group), titleOf(group)])], "all");
-  options($("view-selection"), SELECTIONS.map((name) => [name, name === "last" ? "last (primary)" : name]), "last");
+  options($("view-checkpoint"), CHECKPOINTS.map((name) => [name, name === "last" ? "last (primary)" : name]), "last");
   options($("view-metric"), METRICS_THERE.map((name) => [name, METRICS[name].title]), "dice");
   options($("view-class"), [[MEAN, "mean of all"], ...CLASS_NAMES.map((name) => [name, name])], MEAN);
   const on = (id, name) => $(id).addEventListener("change", (event) => { state[name] = event.target.value; render(); });
-  on("view-labelled", "labelled"); on("view-selection", "selection"); on("view-metric", "metric"); on("view-class", "klass");
+  on("view-labelled", "labelled"); on("view-checkpoint", "checkpoint"); on("view-metric", "metric"); on("view-class", "klass");
   $("view-filter").addEventListener("input", (event) => { state.filter = event.target.value.trim().toLowerCase(); render(); });
   $("view").addEventListener("submit", (event) => event.preventDefault());
   replace($("legend"), METHODS.map((method) => h("button", {

@@ -36,7 +36,7 @@ const trialText = (surface, trial) => `point ${trial.point}${isDefault(trial) ? 
 
 const trialMark = (trial, x, y, fillColour, ink = "var(--ink)") => {
   const parts = [];
-  if (trial.status === "stopped" && known(trial.score)) parts.push(s("circle", { cx: x, cy: y, r: 5, fill: "none", stroke: ink, "stroke-width": 1.2, "stroke-dasharray": "2 1.5" }));
+  if (trial.status === "ended_early" && known(trial.score)) parts.push(s("circle", { cx: x, cy: y, r: 5, fill: "none", stroke: ink, "stroke-width": 1.2, "stroke-dasharray": "2 1.5" }));
   else if (trial.status !== "ok" || !known(trial.score)) parts.push(s("path", { d: `M${x - 4} ${y - 4}l8 8m0 -8l-8 8`, stroke: "var(--failed)", "stroke-width": 2 }));
   else parts.push(s("circle", { cx: x, cy: y, r: 5, fill: fillColour, stroke: ink, "stroke-width": 1.2 }));
   if (trial.chosen) parts.push(s("circle", { cx: x, cy: y, r: 8.5, fill: "none", stroke: ink, "stroke-width": 2 }));
@@ -53,7 +53,7 @@ const surfaceChart = (host, surface, [i, j], output) => {
   const [right, bottom, top] = [14, 46, 24];
   const x = (share) => left + share * (width - left - right);
   const y = (share) => height - bottom - share * (height - bottom - top);
-  const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `Validation Dice of ${surface.method} over ${dx.name} and ${dy.name}` });
+  const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `Validation Dice of ${surface.entry} over ${dx.name} and ${dy.name}` });
   const trials = scored(surface).filter((trial) => dx.values[trial.i] !== null && dy.values[trial.i] !== null)
     .map((trial) => ({ ...trial, px: ax.at(dx.values[trial.i]), py: ay.at(dy.values[trial.i]) }));
   const fine = trials.filter((trial) => trial.status === "ok" && known(trial.score));
@@ -116,7 +116,7 @@ const dimensionChart = (surface, index, output) => {
   for (const trial of trials) {
     const say = () => { output.textContent = trialText(surface, trial); };
     const place = known(trial.score) ? y(100 * trial.score) : height - bottom;
-    svg.append(s("g", { onpointerenter: say, onpointerdown: say }, trialMark(trial, x(axis.at(one.values[trial.i])), place, colour(surface.method))));
+    svg.append(s("g", { onpointerenter: say, onpointerdown: say }, trialMark(trial, x(axis.at(one.values[trial.i])), place, colour(surface.entry))));
   }
   host.append(svg);
   if (one.kind === "choice" && axis.levels.length > 3) host.append(h("p", { class: "hint" }, axis.levels.map((value, i) => `${i + 1} ${levelText(value)}`).join("; ")));
@@ -135,7 +135,7 @@ const effectText = (one) => `${words(one.name)} \u2013 ${one.levels.map((level, 
   + `p ${one.p < 0.001 ? "< 0.001" : `= ${one.p.toFixed(3)}`} (permutation in ${one.blocks} blocks)`;
 
 const surfaceView = (surface) => {
-  const host = h("div", { class: "surface", "data-method": surface.method }, h("h3", {}, named(surface.method)));
+  const host = h("div", { class: "surface", "data-method": surface.entry }, h("h3", {}, named(surface.entry)));
   $("search-body").append(host);
   const ok = surface.trials.filter((trial) => trial.status === "ok");
   host.append(h("p", { class: "hint" }, `${surface.trials.length} trials, ${ok.length} ok; ${seconds(surface.trials.reduce((sum, trial) => sum + trial.seconds, 0))} device-seconds.`));
@@ -150,7 +150,7 @@ const surfaceView = (surface) => {
     draw();
   }
   host.append(output, h("p", { class: "keys" }, h("span", {}, "\u25ef ring: chosen"), DATA.grid ? null : h("span", {}, "\u25a2 dashed square: the default configuration"), h("span", {}, "\u2715 no score"),
-    surface.trials.some((trial) => trial.status === "stopped") ? h("span", {}, "dotted circle: stopped before its budget, not shaded") : null, scaleKey(surface)));
+    surface.trials.some((trial) => trial.status === "ended_early") ? h("span", {}, "dotted circle: stopped before its budget, not shaded") : null, scaleKey(surface)));
   if (surface.effects.length) host.append(h("ul", { class: "hint" }, surface.effects.map((one) => h("li", {}, effectText(one)))),
     h("p", { class: "hint" }, "p: how often levels that do nothing would differ as much by chance."));
   host.append(h("div", { class: "slices" }, surface.dimensions.map((_, i) => dimensionChart(surface, i, output))));
@@ -159,5 +159,5 @@ const surfaceView = (surface) => {
 const renderSearch = () => {
   if (!DATA.search.length) return;
   replace($("search-body"));
-  for (const surface of DATA.search) if (visible(surface.method)) surfaceView(surface);
+  for (const surface of DATA.search) if (visible(surface.entry)) surfaceView(surface);
 };

@@ -10,14 +10,14 @@ const intervalBar = (row, domain, value) => {
   const x = linear(domain, [6, BAR.width - 6]);
   const y = BAR.height / 2;
   const metric = state.metric;
-  const label = `${row.method}: ${number(metric, value.mean)} ${bounds(metric, value.low, value.high)}`;
+  const label = `${row.entry}: ${number(metric, value.mean)} ${bounds(metric, value.low, value.high)}`;
   const svg = s("svg", { width: BAR.width, height: BAR.height, role: "img", "aria-label": label });
   for (const tick of ticks(...domain, 4)) svg.append(s("line", { class: "gridline", x1: x(tick), x2: x(tick), y1: 0, y2: BAR.height }));
   if (!known(value.mean)) return svg;
   const inside = (at) => Math.min(Math.max(x(at), 2), BAR.width - 2);
-  if (known(value.subsets.low)) svg.append(s("line", { x1: inside(value.subsets.low), x2: inside(value.subsets.high), y1: y, y2: y, stroke: colour(row.method), "stroke-width": 1, opacity: 0.8 }));
-  if (known(value.low) && known(value.high)) svg.append(s("line", { x1: inside(value.low), x2: inside(value.high), y1: y, y2: y, stroke: colour(row.method), "stroke-width": 4, opacity: 0.55 }));
-  svg.append(mark(row.method, inside(value.mean), y, 4.6));
+  if (known(value.subsets.low)) svg.append(s("line", { x1: inside(value.subsets.low), x2: inside(value.subsets.high), y1: y, y2: y, stroke: colour(row.entry), "stroke-width": 1, opacity: 0.8 }));
+  if (known(value.low) && known(value.high)) svg.append(s("line", { x1: inside(value.low), x2: inside(value.high), y1: y, y2: y, stroke: colour(row.entry), "stroke-width": 4, opacity: 0.55 }));
+  svg.append(mark(row.entry, inside(value.mean), y, 4.6));
   return svg;
 };
 
@@ -57,8 +57,8 @@ const tableColumns = (rows, domain) => {
       const ranks = ranksOf(row);
       return h("span", { class: ranks.rank !== ranks.rank_worst ? "place shared" : "place" }, rankText(ranks.rank ?? row.place, ranks.rank_worst ?? row.place));
     } },
-    { key: "method", title: "method", words: true, header: true, by: (row) => row.method, cell: (row) => [
-      named(row.method), row.engine_declared ? h("span", { class: "sub", title: row.engine_declared }, "own settings") : null,
+    { key: "entry", title: "method", words: true, header: true, by: (row) => row.entry, cell: (row) => [
+      named(row.entry), row.engine_declared ? h("span", { class: "sub", title: row.engine_declared }, "own settings") : null,
     ] },
     { key: metric, title: METRICS[metric].title, by: (row) => valueOf(row, metric).mean, cell: (row) => [
       h("span", { class: "value" }, number(metric, valueOf(row, metric).mean)),
@@ -100,26 +100,26 @@ const headCell = (column) => {
   return h("th", { scope: "col", class: column.words ? "words" : null, "aria-sort": active ? (state.sort.up ? "ascending" : "descending") : "none", "data-key": column.key },
     h("button", { type: "button", onclick: (event) => {
       const table = event.currentTarget.closest("table").id;
-      state.sort = { key: column.key, up: active ? !state.sort.up : ["place", "method"].includes(column.key) || !METRICS[column.key]?.higher };
+      state.sort = { key: column.key, up: active ? !state.sort.up : ["place", "entry"].includes(column.key) || !METRICS[column.key]?.higher };
       renderTables();
       document.querySelector(`#${table} th[data-key="${column.key}"] button`)?.focus({ preventScroll: true });
     } }, column.title));
 };
 
-const bodyRow = (columns) => (row) => h("tr", { "data-method": row.method },
+const bodyRow = (columns) => (row) => h("tr", { "data-method": row.entry },
   columns.map((column) => h(column.header ? "th" : "td", { scope: column.header ? "row" : null, class: column.words ? "words" : column.key === "bar" ? "bar" : null }, column.cell(row))));
 
 const failedList = (group) => {
   const failed = DATA.failed.filter((one) => one.table === group.table).flatMap((one) => unpack(one.runs))
-    .filter((one) => visible(one.method) && (one.labelled === group.labelled || one.labelled === null));
+    .filter((one) => visible(one.entry) && (one.labelled === group.labelled || one.labelled === null));
   if (!failed.length) return null;
   return h("details", { open: failed.length <= 8 }, h("summary", {}, `${failed.length} failed run${failed.length === 1 ? "" : "s"}`),
-    h("ul", { class: "failures" }, failed.map((one) => h("li", {}, `${one.method}, subset ${one.subset}, seed ${one.seed}: ${one.failure_kind} (${one.failure_reason})`))));
+    h("ul", { class: "failures" }, failed.map((one) => h("li", {}, `${one.entry}, subset ${one.subset}, seed ${one.seed}: ${one.failure_kind} (${one.failure_reason})`))));
 };
 
 const renderTables = () => {
   const domain = barDomain();
-  $("results-hint").textContent = `Test metrics of the ${state.selection} checkpoint${state.klass === MEAN ? ", mean of all classes" : `, class ${state.klass}`}. `
+  $("results-hint").textContent = `Test metrics of the ${state.checkpoint} checkpoint${state.klass === MEAN ? ", mean of all classes" : `, class ${state.klass}`}. `
     + "A shared rank (1\u20133) holds all places that the data allow. In brackets and thick bars: 95 % over patients, for the seeds and subsets that ran; thin: over labelled subsets, from three on. SD over runs: of a run's mean over patients.";
   replace($("results-body"), shownGroups().map((group) => {
     const rows = tableOf(group);

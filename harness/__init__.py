@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.pipeline import load_leaderboard, plan_suite, run_suite, submit_suite
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["load_leaderboard", "plan_suite", "run_suite", "submit_suite"]
 
 PLUGIN_PACKAGES = ("methods", "benchmarks")

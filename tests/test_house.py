@@ -214,12 +214,12 @@ def test_no_word_of_old_comes_back() -> None:
     ["the outlook of a run", "outlook_text = 1", "class RunOutlook:", "an out-\nlook, the Outlook:", "OUTLOOK = 2"],
 )
 def test_a_planted_word_is_found(text: str) -> None:
-    assert forbidden(text, ["dry_run"])
+    assert forbidden(text, ["outlook"])
 
 
-@pytest.mark.parametrize("text", ["he validations out", "outlooks = 1", "outlooking", "beyond all noise"])
+@pytest.mark.parametrize("text", ["he looks out", "outlooks = 1", "outlooking", "beyond all noise"])
 def test_other_words_are_allowed(text: str) -> None:
-    assert forbidden(text, ["dry_run", "beyond noise"]) == []
+    assert forbidden(text, ["outlook", "beyond noise"]) == []
 
 
 def loaded(*python_args: str) -> set[str]:

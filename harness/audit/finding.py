@@ -42,7 +42,7 @@ class Finding(Strict):
 class Audit(Strict):
     """Every rule in order. runs, finished: of the current selection, and how many of them have a result."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     suite: str
     protocol_version: int
     runs: int

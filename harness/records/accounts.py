@@ -169,7 +169,7 @@ class UnreconciledAttempt(Strict):
 class Reconciliation(Strict):
     """problem: why nothing could be reconciled (no accounting, ...); None where the scheduler's accounts were read."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     suite: str
     at: str = Field(description="UTC, ISO 8601")
     problem: str | None = None

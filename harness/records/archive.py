@@ -21,6 +21,7 @@ from harness.api.errors import RecordError, UsageError
 from harness.records.figures import NAME as FIGURE_NAME
 from harness.records.files import write_bytes
 from harness.records.reader import SuiteRecords
+from harness.records.versions import written_before
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
 ENDED_FILES = (
@@ -103,6 +104,8 @@ def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
     suites = set()
     for member, content in members:
         suite, _, path = member.name.partition("/")
+        if path.startswith("units/"):
+            raise RecordError(f"{file}: its records were {written_before()}; nothing was imported")
         if content is None or not SUITE_NAME.fullmatch(suite) or not RECORDS.fullmatch(path):
             raise RecordError(f"{file}: holds {member.name!r}, which is no record of a suite; nothing was imported")
         suites.add(suite)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.api.errors import RecordError
-from harness.records.files import refuse_newer, write_atomic
+from harness.records.files import write_atomic
 from harness.records.schema import SCHEMA
+from harness.records.versions import refuse_other_version
 
 MAX_BYTES = 1_000_000
 """Of all arrays of a run: room for features of a few hundred pixels, not for weights, maps or scans."""
@@ -53,5 +54,5 @@ def read_arrays(path: Path) -> dict[str, Array]:
         version = int(arrays.pop(VERSION))
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise RecordError(f"{path}: not a record of arrays; it may be damaged ({error})") from None
-    refuse_newer({VERSION: version}, path)
+    refuse_other_version(version, path)
     return arrays

@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
-from harness.records.schema import SCHEMA
+from harness.records.versions import refuse_other_version
 
 R = TypeVar("R", bound=Strict)
 _DISK_ERRORS = {
@@ -75,7 +75,7 @@ def write_record(path: Path, record: Strict) -> None:
 
 
 def read_record(path: Path, kind: type[R]) -> R:
-    """Read and validate a record; a newer schema or a foreign file is refused with the file's name."""
+    """Read and validate a record; another schema or a foreign file is refused with the file's name."""
     content = path.read_bytes()
     try:
         record = kind.model_validate_json(content)
@@ -84,22 +84,12 @@ def read_record(path: Path, kind: type[R]) -> R:
             raw = json.loads(content)
         except ValueError:  # a UnicodeDecodeError is one
             raise RecordError(f"{path}: not a JSON record; it may be damaged or belong to another program") from None
-        refuse_newer(raw, path)
+        refuse_other_version(raw.get("schema_version") if isinstance(raw, dict) else None, path)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
         raise RecordError(f"{path}: {where}: {first['msg']} (not a {kind.__name__} record of this version)") from None
-    refuse_newer({"schema_version": getattr(record, "schema_version", None)}, path)
+    refuse_other_version(getattr(record, "schema_version", None), path)
     return record
-
-
-def refuse_newer(raw: Any, path: Path) -> None:  # noqa: ANN401 - whatever JSON held
-    """Raise `RecordError` for a record whose schema this version does not know."""
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if isinstance(version, int) and version > SCHEMA:
-        raise RecordError(
-            f"{path}: schema_version {version} was written by a newer version of the harness; "
-            f"this one reads up to {SCHEMA}. Update the harness to read it."
-        )
 
 
 def void(_: object) -> None:

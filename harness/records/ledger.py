@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from harness.api.errors import DiskError, RecordError
 from harness.records.ledger_line import LedgerLine
-from harness.records.schema import SCHEMA, Spent
+from harness.records.schema import Spent
+from harness.records.versions import refuse_other_version
 
 BEAT_SECONDS = 5.0
 """A living run writes a line at least so often."""
@@ -69,9 +70,7 @@ class Ledger:
             raw = json.loads(text)
         except ValueError:
             return None
-        version = raw.get("schema_version") if isinstance(raw, dict) else None
-        if isinstance(version, int) and version > SCHEMA:
-            raise RecordError(f"{self.path}: schema_version {version} was written by a newer version of the harness")
+        refuse_other_version(raw.get("schema_version") if isinstance(raw, dict) else None, self.path)
         try:
             return LedgerLine.model_validate(raw)
         except ValidationError as error:

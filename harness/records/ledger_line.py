@@ -17,7 +17,7 @@ class LedgerLine(Strict):
     begin: the first line of an attempt, which says where it runs; start: what it goes on from is known.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     kind: Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
     attempt: int = Field(ge=0)
     at: str = Field(description="UTC, ISO 8601")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.api.errors import RecordError
 from harness.records.schema import SCHEMA
+from harness.records.versions import refuse_other_version
 
 if TYPE_CHECKING:
     from harness.api.dataset import LabelMap
@@ -34,7 +35,7 @@ def pack(path: Path, labels: Mapping[str, LabelMap]) -> None:
 def unpack(path: Path, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
     """Read the label maps of those of `cases` that are there, by case id; None: of all.
 
-    Raises `RecordError` for a damaged file and for one of a newer version.
+    Raises `RecordError` for a damaged file and for one of another version.
     """
     import numpy as np
 
@@ -43,8 +44,7 @@ def unpack(path: Path, cases: Iterable[str] | None = None) -> dict[str, LabelMap
             if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
                 raise RecordError(f"{path}: holds more than label maps of one test set")
         with np.load(path, allow_pickle=False) as file:
-            if int(file[VERSION]) > SCHEMA:
-                raise RecordError(f"{path}: was written by a newer version of the harness; update it to read it")
+            refuse_other_version(int(file[VERSION]), path)
             there = set(file.files) - {VERSION}
             return {case: file[case] for case in (sorted(there) if cases is None else cases) if case in there}
     except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:

@@ -9,10 +9,10 @@ from pydantic import Field, field_validator, model_validator
 from harness.api.settings import Alteration, OptimiserSettings
 from harness.api.strict import Strict, digest, without_none
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised when the engine changes in a way that changes numbers; part of every run's id."""
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record formats below."""
 
 
@@ -134,7 +134,7 @@ class Run(Strict):
     A field that is added later defaults to None, which means "as before the field existed" and leaves ids alone.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     protocol_version: int = PROTOCOL_VERSION
     role: Literal["final", "search"] = "final"
     method: str
@@ -166,7 +166,7 @@ class Run(Strict):
 class Environment(Strict):
     """Where numbers were made. `compared` fields make the fingerprint; a table never mixes two of them."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     device_model: str
     device_type: Literal["cpu", "cuda"]
     threads: int
@@ -258,7 +258,7 @@ class Observed(Strict):
 class Result(Strict):
     """Written last; its existence is what done means. Numbers of cases are in cases.parquet, not here."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     run: str
     status: Literal["ok", "failed", "ended_early"] = Field(
         description="ended_early: a search ended it before its budget"

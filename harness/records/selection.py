@@ -28,7 +28,7 @@ class SelectionEntry(Strict):
 class Trials(Strict):
     """trials.json: every configuration that a search tries, in the order in which they start."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     suite_hash: str
     trials: list[Trial]
 
@@ -53,7 +53,7 @@ class Selection(Strict):
     candidates: every trial of the search; digest: sha256 of their canonical JSON.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     rule: Literal["default", "best_validation"] = "default"
     suite_hash: str
     engine: Engine = Field(description="the suite's settings; a run that differs declared it")

@@ -13,6 +13,13 @@ from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
 from harness.records.selection import Selection, Trials
+from harness.records.versions import written_before
+
+
+def refuse_first_layout(root: Path) -> None:
+    """Raise `RecordError` for a suite's folder that the first version wrote; nothing in it is touched."""
+    if (root / "units").is_dir():
+        raise RecordError(f"{root}: its units/ were {written_before()}. Choose another --runs directory for new runs.")
 
 
 class RunStore:
@@ -39,12 +46,14 @@ class RunStore:
                 raise DiskError(f"{there} is a file; choose another --runs directory")
             if there == root and any(root.iterdir()) and not (root / "suites").is_dir():
                 raise DiskError(f"{root} holds files of another program (no suites/); choose another --runs directory")
+        refuse_first_layout(root)
 
     @classmethod
     def open(cls, root: Path) -> RunStore:
         """Open for reading; a directory without records is an error that says what to run."""
         if not (root / "suites").is_dir():
             raise UsageError(f"{root}: no records here; {_nearest(root)}")
+        refuse_first_layout(root)
         return cls(root)
 
     @property

@@ -31,7 +31,7 @@ class Submission(Strict):
     panels:  whether the leaderboard gets pictures, None where nobody said.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str
     job: str | None = None
     kind: Literal["tasks", "finish"]

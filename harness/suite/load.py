@@ -15,12 +15,20 @@ from harness.api.names import suggest
 from harness.api.space import Dimension
 from harness.api.strict import Strict, digest
 from harness.records.schema import Budget, Engine, Preprocessing
+from harness.records.versions import FIRST_VERSION
 
 SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
 Location = tuple[str | int, ...]
 SHARED_ENGINE = ("window_stride", "validation_stride", "largest_component")
 """Engine settings of the test, which no method may have otherwise than the others."""
 ALIKE = "all methods are tested alike; give it in the suite's own engine"
+RENAMED_FIELDS = {
+    "looks": "validations",
+    "look_stride": "validation_stride",
+    "units_at_once": "runs_at_once",
+}
+"""Fields of suites and cluster files of the first version, and what they are called now."""
+
 M = TypeVar("M", bound=Strict)
 RowName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
@@ -251,7 +259,10 @@ def _complaints(
 
 def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     if item["type"] == "extra_forbidden":
-        return f"unknown field; {suggest(str(location[-1]), _fields(model, location[:-1]))}"
+        name = str(location[-1])
+        if name in RENAMED_FIELDS:
+            return f"a field of harness {FIRST_VERSION}, which reads it; here it is {RENAMED_FIELDS[name]}"
+        return f"unknown field; {suggest(name, _fields(model, location[:-1]))}"
     if item["type"] == "missing":
         return "this field is required"
     text = str(item["msg"]).removeprefix("Value error, ")

@@ -24,7 +24,7 @@ ID_LENGTH = 12
 class Origin(Strict):
     """tracking.json of a run directory."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     id: str
 
 

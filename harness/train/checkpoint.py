@@ -18,6 +18,7 @@ from harness.api.method import BatchPlan, Method, Stage
 from harness.data.sampler import Sampler
 from harness.records.files import write_atomic
 from harness.records.schema import SCHEMA, Run, Validation
+from harness.records.versions import refuse_other_version
 from harness.train.meter import Meter
 from harness.train.monitor import MethodMonitor
 
@@ -135,8 +136,7 @@ def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | 
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise RecordError(f"{path}: cannot be read ({error}); delete it to start the run again") from None
-    if content["schema_version"] > SCHEMA:
-        raise RecordError(f"{path}: written by a newer version of the harness; update the harness or delete the file")
+    refuse_other_version(content["schema_version"], path)
     return content if content["run"] == run.id and content["environment"] == environment else None
 
 

@@ -41,7 +41,7 @@ def test_scans_and_weights_are_too_large(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="more than a record holds"):
         write_arrays(tmp_path / "arrays.npz", {"scan": np.zeros((10, 256, 256), np.float32)})
     assert not list(tmp_path.iterdir())
-    np.savez(tmp_path / "large.npz", schema_version=1, scan=np.zeros(2 * MAX_BYTES, np.uint8))
+    np.savez(tmp_path / "large.npz", schema_version=2, scan=np.zeros(2 * MAX_BYTES, np.uint8))
     with pytest.raises(RecordError, match=r"large\.npz: .* more than a record of arrays holds"):
         read_arrays(tmp_path / "large.npz")
 
@@ -52,7 +52,7 @@ def test_scans_and_weights_are_too_large(tmp_path: Path) -> None:
         ({"schema_version": np.int64(99)}, "schema_version 99 was written by a newer version"),
         ({"labels": np.arange(3)}, "may be damaged"),
         ({"schema_version": np.arange(3)}, "may be damaged"),
-        ({"schema_version": np.int64(1), "code": np.array([{}], dtype=object)}, "may be damaged"),
+        ({"schema_version": np.int64(2), "code": np.array([{}], dtype=object)}, "may be damaged"),
     ],
     ids=["newer", "no version", "a foreign version", "pickled objects"],
 )

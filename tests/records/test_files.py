@@ -23,7 +23,7 @@ from tests.support import require
 class Note(Strict):
     """A record of these tests."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     text: str
 
 
@@ -142,7 +142,8 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
         (b"{}", "text: Field required"),
         (b'{"text": "x", "colour": 1}', "colour"),
         (b'{"text": 7}', "text"),
-        (b'{"schema_version": 2, "text": "x"}', "newer version"),
+        (b'{"schema_version": 3, "text": "x"}', "newer version"),
+        (b'{"schema_version": 1, "text": "x"}', "written by harness 0.1.0, which reads it"),
         (b'{"schema_version": 99, "future": {}}', "Update the harness"),
     ],
 )
@@ -157,6 +158,6 @@ def test_damage_and_foreign_and_newer_records_are_refused_by_name(raw: bytes, me
 
 def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
     write_record(tmp_path / "planned_run.json", PlannedRun(entry="x", labelled=3, subset=0, seed=0))
-    assert json.loads((tmp_path / "planned_run.json").read_text(encoding="utf-8"))["method"] == "x"
+    assert json.loads((tmp_path / "planned_run.json").read_text(encoding="utf-8"))["entry"] == "x"
     with pytest.raises(RecordError, match=r"planned_run\.json"):
         read_record(tmp_path / "planned_run.json", Note)

@@ -321,9 +321,9 @@ def test_two_threads_append_without_tearing_each_other(tmp_path: Path) -> None:
 
 def test_a_newer_schema_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
-    raw = line("start", 0, (0, 0), (0, 0)).model_dump(mode="json") | {"schema_version": 2, "something": "new"}
+    raw = line("start", 0, (0, 0), (0, 0)).model_dump(mode="json") | {"schema_version": 3, "something": "new"}
     path.write_text(json.dumps(raw) + "\n", encoding="utf-8")
-    with pytest.raises(RecordError, match=r"ledger\.jsonl.*schema_version 2.*newer"):
+    with pytest.raises(RecordError, match=r"ledger\.jsonl.*schema_version 3.*newer"):
         Ledger(path).lines()
 
 

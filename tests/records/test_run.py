@@ -155,8 +155,8 @@ def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
     folder.write_result(result_of(run))
     path = folder.path / "result.json"
     raw = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(raw | {"schema_version": 2, "carbon_grams": 1}), encoding="utf-8")
-    with pytest.raises(RecordError, match=r"result\.json.*schema_version 2.*newer"):
+    path.write_text(json.dumps(raw | {"schema_version": 3, "carbon_grams": 1}), encoding="utf-8")
+    with pytest.raises(RecordError, match=r"result\.json.*schema_version 3.*newer"):
         folder.result()
 
 

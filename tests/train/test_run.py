@@ -388,7 +388,7 @@ def test_a_newer_checkpoint_is_refused(make_tiny: MakeTiny) -> None:
         train(tiny, STAGED, StopAfter(3))
     folder = tiny.folder(STAGED)
     content = torch.load(folder.checkpoint, weights_only=True)
-    torch.save(content | {"schema_version": 2}, folder.checkpoint)
+    torch.save(content | {"schema_version": 3}, folder.checkpoint)
     with pytest.raises(RecordError, match=r"checkpoint\.pt.*newer"):
         train(tiny, STAGED)
 
@@ -410,7 +410,7 @@ def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny) -> None:
     """weights_only=True refuses everything but tensors and plain values."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     tiny.folder(STAGED).path.mkdir(parents=True, exist_ok=True)
-    torch.save({"schema_version": 1, "run": Path("x")}, tiny.folder(STAGED).checkpoint)
+    torch.save({"schema_version": 2, "run": Path("x")}, tiny.folder(STAGED).checkpoint)
     with pytest.raises(RecordError, match=r"checkpoint\.pt"):
         train(tiny, STAGED)
 

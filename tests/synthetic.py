@@ -46,7 +46,7 @@ from harness.records.schema import (
     Validation,
 )
 from harness.records.selection import Selection, SelectionEntry
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 
 GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "supervised_full": 0.0}
 """Method name -> gain in logit(Dice) over the floor."""
@@ -161,10 +161,10 @@ def key(planned_run: PlannedRun) -> PlannedRunKey:
     return planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed
 
 
-def write_records(root: Path, spec: RunSpec | None = None) -> RunStore:
+def write_records(root: Path, spec: RunSpec | None = None) -> SuiteFolder:
     """Write suite, selection, environments, runs, ledgers, histories, cases and results under `root`."""
     spec = spec or RunSpec()
-    store = RunStore.create(root)
+    store = SuiteFolder.create(root)
     text = f"name: {root.name}\ndataset: phantom\nmethods: [{', '.join(spec.methods)}]\n"
     store.keep_suite(text, digest(text))
     runs = {key(planned_run): spec.run(planned_run) for planned_run in spec.planned_runs}
@@ -187,12 +187,12 @@ def write_records(root: Path, spec: RunSpec | None = None) -> RunStore:
     return store
 
 
-def board_of(store: RunStore) -> Leaderboard:
+def board_of(store: SuiteFolder) -> Leaderboard:
     """The leaderboard of the records in `store`."""
     return build_leaderboard(SuiteRecords(store))
 
 
-def write_tables(store: RunStore) -> tuple[Path, ...]:
+def write_tables(store: SuiteFolder) -> tuple[Path, ...]:
     """The files of the leaderboard beside the records in `store`."""
     return write_leaderboard(board_of(store), store.leaderboard)
 

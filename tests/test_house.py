@@ -118,7 +118,7 @@ def test_every_room_has_a_floor() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "forbidden"),
     [
-        ("harness.api.task", "from harness.records import RunStore", True),
+        ("harness.api.task", "from harness.records import SuiteFolder", True),
         ("harness.records.suite_folder", "from harness.train.trainer import train_run", True),
         ("harness.train.loop", "from harness.leaderboard import table", True),
         ("harness.suite", "def later():\n    import harness.train.loop", True),

@@ -14,7 +14,7 @@ from harness.data.prepare import resolve
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.records.status import STATES, State, run_status
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Asked, Plan, dataset_of, make_plan, unprepared
 
@@ -29,7 +29,7 @@ class DryRun:
     """
 
     plan: Plan
-    store: RunStore
+    store: SuiteFolder
     states: Mapping[str, State] | None
     unknown: str = ""
     cache: Cache | None = None
@@ -49,7 +49,7 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
     """Plan a suite and compare it with the records; raises what `run` would raise for a bad suite or bad data."""
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset))
-    store = RunStore(runs / loaded.suite.name)
+    store = SuiteFolder(runs / loaded.suite.name)
     if data is None and dataset.layouts and not os.environ.get("HARNESS_DATA"):
         return DryRun(plan, store, None, "no data given")
     cache = prepared_cache(dataset, data)

@@ -26,7 +26,7 @@ from harness.execution.session import Session
 from harness.records.lease import DRIVER_VARIABLE, LeaseHeldError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.train.stop import StopFlag
 
 PARENT_VARIABLE = "HARNESS_PARENT"
@@ -57,7 +57,7 @@ class Order:
     @property
     def folder(self) -> RunFolder:
         """The run's records."""
-        return RunStore(Path(self.suite).parent.parent).by_id(self.run)
+        return SuiteFolder(Path(self.suite).parent.parent).by_id(self.run)
 
     def command(self) -> list[str]:
         """The verb that a user would type."""

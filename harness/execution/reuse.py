@@ -18,7 +18,7 @@ from harness.records.files import write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Run
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def elsewhere(session: Session, taken: Sequence[Run]) -> int:
     return sum(result is not None and result.shown.get("host") != socket.gethostname() for result in results)
 
 
-def _copy(source: SuiteRecords, target: RunStore, run: Run) -> bool:
+def _copy(source: SuiteRecords, target: SuiteFolder, run: Run) -> bool:
     """Copy a run, unless somebody has begun it in `target`. Returns whether it was copied."""
     record, copy = source.run(run.id), target.folder(run)
     lease = copy.lease
@@ -75,7 +75,7 @@ def _copy(source: SuiteRecords, target: RunStore, run: Run) -> bool:
         lease.release()
 
 
-def _copy_environments(source: SuiteRecords, target: RunStore, record: RunRecord) -> None:
+def _copy_environments(source: SuiteRecords, target: SuiteFolder, record: RunRecord) -> None:
     for name in sorted({line.environment for line in record.ledger if line.environment}):
         path, copy = (root / "environments" / f"{name}.json" for root in (source.root, target.root))
         if not path.exists():

@@ -12,7 +12,7 @@ from harness.data.prepare import resolve
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
 from harness.records.selection import Selection, Trials
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
 
@@ -23,7 +23,7 @@ class Session:
 
     plan: Plan
     cache: Cache
-    store: RunStore
+    store: SuiteFolder
 
     def folder(self, run: Run) -> RunFolder:
         """The run's records."""
@@ -94,9 +94,9 @@ def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, *, select: 
     select: write the selection. False keeps the one that is there, so that a child of an earlier driver cannot turn
     back what a later driver selected.
     """
-    RunStore.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
+    SuiteFolder.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
     plan, cache = plan_on_data(loaded, data)
-    store = RunStore.create(runs / loaded.suite.name)
+    store = SuiteFolder.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
     if loaded.suite.search is not None:
         plan = _with_search(plan, store, select)
@@ -109,7 +109,7 @@ def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, *, select: 
     return Session(plan, cache, store)
 
 
-def _with_search(plan: Plan, store: RunStore, select: bool) -> Plan:
+def _with_search(plan: Plan, store: SuiteFolder, select: bool) -> Plan:
     """Name the points, and take up the selection where the search has led to one already."""
     if select:
         store.write_trials(_points(plan, store.trials()))

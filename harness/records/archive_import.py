@@ -11,7 +11,7 @@ from harness.api.errors import RecordError
 from harness.records.archive import read_archive
 from harness.records.files import disk_errors, write_bytes
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 
 FIRST_WRITTEN_WINS = ("suites", "environments", "reconciliation.json")
 """Suites and environments are named by a hash of what counts in them: comments of a suite, host and commit of an
@@ -24,7 +24,7 @@ NAMED_CONFLICTS = 5
 class Imported:
     """What one import did."""
 
-    store: RunStore
+    store: SuiteFolder
     added: int
     kept: int
 
@@ -39,10 +39,10 @@ def import_records(file: Path, runs: Path) -> Imported:
     """
     suite, records = read_archive(file)
     root = runs / suite
-    RunStore.refuse_foreign(root)
+    SuiteFolder.refuse_foreign(root)
     _check(file, records)
     _refuse_conflicts(file, root, records)
-    store = RunStore.create(root)
+    store = SuiteFolder.create(root)
     new = [path for path in records if not (root / path).exists()]
     # a run counts as done once its result is there, so results come last
     for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
@@ -59,7 +59,7 @@ def _check(file: Path, records: Mapping[PurePosixPath, bytes]) -> None:
                 (aside / path).parent.mkdir(parents=True, exist_ok=True)
                 (aside / path).write_bytes(content)
         try:
-            check_records(SuiteRecords(RunStore(aside)))
+            check_records(SuiteRecords(SuiteFolder(aside)))
         except RecordError as error:
             message = str(error).replace(f"{aside}/", "")
             raise RecordError(f"{file}: {message}; nothing was imported") from None

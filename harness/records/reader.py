@@ -20,7 +20,7 @@ from harness.records.ledger_line import LedgerLine
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Result, Run, Spent, Validation
 from harness.records.selection import Selection, SelectionEntry, Trials
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +153,7 @@ class RunRecord:
 class SuiteRecords:
     """The records of one suite: RUNS/<suite>/."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: SuiteFolder) -> None:
         self.store = store
         self._runs: dict[str, RunRecord] = {}
         self._environments: dict[str, Environment] = {}
@@ -161,7 +161,7 @@ class SuiteRecords:
     @classmethod
     def open(cls, root: Path) -> SuiteRecords:
         """Open the folder of a suite. Raises `UsageError` where no records are."""
-        return cls(RunStore.open(root))
+        return cls(SuiteFolder.open(root))
 
     @property
     def root(self) -> Path:

@@ -22,14 +22,14 @@ def refuse_first_layout(root: Path) -> None:
         raise RecordError(f"{root}: its units/ were {written_before()}. Choose another --runs directory for new runs.")
 
 
-class RunStore:
+class SuiteFolder:
     """Reads and writes the records of one suite."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @classmethod
-    def create(cls, root: Path) -> RunStore:
+    def create(cls, root: Path) -> SuiteFolder:
         """Open for writing; a directory with foreign content is refused, nothing in it is touched."""
         cls.refuse_foreign(root)
         with disk_errors(root):
@@ -49,7 +49,7 @@ class RunStore:
         refuse_first_layout(root)
 
     @classmethod
-    def open(cls, root: Path) -> RunStore:
+    def open(cls, root: Path) -> SuiteFolder:
         """Open for reading; a directory without records is an error that says what to run."""
         if not (root / "suites").is_dir():
             raise UsageError(f"{root}: no records here; {_nearest(root)}")

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from harness.records.ledger import at_rest, summarise
 from harness.records.schema import Budget, Spent
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.suite.trials import PlannedTrial
 
 WAIT = "wait"
@@ -89,7 +89,7 @@ class Adaptive:
     """
 
     def __init__(
-        self, store: RunStore, budget: float, recorded: Iterable[PlannedTrial], sampler: Sampler, author: Author
+        self, store: SuiteFolder, budget: float, recorded: Iterable[PlannedTrial], sampler: Sampler, author: Author
     ) -> None:
         self._store = store
         self._budget = budget

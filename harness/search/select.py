@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.records.schema import Result
 from harness.records.selection import Candidate, Selection, candidates_digest
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.suite.plan import Plan
 from harness.suite.trials import PlannedTrial
 
@@ -15,7 +15,7 @@ Key = tuple[str, int]
 """Entry and study."""
 
 
-def decide(plan: Plan, trials: Sequence[PlannedTrial], store: RunStore) -> tuple[Plan, Selection]:
+def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tuple[Plan, Selection]:
     """The plan with its finals, and the record of why they got their hyper-parameters.
 
     The best of the trials that spent their whole budget, by validation Dice of the last validation; ties go to the

@@ -15,7 +15,7 @@ from harness.audit import Audit, Finding, audit
 from harness.execution.inline import run_inline
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment, Observed
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings
 from tests.support import command_environment, run_cli
 from tests.synthetic import PlannedRunKey, RunSpec, write_records
@@ -40,7 +40,7 @@ CAUGHT = {
 """Method -> number of the rule that catches it."""
 
 
-def train(tiny: Tiny) -> RunStore:
+def train(tiny: Tiny) -> SuiteFolder:
     """All runs of a suite, in this process."""
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.report import write_page
 from tests.browser.chromium import chromium, complaints, show
 from tests.services import require_chromium
@@ -32,9 +32,9 @@ def suite(count: int) -> RunSpec:
     return RunSpec(methods=methods, labelled=LABELLED, subsets=SUBSETS, seeds=seeds, validations=10, history_steps=2)
 
 
-def records(root: Path, count: int) -> RunStore:
+def records(root: Path, count: int) -> SuiteFolder:
     """The records under `root`, written unless they are there."""
-    return RunStore.open(root) if (root / "suites").is_dir() else write_records(root, suite(count))
+    return SuiteFolder.open(root) if (root / "suites").is_dir() else write_records(root, suite(count))
 
 
 def drawn_seconds(page: Path) -> float:

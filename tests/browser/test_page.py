@@ -13,7 +13,7 @@ from harness.leaderboard import numbers
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Failure
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.report import write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.report.trials import SCHEDULES, searched
@@ -25,7 +25,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory) -> RunStore:
+def store(tmp_path_factory) -> SuiteFolder:
     """Eight patients, two labelled counts, a failed run whose reason is hostile, and a run that is missing."""
     spec = RunSpec(
         seeds=2, patients=8, failed=frozenset({("ua_mt", 3, 0, 1)}), missing=frozenset({("mc_net", 7, 0, 1)}),

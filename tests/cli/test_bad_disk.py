@@ -11,7 +11,7 @@ import pytest
 
 from harness.api.errors import DiskError
 from harness.execution.process import Order, run_process
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import fill, refuse, remount, small_disk, snapshot, write_suite
 from tests.support import run_cli
@@ -61,7 +61,7 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
         full = run_cli(*run, cwd=tmp_path)
         assert full.returncode == 74, full.stderr
         assert "Traceback" not in full.stderr
-        folder = next(RunStore.open(disk / "tiny").folders())
+        folder = next(SuiteFolder.open(disk / "tiny").folders())
         assert f"cannot write {folder.checkpoint}: No space left on device" in full.stderr
         assert folder.result() is None
         assert folder.checkpoint.exists()
@@ -81,8 +81,8 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
 ) -> None:
     """The child's own log lies on the full disk, so its exit code alone says what happened."""
     with small_disk(tmp_path / "disk", "size=2m") as disk:
-        store = RunStore.create(disk / "tiny")
-        run = next(RunStore.open(finished.runs / "tiny").folders()).run
+        store = SuiteFolder.create(disk / "tiny")
+        run = next(SuiteFolder.open(finished.runs / "tiny").folders()).run
         folder = store.folder(run)
         folder.create(run)
         folder.log.touch()
@@ -104,7 +104,7 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
 
 
 def test_a_record_of_a_newer_version(records: Path, finished: FinishedRun) -> None:
-    path = next(RunStore.open(records / "tiny").folders()).path / "result.json"
+    path = next(SuiteFolder.open(records / "tiny").folders()).path / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     named = (str(path), "schema_version 99", "newer version")
     for verb in (("leaderboard", records / "tiny"), ("run", "--suite", finished.suite, "--runs", records)):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.cli.conftest import FinishedRun, shared
 from tests.cli.ground import refuse, snapshot, write_suite
 from tests.support import run_cli
@@ -59,7 +59,7 @@ def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun) ->
     assert search < chosen[0] < chosen[1] < finals
     assert "Leaderboard of tiny" in searched.stdout
     assert {path.name for path in (searched.runs / "tiny").iterdir()} >= {"trials.json", "selection.json"}
-    runs = RunStore(searched.runs / "tiny").folders()
+    runs = SuiteFolder(searched.runs / "tiny").folders()
     assert sorted((one.run.role, (one.path / "cases.parquet").exists()) for one in runs) == [
         ("final", True), ("final", True), ("search", False), ("search", False), ("search", False),
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def test_plan_names_the_same_trials_in_every_process_and_writes_nothing(searched
     assert shown[0].stdout == shown[1].stdout
     assert snapshot(tmp_path) == before
     rows = [line.split() for line in shown[0].stdout.splitlines()[1:]]
-    recorded = {folder.id[:10] for folder in RunStore(searched.runs / "tiny").folders()}
+    recorded = {folder.id[:10] for folder in SuiteFolder(searched.runs / "tiny").folders()}
     assert [row[0] for row in rows] == TRIALS + FINALS
     assert {row[1] for row in rows[:3]} <= recorded
     assert [row[1:] for row in rows[3:]] == [["to", "run", "4", "steps"]] * 2
@@ -115,8 +115,8 @@ def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: 
     ran = run_cli("train", TRIALS[2], *arguments)
     assert ran.returncode == 0, ran.stderr
     assert f"{TRIALS[2]}: ok" in ran.stderr, "by the name that was typed"
-    (folder,) = [one for one in RunStore(tmp_path / "runs" / "tiny").folders() if one.done]
-    same = RunStore(searched.runs / "tiny").by_id(folder.id).result()
+    (folder,) = [one for one in SuiteFolder(tmp_path / "runs" / "tiny").folders() if one.done]
+    same = SuiteFolder(searched.runs / "tiny").by_id(folder.id).result()
     result = folder.result()
     assert result is not None
     assert same is not None

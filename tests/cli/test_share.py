@@ -17,7 +17,7 @@ from harness.api.errors import DiskError, RecordError
 from harness.records.archive import export_records
 from harness.records.archive_import import import_records
 from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.cli.ground import refuse, snapshot
 from tests.support import run_cli
 from tests.synthetic import RunSpec, write_records, write_tables
@@ -34,7 +34,7 @@ WEIGHTS = ("checkpoint.pt", "lease", "log.txt", "error.txt")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> RunStore:
+def store(tmp_path: Path) -> SuiteFolder:
     """Records with everything beside them that must stay at home."""
     store = write_records(tmp_path / "runs" / "synthetic", SPEC)
     for folder in store.folders():
@@ -45,13 +45,13 @@ def store(tmp_path: Path) -> RunStore:
 
 
 @pytest.fixture
-def archive(store: RunStore, tmp_path: Path) -> Path:
+def archive(store: SuiteFolder, tmp_path: Path) -> Path:
     """The export of `store`."""
     export_records(SuiteRecords(store), tmp_path / "records.tar.gz")
     return tmp_path / "records.tar.gz"
 
 
-def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_path: Path) -> None:
+def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp_path: Path) -> None:
     there = tmp_path / "elsewhere"
     file = tmp_path / "out.tar.gz"
     exported = run_cli("export", store.root, "--to", file)
@@ -63,7 +63,7 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_pa
     assert table.stdout == write_tables(store)[0].read_text()
     assert len(table.stdout.splitlines()) > 4
     names = {path.name for path in there.rglob("*")}
-    for folder in RunStore.open(there / "synthetic").folders():
+    for folder in SuiteFolder.open(there / "synthetic").folders():
         assert np.array_equal(folder.predictions()["patient001_ED"], LABELS["patient001_ED"])
     assert names.isdisjoint(WEIGHTS)
     pictures = {path.name for path in (there / "synthetic" / "leaderboard" / "figures").iterdir()}
@@ -72,7 +72,7 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: RunStore, tmp_pa
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz"])
 def test_tables_need_neither_history_nor_label_maps(
-    store: RunStore, archive: Path, tmp_path: Path, suffix: str
+    store: SuiteFolder, archive: Path, tmp_path: Path, suffix: str
 ) -> None:
     """An export without them is smaller and gives the same leaderboard; importing the whole one later adds the rest."""
     small, there = tmp_path / f"small{suffix}", tmp_path / "elsewhere"
@@ -90,7 +90,7 @@ def test_tables_need_neither_history_nor_label_maps(
     assert all((imported.root / path).exists() for path in left_out)
 
 
-def test_equal_records_give_equal_bytes(store: RunStore, archive: Path, tmp_path: Path) -> None:
+def test_equal_records_give_equal_bytes(store: SuiteFolder, archive: Path, tmp_path: Path) -> None:
     again = write_records(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():
         folder.write_predictions(LABELS)
@@ -125,17 +125,19 @@ def test_halves_of_a_suite_come_together(tmp_path: Path) -> None:
     assert together == snapshot(whole.root)
 
 
-def test_other_numbers_for_the_same_run_are_refused_and_named(archive: Path, store: RunStore, tmp_path: Path) -> None:
+def test_other_numbers_for_the_same_run_are_refused_and_named(
+    archive: Path, store: SuiteFolder, tmp_path: Path
+) -> None:
     there = tmp_path / "there"
     shutil.copytree(store.root.parent, there)
-    result = next(folder for folder in RunStore(there / "synthetic").folders() if folder.done).path / "result.json"
+    result = next(folder for folder in SuiteFolder(there / "synthetic").folders() if folder.done).path / "result.json"
     result.write_text(json.dumps(json.loads(result.read_text()) | {"images_seen": 1}))
     refuse("import", archive, "--runs", there, code=65, named=("1 record(s) differ", str(result)), unchanged=tmp_path)
 
 
 def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: Path) -> None:
     environment = SPEC.environment.model_copy(update={"shown": {"host": "somewhere else"}})
-    there = RunStore.create(tmp_path / "there" / "synthetic")
+    there = SuiteFolder.create(tmp_path / "there" / "synthetic")
     run = SPEC.run(SPEC.planned_runs[0])
     there.folder(run).write_environment(environment)
     before = snapshot(there.root / "environments")

@@ -16,7 +16,7 @@ from harness.cli import VERBS, cli
 from harness.doctor import examine
 from harness.records.run_folder import RunFolder
 from harness.records.schema import PlannedRun
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import DEAD_URI, SUPERVISED, UA_MT, linked_copy, refuse, snapshot, write_suite
 from tests.services import require_mlflow
@@ -171,7 +171,7 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
     from harness.train.replay_check import train_again
     from harness.train.stop import StopFlag
 
-    store = RunStore.open(records / "tiny")
+    store = SuiteFolder.open(records / "tiny")
     folder = next(folder for folder in store.folders() if folder.run.method == "supervised")
     path, other = folder.path / "result.json", "0" * 64
     trained = json.loads(path.read_text())["weights_sha256"]
@@ -194,7 +194,7 @@ def test_replay_of_an_unknown_run(finished: FinishedRun, tmp_path: Path) -> None
 
 
 def test_clean_shows_first_and_keeps_every_record(records: Path) -> None:
-    folder = next(RunStore.open(records / "tiny").folders())
+    folder = next(SuiteFolder.open(records / "tiny").folders())
     (folder.path / ".checkpoint.pt.abc").write_bytes(b"torn")
     before = snapshot(records)
     clean = ("clean", records / "tiny")

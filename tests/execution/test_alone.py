@@ -8,7 +8,7 @@ import pytest
 
 from harness.api.errors import UsageError
 from harness.execution.suite_lock import alone
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.search.run import LEADS
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import make_search, store_of
@@ -17,7 +17,7 @@ from tests.train.fixtures import MakeTiny
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
-    store, stop = RunStore.create(tmp_path / "s"), StopFlag()
+    store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
     with alone(store.search_lease, LEADS, stop, 0.0):
         second = alone(store.search_lease, LEADS, stop, 0.0)
         with pytest.raises(UsageError, match=r"pid \d+ on .* leads this adaptive search"), second:
@@ -30,7 +30,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.train.heartbeat.BEAT_SECONDS", 0.02)
-    store, stop = RunStore.create(tmp_path / "s"), StopFlag()
+    store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
     with alone(store.search_lease, LEADS, stop, 0.0):
         path = store.root / "search.lease"
         path.write_text(path.read_text(encoding="utf-8").replace('"host": "', '"host": "another-'), encoding="utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.support import LIMIT_SECONDS, require, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.test_run import assert_same_numbers
@@ -49,7 +49,7 @@ def alive(pids: set[int]) -> set[int]:
 
 def training(tiny: Tiny) -> bool:
     """Whether two runs run now and have made steps, whenever."""
-    held = [folder for folder in RunStore(tiny.store).folders() if folder.lease.held()]
+    held = [folder for folder in SuiteFolder(tiny.store).folders() if folder.lease.held()]
     return len([folder for folder in held if folder.ledger.spent().useful_steps]) == 2
 
 
@@ -74,7 +74,7 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
     assert process.returncode == 70, suite.output
     assert "Traceback" not in suite.output
     kinds = {}
-    for folder in RunStore.open(suite.store).folders():
+    for folder in SuiteFolder.open(suite.store).folders():
         result = folder.result()
         assert result is not None, "every run has a row"
         kinds[folder.run.method] = result.failure.kind if result.failure else "ok"
@@ -115,10 +115,10 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(
     wait_until(lambda: training(tiny), "both runs train", process=process)
     children = descendants(process.pid)
     process.send_signal(signal.SIGTERM)
-    wait_until(lambda: not [f for f in RunStore(tiny.store).folders() if f.lease.path.exists()], "no lease is left")
+    wait_until(lambda: not [f for f in SuiteFolder(tiny.store).folders() if f.lease.path.exists()], "no lease is left")
     assert process.wait(LIMIT_SECONDS) == 75, tiny.output  # a leaderboard later; the runs were safe within seconds
     wait_until(lambda: not alive(children), "all its processes have ended")
-    first = [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
+    first = [folder.ledger.spent() for folder in SuiteFolder(tiny.store).folders()]
     assert all(0 < spent.useful_steps < STEPS and spent.lost_steps == 0 for spent in first)
 
     process = tiny.start("run", *options)
@@ -129,7 +129,7 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(
     process.wait()
     # Ray's own agents take a minute longer to notice; they hold nothing of ours
     wait_until(lambda: not processes_with(str(tiny.root)), "all its processes have ended")
-    second = [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
+    second = [folder.ledger.spent() for folder in SuiteFolder(tiny.store).folders()]
     assert all(after.useful_steps >= before.useful_steps for before, after in zip(first, second, strict=True))
 
     slow.unlink()

@@ -25,7 +25,7 @@ from harness.execution.run import ExecuteSettings, execute, exit_code, raise_ref
 from harness.execution.session import Session, find_run
 from harness.execution.signal_forwarding import stop_on_this_host
 from harness.records.ledger_line import LedgerLine
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import edit
@@ -277,7 +277,7 @@ def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny: MakeTiny) -> 
 def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_short": {}}, seeds=[0, 1])
     session = tiny.session()
-    store = RunStore.open(tiny.store)
+    store = SuiteFolder.open(tiny.store)
     assert {folder.id for folder in store.folders()} == {run.id for run in session.plan.runs}
     assert [entry.run for entry in store.selection().entries] == [run.id for run in session.plan.runs]
     (kept,) = (tiny.store / "suites").iterdir()

@@ -22,7 +22,7 @@ from harness.records.schema import (
     Spent,
 )
 from harness.records.selection import Selection, SelectionEntry
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.support import require
 
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
@@ -83,7 +83,7 @@ def test_a_folder_of_another_program_is_refused_and_left_alone(tmp_path: Path) -
     (tmp_path / "runs").mkdir()
     before = tree(tmp_path)
     with pytest.raises(DiskError, match=r"another program.*--runs"):
-        RunStore.create(tmp_path)
+        SuiteFolder.create(tmp_path)
     assert tree(tmp_path) == before
 
 
@@ -91,33 +91,33 @@ def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("x", encoding="utf-8")
     for root in (tmp_path / "runs", tmp_path / "runs" / "suite"):
         with pytest.raises(DiskError, match="runs"):
-            RunStore.create(root)
+            SuiteFolder.create(root)
 
 
 def test_an_unwritable_folder_is_one_clear_message(tmp_path: Path) -> None:
     require("unprivileged", os.geteuid() != 0, "root may write anywhere")
     tmp_path.chmod(0o500)
     with pytest.raises(DiskError, match="cannot write"):
-        RunStore.create(tmp_path / "suite")
+        SuiteFolder.create(tmp_path / "suite")
 
 
 def test_an_empty_folder_and_our_own_are_taken(tmp_path: Path) -> None:
     (tmp_path / "suite").mkdir()
-    store = RunStore.create(tmp_path / "suite")
+    store = SuiteFolder.create(tmp_path / "suite")
     store.write_selection(selection_of())
-    assert RunStore.create(tmp_path / "suite").selection() == selection_of()
+    assert SuiteFolder.create(tmp_path / "suite").selection() == selection_of()
 
 
 def test_reading_where_nothing_was_run_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"acdc_mini.*harness run --suite acdc_mini"):
-        RunStore.open(tmp_path / "acdc_mini")
+        SuiteFolder.open(tmp_path / "acdc_mini")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(RecordError, match=r"selection\.json is missing"):
-        RunStore.create(tmp_path / "new").selection()
+        SuiteFolder.create(tmp_path / "new").selection()
 
 
 def test_a_run_lies_under_its_id(tmp_path: Path) -> None:
-    store = RunStore.create(tmp_path)
+    store = SuiteFolder.create(tmp_path)
     runs = [run_of(seed) for seed in range(3)]
     for run in runs:
         store.folder(run).create(run)
@@ -127,7 +127,7 @@ def test_a_run_lies_under_its_id(tmp_path: Path) -> None:
 
 
 def test_creating_twice_writes_once(tmp_path: Path) -> None:
-    store, run = RunStore.create(tmp_path), run_of(0)
+    store, run = SuiteFolder.create(tmp_path), run_of(0)
     store.folder(run).create(run)
     store.write_selection(selection_of(run))
     store.keep_suite("name: x\n", "h")
@@ -139,7 +139,7 @@ def test_creating_twice_writes_once(tmp_path: Path) -> None:
 
 
 def test_a_run_record_that_was_edited_is_refused(tmp_path: Path) -> None:
-    store, run = RunStore.create(tmp_path), run_of(0)
+    store, run = SuiteFolder.create(tmp_path), run_of(0)
     store.folder(run).create(run)
     path = tmp_path / "runs" / run.id / "run.json"
     raw = json.loads(path.read_text(encoding="utf-8"))
@@ -149,7 +149,7 @@ def test_a_run_record_that_was_edited_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
-    store, run = RunStore.create(tmp_path), run_of(0)
+    store, run = SuiteFolder.create(tmp_path), run_of(0)
     folder = store.folder(run)
     folder.create(run)
     folder.write_result(result_of(run))
@@ -161,7 +161,7 @@ def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_done_means_a_result(tmp_path: Path) -> None:
-    store, run = RunStore.create(tmp_path), run_of(0)
+    store, run = SuiteFolder.create(tmp_path), run_of(0)
     folder = store.folder(run)
     assert (folder.done, folder.result()) == (False, None)
     folder.create(run)
@@ -176,7 +176,7 @@ def test_done_means_a_result(tmp_path: Path) -> None:
 
 
 def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None:
-    folder = RunStore.create(tmp_path).folder(run_of(0))
+    folder = SuiteFolder.create(tmp_path).folder(run_of(0))
     first = folder.write_environment(environment(host="a", commit="1"))
     assert folder.write_environment(environment(host="b", commit="2")) == first
     other = folder.write_environment(environment("cpu two"))
@@ -190,14 +190,14 @@ def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None
 
 
 def test_selected_runs_come_once_and_in_order(tmp_path: Path) -> None:
-    store = RunStore.create(tmp_path)
+    store = SuiteFolder.create(tmp_path)
     runs = [run_of(2), run_of(0), run_of(1)]
     store.write_selection(selection_of(*runs, runs[0]))
     assert [folder.id for folder in store.selected()] == [run.id for run in runs]
 
 
 def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path) -> None:
-    folder = RunStore.create(tmp_path).folder(run_of(0))
+    folder = SuiteFolder.create(tmp_path).folder(run_of(0))
     assert folder.history().empty
     parts = folder.path / "history"
     parts.mkdir(parents=True)

@@ -11,7 +11,7 @@ import pytest
 
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.report.content import content
 from harness.report.page import write_page
 from tests.report.trials import searched
@@ -24,7 +24,7 @@ FAILED, INTERRUPTED, MISSING = ("ua_mt", 3, 0, 1), ("mc_net", 3, 0, 0), ("mc_net
 class Written:
     """Records, what was computed of them, the page's text and the JSON inside it."""
 
-    store: RunStore
+    store: SuiteFolder
     board: Leaderboard
     html: str
 

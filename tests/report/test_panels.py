@@ -13,7 +13,7 @@ from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.report.panels import MOST_CASES, worst_cases, worst_panels
 from harness.suite.registry import load_dataset
 from tests.report.test_picture import area, rings
@@ -50,7 +50,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 
 @pytest.fixture
-def store(tmp_path: Path, phantoms: Cache) -> RunStore:
+def store(tmp_path: Path, phantoms: Cache) -> SuiteFolder:
     """Two methods and the ceiling on phantoms; cases and predictions of each run are real label maps, shifted."""
     spec = RunSpec(
         methods={"floor": 0.0, "other": 0.0, "supervised_full": 0.0}, labelled=(3,), seeds=1, patients=4,
@@ -75,7 +75,7 @@ def predictions(phantoms, store, folder, shift):
     return {case.id: np.roll(case.label, shift * 3, axis=2) for case in phantoms.test_cases(permit)}
 
 
-def test_a_picture_holds_truth_and_every_method(store: RunStore, phantoms: Cache):
+def test_a_picture_holds_truth_and_every_method(store: SuiteFolder, phantoms: Cache):
     panels = worst_panels(SuiteRecords(store), board_of(store), phantoms)
     assert panels.reason == ""
     assert panels.classes == tuple(phantoms.manifest.classes[1:])
@@ -93,7 +93,7 @@ def test_a_picture_holds_truth_and_every_method(store: RunStore, phantoms: Cache
             assert moved == pytest.approx(truth), "the same structures in another place"
 
 
-def test_the_slice_is_that_with_the_most_errors(store: RunStore, phantoms: Cache):
+def test_the_slice_is_that_with_the_most_errors(store: SuiteFolder, phantoms: Cache):
     board = board_of(store)
     folders = {folder.run.method: folder for folder in store.selected()}
     (group,) = worst_panels(SuiteRecords(store), board, phantoms).groups
@@ -112,7 +112,7 @@ def permit_of(store):
     return TestPermit(store.selection_path, folder.id, folder.path / "final.json")
 
 
-def test_nothing_is_opened_while_a_run_is_to_run(store: RunStore, phantoms: Cache):
+def test_nothing_is_opened_while_a_run_is_to_run(store: SuiteFolder, phantoms: Cache):
     board = board_of(store)
     store.selected()[1].reopen()
     watched = replace(phantoms, on_violation=pytest.fail)
@@ -122,19 +122,19 @@ def test_nothing_is_opened_while_a_run_is_to_run(store: RunStore, phantoms: Cach
     )
 
 
-def test_nothing_is_opened_without_final_weights(store: RunStore, phantoms: Cache):
+def test_nothing_is_opened_without_final_weights(store: SuiteFolder, phantoms: Cache):
     board = board_of(store)
     (store.selected()[2].path / "final.json").unlink()
     with pytest.raises(ClosedSplitError, match="not final yet"):
         worst_panels(SuiteRecords(store), board, phantoms)
 
 
-def test_other_data_are_told_apart(store: RunStore, phantoms: Cache):
+def test_other_data_are_told_apart(store: SuiteFolder, phantoms: Cache):
     other = replace(phantoms, manifest=phantoms.manifest.model_copy(update={"checksum": "d" * 64}))
     assert "not those that the runs were tested on" in worst_panels(SuiteRecords(store), board_of(store), other).reason
 
 
-def test_records_without_predictions_say_so(store: RunStore, phantoms: Cache):
+def test_records_without_predictions_say_so(store: SuiteFolder, phantoms: Cache):
     for folder in store.selected():
         (folder.path / "predictions.npz").unlink()
     assert (
@@ -142,7 +142,7 @@ def test_records_without_predictions_say_so(store: RunStore, phantoms: Cache):
     )
 
 
-def test_a_method_without_predictions_is_left_out(store: RunStore, phantoms: Cache):
+def test_a_method_without_predictions_is_left_out(store: SuiteFolder, phantoms: Cache):
     (next(f for f in store.selected() if f.run.method == "other").path / "predictions.npz").unlink()
     (group,) = worst_panels(SuiteRecords(store), board_of(store), phantoms).groups
     assert [one["entry"] for one in group["methods"]] == ["floor", "supervised_full"]

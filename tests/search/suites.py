@@ -13,7 +13,7 @@ from harness.api.errors import UsageError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import DatasetRef, Failure, Result, Spent, Validation
 from harness.records.selection import Trials
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import load_suite
 from harness.suite.plan import Plan, make_plan
 from harness.suite.trials import PlannedTrial
@@ -102,9 +102,9 @@ def end(folder: RunFolder, dice: float | None = None, status: Status = "ok") -> 
     )
 
 
-def store_of(root: Path, plan: Plan) -> RunStore:
+def store_of(root: Path, plan: Plan) -> SuiteFolder:
     """A run directory in which the search of a plan is named and nothing has run."""
-    store = RunStore.create(root / "small")
+    store = SuiteFolder.create(root / "small")
     store.keep_suite(plan.loaded.text, plan.loaded.suite.hash)
     for planned in plan.trials:
         store.folder(planned.run).create(planned.run)

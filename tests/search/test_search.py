@@ -15,7 +15,7 @@ from harness.execution.run import ExecuteSettings, execute, exit_code
 from harness.execution.session import Session, find_run
 from harness.records.reader import SuiteRecords
 from harness.records.status import read_status
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.search.run import run_search
 from harness.suite.load import load_suite
 from harness.train.replay import replay
@@ -375,4 +375,4 @@ def test_a_suite_without_a_search_is_left_alone(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_short": {}})
     session = tiny.session()
     assert run_search(session, INLINE, StopFlag()) == (session, [])
-    assert not RunStore(tiny.store).trials_path.exists()
+    assert not SuiteFolder(tiny.store).trials_path.exists()

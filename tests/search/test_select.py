@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness.api.errors import ClosedSplitError
 from harness.data.permit import TestPermit
 from harness.records.selection import Selection, candidates_digest
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.search.select import choices, decide
 from harness.suite.plan import Plan
 from harness.suite.trials import PlannedTrial
@@ -30,13 +30,13 @@ ENDINGS = st.tuples(
 )
 
 
-def end_all(plan: Plan, store: RunStore, endings: Callable[[PlannedTrial], Ending]) -> None:
+def end_all(plan: Plan, store: SuiteFolder, endings: Callable[[PlannedTrial], Ending]) -> None:
     for planned in plan.trials:
         dice, status = endings(planned)
         end(store.folder(planned.run), dice, status)
 
 
-def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -> tuple[Plan, Selection, RunStore]:
+def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -> tuple[Plan, Selection, SuiteFolder]:
     store = store_of(root, plan)
     end_all(plan, store, endings)
     return *decide(plan, plan.trials, store), store
@@ -205,7 +205,7 @@ def test_people_read_what_was_chosen(tmp_path: Path) -> None:
     assert ua_mt.startswith("chosen: ua_mt/trial/0/2 with validation Dice 0.800: consistency ")
 
 
-def _permit(store: RunStore, selection: Selection, tmp_path: Path) -> TestPermit:
+def _permit(store: SuiteFolder, selection: Selection, tmp_path: Path) -> TestPermit:
     store.write_selection(selection)
     (tmp_path / "final.json").write_text("{}", encoding="utf-8")
     return TestPermit(store.selection_path, selection.entries[0].run, tmp_path / "final.json")
@@ -248,4 +248,4 @@ def test_the_test_split_stays_closed_for_a_trial(tmp_path: Path) -> None:
 
 def test_older_selections_without_candidates_still_open_the_split(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None, "methods": {"ua_mt": SUITE["methods"]["ua_mt"]}})
-    _permit(RunStore.create(tmp_path / "small"), plan.selection(), tmp_path).check()
+    _permit(SuiteFolder.create(tmp_path / "small"), plan.selection(), tmp_path).check()

@@ -15,7 +15,7 @@ from harness.execution.session import Session
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Trial
 from harness.records.selection import Selection
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.search.run import run_search
 from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny
@@ -63,8 +63,8 @@ def search_inline(tiny: Tiny, stop: StopFlag | None = None) -> tuple[Session, li
     return session, outcomes, said
 
 
-def store_of(tiny: Tiny) -> RunStore:
-    return RunStore(tiny.store)
+def store_of(tiny: Tiny) -> SuiteFolder:
+    return SuiteFolder(tiny.store)
 
 
 def trials_of(tiny: Tiny) -> list[Trial]:

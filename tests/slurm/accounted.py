@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.records.ledger_line import LedgerLine
 from harness.records.place import Place
 from harness.records.run_folder import RunFolder
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import RunSpec, write_records
 
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC).timestamp()
@@ -24,7 +24,7 @@ SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, history_steps=5)
 class Accounted:
     """A run directory, and the folder of the commands that answer for Slurm. jobs: run -> job."""
 
-    store: RunStore
+    store: SuiteFolder
     commands: Path
     jobs: dict[str, str] = field(default_factory=dict)
 

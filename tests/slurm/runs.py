@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.records.accounts import Reconciliation
 from harness.records.run_folder import RunFolder
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.slurm.cluster import Cluster
 from tests.support import run_cli, wait_until
 from tests.train.tiny import Tiny
@@ -40,8 +40,8 @@ class Jobs:
 
     def folder(self, planned_run: str) -> RunFolder:
         """The run's records, found without planning."""
-        entries = RunStore.open(self.tiny.store).selection().entries
-        return RunStore.open(self.tiny.store).by_id(
+        entries = SuiteFolder.open(self.tiny.store).selection().entries
+        return SuiteFolder.open(self.tiny.store).by_id(
             next(one.run for one in entries if str(one.planned_run) == planned_run)
         )
 
@@ -63,7 +63,7 @@ class Jobs:
     def reconcile(self) -> tuple[int, Reconciliation]:
         """Exit code of the verb, and what it wrote."""
         done = run_cli("reconcile", self.tiny.store, "--allocations", env={"SLURM_CONF": str(self.cluster.conf)})
-        found = RunStore.open(self.tiny.store).reconciliation()
+        found = SuiteFolder.open(self.tiny.store).reconciliation()
         assert found is not None, done.stderr
         return done.returncode, found
 

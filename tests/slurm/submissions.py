@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.data.cache import Cache
 from harness.execution.session import Session
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.slurm.cluster import LoadedCluster, load_cluster
 from harness.slurm.record import Submission
 from harness.suite.load import load_suite
@@ -68,7 +68,7 @@ def session_of(tmp_path: Path, cache: Cache, **changes: object) -> Session:
     content = {name: value for name, value in suite_with(fields).items() if value is not None}
     loaded = load_suite(str(write(tmp_path, content)))
     plan = make_plan(loaded, cache.reference)
-    store = RunStore.create(tmp_path / "runs" / "small")
+    store = SuiteFolder.create(tmp_path / "runs" / "small")
     for run in plan.runs:
         store.folder(run).create(run)
     if plan.loaded.suite.search is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.records.run_folder import RunFolder
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.slurm.cluster import Cluster
 from tests.support import REPO, command_environment
 from tests.train.tiny import Tiny
@@ -74,7 +74,7 @@ def training(tiny: Tiny) -> dict[str, RunFolder]:
     if not (tiny.store / "runs").exists():
         return {}
     found = {}
-    for folder in RunStore(tiny.store).folders():
+    for folder in SuiteFolder(tiny.store).folders():
         holder, lines = folder.lease.holder(), folder.ledger.lines()
         if holder is not None and lines and lines[-1].steps and lines[-1].kind != "end":
             found[holder.host] = folder

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.api.errors import UsageError
 from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.slurm.bundles import TASK_START_SECONDS, Bundle, Room, bundle
 from harness.slurm.draft import Drafter
 from harness.slurm.expected import OVERHEAD, RUN_START_SECONDS, expected_seconds, make_bundles
@@ -83,7 +83,7 @@ def test_the_room_leaves_margin_warning_and_start() -> None:
 
 def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 100}, "search": None})
-    store = SuiteRecords(RunStore(tmp_path / "none"))
+    store = SuiteRecords(SuiteFolder(tmp_path / "none"))
     plain, told = cluster_of(tmp_path, "time: 60\n"), cluster_of(tmp_path, "time: 60\nunit_time: 3\n")
     assert set(expected_seconds(plan.runs, store, plain)) == {100 * OVERHEAD + RUN_START_SECONDS}
     assert set(expected_seconds(plan.runs, store, told)) == {180.0}
@@ -91,7 +91,7 @@ def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_pa
 
 def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
-    loaded, store = cluster_of(tmp_path, "time: 60\n"), SuiteRecords(RunStore(tmp_path / "none"))
+    loaded, store = cluster_of(tmp_path, "time: 60\n"), SuiteRecords(SuiteFolder(tmp_path / "none"))
     assert set(expected_seconds(plan.runs, store, loaded)) == {None}
     names = [plan.names[run.id] for run in plan.runs]
     assert [len(one.runs) for one in make_bundles(plan.runs, names, store, loaded)] == [1] * len(plan.runs)
@@ -99,7 +99,7 @@ def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path) -> None:
 
 def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 3600}, "search": None})
-    drafter = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 60\n"))
+    drafter = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 60\n"))
     with pytest.raises(UsageError) as caught:
         drafter.arrays(plan.runs)
     said = str(caught.value)
@@ -117,7 +117,7 @@ def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tm
 def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
     with pytest.raises(UsageError, match=r"mini\.yaml:1: time: 1 minutes leave no room"):
-        Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 1\n")).arrays(
+        Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster_of(tmp_path, "time: 1\n")).arrays(
             plan.runs
         )
 
@@ -125,7 +125,7 @@ def test_a_time_that_leaves_no_room_at_all_is_told(tmp_path: Path) -> None:
 def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"search": None})
     loaded = cluster_of(tmp_path, "time: 60\nmax_array_size: 3\n")
-    drafts = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, loaded).arrays(plan.runs)
+    drafts = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, loaded).arrays(plan.runs)
     assert [len(draft.submission.tasks) for draft in drafts] == [3, 3, 3, 3, 3, 1]
     assert len({draft.submission.name for draft in drafts}) == len(drafts)
     assert [u for d in drafts for b in d.submission.tasks for u in b] == [run.id for run in plan.runs]
@@ -139,7 +139,7 @@ def test_two_thousand_runs_are_planned_and_bundled_in_two_seconds(tmp_path: Path
     make_plan(loaded, data)  # imports
     began = time.process_time()
     plan = make_plan(loaded, data)
-    drafts = Drafter(plan, SuiteRecords(RunStore(tmp_path / "none")), tmp_path, cluster).arrays(plan.runs)
+    drafts = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster).arrays(plan.runs)
     assert time.process_time() - began < 2.0
     assert len(plan.runs) == 2000
     assert sum(len(b) for draft in drafts for b in draft.submission.tasks) == 2000

@@ -14,7 +14,7 @@ from harness.records.lease import Owner
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Spent
 from harness.records.status import RunStatus, read_status
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.slurm.cancel import cancel
 from harness.slurm.leases import free_leases
 from harness.slurm.queue import Task, ask_ends, ask_queue, identified, running_jobs
@@ -148,7 +148,7 @@ def test_what_was_submitted_since_the_last_question_is_not_gone(commands: Path, 
 
 
 def test_nobody_cancels_while_another_submits(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = RunStore.create(tmp_path / "runs" / "tiny")
+    store = SuiteFolder.create(tmp_path / "runs" / "tiny")
     Submissions(store.root).write(ARRAY)
     monkeypatch.setattr("harness.slurm.submit.PATIENCE_SECONDS", 0.0)
     with submitting(Submissions(store.root)), pytest.raises(UsageError, match="is submitting this suite"):
@@ -203,7 +203,7 @@ def test_without_accounting_nobody_knows_how_a_forgotten_task_ended(commands: Pa
 
 
 def test_cancel_names_the_jobs_of_this_suite_alone(commands: Path, tmp_path: Path) -> None:
-    store = RunStore.create(tmp_path / "runs" / "tiny")
+    store = SuiteFolder.create(tmp_path / "runs" / "tiny")
     Submissions(store.root).write(ARRAY)
     Submissions(store.root).write(FINISH)
     stand_in(commands, "scancel", f'echo "$@" > {tmp_path}/cancelled')
@@ -225,7 +225,7 @@ def test_the_lease_of_a_job_that_slurm_ended_is_free_at_once(
         monkeypatch.delenv(name, raising=False)
     stand_in(commands, "squeue", "echo '56|RUNNING'; echo '57|PENDING'; echo '55|COMPLETED'")
     stand_in(commands, "scontrol", "echo 'CliFilterPlugins = (null)'; echo 'ClusterName             = mini'")
-    store = RunStore(tmp_path / "tiny")
+    store = SuiteFolder(tmp_path / "tiny")
     for name, job in (("running", "56"), ("requeued", "57"), ("ended", "55"), ("forgotten", "12")):
         leave_lease(store.by_id(name).path, job=job, cluster="mini")
     leave_lease(store.by_id("no-job").path)
@@ -241,7 +241,7 @@ def test_a_job_that_squeue_does_not_show_may_live(
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
     stand_in(commands, "squeue", "true")
-    store = RunStore(tmp_path / "tiny")
+    store = SuiteFolder(tmp_path / "tiny")
     leave_lease(store.by_id("elsewhere").path, job="55", cluster="other")
     leave_lease(store.by_id("unnamed").path, job="55")
     leave_lease(store.by_id("ours").path, job="55", cluster="mini")
@@ -256,7 +256,7 @@ def test_a_job_that_squeue_does_not_show_may_live(
 def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunStore(tmp_path / "tiny").by_id("run")
+    folder = SuiteFolder(tmp_path / "tiny").by_id("run")
     leave_lease(folder.path, job="56", cluster="mini")
     monkeypatch.setenv("SLURM_CLUSTER_NAME", "mini")
     stand_in(commands, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
@@ -265,7 +265,7 @@ def test_nobody_is_presumed_dead_while_slurm_does_not_answer(
 
 
 def test_a_lease_that_changed_hands_stays(tmp_path: Path) -> None:
-    folder = RunStore(tmp_path / "tiny").by_id("run")
+    folder = SuiteFolder(tmp_path / "tiny").by_id("run")
     dead = leave_lease(folder.path, job="56")
     leave_lease(folder.path, job="60")
     folder.lease.remove_of(dead)

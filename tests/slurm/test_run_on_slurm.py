@@ -13,7 +13,7 @@ import pytest
 
 from harness.api.errors import UsageError
 from harness.data.prepare import resolve
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.slurm.partitions import check_partitions
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.run import submit_missing
@@ -51,8 +51,8 @@ class Ground:
         return self.harness("run", *options, code=code)
 
     @property
-    def store(self) -> RunStore:
-        return RunStore(self.folder / "runs" / "tiny")
+    def store(self) -> SuiteFolder:
+        return SuiteFolder(self.folder / "runs" / "tiny")
 
     def submissions(self, kind: str) -> list[Submission]:
         return [one for one in Submissions(self.store.root) if one.kind == kind]
@@ -70,7 +70,7 @@ def ground(slurm: Cluster, tmp_path: Path, session_cache: Path) -> Ground:
     return Ground(tmp_path, slurm, {"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None})
 
 
-def numbers(store: RunStore) -> dict[str, tuple[str | None, str]]:
+def numbers(store: SuiteFolder) -> dict[str, tuple[str | None, str]]:
     """Planned run -> the weights, and what the test split said."""
     found = {}
     for entry in store.selection().entries:
@@ -80,7 +80,7 @@ def numbers(store: RunStore) -> dict[str, tuple[str | None, str]]:
     return found
 
 
-def timeless(store: RunStore) -> pd.DataFrame:
+def timeless(store: SuiteFolder) -> pd.DataFrame:
     """The leaderboard without seconds, memory and what Slurm charged."""
     table = pd.read_csv(store.leaderboard / "leaderboard.csv")
     return table.drop(columns=[name for name in map(str, table) if name.startswith(DIFFERENT)])
@@ -122,8 +122,8 @@ def test_a_suite_is_submitted_interrupted_gone_on_with_and_equals_the_inline_one
 
     inline = ground.folder / "inline"
     ground.harness("run", "--executor", "inline", "--runs", str(inline), "--no-track")
-    assert numbers(ground.store) == numbers(RunStore(inline / "tiny"))
-    pd.testing.assert_frame_equal(timeless(ground.store), timeless(RunStore(inline / "tiny")), check_exact=True)
+    assert numbers(ground.store) == numbers(SuiteFolder(inline / "tiny"))
+    pd.testing.assert_frame_equal(timeless(ground.store), timeless(SuiteFolder(inline / "tiny")), check_exact=True)
 
 
 def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground: Ground) -> None:

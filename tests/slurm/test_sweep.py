@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.records.schema import Spent
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.search.tiny_search import make_search, search_inline, store_of, trials_of
 from tests.slurm.cluster import Cluster
 from tests.slurm.sweeps import Sweep, python_that, submit, training
@@ -27,7 +27,7 @@ def _ray() -> None:
 
 
 def spent_by_all(tiny: Tiny) -> list[Spent]:
-    return [folder.ledger.spent() for folder in RunStore(tiny.store).folders()]
+    return [folder.ledger.spent() for folder in SuiteFolder(tiny.store).folders()]
 
 
 def wait_until_it_is_queued_again(sweep: Sweep, restarts: int) -> None:

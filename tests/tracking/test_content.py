@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.api.errors import RecordError
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.tracking.content import RunContent, run_content
 from harness.tracking.means import method_content, method_fingerprint
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
@@ -25,15 +25,15 @@ from tests.tracking.view import SEARCHED, SMALL, small_suite
 SPAN = Span(1_000, 2_000)
 
 
-def suite_of(store: RunStore) -> TrackedSuite:
+def suite_of(store: SuiteFolder) -> TrackedSuite:
     return TrackedSuite(SuiteRecords(store))
 
 
-def finished(store: RunStore) -> list[TrackedRun]:
+def finished(store: SuiteFolder) -> list[TrackedRun]:
     return suite_of(store).runs
 
 
-def of_method(store: RunStore, method: str) -> list[TrackedRun]:
+def of_method(store: SuiteFolder, method: str) -> list[TrackedRun]:
     return suite_of(store).methods[method]
 
 

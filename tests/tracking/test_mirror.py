@@ -16,7 +16,7 @@ import pytest
 
 from harness.api.errors import ServiceError
 from harness.records.lease import Lease
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.tracking.service import PROCESS_ENVIRONMENT, find_service
 from harness.tracking.tracker import only_writer
 from tests.support import LIMIT_SECONDS, command_environment
@@ -121,7 +121,7 @@ def test_runs_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_databa
     assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
 
 
-def rebuilt(store: RunStore, desk: Path, empty_database: Path | None = None) -> dict[str, Any]:
+def rebuilt(store: SuiteFolder, desk: Path, empty_database: Path | None = None) -> dict[str, Any]:
     """What tracking gives in a copy of an empty database, or in one that does not exist yet."""
     path = desk / "fresh" / "fresh.db"
     if empty_database is not None:
@@ -229,6 +229,6 @@ def test_nothing_else_of_the_process_changes(desk: Path, capfd: pytest.CaptureFi
 
 
 def test_an_empty_suite_is_no_error(desk: Path) -> None:
-    report = track(RunStore.create(desk / "runs" / "nothing_yet"))
+    report = track(SuiteFolder.create(desk / "runs" / "nothing_yet"))
     assert report.added == report.kept == 0
     assert "0 runs" in report.summary

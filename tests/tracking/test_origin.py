@@ -13,7 +13,7 @@ from harness.records.archive import export_records
 from harness.records.archive_import import import_records
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.tracking.view import RUNS, SMALL, Run, runs, small_suite, track
 
 
@@ -25,7 +25,7 @@ def of_origin(desk: Path) -> dict[str, dict[str, Run]]:
     return found
 
 
-def bens_suite(desk: Path) -> RunStore:
+def bens_suite(desk: Path) -> SuiteFolder:
     """The same units, run on another machine."""
     spec = SMALL.environment
     other = Environment(**{**spec.model_dump(), "device_model": "Ben's"})
@@ -53,7 +53,7 @@ def test_a_moved_or_copied_directory_goes_on_with_its_runs(desk: Path) -> None:
     store = small_suite(desk)
     track(store)
     before = runs(desk / "mlflow.db")
-    copy = RunStore.open(Path(shutil.copytree(store.root, desk / "elsewhere" / store.root.name)))
+    copy = SuiteFolder.open(Path(shutil.copytree(store.root, desk / "elsewhere" / store.root.name)))
     assert track(copy).kept == RUNS
     assert runs(desk / "mlflow.db") == before
 

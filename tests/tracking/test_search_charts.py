@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.tracking.params import joined_params, run_params
 from harness.tracking.saved_views import saved_views
 from harness.tracking.search_charts import MAX_CATEGORIES, search_charts, varied_columns
@@ -86,5 +86,5 @@ def test_a_parent_shows_different_settings_side_by_side() -> None:
 
 
 def test_no_views_without_runs(tmp_path: Path) -> None:
-    empty = RunStore.create(tmp_path / "nothing_yet")
+    empty = SuiteFolder.create(tmp_path / "nothing_yet")
     assert saved_views(TrackedSuite(SuiteRecords(empty))) == []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.api.errors import ServiceError
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.services import mlflow_server, stop
 from tests.support import LIMIT_SECONDS
 from tests.tracking.view import RUNS, content, runs, small_suite, track
@@ -31,7 +31,7 @@ def test_a_server(desk: Path) -> None:
     with mlflow_server(desk) as (uri, process):
         _shows_what_was_tracked_before_it_started(uri, desk)
 
-        remote = RunStore.open(store.root.rename(store.root.with_name("over_http")))
+        remote = SuiteFolder.open(store.root.rename(store.root.with_name("over_http")))
         report = track(remote, uri)
         assert (report.added, report.uri) == (RUNS, uri)
         assert track(remote, uri).kept == RUNS

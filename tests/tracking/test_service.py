@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import ServiceError
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from harness.tracking import check_tracking
 from harness.tracking.database import warn_of_mlruns
 from harness.tracking.service import find_service
@@ -27,7 +27,7 @@ from tests.support import LIMIT_SECONDS, command_environment
 from tests.tracking.view import RUNS, by_key, small_suite, track
 
 
-def failure(store: RunStore, uri: str) -> str:
+def failure(store: SuiteFolder, uri: str) -> str:
     """The message of tracking that must fail, within seconds."""
     began = time.monotonic()
     with pytest.raises(ServiceError) as caught:
@@ -225,7 +225,7 @@ def test_two_drivers_at_a_fresh_database(tmp_path: Path) -> None:
     """Both suites are there, whole, and nothing is printed but the summaries."""
     require_mlflow()
     stores = [small_suite(tmp_path / "a"), small_suite(tmp_path / "b")]
-    stores[1] = RunStore.open(stores[1].root.rename(stores[1].root.with_name("another")))
+    stores[1] = SuiteFolder.open(stores[1].root.rename(stores[1].root.with_name("another")))
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", FIRST_CONTACT, str(store.root)],

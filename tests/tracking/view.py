@@ -11,7 +11,7 @@ from typing import Any
 
 from harness import tracking
 from harness.records.reader import SuiteRecords
-from harness.records.suite_folder import RunStore
+from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import RunSpec, write_records
 
 SMALL = RunSpec(
@@ -59,11 +59,11 @@ class Run:
         return self.metrics[metric][-1][1]
 
 
-def small_suite(folder: Path, spec: RunSpec = SMALL) -> RunStore:
+def small_suite(folder: Path, spec: RunSpec = SMALL) -> SuiteFolder:
     return write_records(folder / "runs" / "phantom_small", spec)
 
 
-def track(store: RunStore, uri: str | None = None) -> tracking.TrackReport:
+def track(store: SuiteFolder, uri: str | None = None) -> tracking.TrackReport:
     """Track the records as they are now."""
     return tracking.track(SuiteRecords(store), uri)
 

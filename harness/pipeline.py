@@ -124,7 +124,7 @@ def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str |
         DataError: The data are absent or flawed.
 
     Example:
-        >>> [run.name for run in plan_suite("demo").plan.asked()]  # doctest: +SKIP
+        >>> [run.name for run in plan_suite("demo").plan.trainings()]  # doctest: +SKIP
     """
     from harness.execution.dry_run import make_dry_run
     from harness.suite.load import load_suite
@@ -146,7 +146,7 @@ def load_leaderboard(folder: str | Path) -> Leaderboard:
         RecordError: A record is missing, damaged or of another version.
 
     Example:
-        >>> load_leaderboard("runs/demo").results[["method", "dice"]]  # doctest: +SKIP
+        >>> load_leaderboard("runs/demo").results[["entry", "dice"]]  # doctest: +SKIP
     """
     from harness.leaderboard.leaderboard import build_leaderboard
     from harness.records.reader import SuiteRecords

@@ -105,18 +105,18 @@ def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
 
 
 def hours_table(dry_run: DryRun, runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> Printed:
-    """A row per method: runs to submit, their budget and what they are expected to hold, in hours of a GPU or core."""
+    """A line per entry: runs to submit, their budget and what they are expected to hold, in hours of a GPU or core."""
     from harness.slurm.expected import expected_seconds
 
     what = "GPU-hours" if loaded.cluster.gpus else "core-hours"
     expected = expected_seconds(runs, records, loaded)
-    of_row = {asked.run.id: asked.row for asked in reversed(dry_run.plan.asked()) if asked.run is not None}
+    entry_of = {each.run.id: each.entry for each in reversed(dry_run.plan.trainings()) if each.run is not None}
     rows: list[Sequence[str]] = []
-    for row in [*dict.fromkeys(of_row[run.id] for run in runs), "all"]:
-        own = [index for index, run in enumerate(runs) if row in ("all", of_row[run.id])]
+    for entry in [*dict.fromkeys(entry_of[run.id] for run in runs), "all"]:
+        own = [index for index, run in enumerate(runs) if entry in ("all", entry_of[run.id])]
         budgets = _hours([runs[index].budget.device_seconds for index in own])
-        rows.append((row, str(len(own)), budgets, _hours([expected[index] for index in own])))
-    return ("method", "to submit", f"budget in {what}", f"expected {what}"), rows, "lrrr"
+        rows.append((entry, str(len(own)), budgets, _hours([expected[index] for index in own])))
+    return ("entry", "to submit", f"budget in {what}", f"expected {what}"), rows, "lrrr"
 
 
 def _hours(seconds: Sequence[float | None]) -> str:
@@ -125,7 +125,7 @@ def _hours(seconds: Sequence[float | None]) -> str:
 
 
 def task_table(dry_run: DryRun, drafts: Sequence[Draft]) -> Printed:
-    """A row per array task."""
+    """A line per array task."""
     names = dry_run.plan.names
     rows: list[Sequence[str]] = []
     for number, draft in enumerate(drafts):

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from harness.execution.dry_run import DryRun
     from harness.records.accounts import AllocationAccount, MethodAccount, Seconds
     from harness.records.status import RunStatus, State, SuiteStatus
-    from harness.suite.plan import Asked
+    from harness.suite.plan import PlannedTraining
 
-Row = Sequence[str]
-Printed = tuple[Row, list[Row], str]
+Line = Sequence[str]
+Printed = tuple[Line, list[Line], str]
+"""Headers, lines, and the alignment of each column: 'l' or 'r'."""
 
 
-def print_table(headers: Row, rows: Sequence[Row], align: str) -> None:
+def print_table(headers: Line, rows: Sequence[Line], align: str) -> None:
     """A table on standard output, columns two spaces apart, never wrapped; align: 'l' or 'r' per column."""
     lines = [headers, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
@@ -49,72 +50,75 @@ def budget_text(budget: Budget, runs: int) -> str:
 
 
 def plan_table(dry_run: DryRun) -> Printed:
-    """A row per method, of the search and of the finals, and a last one for all: runs, their states, budget."""
+    """A line per entry, of the search and of the finals, and a last one for all: runs, their states, budget."""
     from harness.execution.dry_run import used_states
 
     states = used_states(dry_run)
-    asked = dry_run.plan.asked()
-    searched = any(one.role == "search" for one in asked)
-    rows: list[Row] = []
-    for role, method in dict.fromkeys((one.role, one.row) for one in asked):
-        own = [one for one in asked if (one.role, one.row) == (role, method)]
-        labelled = _joined(["all" if one.labelled is None else str(one.labelled) for one in own])
-        subsets, seeds = _joined([str(one.subset) for one in own]), _joined([str(one.seed) for one in own])
-        head = (f"{method} ({role})" if searched else method, labelled, subsets, seeds, str(len(own)))
+    trainings = dry_run.plan.trainings()
+    searched = any(training.role == "search" for training in trainings)
+    rows: list[Line] = []
+    for role, entry in dict.fromkeys((training.role, training.entry) for training in trainings):
+        own = [training for training in trainings if (training.role, training.entry) == (role, entry)]
+        labelled = _joined(["all" if training.labelled is None else str(training.labelled) for training in own])
+        subsets = _joined([str(training.subset) for training in own])
+        seeds = _joined([str(training.seed) for training in own])
+        head = (f"{entry} ({role})" if searched else entry, labelled, subsets, seeds, str(len(own)))
         budget = own[0].budget
         rows.append((*head, *_counts(dry_run, own, states), str(budget), budget_text(budget, len(own))))
-    total = sum(one.budget.amount for one in asked)
+    total = sum(training.budget.amount for training in trainings)
     together = budget_text(dry_run.plan.budget.of(total), 1)
-    rows.append(("all", "", "", "", str(len(asked)), *_counts(dry_run, asked, states), "", together))
-    headers = ("method", "labelled", "subsets", "seeds", "runs", *states, "budget a run", "budget")
+    rows.append(("all", "", "", "", str(len(trainings)), *_counts(dry_run, trainings, states), "", together))
+    headers = ("entry", "labelled", "subsets", "seeds", "runs", *states, "budget a run", "budget")
     return headers, rows, "llll" + "r" * (len(states) + 3)
 
 
-def _counts(dry_run: DryRun, asked: Sequence[Asked], states: Sequence[State]) -> list[str]:
-    found = [dry_run.state(one) for one in asked] if dry_run.states is not None else []
-    return [str(found.count(state)) for state in states]
+def _counts(dry_run: DryRun, trainings: Sequence[PlannedTraining], states: Sequence[State]) -> list[str]:
+    present = [dry_run.state(training) for training in trainings]
+    return [str(present.count(state)) for state in states]
 
 
 def plan_runs(dry_run: DryRun) -> Printed:
-    """A row per training, in the order in which they run; what a search has yet to name has no id."""
-    asked = dry_run.plan.asked()
+    """A line per run, in their order. A run that a search has yet to name has no id."""
+    trainings = dry_run.plan.trainings()
     if dry_run.states is None:  # ids depend on the data, so they are unknown too
-        return ("planned_run", "budget"), [(one.name, str(one.budget)) for one in asked], "ll"
-    rows = [
-        (one.name, "" if one.run is None else one.run.id[:10], dry_run.state(one), str(one.budget)) for one in asked
+        return ("run", "budget"), [(training.name, str(training.budget)) for training in trainings], "ll"
+    rows: list[Line] = [
+        (
+            training.name,
+            "" if training.run is None else training.run.id[:10],
+            dry_run.state(training),
+            str(training.budget),
+        )
+        for training in trainings
     ]
-    return ("planned_run", "run", "state", "budget"), list(rows), "llll"
+    return ("run", "id", "state", "budget"), rows, "llll"
 
 
 def status_table(status: SuiteStatus) -> Printed:
-    """A row per run."""
-    headers = ("planned_run", "state", "budget", "steps", "device s", "lost s", "attempts", "val. Dice", "note")
-    return headers, [_status_row(str(planned_run), one) for planned_run, one in status.runs], "llrrrrrrl"
+    """A line per run."""
+    headers = ("run", "state", "budget", "steps", "device s", "lost s", "attempts", "val. Dice", "note")
+    return headers, [_status_line(str(name), run) for name, run in status.runs], "llrrrrrrl"
 
 
-def _status_row(planned_run: str, one: RunStatus) -> Row:
-    dice = "" if one.validation_dice is None else f"{one.validation_dice:.3f}"
-    spent = one.spent
-    seconds, lost = f"{spent.useful_device_seconds:.1f}", f"{spent.lost_device_seconds:.1f}"
+def _status_line(name: str, run: RunStatus) -> Line:
+    spent = run.spent
     return (
-        *(
-            planned_run,
-            one.state,
-            f"{one.share:.1%}",
-            str(spent.useful_steps),
-            seconds,
-            lost,
-            str(spent.attempts),
-            dice,
-        ),
-        one.note,
+        name,
+        run.state,
+        f"{run.share:.1%}",
+        str(spent.useful_steps),
+        f"{spent.useful_device_seconds:.1f}",
+        f"{spent.lost_device_seconds:.1f}",
+        str(spent.attempts),
+        "" if run.validation_dice is None else f"{run.validation_dice:.3f}",
+        run.note,
     )
 
 
 def method_table(cards: Sequence[MethodCard]) -> Printed:
-    """A row per method."""
+    """A line per method."""
     headers = ("method", "version", "shown", "training", "predictor", "file", "paper")
-    rows: list[Row] = [
+    rows: list[Line] = [
         (
             *(card.name, str(card.version), "ranked" if card.ranked else "reference"),
             *(f"{card.parameters_training:,}", f"{card.parameters_predictor:,}", card.origin, card.paper),
@@ -125,31 +129,31 @@ def method_table(cards: Sequence[MethodCard]) -> Printed:
 
 
 def hyper_table(cards: Sequence[HyperCard]) -> Printed:
-    """A row per hyper-parameter of one method."""
-    rows: list[Row] = [(card.name, card.default, card.bounds, card.search, card.doc) for card in cards]
+    """A line per hyper-parameter of one method."""
+    rows: list[Line] = [(card.name, card.default, card.bounds, card.search, card.doc) for card in cards]
     return ("parameter", "default", "bounds", "search", "what"), rows, "lllll"
 
 
 def dataset_table(datasets: Sequence[Dataset]) -> Printed:
-    """A row per dataset; patients of the training, validation and test split."""
-    rows: list[Row] = [
+    """A line per dataset; patients of the training, validation and test split."""
+    rows: list[Line] = [
         (
-            *(one.name, str(one.version), f"{one.dimension}D", " ".join(one.classes[1:])),
-            " / ".join(str(len(patients)) for patients in one.splits.values()),
-            ", ".join(one.layouts) or "generated",
-            one.track or "",
+            *(dataset.name, str(dataset.version), f"{dataset.dimension}D", " ".join(dataset.classes[1:])),
+            " / ".join(str(len(patients)) for patients in dataset.splits.values()),
+            ", ".join(dataset.layouts) or "generated",
+            dataset.track or "",
         )
-        for one in datasets
+        for dataset in datasets
     ]
     return ("dataset", "version", "kind", "classes", "train / val / test", "layouts", "track"), rows, "lllllll"
 
 
 def cache_table(manifests: Sequence[Path]) -> Printed:
-    """A row per prepared cache; one that cannot be read says why."""
-    return ("cache", "checksum", "cases", "folder"), [_cache_row(path) for path in manifests], "llrl"
+    """A line per prepared cache; one that cannot be read says why."""
+    return ("cache", "checksum", "cases", "folder"), [_cache_line(path) for path in manifests], "llrl"
 
 
-def _cache_row(path: Path) -> Row:
+def _cache_line(path: Path) -> Line:
     from harness.data.cache import read_manifest
 
     try:
@@ -160,11 +164,11 @@ def _cache_row(path: Path) -> Row:
 
 
 def suite_table(files: Sequence[Path]) -> Printed:
-    """A row per suite file."""
+    """A line per suite file."""
     from harness.suite.load import load_suite
 
     suites = [load_suite(str(file)).suite for file in files]
-    rows: list[Row] = [(suite.name, suite.dataset, str(suite.budget), suite.description) for suite in suites]
+    rows: list[Line] = [(suite.name, suite.dataset, str(suite.budget), suite.description) for suite in suites]
     return ("suite", "dataset", "budget a run", "what"), rows, "llll"
 
 
@@ -176,28 +180,28 @@ _PARTS = ("useful", "lost", "evaluation", "checkpoint", "start_up", "idle", "une
 
 
 def method_account_table(methods: Sequence[MethodAccount]) -> Printed:
-    """A row per method: device seconds of its allocations by what they went into, ledger / allocation, in steps."""
+    """A line per method: device seconds of its allocations by use, ledger / allocation, and the share in steps."""
     headers = ("method", "attempts", "in", "allocated", *_part_names(), "ledger", "in steps")
-    rows: list[Row] = [
+    rows: list[Line] = [
         (
-            *(one.method, str(one.attempts), f"{one.currency}-s", f"{one.allocated:.1f}"),
-            *(*_parts(one.seconds), f"{one.ledger_ratio:.1%}", f"{one.training_share:.1%}"),
+            *(account.method, str(account.attempts), f"{account.currency}-s", f"{account.allocated:.1f}"),
+            *(*_parts(account.seconds), f"{account.ledger_ratio:.1%}", f"{account.training_share:.1%}"),
         )
-        for one in methods
+        for account in methods
     ]
     return headers, rows, "lrl" + "r" * (len(_PARTS) + 3)
 
 
 def allocation_table(allocations: Sequence[AllocationAccount]) -> Printed:
-    """A row per allocation; the last column marks what is not explained, or still runs."""
+    """A line per allocation. The last column marks what is not explained, or still runs."""
     headers = ("job", "state", "node", "devices", "attempts", "in", "allocated", *_part_names(), "tolerated", "note")
-    rows: list[Row] = [
+    rows: list[Line] = [
         (
-            *(one.name, one.state, one.node, f"{one.devices} {one.gres or 'cpu'}", str(len(one.attempts))),
-            *(f"{one.currency}-s", f"{one.allocated:.1f}", *_parts(one.seconds), f"{one.tolerated_seconds:.1f}"),
-            "runs" if one.open else "UNEXPLAINED" if one.violation else "",
+            *(each.name, each.state, each.node, f"{each.devices} {each.gres or 'cpu'}", str(len(each.attempts))),
+            *(f"{each.currency}-s", f"{each.allocated:.1f}", *_parts(each.seconds), f"{each.tolerated_seconds:.1f}"),
+            "runs" if each.open else "UNEXPLAINED" if each.violation else "",
         )
-        for one in allocations
+        for each in allocations
     ]
     return headers, rows, "llllrl" + "r" * (len(_PARTS) + 2) + "l"
 

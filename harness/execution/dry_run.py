@@ -16,7 +16,7 @@ from harness.records.schema import Run
 from harness.records.status import STATES, State, run_status
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import LoadedSuite
-from harness.suite.plan import Asked, Plan, dataset_of, make_plan, unprepared
+from harness.suite.plan import Plan, PlannedTraining, dataset_of, make_plan, unprepared
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class DryRun:
         states = self.states or {}
         return [run for run in self.plan.runs if states.get(run.id) not in ("done", "failed")]
 
-    def state(self, asked: Asked) -> State:
-        """Where a training stands; what a search has yet to name is to run."""
-        return "to run" if asked.run is None else (self.states or {}).get(asked.run.id, "to run")
+    def state(self, training: PlannedTraining) -> State:
+        """The state of a run in the plan; one that a search has yet to name is to run."""
+        return "to run" if training.run is None else (self.states or {}).get(training.run.id, "to run")
 
 
 def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:

@@ -1,4 +1,4 @@
-"""The adaptive search: TPE and ASHA for one row and study after the other, each on the same budget."""
+"""The adaptive search: TPE and ASHA for one entry and study after the other, each on the same budget."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from harness.execution.session import Session
 from harness.records.selection import Trials
 from harness.search.optuna import TPESampler
 from harness.search.proposals import Adaptive
-from harness.suite.entries import Row
+from harness.suite.entries import Entry
 from harness.suite.load import Search
 from harness.suite.trials import PlannedTrial, make_trial
 
 
 @dataclass(frozen=True)
 class Study:
-    """One row's independent study, as a suite asks for it."""
+    """One entry's independent study, as a suite asks for it."""
 
     session: Session
     search: Search
-    row: Row
+    entry: Entry
     number: int
 
     @property
@@ -30,7 +30,7 @@ class Study:
 
     def recorded(self) -> list[PlannedTrial]:
         """Its trials so far, in the order in which they were proposed."""
-        own = (self.row.name, self.number)
+        own = (self.entry.name, self.number)
         return [
             planned for planned in recorded_trials(self.session) if (planned.trial.entry, planned.trial.study) == own
         ]
@@ -39,13 +39,13 @@ class Study:
         """What to run next, given the records. The sampler is seeded anew by how many trials there are."""
         recorded = self.recorded()
         seed = (self.search.seed + self.number) * 1000 + len(recorded)
-        sampler = TPESampler(self.row.space, [planned.trial for planned in recorded], seed)
+        sampler = TPESampler(self.entry.space, [planned.trial for planned in recorded], seed)
         return Adaptive(self.session.store, self.budget, recorded, sampler, self)
 
     def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
         """A point and its run, nothing written; None: the suite's own configuration."""
         session = self.session
-        return make_trial(session.plan.loaded, self.row, self.number, number, point or {}, session.plan.data)
+        return make_trial(session.plan.loaded, self.entry, self.number, number, point or {}, session.plan.data)
 
     def record(self, planned: PlannedTrial) -> None:
         """Name a new trial in the records, before it runs."""
@@ -56,10 +56,10 @@ class Study:
 
 
 def studies(session: Session, search: Search) -> Iterator[Study]:
-    """Every row's studies, study by study, so that rows advance together."""
+    """Every entry's studies, study by study, so that entries advance together."""
     for number in range(search.studies):
-        for row in session.plan.rows.values():
-            yield Study(session, search, row, number)
+        for entry in session.plan.entries.values():
+            yield Study(session, search, entry, number)
 
 
 def recorded_trials(session: Session) -> list[PlannedTrial]:

@@ -97,7 +97,7 @@ def _run_adaptive(session: Session, search: Search, settings: ExecuteSettings, s
     """Trials that a sampler proposes, one study after the other."""
     if not uses_tune(settings):
         raise ServiceError("an adaptive search runs on Ray Tune; use --executor ray, or a headline search")
-    most = search.studies * len(session.plan.rows) * (search.trials or 1)
+    most = search.studies * len(session.plan.entries) * (search.trials or 1)
     with alone(session.store.search_lease, LEADS, stop, PATIENCE_SECONDS):
         proposals = (_announced(study) for study in studies(session, search))
         return _run_on_tune(session, settings, stop, most, proposals, search.validations)
@@ -107,7 +107,7 @@ def _announced(study: Study) -> Proposals:
     begun = sum(study.session.folder(trial.run).ledger.spent().attempts > 0 for trial in study.recorded())
     goes_on = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""
     search = study.search
-    log.info("%s study %s: %s x %s%s", study.row.name, study.number, search.trials, search.budget, goes_on)
+    log.info("%s study %s: %s x %s%s", study.entry.name, study.number, search.trials, search.budget, goes_on)
     return study.proposals()
 
 

@@ -51,7 +51,7 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tu
         rule="best_validation",
         suite_hash=suite.hash,
         engine=suite.engine,
-        entries=decided.entries(),
+        entries=decided.selection_entries(),
         candidates=candidates,
         digest=candidates_digest(candidates),
     )

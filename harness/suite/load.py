@@ -30,15 +30,15 @@ RENAMED_FIELDS = {
 """Fields of suites and cluster files of the first version, and what they are called now."""
 
 M = TypeVar("M", bound=Strict)
-RowName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+EntryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
 class MethodEntry(Strict):
-    """One row of a suite's tables: a method, or a variant of one under a name of its own.
+    """An entry as the suite's file gives it: a method, or a variant of one under a name of its own.
 
     method: the registered method; None for the one that the entry is called after.
-    params: hyper-parameters other than the method's defaults; validated by the method's own class in the plan.
-    engine: engine settings that this method declares otherwise than the suite; shown on the leaderboard.
+    params: hyper-parameters other than the method's defaults; the method's own class validates them in the plan.
+    engine: engine settings other than the suite's; the leaderboard shows them.
     search: what a search does otherwise than the method declares: a dimension's new space, or null to leave it alone.
     """
 
@@ -49,17 +49,17 @@ class MethodEntry(Strict):
 
 
 class Search(Strict):
-    """How every method of a suite is tuned: alike, on validation, before any final starts.
+    """How all entries of a suite are tuned: alike, on validation, before any final run starts.
 
     mode:     headline: configurations drawn in the plan (scrambled Sobol); grid: every combination of choices;
               adaptive: Optuna's TPE with ASHA through Ray Tune, until the same device seconds are spent.
-    trials:   configurations of a method in one study, the default one included; None for a grid, which counts itself.
-    studies:  independent studies, each with points and a seed of its own; seed k of the finals takes study k % studies.
+    trials:   configurations of an entry in one study, the default one included; None for a grid, which counts itself.
+    studies:  independent studies, each with points and a seed of its own. Seed k of the finals takes study k % studies.
     budget:   of one configuration.
-    labelled: labelled patients of the trials; a ceiling has all of them.
+    labelled: labelled patients of the trials; a fully supervised reference has all of them.
     subset, seed: of the trials; the finals must not use them. Study s trains with seed + s.
-    validations:    validations of a trial; the last one is its score.
-    engine:   engine settings that are searched for all methods alike, by dotted name (optimiser.learning_rate).
+    validations: validations of a trial; the last one is its score.
+    engine:   engine settings that are searched for all entries alike, by dotted name (optimiser.learning_rate).
     """
 
     mode: Literal["headline", "grid", "adaptive"] = "headline"
@@ -89,7 +89,7 @@ class Suite(Strict):
     labelled: list[int] = Field(min_length=1, description="labelled patients; one table per count")
     subsets: list[int] = Field([0], min_length=1, description="0 is the literature's; others are drawn by seed")
     seeds: list[int] = Field(min_length=1)
-    methods: dict[RowName, MethodEntry] = Field(min_length=1)
+    methods: dict[EntryName, MethodEntry] = Field(min_length=1)
     budget: Budget
     engine: Engine = Engine()
     search: Search | None = None
@@ -107,7 +107,7 @@ class Suite(Strict):
     @field_validator("methods", mode="before")
     @classmethod
     def _bare_names(cls, methods: Any) -> Any:  # noqa: ANN401 - raw YAML
-        """A method without settings may stand bare (`ua_mt:`)."""
+        """An entry without settings may be a bare name (`ua_mt:`)."""
         return {k: v if v is not None else {} for k, v in methods.items()} if isinstance(methods, dict) else methods
 
     @property
@@ -115,18 +115,18 @@ class Suite(Strict):
         """sha256 of the validated content; comments and layout do not count."""
         return digest(self.model_dump(mode="json"))
 
-    def method_of(self, row: str) -> str:
-        """The registered method behind a row."""
-        return self.methods[row].method or row
+    def method_of(self, entry: str) -> str:
+        """The registered method of an entry."""
+        return self.methods[entry].method or entry
 
-    def engine_of(self, row: str) -> Engine:
-        """The engine settings of one row: the suite's, with what its entry declares."""
-        return Engine.model_validate(_merge(self.engine.model_dump(), self.methods[row].engine))
+    def engine_of(self, entry: str) -> Engine:
+        """The engine settings of one entry: the suite's, with its own in their place."""
+        return Engine.model_validate(_merge(self.engine.model_dump(), self.methods[entry].engine))
 
 
 @dataclass(frozen=True)
 class LoadedSuite:
-    """A suite with its text, so that later errors can still name file and line."""
+    """A suite with its text, so that later errors can name file and line too."""
 
     suite: Suite
     path: Path
@@ -270,7 +270,7 @@ def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # n
 
 
 def _fields(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """Field names of the model found at `location` below `model`."""
+    """Field names of the model at `location` below `model`."""
     current: type[BaseModel] = model
     for part in location:
         field = current.model_fields.get(str(part))
@@ -282,4 +282,4 @@ def _fields(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
 def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

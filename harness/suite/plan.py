@@ -14,7 +14,7 @@ from harness.api.params import MethodParams
 from harness.api.task import Task
 from harness.records.schema import Budget, DatasetRef, Engine, PlannedRun, Run, Trial
 from harness.records.selection import Selection, SelectionEntry
-from harness.suite.entries import Row, rows_of
+from harness.suite.entries import Entry, entries_of
 from harness.suite.load import LoadedSuite, Location
 from harness.suite.registry import load_dataset
 from harness.suite.trials import PlannedTrial, make_trials
@@ -22,9 +22,10 @@ from harness.suite.trials import PlannedTrial, make_trials
 
 @dataclass(frozen=True)
 class FinalRun:
-    """A planned run and the run that fills it; whether the leaderboard ranks its row.
+    """A planned run and its run.
 
-    The trial that it was chosen by.
+    ranked: whether the leaderboard ranks its entry.
+    trial:  the trial whose hyper-parameters it has; None where the suite gives them.
     """
 
     planned_run: PlannedRun
@@ -34,11 +35,11 @@ class FinalRun:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One training that the suite asks for. run: None while it depends on a search that is not over."""
+class PlannedTraining:
+    """A run as the plan lists it, with its name and budget. run: None while a search has yet to name it."""
 
     role: Literal["search", "final"]
-    row: str
+    entry: str
     name: str
     labelled: int | None
     subset: int
@@ -49,7 +50,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Choice:
-    """A configuration for finals, and the trial that it comes from."""
+    """Hyper-parameters and engine settings for final runs, and the trial that they come from."""
 
     params: MethodParams
     engine: Engine
@@ -58,15 +59,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a suite asks for, in the order in which it should run.
+    """What a suite asks for, in the order in which it runs.
 
-    trials: of the search, as far as they can be named; none without a search.
-    finals: one per planned run; none while a search has not led to a selection.
+    trials: those of the search that can be named; none without a search.
+    finals: one per planned run; none before the selection.
     """
 
     loaded: LoadedSuite
     data: DatasetRef
-    rows: Mapping[str, Row]
+    entries: Mapping[str, Entry]
     planned_runs: tuple[PlannedRun, ...]
     trials: tuple[PlannedTrial, ...]
     finals: tuple[FinalRun, ...]
@@ -77,13 +78,13 @@ class Plan:
         runs = [*(planned.run for planned in self.trials), *(planned.run for planned in self.finals)]
         return tuple({run.id: run for run in runs}.values())
 
-    def asked(self) -> list[Asked]:
-        """Every training, in the order in which they run; those that a search has yet to name without a run."""
-        return [*self._asked_trials(), *self._asked_finals()]
+    def trainings(self) -> list[PlannedTraining]:
+        """All runs in their order, trials first, those that a search has yet to name among them."""
+        return [*self._planned_trials(), *self._planned_finals()]
 
     @property
     def names(self) -> dict[str, str]:
-        """Run id -> what people call it: the first planned run or trial that it fills."""
+        """Run id -> the name of the first planned run or trial that it is of."""
         named = [(planned.run.id, str(planned.trial)) for planned in self.trials]
         named += [(planned.run.id, str(planned.planned_run)) for planned in self.finals]
         return dict(reversed(named))
@@ -94,53 +95,52 @@ class Plan:
         return self.loaded.suite.budget
 
     def chosen_for(self, planned_run: PlannedRun) -> tuple[str, int]:
-        """Row and study whose choice a planned run takes."""
+        """Entry and study whose choice a planned run takes."""
         suite = self.loaded.suite
         studies = 1 if suite.search is None else suite.search.studies
         return planned_run.entry, suite.seeds.index(planned_run.seed) % studies
 
     def on_data(self, data: DatasetRef) -> Plan:
-        """The same plan for another version of its data, which changes the ids of runs and nothing else.
+        """The same plan for another version of its data. Nothing but the ids of runs changes.
 
-        A selection was made on the data as they were: the finals of a search are unknown again.
+        A selection holds for the data that it was made on, so the finals of a search are unknown again.
         """
         plan = replace(self, data=data, trials=tuple(planned.on_data(data) for planned in self.trials), finals=())
         return plan if self.loaded.suite.search is not None else plan.with_choices({})
 
     def with_choices(self, choices: Mapping[tuple[str, int], Choice]) -> Plan:
-        """The plan with its finals, each with what was chosen for its row and study, or else as the suite says."""
+        """The plan with its finals: each as chosen for its entry and study, or else as the suite says."""
         finals = (
             self._final(planned_run, choices.get(self.chosen_for(planned_run))) for planned_run in self.planned_runs
         )
         return replace(self, finals=tuple(finals))
 
     def choice_of(self, planned: PlannedTrial) -> Choice:
-        """A trial's configuration for finals, which look at validation as often as the suite says."""
-        row, run = self.rows[planned.trial.entry], planned.run
-        engine = run.engine.model_copy(update={"validations": row.engine.validations})
-        return Choice(row.method.Params.model_validate(run.params), engine, planned.trial)
+        """A trial's configuration for final runs, with the number of validations that the suite gives."""
+        entry, run = self.entries[planned.trial.entry], planned.run
+        engine = run.engine.model_copy(update={"validations": entry.engine.validations})
+        return Choice(entry.method.Params.model_validate(run.params), engine, planned.trial)
 
     def with_selection(self, selection: Selection) -> Plan:
-        """The plan with the finals that a recorded selection of this very suite names.
+        """The plan with the finals that a recorded selection names.
 
-        Unchanged where the selection is another suite's, or was made on other data or with another version of a method.
+        The plan stays as it is where the selection is of another suite, other data or another version of a method.
         """
         if self.loaded.suite.search is None or selection.suite_hash != self.loaded.suite.hash:
             return self
         try:
-            choices = {self.chosen_for(entry.planned_run): self._choice_in(entry) for entry in selection.entries}
+            choices = {self.chosen_for(chosen.planned_run): self._choice_in(chosen) for chosen in selection.entries}
         except ValidationError:
             return self
         planned = self.with_choices(choices)
-        same = planned.entries() == selection.entries
-        return planned if same else self
+        return planned if planned.selection_entries() == selection.entries else self
 
     def selection(self) -> Selection:
-        """The trivial selection of a suite without search: every planned run gets its row's parameters as declared."""
+        """The selection of a suite without search: every planned run gets the parameters of its entry."""
         suite = self.loaded.suite
-        return Selection(suite_hash=suite.hash, engine=suite.engine, entries=self.entries())
+        return Selection(suite_hash=suite.hash, engine=suite.engine, entries=self.selection_entries())
 
-    def entries(self) -> list[SelectionEntry]:
+    def selection_entries(self) -> list[SelectionEntry]:
         """What the selection says of every planned run."""
         return [
             SelectionEntry(
@@ -154,12 +154,12 @@ class Plan:
             for planned in self.finals
         ]
 
-    def _choice_in(self, entry: SelectionEntry) -> Choice:
-        row = self.rows[entry.planned_run.entry]
-        return Choice(row.method.Params.model_validate(entry.params), entry.engine or row.engine, entry.trial)
+    def _choice_in(self, chosen: SelectionEntry) -> Choice:
+        entry = self.entries[chosen.planned_run.entry]
+        return Choice(entry.method.Params.model_validate(chosen.params), chosen.engine or entry.engine, chosen.trial)
 
-    def _asked_trials(self) -> Iterator[Asked]:
-        """Those that are named, and what an adaptive search may spend on others, in whole budgets."""
+    def _planned_trials(self) -> Iterator[PlannedTraining]:
+        """Trials that are named, and as many unnamed ones as an adaptive search's budget allows."""
         search = self.loaded.suite.search
         more = (search.trials or 1) - 1 if search is not None and search.mode == "adaptive" else 0
         for planned in self.trials:
@@ -168,44 +168,44 @@ class Plan:
                 known = number == trial.point
                 name = f"{trial.entry}/trial/{trial.study}/{number}"
                 where = (run.labelled, run.subset, run.seed)
-                yield Asked("search", trial.entry, name, *where, run.budget, run if known else None)
+                yield PlannedTraining("search", trial.entry, name, *where, run.budget, run if known else None)
 
-    def _asked_finals(self) -> list[Asked]:
+    def _planned_finals(self) -> list[PlannedTraining]:
         runs = {str(planned.planned_run): planned.run for planned in self.finals}
         return [
-            Asked("final", s.entry, str(s), s.labelled, s.subset, s.seed, self.budget, runs.get(str(s)))
+            PlannedTraining("final", s.entry, str(s), s.labelled, s.subset, s.seed, self.budget, runs.get(str(s)))
             for s in self.planned_runs
         ]
 
     def _final(self, planned_run: PlannedRun, choice: Choice | None) -> FinalRun:
-        row = self.rows[planned_run.entry]
-        asked = choice or Choice(row.params, row.engine)
+        entry = self.entries[planned_run.entry]
+        choice = choice or Choice(entry.params, entry.engine)
         run = Run(
-            method=row.method.name,
-            method_version=row.method.version,
-            params=asked.params.model_dump(mode="json"),
+            method=entry.method.name,
+            method_version=entry.method.version,
+            params=choice.params.model_dump(mode="json"),
             dataset=self.data,
             preprocessing=self.loaded.suite.preprocessing,
             labelled=planned_run.labelled,
             subset=planned_run.subset,
             seed=planned_run.seed,
-            engine=asked.engine,
+            engine=choice.engine,
             budget=self.budget,
         )
-        return FinalRun(planned_run, run, row.method.ranked, asked.trial)
+        return FinalRun(planned_run, run, entry.method.ranked, choice.trial)
 
 
 def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
-    """Enumerate a suite on a given version of its data; raises `UsageError` with the line of what is wrong."""
+    """Enumerate a suite on a given version of its data. Raises `UsageError` with the line of what is wrong."""
     dataset = dataset_of(loaded)
     _check(loaded, dataset)
-    rows = rows_of(loaded)
-    plan = Plan(loaded, data, rows, tuple(_planned_runs(loaded, rows)), make_trials(loaded, rows, data), ())
+    entries = entries_of(loaded)
+    plan = Plan(loaded, data, entries, tuple(_planned_runs(loaded, entries)), make_trials(loaded, entries, data), ())
     return plan if loaded.suite.search is not None else plan.with_choices({})
 
 
 def unprepared(dataset: Dataset) -> DatasetRef:
-    """Stands for data that nobody prepared yet, so that a plan can be drawn without it."""
+    """A reference to data that are not prepared yet, so that a plan can be made without them."""
     return DatasetRef(name=dataset.name, version=dataset.version, checksum="unprepared")
 
 
@@ -215,22 +215,22 @@ def task_of(dataset: Dataset, size: tuple[int, ...]) -> Task:
 
 
 def dataset_of(loaded: LoadedSuite) -> Dataset:
-    """The suite's dataset; an unknown name is an error at its line."""
+    """The suite's dataset. Raises `UsageError` at the line of an unknown name."""
     try:
         return load_dataset(loaded.suite.dataset)
     except UsageError as error:
         raise loaded.error(("dataset",), str(error)) from None
 
 
-def _planned_runs(loaded: LoadedSuite, rows: Mapping[str, Row]) -> Iterator[PlannedRun]:
-    """Seeds outermost, so that a table is balanced at any time; a ceiling once per seed."""
+def _planned_runs(loaded: LoadedSuite, entries: Mapping[str, Entry]) -> Iterator[PlannedRun]:
+    """Seeds outermost, so that a table is balanced at any time; a fully supervised reference once per seed."""
     suite = loaded.suite
     for seed in suite.seeds:
-        for name in (name for name, row in rows.items() if row.takes_all_labels):
+        for name in (name for name, entry in entries.items() if entry.takes_all_labels):
             yield PlannedRun(entry=name, labelled=None, subset=0, seed=seed)
         for subset in suite.subsets:
             for labelled in suite.labelled:
-                for name in (name for name, row in rows.items() if not row.takes_all_labels):
+                for name in (name for name, entry in entries.items() if not entry.takes_all_labels):
                     yield PlannedRun(entry=name, labelled=labelled, subset=subset, seed=seed)
 
 
@@ -243,7 +243,7 @@ def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
         )
     _check_windows(loaded, dataset)
     most = len(dataset.splits["train"])
-    counts: list[tuple[Location, int]] = [(("labelled", index), one) for index, one in enumerate(suite.labelled)]
+    counts: list[tuple[Location, int]] = [(("labelled", index), count) for index, count in enumerate(suite.labelled)]
     counts += [] if suite.search is None else [(("search", "labelled"), suite.search.labelled)]
     for location, labelled in counts:
         if labelled >= most:
@@ -272,7 +272,7 @@ def _check_windows(loaded: LoadedSuite, dataset: Dataset) -> None:
 
 
 def _check_search(loaded: LoadedSuite, dataset: Dataset) -> None:
-    """A configuration must not be chosen on what it is judged by."""
+    """Refuse a search that would choose a configuration on the data by which it is judged."""
     suite, search = loaded.suite, loaded.suite.search
     if search is None:
         return

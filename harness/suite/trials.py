@@ -1,4 +1,4 @@
-"""The trials of a search: every row's points and the runs that measure them."""
+"""The trials of a search: the points of every entry, and the runs that measure them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from harness.api.space import Point
 from harness.records.schema import DatasetRef, Run, Trial
-from harness.suite.entries import Row
+from harness.suite.entries import Entry
 from harness.suite.load import LoadedSuite, Search
-from harness.suite.points import drawn, grid
+from harness.suite.points import combine_choices, draw_sobol_points
 
 PROBES = 64
 """Points of an adaptive search's space that are tried in the plan."""
@@ -31,86 +31,88 @@ class PlannedTrial:
         return PlannedTrial(self.trial.model_copy(update={"run": run.id}), run)
 
 
-def make_trials(loaded: LoadedSuite, rows: Mapping[str, Row], data: DatasetRef) -> tuple[PlannedTrial, ...]:
-    """All trials that can be named before any ran, point by point, so that rows advance together.
+def make_trials(loaded: LoadedSuite, entries: Mapping[str, Entry], data: DatasetRef) -> tuple[PlannedTrial, ...]:
+    """All trials that can be named before any has run, point by point, so that entries advance together.
 
-    A point that falls on an earlier one of its row and study is left out: the same unit would measure it. An adaptive
-    search names only the default here; the rest depends on what it finds.
+    A point that equals an earlier one of its entry and study is left out: the same run would measure it. An adaptive
+    search names only the default here. Its other points depend on results.
     """
     search = loaded.suite.search
     if search is None:
         return ()
-    found: list[PlannedTrial] = []
+    trials: list[PlannedTrial] = []
     for study in range(search.studies):
-        points = {name: _points(loaded, row, study) for name, row in rows.items()}
-        most = max(len(one) for one in points.values())
+        points = {name: _points(loaded, entry, study) for name, entry in entries.items()}
+        most = max(len(own) for own in points.values())
         candidates = (
-            make_trial(loaded, rows[name], study, number, one[number], data)
+            make_trial(loaded, entries[name], study, number, own[number], data)
             for number in range(most)
-            for name, one in points.items()
-            if number < len(one)
+            for name, own in points.items()
+            if number < len(own)
         )
         seen: set[tuple[str, str]] = set()
         for planned in candidates:
             key = (planned.trial.entry, planned.run.id)
             if key not in seen:
                 seen.add(key)
-                found.append(planned)
-    return tuple(found)
+                trials.append(planned)
+    return tuple(trials)
 
 
-def make_trial(loaded: LoadedSuite, row: Row, study: int, number: int, point: Point, data: DatasetRef) -> PlannedTrial:
-    """One point of one row, and its run."""
+def make_trial(
+    loaded: LoadedSuite, entry: Entry, study: int, number: int, point: Point, data: DatasetRef
+) -> PlannedTrial:
+    """One point of one entry, and its run."""
     search = _search(loaded)
     try:
-        params, engine = row.params_at(point), row.engine_at(point)
+        params, engine = entry.params_at(point), entry.engine_at(point)
     except ValidationError as error:
-        raise loaded.invalid(("methods", row.name, "search"), error, row.method.Params) from None
+        raise loaded.invalid(("methods", entry.name, "search"), error, entry.method.Params) from None
     run = Run(
         role="search",
-        method=row.method.name,
-        method_version=row.method.version,
+        method=entry.method.name,
+        method_version=entry.method.version,
         params=params.model_dump(mode="json"),
         dataset=data,
         preprocessing=loaded.suite.preprocessing,
-        labelled=None if row.takes_all_labels else search.labelled,
-        subset=0 if row.takes_all_labels else search.subset,
+        labelled=None if entry.takes_all_labels else search.labelled,
+        subset=0 if entry.takes_all_labels else search.subset,
         seed=search.seed + study,
         engine=engine.model_copy(update={"validations": search.validations}),
         budget=search.budget,
     )
-    varied = {**row.current_values(), **point}
-    return PlannedTrial(Trial(entry=row.name, study=study, point=number, varied=varied, run=run.id), run)
+    varied = {**entry.current_values(), **point}
+    return PlannedTrial(Trial(entry=entry.name, study=study, point=number, varied=varied, run=run.id), run)
 
 
-def _points(loaded: LoadedSuite, row: Row, study: int) -> list[dict[str, Any]]:
+def _points(loaded: LoadedSuite, entry: Entry, study: int) -> list[dict[str, Any]]:
     """The default first, then what the mode adds."""
     search = _search(loaded)
     if search.mode == "adaptive":
-        _check_inside(loaded, row)
+        _check_inside(loaded, entry)
         return [{}]
     if search.mode == "grid":
         try:
-            return [point for point in grid(row.space) if _possible(row, point)]
+            return [point for point in combine_choices(entry.space) if _possible(entry, point)]
         except ValueError as error:
-            raise loaded.error(("methods", row.name), str(error)) from None
-    if not row.space:
+            raise loaded.error(("methods", entry.name), str(error)) from None
+    if not entry.space:
         return [{}]
-    return [{}, *drawn(row.space, (search.trials or 1) - 1, (row.name, study, search.seed))]
+    return [{}, *draw_sobol_points(entry.space, (search.trials or 1) - 1, (entry.name, study, search.seed))]
 
 
-def _check_inside(loaded: LoadedSuite, row: Row) -> None:
-    """What a sampler may come to must be possible: told now by points of the same space, not in the middle of a run."""
-    for point in drawn(row.space, PROBES, (row.name, "probe")):
+def _check_inside(loaded: LoadedSuite, entry: Entry) -> None:
+    """Refuse a space with impossible points now, by points drawn from it, and not in the middle of a search."""
+    for point in draw_sobol_points(entry.space, PROBES, (entry.name, "probe")):
         try:
-            row.params_at(point)
+            entry.params_at(point)
         except ValidationError as error:
-            raise loaded.invalid(("methods", row.name, "search"), error, row.method.Params) from None
+            raise loaded.invalid(("methods", entry.name, "search"), error, entry.method.Params) from None
 
 
-def _possible(row: Row, point: Point) -> bool:
+def _possible(entry: Entry, point: Point) -> bool:
     try:
-        row.params_at(point)
+        entry.params_at(point)
     except ValidationError:
         return False
     return True
@@ -118,5 +120,5 @@ def _possible(row: Row, point: Point) -> bool:
 
 def _search(loaded: LoadedSuite) -> Search:
     if loaded.suite.search is None:
-        raise ValueError(f"{loaded.path}: no search is asked for")
+        raise ValueError(f"{loaded.path}: the suite has no search")
     return loaded.suite.search

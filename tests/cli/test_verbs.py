@@ -61,7 +61,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(
     assert records == tmp_path / "runs"
     assert snapshot(tmp_path) == before
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert rows[0][:6] == ["method", "labelled", "subsets", "seeds", "runs", "done"]
+    assert rows[0][:6] == ["entry", "labelled", "subsets", "seeds", "runs", "done"]
     assert rows[1] == ["supervised", "2", "0", "0", "1", "1", "4", "steps", "4", "steps"]
     assert rows[3] == ["all", "2", "2", "8", "steps"]
     assert "wall time to go: none, everything is done" in done.stderr

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.api.space import Dimension
-from harness.suite.points import drawn, grid
+from harness.suite.points import combine_choices, draw_sobol_points
 
 KINDS = ("a", "b", "c", "d")
 SPACE = {
@@ -30,19 +30,19 @@ GOLDEN = [
 
 def test_the_points_of_one_key_for_ever() -> None:
     """Changed points are another search: run ids hang on them."""
-    assert drawn(SPACE, 4, ("ua_mt", 0, 100)) == GOLDEN
+    assert draw_sobol_points(SPACE, 4, ("ua_mt", 0, 100)) == GOLDEN
 
 
 @given(key=KEYS, few=st.integers(1, 20), more=st.integers(0, 20))
 def test_more_points_leave_the_first_ones_alone(key: tuple[str, int, int], few: int, more: int) -> None:
-    assert drawn(SPACE, few + more, key)[:few] == drawn(SPACE, few, key)
+    assert draw_sobol_points(SPACE, few + more, key)[:few] == draw_sobol_points(SPACE, few, key)
 
 
 @given(key=KEYS, power=st.integers(0, 5))
 def test_points_fill_every_dimension_evenly(key: tuple[str, int, int], power: int) -> None:
     """Of 2^m points of a scrambled Sobol sequence one lies in each of 2^m equal intervals of each dimension."""
     count = 2**power
-    points = drawn(SPACE, count, key)
+    points = draw_sobol_points(SPACE, count, key)
     places = sorted(point["weight"] / 8 * count for point in points)
     assert all(k - 1e-4 <= place <= k + 1 + 1e-4 for k, place in enumerate(places)), "values are rounded"
     if power >= 2:
@@ -53,23 +53,23 @@ def test_points_fill_every_dimension_evenly(key: tuple[str, int, int], power: in
 def test_another_row_study_or_seed_draws_other_points(key: tuple[str, int, int], change: str) -> None:
     row, study, seed = key
     other = {"row": (f"{row}x", study, seed), "study": (row, study + 1, seed), "seed": (row, study, seed + 1)}[change]
-    assert drawn(SPACE, 4, key) != drawn(SPACE, 4, other)
+    assert draw_sobol_points(SPACE, 4, key) != draw_sobol_points(SPACE, 4, other)
 
 
 def test_no_points_and_no_dimensions() -> None:
-    assert drawn(SPACE, 0, ("row",)) == []
-    assert drawn({}, 3, ("row",)) == [{}, {}, {}]
+    assert draw_sobol_points(SPACE, 0, ("row",)) == []
+    assert draw_sobol_points({}, 3, ("row",)) == [{}, {}, {}]
 
 
 def test_a_grid_is_every_combination_the_last_dimension_fastest() -> None:
     space = {"a": Dimension(values=(1, 2)), "b": Dimension(values=("x", "y", "z"))}
-    assert grid(space) == [
+    assert combine_choices(space) == [
         {"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 1, "b": "z"},
         {"a": 2, "b": "x"}, {"a": 2, "b": "y"}, {"a": 2, "b": "z"},
     ]  # fmt: skip
-    assert grid({}) == [{}]
+    assert combine_choices({}) == [{}]
 
 
 def test_a_grid_over_a_range_is_refused() -> None:
     with pytest.raises(ValueError, match="list the values of rate, weight, or pin them"):
-        grid(SPACE)
+        combine_choices(SPACE)

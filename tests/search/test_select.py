@@ -174,7 +174,7 @@ def test_a_recorded_selection_gives_the_same_plan_again(tmp_path: Path) -> None:
     fresh = plan_of(tmp_path, engine=RATE)
     again = fresh.with_selection(store.selection())
     assert again.finals == after.finals
-    assert again.entries() == selection.entries
+    assert again.selection_entries() == selection.entries
     assert plan_of(tmp_path, engine=RATE, trials=5).with_selection(store.selection()).finals == (), "another suite's"
 
 
@@ -191,7 +191,7 @@ def test_a_selection_of_another_version_of_a_method_names_no_finals(
 ) -> None:
     plan = plan_of(tmp_path)
     _, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
-    monkeypatch.setattr(plan.rows["ua_mt"].method, "version", 99)
+    monkeypatch.setattr(plan.entries["ua_mt"].method, "version", 99)
     assert plan_of(tmp_path).with_selection(selection).finals == ()
     gone = [entry.model_copy(update={"params": {**entry.params, "gone": 1}}) for entry in selection.entries]
     monkeypatch.undo()

@@ -64,8 +64,8 @@ def test_no_final_is_named_before_the_search_is_over(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     assert plan.finals == ()
     assert {run.role for run in plan.runs} == {"search"}
-    finals = [one for one in plan.asked() if one.role == "final"]
-    assert [one.run for one in finals] == [None] * (2 * 2 * 2 * 2)
+    finals = [run for run in plan.trainings() if run.role == "final"]
+    assert [training.run for training in finals] == [None] * (2 * 2 * 2 * 2)
     assert finals[0].name == "supervised/3/0/0"
 
 
@@ -74,11 +74,11 @@ def test_an_adaptive_search_names_the_default_and_asks_for_the_rest(tmp_path: Pa
     assert [str(one.trial) for one in plan.trials] == [
         f"{row}/trial/{study}/0" for study in (0, 1) for row in ("supervised", "ua_mt")
     ]
-    asked = [one for one in plan.asked() if one.role == "search"]
-    assert Counter((one.row, one.run is not None) for one in asked) == {
+    trials = [run for run in plan.trainings() if run.role == "search"]
+    assert Counter((trial.entry, trial.run is not None) for trial in trials) == {
         (row, named): count for row in ("supervised", "ua_mt") for named, count in ((True, 2), (False, 6))
     }
-    assert len({one.name for one in asked}) == len(asked) == 16
+    assert len({trial.name for trial in trials}) == len(trials) == 16
 
 
 def test_a_dimension_that_one_row_gains_moves_no_other_rows_points(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_suite_narrows_pins_and_extends_a_space(tmp_path: Path) -> None:
         "noise_clip": {"values": [0.1, 0.2, 0.3]},  # not searched by the method itself
     }
     plan = plan_of(tmp_path, {"methods": {"ua_mt": {"search": search}}}, trials=9)
-    space = plan.rows["ua_mt"].space
+    space = plan.entries["ua_mt"].space
     assert set(space) == {"consistency", "noise_clip", "passes", "noise", "threshold_start"}
     drawn = [one.run.params for one in trials_of(plan, "ua_mt")[1:]]
     assert all(0.1 <= params["consistency"] <= 0.2 for params in drawn)

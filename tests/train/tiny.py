@@ -34,6 +34,7 @@ METHODS = {
     "tiny_torch_oom": "TorchOutOfMemory",
     "tiny_peek": "Peeking",
     "tiny_quiet_peek": "PeekingTwice",
+    "tiny_traced": "Traced",
     "tiny_floor": "Floor",
     "tiny_ceiling": "Ceiling",
 }

@@ -1,4 +1,4 @@
-"""reconciliation.json: what Slurm charged for a suite beside what the ledgers say of the same time."""
+"""reconciliation.json: what Slurm charged for a suite, beside the ledgers of the same time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Currency = Literal["GPU", "CPU"]
 """What an allocation is counted in: its GPUs, or its CPUs where it has none."""
 
 TOLERATED_SHARE, TOLERATED_SECONDS = 0.02, 2.0
-"""Of an allocation, and for each attempt in it: what may stay unexplained."""
+"""What may stay unexplained: share of an allocation, and seconds for each attempt in it."""
 
 
 class Seconds(Strict):
-    """Device seconds of an allocation by what they went into; a run takes one device from its process's birth on.
+    """Device seconds of an allocation by use. A run takes one device from the start of its process on.
 
     useful:      in training steps that count.
     lost:        in training steps that an interruption destroyed, and after the last sign of life of a killed process,
                  for as long as a heartbeat takes.
     evaluation, checkpoint: validation and test; checkpoints and logs.
     start_up:    from the start of the allocation to its first process, and in each process up to its first step.
-    idle:        of devices that no run held.
+    idle:        of devices without a run.
     unexplained: all else; negative where the ledgers say more than was allocated.
     """
 
@@ -39,7 +39,7 @@ class Seconds(Strict):
 
     @property
     def total(self) -> float:
-        """The sum, which is the allocation where all its parts are counted."""
+        """The sum of all parts, which is the allocation."""
         return self.ledger + self.idle + self.unexplained
 
     @property
@@ -64,11 +64,11 @@ class Seconds(Strict):
 
 
 class AttemptAccount(Strict):
-    """One attempt at a run inside one allocation. seconds: its own alone, so no idle time."""
+    """One attempt at a run inside one allocation. seconds: its own, without idle time."""
 
     run: str
     attempt: int
-    method: str = Field(description="the row's name in the suite")
+    method: str = Field(description="the entry's name in the suite")
     seconds: Seconds
 
 
@@ -110,14 +110,14 @@ class Allocation(Strict):
 
     @property
     def end(self) -> float:
-        """When it ended, or the moment of the question where it still runs, in seconds since the epoch."""
+        """When it ended, or was last asked for where it still runs, in seconds since the epoch."""
         return self.start + self.elapsed_seconds
 
 
 class AllocationAccount(Allocation):
-    """An allocation by what it went into.
+    """An allocation by use.
 
-    seconds: all of it; the attempts' parts are in it.
+    seconds: of all of it, its attempts included.
     tolerated_seconds: what may stay unexplained.
     """
 
@@ -132,7 +132,7 @@ class AllocationAccount(Allocation):
 
 
 class MethodAccount(Strict):
-    """One row of a suite over all its allocations, its share of their idle time included; finals and trials alike."""
+    """One entry of a suite over all its allocations and its share of their idle time; finals and trials alike."""
 
     method: str
     currency: Currency
@@ -152,7 +152,7 @@ class MethodAccount(Strict):
 
 
 class UnreconciledAttempt(Strict):
-    """An attempt that no allocation was found for, and why: outside of Slurm, or not reconciled."""
+    """An attempt without an allocation, and the reason: outside of Slurm, or not reconciled."""
 
     run: str
     attempt: int
@@ -167,7 +167,7 @@ class UnreconciledAttempt(Strict):
 
 
 class Reconciliation(Strict):
-    """problem: why nothing could be reconciled (no accounting, ...); None where the scheduler's accounts were read."""
+    """Slurm's accounts of a suite. problem: why they could not be read (no accounting, ...); None where they were."""
 
     schema_version: Literal[2] = 2
     suite: str
@@ -180,9 +180,9 @@ class Reconciliation(Strict):
     @property
     def violations(self) -> list[AllocationAccount]:
         """Allocations in which ledgers and scheduler disagree."""
-        return [one for one in self.allocations if one.violation]
+        return [allocation for allocation in self.allocations if allocation.violation]
 
     @property
     def reconciled(self) -> set[tuple[str, int]]:
         """Attempts that were found in an allocation, as (run, attempt)."""
-        return {(one.run, one.attempt) for allocation in self.allocations for one in allocation.attempts}
+        return {(attempt.run, attempt.attempt) for allocation in self.allocations for attempt in allocation.attempts}

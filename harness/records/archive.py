@@ -1,9 +1,9 @@
-"""Records without weights, packed into one file, and back: what a reviewer needs to make the same tables.
+"""Packs records without weights into one file, and reads it again: a reviewer makes the same tables from it.
 
 The archive holds SUITE/suites/<hash>.yaml, selection.json, trials.json, reconciliation.json,
-environments/<fingerprint>.json and, per run, run.json and where it ended result.json, ledger.jsonl, history,
-cases.parquet, predictions.npz, arrays.npz, figures and final.json. Checkpoints, leases, logs and tracebacks stay at
-home. The same records give the same bytes.
+environments/<fingerprint>.json and run.json of every run. Of a run that has ended it also holds result.json,
+ledger.jsonl, history, cases.parquet, predictions.npz, arrays.npz, figures and final.json. Checkpoints, leases, logs and
+tracebacks are left out. The same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -36,14 +36,25 @@ RECORDS = re.compile(
     r"|runs/[0-9a-f]{64}/history/\d+\.parquet"
     rf"|runs/[0-9a-f]{{64}}/figures/{FIGURE_NAME.pattern}\.png"
 )
-"""Paths below the suite's folder that an archive may hold; anything else is refused."""
+"""Paths below the suite's folder that an archive may hold. All others are refused."""
 
 
 def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, predictions: bool = True) -> int:
-    """Write the records of a suite to `file`, atomically; how many files it holds.
+    """Write the records of a suite to one file, atomically.
 
-    history:     losses and schedules of every step, which replay and audit need and tables do not; most of the bytes.
-    predictions: label maps of the test cases, from which pictures are drawn and metrics computed again.
+    Args:
+        suite:       the records.
+        file:        a .tar.gz, .tgz or .tar.xz file.
+        history:     include losses and schedules of every step: most of the bytes. Replay and audit need them, tables
+                     do not.
+        predictions: include label maps of the test cases, for pictures and to compute metrics again.
+
+    Returns:
+        Number of files in the archive.
+
+    Raises:
+        UsageError: the file has another suffix.
+        DiskError:  it cannot be written.
     """
     if not file.name.endswith(SUFFIXES):
         raise UsageError(f"--to {file}: name a .tar.gz file, or a .tar.xz file, which is smaller")
@@ -58,7 +69,7 @@ def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, pre
 
 
 def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
-    """What goes along, relative to the suite's folder. Of a run that has not ended only what was asked."""
+    """Paths of all exported records, relative to the suite's folder. Of a run that has not ended: run.json."""
     store = suite.store
     paths = [*store.root.glob("suites/*.yaml"), *store.root.glob("environments/*.json")]
     paths += [path for path in (store.selection_path, store.trials_path, store.reconciliation_path) if path.exists()]
@@ -70,13 +81,13 @@ def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
 
 
 def ended_files(folder: Path) -> list[Path]:
-    """What goes along of a run that has ended, result.json last."""
+    """Exported files of a run that has ended, result.json last."""
     named = [folder / name for name in ENDED_FILES if (folder / name).exists()]
     return [*(folder / "history").glob("*.parquet"), *(folder / "figures").glob("*.png"), *named]
 
 
 def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> bytes:
-    """A tar without times, owners and order of its own, so that equal records give equal bytes."""
+    """A tar in the order of `paths`, without times and owners, so that equal records give equal bytes."""
     buffer = io.BytesIO()
     with (
         lzma.open(buffer, "wb", preset=9) if small else gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
@@ -91,9 +102,13 @@ def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> 
 
 
 def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
-    """Suite and records of an export, nothing written. Raises `RecordError` for any other archive.
+    """Read an export; nothing is written.
 
-    Absolute paths, `..`, links, devices and names that no record has are refused: nothing of the kind is exported.
+    Returns:
+        Name of the suite, and the content of its records by path below the suite's folder.
+
+    Raises:
+        RecordError: the file is no export, or holds absolute paths, `..`, links, devices, or names that no record has.
     """
     try:
         with tarfile.open(file, "r:*") as archive:

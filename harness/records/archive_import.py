@@ -1,4 +1,4 @@
-"""Takes in records that somebody exported, all of them or none."""
+"""Imports exported records, all of them or none."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 
 FIRST_WRITTEN_WINS = ("suites", "environments", "reconciliation.json")
-"""Suites and environments are named by a hash of what counts in them: comments of a suite, host and commit of an
-environment may differ. A reconciliation may have been made more than once."""
+"""Records that stay as they are here, whatever an import says. A hash of the compared content names suites and
+environments, so their comments, hosts and commits may differ. A reconciliation may be made more than once."""
 
 NAMED_CONFLICTS = 5
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What one import did."""
+    """Result of an import: how many files were added, and how many were here already."""
 
     store: SuiteFolder
     added: int
@@ -30,11 +30,15 @@ class Imported:
 
 
 def import_records(file: Path, runs: Path) -> Imported:
-    """Add the records of an export to RUNS/<suite>/; files that are there already and equal are kept.
+    """Add the records of an export to RUNS/<suite>/. Equal files that are there already are kept.
+
+    Args:
+        file: the export.
+        runs: the folder RUNS.
 
     Raises:
-        RecordError: not an export, damaged, of a newer schema, or different from what is on record here; nothing is
-            written then.
+        RecordError: the file is no export, damaged, of another schema, or differs from records that are there. Nothing
+            is written then.
         DiskError: the directory cannot be written or belongs to another program.
     """
     suite, records = read_archive(file)
@@ -51,22 +55,22 @@ def import_records(file: Path, runs: Path) -> Imported:
 
 
 def _check(file: Path, records: Mapping[PurePosixPath, bytes]) -> None:
-    """Read every record as the store does, in a folder aside; a bad one is named by its path in the archive."""
+    """Read every record from a temporary folder. An error names the path in the archive."""
     with tempfile.TemporaryDirectory(prefix="harness-import-") as name:
-        aside = Path(name)
+        folder = Path(name)
         for path, content in records.items():
-            with disk_errors(aside / path):
-                (aside / path).parent.mkdir(parents=True, exist_ok=True)
-                (aside / path).write_bytes(content)
+            with disk_errors(folder / path):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
         try:
-            check_records(SuiteRecords(SuiteFolder(aside)))
+            check_records(SuiteRecords(SuiteFolder(folder)))
         except RecordError as error:
-            message = str(error).replace(f"{aside}/", "")
+            message = str(error).replace(f"{folder}/", "")
             raise RecordError(f"{file}: {message}; nothing was imported") from None
 
 
 def check_records(suite: SuiteRecords) -> None:
-    """Read all there is. Raises `RecordError` for a record that is damaged, newer, or not where it belongs."""
+    """Read all records. Raises `RecordError` for one that is damaged, of another version, or in a wrong place."""
     _ = suite.selection, suite.trials, suite.reconciliation  # each is parsed when it is asked for
     for path in (suite.root / "environments").glob("*.json"):
         if suite.environment(path.stem, path).fingerprint != path.stem:
@@ -79,7 +83,7 @@ def check_records(suite: SuiteRecords) -> None:
 
 
 def check_run(run: RunRecord) -> None:
-    """Read all that a run left. Raises `RecordError` for a record that is damaged, missing or another run's."""
+    """Read all records of a run. Raises `RecordError` for one that is damaged, missing or of another run."""
     if run.run.id != run.id or (run.result is not None and run.result.run != run.id):
         raise RecordError(f"{run.folder.path}: holds the records of another run")
     _ = run.ledger, run.environment  # each is parsed when it is asked for
@@ -92,7 +96,11 @@ def check_run(run: RunRecord) -> None:
 
 
 def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, bytes]) -> None:
-    different = [root / path for path, content in records.items() if _differs(root / path, path, content)]
+    different = [
+        root / path
+        for path, content in records.items()
+        if path.parts[0] not in FIRST_WRITTEN_WINS and (root / path).is_file() and (root / path).read_bytes() != content
+    ]
     if different:
         named = "\n".join(map(str, different[:NAMED_CONFLICTS]))
         more = f"\nand {len(different) - NAMED_CONFLICTS} more" if len(different) > NAMED_CONFLICTS else ""
@@ -100,7 +108,3 @@ def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, by
             f"{file}: {len(different)} record(s) differ from what is here; nothing was imported. Import into another "
             f"--runs directory, or move these away first:\n{named}{more}"
         )
-
-
-def _differs(here: Path, path: PurePosixPath, content: bytes) -> bool:
-    return path.parts[0] not in FIRST_WRITTEN_WINS and here.is_file() and here.read_bytes() != content

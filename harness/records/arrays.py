@@ -1,4 +1,4 @@
-"""arrays.npz: small named arrays that a method leaves to be drawn, with the version of the format among them."""
+"""arrays.npz: small named arrays that a method leaves for figures, and the version of the format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.records.schema import SCHEMA
 from harness.records.versions import refuse_other_version
 
 MAX_BYTES = 1_000_000
-"""Of all arrays of a run: room for features of a few hundred pixels, not for weights, maps or scans."""
+"""Limit of all arrays of a run: room for features of a few hundred pixels, not for weights, maps or scans."""
 
 VERSION = "schema_version"
 
@@ -31,7 +31,7 @@ def refuse_large(arrays: Mapping[str, Array]) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write them atomically; equal arrays give equal bytes. Raises `ValueError` above `MAX_BYTES`."""
+    """Write them atomically. Equal arrays give equal bytes. Raises `ValueError` above `MAX_BYTES`."""
     refuse_large(arrays)
     content: dict[str, Any] = {**arrays, VERSION: np.int64(SCHEMA)}
 
@@ -43,7 +43,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """The arrays by name. Raises `RecordError` for a file that is damaged, foreign, newer or too large."""
+    """The arrays by name. Raises `RecordError` for a file that is damaged, foreign, too large or of another version."""
     try:
         with zipfile.ZipFile(path) as archive:
             declared = sum(member.file_size for member in archive.infolist())

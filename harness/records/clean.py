@@ -1,4 +1,4 @@
-"""Deletes what a finished run no longer needs: its checkpoint. Records stay."""
+"""Deletes the checkpoints of finished runs. Their records stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.records.reader import SuiteRecords
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file that can go."""
+    """A file that can be deleted."""
 
     path: Path
     size_bytes: int
@@ -32,7 +32,7 @@ def leftovers(suite: SuiteRecords) -> list[Leftover]:
 
 
 def delete(files: Sequence[Leftover]) -> None:
-    """Delete them; one that is gone already is no error. Raises `DiskError` where that is not allowed."""
+    """Delete them. A file that is gone already is no error. Raises `DiskError` where that is not allowed."""
     for file in files:
         with disk_errors(file.path):
             file.path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""figures/NAME.png of a run: what its method drew when training ended, each file with a caption inside.
+"""figures/NAME.png of a run: what its method drew when training ended. Each file holds its caption.
 
-Records may come from strangers. So a figure counts only where it is a whole PNG of bounded size; nothing else of the
-method is needed to show it.
+Records may come from strangers, so a figure must be a whole PNG of bounded size. No code of the method is needed to
+show it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from harness.api.errors import RecordError
 from harness.records.files import write_bytes
 
 MAX_BYTES = 1_000_000
-"""Of all figures of a run."""
+"""Limit of all figures of a run."""
 
 MAX_PIXELS = 20_000_000
-"""Of one figure: a small file can hold a picture that fills the memory of whoever opens it."""
+"""Limit of one figure: a small file can hold a picture that fills the memory when it is opened."""
 
 MAX_CAPTION = 300
 """Characters."""
@@ -31,7 +31,7 @@ CAPTION = "Title"
 
 @dataclass(frozen=True)
 class Figure:
-    """A stored picture: content of the file, and what the method says it shows."""
+    """A stored picture: content of the file, and the method's caption."""
 
     name: str
     png: bytes
@@ -50,7 +50,7 @@ def refuse_unfit(figures: Mapping[str, bytes]) -> None:
 
 
 def caption_of(png: bytes) -> str:
-    """Check that the bytes are a whole PNG; its caption, or "". Raises `ValueError`."""
+    """The caption of a PNG, or "". Raises `ValueError` where the bytes are no whole PNG."""
     from PIL import Image
 
     try:
@@ -73,7 +73,7 @@ def write_figures(folder: Path, figures: Mapping[str, bytes]) -> None:
 
 
 def read_figures(folder: Path) -> tuple[Figure, ...]:
-    """The figures in a folder, by name; none without the folder.
+    """The figures in a folder, in the order of their names. Empty without the folder.
 
     Raises:
         RecordError: A file is no PNG, has another name than figures have, or all together are too large.
@@ -82,10 +82,10 @@ def read_figures(folder: Path) -> tuple[Figure, ...]:
     total = sum(path.stat().st_size for path in paths)
     if total > MAX_BYTES:
         raise RecordError(f"{folder}: {total:,} bytes are more than the figures of a run hold ({MAX_BYTES:,})")
-    return tuple(map(_read, paths))
+    return tuple(map(_read_figure, paths))
 
 
-def _read(path: Path) -> Figure:
+def _read_figure(path: Path) -> Figure:
     try:
         if path.suffix != ".png" or not NAME.fullmatch(path.stem):
             raise ValueError("not a name of a figure")

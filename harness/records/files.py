@@ -38,10 +38,17 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then fsync it and rename it over `path`.
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a temporary file beside `path`, fsync it, and rename it over `path`.
 
     The file gets the permissions that the umask gives any new file.
+
+    Args:
+        path:  the file. Missing folders above it are made.
+        write: fills the temporary file, whose path it is given. What it returns is ignored.
+
+    Raises:
+        DiskError: the file cannot be written.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,12 +68,12 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Atomic text file."""
-    write_atomic(path, lambda temporary: void(temporary.write_text(text, encoding="utf-8")))
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Atomic file of bytes."""
-    write_atomic(path, lambda temporary: void(temporary.write_bytes(content)))
+    write_atomic(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_record(path: Path, record: Strict) -> None:
@@ -75,7 +82,11 @@ def write_record(path: Path, record: Strict) -> None:
 
 
 def read_record(path: Path, kind: type[R]) -> R:
-    """Read and validate a record; another schema or a foreign file is refused with the file's name."""
+    """Read and validate a JSON record.
+
+    Raises:
+        RecordError: the file is damaged, foreign, or of another schema. The message names the file.
+    """
     content = path.read_bytes()
     try:
         record = kind.model_validate_json(content)
@@ -90,10 +101,6 @@ def read_record(path: Path, kind: type[R]) -> R:
         raise RecordError(f"{path}: {where}: {first['msg']} (not a {kind.__name__} record of this version)") from None
     refuse_other_version(getattr(record, "schema_version", None), path)
     return record
-
-
-def void(_: object) -> None:
-    """Drop a value, for one-line writers."""
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""Who runs a run: an O_EXCL file, no flock (NFS). A dead owner is taken over, a silent one after 120 s."""
+"""The claim of a process on a run: an O_EXCL file, no flock (NFS). A dead owner loses it, a silent one after 120 s."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ SILENCE_SECONDS = 120.0
 
 POLL_SECONDS = 0.25
 DRIVER_VARIABLE = "HARNESS_DRIVER"
-"""Environment variable by which a driver tells its pid to the runs that it starts."""
+"""Environment variable with the pid of the driver, for the processes that it starts."""
 
 
 class LeaseHeldError(Exception):
-    """Another living process runs this run; the message says which."""
+    """Another living process runs this run. The message names it."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, told apart from a later one with the same pid by its start time in clock ticks.
+    """A process. Its start time in clock ticks distinguishes it from a later one with the same pid.
 
-    driver:   pid of the `harness run` that started it, None if nobody did.
+    driver:   pid of the `harness run` that started it. None without one.
     job:      Slurm's id of the job it runs in, None outside of Slurm.
-    restarts: how often that job had been started again by then, None outside of Slurm.
+    restarts: times that Slurm had requeued that job by then, None outside of Slurm.
     cluster:  name of the cluster that gave the job its id, None outside of Slurm.
     """
 
@@ -71,7 +71,7 @@ def current_cluster() -> str | None:
 
 
 def current_restarts() -> int:
-    """How often that job was started again."""
+    """How often Slurm requeued that job."""
     return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
@@ -95,24 +95,26 @@ def _signalled(pid: int) -> int | None:
 
 
 class Lease:
-    """Claim of one run; `claim` it before touching anything, `beat` every few seconds, `release` at the end."""
+    """The claim on one run: `claim` before any write, `beat` every few seconds, `release` at the end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._owner: Owner | None = None
 
     def claim(self, patience_seconds: float = 0.0) -> None:
-        """Take the run, or raise `LeaseHeldError` when a living process still holds it after `patience_seconds`.
+        """Take the run. The lease of a dead owner is removed first.
 
-        The lease of a dead owner is removed first.
+        Raises:
+            LeaseHeldError: a living process still holds it after `patience_seconds`.
+            DiskError:      the lease cannot be written.
         """
         deadline = time.monotonic() + patience_seconds
         while not self._create():
-            held = self.holder()
-            if held is None or (not self._alive(held) and self._remove_if(lambda owner: not self._alive(owner))):
+            holder = self.holder()
+            if holder is None or (not self._alive(holder) and self._remove_if(lambda owner: not self._alive(owner))):
                 continue
             if time.monotonic() >= deadline:
-                raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {held.pid} on {held.host}")
+                raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {holder.pid} on {holder.host}")
             time.sleep(POLL_SECONDS)
 
     @contextmanager
@@ -125,27 +127,28 @@ class Lease:
             self.release()
 
     def beat(self) -> None:
-        """Say that the owner lives: the file's modification time is the heartbeat.
+        """Show that the owner lives: the file's modification time is the heartbeat.
 
-        Raises `LeaseHeldError` if another host took the run over, because this process was silent for too long.
+        Raises:
+            LeaseHeldError: another host took the run over, since this process was silent for too long.
         """
         if self._owner is None:
             return
         with disk_errors(self.path):
-            held = self.holder()
-            if held != self._owner:
-                by = f"pid {held.pid} on {held.host}" if held else "nobody"
+            holder = self.holder()
+            if holder != self._owner:
+                by = f"pid {holder.pid} on {holder.host}" if holder else "nobody"
                 raise LeaseHeldError(f"{self.path.parent.name[:10]} was lost after a long silence to {by}")
             os.utime(self.path)
 
     def release(self) -> None:
-        """Give the run back, if it is ours."""
+        """Remove the lease, if this process holds it."""
         if self._owner is not None and self.holder() == self._owner:
             self.path.unlink(missing_ok=True)
         self._owner = None
 
     def holder(self) -> Owner | None:
-        """Who holds the lease, None if nobody does or its writer died in the middle of writing it."""
+        """The process that holds the lease. None without one; an unknown process where the file is damaged."""
         try:
             return Owner(**json.loads(self.path.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -159,9 +162,10 @@ class Lease:
         return holder is not None and self._alive(holder)
 
     def remove_of(self, dead: Owner) -> bool:
-        """Remove the lease of an owner that is known to be dead, whatever its heartbeat says; whether it is gone.
+        """Remove the lease of an owner that is known to be dead, say because Slurm ended its job.
 
-        For those who know it from elsewhere: Slurm ended its job. A lease that somebody else has by now stays.
+        The heartbeat does not matter. A lease that another owner has taken since stays. Returns False where another
+        process is just about to remove it.
         """
         return self._remove_if(lambda owner: owner == dead)
 
@@ -175,7 +179,7 @@ class Lease:
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
                     json.dump(asdict(owner), file)
-            except OSError:  # on a full disk an empty lease would keep everybody out
+            except OSError:  # on a full disk an empty lease would keep every process out
                 self.path.unlink(missing_ok=True)
                 raise
         self._owner = owner
@@ -187,11 +191,11 @@ class Lease:
         return not owner.ended_with_its_job and _silence_seconds(self.path) < SILENCE_SECONDS
 
     def _remove_if(self, dead: Callable[[Owner], bool]) -> bool:
-        """Remove a dead owner's lease, one process at a time; False if another one is about it.
+        """Remove a dead owner's lease, one process at a time. False where another process is about to do so.
 
-        Between finding the owner dead and removing its lease somebody else could have taken it: so only the maker of
-        the takeover file removes, and looks once more. That file lives for microseconds; where its maker was killed
-        right then, it falls silent as a lease does.
+        Another process could take the lease between our check of the owner and the removal. So only the process that
+        made the takeover file removes the lease, after a second check. That file lives for microseconds. Where its
+        maker was killed in that time, the file expires as a lease does.
         """
         takeover = self.path.with_name(f".{self.path.name}.takeover")
         with disk_errors(takeover):
@@ -202,8 +206,8 @@ class Lease:
                     takeover.unlink(missing_ok=True)
                 return False
             try:
-                held = self.holder()
-                if held is not None and dead(held):
+                holder = self.holder()
+                if holder is not None and dead(holder):
                     self.path.unlink(missing_ok=True)
             finally:
                 takeover.unlink(missing_ok=True)
@@ -211,7 +215,7 @@ class Lease:
 
 
 def _silence_seconds(path: Path) -> float:
-    """Seconds since the last heartbeat; 0 if the file is gone, for then somebody has just removed it."""
+    """Seconds since the last heartbeat. 0 where the file is gone: another process has just removed it."""
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:

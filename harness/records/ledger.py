@@ -21,7 +21,7 @@ BEAT_SECONDS = 5.0
 
 
 class Ledger:
-    """ledger.jsonl: one O_APPEND write and fsync a line; a torn last line (the writer died) is ignored."""
+    """ledger.jsonl: one O_APPEND write and fsync for each line. A torn last line (its writer died) is ignored."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -54,11 +54,11 @@ class Ledger:
             return b"" if file.read(1) == b"\n" else b"\n"
 
     def lines(self) -> list[LedgerLine]:
-        """All whole lines in order."""
+        """All whole lines in order. Raises `RecordError` for a line of another program or version."""
         if not self.path.exists():
             return []
         whole = []
-        # only \n ends a line: a note may hold what else str.splitlines takes for an end
+        # only \n ends a line; str.splitlines would also split at other characters, which a note may hold
         for text in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
             line = self._parse(text)
             if line is not None:
@@ -82,15 +82,13 @@ class Ledger:
 
 
 def summarise(lines: Sequence[LedgerLine]) -> Spent:
-    """Useful seconds once, lost seconds apart.
+    """Sum over attempts: useful seconds and steps once, lost ones on their own.
 
-    An attempt starts from a base (its checkpoint) and spends; only its last line counts. What the last attempt
-    holds (its base and what it spent) is useful; all else that was ever spent is lost: steps beyond a checkpoint
-    that a kill took, or a whole attempt that another environment made worthless. An attempt that ended before it
-    knew its base spent nothing.
+    An attempt starts from a base (its checkpoint) and spends; only its last line counts. The base of the last attempt
+    and what that attempt spent are useful. All else is lost: steps after a checkpoint that a kill destroyed, or a
+    whole attempt that another environment made worthless. An attempt that ended before it knew its base spent nothing.
     """
-    started = {line.attempt for line in lines if line.kind == "start"}
-    last = {line.attempt: line for line in lines if line.kind != "violation" and line.attempt in started}
+    last = _last_lines(lines)
     if not last:
         return Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
     final = last[max(last)]
@@ -107,18 +105,25 @@ def summarise(lines: Sequence[LedgerLine]) -> Spent:
     )
 
 
-def at_rest(lines: Sequence[LedgerLine]) -> Spent:
-    """The sum over attempts of a run that nobody runs and that has not ended: it goes on from its checkpoint.
+def _last_lines(lines: Sequence[LedgerLine]) -> dict[int, LedgerLine]:
+    """The last line of each attempt that knew its base, by attempt."""
+    started = {line.attempt for line in lines if line.kind == "start"}
+    return {line.attempt: line for line in lines if line.kind != "violation" and line.attempt in started}
 
-    What its last attempt spent after writing that is lost; `summarise` says so only once the next attempt has begun.
+
+def summarise_at_rest(lines: Sequence[LedgerLine]) -> Spent:
+    """`summarise` for a run that has not ended and that no process runs: it goes on from its checkpoint.
+
+    What its last attempt spent after that checkpoint is lost. `summarise` counts it as lost only once the next attempt
+    has begun.
     """
     spent = summarise(lines)
     if not spent.attempts:
         return spent
-    started = max(line.attempt for line in lines if line.kind == "start")
-    last = [line for line in lines if line.attempt == started and line.kind != "violation"]
-    kept = [line for line in last if line.kind in ("start", "checkpoint")][-1]
-    seconds, steps = last[-1].device_seconds - kept.device_seconds, last[-1].steps - kept.steps
+    last = _last_lines(lines)
+    end = last[max(last)]
+    kept = [line for line in lines if line.attempt == end.attempt and line.kind in ("start", "checkpoint")][-1]
+    seconds, steps = end.device_seconds - kept.device_seconds, end.steps - kept.steps
     return Spent(
         useful_device_seconds=spent.useful_device_seconds - seconds,
         lost_device_seconds=spent.lost_device_seconds + seconds,
@@ -129,13 +134,12 @@ def at_rest(lines: Sequence[LedgerLine]) -> Spent:
 
 
 def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int, float]:
-    """Device seconds of each attempt that count, which sum up to what is useful of the run; the rest of it is lost.
+    """Useful device seconds by attempt. They add up to the useful device seconds of the run; the others are lost.
 
-    settled: it ended, or somebody runs it; else it goes on from its checkpoint, as `at_rest` says.
+    settled: the run has ended, or a process runs it. Otherwise `summarise_at_rest` applies.
     """
-    left = (summarise if settled else at_rest)(lines).useful_device_seconds
-    started = {line.attempt for line in lines if line.kind == "start"}
-    last = {line.attempt: line for line in lines if line.kind != "violation" and line.attempt in started}
+    left = (summarise if settled else summarise_at_rest)(lines).useful_device_seconds
+    last = _last_lines(lines)
     useful = {}
     for attempt in sorted(last, reverse=True):
         base = last[attempt].base_device_seconds

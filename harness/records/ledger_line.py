@@ -11,10 +11,12 @@ from harness.records.place import Place
 
 
 class LedgerLine(Strict):
-    """One line of ledger.jsonl. Seconds and steps are those of this attempt up to now, `base_*` what it resumed from.
+    """One line of ledger.jsonl. Seconds and steps are those of this attempt so far; `base_*` are those it resumed from.
 
-    useful at the end = base of the last attempt + what it spent; everything else that was spent is lost.
-    begin: the first line of an attempt, which says where it runs; start: what it goes on from is known.
+    Useful in the end is the base of the last attempt and what that attempt spent. All else is lost.
+
+    begin: first line of an attempt, with its process and machine.
+    start: the base of the attempt is known.
     """
 
     schema_version: Literal[2] = 2

@@ -1,6 +1,7 @@
-"""predictions.npz: the label maps that a run predicted on the test cases, for pictures and for who doubts a metric.
+"""predictions.npz: the label maps that a run predicted on the test cases, for pictures and to check a metric.
 
-One array per case, compressed: whole volumes, so that methods can be compared on the same slice. No scan is in it.
+One compressed array per case holds the whole volume, so that methods can be compared on the same slice.
+It holds no scan.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 VERSION = "schema_version"
 
 MAX_BYTES = 4_000_000_000
-"""Of all label maps together, unpacked: several test sets of whole volumes, and less than would fill a machine."""
+"""Limit of all label maps, unpacked: room for several test sets of whole volumes, but not for all of the memory."""
 
 
 def pack(path: Path, labels: Mapping[str, LabelMap]) -> None:
-    """Write label maps by case id; equal maps give equal bytes."""
+    """Write label maps by case id. Equal maps give equal bytes."""
     import numpy as np
 
     with path.open("wb") as file:  # given a name, numpy would add .npz to it
@@ -33,9 +34,14 @@ def pack(path: Path, labels: Mapping[str, LabelMap]) -> None:
 
 
 def unpack(path: Path, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
-    """Read the label maps of those of `cases` that are there, by case id; None: of all.
+    """Read label maps by case id.
 
-    Raises `RecordError` for a damaged file and for one of another version.
+    Args:
+        path:  the file.
+        cases: ids of the wanted cases; those that the file lacks are left out. None reads all.
+
+    Raises:
+        RecordError: the file is damaged, too large, or of another version.
     """
     import numpy as np
 
@@ -45,7 +51,7 @@ def unpack(path: Path, cases: Iterable[str] | None = None) -> dict[str, LabelMap
                 raise RecordError(f"{path}: holds more than label maps of one test set")
         with np.load(path, allow_pickle=False) as file:
             refuse_other_version(int(file[VERSION]), path)
-            there = set(file.files) - {VERSION}
-            return {case: file[case] for case in (sorted(there) if cases is None else cases) if case in there}
+            stored = set(file.files) - {VERSION}
+            return {case: file[case] for case in (sorted(stored) if cases is None else cases) if case in stored}
     except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise RecordError(f"{path}: damaged ({error}); delete it, or run the run again") from None

@@ -1,7 +1,7 @@
 """The one reader of a suite's records: every file is parsed at most once, when it is first asked for.
 
-Status, leaderboard, page, audit, tracking and reconciliation are given one `SuiteRecords` and read nothing by
-themselves. It shows the records as they were when each was first read; a command that watches makes a new one.
+Status, leaderboard, page, audit, tracking and reconciliation get one `SuiteRecords` and read no file themselves. It
+shows each record as it was at the first reading. A command that follows a suite makes a new one each time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CASE_COLUMNS = (
     "checkpoint", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
     "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
 )  # fmt: skip
-"""Columns of cases.parquet: one row per selection rule, case and class."""
+"""Columns of cases.parquet: one row per checkpoint rule, case and class."""
 
 
 class RunRecord:
@@ -52,17 +52,17 @@ class RunRecord:
 
     @cached_property
     def exists(self) -> bool:
-        """Whether the run was asked for here; a planned one may have no folder yet."""
+        """Whether the run has a folder. A planned one may have none yet."""
         return (self.folder.path / "run.json").exists()
 
     @property
     def run(self) -> Run:
-        """What was asked."""
+        """The settings of the run."""
         return self.folder.run
 
     @cached_property
     def result(self) -> Result | None:
-        """How it ended, None while it has not."""
+        """How it ended. None while it has not."""
         return self.folder.result()
 
     @property
@@ -72,12 +72,12 @@ class RunRecord:
 
     @cached_property
     def ledger(self) -> tuple[LedgerLine, ...]:
-        """What it spent, line by line."""
+        """Lines of its ledger."""
         return tuple(self.folder.ledger.lines())
 
     @property
     def spent(self) -> Spent:
-        """The same, summed over attempts."""
+        """What it spent, summed over attempts."""
         return summarise(self.ledger) if self.result is None else self.result.spent
 
     @property
@@ -87,7 +87,7 @@ class RunRecord:
 
     @cached_property
     def environment(self) -> Environment | None:
-        """Where its numbers were made, with what is shown of the attempt that ended it; None without a result."""
+        """Where its numbers were made, as shown by its last attempt. None without a result."""
         if self.result is None or not self.result.environment:
             return None
         environment = self._suite.environment(self.result.environment, self.folder.path / "result.json")
@@ -127,15 +127,15 @@ class RunRecord:
             raise RecordError(f"{self.folder.path}: a history is missing or damaged: {error}") from None
 
     def read_predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
-        """Label maps of those of `cases` (None: all) that it predicted. Read anew at each call."""
+        """Predicted label maps by case id, of `cases` or of all. Read anew at each call."""
         return self.folder.predictions(cases)
 
     def read_arrays(self) -> dict[str, Array]:
-        """What the method left to be drawn, by name. Read anew at each call."""
+        """Arrays that the method left for figures, by name. Read anew at each call."""
         return self.folder.arrays()
 
     def read_figures(self) -> tuple[Figure, ...]:
-        """What the method drew of itself, by name. Read anew at each call."""
+        """Figures that the method drew, by name. Read anew at each call."""
         return self.folder.figures()
 
     @cached_property
@@ -175,7 +175,7 @@ class SuiteRecords:
 
     @cached_property
     def selection(self) -> Selection | None:
-        """Which hyper-parameters each planned run got; None while a search is not over."""
+        """The hyper-parameters of each planned run. None while a search goes on."""
         return self.store.selection() if self.store.selection_path.exists() else None
 
     def require_selection(self) -> Selection:
@@ -186,7 +186,7 @@ class SuiteRecords:
 
     @property
     def selected(self) -> list[tuple[SelectionEntry, RunRecord]]:
-        """The planned runs of the current selection in its order; some may not have run yet."""
+        """The planned runs of the current selection in its order. Some may have no record yet."""
         entries = [] if self.selection is None else self.selection.entries
         return [(entry, self.run(entry.run)) for entry in entries]
 
@@ -197,7 +197,7 @@ class SuiteRecords:
 
     @cached_property
     def reconciliation(self) -> Reconciliation | None:
-        """What Slurm charged, as it was last asked; None where it never was."""
+        """What Slurm charged, as of the last reconciliation. None without one."""
         return self.store.reconciliation()
 
     @cached_property
@@ -206,15 +206,19 @@ class SuiteRecords:
         return tuple(self.run(folder.id) for folder in self.store.folders())
 
     def run(self, run_id: str) -> RunRecord:
-        """The run of that id, whether it has a folder yet or not."""
+        """The run with that id, whether it has a folder or not."""
         if run_id not in self._runs:
             self._runs[run_id] = RunRecord(self.store.by_id(run_id), self)
         return self._runs[run_id]
 
     def find(self, name: str) -> RunRecord:
-        """A run on record, by its place in the current selection (ua_mt/7/0/1), its id, or the beginning of its id.
+        """Find one run on record.
 
-        Raises `UsageError` where it is none or several.
+        Args:
+            name: planned run of the current selection (ua_mt/7/0/1), id, or beginning of an id.
+
+        Raises:
+            UsageError: no run or several runs match.
         """
         planned = {str(entry.planned_run): entry.run for entry, _ in self.selected}
         wanted = planned.get(name, name)

@@ -1,4 +1,4 @@
-"""One run's folder: what was asked, what it spent, how it went, what came out."""
+"""One run's folder: its settings, what it spent, how it went, and its results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RunFolder:
 
     @cached_property
     def run(self) -> Run:
-        """What was asked."""
+        """The settings of the run."""
         run = read_record(self.path / "run.json", Run)
         if run.id != self.id:
             raise RecordError(f"{self.path / 'run.json'}: its content has the id {run.id[:10]}, not the folder's")
@@ -55,12 +55,12 @@ class RunFolder:
 
     @property
     def final(self) -> Path:
-        """Says that the weights can no longer change; without it the test split stays closed."""
+        """Records that the weights can no longer change. Without it the test split stays closed."""
         return self.path / "final.json"
 
     @property
     def log(self) -> Path:
-        """What the run's process printed, where it ran in a process of its own."""
+        """Output of the run's process, where it had its own."""
         return self.path / "log.txt"
 
     @property
@@ -78,8 +78,8 @@ class RunFolder:
         """Whether result.json exists."""
         return (self.path / "result.json").exists()
 
-    def tidy(self) -> None:
-        """Remove temporary files that a killed process left in the middle of a write. For the lease's owner alone."""
+    def remove_temporary_files(self) -> None:
+        """Remove what a killed process left in the middle of a write. Only for the owner of the lease."""
         for pattern in (*(f".{name}.*" for name in WRITTEN), "history/.*", "figures/.*"):
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -90,7 +90,7 @@ class RunFolder:
             write_record(self.path / "run.json", run)
 
     def result(self) -> Result | None:
-        """How it ended, None while it has not."""
+        """How it ended. None while it has not."""
         path = self.path / "result.json"
         return read_record(path, Result) if path.exists() else None
 
@@ -99,7 +99,7 @@ class RunFolder:
         write_record(self.path / "result.json", result)
 
     def write_validations(self, validations: Sequence[Validation]) -> None:
-        """The validations so far, for those who watch; result.json has them all in the end."""
+        """Record the validations so far. In the end result.json has them all."""
         write_text(
             self.path / "validations.jsonl", "".join(f"{validation.model_dump_json()}\n" for validation in validations)
         )
@@ -118,7 +118,7 @@ class RunFolder:
         (self.path / "result.json").unlink(missing_ok=True)
 
     def environment(self) -> Environment | None:
-        """The environment of the result, with what is shown of the run that ended it; None without one."""
+        """Where its numbers were made, as shown by its last attempt. None without a result."""
         result = self.result()
         if result is None or not result.environment:
             return None
@@ -127,14 +127,14 @@ class RunFolder:
         return environment.model_copy(update={"shown": result.shown}) if result.shown else environment
 
     def write_environment(self, environment: Environment) -> str:
-        """Store what is compared of an environment beside the runs, shared by all of them; its fingerprint."""
+        """Store the compared fields of an environment once for all runs. Returns its fingerprint."""
         path = self.path.parent.parent / "environments" / f"{environment.fingerprint}.json"
         if not path.exists():
             write_record(path, environment.model_copy(update={"shown": {}}))
         return environment.fingerprint
 
     def write_cases(self, cases: pd.DataFrame) -> None:
-        """Per-case records: one row per selection, case and class."""
+        """Per-case records: one row per checkpoint rule, case and class."""
         write_atomic(self.path / "cases.parquet", lambda temporary: cases.to_parquet(temporary, index=False))
 
     def cases(self) -> pd.DataFrame:
@@ -144,19 +144,19 @@ class RunFolder:
         return pd.read_parquet(self.path / "cases.parquet")
 
     def cases_table(self) -> pa.Table:
-        """`cases` as an arrow table: read several times faster, for those who join the cases of thousands of runs."""
+        """`cases` as an Arrow table, which is read several times faster: tables join thousands of runs."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.path / "cases.parquet", pre_buffer=False) as file:
             return file.read(use_threads=False)
 
     def write_predictions(self, labels: Mapping[str, LabelMap]) -> None:
-        """What the `last` weights predicted on the test cases: case id -> [Z, H, W] at native resolution."""
+        """Predictions of the `last` weights on the test cases: case id -> [Z, H, W] at native resolution."""
         write_atomic(self._predictions, lambda temporary: pack(temporary, labels))
 
     @property
     def has_predictions(self) -> bool:
-        """Whether its predicted label maps are on record; early versions kept none."""
+        """Whether its predicted label maps are on record. A reduced export leaves them out."""
         return self._predictions.exists()
 
     @property
@@ -164,36 +164,36 @@ class RunFolder:
         return self.path / "predictions.npz"
 
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
-        """The label maps of those of `cases` (None: of all) that are there."""
+        """Predicted label maps by case id: of those of `cases` on record, or of all."""
         return unpack(self._predictions, cases) if self.has_predictions else {}
 
     def write_arrays(self, arrays: Mapping[str, Array]) -> None:
-        """Small named arrays to be drawn; `ValueError` for what is too large to be a record."""
+        """Small named arrays for figures. Raises `ValueError` for arrays that are too large."""
         from harness.records.arrays import write_arrays
 
         write_arrays(self.path / "arrays.npz", arrays)
 
     def arrays(self) -> dict[str, Array]:
-        """What the method left to be drawn, by name; empty for a method that leaves nothing."""
+        """Arrays that the method left for figures, by name. May be empty."""
         from harness.records.arrays import read_arrays
 
         path = self.path / "arrays.npz"
         return read_arrays(path) if path.exists() else {}
 
     def write_figures(self, figures: Mapping[str, bytes]) -> None:
-        """PNG files by name; `ValueError` for what is no figure of a run."""
+        """PNG files by name. Raises `ValueError` for a file that is no figure of a run."""
         from harness.records.figures import write_figures
 
         write_figures(self.path / "figures", figures)
 
     def figures(self) -> tuple[Figure, ...]:
-        """What the method drew of itself; empty for a method that draws nothing."""
+        """Figures that the method drew. May be empty."""
         from harness.records.figures import read_figures
 
         return read_figures(self.path / "figures")
 
     def history(self) -> pd.DataFrame:
-        """Losses, schedules and progress by step, in order; empty before the first checkpoint."""
+        """Losses, schedules and progress by step, in order. Empty before the first checkpoint."""
         import pandas as pd
 
         merged = self.path / "history.parquet"

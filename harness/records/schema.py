@@ -88,17 +88,14 @@ class Preprocessing(Strict):
 
 
 class Engine(Strict):
-    """What the engine owns; one setting for all methods unless a method's entry in the suite declares another.
-
-    A field that is added later is left out of every dump while it is None, so that ids and hashes of suites stay.
-    """
+    """What the engine owns. All methods share one setting, unless an entry of the suite declares another."""
 
     batch_size: int = Field(24, ge=2, description="images per step, both streams together")
     threads: Literal[1] = Field(1, description="CPU threads of a run; the CPU clock charges one thread alone")
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
     augmentation: Literal["weak", "none"] = "weak"
-    validations: int = Field(10, ge=1, description="validation looks at equal fractions of the budget")
+    validations: int = Field(10, ge=1, description="validations at equal fractions of the budget")
     warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
     optimiser: OptimiserSettings = OptimiserSettings()
     window_stride: Stride | None = Field(
@@ -116,7 +113,7 @@ class Engine(Strict):
     @field_validator("largest_component", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:
-        """False is what None is, and must not make another run of it."""
+        """False means the same as None and must not make another run of it."""
         return None if value is False else value
 
 
@@ -129,10 +126,7 @@ class DatasetRef(Strict):
 
 
 class Run(Strict):
-    """One training: all that determines its numbers, and nothing else.
-
-    A field that is added later defaults to None, which means "as before the field existed" and leaves ids alone.
-    """
+    """One training: all that determines its numbers, and nothing else."""
 
     schema_version: Literal[2] = 2
     protocol_version: int = PROTOCOL_VERSION
@@ -150,7 +144,7 @@ class Run(Strict):
 
     @property
     def id(self) -> str:
-        """sha256 of the canonical JSON of this record, without the format's version and without what is None."""
+        """sha256 of the canonical JSON of this record, without its schema version and fields that are None."""
         return digest(without_none(self.model_dump(mode="json", exclude={"schema_version"})))
 
     @property
@@ -158,13 +152,13 @@ class Run(Strict):
         """Short text for people: method, labelled count, subset, seed."""
         return self.label_in(self.method)
 
-    def label_in(self, row: str) -> str:
-        """The same with the name of the suite's row that it stands in, which for a variant is another."""
-        return f"{row} {self.labelled or 'all'}-labelled subset {self.subset} seed {self.seed}"
+    def label_in(self, entry: str) -> str:
+        """The same with the name of an entry of the suite, which differs from the method's for a variant."""
+        return f"{entry} {self.labelled or 'all'}-labelled subset {self.subset} seed {self.seed}"
 
 
 class Environment(Strict):
-    """Where numbers were made. `compared` fields make the fingerprint; a table never mixes two of them."""
+    """Where numbers were made. All fields but `shown` make the fingerprint."""
 
     schema_version: Literal[2] = 2
     device_model: str
@@ -204,8 +198,7 @@ class Failure(Strict):
 class Validation(Strict):
     """One validation: mean Dice by class over validation volumes, at a point of the budget.
 
-    dice: empty where the dataset has no validation cases; the look then holds what the method shows, and nothing is
-          selected by it.
+    dice: empty without validation cases. The validation then holds only what the method shows, and selects nothing.
     """
 
     validation: int
@@ -215,7 +208,7 @@ class Validation(Strict):
     dice: dict[str, float]
     diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
     unlabelled_dice: dict[str, float] | None = Field(
-        None, description="of the network that labels unlabelled images, on whole training scans, against hidden labels"
+        None, description="of the pseudo-label network on whole unlabelled training scans, against their hidden labels"
     )
 
     @property
@@ -225,7 +218,7 @@ class Validation(Strict):
 
     @property
     def mean_unlabelled_dice(self) -> float | None:
-        """Mean over foreground classes; None where no training image is unlabelled, or nobody looked."""
+        """Mean over foreground classes. None where no training image is unlabelled, or where it was not measured."""
         return _mean(self.unlabelled_dice or {})
 
 
@@ -286,9 +279,9 @@ class Result(Strict):
 
 
 class PlannedRun(Strict):
-    """A final that the plan can enumerate before any search ran.
+    """A final run that the plan can enumerate before any search ran.
 
-    entry: its name in the suite: a registered method, or a variant of one under a name of its own.
+    entry: its name in the suite: a registered method, or a variant of one with its own name.
     """
 
     entry: str
@@ -306,7 +299,7 @@ class Trial(Strict):
 
     point:  number within the study; 0 is the configuration that the suite asks for without a search, in a grid the
             first combination.
-    varied: where it stands on each searched dimension; engine settings as engine.<name>.
+    varied: value of each searched dimension. Engine settings are named engine.<name>.
     """
 
     entry: str

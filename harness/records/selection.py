@@ -1,4 +1,4 @@
-"""Schemas of trials.json and selection.json: what a search tries, and what it leads to."""
+"""Schemas of trials.json and selection.json: what a search tries, and which hyper-parameters it selects."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from harness.records.schema import Engine, PlannedRun, Trial
 
 
 class SelectionEntry(Strict):
-    """Which hyper-parameters one planned run got, and which run that makes.
+    """The hyper-parameters of one planned run, and the id of the run that they make.
 
-    trial: the point of the search that was chosen for it; engine: the settings that came with it.
+    trial:  the trial that was chosen for it. None without a search.
+    engine: the settings of that trial. None for the suite's own.
     """
 
     planned_run: PlannedRun
@@ -22,7 +23,7 @@ class SelectionEntry(Strict):
     run: str
     engine: Engine | None = None
     trial: Trial | None = None
-    ranked: bool = Field(True, description="False for references such as the ceiling")
+    ranked: bool = Field(True, description="False for references such as the fully supervised one")
 
 
 class Trials(Strict):
@@ -34,9 +35,9 @@ class Trials(Strict):
 
 
 class Candidate(Strict):
-    """One configuration as the selection saw it. score.
+    """One trial as the selection saw it.
 
-    Validation Dice of the last validation, None where it has none.
+    score: Dice of its last validation. None without one.
     """
 
     trial: Trial
@@ -48,9 +49,10 @@ class Candidate(Strict):
 class Selection(Strict):
     """selection.json: binds planned runs to hyper-parameters; must exist before a test split opens.
 
-    rule:       default: as the suite says; best_validation: the best candidate of the planned run's study, ties to the
-                earlier point, the default where none has a score.
-    candidates: every trial of the search; digest: sha256 of their canonical JSON.
+    rule:       default: as the suite says. best_validation: the best candidate of the planned run's study. The earlier
+                point wins a tie. The suite's own configuration is taken where no candidate has a score.
+    candidates: every trial of the search.
+    digest:     sha256 of the candidates' canonical JSON.
     """
 
     schema_version: Literal[2] = 2

@@ -15,17 +15,17 @@ from harness.records.selection import Selection, Trials
 
 State = Literal["done", "failed", "running", "queued", "interrupted", "to run"]
 STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "interrupted", "to run")
-"""queued: waits with Slurm; interrupted: begun, held by nobody, goes on from its checkpoint."""
+"""queued: waits in Slurm's queue. interrupted: begun, and no process runs it; it goes on from its checkpoint."""
 
 
 @dataclass(frozen=True)
 class RunStatus:
     """One run.
 
-    share:           of its budget that is spent, in [0, 1].
+    share:           spent share of its budget, in [0, 1].
     validation_dice: of the last validation of a finished run, mean over classes.
     note:            who runs it, or why it failed.
-    run:            its id.
+    run:             its id.
     """
 
     state: State
@@ -40,7 +40,7 @@ class RunStatus:
 class SuiteStatus:
     """The trials of the current search and the runs of the current selection, in their order.
 
-    others: runs on record that the current selection does not name (an earlier version of the suite, other data).
+    others: number of runs on record that the current selection does not name (an earlier suite, other data).
     """
 
     suite: str
@@ -50,13 +50,13 @@ class SuiteStatus:
 
     @property
     def counts(self) -> dict[State, int]:
-        """Runs by state, every state named."""
+        """Number of runs in each state."""
         counted = Counter(status.state for _, status in self.runs)
         return {state: counted[state] for state in STATES}
 
     @property
     def lost_device_seconds(self) -> float:
-        """Device seconds that interruptions cost, over all runs."""
+        """Device seconds that interruptions destroyed, over all runs."""
         return sum(status.spent.lost_device_seconds for _, status in self.runs)
 
     @property
@@ -71,31 +71,31 @@ class SuiteStatus:
 
 def read_status(records: SuiteRecords) -> SuiteStatus:
     """How far every run of the current selection is. Raises `RecordError` where a record cannot be read."""
-    points, selection = records.trials, records.selection
-    asked: list[tuple[str, PlannedRun | Trial]] = (
-        [] if points is None else [(trial.run, trial) for trial in points.trials]
-    )
-    if points is None and selection is None:
+    trials, selection = records.trials, records.selection
+    if trials is None and selection is None:
         raise RecordError(f"{records.store.selection_path} is missing: no final run was planned here yet")
-    if selection is not None and _belongs(selection, points):
-        asked += [(entry.run, entry.planned_run) for entry in selection.entries]
-    runs = [records.run(run) for run, _ in asked]
-    statuses = tuple((name, run_status(run)) for run, (_, name) in zip(runs, asked, strict=True))
+    planned: list[tuple[PlannedRun | Trial, RunRecord]] = []
+    if trials is not None:
+        planned += [(trial, records.run(trial.run)) for trial in trials.trials]
+    if selection is not None and _belongs(selection, trials):
+        planned += [(entry.planned_run, records.run(entry.run)) for entry in selection.entries]
+    runs = [run for _, run in planned]
+    statuses = tuple((name, run_status(run)) for name, run in planned)
     budget = next((run.run.budget for run in runs if run.exists), None)
     known = {run.id for run in runs}
     return SuiteStatus(records.name, budget, statuses, sum(run.id not in known for run in records.runs))
 
 
-def _belongs(selection: Selection, points: Trials | None) -> bool:
+def _belongs(selection: Selection, trials: Trials | None) -> bool:
     """Whether a selection was made from these trials, not from those of another version of suite, data or method."""
-    if points is None:
+    if trials is None:
         return True
     tried = {candidate.trial.run for candidate in selection.candidates or []}
-    return selection.suite_hash == points.suite_hash and tried == {trial.run for trial in points.trials}
+    return selection.suite_hash == trials.suite_hash and tried == {trial.run for trial in trials.trials}
 
 
 def run_status(record: RunRecord) -> RunStatus:
-    """How far one run is. A run without a folder is still to run."""
+    """How far one run is. A run without a folder has yet to start."""
     if not record.exists:
         return RunStatus("to run", record.spent, 0.0, run=record.id)
     spent, result = record.spent, record.result

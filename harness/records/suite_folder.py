@@ -30,7 +30,12 @@ class SuiteFolder:
 
     @classmethod
     def create(cls, root: Path) -> SuiteFolder:
-        """Open for writing; a directory with foreign content is refused, nothing in it is touched."""
+        """Open a directory for writing, and make it where it is missing.
+
+        Raises:
+            DiskError:   it cannot be written, or holds files of another program. Nothing in it is touched then.
+            RecordError: version 0.1.0 wrote it.
+        """
         cls.refuse_foreign(root)
         with disk_errors(root):
             (root / "suites").mkdir(parents=True, exist_ok=True)
@@ -39,18 +44,18 @@ class SuiteFolder:
 
     @staticmethod
     def refuse_foreign(root: Path) -> None:
-        """Raise `DiskError` where records cannot go: on a file, or beside files of another program. Writes nothing."""
+        """Raise what `create` raises. Writes nothing."""
         with disk_errors(root):
-            there = next(path for path in (root, *root.parents) if path.exists())
-            if not there.is_dir():
-                raise DiskError(f"{there} is a file; choose another --runs directory")
-            if there == root and any(root.iterdir()) and not (root / "suites").is_dir():
+            existing = next(path for path in (root, *root.parents) if path.exists())
+            if not existing.is_dir():
+                raise DiskError(f"{existing} is a file; choose another --runs directory")
+            if existing == root and any(root.iterdir()) and not (root / "suites").is_dir():
                 raise DiskError(f"{root} holds files of another program (no suites/); choose another --runs directory")
         refuse_first_layout(root)
 
     @classmethod
     def open(cls, root: Path) -> SuiteFolder:
-        """Open for reading; a directory without records is an error that says what to run."""
+        """Open for reading. Raises `UsageError` without records, and `RecordError` for those of version 0.1.0."""
         if not (root / "suites").is_dir():
             raise UsageError(f"{root}: no records here; {_nearest(root)}")
         refuse_first_layout(root)
@@ -58,15 +63,15 @@ class SuiteFolder:
 
     @property
     def search_lease(self) -> Lease:
-        """Held by the driver of an adaptive search."""
+        """The driver of an adaptive search holds it."""
         return Lease(self.root / "search.lease")
 
     def folder(self, run: Run) -> RunFolder:
         """The folder of a run, whether it exists or not."""
-        return RunFolder(self.root / "runs" / run.id)
+        return self.by_id(run.id)
 
     def folders(self) -> Iterator[RunFolder]:
-        """Every run that has a record, by id."""
+        """The folders of all runs on record, in the order of their ids."""
         for path in sorted((self.root / "runs").glob("*/run.json")):
             yield RunFolder(path.parent)
 
@@ -78,45 +83,45 @@ class SuiteFolder:
 
     @property
     def selection_path(self) -> Path:
-        """Where the selection record lies."""
+        """Path of the selection."""
         return self.root / "selection.json"
 
     def write_selection(self, selection: Selection) -> None:
-        """Bind planned runs to hyper-parameters; must come before any final run."""
+        """Bind planned runs to hyper-parameters. Must come before any final run."""
         if not self.selection_path.exists() or self.selection() != selection:
             write_record(self.selection_path, selection)
 
     def selection(self) -> Selection:
-        """The current selection."""
+        """The current selection. Raises `RecordError` where there is none."""
         if not self.selection_path.exists():
             raise RecordError(f"{self.selection_path} is missing: no final run was planned here yet")
         return read_record(self.selection_path, Selection)
 
     @property
     def trials_path(self) -> Path:
-        """Where the configurations of the search lie."""
+        """Path of the trials of the search."""
         return self.root / "trials.json"
 
-    def write_trials(self, points: Trials) -> None:
-        """Name every configuration that the search tries."""
-        if self.trials() != points:
-            write_record(self.trials_path, points)
+    def write_trials(self, trials: Trials) -> None:
+        """Record every trial of the search."""
+        if self.trials() != trials:
+            write_record(self.trials_path, trials)
 
     def trials(self) -> Trials | None:
-        """The configurations of the current search, None where there is none."""
+        """The trials of the current search. None without one."""
         return read_record(self.trials_path, Trials) if self.trials_path.exists() else None
 
     @property
     def reconciliation_path(self) -> Path:
-        """Where Slurm's accounts lie beside the ledgers'."""
+        """Path of Slurm's accounts beside the ledgers'."""
         return self.root / "reconciliation.json"
 
     def write_reconciliation(self, record: Reconciliation) -> None:
-        """Keep what Slurm charged, so that tables show it where no Slurm can be asked."""
+        """Record what Slurm charged, so that tables can show it without a Slurm."""
         write_record(self.reconciliation_path, record)
 
     def reconciliation(self) -> Reconciliation | None:
-        """What Slurm charged, as it was last asked; None if it never was."""
+        """What Slurm charged, as of the last reconciliation. None without one."""
         path = self.reconciliation_path
         return read_record(path, Reconciliation) if path.exists() else None
 
@@ -125,13 +130,13 @@ class SuiteFolder:
         return RunFolder(self.root / "runs" / run)
 
     def selected(self) -> list[RunFolder]:
-        """The runs of the current selection, in its order, each once; some may not have run yet."""
+        """The runs of the current selection in its order, each once. Some may have no record yet."""
         ids = dict.fromkeys(entry.run for entry in self.selection().entries)
         return [self.by_id(run) for run in ids]
 
     @property
     def leaderboard(self) -> Path:
-        """Where tables and figures go."""
+        """Folder of the tables and figures."""
         return self.root / "leaderboard"
 
 

@@ -12,7 +12,7 @@ FIRST_VERSION = "0.1.0"
 
 
 def refuse_other_version(version: object, path: Path | str) -> None:
-    """Raise `RecordError` for a schema that is not this version's. What is no number at all is not judged here."""
+    """Raise `RecordError` for a schema that is not this version's. A value that is no integer is not judged."""
     if not isinstance(version, int) or isinstance(version, bool) or version == SCHEMA:
         return
     if version > SCHEMA:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.records.ledger import at_rest, summarise
+from harness.records.ledger import summarise, summarise_at_rest
 from harness.records.schema import Budget, Spent
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.trials import PlannedTrial
@@ -162,7 +162,7 @@ class Adaptive:
         folder = self._store.by_id(run)
         lines = folder.ledger.lines()
         rests = not folder.done and not folder.lease.held()
-        return Spending.of(at_rest(lines) if rests else summarise(lines), self._known[run].run.budget)
+        return Spending.of(summarise_at_rest(lines) if rests else summarise(lines), self._known[run].run.budget)
 
     def _busy(self) -> bool:
         return bool(self._running) or any(self._runs(run) for run in self._known)

@@ -71,7 +71,7 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
         HarnessError: Others, where the user must act.
     """
     with folder.lease.held_for(settings.wait_for_lease_seconds) as lease:
-        folder.tidy()
+        folder.remove_temporary_files()
         done = folder.result()
         if done is not None:
             return done

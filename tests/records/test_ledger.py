@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.api.errors import DiskError, RecordError
-from harness.records.ledger import Ledger, at_rest, summarise, useful_by_attempt, wall_by_phase
+from harness.records.ledger import Ledger, summarise, summarise_at_rest, useful_by_attempt, wall_by_phase
 from harness.records.ledger_line import LedgerLine
 from harness.records.schema import Spent
 from tests.support import require
@@ -186,13 +186,13 @@ def test_at_rest_by_hand() -> None:
         line("checkpoint", 0, (0, 0), (9, 18)),
         line("heartbeat", 0, (0, 0), (12, 24)),
     ]
-    assert at_rest(lines) == Spent(
+    assert summarise_at_rest(lines) == Spent(
         useful_device_seconds=9, lost_device_seconds=3, useful_steps=18, lost_steps=6, attempts=1
     )
-    assert at_rest([lines[0], lines[2]]).useful_device_seconds == 0, "killed before its first checkpoint"
+    assert summarise_at_rest([lines[0], lines[2]]).useful_device_seconds == 0, "killed before its first checkpoint"
     stopped = [*lines, line("checkpoint", 0, (0, 0), (12, 24)), line("end", 0, (0, 0), (12, 24))]
-    assert at_rest(stopped) == summarise(stopped)
-    assert at_rest([]) == summarise([])
+    assert summarise_at_rest(stopped) == summarise(stopped)
+    assert summarise_at_rest([]) == summarise([])
 
 
 @given(history=st.lists(costs | st.sampled_from(["beat", "checkpoint", "kill", "stop"]), max_size=40))
@@ -212,7 +212,7 @@ def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[flo
             if event == "stop":
                 model.checkpoint()
                 model.write("end")
-            foreseen = at_rest(model.ledger.lines())
+            foreseen = summarise_at_rest(model.ledger.lines())
             model.start()
             assert model.ledger.spent() == foreseen.model_copy(update={"attempts": foreseen.attempts + 1})
 
@@ -242,7 +242,7 @@ def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str
     for event in history:
         model.live(event)
     lines = model.ledger.lines()
-    for settled, spent in ((True, summarise(lines)), (False, at_rest(lines))):
+    for settled, spent in ((True, summarise(lines)), (False, summarise_at_rest(lines))):
         useful = useful_by_attempt(lines, settled=settled)
         assert sum(useful.values()) == spent.useful_device_seconds
         assert min(useful.values()) >= 0

@@ -124,7 +124,7 @@ def _gaps(comparison: Comparison) -> Iterator[str]:
         yield f"{elsewhere} of {len(runs)} runs ran under other conditions and stand in another table."
     for _, run in runs[runs["status"] == "failed"].iterrows():
         labelled = "all" if pd.isna(run["labelled"]) else run["labelled"]
-        where = f"{run['method']} {labelled}-labelled subset {run['subset']} seed {run['seed']}"
+        where = f"{run['entry']} {labelled}-labelled subset {run['subset']} seed {run['seed']}"
         yield f"Failed: {where} ({run['failure_kind']}: {run['failure_reason']})."
 
 

@@ -107,15 +107,15 @@ def _standing(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: 
 def _gappy(row: Row) -> str:
     """A higher mean, of the runs that did not fail."""
     ok, failed = _runs(row["n_ok"]), row["n_failed"]
-    return f"{row['method']} reaches {numbers.percent(row['dice'])} % in {ok}, but {failed} of its runs failed."
+    return f"{row['entry']} reaches {numbers.percent(row['dice'])} % in {ok}, but {failed} of its runs failed."
 
 
 def _reference(row: Row, leader: Row, pairs: Pairs) -> str:
     pair = pairs.get((row["entry"], leader["entry"]))
-    text = f"The reference {row['method']} ({row['trained_on']} labels) reaches {numbers.percent(row['dice'])} %"
+    text = f"The reference {row['entry']} ({row['trained_on']} labels) reaches {numbers.percent(row['dice'])} %"
     if pair is None:
         return f"{text}."
-    return f"{text}, {_difference(pair)} from {leader['method']}: {_words(pair['verdict'])}."
+    return f"{text}, {_difference(pair)} from {leader['entry']}: {_words(pair['verdict'])}."
 
 
 def _scope(ranked: Sequence[Row]) -> str:

@@ -90,7 +90,7 @@ def test_a_failed_run_is_shown_and_ranks_last(tmp_path):
 def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
     failed = frozenset(("ua_mt", 3, 0, seed) for seed in range(3))
     board = board_of(write_records(tmp_path / "s", RunSpec(failed=failed)))
-    row = board.results.query("labelled == 3 and selection == 'last' and method == 'ua_mt'").iloc[0]
+    row = board.results.query("labelled == 3 and checkpoint == 'last' and entry == 'ua_mt'").iloc[0]
     assert (row["rank"], row["rank_worst"], row["n_ok"], row["dice_imputed"]) == (3, 3, 0, 0.0)
     assert pd.isna(row["dice"])
     assert "ua_mt" not in set(board.paired.query("labelled == 3")["entry_a"])
@@ -99,7 +99,7 @@ def test_a_method_that_failed_everywhere_is_a_row(tmp_path):
 def test_missing_runs_are_counted_and_not_yet_run_methods_are_unranked(tmp_path):
     missing = frozenset({("ua_mt", 3, 0, 0), *(("mc_net", 3, 0, seed) for seed in range(3))})
     rows = board_of(write_records(tmp_path / "s", RunSpec(missing=missing))).results
-    table = rows.query("labelled == 3 and selection == 'last'").set_index("entry")
+    table = rows.query("labelled == 3 and checkpoint == 'last'").set_index("entry")
     assert table["n_missing"].to_dict() == {"ua_mt": 1, "supervised": 0, "mc_net": 3, "supervised_full": 0}
     assert table["place"].dropna().to_dict() == {"ua_mt": 1, "supervised": 2}
     assert table["rank"].dropna().index.tolist() == ["ua_mt", "supervised"]
@@ -125,7 +125,7 @@ def test_references_alone_have_a_table(tmp_path):
 
 def test_costs(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(interrupted=frozenset({("mc_net", 7, 0, 2)}))))
-    row = board.results.query("labelled == 7 and selection == 'last' and method == 'mc_net'").iloc[0]
+    row = board.results.query("labelled == 7 and checkpoint == 'last' and entry == 'mc_net'").iloc[0]
     assert row["device_seconds_min"] == pytest.approx(299.7)
     assert row["device_seconds_max"] == pytest.approx(299.7)
     assert row["lost_device_seconds_total"] == pytest.approx(29.97)
@@ -170,11 +170,11 @@ def test_equal_methods_share_the_better_place():
 
 def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "supervised_full": 0.0})))
-    pairs = board.paired.query("selection == 'last' and metric == 'dice' and labelled == 7")
+    pairs = board.paired.query("checkpoint == 'last' and metric == 'dice' and labelled == 7")
     assert len(pairs) == 3
     assert (pairs["n_patients"] == 20).all()
     ceiling = pairs[(pairs["entry_a"] == "supervised_full") & (pairs["entry_b"] == "a")].iloc[0]
-    table = board.results.query("selection == 'last' and labelled == 7").set_index("entry")["dice"]
+    table = board.results.query("checkpoint == 'last' and labelled == 7").set_index("entry")["dice"]
     assert ceiling["difference"] == pytest.approx(table["supervised_full"] - table["a"])
     assert ceiling["difference_low"] > 0
     assert (ceiling["verdict"], ceiling["family"]) == ("significant", "reference")
@@ -186,9 +186,9 @@ def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
 
 def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
-    rows = board.results.query("selection == 'last' and labelled == 7").set_index("entry")
+    rows = board.results.query("checkpoint == 'last' and labelled == 7").set_index("entry")
     assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
-    classes = board.per_class.query("selection == 'last' and labelled == 7 and metric == 'dice'")
+    classes = board.per_class.query("checkpoint == 'last' and labelled == 7 and metric == 'dice'")
     assert set(classes.loc[classes["entry"] == "c", "rank_worst"]) == {1}
     assert set(board.paired_per_class["class_name"]) == {"RV", "Myo", "LV"}
     assert set(board.paired_per_class["metric"]) == {"dice"}
@@ -196,7 +196,7 @@ def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
 
 
 def test_a_smaller_distance_is_an_improvement(plain):
-    pairs = board_of(plain).paired.query("labelled == 3 and selection == 'last' and entry_a == 'supervised_full'")
+    pairs = board_of(plain).paired.query("labelled == 3 and checkpoint == 'last' and entry_a == 'supervised_full'")
     probability = pairs.groupby("metric")["probability_of_improvement"].min()
     assert probability["dice"] > 0.9
     assert probability["hd95_voxel"] > 0.9
@@ -204,7 +204,7 @@ def test_a_smaller_distance_is_an_improvement(plain):
 
 def test_curves_are_mean_and_range_over_runs(plain):
     store = plain
-    curve = board_of(store).curves.query("labelled == 7 and method == 'ua_mt'")
+    curve = board_of(store).curves.query("labelled == 7 and entry == 'ua_mt'")
     runs = [folder for folder in store.selected() if (folder.run.method, folder.run.labelled) == ("ua_mt", 7)]
     validations = [[validation.mean_dice for validation in folder.result().validations] for folder in runs]
     by_validation = list(zip(*validations, strict=True))
@@ -227,8 +227,8 @@ def test_profiles_hold_every_method_class_and_tau(tmp_path):
         "mc_net": 4,
         "supervised_full": 2,
     }
-    rows = board.results.query("selection == 'last'").set_index("entry")
-    own = curves.query("selection == 'last' and class_name == 'mean' and method == 'ua_mt'")
+    rows = board.results.query("checkpoint == 'last'").set_index("entry")
+    own = curves.query("checkpoint == 'last' and class_name == 'mean' and entry == 'ua_mt'")
     assert rows.loc["ua_mt", "dice"] == pytest.approx(own["share"].sum() / 100, abs=0.01)  # the area under a profile
 
 
@@ -242,7 +242,7 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
         value = run_means[planned_run.subset, planned_run.seed]
         folder.write_cases(folder.cases().assign(dice=value, hd95_voxel=10.0 * value))
     board = board_of(store)
-    row = board.results.query("selection == 'last'").iloc[0]
+    row = board.results.query("checkpoint == 'last'").iloc[0]
     # subsets 0.75, 0.6, 0.85: mean 0.7333, deviation 0.1258; t of 2 degrees of freedom 4.3027, half width 0.3126
     assert row["dice"] == pytest.approx(4.4 / 6)
     assert row["dice_std"] == pytest.approx(0.121106, abs=1e-6)
@@ -250,7 +250,7 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
     assert row["dice_subsets_high"] == 1.0, "1.046, clipped"
     assert row["hd95_voxel_std"] == pytest.approx(1.21106, abs=1e-5)
     assert row["hd95_voxel_subsets_high"] == pytest.approx(10.4591, abs=1e-4)
-    classes = board.per_class.query("selection == 'last' and metric == 'dice'")
+    classes = board.per_class.query("checkpoint == 'last' and metric == 'dice'")
     assert classes["std"].tolist() == pytest.approx([row["dice_std"]] * 3)
     assert classes["subsets_low"].tolist() == pytest.approx([row["dice_subsets_low"]] * 3)
     text = str(board)

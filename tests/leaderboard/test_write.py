@@ -73,7 +73,7 @@ def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
         patients: dict[str, list[float]] = {}
         for run in store.root.glob("runs/*/run.json"):
             asked = json.loads(run.read_text())
-            if (asked["entry"], asked["labelled"]) == (row["entry"], labelled):
+            if (asked["method"], asked["labelled"]) == (row["entry"], labelled):
                 for case in pq.read_table(run.with_name("cases.parquet")).to_pylist():
                     if case["checkpoint"] == row["checkpoint"]:
                         patients.setdefault(case["patient"], []).append(case["hd95_voxel"])
@@ -130,7 +130,7 @@ def test_mixed_conditions_make_titled_tables(tmp_path):
     assert "# Leaderboard of s, table 2 of 2: torch 2.12.1" in text
     assert "1 of 21 runs ran under other conditions" in text
     assert board.results[board.results["table"] == 2]["entry"].unique().tolist() == ["ua_mt"]
-    assert board.results[board.results["table"] == 1].query("method == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [
+    assert board.results[board.results["table"] == 1].query("entry == 'ua_mt' and labelled == 7")["n_ok"].tolist() == [
         2,
         2,
     ]

@@ -55,7 +55,7 @@ def test_classes_and_pairs_keep_the_metrics_that_the_page_shows(written):
         rows = unpacked(written.data[name])
         assert {row["metric"] for row in rows} == {"dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm"}
         assert tuple(rows[0]) == names
-    pairs = written.board.paired.query("metric == 'dice' and selection == 'last' and labelled == 7")
+    pairs = written.board.paired.query("metric == 'dice' and checkpoint == 'last' and labelled == 7")
     own = [
         row for row in unpacked(written.data["pairs"])
         if (row["metric"], row["checkpoint"], row["labelled"], row["class_name"]) == ("dice", "last", 7, "mean")
@@ -73,7 +73,7 @@ def test_patients_are_means_of_the_per_case_records(written):
     for folder in written.store.selected():
         if folder.done and folder.result().status == "ok":
             cell = f"{folder.run.method}@{folder.run.labelled or 'all'}"
-            for case in folder.cases().query("selection == 'last'").to_dict("records"):
+            for case in folder.cases().query("checkpoint == 'last'").to_dict("records"):
                 values.setdefault(cell, {}).setdefault(case["patient"], []).append(case["dice"])
     assert set(own["cells"]) == set(values)
     for cell, by_patient in values.items():

@@ -83,7 +83,7 @@ def test_blocks_with_a_failed_trial_are_left_out():
 
 
 def test_no_crossing_without_each_pair_once():
-    frame = trials().query("method == 'mc_net'")
+    frame = trials().query("entry == 'mc_net'")
     twice = pd.concat([frame, frame.iloc[:1]])
     for own in (frame.iloc[:-1], twice):
         assert crossing(grid_of(frame=own)) is None

@@ -119,5 +119,5 @@ def test_a_higher_mean_of_a_method_with_a_failure_is_no_lead(written):
 @pytest.mark.parametrize("labelled", [3, 7])
 def test_the_board_s_own_verdict_names_its_leader(written, labelled):
     found = {one.title: one.sentences for one in verdicts(written.board, written.board.inputs.comparisons[0])}
-    rows = written.board.results.query("selection == 'last' and block == 'ranked' and labelled == @labelled")
+    rows = written.board.results.query("checkpoint == 'last' and block == 'ranked' and labelled == @labelled")
     assert rows.iloc[0]["entry"] in found[f"{labelled} labelled patients"][0]

@@ -16,7 +16,7 @@ from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.speed import one_speed
 from harness.audit.trace import rate_error
 from harness.records.ledger_line import LedgerLine
-from harness.records.schema import Budget, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
+from harness.records.schema import PROTOCOL_VERSION, Budget, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
 from harness.records.selection import Trials
 from tests.audit.fair import (
     asked,
@@ -61,7 +61,7 @@ def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite) -> None:
 def test_variants_stand_in_rows_of_their_own(fair: AuditedSuite) -> None:
     def named(planned_run: PlannedRun) -> PlannedRun:
         return planned_run.model_copy(
-            update={"method": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.entry, planned_run.entry)}
+            update={"entry": {"ua_mt": "no_ramp", "supervised": "plain"}.get(planned_run.entry, planned_run.entry)}
         )
 
     entries = [one.model_copy(update={"planned_run": named(one.planned_run)}) for one in fair.selection.entries]
@@ -175,7 +175,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "weights changed after the split opened": (lambda one: replace(one, final_sha256="0" * 64), {5}),
     "tested without final.json": (lambda one: replace(one, final_sha256=None), {5}),
     "parameters that nobody selected": (asked(params={"consistency": 0.2}), {5}),
-    "no best column": (lambda one: with_cases(one, cases_of(one).query("selection == 'last'")), {6, 27}),
+    "no best column": (lambda one: with_cases(one, cases_of(one).query("checkpoint == 'last'")), {6, 27}),
     "not the best validation": (result(best_validation=0), {6}),
     "another budget": (asked(budget=Budget(steps=21)), {8, 10}),
     "a stage that nobody counted": (result(stage_steps={"train": 15}), {9}),
@@ -212,7 +212,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "a repeated row": (rows("class_name", "Myo"), {27}),
     "no per-case records": (lambda one: replace(one, cases=None), {27}),
     "a ledger without steps": (lambda one: replace(one, ledger=()), {13, 28}),
-    "another protocol": (asked(protocol_version=2), {31}),
+    "another protocol": (asked(protocol_version=PROTOCOL_VERSION + 1), {31}),
     "another version of the method": (asked(method_version=2), {31}),
 }  # fmt: skip
 
@@ -351,7 +351,7 @@ def test_a_method_may_declare_settings_of_its_own(fair: AuditedSuite) -> None:
 def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path) -> None:
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
-    whole, bare = "method,dice,dice_low,dice_high,n_patients", "method,dice,n_patients"
+    whole, bare = "entry,dice,dice_low,dice_high,n_patients", "entry,dice,n_patients"
     for header, status in ((whole, "held"), (bare, "not held")):
         path.write_text(f"{header}\nua_mt{',1' * header.count(',')}\n")
         assert verdicts(replace(fair, root=tmp_path))[32].status == status
@@ -375,7 +375,7 @@ def test_a_table_that_hides_a_failure_is_a_violation(
 ) -> None:
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
-    path.write_text(f"method,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
+    path.write_text(f"entry,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
     assert verdicts(replace(bend(fair, failed("nan")), root=tmp_path))[30].status == status
 
 

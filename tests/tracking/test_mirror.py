@@ -21,7 +21,7 @@ from harness.tracking.service import PROCESS_ENVIRONMENT, find_service
 from harness.tracking.tracker import only_writer
 from tests.support import LIMIT_SECONDS, command_environment
 from tests.synthetic import write_tables
-from tests.tracking.view import RUNS, SMALL, by_key, content, runs, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, content, runs, small_suite, track
 
 
 def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_deleted_database_comes_back_the_same(desk: Path) -> None:
     write_tables(store)
     track(store)
     before = content(desk / "mlflow.db")
-    assert len(before) == RUNS
+    assert len(before) == MLFLOW_RUNS
     assert "leaderboard/leaderboard.csv" in before["suite"][-1]
     assert rebuilt(store, desk) == before
 
@@ -143,7 +143,7 @@ def test_a_run_that_ran_again_replaces_its_run(desk: Path) -> None:
     run = by_key(desk / "mlflow.db")[folder.id]
     assert run.last("peak_memory_bytes") == 7
     assert "failure.kind" not in run.tags
-    assert len(runs(desk / "mlflow.db")) == RUNS
+    assert len(runs(desk / "mlflow.db")) == MLFLOW_RUNS
 
 
 def test_runs_of_others_and_deleted_experiments(desk: Path) -> None:
@@ -185,7 +185,7 @@ def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_d
         assert killed.returncode == -9
         assert len(runs(desk / "mlflow.db")) >= count - 1
     track(store)
-    assert len(by_key(desk / "mlflow.db")) == RUNS
+    assert len(by_key(desk / "mlflow.db")) == MLFLOW_RUNS
     assert all(run.status != "RUNNING" for run in by_key(desk / "mlflow.db").values())
     assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
 

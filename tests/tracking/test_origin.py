@@ -14,7 +14,7 @@ from harness.records.archive_import import import_records
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 from harness.records.suite_folder import SuiteFolder
-from tests.tracking.view import RUNS, SMALL, Run, runs, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, Run, runs, small_suite, track
 
 
 def of_origin(desk: Path) -> dict[str, dict[str, Run]]:
@@ -40,7 +40,7 @@ def test_neither_replaces_what_the_other_tracked(desk: Path) -> None:
     assert {folder.id for folder in ann.folders()} == {folder.id for folder in ben.folders()}
     assert track(ann).added == track(ben).added == RUNS
     before = of_origin(desk)
-    assert [len(found) for found in before.values()] == [RUNS, RUNS]
+    assert [len(found) for found in before.values()] == [MLFLOW_RUNS, MLFLOW_RUNS]
     assert track(ann).kept == track(ben).kept == RUNS
     assert of_origin(desk) == before
     for found in before.values():  # each nests among its own
@@ -68,7 +68,7 @@ def test_imported_records_are_tracked_as_another_set(desk: Path) -> None:
     assert track(received).added == RUNS
     after = runs(desk / "mlflow.db")
     assert {run_id: after[run_id] for run_id in before} == before
-    assert len(after) == 2 * RUNS
+    assert len(after) == 2 * MLFLOW_RUNS
 
 
 @pytest.mark.parametrize(("schema", "writer"), [(None, "harness 0.1.0"), ("99", "a harness of schema 99")])

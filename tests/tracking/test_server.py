@@ -14,7 +14,7 @@ from harness.api.errors import ServiceError
 from harness.records.suite_folder import SuiteFolder
 from tests.services import mlflow_server, stop
 from tests.support import LIMIT_SECONDS
-from tests.tracking.view import RUNS, content, runs, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, RUNS, content, runs, small_suite, track
 
 
 def ask(uri: str, endpoint: str, **query: str) -> Any:
@@ -58,7 +58,7 @@ OWN_TAGS = {"mlflow.parentRunId", "mlflow.runName", "suite", "harness.suite", "h
 def _is_the_same_experiment_twice(desk: Path, local: dict[str, Any]) -> None:
     """The same records, tracked by file and over HTTP into one database, give equal runs."""
     everything = list(runs(desk / "mlflow.db").values())
-    assert len(everything) == 2 * RUNS
+    assert len(everything) == 2 * MLFLOW_RUNS
     for key, (name, status, tags, _, params, metrics, _) in local.items():
         twins = [run for run in everything if run.name == name or (key == "suite" and run.name == "over_http")]
         assert len(twins) == 2
@@ -68,6 +68,6 @@ def _is_the_same_experiment_twice(desk: Path, local: dict[str, Any]) -> None:
                 k: v for k, v in tags.items() if k not in OWN_TAGS
             }
     over_http = [run for run in everything if str(run.artifacts).startswith("mlflow-artifacts:")]
-    assert len(over_http) == RUNS
+    assert len(over_http) == MLFLOW_RUNS
     stored = {path.name for path in (desk / "mlartifacts").rglob("*.parquet")}
     assert stored == {"cases.parquet"}

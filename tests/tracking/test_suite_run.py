@@ -15,7 +15,7 @@ from harness.tracking import leaderboard_is_current
 from harness.tracking.suite_run import readable_table
 from tests.support import run_cli
 from tests.synthetic import write_tables
-from tests.tracking.view import RUNS, SEARCHED, by_key, experiment_tags, inputs, runs, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, RUNS, SEARCHED, by_key, experiment_tags, inputs, runs, small_suite, track
 
 
 def test_the_leaderboard_is_a_logged_table_and_its_files_lie_beside_it(desk: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_new_leaderboard_gives_a_new_suite_run_and_keeps_all_below(desk: Path)
     assert track(store).kept == RUNS
     suites = [i for i, run in runs(desk / "mlflow.db").items() if "harness.suite" in run.tags]
     after = by_key(desk / "mlflow.db")
-    assert len(after) == RUNS
+    assert len(after) == MLFLOW_RUNS
     assert after["suite"].artifacts != before["suite"].artifacts
     assert after["ua_mt"].artifacts == before["ua_mt"].artifacts
     assert [after["ua_mt"].tags["mlflow.parentRunId"]] == suites
@@ -90,7 +90,7 @@ def test_another_selection_moves_the_tags_and_no_run_of_a_run(desk: Path) -> Non
     assert track(store).added == 0
     after = by_key(desk / "mlflow.db")
     assert {
-        run.tags["selected"] for run in after.values() if run.tags.get("entry") == "ua_mt" and "selected" in run.tags
+        run.tags["selected"] for run in after.values() if run.tags.get("method") == "ua_mt" and "selected" in run.tags
     } == {"no"}
     assert {key: after[key].artifacts for key in after if len(key) == 64} == {
         key: before[key].artifacts for key in before if len(key) == 64
@@ -142,7 +142,7 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
 
 
 def test_columns_that_say_nothing_come_last_or_not_at_all(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("suite,method,empty,steps,dice\na,m1,,7,0.123456\na,m2,,8,0.5\n")
+    (tmp_path / "x.csv").write_text("suite,entry,empty,steps,dice\na,m1,,7,0.123456\na,m2,,8,0.5\n")
     table = readable_table(tmp_path / "x.csv")
     assert list(table) == ["entry", "dice", "steps", "suite"]
     assert table["dice"].tolist() == [0.1235, 0.5]

@@ -26,8 +26,8 @@ SMALL = RunSpec(
 """Three methods of two seeds: five runs with numbers, one that failed."""
 
 RUNS = 6
-RUNS = RUNS + 3 + 1
-"""Of the runs, their methods and the suite."""
+MLFLOW_RUNS = RUNS + 3 + 1
+"""One for each run, for each of three entries, and for the suite."""
 
 CURVE = {"family": "cosine", "low": 0.1, "high": 1.0, "periods": 10}
 SEARCHED = RunSpec(

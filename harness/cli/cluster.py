@@ -44,8 +44,8 @@ def check_options(executor: str, cluster: Path | None, workers: int | None, ray_
         raise UsageError("--ray-address names a Ray, which --executor slurm does not use; leave out one of them")
 
 
-def tell(done: SlurmRun) -> int:
-    """Say what waits and how to follow it; the exit code."""
+def report_slurm_run(done: SlurmRun) -> int:
+    """Log what waits and how to follow it. Returns the exit code."""
     root = done.session.store.root
     if done.queued:
         log.info(f"{root}: {done.session.summary}; {done.queued} wait or run")
@@ -72,7 +72,7 @@ def plan_on_slurm(suite: str, cluster: Path, data: Path | None, runs: Path) -> t
 
 
 def with_jobs(dry_run: DryRun) -> DryRun:
-    """The outlook with what waits or runs on the cluster; a plan is shown without that where Slurm does not answer."""
+    """The dry run with what waits or runs on the cluster; the plan alone if Slurm does not answer."""
     from harness.slurm.view import with_queued
 
     try:
@@ -83,7 +83,7 @@ def with_jobs(dry_run: DryRun) -> DryRun:
 
 
 def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
-    """What the runs to submit cost, the array tasks, and the batch files: on standard output, below the plan's."""
+    """Print the cost of the runs to submit, the array tasks and the batch files, below the plan."""
     from harness.records.reader import SuiteRecords
     from harness.slurm.draft import Drafter
 
@@ -105,12 +105,12 @@ def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
 
 
 def hours_table(dry_run: DryRun, runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> Printed:
-    """A line per entry: runs to submit, their budget and what they are expected to hold, in hours of a GPU or core."""
+    """A line per entry: runs to submit, their budget and their expected time, in hours of a GPU or core."""
     from harness.slurm.expected import expected_seconds
 
     what = "GPU-hours" if loaded.cluster.gpus else "core-hours"
     expected = expected_seconds(runs, records, loaded)
-    entry_of = {each.run.id: each.entry for each in reversed(dry_run.plan.trainings()) if each.run is not None}
+    entry_of = {training.run.id: training.entry for training in reversed(dry_run.plan.trainings()) if training.run}
     rows: list[Sequence[str]] = []
     for entry in [*dict.fromkeys(entry_of[run.id] for run in runs), "all"]:
         own = [index for index, run in enumerate(runs) if entry in ("all", entry_of[run.id])]
@@ -120,7 +120,7 @@ def hours_table(dry_run: DryRun, runs: Sequence[Run], records: SuiteRecords, loa
 
 
 def _hours(seconds: Sequence[float | None]) -> str:
-    known = [each for each in seconds if each is not None]
+    known = [run_seconds for run_seconds in seconds if run_seconds is not None]
     return f"{sum(known) / 3600:.2f}" if len(known) == len(seconds) else "unknown"
 
 
@@ -129,7 +129,7 @@ def task_table(dry_run: DryRun, drafts: Sequence[Draft]) -> Printed:
     names = dry_run.plan.names
     rows: list[Sequence[str]] = []
     for number, draft in enumerate(drafts):
-        for index, (bundle, runs) in enumerate(zip(draft.bundles, draft.submission.tasks, strict=True)):
+        for index, (task, runs) in enumerate(zip(draft.tasks, draft.submission.tasks, strict=True)):
             shown = ", ".join(names[run] for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
-            rows.append((f"{number}_{index}", str(len(runs)), duration(bundle.seconds), shown))
+            rows.append((f"{number}_{index}", str(len(runs)), duration(task.seconds), shown))
     return ("task", "runs", "expected", "which"), rows, "lrrl"

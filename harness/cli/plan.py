@@ -43,7 +43,7 @@ def plan_command(
     Writes nothing and prepares no data; without data it cannot know what is done. The budget is exact. The wall time
     is a range, judged by finished runs of the same suite and device alone.
 
-    With --executor slurm it also shows the bundles and the exact batch files, and submits nothing.
+    With --executor slurm it also shows the array tasks and the exact batch files, and submits nothing.
     """
     from harness.pipeline import plan_suite
 

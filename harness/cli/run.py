@@ -9,7 +9,7 @@ from typing import Literal
 import click
 
 from harness.api.errors import RunFailedError
-from harness.cli.cluster import check_options, cluster_option, tell
+from harness.cli.cluster import check_options, cluster_option, report_slurm_run
 from harness.cli.options import (
     checkpoint_option,
     data_option,
@@ -88,7 +88,7 @@ def run_command(
             panels=panels,
         )
         if not submitted.over:
-            return tell(submitted)
+            return report_slurm_run(submitted)
         records = SuiteRecords(submitted.session.store)
         leaderboard = pipeline.write_views(records, None if panels is False else submitted.session.cache)
         if not no_track:

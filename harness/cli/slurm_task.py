@@ -11,10 +11,10 @@ import click
 @click.argument("submission", type=click.Path(path_type=Path))
 @click.argument("index", type=click.IntRange(0), required=False)
 def slurm_task_command(submission: Path, index: int | None) -> int:
-    """Do the part of one job in SUBMISSION, a file RUNS/<suite>/slurm/<name>.json.
+    """Do the work of one job of SUBMISSION, a file RUNS/<suite>/slurm/<name>.json.
 
-    With INDEX: run what is left of that task of an array. On SIGUSR1 and SIGTERM its runs checkpoint, and it exits
-    with 75: the same command goes on. Without: do what the dependent job does, submit the finals or rank.
+    With INDEX: train the unfinished runs of that array task. On SIGUSR1 and SIGTERM they checkpoint, and it exits with
+    75; the same command goes on. Without INDEX: do the dependent job's work, submit the finals or rank.
     """
     from harness.train.stop import StopFlag
 
@@ -23,7 +23,7 @@ def slurm_task_command(submission: Path, index: int | None) -> int:
 
         return run_task(submission, index, StopFlag())
 
-    from harness.cli.cluster import tell
+    from harness.cli.cluster import report_slurm_run
     from harness.cli.view import print_leaderboard
     from harness.execution.run import exit_code
     from harness.pipeline import write_views
@@ -35,7 +35,7 @@ def slurm_task_command(submission: Path, index: int | None) -> int:
     if done is None:
         return 0
     if not done.over:
-        return tell(done)
+        return report_slurm_run(done)
     panels = Submissions.holding(submission)[1].panels
     cache = None if panels is False else done.session.cache
     print_leaderboard(write_views(SuiteRecords(done.session.store), cache))

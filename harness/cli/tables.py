@@ -180,8 +180,8 @@ _PARTS = ("useful", "lost", "evaluation", "checkpoint", "start_up", "idle", "une
 
 
 def method_account_table(methods: Sequence[MethodAccount]) -> Printed:
-    """A line per method: device seconds of its allocations by use, ledger / allocation, and the share in steps."""
-    headers = ("method", "attempts", "in", "allocated", *_part_names(), "ledger", "in steps")
+    """A line per entry: device seconds of its allocations by use, ledger / allocation, and the share in steps."""
+    headers = ("entry", "attempts", "in", "allocated", *_part_names(), "ledger", "in steps")
     rows: list[Line] = [
         (
             *(account.method, str(account.attempts), f"{account.currency}-s", f"{account.allocated:.1f}"),

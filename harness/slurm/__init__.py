@@ -1,1 +1,1 @@
-"""Suites on a Slurm cluster: bundles of runs as array tasks, what is queued, and what Slurm says of it."""
+"""Suites on a Slurm cluster: the array tasks that runs are packed into, their submission, and the queue."""

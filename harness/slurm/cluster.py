@@ -65,10 +65,10 @@ class Cluster(Strict):
 
     gpu_type:       the type in --gres=gpu:TYPE:N; where a site tells GPUs apart by features, name one in `constraint`.
     time:           of one array task: minutes, or H:MM:SS.
-    run_time:      expected wall time of one run, where finished runs are no judge of it.
-    runs_at_once:  runs side by side in one array task, each on its own GPU or core.
+    run_time:       expected wall time of one run; None: as finished runs took.
+    runs_at_once:   runs side by side in one array task, each on its own GPU or core.
     modules:        loaded before anything else.
-    environment:    the folder of a Python environment; None: the Python that submits.
+    venv:           the folder of a Python environment; None: the Python that submits.
     container:      an Apptainer image with the harness in it: runs run through `srun apptainer exec --nv IMAGE`.
     max_parallel:   array tasks at once (%N).
     max_array_size: tasks of one array; Slurm's own limit is 1000 unless the site set another.
@@ -90,7 +90,7 @@ class Cluster(Strict):
     run_time: Minutes | None = None
     runs_at_once: int = Field(1, ge=1)
     modules: list[Word] = Field(default_factory=list)
-    environment: Path | None = None
+    venv: Path | None = None
     container: Path | None = None
     max_parallel: int = Field(16, ge=1)
     max_array_size: int = Field(1000, ge=1)
@@ -114,8 +114,8 @@ class Cluster(Strict):
 
     @model_validator(mode="after")
     def _together(self) -> Cluster:
-        if self.environment is not None and self.container is not None:
-            raise ValueError("give environment or container, not both")
+        if self.venv is not None and self.container is not None:
+            raise ValueError("give venv or container, not both")
         if self.gpu_type is not None and not self.gpus:
             raise ValueError(f"gpu_type {self.gpu_type} without gpus: set gpus: 1")
         return self
@@ -162,7 +162,7 @@ def load_cluster(path: Path, *, check_paths: bool = True) -> LoadedCluster:
         raise UsageError(f"--cluster {path}: no such file; slurm/cluster.example.yaml is one to begin with")
     cluster, text, lines = read_marked(path, Cluster, "a cluster")
     loaded = LoadedCluster(cluster, path, text, lines)
-    for name in ("environment", "container") if check_paths else ():
+    for name in ("venv", "container") if check_paths else ():
         given: Path | None = getattr(cluster, name)
         if given is not None and not given.expanduser().exists():
             raise loaded.error(name, f"{given} does not exist")

@@ -8,8 +8,8 @@ from harness.execution.estimate import cost_of, typical_rates
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.records.status import share_of
-from harness.slurm.bundles import Bundle, Room, bundle
 from harness.slurm.cluster import LoadedCluster
+from harness.slurm.packing import PlannedTask, TaskRoom, pack_tasks
 
 OVERHEAD = 1.5
 """Wall seconds per device second where nothing was measured yet: validations, checkpoints, tests, a busy node."""
@@ -17,9 +17,9 @@ RUN_START_SECONDS = 30.0
 """From the start of a run's process to its first step."""
 
 
-def make_bundles(
+def plan_tasks(
     runs: Sequence[Run], names: Sequence[str], records: SuiteRecords, loaded: LoadedCluster
-) -> list[Bundle]:
+) -> list[PlannedTask]:
     """Bundles of `runs` that fit the cluster's time limit.
 
     names: what people call the runs. A run of unknown length (steps, none finished yet) gets a lane of its own.
@@ -32,7 +32,7 @@ def make_bundles(
     known = expected_seconds(runs, records, loaded)
     seconds = [room.seconds if expected is None else expected for expected in known]
     try:
-        return bundle(seconds, room, cluster.max_parallel)
+        return pack_tasks(seconds, room, cluster.max_parallel)
     except ValueError as error:
         longest = int(error.args[0])
     needed = next(
@@ -46,10 +46,10 @@ def make_bundles(
     )
 
 
-def _room(loaded: LoadedCluster, minutes: int) -> Room:
+def _room(loaded: LoadedCluster, minutes: int) -> TaskRoom:
     """What a task with this time limit has for its runs."""
     cluster = loaded.cluster.model_copy(update={"time": minutes})
-    return Room.within(minutes * 60.0, cluster.warning_seconds, cluster.runs_at_once)
+    return TaskRoom.within(minutes * 60.0, cluster.warning_seconds, cluster.runs_at_once)
 
 
 def expected_seconds(runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> list[float | None]:

@@ -116,15 +116,15 @@ class Batch:
         lines = [f"module load {shlex.quote(module)}" for module in cluster.modules]
         if cluster.local_data is not None:
             lines.append(f'export HARNESS_LOCAL_DATA="{cluster.local_data}"')
-        if cluster.environment is None and cluster.container is None:
+        if cluster.venv is None and cluster.container is None:
             root = Path(harness.__file__).resolve().parent.parent
             lines.append(f"export PYTHONPATH={shlex.quote(str(root))}${{PYTHONPATH:+:$PYTHONPATH}}")
         return lines
 
     def _python(self, cpus: int) -> str:
         """The command that is Python there."""
-        if self.cluster.environment is not None:
-            return shlex.quote(str(self.cluster.environment.expanduser().absolute() / "bin" / "python"))
+        if self.cluster.venv is not None:
+            return shlex.quote(str(self.cluster.venv.expanduser().absolute() / "bin" / "python"))
         if self.cluster.container is None:
             return shlex.quote(sys.executable)
         binds = f"{self.submissions.root.parent.resolve()},{self.submission.cache}"

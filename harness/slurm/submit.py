@@ -19,33 +19,33 @@ from harness.train.stop import StopFlag
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 20.0
-"""How long one who submits waits for another who does."""
+"""How long a process that submits waits for another one that does."""
 
 
 def submit(drafter: Drafter, runs: Sequence[Run], after: Sequence[str], still_alone: Callable[[], None]) -> None:
-    """Submit runs, and the job that waits for them and for the jobs `after`.
+    """Submit runs, and the dependent job that waits for them and for the jobs `after`.
 
-    still_alone: what `submitting` gave, called before each job.
-    Raises `UsageError` where a run does not fit or Slurm refuses.
+    still_alone: the check that `submitting` yields, called before each job.
+    Raises `UsageError` if a run does not fit or Slurm refuses.
     """
     jobs: list[str] = []
     for draft in drafter.arrays(runs):
         still_alone()
         jobs.append(_send(drafter, draft, jobs[-1:]))  # one array after the other: %N counts within an array
-        log.info("job %s: %s", jobs[-1], array_summary(draft, drafter.loaded.cluster.max_parallel))
+        log.info("job %s: %s", jobs[-1], summarise_array(draft, drafter.loaded.cluster.max_parallel))
     follow(drafter, [*after, *jobs], still_alone)
 
 
 def follow(drafter: Drafter, after: Sequence[str], still_alone: Callable[[], None]) -> None:
-    """Submit the dependent job of the jobs `after`; none where the cluster file wants none."""
+    """Submit the dependent job of the jobs `after`, unless the cluster file turns it off."""
     draft = drafter.dependent_job()
     if draft is not None:
         still_alone()
-        log.info("job %s follows: %s", _send(drafter, draft, after), what_follows(drafter))
+        log.info("job %s follows: %s", _send(drafter, draft, after), describe_dependent_job(drafter))
 
 
 def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
-    """Record it, call sbatch, record the job's id. One whose fate is unknown stays on record without an id."""
+    """Record the job, call sbatch, record its id. If sbatch does not answer, the record stays without an id."""
     submissions, loaded = drafter.submissions, drafter.loaded
     submission = draft.submission.model_copy(update={"at": now()})
     script = submissions.script(submission)
@@ -57,14 +57,14 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
         printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
     except SlurmRefusedError as refusal:
         submissions.forget(submission)
-        raise (explained(refusal, loaded) if draft.bundles else unfollowed(refusal, loaded)) from None
+        raise (explained(refusal, loaded) if draft.tasks else unfollowed(refusal, loaded)) from None
     job = printed.strip().partition(";")[0]
     submissions.write(submission.model_copy(update={"job": job}))
     return job
 
 
-def what_follows(drafter: Drafter) -> str:
-    """What the dependent job does."""
+def describe_dependent_job(drafter: Drafter) -> str:
+    """Say what the dependent job does."""
     if drafter.plan.loaded.suite.search is not None and not drafter.plan.finals:
         if drafter.loaded.cluster.container is not None:
             return "it makes the selection, and in a container submits nothing: `harness run` again submits the finals"
@@ -72,10 +72,10 @@ def what_follows(drafter: Drafter) -> str:
     return "it writes the leaderboard"
 
 
-def array_summary(draft: Draft, at_once: int) -> str:
-    """How many runs an array holds, in how many tasks, and how long these are expected to take."""
-    count, runs = len(draft.bundles), len(draft.submission.runs)
-    longest = max(bundle.seconds for bundle in draft.bundles) / 60
+def summarise_array(draft: Draft, at_once: int) -> str:
+    """Say how many runs an array holds, in how many tasks, and how long these are expected to take."""
+    count, runs = len(draft.tasks), len(draft.submission.runs)
+    longest = max(task.seconds for task in draft.tasks) / 60
     return (
         f"{runs} run{'s' if runs > 1 else ''} in {count} task{'s' if count > 1 else ''}, at most "
         f"{min(count, at_once)} at once, expected to take up to {longest:.0f} minutes each"
@@ -84,10 +84,10 @@ def array_summary(draft: Draft, at_once: int) -> str:
 
 @contextmanager
 def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
-    """One process at a time submits a suite, or cancels it. Raises `UsageError` while another one does.
+    """Let one process at a time submit or cancel a suite. Raises `UsageError` while another one does.
 
-    A thread says meanwhile that this process lives, for Slurm may take its time to answer. What is given raises
-    `UsageError` if another process took over all the same, say while this one was suspended.
+    A thread renews the lease meanwhile, because Slurm may answer late. The check that is yielded raises `UsageError`
+    if another process took the lease over, for example while this one was suspended.
     """
     with disk_errors(submissions.folder):
         submissions.folder.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,8 @@ RENAMED_FIELDS = {
     "looks": "validations",
     "look_stride": "validation_stride",
     "units_at_once": "runs_at_once",
+    "unit_time": "run_time",
+    "environment": "venv",
 }
 """Fields of suites and cluster files of the first version, and what they are called now."""
 
@@ -260,9 +262,10 @@ def _complaints(
 def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     if item["type"] == "extra_forbidden":
         name = str(location[-1])
-        if name in RENAMED_FIELDS:
+        fields = _fields(model, location[:-1])
+        if RENAMED_FIELDS.get(name) in fields:
             return f"a field of harness {FIRST_VERSION}, which reads it; here it is {RENAMED_FIELDS[name]}"
-        return f"unknown field; {suggest(name, _fields(model, location[:-1]))}"
+        return f"unknown field; {suggest(name, fields)}"
     if item["type"] == "missing":
         return "this field is required"
     text = str(item["msg"]).removeprefix("Value error, ")

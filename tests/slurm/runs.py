@@ -28,7 +28,7 @@ class Jobs:
         names = " ".join(planned_runs)
         lines = [f"export {name}={value}" for name, value in self.tiny.environment.items() if value is not None]
         command = (
-            f'exec {sys.executable} -P -m harness train "${{planned runs[${{SLURM_ARRAY_TASK_ID:-0}}]}}" '
+            f'exec {sys.executable} -P -m harness train "${{planned_runs[${{SLURM_ARRAY_TASK_ID:-0}}]}}" '
             f"--suite {self.tiny.suite} --runs {self.tiny.runs} --checkpoint-seconds {CHECKPOINT_SECONDS}"
         )
         script = self.tiny.root / "run.sh"

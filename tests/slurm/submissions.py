@@ -14,7 +14,7 @@ from harness.suite.load import load_suite
 from harness.suite.plan import make_plan
 from tests.search.suites import suite_with, write
 
-CLUSTER = "time: 5\nmemory: 500M\nunit_time: 2\nmax_parallel: 2\nfinish: {memory: 500M, time: 5}\n"
+CLUSTER = "time: 5\nmemory: 500M\nrun_time: 2\nmax_parallel: 2\nfinish: {memory: 500M, time: 5}\n"
 
 
 def write_cluster(folder: Path, text: str = CLUSTER) -> Path:

@@ -15,10 +15,10 @@ from tests.support import LIMIT_SECONDS
 
 GOLDEN = Path(__file__).with_name("golden")
 CLUSTERS = {
-    "cpu": "time: 10\nenvironment: ROOT/venv\n",
+    "cpu": "time: 10\nvenv: ROOT/venv\n",
     "gpu": (
         "time: 4:00:00\npartition: gpu\naccount: lab\nqos: normal\ngpus: 1\ngpu_type: a100\ncpus: 4\nmemory: 16G\n"
-        "runs_at_once: 2\nmodules: [cuda/12.6, gcc]\nenvironment: ROOT/venv\nmax_parallel: 8\nmax_restarts: 3\n"
+        "runs_at_once: 2\nmodules: [cuda/12.6, gcc]\nvenv: ROOT/venv\nmax_parallel: 8\nmax_restarts: 3\n"
         "local_data: $TMPDIR/data\nfinish: {partition: cpu, gres: 'gpu:1', cpus: 2, memory: 8G, time: 0:20:00}\n"
         "lines: [--exclude=node7, --exclusive]\n"
     ),

@@ -59,9 +59,16 @@ def test_the_example_is_valid() -> None:
         ("time: 60\nlines: [--array=0-3]\n", "mini.yaml:2: lines: '--array=0-3': set max_parallel and max_array_size"),
         ("time: 60\nlines: [--no-requeue]\n", "'--no-requeue': the harness sets this one"),
         ("time: 60\nlines: [exclude node7]\n", "an option of sbatch is --name or --name=value, not 'exclude node7'"),
-        ("time: 60\nenvironment: /nowhere\n", "mini.yaml:2: environment: /nowhere does not exist"),
+        ("time: 60\nvenv: /nowhere\n", "mini.yaml:2: venv: /nowhere does not exist"),
         ("time: 60\ncontainer: /nowhere.sif\n", "mini.yaml:2: container: /nowhere.sif does not exist"),
-        ("time: 60\nenvironment: /x\ncontainer: /y\n", "give environment or container, not both"),
+        ("time: 60\nvenv: /x\ncontainer: /y\n", "give venv or container, not both"),
+        (
+            "time: 60\nenvironment: /x\n",
+            "mini.yaml:2: environment: a field of harness 0.1.0, which reads it; here it is venv",
+        ),
+        ("time: 60\nunit_time: 2\n", "here it is run_time"),
+        ("time: 60\nunits_at_once: 2\n", "here it is runs_at_once"),
+        ("time: 60\nfinish: {environment: /x}\n", "mini.yaml:2: finish.environment: unknown field"),
         ('time: 60\nlocal_data: a"b\n', "mini.yaml:2: local_data:"),
         ("- time\n", "mini.yaml: a cluster is a mapping of fields, not list"),
         ("time: [60\n", "not valid YAML"),
@@ -94,8 +101,8 @@ def test_the_warning_comes_in_time_for_a_checkpoint(time: int, seconds: int) -> 
     [
         ("time: 9\n", None, False),
         ("time: 9\ngpus: 1\n", "gpu:1", True),
-        ("time: 9\ngpus: 1\nconstraint: a100\nunits_at_once: 4\n", "gpu:4", False),
-        ("time: 9\ngpus: 1\ngpu_type: a100\nunits_at_once: 2\n", "gpu:a100:2", False),
+        ("time: 9\ngpus: 1\nconstraint: a100\nruns_at_once: 4\n", "gpu:4", False),
+        ("time: 9\ngpus: 1\ngpu_type: a100\nruns_at_once: 2\n", "gpu:a100:2", False),
     ],
 )
 def test_whole_gpus_of_one_model(text: str, gres: str | None, mixes: bool, tmp_path: Path) -> None:

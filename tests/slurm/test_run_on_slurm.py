@@ -173,7 +173,7 @@ def test_real_limits_and_real_refusals(slurm: Cluster, tmp_path: Path) -> None:
         ("account: nobody\n", "account: Slurm refuses: "),
         ("qos: nowhere\n", "qos: Slurm refuses: "),
     ):
-        loaded = cluster_of(tmp_path, f"time: 5\nunit_time: 2\n{text}")
+        loaded = cluster_of(tmp_path, f"time: 5\nrun_time: 2\n{text}")
         with pytest.raises(UsageError, match=field):
             submit_missing(session, loaded)
         assert list(Submissions(session.store.root)) == []

@@ -10,7 +10,7 @@ import pytest
 
 from harness.api.errors import HarnessError, RecordError, ServiceError, UsageError
 from harness.api.strict import digest
-from harness.cli.cluster import tell
+from harness.cli.cluster import report_slurm_run
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execution.session import Session
@@ -212,8 +212,9 @@ def test_after_a_search_the_finals_are_submitted(commands: Path, tmp_path: Path,
 
 
 def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
-    tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level(logging.INFO, "harness")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     session = session_of(tmp_path, cache, search=suite_with(trials=2)["search"])
     trials = [one.trial for one in session.plan.trials]
@@ -221,12 +222,12 @@ def test_in_a_container_the_finals_are_named_and_left_to_the_next_run(
     image = tmp_path / "h.sif"
     image.touch()
     left = submit_suite_of(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
-    assert (left.missing, left.named, tell(left)) == (len(trials), False, 75)
+    assert (left.missing, left.named, report_slurm_run(left)) == (len(trials), False, 75)
     for planned in session.plan.trials:
         end(session.folder(planned.run), dice=0.5)
     done = submit_suite_of(session, tmp_path, f"time: 5\ncontainer: {image}\n", dependent=True)
-    assert (len(done.session.plan.finals), done.missing, tell(done)) == (4, 4, 0)
-    assert "`harness run` again submits them" in capsys.readouterr().err
+    assert (len(done.session.plan.finals), done.missing, report_slurm_run(done)) == (4, 4, 0)
+    assert "`harness run` again submits them" in caplog.messages[-1]
 
 
 @pytest.mark.parametrize("search", [None, suite_with(trials=2)["search"]])
@@ -292,7 +293,7 @@ def test_a_refusal_names_the_field_and_leaves_nothing_on_record(
 ) -> None:
     session = session_of(tmp_path, cache)
     stand_in(commands, "sbatch", f"echo 'sbatch: error: Batch job submission failed: {said}' >&2; exit 1")
-    text = "time: 60\naccount: lab\nqos: high\ngpus: 1\ngpu_type: h200x\nunit_time: 2\n"
+    text = "time: 60\naccount: lab\nqos: high\ngpus: 1\ngpu_type: h200x\nrun_time: 2\n"
     with pytest.raises(UsageError) as caught:
         submit_suite_of(session, tmp_path, text)
     assert told in str(caught.value)

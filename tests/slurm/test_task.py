@@ -33,7 +33,7 @@ scontrol() { [ "$1" = requeue ] && exit 144; echo JobState=RUNNING; }  # 144: wh
 
 
 def submitted(tmp_path: Path, steps: int) -> tuple[Session, Submission]:
-    """A suite of two runs of so many steps in one bundle, on record as submitted."""
+    """A suite of two runs of so many steps in one task, on record as submitted."""
     suite = write_suite(tmp_path, ("steps: 4", f"steps: {steps}"), ("seeds: [0]", "seeds: [0, 1]"), ("  ua_mt:\n", ""))
     session = open_session(load_suite(str(suite)), None, tmp_path / "runs")
     submission = Submission(

@@ -1,4 +1,4 @@
-"""Bundles fit their time limit, share the work evenly, and are the same for the same units."""
+"""Tasks fit their time limit, share the work evenly, and are the same for the same runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from harness.api.errors import UsageError
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
-from harness.slurm.bundles import TASK_START_SECONDS, Bundle, Room, bundle
 from harness.slurm.draft import Drafter
-from harness.slurm.expected import OVERHEAD, RUN_START_SECONDS, expected_seconds, make_bundles
+from harness.slurm.expected import OVERHEAD, RUN_START_SECONDS, expected_seconds, plan_tasks
+from harness.slurm.packing import TASK_START_SECONDS, PlannedTask, TaskRoom, pack_tasks
 from harness.suite.load import load_suite
 from harness.suite.plan import dataset_of, make_plan, unprepared
 from tests.search.suites import SUITE, plan_of, write
@@ -26,7 +26,7 @@ from tests.slurm.submissions import cluster_of
 MANY = {**SUITE, "name": "many", "subsets": list(range(10)), "seeds": list(range(50)), "search": None}
 
 
-def walltime(one: Bundle, seconds: Sequence[float], lanes: int) -> float:
+def walltime(one: PlannedTask, seconds: Sequence[float], lanes: int) -> float:
     """What a task takes whose runs start in their order, each on the first lane that is free."""
     free = [0.0] * lanes
     for index in one.runs:
@@ -40,51 +40,51 @@ def walltime(one: Bundle, seconds: Sequence[float], lanes: int) -> float:
     parallel=st.integers(1, 20),
 )
 def test_every_run_once_and_none_beyond_the_limit(seconds: list[float], lanes: int, parallel: int) -> None:
-    room = Room(3000.0, lanes)
-    found = bundle(seconds, room, parallel)
+    room = TaskRoom(3000.0, lanes)
+    found = pack_tasks(seconds, room, parallel)
     assert sorted(index for one in found for index in one.runs) == list(range(len(seconds)))
     for one in found:
         assert walltime(one, seconds, lanes) <= one.seconds * (1 + 1e-9)
         assert one.seconds <= TASK_START_SECONDS + room.seconds + 1e-6
     assert len(found) >= math.ceil(sum(seconds) / (lanes * room.seconds) - 1e-9)
-    assert found == bundle(seconds, room, parallel)
+    assert found == pack_tasks(seconds, room, parallel)
     assert [min(one.runs) for one in found] == sorted(min(one.runs) for one in found)
 
 
 def test_equal_runs_are_shared_evenly() -> None:
-    found = bundle([600.0] * 10, Room(2400.0), parallel=1)
+    found = pack_tasks([600.0] * 10, TaskRoom(2400.0), parallel=1)
     assert [one.runs for one in found] == [(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)]
     assert [one.seconds for one in found] == [2460.0, 1860.0, 1860.0]
 
 
 def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start() -> None:
     """24 runs of ten minutes would fit one task of four hours; 16 run at once, but six do in an hour what fits ten."""
-    assert len(bundle([600.0] * 24, Room(14_400.0), parallel=16)) == 16
-    assert len(bundle([600.0] * 24, Room(14_400.0), parallel=1)) == 1
-    assert len(bundle([60.0] * 24, Room(14_400.0), parallel=16)) == 2
+    assert len(pack_tasks([600.0] * 24, TaskRoom(14_400.0), parallel=16)) == 16
+    assert len(pack_tasks([600.0] * 24, TaskRoom(14_400.0), parallel=1)) == 1
+    assert len(pack_tasks([60.0] * 24, TaskRoom(14_400.0), parallel=16)) == 2
 
 
 def test_lanes_side_by_side_start_in_the_order_that_was_expected() -> None:
     seconds = [300.0, 100.0, 100.0, 100.0]
-    (one,) = bundle(seconds, Room(300.0, lanes=2), parallel=1)
+    (one,) = pack_tasks(seconds, TaskRoom(300.0, lanes=2), parallel=1)
     assert (one.runs, one.seconds) == ((0, 1, 2, 3), TASK_START_SECONDS + 300.0)
     assert walltime(one, seconds, 2) == one.seconds
 
 
 def test_a_run_that_is_too_long_is_named() -> None:
     with pytest.raises(ValueError, match=r"^1$"):
-        bundle([10.0, 101.0, 100.0], Room(100.0), parallel=4)
-    assert bundle([], Room(100.0), parallel=4) == []
+        pack_tasks([10.0, 101.0, 100.0], TaskRoom(100.0), parallel=4)
+    assert pack_tasks([], TaskRoom(100.0), parallel=4) == []
 
 
 def test_the_room_leaves_margin_warning_and_start() -> None:
-    assert Room.within(3600.0, 300.0).seconds == 3600.0 - 360.0 - 300.0 - TASK_START_SECONDS
+    assert TaskRoom.within(3600.0, 300.0).seconds == 3600.0 - 360.0 - 300.0 - TASK_START_SECONDS
 
 
 def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"budget": {"device_seconds": 100}, "search": None})
     store = SuiteRecords(SuiteFolder(tmp_path / "none"))
-    plain, told = cluster_of(tmp_path, "time: 60\n"), cluster_of(tmp_path, "time: 60\nunit_time: 3\n")
+    plain, told = cluster_of(tmp_path, "time: 60\n"), cluster_of(tmp_path, "time: 60\nrun_time: 3\n")
     assert set(expected_seconds(plan.runs, store, plain)) == {100 * OVERHEAD + RUN_START_SECONDS}
     assert set(expected_seconds(plan.runs, store, told)) == {180.0}
 
@@ -94,7 +94,7 @@ def test_steps_of_unknown_length_get_a_task_each(tmp_path: Path) -> None:
     loaded, store = cluster_of(tmp_path, "time: 60\n"), SuiteRecords(SuiteFolder(tmp_path / "none"))
     assert set(expected_seconds(plan.runs, store, loaded)) == {None}
     names = [plan.names[run.id] for run in plan.runs]
-    assert [len(one.runs) for one in make_bundles(plan.runs, names, store, loaded)] == [1] * len(plan.runs)
+    assert [len(one.runs) for one in plan_tasks(plan.runs, names, store, loaded)] == [1] * len(plan.runs)
 
 
 def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tm
     for time_limit, fits in ((enough, True), (enough - 1, False)):
         loaded = cluster_of(tmp_path, f"time: {time_limit}\n")
         try:
-            make_bundles(plan.runs, list(plan.names.values()), drafter.records, loaded)
+            plan_tasks(plan.runs, list(plan.names.values()), drafter.records, loaded)
             assert fits
         except UsageError:
             assert not fits
@@ -131,10 +131,10 @@ def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path) -> None:
     assert [u for d in drafts for b in d.submission.tasks for u in b] == [run.id for run in plan.runs]
 
 
-def test_two_thousand_runs_are_planned_and_bundled_in_two_seconds(tmp_path: Path) -> None:
+def test_two_thousand_runs_are_planned_and_packed_in_two_seconds(tmp_path: Path) -> None:
     """Of this process's own time: neighbours do not count."""
     loaded = load_suite(str(write(tmp_path, {name: value for name, value in MANY.items() if value is not None})))
-    cluster = cluster_of(tmp_path, "time: 4:00:00\nunit_time: 20\n")
+    cluster = cluster_of(tmp_path, "time: 4:00:00\nrun_time: 20\n")
     data = unprepared(dataset_of(loaded))
     make_plan(loaded, data)  # imports
     began = time.process_time()

@@ -24,6 +24,7 @@ from tests.bench.dense import DenseACTION, DenseACTIONPP
 
 DATASETS = {2: "acdc", 3: "la"}
 MIDDLE = Progress(run=0.5, stage=0.5, step=100)
+"""Where every step that is measured stands; its schedules are the method's."""
 DENSE: Mapping[str, type[Method]] = {"action/anatomical": DenseACTION, "action_pp/anatomical": DenseACTIONPP}
 """Method and stage -> the same, written down plainly."""
 
@@ -88,7 +89,10 @@ def random_set(size: Size, count: int, device: torch.device) -> TrainingSet:
 def entries(
     size: Size, batch_size: int, device: torch.device, precision: Precision = "float32", only: str | None = None
 ) -> dict[str, Entry]:
-    """A state per method and stage, or of the one asked for, started; the ceiling's step is the floor's: left out."""
+    """A started state per method and stage, or of `only` one.
+
+    The fully supervised reference is left out: its step is that of the labelled-only baseline.
+    """
     data = random_set(size, 4 * batch_size if len(size) == 2 else 2 * batch_size, device)
     found = {}
     for name in sorted(method_sources()):
@@ -108,7 +112,7 @@ def entries(
 
 
 def dense(measured: Mapping[str, Entry], device: torch.device) -> dict[str, Entry]:
-    """States of the same units and stages whose method is the plain one."""
+    """States of the same runs and stages whose method is the plain one."""
     found = {}
     for name, kind in DENSE.items():
         measured_state, stage = measured[name]
@@ -124,13 +128,19 @@ def dense(measured: Mapping[str, Entry], device: torch.device) -> dict[str, Entr
     return found
 
 
+def take_middle_step(state: TrainingState, stage: Stage) -> None:
+    """One whole step of the engine in the middle of a stage."""
+    plan = state.method.batches(stage, state.run.engine.batch_size)
+    training_step(state, stage, plan, MIDDLE.with_schedules(state.method.schedules(stage, MIDDLE)))
+
+
 def measure(measured: Mapping[str, Entry], turns: int, warm_up: int, clock: StepClock) -> dict[str, float]:
     """Median seconds per step of so many turns, after some that do not count."""
     seconds: dict[str, list[float]] = {name: [] for name in measured}
     for turn in range(warm_up + turns):
         for name, (state, stage) in measured.items():
             clock.start()
-            training_step(state, stage, state.method.batches(stage, state.run.engine.batch_size), MIDDLE)
+            take_middle_step(state, stage)
             spent = clock.stop() + clock.flush()
             if turn >= warm_up:
                 seconds[name] += spent

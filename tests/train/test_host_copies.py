@@ -16,8 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.train.clock import clock_of
 from harness.train.environment import prepare_device
-from harness.train.step import training_step
-from tests.bench.workload import MIDDLE, Entry, entries
+from tests.bench.workload import Entry, entries, take_middle_step
 from tests.support import require
 
 pytestmark = pytest.mark.slow
@@ -54,24 +53,19 @@ def read_in_backward(x: torch.Tensor) -> None:
     x.square().sum().backward()
 
 
-def one_step(entry: Entry) -> None:
-    state, stage = entry
-    training_step(state, stage, state.method.batches(stage, state.run.engine.batch_size), MIDDLE)
-
-
 def started(device: torch.device, size: tuple[int, ...] = (32, 32)) -> dict[str, Entry]:
     """Every method and stage after a first step at the same progress: centres are allotted anew in that one."""
-    found = entries(size, 4, device)
-    for entry in found.values():
-        one_step(entry)
-    return found
+    states = entries(size, 4, device)
+    for entry in states.values():
+        take_middle_step(*entry)
+    return states
 
 
 @pytest.mark.parametrize("size", [(32, 32), (16, 16, 16)], ids=str)
 def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]) -> None:
     for name, entry in started(torch.device("cpu"), size).items():
         with Watch() as watch:
-            one_step(entry)
+            take_middle_step(*entry)
         assert watch.found == [], name
 
 
@@ -109,7 +103,7 @@ def test_on_cuda_a_step_copies_nothing_to_the_host() -> None:
             if entry is None:
                 torch.ones(3, device=device).sum().item()
             else:
-                one_step(entry)
+                take_middle_step(*entry)
             clock.stop()
             clock.flush()
         copies[name] = [event.name for event in profiler.events() or [] if "DtoH" in event.name]

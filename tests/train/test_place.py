@@ -53,8 +53,8 @@ def test_gres(variables: dict[str, str], expected: str | None) -> None:
 def test_a_process_knows_when_it_was_born() -> None:
     """Against the clock of its parent, before and after making it; it says so long after, and waits in between."""
     code = (
-        "import sys, time; sys.path[:0] = sys.argv[1:]; time.sleep(0.5); from harness.train import place; "
-        "print(place.process_started_at())"
+        "import sys, time; sys.path[:0] = sys.argv[1:]; time.sleep(0.5); from harness.train import process_info; "
+        "print(process_info.process_started_at())"
     )
     before = time.time()
     process = subprocess.Popen([sys.executable, "-c", code, *sys.path], stdout=subprocess.PIPE, text=True)

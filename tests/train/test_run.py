@@ -176,7 +176,7 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
     predicted = folder.predictions()
     assert predicted.keys() == cases.keys()
     assert any(labels.any() for labels in predicted.values())
-    last = folder.cases().query("selection == 'last'").to_dict("records")
+    last = folder.cases().query("checkpoint == 'last'").to_dict("records")
     recorded = {(row["case"], row["class_name"]): row for row in last}
     for name, case in cases.items():
         again = case_metrics(predicted[name], case.label, session.cache.manifest.classes[1:], case.spacing_mm)

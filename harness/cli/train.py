@@ -59,11 +59,11 @@ def replay_command(records: SuiteRecords, run: str, data: Path | None) -> None:
     """
     folder = records.find(run).folder  # a typo is told before torch is loaded
 
-    from harness.train.replay_check import train_again
+    from harness.train.replay import check_replay
     from harness.train.stop import StopFlag
 
     with StopFlag().on_signals() as stop:
-        again = train_again(folder, data, stop)
-    click.echo(f"recorded  {again.recorded}\nreplayed  {again.replayed}")
-    again.check()
+        replayed = check_replay(folder, data, stop)
+    click.echo(f"recorded  {replayed.recorded}\nreplayed  {replayed.replayed}")
+    replayed.check()
     log.info(f"{folder.run.label}: bitwise equal")

@@ -1,18 +1,90 @@
-"""Trains a finished run again from its recorded progress: same weights, bit by bit, on the same kind of machine."""
+"""Trains a finished run again from its recorded progress and compares the weights with the recorded ones.
+
+They are the same bit by bit on the same processor model, torch build and thread count.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from harness.api.errors import InterruptedRunError, UsageError
+from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
 from harness.api.method import Stage
 from harness.data.cache import Cache
+from harness.data.prepare import resolve
 from harness.records.run_folder import RunFolder
+from harness.records.schema import Environment
+from harness.suite.registry import load_dataset
 from harness.train.build import Series, build_method, build_state, training_set
 from harness.train.checkpoint import TrainingState, weights_sha256
-from harness.train.environment import pick_device, prepare_device
+from harness.train.environment import describe, pick_device, prepare_device
 from harness.train.step import start_stage, take_step
 from harness.train.stop import StopFlag
+
+
+@dataclass(frozen=True)
+class ReplayCheck:
+    """Weights of a run, recorded and replayed, and what has changed since.
+
+    Attributes:
+        run: Id of the run.
+        recorded: sha256 of the predictor's weights in the record.
+        replayed: sha256 of the predictor's weights after the replay.
+        differences: What has changed in environment and code: name -> (then, now).
+    """
+
+    run: str
+    recorded: str
+    replayed: str
+    differences: Mapping[str, tuple[str, str]]
+
+    def check(self) -> None:
+        """Compare the weights.
+
+        Raises:
+            RunFailedError: They differ. The message names what has changed.
+        """
+        if self.recorded == self.replayed:
+            return
+        different = "; ".join(f"{name}: {then} then, {now} now" for name, (then, now) in self.differences.items())
+        raise RunFailedError(
+            f"run {self.run[:10]}: the weights differ. "
+            + (f"Different here: {different}" if different else "Device, torch, data and code are as they were.")
+        )
+
+
+def check_replay(folder: RunFolder, data: Path | None, stop: StopFlag) -> ReplayCheck:
+    """Replay a finished run beside its record, and write nothing.
+
+    Args:
+        folder: The run's records.
+        data: A prepared cache, or scans in a layout that the dataset reads. None: $HARNESS_DATA.
+        stop: Read between steps.
+
+    Returns:
+        Both sums of the weights.
+
+    Raises:
+        UsageError: The run has no weights to compare with.
+        InterruptedRunError: The replay was stopped.
+    """
+    result = folder.result()
+    if result is None or result.weights_sha256 is None:
+        state = "is not finished" if result is None else "ended with a failure"
+        raise UsageError(f"run {folder.id[:10]} {state}: there are no weights to compare with")
+    run, then = folder.run, folder.environment()
+    cache = resolve(load_dataset(run.dataset.name), data)
+    replayed = replay(folder, cache, stop)
+    now = describe(pick_device(), run.engine, cache.reference.checksum)
+    return ReplayCheck(folder.id, result.weights_sha256, replayed, {} if then is None else differences(then, now))
+
+
+def differences(then: Environment, now: Environment) -> dict[str, tuple[str, str]]:
+    """Compared fields that differ, and the commit of the code: name -> (then, now)."""
+    old, new = (environment.model_dump(mode="json", exclude={"shown", "schema_version"}) for environment in (then, now))
+    old["commit"], new["commit"] = then.shown.get("commit"), now.shown.get("commit")
+    return {name: (str(old[name]), str(new[name])) for name in old if old[name] != new[name]}
 
 
 def recorded_series(folder: RunFolder, stages: Sequence[Stage]) -> Series:

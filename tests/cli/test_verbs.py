@@ -168,7 +168,7 @@ def test_replay_gives_the_same_weights(finished: FinishedRun) -> None:
 
 
 def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
-    from harness.train.replay_check import train_again
+    from harness.train.replay import check_replay
     from harness.train.stop import StopFlag
 
     store = SuiteFolder.open(records / "tiny")
@@ -181,10 +181,10 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
     changes = {"weights_sha256": other, "environment": elsewhere}
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     before = snapshot(records)
-    again = train_again(RunFolder(folder.path), None, StopFlag())
-    assert (again.recorded, again.replayed) == (other, trained)
+    replayed = check_replay(RunFolder(folder.path), None, StopFlag())
+    assert (replayed.recorded, replayed.replayed) == (other, trained)
     with pytest.raises(RunFailedError, match="device_model: Abacus 3000 then"):
-        again.check()
+        replayed.check()
     assert snapshot(records) == before
 
 

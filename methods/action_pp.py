@@ -88,7 +88,7 @@ class ActionPPParams(ActionParams):
         return {**super().space(), **TEMPERATURE_SPACE}
 
     def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
-        """As for any field; on the schedule's dimensions, where the student stands."""
+        """As for any field; on the schedule's dimensions, the student's."""
         return coordinate(name, self.student_temperature) if name in TEMPERATURE_SPACE else super().current_value(name)
 
     def with_values(self, point: Point) -> dict[str, Any]:
@@ -116,8 +116,9 @@ class ACTIONPP(ACTION):
         super().__init__(task, params)
         seed = int(torch.randint(1 << 31, ()))
         wanted = (params.centers_per_class * task.n_classes, params.dimension, seed)
-        found = class_centers(*wanted) if params.center_form == "exact" else optimised_centers(*wanted, RELEASED)
-        self.allocation = Allocation(found, task.n_classes, params.allocation, seed)
+        exact = params.center_form == "exact"
+        centres = class_centers(*wanted) if exact else optimised_centers(*wanted, RELEASED)
+        self.allocation = Allocation(centres, task.n_classes, params.allocation, seed)
         self.queue = LabelledBank(params.queue, params.dimension)
         self.register_buffer("dead", torch.zeros((), dtype=torch.int64))  # slots, at the last assignment
 
@@ -133,7 +134,7 @@ class ACTIONPP(ACTION):
         super().on_progress(stage, progress)
         if passed and stage.name == "anatomical":
             self.dead = (self.allocation.chosen_since == 0).sum()
-            self.allocation.reassign(self.queue.entries, self.queue.labels, self.queue.filled)
+            self.allocation.reassign(self.queue.entries, self.queue.labels)
 
     def _contrast(self, step: FineTuning, taus: Taus) -> Loss:
         anatomical = super()._contrast(step, taus)

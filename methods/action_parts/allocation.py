@@ -35,7 +35,7 @@ def capacities(voxels: Sequence[int], total: int) -> list[int]:
     """
     slots = [1] * len(voxels)
     for _ in range(total - len(voxels)):
-        claims = [count**0.5 / (2 * held + 1) for count, held in zip(voxels, slots, strict=True)]
+        claims = [count**0.5 / (2 * own + 1) for count, own in zip(voxels, slots, strict=True)]
         slots[claims.index(max(claims))] += 1
     return slots
 
@@ -94,22 +94,18 @@ class Allocation(nn.Module):
         return torch.empty_like(self.slot_class).scatter_(0, self.assignment, self.slot_class)
 
     @torch.no_grad()
-    def update(self, features: Tensor, labels: Tensor, weights: Tensor | None = None, momentum: float = 0.1) -> None:
+    def update(self, features: Tensor, labels: Tensor, used: Tensor, momentum: float = 0.1) -> None:
         """Move the prototypes towards the pixels that chose them; a slot that none chose stays.
 
-        features [N, d] of unit length, labels [N], weights [N] >= 0 or bool (None: 1); 0 leaves a pixel out. `momentum`
-        is eta, the share of the batch: prototype <- normalise((1 - eta) prototype + eta normalise(sum w f)).
+        features [N, d] of unit length, labels [N], used [N] bool: False leaves a pixel out. `momentum` is eta, the
+        share of the batch: prototype <- normalise((1 - eta) prototype + eta normalise(sum f)).
         """
         slots = torch.arange(len(self.centres), device=labels.device)
         chosen = self._choose(features, labels).unsqueeze(1) == slots  # a product with it is deterministic on CUDA
-        if weights is not None:
-            chosen = chosen & (weights > 0).unsqueeze(1)
+        chosen = chosen & used.unsqueeze(1)
         shares = chosen.to(self.prototypes.dtype)
         with unrounded(features):
-            weighted = features.to(shares.dtype)
-            if weights is not None:
-                weighted = weighted * weights.to(shares.dtype).unsqueeze(1)
-            means = F.normalize(shares.T @ weighted, dim=1)
+            means = F.normalize(shares.T @ features.to(shares.dtype), dim=1)
         counts = chosen.sum(dim=0)
         moved = F.normalize((1.0 - momentum) * self.prototypes + momentum * means, dim=1)
         self.prototypes.copy_(torch.where((counts > 0).unsqueeze(1), moved, self.prototypes))
@@ -134,10 +130,8 @@ class Allocation(nn.Module):
             self.voxels += (labels.reshape(-1, 1) == classes).sum(dim=0)
 
     @torch.no_grad()
-    def reassign(
-        self, features: Tensor | None = None, labels: Tensor | None = None, valid: Tensor | None = None
-    ) -> None:
-        """Revive dead slots from pixels [N, d], labels [N], valid bool [N]; then assign the centres anew.
+    def reassign(self, features: Tensor | None = None, labels: Tensor | None = None) -> None:
+        """Revive dead slots from pixels [N, d] with labels [N], -1 for none; then assign the centres anew.
 
         Without features, as at the start of a stage, no slot is revived. `random` keeps its assignment. `frequency`
         sets its capacities, and starts its slots afresh, the first time that voxels have been observed. Copies to the
@@ -146,7 +140,7 @@ class Allocation(nn.Module):
         if self.mode == "frequency" and not self.apportioned and self.voxels.any():
             self._apportion()
         if features is not None and labels is not None:
-            self._revive(features, labels, torch.ones_like(labels, dtype=torch.bool) if valid is None else valid)
+            self._revive(features, labels)
         if self.mode != "random":
             cost = -self.similarity.double().cpu().numpy()
             best = torch.from_numpy(linear_sum_assignment(cost)[1]).to(self.assignment)
@@ -167,13 +161,13 @@ class Allocation(nn.Module):
         self.chosen_since.zero_()
         self.apportioned.fill_(1)
 
-    def _revive(self, features: Tensor, labels: Tensor, valid: Tensor) -> None:
+    def _revive(self, features: Tensor, labels: Tensor) -> None:
         """Give dead slots a prototype, one after the other; each counts for those that follow."""
         alive = self.chosen_since > 0
         for slot in (~alive).nonzero().flatten().tolist():
             name = self.slot_class[slot]
             others = self.prototypes[alive & (self.slot_class == name)]
-            pixels = features[(labels == name) & valid].to(others.dtype)
+            pixels = features[labels == name].to(others.dtype)
             if len(others) and len(pixels):  # a class that nothing chose is absent, not dead
                 self.prototypes[slot] = pixels[(pixels @ others.T).amax(dim=1).argmin()]
                 alive[slot] = True

@@ -34,12 +34,17 @@ def state_of(allocation: Allocation) -> dict[str, Tensor]:
     return {name: buffer.clone() for name, buffer in allocation.named_buffers()}
 
 
+def update(allocation: Allocation, features: Tensor, labels: Tensor, momentum: float = 0.1) -> None:
+    """Use all pixels."""
+    allocation.update(features, labels, torch.ones_like(labels, dtype=torch.bool), momentum)
+
+
 def test_prototypes_by_hand() -> None:
     allocation = Allocation(AXES[:2], n_classes=2)
     features = torch.stack((unit(1, 0, 0, 0), unit(0, 1, 0, 0), unit(0, 0, 1, 0)))
-    allocation.update(features, torch.tensor([0, 0, 1]))
+    update(allocation, features, torch.tensor([0, 0, 1]))
     assert torch.allclose(allocation.prototypes, torch.stack((unit(1, 1, 0, 0), unit(0, 0, 1, 0))))  # copied: the first
-    allocation.update(unit(0, 0, 0, 1).unsqueeze(0), torch.tensor([0]))
+    update(allocation, unit(0, 0, 0, 1).unsqueeze(0), torch.tensor([0]))
     expected = unit(0.9 * math.sqrt(0.5), 0.9 * math.sqrt(0.5), 0, 0.1)
     assert torch.allclose(allocation.prototypes[0], expected)
     assert torch.allclose(allocation.prototypes[1], unit(0, 0, 1, 0))  # absent: left alone
@@ -49,17 +54,17 @@ def test_prototypes_by_hand() -> None:
 def test_a_batch_counts_once_however_many_its_pixels_and_however_spread() -> None:
     one, many = Allocation(AXES[:2], n_classes=2), Allocation(AXES[:2], n_classes=2)
     for allocation, count in ((one, 1), (many, 50)):
-        allocation.update(AXES[:1], torch.tensor([0]))
-        allocation.update(AXES[1:3].repeat(count, 1), torch.zeros(2 * count, dtype=torch.long), momentum=0.5)
+        update(allocation, AXES[:1], torch.tensor([0]))
+        update(allocation, AXES[1:3].repeat(count, 1), torch.zeros(2 * count, dtype=torch.long), momentum=0.5)
         expected = unit(1, math.sqrt(0.5), math.sqrt(0.5), 0)  # halfway to (0, 1, 1, 0) / sqrt 2, of unit length
         assert torch.allclose(allocation.prototypes[0], expected)
 
 
-def test_weights_leave_pixels_out_or_weigh_them() -> None:
+def test_unused_pixels_are_left_out() -> None:
     allocation = Allocation(AXES[:2], n_classes=2)
     labels = torch.tensor([0, 0, 1, -1])
-    allocation.update(AXES, labels, torch.tensor([3.0, 1.0, 0.0, 0.0]))
-    assert torch.allclose(allocation.prototypes, torch.stack((unit(3, 1, 0, 0), torch.zeros(4))))
+    allocation.update(AXES, labels, torch.tensor([True, True, False, False]))
+    assert torch.allclose(allocation.prototypes, torch.stack((unit(1, 1, 0, 0), torch.zeros(4))))
     assert allocation.chosen_since.tolist() == [2, 0]
     allocation.update(AXES, labels, torch.tensor([False, False, True, False]))
     assert torch.allclose(allocation.prototypes[1], AXES[2])
@@ -68,7 +73,7 @@ def test_weights_leave_pixels_out_or_weigh_them() -> None:
 @given(seed=st.integers(0, 500))
 def test_assignment_is_the_best_of_all_permutations(seed: int) -> None:
     allocation = Allocation(class_centers(3, 8, seed), n_classes=3)
-    allocation.update(*pixels(40, 8, 3, seed))
+    update(allocation, *pixels(40, 8, 3, seed))
     allocation.reassign()
     cosines = allocation.prototypes @ allocation.centres.T
     best = max(itertools.permutations(range(3)), key=lambda p: sum(cosines[c, p[c]].item() for c in range(3)))
@@ -78,7 +83,7 @@ def test_assignment_is_the_best_of_all_permutations(seed: int) -> None:
 def test_a_permutation_by_hand_and_its_changes_are_counted() -> None:
     allocation = Allocation(AXES[:3], n_classes=3)
     order = torch.tensor([1, 0, 2])
-    allocation.update(AXES[order], torch.arange(3))
+    update(allocation, AXES[order], torch.arange(3))
     assert allocation.target(AXES[:3], torch.arange(3)).tolist() == [0, 1, 2]  # not before the next assignment
     allocation.reassign()
     assert allocation.assignment.tolist() == [1, 0, 2]
@@ -113,13 +118,13 @@ def test_with_one_centre_a_class_nothing_is_masked() -> None:
 
 def test_absent_classes_hold_what_is_left() -> None:
     allocation = Allocation(AXES[:3], n_classes=3)
-    allocation.update(AXES[:1], torch.tensor([2]))
+    update(allocation, AXES[:1], torch.tensor([2]))
     allocation.reassign(AXES[:1], torch.tensor([2]))
     assert allocation.assignment[2] == 0
     assert sorted(allocation.assignment.tolist()) == [0, 1, 2]
     assert (allocation.prototypes[:2] == 0).all()
     before = allocation.prototypes.clone()
-    allocation.update(AXES[1:2], torch.tensor([0]))
+    update(allocation, AXES[1:2], torch.tensor([0]))
     assert torch.equal(allocation.prototypes[1:], before[1:])
 
 
@@ -133,7 +138,7 @@ def test_before_any_pixel_the_centres_stay_in_order() -> None:
 def three_slots() -> Allocation:
     """Class 0 holds axes 0, 1, 2, of which pixels chose axis 0 alone; class 1 holds three more, all unchosen."""
     allocation = Allocation(torch.eye(6), n_classes=2)
-    allocation.update(torch.eye(6)[:1], torch.tensor([0]))
+    update(allocation, torch.eye(6)[:1], torch.tensor([0]))
     return allocation
 
 
@@ -141,8 +146,8 @@ def test_dead_slots_take_the_pixels_least_like_the_others() -> None:
     allocation = three_slots()
     candidates = torch.stack((unit(1, 0.1, 0, 0, 0, 0), unit(-1, 0, 0.1, 0, 0, 0), unit(0, 0, 1, 0, 0, 0)))
     outsiders = torch.stack((unit(-1, 0, 0, 0, 0, 0), unit(-1, 0, 0, 0, 0, 0)))
-    features, labels = torch.cat((candidates, outsiders)), torch.tensor([0, 0, 0, 1, 0])
-    allocation.reassign(features, labels, torch.tensor([True, True, True, True, False]))
+    features, labels = torch.cat((candidates, outsiders)), torch.tensor([0, 0, 0, 1, -1])
+    allocation.reassign(features, labels)
     expected = torch.stack((unit(1, 0, 0, 0, 0, 0), candidates[1], candidates[2]))
     assert torch.allclose(allocation.prototypes[:3], expected)
     assert (allocation.prototypes[3:] == 0).all()  # nobody chose class 1: absent, not dead
@@ -159,7 +164,7 @@ def test_dead_slots_wait_where_their_class_has_no_pixel() -> None:
 
 def test_a_slot_that_was_chosen_is_not_dead() -> None:
     allocation = Allocation(AXES, n_classes=2)
-    allocation.update(AXES[:2], torch.tensor([0, 0]))
+    update(allocation, AXES[:2], torch.tensor([0, 0]))
     before = allocation.prototypes.clone()
     allocation.reassign(AXES, torch.zeros(4, dtype=torch.long))
     assert torch.equal(allocation.prototypes, before)
@@ -178,7 +183,7 @@ def test_invariants_on_random_pixels(n_classes: int, per_class: int, mode: Alloc
     for step in range(3):
         features, labels = pixels(25, 16, n_classes, seed + step)
         allocation.observe(labels)
-        allocation.update(features, labels)
+        update(allocation, features, labels)
         allocation.reassign(features, labels)
         target = allocation.target(features, labels)
         masked = allocation.own_class_mask(labels, target)
@@ -207,7 +212,7 @@ def test_random_is_a_seeded_permutation_that_stays() -> None:
     Allocation(torch.eye(12), 4, "random", 2)
     assert torch.equal(torch.get_rng_state(), state)
     features, labels = pixels(50, 12, 4)
-    first.update(features, labels)
+    update(first, features, labels)
     first.reassign(features, labels)
     assert torch.equal(first.assignment, before)
     assert first.changes.item() == 0
@@ -243,12 +248,12 @@ def test_frequency_shares_the_slots_once_voxels_were_seen() -> None:
     labels = torch.tensor([0] * 9 + [1]).repeat(2, 3, 1)
     allocation.observe(labels)
     assert allocation.voxels.tolist() == [54, 6]
-    allocation.update(*pixels(20, 16, 2))
+    update(allocation, *pixels(20, 16, 2))
     allocation.reassign()
     assert allocation.slot_class.tolist() == [0] * 6 + [1] * 2  # roots 3 and 1
     assert (allocation.prototypes == 0).all()
     allocation.observe(torch.ones(10**4, dtype=torch.long))
-    allocation.update(*pixels(20, 16, 2))
+    update(allocation, *pixels(20, 16, 2))
     before = allocation.prototypes.clone()
     allocation.reassign()
     assert allocation.slot_class.tolist() == [0] * 6 + [1] * 2  # for good
@@ -265,13 +270,13 @@ def test_a_state_dict_brings_everything_back() -> None:
     features, labels = pixels(60, 16, 4)
     old = Allocation(class_centers(16, 16, 0), 4, "frequency")
     old.observe(labels)
-    old.update(features, labels)
+    update(old, features, labels)
     old.reassign(features, labels)
-    old.update(features[:10], labels[:10])
+    update(old, features[:10], labels[:10])
     new = Allocation(class_centers(16, 16, 1), 4, "frequency")
     new.load_state_dict(old.state_dict())
     for allocation in (old, new):
-        allocation.update(features[20:], labels[20:])
+        update(allocation, features[20:], labels[20:])
         allocation.reassign(features, labels)
     assert all(torch.equal(value, state_of(new)[name]) for name, value in state_of(old).items())
     assert torch.equal(old.target(features, labels), new.target(features, labels))
@@ -281,11 +286,11 @@ def test_a_batch_of_one_class_and_an_empty_one() -> None:
     allocation = Allocation(class_centers(8, 16, 0), 4)
     features, _ = pixels(30, 16, 1)
     labels = torch.full((30,), 2)
-    allocation.update(features, labels)
+    update(allocation, features, labels)
     assert allocation.chosen_since[allocation.slot_class == 2].sum() == 30
     assert (allocation.prototypes[allocation.slot_class != 2] == 0).all()
     before = state_of(allocation)
-    allocation.update(features[:0], labels[:0])
+    update(allocation, features[:0], labels[:0])
     assert all(torch.equal(value, before[name]) for name, value in state_of(allocation).items())
     assert allocation.target(features[:0], labels[:0]).shape == (0,)
     assert allocation.own_class_mask(labels[:0], labels[:0]).shape == (0, 8)
@@ -295,7 +300,7 @@ def test_no_gradient_flows_and_nothing_is_trained() -> None:
     allocation = Allocation(class_centers(4, 16, 0).requires_grad_(), 4)
     features, labels = pixels(20, 16, 4)
     features.requires_grad_()
-    allocation.update(features, labels)
+    update(allocation, features, labels)
     allocation.reassign(features, labels)
     assert list(allocation.parameters()) == []
     assert not any(buffer.requires_grad for buffer in allocation.buffers())
@@ -318,9 +323,9 @@ def test_nothing_in_the_step_reads_values_on_the_host(mode: AllocationMode) -> N
 def test_autocast_changes_no_choice_and_keeps_full_precision() -> None:
     plain, cast = Allocation(class_centers(16, 16, 0), 4), Allocation(class_centers(16, 16, 0), 4)
     features, labels = pixels(200, 16, 4)
-    plain.update(features, labels)
+    update(plain, features, labels)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        cast.update(features, labels)
+        update(cast, features, labels)
     assert torch.equal(plain.prototypes, cast.prototypes)
 
 

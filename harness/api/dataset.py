@@ -22,12 +22,15 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 class Case:
     """One annotated volume at native resolution.
 
-    id:           unique within the dataset, e.g. patient099_frame01.
-    patient:      the unit of every split and of every bootstrap.
-    phase:        "ED", "ES" or None; phase_source says how it is known.
-    image:        float32, (Z, H, W) for slice data and (X, Y, Z) for volumes.
-    label:        uint8, the shape of `image`, values 0 .. n_classes - 1.
-    spacing_mm:   voxel size along the axes of `image`, or None where the source does not hold it.
+    Attributes:
+        id: Unique within the dataset, e.g. patient099_frame01.
+        patient: What every split and every bootstrap keeps together.
+        split: "train", "val" or "test".
+        image: float32, (Z, H, W) for slice data and (X, Y, Z) for volumes.
+        label: uint8, the shape of `image`, values 0 .. n_classes - 1.
+        spacing_mm: Voxel size in millimetres along the axes of `image`. None where the source does not hold it.
+        phase: "ED", "ES" or None.
+        phase_source: How the phase is known.
     """
 
     id: str
@@ -44,9 +47,13 @@ class Case:
 class CaseSource:
     """A case that is known to exist but is not read yet, so that all problems can be reported at once.
 
-    path:   where it comes from (the file or folder that an error message names); None for generated cases.
-    load:   reads it; raises `DataError` with the file and the reason (one line per problem).
-    slices: the file of each position along the first axis, where a volume is assembled from slices.
+    Attributes:
+        id: Of the case.
+        patient: Of the case.
+        split: Of the case.
+        path: The file or folder that an error message names. None for generated cases.
+        load: Reads the case. Raises `DataError` with the file and the reason, one line per problem.
+        slices: The file of each position along the first axis, where a volume is assembled from slices.
     """
 
     id: str
@@ -58,15 +65,22 @@ class CaseSource:
 
 
 class Dataset(ABC):
-    """One dataset: a file in `benchmarks/` (or an entry point of an installed package).
+    """One dataset: a file in `benchmarks/`, or an entry point of an installed package.
 
-    version: raise it when the cases or the splits change; it is part of every run's id.
-    splits:  patients of each split in published order; the order decides labelled subset 0.
-    layouts: names of the folder layouts that `recognise` knows, for messages; empty for generated data.
-    layout_signs: what marks each layout, for messages.
-    folder:  what people call the folder that holds it, in any case; None: as the dataset.
-    track:   which of several ways its cases are cut; None where there is one way. Shown, not compared: datasets of
-             different tracks have different names.
+    Required members: `name`, `version`, `dimension`, `classes`, `splits`, `recognise`, `sources`.
+
+    Attributes:
+        name: As suites write it.
+        version: Raise it when the cases or the splits change. It is part of every run's id.
+        dimension: 2 for slices, 3 for volumes.
+        channels: Of an image.
+        classes: Names in label order, background first.
+        splits: Patients of each split in published order. The order decides labelled subset 0.
+        layouts: Names of the folder layouts that `recognise` knows, for messages. Empty for generated data.
+        layout_signs: What marks each layout, for messages.
+        folder: What people call the folder that holds it, in any case. None: as the dataset.
+        track: Which of several ways its cases are cut. None where there is one way. It is shown and not compared:
+            datasets of different tracks have different names.
     """
 
     name: ClassVar[str]
@@ -82,19 +96,41 @@ class Dataset(ABC):
 
     @abstractmethod
     def recognise(self, root: Path) -> str | None:
-        """Name of the layout found in `root`, None if it is not this dataset (or None always, if generated)."""
+        """Recognise the dataset by its files.
+
+        Args:
+            root: A folder that the user names.
+
+        Returns:
+            Name of the layout in it. None if it is not this dataset, and always for generated data.
+        """
 
     @abstractmethod
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
         """Enumerate the cases of all splits without reading pixels.
 
-        root is None for generated data. A listed case without a file, or any other flaw, is best a source whose
-        `load` raises, so that it is reported together with all others; raise `DataError` here only where nothing
-        can be enumerated.
+        A listed case without a file, or any other flaw, is best a source whose `load` raises, so that it is reported
+        together with all others.
+
+        Args:
+            root: The folder that `recognise` accepted. None for generated data.
+
+        Returns:
+            A source for each case.
+
+        Raises:
+            DataError: Nothing can be enumerated.
         """
 
 
 def read_split(path: Path) -> tuple[str, ...]:
-    """Patients of a split list: one id a line, '#' starts a comment."""
+    """Read the patients of a split list.
+
+    Args:
+        path: A text file with one id a line. '#' starts a comment.
+
+    Returns:
+        Ids in the order of the file.
+    """
     lines = (line.split("#", 1)[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return tuple(line for line in lines if line)

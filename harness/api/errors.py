@@ -9,6 +9,9 @@ class HarnessError(Exception):
     """A failure with one clear message: what is wrong, where (file, field) and how to mend it.
 
     The command line prints the message alone, without a traceback, and exits with `exit_code`.
+
+    Attributes:
+        exit_code: Of the process, as sysexits.h numbers it where it can.
     """
 
     exit_code: ClassVar[int] = 70
@@ -27,11 +30,11 @@ class DataError(HarnessError):
 
 
 class ClosedSplitError(DataError):
-    """The test split was asked for before the checkpoint was final and the selection recorded."""
+    """The test split was requested before the checkpoint was final and the selection recorded."""
 
 
 class ServiceError(HarnessError):
-    """A service that was asked for by name is missing or does not answer (Ray, Slurm, a tracking server)."""
+    """A service that was requested by name is missing or does not answer (Ray, Slurm, a tracking server)."""
 
     exit_code = 69
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SMOOTH = 1e-5
+"""s of the Dice: keeps it defined for a class that neither probabilities nor labels hold."""
 
 
 class Overlap(NamedTuple):
@@ -31,13 +32,18 @@ class SupervisedLoss(NamedTuple):
 
 
 def overlap(probabilities: Tensor, labels: Tensor) -> Overlap:
-    """Soft overlap of probabilities [N, C, *size] and labels [N, *size] of integers 0 .. C - 1.
+    """Soft overlap of probabilities and labels, class by class.
 
-    The one-hot labels g stay booleans: a float copy costs a quarter more time, and gathering is not faster.
+    Args:
+        probabilities: [N, C, *size], in [0, 1].
+        labels: [N, *size], integers 0 .. C - 1.
+
+    Returns:
+        Sums over the batch, each [C].
     """
     n_classes = probabilities.shape[1]
     values = torch.arange(n_classes, device=labels.device).view(1, n_classes, *(1,) * (labels.ndim - 1))
-    own = labels.unsqueeze(1) == values
+    own = labels.unsqueeze(1) == values  # booleans: a float copy costs a quarter more time, gathering is no faster
     axes = (0, *range(2, probabilities.ndim))
     intersection = (probabilities * own).sum(axes)
     return Overlap(intersection, probabilities.square().sum(axes) + own.sum(axes))
@@ -46,15 +52,30 @@ def overlap(probabilities: Tensor, labels: Tensor) -> Overlap:
 def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     """1 - (2 sum(pg) + s) / (sum(p^2) + sum(g^2) + s) with s = 1e-5, mean over all classes, background included.
 
-    Sums run over the whole batch, so a class that one image lacks is no special case; one that the whole batch lacks
-    costs nearly 1 as soon as any pixel is given to it. [N, C, *size] and [N, *size] -> scalar in [0, 1].
+    Sums run over the whole batch, so a class that one image lacks is no special case. A class that the whole batch
+    lacks costs nearly 1 as soon as any pixel is given to it.
+
+    Args:
+        probabilities: [N, C, *size], in [0, 1].
+        labels: [N, *size], integers 0 .. C - 1.
+
+    Returns:
+        A scalar in [0, 1], with gradient.
     """
     sums = overlap(probabilities, labels)
     return (1.0 - (2.0 * sums.intersection + SMOOTH) / (sums.squares + SMOOTH)).mean()
 
 
 def supervised_loss(logits: Tensor, labels: Tensor) -> SupervisedLoss:
-    """The field's supervised loss, 0.5 (cross-entropy + Dice): logits [N, C, *size], labels [N, *size] int64."""
+    """The field's supervised loss, 0.5 (cross-entropy + Dice).
+
+    Args:
+        logits: [N, C, *size].
+        labels: [N, *size] int64, classes 0 .. C - 1.
+
+    Returns:
+        The loss and its two parts, scalars with gradient.
+    """
     log_probabilities = logits.log_softmax(dim=1)
     ce = F.nll_loss(log_probabilities, labels)
     dice = dice_loss(log_probabilities.exp(), labels)

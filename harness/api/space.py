@@ -17,8 +17,9 @@ Point = Mapping[str, Any]
 class Dimension(Strict):
     """One searched hyper-parameter.
 
-    scale:  linear and log run from the first to the second value, choice takes one of them.
-    values: (low, high), or the choices, in an order in which neighbours are alike.
+    Attributes:
+        scale: linear and log run from the first to the second value, choice takes one of them.
+        values: (low, high), or the choices, in an order in which neighbours are alike.
     """
 
     scale: Literal["linear", "log", "choice"] = "choice"
@@ -38,7 +39,14 @@ class Dimension(Strict):
         return self
 
     def at(self, share: float) -> Any:  # noqa: ANN401 - whatever the choices are
-        """The value at a share in [0, 1) of the dimension; choices have equal intervals of it, in their order."""
+        """Find the value at a share of the dimension.
+
+        Args:
+            share: In [0, 1). Choices have equal intervals of it, in their order.
+
+        Returns:
+            One of the choices, or a number of six significant digits.
+        """
         if self.scale == "choice":
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
         low, high = self.values

@@ -1,4 +1,4 @@
-"""What a network is asked to do: the part of a dataset that decides its shape."""
+"""The task of a network: the part of a dataset that decides its shape."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Literal
 class Task:
     """A segmentation task at training resolution.
 
-    dimension: 2 for slices, 3 for patches.
-    channels:  input channels.
-    classes:   names in label order, background first.
-    size:      pixels of a training image, (H, W) or (X, Y, Z).
+    Attributes:
+        name: Of the dataset.
+        dimension: 2 for slices, 3 for patches.
+        channels: Of an image.
+        classes: Names in label order, background first.
+        size: Pixels of a training image, (H, W) or (X, Y, Z).
     """
 
     name: str

@@ -11,7 +11,13 @@ from harness.api.task import Task
 def backbone(task: Task) -> Backbone:
     """The network that all methods share and that is tested: the U-Net of slices, the V-Net of patches.
 
-    Call it before anything else that draws random numbers: equal seeds then give equal initial weights across methods.
+    Call it before anything else that draws random numbers. Equal seeds then give equal initial weights across methods.
+
+    Args:
+        task: Its dimension, channels and classes decide the network's shape.
+
+    Returns:
+        A network [N, channels, *size] -> logits [N, n_classes, *size], on the CPU, each side a multiple of 16.
     """
     if task.dimension == 2:
         return UNet(task.channels, task.n_classes)
@@ -19,7 +25,14 @@ def backbone(task: Task) -> Backbone:
 
 
 def second_decoder(task: Task) -> Decoder:
-    """A decoder for `backbone` that upsamples the other way: MC-Net's second."""
+    """A decoder for the encoder of `backbone` that upsamples the other way, as MC-Net's second one does.
+
+    Args:
+        task: As for `backbone`.
+
+    Returns:
+        A decoder: encoder maps, fine to coarse -> logits [N, n_classes, *size].
+    """
     if task.dimension == 2:
         return UNetDecoder(task.n_classes, upsampling="transposed")
     return VNetDecoder(task.n_classes, upsampling="trilinear")

@@ -1,4 +1,4 @@
-"""LA cropped without a look at the ground truth: what a method would meet in use."""
+"""LA cropped without the ground truth: what a method would meet in use."""
 
 from __future__ import annotations
 

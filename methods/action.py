@@ -49,7 +49,7 @@ class FineTuning(NamedTuple):
     pixels:        the student's representations of the L + U images.
     probabilities: [L + U, n_classes, *size], the student's.
     labels:        [L + U, *size] given and pseudo labels; valid: bool, those to be trusted.
-    taught:        the teacher's decoder maps of the images that it was asked about.
+    taught:        the teacher's decoder maps of the images that it saw.
     """
 
     given: Tensor
@@ -113,8 +113,8 @@ class ACTION(ThreeStages):
 
     def _contrast(self, step: FineTuning, taus: Taus) -> Loss:
         settings, tau = self.params.anatomical, taus["anatomical"]
-        found = anatomical_contrast(step.pixels, step.probabilities, step.labels, step.valid, tau, settings)
-        return Loss(found.loss, {"anatomical": found.loss, "anatomical_queries": found.used.float()})
+        contrast = anatomical_contrast(step.pixels, step.probabilities, step.labels, step.valid, tau, settings)
+        return Loss(contrast.loss, {"anatomical": contrast.loss, "anatomical_queries": contrast.used.float()})
 
     @torch.no_grad()
     def _teach(self, batch: Batch) -> Seen:

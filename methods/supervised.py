@@ -1,11 +1,11 @@
-"""The floor: the labelled images alone.
+"""The labelled-only baseline: the labelled images alone.
 
 Loss: 0.5 (cross-entropy + Dice), Dice with squared denominators over the whole batch, mean over all classes including
 background: the supervised part of every semi-supervised method of the SSL4MIS lineage. The whole batch is labelled, as
 in that lineage's baseline: twice the labelled images per step of a method that spends half a batch on unlabelled ones.
 
 Deviations from the lineage: none in the loss; optimiser, schedule, augmentation and budget are the engine's. With
-`strong` the images are jittered and blurred as ACTION's unlabelled ones are: the floor of that augmentation.
+`strong` the images are jittered and blurred as ACTION's unlabelled ones are: the baseline with that augmentation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ceiling: `supervised` with every training label. A reference row, never ranked."""
+"""The fully supervised reference: `supervised` with every training label. It is shown and never ranked."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ LEVELS = 256
 
 
 def legacy_crop(patient: str, label: Mask) -> Box:
-    """The published crop, which looks at the ground truth, in test volumes too.
+    """The published crop, which depends on the ground truth, in test volumes too.
 
     The atrium's bounding box, widened to 112 voxels in x and y, and then by 10 to 19 voxels on each side; z stays
     whole; what lies outside the volume is cut off. The publisher drew these margins without a seed; here they follow
@@ -75,8 +75,8 @@ def otsu_threshold(values: NDArray[np.float64]) -> float:
 
 def _extent(mask: NDArray[Any], axis: int) -> tuple[int, int]:
     """Along one axis, first and one past the last of what is set anywhere."""
-    found = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-    return int(found[0]), int(found[-1]) + 1
+    places = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+    return int(places[0]), int(places[-1]) + 1
 
 
 def _widened(low: int, high: int, least: int) -> tuple[int, int]:

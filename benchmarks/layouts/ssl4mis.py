@@ -94,36 +94,36 @@ def _read_lists(root: Path, homes: Mapping[str, Split]) -> _Lists:
             patient = match["patient"] if match else line.strip()
             if match and match["slice"]:
                 lists.slices[match["case"]].add(int(match["slice"]))
-            here = f"{path}, line {number}"
-            first_seen.setdefault(patient, here)
+            place = f"{path}, line {number}"
+            first_seen.setdefault(patient, place)
             if patient and homes.get(patient) != split and patient not in complained:
                 complained.add(patient)
-                problem = _contradiction(here, patient, homes.get(patient), split, first_seen[patient])
+                problem = _contradiction(place, patient, homes.get(patient), split, first_seen[patient])
                 lists.contradictions.append(broken(f"{name}:{number}", patient, split, path, problem))
     return lists
 
 
-def _contradiction(here: str, patient: str, home: Split | None, split: Split, first: str) -> str:
+def _contradiction(place: str, patient: str, home: Split | None, split: Split, first: str) -> str:
     if home is None:
-        return f"{here}: {patient!r} is no patient of the published splits; take the line out"
-    also = "" if first == here else f" and is listed at {first} too"
-    return f"{here}: {patient} is published in the {home} split, not in {split}{also}; restore the published lists"
+        return f"{place}: {patient!r} is no patient of the published splits; take the line out"
+    also = "" if first == place else f" and is listed at {first} too"
+    return f"{place}: {patient} is published in the {home} split, not in {split}{also}; restore the published lists"
 
 
-def _slice_source(data: Path, id_: str, split: Split, found: Mapping[int, Path], listed: set[int] | None) -> CaseSource:
+def _slice_source(data: Path, id_: str, split: Split, files: Mapping[int, Path], listed: set[int] | None) -> CaseSource:
     """A volume from its slices in z order; a source that raises if one is missing or beyond what the list names."""
     patient = id_.split("_", maxsplit=1)[0]
     pattern = data / "slices" / f"{id_}_slice_*.h5"
-    if not found:
+    if not files:
         where = data / f"{id_}.h5"
         return broken(id_, patient, split, where, f"{where}: missing, and there is no {pattern}; unpack the data again")
-    wanted = listed or set(range(1, max(found) + 1))
-    missing, extra = sorted(wanted - found.keys()), sorted(found.keys() - wanted)
+    wanted = listed or set(range(1, max(files) + 1))
+    missing, extra = sorted(wanted - files.keys()), sorted(files.keys() - wanted)
     problems = [f"{data / 'slices' / f'{id_}_slice_{z}.h5'}: missing slice; unpack the data again" for z in missing]
-    problems += [f"{found[z]}: no such slice in the published list; take it out" for z in extra]
+    problems += [f"{files[z]}: no such slice in the published list; take it out" for z in extra]
     if problems:
         return broken(id_, patient, split, pattern, *problems)
-    paths = tuple(found[z] for z in sorted(found))
+    paths = tuple(files[z] for z in sorted(files))
     return CaseSource(id_, patient, split, pattern, partial(_load_h5, id_, split, paths), slices=paths)
 
 

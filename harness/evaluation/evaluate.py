@@ -1,4 +1,4 @@
-"""validations and the one test. Runs outside the clock and never touches the training's randomness."""
+"""Validations and the one test. Both run outside the clock and never touch the training's randomness."""
 
 from __future__ import annotations
 
@@ -92,8 +92,10 @@ def predict_all(network: nn.Module, volumes: Sequence[Volume], task: Task, engin
     return {volume.case.id: predict(network, volume, task, engine, engine.window_stride) for volume in volumes}
 
 
-def case_rows(predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, selection: str) -> pd.DataFrame:
-    """All metrics: one row per case and class, marked with the selection rule that picked the weights.
+def case_rows(
+    predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, checkpoint: str
+) -> pd.DataFrame:
+    """All metrics: one row per case and class, marked with the checkpoint rule that picked the weights.
 
     predicted: what `predict_all` gave for `volumes`.
     """
@@ -104,7 +106,7 @@ def case_rows(predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task
         case = volume.case
         metrics = case_metrics(predicted[case.id], case.label, task.foreground, case.spacing_mm)
         for class_name, values in metrics.items():
-            head = {"checkpoint": selection, "case": case.id, "patient": case.patient, "phase": case.phase}
+            head = {"checkpoint": checkpoint, "case": case.id, "patient": case.patient, "phase": case.phase}
             rows.append(head | {"class_name": class_name} | asdict(values))
     frame = pd.DataFrame(rows)
     return frame.astype(dict.fromkeys(MILLIMETRES, "float64"))

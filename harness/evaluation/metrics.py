@@ -5,7 +5,7 @@ ASD is directed, prediction to truth, as the field prints it; ASSD is the mean a
 directed distance sets pooled. Where both masks hold something, every value equals MedPy's.
 
 Both masks empty: Dice and Jaccard 1, distances 0. Exactly one empty: Dice and Jaccard 0, distances the diagonal of the
-native volume, so that a structure that was missed never scores better than one that was found badly.
+native volume, so that an undetected structure never scores better than one that was segmented badly.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class _Surface:
-    """The three surface metrics in one run of length."""
+    """The three surface metrics in one unit of length."""
 
     hd95: float
     asd: float
@@ -183,7 +183,7 @@ def _bounding_box(mask: Mask) -> tuple[slice, ...]:
     """The smallest box that holds all of `mask`; an empty box if there is nothing."""
     box: list[slice] = []
     for axis in range(mask.ndim):
-        # The part found so far is cropped first, so that only the first axis looks at the whole volume.
+        # The part up to this axis is cropped first, so that only the first axis reads the whole volume.
         part = mask[tuple(box)]
         used = np.flatnonzero(part.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
         box.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0))

@@ -29,7 +29,7 @@ def predict_labels(
     precision:     of the forward pass; bfloat16 runs under autocast.
     channels_last: memory format of each batch; give the network's.
     Returns [Z, H, W] uint8: the class of the highest logit, brought to H x W by nearest neighbour.
-    Random generators are left as they were found. Raises ValueError when the shapes do not fit.
+    Random generators are left as they were. Raises ValueError when the shapes do not fit.
     """
     depth, height, width = native_shape
     if images.ndim != 4 or len(images) != depth:

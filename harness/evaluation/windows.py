@@ -82,7 +82,7 @@ def window_scores(
 
 
 def stride_of(size: Sequence[int], stride: Sequence[int] | None) -> tuple[int, ...]:
-    """The stride that is asked for, or the field's; raises ValueError for one that would leave gaps."""
+    """The given stride, or the field's. Raises ValueError for one that would leave gaps."""
     if stride is None:
         return tuple(min(step, side) for step, side in zip(WINDOW_STRIDE, size, strict=True))
     if len(stride) != len(size) or not all(1 <= step <= side for step, side in zip(stride, size, strict=True)):

@@ -1,4 +1,4 @@
-"""Keeps what a method leaves to be looked at. A picture must never cost a run its numbers."""
+"""Keeps the arrays and figures that a method leaves. A picture must never cost a run its numbers."""
 
 from __future__ import annotations
 

@@ -84,11 +84,11 @@ class Attempt:
         return True
 
     def begin(self, place: Place) -> None:
-        """Say where it runs, before anything is loaded: what comes of it is seen from then on."""
+        """Write where the attempt runs, before anything is loaded, so that all that follows is seen."""
         self.write("begin", place=place)
 
     def start(self, meter: Meter) -> None:
-        """The meter stands where this attempt goes on from."""
+        """Take the meter's seconds and steps as what earlier attempts have spent."""
         self._base_seconds = meter.seconds
         self._base_steps = meter.steps
         self._meter = meter  # last: the heartbeat may write at any moment
@@ -99,7 +99,7 @@ class Attempt:
         self._heartbeat.check()
 
     def record_violation(self, why: str) -> None:
-        """Somebody asked for test cases before the weights were final: that goes on record."""
+        """Write to the ledger that test cases were requested before the weights were final."""
         self._violated = True
         self.write("violation", why)
 

@@ -36,11 +36,11 @@ def training_set(run: Run, cache: Cache, device: torch.device) -> TrainingSet:
 
 
 UNLABELLED_PATIENTS = 8
-"""Of whom unlabelled images are looked at: enough for a curve, and at most about the work of the validation volumes."""
+"""Patients whose unlabelled images a validation predicts: enough for a curve, about the work of the validation set."""
 
 
 def unlabelled_cases(run: Run, cache: Cache) -> list[Case]:
-    """Cases of a few evenly spread training patients whose labels the method never sees; none for a ceiling."""
+    """Cases of a few evenly spread training patients whose labels the method never sees; none where it sees all."""
     everybody = cache.manifest.splits["train"]
     labelled = set(labelled_patients(everybody, run.labelled, run.subset, run.dataset.name))
     rest = [patient for patient in everybody if patient not in labelled]

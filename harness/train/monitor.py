@@ -1,4 +1,4 @@
-"""What a method does beyond its loss, seen from the engine: to its images, on other threads, and during validations.
+"""Records what a method does beyond its loss: to its images, on other threads, and during validations.
 
 Compared are a few whole training steps, chosen before they start; the comparison itself comes after the clock has
 stopped. A watched step differs from any other by one hook on one layer, which keeps a reference to what it is given.
@@ -136,14 +136,14 @@ def alterations(images: Tensor, batch: Batch) -> list[Literal["same", "mixed", "
     sources = torch.cat((batch.images, *batch.unlabelled))
     if images.shape[1:] != sources.shape[1:]:
         return ["altered"] * len(images)
-    found: list[Literal["same", "mixed", "altered"]] = []
+    kinds: list[Literal["same", "mixed", "altered"]] = []
     for image in images:
         equal = sources == image
         if equal.flatten(1).all(dim=1).any():
-            found.append("same")
+            kinds.append("same")
         else:
-            found.append("mixed" if equal.any(dim=0).all() else "altered")
-    return found
+            kinds.append("mixed" if equal.any(dim=0).all() else "altered")
+    return kinds
 
 
 def state_sha256(method: nn.Module) -> str:

@@ -33,7 +33,7 @@ def this_place(device: torch.device, environment: Mapping[str, str] = os.environ
 
 
 def gres(environment: Mapping[str, str]) -> str | None:
-    """GPUs of the job on this node: gpu:TYPE:COUNT, without a type where none was asked for; None without GPUs.
+    """GPUs of the job on this node: gpu:TYPE:COUNT, without a type where none was requested; None without GPUs.
 
     --gpus=a100:2 and --gpus-per-node=a100:2 leave the type in a variable, --gres=gpu:a100:2 does not: the scheduler's
     accounts tell it later.
@@ -41,8 +41,8 @@ def gres(environment: Mapping[str, str]) -> str | None:
     count = environment.get("SLURM_GPUS_ON_NODE")
     if not count:
         return None
-    asked = environment.get("SLURM_GPUS_PER_NODE") or environment.get("SLURM_GPUS") or ""
-    kind = asked.rpartition(":")[0]
+    requested = environment.get("SLURM_GPUS_PER_NODE") or environment.get("SLURM_GPUS") or ""
+    kind = requested.rpartition(":")[0]
     return f"gpu:{kind}:{count}" if kind else f"gpu:{count}"
 
 

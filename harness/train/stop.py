@@ -33,7 +33,7 @@ class StopFlag:
         self.reason = self.reason or reason
 
     def is_set(self) -> bool:
-        """Whether somebody asked."""
+        """Whether a stop was requested."""
         return bool(self.reason)
 
     def wait(self, seconds: float) -> bool:

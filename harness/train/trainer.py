@@ -45,7 +45,7 @@ class Trainer:
     resumed: bool = False
 
     def train(self) -> bool:
-        """Train from where the state stands.
+        """Train from the state's step on.
 
         Returns:
             Whether the whole budget was spent; False where a search ended the trial before.
@@ -73,7 +73,7 @@ class Trainer:
         return True
 
     def _stages_left(self) -> Iterator[tuple[Stage, BatchPlan]]:
-        """The stages from where the state stands, each started as it comes."""
+        """Yield the stage of the state and those after it, each started before it is given."""
         while True:
             if not self.resumed:
                 self._start_stage()
@@ -101,7 +101,7 @@ class Trainer:
         return meter.may_step()
 
     def _must_stop(self) -> bool:
-        """Whether somebody asked for it, or a trial has used up its allowance."""
+        """Whether a stop was requested, or a trial has used up its allowance."""
         meter = self.state.meter
         if not self.stop.is_set() and meter.fits(self.allowance, self.clock.pending):
             return False

@@ -30,7 +30,7 @@ Integers = NDArray[np.int64]
 
 
 def draw_allocation(arrays: Arrays, classes: Sequence[str], diagnostics: Sequence[Mapping[str, float]]) -> Figure:
-    """Two panels, and a third one where validations told the assignment.
+    """Two panels, and a third one where validations recorded the assignment.
 
     diagnostics: of `allocation_view.allocation_diagnostics` at each validation.
     """

@@ -62,9 +62,9 @@ def spread_entries(queue: LabelledBank, n_classes: int, count: int) -> Tensor:
     size = len(queue.labels)
     newest_first = (queue.enqueued - 1 - torch.arange(size, device=queue.labels.device)) % size
     labels = queue.labels[newest_first]
-    found = []
+    chosen = []
     for name in range(n_classes):
         own = newest_first[labels == name]
         places = torch.linspace(0, max(len(own) - 1, 0), min(count, len(own))).round().long()
-        found.append(own[places.to(own.device)])
-    return torch.cat(found)
+        chosen.append(own[places.to(own.device)])
+    return torch.cat(chosen)

@@ -94,7 +94,7 @@ def _spread(count: int, dimension: int, generator: torch.Generator) -> Tensor:
 def _descend(start: Array, tau: float) -> Array:
     """The local minimum of E_tau downhill from [M, d], by L-BFGS."""
     arguments = (start.shape, tau)
-    found = minimize(
+    result = minimize(
         energy,
         start.ravel(),
         args=arguments,
@@ -102,11 +102,13 @@ def _descend(start: Array, tau: float) -> Array:
         method="L-BFGS-B",
         options={"maxiter": 20_000, "maxfun": 40_000, "maxcor": 30, "ftol": 0.0, "gtol": GRADIENT_TOLERANCE / 10},
     )
-    centres: Array = found.x.reshape(start.shape)
+    centres: Array = result.x.reshape(start.shape)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     steepest = np.abs(energy(centres.ravel(), *arguments)[1]).max()
     if steepest > GRADIENT_TOLERANCE:
-        raise RuntimeError(f"{start.shape} centres at tau {tau}: a gradient of {steepest:.1e} is left: {found.message}")
+        raise RuntimeError(
+            f"{start.shape} centres at tau {tau}: a gradient of {steepest:.1e} is left: {result.message}"
+        )
     return centres
 
 

@@ -23,8 +23,8 @@ def draw_members(masks: Tensor, sets: Tensor) -> Tensor:
     sizes = masks.sum(1)
     before = sizes.cumsum(0) - sizes
     ranks = torch.randint(1 << 62, sets.shape, device=masks.device) % sizes.clamp(min=1)[sets]  # bias under 1e-10
-    found = torch.searchsorted(masks.flatten().cumsum(0), before[sets] + ranks + 1)
-    return (found - sets * masks.shape[1]).clamp(0, masks.shape[1] - 1)
+    members = torch.searchsorted(masks.flatten().cumsum(0), before[sets] + ranks + 1)
+    return (members - sets * masks.shape[1]).clamp(0, masks.shape[1] - 1)
 
 
 def draw_classes(probabilities: Tensor, count: int) -> Tensor:

@@ -29,7 +29,7 @@ SHARED = ("student_temperature", "anatomical_temperature", "supervised_temperatu
 
 
 def coordinate(name: str, student: TemperatureSchedule) -> Any:  # noqa: ANN401 - a number or a name
-    """Where the student's schedule stands on a dimension; None for a family without that number."""
+    """The student's value on a dimension; None for a family without that number."""
     if name == "tau_family":
         return student.family
     return getattr(student, name.removeprefix("tau_"), None) if isinstance(student, Cosine) else None

@@ -83,10 +83,6 @@ class Attempt:
         self.result = self._failed(failure_kind, error)
         return True
 
-    def begin(self, place: Place) -> None:
-        """Write where the attempt runs, before anything is loaded, so that all that follows is seen."""
-        self.write("begin", place=place)
-
     def start(self, meter: Meter) -> None:
         """Take the meter's seconds and steps as what earlier attempts have spent."""
         self._base_seconds = meter.seconds

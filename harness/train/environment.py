@@ -9,7 +9,7 @@ import socket
 import subprocess
 from contextlib import suppress
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -49,7 +49,7 @@ def describe(device: torch.device, engine: Engine, data_checksum: str) -> Enviro
             "commit": commit(),
             "python": platform.python_version(),
             "host": socket.gethostname(),
-            "numpy": _version("numpy"),
+            "numpy": version("numpy"),
             "driver": _driver() if device.type == "cuda" else None,
             "cudnn": str(torch.backends.cudnn.version()) if device.type == "cuda" else None,
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -106,13 +106,6 @@ def commit() -> str | None:
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _driver() -> str | None:

@@ -20,15 +20,22 @@ from harness.api.settings import Alteration
 from harness.evaluation.eval_mode import inference
 from harness.records.schema import Observed
 
+COUNTED = (
+    "steps",
+    "images_same",
+    "images_mixed",
+    "images_altered",
+    "process_cpu_seconds",
+    "validations_that_trained",
+)
+"""Fields of `Observed` that grow while a run trains."""
+
 
 class MethodMonitor:
     """Counts over the useful steps of a run; in its checkpoint, so that a resumed run goes on counting."""
 
     def __init__(self) -> None:
-        self._steps = 0
-        self._images = {"same": 0, "mixed": 0, "altered": 0}
-        self._process_cpu_seconds = 0.0
-        self._validations_that_trained = 0
+        self._counts: dict[str, float] = dict.fromkeys(COUNTED, 0)
         self._entry: nn.Module | None = None
         self._batch: Batch | None = None
         self._versions: list[int] = []
@@ -49,7 +56,7 @@ class MethodMonitor:
         try:
             yield
         finally:
-            self._process_cpu_seconds += time.process_time() - began
+            self._counts["process_cpu_seconds"] += time.process_time() - began
             if hook is not None:
                 hook.remove()
 
@@ -70,47 +77,30 @@ class MethodMonitor:
             return
         self._entry = None
         if seen:
-            self._steps += 1
+            self._counts["steps"] += 1
         in_place = _versions(batch) != self._versions  # then there is nothing left to compare with
         for images in seen:
             for kind in ["altered"] * len(images) if in_place else alterations(images, batch):
-                self._images[kind] += 1
+                self._counts[f"images_{kind}"] += 1
 
     @contextmanager
     def validation(self, method: nn.Module) -> Iterator[None]:
         """Around a validation, which must leave the method as it was."""
         before = state_sha256(method)
         yield
-        self._validations_that_trained += state_sha256(method) != before
+        self._counts["validations_that_trained"] += state_sha256(method) != before
 
     def record(self, sampled: Literal["weak", "none"], declared: tuple[Alteration, ...]) -> Observed:
         """What was seen."""
-        return Observed(
-            sampled=sampled,
-            declared=declared,
-            steps=self._steps,
-            images_same=self._images["same"],
-            images_mixed=self._images["mixed"],
-            images_altered=self._images["altered"],
-            process_cpu_seconds=self._process_cpu_seconds,
-            validations_that_trained=self._validations_that_trained,
-        )
+        return Observed.model_validate({"sampled": sampled, "declared": declared, **self._counts})
 
     def state_dict(self) -> dict[str, Any]:
         """The counts."""
-        return {
-            "steps": self._steps,
-            "images": dict(self._images),
-            "process_cpu_seconds": self._process_cpu_seconds,
-            "validations_that_trained": self._validations_that_trained,
-        }
+        return dict(self._counts)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting."""
-        self._steps = state["steps"]
-        self._images = dict(state["images"])
-        self._process_cpu_seconds = state["process_cpu_seconds"]
-        self._validations_that_trained = state["validations_that_trained"]
+        self._counts = dict(state)
 
 
 def first_layer(network: nn.Module, image: Tensor) -> nn.Module | None:

@@ -79,7 +79,7 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
         prepare_device(device, run.engine)
         environment = describe(device, run.engine, cache.reference.checksum)
         with Attempt(folder, lease, environment, device, settings.stop, settings.parent) as attempt:
-            attempt.begin(this_place(device))
+            attempt.write("begin", place=this_place(device))  # before anything is loaded, so that all of it is seen
             closed = replace(cache, on_violation=attempt.record_violation)
             with keep_closed(attempt.record_violation):
                 trainer = make_trainer(attempt, closed, settings)

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 from harness.api.losses import dice_loss, overlap
 from harness.api.method import Batch, Loss, Method, Stage
-from harness.api.networks.backbone import Backbone, Decoder
 from harness.api.networks.factory import backbone, second_decoder
 from harness.api.params import hyper
 from harness.api.progress import Progress
@@ -49,21 +48,15 @@ class TwoDecoders(nn.Module):
     the backbone's own, so the network that is tested is the same as every other method's.
     """
 
-    def __init__(self, backbone: Backbone, second: Decoder) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.second = second
+        self.backbone = backbone(task)
+        self.second = second_decoder(task)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """[N, C, *size] -> the logits of both decoders, each [N, n_classes, *size]."""
         features = self.backbone.encode(images)
         return self.backbone.decoder(features), self.second(features)
-
-
-def mc_net(task: Task) -> TwoDecoders:
-    """`backbone` and, built after it, the decoder that upsamples the other way."""
-    ours = backbone(task)
-    return TwoDecoders(ours, second_decoder(task))
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
@@ -100,7 +93,7 @@ class MCNet(Method):
     def __init__(self, task: Task, params: MCNetParams) -> None:
         super().__init__(task)
         self.params = params
-        self.net = mc_net(task)
+        self.net = TwoDecoders(task)
 
     def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
         """The weight w of L_con."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from harness.api.networks.factory import backbone
 from harness.api.networks.unet import ConvBlock, UpBlock
 from harness.api.task import Task
-from methods.mc_net import mc_net
+from methods.mc_net import TwoDecoders
 from tests.methods.tiny import TASK, TASK_3D
 
 both_dimensions = pytest.mark.parametrize("task", [TASK, TASK_3D], ids=["2D", "3D"])
@@ -50,8 +50,8 @@ def giga_macs(net: nn.Module, side: int) -> float:
 
 def test_parameter_counts_are_the_published_ones() -> None:
     assert parameters(backbone(TASK)) == 1_813_764
-    assert parameters(mc_net(TASK)) == 2_577_624
-    assert parameters(mc_net(TASK).backbone) == 1_813_764
+    assert parameters(TwoDecoders(TASK)) == 2_577_624
+    assert parameters(TwoDecoders(TASK).backbone) == 1_813_764
 
 
 def test_parameter_counts_by_hand() -> None:
@@ -60,7 +60,7 @@ def test_parameter_counts_by_hand() -> None:
     encoder = block_by_hand(1, 16) + sum(block_by_hand(above, below) for above, below in pairs)
     decoder = sum(below * above + above + block_by_hand(2 * above, above) for above, below in pairs) + 9 * 16 * 4 + 4
     transposed = decoder + sum(3 * below * above for above, below in pairs)  # 2x2 kernels where the other has 1x1
-    net = mc_net(TASK)
+    net = TwoDecoders(TASK)
     assert parameters(net.backbone.encoder) == encoder
     assert parameters(net.backbone.decoder) == decoder
     assert parameters(net.second) == transposed
@@ -68,12 +68,12 @@ def test_parameter_counts_by_hand() -> None:
 
 def test_cost_is_the_published_one() -> None:
     assert giga_macs(backbone(TASK), 256) == pytest.approx(2.95, abs=0.005)
-    assert giga_macs(mc_net(TASK), 256) == pytest.approx(4.93, abs=0.005)
+    assert giga_macs(TwoDecoders(TASK), 256) == pytest.approx(4.93, abs=0.005)
 
 
 def test_blocks_are_conv_bn_leaky_dropout_conv_bn_leaky() -> None:
     kinds = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, nn.Dropout, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
-    blocks = [m for m in mc_net(TASK).modules() if isinstance(m, ConvBlock)]
+    blocks = [m for m in TwoDecoders(TASK).modules() if isinstance(m, ConvBlock)]
     assert len(blocks) == 5 + 4 + 4
     for block in blocks:
         assert [type(layer) for layer in block] == kinds
@@ -85,13 +85,13 @@ def test_dropout_grows_down_the_encoder_and_is_absent_from_decoders() -> None:
     def rates(module: nn.Module) -> list[float]:
         return [m.p for m in module.modules() if isinstance(m, nn.Dropout)]
 
-    net = mc_net(TASK)
+    net = TwoDecoders(TASK)
     assert rates(net.backbone.encoder) == [0.05, 0.1, 0.2, 0.3, 0.5]
     assert rates(net.backbone.decoder) == rates(net.second) == [0.0] * 4
 
 
 def test_decoders_differ_only_in_their_upsampling() -> None:
-    net = mc_net(TASK)
+    net = TwoDecoders(TASK)
     ours = [m.up for m in net.backbone.decoder.modules() if isinstance(m, UpBlock)]
     second = [m.up for m in net.second.modules() if isinstance(m, UpBlock)]
     assert [type(layer) for up in ours for layer in up.children()] == [nn.Conv2d, nn.Upsample] * 4
@@ -132,7 +132,7 @@ def test_features_and_maps_have_the_stated_shapes() -> None:
 
 @both_dimensions
 def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone(task: Task) -> None:
-    net = mc_net(task).eval()
+    net = TwoDecoders(task).eval()
     images = torch.rand(1, 1, *(32, 16, 16)[: task.dimension])
     first, second = net(images)
     assert torch.equal(first, net.backbone(images))
@@ -145,7 +145,7 @@ def test_backbone_draws_before_the_second_decoder(task: Task) -> None:
     torch.manual_seed(3)
     alone = backbone(task).state_dict()
     torch.manual_seed(3)
-    within = mc_net(task).backbone.state_dict()
+    within = TwoDecoders(task).backbone.state_dict()
     assert alone.keys() == within.keys()
     assert all(torch.equal(alone[name], within[name]) for name in alone)
 

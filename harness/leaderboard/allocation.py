@@ -1,4 +1,4 @@
-"""What Slurm's accounts say of a method, as they were last reconciled: columns of the leaderboard."""
+"""Columns of the leaderboard from Slurm's accounts, as they were last reconciled."""
 
 from __future__ import annotations
 

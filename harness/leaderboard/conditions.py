@@ -10,7 +10,7 @@ from harness.records.schema import Environment, Run
 
 @dataclass(frozen=True, order=True)
 class Conditions:
-    """Two runs that differ in any of these fields never stand in one table.
+    """Two runs that differ in any of these fields never share a table.
 
     cuda:          "none" on a CPU.
     preprocessing: training size and resize rule, e.g. "96 x 96 nearest", or the patches of volumes.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.stats.bootstrap import Floats
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's colours, told apart by readers with any common colour blindness."""
+"""Okabe and Ito's colours, distinct for readers with any common colour blindness."""
 
 DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)))
 """Line styles for more methods than colours."""
@@ -82,7 +82,7 @@ def _panel(axis: Axes, panel: pd.DataFrame, styles: dict[str, Style]) -> None:
 
 
 def _label_ends(axis: Axes, ends: list[tuple[str, str, float, float]]) -> None:
-    """Names at the ends of the lines, moved apart where they would overlap."""
+    """Names at the ends of the lines, shifted where they would overlap."""
     ends = sorted(ends, key=lambda end: end[3])
     low, high = axis.get_ylim()
     heights = _spread(np.array([end[3] for end in ends]), 0.055 * (high - low), high)

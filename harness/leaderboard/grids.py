@@ -15,14 +15,14 @@ from harness.leaderboard.scores import METRICS
 
 Row = dict[Any, Any]
 Cell = tuple[str, str]
-"""A value and what stands with it (its interval or range), "" for nothing."""
+"""A value and its interval or range ("" for none)."""
 
 TITLES = {"dice": "Dice %", "jaccard": "Jaccard %", "hd95": "HD95", "asd": "ASD", "assd": "ASSD"}
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Headers and rows of cells; the last `references` rows stand apart, the first `text` columns are words."""
+    """Headers and rows of cells; the last `references` rows are references, the first `text` columns hold words."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -31,9 +31,9 @@ class Grid:
 
 
 def title(metric: str) -> str:
-    """Header of a metric with its run: "HD95 voxel"."""
-    name, _, run = metric.partition("_")
-    return f"{TITLES[name]} {run}".strip()
+    """Header of a metric with its unit of measure: "HD95 voxel"."""
+    name, _, unit_of_length = metric.partition("_")
+    return f"{TITLES[name]} {unit_of_length}".strip()
 
 
 def formatter(metric: str) -> Callable[[float], str]:
@@ -131,7 +131,7 @@ def beside_grid(table: pd.DataFrame) -> Grid:
 
 
 def pair_grid(pairs: pd.DataFrame) -> Grid:
-    """Differences in Dice, in percentage points, with what all pairs of the table together say about them."""
+    """Differences in Dice, in percentage points, with simultaneous intervals and verdicts."""
     body = []
     for row in pairs.to_dict("records"):
         limits = numbers.bounds(numbers.points(row["simultaneous_low"]), numbers.points(row["simultaneous_high"]))
@@ -142,7 +142,7 @@ def pair_grid(pairs: pd.DataFrame) -> Grid:
         names = f"{row['entry_a']} - {row['entry_b']}", ""
         p = numbers.probability(row["p_holm"]), ""
         body.append((names, (numbers.points(row["difference"]), limits), p, better, (str(row["verdict"]), "")))
-    return Grid(("difference", "Dice points", "p (Holm)", "P(better)", "reading"), tuple(body))
+    return Grid(("difference", "Dice points", "p (Holm)", "P(better)", "verdict"), tuple(body))
 
 
 def _bounds(row: Row, name: str) -> str:

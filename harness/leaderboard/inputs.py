@@ -2,7 +2,7 @@
 
 Runs that ran under different conditions (device model, torch, precision, data, budget, protocol) never share a table.
 They are grouped into separate comparisons instead of refused: a suite that was finished on a second machine still
-gives every table that its records support, and each is titled by what sets it apart.
+gives every table that its records support, and each title names the conditions that differ.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Comparison:
     """Runs that may stand in one table.
 
     number:     from 1; the comparison with the most finished runs comes first.
-    title:      what sets it apart from the suite's other comparisons; empty if it is the only one.
+    title:      the conditions in which it differs from the suite's other comparisons; empty if it is the only one.
     conditions: what all its runs share; None while nothing has run.
     commits:    commits of the code that ran (shown, not compared).
-    runs:      one row per selected run of the suite, columns as in `rows.RUN_COLUMNS`.
-    cases:      CASE_COLUMNS of the ok runs, with run, cell, method, labelled, subset and seed.
-    validations:      validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with the same.
+    runs:       one row per selected run of the suite, columns as in `rows.RUN_COLUMNS`.
+    cases:      CASE_COLUMNS of the ok runs, with run, cell, entry, labelled, subset and seed.
+    validations: validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with the same.
     """
 
     number: int
@@ -84,7 +84,7 @@ class Comparison:
 
     @property
     def _listed(self) -> pd.DataFrame:
-        """Runs of this comparison. What has not run yet is listed in the first one alone."""
+        """Runs of this comparison. Missing runs are listed in the first comparison alone."""
         others = ["elsewhere"] if self.number == 1 else ["elsewhere", "missing"]
         return self.runs[~self.runs["status"].isin(others)]
 
@@ -105,7 +105,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Entry:
-    """One method in the table of one labelled count; a reference stands in the table of every count.
+    """One entry of the suite in the table of one labelled count; a reference is in the table of every count.
 
     runs: its rows of `Comparison.runs`, those that ran elsewhere among them.
     """
@@ -119,7 +119,7 @@ class Entry:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What names it in every frame: table, labelled, block and method."""
+        """The columns that name it in every frame: table, labelled, block and entry."""
         block = "reference" if self.reference else "ranked"
         return {"table": self.table, "labelled": self.labelled, "block": block, "entry": self.method}
 
@@ -130,7 +130,7 @@ class LeaderboardInput:
 
     declared:       cell -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
     search:         the trials, columns as in `searches.COLUMNS`; without rows where nothing was searched.
-    reconciliation: what Slurm charged; None where it was never asked.
+    reconciliation: what Slurm charged; None where the accounts were never read.
     """
 
     suite: str

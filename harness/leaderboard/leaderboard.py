@@ -21,7 +21,7 @@ from harness.records.reader import SuiteRecords
 class Leaderboard:
     """What a suite's records say, as pandas frames. Each frame is also a csv file of the run folder.
 
-    Dice and Jaccard are fractions, distances have their run in the column's name (voxel, mm), times are seconds.
+    Dice and Jaccard are fractions, distances name voxel or mm in the column, times are seconds.
 
     Attributes:
         inputs: The records that everything was computed from, run by run and case by case.

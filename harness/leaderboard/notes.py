@@ -1,4 +1,4 @@
-"""What must be said beside every table: conditions, sample, interval, rules, and what is missing."""
+"""Notes beside every table: conditions, sample, intervals, rules, and missing runs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ INTERVAL = (
 )
 EMPTY_MASKS = (
     "Empty masks: both empty = Dice 1, distances 0; one empty = Dice 0, distances the diagonal of the volume; "
-    "missed = structures that were not found at all."
+    "missed = structures of which no voxel was found."
 )
 RANKING = (
-    "Rank: from 1 + the number of methods that are better beyond noise to the number of methods that are not worse "
-    "beyond noise; rows stand by mean Dice of the last checkpoint. A method with a failed run ranks after all without."
+    "Rank: from 1 + the number of significantly better methods to the number of methods that are not significantly "
+    "worse. Rows are sorted by mean Dice of the last checkpoint. A method with a failed run ranks after all without."
 )
-APART_RULE = (
-    "Beyond noise, or apart: the simultaneous 95 % interval of the paired difference excludes zero (bootstrap max-t "
+SIGNIFICANCE = (
+    "Significant: the simultaneous 95 % interval of the paired difference excludes zero (bootstrap max-t "
     "over patients, all pairs of ranked methods at once; pairs with a reference are a family of their own) and "
     "Wilcoxon's signed-rank test rejects at 5 % after Holm."
 )
@@ -39,24 +39,32 @@ SUBSETS = (
 )
 IMPUTED = "Dice, failed = 0: every case of a failed run counts as Dice 0. Distances are not imputed."
 IMPROVEMENT = (
-    "P(better): how probably the first beats the second on the same patient, over all pairs of their runs, ties one "
-    "half; 95 % percentile bootstrap over patients."
+    "P(better): probability that the first beats the second on the same patient, over all pairs of their runs; ties "
+    "count one half. 95 % percentile bootstrap over patients."
 )
 
 
 def heading(inputs: LeaderboardInput, comparison: Comparison) -> str:
-    """Suite, and what sets this comparison apart where there are several."""
+    """Name of the suite; with several comparisons also number and title of this one."""
     if len(inputs.comparisons) == 1:
         return f"Leaderboard of {inputs.suite}"
     return f"Leaderboard of {inputs.suite}, table {comparison.number} of {len(inputs.comparisons)}: {comparison.title}"
 
 
 def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
-    """Lines to stand under the heading, the most important first."""
+    """Lines below the heading, the most important first."""
     lines = [MINI] if inputs.suite.endswith("_mini") else []
     if comparison.conditions is not None:
         lines += conditions_lines(comparison.conditions, comparison.commits)
-    lines += [*_gaps(comparison), _sample(comparison), INTERVAL, *_beside(comparison), EMPTY_MASKS, RANKING, APART_RULE]
+    lines += [
+        *_gaps(comparison),
+        _sample(comparison),
+        INTERVAL,
+        *_beside(comparison),
+        EMPTY_MASKS,
+        RANKING,
+        SIGNIFICANCE,
+    ]
     return [*lines, *_declared(inputs), *_allocations(inputs, comparison)]
 
 
@@ -64,13 +72,13 @@ def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[s
     """Budget, device and data in words."""
     threads = f"{conditions.threads} thread{'s' if conditions.threads != 1 else ''}"
     cuda = "" if conditions.cuda == "none" else f", CUDA {conditions.cuda}"
-    commit = f"; commit {', '.join(one[:10] for one in commits)}" if commits else ""
+    code = f"; commit {', '.join(commit[:10] for commit in commits)}" if commits else ""
     device = f"{conditions.device_model} ({conditions.device_type}, {threads}, {conditions.precision})"
     data = f"{conditions.dataset} v{conditions.dataset_version} (checksum {conditions.data_checksum[:10]})"
     images = f"training images {conditions.preprocessing}"
     return [
         f"Budget: {conditions.budget_amount:g} {conditions.budget_currency} a run, all stages counted.",
-        f"Device: {device}, torch {conditions.torch}{cuda}{commit}.",
+        f"Device: {device}, torch {conditions.torch}{cuda}{code}.",
         f"Data: {data}, {images}; protocol {conditions.protocol_version}.",
     ]
 
@@ -85,7 +93,7 @@ def _sample(comparison: Comparison) -> str:
 
 
 def _beside(comparison: Comparison) -> Iterator[str]:
-    """What stands beside the primary interval."""
+    """Which other intervals and deviations the table shows."""
     runs = comparison.runs
     cells = runs[runs["status"] == "ok"].groupby("cell")
     if (cells.size() >= 2).any():
@@ -97,11 +105,11 @@ def _beside(comparison: Comparison) -> Iterator[str]:
 
 
 def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
-    """What the columns of allocations mean, or why there are none; nothing where nothing ran on Slurm."""
+    """What the columns of allocations mean, or why there are none. No lines where no run ran on Slurm."""
     record = inputs.reconciliation
     if record is not None and record.methods:
         yield allocation.NOTE
-        if any(one.currency == "CPU" for one in record.methods):
+        if any(account.currency == "CPU" for account in record.methods):
             yield "No GPU was allocated: allocations are counted in CPU-seconds."
         if record.violations:
             yield f"Unexplained: ledgers and scheduler disagree on {len(record.violations)} allocations."
@@ -121,7 +129,7 @@ def _gaps(comparison: Comparison) -> Iterator[str]:
     if missing:
         yield f"Unfinished: {missing} of {len(runs)} runs are missing; ranks and figures are provisional."
     if elsewhere:
-        yield f"{elsewhere} of {len(runs)} runs ran under other conditions and stand in another table."
+        yield f"{elsewhere} of {len(runs)} runs ran under other conditions and are in another table."
     for _, run in runs[runs["status"] == "failed"].iterrows():
         labelled = "all" if pd.isna(run["labelled"]) else run["labelled"]
         where = f"{run['entry']} {labelled}-labelled subset {run['subset']} seed {run['seed']}"

@@ -30,7 +30,7 @@ def probability(p: float) -> str:
 
 
 def distance(value: float) -> str:
-    """12.345 -> "12.35", in the run of the column."""
+    """12.345 -> "12.35", in the column's unit of measure."""
     return UNDEFINED if math.isnan(value) else f"{value:.2f}"
 
 

@@ -28,8 +28,8 @@ difference:         mean over patients of a - b; `_low`, `_high` and excludes_ze
 simultaneous_low, _high: 95 % interval that holds for all pairs of the family at once (bootstrap max-t).
 p_wilcoxon, p_holm: two-sided signed-rank p over patients, raw and after Holm within the family.
 probability_of_improvement, improvement_low, _high: P(a better than b) on the same patient, ties count one half.
-apart:              both the simultaneous interval and Holm tell a and b apart.
-verdict:            "significant", "not significant", or "undetermined" where n cannot tell any two methods apart.
+significant:        the simultaneous interval excludes 0 and Holm's test rejects, in the same direction.
+verdict:            "significant", "not significant", or "undetermined" where n is too small for any difference to be.
 """
 
 
@@ -46,11 +46,11 @@ class Pair(NamedTuple):
 
 
 def build_paired(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.DataFrame:
-    """Every pair of methods of a table, for every metric, selection and labelled count; columns as in `COLUMNS`.
+    """Every pair of methods of a table, for every metric, checkpoint rule and labelled count; columns as in `COLUMNS`.
 
     References come first, then by place, so that a difference in Dice is mostly positive. Each patient's value is the
     mean over its classes, phases and the seeds and subsets that ran. A millimetre metric without spacing has no rows.
-    results: what `results.build_results` gave.
+    results: the frame of `results.build_results`.
     """
     return _frame(inputs, results, METRICS, per_class=False)
 
@@ -110,7 +110,7 @@ def _wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
 
 
 def _order(table: pd.DataFrame) -> list[tuple[str, bool]]:
-    """Arms of a table that have numbers, and whether they are references: those first, then by place."""
+    """Cells of a table that have numbers, and whether each is a reference. References first, then by place."""
     ok = table[table["n_ok"] > 0]
     ordered = ok.sort_values("block", key=lambda block: block == "ranked", kind="stable")
     columns = ordered["entry"], ordered["trained_on"], ordered["block"] == "reference"
@@ -118,7 +118,7 @@ def _order(table: pd.DataFrame) -> list[tuple[str, bool]]:
 
 
 def _row(pair: Pair, reading: Reading) -> dict[str, Any]:
-    """One difference and how to read it; where a bound is undefined nothing is claimed."""
+    """One row of the frame. Where a bound is undefined, `excludes_zero` is False."""
     return {
         **pair._asdict(),
         "entry_a": pair.first.rpartition("@")[0],

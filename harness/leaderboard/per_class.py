@@ -14,9 +14,9 @@ COLUMNS = (
 
 
 def build_per_class(inputs: LeaderboardInput) -> pd.DataFrame:
-    """One row per comparison, labelled count, selection, method, class and metric, with the primary interval.
+    """One row per comparison, labelled count, checkpoint rule, method, class and metric, with the primary interval.
 
-    Dice and Jaccard as fractions, distances in the run that the metric's name ends with. `std`, `subsets_low` and
+    Dice and Jaccard as fractions, distances in what the metric's name ends with (voxel, mm). `std`, `subsets_low` and
     `subsets_high` as in `results.build_results`. The counts of missed and spurious structures are those of the class.
     A millimetre metric without spacing has no rows. Ranks are those by the class's Dice (`ranks.with_class_ranks`
     fills them), empty for other metrics.

@@ -17,7 +17,7 @@ COLUMNS = (
 
 
 def build_profiles(inputs: LeaderboardInput) -> pd.DataFrame:
-    """One row per comparison, labelled count, selection, method, class (or their mean) and tau in 0, 0.01, ..., 1.
+    """One row per comparison, labelled count, checkpoint rule, entry, class (or mean) and tau in 0, 0.01, ..., 1.
 
     share is that of (patient, run) scores strictly above a Dice of tau; low and high hold for one tau,
     simultaneous_low and _high for the whole curve at once (95 %, patients resampled).

@@ -1,4 +1,4 @@
-"""The leaderboard as a frame: one row per comparison, labelled count, selection and method."""
+"""The leaderboard as a frame: one row per comparison, labelled count, checkpoint rule and method."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Row = dict[str, Any]
 def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
     """Every table of the suite in one frame, best first, references after the ranked methods.
 
-    Metrics stand as mean, `_low` and `_high` (95 % bootstrap-t over patients, conditional on the seeds and subsets that
-    ran), Dice and Jaccard as fractions. `labelled` is the table's count; `trained_on` the method's own, "all" for a
+    Metrics have a mean, `_low` and `_high` (95 % bootstrap-t over patients, conditional on the seeds and subsets that
+    ran). Dice and Jaccard are fractions. `labelled` is the table's count, `trained_on` the method's own: "all" for a
     reference.
 
     place:                 order of display, by mean Dice; methods with a failed run come after all without, methods
@@ -123,22 +123,22 @@ def _imputed(row: Row) -> Row:
 
 
 def _structures(comparison: Comparison, checkpoint: str, cell: str) -> Row:
-    """Structures (case x class, over all runs) that were tested, missed altogether, or found where there are none."""
+    """Structures (case x class, over all runs) that were tested, missed altogether, or predicted where none are."""
     by_class = [counts for key, counts in comparison.structures.items() if key[:2] == (checkpoint, cell)]
     return {name: sum(counts[name] for counts in by_class) for name in ("n_structures", "n_missed", "n_spurious")}
 
 
 def _costs(runs: pd.DataFrame) -> Row:
-    """What it cost: useful figures over the ok runs, lost seconds over all runs that ran here."""
-    here = runs[runs["status"].isin(["ok", "failed"])]
-    ok = here[here["status"] == "ok"]
+    """Costs: useful figures over the ok runs, lost seconds over all runs that ended under these conditions."""
+    ended = runs[runs["status"].isin(["ok", "failed"])]
+    ok = ended[ended["status"] == "ok"]
     row: Row = {}
     for source, name in (("useful_device_seconds", "device_seconds"), ("steps", "steps")):
         values = ok[source].astype("float64")
         row.update({f"{name}_mean": values.mean(), f"{name}_min": values.min(), f"{name}_max": values.max()})
-    row["lost_device_seconds_total"] = float(here["lost_device_seconds"].astype("float64").sum())
+    row["lost_device_seconds_total"] = float(ended["lost_device_seconds"].astype("float64").sum())
     row["failed_device_seconds_total"] = float(
-        here.loc[here["status"] == "failed", "useful_device_seconds"].astype("float64").sum()
+        ended.loc[ended["status"] == "failed", "useful_device_seconds"].astype("float64").sum()
     )
     for name in ("images_seen", "labelled_images_seen"):
         row[f"{name}_mean"] = ok[name].astype("float64").mean()
@@ -148,7 +148,7 @@ def _costs(runs: pd.DataFrame) -> Row:
 
 
 def _search(trials: pd.DataFrame, method: str) -> Row:
-    """What tuning the row cost: trials that ran, what they spent, and what interruptions destroyed of it."""
+    """Cost of the search: trials that ran, seconds spent, seconds lost to interruptions."""
     own = trials[(trials["entry"] == method) & (trials["status"] != "missing")]
     return {
         "search_trials": len(own),

@@ -12,13 +12,12 @@ RUN_COLUMNS = (
     "run", "cell", "entry", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
     "failure_reason", "useful_device_seconds", "lost_device_seconds", "steps", "attempts", "images_seen",
     "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes", "validations",
-    "wall_seconds",
-    "slurm_job",
+    "wall_seconds", "slurm_job",
 )  # fmt: skip
 """
-cell:          what is averaged into one row, see `cell`.
-reference:    shown apart, never ranked.
-status:       ok, failed, stopped, missing (not run yet) or elsewhere (ran under other conditions).
+cell:         what is averaged into one row, see `cell`.
+reference:    shown below the ranked rows, never ranked.
+status:       ok, failed, missing (not run yet) or elsewhere (ran under other conditions).
 wall_seconds: by phase, a dict.
 From method_version on, empty where there is no result.
 """

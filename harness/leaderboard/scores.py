@@ -1,4 +1,4 @@
-"""Scores by patient and run, and what a table says of them: mean, interval over patients, spread between runs."""
+"""Scores by patient and run, and their summary: mean, interval over patients, spread between runs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CHECKPOINTS = ("last", "best_val")
 """Checkpoint rules: the primary column first."""
 
 MEAN_CLASS = "mean"
-"""Stands as class_name where a score is the mean over the classes."""
+"""The class_name of a mean over the classes."""
 
 Key = tuple[Any, ...]
-"""Mostly (metric, selection, cell, class_name)."""
+"""Mostly (metric, checkpoint, cell, class_name)."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ UNKNOWN = Summary(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0)
 
 
 def read_scores(cases: pd.DataFrame) -> dict[Key, Scores]:
-    """(metric, selection, cell, class_name) -> scores, for each class and for MEAN_CLASS, of the runs that are ok."""
+    """(metric, checkpoint, cell, class_name) -> scores, for each class and for MEAN_CLASS, of the runs that are ok."""
     if cases.empty:
         return {}
     overall = {(*key, MEAN_CLASS): scores for key, scores in _scores(cases, ["checkpoint", "cell"])}
@@ -120,7 +120,7 @@ def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
 
 
 def count_structures(cases: pd.DataFrame) -> dict[Key, dict[str, int]]:
-    """(selection, cell, class_name) -> structures (one a case and run) tested, missed, or found where none are."""
+    """(checkpoint, cell, class_name) -> structures (one a case and run) tested, missed, or found where none are."""
     keys = ["checkpoint", "cell", "class_name"]
     counts = cases.groupby(keys, sort=False, observed=True)[["missed", "spurious"]].agg(["size", "sum"])
     return {

@@ -1,4 +1,4 @@
-"""What a suite's search tried, what it cost and what was chosen, as a frame."""
+"""The trials of a suite's search as a frame: score, cost and which were chosen."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ COLUMNS = (
 def read_search(records: SuiteRecords) -> pd.DataFrame:
     """One row per trial of the current search, in the order in which they were named; none without a search.
 
-    method: the row's name in the suite; point: 0 is the suite's own configuration (but in a grid).
-    varied: JSON, where the trial stands on each searched dimension; params: JSON, all hyper-parameters.
-    status: ok, failed, stopped (ended early by the search) or missing (not over yet).
+    entry:  its name in the suite; point: 0 is the suite's own configuration (but in a grid).
+    varied: JSON, the trial's value on each searched dimension; params: JSON, all hyper-parameters.
+    status: ok, failed, ended_early (by the search) or missing (not over yet).
     score:  validation Dice of the last validation, a fraction, mean over foreground classes.
     """
     trials = [] if records.trials is None else records.trials.trials
@@ -33,8 +33,8 @@ def read_search(records: SuiteRecords) -> pd.DataFrame:
 
 def _chosen(records: SuiteRecords) -> set[tuple[str, int, int]]:
     """(entry, study, point) of what the selection chose, if it belongs to this search."""
-    selection, points = records.selection, records.trials
-    if selection is None or points is None or selection.suite_hash != points.suite_hash:
+    selection, search = records.selection, records.trials
+    if selection is None or search is None or selection.suite_hash != search.suite_hash:
         return set()
     trials = (candidate.trial for candidate in selection.candidates or [] if candidate.chosen)
     return {(trial.entry, trial.study, trial.point) for trial in trials}

@@ -1,4 +1,4 @@
-"""What the page shows, as one JSON: taken from the board's frames and the records, computed nowhere else."""
+"""All data of the page as one JSON, taken from the leaderboard's frames and the records."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def content(leaderboard: Leaderboard) -> Json:
         "profiles": columns(thinned(leaderboard.profiles), PROFILES),
         "patients": [table for comparison in inputs.comparisons for table in patients(comparison)],
         "failed": [failed(comparison) for comparison in inputs.comparisons],
-        "budgets": [budgets(each, search if each.number == 1 else search.iloc[:0]) for each in inputs.comparisons],
+        "budgets": [
+            budgets(comparison, search if comparison.number == 1 else search.iloc[:0])
+            for comparison in inputs.comparisons
+        ],
         "allocations": allocations(inputs.reconciliation),
         "search": [{**surface, "effects": effects(surface)} for surface in surfaces(search)],
     }
@@ -72,12 +75,12 @@ def content(leaderboard: Leaderboard) -> Json:
 def styles(rows: pd.DataFrame) -> Json:
     """Method -> index of its colour and of its marker; the colours are those of curves.png. References have none."""
     ranked = sorted(rows.loc[rows["block"] == "ranked", "entry"].unique())
-    found: Json = {
+    marks: Json = {
         name: {"colour": i % len(PALETTE), "shape": (i + i // len(PALETTE)) % SHAPES} for i, name in enumerate(ranked)
     }
     for name in rows.loc[rows["block"] == "reference", "entry"].unique():
-        found.setdefault(str(name), {"colour": None, "shape": None})
-    return found
+        marks.setdefault(str(name), {"colour": None, "shape": None})
+    return marks
 
 
 def groups(comparisons: Sequence[Comparison]) -> list[Json]:
@@ -95,15 +98,15 @@ def groups(comparisons: Sequence[Comparison]) -> list[Json]:
 
 
 def patients(comparison: Comparison) -> Iterator[Json]:
-    """Dice of each patient by selection and cell.
+    """Dice of each patient by checkpoint rule and cell.
 
     Means over its classes, phases, and the seeds and subsets that ran.
     """
     cases = comparison.cases
-    for selection, own in cases.groupby("checkpoint", sort=False):
+    for checkpoint, own in cases.groupby("checkpoint", sort=False):
         wide = own.groupby(["cell", "patient"], observed=True)["dice"].mean().unstack("cell").sort_index()
         cells = columns(wide, list(wide.columns))
-        yield {"table": comparison.number, "checkpoint": selection, "patients": list(wide.index), "cells": cells}
+        yield {"table": comparison.number, "checkpoint": checkpoint, "patients": list(wide.index), "cells": cells}
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A search over two dimensions that tried each pair of their levels once: what either does, and whether beyond noise.
+"""The effects of two searched dimensions, where each pair of their levels was tried once.
 
 Without a second seed the cells have no noise of their own to be compared with. But if a dimension did nothing, its
 levels could be exchanged where the other dimension stays the same: so the order inside each such block is drawn anew,
@@ -60,7 +60,7 @@ class Crossing:
             _effect(self.across, self.across_levels, self.scores),
             _effect(self.up, self.up_levels, self.scores.T),
         )
-        return tuple(one for one in both if one is not None)
+        return tuple(effect for effect in both if effect is not None)
 
 
 def crossing(surface: Mapping[str, Any]) -> Crossing | None:
@@ -86,8 +86,8 @@ def crossing(surface: Mapping[str, Any]) -> Crossing | None:
 
 
 def _levels(dimension: Json) -> tuple[Level, ...]:
-    found = list(dict.fromkeys(value for value in dimension["values"] if value is not None))
-    return tuple(found if dimension["kind"] == "choice" else sorted(found))
+    levels = list(dict.fromkeys(value for value in dimension["values"] if value is not None))
+    return tuple(levels if dimension["kind"] == "choice" else sorted(levels))
 
 
 def _name(dimension: Json) -> str:
@@ -108,8 +108,8 @@ def _effect(name: str, levels: tuple[Level, ...], scores: Floats) -> Effect | No
 
 def effects(surface: Mapping[str, Any]) -> list[Json]:
     """`Crossing.effects` for the page; empty where the surface is no crossing."""
-    found = crossing(surface)
-    return [] if found is None else [asdict(one) for one in found.effects()]
+    table = crossing(surface)
+    return [] if table is None else [asdict(effect) for effect in table.effects()]
 
 
 def permutation_p(scores: Floats, draws: int = DRAWS) -> float:

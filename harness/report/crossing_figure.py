@@ -38,12 +38,12 @@ def draw_crossings(crossings: Sequence[tuple[str, Crossing]], suite: str, path: 
     """Write a PNG; the same records give the same bytes."""
     from matplotlib.figure import Figure
 
-    widths = [3.4 + 0.75 * len(one.across_levels) for _, one in crossings]
-    height = 2.3 + 0.5 * max(len(one.up_levels) for _, one in crossings)
+    widths = [3.4 + 0.75 * len(table.across_levels) for _, table in crossings]
+    height = 2.3 + 0.5 * max(len(table.up_levels) for _, table in crossings)
     figure = Figure(figsize=(sum(widths), height), dpi=150, layout="constrained")
     axes = figure.subplots(1, len(crossings), squeeze=False, width_ratios=widths)[0]
-    for axis, (method, one) in zip(axes, crossings, strict=True):
-        _panel(axis, method, one)
+    for axis, (method, table) in zip(axes, crossings, strict=True):
+        _panel(axis, method, table)
     figure.suptitle(
         f"{suite}: Dice (%) of the last validation, means outside", fontsize=11.5, x=0.01, ha="left", color=INK,
         fontweight="bold",
@@ -51,21 +51,21 @@ def draw_crossings(crossings: Sequence[tuple[str, Crossing]], suite: str, path: 
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def _panel(axis: Axes, method: str, one: Crossing) -> None:
-    percent = 100.0 * one.scores
+def _panel(axis: Axes, method: str, table: Crossing) -> None:
+    percent = 100.0 * table.scores
     rows, columns = percent.shape
     axis.imshow(percent, cmap="cividis", aspect="auto", origin="lower")
     middle = (np.nanmin(percent) + np.nanmax(percent)) / 2.0 if np.isfinite(percent).any() else 0.0
     for (row, column), value in np.ndenumerate(percent):
         text, colour = ("failed", INK) if np.isnan(value) else (f"{value:.1f}", "white" if value < middle else INK)
         axis.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
-    effects = {effect.name: effect for effect in one.effects()}
-    _margin(axis, effects.get(one.across), [(i, rows - 0.3) for i in range(columns)], va="bottom")
-    _margin(axis, effects.get(one.up), [(columns - 0.35, i) for i in range(rows)], va="center")
-    axis.set_xticks(range(columns), [_level(level) for level in one.across_levels], fontsize=8.5)
-    axis.set_yticks(range(rows), [_level(level) for level in one.up_levels], fontsize=8.5)
-    axis.set_xlabel(_label(one.across, effects), fontsize=9.5)
-    axis.set_ylabel(_label(one.up, effects), fontsize=9.5)
+    effects = {effect.name: effect for effect in table.effects()}
+    _margin(axis, effects.get(table.across), [(i, rows - 0.3) for i in range(columns)], va="bottom")
+    _margin(axis, effects.get(table.up), [(columns - 0.35, i) for i in range(rows)], va="center")
+    axis.set_xticks(range(columns), [_level(level) for level in table.across_levels], fontsize=8.5)
+    axis.set_yticks(range(rows), [_level(level) for level in table.up_levels], fontsize=8.5)
+    axis.set_xlabel(_label(table.across, effects), fontsize=9.5)
+    axis.set_ylabel(_label(table.up, effects), fontsize=9.5)
     axis.set_title(method, fontsize=10, loc="left", color=FAINT, pad=24)
     axis.tick_params(color=FAINT)
     axis.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""What was compared, where, and how to do it again: the page's words, taken from the records."""
+"""Facts of the page from the records: data, budget, devices, hyper-parameters, commands."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def _numbers(values: pd.Series[int]) -> str:
 
 
 def marked_notes(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple[str, bool]]:
-    """What the tables on paper say beside their numbers too, and whether it must not be overlooked."""
+    """The notes of the tables, and whether each must not be overlooked."""
     return [(line, line.startswith(LOUD)) for line in notes(leaderboard.inputs, comparison)]
 
 
 def suite_text(records: SuiteRecords) -> SuiteText:
-    """The text of the suite that the selection belongs to; empty if it is not on record."""
+    """The text of the suite that the selection belongs to; empty if it is not recorded."""
     suite_hash = "" if records.selection is None else records.selection.suite_hash
     path = records.root / "suites" / f"{suite_hash}.yaml"
     if not path.is_file():
@@ -93,7 +93,7 @@ def _environment(environment: Environment) -> tuple[Fact, ...]:
 
 
 def configurations(records: SuiteRecords) -> list[tuple[str, list[Fact]]]:
-    """The hyper-parameters of each method, told apart by planned runs where they differ between them."""
+    """The hyper-parameters of each method; by planned run where they differ."""
     planned_runs: dict[tuple[str, tuple[Fact, ...]], list[str]] = {}
     for entry, _ in records.selected:
         params = tuple((name, _text(value)) for name, value in entry.params.items())

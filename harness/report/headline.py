@@ -12,6 +12,7 @@ from harness.leaderboard import numbers
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.scores import MEAN_CLASS
+from harness.stats.families import NOT_SIGNIFICANT, SIGNIFICANT
 
 Row = dict[str, Any]
 Pairs = dict[tuple[str, str], Row]
@@ -32,12 +33,12 @@ def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[Verdict]:
         for frame in (leaderboard.results, leaderboard.paired)
     )
     paired = paired[(paired["metric"] == "dice") & (paired["class_name"] == MEAN_CLASS)]
-    said = []
+    answers = []
     for labelled in results["labelled"].unique():
         rows, pairs = (_rows_of(frame, labelled) for frame in (results, paired))
         title = "References alone" if pd.isna(labelled) else f"{labelled} labelled patients"
-        said.append(Verdict(title, tuple(_sentences(rows, _both_ways(pairs)))))
-    return said
+        answers.append(Verdict(title, tuple(_sentences(rows, _both_ways(pairs)))))
+    return answers
 
 
 def _rows_of(frame: pd.DataFrame, labelled: object) -> list[Row]:
@@ -46,7 +47,7 @@ def _rows_of(frame: pd.DataFrame, labelled: object) -> list[Row]:
 
 
 def _both_ways(pairs: Sequence[Row]) -> Pairs:
-    """(first, second) -> the difference first - second, whichever way round it is on record."""
+    """(first, second) -> the difference first - second, for both orders of each pair."""
     table: Pairs = {}
     for pair in pairs:
         first, second = pair["entry_a"], pair["entry_b"]
@@ -63,9 +64,9 @@ def _sentences(rows: Sequence[Row], pairs: Pairs) -> Iterator[str]:
         yield "No ranked method has finished a run yet."
     else:
         leader = ranked[0]
-        level = [row for row in ranked[1:] if bool(row["n_failed"]) == bool(leader["n_failed"])]
-        yield _standing(leader, level, pairs, all_of_them=len(level) == len(ranked) - 1)
-        yield from (_gappy(row) for row in ranked if row not in level and row["dice"] > leader["dice"])
+        comparable = [row for row in ranked[1:] if bool(row["n_failed"]) == bool(leader["n_failed"])]
+        yield _lead(leader, comparable, pairs, all_of_them=len(comparable) == len(ranked) - 1)
+        yield from (_with_failures(row) for row in ranked if row not in comparable and row["dice"] > leader["dice"])
         yield from (_reference(row, leader, pairs) for row in rows if row["block"] == "reference" and row["n_ok"])
         yield _scope(ranked)
     waiting = sum(row["n_missing"] for row in rows)
@@ -77,35 +78,36 @@ def _sentences(rows: Sequence[Row], pairs: Pairs) -> Iterator[str]:
         yield f"Provisional: {waiting} of {_runs(total)} {'has' if waiting == 1 else 'have'} not run."
 
 
-def _standing(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool) -> str:
-    """Who leads, and from whom the data can tell it apart.
+def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool) -> str:
+    """Which method leads, and over which others its lead is significant.
 
-    others: ranked methods with failures as the leader has them, or without as it is; whether these are `all_of_them`.
+    Args:
+        leader: The first row of the table.
+        others: The ranked methods that the leader is compared with: those that failed runs as it did, or did not.
+        pairs: Differences between the methods of the table.
+        all_of_them: Whether `others` are all other ranked methods.
     """
     name, dice = leader["entry"], f"{numbers.percent(leader['dice'])} % Dice"
     readings = {row["entry"]: pairs.get((name, row["entry"]), {}).get("verdict") for row in others}
-    told, noise = (
-        [method for method in readings if readings[method] == kind] for kind in ("significant", "not significant")
-    )
-    unknown = [method for method in readings if method not in (*told, *noise)]
+    behind = [method for method, verdict in readings.items() if verdict == SIGNIFICANT]
+    close = [method for method, verdict in readings.items() if verdict == NOT_SIGNIFICANT]
+    undetermined = [method for method in readings if method not in (*behind, *close)]
     if not others and not all_of_them:
         return f"{name} reaches {dice}; runs of every other ranked method failed."
     if not others:
         return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
-    if len(told) == len(others):
+    if len(behind) == len(others):
         nearest = pairs[name, others[0]["entry"]]
         whom = "every other ranked method" + ("" if all_of_them else " without a failure")
-        return f"{name} is ahead of {whom}: {dice}, {_difference(nearest)} above {_joined(told[:1])}."
-    if len(unknown) == len(others):
-        return f"{name} has the highest mean ({dice}), but the patients are too few to tell any two methods apart."
-    close = _joined(noise + unknown)
-    if not told:
-        return f"No method stands out: {name} has the highest mean ({dice}); its lead over {close} is within noise."
-    return f"{name} has the highest mean ({dice}); its lead over {close} is within noise, not so over {_joined(told)}."
+        return f"{name} is significantly ahead of {whom}: {dice}, {_difference(nearest)} above {behind[0]}."
+    if len(undetermined) == len(others):
+        return f"{name} has the highest mean ({dice}), but with so few patients no difference can be significant."
+    lead = f"{name} has the highest mean ({dice}). Its lead over {_joined(close + undetermined)} is not significant"
+    return f"{lead}, its lead over {_joined(behind)} is." if behind else f"No method is significantly ahead. {lead}."
 
 
-def _gappy(row: Row) -> str:
-    """A higher mean, of the runs that did not fail."""
+def _with_failures(row: Row) -> str:
+    """A mean above the leader's, over the runs that did not fail."""
     ok, failed = _runs(row["n_ok"]), row["n_failed"]
     return f"{row['entry']} reaches {numbers.percent(row['dice'])} % in {ok}, but {failed} of its runs failed."
 
@@ -115,15 +117,15 @@ def _reference(row: Row, leader: Row, pairs: Pairs) -> str:
     text = f"The reference {row['entry']} ({row['trained_on']} labels) reaches {numbers.percent(row['dice'])} %"
     if pair is None:
         return f"{text}."
-    return f"{text}, {_difference(pair)} from {leader['entry']}: {_words(pair['verdict'])}."
+    return f"{text}, {_difference(pair)} from {leader['entry']}: {pair['verdict']}."
 
 
 def _scope(ranked: Sequence[Row]) -> str:
-    """For what the sentences hold: few seeds and one labelled subset say nothing about others."""
+    """The seeds and labelled subsets that the sentences hold for."""
     seeds, subsets = (
-        sorted({int(one) for row in ranked for one in str(row[name]).split()}) for name in ("seeds", "subsets")
+        sorted({int(number) for row in ranked for number in str(row[name]).split()}) for name in ("seeds", "subsets")
     )
-    return f"Of {_numbered('seed', seeds)} on {_numbered('labelled subset', subsets)} alone, not of others."
+    return f"This holds for {_numbered('seed', seeds)} on {_numbered('labelled subset', subsets)}, not for others."
 
 
 def _numbered(name: str, values: Sequence[int]) -> str:
@@ -131,15 +133,11 @@ def _numbered(name: str, values: Sequence[int]) -> str:
 
 
 def _difference(pair: Row) -> str:
-    """Points with the interval that holds for all pairs at once, where there is one."""
+    """Percentage points with the simultaneous interval, or that of the pair alone where the other is undefined."""
     simultaneous = not pd.isna(pair["simultaneous_low"])
     ends = ("simultaneous_low", "simultaneous_high") if simultaneous else ("difference_low", "difference_high")
     limits = numbers.bounds(*(numbers.points(pair[end]) for end in ends))
     return f"{numbers.points(pair['difference'])} points {limits}".strip()
-
-
-def _words(verdict: str) -> str:
-    return {"significant": "beyond noise", "not significant": "not significant"}.get(verdict, "too few patients to say")
 
 
 def _runs(count: int) -> str:

@@ -34,7 +34,7 @@ class PageSettings:
 
     cache: the data, for pictures of the worst test cases; None leaves them out. A page with them holds scans, so it
            must not be published where the data's licence forbids that.
-    audit: what `harness.audit` found; None where it was not asked.
+    audit: the result of `harness.audit`; None leaves it out.
     """
 
     cache: Cache | None = None

@@ -1,6 +1,6 @@
 """Worst cases as pictures: a slice, its truth, and what each method made of it.
 
-The scans are read from the prepared cache when the page is written and stand in the page alone, never in a record.
+The scans are read from the prepared cache when the page is written and are kept in the page alone, never in a record.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
     """The worst case of every ranked method, for each labelled count of the first comparison.
 
     The test split is opened under the permit of every run whose prediction is shown, and only once all planned runs
-    have ended. Otherwise, without data, with other data or without predictions on record, there is a reason instead.
+    have ended. Otherwise, without data, with other data or without recorded predictions, there is a reason instead.
     """
     if cache is None:
         return Panels(
@@ -114,9 +114,9 @@ def _group(labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Ca
 def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[str, LabelMap], in_2d: bool) -> Json:
     """One slice: that with the most wrong voxels of the method for which the case was chosen."""
     images, labels = as_slices(case.image, in_2d), as_slices(case.label, in_2d)
-    slices = {name: as_slices(one, in_2d) for name, one in predicted.items()}
+    slices = {name: as_slices(volume, in_2d) for name, volume in predicted.items()}
     index = int(np.count_nonzero(slices[worst] != labels, axis=(1, 2)).argmax())
-    truth, maps = labels[index], {name: one[index] for name, one in slices.items()}
+    truth, maps = labels[index], {name: volume[index] for name, volume in slices.items()}
     box = crop_box([truth, *maps.values()])
     return {
         "case": case.id,
@@ -129,8 +129,8 @@ def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[s
         "size": [box.width, box.height],
         "truth": _outlines(truth, box),
         "methods": {
-            one.method: {"dice": plain(one.dice[case.id]), "outlines": _outlines(maps[one.method], box)}
-            for one in shown
+            each.method: {"dice": plain(each.dice[case.id]), "outlines": _outlines(maps[each.method], box)}
+            for each in shown
         },
     }
 

@@ -1,4 +1,4 @@
-"""What runs of one method say about other seeds and labelled subsets.
+"""Spread of one method's results between seeds and labelled subsets.
 
 The primary interval (`bootstrap`) resamples patients and holds for the seeds and subsets that ran. The standard
 deviation over runs says how far a single run may lie from their mean. From three labelled subsets on, Student's

@@ -36,7 +36,17 @@ class Intervals(NamedTuple):
 
 
 def intervals(values: Floats, confidence: float = CONFIDENCE) -> Intervals:
-    """Interval of the mean of each column of `values` [n, k]; NaN entries are left out of their column.
+    """Bootstrap-t interval of the mean of each column.
+
+    Args:
+        values: [n, k]; NaN entries are left out of their column.
+        confidence: Share of experiments whose interval holds the mean.
+
+    Returns:
+        Means, bounds and counts, each [k].
+
+    Raises:
+        ValueError: `values` is not two-dimensional.
 
     Invariant under the order of the rows, equivariant under shift and positive scale. Degenerate columns: without
     values all is NaN; with n < 3, NaN bounds; all values equal, n >= 3: the point. A bound that the data do not
@@ -80,7 +90,7 @@ def t_ends(t: Floats, confidence: float) -> tuple[Floats, Floats]:
 def outer(drawn: Floats, rank: int) -> tuple[Floats, Floats]:
     """The `rank`-th smallest and the `rank`-th largest value of each row [k, B]; rank counts from 1, 2 rank <= B."""
     ordered = np.partition(drawn, rank - 1, axis=1)
-    # one end after the other: numpy asked for both at once takes five times as long
+    # one end after the other: numpy takes five times as long for both at once
     rest = np.partition(ordered[:, rank:], -rank, axis=1)
     return ordered[:, rank - 1], rest[:, -rank]
 

@@ -1,4 +1,4 @@
-"""What all pairs of a family say together: simultaneous intervals, corrected tests and probabilities of improvement."""
+"""Comparison of all pairs of a family: simultaneous intervals, corrected tests, probabilities of improvement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNIFICANT, NOT_SIGNIFICANT, UNDETERMINED = "significant", "not significant", "
 
 
 class Reading(NamedTuple):
-    """What one pair's difference means, alone and among all pairs of its family; columns as in `paired.COLUMNS`."""
+    """The difference of one pair, with intervals and tests alone and within its family; see `paired.COLUMNS`."""
 
     difference: float
     difference_low: float
@@ -35,13 +35,20 @@ class Reading(NamedTuple):
 
 
 def read_family(differences: Floats, wins: Floats) -> list[Reading]:
-    """One reading per pair, from a - b [patients, pairs] and P(a better than b) of each patient, the same shape.
+    """Compare all pairs of one family.
 
-    Two methods are told apart if the simultaneous interval of their difference excludes zero *and* the signed-rank test
-    rejects after Holm, in the same direction: the interval is about the mean and trusts the bootstrap at small n, the
-    test is exact but about symmetry. Where either holds the family-wise error, both do (simulated for 4 methods of
-    equal mean whose differences are skewed: Holm alone 10 %, both 5 %). Undetermined: n is so small that no
-    differences, however clear, could pass. Patients that one of the methods was not tested on are left out.
+    A difference is significant if its simultaneous interval excludes zero *and* the signed-rank test rejects after
+    Holm, in the same direction. The interval is about the mean and trusts the bootstrap at small n. The test is exact,
+    but about symmetry. Where either holds the family-wise error, both do (simulated for 4 methods of equal mean whose
+    differences are skewed: Holm alone 10 %, both 5 %). A difference is undetermined if n is so small that none could be
+    significant.
+
+    Args:
+        differences: a - b of each patient, [patients, pairs]. Patients with NaN in any pair are left out.
+        wins: P(a better than b) on each patient, [patients, pairs].
+
+    Returns:
+        One reading per pair, in the order of the columns.
     """
     complete = ~np.isnan(differences).any(axis=1)
     differences, wins = differences[complete], wins[complete]
@@ -58,8 +65,8 @@ def read_family(differences: Floats, wins: Floats) -> list[Reading]:
         better.probability, better.low, better.high,
     )  # fmt: skip
     numbers = np.stack(columns, axis=1).tolist()
-    words = zip(numbers, significant.tolist(), verdicts.tolist(), strict=True)
-    return [Reading._make((*row, len(differences), one, verdict)) for row, one, verdict in words]
+    readings = zip(numbers, significant.tolist(), verdicts.tolist(), strict=True)
+    return [Reading._make((*row, len(differences), *reading)) for row, *reading in readings]
 
 
 def decidable(patients: int, pairs: int) -> bool:

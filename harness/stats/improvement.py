@@ -28,23 +28,28 @@ class Improvement:
 
 
 def wins(scores: Sequence[Floats]) -> Floats:
-    """P(i better than j) on each patient, [methods, methods, patients], of scores [patients, runs of the method] each.
+    """P(i better than j) on each patient.
 
-    Larger is better. NaN for a patient without a score under some run. Every score is replaced by its rank among all
-    scores of the patient, so that the pairs of runs need not be enumerated.
+    Every score is replaced by its rank among all scores of the patient, so that pairs of runs need not be enumerated.
+
+    Args:
+        scores: Scores of each method, [patients, runs of the method]. Larger is better.
+
+    Returns:
+        [methods, methods, patients]; NaN for a patient without a score under some run.
     """
     joined = np.concatenate(scores, axis=1)
     ranks = stats.rankdata(np.nan_to_num(joined), method="dense", axis=1).astype(np.intp)
-    sizes = np.array([one.shape[1] for one in scores])
+    sizes = np.array([values.shape[1] for values in scores])
     starts = np.cumsum(sizes) - sizes
-    found = np.empty((len(scores), len(scores), len(joined)))
+    shares = np.empty((len(scores), len(scores), len(joined)))
     for j, (start, size) in enumerate(zip(starts, sizes, strict=True)):
         share = np.zeros((len(joined), ranks.max(initial=0) + 1))
         np.add.at(share, (np.arange(len(joined))[:, None], ranks[:, start : start + size]), 1.0 / size)
         below = np.cumsum(share, axis=1) - share / 2.0
-        found[:, j] = (np.add.reduceat(np.take_along_axis(below, ranks, axis=1), starts, axis=1) / sizes).T
-    found[:, :, np.isnan(joined).any(axis=1)] = np.nan
-    return found
+        shares[:, j] = (np.add.reduceat(np.take_along_axis(below, ranks, axis=1), starts, axis=1) / sizes).T
+    shares[:, :, np.isnan(joined).any(axis=1)] = np.nan
+    return shares
 
 
 def improvement(by_patient: Floats) -> Improvement:

@@ -32,7 +32,7 @@ class Simultaneous:
 def simultaneous_intervals(differences: Floats, confidence: float = CONFIDENCE) -> Simultaneous:
     """Bounds of the mean of each column of `differences` [n, k], free of NaN; single ones as `bootstrap.intervals`.
 
-    A column of equal values has no spread to resample: its interval is the point, and it widens no other.
+    A column of equal values has no spread to resample. Its interval is the point, and it widens no other.
     """
     n, k = differences.shape
     if not n or not k:

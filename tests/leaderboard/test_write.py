@@ -14,7 +14,6 @@ import pytest
 from matplotlib.image import imread
 
 from harness.leaderboard.notes import (
-    APART_RULE,
     DEVIATION,
     EMPTY_MASKS,
     IMPROVEMENT,
@@ -22,6 +21,7 @@ from harness.leaderboard.notes import (
     INTERVAL,
     MINI,
     RANKING,
+    SIGNIFICANCE,
 )
 from harness.leaderboard.render import markdown, terminal_text
 from harness.records.schema import Environment
@@ -93,7 +93,7 @@ def test_text_says_all_that_a_reader_must_know(tmp_path):
             "Leaderboard of acdc_mini", MINI, "Budget: 300 device_seconds a run",
             "Device: Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0; commit 0000000000.",
             "Data: phantom v1 (checksum cccccccccc)", "n = 20 patients (40 volumes); seeds 0, 1, 2; labelled subsets 0",
-            INTERVAL, EMPTY_MASKS, APART_RULE, DEVIATION, IMPROVEMENT, IMPUTED, RANKING,
+            INTERVAL, EMPTY_MASKS, SIGNIFICANCE, DEVIATION, IMPROVEMENT, IMPUTED, RANKING,
             "Unfinished: 1 of 15 runs are missing",
             "Failed: twin 3-labelled subset 0 seed 1 (nan: loss became NaN at step 17).",
             "2/3 ok, 1 failed", "not significant", "significant", "3 labelled patients", "7 labelled patients",

@@ -5,9 +5,9 @@ const ticks = (low, high, wanted = 5) => {
   const raw = span / wanted;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((one) => one * power >= raw) * power;
-  const found = [];
-  for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + 1e-9 * span; value += step) found.push(Number(value.toPrecision(10)));
-  return found;
+  const values = [];
+  for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + 1e-9 * span; value += step) values.push(Number(value.toPrecision(10)));
+  return values;
 };
 const extent = (values) => {
   const there = values.filter(known);

@@ -1,6 +1,6 @@
 // Paired differences: a matrix per labelled count, readable without colour.
 
-const READINGS = { better: ["\u25b2", "better beyond noise"], worse: ["\u25bc", "worse beyond noise"], noise: ["\u2248", "not significant"], unknown: ["?", "undetermined"] };
+const READINGS = { better: ["\u25b2", "significantly better"], worse: ["\u25bc", "significantly worse"], insignificant: ["\u2248", "not significant"], unknown: ["?", "undetermined"] };
 
 // The difference row - column, whichever way round it is on record.
 const pairOf = (pairs, row, column) => {
@@ -19,7 +19,7 @@ const pairOf = (pairs, row, column) => {
 
 const readingOf = (pair) => {
   if (!pair || pair.verdict === "undetermined") return "unknown";
-  if (pair.verdict === "not significant") return "noise";
+  if (pair.verdict === "not significant") return "insignificant";
   return pair.difference > 0 === METRICS[pair.metric].higher ? "better" : "worse";
 };
 

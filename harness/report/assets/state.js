@@ -16,13 +16,13 @@ const CLASS_NAMES = unique(CLASSES.map((row) => row.class_name));
 const METHODS = unique([...ROWS.filter((row) => row.block === "ranked"), ...ROWS].map((row) => row.entry));
 
 const indexed = (rows) => {
-  const found = new Map();
+  const groups = new Map();
   for (const row of rows) {
     const key = `${row.table}|${row.labelled}`;
-    if (!found.has(key)) found.set(key, []);
-    found.get(key).push(row);
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(row);
   }
-  return (group) => found.get(`${group.table}|${group.labelled}`) ?? [];
+  return (group) => groups.get(`${group.table}|${group.labelled}`) ?? [];
 };
 const rowsOf = indexed(ROWS), classesOf = indexed(CLASSES), pairsOf = indexed(PAIRS), curvesOf = indexed(CURVES), profilesOf = indexed(PROFILES);
 

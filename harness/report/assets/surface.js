@@ -10,20 +10,20 @@ const shade = (share) => {
 const rgb = (parts) => `rgb(${parts.join(" ")})`;
 const inkOn = (parts) => ((0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2]) > 120 ? "#111" : "#fff");
 
-const titleOfDimension = (one) => words(one.name) + (one.with.length ? ` (and ${one.with.map(words).join(", ")} alike)` : "");
-const levelsOf = (one) => {
-  const levels = unique(one.values.filter((value) => value !== null));
-  return one.kind === "choice" ? levels : levels.sort((a, b) => a - b);
+const titleOfDimension = (dimension) => words(dimension.name) + (dimension.with.length ? ` (and ${dimension.with.map(words).join(", ")} alike)` : "");
+const levelsOf = (dimension) => {
+  const levels = unique(dimension.values.filter((value) => value !== null));
+  return dimension.kind === "choice" ? levels : levels.sort((a, b) => a - b);
 };
 
 // Position of a value along an axis in [0, 1]: steps for words and few numbers, a scale otherwise.
-const axisOf = (one) => {
-  const levels = levelsOf(one);
-  const steps = one.kind === "choice" || (levels.length <= MOST_STEPS && levels.length < 0.75 * one.values.length);
+const axisOf = (dimension) => {
+  const levels = levelsOf(dimension);
+  const steps = dimension.kind === "choice" || (levels.length <= MOST_STEPS && levels.length < 0.75 * dimension.values.length);
   if (steps) return { levels, steps, at: (value) => (levels.indexOf(value) + 0.5) / levels.length };
   const domain = extent(levels);
-  const scale = (one.kind === "log" ? logarithmic : linear)(domain, [0.04, 0.96]);
-  return { levels: one.kind === "log" ? unique([domain[0], Math.sqrt(domain[0] * domain[1]), domain[1]]) : ticks(...domain, 4), steps, at: scale };
+  const scale = (dimension.kind === "log" ? logarithmic : linear)(domain, [0.04, 0.96]);
+  return { levels: dimension.kind === "log" ? unique([domain[0], Math.sqrt(domain[0] * domain[1]), domain[1]]) : ticks(...domain, 4), steps, at: scale };
 };
 const levelText = (value) => (known(value) ? short(value) : String(value));
 
@@ -32,7 +32,7 @@ const scored = (surface) => surface.trials.map((trial, i) => ({ ...trial, i }));
 const isDefault = (trial) => trial.point === 0 && !DATA.grid;
 const trialText = (surface, trial) => `point ${trial.point}${isDefault(trial) ? " (default)" : ""}, study ${trial.study}: `
   + `${known(trial.score) ? `${percent(trial.score)} % validation Dice${trial.status === "ok" ? "" : `, ${trial.status}`}` : trial.status}${trial.chosen ? ", chosen" : ""}; `
-  + surface.dimensions.map((one) => `${words(one.name)} ${one.values[trial.i] === null ? "\u2013" : levelText(one.values[trial.i])}`).join(", ");
+  + surface.dimensions.map((dimension) => `${words(dimension.name)} ${dimension.values[trial.i] === null ? "\u2013" : levelText(dimension.values[trial.i])}`).join(", ");
 
 const trialMark = (trial, x, y, fillColour, ink = "var(--ink)") => {
   const parts = [];
@@ -75,7 +75,7 @@ const surfaceChart = (host, surface, [i, j], output) => {
     for (let u = 0; u < nx; u += 1) for (let v = 0; v < ny; v += 1) {
       const [cx, cy] = [(u + 0.5) / nx, (v + 0.5) / ny];
       const weights = fine.map((trial) => 1 / ((trial.px - cx) ** 2 + (trial.py - cy) ** 2 + 1e-3));
-      const total = weights.reduce((sum, one) => sum + one, 0);
+      const total = weights.reduce((sum, weight) => sum + weight, 0);
       const value = fine.reduce((sum, trial, k) => sum + weights[k] * trial.score, 0) / total;
       ground.append(s("rect", { x: x(u / nx), y: y((v + 1) / ny), width: (width - left - right) / nx + 0.6, height: (height - bottom - top) / ny + 0.6, fill: rgb(shade(share(value))) }));
     }
@@ -99,27 +99,27 @@ const surfaceChart = (host, surface, [i, j], output) => {
 };
 
 const dimensionChart = (surface, index, output) => {
-  const one = surface.dimensions[index];
-  const axis = axisOf(one);
-  const host = h("figure", {}, h("figcaption", {}, titleOfDimension(one)));
+  const dimension = surface.dimensions[index];
+  const axis = axisOf(dimension);
+  const host = h("figure", {}, h("figcaption", {}, titleOfDimension(dimension)));
   const [width, height, left, right, bottom, top] = [250, 150, 34, 8, 34, 6];
-  const trials = scored(surface).filter((trial) => one.values[trial.i] !== null);
+  const trials = scored(surface).filter((trial) => dimension.values[trial.i] !== null);
   const domain = padded(extent(trials.filter((trial) => known(trial.score)).map((trial) => 100 * trial.score)), 0.08);
   const y = linear(domain, [height - bottom, top]);
   const x = (share) => left + share * (width - left - right);
-  const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Validation Dice against ${one.name}` });
+  const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Validation Dice against ${dimension.name}` });
   for (const tick of ticks(...domain, 4)) svg.append(s("line", { class: "gridline", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }), s("text", { x: left - 5, y: y(tick) + 4, "text-anchor": "end" }, short(tick)));
   axis.levels.forEach((value, i) => {
-    const text = axis.levels.length > 6 && i % 2 ? "" : one.kind === "choice" && axis.levels.length > 3 ? String(i + 1) : levelText(value);
+    const text = axis.levels.length > 6 && i % 2 ? "" : dimension.kind === "choice" && axis.levels.length > 3 ? String(i + 1) : levelText(value);
     svg.append(s("text", { x: x(axis.at(value)), y: height - bottom + 15, "text-anchor": "middle" }, text));
   });
   for (const trial of trials) {
     const say = () => { output.textContent = trialText(surface, trial); };
     const place = known(trial.score) ? y(100 * trial.score) : height - bottom;
-    svg.append(s("g", { onpointerenter: say, onpointerdown: say }, trialMark(trial, x(axis.at(one.values[trial.i])), place, colour(surface.entry))));
+    svg.append(s("g", { onpointerenter: say, onpointerdown: say }, trialMark(trial, x(axis.at(dimension.values[trial.i])), place, colour(surface.entry))));
   }
   host.append(svg);
-  if (one.kind === "choice" && axis.levels.length > 3) host.append(h("p", { class: "hint" }, axis.levels.map((value, i) => `${i + 1} ${levelText(value)}`).join("; ")));
+  if (dimension.kind === "choice" && axis.levels.length > 3) host.append(h("p", { class: "hint" }, axis.levels.map((value, i) => `${i + 1} ${levelText(value)}`).join("; ")));
   return host;
 };
 
@@ -131,8 +131,8 @@ const scaleKey = (surface) => {
 };
 
 // What each of two crossed dimensions does on average over the other, and whether other orders would do as much.
-const effectText = (one) => `${words(one.name)} \u2013 ${one.levels.map((level, i) => `${levelText(level)}: ${percent(one.means[i])}`).join("; ")} % on average; `
-  + `p ${one.p < 0.001 ? "< 0.001" : `= ${one.p.toFixed(3)}`} (permutation in ${one.blocks} blocks)`;
+const effectText = (effect) => `${words(effect.name)} \u2013 ${effect.levels.map((level, i) => `${levelText(level)}: ${percent(effect.means[i])}`).join("; ")} % on average; `
+  + `p ${effect.p < 0.001 ? "< 0.001" : `= ${effect.p.toFixed(3)}`} (permutation in ${effect.blocks} blocks)`;
 
 const surfaceView = (surface) => {
   const host = h("div", { class: "surface", "data-method": surface.entry }, h("h3", {}, named(surface.entry)));
@@ -145,13 +145,13 @@ const surfaceView = (surface) => {
     const drawing = h("div", {});
     const draw = () => replace(drawing, surfaceChart(drawing, surface, surface.axes, output));
     const pick = (which, text) => h("label", {}, text, h("select", { onchange: (event) => { surface.axes[which] = Number(event.target.value); draw(); } },
-      surface.dimensions.map((one, i) => h("option", { value: i, selected: i === surface.axes[which] }, words(one.name)))));
+      surface.dimensions.map((dimension, i) => h("option", { value: i, selected: i === surface.axes[which] }, words(dimension.name)))));
     host.append(h("div", { class: "controls" }, pick(0, "across"), pick(1, "up")), drawing);
     draw();
   }
   host.append(output, h("p", { class: "keys" }, h("span", {}, "\u25ef ring: chosen"), DATA.grid ? null : h("span", {}, "\u25a2 dashed square: the default configuration"), h("span", {}, "\u2715 no score"),
-    surface.trials.some((trial) => trial.status === "ended_early") ? h("span", {}, "dotted circle: stopped before its budget, not shaded") : null, scaleKey(surface)));
-  if (surface.effects.length) host.append(h("ul", { class: "hint" }, surface.effects.map((one) => h("li", {}, effectText(one)))),
+    surface.trials.some((trial) => trial.status === "ended_early") ? h("span", {}, "dotted circle: ended early, not shaded") : null, scaleKey(surface)));
+  if (surface.effects.length) host.append(h("ul", { class: "hint" }, surface.effects.map((effect) => h("li", {}, effectText(effect)))),
     h("p", { class: "hint" }, "p: how often levels that do nothing would differ as much by chance."));
   host.append(h("div", { class: "slices" }, surface.dimensions.map((_, i) => dimensionChart(surface, i, output))));
 };

@@ -52,7 +52,7 @@ const tableColumns = (rows, domain) => {
   const metric = state.metric;
   const dice = metric === "dice" && state.klass === MEAN;
   const other = METRICS_THERE.filter((name) => name !== metric);
-  const found = [
+  const columns = [
     { key: "place", title: "rank", by: (row) => ranksOf(row).rank ?? row.place, cell: (row) => {
       const ranks = ranksOf(row);
       return h("span", { class: ranks.rank !== ranks.rank_worst ? "place shared" : "place" }, rankText(ranks.rank ?? row.place, ranks.rank_worst ?? row.place));
@@ -77,7 +77,7 @@ const tableColumns = (rows, domain) => {
     { key: "seconds", title: "device-s", by: (row) => row.device_seconds_mean, cell: (row) => [seconds(row.device_seconds_mean), h("span", { class: "sub" }, budgetShare(row))] },
     { key: "parameters", title: "params\nM", by: (row) => row.parameters_predictor, cell: (row) => (known(row.parameters_predictor) ? (row.parameters_predictor / 1e6).toFixed(2) : "n/a") },
   ];
-  return found.filter((column) => (column.there ? rows.some(column.there) : !column.by || column.words || rows.some((row) => known(column.by(row)))));
+  return columns.filter((column) => (column.there ? rows.some(column.there) : !column.by || column.words || rows.some((row) => known(column.by(row)))));
 };
 
 const sorted = (rows, columns) => {

@@ -48,9 +48,9 @@ def _judged(suite: AuditedSuite, record: Reconciliation) -> Verdict:
         ]
         return broken(guilty, f"{counted(len(record.violations), 'allocation')} hold more than is explained", *lines)
     lines = [
-        f"{method.method}: {method.allocated:,.0f} {method.currency}-seconds allocated, ledgers account for "
-        f"{method.ledger_ratio:.1%}, {method.training_share:.1%} in training steps"
-        for method in record.methods
+        f"{account.entry}: {account.allocated:,.0f} {account.currency}-seconds allocated, ledgers account for "
+        f"{account.ledger_ratio:.1%}, {account.training_share:.1%} in training steps"
+        for account in record.entries
     ]
     return held(f"{counted(len(record.allocations), 'allocation')} of Slurm agree with the ledgers", *lines)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import records_argument
-from harness.cli.tables import allocation_table, method_account_table, print_table
+from harness.cli.tables import allocation_table, entry_account_table, print_table
 
 if TYPE_CHECKING:
     from harness.records.reader import SuiteRecords
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @click.command("reconcile")
 @records_argument
-@click.option("--allocations", is_flag=True, help="Also a row for each allocation: a job, or one run of it.")
+@click.option("--allocations", is_flag=True, help="Also a line per allocation: a job, or one start of a requeued job.")
 def reconcile_command(records: SuiteRecords, allocations: bool) -> None:
     """Ask Slurm once (sacct) what it charged for the runs in FOLDER, and show where that time went by their ledgers.
 
@@ -29,16 +29,16 @@ def reconcile_command(records: SuiteRecords, allocations: bool) -> None:
     what an earlier call found stays.
     """
     from harness.api.errors import AuditError, ServiceError
-    from harness.reconcile.reconcile import reconcile, summary
+    from harness.reconcile.reconcile import reconcile, summarise
 
     now, before = reconcile(records), records.reconciliation
     if now.problem is None or before is None or before.problem is not None:
         records.store.write_reconciliation(now)
-    if now.methods:
-        print_table(*method_account_table(now.methods))
+    if now.entries:
+        print_table(*entry_account_table(now.entries))
     if allocations and now.allocations:
         print_table(*allocation_table(now.allocations))
-    for line in summary(now):
+    for line in summarise(now):
         log.info(line)
     if now.problem is not None:
         raise ServiceError(f"not reconciled: {now.problem}")

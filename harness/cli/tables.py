@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.api.dataset import Dataset
     from harness.execution.catalogue import HyperCard, MethodCard
     from harness.execution.dry_run import DryRun
-    from harness.records.accounts import AllocationAccount, MethodAccount, Seconds
+    from harness.records.accounts import AllocationAccount, EntryAccount, Seconds
     from harness.records.status import RunStatus, State, SuiteStatus
     from harness.suite.plan import PlannedTraining
 
@@ -179,12 +179,12 @@ def _joined(values: Sequence[str]) -> str:
 _PARTS = ("useful", "lost", "evaluation", "checkpoint", "start_up", "idle", "unexplained")
 
 
-def method_account_table(methods: Sequence[MethodAccount]) -> Printed:
+def entry_account_table(methods: Sequence[EntryAccount]) -> Printed:
     """A line per entry: device seconds of its allocations by use, ledger / allocation, and the share in steps."""
     headers = ("entry", "attempts", "in", "allocated", *_part_names(), "ledger", "in steps")
     rows: list[Line] = [
         (
-            *(account.method, str(account.attempts), f"{account.currency}-s", f"{account.allocated:.1f}"),
+            *(account.entry, str(account.attempts), f"{account.currency}-s", f"{account.allocated:.1f}"),
             *(*_parts(account.seconds), f"{account.ledger_ratio:.1%}", f"{account.training_share:.1%}"),
         )
         for account in methods

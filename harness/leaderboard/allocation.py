@@ -31,7 +31,7 @@ def allocation_columns(record: Reconciliation | None, method: str, runs: pd.Data
         "allocation_ledger_ratio": math.nan,
         "allocation_training_share": math.nan,
     }
-    accounts = [] if record is None else [account for account in record.methods if account.method == method]
+    accounts = [] if record is None else [account for account in record.entries if account.entry == method]
     if not accounts or row["allocation_status"] not in (RECONCILED, UNEXPLAINED):
         return row
     largest = max(accounts, key=lambda account: account.allocated)
@@ -58,5 +58,5 @@ def _status(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> s
     if complete < len(in_slurm):
         return NOT_RECONCILED + (f" ({complete} of {len(in_slurm)} runs are)" if complete else "")
     violations = [] if record is None else record.violations
-    unexplained = {attempt.method for allocation in violations for attempt in allocation.attempts}
+    unexplained = {attempt.entry for allocation in violations for attempt in allocation.attempts}
     return UNEXPLAINED if method in unexplained else RECONCILED

@@ -107,9 +107,9 @@ def _beside(comparison: Comparison) -> Iterator[str]:
 def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
     """What the columns of allocations mean, or why there are none. No lines where no run ran on Slurm."""
     record = inputs.reconciliation
-    if record is not None and record.methods:
+    if record is not None and record.entries:
         yield allocation.NOTE
-        if any(account.currency == "CPU" for account in record.methods):
+        if any(account.currency == "CPU" for account in record.entries):
             yield "No GPU was allocated: allocations are counted in CPU-seconds."
         if record.violations:
             yield f"Unexplained: ledgers and scheduler disagree on {len(record.violations)} allocations."

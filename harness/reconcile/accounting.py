@@ -13,15 +13,19 @@ from harness.slurm.client import ask, table
 FIELDS = ("JobIDRaw", "JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "NodeList")
 RUNNING = ("RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "RESIZING")
 SLURMD_TIMEOUT_SECONDS, KILL_WAIT_SECONDS = 300.0, 30.0
-"""Slurm's defaults, for a cluster that does not tell its own."""
+"""Slurm's defaults, for a cluster that does not answer."""
 
 
 def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
-    """Every run of these jobs (an array by its shared number), requeued ones included, by start.
+    """Read every allocation of these jobs, requeued ones included, by start; one call of sacct.
 
-    since: seconds since the epoch; what was charged before belongs to earlier jobs with the same numbers.
+    Args:
+        jobs: Slurm's ids, an array by its shared number.
+        since: seconds since the epoch; what was charged before belongs to earlier jobs with the same numbers.
 
-    Raises `ServiceError` where there is no accounting, `SlurmRefusedError` where it refuses.
+    Raises:
+        ServiceError: there is no accounting.
+        SlurmRefusedError: the accounting refuses the question.
     """
     first = datetime.fromtimestamp(since, UTC).astimezone().replace(tzinfo=None)
     lines = table(
@@ -32,9 +36,9 @@ def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
 
 
 def parse(lines: Sequence[Sequence[str]]) -> list[Allocation]:
-    """Lines of sacct, split, as allocations; what is still pending or never started has none.
+    """Parse the split lines of sacct. A job that is pending or never started has no allocation.
 
-    Raises `RecordError` for what no sacct prints.
+    Raises `RecordError` for lines that sacct does not print.
     """
     allocations = []
     for fields in lines:
@@ -64,9 +68,9 @@ def parse(lines: Sequence[Sequence[str]]) -> list[Allocation]:
 
 
 def read_tres(text: str) -> tuple[str | None, Currency, int]:
-    """AllocTRES, billing=8,cpu=8,gres/gpu:a100=2,gres/gpu=2,mem=64G,node=1, as (gpu:a100, GPU, 2).
+    """Parse AllocTRES: billing=8,cpu=8,gres/gpu:a100=2,gres/gpu=2,mem=64G,node=1 is (gpu:a100, GPU, 2).
 
-    Without GPUs (None, CPU, 8). Where several types are told, their names are joined by +.
+    Without GPUs it is (None, CPU, 8). The names of several types are joined by +.
     """
     counts = {name: value for name, _, value in (part.partition("=") for part in text.split(",")) if value}
     typed = {name.removeprefix("gres/gpu:"): int(n) for name, n in counts.items() if name.startswith("gres/gpu:")}
@@ -86,8 +90,8 @@ def _utc(text: str) -> str | None:
         raise RecordError(f"sacct: {text!r} is no time; unset SLURM_TIME_FORMAT") from None
 
 
-def dead_node_seconds() -> float:
-    """How long a dead node goes unnoticed: SlurmdTimeout and KillWait, as the cluster says or as Slurm's defaults."""
+def read_dead_node_seconds() -> float:
+    """Read how long a dead node goes unnoticed: SlurmdTimeout and KillWait of the cluster, else Slurm's defaults."""
     try:
         text = ask("scontrol", "show", "config")
     except HarnessError:

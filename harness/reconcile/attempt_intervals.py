@@ -1,4 +1,4 @@
-"""What ledgers say about processes: when each attempt was there, and what its seconds went into."""
+"""Intervals of attempts, read from the ledgers: when each attempt held its device, and what its seconds went into."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class Life:
-    """One attempt. Times are seconds since the epoch, by the clock of its machine.
+class AttemptInterval:
+    """The interval of one attempt. Times are seconds since the epoch, by the clock of its machine.
 
-    method: the entry of the suite that it counts for.
-    origin: when it began to hold its device: its process was born, or took the attempt up after an earlier one.
+    entry:  the entry of the suite that it counts for.
+    origin: when it began to hold its device: its process started, or took the attempt up after an earlier one.
     last:   its last sign of life.
-    until:  when it was over for certain (the run's next attempt, or its result); None where nothing says so.
-    ended:  it said that it ended, so nothing can follow `last`.
-    started: it got as far as to know its checkpoint.
+    until:  when it was over for certain (the run's next attempt, or its result); None if unknown.
+    ended:  whether its ledger has its end, so that nothing follows `last`.
+    started: whether it loaded its checkpoint and began to train.
     seconds: from `origin` to `last`.
     """
 
     run: str
-    method: str
+    entry: str
     attempt: int
     place: Place
     origin: float
@@ -47,36 +47,38 @@ class Life:
     seconds: Seconds
 
 
-def read_lives(records: SuiteRecords) -> list[Life]:
-    """Every attempt at every run on record, by time. Raises `RecordError` where a ledger does not say where it ran."""
-    entries = entry_names(records)
-    lives = [life for run in records.runs for life in run_lives(run, entries.get(run.id, run.run.method))]
-    return from_birth(sorted(lives, key=lambda life: (life.origin, life.run)))
+def read_intervals(records: SuiteRecords) -> list[AttemptInterval]:
+    """Read every attempt at every run on record, by time. Raises `RecordError` if a ledger has no place."""
+    entries = map_runs_to_entries(records)
+    intervals = [
+        interval for run in records.runs for interval in run_intervals(run, entries.get(run.id, run.run.method))
+    ]
+    return extend_to_process_start(sorted(intervals, key=lambda interval: (interval.origin, interval.run)))
 
 
-def entry_names(records: SuiteRecords) -> dict[str, str]:
-    """Run -> the entry of the suite that it counts for, finals and trials; the first where several share a run."""
+def map_runs_to_entries(records: SuiteRecords) -> dict[str, str]:
+    """Return run -> the entry of the suite that it counts for, finals and trials; the first if several share a run."""
     trials = [] if records.trials is None else records.trials.trials
     names = {trial.run: trial.entry for trial in reversed(trials)}
     return names | {entry.run: entry.planned_run.entry for entry, _ in reversed(records.selected)}
 
 
-def run_lives(run: RunRecord, entry: str) -> list[Life]:
-    """The attempts at one run, in order; one that a process took up first has not got that process's start yet."""
+def run_intervals(run: RunRecord, entry: str) -> list[AttemptInterval]:
+    """Read the attempts at one run, in order, without the start of their processes."""
     lines = [line for line in run.ledger if line.kind != "violation"]
     settled = run.result is not None or run.folder.lease.held()
     useful = useful_by_attempt(lines, settled=settled)
     until = None if run.result is None else _epoch(run.result.finished_at)
-    lives: list[Life] = []
+    intervals: list[AttemptInterval] = []
     for attempt in sorted({line.attempt for line in lines}, reverse=True):
         own = [line for line in lines if line.attempt == attempt]
         first, last, place = own[0], own[-1], own[0].place
         if place is None:
             raise RecordError(f"{run.folder.ledger.path}: attempt {attempt} does not say where it ran")
         origin, end = _epoch(first.at) - sum(first.wall_seconds.values()), _epoch(last.at)
-        life = Life(
+        interval = AttemptInterval(
             run=run.id,
-            method=entry,
+            entry=entry,
             attempt=attempt,
             place=place,
             origin=origin,
@@ -84,17 +86,17 @@ def run_lives(run: RunRecord, entry: str) -> list[Life]:
             until=until,
             ended=last.kind == "end",
             started=any(line.kind == "start" for line in own),
-            seconds=spent(last, useful.get(attempt, 0.0), end - origin),
+            seconds=split_by_use(last, useful.get(attempt, 0.0), end - origin),
         )
-        lives.append(life)
+        intervals.append(interval)
         until = origin
-    return lives[::-1]
+    return intervals[::-1]
 
 
-def spent(last: LedgerLine, useful: float, wall_seconds: float) -> Seconds:
-    """What an attempt's wall seconds went into, by its last line; useful: device seconds of it that count.
+def split_by_use(last: LedgerLine, useful: float, wall_seconds: float) -> Seconds:
+    """Split an attempt's wall seconds by use, from its last line. useful: device seconds of it that count.
 
-    Wall time in training steps is shared out between useful and lost as the device seconds are.
+    Wall time in training steps is divided into useful and lost in the proportion of the device seconds.
     """
     parts = dict.fromkeys(Seconds.model_fields, 0.0)
     for phase, seconds in last.wall_seconds.items():
@@ -108,19 +110,19 @@ def spent(last: LedgerLine, useful: float, wall_seconds: float) -> Seconds:
     return Seconds(**parts)
 
 
-def from_birth(lives: Sequence[Life]) -> list[Life]:
-    """The first attempt of each process begins when the process did; what came before its first line is start-up."""
-    known, adjusted = set(), list[Life]()
-    for life in lives:
-        born = life.place.process_started_at
-        process = life.place.host, life.place.pid, born
-        if born is not None and process not in known:
-            known.add(process)
-            early = max(0.0, life.origin - _epoch(born))
-            seconds = life.seconds.model_copy(update={"start_up": life.seconds.start_up + early})
-            adjusted.append(replace(life, origin=life.origin - early, seconds=seconds))
+def extend_to_process_start(intervals: Sequence[AttemptInterval]) -> list[AttemptInterval]:
+    """Let the first attempt of each process begin with the process; the time before its first line is start-up."""
+    processes, adjusted = set(), list[AttemptInterval]()
+    for interval in intervals:
+        started_at = interval.place.process_started_at
+        process = interval.place.host, interval.place.pid, started_at
+        if started_at is not None and process not in processes:
+            processes.add(process)
+            early = max(0.0, interval.origin - _epoch(started_at))
+            seconds = interval.seconds.model_copy(update={"start_up": interval.seconds.start_up + early})
+            adjusted.append(replace(interval, origin=interval.origin - early, seconds=seconds))
         else:
-            adjusted.append(life)
+            adjusted.append(interval)
     return adjusted
 
 

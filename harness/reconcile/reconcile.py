@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from harness.api.errors import ServiceError
-from harness.reconcile.accounting import dead_node_seconds, read_allocations
-from harness.reconcile.apportion import NODE_FAIL, account, by_method, find, runs_of
-from harness.reconcile.attempt_intervals import Life, read_lives
+from harness.reconcile.accounting import read_allocations, read_dead_node_seconds
+from harness.reconcile.apportion import NODE_FAIL, account_by_entry, account_for, find_allocation, group_by_job
+from harness.reconcile.attempt_intervals import AttemptInterval, read_intervals
 from harness.records.accounts import Allocation, Reconciliation, UnreconciledAttempt
 from harness.records.reader import SuiteRecords
 from harness.slurm.record import Submissions
@@ -22,47 +22,54 @@ UNKNOWN = "the scheduler's accounts do not know its job"
 
 
 def reconcile(records: SuiteRecords) -> Reconciliation:
-    """What Slurm charged for the runs on record beside what their ledgers say; asks it once, and writes nothing.
+    """Compare what Slurm charged for the runs on record with their ledgers. Asks Slurm once, and writes nothing.
 
-    Where there is no accounting the record names the problem, and every attempt that ran in Slurm stands apart.
-    Raises `RecordError` where a ledger does not say where it ran.
+    Args:
+        records: the records of one suite.
+
+    Returns:
+        Allocations by use, in GPU-seconds or CPU-seconds. Without accounting it names the problem, and every attempt
+        that ran in Slurm is listed as unreconciled.
+
+    Raises:
+        RecordError: a ledger does not say where an attempt ran.
     """
-    lives = read_lives(records)
-    in_slurm = [life for life in lives if life.place.job is not None]
+    intervals = read_intervals(records)
+    in_slurm = [interval for interval in intervals if interval.place.job is not None]
     allocations: list[Allocation] = []
     problem = None
     if in_slurm:
-        since = min(life.origin for life in in_slurm) - EARLIER_SECONDS
+        since = min(interval.origin for interval in in_slurm) - EARLIER_SECONDS
         try:
-            allocations = read_allocations(jobs(records, in_slurm), since)
-            problem = untold(in_slurm, allocations)
+            allocations = read_allocations(list_jobs(records, in_slurm), since)
+            problem = find_missing_gpus(in_slurm, allocations)
         except ServiceError as error:
             problem = str(error)
-    return _record(records.name, lives, [] if problem else allocations, problem)
+    return _record(records.name, intervals, [] if problem else allocations, problem)
 
 
-def jobs(records: SuiteRecords, lives: Sequence[Life]) -> list[str]:
-    """The jobs of attempts and those that were submitted for them, arrays by their shared number, each once."""
-    began = [life.place.array_job or life.place.job for life in lives]
+def list_jobs(records: SuiteRecords, intervals: Sequence[AttemptInterval]) -> list[str]:
+    """List the jobs of attempts and the submitted ones, arrays by their shared number, each once."""
+    began = [interval.place.array_job or interval.place.job for interval in intervals]
     submitted = [submission.job for submission in Submissions(records.root) if submission.tasks]
     return list(dict.fromkeys(job for job in (*began, *submitted) if job is not None))
 
 
-def untold(lives: Sequence[Life], allocations: Sequence[Allocation]) -> str | None:
-    """Why GPUs cannot be reconciled: a job had some and its accounts show none. None where all is well."""
-    runs = runs_of(allocations)
-    for life in lives:
-        allocation = find(life, runs)
-        if allocation is not None and life.place.gres and allocation.gres is None:
+def find_missing_gpus(intervals: Sequence[AttemptInterval], allocations: Sequence[Allocation]) -> str | None:
+    """Say why GPUs cannot be reconciled: a job had some and its accounts show none. None if all is well."""
+    by_job = group_by_job(allocations)
+    for interval in intervals:
+        allocation = find_allocation(interval, by_job)
+        if allocation is not None and interval.place.gres and allocation.gres is None:
             return (
-                f"job {allocation.name} had {life.place.gres} on its node and the scheduler's accounts show none: add "
-                "gres/gpu to AccountingStorageTRES in slurm.conf"
+                f"job {allocation.name} had {interval.place.gres} on its node and the scheduler's accounts show none: "
+                "add gres/gpu to AccountingStorageTRES in slurm.conf"
             )
     return None
 
 
-def summary(reconciliation: Reconciliation) -> list[str]:
-    """Lines for people: how many attempts were reconciled, which were not and why, and what is not explained."""
+def summarise(reconciliation: Reconciliation) -> list[str]:
+    """Return lines to print: how many attempts were reconciled, which were not and why, and what is unexplained."""
     allocations = reconciliation.allocations
     count = sum(len(allocation.attempts) for allocation in allocations)
     lines = [f"{reconciliation.suite}: {count} attempts in {len(allocations)} allocations reconciled"]
@@ -84,28 +91,30 @@ def summary(reconciliation: Reconciliation) -> list[str]:
 
 
 def _record(
-    suite: str, lives: Sequence[Life], allocations: Sequence[Allocation], problem: str | None
+    suite: str, intervals: Sequence[AttemptInterval], allocations: Sequence[Allocation], problem: str | None
 ) -> Reconciliation:
-    runs = runs_of(allocations)
-    held: dict[Allocation, list[Life]] = {allocation: [] for allocation in allocations}
+    by_job = group_by_job(allocations)
+    intervals_of: dict[Allocation, list[AttemptInterval]] = {allocation: [] for allocation in allocations}
     unreconciled = []
-    for life in lives:
-        allocation = find(life, runs)
+    for interval in intervals:
+        allocation = find_allocation(interval, by_job)
         if allocation is not None:
-            held[allocation].append(life)
+            intervals_of[allocation].append(interval)
             continue
-        job = life.place.job
+        job = interval.place.job
         reason = OUTSIDE if job is None else problem or UNKNOWN
         unreconciled.append(
-            UnreconciledAttempt(run=life.run, attempt=life.attempt, method=life.method, job=job, reason=reason)
+            UnreconciledAttempt(
+                run=interval.run, attempt=interval.attempt, entry=interval.entry, job=job, reason=reason
+            )
         )
-    dead = dead_node_seconds() if any(allocation.state == NODE_FAIL for allocation in allocations) else 0.0
-    accounts = [account(allocation, held[allocation], dead) for allocation in allocations]
+    dead = read_dead_node_seconds() if any(allocation.state == NODE_FAIL for allocation in allocations) else 0.0
+    accounts = [account_for(allocation, intervals_of[allocation], dead) for allocation in allocations]
     return Reconciliation(
         suite=suite,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         problem=problem,
         allocations=accounts,
-        methods=by_method(accounts),
+        entries=account_by_entry(accounts),
         unreconciled=unreconciled,
     )

@@ -68,7 +68,7 @@ class AttemptAccount(Strict):
 
     run: str
     attempt: int
-    method: str = Field(description="the entry's name in the suite")
+    entry: str = Field(description="the entry's name in the suite")
     seconds: Seconds
 
 
@@ -131,10 +131,10 @@ class AllocationAccount(Allocation):
         return not self.open and abs(self.seconds.unexplained) > self.tolerated_seconds
 
 
-class MethodAccount(Strict):
+class EntryAccount(Strict):
     """One entry of a suite over all its allocations and its share of their idle time; finals and trials alike."""
 
-    method: str
+    entry: str
     currency: Currency
     allocated: float
     attempts: int
@@ -156,7 +156,7 @@ class UnreconciledAttempt(Strict):
 
     run: str
     attempt: int
-    method: str
+    entry: str
     job: str | None
     reason: str
 
@@ -174,7 +174,7 @@ class Reconciliation(Strict):
     at: str = Field(description="UTC, ISO 8601")
     problem: str | None = None
     allocations: list[AllocationAccount] = Field(default_factory=list)
-    methods: list[MethodAccount] = Field(default_factory=list)
+    entries: list[EntryAccount] = Field(default_factory=list)
     unreconciled: list[UnreconciledAttempt] = Field(default_factory=list)
 
     @property

@@ -60,18 +60,18 @@ def allocations(record: Reconciliation | None) -> Json | None:
 
     rows: one per method and currency (GPU or CPU), seconds by part; ledger and training are shares of the allocation.
     """
-    if record is None or not record.methods:
+    if record is None or not record.entries:
         return None
     rows = [
         {
-            "entry": account.method,
+            "entry": account.entry,
             "currency": account.currency,
             "attempts": account.attempts,
             "seconds": {_part(name): plain(seconds) for name, seconds in account.seconds.model_dump().items()},
             "ledger": plain(account.ledger_ratio),
             "training": plain(account.training_share),
         }
-        for account in record.methods
+        for account in record.entries
     ]
     return {"parts": [_part(name) for name in Seconds.model_fields], "rows": rows}
 

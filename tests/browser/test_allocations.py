@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.records.accounts import MethodAccount, Reconciliation, Seconds
+from harness.records.accounts import EntryAccount, Reconciliation, Seconds
 from harness.records.reader import SuiteRecords
 from harness.report import write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.synthetic import RunSpec, board_of, write_records
 
 
-def account(method: str, useful: float) -> MethodAccount:
+def account(entry: str, useful: float) -> EntryAccount:
     """200 GPU-seconds, of which 20 stood idle."""
     seconds = Seconds(useful=useful, lost=5, start_up=175 - useful, idle=20)
-    return MethodAccount(method=method, currency="GPU", allocated=200, attempts=2, seconds=seconds)
+    return EntryAccount(entry=entry, currency="GPU", allocated=200, attempts=2, seconds=seconds)
 
 
 def test_allocations_stand_with_the_budget(browser, tmp_path: Path) -> None:
     store = write_records(tmp_path / "phantom_mini", RunSpec(labelled=(3,), seeds=1, patients=6))
-    methods = [account("ua_mt", 150), account("mc_net", 120), account("gone", 10)]
-    store.write_reconciliation(Reconciliation(suite="phantom_mini", at="", methods=methods))
+    entries = [account("ua_mt", 150), account("mc_net", 120), account("gone", 10)]
+    store.write_reconciliation(Reconciliation(suite="phantom_mini", at="", entries=entries))
     page = write_page(SuiteRecords(store), board_of(store))
     for size in (DESKTOP, PHONE):
         show(browser, page, size)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import RecordError, ServiceError
-from harness.reconcile.accounting import dead_node_seconds, parse, read_allocations, read_tres
+from harness.reconcile.accounting import parse, read_allocations, read_dead_node_seconds, read_tres
 from harness.records.accounts import Allocation
 
 GOLDEN = Path(__file__).with_name("sacct.txt")
@@ -101,7 +101,7 @@ def test_without_slurm_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ServiceError, match="sacct is not on the PATH"):
         read_allocations(["1"], 1e9)
-    assert dead_node_seconds() == 330.0
+    assert read_dead_node_seconds() == 330.0
 
 
 def test_a_cluster_says_how_long_a_dead_node_goes_unnoticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,4 +111,4 @@ def test_a_cluster_says_how_long_a_dead_node_goes_unnoticed(tmp_path: Path, monk
         "KillOnBadExit           = 0\nKillWait                = 2 sec\nSlurmdTimeout     = 10 sec\n",
     )
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert dead_node_seconds() == 12.0
+    assert read_dead_node_seconds() == 12.0

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.reconcile.apportion import account, by_method, find, runs_of
-from harness.reconcile.attempt_intervals import Life, from_birth, spent
+from harness.reconcile.apportion import account_by_entry, account_for, find_allocation, group_by_job
+from harness.reconcile.attempt_intervals import AttemptInterval, extend_to_process_start, split_by_use
 from harness.records.accounts import Allocation, Seconds
 from harness.records.ledger_line import LedgerLine
 from harness.records.place import Place
@@ -42,11 +42,13 @@ def changed(**changes: Any) -> Allocation:
     return MINUTE.model_copy(update=changes)
 
 
-def life(begin: float, last: float, run: str = "u", method: str = "ua_mt", **changes: Any) -> Life:
+def interval(begin: float, last: float, run: str = "u", entry: str = "ua_mt", **changes: Any) -> AttemptInterval:
     """An attempt that trained all the time from `begin` to `last`, in seconds of the job, and said that it ended."""
     place = Place(host="node1", pid=1, process_started_at=None, gpu_uuid=None, job="7")
     seconds = Seconds(useful=last - begin)
-    whole = Life(run, method, 0, place, START + begin, START + last, None, ended=True, started=True, seconds=seconds)
+    whole = AttemptInterval(
+        run, entry, 0, place, START + begin, START + last, None, ended=True, started=True, seconds=seconds
+    )
     return replace(whole, **changes)
 
 
@@ -57,7 +59,7 @@ def ledger_line(**changes: Any) -> LedgerLine:
 def test_a_run_alone_by_hand() -> None:
     """60 s: 3 to the process, 55 of it, 2 after it."""
     parts = Seconds(start_up=7, useful=40, evaluation=5, checkpoint=2, unexplained=1)
-    found = account(MINUTE, [life(3, 58, seconds=parts)], 12.0)
+    found = account_for(MINUTE, [interval(3, 58, seconds=parts)], 12.0)
     assert found.seconds == Seconds(useful=40, evaluation=5, checkpoint=2, start_up=10, idle=2, unexplained=1)
     assert found.seconds.total == found.allocated == 60
     assert found.tolerated_seconds == pytest.approx(0.02 * 60 + 2)
@@ -68,93 +70,93 @@ def test_a_run_alone_by_hand() -> None:
 def test_three_runs_on_two_gpus_by_hand() -> None:
     """2 GPUs x 60 s. One process from 5 to 55; beside it one from 10 to 20 and one from 30 to 60: 120 - 2 x 5 - 90."""
     allocation = changed(devices=2)
-    lives = [life(5, 55, "a"), life(10, 20, "b", "mc_net"), life(30, 60, "c", "mc_net")]
-    found = account(allocation, lives, 0.0)
+    intervals = [interval(5, 55, "a"), interval(10, 20, "b", "mc_net"), interval(30, 60, "c", "mc_net")]
+    found = account_for(allocation, intervals, 0.0)
     assert found.seconds == Seconds(useful=90, start_up=10, idle=20)
-    first, second = by_method([found])
-    assert (first.method, first.attempts, first.allocated) == ("ua_mt", 1, 50 + 30 * 50 / 90)
-    assert (second.method, second.attempts) == ("mc_net", 2)
+    first, second = account_by_entry([found])
+    assert (first.entry, first.attempts, first.allocated) == ("ua_mt", 1, 50 + 30 * 50 / 90)
+    assert (second.entry, second.attempts) == ("mc_net", 2)
     assert second.seconds.idle == pytest.approx(20 * 40 / 90)
     assert first.allocated + second.allocated == pytest.approx(120)
     assert first.training_share == first.seconds.useful / first.allocated
 
 
 def test_a_killed_run_lost_what_it_did_after_its_last_word_but_no_more_than_a_heartbeat() -> None:
-    killed = life(0, 57, ended=False)
-    assert account(MINUTE, [killed], 0.0).seconds == Seconds(useful=57, lost=3)
-    silent = account(MINUTE, [life(0, 30, ended=False)], 0.0)
+    killed = interval(0, 57, ended=False)
+    assert account_for(MINUTE, [killed], 0.0).seconds == Seconds(useful=57, lost=3)
+    silent = account_for(MINUTE, [interval(0, 30, ended=False)], 0.0)
     assert silent.seconds == Seconds(useful=30, lost=5, unexplained=25)
     assert silent.violation
-    starting = life(0, 57, ended=False, started=False, seconds=Seconds(start_up=57))
-    assert account(MINUTE, [starting], 0.0).seconds == Seconds(start_up=60)
+    starting = interval(0, 57, ended=False, started=False, seconds=Seconds(start_up=57))
+    assert account_for(MINUTE, [starting], 0.0).seconds == Seconds(start_up=60)
 
 
 def test_a_run_that_could_not_say_that_it_ends_has_as_long_again_to_leave() -> None:
-    failed = account(changed(state="FAILED"), [life(0, 48, ended=False)], 0.0)
+    failed = account_for(changed(state="FAILED"), [interval(0, 48, ended=False)], 0.0)
     assert failed.seconds == Seconds(useful=48, lost=10, unexplained=2)
 
 
 def test_a_cancelled_run_may_write_its_checkpoint_after_slurm_has_stopped_charging() -> None:
     cancelled = changed(state="CANCELLED")
-    late = account(cancelled, [life(2, 68)], 0.0)
+    late = account_for(cancelled, [interval(2, 68)], 0.0)
     assert late.seconds == Seconds(useful=66, start_up=2, unexplained=-8)
     assert late.tolerated_seconds == pytest.approx(0.02 * 60 + 2 + 8)
     assert not late.violation
-    assert account(cancelled, [life(0, 60, seconds=Seconds(useful=68))], 0.0).violation, (
+    assert account_for(cancelled, [interval(0, 60, seconds=Seconds(useful=68))], 0.0).violation, (
         "all of it within the allocation"
     )
-    assert account(cancelled, [life(0, 200)], 0.0).violation, "nobody takes minutes"
-    assert account(MINUTE, [life(2, 68)], 0.0).violation, "nobody told it to stop"
+    assert account_for(cancelled, [interval(0, 200)], 0.0).violation, "nobody takes minutes"
+    assert account_for(MINUTE, [interval(2, 68)], 0.0).violation, "nobody told it to stop"
 
 
 def test_what_says_that_an_attempt_was_over_ends_its_silence() -> None:
-    over = account(MINUTE, [life(0, 30, ended=False, until=START + 33)], 0.0)
+    over = account_for(MINUTE, [interval(0, 30, ended=False, until=START + 33)], 0.0)
     assert over.seconds == Seconds(useful=30, lost=3, idle=27)
     assert not over.violation
 
 
 def test_where_a_node_died_slurm_may_not_notice_for_a_while() -> None:
-    dead = [life(0, 40, ended=False)]
-    assert account(MINUTE, dead, 12.0).violation
-    failed = account(changed(state="NODE_FAIL"), dead, 12.0)
+    dead = [interval(0, 40, ended=False)]
+    assert account_for(MINUTE, dead, 12.0).violation
+    failed = account_for(changed(state="NODE_FAIL"), dead, 12.0)
     assert failed.seconds.unexplained == 15
     assert failed.tolerated_seconds == pytest.approx(1.2 + 2 + 12)
     assert not failed.violation
 
 
 def test_more_runs_at_once_than_devices_is_a_violation() -> None:
-    found = account(MINUTE, [life(0, 60, "a"), life(0, 60, "b")], 0.0)
+    found = account_for(MINUTE, [interval(0, 60, "a"), interval(0, 60, "b")], 0.0)
     assert found.seconds == Seconds(useful=120, unexplained=-60)
     assert found.violation
-    assert not account(changed(state="RUNNING"), [life(0, 60, "a"), life(0, 60, "b")], 0.0).violation
+    assert not account_for(changed(state="RUNNING"), [interval(0, 60, "a"), interval(0, 60, "b")], 0.0).violation
 
 
 def test_a_run_without_any_run_is_a_start_and_then_idle() -> None:
-    long = account(changed(elapsed_seconds=1000), [], 0.0)
+    long = account_for(changed(elapsed_seconds=1000), [], 0.0)
     assert long.seconds == Seconds(start_up=300, idle=700)
-    again = account(changed(start=2000), [life(2000, 2060)], 0.0)
-    (method,) = by_method([long, again])
-    assert (method.method, method.attempts, method.allocated) == ("ua_mt", 1, 1060)
+    again = account_for(changed(start=2000), [interval(2000, 2060)], 0.0)
+    (entry,) = account_by_entry([long, again])
+    assert (entry.entry, entry.attempts, entry.allocated) == ("ua_mt", 1, 1060)
 
 
 def test_an_attempt_belongs_to_the_run_in_which_it_began() -> None:
-    runs = runs_of([changed(start=100), MINUTE, changed(job="8", name="8")])
+    runs = group_by_job([changed(start=100), MINUTE, changed(job="8", name="8")])
     assert [one.start for one in runs["7"]] == [START, START + 100]
     for begin, start in ((0.5, 0), (-1, 0), (50, 0), (99, 100), (130, 100), (1e5, 100), (-1e5, 0)):
-        found = find(life(begin, begin + 1), runs)
+        found = find_allocation(interval(begin, begin + 1), runs)
         assert found is not None
         assert found.start == START + start
     for job in (None, "9"):
-        elsewhere = life(0, 1).place.model_copy(update={"job": job})
-        assert find(life(0, 1, place=elsewhere), runs) is None
+        elsewhere = interval(0, 1).place.model_copy(update={"job": job})
+        assert find_allocation(interval(0, 1, place=elsewhere), runs) is None
 
 
 def test_only_the_first_attempt_of_a_process_has_its_start() -> None:
     """Born at 1970-01-01T00:01:40; its first attempt began 4 s later. A second process has a birth of its own."""
     place = Place(host="n", pid=1, process_started_at="1970-01-01T00:01:40+00:00", gpu_uuid=None, job="7")
-    lives = [life(104 - START, 110 - START, place=place), life(120 - START, 130 - START, "v", place=place)]
-    other = life(120 - START, 130 - START, "w", place=place.model_copy(update={"pid": 2}))
-    first, second, third = from_birth([*lives, other])
+    intervals = [interval(104 - START, 110 - START, place=place), interval(120 - START, 130 - START, "v", place=place)]
+    other = interval(120 - START, 130 - START, "w", place=place.model_copy(update={"pid": 2}))
+    first, second, third = extend_to_process_start([*intervals, other])
     assert (first.origin, first.seconds) == (100.0, Seconds(useful=6, start_up=4))
     assert (second.origin, second.seconds) == (120.0, Seconds(useful=10))
     assert (third.origin, third.seconds.start_up) == (100.0, 20.0)
@@ -163,17 +165,17 @@ def test_only_the_first_attempt_of_a_process_has_its_start() -> None:
 def test_phases_by_hand() -> None:
     """Of 8 device-seconds 6 count, so three quarters of 12 wall seconds in steps; 2 of 20 seconds have no phase."""
     phases = {"train": 12.0, "eval": 1.0, "checkpoint": 0.5, "log": 0.25, "data": 1.0, "build": 2.0, "warmup": 1.0}
-    found = spent(ledger_line(device_seconds=8.0, wall_seconds={**phases, "unaccounted": 0.25}), 6.0, 20.0)
+    found = split_by_use(ledger_line(device_seconds=8.0, wall_seconds={**phases, "unaccounted": 0.25}), 6.0, 20.0)
     assert found == Seconds(useful=9, lost=3, evaluation=1, checkpoint=0.75, start_up=4, unexplained=2.25)
-    assert spent(ledger_line(wall_seconds={"train": 3.0}), 0.0, 3.0).useful == 3.0, "no step was charged yet"
+    assert split_by_use(ledger_line(wall_seconds={"train": 3.0}), 0.0, 3.0).useful == 3.0, "no step was charged yet"
 
 
 moments = st.integers(-50, 700).map(lambda tenths: tenths / 10)
 
 
 @st.composite
-def lives_of(draw: st.DrawFn) -> list[Life]:
-    """Any attempts: overlapping, outside of the job, silent, of any method."""
+def lives_of(draw: st.DrawFn) -> list[AttemptInterval]:
+    """Any attempts: overlapping, outside of the job, silent, of any entry."""
     found = []
     for number in range(draw(st.integers(0, 6))):
         begin, last = sorted((draw(moments), draw(moments)))
@@ -181,37 +183,39 @@ def lives_of(draw: st.DrawFn) -> list[Life]:
         seconds = Seconds(useful=share * (last - begin), unexplained=(1 - share) * (last - begin))
         changes = {name: draw(st.booleans()) for name in ("ended", "started")}
         until = draw(st.none() | moments.map(lambda moment: START + moment))
-        method = draw(st.sampled_from(["a", "b", "c"]))
-        found.append(life(begin, last, str(number), method, seconds=seconds, until=until, **changes))
+        entry = draw(st.sampled_from(["a", "b", "c"]))
+        found.append(interval(begin, last, str(number), entry, seconds=seconds, until=until, **changes))
     return found
 
 
 @given(
-    lives=lives_of(),
+    intervals=lives_of(),
     devices=st.integers(1, 4),
     elapsed=st.integers(0, 400),
     state=st.sampled_from(["COMPLETED", "NODE_FAIL", "RUNNING"]),
 )
 def test_the_parts_are_the_allocation_whatever_the_ledgers_say(
-    lives: list[Life], devices: int, elapsed: int, state: str
+    intervals: list[AttemptInterval], devices: int, elapsed: int, state: str
 ) -> None:
     allocation = changed(devices=devices, elapsed_seconds=elapsed, state=state)
-    found = account(allocation, lives, 12.0)
+    found = account_for(allocation, intervals, 12.0)
     assert math.isclose(found.seconds.total, devices * elapsed, abs_tol=1e-6)
     assert found.seconds.idle >= 0
     assert found.violation is (state != "RUNNING" and abs(found.seconds.unexplained) > found.tolerated_seconds)
-    methods = by_method([found])
-    if lives:
-        assert math.isclose(sum(one.allocated for one in methods), devices * elapsed, abs_tol=1e-6)
-        assert sum(one.attempts for one in methods) == len(lives)
+    entries = account_by_entry([found])
+    if intervals:
+        assert math.isclose(sum(one.allocated for one in entries), devices * elapsed, abs_tol=1e-6)
+        assert sum(one.attempts for one in entries) == len(intervals)
 
 
 @given(groups=st.lists(lives_of(), min_size=1, max_size=4))
-def test_methods_share_all_allocations_out(groups: list[list[Life]]) -> None:
-    accounts = [account(changed(job=str(k), name=f"{k // 2}_{k}"), lives, 0.0) for k, lives in enumerate(groups)]
-    methods = by_method(accounts)
+def test_entries_share_all_allocations_out(groups: list[list[AttemptInterval]]) -> None:
+    accounts = [
+        account_for(changed(job=str(k), name=f"{k // 2}_{k}"), intervals, 0.0) for k, intervals in enumerate(groups)
+    ]
+    entries = account_by_entry(accounts)
     if any(groups):
-        assert math.isclose(sum(one.allocated for one in methods), 60 * len(groups), abs_tol=1e-6)
+        assert math.isclose(sum(one.allocated for one in entries), 60 * len(groups), abs_tol=1e-6)
         for name in Seconds.model_fields:
             whole = sum(getattr(one.seconds, name) for one in accounts)
-            assert math.isclose(sum(getattr(one.seconds, name) for one in methods), whole, abs_tol=1e-6)
+            assert math.isclose(sum(getattr(one.seconds, name) for one in entries), whole, abs_tol=1e-6)

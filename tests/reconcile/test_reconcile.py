@@ -55,11 +55,11 @@ def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:
     assert len(found.allocations) == len(ran.jobs) == 8
     assert all(one.seconds == RUN for one in found.allocations)
     assert all((one.allocated, one.gres, one.violation) == (ELAPSED, "gpu:a100", False) for one in found.allocations)
-    assert {one.method: (one.attempts, one.allocated) for one in found.methods} == dict.fromkeys(
+    assert {one.entry: (one.attempts, one.allocated) for one in found.entries} == dict.fromkeys(
         SPEC.methods, (2, 2 * ELAPSED)
     )
-    assert found.methods[0].training_share == pytest.approx(0.9)
-    assert found.methods[0].ledger_ratio == pytest.approx(384 / 400)
+    assert found.entries[0].training_share == pytest.approx(0.9)
+    assert found.entries[0].ledger_ratio == pytest.approx(384 / 400)
     header, row, *_ = done.stdout.splitlines()
     assert header.split()[:4] == ["entry", "attempts", "in", "allocated"]
     assert row.split()[1:] == ["2", "GPU-s", "800.0", "720.0", "0.0", "20.0", "4.0", "24.0", "30.0", "2.0", "96.0%",

@@ -1,4 +1,4 @@
-"""Looks at this machine: what works and what does not."""
+"""Checks of this machine: what works and what does not."""
 
 from __future__ import annotations
 
@@ -145,10 +145,11 @@ def _data(data: Path | None) -> str:
 
         manifest = Cache.open(data).manifest
         return f"{data}: prepared {manifest.dataset} v{manifest.version}, {len(manifest.cases)} cases"
-    read = [one for one in map(load_dataset, sorted(dataset_sources())) if one.layouts and locate(one, data)]
+    datasets = [load_dataset(name) for name in sorted(dataset_sources())]
+    read = [dataset for dataset in datasets if dataset.layouts and locate(dataset, data)]
     if not read:
         raise _UnfitError(f"{data}: no layout of any dataset is recognised in it")
-    states = (f"{one.name} ({'prepared' if prepared_cache(one, data) else 'not prepared yet'})" for one in read)
+    states = (f"{each.name} ({'prepared' if prepared_cache(each, data) else 'not prepared yet'})" for each in read)
     return f"{data}: {', '.join(states)}"
 
 
@@ -160,12 +161,12 @@ def _mlflow(tracking_uri: str | None) -> str:
 
 def _ray() -> str:
     try:
-        found = version("ray")
+        installed = version("ray")
     except PackageNotFoundError:
-        raise _UnfitError("not installed; runs run one after the other (--executor inline)") from None
+        raise _UnfitError("not installed; an adaptive search needs it") from None
     import ray
 
-    return f"{found}, imports from {Path(ray.__file__).parent}"
+    return f"{installed}, imports from {Path(ray.__file__).parent}"
 
 
 def _slurm() -> str:

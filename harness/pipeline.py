@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.execution.session import Session
     from harness.leaderboard.leaderboard import Leaderboard
     from harness.records.reader import SuiteRecords
-    from harness.slurm.run import SlurmRun
+    from harness.slurm.run import SuiteSubmission
     from harness.suite.load import LoadedSuite
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ def run_suite(
         data: A prepared cache, or scans in a layout that the dataset reads. None: $HARNESS_DATA, which generated
             data do not need.
         runs: Folder of all records. Those of the suite go into RUNS/<suite name>.
-        executor: "inline" trains in this process, "ray" several runs at once, "auto" takes Ray where it is installed.
+        executor: "inline" trains in this process, one run after the other; "ray" trains on a Ray; "auto" trains in
+            processes of this machine, and searches on Ray Tune where Ray is installed.
         workers: Runs at once. None: the GPUs, or the cores where there are none.
         ray_address: A Ray to join, HOST:PORT or a file that holds it. None: one of our own on this machine.
         checkpoint_seconds: Wall seconds between two checkpoints of a run.
@@ -71,7 +72,7 @@ def run_suite(
         tracking_uri: MLflow's store. None: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.
 
     Returns:
-        The leaderboard. A run that failed is a row of it.
+        The leaderboard, as pandas frames. A run that failed counts in it, and is ranked last.
 
     Raises:
         UsageError: The suite, an option or a combination of them is wrong.
@@ -164,7 +165,7 @@ def submit_suite(
     reuse: str | Path | None = None,
     retry_failed: bool = False,
     panels: bool | None = None,
-) -> SlurmRun:
+) -> SuiteSubmission:
     """Submit what a suite lacks to Slurm, and return without waiting. The same call submits again what was lost.
 
     Args:
@@ -178,7 +179,7 @@ def submit_suite(
         panels: Whether the dependent job's page shows the worst test cases. None: where the data are at hand.
 
     Returns:
-        What waits, runs or is missing. It is over once every run has a result.
+        How many runs wait, run or are missing. It is `over` once every run has a result.
 
     Raises:
         UsageError: The suite or the cluster file is wrong, or another process submits this suite.

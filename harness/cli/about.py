@@ -16,8 +16,8 @@ from harness.cli.tables import dataset_table, hyper_table, method_table, print_t
 def list_command(method: str | None) -> None:
     """List methods, datasets and suites.
 
-    Parameters of a method are counted on a 2D task with one channel and four classes; reference methods are shown
-    apart in a leaderboard and never ranked.
+    Parameters of a method are counted on a 2D task with one channel and four classes. References are shown in a
+    leaderboard and never ranked.
     """
     from harness.execution.catalogue import hyper_cards, method_card, method_cards
     from harness.suite.load import SUITES
@@ -42,7 +42,7 @@ def list_command(method: str | None) -> None:
 def doctor_command(data: Path | None, runs: Path, tracking_uri: str | None) -> None:
     """Check versions, device, disk, data, tracking, Ray and Slurm; one line each.
 
-    ok works; absent is a service that only some verbs need; bad means that the core does not work (exit code 69).
+    ok: it works. absent: a service that only some verbs need. bad: the core does not work (exit code 69).
     """
     from harness.doctor import examine
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.records.schema import Run
     from harness.slurm.cluster import LoadedCluster
     from harness.slurm.draft import Draft
-    from harness.slurm.run import SlurmRun
+    from harness.slurm.run import SuiteSubmission
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def check_options(executor: str, cluster: Path | None, workers: int | None, ray_
         raise UsageError("--ray-address names a Ray, which --executor slurm does not use; leave out one of them")
 
 
-def report_slurm_run(done: SlurmRun) -> int:
+def report_slurm_run(done: SuiteSubmission) -> int:
     """Log what waits and how to follow it. Returns the exit code."""
     root = done.session.store.root
     if done.queued:

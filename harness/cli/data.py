@@ -22,7 +22,7 @@ def data_command() -> None:
 @click.option("--from", "source", type=PATH, envvar="HARNESS_DATA", show_envvar=True, help="Raw scans, as published.")
 @click.option("--to", "destination", type=PATH, help="A new folder; default: one by checksum in $HARNESS_CACHE.")
 def prepare(name: str, source: Path | None, destination: Path | None) -> None:
-    """Check dataset NAME, write it as one cache, print the cache's folder. All flaws are named at once."""
+    """Check dataset NAME, name all its flaws at once, write it as one cache and print the cache's folder."""
     from harness.data import prepare as preparing
     from harness.suite.registry import load_dataset
 

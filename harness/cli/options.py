@@ -20,7 +20,7 @@ def _open_records(_context: click.Context, _parameter: click.Parameter, folder: 
 
 
 records_argument = click.argument("records", metavar="FOLDER", type=PATH, callback=_open_records)
-"""The folder of one suite's records, runs/acdc_mini, which the verb gets opened."""
+"""The folder of one suite's records, as runs/acdc_mini. The verb receives a `SuiteRecords`."""
 
 suite_option = click.option("--suite", required=True, help="Name of a shipped suite, or a path to a suite's YAML file.")
 data_option = click.option(

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
     help="Where `run` would train: on this machine, or in jobs of Slurm.",
 )
 @cluster_option
-@click.option("--list", "list_all", is_flag=True, help="List every run: its planned run, its id and its state.")
+@click.option("--list", "list_all", is_flag=True, help="List every run: its name, its id and its state.")
 def plan_command(
     suite: str,
     data: Path | None,
@@ -40,8 +40,8 @@ def plan_command(
 ) -> None:
     """Show the runs of a suite, what is done, and what the rest costs: the dry run of `run`.
 
-    Writes nothing and prepares no data; without data it cannot know what is done. The budget is exact. The wall time
-    is a range, judged by finished runs of the same suite and device alone.
+    Writes nothing and prepares no data. Without data it cannot know what is done. The budget is exact. The wall time is
+    a range, estimated from finished runs of the same suite and device.
 
     With --executor slurm it also shows the array tasks and the exact batch files, and submits nothing.
     """

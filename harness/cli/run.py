@@ -1,4 +1,4 @@
-"""`harness run`: everything that a suite asks for and that is not done yet."""
+"""`harness run`: train what a suite lacks, test it and rank it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
     type=click.Choice(["auto", "inline", "ray", "slurm"]),
     default="auto",
     show_default=True,
-    help="Where runs are trained: in this process, on a Ray, in Slurm's jobs; auto: on Ray where it is installed.",
+    help="Where runs are trained: in this process, on a Ray, in Slurm's jobs; auto: in processes of this machine, and "
+    "searches on Ray Tune where Ray is installed.",
 )
 @cluster_option
 @workers_option
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 @click.option(
     "--reuse",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of another suite's records; runs that it has finished too are taken over instead of trained again.",
+    help="Folder of another suite's records; runs that it has finished are taken over instead of trained again.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train runs again that ended with a failure record.")
 @checkpoint_option
@@ -68,8 +69,8 @@ def run_command(
 ) -> int:
     """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop.
 
-    With --executor slurm it submits what is missing and neither waits nor runs, and returns; once everything has ended
-    it ranks and tracks.
+    With --executor slurm it submits the runs that are missing and in no job, and returns. Once all have ended, it ranks
+    and tracks.
     """
     from harness import pipeline
     from harness.records.reader import SuiteRecords

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoint_seconds: float) -> int:
     """Train RUN of a suite, from its checkpoint if it has one; returns at once if it is done.
 
-    RUN is an id, the beginning of one, METHOD/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1),
-    or a trial of the suite's search, METHOD/trial/STUDY/POINT.
+    RUN is an id, the beginning of one, ENTRY/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), or a trial of
+    the suite's search, ENTRY/trial/STUDY/POINT.
     """
     from harness.execution.inline import run_inline
     from harness.execution.outcome import Outcome
@@ -37,12 +37,12 @@ def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoin
     from harness.train.stop import StopFlag
 
     session = open_session(load_suite(suite), data, runs, select=False)
-    asked = session.find(run)
+    named = session.find(run)
     with StopFlag().on_signals() as stop:
         parent, allowance = parent_and_allowance()
         settings = RunSettings(checkpoint_seconds, parent, stop, allowance=allowance)
-        outcome = next(run_inline(session, [asked], settings), Outcome(asked.id, "interrupted", stop.reason, 75))
-    log.info(f"{session.name_of(asked)}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
+        outcome = next(run_inline(session, [named], settings), Outcome(named.id, "interrupted", stop.reason, 75))
+    log.info(f"{session.name_of(named)}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
     return HELD if outcome.status == "held" else outcome.exit_code
 
 
@@ -51,13 +51,13 @@ def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoin
 @click.argument("run")
 @data_option
 def replay_command(records: SuiteRecords, run: str, data: Path | None) -> None:
-    """Train RUN of the suite in FOLDER again from the progress of its every step, and compare the weights bit by bit.
+    """Train RUN of the suite in FOLDER again from its recorded progress, and compare the weights bit by bit.
 
-    RUN is METHOD/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), its id or the beginning of it. Writes no
-    record. The same processor model, torch build and thread count give the same weights; exit code 70 if they differ,
-    with what is different here.
+    RUN is ENTRY/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), its id or the beginning of it. Writes no
+    record. The same processor model, torch build and thread count give the same weights. If they differ, the exit code
+    is 70 and the message says what is different here.
     """
-    folder = records.find(run).folder  # a typo is told before torch is loaded
+    folder = records.find(run).folder  # a typo is refused before torch is loaded
 
     from harness.train.replay import check_replay
     from harness.train.stop import StopFlag

@@ -66,13 +66,18 @@ def print_leaderboard(leaderboard: Leaderboard, form: Literal["text", "csv", "ma
 
 @click.command("status")
 @records_argument
-@click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Print again so often, until all ended.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    help="Print again after so many seconds, until all runs have ended.",
+)
 def status_command(records: SuiteRecords, watch: float | None) -> None:
     """Show how far every run of the suite in FOLDER is: needs no data, changes nothing.
 
-    done and failed have a result; running is held by a living process; stopped was begun and goes on from its
-    checkpoint with `run`. Lost seconds are what interruptions cost beyond the last checkpoint. Where `run --executor
-    slurm` submitted runs, Slurm is asked too, at most once a minute: queued waits in a job, or behind others in one.
+    Runs that are done or failed have a result. A process trains those that are running. Interrupted ones go on from
+    their checkpoint with `run`. Lost seconds are those that interruptions cost beyond the last checkpoint. Slurm is
+    asked about the runs that it has, at most once a minute; queued ones wait in a job.
     """
     from harness.records.reader import SuiteRecords
     from harness.records.status import read_status
@@ -91,7 +96,7 @@ def status_command(records: SuiteRecords, watch: float | None) -> None:
         if not watch or not left:
             return
         time.sleep(watch)
-        records = SuiteRecords(records.store)  # which shows them as they are now
+        records = SuiteRecords(records.store)  # reads them anew
 
 
 @click.command("audit")
@@ -100,8 +105,8 @@ def status_command(records: SuiteRecords, watch: float | None) -> None:
 def audit_command(records: SuiteRecords, as_json: bool) -> None:
     """Go through the rules of benchmarks/RULES.md and say for each whether the records in FOLDER hold it.
 
-    held, not held or not applicable, with the evidence: figures, runs, files. Rules that no record can show are not
-    applicable and say so. Exits with 76 if a rule is not held.
+    Each is held, not held or not applicable, with figures, runs and files as evidence. A rule that no record can show
+    is not applicable. The exit code is 76 if a rule is not held.
     """
     from harness.audit import audit
 
@@ -113,7 +118,7 @@ def audit_command(records: SuiteRecords, as_json: bool) -> None:
 
 
 def audit_text(audited: Audit) -> str:
-    """A block a rule: number, status, title, and its evidence below."""
+    """All findings as text: number, status and title of each rule, with its evidence below."""
     lines = []
     for finding in audited.findings:
         lines.append(f"{finding.number:2d}  {finding.status:<14}  {finding.title}")
@@ -125,10 +130,11 @@ def audit_text(audited: Audit) -> str:
 @records_argument
 @tracking_option
 def track_command(records: SuiteRecords, tracking_uri: str | None) -> None:
-    """Mirror the finished runs in FOLDER into MLflow: one experiment, in it a run per suite, method and run, nested.
+    """Mirror the finished runs in FOLDER into MLflow.
 
-    Doing it again adds nothing; after the database was deleted it gives everything back. Others who track a suite of
-    the same name to the same server keep runs of their own.
+    The suite's experiment gets a run for the suite, below it one per entry, and below these one per training. Doing it
+    again adds nothing; after the database was deleted it restores all. Others who track a suite of the same
+    name to the same server keep runs of their own.
     """
     from harness.tracking import leaderboard_is_current, track
 

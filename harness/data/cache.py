@@ -32,9 +32,9 @@ MANIFEST_SCHEMA = 1
 
 @dataclass(frozen=True)
 class Cache:
-    """An opened cache; cases are read when they are asked for.
+    """An opened cache, which reads cases on demand.
 
-    on_violation: told why, before an attempt to open the test split too early raises.
+    on_violation: called with the reason before an attempt to open the test split too early raises.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a dataset, looked for in one pass and reported in one message."""
+"""All checks of a dataset, in one pass over its cases, with one message for all problems."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _repeated_ids(sources: Iterable[CaseSource]) -> list[str]:
     places: dict[str, list[str]] = defaultdict(list)
     for source in sources:
         places[source.id].append(_where(source))
-    return [f"{id_}: twice ({', '.join(found)}); keep one" for id_, found in sorted(places.items()) if len(found) > 1]
+    return [f"{id_}: twice ({', '.join(files)}); keep one" for id_, files in sorted(places.items()) if len(files) > 1]
 
 
 def repeated_pixels(sources: Sequence[CaseSource], images: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -24,7 +24,7 @@ VARIABLE = "HARNESS_LOCAL_DATA"
 """Environment variable: a folder on a node's own disk, say $SLURM_TMPDIR. Unset: data are read where they lie."""
 
 PATIENCE_SECONDS = 600.0
-"""How long a process waits for another one that copies."""
+"""Time that a process waits for another one that copies."""
 
 POLL_SECONDS = 0.1
 BLOCK_BYTES = 1 << 22

@@ -74,10 +74,10 @@ def _files(folder: Path) -> list[str]:
 
 def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result]]:
     """Every file below `folder`, links followed, each real folder once."""
-    here = folder.stat()
-    if (here.st_dev, here.st_ino) in seen:
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
         return
-    seen.add((here.st_dev, here.st_ino))
+    seen.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():

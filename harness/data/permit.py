@@ -53,12 +53,12 @@ class TestPermit:
 
     @property
     def asked_for(self) -> bool:
-        """False where a readable selection names other runs alone: nobody asks for this one any more."""
-        found = self._read()
-        return isinstance(found, str) or self._named_in(found)
+        """Whether the run may still be needed: False where a readable selection names other runs alone."""
+        selection = self._read()
+        return isinstance(selection, str) or self._named_in(selection)
 
     def check(self) -> None:
-        """Look at both files now. Raises `ClosedSplitError` naming everything that is missing."""
+        """Read both files now. Raises `ClosedSplitError`, which names everything that is missing."""
         problems = self._selection_problems()
         if not self.final.is_file():
             problems.append(f"{self.final}: the run's weights are not final yet")
@@ -66,12 +66,12 @@ class TestPermit:
             raise ClosedSplitError("\n".join(["the test split is closed:", *problems]))
 
     def _selection_problems(self) -> list[str]:
-        found = self._read()
-        if isinstance(found, str):
-            return [found]
-        if not self._named_in(found):
+        selection = self._read()
+        if isinstance(selection, str):
+            return [selection]
+        if not self._named_in(selection):
             return [f"{self.selection}: does not name run {self.run[:10]}"]
-        if found.digest != candidates_digest(found.candidates):
+        if selection.digest != candidates_digest(selection.candidates):
             return [f"{self.selection}: its candidates are not those that it was made from"]
         return []
 

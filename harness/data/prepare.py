@@ -72,15 +72,15 @@ def _source(dataset: Dataset, root: Path | None) -> tuple[Path | None, str]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the folder that holds {dataset.name}")
     try:
-        found = locate(dataset, root)
+        located = locate(dataset, root)
     except OSError as error:
         raise DataError(f"{root}: cannot be read ({error}); mend its permissions") from error
-    if found is None:
+    if located is None:
         raise DataError(
             f"{root}: neither a prepared cache nor a known layout of {dataset.name}; looked here and in a folder named "
             f"{dataset.folder or dataset.name} for\n{_signs(dataset)}"
         )
-    return found
+    return located
 
 
 def _signs(dataset: Dataset) -> str:
@@ -95,10 +95,10 @@ def _is_cache(dataset: Dataset, folder: Path) -> bool:
 def _opened(dataset: Dataset, folder: Path) -> Cache:
     """The cache in `folder`, if it is one of `dataset` as this version reads it."""
     cache = Cache.open(folder)
-    found, wanted = cache.manifest, f"{dataset.name} version {dataset.version}"
-    if (found.dataset, found.version) != (dataset.name, dataset.version):
+    manifest, wanted = cache.manifest, f"{dataset.name} version {dataset.version}"
+    if (manifest.dataset, manifest.version) != (dataset.name, dataset.version):
         raise DataError(
-            f"{folder}: holds {found.dataset} version {found.version}, not {wanted}; prepare {dataset.name} again"
+            f"{folder}: holds {manifest.dataset} version {manifest.version}, not {wanted}; prepare {dataset.name} again"
         )
     return cache
 

@@ -24,12 +24,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SlurmRun:
-    """The session, with its finals once a search is over, and what is left.
+class SuiteSubmission:
+    """What a suite has at Slurm after a call that submits: how many of its runs wait, and how many do not.
 
-    queued:  runs that wait or run now, those just submitted among them.
-    missing: runs that were left alone.
-    named:   the finals among them, which a selection has just named where nothing can be submitted: in a container.
+    Attributes:
+        session: The suite with its data and records. Its plan holds the finals once a search is over.
+        queued:  Runs that wait or run now, those just submitted among them.
+        missing: Runs without a result that are in no job.
+        named:   Whether the missing runs are finals that a selection has just named in a container, where nothing can
+            be submitted.
     """
 
     session: Session
@@ -45,7 +48,7 @@ class SlurmRun:
 
 def submit_missing(
     session: Session, cluster: LoadedCluster, checkpoint_seconds: float = 30.0, panels: bool | None = None
-) -> SlurmRun:
+) -> SuiteSubmission:
     """Submit what has no result and is neither queued nor running, and return; a search that is over is selected from.
 
     Args:
@@ -66,7 +69,7 @@ def submit_missing(
         session = select_when_over(session)
         pending = session.pending()
         if not pending:
-            return SlurmRun(session, 0, 0)
+            return SuiteSubmission(session, 0, 0)
         records = SuiteRecords(session.store)
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
         state = _ask_state(session, records, pending)
@@ -74,10 +77,10 @@ def submit_missing(
             submit(drafter, state.missing, state.arrays, still_alone)
         elif state.arrays and not state.followed:  # it was refused, or its submitter died before it
             follow(drafter, state.arrays, still_alone)
-    return SlurmRun(session, len(pending), 0)
+    return SuiteSubmission(session, len(pending), 0)
 
 
-def run_dependent_job(record: Path) -> SlurmRun | None:
+def run_dependent_job(record: Path) -> SuiteSubmission | None:
     """Do what is due behind the arrays: select and submit the finals. None where a later version of the suite was run.
 
     The caller writes the leaderboard if everything is over.
@@ -110,7 +113,9 @@ def superseded(suite_hash: str, records: SuiteRecords) -> bool:
     return current is not None and current.suite_hash != suite_hash
 
 
-def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: float, panels: bool | None) -> SlurmRun:
+def submit_finals(
+    session: Session, cluster: LoadedCluster, checkpoint_seconds: float, panels: bool | None
+) -> SuiteSubmission:
     """Select where the search is over, and submit the runs that this version of the suite never submitted.
 
     Nothing is submitted twice here: what keeps dying must not keep coming back by itself.
@@ -121,9 +126,9 @@ def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: 
         session = select_when_over(session)
         pending = session.pending()
         if not pending:
-            return SlurmRun(session, 0, 0)
+            return SuiteSubmission(session, 0, 0)
         if cluster.cluster.container is not None:  # no command of Slurm's is in there
-            return SlurmRun(session, 0, len(pending), named=bool(session.plan.finals) and not had_finals)
+            return SuiteSubmission(session, 0, len(pending), named=bool(session.plan.finals) and not had_finals)
         records = SuiteRecords(session.store)
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
         state = _ask_state(session, records, pending)
@@ -132,7 +137,7 @@ def submit_finals(session: Session, cluster: LoadedCluster, checkpoint_seconds: 
         fresh = [run for run in state.missing if run.id not in submitted]
         if fresh:
             submit(drafter, fresh, state.arrays, still_alone)
-    return SlurmRun(session, len(state.queued) + len(fresh), len(state.missing) - len(fresh))
+    return SuiteSubmission(session, len(state.queued) + len(fresh), len(state.missing) - len(fresh))
 
 
 def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) -> QueueState:

@@ -224,23 +224,23 @@ def _broken(path: Path, error: Exception) -> str:
 
 def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
     """Line of every field, by its path."""
-    found: dict[Location, int] = {}
+    lines: dict[Location, int] = {}
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*at, key.value)
-            if here in found:
+            field = (*at, key.value)
+            if field in lines:
                 raise yaml.MarkedYAMLError(problem=f"{key.value} stands twice", problem_mark=key.start_mark)
-            found[here] = key.start_mark.line + 1
-            found |= _lines(value, here)
+            lines[field] = key.start_mark.line + 1
+            lines |= _lines(value, field)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            found[(*at, index)] = value.start_mark.line + 1
-            found |= _lines(value, (*at, index))
-    return found
+            lines[(*at, index)] = value.start_mark.line + 1
+            lines |= _lines(value, (*at, index))
+    return lines
 
 
 def located(path: Path, lines: Mapping[Location, int], location: Location) -> str:
-    """`file:line: field: `, the line of the nearest enclosing field that stands in the file."""
+    """`file:line: field: `, with the line of the nearest enclosing field that the file has."""
     known = location
     while known and known not in lines:
         known = known[:-1]

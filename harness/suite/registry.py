@@ -65,19 +65,19 @@ def load_datasets() -> list[Dataset]:
 
 
 def _sources(package: str, group: str) -> dict[str, Source]:
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     for module in pkgutil.iter_modules(_own_package(package).__path__):
         if not module.ispkg and not module.name.startswith("_"):
-            found[module.name] = Source(module.name, f"{package}.{module.name}", f"{package}/{module.name}.py")
+            sources[module.name] = Source(module.name, f"{package}.{module.name}", f"{package}/{module.name}.py")
     for point in entry_points(group=group):
         origin = f"{point.dist.name if point.dist else 'an installed package'} ({point.value})"
-        if point.name in found:
+        if point.name in sources:
             raise UsageError(
-                f"{point.name!r} is defined twice: by {found[point.name].origin} and by {origin}; "
+                f"{point.name!r} is defined twice: by {sources[point.name].origin} and by {origin}; "
                 "rename one or uninstall the package"
             )
-        found[point.name] = Source(point.name, point.value, origin)
-    return found
+        sources[point.name] = Source(point.name, point.value, origin)
+    return sources
 
 
 def _own_package(name: str) -> ModuleType:
@@ -113,10 +113,10 @@ def _load(source: Source, base: type[T]) -> type[T]:
             ) from error
         raise UsageError(f"{source.origin}: cannot be imported ({error}); install what it needs") from error
     if attribute:
-        found = [getattr(module, attribute, None)]
+        candidates = [getattr(module, attribute, None)]
     else:
-        found = [item for item in vars(module).values() if _defined_in(item, base, module_name)]
-    named = [item for item in found if inspect.isclass(item) and getattr(item, "name", None) == source.name]
+        candidates = [item for item in vars(module).values() if _defined_in(item, base, module_name)]
+    named = [item for item in candidates if inspect.isclass(item) and getattr(item, "name", None) == source.name]
     if len(named) != 1 or not issubclass(named[0], base):
         raise UsageError(
             f"{source.origin}: expected exactly one {base.__name__} class with name = {source.name!r}, "

@@ -22,10 +22,10 @@ def test_suite_file_that_is_not_there(tmp_path: Path) -> None:
     [
         pytest.param([("labelled: [2]", "labelled: [2")], ("tiny.yaml:5: not valid YAML",), id="broken YAML"),
         pytest.param(
-            [("seeds: [0]", "seedz: [0]"), ("validations: 2", "lokks: 2")],
+            [("seeds: [0]", "seedz: [0]"), ("validations: 2", "validatons: 2")],
             (
                 "tiny.yaml:5: seedz: unknown field; did you mean 'seeds'?",
-                "tiny.yaml:10: engine.lokks: unknown field; did you mean 'validations'?",
+                "tiny.yaml:10: engine.validatons: unknown field; did you mean 'validations'?",
                 "tiny.yaml: seeds: this field is required",
             ),
             id="misspelt fields, all at once",

@@ -19,7 +19,7 @@ from harness.records.selection import Trials
 from harness.search.run import select_when_over
 from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
-from harness.slurm.run import SlurmRun, run_dependent_job, submit_finals, submit_missing, superseded
+from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_finals, submit_missing, superseded
 from harness.slurm.submit import submitting
 from harness.suite.registry import load_dataset
 from tests.search.suites import end, suite_with
@@ -51,7 +51,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
         return resolve(load_dataset("phantom"), None)
 
 
-def submit_suite_of(session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False) -> SlurmRun:
+def submit_suite_of(
+    session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False
+) -> SuiteSubmission:
     """Submit as `harness run` does, or as the dependent job does."""
     call = submit_finals if dependent else submit_missing
     return call(session, cluster_of(tmp_path, text), 30.0, None)

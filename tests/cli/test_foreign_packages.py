@@ -1,0 +1,81 @@
+"""Folders called methods/ and benchmarks/ in the user's working directory never take the place of ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.records.suite_folder import SuiteFolder
+from tests.cli.ground import write_suite
+from tests.support import command_environment, require, run_cli
+
+TRAP = "raise SystemExit('a foreign package was imported')\n"
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A working directory with packages whose import ends the process."""
+    for package, module in (("methods", "ua_mt"), ("benchmarks", "phantom")):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(TRAP)
+        (tmp_path / package / f"{module}.py").write_text(TRAP)
+    return tmp_path
+
+
+def run_in(folder: Path, *command: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env=command_environment(env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assert_ours(listed: subprocess.CompletedProcess[str]) -> None:
+    assert listed.returncode == 0, listed.stderr
+    lines = {line.split()[0]: line.split() for line in listed.stdout.splitlines() if line}
+    assert lines["ua_mt"][3:6] == ["1,813,764", "1,813,764", "methods/ua_mt.py"]
+    assert "phantom" in lines
+
+
+def test_python_m_harness_takes_ours(foreign: Path) -> None:
+    assert_ours(run_cli("list", cwd=foreign))
+
+
+def test_the_console_script_takes_ours(foreign: Path) -> None:
+    script = Path(sys.executable).with_name("harness")
+    require("console script", script.is_file(), f"{script} is absent; pip install -e . makes it")
+    assert_ours(run_in(foreign, script, "list"))
+
+
+def test_a_search_path_with_the_folder_in_front_takes_ours(foreign: Path) -> None:
+    search_path = command_environment()["PYTHONPATH"]
+    assert_ours(run_in(foreign, sys.executable, "-m", "harness", "list", PYTHONPATH=f"{foreign}:{search_path}"))
+
+
+@pytest.mark.slow
+def test_runs_in_processes_of_their_own_take_ours(foreign: Path, session_cache: Path) -> None:
+    write_suite(foreign)
+    done = run_cli(
+        *("run", "--suite", "tiny.yaml", "--workers", "2", "--no-track"),
+        cwd=foreign,
+        env={"HARNESS_CACHE": str(session_cache), "HARNESS_DATA": None},
+    )
+    assert done.returncode == 0, done.stderr
+    results = [folder.result() for folder in SuiteFolder.open(foreign / "runs" / "tiny").folders()]
+    assert [result.status for result in results if result is not None] == ["ok", "ok"]
+
+
+def test_a_program_that_imported_its_own_package_first_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "__init__.py").write_text("")
+    program = "import methods, harness; harness.plan_suite('demo')"
+    done = run_in(tmp_path, sys.executable, "-c", program)
+    assert done.returncode == 1
+    assert "a package 'methods' of another program" in done.stderr.splitlines()[-1]
+    assert "import harness first" in done.stderr.splitlines()[-1]

@@ -30,20 +30,20 @@ def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoin
     """
     from harness.execution.inline import run_inline
     from harness.execution.outcome import Outcome
-    from harness.execution.process import HELD, parent_and_allowance
-    from harness.execution.session import open_session
+    from harness.execution.process import BUSY, parent_and_allowance
+    from harness.execution.session import join_session
     from harness.suite.load import load_suite
     from harness.train.run import RunSettings
     from harness.train.stop import StopFlag
 
-    session = open_session(load_suite(suite), data, runs, select=False)
+    session = join_session(load_suite(suite), data, runs)
     named = session.find(run)
     with StopFlag().on_signals() as stop:
         parent, allowance = parent_and_allowance()
         settings = RunSettings(checkpoint_seconds, parent, stop, allowance=allowance)
         outcome = next(run_inline(session, [named], settings), Outcome(named.id, "interrupted", stop.reason, 75))
     log.info(f"{session.name_of(named)}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
-    return HELD if outcome.status == "held" else outcome.exit_code
+    return BUSY if outcome.status == "busy" else outcome.exit_code
 
 
 @click.command("replay")

@@ -1,1 +1,1 @@
-"""Runs what a plan has left: in this process, or several at once on Ray."""
+"""Trains the unfinished runs of a plan: in this process, in several of this machine, or on Ray."""

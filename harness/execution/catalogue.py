@@ -1,4 +1,4 @@
-"""What there is to choose from: methods with their sizes and hyper-parameters."""
+"""The registered methods with their sizes and hyper-parameters."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from harness.api.task import Task
 from harness.suite.registry import load_method, method_sources
 
 STANDARD_TASK = Task("standard", 2, 1, ("background", "RV", "Myo", "LV"), (256, 256))
-"""On which parameters are counted: one channel, four classes."""
+"""The task for which parameters are counted: one channel, four classes."""
 
 BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 @dataclass(frozen=True)
 class MethodCard:
-    """One method as `list` shows it; parameter counts are those on `STANDARD_TASK` with default hyper-parameters."""
+    """One method as `list` shows it. Parameters are counted on `STANDARD_TASK` with default hyper-parameters."""
 
     name: str
     version: int
@@ -30,7 +30,7 @@ class MethodCard:
 
 @dataclass(frozen=True)
 class HyperCard:
-    """One hyper-parameter: default, bounds and search space as text, empty where there are none."""
+    """One hyper-parameter: default, bounds and search space as text. Empty where it has none."""
 
     name: str
     default: str
@@ -40,7 +40,7 @@ class HyperCard:
 
 
 def method_cards() -> list[MethodCard]:
-    """Every method that the registry finds, by name; builds each once."""
+    """Every registered method, in the order of names. Builds each once."""
     return [method_card(name) for name in sorted(method_sources())]
 
 
@@ -84,5 +84,5 @@ def hyper_cards(params: type[MethodParams]) -> list[HyperCard]:
 def _bounds(metadata: list[Any], schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
-    found = ((sign, getattr(item, name, None)) for item in metadata for name, sign in BOUNDS.items())
-    return ", ".join(f"{sign} {bound:g}" for sign, bound in found if bound is not None)
+    bounds = ((sign, getattr(item, name, None)) for item in metadata for name, sign in BOUNDS.items())
+    return ", ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)

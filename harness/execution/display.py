@@ -1,4 +1,4 @@
-"""What a person sees while runs are trained: a live line for each on a terminal, log lines elsewhere."""
+"""Progress of runs: a live line for each on a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from harness.records.status import share_of
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 60.0
-"""Without a terminal, running runs are mentioned this often."""
+"""Without a terminal, seconds between two log lines about the current runs."""
 DRAW_SECONDS = 1.0
 BAR_WIDTH = 24
 
 
 class Display:
-    """A log line when a run ends. Those that run are drawn below it on a terminal, and logged once a minute elsewhere.
+    """Logs the end of each run. A terminal shows current runs below; elsewhere they are logged once a minute.
 
-    live: draws on the terminal; None where there is none.
+    session: the suite with its data and records.
+    total:   number of runs.
+    live:    draws on the terminal. None without one.
     """
 
     def __init__(self, session: Session, total: int, live: Live | None = None) -> None:
@@ -38,7 +40,7 @@ class Display:
         self._shown_at = time.monotonic()
 
     def tick(self, running: Sequence[Run]) -> None:
-        """Show the runs that run now, if it is time again. May be called as often as one likes."""
+        """Show the current runs, if the last time is long enough ago. May be called often."""
         if time.monotonic() - self._shown_at < (LOG_SECONDS if self._live is None else DRAW_SECONDS):
             return
         self._shown_at = time.monotonic()
@@ -52,9 +54,9 @@ class Display:
             log.info("running: %s", "; ".join(f"{name} {share:.0%}" for name, share in shares.items()))
 
     def ended(self, run: Run, outcome: Outcome) -> None:
-        """Say how a run ended."""
+        """Log how a run ended."""
         self._ended += 1
-        log.info("[%s/%s] %s", self._ended, self._total, ending(self._session, run, outcome))
+        log.info("[%s/%s] %s", self._ended, self._total, describe_ending(self._session, run, outcome))
 
     def _table(self, shares: dict[str, float]) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -76,11 +78,11 @@ def make_display(session: Session, total: int) -> Iterator[Display]:
         yield Display(session, total, live)
 
 
-def ending(session: Session, run: Run, outcome: Outcome) -> str:
-    """How a run ended, in one line."""
+def describe_ending(session: Session, run: Run, outcome: Outcome) -> str:
+    """Say in one line how a run ended."""
     name, result = session.name_of(run), session.folder(run).result() if outcome.status == "ok" else None
     if result is None:
-        head = f"{name}: {outcome.status}"  # which the command of a child process says too
+        head = f"{name}: {outcome.status}"  # a child process prints this head too
         message = outcome.message.removeprefix(f"{head}: ")
         return f"{head}: {message}" if message else head
     last = result.validations[-1].mean_dice if result.validations else None

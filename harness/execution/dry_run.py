@@ -1,4 +1,4 @@
-"""What a suite would run, seen without writing a byte: no cache is prepared, no directory made."""
+"""What a suite would run. Writes nothing: no cache is prepared, no directory made."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from harness.suite.plan import Plan, PlannedTraining, dataset_of, make_plan, unp
 
 @dataclass(frozen=True)
 class DryRun:
-    """A plan and what is done of it.
+    """A plan and the states of its runs.
 
-    states:  by run id; None where it is not known which version of the data the suite would run on.
-    unknown: why it is not known.
-    cache:   the prepared data, where it is known.
+    states:  by run id. None where the data, and so the ids, are unknown.
+    unknown: why they are unknown.
+    cache:   the prepared data, where they are known.
     """
 
     plan: Plan
@@ -36,7 +36,7 @@ class DryRun:
 
     @property
     def pending(self) -> list[Run]:
-        """Runs that a run would start, in its order; all of them where nothing is known."""
+        """Runs that `run` would start, in its order. All of them where nothing is known."""
         states = self.states or {}
         return [run for run in self.plan.runs if states.get(run.id) not in ("done", "failed")]
 
@@ -46,7 +46,16 @@ class DryRun:
 
 
 def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
-    """Plan a suite and compare it with the records; raises what `run` would raise for a bad suite or bad data."""
+    """Plan a suite and compare it with the records.
+
+    Args:
+        loaded: the suite.
+        data:   folder of the data set, or of prepared data. None takes HARNESS_DATA.
+        runs:   folder RUNS of all suites.
+
+    Raises:
+        UsageError, DataError: as `run` would, for a bad suite or bad data.
+    """
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset))
     store = SuiteFolder(runs / loaded.suite.name)
@@ -64,21 +73,21 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
 
 
 def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
-    """The cache that `resolve` opens, None where it would have to prepare one. Raises `DataError` as `resolve` does."""
+    """The cache that `resolve` opens. None where it would have to prepare one. Raises `DataError` as `resolve` does."""
     if data is None and dataset.layouts and os.environ.get("HARNESS_DATA"):
         data = Path(os.environ["HARNESS_DATA"])
     if dataset.layouts and data is not None and data.is_dir() and not (data / MANIFEST).is_file():
-        found = locate(dataset, data)
-        folder = found[0] if found else None
+        located = locate(dataset, data)
+        folder = located[0] if located else None
     else:
         folder = None
-    due = folder is not None or (data is None and not dataset.layouts)
-    if due and not (cache_home() / cache_name(dataset, folder)).exists():
+    prepares = folder is not None or (data is None and not dataset.layouts)
+    if prepares and not (cache_home() / cache_name(dataset, folder)).exists():
         return None
     return resolve(dataset, data)
 
 
 def used_states(dry_run: DryRun) -> tuple[State, ...]:
-    """States that some run is in, in the order of `STATES`; empty where nothing is known."""
+    """The states of all runs, each once, in the order of `STATES`. Empty where nothing is known."""
     present = set((dry_run.states or {}).values())
     return tuple(state for state in STATES if state in present)

@@ -1,4 +1,4 @@
-"""How long what is left will take, judged by what ran; never a guess."""
+"""Expected wall time of unfinished runs, from finished runs alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNKNOWN = "unknown: no finished run to judge by"
 
 @dataclass(frozen=True)
 class WallTime:
-    """Seconds from the start of the run to its end, and where the figures come from; None where nothing is known."""
+    """Wall seconds from the start of `run` to its end, and the source of the figures. None where nothing is known."""
 
     low_seconds: float | None
     high_seconds: float | None
@@ -30,10 +30,16 @@ class WallTime:
 
 
 def wall_time(pending: Sequence[Run], records: SuiteRecords, device_model: str, workers: int) -> WallTime:
-    """A range for the wall time of `pending`, in their order, on `workers` at once.
+    """A range for the wall time of unfinished runs.
 
-    Judged by finished runs of the same suite, size, budget and device: the smallest and the largest ratio of wall time
-    to what was charged. Under `steps` each method is judged by its own runs, since a step costs what it costs.
+    It comes from finished runs of the same suite, size, budget and device: the smallest and the largest ratio of wall
+    time to charge. Under `steps` each method has its own ratios, since steps of two methods cost different times.
+
+    Args:
+        pending:      the runs, in the order in which they start.
+        records:      records of the suite.
+        device_model: where they will run.
+        workers:      runs at a time.
     """
     if not pending:
         return WallTime(None, None, "none, everything is done")
@@ -54,18 +60,18 @@ def wall_time(pending: Sequence[Run], records: SuiteRecords, device_model: str, 
 
 
 def typical_rates(records: SuiteRecords) -> dict[Cost, float]:
-    """Median wall seconds per unit of the budget's currency, over finished runs of any device, by `cost_of` a run."""
+    """Median wall seconds per step or device second, over finished runs of any device, by `cost_of` a run."""
     rates = _rates([record for record in records.runs if record.ok], cost_of)
     return {cost: median(known) for cost, known in rates.items()}
 
 
 def cost_of(run: Run) -> Cost:
-    """Runs that are equal in this take like wall time per step or device second."""
+    """What decides the wall time per step or device second of a run."""
     return _size(run), _key(run)
 
 
 def _rates(finished: Iterable[RunRecord], key: Callable[[Run], K]) -> dict[K, list[float]]:
-    """Wall seconds per unit of the budget's currency, of every finished run, by `key`."""
+    """Wall seconds per step or device second of every finished run, by `key`."""
     rates: dict[K, list[float]] = {}
     for record in finished:
         spent = record.spent
@@ -82,12 +88,12 @@ def _source(rates: Mapping[str, Sequence[float]], run: Run, device_model: str) -
     per = "step" if run.budget.steps is not None else "device-second"
     return (
         f"from {len(known)} finished run{'s' if len(known) > 1 else ''} on {device_model}: {min(known):.3g} to "
-        f"{max(known):.3g} wall seconds per {per}; the start of processes is not in it"
+        f"{max(known):.3g} wall seconds per {per}; the start of processes is not included"
     )
 
 
 def _key(run: Run) -> str:
-    """Under `steps` what decides the cost of a step: the method and its hyper-parameters."""
+    """Method and hyper-parameters under `steps`, where they decide the cost of a step. Otherwise empty."""
     return f"{run.method} {digest(run.params)[:6]}" if run.budget.steps is not None else ""
 
 
@@ -96,13 +102,13 @@ def _device_model(record: RunRecord) -> str | None:
 
 
 def _size(run: Run) -> Size:
-    """What decides how much wall time comes with the budget: its amount, images, cases to test, validations."""
+    """What decides the wall time around a budget: its amount, images, cases to test, validations."""
     strides = run.engine.window_stride, run.engine.validation_stride
     return run.budget, run.preprocessing, run.dataset.name, run.engine.validations, strides
 
 
 def _makespan(seconds: Sequence[float], workers: int) -> float:
-    """Wall seconds of jobs that are started in order, each on the first worker that is free."""
+    """Wall seconds of jobs that start in order, each on the first free worker."""
     free = [0.0] * max(1, workers)
     for duration in seconds:
         heapq.heappush(free, heapq.heappop(free) + duration)

@@ -1,4 +1,4 @@
-"""Runs one after the other in this process."""
+"""Trains runs one after the other in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.train.run import RunSettings, train_run
 def run_inline(session: Session, runs: Sequence[Run], settings: RunSettings) -> Iterator[Outcome]:
     """Yield the outcome of each run as it ends. Ends early when asked to stop.
 
-    Errors that the user must act on are raised.
+    Errors that the user must act on are raised: `UsageError`, `DataError`, `DiskError`.
     """
     for run in runs:
         if settings.stop.is_set():
@@ -28,5 +28,5 @@ def run_inline(session: Session, runs: Sequence[Run], settings: RunSettings) -> 
         except InterruptedRunError as error:
             outcome = Outcome(run.id, "interrupted", str(error), error.exit_code)
         except LeaseHeldError as error:
-            outcome = Outcome(run.id, "held", str(error), InterruptedRunError.exit_code)
+            outcome = Outcome(run.id, "busy", str(error), InterruptedRunError.exit_code)
         yield outcome

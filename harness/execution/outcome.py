@@ -1,4 +1,4 @@
-"""How the execution of one run ended, and the record of a run that was killed."""
+"""How the execution of one run ended, and the failure record of a killed run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.train.stop import StopFlag
 MAX_STARTS = 2
 """A run that is killed is started once more, from its checkpoint."""
 
-Status = Literal["ok", "failed", "interrupted", "held", "refused", "killed"]
+Status = Literal["ok", "failed", "interrupted", "busy", "refused", "killed"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Outcome:
 
     ok, failed:  a result was written.
     interrupted: it goes on later.
-    held:        another process runs it.
+    busy:        another process runs it.
     refused:     it could not start or write (bad data, a full disk); `exit_code` and `message` say why.
-    killed:      its process died without a word.
+    killed:      its process died without a message.
     """
 
     run: str
@@ -39,9 +39,9 @@ def settle(folder: RunFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
     """Write the failure record of a run that was killed `MAX_STARTS` times. Other outcomes are returned unchanged.
 
     Three kinds of killed processes get no failure record:
-    - The driver was asked to stop. The signal to a whole job also kills workers and runs that cannot listen yet.
+    - The driver was asked to stop. The signal to a whole job also kills processes that have no handler for it yet.
     - The result was already written.
-    - The ledger has an end, so the run left by itself, whatever became of its worker.
+    - The ledger has an end, so the run ended by itself, even where its worker died.
     """
     if outcome.status != "killed":
         return outcome
@@ -51,7 +51,7 @@ def settle(folder: RunFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
     try:
         lease.claim()
     except LeaseHeldError as error:
-        return Outcome(outcome.run, "held", str(error), InterruptedRunError.exit_code)
+        return Outcome(outcome.run, "busy", str(error), InterruptedRunError.exit_code)
     try:
         result, lines = folder.result(), folder.ledger.lines()
         if result is None and lines and lines[-1].kind == "end":

@@ -1,6 +1,6 @@
-"""A run in a child process: clean threads, signals by pid, and a death that harms no other run.
+"""A run in a child process: it has its own threads, gets signals by pid, and its death harms no other run.
 
-A driver calls the command that a user would type. What only a driver knows travels in environment variables:
+A driver starts the command that a user would type. Environment variables hold what only the driver knows:
 
 HARNESS_DRIVER:    pid of the `harness run` that leads. The child writes it into its lease, where a stop finds it.
 HARNESS_PARENT:    pid of the process that started the child. The child stops when that process is gone.
@@ -31,15 +31,15 @@ from harness.train.stop import StopFlag
 
 PARENT_VARIABLE = "HARNESS_PARENT"
 ALLOWANCE_VARIABLE = "HARNESS_ALLOWANCE"
-HELD = 73
+BUSY = 73
 """Exit code of the child when another process holds the run."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a child process is told. Holds plain values, so that it travels to another node.
+    """The arguments of a child process. Holds plain values, so that it can be sent to another node.
 
-    run:      id of the run.
+    run:       id of the run.
     suite:     absolute path of the suite's text in its run directory, SUITE/suites/<hash>.yaml.
     cache:     absolute path of the prepared data.
     allowance: what a trial of a search may spend, in the budget's currency.
@@ -60,25 +60,25 @@ class Order:
         return SuiteFolder(Path(self.suite).parent.parent).by_id(self.run)
 
     def command(self) -> list[str]:
-        """The verb that a user would type."""
+        """The command that a user would type."""
         return [
-            # -P: a folder called methods/ in the current directory must not stand before ours
+            # -P: a folder methods/ in the current directory must not hide ours
             *(sys.executable, "-P", "-m", "harness", "train", self.run),
             *("--suite", self.suite, "--data", self.cache, "--runs", str(Path(self.suite).parents[2])),
             *("--checkpoint-seconds", str(self.checkpoint_seconds)),
         ]
 
     def environment(self) -> dict[str, str]:
-        """The variables of this process, with what the child needs to know."""
+        """The variables of this process, and those for the child."""
         root = str(Path(harness.__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        told = {
+        for_child = {
             DRIVER_VARIABLE: str(self.driver),
             PARENT_VARIABLE: str(os.getpid()),
             ALLOWANCE_VARIABLE: repr(self.allowance),
         }
         devices = {} if self.devices is None else {"CUDA_VISIBLE_DEVICES": self.devices}
-        return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path} | told | devices
+        return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path} | for_child | devices
 
 
 def make_order(
@@ -88,20 +88,20 @@ def make_order(
     allowance: float = math.inf,
     devices: str | None = None,
 ) -> Order:
-    """Everything that the child needs, with absolute paths."""
+    """The order for a run of a session, with absolute paths."""
     suite = session.store.root / "suites" / f"{session.plan.loaded.suite.hash}.yaml"
     cache = str(session.cache.folder.resolve())
     return Order(run.id, str(suite.resolve()), cache, checkpoint_seconds, os.getpid(), allowance, devices)
 
 
 def parent_and_allowance() -> tuple[int | None, float]:
-    """What the driver told this process: its parent's pid and its allowance. (None, inf) without a driver."""
+    """The pid of this process's parent and its allowance, as set by the driver. (None, inf) without a driver."""
     parent = os.environ.get(PARENT_VARIABLE)
     return int(parent) if parent else None, float(os.environ.get(ALLOWANCE_VARIABLE, "inf"))
 
 
 class RunProcess:
-    """The child process of one run. What it prints goes to the run's log."""
+    """The child process of one run. Its output goes to the run's log."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -135,7 +135,7 @@ class RunProcess:
         return self._outcome
 
     def _free_lease(self) -> None:
-        """Remove the lease that a dead child has left: another node would take it for alive for two minutes."""
+        """Remove the lease of a dead child: for two minutes, another node would take the child for alive."""
         lease = self.order.folder.lease
         with suppress(LeaseHeldError, DiskError):
             lease.claim()
@@ -187,13 +187,13 @@ def status_of(code: int) -> Status:
         0: "ok",
         RunFailedError.exit_code: "failed",
         InterruptedRunError.exit_code: "interrupted",
-        HELD: "held",
+        BUSY: "busy",
     }
     return known.get(code, "refused")
 
 
 def last_message(log: Path, log_start: int, code: int) -> str:
-    """The last line that the child printed, after so many bytes of the log. On a full disk it cannot print any."""
+    """The last line of the log after its first `log_start` bytes. On a full disk the child cannot print any."""
     lines = log.read_bytes()[log_start:].decode("utf-8", errors="replace").strip().splitlines()
     last = lines[-1] if lines else ""
     if code == DiskError.exit_code and not last.startswith("error: "):

@@ -14,8 +14,8 @@ from harness.execution.signal_forwarding import StopForwarder
 from harness.records.run_folder import RunFolder
 from harness.train.stop import StopFlag
 
-RUMOUR_SECONDS = 2.0
-"""That a worker died may be known before the signal that ended it arrives at the driver."""
+SIGNAL_SECONDS = 2.0
+"""The death of a worker may be known before the signal that ended it reaches the driver."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class RayTask:
         try:
             outcome: Outcome = self.ray.get(self.reference)
         except self.ray.exceptions.RayError as error:
-            self.stop.wait(RUMOUR_SECONDS)
+            self.stop.wait(SIGNAL_SECONDS)
             return Outcome(self.run, "killed", str(error).splitlines()[0])
         return outcome
 

@@ -1,4 +1,4 @@
-"""A Ray to train runs on: one of our own on this machine, or one that a batch job has started on its nodes."""
+"""A Ray to train runs on: our own on this machine, or that of a batch job on its nodes."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Cluster:
 
     ray:       the module, connected.
     workers:   runs at a time.
-    run_gpus: GPUs of Ray's that each run takes: 1 where it has any. Where they are but tokens, without a device
-               behind them, they still say how many runs a node is given.
+    run_gpus:  Ray's GPUs for each run: 1 where it has any. Where they are only tokens without a device, they still
+               limit the runs of a node.
     """
 
     ray: Any
@@ -46,7 +46,7 @@ def ray_cluster(address: str | None, workers: int | None, most: int) -> Iterator
     Args:
         address: HOST:PORT or a file that announces it. None brings up a Ray on this machine.
         workers: runs at a time. None takes the GPUs, or the cores without them.
-        most:    runs at a time that can be of use.
+        most:    upper limit of the runs at a time.
     """
     if address is None:
         workers = min(workers or default_workers(), most)
@@ -61,11 +61,11 @@ def ray_cluster(address: str | None, workers: int | None, most: int) -> Iterator
 
 @dataclass(frozen=True)
 class Announced:
-    """A Ray that is up; a file has these three, separated by spaces.
+    """A running Ray. A file holds these three values, separated by spaces.
 
     address: HOST:PORT.
-    nodes:   how many belong to it.
-    seconds: patience with those that are still to come.
+    nodes:   number of its nodes.
+    seconds: time limit for all nodes to join.
     """
 
     address: str
@@ -88,7 +88,7 @@ class Announced:
 
 @contextmanager
 def joined_ray(address: str) -> Iterator[Any]:
-    """A Ray that somebody else has started and will stop. Waits until all its nodes are there.
+    """Join a Ray that another program starts and stops. Waits until all its nodes have joined.
 
     address: HOST:PORT, or a file that announces it, see `Announced`.
     """
@@ -107,20 +107,20 @@ def joined_ray(address: str) -> Iterator[Any]:
 
 def _wait_for_nodes(ray: Any, announced: Announced) -> None:  # noqa: ANN401 - ray is untyped
     until = time.monotonic() + announced.seconds
-    while len(there := [node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]]) < announced.nodes:
+    while len(joined := [node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]]) < announced.nodes:
         if time.monotonic() > until:
             raise ServiceError(
-                f"after {announced.seconds:g} s {len(there)} of {announced.nodes} nodes are in the Ray at "
-                f"{announced.address}: {', '.join(sorted(there))}; the others did not join"
+                f"after {announced.seconds:g} s {len(joined)} of {announced.nodes} nodes are in the Ray at "
+                f"{announced.address}: {', '.join(sorted(joined))}; the others did not join"
             )
         time.sleep(0.2)
 
 
 @contextmanager
 def local_ray(workers: int) -> Iterator[Any]:
-    """A Ray of our own with explicit resources, a short temp dir, no dashboard and no noise; gone at the end."""
-    # a token of our own: other users of the machine stay out, and the home directory is not written. Ray reads it once
-    # a process, so a second Ray of this process (finals after a search) must have the first one's
+    """Our own Ray with explicit resources, a short temporary folder, and no dashboard. It stops at the end."""
+    # our own token keeps other users of the machine out and the home directory unwritten. Ray reads it once per
+    # process, so a second Ray of this process (finals after a search) must have the same one
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray = _import_ray()
@@ -147,7 +147,7 @@ def local_ray(workers: int) -> Iterator[Any]:
 
 
 def _short_folder() -> Path:
-    """Where Ray puts its sockets: below RAY_TMPDIR or /tmp, whatever TMPDIR says, which is often too long."""
+    """A folder for Ray's sockets in RAY_TMPDIR or /tmp, but not in TMPDIR, whose path is often too long."""
     root = os.environ.get("RAY_TMPDIR", "/tmp")
     if len(root) > LONGEST_FOLDER - len("/h12345678"):
         raise ServiceError(f"RAY_TMPDIR={root} is too long: Ray's sockets allow {LONGEST_FOLDER - len('/h12345678')} "

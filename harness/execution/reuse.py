@@ -1,6 +1,6 @@
-"""Takes over finished runs that another suite has trained: equal ids mean equal settings, data and seeds.
+"""Reuses finished runs of another suite: equal ids mean equal settings, data and seeds.
 
-They do not mean equal machines: a budget of device time buys more steps on a faster one.
+The machines may differ: a budget of device time buys more steps on a faster one.
 """
 
 from __future__ import annotations
@@ -24,23 +24,33 @@ log = logging.getLogger(__name__)
 
 
 def take_over(session: Session, source: Path) -> None:
-    """`reuse`, and say what was taken over and what that may mix."""
+    """`reuse`, and log how many runs were taken over, with a warning about other hosts."""
     taken = reuse(session, source)
     log.info("%s: %d runs taken over", source, len(taken))
-    if count := elsewhere(session, taken):
+    if count := count_elsewhere(session, taken):
         log.warning(
             "%d of them ran on another host, where device time may have bought more steps or fewer than "
-            "it does here: compare the steps of rows, or train them again without --reuse",
+            "it does here: compare the steps of entries, or train them again without --reuse",
             count,
         )
 
 
 def reuse(session: Session, source: Path) -> list[Run]:
-    """Copy the records of pending runs that ended well in the run directory `source`; which ones.
+    """Copy the records of pending runs that ended well in another suite's folder.
 
-    Failures are not taken over, nor checkpoints: what is not finished is trained here. Nor is what was begun here,
-    whose ledger would be lost, or what another process holds. Raises `UsageError` if there are no records in `source`,
-    `RecordError` if one of those wanted is damaged (nothing of that run is copied then).
+    Unfinished and failed runs are not copied: they are trained here. A run is also not copied where it was begun here,
+    since its ledger would be lost, or where another process runs it.
+
+    Args:
+        session: the suite whose runs are pending.
+        source:  folder of the other suite's records.
+
+    Returns:
+        The copied runs.
+
+    Raises:
+        UsageError:  there are no records in `source`.
+        RecordError: the records of a wanted run are damaged. Nothing of that run is copied.
     """
     other = SuiteRecords.open(source)
     wanted = [run for run in session.pending() if other.run(run.id).ok]
@@ -49,14 +59,14 @@ def reuse(session: Session, source: Path) -> list[Run]:
     return [run for run in wanted if _copy(other, session.store, run)]
 
 
-def elsewhere(session: Session, taken: Sequence[Run]) -> int:
-    """How many of these runs spent a budget of device time on another host, or on one that their records hide."""
+def count_elsewhere(session: Session, taken: Sequence[Run]) -> int:
+    """How many of these runs spent a budget of device time on another or an unknown host."""
     results = (session.folder(run).result() for run in taken if run.budget.device_seconds is not None)
     return sum(result is not None and result.shown.get("host") != socket.gethostname() for result in results)
 
 
 def _copy(source: SuiteRecords, target: SuiteFolder, run: Run) -> bool:
-    """Copy a run, unless somebody has begun it in `target`. Returns whether it was copied."""
+    """Copy a run, unless it was begun in `target`. Returns whether it was copied."""
     record, copy = source.run(run.id), target.folder(run)
     lease = copy.lease
     try:

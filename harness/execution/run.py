@@ -1,4 +1,4 @@
-"""Runs what a session has left, with the executor that was asked for."""
+"""Trains the unfinished runs of a session with the chosen executor."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ Executor = Literal["auto", "inline", "ray"]
 
 @dataclass(frozen=True)
 class ExecuteSettings:
-    """How runs are run; nothing here changes their numbers.
+    """How runs are executed. Nothing here changes their numbers.
 
-    executor:    inline (this process, one after the other), ray (child processes on the nodes of a Ray), auto (child
-                 processes of this machine, or of the Ray that `ray_address` names).
-    workers:     runs at once; None takes the CUDA devices, or the cores without them.
-    ray_address: of a Ray to join, HOST:PORT or a file that says it; None brings one up on this machine.
+    executor:           inline: this process, one run after the other. ray: child processes on the nodes of a Ray.
+                        auto: child processes of this machine, or of the Ray at `ray_address`.
+    workers:            runs at a time. None takes the number of CUDA devices, or of cores without them.
+    checkpoint_seconds: wall seconds between two checkpoints of a run.
+    ray_address:        HOST:PORT of a Ray to join, or a file that holds it. None starts one on this machine.
     """
 
     executor: Executor = "auto"
@@ -48,8 +49,9 @@ def execute(
     Args:
         session:  the suite with its data and records.
         settings: how runs are executed.
-        stop:     set by signals, or by the first run that cannot start or write. The others then checkpoint and leave.
-        runs:    the runs. None takes all of the session that have no result.
+        stop:     set by signals, or by the first run that cannot start or write. The others then write a checkpoint
+                  and end.
+        runs:     the runs. None takes all of the session without a result.
 
     Returns:
         An outcome for each run that was started, in the order of their ends.
@@ -88,7 +90,7 @@ def execute(
 
 
 def raise_refused(outcomes: Sequence[Outcome]) -> None:
-    """Raise what the user must act on: bad data, a full disk."""
+    """Raise the error of the first refused run, which the user must act on: bad data, a full disk."""
     refused = next((outcome for outcome in outcomes if outcome.status == "refused"), None)
     if refused is None:
         return
@@ -98,8 +100,8 @@ def raise_refused(outcomes: Sequence[Outcome]) -> None:
 
 
 def exit_code(outcomes: Sequence[Outcome], session: Session, stopped: bool) -> int:
-    """0 all there, 75 some go on later, 70 some ended with a failure record, now or earlier."""
-    if stopped or any(outcome.status in ("interrupted", "held") for outcome in outcomes):
+    """The exit code: 0 all runs have numbers, 75 some go on later, 70 some have a failure record, now or earlier."""
+    if stopped or any(outcome.status in ("interrupted", "busy") for outcome in outcomes):
         return InterruptedRunError.exit_code
     results = [session.store.by_id(run).result() for run in session.named]
     failed = any(result is not None and result.status == "failed" for result in results)

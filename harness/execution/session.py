@@ -1,4 +1,4 @@
-"""A suite bound to its data and its run directory."""
+"""A suite with its data and the folder of its records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.api.errors import UsageError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Run
+from harness.records.schema import Run, Trial
 from harness.records.selection import Selection, Trials
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import LoadedSuite
@@ -19,7 +19,7 @@ from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
 
 @dataclass(frozen=True)
 class Session:
-    """Everything that an executor needs."""
+    """The plan of a suite, its prepared data and its records."""
 
     plan: Plan
     cache: Cache
@@ -34,10 +34,10 @@ class Session:
         return self.plan.names
 
     def name_of(self, run: Run) -> str:
-        """The run's planned run or trial as `harness train` takes it, with its row's name: ua_mt_strong/7/0/1."""
+        """The name of its planned run or trial, as `harness train` takes it: ua_mt_strong/7/0/1."""
         if run.id not in self._names:
-            points = self.store.trials()  # an adaptive search names trials as it goes
-            self._names.update({} if points is None else {trial.run: str(trial) for trial in points.trials})
+            # an adaptive search records new trials as it goes
+            self._names.update({trial.run: str(trial) for trial in self.recorded_trials()})
         return self._names.get(run.id, run.label)
 
     def pending(self) -> list[Run]:
@@ -46,30 +46,36 @@ class Session:
 
     @property
     def named(self) -> list[str]:
-        """Ids of all runs that are asked for so far, those that a search proposed among them."""
-        points = self.store.trials()
-        proposed = [] if self.plan.loaded.suite.search is None or points is None else points.trials
+        """Ids of all runs of the suite so far, with those that a search proposed."""
+        proposed = [] if self.plan.loaded.suite.search is None else self.recorded_trials()
         return list(dict.fromkeys([*(trial.run for trial in proposed), *(run.id for run in self.plan.runs)]))
+
+    def recorded_trials(self) -> list[Trial]:
+        """The trials of the current search on record."""
+        trials = self.store.trials()
+        return [] if trials is None else trials.trials
 
     @property
     def summary(self) -> str:
-        """How many runs there are, done and to run: the finals, or the trials where there are no finals yet."""
+        """Number of runs, done and to run: of the finals, or of the trials where there are no finals yet."""
         named = self.plan.finals or self.plan.trials
         runs = {planned.run.id: planned.run for planned in named}
         done = sum(self.folder(run).done for run in runs.values())
         return f"{len(runs)} {'runs' if self.plan.finals else 'trials'}, {done} done, {len(runs) - done} to run"
 
-    def selected(self, plan: Plan, selection: Selection) -> Session:
-        """This session, once its search has led to a selection, which is recorded before its finals may start."""
+    def with_selection(self, plan: Plan, selection: Selection) -> Session:
+        """Record the selection of a search, before its final runs may start; the session with those runs."""
         self.store.write_selection(selection)
         for run in plan.runs:
             self.store.folder(run).create(run)
         return replace(self, plan=plan)
 
     def find(self, name: str) -> Run:
-        """A run of the plan, or a trial that a search proposed, or a recorded run by the beginning of its id."""
-        points = self.store.trials()
-        proposed = {str(trial): trial.run for trial in points.trials} if points is not None else {}
+        """Find a run of the plan, a trial that a search proposed, or a recorded run by the beginning of its id.
+
+        Raises `UsageError` where no run or several runs match.
+        """
+        proposed = {str(trial): trial.run for trial in self.recorded_trials()}
         if name in proposed and name not in {str(planned.trial) for planned in self.plan.trials}:
             return self.store.by_id(proposed[name]).run
         recorded = [folder for folder in self.store.folders() if folder.id.startswith(name)]
@@ -79,7 +85,7 @@ class Session:
         return find_run(self.plan, name)
 
     def reopen_failed(self) -> None:
-        """Forget failure records, so that those runs run again. What a selection was made from stays as it is."""
+        """Delete failure records, so that those runs are trained again. Trials behind a selection stay as they are."""
         finals = [planned.run.id for planned in self.plan.finals]
         for name in finals or self.named:
             folder = self.store.by_id(name)
@@ -88,36 +94,60 @@ class Session:
                 folder.reopen()
 
 
-def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, *, select: bool = True) -> Session:
-    """Plan the suite, find or prepare its data, and record what was asked before anything runs.
+def open_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
+    """Plan a suite, find or prepare its data, and record its trials, its selection and its runs before any starts.
 
-    select: write the selection. False keeps the one that is there, so that a child of an earlier driver cannot turn
-    back what a later driver selected.
+    Args:
+        loaded: the suite.
+        data:   folder of the data set, or of prepared data. None takes HARNESS_DATA.
+        runs:   folder RUNS of all suites.
+
+    Raises:
+        UsageError:  the suite is wrong.
+        DataError:   the data are missing or damaged.
+        RecordError: the records are of another version, or damaged.
+        DiskError:   the records cannot be written.
     """
+    plan, cache, store = _plan_in_folder(loaded, data, runs)
+    if loaded.suite.search is not None:
+        store.write_trials(_trials_of(plan, store.trials()))
+    else:
+        store.write_selection(plan.selection())
+        if store.trials() is not None:  # of an earlier version of the suite
+            store.write_trials(Trials(suite_hash=loaded.suite.hash, trials=[]))
+    return _record_runs(plan, cache, store)
+
+
+def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
+    """`open_session` for a process that a driver has started. Trials and selection on record stay as they are.
+
+    So a child of an earlier driver cannot undo the selection of a later one.
+    """
+    plan, cache, store = _plan_in_folder(loaded, data, runs)
+    if loaded.suite.search is None and not store.selection_path.exists():
+        store.write_selection(plan.selection())
+    return _record_runs(plan, cache, store)
+
+
+def _plan_in_folder(loaded: LoadedSuite, data: Path | None, runs: Path) -> tuple[Plan, Cache, SuiteFolder]:
     SuiteFolder.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
     plan, cache = plan_on_data(loaded, data)
     store = SuiteFolder.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
-    if loaded.suite.search is not None:
-        plan = _with_search(plan, store, select)
-    elif select or not store.selection_path.exists():
-        store.write_selection(plan.selection())
-        if store.trials() is not None:  # of an earlier version of the suite
-            store.write_trials(Trials(suite_hash=loaded.suite.hash, trials=[]))
+    return plan, cache, store
+
+
+def _record_runs(plan: Plan, cache: Cache, store: SuiteFolder) -> Session:
+    """The session, with the final runs that an earlier search has selected."""
+    if plan.loaded.suite.search is not None and store.selection_path.exists():
+        plan = plan.with_selection(store.selection())
     for run in plan.runs:
         store.folder(run).create(run)
     return Session(plan, cache, store)
 
 
-def _with_search(plan: Plan, store: SuiteFolder, select: bool) -> Plan:
-    """Name the points, and take up the selection where the search has led to one already."""
-    if select:
-        store.write_trials(_points(plan, store.trials()))
-    return plan.with_selection(store.selection()) if store.selection_path.exists() else plan
-
-
-def _points(plan: Plan, recorded: Trials | None) -> Trials:
-    """The trials of the plan. What an adaptive search named earlier stays, study by study, with its point 0."""
+def _trials_of(plan: Plan, recorded: Trials | None) -> Trials:
+    """The trials of the plan, and those that an adaptive search recorded earlier in the same studies."""
     suite, trials = plan.loaded.suite, [planned.trial for planned in plan.trials]
     adaptive = suite.search is not None and suite.search.mode == "adaptive"
     earlier = recorded.trials if adaptive and recorded is not None and recorded.suite_hash == suite.hash else []
@@ -127,7 +157,7 @@ def _points(plan: Plan, recorded: Trials | None) -> Trials:
 
 
 def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:
-    """The plan for the data as it is. The suite is checked in full before any data is touched."""
+    """The plan on the prepared data. The whole suite is checked before any data are touched."""
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset))
     cache = resolve(dataset, data)
@@ -135,7 +165,15 @@ def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:
 
 
 def find_run(plan: Plan, name: str) -> Run:
-    """A run by id, by the beginning of its id, or by planned run: method/labelled/subset/seed, e.g. ua_mt/7/0/1."""
+    """Find a run of a plan.
+
+    Args:
+        plan: the plan.
+        name: id, beginning of an id, planned run (ua_mt/7/0/1) or trial (ua_mt/trial/0/5).
+
+    Raises:
+        UsageError: no run or several runs match.
+    """
     by_planned_run = {str(planned.planned_run): planned.run for planned in plan.finals}
     by_planned_run |= {str(planned.trial): planned.run for planned in plan.trials}
     if name in by_planned_run:

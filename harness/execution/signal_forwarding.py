@@ -1,4 +1,4 @@
-"""Passes a stop on to the runs that a driver has started, on whatever node they run."""
+"""Forwards a stop to the runs that a driver has started, on any node."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harness.records.lease import current_job
 from harness.records.run_folder import RunFolder
 
 REPEAT_SECONDS = 5.0
-"""Other nodes are asked this often: a run that has just begun may not hold its lease yet."""
+"""Seconds between two signals to other nodes: a run that has just begun may not have its lease yet."""
 
 
 def stop_on_this_host(folders: Sequence[str], driver: int, job: str | None, number: int = signal.SIGTERM) -> int:
-    """Signal the living processes of this host that hold these runs for a driver: they checkpoint and leave.
+    """Signal the processes of this host that train these runs for a driver. They write a checkpoint and end.
 
     Args:
         folders: paths of the runs' folders.
@@ -45,10 +45,9 @@ def stop_on_this_host(folders: Sequence[str], driver: int, job: str | None, numb
 
 
 class StopForwarder:
-    """Stops the runs of this host by signal, and those of other nodes by a Ray task on each of them.
+    """Stops the runs of this host by signal, and those of other nodes by a Ray task on each node.
 
-    A task looks at the leases where they were written: a file that another node made can stay unseen for a minute on
-    a network disk.
+    Each task reads the leases on the node that wrote them: on a network disk, others may not see them for a minute.
     """
 
     def __init__(self, ray: Any) -> None:  # noqa: ANN401 - ray is untyped
@@ -56,7 +55,7 @@ class StopForwarder:
         self._next_repeat = 0.0
 
     def __call__(self, running: Sequence[RunFolder]) -> None:
-        """Ask these runs to stop. To be called until they have."""
+        """Ask these runs to stop. To be called until all have stopped."""
         arguments = [str(folder.path.resolve()) for folder in running], os.getpid(), current_job()
         stop_on_this_host(*arguments)
         if not running or time.monotonic() < self._next_repeat:

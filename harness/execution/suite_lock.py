@@ -1,4 +1,4 @@
-"""One process at a time: a lease that a thread keeps alive while its owner works."""
+"""A lock for one process at a time: a lease that a thread keeps alive."""
 
 from __future__ import annotations
 
@@ -12,28 +12,37 @@ from harness.train.stop import StopFlag
 
 
 @contextmanager
-def alone(lease: Lease, doing: str, stop: StopFlag, patience_seconds: float) -> Iterator[Callable[[], None]]:
-    """Hold `lease` while the block runs. Raises `UsageError` while another process does.
+def lock_suite(lease: Lease, doing: str, stop: StopFlag, patience_seconds: float) -> Iterator[Callable[[], None]]:
+    """Hold a lease while the block runs.
 
-    What is given raises `UsageError` if another process took over all the same, say while this one was suspended;
-    the thread, which calls it too, then sets `stop`. doing: for messages, "is submitting this suite".
+    Args:
+        lease:            the lease.
+        doing:            what its holder does, for messages: "is submitting this suite".
+        stop:             set by a thread as soon as another process took over, say while this one was suspended.
+        patience_seconds: wait so long for another holder.
+
+    Yields:
+        A function that raises `UsageError` if another process took over.
+
+    Raises:
+        UsageError: another process holds the lease.
     """
-    where = lease.path.parent
+    folder = lease.path.parent
     try:
         lease.claim(patience_seconds)
     except LeaseHeldError:
         holder = lease.holder()
         who = f"pid {holder.pid} on {holder.host}" if holder else "another process"
-        raise UsageError(f"{where}: {who} {doing}; try again when it has ended") from None
+        raise UsageError(f"{folder}: {who} {doing}; try again when it has ended") from None
 
-    def still_alone() -> None:
+    def check_lock() -> None:
         try:
             lease.beat()
         except LeaseHeldError:
-            raise UsageError(f"{where}: another process took over and {doing}; run it again") from None
+            raise UsageError(f"{folder}: another process took over and {doing}; run it again") from None
 
     try:
-        with Heartbeat(still_alone, stop):
-            yield still_alone
+        with Heartbeat(check_lock, stop):
+            yield check_lock
     finally:
         lease.release()

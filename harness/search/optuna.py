@@ -1,4 +1,4 @@
-"""Optuna's TPE, through Ray Tune's OptunaSearch, over a row's dimensions."""
+"""Optuna's TPE, through Ray Tune's OptunaSearch, over the search space of an entry."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ METRIC = "dice"
 class TPESampler:
     """A `Sampler`: tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), seeded.
 
-    recorded: trials that it must know of; `ask` gives their points again first, in order. The suite's own configuration
-              comes first of all; where it stands on no point of the space, TPE does not learn from it.
+    space:    dimensions by name.
+    recorded: earlier trials. `ask` returns their points first, in order. The suite's own configuration comes first of
+              all. Where it lies outside the space, TPE does not learn from it.
+    seed:     of the sampler.
     """
 
     def __init__(self, space: Mapping[str, Dimension], recorded: Sequence[Trial], seed: int) -> None:
@@ -42,7 +44,7 @@ class TPESampler:
         self._known: set[str] = set()
 
     def ask(self, name: str) -> dict[str, Any] | None:
-        """The next point; None where there is nothing to vary, or the configuration stands outside the space."""
+        """The next point. None for an empty space, or where the configuration lies outside the space."""
         if (self._outside and self._outside.pop(0)) or self._search is None:
             return None
         self._known.add(name)
@@ -51,7 +53,7 @@ class TPESampler:
         return {key: within(self._space[key], value) for key, value in point.items()}
 
     def tell(self, name: str, dice: float | None, failed: bool) -> None:
-        """The Dice of its last validation. A trial that failed has none, whatever it was on its way."""
+        """Report the Dice of a trial's last validation. A failed trial has none, even after earlier validations."""
         if self._search is not None and name in self._known:
             result = None if failed or dice is None else {METRIC: dice, "training_iteration": 1}
             self._search.on_trial_complete(name, result, error=result is None)
@@ -62,7 +64,7 @@ class TPESampler:
 
 
 def distribution(dimension: Dimension) -> Any:  # noqa: ANN401 - optuna's
-    """The dimension as Optuna knows it."""
+    """The dimension as one of Optuna's distributions."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if dimension.scale == "choice":
@@ -72,7 +74,7 @@ def distribution(dimension: Dimension) -> Any:  # noqa: ANN401 - optuna's
 
 
 def within(dimension: Dimension, value: Any) -> Any:  # noqa: ANN401
-    """Six significant digits, as everywhere in a search, and within the dimension."""
+    """The value with six significant digits, as everywhere in a search, clipped to the dimension."""
     if dimension.scale == "choice":
         return value
     low, high = dimension.values

@@ -1,11 +1,10 @@
-"""Runs a suite's search until every trial has ended, and writes the selection."""
+"""Runs a suite's search until every trial has ended, and records the selection."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 
 from harness.api.errors import ServiceError
 from harness.execution.display import make_display
@@ -13,10 +12,10 @@ from harness.execution.outcome import Outcome
 from harness.execution.ray_cluster import ray_cluster
 from harness.execution.run import ExecuteSettings, execute, raise_refused
 from harness.execution.session import Session
-from harness.execution.suite_lock import alone
-from harness.search.adaptive import Study, recorded_trials, studies
+from harness.execution.suite_lock import lock_suite
+from harness.search.adaptive import Study, make_studies, recorded_trials
 from harness.search.proposals import Listed, Proposals
-from harness.search.select import choices, decide
+from harness.search.select import decide, describe_choices
 from harness.suite.load import Search
 from harness.train.stop import StopFlag
 
@@ -24,21 +23,21 @@ log = logging.getLogger(__name__)
 
 LEADS = "leads this adaptive search"
 PATIENCE_SECONDS = 15.0
-"""With another driver that is just ending: two would both spend the budget of every entry."""
+"""Time for another driver to end: two drivers would both spend the budget of every entry."""
 
 
 def run_search(session: Session, settings: ExecuteSettings, stop: StopFlag) -> tuple[Session, list[Outcome]]:
     """Run what is left of a suite's search.
 
-    A suite without a search, or with a finished one, is left as it is. The same records lead to the same selection.
+    Nothing is done for a suite without a search, or with a finished one. The same records give the same selection.
 
     Args:
         session:  the suite with its data and records.
         settings: how trials are executed.
-        stop:     set by signals. The trials then checkpoint and leave.
+        stop:     set by signals. The trials then write a checkpoint and end.
 
     Returns:
-        The session, with its final runs once every trial has ended, and an outcome for each trial that was started.
+        The session, with its final runs once every trial has ended, and an outcome for each started trial.
 
     Raises:
         ServiceError: an adaptive search without Ray Tune.
@@ -48,7 +47,7 @@ def run_search(session: Session, settings: ExecuteSettings, stop: StopFlag) -> t
     if search is None or session.plan.finals:
         return session, []
     if search.mode == "adaptive":
-        log.info("%s: adaptive search, %s x %s a row and study", session.store.root, search.trials, search.budget)
+        log.info("%s: adaptive search, %s x %s per entry and study", session.store.root, search.trials, search.budget)
         outcomes = _run_adaptive(session, search, settings, stop)
     else:
         log.info("%s: %s search, %s, each %s", session.store.root, search.mode, session.summary, search.budget)
@@ -61,7 +60,7 @@ def run_search(session: Session, settings: ExecuteSettings, stop: StopFlag) -> t
 
 
 def select_when_over(session: Session) -> Session:
-    """The session with its final runs, if it has a search whose trials have all ended. Otherwise as it is.
+    """The session with its final runs, if all trials of its search have ended. Otherwise the same session.
 
     The selection is recorded before a final run may start.
     """
@@ -70,23 +69,20 @@ def select_when_over(session: Session) -> Session:
     if not searching or not all(session.folder(trial.run).done for trial in trials):
         return session
     plan, selection = decide(session.plan, trials, session.store)
-    for line in choices(selection):
+    for line in describe_choices(selection):
         log.info("%s", line)
-    session.store.write_selection(selection)
-    for run in plan.runs:
-        session.folder(run).create(run)
-    return replace(session, plan=plan)
+    return session.with_selection(plan, selection)
 
 
 def uses_tune(settings: ExecuteSettings) -> bool:
-    """Whether trials run on Ray Tune: where it is installed, unless the user wants one process."""
+    """Whether trials run on Ray Tune: where it is installed, and the executor is not inline."""
     if settings.executor == "auto" and settings.ray_address is None:
         return importlib.util.find_spec("ray") is not None
     return settings.executor != "inline"
 
 
 def _run_listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
-    """Trials that the plan drew: on Ray Tune, or as other runs are executed."""
+    """Run the trials of the plan: on Ray Tune, or as other runs are executed."""
     if not uses_tune(settings):
         return execute(session, settings, stop)
     left = {trial.run.id: trial for trial in session.plan.trials if not session.folder(trial.run).done}
@@ -94,16 +90,17 @@ def _run_listed(session: Session, settings: ExecuteSettings, stop: StopFlag) -> 
 
 
 def _run_adaptive(session: Session, search: Search, settings: ExecuteSettings, stop: StopFlag) -> list[Outcome]:
-    """Trials that a sampler proposes, one study after the other."""
+    """Run trials that a sampler proposes, one study after the other."""
     if not uses_tune(settings):
         raise ServiceError("an adaptive search runs on Ray Tune; use --executor ray, or a headline search")
     most = search.studies * len(session.plan.entries) * (search.trials or 1)
-    with alone(session.store.search_lease, LEADS, stop, PATIENCE_SECONDS):
-        proposals = (_announced(study) for study in studies(session, search))
+    with lock_suite(session.store.search_lease, LEADS, stop, PATIENCE_SECONDS):
+        proposals = (_begin(study) for study in make_studies(session, search))
         return _run_on_tune(session, settings, stop, most, proposals, search.validations)
 
 
-def _announced(study: Study) -> Proposals:
+def _begin(study: Study) -> Proposals:
+    """Log the state of a study. Returns its proposals."""
     begun = sum(study.session.folder(trial.run).ledger.spent().attempts > 0 for trial in study.recorded())
     goes_on = f"; goes on from {begun} trials, its sampler seeded from their records" if begun else ""
     search = study.search
@@ -121,8 +118,8 @@ def _run_on_tune(
 ) -> list[Outcome]:
     """Run one search after the other on the same Ray.
 
-    most:  trials at a time that can be of use.
-    validations: validations of a trial, where ASHA may end it early.
+    most:        upper limit of the trials at a time.
+    validations: of a trial, where ASHA may end it early.
     """
     outcomes: list[Outcome] = []
     with (

@@ -1,4 +1,4 @@
-"""From the records of a search to the selection: a pure function, whatever ran the trials and in which order."""
+"""Selects hyper-parameters from the records of a search. The order in which trials ran does not matter."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ Key = tuple[str, int]
 
 
 def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tuple[Plan, Selection]:
-    """The plan with its finals, and the record of why they got their hyper-parameters.
+    """Choose the best trial of each entry and study.
 
-    The best of the trials that spent their whole budget, by validation Dice of the last validation; ties go to the
-    earlier point; the suite's own configuration where no trial has a score.
+    It is the one with the highest validation Dice at the last validation, among those that spent their whole budget.
+    The earlier point wins a tie. Where no trial has a score, the suite's own configuration is taken.
+
+    Args:
+        plan:   the plan of a suite with a search.
+        trials: all trials of the search.
+        store:  the records.
+
+    Returns:
+        The plan with its final runs, and the selection with all candidates.
 
     Raises:
         ValueError: a trial has no result yet.
@@ -59,12 +67,12 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tu
 
 
 def score(result: Result) -> float | None:
-    """Validation Dice of the last validation, mean over classes. None unless the whole budget was spent."""
+    """Dice of the last validation, mean over foreground classes. None unless the whole budget was spent."""
     return result.validations[-1].mean_dice if result.status == "ok" and result.validations else None
 
 
-def choices(selection: Selection) -> list[str]:
-    """What was chosen, a line for each entry and study."""
+def describe_choices(selection: Selection) -> list[str]:
+    """Say what was chosen, in one line for each entry and study."""
     return [
         f"chosen: {candidate.trial} with validation Dice {candidate.score:.3f}: {_described(candidate.trial.varied)}"
         for candidate in selection.candidates or []

@@ -1,4 +1,4 @@
-"""A run as Ray Tune sees it: a trainable whose steps are the validations of a child process."""
+"""A run for Ray Tune: a trainable whose steps are the validations of a child process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from harness.records.schema import Validation
 from harness.train.stop import RETIRE, StopFlag
 
 OUTCOME = "outcome"
-"""Key of a last step's result: the `Outcome` as JSON text, since Tune takes mappings apart."""
+"""Key of the last step's result. It holds the `Outcome` as JSON text, since Tune flattens mappings."""
 STEP_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
 
 
 class RunTrainable(tune.Trainable):
-    """Trains one run. Reports the validations that are on record first, and starts a process when more are wanted.
+    """Trains one run. Reports recorded validations first, and starts a process once Tune wants more.
 
-    A step gives {"validation": its number, "dice": validation Dice} of the next validation that is known. Without news
-    it gives the last one again, after a second. At the end it also gives the outcome and done. The run's own
+    A step returns {"validation": its number, "dice": validation Dice} of the next validation. Without a new one it
+    returns the last one again, after a second. The last step also returns the outcome and `done`. The run's own
     checkpoint is the only one.
     """
 
@@ -40,7 +40,7 @@ class RunTrainable(tune.Trainable):
         self._outcome: Outcome | None = Outcome(self._order.run, "ok") if self._folder.done else None
 
     def step(self) -> dict[str, Any]:
-        """One validation, or a second of patience."""
+        """Report one validation, or wait for a second."""
         validations = self._folder.validations()
         if self._reported >= len(validations) and self._outcome is None:
             self._run = self._run or RestartingRun(self._order, self._retired)
@@ -54,10 +54,7 @@ class RunTrainable(tune.Trainable):
         return report | {"done": True, OUTCOME: canonical_json(asdict(self._outcome))}
 
     def cleanup(self) -> None:
-        """Tune wants no more of this trial: a run that has a process ends for good, with what it has.
-
-        The driver ends one that has no process.
-        """
+        """End the run early, since Tune has ended the trial. The driver ends a run that has no process."""
         if self._run is None or self._outcome is not None:
             return
         self._retired.set("the search has seen enough")
@@ -67,11 +64,11 @@ class RunTrainable(tune.Trainable):
             self._run.wait(STEP_SECONDS)
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Nothing: the run keeps its own."""
+        """Save nothing: the run keeps its own checkpoint."""
         return {}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing."""
+        """Load nothing."""
 
 
 def _report(validations: list[Validation]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Drives Ray Tune. Its directory is thrown away: what is done is read from the records, whatever ended the last run."""
+"""Drives Ray Tune. Its folder is deleted afterwards: the records alone say which trials have ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from harness.api.errors import InterruptedRunError
 from harness.execution.display import Display
 from harness.execution.outcome import Outcome, settle
 from harness.execution.process import make_order, run_process
-from harness.execution.ray import RUMOUR_SECONDS
+from harness.execution.ray import SIGNAL_SECONDS
 from harness.execution.ray_cluster import Cluster
 from harness.execution.session import Session
 from harness.execution.signal_forwarding import StopForwarder
@@ -35,9 +35,9 @@ from harness.search.trainable import OUTCOME, PATIENCE_SECONDS, RunTrainable
 from harness.train.stop import StopFlag
 
 NO_MORE = -1.0
-"""An allowance into which no step fits."""
+"""An allowance below the cost of any step."""
 REDUCTION = 3
-"""ASHA keeps one in so many at each rung: validations 1, 3, 9, ..."""
+"""ASHA keeps one trial in three at each rung: validations 1, 3, 9, ..."""
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -50,9 +50,9 @@ QUIET = {
 
 
 class ProposedSearch(Searcher):
-    """Tune's searcher over our proposals. It also takes down how each trial ended.
+    """Tune's searcher over our proposals. It also records how each trial ended.
 
-    Tune pickles what it holds. Nothing of this means anything elsewhere, so it pickles as nothing.
+    Tune pickles its searcher, but this one has no meaning in another process: it pickles as an empty object.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class ProposedSearch(Searcher):
         self.forward_stop = StopForwarder(cluster.ray)
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
-        """Pickle as nothing."""
+        """Pickle as an empty object."""
         return object, ()
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's base forgets its own FINISHED
-        """The next trial's configuration: the fields of an `Order`."""
+        """Configuration of the next trial: the fields of an `Order`. None asks Tune to try later."""
         self.stop.install()  # Tune puts its own SIGUSR1 handler in the driver's place
         if self.stop.is_set():
             return Searcher.FINISHED
@@ -92,10 +92,10 @@ class ProposedSearch(Searcher):
         return asdict(make_order(self.session, run, self.checkpoint_seconds, proposal.allowance))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial ended: by itself, with its worker, because Tune was stopped, or by the scheduler."""
+        """Settle a trial that ended: by itself, with its worker, by a stop of Tune, or by the scheduler."""
         run, report = self.running.pop(trial_id), result or {}
         if error:
-            self.stop.wait(RUMOUR_SECONDS)
+            self.stop.wait(SIGNAL_SECONDS)
         if OUTCOME in report:
             outcome = Outcome(**json.loads(report[OUTCOME]))
         elif self.stop.is_set():
@@ -112,9 +112,9 @@ class ProposedSearch(Searcher):
             self.stop.set(outcome.message)
 
     def end_retired(self) -> None:
-        """Give a record to trials that the scheduler ended before their processes had begun.
+        """Write the result of trials that the scheduler ended before their processes had begun.
 
-        Such a trial had validations on record, from an earlier driver that was killed.
+        Such a trial has validations on record from an earlier driver that was killed.
         """
         for run_id, outcome in self.outcomes.items():
             folder = self.session.store.by_id(run_id)
@@ -123,17 +123,17 @@ class ProposedSearch(Searcher):
                 self.outcomes[run_id] = settle(folder, run_process(order), self.stop)
 
     def save(self, checkpoint_path: str) -> None:
-        """An empty file, since Tune wants one."""
+        """Write an empty file, since Tune wants one."""
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing is restored from Tune."""
+        """Restore nothing from Tune."""
 
 
 class StopAll(Stopper):
-    """Ends the experiment when the driver was asked to stop, once the runs have left their checkpoints.
+    """Ends the experiment after a stop of the driver, once the runs have written their checkpoints.
 
-    Tune ends a trial for good that still runs then, so it must not be told earlier.
+    Tune would end any trial for good that still runs then, so it must not learn of the stop earlier.
     """
 
     def __init__(self, search: ProposedSearch) -> None:
@@ -141,11 +141,11 @@ class StopAll(Stopper):
         self._until = math.inf
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is ended here."""
+        """End no single trial."""
         return False
 
     def stop_all(self) -> bool:
-        """Whether somebody asked, and nothing runs any more. Tune asks this each time that it validations around."""
+        """Whether a stop was asked for and no trial runs any more. Tune calls this in each turn of its loop."""
         search = self._search
         search.display.tick(list(search.running.values()))
         if not search.stop.is_set():
@@ -159,8 +159,8 @@ def tune_trials(search: ProposedSearch, validations: int | None) -> list[Outcome
     """Run what a search proposes on the Ray that is up.
 
     Args:
-        search: gives the trials.
-        validations:  validations of a trial, where ASHA may end it early. None lets every trial end by itself.
+        search:      gives the trials.
+        validations: of a trial, where ASHA may end it early. None lets every trial end by itself.
 
     Returns:
         An outcome for each trial that ended.
@@ -184,7 +184,7 @@ def tune_trials(search: ProposedSearch, validations: int | None) -> list[Outcome
 
 
 def _asha(validations: int) -> ASHAScheduler:
-    """Rungs at equal spent budgets: a validation comes at a fixed share of the full budget."""
+    """ASHA with rungs at equal budgets: a validation comes at a fixed share of the full budget."""
     return ASHAScheduler(
         time_attr="validation",
         metric=METRIC,
@@ -197,7 +197,7 @@ def _asha(validations: int) -> ASHAScheduler:
 
 @contextmanager
 def _quiet_folder() -> Iterator[str]:
-    """A directory for Tune's own state, and its messages off. Both are as before in the end."""
+    """A temporary folder for Tune's own state, with its messages turned off in the meantime."""
     logger = logging.getLogger("ray.tune")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # our own outcomes say what failed, without a traceback

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from harness.execution.suite_lock import alone
+from harness.execution.suite_lock import lock_suite
 from harness.records.files import disk_errors, write_text
 from harness.records.schema import Run
 from harness.slurm.client import SlurmRefusedError, ask
@@ -91,5 +91,5 @@ def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
     """
     with disk_errors(submissions.folder):
         submissions.folder.mkdir(parents=True, exist_ok=True)
-    with alone(submissions.lease, "is submitting this suite", StopFlag(), PATIENCE_SECONDS) as still_alone:
+    with lock_suite(submissions.lease, "is submitting this suite", StopFlag(), PATIENCE_SECONDS) as still_alone:
         yield still_alone

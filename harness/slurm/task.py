@@ -8,9 +8,9 @@ from pathlib import Path
 
 from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
 from harness.execution.outcome import Outcome
-from harness.execution.process import HELD
+from harness.execution.process import BUSY
 from harness.execution.run import ExecuteSettings, execute
-from harness.execution.session import open_session
+from harness.execution.session import join_session
 from harness.records.reader import SuiteRecords
 from harness.slurm.leases import free_leases
 from harness.slurm.record import Submissions
@@ -46,7 +46,7 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
     else:
         with stop.on_signals():
             suite = load_suite(submissions.suite_path(submission))
-            session = open_session(suite, Path(submission.cache), submissions.root.parent, select=False)
+            session = join_session(suite, Path(submission.cache), submissions.root.parent)
             for owner in free_leases(session.folder(run) for run in left):
                 log.info("freed a run of job %s, which is no longer on %s", owner.job, owner.host)
             settings = ExecuteSettings("auto", submission.runs_at_once, submission.checkpoint_seconds)
@@ -57,7 +57,7 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
 def _exit_code(records: SuiteRecords, runs: Sequence[str], outcomes: Sequence[Outcome], stop: StopFlag) -> int:
     results = [records.run(run).result for run in runs]
     if None in results:
-        held = any(outcome.status == "held" for outcome in outcomes) and not stop.is_set()
-        return HELD if held else InterruptedRunError.exit_code
+        busy = any(outcome.status == "busy" for outcome in outcomes) and not stop.is_set()
+        return BUSY if busy else InterruptedRunError.exit_code
     failed = any(result is not None and result.status == "failed" for result in results)
     return RunFailedError.exit_code if failed else 0

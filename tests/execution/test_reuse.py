@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import RecordError, UsageError
-from harness.execution.reuse import elsewhere, reuse
+from harness.execution.reuse import count_elsewhere, reuse
 from harness.execution.run import ExecuteSettings, execute
 from harness.execution.session import find_run
 from harness.train.stop import StopFlag
@@ -67,13 +67,13 @@ def test_runs_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, mon
     session = source.session()
     ended = [run for run in session.plan.runs if run.method == "tiny_short"]
     monkeypatch.setattr("socket.gethostname", lambda: "another")
-    assert elsewhere(session, ended) == 0, "a budget in steps buys as many anywhere"
+    assert count_elsewhere(session, ended) == 0, "a budget in steps buys as many anywhere"
     timed = make_tiny({"tiny_short": {}}, budget={"device_seconds": 0.2}).session()
     monkeypatch.undo()
     execute(timed, ExecuteSettings("inline"), StopFlag())
-    assert elsewhere(timed, timed.plan.runs) == 0
+    assert count_elsewhere(timed, timed.plan.runs) == 0
     monkeypatch.setattr("socket.gethostname", lambda: "another")
-    assert elsewhere(timed, timed.plan.runs) == 1
+    assert count_elsewhere(timed, timed.plan.runs) == 1
 
 
 def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny) -> None:

@@ -16,10 +16,10 @@ import pytest
 from harness.api import errors
 from harness.api.errors import DataError, UsageError
 from harness.data.cache import Cache
-from harness.execution.display import ending
+from harness.execution.display import describe_ending
 from harness.execution.inline import run_inline
 from harness.execution.outcome import Outcome, settle
-from harness.execution.process import HELD, last_message, make_order, run_process, status_of
+from harness.execution.process import BUSY, last_message, make_order, run_process, status_of
 from harness.execution.process_pool import default_workers
 from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused
 from harness.execution.session import Session, find_run
@@ -82,17 +82,17 @@ def test_an_ending_names_its_run_once(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}).session()
     (run,) = session.plan.runs
     for said in ("tiny_short/2/0/0: interrupted: stopped by SIGTERM", "stopped by SIGTERM"):
-        line = ending(session, run, Outcome(run.id, "interrupted", said))
+        line = describe_ending(session, run, Outcome(run.id, "interrupted", said))
         assert line == "tiny_short/2/0/0: interrupted: stopped by SIGTERM"
 
 
-def test_a_held_run_is_75(make_tiny: MakeTiny) -> None:
+def test_a_busy_run_is_75(make_tiny: MakeTiny) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}, seeds=[0, 1]).session()
     session.folder(session.plan.runs[0]).lease.claim()  # this process holds it, as another driver would
-    (held,) = run_inline(session, session.plan.runs[:1], RunSettings(wait_for_lease_seconds=0.0))
-    assert held.status == "held"
-    assert str(os.getpid()) in held.message
-    assert exit_code([held], session, stopped=False) == 75
+    (busy,) = run_inline(session, session.plan.runs[:1], RunSettings(wait_for_lease_seconds=0.0))
+    assert busy.status == "busy"
+    assert str(os.getpid()) in busy.message
+    assert exit_code([busy], session, stopped=False) == 75
 
 
 def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: Make
         (0, "ok"),
         (70, "failed"),
         (75, "interrupted"),
-        (HELD, "held"),
+        (BUSY, "busy"),
         (65, "refused"),
         (74, "refused"),
         (64, "refused"),
@@ -155,10 +155,10 @@ def test_what_an_exit_code_means(code: int, status: str) -> None:
     assert status_of(code) == status
 
 
-def test_no_failure_exits_as_a_held_run_does() -> None:
+def test_no_failure_exits_as_a_busy_run_does() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.HarnessError)]
     codes = {kind.exit_code for kind in kinds}
-    assert HELD not in codes | {0, 1, 2, 130}
+    assert BUSY not in codes | {0, 1, 2, 130}
     assert errors.AuditError.exit_code == 76
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.records.schema import Budget
-from harness.search.proposals import BARREN, DONE, TOLERANCE, WAIT, Listed, Proposal
+from harness.search.proposals import DONE, MOST_BARREN, TOLERANCE, WAIT, Listed, Proposal
 from tests.search.simulation import SPACE, Driver, FakeStore
 
 EVENTS = st.lists(st.sampled_from(["turn"] * 4 + ["save", "retire", "crash"]), max_size=120)
@@ -53,7 +53,7 @@ def test_steps_are_spent_to_the_last_one_and_no_more(
     store = FakeStore(Budget(steps=amount), [1.0])
     driver = play(Driver(store, amount * trials, workers, points), events)
     assert driver.last == DONE
-    if driver.adaptive._barren < BARREN:
+    if driver.adaptive._barren < MOST_BARREN:
         assert store.spent == amount * trials
 
 
@@ -72,7 +72,7 @@ def test_seconds_end_within_the_tolerance_and_a_step_of_each_worker(
     total = amount * trials
     driver = play(Driver(store, total, workers, points), events)
     assert driver.last == DONE
-    if driver.adaptive._barren < BARREN:
+    if driver.adaptive._barren < MOST_BARREN:
         assert store.spent >= total - TOLERANCE * total - 1e-9
 
 
@@ -103,7 +103,7 @@ def test_what_a_process_loses_that_is_started_again_is_charged_to_later_trials(
     last = store.by_id(driver.order[-1])
     own = last.ledger.spent().lost_steps if math.isinf(last.allowance) else 0
     assert store.spent <= amount * trials + own
-    assert store.spent >= amount * trials or driver.adaptive._barren == BARREN
+    assert store.spent >= amount * trials or driver.adaptive._barren == MOST_BARREN
 
 
 def test_lost_steps_are_charged_by_hand() -> None:
@@ -253,7 +253,7 @@ def test_an_exhausted_space_ends_the_study(script: list[int]) -> None:
     assert driver.last == DONE
     assert len(store.named) == len(set(script) | {0})
     assert store.spent == 10 * len(store.named)
-    assert driver.sampler.asked <= (len(store.named) + 1) * (BARREN + 1), "it may ask again after each trial that ran"
+    assert driver.sampler.asked <= (len(store.named) + 1) * (MOST_BARREN + 1), "it may ask after each trial"
 
 
 def test_trials_that_fail_before_their_first_step_end_the_study_too() -> None:
@@ -261,7 +261,7 @@ def test_trials_that_fail_before_their_first_step_end_the_study_too() -> None:
     store = FakeStore(Budget(steps=10), [1.0], barren_points=frozenset(range(1, 1000)))
     driver = Driver(store, 100, 2, range(1, 1000)).finish()
     assert driver.last == DONE
-    assert BARREN <= len(store.named) - 1 <= BARREN + 12
+    assert MOST_BARREN <= len(store.named) - 1 <= MOST_BARREN + 12
     assert store.spent == 10
 
 

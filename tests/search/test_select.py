@@ -16,7 +16,7 @@ from harness.api.errors import ClosedSplitError
 from harness.data.permit import TestPermit
 from harness.records.selection import Selection, candidates_digest
 from harness.records.suite_folder import SuiteFolder
-from harness.search.select import choices, decide
+from harness.search.select import decide, describe_choices
 from harness.suite.plan import Plan
 from harness.suite.trials import PlannedTrial
 from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
@@ -88,7 +88,7 @@ def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path
     bare = plan_of(tmp_path, {"search": None})
     assert [one.run for one in after.finals] == [one.run for one in bare.finals]
     assert {entry.trial for entry in selection.entries} == {None}
-    assert choices(selection) == []
+    assert describe_choices(selection) == []
 
 
 @given(endings=st.lists(ENDINGS, min_size=6, max_size=6), shuffle=st.randoms(use_true_random=False))
@@ -200,7 +200,7 @@ def test_a_selection_of_another_version_of_a_method_names_no_finals(
 
 def test_people_read_what_was_chosen(tmp_path: Path) -> None:
     _, selection, _ = decided(plan_of(tmp_path), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
-    supervised, ua_mt = choices(selection)
+    supervised, ua_mt = describe_choices(selection)
     assert supervised == "chosen: supervised/trial/0/0 with validation Dice 0.500: nothing to vary"
     assert ua_mt.startswith("chosen: ua_mt/trial/0/2 with validation Dice 0.800: consistency ")
 

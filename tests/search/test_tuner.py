@@ -159,7 +159,7 @@ def told(status: str, **more: Any) -> dict[str, Any]:
         (told("failed"), False, False, "failed", True),
         (told("killed"), False, False, "failed", True),  # it has its record now
         (told("interrupted"), False, True, "interrupted", False),
-        (told("held"), False, False, "held", False),
+        (told("busy"), False, False, "busy", False),
         ({"validation": 1, "dice": 0.5}, False, False, "ok", False),  # ended by the scheduler
         ({"validation": 1, "dice": 0.5}, False, True, "interrupted", False),
         (None, False, True, "interrupted", False),  # never started
@@ -167,7 +167,7 @@ def told(status: str, **more: Any) -> dict[str, Any]:
         (None, True, True, "interrupted", True),
     ],
     ids=[
-        *("ok", "failed", "killed", "interrupted", "held", "retired", "ended_early", "pending"),
+        *("ok", "failed", "killed", "interrupted", "busy", "retired", "ended_early", "pending"),
         *("worker died", "worker died at a stop"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import UsageError
-from harness.execution.suite_lock import alone
+from harness.execution.suite_lock import lock_suite
 from harness.records.suite_folder import SuiteFolder
 from harness.search.run import LEADS
 from harness.train.stop import StopFlag
@@ -18,12 +18,12 @@ from tests.train.fixtures import MakeTiny
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
-    with alone(store.search_lease, LEADS, stop, 0.0):
-        second = alone(store.search_lease, LEADS, stop, 0.0)
+    with lock_suite(store.search_lease, LEADS, stop, 0.0):
+        second = lock_suite(store.search_lease, LEADS, stop, 0.0)
         with pytest.raises(UsageError, match=r"pid \d+ on .* leads this adaptive search"), second:
             pass
         assert (store.root / "search.lease").exists(), "the first one keeps it"
-    with alone(store.search_lease, LEADS, stop, 0.0):
+    with lock_suite(store.search_lease, LEADS, stop, 0.0):
         pass
     assert not (store.root / "search.lease").exists()
 
@@ -31,7 +31,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.train.heartbeat.BEAT_SECONDS", 0.02)
     store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
-    with alone(store.search_lease, LEADS, stop, 0.0):
+    with lock_suite(store.search_lease, LEADS, stop, 0.0):
         path = store.root / "search.lease"
         path.write_text(path.read_text(encoding="utf-8").replace('"host": "', '"host": "another-'), encoding="utf-8")
         wait_until(stop.is_set, "it stops")
@@ -42,7 +42,7 @@ def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: 
 def test_the_command_says_who_leads(make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, {"tiny_short": {}}, {"mode": "adaptive", "validations": 3})
     tiny.session()
-    with alone(store_of(tiny).search_lease, LEADS, StopFlag(), 0.0):
+    with lock_suite(store_of(tiny).search_lease, LEADS, StopFlag(), 0.0):
         process = tiny.start("run", "--executor", "ray", "--no-track")
         assert process.wait(LIMIT_SECONDS) == 64, tiny.output
     assert "leads this adaptive search" in tiny.output

@@ -80,7 +80,7 @@ def searcher(session: Session) -> tuple[Any, Recording, StopFlag]:
     return search, proposals, stop
 
 
-def test_a_run_that_has_ended_tells_its_validations_again_one_by_one(session: Session) -> None:
+def test_a_run_that_has_ended_tells_its_validations_one_by_one(session: Session) -> None:
     end(session.folder(session.plan.trials[0].run), 0.5)
     trainable = trainable_of(session)
     first, last = trainable.step(), trainable.step()
@@ -147,19 +147,19 @@ def test_what_a_trial_told_reaches_the_driver(session: Session, searcher: tuple[
     assert proposals.told == [("a", None, False)]
 
 
-def told(status: str, **more: Any) -> dict[str, Any]:
+def report_of(status: str, **more: Any) -> dict[str, Any]:
     outcome = Outcome("u", status, "why", 1)  # type: ignore[arg-type]
     return as_tune_tells({"validation": 1, "dice": 0.5, "outcome": canonical_json(asdict(outcome)), **more})
 
 
 @pytest.mark.parametrize(
-    ("result", "error", "ended_early", "status", "failed"),
+    ("result", "error", "stopped", "status", "failed"),
     [
-        (told("ok"), False, False, "ok", False),
-        (told("failed"), False, False, "failed", True),
-        (told("killed"), False, False, "failed", True),  # it has its record now
-        (told("interrupted"), False, True, "interrupted", False),
-        (told("busy"), False, False, "busy", False),
+        (report_of("ok"), False, False, "ok", False),
+        (report_of("failed"), False, False, "failed", True),
+        (report_of("killed"), False, False, "failed", True),  # it has its record now
+        (report_of("interrupted"), False, True, "interrupted", False),
+        (report_of("busy"), False, False, "busy", False),
         ({"validation": 1, "dice": 0.5}, False, False, "ok", False),  # ended by the scheduler
         ({"validation": 1, "dice": 0.5}, False, True, "interrupted", False),
         (None, False, True, "interrupted", False),  # never started
@@ -167,7 +167,7 @@ def told(status: str, **more: Any) -> dict[str, Any]:
         (None, True, True, "interrupted", True),
     ],
     ids=[
-        *("ok", "failed", "killed", "interrupted", "busy", "retired", "ended_early", "pending"),
+        *("ok", "failed", "killed", "interrupted", "busy", "retired", "stopped", "pending"),
         *("worker died", "worker died at a stop"),
     ],
 )
@@ -190,7 +190,7 @@ def test_how_a_trial_ended(
     assert proposals.told == [("a", 0.5 if result else None, failed)]
     assert search.running == {}
     record = session.folder(session.plan.trials[0].run).result()
-    killed = result == told("killed") or (error and not stopped)
+    killed = result == report_of("killed") or (error and not stopped)
     assert (record is not None and record.failure is not None and record.failure.kind == "killed") == killed
 
 

@@ -1,4 +1,4 @@
-"""Goes through the rules of a fair comparison and says, from the records alone, which of them a suite holds."""
+"""Checks the rules of a fair comparison on a suite's records alone."""
 
 from harness.audit.finding import Audit, Finding
 from harness.audit.rules import RULES, audit

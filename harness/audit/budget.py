@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from harness.audit.evidence import broken, broken_results, by_method, counted, held, one_value, spread
+from harness.audit.evidence import (
+    counted,
+    group_by_entry,
+    held,
+    not_held,
+    not_held_by_results,
+    one_value,
+    spread,
+)
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, EndedRun
 from harness.audit.rule import rule
@@ -10,7 +18,7 @@ from harness.records.ledger import summarise
 from harness.train.clock import SYNCHRONISE_EVERY_STEPS
 
 ROUNDING = 1e-6
-"""Relative; sums of the same seconds in another order."""
+"""Relative difference between sums of the same seconds in another order."""
 
 
 @rule(
@@ -20,7 +28,7 @@ ROUNDING = 1e-6
     needs="runs",
 )
 def one_budget(suite: AuditedSuite) -> Verdict:
-    """The budget in run.json is the same for every run, reference rows included."""
+    """The budget in run.json is the same for every run, fully supervised references included."""
     return one_value(suite.runs, "budget of a run", lambda run: str(run.asked.budget))
 
 
@@ -28,8 +36,8 @@ def one_budget(suite: AuditedSuite) -> Verdict:
 def all_stages(suite: AuditedSuite) -> Verdict:
     """Seconds and steps by stage in result.json add up to what the run spent in all."""
     if other := [run for run in suite.finished if not _adds_up(run)]:
-        return broken(other, "stages do not add up to what result.json says was spent")
-    methods = by_method(suite.finished).items()
+        return not_held(other, "stages do not add up to what result.json says was spent")
+    methods = group_by_entry(suite.finished).items()
     stages = "; ".join(f"{method}: {', '.join(runs[-1].result.stage_device_seconds)}" for method, runs in methods)
     return held(f"stages add up in result.json of all {counted(len(suite.finished), 'finished run')} ({stages})")
 
@@ -60,7 +68,7 @@ def no_overspending(suite: AuditedSuite) -> Verdict:
             f"{'too many' if excess(run) > 0 else 'left'}; allowed {slack(run):,.3f}"
             for run in missed
         )
-        return broken_results(missed, f"{counted(len(missed), 'run')} missed the budget", lines)
+        return not_held_by_results(missed, f"{counted(len(missed), 'run')} missed the budget", lines)
     over, under = max(map(excess, suite.finished)), min(map(excess, suite.finished))
     budget = suite.finished[0].asked.budget
     return held(
@@ -95,7 +103,7 @@ def slack(run: EndedRun) -> float:
 def counted_once(suite: AuditedSuite) -> Verdict:
     """Summed anew, ledger.jsonl gives what result.json says was useful and lost."""
     if other := [run for run in suite.finished if not _agrees(run)]:
-        return broken(other, "ledger.jsonl and result.json disagree on what was spent")
+        return not_held(other, "ledger.jsonl and result.json disagree on what was spent")
     lost = sum(run.result.spent.lost_device_seconds for run in suite.finished)
     attempts = sum(run.result.spent.attempts for run in suite.finished)
     return held(

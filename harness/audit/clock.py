@@ -1,4 +1,4 @@
-"""Rules about the clock: what runs beside it, what is free, what schedules and batches follow."""
+"""Rules about the clock: work outside it, what is free, schedules and batches."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from harness.audit.evidence import (
     NOT_RECORDED,
-    broken,
-    broken_results,
-    by_method,
+    combine,
     counted,
+    group_by_entry,
     held,
     not_applicable,
+    not_held,
+    not_held_by_results,
     one_value,
     spread,
-    together,
 )
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, EndedRun
@@ -37,12 +37,12 @@ def outside_the_clock(suite: AuditedSuite) -> Verdict:
     On a CPU all threads of the process together take at most 5 % (and 0.1 s) more CPU time in training steps
     than was charged.
     """
-    return together(_validations(suite.finished), _threads(suite.finished))
+    return combine(_validations(suite.finished), _threads(suite.finished))
 
 
 def _validations(finished: Sequence[EndedRun]) -> Verdict:
     if trained := [run for run in finished if run.observed.validations_that_trained]:
-        return broken(trained, "validations changed parameters or buffers (result.json)")
+        return not_held(trained, "validations changed parameters or buffers (result.json)")
     validations = sum(len(run.result.validations) for run in finished)
     return held(
         f"no parameter or buffer changed in {counted(validations, 'validation')} of {counted(len(finished), 'run')}"
@@ -60,7 +60,7 @@ def _threads(finished: Sequence[EndedRun]) -> Verdict:
     limit = 1 + OTHER_THREADS_SHARE
     if busy := [run for run in charged if used[run] > charged[run] * limit + OTHER_THREADS_SECONDS]:
         lines = (f"{used[run]:,.2f} CPU-seconds in steps, {charged[run]:,.2f} charged" for run in busy)
-        return broken_results(busy, "other threads worked in training steps", lines)
+        return not_held_by_results(busy, "other threads worked in training steps", lines)
     most = max((used[run] / charged[run] - 1.0 for run in charged if charged[run] > 0), default=0.0)
     return held(f"CPU time of all threads in steps is at most {max(0.0, most):.1%} above what was charged")
 
@@ -74,7 +74,7 @@ def _threads(finished: Sequence[EndedRun]) -> Verdict:
 def free_for_all(suite: AuditedSuite) -> Verdict:
     """Validations and warm-up steps asked for in run.json are the same for every run.
 
-    Wall seconds by phase stand in result.json.
+    result.json shows wall seconds by phase.
     """
     asked = one_value(
         suite.runs,
@@ -88,7 +88,7 @@ def free_for_all(suite: AuditedSuite) -> Verdict:
     train, evaluation = (
         sum(run.result.wall_seconds.get(phase, 0.0) for run in suite.finished) for phase in ("train", "eval")
     )
-    return together(asked, held(f"wall seconds in all (result.json): {train:,.0f} train, {evaluation:,.0f} evaluation"))
+    return combine(asked, held(f"wall seconds in all (result.json): {train:,.0f} train, {evaluation:,.0f} evaluation"))
 
 
 @rule(
@@ -105,10 +105,10 @@ def schedules(suite: AuditedSuite) -> Verdict:
     if not traces:
         return not_applicable(NO_HISTORY)
     if other := [run for run, trace in traces.items() if trace.rate_error > RATE_ERROR]:
-        return broken(other, "learning rates in history.parquet are no function of progress")
+        return not_held(other, "learning rates in history.parquet are no function of progress")
     steps = sum(trace.steps for trace in traces.values())
     lines = [f"learning rates of {steps:,} steps in history.parquet of {counted(len(traces), 'run')} follow progress"]
-    if stairs := by_method(run for run in traces if _has_stairs(run)):
+    if stairs := group_by_entry(run for run in traces if _has_stairs(run)):
         lines.append(f"staircases, a setting of the literature: {', '.join(stairs)}")
     return held(*lines)
 
@@ -123,7 +123,10 @@ def _has_stairs(run: EndedRun) -> bool:
     "Twice the labelled images a step is an advantage that no budget of iterations shows.",
 )
 def exposure(suite: AuditedSuite) -> Verdict:
-    """Images seen in result.json are at most steps times the batch size of run.json; labelled ones stand beside."""
+    """Images seen in result.json are at most steps times the batch size of run.json.
+
+    Labelled images are shown beside them.
+    """
     allowed = {run: run.result.spent.useful_steps * run.asked.engine.batch_size for run in suite.finished}
     if larger := [run for run in suite.finished if run.result.images_seen > allowed[run]]:
         lines = (
@@ -131,8 +134,8 @@ def exposure(suite: AuditedSuite) -> Verdict:
             f"{run.asked.engine.batch_size}"
             for run in larger
         )
-        return broken_results(larger, "batches are larger than the suite's", lines)
-    return held(*(f"{method}: {_seen(runs)}" for method, runs in by_method(suite.finished).items()))
+        return not_held_by_results(larger, "batches are larger than the suite's", lines)
+    return held(*(f"{method}: {_seen(runs)}" for method, runs in group_by_entry(suite.finished).items()))
 
 
 def _seen(runs: Sequence[EndedRun]) -> str:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from harness.audit.evidence import broken, counted, held, names, not_applicable, together
+from harness.audit.evidence import (
+    combine,
+    counted,
+    held,
+    name_runs,
+    not_applicable,
+    not_held,
+)
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.rule import rule
@@ -33,8 +40,8 @@ def accounts_agree(suite: AuditedSuite) -> Verdict:
     missing = [run for run in on_slurm if any((run.id, attempt) not in known for attempt in _slurm_attempts(run))]
     if not missing:
         return _judged(suite, record)
-    left = not_applicable(f"not reconciled: {names(missing)}")
-    return together(_judged(suite, record), left) if record.violations else left
+    left = not_applicable(f"not reconciled: {name_runs(missing)}")
+    return combine(_judged(suite, record), left) if record.violations else left
 
 
 def _judged(suite: AuditedSuite, record: Reconciliation) -> Verdict:
@@ -43,10 +50,10 @@ def _judged(suite: AuditedSuite, record: Reconciliation) -> Verdict:
         lines = [
             f"reconciliation.json: {job.seconds.unexplained:,.1f} of {job.allocated:,.0f} {job.currency}-seconds "
             f"unexplained, {job.tolerated_seconds:,.1f} tolerated, in an allocation with "
-            f"{names(suite.named(attempt.run for attempt in job.attempts)) or 'no run of the selection'}"
+            f"{name_runs(suite.named(attempt.run for attempt in job.attempts)) or 'no run of the selection'}"
             for job in record.violations
         ]
-        return broken(guilty, f"{counted(len(record.violations), 'allocation')} hold more than is explained", *lines)
+        return not_held(guilty, f"{counted(len(record.violations), 'allocation')} hold more than is explained", *lines)
     lines = [
         f"{account.entry}: {account.allocated:,.0f} {account.currency}-seconds allocated, ledgers account for "
         f"{account.ledger_ratio:.1%}, {account.training_share:.1%} in training steps"

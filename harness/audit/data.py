@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.api.errors import HarnessError
-from harness.audit.evidence import broken, counted, held, held_unless, not_applicable, one_value, together
+from harness.audit.evidence import (
+    combine,
+    counted,
+    held,
+    held_unless,
+    not_applicable,
+    not_held,
+    one_value,
+)
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite
 from harness.audit.rule import rule
@@ -33,11 +41,11 @@ def splits(suite: AuditedSuite) -> Verdict:
     if mixed.any():
         who = _some(sorted(patients[mixed].unique()))
         guilty = suite.named(suite.cases["run"][mixed])
-        return broken(guilty, f"tested on training or validation patients ({who}) in cases.parquet")
+        return not_held(guilty, f"tested on training or validation patients ({who}) in cases.parquet")
     tested = suite.cases.groupby("run")["patient"].unique()
     listed = f"the {len(published['test'])} patients of the published test list"
     if others := suite.named(tested.index[tested.map(set) != set(published["test"])]):
-        return broken(others, f"cases.parquet does not hold {listed}")
+        return not_held(others, f"cases.parquet does not hold {listed}")
     kept = ", ".join(f"{len(ids)} {split}" for split, ids in published.items())
     runs = counted(len(tested), "finished run")
     return held(f"{listed}, no other, in cases.parquet of all {runs} (published: {kept})")
@@ -59,7 +67,7 @@ def one_dataset(suite: AuditedSuite) -> Verdict:
         for run in suite.runs
         if run.environment is not None and run.environment.data_checksum != run.asked.dataset.checksum
     ]
-    return together(
+    return combine(
         one_value(suite.runs, "data", lambda run: _version(run.asked.dataset)),
         one_value(suite.runs, "preprocessing", lambda run: str(run.asked.preprocessing)),
         held_unless(other, "ran on other data than planned"),
@@ -93,7 +101,7 @@ def same_grid(suite: AuditedSuite) -> Verdict:
     short = {method: everything - cells for method, cells in planned.items() if cells != everything}
     if short:
         lines = [f"{method} lacks {_some(sorted(map(_cell, cells)))}" for method, cells in short.items()]
-        return broken([run for run in suite.runs if run.method in short], "selection.json is uneven", *lines)
+        return not_held([run for run in suite.runs if run.entry in short], "selection.json is uneven", *lines)
     return held(
         f"selection.json plans the same {counted(len(everything), 'run')} for each of "
         f"{counted(len(planned), 'ranked method')}: {', '.join(planned)}; {suite.progress}"
@@ -107,7 +115,7 @@ def same_grid(suite: AuditedSuite) -> Verdict:
     needs="selection",
 )
 def several_subsets(suite: AuditedSuite) -> Verdict:
-    """Counts the subsets and seeds of the ranked methods in selection.json.
+    """selection.json gives the number of subsets and seeds of the ranked methods.
 
     With fewer, intervals are conditional on those that ran, as every table says, and this rule does not apply.
     """

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from harness.audit.evidence import (
     UNSEEN,
-    broken,
-    broken_results,
-    by_method,
+    combine,
     counted,
-    grouped,
+    group_by_entry,
+    group_runs,
     held,
     not_applicable,
+    not_held,
+    not_held_by_results,
     one_value,
     spread,
-    together,
 )
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun
@@ -41,8 +41,8 @@ def one_augmentation(suite: AuditedSuite) -> Verdict:
     if not suite.finished:
         return asked
     if other := [run for run in suite.finished if run.observed.sampled != run.asked.engine.augmentation]:
-        return together(asked, broken(other, "the sampler applied another augmentation than run.json asks for"))
-    return together(asked, held(f"applied as asked in {counted(len(suite.finished), 'run')} (result.json)"))
+        return combine(asked, not_held(other, "the sampler applied another augmentation than run.json asks for"))
+    return combine(asked, held(f"applied as asked in {counted(len(suite.finished), 'run')} (result.json)"))
 
 
 @rule(
@@ -59,8 +59,8 @@ def declared_augmentation(suite: AuditedSuite) -> Verdict:
     problems = [(run, problem) for run in suite.finished for problem in _problems(run.observed)]
     if problems:
         guilty, lines = zip(*problems, strict=True)
-        return broken_results(guilty, "images reached the tested network otherwise than declared", lines)
-    methods = by_method(suite.finished).items()
+        return not_held_by_results(guilty, "images reached the tested network otherwise than declared", lines)
+    methods = group_by_entry(suite.finished).items()
     return held(*(f"{method}: {_seen([run.observed for run in runs])}" for method, runs in methods))
 
 
@@ -102,16 +102,16 @@ def one_engine(suite: AuditedSuite) -> Verdict:
     several = len(set(studies.values())) > 1
 
     def chosen_for(run: SelectedRun) -> str:
-        return f"{run.method} study {studies[run.id]}" if several and run.id in studies else run.method
+        return f"{run.entry} study {studies[run.id]}" if several and run.id in studies else run.entry
 
-    by_choice = grouped(suite.runs, chosen_for)
+    by_choice = group_runs(suite.runs, chosen_for)
     uneven = [runs for runs in by_choice.values() if len({run.asked.engine for run in runs}) > 1]
     if uneven:
-        return broken([run for runs in uneven for run in runs], "one method has several engine settings in run.json")
+        return not_held([run for runs in uneven for run in runs], "one method has several engine settings in run.json")
     declared = {name: differences(runs[0].asked.engine, suite.selection.engine) for name, runs in by_choice.items()}
-    own = {runs[0].method for name, runs in by_choice.items() if declared[name]}
+    own = {runs[0].entry for name, runs in by_choice.items() if declared[name]}
     lines = [f"{name} declares {text}" for name, text in declared.items() if text]
-    methods = counted(len(by_method(suite.runs)), "method")
+    methods = counted(len(group_by_entry(suite.runs)), "method")
     return held(f"{methods}, {len(own)} with settings of its own (run.json)", *lines)
 
 
@@ -147,15 +147,16 @@ def one_network(suite: AuditedSuite) -> Verdict:
     )
     trained = "; ".join(
         f"{method} {spread([run.result.parameters_training for run in runs])}"
-        for method, runs in by_method(suite.finished).items()
+        for method, runs in group_by_entry(suite.finished).items()
     )
-    return together(size, held(f"trained parameters: {trained}"))
+    return combine(size, held(f"trained parameters: {trained}"))
 
 
 @rule(
     23,
     "One loss for the labelled part, one initialisation",
-    "Dice with or without background, squared or not, with or without cross-entropy: the floor moves with each.",
+    "Dice with or without background, squared or not, with or without cross-entropy: the labelled-only "
+    "baseline moves with each.",
     needs="selection",
 )
 def one_loss(_suite: AuditedSuite) -> Verdict:
@@ -180,7 +181,7 @@ def alike_test(suite: AuditedSuite) -> Verdict:
     method's `predictor`. That this is the student is not visible in records; read the method.
     """
     student = not_applicable(f"{UNSEEN}whether it is the student that is tested; read the method's `predictor`")
-    return together(one_value(suite.runs, "the test", _test), student) if suite.runs else student
+    return combine(one_value(suite.runs, "the test", _test), student) if suite.runs else student
 
 
 def _test(run: SelectedRun) -> str:

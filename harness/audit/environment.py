@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from harness.audit.evidence import NOT_RECORDED, counted, held, held_unless, names, not_applicable, one_value, together
+from harness.audit.evidence import (
+    NOT_RECORDED,
+    combine,
+    counted,
+    held,
+    held_unless,
+    name_runs,
+    not_applicable,
+    one_value,
+)
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.rule import rule
@@ -28,7 +37,7 @@ def one_device(suite: AuditedSuite) -> Verdict:
     25 % of their median, in each stage of 100 steps and 60 s at least.
     """
     moved = [run for run in suite.runs if went_on_elsewhere(run)]
-    return together(
+    return combine(
         _one_environment(suite, "device", lambda place: f"{place.device_model} ({place.device_type})"),
         _one_environment(suite, "software", _software),
         held_unless(moved, "went on in another environment (ledger.jsonl)"),
@@ -82,7 +91,7 @@ def repeatable(suite: AuditedSuite) -> Verdict:
     ]
     unhashed = [run for run in suite.finished if run.result.weights_sha256 is None]
     if short or unhashed:
-        return together(
+        return combine(
             held_unless(short, "history.parquet does not hold every step"),
             held_unless(unhashed, "no weights_sha256 in result.json"),
         )
@@ -90,4 +99,6 @@ def repeatable(suite: AuditedSuite) -> Verdict:
     runs = counted(len(suite.finished), "run")
     on_record = held(f"progress of {steps:,} steps and the weights' hash of {runs} on record")
     untraced = [run for run in suite.finished if run.trace is None]
-    return together(on_record, not_applicable(f"{NOT_RECORDED}history of {names(untraced)}")) if untraced else on_record
+    return (
+        combine(on_record, not_applicable(f"{NOT_RECORDED}history of {name_runs(untraced)}")) if untraced else on_record
+    )

@@ -1,4 +1,4 @@
-"""What checks share: verdicts in a word, runs by name and by method, and whether all runs have one value."""
+"""Helpers of the checks: verdicts, groups of runs, and the check that all runs have one value."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def held(*evidence: str) -> Verdict:
     return Verdict("held", evidence)
 
 
-def broken(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
-    """The rule is broken by these runs, which the first line names where no further line says more of each."""
-    first = f"{head}: {names(runs)}" if runs and not lines else head
+def not_held(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
+    """These runs violate the rule. The first line names them where no further line does."""
+    first = f"{head}: {name_runs(runs)}" if runs and not lines else head
     return Verdict("not held", (first, *lines), tuple(dict.fromkeys(run.id for run in runs)))
 
 
-def broken_results(runs: Sequence[SelectedRun], head: str, lines: Iterable[str]) -> Verdict:
-    """Broken by what result.json of these runs says, in a line for each run."""
-    return broken(runs, head, *(f"{run.name}/result.json: {line}" for run, line in zip(runs, lines, strict=True)))
+def not_held_by_results(runs: Sequence[SelectedRun], head: str, lines: Iterable[str]) -> Verdict:
+    """These runs violate the rule by what their result.json says. Each run has a line."""
+    return not_held(runs, head, *(f"{run.name}/result.json: {line}" for run, line in zip(runs, lines, strict=True)))
 
 
 def held_unless(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
-    """Broken by these runs, as `broken`, or held without a word where there are none."""
-    return broken(runs, head, *lines) if runs else held()
+    """These runs violate the rule; without any, the rule is held and there is no evidence."""
+    return not_held(runs, head, *lines) if runs else held()
 
 
 def not_applicable(*evidence: str) -> Verdict:
@@ -44,12 +44,12 @@ def not_applicable(*evidence: str) -> Verdict:
 
 
 def nothing_finished(suite: AuditedSuite) -> Verdict:
-    """For checks on runs with numbers, where there are none."""
+    """The verdict of a check on finished runs where there are none."""
     return not_applicable(f"no run has finished yet: {suite.progress}")
 
 
-def together(*verdicts: Verdict) -> Verdict:
-    """One verdict on several points: not held where one is not, held where one is; evidence in that order."""
+def combine(*verdicts: Verdict) -> Verdict:
+    """Combine verdicts: not held if any is not held, else held if any is held. Evidence follows in that order."""
     order = {"not held": 0, "held": 1, "not applicable": 2}
     ranked = sorted(verdicts, key=lambda verdict: order[verdict.status])
     evidence = tuple(line for verdict in ranked for line in verdict.evidence)
@@ -58,19 +58,19 @@ def together(*verdicts: Verdict) -> Verdict:
 
 
 def one_value(runs: Sequence[R], what: str, value: Callable[[R], str], file: str = "run.json") -> Verdict:
-    """Held if all runs have one value; otherwise those that differ from the most frequent one are at fault.
+    """Hold the rule if all runs have one value. Otherwise those that differ from the most frequent value violate it.
 
-    file: of the run's folder, where the value stands.
+    file: in the run's folder, which holds the value.
     """
-    by_value = grouped(runs, value)
+    by_value = group_runs(runs, value)
     if len(by_value) == 1:
         return held(f"{what}: {next(iter(by_value))}, in all of {counted(len(runs), 'run')} ({file})")
-    lines = [f"{text}: {counted(len(members), 'run')}, {names(members)}" for text, members in by_value.items()]
-    odd = [run for members in list(by_value.values())[1:] for run in members]
-    return broken(odd, f"{len(by_value)} different values of {what} ({file})", *lines)
+    lines = [f"{text}: {counted(len(members), 'run')}, {name_runs(members)}" for text, members in by_value.items()]
+    differing = [run for members in list(by_value.values())[1:] for run in members]
+    return not_held(differing, f"{len(by_value)} different values of {what} ({file})", *lines)
 
 
-def grouped(runs: Iterable[R], value: Callable[[R], str]) -> dict[str, list[R]]:
+def group_runs(runs: Iterable[R], value: Callable[[R], str]) -> dict[str, list[R]]:
     """Runs by a value, the most frequent value first."""
     groups: dict[str, list[R]] = {}
     for run in runs:
@@ -78,12 +78,12 @@ def grouped(runs: Iterable[R], value: Callable[[R], str]) -> dict[str, list[R]]:
     return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
 
-def by_method(runs: Iterable[R]) -> dict[str, list[R]]:
-    """Runs by the name of their method in the suite, the most frequent one first."""
-    return grouped(runs, lambda run: run.method)
+def group_by_entry(runs: Iterable[R]) -> dict[str, list[R]]:
+    """Runs by entry, the most frequent entry first."""
+    return group_runs(runs, lambda run: run.entry)
 
 
-def names(runs: Sequence[SelectedRun]) -> str:
+def name_runs(runs: Sequence[SelectedRun]) -> str:
     """The first few runs by name, the others counted."""
     named = ", ".join(run.name for run in runs[:NAMED])
     return f"{named} and {len(runs) - NAMED} more" if len(runs) > NAMED else named
@@ -94,7 +94,7 @@ def counted(amount: int, thing: str) -> str:
     return f"{amount} {thing}" if amount == 1 else f"{amount} {thing}s"
 
 
-def spread(values: Sequence[float], run: str = "", digits: int = 0) -> str:
-    """'1,044 to 1,065 steps', or one value where all agree."""
+def spread(values: Sequence[float], suffix: str = "", digits: int = 0) -> str:
+    """The smallest and the largest value, '1,044 to 1,065 steps'; one value where all agree."""
     low, high = (f"{value:,.{digits}f}" for value in (min(values), max(values)))
-    return f"{low}{run}" if low == high else f"{low} to {high}{run}"
+    return f"{low}{suffix}" if low == high else f"{low} to {high}{suffix}"

@@ -1,4 +1,4 @@
-"""What an audit says, as data: one finding a rule."""
+"""The outcome of an audit as data: one finding a rule."""
 
 from __future__ import annotations
 

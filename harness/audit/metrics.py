@@ -1,10 +1,14 @@
-"""Rules about scores: on what they are computed, what an empty mask costs, what tables are made of."""
+"""Rules about scores: on what they are computed, what an empty mask costs, which records tables are computed from."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.audit.evidence import broken, counted, held
+from harness.audit.evidence import (
+    counted,
+    held,
+    not_held,
+)
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite
 from harness.audit.rule import rule
@@ -32,16 +36,16 @@ def whole_volumes(suite: AuditedSuite) -> Verdict:
     cases = suite.cases
     usual = cases.groupby(KEY)["voxels_true"].transform("median")
     if other := suite.named(cases["run"][cases["voxels_true"] != usual]):
-        return broken(other, "volumes in cases.parquet differ from those of the other runs")
+        return not_held(other, "volumes in cases.parquet differ from those of the other runs")
     known = cases[MILLIMETRES].notna().all(axis=1)
     spaced = bool(known.mean() > 0.5)
     if partly := suite.named(cases["run"][cases[MILLIMETRES].notna().any(axis=1) != spaced]):
-        return broken(partly, "millimetres in some rows of cases.parquet alone")
+        return not_held(partly, "millimetres in some rows of cases.parquet alone")
     phases = ", ".join(sorted(cases["phase"].dropna().unique())) or "not known"
-    run = "voxels and millimetres" if spaced else "voxels (spacing unknown)"
+    distances = "voxels and millimetres" if spaced else "voxels (spacing unknown)"
     return held(
         f"the same {cases['case'].nunique()} volumes x {cases['class_name'].nunique()} classes in cases.parquet of "
-        f"{counted(cases['run'].nunique(), 'run')}, in {run}; phases {phases}"
+        f"{counted(cases['run'].nunique(), 'run')}, in {distances}; phases {phases}"
     )
 
 
@@ -58,7 +62,7 @@ def empty_masks(suite: AuditedSuite) -> Verdict:
     """
     cases = suite.cases
     if wrong := suite.named(cases["run"][~_pays(cases)]):
-        return broken(wrong, "rows of cases.parquet with an empty mask score otherwise")
+        return not_held(wrong, "rows of cases.parquet with an empty mask score otherwise")
     missed, spurious = int(cases["missed"].sum()), int(cases["spurious"].sum())
     return held(f"{missed:,} missed and {spurious:,} spurious of {len(cases):,} rows in cases.parquet, all with Dice 0")
 
@@ -86,11 +90,11 @@ def per_case_records(suite: AuditedSuite) -> Verdict:
     The rows are the same in every run. `harness leaderboard` computes all tables from these files.
     """
     if absent := [run for run in suite.finished if run.cases is None]:
-        return broken(absent, "cases.parquet is missing")
+        return not_held(absent, "cases.parquet is missing")
     columns = ["checkpoint", *KEY]
     whole = len(suite.cases.drop_duplicates(columns))
     counts = suite.cases.groupby("run").size()
     repeated = suite.cases["run"][suite.cases.duplicated(["run", *columns]) | suite.cases["dice"].isna()]
     if gaps := suite.named({*counts.index[counts != whole], *repeated}):
-        return broken(gaps, "rows of cases.parquet are missing, repeated or without Dice")
+        return not_held(gaps, "rows of cases.parquet are missing, repeated or without Dice")
     return held(f"{whole:,} rows in cases.parquet of each of {counted(len(counts), 'run')}, none missing or twice")

@@ -1,4 +1,4 @@
-"""What the rules are checked on: those parts of a suite's records that a rule looks at. Loads no torch."""
+"""The parts of a suite's records that the rules are checked on. Loads no torch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class AuditedRun:
         return self.result is not None and self.result.status == "failed"
 
     def in_currency(self, steps: float, seconds: float) -> float:
-        """Of two measures of one thing the one in the currency of the run's budget."""
+        """Return the measure that is in the currency of the run's budget."""
         return steps if self.asked.budget.steps is not None else seconds
 
 
@@ -53,7 +53,7 @@ class SelectedRun(AuditedRun):
     environment:  of the result; None without one.
     final_sha256: of the weights when the test split was opened; None where no final.json lies.
     trace:        of its history; None unless it finished well, and where an export left the history out.
-    cases:        one row per selection rule, case and class; None unless it finished well and was tested.
+    cases:        one row per checkpoint rule, case and class; None unless it finished well and was tested.
     """
 
     planned_run: PlannedRun
@@ -63,8 +63,8 @@ class SelectedRun(AuditedRun):
     cases: pa.Table | None
 
     @property
-    def method(self) -> str:
-        """Its method's name in the suite; a variant has a name of its own."""
+    def entry(self) -> str:
+        """Its entry of the suite."""
         return self.planned_run.entry
 
     @property
@@ -81,7 +81,7 @@ class EndedRun(SelectedRun):
 
     @property
     def device_type(self) -> str:
-        """cpu or cuda; empty where it ended before it knew."""
+        """cpu or cuda; empty where the run ended before it had an environment."""
         return "" if self.environment is None else self.environment.device_type
 
     @property
@@ -96,28 +96,28 @@ class EndedRun(SelectedRun):
 class AuditedSuite:
     """The records of a suite, as the rules see them.
 
-    runs:           those that the current selection names and that were asked for, each once, in its order.
+    runs:           those of the current selection that have a record, each once, in its order.
     others:         all other runs on record: of a search, or of an earlier version of the suite.
-    points:         the trials of the search; None without one.
-    reconciliation: what Slurm charged; None where it was never asked.
+    search:         the trials of the search; None without one.
+    reconciliation: what Slurm charged; None where `harness reconcile` never ran.
     """
 
     root: Path
     selection: Selection
     runs: tuple[SelectedRun, ...]
     others: tuple[AuditedRun, ...] = ()
-    points: Trials | None = None
+    search: Trials | None = None
     reconciliation: Reconciliation | None = None
 
     @cached_property
     def trials(self) -> dict[str, list[AuditedRun]]:
-        """Method's name in the suite -> the runs of the current search that were tried for it, each once."""
+        """Entry of the suite -> the runs of the current search that were tried for it, each once."""
         by_id = {run.id: run for run in self.others}
-        by_method: dict[str, dict[str, AuditedRun]] = {}
-        for trial in [] if self.points is None else self.points.trials:
+        by_entry: dict[str, dict[str, AuditedRun]] = {}
+        for trial in [] if self.search is None else self.search.trials:
             if trial.run in by_id:
-                by_method.setdefault(trial.entry, {})[trial.run] = by_id[trial.run]
-        return {method: list(runs.values()) for method, runs in by_method.items()}
+                by_entry.setdefault(trial.entry, {})[trial.run] = by_id[trial.run]
+        return {entry: list(runs.values()) for entry, runs in by_entry.items()}
 
     @cached_property
     def ended(self) -> tuple[EndedRun, ...]:
@@ -172,7 +172,7 @@ def view_suite(records: SuiteRecords) -> AuditedSuite:
         selection=selection,
         runs=tuple(_selected_run(record, planned_runs[record.id]) for record in selected if record.exists),
         others=tuple(_audited_run(record) for record in records.runs if record.id not in planned_runs),
-        points=records.trials,
+        search=records.trials,
         reconciliation=records.reconciliation,
     )
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from harness.audit.evidence import (
     UNSEEN,
-    broken,
-    by_method,
+    combine,
     counted,
-    grouped,
+    group_by_entry,
+    group_runs,
     held,
-    names,
+    name_runs,
     not_applicable,
+    not_held,
     one_value,
-    together,
 )
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, EndedRun
@@ -26,7 +26,7 @@ TABLE = "leaderboard/leaderboard.csv"
 
 @rule(
     28,
-    "Every row was trained here",
+    "Every result was trained here",
     "Rows equal to another paper's to the last digit stand under captions that claim an identical setting.",
 )
 def trained_here(suite: AuditedSuite) -> Verdict:
@@ -35,11 +35,11 @@ def trained_here(suite: AuditedSuite) -> Verdict:
     That nobody wrote a record by hand cannot be seen; `harness replay` proves a run.
     """
     if idle := [run for run in suite.finished if not any(line.steps for line in run.ledger)]:
-        return broken(idle, "no step in ledger.jsonl")
-    by_weights = grouped(suite.finished, lambda run: str(run.result.weights_sha256))
+        return not_held(idle, "no step in ledger.jsonl")
+    by_weights = group_runs(suite.finished, lambda run: str(run.result.weights_sha256))
     copies = [runs for runs in by_weights.values() if len(runs) > 1]
     if copies:
-        lines = [f"the same weights in result.json: {names(runs)}" for runs in copies]
+        lines = [f"the same weights in result.json: {name_runs(runs)}" for runs in copies]
         return Verdict("not held", tuple(lines), tuple(run.id for runs in copies for run in runs))
     seconds = sum(run.result.spent.useful_device_seconds for run in suite.finished)
     return held(
@@ -50,29 +50,32 @@ def trained_here(suite: AuditedSuite) -> Verdict:
 
 @rule(
     29,
-    "Floor and ceiling run in every suite",
-    "Published floors differ by 17 Dice at the same labels; a weak floor inflates every gain.",
+    "Every suite runs a labelled-only baseline and a fully supervised reference",
+    "Published baselines differ by 17 Dice at the same labels, and a weak baseline inflates every gain.",
     needs="selection",
 )
-def floor_and_ceiling(suite: AuditedSuite) -> Verdict:
-    """selection.json holds an unranked method with all labels: the ceiling.
+def baseline_and_reference(suite: AuditedSuite) -> Verdict:
+    """selection.json holds an unranked method with all labels, the fully supervised reference.
 
-    Among the ranked methods one saw labelled images alone (result.json): the floor.
+    At least one ranked method saw labelled images alone (result.json), the labelled-only baseline.
     """
     entries = suite.selection.entries
     ranked = dict.fromkeys(entry.planned_run.entry for entry in entries if entry.ranked)
     if len(ranked) <= 1:
         return not_applicable(f"{counted(len(ranked), 'ranked method')}: nothing is compared between methods")
-    ceilings = [entry.planned_run.entry for entry in entries if not entry.ranked and entry.planned_run.labelled is None]
-    if not ceilings:
-        return broken([], "no ceiling: selection.json holds no unranked method with all labels")
-    finished = by_method(suite.finished)
-    floors = [method for method in ranked if method in finished and all(map(_labelled_alone, finished[method]))]
-    if floors:
-        return held(f"ceiling {ceilings[0]} (selection.json), floor {', '.join(floors)} (result.json)")
+    references = [
+        entry.planned_run.entry for entry in entries if not entry.ranked and entry.planned_run.labelled is None
+    ]
+    if not references:
+        return not_held([], "no fully supervised reference: selection.json holds no unranked method with all labels")
+    finished = group_by_entry(suite.finished)
+    baselines = [entry for entry in ranked if entry in finished and all(map(_labelled_alone, finished[entry]))]
+    reference = f"fully supervised reference {references[0]}"
+    if baselines:
+        return held(f"{reference} (selection.json), labelled-only baseline {', '.join(baselines)} (result.json)")
     if ranked.keys() <= finished.keys():
-        return broken([], "no floor: every ranked method saw unlabelled images (result.json)")
-    return not_applicable(f"ceiling {ceilings[0]}; no floor has finished yet: {suite.progress}")
+        return not_held([], "no labelled-only baseline: every ranked method saw unlabelled images (result.json)")
+    return not_applicable(f"{reference}; no labelled-only baseline has finished yet: {suite.progress}")
 
 
 def _labelled_alone(run: EndedRun) -> bool:
@@ -81,7 +84,7 @@ def _labelled_alone(run: EndedRun) -> bool:
 
 @rule(
     30,
-    "A failed run is a row",
+    "A failed run is shown and counted",
     "A method that diverges on some seeds is not as good as the mean of the others.",
     needs="selection",
 )
@@ -90,27 +93,27 @@ def failures_shown(suite: AuditedSuite) -> Verdict:
 
     What ran again after a failure is named.
     """
-    if mute := [run for run in suite.failed if run.result.failure is None]:
-        return broken(mute, "failed without a reason in result.json")
-    blind = _tables_without_failures(suite)
-    if hidden := [run for run in suite.failed if run.method in blind]:
-        return broken(hidden, f"failed, and {TABLE} counts no failure of the method")
+    if unexplained := [run for run in suite.failed if run.result.failure is None]:
+        return not_held(unexplained, "failed without a reason in result.json")
+    without_failures = _tables_without_failures(suite)
+    if hidden := [run for run in suite.failed if run.entry in without_failures]:
+        return not_held(hidden, f"failed, and {TABLE} counts no failure of the entry")
     failures = ((run, run.result.failure) for run in suite.failed)
     lines = [f"{run.name}/result.json: {failure.kind}, {failure.reason}" for run, failure in failures if failure]
     if retried := [run for run in suite.finished if _failed_before(run)]:
-        lines.append(f"run again after a failure (ledger.jsonl): {names(retried)}")
+        lines.append(f"run again after a failure (ledger.jsonl): {name_runs(retried)}")
     left = suite.planned - len(suite.ended)
     counts = f"{len(suite.finished)} finished, {len(suite.failed)} failed, {left} to run"
     return held(f"{counts}, of {counted(suite.planned, 'run')} in selection.json", *lines)
 
 
 def _tables_without_failures(suite: AuditedSuite) -> set[str]:
-    """Methods of which leaderboard.csv knows finished runs alone: one that had yet to run may have failed since."""
+    """Entries of which leaderboard.csv knows finished runs alone: one that had yet to run may have failed since."""
     open_ends: dict[str, int] = {}
     for row in _table(suite):
         count = sum(int(float(row.get(name) or 0)) for name in ("n_failed", "n_missing"))
         open_ends[row["entry"]] = open_ends.get(row["entry"], 0) + count
-    return {method for method, count in open_ends.items() if not count}
+    return {entry for entry, count in open_ends.items() if not count}
 
 
 def _table(suite: AuditedSuite) -> list[dict[str, str]]:
@@ -137,15 +140,15 @@ def one_version(suite: AuditedSuite) -> Verdict:
     protocol = one_value(suite.runs, "protocol version", lambda run: str(run.asked.protocol_version))
     methods = [
         one_value(runs, f"version of {method}", lambda run: str(run.asked.method_version))
-        for method, runs in by_method(suite.runs).items()
+        for method, runs in group_by_entry(suite.runs).items()
     ]
-    return together(protocol, *(verdict for verdict in methods if verdict.status == "not held"))
+    return combine(protocol, *(verdict for verdict in methods if verdict.status == "not held"))
 
 
 @rule(
     32,
     "Patients are the unit of every interval, and differences that are not significant are called so",
-    "Means alone, of one run, to four digits: the gains of semi-supervision lie within the noise.",
+    "Means of one run, to four digits, say little: most gains of semi-supervision are not significant.",
     needs="selection",
 )
 def intervals_shown(suite: AuditedSuite) -> Verdict:
@@ -158,7 +161,7 @@ def intervals_shown(suite: AuditedSuite) -> Verdict:
         return not_applicable(f"{TABLE} was not written yet")
     absent = [what for what, shown in _shown(list(rows[0])).items() if not shown]
     if absent:
-        return broken([], f"{TABLE} lacks {' and '.join(absent)}")
+        return not_held([], f"{TABLE} lacks {' and '.join(absent)}")
     return held(f"{TABLE}: number of patients and an interval beside every mean Dice")
 
 

@@ -1,10 +1,18 @@
-"""Rules about choosing: when the test split opens, which checkpoint counts, how methods are tuned."""
+"""Rules about selection: when the test split opens, which checkpoint counts, how methods are tuned."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.audit.evidence import broken, counted, held, held_unless, not_applicable, nothing_finished, together
+from harness.audit.evidence import (
+    combine,
+    counted,
+    held,
+    held_unless,
+    not_applicable,
+    not_held,
+    nothing_finished,
+)
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedRun, AuditedSuite, EndedRun
 from harness.audit.rule import rule
@@ -17,7 +25,7 @@ TUNING_TOLERANCE = 0.01
 @rule(
     5,
     "The test split is opened once, after the last step",
-    "Published numbers were picked with up to 72 looks at the test list.",
+    "Published numbers were picked from up to 72 evaluations on the test list.",
     needs="selection",
 )
 def one_test(suite: AuditedSuite) -> Verdict:
@@ -28,7 +36,7 @@ def one_test(suite: AuditedSuite) -> Verdict:
     """
     params = {entry.run: entry.params for entry in suite.selection.entries}
     other = [run for run in suite.runs if params.get(run.id) != run.asked.params]
-    return together(
+    return combine(
         _no_violation(suite),
         _final_weights(suite),
         held_unless(other, "selection.json and run.json name different hyper-parameters"),
@@ -39,18 +47,18 @@ def _no_violation(suite: AuditedSuite) -> Verdict:
     runs = (*suite.runs, *suite.others)
     violations = {run.id: text for run in runs if (text := _violation(run))}
     if violations:
-        head = f"{counted(len(violations), 'run')} asked for test cases too early"
+        head = f"{counted(len(violations), 'run')} with a test access violation"
         return Verdict("not held", (head, *violations.values()), tuple(violations))
     ran = sum(bool(run.ledger) for run in runs)
     return held(f"no line `violation` in the ledger.jsonl of any of {counted(ran, 'run')} that ran")
 
 
 def _violation(run: AuditedRun) -> str:
-    """What a run did with the test split that it must not; empty if nothing."""
+    """Where and how a run used the test split against the rule; empty if it did not."""
     where = f"{run.asked.label} (runs/{run.id[:10]})"
     notes = [line.note or "" for line in run.ledger if line.kind == "violation"]
     if notes:
-        return f"{where}/ledger.jsonl: {len(notes)} x violation, the first: {notes[0]}"
+        return f"{where}/ledger.jsonl: {counted(len(notes), 'test access violation')}, the first: {notes[0]}"
     if run.tested and run.asked.role == "search":
         return f"{where}/cases.parquet: a run of the search was tested"
     return ""
@@ -60,7 +68,7 @@ def _final_weights(suite: AuditedSuite) -> Verdict:
     if not suite.finished:
         return nothing_finished(suite)
     if other := [run for run in suite.finished if run.final_sha256 != run.result.weights_sha256]:
-        return broken(other, "final.json and result.json name different weights")
+        return not_held(other, "final.json and result.json name different weights")
     runs = counted(len(suite.finished), "run")
     return held(f"weights hashed in final.json before the split opened are the result's, in {runs}")
 
@@ -75,17 +83,17 @@ def _final_weights(suite: AuditedSuite) -> Verdict:
 def last_checkpoint(suite: AuditedSuite) -> Verdict:
     """cases.parquet of every run holds `last`, the primary column, and `best_val`.
 
-    `best_val` is the validation of result.json with the highest validation Dice. Where no validation has one, since
-    the dataset has no validation cases, there is `last` alone.
+    `best_val` is the validation of result.json with the highest Dice. A dataset without validation cases has `last`
+    alone.
     """
     columns = {str(run): set(own) for run, own in suite.cases.groupby("run")["checkpoint"]}
     validated = {run.id for run in suite.finished if best_validation(run) is not None}
     if other := suite.named(
         run for run, own in columns.items() if own != ({"last", "best_val"} if run in validated else {"last"})
     ):
-        return broken(other, "cases.parquet does not hold last and best_val")
+        return not_held(other, "cases.parquet does not hold last and best_val")
     if wrong := [run for run in suite.finished if run.result.best_validation != best_validation(run)]:
-        return broken(wrong, "best_validation of result.json is not the best of its validations")
+        return not_held(wrong, "best_validation of result.json is not the best of its validations")
     which = "both columns" if validated else "`last` alone, without validation cases,"
     return held(f"{which} in cases.parquet of all {counted(len(columns), 'finished run')}; `last` ranks")
 
@@ -110,26 +118,27 @@ def best_validation(run: EndedRun) -> int | None:
     needs="selection",
 )
 def equal_tuning(suite: AuditedSuite) -> Verdict:
-    """What the trials of trials.json spent adds up to the same for every row, within one step a run and 1 %.
+    """What the trials of trials.json spent adds up to the same for every entry, within one step a run and 1 %.
 
-    Useful spending alone, or with what interruptions cost: an adaptive search charges a row for that too. Or a trial
-    that failed is counted at the budget it was given: a method that diverged was tuned no less than the others.
+    One of three sums must agree. The first is useful spending. The second adds what interruptions cost, which an
+    adaptive search charges too. The third counts a failed trial at the budget it was given, since a method that
+    diverged was tuned no less than the others.
     """
-    if suite.points is None:
+    if suite.search is None:
         return not_applicable("no search ran: there is no trials.json; parameters are those of the suite")
     searched = [run for runs in suite.trials.values() for run in runs]
     running = [run for run in searched if run.result is None]
     if running or not searched:
         return not_applicable(f"the search has not ended: {len(running)} of {counted(len(searched), 'run')} to go")
-    methods = {entry.planned_run.entry for entry in suite.selection.entries if entry.ranked} | set(suite.trials)
-    trials = {method: suite.trials.get(method, []) for method in sorted(methods)}
-    lines = [f"{method}: {_spent_text(runs)}" for method, runs in trials.items()]
+    ranked = {entry.planned_run.entry for entry in suite.selection.entries if entry.ranked}
+    trials = {entry: suite.trials.get(entry, []) for entry in sorted(ranked | set(suite.trials))}
+    lines = [f"{entry}: {_spent_text(runs)}" for entry, runs in trials.items()]
     slack = max(sum(map(longest_step, runs)) for runs in trials.values())
     for measure in (useful, spending, granted):
         totals = [sum(map(measure, runs)) for runs in trials.values()]
         if max(totals) - min(totals) <= max(totals) * TUNING_TOLERANCE + slack:
-            return held("the same search budget for every row (runs/*/ledger.jsonl)", *lines)
-    return broken([], "methods were tuned with different budgets", *lines)
+            return held("the same search budget for every entry (runs/*/ledger.jsonl)", *lines)
+    return not_held([], "entries were tuned with different budgets", *lines)
 
 
 def useful(run: AuditedRun) -> float:
@@ -139,7 +148,7 @@ def useful(run: AuditedRun) -> float:
 
 
 def spending(run: AuditedRun) -> float:
-    """What a run spent in all, lost to interruptions or not, in the currency of its budget."""
+    """What a run spent in all, with what interruptions cost, in the currency of its budget."""
     spent = summarise(run.ledger)
     return useful(run) + run.in_currency(spent.lost_steps, spent.lost_device_seconds)
 

@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from harness.audit.evidence import broken, held, names, not_applicable
+from harness.audit.evidence import (
+    held,
+    name_runs,
+    not_applicable,
+    not_held,
+)
 from harness.audit.finding import Verdict
 from harness.audit.records import EndedRun
 
@@ -40,7 +45,7 @@ class Work:
     def gap_text(self) -> str:
         """That in words."""
         run = self.runs[0]
-        where = f"{run.method}, {run.asked.labelled or 'all'} labelled, stage {self.stage}"
+        where = f"{run.entry}, {run.asked.labelled or 'all'} labelled, stage {self.stage}"
         rates = f"{min(self.rates):.3g} to {max(self.rates):.3g} steps a device-second"
         return f"{self.gap - 1:.0%} ({where}: {rates})"
 
@@ -65,7 +70,7 @@ def one_speed(finished: Sequence[EndedRun]) -> Verdict:
     widest = max(compared, key=lambda work: work.gap)
     if widest.gap > LIMIT:
         slow = list({run.id: run for work in compared for run in work.outliers}.values())
-        return broken(slow, f"not one speed: {widest.gap_text}", f"far off: {names(slow)}")
+        return not_held(slow, f"not one speed: {widest.gap_text}", f"far off: {name_runs(slow)}")
     if strangers := _strangers(finished, compared):
         return not_applicable(f"speed: no equal work ran on {strangers}; within each the most apart: {widest.gap_text}")
     return held(f"speed of runs that differ in seed and subset alone, at the most apart: {widest.gap_text}")

@@ -1,4 +1,4 @@
-"""One MLflow run as plain values: what the records of a run look like over there. Imports no MLflow."""
+"""One MLflow run as plain values. Imports no MLflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARTIFACTS = ("run.json", "result.json", "ledger.jsonl", "cases.parquet", "arrays.npz")
-"""The records that go along; never a checkpoint."""
+"""The records that become artifacts; never a checkpoint."""
 
 SUITE_TAG = "harness.suite"
 METHOD_TAG = "harness.method"
@@ -25,8 +25,8 @@ RUN_TAG = "harness.run"
 RECORD_TAG = "harness.record"
 ROLE_TAG = "harness.role"
 SCHEMA_TAG = "harness.schema"
-"""Tags that say which suite, method (of a parent run) or run is mirrored, which version of its records, what it is
-(suite, method, final or search), and the schema of the records."""
+"""What is mirrored (a suite, an entry in METHOD_TAG, or a run), which version of its records, its role (suite, method,
+final or search), and the schema of the records."""
 
 CHOSEN_TAG = "selected"
 """yes or no. Finals: whether the leaderboard counts them. Search: whether finals run with this configuration."""
@@ -34,7 +34,7 @@ CHOSEN_TAG = "selected"
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that goes along, and the folder of the run in which it lies."""
+    """A file that becomes an artifact, and the folder of the run in which it lies."""
 
     path: Path
     folder: str = ""
@@ -84,14 +84,14 @@ def _artifacts(folder: Path) -> Iterator[Artifact]:
 def _name(run: TrackedRun) -> str:
     """A final as the command line names it, ua_mt/7/0/1; a trial by its id."""
     if run.is_search:
-        return f"{run.method}/search/{run.record.id[:8]}"
-    return f"{run.method}/{run.labelled}/{run.asked.subset}/{run.asked.seed}"
+        return f"{run.entry}/search/{run.record.id[:8]}"
+    return f"{run.entry}/{run.labelled}/{run.asked.subset}/{run.asked.seed}"
 
 
 def _tags(run: TrackedRun) -> dict[str, str]:
     failure = run.result.failure
     tags: dict[str, str | None] = {
-        "method": run.method,
+        "method": run.entry,
         "labelled": run.labelled,
         "subset": str(run.asked.subset),
         "seed": str(run.asked.seed),

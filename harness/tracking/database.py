@@ -1,4 +1,4 @@
-"""A database is looked at before MLflow opens it, which retries a broken one for 100 s and fills a foreign one."""
+"""Inspects a database before MLflow opens it: MLflow retries a broken one for 100 s and writes into a foreign one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run of a method: the means of its finals by labelled count, above its own runs."""
+"""The MLflow run of an entry: the means of its finals by labelled count, above its own runs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from harness.tracking.series import CURVE, HEADLINE, MAIN, Point, Span, at_end, 
 from harness.tracking.tracked import LAYOUT, TrackedRun, TrackedSuite, counts, fingerprints, whole_span
 
 
-def method_content(suite: TrackedSuite, method: str) -> RunContent:
-    """Mirror a method as the run above its runs.
+def entry_content(suite: TrackedSuite, entry: str) -> RunContent:
+    """Mirror an entry as the MLflow run above its runs.
 
     Means are over the finals of the current selection that have numbers. Runs that one table must not mix (another
-    budget, environment, data or version) get no mean; a tag says so. Params are those of the finals, of the search
+    budget, environment, data or version) get no mean; a tag says so. Params are those of the finals, or of the search
     before there are any.
     """
-    runs = suite.methods[method]
+    runs = suite.entries[entry]
     finals, span = suite.selected_finals(runs), whole_span(runs)
     values = {
         **counts(finals),
-        "n_planned": float(len(suite.planned.get(method, ()))),
+        "n_planned": float(len(suite.planned.get(entry, ()))),
         "n_search": float(sum(run.is_search for run in runs)),
     }
-    tags = {"method": method}
+    tags = {"method": entry}
     curves: list[Point] = []
     for labelled in sorted({run.labelled for run in finals}):
         group = [run for run in finals if run.labelled == labelled]
@@ -38,7 +38,7 @@ def method_content(suite: TrackedSuite, method: str) -> RunContent:
         values |= {f"{HEADLINE}/{name}": means[MAIN]} if MAIN in means else {}
         curves += mean_curve(f"{name}/{CURVE}", group, span)
     return RunContent(
-        name=method,
+        name=entry,
         span=span,
         tags=tags,
         params=joined_params([run.asked for run in finals or runs]),
@@ -46,9 +46,9 @@ def method_content(suite: TrackedSuite, method: str) -> RunContent:
     )
 
 
-def method_fingerprint(suite: TrackedSuite, method: str) -> str:
-    """Fingerprint of all that the run of a method is made of."""
-    return digest([LAYOUT, fingerprints(suite.methods[method]), sorted(suite.planned.get(method, ()))])
+def entry_fingerprint(suite: TrackedSuite, entry: str) -> str:
+    """Fingerprint of all that the MLflow run of an entry is made of."""
+    return digest([LAYOUT, fingerprints(suite.entries[entry]), sorted(suite.planned.get(entry, ()))])
 
 
 def _comparable(run: TrackedRun) -> str:
@@ -66,7 +66,7 @@ def _means(group: Sequence[TrackedRun]) -> dict[str, float]:
 
 
 def _values(run: TrackedRun) -> dict[str, float]:
-    """What a method is compared by: all metrics over classes, Dice by class too. The runs below have the rest."""
+    """The metrics that entries are compared by: all over classes, and Dice by class. The runs below hold the rest."""
     spent, metrics = run.result.spent, run.test_metrics
     tested = {name: value for name, value in metrics.items() if name.count("/") == 2 or "/dice/" in name}
     return {**tested, "spent/device_seconds": spent.useful_device_seconds, "spent/steps": float(spent.useful_steps)}
@@ -74,9 +74,9 @@ def _values(run: TrackedRun) -> dict[str, float]:
 
 def mean_curve(name: str, group: Iterable[TrackedRun], span: Span) -> Iterator[Point]:
     """Mean Dice of runs by validation, as far as all have it, at the device seconds spent (the point's step)."""
-    for together in zip(*(run.result.validations for run in group if run.record.ok), strict=False):
-        seconds = sum(validation.device_seconds for validation in together) / len(together)
-        progress = sum(validation.progress for validation in together) / len(together)
-        dice = [validation.mean_dice for validation in together if validation.mean_dice is not None]
-        if len(dice) == len(together):
+    for validations in zip(*(run.result.validations for run in group if run.record.ok), strict=False):
+        seconds = sum(validation.device_seconds for validation in validations) / len(validations)
+        progress = sum(validation.progress for validation in validations) / len(validations)
+        dice = [validation.mean_dice for validation in validations if validation.mean_dice is not None]
+        if len(dice) == len(validations):
             yield Point(name, sum(dice) / len(dice), round(seconds), span.at(progress))

@@ -23,7 +23,7 @@ from harness.tracking.content import (
     run_content,
 )
 from harness.tracking.database import warn_of_mlruns
-from harness.tracking.means import method_content, method_fingerprint
+from harness.tracking.means import entry_content, entry_fingerprint
 from harness.tracking.origin import ORIGIN_TAG, origin_id
 from harness.tracking.saved_views import Place, experiment_tags, saved_views
 from harness.tracking.service import find_service
@@ -32,16 +32,16 @@ from harness.tracking.tracked import TrackedRun, TrackedSuite, whole_span
 from harness.tracking.tracker import PARENT_TAG, Known, Tracker, only_writer, open_tracker
 
 KEY_TAGS = {SUITE_TAG, METHOD_TAG, RUN_TAG}
-"""Of which a run has one: what it mirrors."""
+"""A run of MLflow has one of these tags: it says what the run mirrors."""
 
 COLOUR_TAG = "mlflow.runColor"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Of methods in charts; told apart by colour-blind readers (Okabe and Ito)."""
+"""Colours of entries in charts, which colour-blind readers distinguish (Okabe and Ito)."""
 
 
 @dataclass(frozen=True)
 class TrackReport:
-    """What one call did. Counts are of trainings: new ones, replaced ones (trained again), ones left as they were."""
+    """What one call did: how many runs were added, replaced (since they ran again) and kept."""
 
     uri: str
     experiment: str
@@ -61,9 +61,9 @@ class TrackReport:
 
 
 def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport:
-    """Mirror all runs that have ended into MLflow: an experiment per suite, in it a run per suite, method and training.
+    """Mirror all runs that have ended into MLflow: an experiment per suite, in it a run per suite, entry and run.
 
-    Doing it again adds nothing; killed at any point, the next call completes it. A run is kept if its tags name the
+    A second call adds nothing. After a kill at any point the next call completes it. A run is kept if its tags name the
     same records as those on disk and it was written to its end. Runs of other run directories (`origin.py`) and runs
     that this package did not write are not touched.
 
@@ -84,7 +84,7 @@ def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport
     with only_writer(service, records.root) as beat, open_tracker(service, records.name) as tracker:
         mirror = _Mirror(tracker, TrackedSuite(records), beat)
         mirror.write()
-    added, replaced, kept = (mirror.trainings[outcome] for outcome in ("added", "replaced", "kept"))
+    added, replaced, kept = (mirror.outcomes[outcome] for outcome in ("added", "replaced", "kept"))
     wall_seconds = time.monotonic() - began
     return TrackReport(service.shown, records.name, tracker.experiment_id, added, replaced, kept, wall_seconds)
 
@@ -92,8 +92,8 @@ def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport
 class _Mirror:
     """One pass over a suite, given the runs that were there before it.
 
-    The new is written before the old is deleted, so that a kill loses nothing. trainings: how many single runs were
-    added, replaced and kept.
+    New runs are written before old ones are deleted, so that a kill loses nothing. outcomes: how many runs were added,
+    replaced and kept.
     """
 
     def __init__(self, tracker: Tracker, suite: TrackedSuite, beat: Callable[[], None]) -> None:
@@ -106,44 +106,44 @@ class _Mirror:
         for run in tracker.known():
             for key in KEY_TAGS & run.tags.keys() if run.tags.get(ORIGIN_TAG) == origin else ():
                 self._known.setdefault((key, run.tags[key]), []).append(run)
-        self._colours = dict(zip(suite.methods, cycle(COLOURS), strict=False))
-        self.trainings: Counter[str] = Counter()
+        self._colours = dict(zip(suite.entries, cycle(COLOURS), strict=False))
+        self.outcomes: Counter[str] = Counter()
 
     def write(self) -> None:
-        """The run of the suite and all below it; then what the experiment's page opens with."""
+        """Write the run of the suite and all below it, then the tags of the experiment's page."""
         suite, name = self._suite, self._suite.records.name
         if not suite.runs:
             return
         tags = {SUITE_TAG: name, ROLE_TAG: "suite", RECORD_TAG: suite_fingerprint(suite)}
         with self._mlflow_run(SUITE_TAG, tags, lambda: suite_content(suite)) as (run_id, _):
-            method_runs = tuple(self._method(method, run_id) for method in suite.methods)
+            entry_runs = tuple(self._entry(entry, run_id) for entry in suite.entries)
         table = TABLE if leaderboard_csv(suite.records).exists() else None
-        place = Place(self._tracker.experiment_id, run_id, method_runs, table)
+        place = Place(self._tracker.experiment_id, run_id, entry_runs, table)
         self._tracker.describe(experiment_tags(name, saved_views(suite), place, whole_span(suite.runs).end_ms))
 
-    def _method(self, method: str, parent_id: str) -> str:
-        """The run of a method and all below it; its id."""
-        suite, colour = self._suite, {COLOUR_TAG: self._colours[method]}
-        tags = {METHOD_TAG: method, ROLE_TAG: "method", RECORD_TAG: method_fingerprint(suite, method)}
+    def _entry(self, entry: str, parent_id: str) -> str:
+        """Write the MLflow run of an entry and all below it, and return its id."""
+        suite, colour = self._suite, {COLOUR_TAG: self._colours[entry]}
+        tags = {METHOD_TAG: entry, ROLE_TAG: "method", RECORD_TAG: entry_fingerprint(suite, entry)}
         below = {PARENT_TAG: parent_id, **colour}
-        with self._mlflow_run(METHOD_TAG, tags | below, lambda: method_content(suite, method)) as (method_id, _):
-            for run in suite.methods[method]:
-                self._training(run, {PARENT_TAG: method_id, **colour})
-        return method_id
+        with self._mlflow_run(METHOD_TAG, tags | below, lambda: entry_content(suite, entry)) as (entry_id, _):
+            for run in suite.entries[entry]:
+                self._run(run, {PARENT_TAG: entry_id, **colour})
+        return entry_id
 
-    def _training(self, run: TrackedRun, below: dict[str, str]) -> None:
-        """The run of one training. below: tags of where it hangs."""
+    def _run(self, run: TrackedRun, below: dict[str, str]) -> None:
+        """Write the MLflow run of one run. below: tags that say under which parent."""
         chosen = "yes" if run.record.id in self._suite.chosen else "no"
         tags = {RUN_TAG: run.record.id, ROLE_TAG: run.asked.role, RECORD_TAG: run.fingerprint, CHOSEN_TAG: chosen}
         with self._mlflow_run(RUN_TAG, tags | below, lambda: run_content(run)) as (_, outcome):
-            self.trainings[outcome] += 1
+            self.outcomes[outcome] += 1
         self._beat()
 
     @contextmanager
     def _mlflow_run(
         self, key: str, tags: dict[str, str], content: Callable[[], RunContent]
     ) -> Iterator[tuple[str, str]]:
-        """The run of these records, written if it is not there; those that it replaces are removed at the end.
+        """The MLflow run of these records, written if it is absent. Those that it replaces are removed at the end.
 
         key: the tag that says what it mirrors. Yields its id, and whether it was added, replaced or kept.
         """

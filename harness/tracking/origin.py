@@ -1,7 +1,7 @@
-"""Whose runs are whose: two run directories never touch each other's runs, whatever their suites are called.
+"""Who owns which runs: two run directories never touch each other's runs, whatever their suites are called.
 
 Two people who track suites of one name to one server share its experiment, and each keeps a suite run of their own with
-everything below it. What tells them apart is the id in `tracking.json`, drawn when a run directory is tracked for the
+everything below it. They differ in the id in `tracking.json`, drawn when a run directory is tracked for the
 first time: it moves and is copied with the directory, so a copy goes on with the same runs, and it is not exported, so
 imported records are tracked as another set. Whoever deletes it, or the directory, leaves the old runs behind as
 somebody else's; they can be deleted in MLflow.

@@ -86,8 +86,8 @@ def saved_views(suite: TrackedSuite) -> list[View]:
     """The views that a suite's runs give something to see in."""
     labelled = {run.labelled for run in suite.runs if not run.is_search}
     finals = [_methods(sorted(labelled, key=_by_count)), _finals()] if labelled else []
-    trials = {method: [run.asked for run in runs if run.is_search] for method, runs in suite.methods.items()}
-    return [*finals, *(_search(method, asked) for method, asked in trials.items() if asked)]
+    trials = {entry: [run.asked for run in runs if run.is_search] for entry, runs in suite.entries.items()}
+    return [*finals, *(_search(entry, asked) for entry, asked in trials.items() if asked)]
 
 
 def _by_count(labelled: str) -> tuple[bool, int]:
@@ -116,18 +116,18 @@ def _methods(labelled: Sequence[str]) -> View:
 
 
 def _finals() -> View:
-    """One row each, by test Dice."""
+    """Final runs by test Dice."""
     return View(
         "harness_finals", "Finals", "TABLE", f"tags.{ROLE_TAG} = 'final'", MAIN, _columns(FINAL_COLUMNS, FINAL_METRICS)
     )
 
 
-def _search(method: str, trials: Sequence[Run]) -> View:
-    """What was searched, up to the last validation Dice."""
+def _search(entry: str, trials: Sequence[Run]) -> View:
+    """What the search of an entry varied, up to the last validation Dice."""
     charts, params = search_charts(trials)
     return View(
-        f"harness_search_{method}", f"Search of {method}", "CHART",
-        f"tags.{ROLE_TAG} = 'search' AND tags.method = '{method}'", RESULT,
+        f"harness_search_{entry}", f"Search of {entry}", "CHART",
+        f"tags.{ROLE_TAG} = 'search' AND tags.method = '{entry}'", RESULT,
         _columns(("tags.method", "tags.selected"), [RESULT], params), charts,
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ class Place:
 
     experiment_id: str
     suite_run: str
-    method_runs: tuple[str, ...]
+    entry_runs: tuple[str, ...]
     table: str | None = None
 
 
@@ -163,8 +163,8 @@ def _links(views: Iterable[View], place: Place) -> Iterator[str]:
         yield f"[Leaderboard](#/experiments/{place.experiment_id}/runs/{place.suite_run}/artifacts/{place.table})"
     for view in views:
         yield f"[{view.title}]({view.link(place.experiment_id)})"
-    if len(place.method_runs) > 1:
-        compared = {"runs": _list(place.method_runs), "experiments": _list([place.experiment_id])}
+    if len(place.entry_runs) > 1:
+        compared = {"runs": _list(place.entry_runs), "experiments": _list([place.experiment_id])}
         yield f"[Methods side by side](#/compare-runs?{urlencode(compared)})"
 
 

@@ -1,4 +1,4 @@
-"""Charts of a method's search: parallel coordinates from what was varied to the last validation Dice."""
+"""Charts of an entry's search: parallel coordinates from what was varied to the last validation Dice."""
 
 from __future__ import annotations
 

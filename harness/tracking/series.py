@@ -24,10 +24,10 @@ MAIN = "test/last/dice"
 """What matters most, and a run's first metric: MLflow's compare page plots the one that a run was given first."""
 
 HEADLINE = "dice"
-"""Of a method's run: its main metric by labelled count once more, as dice/labelled_3, for the page lists by name."""
+"""Of an entry's run: its main metric by labelled count once more, as dice/labelled_3, for the page lists by name."""
 
 CURVE = "val/dice_by_device_seconds"
-"""Of a method's run, whose steps are device seconds."""
+"""Of an entry's run; its steps are device seconds."""
 
 CASE_MEANS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
 CASE_COUNTS = {"missed": "n_missed", "spurious": "n_spurious"}
@@ -75,7 +75,7 @@ def validation_points(result: Result, span: Span) -> Iterator[Point]:
 
 
 def _dice_points(where: str, by_class: dict[str, float], mean: float | None) -> dict[str, float]:
-    """Metrics of one validation, none where nothing was looked at."""
+    """Metrics of one validation, none where nothing was evaluated."""
     values = {metric_name(where, "dice", name): value for name, value in by_class.items()}
     return values if mean is None else values | {f"{where}/dice": mean}
 

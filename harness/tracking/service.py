@@ -1,4 +1,4 @@
-"""Which tracking service is meant, and how its failures are told: one message, no traceback, no password."""
+"""Which tracking service is meant, and how it fails: one message, no traceback, no password."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Service:
 
 
 def find_service(option: str | None, suite: str = "") -> Service:
-    """The service of an explicit URI, else of MLFLOW_TRACKING_URI, else ./mlflow.db, where `mlflow ui` validations.
+    """The service of an explicit URI, else of MLFLOW_TRACKING_URI, else ./mlflow.db, the default of `mlflow ui`.
 
     Raises:
         ServiceError: A URI that MLflow cannot track to.

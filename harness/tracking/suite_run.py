@@ -1,4 +1,4 @@
-"""The run of a suite, above its methods: its leaderboard as a table, figures, page, selection and YAML file."""
+"""The MLflow run of a suite, above its entries: leaderboard as a table, figures, page, selection and YAML file."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _spent(runs: Iterable[TrackedRun]) -> float:
 
 
 def readable_table(path: Path) -> pd.DataFrame:
-    """The leaderboard with what readers look for first, what is the same in all rows last, and nothing that is empty.
+    """The leaderboard with the most wanted columns first, those with one value in all rows last, and no empty ones.
 
     Raises:
         RecordError: The file is no csv.

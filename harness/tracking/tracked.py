@@ -1,4 +1,4 @@
-"""What is mirrored: the runs of a suite that have ended, by method, and which of them its selection chose."""
+"""What is mirrored: the runs of a suite that have ended, by entry, and which of them its selection chose."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ LAYOUT = 4
 
 @dataclass(frozen=True, eq=False)
 class TrackedRun:
-    """A run that has ended. method: its method's name in the suite; a variant has a name of its own."""
+    """A run that has ended, and the entry of the suite that it belongs to."""
 
     record: RunRecord
     result: Result
-    method: str
+    entry: str
 
     @property
     def asked(self) -> Run:
-        """What determines its numbers."""
+        """What determines the run's numbers."""
         return self.record.run
 
     @property
@@ -72,7 +72,7 @@ def milliseconds(at: str) -> int:
 class TrackedSuite:
     """The runs of a suite that have ended.
 
-    planned: ids of the finals in the current selection, by their method's name in the suite.
+    planned: ids of the finals in the current selection, by entry.
     chosen:  ids of these, and of the trials whose configuration they run with.
     """
 
@@ -83,9 +83,9 @@ class TrackedSuite:
         named = [(trial.run, trial.entry) for trial in trials] + [
             (entry.run, entry.planned_run.entry) for entry in entries
         ]
-        method_of = dict(reversed(named))  # a run belongs to the first that names it
+        entry_of = dict(reversed(named))  # a run belongs to the first that names it
         self.runs = [
-            TrackedRun(record, record.result, method_of.get(record.id, record.run.method))
+            TrackedRun(record, record.result, entry_of.get(record.id, record.run.method))
             for record in records.runs
             if record.result is not None
         ]
@@ -96,12 +96,12 @@ class TrackedSuite:
         self.chosen = trained_with.union(*self.planned.values())
 
     @cached_property
-    def methods(self) -> dict[str, list[TrackedRun]]:
-        """Runs by their method's name in the suite, in the order of the names."""
-        by_method: dict[str, list[TrackedRun]] = {}
-        for run in sorted(self.runs, key=lambda run: run.method):
-            by_method.setdefault(run.method, []).append(run)
-        return by_method
+    def entries(self) -> dict[str, list[TrackedRun]]:
+        """Runs by entry, in the order of the entries' names."""
+        by_entry: dict[str, list[TrackedRun]] = {}
+        for run in sorted(self.runs, key=lambda run: run.entry):
+            by_entry.setdefault(run.entry, []).append(run)
+        return by_entry
 
     def selected_finals(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
         """Those finals among the runs that the current selection names."""

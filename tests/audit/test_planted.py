@@ -57,12 +57,12 @@ def cheated(make_tiny: MakeTiny) -> Tiny:
 
 
 @pytest.fixture(scope="module")
-def found(cheated: Tiny) -> Audit:
+def audited_suite(cheated: Tiny) -> Audit:
     return audit(SuiteRecords.open(cheated.store))
 
 
 def finding(audited: Audit, number: int) -> Finding:
-    return next(one for one in audited.findings if one.number == number)
+    return next(finding for finding in audited.findings if finding.number == number)
 
 
 def planned_run(method: str) -> str:
@@ -70,29 +70,29 @@ def planned_run(method: str) -> str:
 
 
 @pytest.mark.parametrize("method", CAUGHT)
-def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, found: Audit) -> None:
+def test_each_cheat_is_caught_by_its_rule(method: str, cheated: Tiny, audited_suite: Audit) -> None:
     run = cheated.folder(planned_run(method)).id
-    accusing = {one.number for one in found.findings if run in one.runs}
+    accusing = {finding.number for finding in audited_suite.findings if run in finding.runs}
     assert accusing == {CAUGHT[method]}
-    assert finding(found, CAUGHT[method]).status == "not held"
+    assert finding(audited_suite, CAUGHT[method]).status == "not held"
 
 
-def test_nobody_else_is_accused(cheated: Tiny, found: Audit) -> None:
+def test_nobody_else_is_accused(cheated: Tiny, audited_suite: Audit) -> None:
     honest = {cheated.folder(planned_run(method)).id for method in HONEST}
-    assert {run for one in found.findings for run in one.runs}.isdisjoint(honest)
-    assert {one.number for one in found.violations} == set(CAUGHT.values())
+    assert {run for finding in audited_suite.findings for run in finding.runs}.isdisjoint(honest)
+    assert {finding.number for finding in audited_suite.violations} == set(CAUGHT.values())
 
 
-def test_the_evidence_names_run_file_and_figures(cheated: Tiny, found: Audit) -> None:
+def test_the_evidence_names_run_file_and_figures(cheated: Tiny, audited_suite: Audit) -> None:
     for method in ("cheat_forges", "cheat_reads_file", "cheat_peeks"):
-        (line,) = [text for text in finding(found, 5).evidence if text.startswith(method)]
+        (line,) = [text for text in finding(audited_suite, 5).evidence if text.startswith(method)]
         assert f"(runs/{cheated.folder(planned_run(method)).id[:10]})/ledger.jsonl" in line
-        assert re.search(r"\d+ x violation, the first: .*test", line)
-    by_method = {text.partition("/")[0]: text for text in finding(found, 20).evidence}
+        assert re.search(r"\d+ test access violations?, the first: .*test", line)
+    by_method = {text.partition("/")[0]: text for text in finding(audited_suite, 20).evidence}
     assert re.search(r"\d+ of \d+ compared images were altered, declared is nothing", by_method["cheat_noisy"])
     assert re.search(r"compared images were mixed, declared is altered", by_method["cheat_pastes"])
     assert re.search(r"declared is mixed, none of \d+ compared images was", by_method["cheat_boasts"])
-    threads = next(text for text in finding(found, 11).evidence if text.startswith("cheat_other_thread"))
+    threads = next(text for text in finding(audited_suite, 11).evidence if text.startswith("cheat_other_thread"))
     used, charged = map(float, re.findall(r"([\d.]+) (?:CPU-seconds|charged)", threads))
     assert used > 2 * charged
 
@@ -100,8 +100,8 @@ def test_the_evidence_names_run_file_and_figures(cheated: Tiny, found: Audit) ->
 def test_what_is_seen_of_images_is_what_happened(cheated: Tiny) -> None:
     """Of 4 images in each of the 4 watched steps (the first, and one after each validation but the last)."""
     seen = {method: observed(cheated, method) for method in (*HONEST, *CAUGHT)}
-    assert {(one.steps, sum(one.images.values())) for one in seen.values()} == {(4, 16)}
-    nothing = {method for method, one in seen.items() if one.images["same"] == 16}
+    assert {(observation.steps, sum(observation.images.values())) for observation in seen.values()} == {(4, 16)}
+    nothing = {method for method, observation in seen.items() if observation.images["same"] == 16}
     assert nothing == {*HONEST, *CAUGHT} - {
         "cheat_open",
         "cheat_noisy",
@@ -114,7 +114,9 @@ def test_what_is_seen_of_images_is_what_happened(cheated: Tiny) -> None:
     )
     assert seen["cheat_pastes"].images == {"same": 0, "mixed": 16, "altered": 0}
     assert seen["cheat_open"].images == seen["cheat_noisy"].images == {"same": 0, "mixed": 0, "altered": 16}
-    assert {method for method, one in seen.items() if one.validations_that_trained} == {"cheat_trains_at_validations"}
+    assert {method for method, observation in seen.items() if observation.validations_that_trained} == {
+        "cheat_trains_at_validations"
+    }
 
 
 def observed(tiny: Tiny, method: str) -> Observed:
@@ -134,10 +136,10 @@ def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny) -> No
     assert len(re.findall(r"^ ?\d+  (?:held|not held|not applicable) ", done.stdout, re.MULTILINE)) == 34
 
 
-def test_json_is_the_audit(cheated: Tiny, found: Audit) -> None:
+def test_json_is_the_audit(cheated: Tiny, audited_suite: Audit) -> None:
     done = run_cli("audit", cheated.runs / "tiny", "--json")
     assert done.returncode == 76
-    assert Audit.model_validate(json.loads(done.stdout)) == found
+    assert Audit.model_validate(json.loads(done.stdout)) == audited_suite
 
 
 def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> None:
@@ -146,7 +148,7 @@ def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> N
     done = run_cli("audit", tiny.runs / "tiny")
     assert done.returncode == 0, done.stdout
     audited = audit(SuiteRecords.open(tiny.store))
-    left = {one.number for one in audited.findings if one.status == "not applicable"}
+    left = {finding.number for finding in audited.findings if finding.status == "not applicable"}
     assert left == {4, 7, 23, 32, 33, 34}, "one seed, no search, no table, what no record shows, no Slurm"
     assert (audited.runs, audited.finished) == (4, 4)
 

@@ -16,7 +16,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking.content import RunContent, run_content
-from harness.tracking.means import method_content, method_fingerprint
+from harness.tracking.means import entry_content, entry_fingerprint
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
 from harness.tracking.tracked import TrackedRun, TrackedSuite, milliseconds
 from tests.synthetic import RunSpec
@@ -34,7 +34,7 @@ def finished(store: SuiteFolder) -> list[TrackedRun]:
 
 
 def of_method(store: SuiteFolder, method: str) -> list[TrackedRun]:
-    return suite_of(store).methods[method]
+    return suite_of(store).entries[method]
 
 
 def values(content: RunContent) -> dict[str, float]:
@@ -181,7 +181,7 @@ def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path: P
 def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
     store = small_suite(tmp_path, RunSpec(methods={"ua_mt": 0.1}, seeds=3, patients=2, history_steps=3))
     runs = of_method(store, "ua_mt")
-    found = values(method_content(suite_of(store), "ua_mt"))
+    found = values(entry_content(suite_of(store), "ua_mt"))
     for labelled in (3, 7):
         frames = [u.record.folder.cases() for u in runs if u.asked.labelled == labelled]
         expected = np.mean([f[f["checkpoint"] == "last"]["dice"].mean() for f in frames])
@@ -195,7 +195,7 @@ def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
 def test_the_methods_curve_is_the_mean_of_its_validations_at_device_seconds(tmp_path: Path) -> None:
     store = small_suite(tmp_path)
     runs = of_method(store, "supervised")
-    points = method_content(suite_of(store), "supervised").points
+    points = entry_content(suite_of(store), "supervised").points
     curve = [(p.step, p.value) for p in points if p.name == "labelled_3/val/dice_by_device_seconds"]
     first, second = (run.result.validations for run in runs)
     pairs = list(zip(first, second, strict=True))
@@ -214,7 +214,7 @@ def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:
         overrides={("ua_mt", 3, 0, 1): {"method_version": 2}},
     )
     store = small_suite(tmp_path, mixed)
-    content = method_content(suite_of(store), "ua_mt")
+    content = entry_content(suite_of(store), "ua_mt")
     assert "labelled_3/test/last/dice" not in values(content)
     assert "labelled_7/test/last/dice" in values(content)
     assert content.tags["labelled_3.means"].startswith("none")
@@ -223,13 +223,13 @@ def test_a_mean_never_holds_two_budgets(tmp_path: Path) -> None:
 def test_runs_outside_the_selection_are_not_in_the_mean(tmp_path: Path) -> None:
     store = small_suite(tmp_path)
     first, *_ = of_method(store, "supervised")
-    before = method_fingerprint(suite_of(store), "supervised")
+    before = entry_fingerprint(suite_of(store), "supervised")
     selection = store.selection()
     kept = [entry for entry in selection.entries if entry.run == first.record.id]
     store.write_selection(selection.model_copy(update={"entries": kept}))
-    found = values(method_content(suite_of(store), "supervised"))
+    found = values(entry_content(suite_of(store), "supervised"))
     assert found["labelled_3/test/last/dice"] == values(run_content(first))["test/last/dice"]
-    assert method_fingerprint(suite_of(store), "supervised") != before
+    assert entry_fingerprint(suite_of(store), "supervised") != before
 
 
 def damage_history(folder: RunFolder) -> None:

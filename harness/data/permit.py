@@ -15,14 +15,16 @@ from harness.api.errors import ClosedSplitError
 from harness.records.selection import Selection, candidates_digest
 
 _guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=None)
-"""Ambient, because code that must not look finds or builds a cache object of its own."""
+"""Held for a thread, because code without access may find or build a cache object of its own."""
 
 
 @contextmanager
 def keep_closed(tell: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, no cache object of this thread opens a test split, permit or not; `tell` is told who tries.
+    """While the block runs, no cache object of this thread opens a test split, with or without a permit.
 
-    Holds back mistakes, not malice: whoever can write code can open a file.
+    tell: called with a message at each attempt.
+
+    It prevents mistakes, not malice: whoever can write code can open a file.
     """
     token = _guard.set(tell)
     try:
@@ -32,7 +34,7 @@ def keep_closed(tell: Callable[[str], None]) -> Iterator[None]:
 
 
 def guard() -> Callable[[str], None] | None:
-    """Whom to tell about an attempt to open the test split now; None where nobody keeps it closed."""
+    """The function to call at an attempt to open the test split now; None where nothing keeps it closed."""
     return _guard.get()
 
 

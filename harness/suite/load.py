@@ -229,7 +229,7 @@ def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
         for key, value in node.value:
             field = (*at, key.value)
             if field in lines:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} stands twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
             lines[field] = key.start_mark.line + 1
             lines |= _lines(value, field)
     elif isinstance(node, yaml.SequenceNode):

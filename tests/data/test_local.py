@@ -44,13 +44,13 @@ def test_a_copy_holds_the_same_bytes_and_is_made_once(cache: Cache, tmp_path: Pa
 
 
 def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path) -> None:
-    told: list[str] = []
-    copy = local_copy(replace(cache, on_violation=told.append), tmp_path)
+    violations: list[str] = []
+    copy = local_copy(replace(cache, on_violation=violations.append), tmp_path)
     with pytest.raises(ClosedSplitError):
         copy.cases("test")
     with pytest.raises(ClosedSplitError):
         copy.test_cases(TestPermit(tmp_path / "selection.json", "0" * 64, tmp_path / "final.json"))
-    assert len(told) == 2
+    assert len(violations) == 2
 
 
 def test_processes_of_one_node_copy_once(cache: Cache, tmp_path: Path) -> None:

@@ -179,10 +179,10 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     """YAML would quietly take the last one: half of what the file says would not be run."""
     message = refusal(tmp_path, GOOD + "seeds: [7]\n")
     assert message.startswith(f"{tmp_path / 'small.yaml'}:18: ")
-    assert "seeds stands twice" in message
+    assert "seeds is given twice" in message
     message = refusal(tmp_path, GOOD.replace("  ua_mt:\n", "  supervised:\n  ua_mt:\n"))
     assert message.startswith(f"{tmp_path / 'small.yaml'}:9: ")
-    assert "supervised stands twice" in message
+    assert "supervised is given twice" in message
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def ours(prediction: LabelMap, truth: LabelMap, classes: Sequence[str]) -> Value
 
 
 def medpy(prediction: LabelMap, truth: LabelMap, classes: Sequence[str]) -> Values:
-    """The same by MedPy, which must be asked class by class and metric by metric."""
+    """The same by MedPy, one call a class and metric."""
     binary = importlib.import_module("medpy.metric.binary")
     masks = {name: (prediction == value, truth == value) for value, name in enumerate(classes, start=1)}
     return {(name, short): float(getattr(binary, short)(*pair)) for name, pair in masks.items() for short in NAMES}

@@ -26,7 +26,7 @@ METHODS, LABELLED, SUBSETS = 10, (3, 7), 5
 
 
 def suite(count: int) -> RunSpec:
-    """Ten methods at two labelled counts on five subsets, and the ceiling, with as many seeds as make so many runs."""
+    """Ten methods at two labelled counts on five subsets and a reference, with as many seeds as make so many runs."""
     methods = {f"method_{i:02d}": 0.05 * i for i in range(METHODS)} | {"supervised_full": 0.0}
     seeds = max(1, count // (METHODS * len(LABELLED) * SUBSETS))
     return RunSpec(methods=methods, labelled=LABELLED, subsets=SUBSETS, seeds=seeds, validations=10, history_steps=2)

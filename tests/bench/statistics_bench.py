@@ -86,7 +86,7 @@ def primary_coverage(draw: Draw, truth: float, simulations: int) -> float:
 
 
 def told_apart(draw: Draw, methods: int, simulations: int) -> float:
-    """Share of experiments in which at least two of the equal methods are told apart."""
+    """Share of experiments in which the difference of at least two of the equal methods is significant."""
     generator = np.random.default_rng(2)
     return sum(_any_apart(draw(generator, methods)) for _ in range(simulations)) / simulations
 

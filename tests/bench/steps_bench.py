@@ -60,7 +60,7 @@ def table_of_processes(size: Size, precision: Precision, asked: argparse.Namespa
 
 
 def options() -> argparse.ArgumentParser:
-    """What can be asked."""
+    """The options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dimension", type=int, choices=sorted(SIZES), default=2, help="2: slices, 3: patches")
     parser.add_argument(

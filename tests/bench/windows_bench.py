@@ -63,7 +63,7 @@ def read(path: Path, name: str) -> Case:
 
 
 def trained(cases: Sequence[Case], size: tuple[int, ...], steps: int, device: torch.device) -> nn.Module:
-    """The floor's network after so many steps on the first volume."""
+    """The baseline's network after so many steps on the first volume."""
     kind = load_method("supervised")
     torch.manual_seed(0)
     method = kind.build(Task("la", 3, 1, CLASSES, size), kind.Params()).to(device)

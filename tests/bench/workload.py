@@ -24,7 +24,7 @@ from tests.bench.dense import DenseACTION, DenseACTIONPP
 
 DATASETS = {2: "acdc", 3: "la"}
 MIDDLE = Progress(run=0.5, stage=0.5, step=100)
-"""Where every step that is measured stands; its schedules are the method's."""
+"""Progress of every step that is measured; its schedules are the method's."""
 DENSE: Mapping[str, type[Method]] = {"action/anatomical": DenseACTION, "action_pp/anatomical": DenseACTIONPP}
 """Method and stage -> the same, written down plainly."""
 
@@ -94,7 +94,7 @@ def entries(
     The fully supervised reference is left out: its step is that of the labelled-only baseline.
     """
     data = random_set(size, 4 * batch_size if len(size) == 2 else 2 * batch_size, device)
-    found = {}
+    states = {}
     for name in sorted(method_sources()):
         if load_method(name).labels == "all" or (only and only.split("/")[0] != name):
             continue
@@ -107,13 +107,13 @@ def entries(
             for _ in range(index):
                 state.meter.next_stage()
                 start_stage(state)
-            found[f"{name}/{stage.name}"] = (state, stage)
-    return found
+            states[f"{name}/{stage.name}"] = (state, stage)
+    return states
 
 
 def dense(measured: Mapping[str, Entry], device: torch.device) -> dict[str, Entry]:
     """States of the same runs and stages whose method is the plain one."""
-    found = {}
+    states = {}
     for name, kind in DENSE.items():
         measured_state, stage = measured[name]
         state = build_state(measured_state.run, measured_state.sampler.data, device)
@@ -124,8 +124,8 @@ def dense(measured: Mapping[str, Entry], device: torch.device) -> dict[str, Entr
         for _ in range(method.stages.index(stage)):
             state.meter.next_stage()
         start_stage(state)
-        found[name] = (state, stage)
-    return found
+        states[name] = (state, stage)
+    return states
 
 
 def take_middle_step(state: TrainingState, stage: Stage) -> None:
@@ -152,6 +152,6 @@ def clock_for(device: torch.device, threads: int) -> StepClock:
     return clock_of(device) if device.type == "cuda" or threads == 1 else WallClock()
 
 
-def warm_up(device: torch.device, asked: int | None = None) -> int:
-    """Steps that do not count, if nobody asked for another number."""
-    return (3 if device.type == "cuda" else 1) if asked is None else asked
+def warm_up(device: torch.device, steps: int | None = None) -> int:
+    """Steps that do not count: the given number, or the device's usual one."""
+    return (3 if device.type == "cuda" else 1) if steps is None else steps

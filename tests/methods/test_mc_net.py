@@ -105,7 +105,7 @@ def test_release_dice_by_hand() -> None:
     assert release_dice_loss(P, Y).item() == pytest.approx((1 - 0.8 / 1.8 + 1 - 0.6 / 1.4) / 2, abs=1e-9)
 
 
-def test_release_dice_has_a_floor_of_one_half_and_survives_absent_classes() -> None:
+def test_release_dice_is_at_least_one_half_and_survives_absent_classes() -> None:
     perfect = torch.eye(2).view(1, 2, 1, 2)
     assert release_dice_loss(perfect, torch.tensor([[[0, 1]]])).item() == pytest.approx(0.5, abs=1e-9)
     assert release_dice_loss(torch.eye(3)[None, :, None, :2], torch.tensor([[[0, 1]]])).item() == pytest.approx(2 / 3)

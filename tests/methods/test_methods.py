@@ -169,7 +169,7 @@ def test_batches_are_split_as_declared(size: int, labelled: int, unlabelled: int
         assert plan == (BatchPlan(size, 0) if supervised else BatchPlan(labelled, unlabelled))
 
 
-def test_the_ceiling_is_the_floor_with_all_labels_and_never_ranked() -> None:
+def test_the_reference_is_the_baseline_with_all_labels_and_never_ranked() -> None:
     assert [(kind.name, kind.labels, kind.ranked) for kind in METHODS] == [
         ("supervised", "subset", True),
         ("supervised_full", "all", False),

@@ -84,5 +84,5 @@ def finish_step(method: Method, stage: Stage, progress: Progress) -> None:
 
 
 def progress_at(share: float) -> Progress:
-    """A stage's progress; the unit stands elsewhere, so that nothing confuses the two."""
+    """A stage's progress; the run's is another number, so that nothing confuses the two."""
     return Progress(run=share / 3, stage=share, step=0)

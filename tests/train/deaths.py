@@ -36,7 +36,7 @@ def server() -> ForkServerContext:
 
 
 def killed_at(tiny: Tiny, planned_run: str, moment: Moment) -> int:
-    """Run the run from where it stands until the moment; the process's exit code, which is -9."""
+    """Train the run up to the moment. Returns the process's exit code, which is -9."""
     process = server().Process(target=_run_until, args=(tiny, planned_run, moment))
     process.start()
     process.join(120)

@@ -1,4 +1,4 @@
-"""Tiny methods and a tiny dataset as an installed package would bring them; stands on harness.api alone.
+"""Tiny methods and a tiny dataset as an installed package would bring them. They import harness.api alone.
 
 `tests.train.tiny` installs this file as `tiny_plugin` with entry points into a folder on PYTHONPATH, so that the same
 registry finds it here and in every process that a test starts.
@@ -195,7 +195,7 @@ class Staged(Method):
 
     @property
     def pseudo_label_network(self) -> nn.Module:
-        """Who says what unlabelled images hold."""
+        """The teacher gives the pseudo labels."""
         return self.teacher
 
     def after_step(self, stage: Stage, progress: Progress) -> None:

@@ -23,7 +23,7 @@ TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "a"), s
 
 
 class Showing(Supervised):
-    """Leaves what it is told to, or raises."""
+    """Leaves the given arrays, or raises."""
 
     def __init__(
         self,

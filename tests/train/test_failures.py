@@ -74,7 +74,7 @@ def test_the_others_go_on(faulty: Tiny) -> None:
 
 
 @pytest.mark.parametrize("method", ["tiny_peek", "tiny_quiet_peek"])
-def test_an_early_validation_at_the_test_split_is_on_record(method: str, faulty: Tiny) -> None:
+def test_reading_the_test_split_early_is_on_record(method: str, faulty: Tiny) -> None:
     """One raises out of the method, the other one swallows the refusal."""
     lines = faulty.folder(f"{method}/2/0/0").ledger.lines()
     violations = [line for line in lines if line.kind == "violation"]

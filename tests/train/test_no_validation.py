@@ -24,7 +24,7 @@ PLANNED_RUN = "supervised/2/0/0"
 
 @pytest.fixture(scope="module")
 def finished(make_tiny: MakeTiny) -> tuple[Tiny, str]:
-    """A method and its ceiling, trained, tested and ranked by the real command line, and what it said."""
+    """Baseline and reference, trained, tested and ranked by the real command line, and its output."""
     tiny = make_tiny({"supervised": {}, "supervised_full": {}}, dataset="tiny_no_validation", budget={"steps": 8})
     arguments = tiny.arguments("run", "--executor", "inline", "--no-track")[3:]
     done = run_cli(*arguments, env=tiny.environment, cwd=tiny.root)
@@ -39,8 +39,7 @@ def result_of(tiny: Tiny) -> Result:
 
 
 def finding(tiny: Tiny, number: int) -> Finding:
-    (found,) = (one for one in audit(SuiteRecords.open(tiny.store)).findings if one.number == number)
-    return found
+    return next(found for found in audit(SuiteRecords.open(tiny.store)).findings if found.number == number)
 
 
 def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]) -> None:

@@ -15,7 +15,7 @@ from harness.train.phases import Phases
 
 
 class FakeTime:
-    """A clock that moves when told. Eighths of a second are exact in binary."""
+    """A clock that the test moves. Eighths of a second are exact in binary."""
 
     def __init__(self) -> None:
         self.now = 1000.0

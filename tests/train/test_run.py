@@ -186,7 +186,7 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
             assert metrics.voxels_predicted == row["voxels_predicted"]
 
 
-def test_the_ceiling_sees_labels_alone(whole: Tiny) -> None:
+def test_the_fully_supervised_reference_sees_labels_alone(whole: Tiny) -> None:
     result = result_of(whole.folder("tiny_ceiling/all/0/0"))
     assert result.labelled_images_seen == result.images_seen == 4 * STEPS
 

@@ -117,7 +117,7 @@ def test_the_page_shows_axial_slices_with_the_most_errors(whole: Tiny) -> None:
 
 
 def test_the_audit_finds_nothing_but_two_networks(whole: Tiny) -> None:
-    """`tiny_staged` has two layers, the floor one: that is rule 22's to say."""
+    """`tiny_staged` has two layers, the labelled-only baseline one: rule 22 says so."""
     audited = audit(SuiteRecords.open(whole.store))
     assert {finding.number for finding in audited.violations} == {22}
 

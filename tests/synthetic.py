@@ -49,9 +49,9 @@ from harness.records.selection import Selection, SelectionEntry
 from harness.records.suite_folder import SuiteFolder
 
 GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "supervised_full": 0.0}
-"""Method name -> gain in logit(Dice) over the floor."""
+"""Method name -> gain in logit(Dice) over the labelled-only baseline."""
 
-CEILING = "supervised_full"
+FULLY_SUPERVISED = "supervised_full"
 SEARCH_SEED = 100
 DIAGONAL_VOXELS = 301.0
 PlannedRunKey = tuple[str, int | None, int, int]
@@ -70,7 +70,7 @@ class RunSpec:
 
     search:       method -> hyper-parameters of its search runs, which run for `search_budget` and open no test split.
     chosen:       method -> hyper-parameters of its finals, where they are not the default ones.
-    methods:      name -> gain in logit(Dice); the ceiling (`supervised_full`) runs once per subset 0 and seed.
+    methods:      name -> gain in logit(Dice); the reference `supervised_full` has one run per subset 0 and seed.
     centers:      methods with class centres: validations that show the assignment, arrays, and a figure.
     overrides:    planned run -> fields of its Run that differ (method_version, budget, protocol_version, ...).
     environments: planned run -> the environment it ran in, where it is not `environment`.
@@ -103,12 +103,12 @@ class RunSpec:
 
     @property
     def planned_runs(self) -> list[PlannedRun]:
-        """Every final, the ceiling once per seed."""
+        """Every final run; of the fully supervised reference one per seed."""
         return [
             PlannedRun(entry=method, labelled=labelled, subset=subset, seed=seed)
             for method in self.methods
-            for labelled in ((None,) if method == CEILING else self.labelled)
-            for subset in range(1 if method == CEILING else self.subsets)
+            for labelled in ((None,) if method == FULLY_SUPERVISED else self.labelled)
+            for subset in range(1 if method == FULLY_SUPERVISED else self.subsets)
             for seed in range(self.seeds)
         ]
 
@@ -373,11 +373,13 @@ def _validations(run: Run, planned_run: PlannedRun, spec: RunSpec) -> list[Valid
         progress = (i + 1) / spec.validations
         level = _sigmoid(np.array(_level(planned_run, spec) + _tuned(run) + 0.3 * np.arange(len(spec.classes))))
         dice = np.clip(level * (1.0 - np.exp(-3.0 * progress)) + noise[i], 0.0, 1.0)
-        taught = None if planned_run.labelled is None else dict(zip(spec.classes, map(float, 0.9 * dice), strict=True))
+        unlabelled_dice = (
+            None if planned_run.labelled is None else dict(zip(spec.classes, map(float, 0.9 * dice), strict=True))
+        )
         validations.append(
             Validation(validation=i, progress=progress, step=round(progress * steps), device_seconds=progress * seconds,
                  dice=dict(zip(spec.classes, map(float, dice), strict=True)), diagnostics=_shown(planned_run, spec, i),
-                 unlabelled_dice=taught)
+                 unlabelled_dice=unlabelled_dice)
         )  # fmt: skip
     return validations
 

@@ -35,7 +35,7 @@ _READERS = 4
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs that may stand in one table.
+    """Runs that may share a table.
 
     number:     from 1; the comparison with the most finished runs comes first.
     title:      the conditions in which it differs from the suite's other comparisons; empty if it is the only one.
@@ -89,7 +89,7 @@ class Comparison:
         return self.runs[~self.runs["status"].isin(others)]
 
     def entries(self, labelled: int | None) -> list[Entry]:
-        """The methods of one table, in the order of the selection."""
+        """The entries of one table, in the order of the selection."""
         listed = set(self._listed["cell"])
         return [
             Entry(self.number, labelled, str(cell), str(method), bool(runs["reference"].iloc[0]), runs)

@@ -120,7 +120,7 @@ def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
 
 
 def count_structures(cases: pd.DataFrame) -> dict[Key, dict[str, int]]:
-    """(checkpoint, cell, class_name) -> structures (one a case and run) tested, missed, or found where none are."""
+    """(checkpoint, cell, class_name) -> structures (one a case and run) tested, missed, or predicted where none are."""
     keys = ["checkpoint", "cell", "class_name"]
     counts = cases.groupby(keys, sort=False, observed=True)[["missed", "spurious"]].agg(["size", "sum"])
     return {

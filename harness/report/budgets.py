@@ -15,7 +15,7 @@ PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "log", "idle
 
 
 def budgets(comparison: Comparison, search: pd.DataFrame) -> Json:
-    """Sums over the runs of each method that ran here, and over its search trials.
+    """Sums over the ended runs of each method, and over its search trials.
 
     search: columns as in `harness.leaderboard.searches`.
 

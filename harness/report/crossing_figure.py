@@ -20,7 +20,7 @@ INK, FAINT = "#111111", "#666666"
 
 
 def write_search_picture(leaderboard: Leaderboard, folder: Path) -> Path | None:
-    """Write FOLDER/search.png, one panel for each method whose search is a crossing; without any, it goes.
+    """Write FOLDER/search.png, one panel for each method whose search is a crossing; without any, the file is removed.
 
     Returns the path of what was written. Raises `DiskError`.
     """

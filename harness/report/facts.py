@@ -114,10 +114,10 @@ def commands(suite: str) -> list[tuple[str, str]]:
     file = f"{suite}.yaml"
     return [
         (f"harness run --suite {file} --data DIR", "trains what is missing, tests once, writes tables and this page"),
-        (f"harness leaderboard runs/{suite}", "the tables and this page again, from the records alone"),
-        (f"harness leaderboard runs/{suite} --data DIR", "the same with pictures of the worst cases"),
+        (f"harness leaderboard runs/{suite}", "writes the tables and this page from the records alone"),
+        (f"harness leaderboard runs/{suite} --data DIR", "writes them with pictures of the worst cases"),
         (
             f"harness replay runs/{suite} METHOD/LABELLED/SUBSET/SEED --data DIR",
-            "one run again, compared bit by bit",
+            "trains one run again and compares it bit by bit",
         ),
     ]

@@ -31,7 +31,7 @@ class Gallery:
 
 
 def copy_figures(records: SuiteRecords) -> Gallery:
-    """Copy the figures of the planned runs to leaderboard/figures/RUN-NAME.png; those of an earlier selection go.
+    """Copy the figures of the planned runs to leaderboard/figures/RUN-NAME.png, and remove those of other runs.
 
     The page gets them while there is room: the first run of each method and labelled count, then the second one, ...
     A figure that cannot be read costs a warning. Raises `DiskError`.

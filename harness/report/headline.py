@@ -20,7 +20,7 @@ Pairs = dict[tuple[str, str], Row]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one table says: `title` names it, `sentences` say it, the most important first."""
+    """The result of one table in sentences, the most important first; `title` names the table."""
 
     title: str
     sentences: tuple[str, ...]

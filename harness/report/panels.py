@@ -136,7 +136,7 @@ def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[s
 
 
 def as_slices(volume: NDArray[Scalar], in_2d: bool) -> NDArray[Scalar]:
-    """Slices as they are looked at: slice data [Z, H, W] as they are, axial ones of volumes [X, Y, Z], [Z, Y, X]."""
+    """Slices as they are displayed: slice data [Z, H, W] as they are, axial ones of volumes [X, Y, Z], [Z, Y, X]."""
     return volume if in_2d else volume.transpose()
 
 

@@ -46,7 +46,7 @@ def _surface(method: str, frame: pd.DataFrame) -> Json:
 
 
 def _place(varied: Mapping[str, Any], params: Mapping[str, Any]) -> Json:
-    """Where a trial stands: on what was searched, and on the families that its parameters make of that."""
+    """A trial's values: of what was searched, and of the families that its parameters make of that."""
     families = {name: value for name, value in params.items() if isinstance(value, dict) and "family" in value}
     return {**dict(_flat(varied)), **{name: describe_family(value) for name, value in families.items()}}
 

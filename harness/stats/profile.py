@@ -1,9 +1,10 @@
 """Performance profile: the share of (patient, run) scores above a Dice of tau (Agarwal et al. 2021, rliable).
 
-Where one curve lies above another at every tau, the method is better whatever Dice one asks for; curves that cross say
-at which demand which one is. Bands come from resampled patients, with all their runs: pointwise by percentiles, and
-for the whole curve, of the same width everywhere, by the 95 % quantile of the largest deviation (Kolmogorov and
-Smirnov's statistic, bootstrapped; times sqrt(n / (n - 1)), since resamples of n patients understate their spread).
+Where one curve lies above another at every tau, the method is better for every required Dice. Where curves cross,
+the better method depends on the required Dice. Bands come from resampled patients, with all their runs: pointwise by
+percentiles, and for the whole curve, of the same width everywhere, by the 95 % quantile of the largest deviation
+(Kolmogorov and Smirnov's statistic, bootstrapped; times sqrt(n / (n - 1)), since resamples of n patients understate
+their spread).
 Bands in standard errors would be narrower at the ends, and wrong there: where hardly any score lies on one side of tau,
 the resamples have no spread (measured at n = 20: they hold the whole curve in 70 %, these in 91 to 96 %).
 """

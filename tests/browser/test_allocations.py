@@ -12,12 +12,12 @@ from tests.synthetic import RunSpec, board_of, write_records
 
 
 def account(entry: str, useful: float) -> EntryAccount:
-    """200 GPU-seconds, of which 20 stood idle."""
+    """200 GPU-seconds, of which 20 were idle."""
     seconds = Seconds(useful=useful, lost=5, start_up=175 - useful, idle=20)
     return EntryAccount(entry=entry, currency="GPU", allocated=200, attempts=2, seconds=seconds)
 
 
-def test_allocations_stand_with_the_budget(browser, tmp_path: Path) -> None:
+def test_allocations_are_shown_with_the_budget(browser, tmp_path: Path) -> None:
     store = write_records(tmp_path / "phantom_mini", RunSpec(labelled=(3,), seeds=1, patients=6))
     entries = [account("ua_mt", 150), account("mc_net", 120), account("gone", 10)]
     store.write_reconciliation(Reconciliation(suite="phantom_mini", at="", entries=entries))

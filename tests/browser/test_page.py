@@ -89,7 +89,7 @@ def shown_number(fraction):
     return numbers.percent(fraction).replace("-", MINUS)
 
 
-def test_it_opens_without_a_word_on_the_console_and_fetches_nothing(page):
+def test_it_opens_without_console_messages_and_fetches_nothing(page):
     assert page.current_url.startswith("file:")
     assert complaints(page) == []
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
@@ -189,11 +189,11 @@ def test_the_matrix_reads_without_colour(page, board):
         return [...table.tBodies[0].rows].flatMap((row, i) => [...row.cells].slice(1).map((cell, j) =>
             [names[i], names[j], cell.innerText.split("\\n"), cell.getAttribute("aria-label")]));
     """)
-    found = {(row, column): (text, label) for row, column, text, label in cells if row != column}
-    assert len(found) == 2 * len(pairs)
+    labels = {(row, column): (text, label) for row, column, text, label in cells if row != column}
+    assert len(labels) == 2 * len(pairs)
     for pair in pairs.to_dict("records"):
         for names, sign in (((pair["entry_a"], pair["entry_b"]), 1), ((pair["entry_b"], pair["entry_a"]), -1)):
-            text, label = found[names]
+            text, label = labels[names]
             assert text[0] == numbers.points(sign * pair["difference"]).replace("-", MINUS)
             beyond = "▲" if sign * pair["difference"] > 0 else "▼"
             assert text[1] == {"not significant": "≈", "undetermined": "?"}.get(pair["verdict"], beyond)
@@ -206,10 +206,10 @@ def test_arrow_keys_walk_through_the_matrix(page):
 
     first = page.find_element("css selector", '.matrix[data-group="1-7"] td[tabindex="0"]')
     page.execute_script("arguments[0].focus()", first)
-    said = texts(page, "#pairs-body output")[1]
+    readout = texts(page, "#pairs-body output")[1]
     press(page, Keys.ARROW_RIGHT)
     focused = page.execute_script("return document.activeElement.getAttribute('aria-label')")
-    assert texts(page, "#pairs-body output")[1] == focused != said
+    assert texts(page, "#pairs-body output")[1] == focused != readout
 
 
 def test_the_curve_can_be_read_with_keys(page, board):
@@ -219,14 +219,14 @@ def test_the_curve_can_be_read_with_keys(page, board):
     assert "7 labelled patients" in chart.get_attribute("aria-label")
     page.execute_script("arguments[0].focus()", chart)
     curves = board.curves.query("labelled == 7")
-    said = texts(page, "#curves-body output")[1]
+    readout = texts(page, "#curves-body output")[1]
     for method, line in curves.groupby("entry"):
         last = line.iloc[-1]
-        assert f"{method} {shown_number(last['validation_dice_mean'])} [" in said
-        taught = f", on unlabelled images {shown_number(last['unlabelled_dice_mean'])}"
-        assert (taught in said) == (method != "supervised_full"), "a ceiling has no unlabelled image"
+        assert f"{method} {shown_number(last['validation_dice_mean'])} [" in readout
+        unlabelled = f", on unlabelled images {shown_number(last['unlabelled_dice_mean'])}"
+        assert (unlabelled in readout) == (method != "supervised_full"), "a fully supervised reference has none"
     press(page, Keys.ARROW_LEFT)
-    assert texts(page, "#curves-body output")[1] != said
+    assert texts(page, "#curves-body output")[1] != readout
 
 
 def test_the_search_surface_has_every_point(page):

@@ -53,7 +53,7 @@ def test_a_suite_in_which_nothing_ran_still_loads(tmp_path):
         ({"data_checksum": "d" * 64}, "data checksum dddddddddd"),
     ],
 )
-def test_other_environments_stand_in_another_table(tmp_path, change, title):
+def test_other_environments_are_in_another_table(tmp_path, change, title):
     environments = {ODD: RunSpec().environment.model_copy(update=change)}
     first, second = read_input(
         SuiteRecords(write_records(tmp_path / "s", RunSpec(environments=environments)))
@@ -72,7 +72,7 @@ def test_other_environments_stand_in_another_table(tmp_path, change, title):
         ({"protocol_version": 3}, "protocol version 3"),
     ],
 )
-def test_other_budgets_and_protocols_stand_in_another_table(tmp_path, change, title):
+def test_other_budgets_and_protocols_are_in_another_table(tmp_path, change, title):
     first, second = read_input(
         SuiteRecords(write_records(tmp_path / "s", RunSpec(overrides={ODD: change})))
     ).comparisons

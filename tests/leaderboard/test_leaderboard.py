@@ -48,7 +48,7 @@ def test_by_hand(tmp_path):
     # a: patients 0.75, 0.25, 1.0 -> 2/3. Its cases alone would give 5.5 / 8. b: 0.9, 0.4, 0.8 -> 0.7.
     assert rows["dice"].to_dict() == pytest.approx({"a": 2 / 3, "b": 0.7})
     assert rows["place"].to_dict() == {"a": 2, "b": 1}
-    assert rows[["rank", "rank_worst"]].to_numpy().tolist() == [[1, 2], [1, 2]], "three patients tell nothing apart"
+    assert rows[["rank", "rank_worst"]].to_numpy().tolist() == [[1, 2], [1, 2]], "three patients decide nothing"
     assert rows["dice_imputed"].to_dict() == rows["dice"].to_dict()
     assert rows[["dice_std", "dice_subsets_low", "dice_subsets_high"]].isna().all(axis=None), "a single run"
     assert rows["hd95_voxel"].to_dict() == pytest.approx({"a": 10 / 3, "b": 3.0})
@@ -105,15 +105,15 @@ def test_missing_runs_are_counted_and_not_yet_run_methods_are_unranked(tmp_path)
     assert table["rank"].dropna().index.tolist() == ["ua_mt", "supervised"]
 
 
-def test_the_ceiling_is_shown_for_every_count_and_never_ranked(plain):
+def test_the_fully_supervised_reference_is_shown_for_every_count_and_never_ranked(plain):
     rows = board_of(plain).results
-    ceiling = rows[rows["entry"] == "supervised_full"]
-    assert ceiling["rank"].isna().all()
-    assert ceiling[["labelled", "checkpoint"]].to_numpy().tolist() == [
+    reference = rows[rows["entry"] == "supervised_full"]
+    assert reference["rank"].isna().all()
+    assert reference[["labelled", "checkpoint"]].to_numpy().tolist() == [
         [3, "last"], [3, "best_val"], [7, "last"], [7, "best_val"],
     ]  # fmt: skip
-    assert ceiling.groupby("checkpoint")["dice"].nunique().to_dict() == {"last": 1, "best_val": 1}
-    assert set(ceiling["trained_on"]) == {"all"}
+    assert reference.groupby("checkpoint")["dice"].nunique().to_dict() == {"last": 1, "best_val": 1}
+    assert set(reference["trained_on"]) == {"all"}
     assert sorted(rows.loc[rows["place"] == 1, "entry"]) == ["mc_net"] * 4
 
 
@@ -156,7 +156,7 @@ def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
     }
     rows = board_of(write_records(tmp_path / "s", RunSpec(overrides=overrides))).results
     declared = rows.groupby("entry")["engine_declared"].unique()["mc_net"].tolist()
-    assert [one for one in declared if " or " in one] == declared
+    assert [settings for settings in declared if " or " in settings] == declared
     assert "optimiser.learning_rate = 0.03 or 0.1" in declared[0] or "0.1 or 0.03" in declared[0]
 
 
@@ -168,23 +168,23 @@ def test_equal_methods_share_the_better_place():
     assert [(row["entry"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]
 
 
-def test_all_pairs_with_the_ceiling_against_the_floor(tmp_path):
+def test_all_pairs_with_the_fully_supervised_reference(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "supervised_full": 0.0})))
     pairs = board.paired.query("checkpoint == 'last' and metric == 'dice' and labelled == 7")
     assert len(pairs) == 3
     assert (pairs["n_patients"] == 20).all()
-    ceiling = pairs[(pairs["entry_a"] == "supervised_full") & (pairs["entry_b"] == "a")].iloc[0]
+    reference = pairs[(pairs["entry_a"] == "supervised_full") & (pairs["entry_b"] == "a")].iloc[0]
     table = board.results.query("checkpoint == 'last' and labelled == 7").set_index("entry")["dice"]
-    assert ceiling["difference"] == pytest.approx(table["supervised_full"] - table["a"])
-    assert ceiling["difference_low"] > 0
-    assert (ceiling["verdict"], ceiling["family"]) == ("significant", "reference")
+    assert reference["difference"] == pytest.approx(table["supervised_full"] - table["a"])
+    assert reference["difference_low"] > 0
+    assert (reference["verdict"], reference["family"]) == ("significant", "reference")
     equal = pairs[~pairs["entry_a"].eq("supervised_full")].iloc[0]
     assert equal["difference_low"] < 0 < equal["difference_high"]
     assert equal["simultaneous_low"] < 0 < equal["simultaneous_high"]
     assert (equal["verdict"], bool(equal["excludes_zero"]), equal["family"]) == ("not significant", False, "ranked")
 
 
-def test_equal_methods_share_a_rank_and_a_better_one_stands_alone(tmp_path):
+def test_equal_methods_share_a_rank_and_a_better_one_does_not(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0, "b": 0.0, "c": 1.0})))
     rows = board.results.query("checkpoint == 'last' and labelled == 7").set_index("entry")
     assert rows[["rank", "rank_worst"]].T.to_dict("list") == {"c": [1, 1], "a": [2, 3], "b": [2, 3]}
@@ -209,9 +209,9 @@ def test_curves_are_mean_and_range_over_runs(plain):
     validations = [[validation.mean_dice for validation in folder.result().validations] for folder in runs]
     by_validation = list(zip(*validations, strict=True))
     assert curve["validation"].tolist() == [0, 1, 2, 3, 4]
-    assert curve["validation_dice_mean"].tolist() == pytest.approx([sum(one) / 3 for one in by_validation])
-    assert curve["validation_dice_min"].tolist() == [min(one) for one in by_validation]
-    assert curve["validation_dice_max"].tolist() == [max(one) for one in by_validation]
+    assert curve["validation_dice_mean"].tolist() == pytest.approx([sum(dice) / 3 for dice in by_validation])
+    assert curve["validation_dice_min"].tolist() == [min(dice) for dice in by_validation]
+    assert curve["validation_dice_max"].tolist() == [max(dice) for dice in by_validation]
     assert curve["device_seconds_mean"].iloc[-1] == pytest.approx(299.7)
     assert (curve["n_runs"] == 3).all()
 

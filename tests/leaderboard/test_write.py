@@ -72,8 +72,8 @@ def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
         labelled = None if row["trained_on"] == "all" else row["labelled"]
         patients: dict[str, list[float]] = {}
         for run in store.root.glob("runs/*/run.json"):
-            asked = json.loads(run.read_text())
-            if (asked["method"], asked["labelled"]) == (row["entry"], labelled):
+            question = json.loads(run.read_text())
+            if (question["method"], question["labelled"]) == (row["entry"], labelled):
                 for case in pq.read_table(run.with_name("cases.parquet")).to_pylist():
                     if case["checkpoint"] == row["checkpoint"]:
                         patients.setdefault(case["patient"], []).append(case["hd95_voxel"])
@@ -81,15 +81,15 @@ def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
         assert row["n_patients"] == len(patients) == 20
 
 
-def test_text_says_all_that_a_reader_must_know(tmp_path):
+def test_text_has_all_that_a_reader_must_know(tmp_path):
     spec = RunSpec(
-        methods={"floor": 0.0, "twin": 0.0, "supervised_full": 0.0}, spacing_mm=1.5,
-        failed=frozenset({("twin", 3, 0, 1)}), missing=frozenset({("floor", 7, 0, 2)}),
+        methods={"baseline": 0.0, "twin": 0.0, "supervised_full": 0.0}, spacing_mm=1.5,
+        failed=frozenset({("twin", 3, 0, 1)}), missing=frozenset({("baseline", 7, 0, 2)}),
     )  # fmt: skip
     board = board_of(write_records(tmp_path / "acdc_mini", spec))
     flat = " ".join(terminal_text(board, width=400).split())
     for text in (flat, " ".join(markdown(board).split())):
-        for said in (
+        for text_part in (
             "Leaderboard of acdc_mini", MINI, "Budget: 300 device_seconds a run",
             "Device: Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0; commit 0000000000.",
             "Data: phantom v1 (checksum cccccccccc)", "n = 20 patients (40 volumes); seeds 0, 1, 2; labelled subsets 0",
@@ -98,7 +98,7 @@ def test_text_says_all_that_a_reader_must_know(tmp_path):
             "Failed: twin 3-labelled subset 0 seed 1 (nan: loss became NaN at step 17).",
             "2/3 ok, 1 failed", "not significant", "significant", "3 labelled patients", "7 labelled patients",
         ):  # fmt: skip
-            assert said in text, said
+            assert text_part in text, text_part
     assert "HD95 mm" in markdown(board)
     assert "None" not in flat
     assert "nan " not in flat.replace("(nan:", "")

@@ -31,9 +31,9 @@ class Written:
     @property
     def data(self) -> Any:
         """What the page's script reads."""
-        found = re.search(r'<script type="application/json" id="data">(.*?)</script>', self.html, re.DOTALL)
-        assert found is not None
-        return json.loads(found[1])
+        match = re.search(r'<script type="application/json" id="data">(.*?)</script>', self.html, re.DOTALL)
+        assert match is not None
+        return json.loads(match[1])
 
 
 @pytest.fixture(scope="session")

@@ -115,11 +115,11 @@ def test_groups_are_the_tables(written):
 
 def test_methods_differ_in_colour_or_shape_and_references_have_neither():
     names = [f"m{i:02d}" for i in range(30)]
-    rows = pd.DataFrame({"entry": [*names, "ceiling"], "block": ["ranked"] * 30 + ["reference"]})
-    found = styles(rows)
-    assert found.pop("ceiling") == {"colour": None, "shape": None}
-    assert len({(one["colour"], one["shape"]) for one in found.values()}) == 30
-    assert [found[name]["colour"] for name in names[: len(PALETTE)]] == list(range(len(PALETTE)))
+    rows = pd.DataFrame({"entry": [*names, "supervised_full"], "block": ["ranked"] * 30 + ["reference"]})
+    marks = styles(rows)
+    assert marks.pop("supervised_full") == {"colour": None, "shape": None}
+    assert len({(mark["colour"], mark["shape"]) for mark in marks.values()}) == 30
+    assert [marks[name]["colour"] for name in names[: len(PALETTE)]] == list(range(len(PALETTE)))
 
 
 @pytest.mark.parametrize(

@@ -61,17 +61,17 @@ def test_equal_scores_are_no_evidence():
 
 
 def test_levels_and_cells_of_a_grid():
-    found = crossing(grid_of())
-    assert found is not None
-    assert (found.across, found.up) == ("centers per class", "temperature")
-    assert list(found.across_levels) == list(CENTERS)
-    assert found.up_levels == (
+    table = crossing(grid_of())
+    assert table is not None
+    assert (table.across, table.up) == ("centers per class", "temperature")
+    assert list(table.across_levels) == list(CENTERS)
+    assert table.up_levels == (
         "constant tau 0.1", "half cosine start 1 end 0.1", "cosine low 0.1 high 1 periods 1",
         "cosine low 0.1 high 1 periods 10",
     )  # fmt: skip
     expected = 0.5 + 0.01 * np.arange(20.0).reshape(4, 5)
     expected[2, 3] = np.nan
-    np.testing.assert_allclose(found.scores, expected)
+    np.testing.assert_allclose(table.scores, expected)
 
 
 def test_blocks_with_a_failed_trial_are_left_out():
@@ -92,7 +92,7 @@ def test_no_crossing_without_each_pair_once():
     assert crossing(grid_of("a", pd.DataFrame([row("a", i, {"x": i}, 0.5) for i in range(3)]))) is None
 
 
-def test_the_picture_is_written_again_alike_and_goes_with_its_search(tmp_path):
+def test_the_picture_is_reproduced_and_goes_with_its_search(tmp_path):
     store = write_records(tmp_path / "suite", RunSpec(methods={"ua_mt": 0.1}, labelled=(3,), seeds=1, patients=2))
     board = board_of(store)
     path = write_search_picture(searched(board), tmp_path)

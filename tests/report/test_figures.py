@@ -56,7 +56,7 @@ def test_a_damaged_figure_is_left_out_with_a_warning(records: SuiteRecords, capl
     assert not path.exists()
 
 
-def test_the_page_shows_them_whoever_s_they_are(records: SuiteRecords) -> None:
+def test_the_page_shows_the_figures_of_any_method(records: SuiteRecords) -> None:
     html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
     shown = "somebody_elses 3-labelled subset 0 seed 0: centres of somebody_elses/3/0/0"
     assert f"<figcaption>{shown}</figcaption>" in html

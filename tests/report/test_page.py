@@ -45,7 +45,7 @@ def test_sections_and_their_headings(written):
     assert len(re.findall(r"<h1[ >]", written.html)) == 1
 
 
-def test_what_must_be_said_is_said(written):
+def test_the_page_has_all_that_a_reader_must_know(written):
     for text in (
         MINI, INTERVAL, EMPTY_MASKS,
         "Unfinished: 1 of 14 runs are missing", "Failed: ua_mt 3-labelled subset 0 seed 1",
@@ -86,12 +86,12 @@ def test_hostile_text_stays_text(tmp_path):
 
 
 def test_the_audit_is_shown_rule_by_rule(tmp_path):
-    found = Audit(
+    audit = Audit(
         suite="s", protocol_version=1, runs=2, finished=2,
         findings=(finding(1, "held", "2 runs"), finding(2, "not held", "line one", "ua_mt/3/0/0 read test labels")),
     )  # fmt: skip
     store = write_records(tmp_path / "s", SMALL)
-    html = write_page(SuiteRecords(store), board_of(store), PageSettings(audit=found)).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store), PageSettings(audit=audit)).read_text(encoding="utf-8")
     assert "2 of 2 runs finished; 2 rules: 1 held, 1 not held, 0 not applicable" in html
     assert "Not held: 2. Rule &lt;2&gt;" in html
     assert '<tr class="not-held">' in html
@@ -115,8 +115,8 @@ def test_a_suite_in_which_little_ran_has_a_page(tmp_path, left_out):
     spec = RunSpec(methods=SMALL.methods, labelled=(3,), seeds=1, patients=4, missing=planned_runs)
     store = write_records(tmp_path / "s", spec)
     html = write_page(SuiteRecords(store), board_of(store)).read_text(encoding="utf-8")
-    said = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"
-    assert said in html
+    sentence = "No ranked method has finished" if left_out == "all" else "no other ranked method has numbers"
+    assert sentence in html
 
 
 def test_every_script_is_used():

@@ -35,10 +35,10 @@ def test_every_method_s_worst_case_comes_first():
 def test_no_case_is_shown_twice():
     rng = np.random.default_rng(0)
     dice = {f"m{i}": {f"c{j}": float(rng.random()) for j in range(10)} for i in range(4)}
-    found = worst_cases(dice)
-    assert len(found) == MOST_CASES == len({case for case, _ in found})
+    chosen = worst_cases(dice)
+    assert len(chosen) == MOST_CASES == len({case for case, _ in chosen})
     for method, own in dice.items():
-        assert min(own, key=own.__getitem__) in {case for case, _ in found}, method
+        assert min(own, key=own.__getitem__) in {case for case, _ in chosen}, method
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 @pytest.fixture
 def store(tmp_path: Path, phantoms: Cache) -> SuiteFolder:
-    """Two methods and the ceiling on phantoms; cases and predictions of each run are real label maps, shifted."""
+    """Two methods and the fully supervised reference on phantoms; each run predicts the truth, shifted."""
     spec = RunSpec(
-        methods={"floor": 0.0, "other": 0.0, "supervised_full": 0.0}, labelled=(3,), seeds=1, patients=4,
+        methods={"baseline": 0.0, "other": 0.0, "supervised_full": 0.0}, labelled=(3,), seeds=1, patients=4,
         classes=tuple(phantoms.manifest.classes[1:]), checksum=phantoms.manifest.checksum,
     )  # fmt: skip
     store = write_records(tmp_path / "s", spec)
@@ -80,11 +80,11 @@ def test_a_picture_holds_truth_and_every_method(store: SuiteFolder, phantoms: Ca
     assert panels.reason == ""
     assert panels.classes == tuple(phantoms.manifest.classes[1:])
     (group,) = panels.groups
-    assert [one["entry"] for one in group["methods"]] == ["floor", "other", "supervised_full"]
+    assert [method["entry"] for method in group["methods"]] == ["baseline", "other", "supervised_full"]
     worst = {panel["worst"] for panel in group["panels"]}
-    assert worst <= {"floor", "other"}, "a reference is shown and never looked for"
+    assert worst <= {"baseline", "other"}, "a reference is shown, but its worst cases are not chosen"
     for panel in group["panels"]:
-        assert set(panel["methods"]) == {"floor", "other", "supervised_full"}
+        assert set(panel["methods"]) == {"baseline", "other", "supervised_full"}
         assert panel["image"].startswith("data:image/png;base64,")
         truth = [abs(sum(area(ring) for ring in rings(path))) for path in panel["truth"]]
         assert sum(truth) > 0
@@ -129,7 +129,7 @@ def test_nothing_is_opened_without_final_weights(store: SuiteFolder, phantoms: C
         worst_panels(SuiteRecords(store), board, phantoms)
 
 
-def test_other_data_are_told_apart(store: SuiteFolder, phantoms: Cache):
+def test_other_data_are_refused(store: SuiteFolder, phantoms: Cache):
     other = replace(phantoms, manifest=phantoms.manifest.model_copy(update={"checksum": "d" * 64}))
     assert "not those that the runs were tested on" in worst_panels(SuiteRecords(store), board_of(store), other).reason
 
@@ -145,4 +145,4 @@ def test_records_without_predictions_say_so(store: SuiteFolder, phantoms: Cache)
 def test_a_method_without_predictions_is_left_out(store: SuiteFolder, phantoms: Cache):
     (next(f for f in store.selected() if f.run.method == "other").path / "predictions.npz").unlink()
     (group,) = worst_panels(SuiteRecords(store), board_of(store), phantoms).groups
-    assert [one["entry"] for one in group["methods"]] == ["floor", "supervised_full"]
+    assert [method["entry"] for method in group["methods"]] == ["baseline", "supervised_full"]

@@ -77,7 +77,7 @@ def test_schedules_that_dimensions_of_their_own_make():
     assert periods["values"] == [None, None, 1, 1, 10, 10]
 
 
-def test_schedules_that_are_all_different_are_told_by_their_numbers():
+def test_schedules_that_are_all_different_become_their_numbers():
     rows = [
         row("a", i, {"low": 0.1 * (i + 1)}, 0.5,
             params=json.dumps({"temperature": {"family": "cosine", "low": 0.1 * (i + 1), "high": 1.0}}))

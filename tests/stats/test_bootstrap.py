@@ -36,12 +36,14 @@ def exhaustive(values):
 
 
 def test_agrees_with_all_resamples_of_a_small_sample():
-    exact, found = exhaustive(SAMPLE), interval(SAMPLE)
+    exact, estimate = exhaustive(SAMPLE), interval(SAMPLE)
     error = SAMPLE.std(ddof=1) / np.sqrt(len(SAMPLE))
-    assert found[0] == pytest.approx(exact[0])
-    assert found[1] == pytest.approx(exact[1], abs=0.25 * error)  # Monte Carlo error of a far quantile
-    assert found[2] == pytest.approx(exact[2], abs=0.25 * error)
-    assert found[2] - found[0] != pytest.approx(found[0] - found[1], rel=0.1), "studentised intervals are not symmetric"
+    assert estimate[0] == pytest.approx(exact[0])
+    assert estimate[1] == pytest.approx(exact[1], abs=0.25 * error)  # Monte Carlo error of a far quantile
+    assert estimate[2] == pytest.approx(exact[2], abs=0.25 * error)
+    assert estimate[2] - estimate[0] != pytest.approx(estimate[0] - estimate[1], rel=0.1), (
+        "studentised intervals are not symmetric"
+    )
 
 
 def test_approaches_student_t_for_many_normal_values():
@@ -56,11 +58,11 @@ def test_approaches_student_t_for_many_normal_values():
     [([], np.nan), ([0.5], 0.5), ([0.5, 0.7], 0.6), ([0.1, 0.2, 0.6], 0.3), ([0.0] * 4 + [1.0], 0.2)],
 )
 def test_undetermined_bounds_are_nan(values, mean):
-    found = interval(np.array(values))
-    assert found[0] == pytest.approx(mean, nan_ok=True)
-    assert np.isnan(found[1]) or np.isnan(found[2])
+    estimate = interval(np.array(values))
+    assert estimate[0] == pytest.approx(mean, nan_ok=True)
+    assert np.isnan(estimate[1]) or np.isnan(estimate[2])
     if len(values) < 4:
-        assert np.isnan(found[1:]).all()
+        assert np.isnan(estimate[1:]).all()
 
 
 def test_equal_values_give_the_point():
@@ -74,10 +76,10 @@ def test_bounds_are_not_clipped_to_the_range_of_the_metric():
 def test_nan_is_left_out_of_its_column_alone():
     values = np.stack([SAMPLE, SAMPLE], axis=1)
     values[3, 1] = np.nan
-    found = intervals(values)
-    assert found.n.tolist() == [6, 5]
-    assert found.mean[0] == pytest.approx(SAMPLE.mean())
-    assert (found.mean[1], found.low[1], found.high[1]) == interval(np.delete(SAMPLE, 3))
+    estimate = intervals(values)
+    assert estimate.n.tolist() == [6, 5]
+    assert estimate.mean[0] == pytest.approx(SAMPLE.mean())
+    assert (estimate.mean[1], estimate.low[1], estimate.high[1]) == interval(np.delete(SAMPLE, 3))
 
 
 def test_columns_do_not_depend_on_each_other():
@@ -142,8 +144,8 @@ def percentile_coverage(values, truth):
 def test_covers_the_truth_with_20_patients(draw, truth):
     simulations = 300
     values = draw(np.random.default_rng(1), (20, simulations))
-    found = intervals(values)
-    coverage = np.mean((found.low <= truth) & (truth <= found.high))
+    estimate = intervals(values)
+    coverage = np.mean((estimate.low <= truth) & (truth <= estimate.high))
     monte_carlo_error = np.sqrt(0.95 * 0.05 / simulations)
     assert abs(coverage - 0.95) <= 0.02 + monte_carlo_error
     assert coverage > percentile_coverage(values, truth), "the reason why it is not the percentile interval"

@@ -30,11 +30,11 @@ def exhaustive_half_widths(values):
 
 
 def test_agrees_with_all_resamples_of_a_small_sample():
-    found = simultaneous_intervals(SAMPLE)
+    bounds = simultaneous_intervals(SAMPLE)
     expected = exhaustive_half_widths(SAMPLE)
-    assert found.mean == pytest.approx(SAMPLE.mean(axis=0))
-    assert found.high - found.mean == pytest.approx(expected, rel=0.1)  # Monte Carlo error of a far quantile
-    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+    assert bounds.mean == pytest.approx(SAMPLE.mean(axis=0))
+    assert bounds.high - bounds.mean == pytest.approx(expected, rel=0.1)  # Monte Carlo error of a far quantile
+    assert bounds.mean - bounds.low == pytest.approx(bounds.high - bounds.mean)
 
 
 def test_more_pairs_widen_and_copies_or_constants_do_not():
@@ -49,9 +49,9 @@ def test_more_pairs_widen_and_copies_or_constants_do_not():
 
 def test_single_bounds_are_those_of_the_primary_interval():
     values = np.random.default_rng(1).normal(size=(20, 12))
-    single, found = intervals(values), simultaneous_intervals(values)
+    single, bounds = intervals(values), simultaneous_intervals(values)
     error_of_mean = values.std(axis=0, ddof=1) / np.sqrt(20)
-    for ours, primary in ((found.single_low, single.low), (found.single_high, single.high)):
+    for ours, primary in ((bounds.single_low, single.low), (bounds.single_high, single.high)):
         assert (np.abs(ours - primary) < 0.2 * error_of_mean).all()  # other resamples of the same far quantile
 
 
@@ -79,16 +79,16 @@ def sign_flips(values):
 )  # fmt: skip
 def test_signed_rank_is_exact_for_small_samples(values):
     column = np.array(values, dtype=float)
-    found = signed_rank(np.stack([column, -column], axis=1))
-    assert found.p == pytest.approx([sign_flips(column)] * 2)
-    assert found.sign.tolist() == [1.0, -1.0]
+    tested = signed_rank(np.stack([column, -column], axis=1))
+    assert tested.p == pytest.approx([sign_flips(column)] * 2)
+    assert tested.sign.tolist() == [1.0, -1.0]
 
 
 def test_signed_rank_edges():
     column = np.arange(1.0, 21.0)
-    found = signed_rank(np.stack([column, np.zeros(20), np.where(column > 5, column, np.nan)], axis=1))
-    assert found.p == pytest.approx([2.0**-19, 1.0, 2.0**-14])
-    assert found.sign.tolist() == [1.0, 0.0, 1.0]
+    tested = signed_rank(np.stack([column, np.zeros(20), np.where(column > 5, column, np.nan)], axis=1))
+    assert tested.p == pytest.approx([2.0**-19, 1.0, 2.0**-14])
+    assert tested.sign.tolist() == [1.0, 0.0, 1.0]
 
 
 def test_holm_by_hand():
@@ -105,7 +105,7 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(p):
     assert adjusted.min() == pytest.approx(min(1.0, len(p) * p.min()))
 
 
-def test_clear_differences_are_apart_and_equal_ones_are_not():
+def test_clear_differences_are_significant_and_equal_methods_are_not():
     noise = np.random.default_rng(4).normal(0, 0.01, 20)
     clear, none = read_family(np.stack([0.1 + noise, noise - noise.mean()], axis=1), np.full((20, 2), 0.5))
     assert (clear.verdict, none.verdict) == (SIGNIFICANT, NOT_SIGNIFICANT)
@@ -117,10 +117,10 @@ def test_clear_differences_are_apart_and_equal_ones_are_not():
 def test_one_of_both_is_not_enough():
     """A few patients that are much worse: the test sees that most are better, the interval of the mean holds zero."""
     spoilt = np.where(np.arange(20) < 2, -0.45, 0.05) + np.random.default_rng(4).normal(0, 0.01, 20)
-    (found,) = read_family(spoilt[:, None], np.full((20, 1), 0.85))
-    assert found.p_holm <= 0.05
-    assert found.simultaneous_low < 0 < found.simultaneous_high
-    assert (found.verdict, found.significant) == (NOT_SIGNIFICANT, False)
+    (reading,) = read_family(spoilt[:, None], np.full((20, 1), 0.85))
+    assert reading.p_holm <= 0.05
+    assert reading.simultaneous_low < 0 < reading.simultaneous_high
+    assert (reading.verdict, reading.significant) == (NOT_SIGNIFICANT, False)
 
 
 def test_what_no_outcome_could_show_is_undetermined():
@@ -131,7 +131,7 @@ def test_what_no_outcome_could_show_is_undetermined():
     assert [one.verdict for one in read_family(values[:, :1], values[:, :1])] == [SIGNIFICANT]
 
 
-def test_equal_methods_are_rarely_told_apart():
+def test_equal_methods_rarely_differ_significantly():
     """The full size, for 4, 6 and 8 methods and other distributions, is in tests/bench/statistics_bench.py."""
     simulations, methods = 150, 5
     limit = 0.05 + 2 * error(0.05, simulations)
@@ -140,6 +140,6 @@ def test_equal_methods_are_rarely_told_apart():
     plain = 0
     for _ in range(simulations):
         scores = equal_normal(generator, methods)
-        found = intervals(np.stack([scores[:, a] - scores[:, b] for a, b in combinations(range(methods), 2)], axis=1))
-        plain += bool(((found.low > 0) | (found.high < 0)).any())
+        single = intervals(np.stack([scores[:, a] - scores[:, b] for a, b in combinations(range(methods), 2)], axis=1))
+        plain += bool(((single.low > 0) | (single.high < 0)).any())
     assert plain / simulations > limit, "one interval per pair would not do"

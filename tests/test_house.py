@@ -43,8 +43,15 @@ MAX_FILE_LINES = 400
 MAX_FILE_BYTES = 1_000_000
 SCAN_SUFFIXES = (".h5", ".hdf5", ".nii", ".nii.gz", ".nrrd", ".mhd", ".dcm", ".npy", ".npz", ".pt", ".pth", ".ckpt")
 FORBIDDEN_WORDS: dict[str, str] = {
+    "beyond noise": "significant",
+    "breach": "violation, not held",
+    "breaches": "violations",
+    "ceiling": "fully supervised reference",
     "hierarchical": "t-interval over subset means",
+    "labeller": "pseudo_label_network",
+    "outlook": "dry run",
     "runner": "trainer, process pool",
+    "within noise": "not significant",
 }
 MACHINE_TRACES = re.compile(
     r"(?<![\w.}])/(?:work|root|opt/(?:wheels|pypi)|tmp/w|home/\w+|Users/\w+)(?![\w-])"

@@ -128,7 +128,7 @@ def _gone(status: RunStatus, name: str, end: str) -> RunStatus:
 
 
 def with_queued(dry_run: DryRun) -> DryRun:
-    """A plan's outlook with the runs that wait or run with Slurm; one call of squeue if something was submitted."""
+    """A dry run with the runs that wait or run with Slurm; one call of squeue if something was submitted."""
     submissions = unsettled(SuiteRecords(dry_run.store))
     if dry_run.states is None or not any(submission.tasks for submission in submissions):
         return dry_run

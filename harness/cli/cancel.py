@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def cancel_command(records: SuiteRecords) -> None:
     """Cancel the jobs that `run --executor slurm` submitted for the suite in FOLDER, and no others.
 
-    Runs that run checkpoint first; `run` again goes on from there.
+    Active runs checkpoint first. `harness run` again goes on from there.
     """
     from harness.slurm.cancel import cancel
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from harness.api.errors import HarnessError, RecordError
 from harness.records.accounts import Allocation, Currency
-from harness.slurm.client import ask, table
+from harness.slurm.client import ask, ask_table
 
 FIELDS = ("JobIDRaw", "JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "NodeList")
 RUNNING = ("RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "RESIZING")
@@ -28,7 +28,7 @@ def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
         SlurmRefusedError: the accounting refuses the question.
     """
     first = datetime.fromtimestamp(since, UTC).astimezone().replace(tzinfo=None)
-    lines = table(
+    lines = ask_table(
         *("sacct", "-X", "-D", "-P", "--noheader", "--format", ",".join(FIELDS)),
         *("--jobs", ",".join(jobs), "--starttime", (first - timedelta(seconds=1)).isoformat(timespec="seconds")),
     )

@@ -1,4 +1,4 @@
-"""Cancels what a suite has submitted, and nothing else."""
+"""Cancels the jobs of a suite, and no others."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from harness.slurm.submit import submitting
 
 
 def cancel(records: SuiteRecords) -> list[str]:
-    """Cancel this suite's jobs that wait or run; one call of squeue, and one of scancel if there are any.
+    """Cancel this suite's jobs that wait or run: one call of squeue, and one of scancel if there are any.
 
-    Runs that run get a signal and checkpoint. Jobs are found by the names on record, which nobody else's have.
+    Active runs get a signal and checkpoint. Jobs are found by the names on record, which are unique.
 
     Returns:
         The ids of the cancelled jobs.
@@ -24,7 +24,7 @@ def cancel(records: SuiteRecords) -> list[str]:
     submissions = Submissions(records.root)
     if not submissions.folder.is_dir():
         return []
-    with submitting(submissions):  # nobody submits what would stay
+    with submitting(submissions):  # no other process submits meanwhile
         queue = ask_queue(unsettled(records))
         jobs = sorted({task.array for task in queue.values() if task.active}, key=int)
         if jobs:

@@ -1,4 +1,4 @@
-"""Asks Slurm: the one place that runs its commands, with a time limit and one clear message for each way they fail."""
+"""Runs Slurm's commands, with a time limit and one clear message for each way they fail."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.api.errors import ServiceError, UsageError
 Command = Literal["sbatch", "squeue", "sacct", "scancel", "scontrol"]
 
 TIMEOUT_SECONDS = 60.0
-"""A busy controller takes seconds; one that is gone makes its clients try for minutes."""
+"""A busy controller takes seconds. If it is down, its commands retry for minutes."""
 
 KEPT = ("SLURM_CONF", "SLURM_JWT")
-"""Where the cluster is, and who asks."""
+"""Variables that say where the cluster is, and as whom to connect."""
 
 UNREACHABLE = (
     "unable to contact slurm",
@@ -29,30 +29,33 @@ UNREACHABLE = (
     "slurmdbd",
     "unable to process configuration file",
 )
-"""What Slurm says, in lower case, where a service of its own is the trouble and not the question."""
+"""Parts of messages, in lower case, by which Slurm reports that one of its services is down."""
 
 
 class SlurmRefusedError(UsageError):
-    """Slurm answered, and said no: an unknown partition, an impossible request, a job that is gone.
+    """Slurm refused a request: an unknown partition, an impossible size, a job that is gone.
 
-    said: its own words, without the command's name.
+    message: Slurm's own, without the command's name.
     """
 
-    def __init__(self, command: Command, said: str) -> None:
-        super().__init__(f"{command}: {said}")
-        self.said = said
+    def __init__(self, command: Command, message: str) -> None:
+        super().__init__(f"{command}: {message}")
+        self.message = message
 
 
 def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> str:
-    """What a Slurm command prints on standard output.
+    """Run a Slurm command and return its standard output.
 
-    seconds: how long it may take.
+    Args:
+        command: its name.
+        arguments: of the command.
+        seconds: how long it may take.
 
     Raises:
         ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
         SlurmRefusedError: it answered with an error.
     """
-    path = find(command)
+    path = find_command(command)
     late = "; it is not known whether the job was taken, `harness run` again finds out" if command == "sbatch" else ""
     try:
         done = subprocess.run(
@@ -75,33 +78,33 @@ def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> 
 
 
 def environment_of(command: Command) -> dict[str, str]:
-    """What a command of Slurm's gets of this process's variables: SBATCH_* would go before what a batch file asks for.
+    """Return the variables for a Slurm command, without SBATCH_*, which would override the batch file.
 
-    sbatch hands its variables on to the job, so of those of the job that it runs in it gets alone what reaches Slurm.
+    sbatch passes its variables on to the job. Inside another job it therefore gets none of SLURM_* but `KEPT`.
     """
     steering = ("SBATCH_", "SLURM_") if command == "sbatch" else ("SBATCH_",)
     return {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(steering)}
 
 
-def find(command: Command) -> str:
-    """Path of a Slurm command. Raises `ServiceError` where Slurm is not installed."""
+def find_command(command: Command) -> str:
+    """Find the path of a Slurm command. Raises `ServiceError` if Slurm is not installed."""
     path = shutil.which(command)
     if path is None:
         raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
     return path
 
 
-def table(command: Command, *arguments: str) -> list[list[str]]:
-    """Lines of a command that separates its fields by '|', as fields."""
+def ask_table(command: Command, *arguments: str) -> list[list[str]]:
+    """Run a command that separates its fields by '|', and return the fields of each line."""
     return [line.split("|") for line in ask(command, *arguments).splitlines() if line]
 
 
 def _refusal(command: Command, text: str, code: int) -> ServiceError | SlurmRefusedError:
     lines = [_without_prefix(command, line) for line in text.strip().splitlines() if line.strip()]
-    said = "; ".join(dict.fromkeys(lines)) or f"exit code {code} without a word"
-    if any(phrase in said.lower() for phrase in UNREACHABLE):
-        return ServiceError(f"{command}: {said}; Slurm cannot be asked now, nothing was changed")
-    return SlurmRefusedError(command, said)
+    message = "; ".join(dict.fromkeys(lines)) or f"exit code {code} without a word"
+    if any(phrase in message.lower() for phrase in UNREACHABLE):
+        return ServiceError(f"{command}: {message}; Slurm cannot be asked now, nothing was changed")
+    return SlurmRefusedError(command, message)
 
 
 def _without_prefix(command: Command, line: str) -> str:

@@ -11,7 +11,7 @@ from harness.api.errors import HarnessError
 from harness.records.lease import Owner, current_cluster, current_job
 from harness.records.run_folder import RunFolder
 from harness.slurm.client import ask
-from harness.slurm.queue import running_jobs
+from harness.slurm.queue import ask_running_jobs
 
 NAME = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 
@@ -30,7 +30,7 @@ def free_leases(folders: Iterable[RunFolder]) -> list[Owner]:
     try:
         cluster = this_cluster()
         foreign = [(folder, owner) for folder, owner in foreign if owner.cluster == cluster is not None]
-        alive = running_jobs([str(owner.job) for _, owner in foreign])
+        alive = ask_running_jobs([str(owner.job) for _, owner in foreign])
     except HarnessError:
         return []
     return [owner for folder, owner in foreign if owner.job not in alive and folder.lease.remove_of(owner)]

@@ -1,4 +1,4 @@
-"""What the controller says of a suite's jobs: one squeue for all of them, and one sacct where it has forgotten some."""
+"""The queue of a suite's jobs: one squeue for all of them, and one sacct if the controller has forgotten some."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.api.errors import ServiceError
-from harness.slurm.client import SlurmRefusedError, table
+from harness.slurm.client import SlurmRefusedError, ask_table
 from harness.slurm.record import Submission
 
 ENDED = frozenset(
@@ -15,20 +15,20 @@ ENDED = frozenset(
         *("REVOKED", "TIMEOUT"),
     }
 )
-"""States that a job does not leave by itself; in every other one it runs, waits, or is about to."""
+"""States that a job does not leave by itself. In every other state it runs, waits, or is about to."""
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 
 Key = tuple[str, int | None]
-"""Name of a job and index of its array task; None: of a job without tasks."""
+"""Name of a job and index of its array task; None for a job without tasks."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """An array task, or a job without tasks, as Slurm has it.
+    """An array task, or a job without tasks, in the queue.
 
     job:    its own id, which SLURM_JOB_ID holds in it; array: the id of the whole, by which it is cancelled.
     node:   where it runs, empty while it does not.
-    reason: why it waits, in Slurm's word.
+    reason: why it waits, in Slurm's words.
     """
 
     job: str
@@ -39,12 +39,12 @@ class Task:
 
     @property
     def active(self) -> bool:
-        """It runs, or will."""
+        """Whether it runs or will run."""
         return self.state not in ENDED
 
     @property
     def waiting(self) -> bool:
-        """It does not run yet, or not now."""
+        """Whether it waits to run."""
         return self.state in WAITING
 
 
@@ -52,15 +52,15 @@ Queue = Mapping[Key, Task]
 
 
 def ask_queue(submissions: Iterable[Submission]) -> Queue:
-    """The tasks of these jobs that the controller remembers; one call of squeue, none without jobs.
+    """Return the tasks of these jobs that the controller remembers: one call of squeue, none without jobs.
 
-    Asked by name: a job whose id is not on record yet is found too, and a name that is gone is no error.
+    The question names jobs, not ids: it finds a job whose id is not on record yet, and a forgotten name is no error.
     """
     jobs = {submission.name: submission.job for submission in submissions}
     if not jobs:
         return {}
     form = "%j|%K|%A|%F|%T|%N|%r"
-    lines = table(
+    lines = ask_table(
         *("squeue", "--noheader", "--array", "--states=all"),
         *(f"--name={','.join(sorted(jobs))}", f"--format={form}"),
     )
@@ -74,11 +74,11 @@ def ask_queue(submissions: Iterable[Submission]) -> Queue:
     return queue
 
 
-def identified(submissions: Iterable[Submission], queue: Queue) -> list[Submission]:
-    """The submissions, each with its job's id.
+def identify(submissions: Iterable[Submission], queue: Queue) -> list[Submission]:
+    """Return the submissions with the ids of their jobs.
 
-    One without was written before sbatch was called, by a process that died. If Slurm has a job of its name, that is
-    it; if not, it was never submitted and is left out.
+    A record without an id is of a process that died before sbatch answered. A job of that name in the queue is its
+    job. Without one it was never submitted, and is left out.
     """
     ids = {name: task.array for (name, _), task in queue.items()}
     jobs = [(submission, submission.job or ids.get(submission.name)) for submission in submissions]
@@ -86,25 +86,25 @@ def identified(submissions: Iterable[Submission], queue: Queue) -> list[Submissi
 
 
 def ask_ends(jobs: Sequence[str]) -> dict[str, str]:
-    """How array tasks ended (55_2 -> TIMEOUT), by the accounting; empty where there is none. One call of sacct."""
+    """Return how array tasks ended (55_2 -> TIMEOUT), by one call of sacct; empty without accounting."""
     if not jobs:
         return {}
     try:
-        lines = table("sacct", "-X", "-n", "-P", f"--jobs={','.join(jobs)}", "--format=JobID,State")
+        lines = ask_table("sacct", "-X", "-n", "-P", f"--jobs={','.join(jobs)}", "--format=JobID,State")
     except (ServiceError, SlurmRefusedError):
         return {}
     return {line[0]: line[1].split(" ")[0] for line in lines if len(line) == 2}
 
 
-def running_jobs(jobs: Sequence[str]) -> frozenset[str]:
-    """Those of these ids (SLURM_JOB_ID) whose processes may live: they run, or are about to end."""
+def ask_running_jobs(jobs: Sequence[str]) -> frozenset[str]:
+    """Return those of these ids (SLURM_JOB_ID) that run or are about to end, so that processes of theirs may live."""
     wanted = sorted(set(jobs))
     if not wanted:
         return frozenset()
     try:
-        lines = table("squeue", "--noheader", "--array", f"--jobs={','.join(wanted)}", "--format=%A|%T")
-    except SlurmRefusedError as refusal:  # asked for one job alone, squeue calls a forgotten one invalid
-        if "invalid job id" in refusal.said.lower():
+        lines = ask_table("squeue", "--noheader", "--array", f"--jobs={','.join(wanted)}", "--format=%A|%T")
+    except SlurmRefusedError as refusal:  # squeue calls a single forgotten id invalid
+        if "invalid job id" in refusal.message.lower():
             return frozenset()
         raise
     return frozenset(job for job, state in lines if job in wanted and state not in ENDED | WAITING)

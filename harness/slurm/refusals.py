@@ -1,4 +1,4 @@
-"""What Slurm means when it refuses a job, in terms of the cluster file."""
+"""Slurm's refusals, explained by the fields of the cluster file."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ MEANINGS = (
     ("memory", "memory", "ask for less memory: it is that of one run, times runs_at_once"),
     ("node count", "partition", "the partition has no node for this"),
 )
-"""Part of what Slurm says, in lower case; the field that it is about; what to do."""
+"""Part of Slurm's message, in lower case; the field that it concerns; what to do."""
 
 
-def explained(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
-    """The refusal at the field that it is about; at all that a node must have where Slurm does not say which."""
-    said = refusal.said.lower()
-    if "node configuration is not available" in said:
-        return loaded.error(_node_field(loaded), f"Slurm refuses: {refusal.said}; {_node_request(loaded)}")
+def explain_array_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
+    """Explain a refusal at the field that it concerns. If Slurm does not say which, list all that a node must have."""
+    message = refusal.message.lower()
+    if "node configuration is not available" in message:
+        return loaded.error(_node_field(loaded), f"Slurm refuses: {refusal.message}; {_node_request(loaded)}")
     for phrase, field, what in MEANINGS:
-        if phrase in said:
-            return loaded.error(field, f"Slurm refuses: {refusal.said}; {what}")
-    return UsageError(f"{loaded.path}: Slurm refuses: {refusal.said}")
+        if phrase in message:
+            return loaded.error(field, f"Slurm refuses: {refusal.message}; {what}")
+    return UsageError(f"{loaded.path}: Slurm refuses: {refusal.message}")
 
 
-def unfollowed(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
-    """The refusal of the dependent job, whose arrays are out already."""
+def explain_dependent_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
+    """Explain the refusal of the dependent job, whose arrays are submitted already."""
     what = "the arrays before it stay; once this is mended, `harness run` again submits that job alone"
-    return loaded.error("finish", f"Slurm refuses the job behind the arrays: {refusal.said}; {what}")
+    return loaded.error("finish", f"Slurm refuses the dependent job: {refusal.message}; {what}")
 
 
 def _node_field(loaded: LoadedCluster) -> str:

@@ -14,7 +14,7 @@ from harness.search.run import select_when_over
 from harness.slurm.cluster import LoadedCluster, load_cluster
 from harness.slurm.draft import Drafter
 from harness.slurm.leases import free_leases
-from harness.slurm.queue import ask_queue, identified
+from harness.slurm.queue import ask_queue, identify
 from harness.slurm.queue_state import QueueState
 from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import follow, submit, submitting
@@ -144,7 +144,7 @@ def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) 
     """Where the pending runs are. Jobs that only Slurm knows are recorded, leases of ended jobs removed."""
     recorded = unsettled(records)
     queue = ask_queue(recorded)
-    known = identified(recorded, queue)
+    known = identify(recorded, queue)
     for submission in known:
         if submission not in recorded:
             Submissions(records.root).write(submission)

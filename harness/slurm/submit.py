@@ -12,7 +12,7 @@ from harness.records.schema import Run
 from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.draft import Draft, Drafter
 from harness.slurm.record import Submissions
-from harness.slurm.refusals import explained, unfollowed
+from harness.slurm.refusals import explain_array_refusal, explain_dependent_refusal
 from harness.train.attempt import now
 from harness.train.stop import StopFlag
 
@@ -57,7 +57,8 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
         printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
     except SlurmRefusedError as refusal:
         submissions.forget(submission)
-        raise (explained(refusal, loaded) if draft.tasks else unfollowed(refusal, loaded)) from None
+        explain = explain_array_refusal if draft.tasks else explain_dependent_refusal
+        raise explain(refusal, loaded) from None
     job = printed.strip().partition(";")[0]
     submissions.write(submission.model_copy(update={"job": job}))
     return job

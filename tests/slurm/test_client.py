@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import HarnessError, ServiceError, UsageError
-from harness.slurm.client import SlurmRefusedError, ask, table
+from harness.slurm.client import SlurmRefusedError, ask, ask_table
 from tests.slurm.submissions import path_with, stand_in
 
 
@@ -23,7 +23,7 @@ def test_what_it_prints_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     stand_in(tmp_path, "squeue", 'echo "$1|$(cat)"; echo; echo "b|"')
     monkeypatch.setenv("PATH", path_with(tmp_path))
     assert ask("squeue", "-h") == "-h|\n\nb|\n"
-    assert table("squeue", "-h") == [["-h", ""], ["b", ""]]
+    assert ask_table("squeue", "-h") == [["-h", ""], ["b", ""]]
 
 
 def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_a_refusal_is_told_in_slurms_words_once(tmp_path: Path, monkeypatch: pyt
     error = failure(tmp_path, monkeypatch, said)
     assert isinstance(error, UsageError)
     assert isinstance(error, SlurmRefusedError)
-    assert error.said == (
+    assert error.message == (
         "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
     )
 

@@ -17,7 +17,7 @@ from harness.records.status import RunStatus, read_status
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.cancel import cancel
 from harness.slurm.leases import free_leases
-from harness.slurm.queue import Task, ask_ends, ask_queue, identified, running_jobs
+from harness.slurm.queue import Task, ask_ends, ask_queue, ask_running_jobs, identify
 from harness.slurm.queue_state import QueueState, run_tasks
 from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import submitting
@@ -73,7 +73,7 @@ def test_a_job_of_the_same_name_but_another_id_is_somebody_elses(commands: Path)
 def test_a_job_whose_submitter_died_is_found_by_its_name(commands: Path) -> None:
     unknown, lost = submission(["a"], job=None), submission(["a"], name="tiny-tasks-9", job=None)
     queue = ask_queue([unknown, lost])
-    assert identified([unknown, lost], queue) == [submission(["a"], job="55")]
+    assert identify([unknown, lost], queue) == [submission(["a"], job="55")]
 
 
 def test_runs_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path: Path) -> None:
@@ -180,18 +180,18 @@ def test_who_watches_asks_once_a_minute(commands: Path, tmp_path: Path) -> None:
     times = iter((0.0, 1.0, 59.0, 60.0))
     watched = SuiteWatch(clock=lambda: next(times))
     for _ in range(3):
-        assert len(watched.validation([ARRAY]).queue) == 3
+        assert len(watched.ask([ARRAY]).queue) == 3
     assert [line.split()[0] for line in asked(tmp_path)] == ["--noheader", "sacct"]
-    watched.validation([ARRAY])
+    watched.ask([ARRAY])
     assert len(asked(tmp_path)) == 4
 
 
 def test_a_controller_that_does_not_answer_leaves_what_was_known(commands: Path) -> None:
     times = iter((0.0, 61.0))
     watched = SuiteWatch(clock=lambda: next(times))
-    known = watched.validation([ARRAY]).queue
+    known = watched.ask([ARRAY]).queue
     stand_in(commands, "squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
-    seen = watched.validation([ARRAY])
+    seen = watched.ask([ARRAY])
     assert seen.queue == known
     assert "Unable to contact slurm controller" in seen.trouble
 
@@ -276,7 +276,7 @@ def test_a_lease_that_changed_hands_stays(tmp_path: Path) -> None:
 
 def test_a_job_that_squeue_calls_invalid_is_gone(commands: Path) -> None:
     stand_in(commands, "squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
-    assert running_jobs(["12"]) == frozenset()
+    assert ask_running_jobs(["12"]) == frozenset()
     stand_in(commands, "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
     with pytest.raises(ServiceError):
-        running_jobs(["12"])
+        ask_running_jobs(["12"])

@@ -73,7 +73,7 @@ def queue_of(tmp_path: Path, session: Session, *states: str) -> None:
     (tmp_path / "queue").write_text("\n".join(lines) + "\n")
 
 
-def test_an_array_and_the_job_behind_it(
+def test_an_array_and_its_dependent_job(
     commands: Path, tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = session_of(tmp_path, cache)
@@ -156,9 +156,7 @@ def test_what_never_reached_slurm_is_submitted(commands: Path, tmp_path: Path, c
     assert [one.job for one in Submissions(session.store.root)] == [None, "1", "2"]
 
 
-def test_the_job_behind_the_arrays_submits_nothing_that_keeps_dying(
-    commands: Path, tmp_path: Path, cache: Cache
-) -> None:
+def test_the_dependent_job_submits_nothing_that_keeps_dying(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache)
     submit_suite_of(session, tmp_path)
     done = submit_suite_of(session, tmp_path, dependent=True)
@@ -166,12 +164,12 @@ def test_the_job_behind_the_arrays_submits_nothing_that_keeps_dying(
     assert len(sent(tmp_path)) == 2
 
 
-def test_a_finish_job_that_was_refused_is_submitted_alone(commands: Path, tmp_path: Path, cache: Cache) -> None:
+def test_a_dependent_job_that_was_refused_is_submitted_alone(commands: Path, tmp_path: Path, cache: Cache) -> None:
     session = session_of(tmp_path, cache)
     counted = f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent'
     refused = "case $* in *afterany*) echo 'Invalid qos specification' >&2; exit 1;; esac"
     stand_in(commands, "sbatch", f"{refused}; {counted}")
-    with pytest.raises(UsageError, match=r"mini.yaml:5: finish: Slurm refuses the job behind the arrays: Invalid qos"):
+    with pytest.raises(UsageError, match=r"mini.yaml:5: finish: Slurm refuses the dependent job: Invalid qos"):
         submit_suite_of(session, tmp_path)
     queue_of(tmp_path, session, *["PENDING"] * 4)
     stand_in(commands, "sbatch", counted)
@@ -182,7 +180,7 @@ def test_a_finish_job_that_was_refused_is_submitted_alone(commands: Path, tmp_pa
     assert (submit_suite_of(session, tmp_path).queued, len(sent(tmp_path))) == (4, 2)
 
 
-def test_a_finish_job_that_died_before_it_submitted_the_finals_is_made_good(
+def test_a_dependent_job_that_died_before_it_submitted_the_finals_is_made_good(
     commands: Path, tmp_path: Path, cache: Cache
 ) -> None:
     """The next one finds the selection on record; its finals are in no job yet."""
@@ -320,7 +318,7 @@ def test_who_lost_the_lease_submits_nothing(commands: Path, tmp_path: Path, cach
     stand_in(commands, "sbatch", f'rm {lease}; echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
     with pytest.raises(UsageError, match="another process took over"):
         submit_suite_of(session, tmp_path)
-    assert len(sent(tmp_path)) == 1, "the array, not the job behind it"
+    assert len(sent(tmp_path)) == 1, "the array, not its dependent job"
 
 
 def test_who_submits_says_meanwhile_that_he_lives(

@@ -1,4 +1,4 @@
-"""The cluster file: what a task asks Slurm for, and how it finds its Python there."""
+"""The cluster file: what a task asks Slurm for, and where its Python is."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ Word = Annotated[str, Field(pattern=r"^\S+$")]
 
 
 class Finish(Strict):
-    """The dependent job behind the arrays: it makes the selection and submits the finals, or writes the leaderboard.
+    """The dependent job after the arrays: it makes the selection and submits the finals, or writes the leaderboard.
 
-    partition: None for the arrays' own; gres: where that partition takes no job without a GPU.
+    partition: None for that of the arrays.
+    gres:      for a partition that takes no job without a GPU.
     """
 
     partition: Word | None = None
@@ -61,7 +62,7 @@ class Finish(Strict):
 
 
 class Cluster(Strict):
-    """What is asked for. gpus, cpus and memory are those of one run; a task has `runs_at_once` times as much.
+    """What jobs ask for. gpus, cpus and memory are those of one run; a task has `runs_at_once` times as much.
 
     gpu_type:       the type in --gres=gpu:TYPE:N; where a site tells GPUs apart by features, name one in `constraint`.
     time:           of one array task: minutes, or H:MM:SS.
@@ -73,8 +74,8 @@ class Cluster(Strict):
     max_parallel:   array tasks at once (%N).
     max_array_size: tasks of one array; Slurm's own limit is 1000 unless the site set another.
     max_restarts:   how often a task may start again, after time limits and preemption.
-    local_data:     a folder on the nodes' own disks, given to runs as HARNESS_LOCAL_DATA; the job's variables work.
-    finish:         null: no dependent job; `harness run` again does what it would do.
+    local_data:     a folder on the nodes' own disks, as HARNESS_LOCAL_DATA; it may contain variables of the job.
+    finish:         the dependent job; null: none, and `harness run` again does its work.
     lines:          more options of sbatch, such as --exclude=node7.
     """
 
@@ -122,7 +123,7 @@ class Cluster(Strict):
 
     @property
     def memory_mb(self) -> int:
-        """Of one run."""
+        """Memory of one run, in MiB."""
         return int(self.memory[:-1]) * (1024 if self.memory.endswith("G") else 1)
 
     @property
@@ -138,7 +139,7 @@ class Cluster(Strict):
 
     @property
     def warning_seconds(self) -> int:
-        """How long before its time limit a task is told to checkpoint; Slurm may do so a minute early."""
+        """How long before its time limit a task is signalled to checkpoint; Slurm may do so a minute early."""
         return max(30, min(300, self.time * 60 // 10))
 
 
@@ -152,12 +153,20 @@ class LoadedCluster:
     lines: Mapping[Location, int]
 
     def error(self, field: str, message: str) -> UsageError:
-        """An error at a field."""
+        """Return an error that names file, line and field."""
         return UsageError(located(self.path, self.lines, (field,)) + message)
 
 
 def load_cluster(path: Path, *, check_paths: bool = True) -> LoadedCluster:
-    """Read and validate a cluster file; all problems at once, each with file, line and field."""
+    """Read and validate a cluster file.
+
+    Args:
+        path: the YAML file.
+        check_paths: whether `venv` and `container` must exist here.
+
+    Raises:
+        UsageError: all problems at once, each with file, line and field.
+    """
     if not path.is_file():
         raise UsageError(f"--cluster {path}: no such file; slurm/cluster.example.yaml is one to begin with")
     cluster, text, lines = read_marked(path, Cluster, "a cluster")
@@ -170,7 +179,7 @@ def load_cluster(path: Path, *, check_paths: bool = True) -> LoadedCluster:
 
 
 def refuse_adaptive(loaded: LoadedSuite, suite: str) -> None:
-    """An adaptive search decides while it runs, so it takes one allocation with a Ray in it."""
+    """Refuse an adaptive search: it decides while it runs, so it needs one allocation with a Ray in it."""
     search = loaded.suite.search
     if search is not None and search.mode == "adaptive":
         raise loaded.error(

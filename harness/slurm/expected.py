@@ -1,4 +1,4 @@
-"""How long runs will take on the cluster: as the cluster file says, as finished ones took, or by a plain factor."""
+"""Expected times of runs: as the cluster file says, as finished runs took, or by a constant factor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.slurm.cluster import LoadedCluster
 from harness.slurm.packing import PlannedTask, TaskRoom, pack_tasks
 
 OVERHEAD = 1.5
-"""Wall seconds per device second where nothing was measured yet: validations, checkpoints, tests, a busy node."""
+"""Wall seconds per device second before anything is measured: validations, checkpoints, tests, a busy node."""
 RUN_START_SECONDS = 30.0
 """From the start of a run's process to its first step."""
 
@@ -20,10 +20,10 @@ RUN_START_SECONDS = 30.0
 def plan_tasks(
     runs: Sequence[Run], names: Sequence[str], records: SuiteRecords, loaded: LoadedCluster
 ) -> list[PlannedTask]:
-    """Bundles of `runs` that fit the cluster's time limit.
+    """Pack `runs` into tasks that fit the cluster's time limit.
 
-    names: what people call the runs. A run of unknown length (steps, none finished yet) gets a lane of its own.
-    Raises `UsageError` where one run does not fit.
+    names: of the runs, for messages. A run of unknown length (in steps, none finished yet) gets a lane of its own.
+    Raises `UsageError` if one run does not fit.
     """
     cluster = loaded.cluster
     room = _room(loaded, cluster.time)
@@ -53,7 +53,7 @@ def _room(loaded: LoadedCluster, minutes: int) -> TaskRoom:
 
 
 def expected_seconds(runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> list[float | None]:
-    """Wall seconds of what is left of each run, its start included; None where nothing is known."""
+    """Return the wall seconds that are left of each run, its start included; None if unknown."""
     shares = [1.0 - share_of(run.budget, records.run(run.id).spent) for run in runs]
     if loaded.cluster.run_time is not None:
         return [loaded.cluster.run_time * 60.0 * share for share in shares]

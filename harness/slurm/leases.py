@@ -1,4 +1,4 @@
-"""Leases of jobs that Slurm has ended: taken over at once, without waiting for their silence."""
+"""Leases of ended jobs, which are freed at once instead of after a silence."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ NAME = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
 
 
 def free_leases(folders: Iterable[RunFolder]) -> list[Owner]:
-    """Remove the leases that ended jobs left on other hosts; whose they were. One scontrol and one squeue at most.
+    """Remove the leases that ended jobs left on other hosts, and return their owners.
 
-    Those of this user's jobs on this cluster alone: squeue may hide other people's and does not know other clusters'.
-    What stays, and all where Slurm does not answer, silence frees later. (A lease knows by itself that an earlier run
-    of the same job is over.)
+    It calls scontrol and squeue at most once each. It frees leases of this user's jobs on this cluster alone, because
+    squeue may hide jobs of others and does not know other clusters. The other leases expire after a silence. (A lease
+    itself recognises that an earlier start of the same job is over.)
     """
     held = [(folder, owner) for folder in folders if (owner := folder.lease.holder()) is not None]
     foreign = [(folder, owner) for folder, owner in held if _elsewhere(owner) and _ours(folder)]
     if not foreign:
         return []
     try:
-        cluster = this_cluster()
+        cluster = find_cluster_name()
         foreign = [(folder, owner) for folder, owner in foreign if owner.cluster == cluster is not None]
         alive = ask_running_jobs([str(owner.job) for _, owner in foreign])
     except HarnessError:
@@ -36,8 +36,8 @@ def free_leases(folders: Iterable[RunFolder]) -> list[Owner]:
     return [owner for folder, owner in foreign if owner.job not in alive and folder.lease.remove_of(owner)]
 
 
-def this_cluster() -> str | None:
-    """Name of the cluster that squeue asks; None where Slurm does not say. Raises what `ask` does."""
+def find_cluster_name() -> str | None:
+    """Return the name of the cluster; None if Slurm does not say. Raises what `ask` raises."""
     if (inside := current_cluster()) is not None:
         return inside
     match = NAME.search(ask("scontrol", "show", "config"))
@@ -53,5 +53,5 @@ def _ours(folder: RunFolder) -> bool:
 
 
 def _elsewhere(owner: Owner) -> bool:
-    """Whether another job of Slurm's holds it on another host; on this one its process tells."""
+    """Whether another job holds it on another host; on this host the process id decides."""
     return owner.job not in (None, current_job()) and owner.host != socket.gethostname()

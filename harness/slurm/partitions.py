@@ -1,4 +1,4 @@
-"""What can be told before submitting: that a partition exists, and lets jobs run as long as the cluster file asks."""
+"""Checks before submitting: the partitions exist, and allow the time that the cluster file asks for."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ FIELDS = re.compile(r"(\w+)=(\S*)")
 
 
 def check_partitions(loaded: LoadedCluster) -> None:
-    """One call of scontrol. Raises `UsageError` with the line of the field that is wrong.
+    """Check partitions and times by one call of scontrol. Raises `UsageError` with the line of the wrong field.
 
-    Slurm itself takes a job that is too long for its partition, and lets it wait for ever.
+    Slurm itself accepts a job that is too long for its partition, and lets it wait for ever.
     """
     cluster, known = loaded.cluster, read_partitions(ask("scontrol", "--oneliner", "show", "partition"))
-    asked = [("partition", cluster.partition, cluster.time)]
+    requests = [("partition", cluster.partition, cluster.time)]
     if cluster.finish is not None and cluster.finish.partition is not None:
-        asked.append(("finish", cluster.finish.partition, cluster.finish.time))
-    for field, name, time in asked:
+        requests.append(("finish", cluster.finish.partition, cluster.finish.time))
+    for field, name, time in requests:
         if name is None:
             continue
         for partition in name.split(","):  # Slurm takes whichever of several starts first
@@ -33,7 +33,7 @@ def check_partitions(loaded: LoadedCluster) -> None:
 
 
 def read_partitions(text: str) -> dict[str, int | None]:
-    """Partition -> the most minutes that it gives a job, None where that is not limited."""
+    """Return partition -> the most minutes of a job, None without a limit."""
     limits: dict[str, int | None] = {}
     for line in text.splitlines():
         fields = dict(FIELDS.findall(line))

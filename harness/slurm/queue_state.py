@@ -1,4 +1,4 @@
-"""Queue state of unfinished runs: those that wait or run with Slurm, and those that no job holds."""
+"""Queue state of unfinished runs: those that wait or run in jobs, and those that are in no job."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.slurm.record import Submission
 
 @dataclass(frozen=True)
 class QueueState:
-    """Runs without a result, in the plan's order, by what the controller says of the tasks that they are in.
+    """Runs without a result, in the plan's order, by the queue state of their tasks.
 
     queued:   in an array task that waits or runs, or run by some other process.
-    missing:  in none; those are submitted.
+    missing:  in no task; these are to be submitted.
     arrays:   ids of the arrays with tasks that wait or run.
     followed: whether a dependent job waits or runs.
     """
@@ -29,8 +29,8 @@ class QueueState:
     def of(
         cls, pending: Sequence[Run], submissions: Sequence[Submission], queue: Queue, held: Collection[str] = ()
     ) -> QueueState:
-        """Sort runs. held: ids of those that some process runs, whatever the controller says."""
-        busy = {run for run, task in run_tasks(submissions, queue).items() if task.active} | set(held)
+        """Sort pending runs by their state. held: ids of runs whose lease a process holds."""
+        busy = {run for run, task in map_runs_to_tasks(submissions, queue).items() if task.active} | set(held)
         active = [(index, task) for (_, index), task in queue.items() if task.active]
         return cls(
             queued=tuple(run for run in pending if run.id in busy),
@@ -40,8 +40,8 @@ class QueueState:
         )
 
 
-def run_tasks(submissions: Sequence[Submission], queue: Queue) -> dict[str, Task]:
-    """Run id -> the task that it is in: an active one, if any is, else the last that the controller remembers."""
+def map_runs_to_tasks(submissions: Sequence[Submission], queue: Queue) -> dict[str, Task]:
+    """Return run id -> its task: an active one if there is one, else the last that the controller remembers."""
     tasks: dict[str, Task] = {}
     for submission in submissions:
         for index, runs in enumerate(submission.tasks):

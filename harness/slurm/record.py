@@ -1,4 +1,4 @@
-"""What was submitted, beside the records: RUNS/<suite>/slurm/, a file for each job."""
+"""Records of submitted jobs: a file for each in RUNS/<suite>/slurm/."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Submission(Strict):
     cache:   the data's folder.
     tasks:   run ids by array index, in the order in which they start; none for the dependent job.
     runs_at_once: runs side by side in a task.
-    panels:  whether the leaderboard gets pictures, None where nobody said.
+    panels:  whether the leaderboard gets pictures; None: if the data are at hand.
     """
 
     schema_version: Literal[2] = 2
@@ -63,7 +63,7 @@ class Submissions:
 
     @classmethod
     def holding(cls, record: Path) -> tuple[Submissions, Submission]:
-        """The submission that this file holds, and those beside it. Raises `RecordError` where there is none."""
+        """Read the submission in this file, and those beside it. Raises `RecordError` if there is none."""
         if not record.is_file():
             raise RecordError(f"{record}: no such submission")
         return cls(record.resolve().parent.parent), read_record(record, Submission)
@@ -74,11 +74,11 @@ class Submissions:
         return iter(sorted(submissions, key=lambda submission: (submission.at, submission.name)))
 
     def write(self, submission: Submission) -> None:
-        """Record it, or what has become known of it."""
+        """Write its record, or an updated one."""
         write_record(self.path(submission), submission)
 
     def forget(self, submission: Submission) -> None:
-        """Remove the record of what Slurm refused, and its batch file."""
+        """Remove the record and batch file of a job that Slurm refused."""
         self.path(submission).unlink(missing_ok=True)
         self.script(submission).unlink(missing_ok=True)
 
@@ -106,12 +106,12 @@ class Submissions:
 
     @property
     def lease(self) -> Lease:
-        """Held by whoever submits, so that nothing is submitted twice."""
+        """The lease of the process that submits, so that no run is submitted twice."""
         return Lease(self.folder / "lease")
 
 
 def unsettled(records: SuiteRecords) -> list[Submission]:
-    """Jobs that may have something left to do: dependent jobs, and arrays with a run that has no result."""
+    """List jobs that may have work left: dependent jobs, and arrays with a run without a result."""
     return [
         submission
         for submission in Submissions(records.root)

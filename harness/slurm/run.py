@@ -1,4 +1,4 @@
-"""Runs a suite on a cluster: submits what is missing, and goes on in the dependent job behind the arrays."""
+"""Runs a suite on a cluster: submits what is missing, and goes on in the dependent job after the arrays."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SuiteSubmission:
 def submit_missing(
     session: Session, cluster: LoadedCluster, checkpoint_seconds: float = 30.0, panels: bool | None = None
 ) -> SuiteSubmission:
-    """Submit what has no result and is neither queued nor running, and return; a search that is over is selected from.
+    """Submit the runs without a result that neither wait nor run, after the selection if a search is over.
 
     Args:
         session: the suite on its data. Its cache and its runs folder must be visible from the nodes.
@@ -81,7 +81,7 @@ def submit_missing(
 
 
 def run_dependent_job(record: Path) -> SuiteSubmission | None:
-    """Do what is due behind the arrays: select and submit the finals. None where a later version of the suite was run.
+    """Do the work of the dependent job: select and submit the finals. None if a later version of the suite was run.
 
     The caller writes the leaderboard if everything is over.
 
@@ -116,9 +116,9 @@ def superseded(suite_hash: str, records: SuiteRecords) -> bool:
 def submit_finals(
     session: Session, cluster: LoadedCluster, checkpoint_seconds: float, panels: bool | None
 ) -> SuiteSubmission:
-    """Select where the search is over, and submit the runs that this version of the suite never submitted.
+    """Select if the search is over, and submit the runs that this version of the suite never submitted.
 
-    Nothing is submitted twice here: what keeps dying must not keep coming back by itself.
+    The dependent job submits no run twice, so that a run that keeps dying does not come back by itself.
     """
     submissions = Submissions(session.store.root)
     with submitting(submissions) as still_alone:
@@ -141,7 +141,7 @@ def submit_finals(
 
 
 def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) -> QueueState:
-    """Where the pending runs are. Jobs that only Slurm knows are recorded, leases of ended jobs removed."""
+    """Ask for the state of the pending runs. Records jobs that only Slurm knows, and removes leases of ended jobs."""
     recorded = unsettled(records)
     queue = ask_queue(recorded)
     known = identify(recorded, queue)

@@ -1,4 +1,4 @@
-"""The batch files: what Slurm is asked for, and what the batch shell does around Python, signals and requeuing."""
+"""The batch files: what they ask Slurm for, and what the shell does around Python: signals and requeuing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.slurm.cluster import LINE, Cluster
 from harness.slurm.record import Submission, Submissions
 
 STARTING_KILLED = (138, 143)
-"""What a shell says of a child that USR1 or TERM killed: our Python, before it could listen."""
+"""Exit codes of a child that USR1 or TERM killed: our Python, before it handled signals."""
 
 LISTEN = """\
 # USR1 comes before the time limit, TERM with preemption and scancel; Python checkpoints, and what is left is requeued
@@ -76,7 +76,7 @@ class Batch:
     def dependent_text(self) -> str:
         """The file of the dependent job."""
         finish = self.cluster.finish
-        assert finish is not None, "the cluster file asks for none"
+        assert finish is not None, "the cluster file turns it off"
         options = {
             "partition": finish.partition or self.cluster.partition,
             "gres": finish.gres,
@@ -93,7 +93,7 @@ class Batch:
         return shlex.quote(str(self.submissions.path(self.submission).resolve()))
 
     def _text(self, command: str, options: dict[str, Any], signal: str, log: str) -> str:
-        """The file with what both kinds of jobs ask for, by submitit's names."""
+        """Return the file with the options that both kinds of jobs share, by submitit's names."""
         try:
             from harness.slurm.batch_file import BatchFile
         except ImportError:
@@ -111,7 +111,7 @@ class Batch:
         return BatchFile(folder).text(command, options | own)
 
     def _setup(self) -> list[str]:
-        """What the shell does before Python starts."""
+        """Lines of shell before Python starts."""
         cluster = self.cluster
         lines = [f"module load {shlex.quote(module)}" for module in cluster.modules]
         if cluster.local_data is not None:
@@ -122,7 +122,7 @@ class Batch:
         return lines
 
     def _python(self, cpus: int) -> str:
-        """The command that is Python there."""
+        """The command that starts Python on the node."""
         if self.cluster.venv is not None:
             return shlex.quote(str(self.cluster.venv.expanduser().absolute() / "bin" / "python"))
         if self.cluster.container is None:

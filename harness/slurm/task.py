@@ -1,4 +1,4 @@
-"""One array task: runs what is left of its runs, and says by its exit code whether it should be requeued."""
+"""One array task: trains its unfinished runs, and returns an exit code that says whether to requeue it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def run_task(record: Path, index: int, stop: StopFlag) -> int:
-    """Run the runs of task `index` that have no result.
+    """Train the runs of task `index` that have no result.
 
     Args:
         record: the file of the array's submission, RUNS/<suite>/slurm/<name>.json.
@@ -33,7 +33,7 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
         and goes on from checkpoints.
 
     Raises:
-        UsageError, DataError, DiskError: what the user must act on.
+        UsageError, DataError, DiskError: a fault that the user must mend.
     """
     submissions, submission = Submissions.holding(record)
     if not 0 <= index < len(submission.tasks):

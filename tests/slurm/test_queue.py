@@ -18,7 +18,7 @@ from harness.records.suite_folder import SuiteFolder
 from harness.slurm.cancel import cancel
 from harness.slurm.leases import free_leases
 from harness.slurm.queue import Task, ask_ends, ask_queue, ask_running_jobs, identify
-from harness.slurm.queue_state import QueueState, run_tasks
+from harness.slurm.queue_state import QueueState, map_runs_to_tasks
 from harness.slurm.record import Submissions, unsettled
 from harness.slurm.submit import submitting
 from harness.slurm.view import SuiteWatch, with_task
@@ -94,7 +94,7 @@ def test_a_run_that_was_submitted_again_is_where_it_is_active(commands: Path) ->
     first, again = submission(["x"], ["u"]), submission(["u"], name="tiny-tasks-2", job="60")
     queue = ask_queue([first, again])
     for order in ([first, again], [again, first]):
-        assert run_tasks(order, queue)["u"] == Task("60", "60", "RUNNING", "node2")
+        assert map_runs_to_tasks(order, queue)["u"] == Task("60", "60", "RUNNING", "node2")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from harness.audit.evidence import (
-    counted,
-    group_by_entry,
-    held,
-    not_held,
-    not_held_by_results,
-    one_value,
-    spread,
-)
+from harness.audit.evidence import counted, group_by_entry, held, not_held, not_held_by_results, one_value, spread
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, EndedRun
 from harness.audit.rule import rule

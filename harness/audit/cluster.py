@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from harness.audit.evidence import (
-    combine,
-    counted,
-    held,
-    name_runs,
-    not_applicable,
-    not_held,
-)
+from harness.audit.evidence import combine, counted, held, name_runs, not_applicable, not_held
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.rule import rule

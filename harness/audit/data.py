@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.api.errors import HarnessError
-from harness.audit.evidence import (
-    combine,
-    counted,
-    held,
-    held_unless,
-    not_applicable,
-    not_held,
-    one_value,
-)
+from harness.audit.evidence import combine, counted, held, held_unless, not_applicable, not_held, one_value
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite
 from harness.audit.rule import rule

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.audit.evidence import (
-    counted,
-    held,
-    not_held,
-)
+from harness.audit.evidence import counted, held, not_held
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite
 from harness.audit.rule import rule

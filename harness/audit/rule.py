@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.audit.evidence import (
-    nothing_finished,
-)
+from harness.audit.evidence import nothing_finished
 from harness.audit.finding import Finding, Verdict
 from harness.audit.records import AuditedSuite
 

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.audit.evidence import (
-    combine,
-    counted,
-    held,
-    held_unless,
-    not_applicable,
-    not_held,
-    nothing_finished,
-)
+from harness.audit.evidence import combine, counted, held, held_unless, not_applicable, not_held, nothing_finished
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedRun, AuditedSuite, EndedRun
 from harness.audit.rule import rule

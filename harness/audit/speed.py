@@ -12,12 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from harness.audit.evidence import (
-    held,
-    name_runs,
-    not_applicable,
-    not_held,
-)
+from harness.audit.evidence import held, name_runs, not_applicable, not_held
 from harness.audit.finding import Verdict
 from harness.audit.records import EndedRun
 

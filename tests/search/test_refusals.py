@@ -95,7 +95,7 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
             "search:",
             "la_8020 has no validation patients, on which a search could choose",
         ),
-        ({}, {"loks": 3}, "search.loks", "loks:", "did you mean 'validations'?"),
+        ({}, {"validatons": 3}, "search.validatons", "validatons:", "did you mean 'validations'?"),
     ],
     ids=lambda value: str(value)[:50],
 )

@@ -69,6 +69,11 @@ def renamed(value: Any) -> Any:
     return [renamed(part) for part in value] if isinstance(value, list) else value
 
 
+def with_entry(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial with the working tree's name for its entry in the suite: there `method` meant two things."""
+    return {"entry" if name == "method" else name: value for name, value in trial.items()}
+
+
 def flat(value: Any, at: str) -> Iterator[tuple[str, str]]:
     """Each number below `value` with its path; a float's text tells all of its bits."""
     if isinstance(value, dict):
@@ -182,7 +187,7 @@ def read_suite(root: Path, known: Mapping[str, Collection[str]]) -> SuiteNumbers
         search |= flat(known | {"run": keys.get(candidate["trial"]["run"])}, f"candidates[{index}]")
     if any((root / name).exists() for name in TRIAL_FILES):
         trials = renamed(json.loads(first_existing(root, TRIAL_FILES).read_text()))["trials"]
-        search |= flat([trial | {"run": keys.get(trial["run"])} for trial in trials], "trials")
+        search |= flat([with_entry(trial) | {"run": keys.get(trial["run"])} for trial in trials], "trials")
     return SuiteNumbers(runs, search)
 
 

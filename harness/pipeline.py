@@ -1,7 +1,8 @@
 """The front door: what a suite goes through, from its file to its leaderboard.
 
-plan, search, finals, leaderboard, audit, page, track. The command line, batch jobs and notebooks call the same
-functions. What is heavy is imported where it is needed, so that reading records loads no torch.
+A suite is planned, searched, trained, tested, ranked, audited, shown on a page and tracked. The command line, batch
+jobs and notebooks call the same functions. What is heavy is imported where it is needed, so that reading records loads
+no torch.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MOST_AUDITED = 500
 class UnfinishedSuiteError(InterruptedRunError):
     """Some runs have no result yet. The same call goes on from their checkpoints.
 
-    leaderboard: of what is done; None while a search has not named the final runs.
+    leaderboard: That of the finished runs; None while a search has not named the final runs.
     """
 
     def __init__(self, message: str, leaderboard: Leaderboard | None) -> None:

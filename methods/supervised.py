@@ -22,7 +22,7 @@ from methods.shared.strong_params import StrongParams
 
 
 class Supervised(Method):
-    """Fully supervised training on the labelled subset."""
+    """Supervised training on the labelled subset alone."""
 
     name = "supervised"
     paper = "Ronneberger et al., U-Net, MICCAI 2015; in 3D Milletari et al., V-Net, 3DV 2016; as in SSL4MIS (Luo, 2020)"

@@ -41,10 +41,11 @@ class BatchPlan:
     """What one training step needs.
 
     Attributes:
-        labelled: Labelled images of a step; 0 leaves the stream out.
-        unlabelled: Unlabelled images of a step; 0 leaves the stream out.
-        views: Weak augmentations of each unlabelled image, each with a geometry of its own, so that pixels of two views
-            do not correspond. A method that compares pixels takes one view and changes its brightness itself.
+        labelled: Number of labelled images of a step; 0 leaves the stream out.
+        unlabelled: Number of unlabelled images of a step; 0 leaves the stream out.
+        views: Number of weak augmentations of each unlabelled image, each with a geometry of its own, so that pixels
+            of two views do not correspond. A method that compares pixels takes one view and changes its brightness
+            itself.
     """
 
     labelled: int
@@ -55,6 +56,8 @@ class BatchPlan:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One step's images, augmented, on the device. A method must not change them in place.
+
+    L and U are the numbers of labelled and unlabelled images, C the channels.
 
     Attributes:
         images: [L, C, *size] float32, labelled.
@@ -89,12 +92,13 @@ class Method(nn.Module):
 
     Required:
         - `name`: what suites call it; the file's name.
-        - `Params`: its hyper-parameters, a `MethodParams` class, if it has any.
-        - `__init__(task, params)`: builds the networks on the CPU. The engine moves them to the device.
+        - `__init__(task, params)`: calls `super().__init__(task)`, then builds the networks on the CPU. The engine
+          moves them to the device.
         - `training_loss`: the loss of one step. On the device, in training mode, inside the clock.
         - `predictor`: the network that is tested.
 
     Optional:
+        - `Params`: its hyper-parameters, a `MethodParams` class.
         - `version`: raise it when the method's numbers change; it is part of every run's id.
         - `labels`: "subset" trains on the run's labelled patients, "all" on every training label.
         - `ranked`: False for references, which the leaderboard shows apart.

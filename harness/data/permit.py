@@ -43,7 +43,7 @@ class TestPermit:
     """Says that the selection is recorded and that a run's checkpoint is final.
 
     selection: the run's selection.json.
-    run:      id of the run, which the selection must name.
+    run:       id of the run, which the selection must name.
     final:     what the run wrote after its last step, with the hash of weights that can no longer change.
     """
 

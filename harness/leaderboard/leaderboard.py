@@ -19,7 +19,7 @@ from harness.records.reader import SuiteRecords
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """What a suite's records say, as pandas frames. Each frame is also a csv file of the run folder.
+    """What a suite's records say, as pandas frames. Each frame is also a csv file in RUNS/<suite>/leaderboard.
 
     Dice and Jaccard are fractions, distances name voxel or mm in the column, times are seconds.
 

@@ -17,7 +17,7 @@ from harness.train.build import task_of_run
 from harness.train.checkpoint import TrainingState, weights_sha256
 
 
-def open_test_split(state: TrainingState, attempt: Attempt, cache: Cache, selection: Path) -> None:
+def test_once(state: TrainingState, attempt: Attempt, cache: Cache, selection: Path) -> None:
     """Predict every test case with the last weights and with those of the best validation, and write all metrics."""
     import pandas as pd
 

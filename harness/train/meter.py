@@ -10,7 +10,7 @@ from harness.api.progress import Progress
 from harness.records.schema import Budget
 
 RESERVE_STEPS = 20
-"""The reserve is the largest of the stage's last so many steps."""
+"""The reserve is time kept free before a step: the longest of the stage's last so many steps."""
 UNRESERVED_STEPS = 3
 """A stage's first steps run without a reserve: nothing is known of their cost yet."""
 

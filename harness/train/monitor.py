@@ -41,7 +41,7 @@ class MethodMonitor:
         self._versions: list[int] = []
         self._seen: list[Tensor] = []
 
-    def compare_next_step(self, network: nn.Module, image: Tensor) -> None:
+    def request_image_check(self, network: nn.Module, image: Tensor) -> None:
         """Compare the images of the next step.
 
         network: the one that is tested; image: [1, C, *size], any.

@@ -23,7 +23,7 @@ from harness.train.build import build_method, build_state, task_of_run, training
 from harness.train.checkpoint import TrainingState, read_checkpoint, weights_sha256
 from harness.train.clock import clock_of
 from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory
-from harness.train.final_test import open_test_split
+from harness.train.final_test import test_once
 from harness.train.history import History
 from harness.train.process_info import this_place
 from harness.train.step import start_stage
@@ -80,14 +80,14 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
         environment = describe(device, run.engine, cache.reference.checksum)
         with Attempt(folder, lease, environment, device, settings.stop, settings.parent) as attempt:
             attempt.write("begin", place=this_place(device))  # before anything is loaded, so that all of it is seen
-            closed = replace(cache, on_violation=attempt.record_violation)
+            recording_cache = replace(cache, on_violation=attempt.record_violation)
             with keep_closed(attempt.record_violation):
-                trainer = make_trainer(attempt, closed, settings)
+                trainer = make_trainer(attempt, recording_cache, settings)
                 completed = trainer.train()
             peak_bytes = peak_memory_bytes(device)
             if run.role == "final":  # what a search tries never meets the test split
                 with attempt.phases("eval"):
-                    open_test_split(trainer.state, attempt, closed, selection)
+                    test_once(trainer.state, attempt, recording_cache, selection)
             finish(trainer, peak_bytes, "ok" if completed else "ended_early")
         assert attempt.result is not None, "an attempt that ends without an error has a result"
         folder.write_result(attempt.result)

@@ -55,15 +55,15 @@ class Trainer:
         """
         self._saved_at = time.monotonic()
         for stage, plan in self._stages_left():
-            self._compare_next_step()
+            self._request_image_check()
             while self._budget_allows_step():
                 if self._must_stop():
                     self._save_checkpoint()
-                    return self._leave()
+                    return self._end_trial_or_raise()
                 self._step(stage, plan)
                 if (number := self._due_validation()) is not None:
                     self._validate(number)
-                    self._compare_next_step()
+                    self._request_image_check()
                     self._save_checkpoint()
                 elif time.monotonic() - self._saved_at >= self.checkpoint_seconds:
                     self._save_checkpoint()
@@ -93,7 +93,7 @@ class Trainer:
                 self.state.meter.charge_start(seconds)
 
     def _budget_allows_step(self) -> bool:
-        """Ask the meter; while steps are pending it can only guess, so its no counts once they are known."""
+        """Ask the meter. It estimates while steps are pending: if it refuses, charge them and ask again."""
         meter = self.state.meter
         if meter.may_step(self.clock.pending):
             return True
@@ -108,7 +108,7 @@ class Trainer:
         self._charge_pending_steps()  # pending steps may turn out shorter than their reserve
         return self.stop.is_set() or not meter.fits(self.allowance)
 
-    def _leave(self) -> bool:
+    def _end_trial_or_raise(self) -> bool:
         """End a trial that a search has seen enough of; leave any other run for later."""
         retired = self.stop.retired and self.state.run.role == "search"
         if retired or not self.stop.is_set():
@@ -154,10 +154,13 @@ class Trainer:
         with self.attempt.phases("eval"):
             self.validator.validate(self.state, number)
 
-    def _compare_next_step(self) -> None:
-        """Compare the images of the first step of a stage, and of the first one after a validation, with the batch."""
+    def _request_image_check(self) -> None:
+        """Have the monitor compare the next step's images with the batch.
+
+        At the start of a stage, after validations.
+        """
         with self.attempt.phases("log"):
-            self.state.monitor.compare_next_step(self.state.method.predictor, self.state.sampler.data.example)
+            self.state.monitor.request_image_check(self.state.method.predictor, self.state.sampler.data.example)
 
     def _save_checkpoint(self) -> None:
         self._charge_pending_steps()

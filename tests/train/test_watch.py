@@ -70,7 +70,7 @@ def test_only_armed_steps_and_gradients_are_watched() -> None:
 
     step()
     assert seen(watch).steps == 0
-    watch.compare_next_step(network, given.images[:1])
+    watch.request_image_check(network, given.images[:1])
     step()
     step()
     assert (seen(watch).steps, seen(watch).images) == (1, {"same": 3, "mixed": 0, "altered": 0})
@@ -84,7 +84,7 @@ def seen(watch: MethodMonitor) -> Observed:
 
 def test_a_change_in_place_cannot_hide() -> None:
     network, given, watch = nn.Conv2d(1, 3, 3, padding=1), batch(unlabelled=0), MethodMonitor()
-    watch.compare_next_step(network, given.images[:1])
+    watch.request_image_check(network, given.images[:1])
     with watch.step():
         watch.given(given)
         given.images.mul_(0.5)

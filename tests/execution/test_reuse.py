@@ -56,7 +56,7 @@ def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
     assert done.returncode == 70, done.stderr
     assert f"{source.store}: 1 runs taken over" in done.stdout + done.stderr
     board = board_of(target.session().store)
-    assert board.results.query("selection == 'last'").set_index("method")["n_ok"].to_dict() == {
+    assert board.results.query("checkpoint == 'last'").set_index("entry")["n_ok"].to_dict() == {
         "tiny_short": 1,
         "tiny_ceiling": 1,
         "tiny_error": 0,

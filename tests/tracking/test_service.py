@@ -24,7 +24,7 @@ from harness.tracking.database import warn_of_mlruns
 from harness.tracking.service import find_service
 from tests.services import free_port, require_mlflow
 from tests.support import LIMIT_SECONDS, command_environment
-from tests.tracking.view import RUNS, by_key, small_suite, track
+from tests.tracking.view import MLFLOW_RUNS, by_key, small_suite, track
 
 
 def failure(store: SuiteFolder, uri: str) -> str:
@@ -240,7 +240,7 @@ def test_two_drivers_at_a_fresh_database(tmp_path: Path) -> None:
         assert out.count("\n") == 1
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         counts = connection.execute("SELECT count(*) FROM runs GROUP BY experiment_id").fetchall()
-    assert counts == [(RUNS,), (RUNS,)]
+    assert counts == [(MLFLOW_RUNS,), (MLFLOW_RUNS,)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "mlartifacts", "mlflow.db"]
 
 
@@ -252,6 +252,6 @@ def test_a_folder_whose_name_is_syntax_in_a_uri(tmp_path: Path, monkeypatch: pyt
     store = small_suite(desk)
     track(store)
     assert track(store).added == 0
-    assert len(by_key(desk / "mlflow.db")) == RUNS
+    assert len(by_key(desk / "mlflow.db")) == MLFLOW_RUNS
     assert sorted(path.name for path in desk.iterdir()) == ["mlartifacts", "mlflow.db", "runs"]
     assert list(tmp_path.iterdir()) == [desk]

@@ -66,7 +66,7 @@ def test_records_are_those_of_volumes(whole: Tiny) -> None:
 def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny) -> None:
     folder, session = whole.folder(STAGED), whole.session()
     permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
-    rows = folder.cases().query("selection == 'last'").set_index(["case", "class_name"])
+    rows = folder.cases().query("checkpoint == 'last'").set_index(["case", "class_name"])
     for case in session.cache.test_cases(permit):
         again = case_metrics(folder.predictions()[case.id], case.label, ("bright", "dim"), case.spacing_mm)
         for name, metrics in again.items():

@@ -27,7 +27,7 @@ from harness.leaderboard.write import write_leaderboard
 from harness.records.figures import CAPTION
 from harness.records.files import write_atomic, write_text
 from harness.records.ledger_line import LedgerLine
-from harness.records.place import Place
+from harness.records.process_info import ProcessInfo
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
 from harness.records.schema import (
@@ -59,7 +59,7 @@ PlannedRunKey = tuple[str, int | None, int, int]
 
 Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
 AT = "2026-11-02T10:00:00Z"
-PLACE = Place(host="gpu-node", pid=1, process_started_at=None, gpu_uuid=None)
+PROCESS = ProcessInfo(host="gpu-node", pid=1, process_started_at=None, gpu_uuid=None)
 """Of every attempt: outside of Slurm."""
 
 
@@ -231,7 +231,7 @@ def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: 
                 device_seconds=done * seconds,
                 steps=round(done * steps),
                 wall_seconds={"train": done * seconds, "eval": 0.05 * done * seconds},
-                place=PLACE if kind == "begin" else None,
+                process=PROCESS if kind == "begin" else None,
             )
         )
 

@@ -56,4 +56,4 @@ def _judged(suite: AuditedSuite, record: Reconciliation) -> Verdict:
 
 
 def _slurm_attempts(run: SelectedRun) -> list[int]:
-    return [line.attempt for line in run.ledger if line.place is not None and line.place.job is not None]
+    return [line.attempt for line in run.ledger if line.process is not None and line.process.job is not None]

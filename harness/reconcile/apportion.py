@@ -42,7 +42,7 @@ def group_by_job(allocations: Sequence[Allocation]) -> dict[str, list[Allocation
 
 def find_allocation(interval: AttemptInterval, by_job: Mapping[str, Sequence[Allocation]]) -> Allocation | None:
     """Find the allocation of its job that an attempt belongs to: the last one that had started when it began."""
-    own = by_job.get(interval.place.job or "", [])
+    own = by_job.get(interval.process.job or "", [])
     begun = [allocation for allocation in own if allocation.start <= interval.origin + CLOCK_SECONDS]
     return begun[-1] if begun else next(iter(own), None)
 

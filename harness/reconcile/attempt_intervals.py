@@ -10,7 +10,7 @@ from harness.api.errors import RecordError
 from harness.records.accounts import Seconds
 from harness.records.ledger import useful_by_attempt
 from harness.records.ledger_line import LedgerLine
-from harness.records.place import Place
+from harness.records.process_info import ProcessInfo
 from harness.records.reader import RunRecord, SuiteRecords
 
 PARTS = {
@@ -38,7 +38,7 @@ class AttemptInterval:
     run: str
     entry: str
     attempt: int
-    place: Place
+    process: ProcessInfo
     origin: float
     last: float
     until: float | None
@@ -48,7 +48,7 @@ class AttemptInterval:
 
 
 def read_intervals(records: SuiteRecords) -> list[AttemptInterval]:
-    """Read every attempt at every run on record, by time. Raises `RecordError` if a ledger has no place."""
+    """Read every attempt at every run on record, by time. Raises `RecordError` for one without its process."""
     entries = map_runs_to_entries(records)
     intervals = [
         interval for run in records.runs for interval in run_intervals(run, entries.get(run.id, run.run.method))
@@ -72,15 +72,15 @@ def run_intervals(run: RunRecord, entry: str) -> list[AttemptInterval]:
     intervals: list[AttemptInterval] = []
     for attempt in sorted({line.attempt for line in lines}, reverse=True):
         own = [line for line in lines if line.attempt == attempt]
-        first, last, place = own[0], own[-1], own[0].place
-        if place is None:
+        first, last, process = own[0], own[-1], own[0].process
+        if process is None:
             raise RecordError(f"{run.folder.ledger.path}: attempt {attempt} does not say where it ran")
         origin, end = _epoch(first.at) - sum(first.wall_seconds.values()), _epoch(last.at)
         interval = AttemptInterval(
             run=run.id,
             entry=entry,
             attempt=attempt,
-            place=place,
+            process=process,
             origin=origin,
             last=end,
             until=until,
@@ -114,8 +114,8 @@ def extend_to_process_start(intervals: Sequence[AttemptInterval]) -> list[Attemp
     """Let the first attempt of each process begin with the process; the time before its first line is start-up."""
     processes, adjusted = set(), list[AttemptInterval]()
     for interval in intervals:
-        started_at = interval.place.process_started_at
-        process = interval.place.host, interval.place.pid, started_at
+        started_at = interval.process.process_started_at
+        process = interval.process.host, interval.process.pid, started_at
         if started_at is not None and process not in processes:
             processes.add(process)
             early = max(0.0, interval.origin - _epoch(started_at))

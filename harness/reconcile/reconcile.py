@@ -35,7 +35,7 @@ def reconcile(records: SuiteRecords) -> Reconciliation:
         RecordError: a ledger does not say where an attempt ran.
     """
     intervals = read_intervals(records)
-    in_slurm = [interval for interval in intervals if interval.place.job is not None]
+    in_slurm = [interval for interval in intervals if interval.process.job is not None]
     allocations: list[Allocation] = []
     problem = None
     if in_slurm:
@@ -50,7 +50,7 @@ def reconcile(records: SuiteRecords) -> Reconciliation:
 
 def list_jobs(records: SuiteRecords, intervals: Sequence[AttemptInterval]) -> list[str]:
     """List the jobs of attempts and the submitted ones, arrays by their shared number, each once."""
-    began = [interval.place.array_job or interval.place.job for interval in intervals]
+    began = [interval.process.array_job or interval.process.job for interval in intervals]
     submitted = [submission.job for submission in Submissions(records.root) if submission.tasks]
     return list(dict.fromkeys(job for job in (*began, *submitted) if job is not None))
 
@@ -60,10 +60,10 @@ def find_missing_gpus(intervals: Sequence[AttemptInterval], allocations: Sequenc
     by_job = group_by_job(allocations)
     for interval in intervals:
         allocation = find_allocation(interval, by_job)
-        if allocation is not None and interval.place.gres and allocation.gres is None:
+        if allocation is not None and interval.process.gres and allocation.gres is None:
             return (
-                f"job {allocation.name} had {interval.place.gres} on its node and the scheduler's accounts show none: "
-                "add gres/gpu to AccountingStorageTRES in slurm.conf"
+                f"job {allocation.name} had {interval.process.gres} on its node and the scheduler's accounts show none: add "
+                " gres/gpu to AccountingStorageTRES in slurm.conf"
             )
     return None
 
@@ -101,7 +101,7 @@ def _record(
         if allocation is not None:
             intervals_of[allocation].append(interval)
             continue
-        job = interval.place.job
+        job = interval.process.job
         reason = OUTSIDE if job is None else problem or UNKNOWN
         unreconciled.append(
             UnreconciledAttempt(

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from harness.api.strict import Strict
-from harness.records.place import Place
+from harness.records.process_info import ProcessInfo
 
 
 class LedgerLine(Strict):
@@ -29,5 +29,5 @@ class LedgerLine(Strict):
     device_seconds: float = Field(0.0, ge=0, description="charged in this attempt")
     steps: int = Field(0, ge=0, description="finished in this attempt")
     wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, in this attempt")
-    place: Place | None = Field(None, description="of a line `begin`")
+    process: ProcessInfo | None = Field(None, description="of a line `begin`")
     note: str | None = None

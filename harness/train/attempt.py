@@ -15,7 +15,7 @@ from harness.records.files import disk_errors, write_text
 from harness.records.lease import Lease, LeaseHeldError
 from harness.records.ledger import wall_by_phase
 from harness.records.ledger_line import LedgerLine
-from harness.records.place import Place
+from harness.records.process_info import ProcessInfo
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Failure, Result
 from harness.train.environment import peak_memory_bytes
@@ -99,7 +99,7 @@ class Attempt:
         self._violated = True
         self.write("violation", why)
 
-    def write(self, kind: Kind, note: str | None = None, place: Place | None = None) -> None:
+    def write(self, kind: Kind, note: str | None = None, process: ProcessInfo | None = None) -> None:
         """Append what was spent up to now. Called from the heartbeat thread too."""
         meter = self._meter
         self.folder.ledger.append(
@@ -113,7 +113,7 @@ class Attempt:
                 device_seconds=max(0.0, meter.seconds - self._base_seconds) if meter else 0.0,
                 steps=max(0, meter.steps - self._base_steps) if meter else 0,
                 wall_seconds=self.phases.seconds(),
-                place=place,
+                process=process,
                 note=None if note is None else printable(note),
             )
         )

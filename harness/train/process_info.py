@@ -11,14 +11,14 @@ from pathlib import Path
 
 import torch
 
-from harness.records.place import Place
+from harness.records.process_info import ProcessInfo
 
 
-def this_place(device: torch.device, environment: Mapping[str, str] = os.environ) -> Place:
+def read_process_info(device: torch.device, environment: Mapping[str, str] = os.environ) -> ProcessInfo:
     """The calling process, as the ledger remembers it; environment: its variables, where Slurm says what it knows."""
     job = environment.get("SLURM_JOB_ID") or None
     index = environment.get("SLURM_ARRAY_TASK_ID", "")
-    return Place(
+    return ProcessInfo(
         host=socket.gethostname(),
         pid=os.getpid(),
         process_started_at=process_started_at(),

@@ -25,7 +25,7 @@ from harness.train.clock import clock_of
 from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory
 from harness.train.final_test import test_once
 from harness.train.history import History
-from harness.train.process_info import this_place
+from harness.train.process_info import read_process_info
 from harness.train.step import start_stage
 from harness.train.stop import StopFlag
 from harness.train.trainer import Trainer
@@ -79,7 +79,8 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
         prepare_device(device, run.engine)
         environment = describe(device, run.engine, cache.reference.checksum)
         with Attempt(folder, lease, environment, device, settings.stop, settings.parent) as attempt:
-            attempt.write("begin", place=this_place(device))  # before anything is loaded, so that all of it is seen
+            # Before anything is loaded, so that all of it is seen.
+            attempt.write("begin", process=read_process_info(device))
             recording_cache = replace(cache, on_violation=attempt.record_violation)
             with keep_closed(attempt.record_violation):
                 trainer = make_trainer(attempt, recording_cache, settings)

@@ -15,7 +15,7 @@ from harness.reconcile.apportion import account_by_entry, account_for, find_allo
 from harness.reconcile.attempt_intervals import AttemptInterval, extend_to_process_start, split_by_use
 from harness.records.accounts import Allocation, Seconds
 from harness.records.ledger_line import LedgerLine
-from harness.records.place import Place
+from harness.records.process_info import ProcessInfo
 
 START = 1_000_000.0
 MINUTE = Allocation(
@@ -44,10 +44,10 @@ def changed(**changes: Any) -> Allocation:
 
 def interval(begin: float, last: float, run: str = "u", entry: str = "ua_mt", **changes: Any) -> AttemptInterval:
     """An attempt that trained all the time from `begin` to `last`, in seconds of the job, and said that it ended."""
-    place = Place(host="node1", pid=1, process_started_at=None, gpu_uuid=None, job="7")
+    process = ProcessInfo(host="node1", pid=1, process_started_at=None, gpu_uuid=None, job="7")
     seconds = Seconds(useful=last - begin)
     whole = AttemptInterval(
-        run, entry, 0, place, START + begin, START + last, None, ended=True, started=True, seconds=seconds
+        run, entry, 0, process, START + begin, START + last, None, ended=True, started=True, seconds=seconds
     )
     return replace(whole, **changes)
 
@@ -147,15 +147,18 @@ def test_an_attempt_belongs_to_the_run_in_which_it_began() -> None:
         assert found is not None
         assert found.start == START + start
     for job in (None, "9"):
-        elsewhere = interval(0, 1).place.model_copy(update={"job": job})
-        assert find_allocation(interval(0, 1, place=elsewhere), runs) is None
+        elsewhere = interval(0, 1).process.model_copy(update={"job": job})
+        assert find_allocation(interval(0, 1, process=elsewhere), runs) is None
 
 
 def test_only_the_first_attempt_of_a_process_has_its_start() -> None:
     """Born at 1970-01-01T00:01:40; its first attempt began 4 s later. A second process has a birth of its own."""
-    place = Place(host="n", pid=1, process_started_at="1970-01-01T00:01:40+00:00", gpu_uuid=None, job="7")
-    intervals = [interval(104 - START, 110 - START, place=place), interval(120 - START, 130 - START, "v", place=place)]
-    other = interval(120 - START, 130 - START, "w", place=place.model_copy(update={"pid": 2}))
+    process = ProcessInfo(host="n", pid=1, process_started_at="1970-01-01T00:01:40+00:00", gpu_uuid=None, job="7")
+    intervals = [
+        interval(104 - START, 110 - START, process=process),
+        interval(120 - START, 130 - START, "v", process=process),
+    ]
+    other = interval(120 - START, 130 - START, "w", process=process.model_copy(update={"pid": 2}))
     first, second, third = extend_to_process_start([*intervals, other])
     assert (first.origin, first.seconds) == (100.0, Seconds(useful=6, start_up=4))
     assert (second.origin, second.seconds) == (120.0, Seconds(useful=10))

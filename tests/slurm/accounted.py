@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.records.ledger_line import LedgerLine
-from harness.records.place import Place
+from harness.records.process_info import ProcessInfo
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import RunSpec, write_records
@@ -60,16 +60,16 @@ def put_in_job(folder: RunFolder, job: str, gres: str | None) -> None:
     result = folder.result()
     assert result is not None
     spent = result.spent
-    place = Place(
+    process = ProcessInfo(
         host="n1", pid=int(job), process_started_at=at(2), gpu_uuid=None, job=job, node="n1", gres=gres, restarts=0
     )
     (folder.path / "ledger.jsonl").unlink()
-    line = LedgerLine(kind="begin", attempt=0, at=at(8), environment=result.environment, place=place)
+    line = LedgerLine(kind="begin", attempt=0, at=at(8), environment=result.environment, process=process)
     walls = {"train": TRAINED, "eval": 10.0, "checkpoint": 2.0, "data": 4.0, "unaccounted": 1.0}
     done = {"device_seconds": spent.useful_device_seconds, "steps": spent.useful_steps, "wall_seconds": walls}
     folder.ledger.append(line)
-    folder.ledger.append(line.model_copy(update={"kind": "start", "at": at(12), "place": None}))
-    folder.ledger.append(line.model_copy(update={"kind": "end", "at": at(8 + 377), "place": None, **done}))
+    folder.ledger.append(line.model_copy(update={"kind": "start", "at": at(12), "process": None}))
+    folder.ledger.append(line.model_copy(update={"kind": "end", "at": at(8 + 377), "process": None, **done}))
     shown = {**result.shown, "slurm_job": job}
     folder.write_result(result.model_copy(update={"shown": shown, "spent": folder.ledger.spent()}))
 

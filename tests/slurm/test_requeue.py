@@ -41,8 +41,8 @@ def test_a_requeued_run_loses_nothing_and_every_second_is_accounted_for(slurm: C
     assert seconds.useful > 120 * 0.1
     assert seconds.start_up > 1
 
-    places = [line.place for line in jobs.folder(PLANNED_RUN).ledger.lines() if line.place is not None]
-    assert [(one.job, one.restarts, one.gres, one.gpu_uuid) for one in places] == [
+    processes = [line.process for line in jobs.folder(PLANNED_RUN).ledger.lines() if line.process is not None]
+    assert [(one.job, one.restarts, one.gres, one.gpu_uuid) for one in processes] == [
         (job, 0, "gpu:1", None),
         (job, 1, "gpu:1", None),
     ]

@@ -97,10 +97,10 @@ def test_the_ledger_says_what_was_spent(whole: Tiny, reference: Result) -> None:
     assert [line.kind for line in lines if line.kind != "heartbeat"][:2] == ["begin", "start"]
     assert lines[0].kind == "begin"
     assert lines[-1].kind == "end"
-    place = lines[0].place
-    assert place is not None
-    assert (place.pid, place.host, place.gpu_uuid) == (os.getpid(), socket.gethostname(), None)
-    assert [line.place for line in lines[1:]] == [None] * (len(lines) - 1)
+    process = lines[0].process
+    assert process is not None
+    assert (process.pid, process.host, process.gpu_uuid) == (os.getpid(), socket.gethostname(), None)
+    assert [line.process for line in lines[1:]] == [None] * (len(lines) - 1)
     assert {line.environment for line in lines} == {reference.environment}
     assert (lines[-1].steps, lines[-1].base_steps) == (STEPS, 0)
     spent = whole.folder(STAGED).ledger.spent()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from harness.train.process_info import gres, this_place
+from harness.train.process_info import gres, read_process_info
 from tests.support import LIMIT_SECONDS
 
 CPU = torch.device("cpu")
@@ -25,15 +25,17 @@ TASK = {
 
 
 def test_a_task_of_an_array() -> None:
-    place = this_place(CPU, TASK)
-    assert (place.job, place.array_job, place.array_index, place.node) == ("11", "10", 3, "node1")
-    assert (place.gres, place.restarts, place.gpu_uuid) == ("gpu:1", 0, None)
-    assert this_place(CPU, TASK | {"SLURM_RESTART_COUNT": "2"}).restarts == 2
+    process = read_process_info(CPU, TASK)
+    assert (process.job, process.array_job, process.array_index, process.node) == ("11", "10", 3, "node1")
+    assert (process.gres, process.restarts, process.gpu_uuid) == ("gpu:1", 0, None)
+    assert read_process_info(CPU, TASK | {"SLURM_RESTART_COUNT": "2"}).restarts == 2
 
 
 def test_outside_of_slurm_there_is_no_job() -> None:
-    place = this_place(CPU, {})
-    assert (place.job, place.array_job, place.array_index, place.node, place.gres, place.restarts) == (None,) * 6
+    process = read_process_info(CPU, {})
+    assert (process.job, process.array_job, process.array_index, process.node, process.gres, process.restarts) == (
+        None,
+    ) * 6
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pydantic import Field
 from harness.api.strict import Strict
 
 
-class Place(Strict):
+class ProcessInfo(Strict):
     """One process. What Slurm does not say, or outside of it, is None."""
 
     host: str

@@ -62,8 +62,8 @@ def find_missing_gpus(intervals: Sequence[AttemptInterval], allocations: Sequenc
         allocation = find_allocation(interval, by_job)
         if allocation is not None and interval.process.gres and allocation.gres is None:
             return (
-                f"job {allocation.name} had {interval.process.gres} on its node and the scheduler's accounts show none: add "
-                " gres/gpu to AccountingStorageTRES in slurm.conf"
+                f"job {allocation.name} had {interval.process.gres} on its node and its accounts show none: "
+                "add gres/gpu to AccountingStorageTRES in slurm.conf"
             )
     return None
 

@@ -14,10 +14,8 @@ from harness.api.dataset import Case, LabelMap
 from harness.api.task import Task
 from harness.data.resize import resize_images
 from harness.data.shrink import shrink_image
-from harness.evaluation.components import keep_largest
 from harness.evaluation.metrics import case_metrics, dice_by_class
-from harness.evaluation.slices import predict_labels
-from harness.evaluation.windows import predict_volume, require_monai
+from harness.evaluation.predict import keep_largest, predict_labels, predict_volume, require_monai
 from harness.records.schema import Engine, Preprocessing
 
 if TYPE_CHECKING:
@@ -53,21 +51,11 @@ def load_volumes(cases: Sequence[Case], preprocessing: Preprocessing, device: to
 
 def predict(network: nn.Module, volume: Volume, task: Task, engine: Engine, stride: tuple[int, ...] | None) -> LabelMap:
     """Label map at native resolution, of the case's shape; stride: of windows, in 3D."""
-    shape = volume.case.label.shape
-    native, precision, channels_last = (shape[0], shape[1], shape[2]), engine.precision, engine.channels_last
+    shape, images, run_in = volume.case.label.shape, volume.images, (engine.precision, engine.channels_last)
     if task.dimension == 2:
-        labels = predict_labels(network, volume.images, native, precision=precision, channels_last=channels_last)
-    else:
-        labels = predict_volume(
-            network,
-            volume.images,
-            native,
-            task.size,
-            stride,
-            batch_size=engine.batch_size,  # windows without gradients, where patches with gradients found room
-            precision=precision,
-            channels_last=channels_last,
-        )
+        labels = predict_labels(network, images, shape, *run_in)
+    else:  # windows without gradients fit where patches with gradients did
+        labels = predict_volume(network, images, shape, task.size, stride, engine.batch_size, *run_in)
     return keep_largest(labels) if engine.largest_component else labels
 
 

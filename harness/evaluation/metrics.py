@@ -17,12 +17,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import KDTree
 
 from harness.api.dataset import LabelMap
 
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.float64]
+Surface = tuple[float, float, float]
+"""HD95, ASD and ASSD in one unit of length."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +51,6 @@ class ClassMetrics:
     spurious: bool
     voxels_true: int
     voxels_predicted: int
-
-
-@dataclass(frozen=True)
-class _Surface:
-    """The three surface metrics in one unit of length."""
-
-    hd95: float
-    asd: float
-    assd: float
-
-    def scaled(self, factor: float) -> _Surface:
-        return _Surface(self.hd95 * factor, self.asd * factor, self.assd * factor)
-
-
-def class_metrics(prediction: Mask, truth: Mask, spacing_mm: tuple[float, ...] | None) -> ClassMetrics:
-    """Metrics of one class.
-
-    prediction, truth: bool masks of one shape at native resolution, 2D or 3D.
-    spacing_mm:        voxel size along each axis, or None where it is unknown.
-    Raises ValueError when shapes differ, a mask is not bool, or the spacing does not fit the masks.
-    """
-    _check(prediction, truth, spacing_mm)
-    if prediction.dtype != np.bool_ or truth.dtype != np.bool_:
-        raise ValueError(f"masks are bool, not {prediction.dtype} and {truth.dtype}")
-    return _class_metrics(prediction, truth, truth.shape, spacing_mm)
 
 
 def case_metrics(
@@ -126,23 +104,26 @@ def _class_metrics(
     prediction: Mask, truth: Mask, native_shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None
 ) -> ClassMetrics:
     """Masks may be cropped to any box that holds all of both; `native_shape` is that of the whole volume."""
-    union = prediction | truth
-    n_predicted, n_true, n_union = (int(np.count_nonzero(mask)) for mask in (prediction, truth, union))
-    n_both = n_predicted + n_true - n_union
+    n_predicted, n_true, n_both = (int(np.count_nonzero(mask)) for mask in (prediction, truth, prediction & truth))
+    n_union = n_predicted + n_true - n_both
+    mm: tuple[float | None, float | None, float | None] = (None, None, None)
     if n_predicted and n_true:
-        box = _bounding_box(union)
-        voxel, mm = _surface_metrics(prediction[box], truth[box], spacing_mm)
-    else:
-        voxel, mm = _empty_metrics(n_union > 0, native_shape, spacing_mm)
+        box = _bounding_box(prediction | truth)
+        surfaces = _surface(prediction[box]), _surface(truth[box])
+        voxel = _surface_metrics(*surfaces, None)
+        if spacing_mm is not None and len(set(spacing_mm)) == 1:
+            mm = (voxel[0] * spacing_mm[0], voxel[1] * spacing_mm[0], voxel[2] * spacing_mm[0])
+        elif spacing_mm is not None:
+            mm = _surface_metrics(*surfaces, np.array(spacing_mm))
+    else:  # 0 if both are empty, else the diagonal of the native volume
+        voxel = (math.hypot(*native_shape) if n_union else 0.0,) * 3
+        if spacing_mm is not None:
+            mm = (math.hypot(*map(operator.mul, native_shape, spacing_mm)) if n_union else 0.0,) * 3
     return ClassMetrics(
-        dice=2.0 * n_both / (n_predicted + n_true) if n_union else 1.0,
-        jaccard=n_both / n_union if n_union else 1.0,
-        hd95_voxel=voxel.hd95,
-        asd_voxel=voxel.asd,
-        assd_voxel=voxel.assd,
-        hd95_mm=None if mm is None else mm.hd95,
-        asd_mm=None if mm is None else mm.asd,
-        assd_mm=None if mm is None else mm.assd,
+        2.0 * n_both / (n_predicted + n_true) if n_union else 1.0,
+        n_both / n_union if n_union else 1.0,
+        *voxel,
+        *mm,
         missed=n_true > 0 and n_predicted == 0,
         spurious=n_predicted > 0 and n_true == 0,
         voxels_true=n_true,
@@ -150,54 +131,22 @@ def _class_metrics(
     )
 
 
-def _empty_metrics(
-    one_sided: bool, native_shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None
-) -> tuple[_Surface, _Surface | None]:
-    """Distances where at least one mask is empty: 0 if both are, else the diagonal of the native volume."""
-    voxel = math.hypot(*native_shape) if one_sided else 0.0
-    if spacing_mm is None:
-        return _Surface(voxel, voxel, voxel), None
-    mm = math.hypot(*map(operator.mul, native_shape, spacing_mm)) if one_sided else 0.0
-    return _Surface(voxel, voxel, voxel), _Surface(mm, mm, mm)
-
-
-def _surface_metrics(
-    prediction: Mask, truth: Mask, spacing_mm: tuple[float, ...] | None
-) -> tuple[_Surface, _Surface | None]:
-    """Surface metrics of two masks that both hold something, in voxels and, where spacing is known, in millimetres."""
-    predicted_surface, true_surface = _surface(prediction), _surface(truth)
-    voxel = _summary(*_distances(predicted_surface, true_surface, None))
-    if spacing_mm is None:
-        return voxel, None
-    if len(set(spacing_mm)) == 1:
-        return voxel, voxel.scaled(spacing_mm[0])
-    return voxel, _summary(*_distances(predicted_surface, true_surface, np.array(spacing_mm)))
-
-
-def _summary(to_truth: Distances, to_prediction: Distances) -> _Surface:
+def _surface_metrics(predicted: Mask, true: Mask, scale: Distances | None) -> Surface:
+    """Surface metrics of two surfaces that both hold something, in voxels, or in the unit of `scale`."""
+    to_truth, to_prediction = _distances(predicted, true, scale)
     pooled = np.concatenate((to_truth, to_prediction))
-    return _Surface(float(np.percentile(pooled, 95)), float(to_truth.mean()), float(pooled.mean()))
+    return float(np.percentile(pooled, 95)), float(to_truth.mean()), float(pooled.mean())
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:
     """The smallest box that holds all of `mask`; an empty box if there is nothing."""
-    box: list[slice] = []
-    for axis in range(mask.ndim):
-        # The part up to this axis is cropped first, so that only the first axis reads the whole volume.
-        part = mask[tuple(box)]
-        used = np.flatnonzero(part.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0))
-    return tuple(box)
+    boxes = ndimage.find_objects(mask.view(np.uint8))
+    return boxes[0] if boxes else (slice(0, 0),) * mask.ndim
 
 
 def _surface(mask: Mask) -> Mask:
     """Voxels of `mask` with a face-neighbour outside it; a voxel at the edge of the array has one."""
-    padded = np.pad(mask, 1)
-    centre = (slice(1, -1),) * mask.ndim
-    interior = mask.copy()
-    for axis in range(mask.ndim):
-        for neighbour in (slice(None, -2), slice(2, None)):
-            interior &= padded[(*centre[:axis], neighbour, *centre[axis + 1 :])]
+    interior: Mask = ndimage.binary_erosion(mask)
     return mask & ~interior
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from harness.api.method import Batch
 from harness.api.settings import Alteration
-from harness.evaluation.eval_mode import inference
+from harness.evaluation.predict import inference
 from harness.records.schema import Observed
 
 COUNTED = (

@@ -30,8 +30,7 @@ from harness.api.progress import Progress
 from harness.api.settings import OptimiserSettings
 from harness.api.task import Task
 from harness.data.volumes import Volumes
-from harness.evaluation.eval_mode import inference
-from harness.evaluation.windows import window_scores
+from harness.evaluation.predict import inference, window_scores
 from harness.records.schema import Engine, Preprocessing
 from harness.suite.registry import load_method
 from harness.train.environment import cpu_model, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory

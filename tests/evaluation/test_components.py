@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evaluation.components import keep_largest
+from harness.evaluation.predict import keep_largest
 
 
 def test_each_class_keeps_its_own_largest() -> None:

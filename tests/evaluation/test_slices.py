@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.evaluation.nearest import nearest_indices
-from harness.evaluation.slices import predict_labels
+from harness.evaluation.predict import nearest_indices, predict_labels
 from tests.support import require
 
 SIZE = 32
@@ -154,14 +153,6 @@ def test_channels_last_and_bfloat16_reach_the_network() -> None:
     predict_labels(network, images, (3, 20, 20))
     predict_labels(network, images, (3, 20, 20), precision="bfloat16", channels_last=True)
     assert seen == [(False, torch.float32), (True, torch.bfloat16)]
-
-
-@pytest.mark.parametrize(
-    ("depth", "batch_size", "message"), [(4, 8, r"5 native slices need images \[5"), (5, 0, "at least 1, not 0")]
-)
-def test_wrong_arguments_are_refused(depth: int, batch_size: int, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        predict_labels(small_network(), images_of(depth), (5, 20, 20), batch_size=batch_size)
 
 
 def test_cuda_gives_the_labels_of_the_cpu() -> None:

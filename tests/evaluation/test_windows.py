@@ -14,8 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.api.errors import ServiceError
-from harness.evaluation.nearest import nearest_indices
-from harness.evaluation.windows import overlaps, predict_volume, require_monai, stride_of, window_scores
+from harness.evaluation.predict import (
+    nearest_indices,
+    overlaps,
+    predict_volume,
+    require_monai,
+    stride_of,
+    window_scores,
+)
 from tests.evaluation.plain import plain_scores
 from tests.test_house import loaded
 
@@ -155,12 +161,6 @@ def test_channels_last_and_bfloat16_reach_the_network_and_scores_are_summed_in_f
     assert seen == [(False, torch.float32), (True, torch.bfloat16)]
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         assert window_scores(network, image, SIZE).dtype == torch.float32
-
-
-@pytest.mark.parametrize(("image", "batch_size"), [(torch.rand(16, 16, 8), 1), (torch.rand(1, 16, 16, 8), 0)])
-def test_impossible_arguments_are_refused(image: Tensor, batch_size: int) -> None:
-    with pytest.raises(ValueError, match="a volume is"):
-        predict_volume(small_network(), image, (16, 16, 8), SIZE, batch_size=batch_size)
 
 
 def test_without_monai_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,8 @@ from harness.api.errors import InterruptedRunError, ServiceError, UsageError
 from harness.audit import audit
 from harness.data.permit import TestPermit
 from harness.evaluation import evaluate
-from harness.evaluation.components import keep_largest
 from harness.evaluation.metrics import case_metrics
-from harness.evaluation.windows import predict_volume
+from harness.evaluation.predict import keep_largest, predict_volume
 from harness.records.reader import SuiteRecords
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
@@ -131,9 +130,9 @@ def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeyp
     asked: list[tuple[object, int]] = []
     real = predict_volume
 
-    def watching(*arguments: Any, **more: Any) -> Any:
-        asked.append((arguments[4], more["batch_size"]))
-        return real(*arguments, **more)
+    def watching(*arguments: Any) -> Any:
+        asked.append(arguments[4:6])
+        return real(*arguments)
 
     monkeypatch.setattr(evaluate, "predict_volume", watching)
     tiny = make_tiny(

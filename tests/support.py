@@ -11,7 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+
+from harness.records.reader import SuiteRecords
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Environment
+from harness.records.suite_folder import SuiteFolder
 
 REPO = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPO.parent / "shared" / "data"
@@ -90,3 +96,13 @@ def wait_until(
             why = f"not within {limit_seconds:g} s" if late else "the process ended before"
             pytest.fail(f"{text}: {why}")
         time.sleep(POLL_SECONDS)
+
+
+def cases_of(folder: RunFolder) -> pd.DataFrame:
+    """Per-case records of a finished run."""
+    return pd.read_parquet(folder.path / "cases.parquet")
+
+
+def environment_of(folder: RunFolder) -> Environment | None:
+    """Where a run's numbers were made."""
+    return SuiteRecords(SuiteFolder(folder.path.parent.parent)).run(folder.id).environment

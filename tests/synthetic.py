@@ -26,8 +26,7 @@ from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard
 from harness.leaderboard.write import write_leaderboard
 from harness.records.figures import CAPTION
 from harness.records.files import write_atomic, write_text
-from harness.records.ledger_line import LedgerLine
-from harness.records.process_info import ProcessInfo
+from harness.records.ledger import LedgerLine, ProcessInfo
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
 from harness.records.schema import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.api.errors import RecordError
 from harness.audit.trace import Trace, read_trace
 from harness.records.accounts import Reconciliation
-from harness.records.ledger_line import LedgerLine
+from harness.records.ledger import LedgerLine
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Environment, Observed, PlannedRun, Result, Run
 from harness.records.selection import Selection, Trials

@@ -31,7 +31,7 @@ class Trace:
 
 def read_trace(record: RunRecord) -> Trace | None:
     """Read a run's history, keep these figures of it; None where there is no history."""
-    history = record.read_history()
+    history = record.folder.history()
     if history.empty:
         return None
     replayable = bool(history[["progress_run", "progress_stage"]].notna().all(axis=None))

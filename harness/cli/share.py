@@ -41,7 +41,7 @@ def import_command(file: Path, runs: Path) -> None:
 
     Records that are there already and equal are kept; where one differs, nothing is imported and all such are named.
     """
-    from harness.records.archive_import import import_records
+    from harness.records.archive import import_records
 
     done = import_records(file, runs)
     log.info("%s: %d records added, %d were there already", done.store.root, done.added, done.kept)
@@ -56,12 +56,12 @@ def clean_command(records: SuiteRecords, yes: bool) -> None:
 
     `replay` trains the same weights again. Runs that failed or are not finished keep their checkpoints.
     """
-    from harness.records.clean import delete, leftovers
+    from harness.records.reader import delete, leftovers
 
     files = leftovers(records)
-    for file in files:
-        click.echo(f"{file.size_bytes:>12}  {file.path}")
+    for path, size_bytes in files.items():
+        click.echo(f"{size_bytes:>12}  {path}")
     if yes:
         delete(files)
-    total = f"{len(files)} files, {sum(file.size_bytes for file in files) / 1e6:.1f} MB"
+    total = f"{len(files)} files, {sum(files.values()) / 1e6:.1f} MB"
     log.info(f"deleted {total}" if yes else f"would delete {total}; nothing was deleted, say --yes to do so")

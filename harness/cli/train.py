@@ -57,13 +57,13 @@ def replay_command(records: SuiteRecords, run: str, data: Path | None) -> None:
     record. The same processor model, torch build and thread count give the same weights. If they differ, the exit code
     is 70 and the message says what is different here.
     """
-    folder = records.find(run).folder  # a typo is refused before torch is loaded
+    record = records.find(run)  # a typo is refused before torch is loaded
 
     from harness.train.replay import check_replay
     from harness.train.stop import StopFlag
 
     with StopFlag().on_signals() as stop:
-        replayed = check_replay(folder, data, stop)
+        replayed = check_replay(record, data, stop)
     click.echo(f"recorded  {replayed.recorded}\nreplayed  {replayed.replayed}")
     replayed.check()
-    log.info(f"{folder.run.label}: bitwise equal")
+    log.info(f"{record.run.label}: bitwise equal")

@@ -47,29 +47,25 @@ def settle(folder: RunFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
         return outcome
     if stop.is_set():
         return Outcome(outcome.run, "interrupted", stop.reason, InterruptedRunError.exit_code)
-    lease = folder.lease
     try:
-        lease.claim()
+        with folder.lease.held_for():
+            result, lines = folder.result(), folder.ledger.lines()
+            if result is None and lines and lines[-1].kind == "end":
+                return Outcome(outcome.run, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
+            if result is None:
+                reason = f"its process died {MAX_STARTS} times (signal {outcome.exit_code})"
+                result = Result(
+                    run=folder.id,
+                    status="failed",
+                    failure=Failure(kind="killed", reason=reason),
+                    environment=lines[-1].environment if lines else "",
+                    spent=folder.ledger.spent(),
+                    finished_at=now(),
+                )
+                folder.write_result(result)
+            return outcome_of(result)
     except LeaseHeldError as error:
         return Outcome(outcome.run, "busy", str(error), InterruptedRunError.exit_code)
-    try:
-        result, lines = folder.result(), folder.ledger.lines()
-        if result is None and lines and lines[-1].kind == "end":
-            return Outcome(outcome.run, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
-        if result is None:
-            reason = f"its process died {MAX_STARTS} times (signal {outcome.exit_code})"
-            result = Result(
-                run=folder.id,
-                status="failed",
-                failure=Failure(kind="killed", reason=reason),
-                environment=lines[-1].environment if lines else "",
-                spent=folder.ledger.spent(),
-                finished_at=now(),
-            )
-            folder.write_result(result)
-    finally:
-        lease.release()
-    return outcome_of(result)
 
 
 def outcome_of(result: Result) -> Outcome:

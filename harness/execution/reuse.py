@@ -12,8 +12,7 @@ from pathlib import Path
 
 from harness.api.errors import RecordError
 from harness.execution.session import Session
-from harness.records.archive import ended_files
-from harness.records.archive_import import check_run
+from harness.records.archive import check_run, ended_files
 from harness.records.files import write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords
@@ -68,21 +67,17 @@ def count_elsewhere(session: Session, taken: Sequence[Run]) -> int:
 def _copy(source: SuiteRecords, target: SuiteFolder, run: Run) -> bool:
     """Copy a run, unless it was begun in `target`. Returns whether it was copied."""
     record, copy = source.run(run.id), target.folder(run)
-    lease = copy.lease
     try:
-        lease.claim()
+        with copy.lease.held_for():
+            if copy.done or copy.ledger.lines():
+                return False
+            _copy_environments(source, target, record)
+            # a run counts as done once its result exists, so the result comes last
+            for path in ended_files(record.folder.path):
+                write_bytes(copy.path / path.relative_to(record.folder.path), path.read_bytes())
+            return True
     except LeaseHeldError:
         return False
-    try:
-        if copy.done or copy.ledger.lines():
-            return False
-        _copy_environments(source, target, record)
-        # a run counts as done once its result exists, so the result comes last
-        for path in ended_files(record.folder.path):
-            write_bytes(copy.path / path.relative_to(record.folder.path), path.read_bytes())
-        return True
-    finally:
-        lease.release()
 
 
 def _copy_environments(source: SuiteRecords, target: SuiteFolder, record: RunRecord) -> None:

@@ -8,9 +8,7 @@ from datetime import datetime
 
 from harness.api.errors import RecordError
 from harness.records.accounts import Seconds
-from harness.records.ledger import useful_by_attempt
-from harness.records.ledger_line import LedgerLine
-from harness.records.process_info import ProcessInfo
+from harness.records.ledger import LedgerLine, ProcessInfo, useful_by_attempt
 from harness.records.reader import RunRecord, SuiteRecords
 
 PARTS = {

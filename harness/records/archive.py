@@ -1,4 +1,4 @@
-"""Packs records without weights into one file, and reads it again: a reviewer makes the same tables from it.
+"""Packs records without weights into one file, and imports it, all or nothing: a reviewer makes the same tables.
 
 The archive holds SUITE/suites/<hash>.yaml, selection.json, trials.json, reconciliation.json,
 environments/<fingerprint>.json and run.json of every run. Of a run that has ended it also holds result.json,
@@ -13,15 +13,17 @@ import io
 import lzma
 import re
 import tarfile
+import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
 from harness.records.figures import NAME as FIGURE_NAME
-from harness.records.files import write_bytes
-from harness.records.reader import SuiteRecords
-from harness.records.versions import written_before
+from harness.records.files import disk_errors, write_bytes
+from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.suite_folder import SuiteFolder
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
 ENDED_FILES = (
@@ -31,12 +33,16 @@ ENDED_FILES = (
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RECORDS = re.compile(
     r"suites/[0-9a-f]{64}\.yaml|selection\.json|trials\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
-    r"|runs/[0-9a-f]{64}/(run\.json|result\.json|ledger\.jsonl|cases\.parquet|history\.parquet|predictions\.npz"
-    r"|arrays\.npz|final\.json)"
-    r"|runs/[0-9a-f]{64}/history/\d+\.parquet"
-    rf"|runs/[0-9a-f]{{64}}/figures/{FIGURE_NAME.pattern}\.png"
+    rf"|runs/[0-9a-f]{{64}}/({'|'.join(map(re.escape, ('run.json', *ENDED_FILES)))}"
+    rf"|history/\d+\.parquet|figures/{FIGURE_NAME.pattern}\.png)"
 )
 """Paths below the suite's folder that an archive may hold. All others are refused."""
+
+FIRST_WRITTEN_WINS = ("suites", "environments", "reconciliation.json")
+"""Records that stay as they are here, whatever an import says. A hash of the compared content names suites and
+environments, so their comments, hosts and commits may differ. A reconciliation may be made more than once."""
+
+NAMED_CONFLICTS = 5
 
 
 def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, predictions: bool = True) -> int:
@@ -119,8 +125,6 @@ def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
     suites = set()
     for member, content in members:
         suite, _, path = member.name.partition("/")
-        if path.startswith("units/"):
-            raise RecordError(f"{file}: its records were {written_before()}; nothing was imported")
         if content is None or not SUITE_NAME.fullmatch(suite) or not RECORDS.fullmatch(path):
             raise RecordError(f"{file}: holds {member.name!r}, which is no record of a suite; nothing was imported")
         suites.add(suite)
@@ -133,3 +137,93 @@ def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
     stream = archive.extractfile(member) if member.isreg() else None
     return None if stream is None else stream.read()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Result of an import: how many files were added, and how many were here already."""
+
+    store: SuiteFolder
+    added: int
+    kept: int
+
+
+def import_records(file: Path, runs: Path) -> Imported:
+    """Add the records of an export to RUNS/<suite>/. Equal files that are there already are kept.
+
+    Args:
+        file: the export.
+        runs: the folder RUNS.
+
+    Raises:
+        RecordError: the file is no export, damaged, of another schema, or differs from records that are there. Nothing
+            is written then.
+        DiskError: the directory cannot be written or belongs to another program.
+    """
+    suite, records = read_archive(file)
+    root = runs / suite
+    SuiteFolder.refuse_foreign(root)
+    _check(file, records)
+    _refuse_conflicts(file, root, records)
+    store = SuiteFolder.create(root)
+    new = [path for path in records if not (root / path).exists()]
+    # a run counts as done once its result is there, so results come last
+    for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
+        write_bytes(root / path, records[path])
+    return Imported(store, added=len(new), kept=len(records) - len(new))
+
+
+def _check(file: Path, records: Mapping[PurePosixPath, bytes]) -> None:
+    """Read every record from a temporary folder. An error names the path in the archive."""
+    with tempfile.TemporaryDirectory(prefix="harness-import-") as name:
+        folder = Path(name)
+        for path, content in records.items():
+            with disk_errors(folder / path):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+        try:
+            check_records(SuiteRecords(SuiteFolder(folder)))
+        except RecordError as error:
+            message = str(error).replace(f"{folder}/", "")
+            raise RecordError(f"{file}: {message}; nothing was imported") from None
+
+
+def check_records(suite: SuiteRecords) -> None:
+    """Read all records. Raises `RecordError` for one that is damaged, of another version, or in a wrong place."""
+    _ = suite.selection, suite.trials, suite.reconciliation  # each is parsed when it is asked for
+    for path in (suite.root / "environments").glob("*.json"):
+        if suite.environment(path.stem, path).fingerprint != path.stem:
+            raise RecordError(f"{path}: is not the environment that its name says")
+    for path in (suite.root / "runs").glob("*"):
+        if not (path / "run.json").exists():
+            raise RecordError(f"{path}: has no run.json")
+    for run in suite.runs:
+        check_run(run)
+
+
+def check_run(run: RunRecord) -> None:
+    """Read all records of a run. Raises `RecordError` for one that is damaged, missing or of another run."""
+    if run.run.id != run.id or (run.result is not None and run.result.run != run.id):
+        raise RecordError(f"{run.folder.path}: holds the records of another run")
+    _ = run.ledger, run.environment  # each is parsed when it is asked for
+    run.folder.history()
+    run.folder.arrays()
+    run.folder.figures()
+    if run.ok and run.run.role == "final":
+        _ = run.cases_table
+        run.folder.predictions()
+
+
+def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, bytes]) -> None:
+    different = [
+        root / path
+        for path, content in records.items()
+        if path.parts[0] not in FIRST_WRITTEN_WINS and (root / path).is_file() and (root / path).read_bytes() != content
+    ]
+    if different:
+        named = "\n".join(map(str, different[:NAMED_CONFLICTS]))
+        more = f"\nand {len(different) - NAMED_CONFLICTS} more" if len(different) > NAMED_CONFLICTS else ""
+        raise RecordError(
+            f"{file}: {len(different)} record(s) differ from what is here; nothing was imported. Import into another "
+            f"--runs directory, or move these away first:\n{named}{more}"
+        )

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
-from harness.records.versions import refuse_other_version
+from harness.records.schema import SCHEMA
 
 R = TypeVar("R", bound=Strict)
 _DISK_ERRORS = {
@@ -101,6 +101,18 @@ def read_record(path: Path, kind: type[R]) -> R:
         raise RecordError(f"{path}: {where}: {first['msg']} (not a {kind.__name__} record of this version)") from None
     refuse_other_version(getattr(record, "schema_version", None), path)
     return record
+
+
+def refuse_other_version(version: object, path: Path | str) -> None:
+    """Raise `RecordError` for a schema that is not this version's: there are no migrations.
+
+    A value that is no integer is not judged.
+    """
+    if not isinstance(version, int) or isinstance(version, bool) or version == SCHEMA:
+        return
+    by = "a newer version of the harness" if version > SCHEMA else "harness 0.1.0, which reads it"
+    mend = ". Update the harness to read it." if version > SCHEMA else ""
+    raise RecordError(f"{path}: schema_version {version} was written by {by}; this one reads schema {SCHEMA}{mend}")
 
 
 def _umask() -> int:

@@ -118,7 +118,7 @@ class Lease:
             time.sleep(POLL_SECONDS)
 
     @contextmanager
-    def held_for(self, patience_seconds: float) -> Iterator[Lease]:
+    def held_for(self, patience_seconds: float = 0.0) -> Iterator[Lease]:
         """`claim` around a block, and `release` after it."""
         self.claim(patience_seconds)
         try:

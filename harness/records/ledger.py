@@ -6,18 +6,58 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from harness.api.errors import DiskError, RecordError
-from harness.records.ledger_line import LedgerLine
+from harness.api.strict import Strict
+from harness.records.files import refuse_other_version
 from harness.records.schema import Spent
-from harness.records.versions import refuse_other_version
 
 BEAT_SECONDS = 5.0
 """A living run writes a line at least so often."""
+
+
+class ProcessInfo(Strict):
+    """One process. What Slurm does not say, or outside of it, is None."""
+
+    host: str
+    pid: int
+    process_started_at: str | None = Field(description="when the process was created, UTC, ISO 8601")
+    gpu_uuid: str | None = Field(description="of the GPU that trains; None on a CPU")
+    job: str | None = Field(None, description="Slurm's id of the job; each task of an array has one of its own")
+    array_job: str | None = Field(None, description="the job id that the tasks of an array share")
+    array_index: int | None = None
+    node: str | None = Field(None, description="Slurm's name of the node")
+    gres: str | None = Field(None, description="GPUs of the job on this node as they were asked for: gpu:a100:2, gpu:1")
+    restarts: int | None = Field(None, description="times that Slurm had requeued the job before")
+
+
+class LedgerLine(Strict):
+    """One line of ledger.jsonl. Seconds and steps are those of this attempt so far; `base_*` are those it resumed from.
+
+    Useful in the end is the base of the last attempt and what that attempt spent. All else is lost.
+
+    begin: first line of an attempt, with its process and machine.
+    start: the base of the attempt is known.
+    """
+
+    schema_version: Literal[2] = 2
+    kind: Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
+    attempt: int = Field(ge=0)
+    at: str = Field(description="UTC, ISO 8601")
+    environment: str = Field(description="fingerprint")
+    base_device_seconds: float = Field(0.0, ge=0)
+    base_steps: int = Field(0, ge=0)
+    device_seconds: float = Field(0.0, ge=0, description="charged in this attempt")
+    steps: int = Field(0, ge=0, description="finished in this attempt")
+    wall_seconds: dict[str, float] = Field(default_factory=dict, description="by phase, in this attempt")
+    process: ProcessInfo | None = Field(None, description="of a line `begin`")
+    note: str | None = None
 
 
 class Ledger:
@@ -29,7 +69,7 @@ class Ledger:
 
     def append(self, line: LedgerLine) -> None:
         """Write one line durably. Safe from the heartbeat thread."""
-        data = (line.model_dump_json(exclude_defaults=False) + "\n").encode()
+        data = (line.model_dump_json() + "\n").encode()
         with self._lock:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,13 +97,9 @@ class Ledger:
         """All whole lines in order. Raises `RecordError` for a line of another program or version."""
         if not self.path.exists():
             return []
-        whole = []
         # only \n ends a line; str.splitlines would also split at other characters, which a note may hold
-        for text in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            line = self._parse(text)
-            if line is not None:
-                whole.append(line)
-        return whole
+        texts = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
+        return [line for text in texts if (line := self._parse(text)) is not None]
 
     def _parse(self, text: str) -> LedgerLine | None:
         try:
@@ -91,11 +127,15 @@ def summarise(lines: Sequence[LedgerLine]) -> Spent:
     last = _last_lines(lines)
     if not last:
         return Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
-    final = last[max(last)]
+    return _spent(last, last[max(last)])
+
+
+def _spent(last: Mapping[int, LedgerLine], kept: LedgerLine) -> Spent:
+    """All that attempts spent by their last lines, of which the base and the spending of `kept` are useful."""
     seconds = sum(line.device_seconds for line in last.values())
     steps = sum(line.steps for line in last.values())
-    useful_seconds = final.base_device_seconds + final.device_seconds
-    useful_steps = final.base_steps + final.steps
+    useful_seconds = kept.base_device_seconds + kept.device_seconds
+    useful_steps = kept.base_steps + kept.steps
     return Spent(
         useful_device_seconds=useful_seconds,
         lost_device_seconds=max(0.0, seconds - useful_seconds),
@@ -117,20 +157,12 @@ def summarise_at_rest(lines: Sequence[LedgerLine]) -> Spent:
     What its last attempt spent after that checkpoint is lost. `summarise` counts it as lost only once the next attempt
     has begun.
     """
-    spent = summarise(lines)
-    if not spent.attempts:
-        return spent
     last = _last_lines(lines)
+    if not last:
+        return summarise(lines)
     end = last[max(last)]
     kept = [line for line in lines if line.attempt == end.attempt and line.kind in ("start", "checkpoint")][-1]
-    seconds, steps = end.device_seconds - kept.device_seconds, end.steps - kept.steps
-    return Spent(
-        useful_device_seconds=spent.useful_device_seconds - seconds,
-        lost_device_seconds=spent.lost_device_seconds + seconds,
-        useful_steps=spent.useful_steps - steps,
-        lost_steps=spent.lost_steps + steps,
-        attempts=spent.attempts,
-    )
+    return _spent(last, kept)
 
 
 def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int, float]:
@@ -151,8 +183,8 @@ def useful_by_attempt(lines: Sequence[LedgerLine], *, settled: bool) -> dict[int
 def wall_by_phase(lines: Sequence[LedgerLine]) -> dict[str, float]:
     """Wall seconds by phase, summed over attempts."""
     last: dict[int, LedgerLine] = {line.attempt: line for line in lines if line.kind != "violation"}
-    total: dict[str, float] = {}
+    total: dict[str, float] = defaultdict(float)
     for line in last.values():
         for phase, seconds in line.wall_seconds.items():
-            total[phase] = total.get(phase, 0.0) + seconds
-    return total
+            total[phase] += seconds
+    return dict(total)

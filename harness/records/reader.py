@@ -14,21 +14,15 @@ from typing import TYPE_CHECKING
 
 from harness.api.errors import RecordError, UsageError
 from harness.records.accounts import Reconciliation
-from harness.records.files import read_record
-from harness.records.ledger import summarise
-from harness.records.ledger_line import LedgerLine
+from harness.records.files import disk_errors, read_record
+from harness.records.ledger import LedgerLine, summarise
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Result, Run, Spent, Validation
 from harness.records.selection import Selection, SelectionEntry, Trials
 from harness.records.suite_folder import SuiteFolder
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
-
-    from harness.api.dataset import LabelMap
-    from harness.records.arrays import Array
-    from harness.records.figures import Figure
 
 CASE_COLUMNS = (
     "checkpoint", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
@@ -111,32 +105,16 @@ class RunRecord:
         path = self.folder.path / "cases.parquet"
         if not path.exists():
             raise RecordError(f"{path} is missing although the run is done; delete its result.json to run it again")
+        import pyarrow.parquet as pq
+
         try:
-            table = self.folder.cases_table()
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                table = file.read(use_threads=False)
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise RecordError(f"{path}: missing or damaged: {error}") from None
         if absent := [name for name in CASE_COLUMNS if name not in table.column_names]:
             raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
         return table.select(CASE_COLUMNS)
-
-    def read_history(self) -> pd.DataFrame:
-        """Losses, schedules and progress by step. Read anew at each call: those of thousands of runs fill a machine."""
-        try:
-            return self.folder.history()
-        except (OSError, ValueError) as error:
-            raise RecordError(f"{self.folder.path}: a history is missing or damaged: {error}") from None
-
-    def read_predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
-        """Predicted label maps by case id, of `cases` or of all. Read anew at each call."""
-        return self.folder.predictions(cases)
-
-    def read_arrays(self) -> dict[str, Array]:
-        """Arrays that the method left for figures, by name. Read anew at each call."""
-        return self.folder.arrays()
-
-    def read_figures(self) -> tuple[Figure, ...]:
-        """Figures that the method drew, by name. Read anew at each call."""
-        return self.folder.figures()
 
     @cached_property
     def final_sha256(self) -> str | None:
@@ -236,3 +214,23 @@ class SuiteRecords:
                 raise RecordError(f"{path} is missing; {named_by} names it")
             self._environments[fingerprint] = read_record(path, Environment)
         return self._environments[fingerprint]
+
+
+def leftovers(suite: SuiteRecords) -> dict[Path, int]:
+    """Sizes of files that can be deleted: checkpoints of runs that ended well, and half-written ones beside them.
+
+    A failed run keeps its checkpoint: `run --retry-failed` goes on from it.
+    """
+    paths: list[Path] = []
+    for run in suite.runs:
+        if run.result is not None and run.result.status != "failed" and not run.folder.lease.held():
+            name = run.folder.checkpoint.name
+            paths += sorted([*run.folder.path.glob(name), *run.folder.path.glob(f".{name}.*")])
+    return {path: path.stat().st_size for path in paths}
+
+
+def delete(files: Iterable[Path]) -> None:
+    """Delete them. A file that is gone already is no error. Raises `DiskError` where that is not allowed."""
+    for path in files:
+        with disk_errors(path):
+            path.unlink(missing_ok=True)

@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.errors import RecordError
+from harness.records.arrays import MAX_BYTES, MAX_LABEL_BYTES, Array, read_arrays, refuse_large, write_arrays
+from harness.records.figures import Figure, read_figures, write_figures
 from harness.records.files import read_record, write_atomic, write_record, write_text
 from harness.records.lease import Lease
 from harness.records.ledger import Ledger
-from harness.records.predictions import pack, unpack
 from harness.records.schema import Environment, Result, Run, Validation
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
     from harness.api.dataset import LabelMap
-    from harness.records.arrays import Array
-    from harness.records.figures import Figure
 
 WRITTEN = (
     *("checkpoint.pt", "validations.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
@@ -117,15 +115,6 @@ class RunFolder:
         """Forget a failure so that the run runs again; the ledger keeps what was spent."""
         (self.path / "result.json").unlink(missing_ok=True)
 
-    def environment(self) -> Environment | None:
-        """Where its numbers were made, as shown by its last attempt. None without a result."""
-        result = self.result()
-        if result is None or not result.environment:
-            return None
-        path = self.path.parent.parent / "environments" / f"{result.environment}.json"
-        environment = read_record(path, Environment)
-        return environment.model_copy(update={"shown": result.shown}) if result.shown else environment
-
     def write_environment(self, environment: Environment) -> str:
         """Store the compared fields of an environment once for all runs. Returns its fingerprint."""
         path = self.path.parent.parent / "environments" / f"{environment.fingerprint}.json"
@@ -137,22 +126,9 @@ class RunFolder:
         """Per-case records: one row per checkpoint rule, case and class."""
         write_atomic(self.path / "cases.parquet", lambda temporary: cases.to_parquet(temporary, index=False))
 
-    def cases(self) -> pd.DataFrame:
-        """Per-case records of a finished run; columns as in `harness.evaluation.evaluate`."""
-        import pandas as pd
-
-        return pd.read_parquet(self.path / "cases.parquet")
-
-    def cases_table(self) -> pa.Table:
-        """`cases` as an Arrow table, which is read several times faster: tables join thousands of runs."""
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(self.path / "cases.parquet", pre_buffer=False) as file:
-            return file.read(use_threads=False)
-
     def write_predictions(self, labels: Mapping[str, LabelMap]) -> None:
         """Predictions of the `last` weights on the test cases: case id -> [Z, H, W] at native resolution."""
-        write_atomic(self._predictions, lambda temporary: pack(temporary, labels))
+        write_arrays(self._predictions, labels, compressed=True)
 
     @property
     def has_predictions(self) -> bool:
@@ -165,31 +141,24 @@ class RunFolder:
 
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
         """Predicted label maps by case id: of those of `cases` on record, or of all."""
-        return unpack(self._predictions, cases) if self.has_predictions else {}
+        return read_arrays(self._predictions, MAX_LABEL_BYTES, cases) if self.has_predictions else {}
 
     def write_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Small named arrays for figures. Raises `ValueError` for arrays that are too large."""
-        from harness.records.arrays import write_arrays
-
+        refuse_large(arrays)
         write_arrays(self.path / "arrays.npz", arrays)
 
     def arrays(self) -> dict[str, Array]:
         """Arrays that the method left for figures, by name. May be empty."""
-        from harness.records.arrays import read_arrays
-
         path = self.path / "arrays.npz"
-        return read_arrays(path) if path.exists() else {}
+        return read_arrays(path, 2 * MAX_BYTES) if path.exists() else {}
 
     def write_figures(self, figures: Mapping[str, bytes]) -> None:
         """PNG files by name. Raises `ValueError` for a file that is no figure of a run."""
-        from harness.records.figures import write_figures
-
         write_figures(self.path / "figures", figures)
 
     def figures(self) -> tuple[Figure, ...]:
         """Figures that the method drew. May be empty."""
-        from harness.records.figures import read_figures
-
         return read_figures(self.path / "figures")
 
     def history(self) -> pd.DataFrame:
@@ -198,4 +167,7 @@ class RunFolder:
 
         merged = self.path / "history.parquet"
         files = [merged] if merged.exists() else sorted((self.path / "history").glob("*.parquet"))
-        return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True) if files else pd.DataFrame()
+        try:
+            return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True) if files else pd.DataFrame()
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{self.path}: a history is missing or damaged: {error}") from None

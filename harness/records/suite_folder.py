@@ -13,13 +13,6 @@ from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
 from harness.records.selection import Selection, Trials
-from harness.records.versions import written_before
-
-
-def refuse_first_layout(root: Path) -> None:
-    """Raise `RecordError` for a suite's folder that the first version wrote; nothing in it is touched."""
-    if (root / "units").is_dir():
-        raise RecordError(f"{root}: its units/ were {written_before()}. Choose another --runs directory for new runs.")
 
 
 class SuiteFolder:
@@ -33,8 +26,7 @@ class SuiteFolder:
         """Open a directory for writing, and make it where it is missing.
 
         Raises:
-            DiskError:   it cannot be written, or holds files of another program. Nothing in it is touched then.
-            RecordError: version 0.1.0 wrote it.
+            DiskError: it cannot be written, or holds files of another program. Nothing in it is touched then.
         """
         cls.refuse_foreign(root)
         with disk_errors(root):
@@ -51,14 +43,12 @@ class SuiteFolder:
                 raise DiskError(f"{existing} is a file; choose another --runs directory")
             if existing == root and any(root.iterdir()) and not (root / "suites").is_dir():
                 raise DiskError(f"{root} holds files of another program (no suites/); choose another --runs directory")
-        refuse_first_layout(root)
 
     @classmethod
     def open(cls, root: Path) -> SuiteFolder:
-        """Open for reading. Raises `UsageError` without records, and `RecordError` for those of version 0.1.0."""
+        """Open for reading. Raises `UsageError` without records."""
         if not (root / "suites").is_dir():
             raise UsageError(f"{root}: no records here; {_nearest(root)}")
-        refuse_first_layout(root)
         return cls(root)
 
     @property

@@ -55,7 +55,7 @@ def copy_figures(records: SuiteRecords) -> Gallery:
 
 def _read(run: RunRecord) -> tuple[Figure, ...]:
     try:
-        return run.read_figures()
+        return run.folder.figures()
     except RecordError as error:
         log.warning("left out: %s", error)
         return ()

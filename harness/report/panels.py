@@ -103,7 +103,7 @@ def worst_cases(dice: Mapping[str, Mapping[str, float]], most: int = MOST_CASES)
 def _group(labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Case]) -> Json:
     """Pictures of one labelled count; a run's label maps are read case by case."""
     worst = worst_cases({each.method: each.dice for each in shown if not each.reference})
-    predicted = {each.method: each.run.read_predictions(case for case, _ in worst) for each in shown}
+    predicted = {each.method: each.run.folder.predictions(case for case, _ in worst) for each in shown}
     in_2d = all(len(each.run.run.preprocessing.size) == 2 for each in shown)
     panels = [_panel(cases[case], method, shown, {name: maps[case] for name, maps in predicted.items()}, in_2d)
               for case, method in worst]  # fmt: skip

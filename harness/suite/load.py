@@ -15,21 +15,12 @@ from harness.api.names import suggest
 from harness.api.space import Dimension
 from harness.api.strict import Strict, digest
 from harness.records.schema import Budget, Engine, Preprocessing
-from harness.records.versions import FIRST_VERSION
 
 SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
 Location = tuple[str | int, ...]
 SHARED_ENGINE = ("window_stride", "validation_stride", "largest_component")
 """Engine settings of the test, which no method may have otherwise than the others."""
 ALIKE = "all methods are tested alike; give it in the suite's own engine"
-RENAMED_FIELDS = {
-    "looks": "validations",
-    "look_stride": "validation_stride",
-    "units_at_once": "runs_at_once",
-    "unit_time": "run_time",
-    "environment": "venv",
-}
-"""Fields of suites and cluster files of the first version, and what they are called now."""
 
 M = TypeVar("M", bound=Strict)
 EntryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
@@ -263,8 +254,6 @@ def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # n
     if item["type"] == "extra_forbidden":
         name = str(location[-1])
         fields = _fields(model, location[:-1])
-        if RENAMED_FIELDS.get(name) in fields:
-            return f"a field of harness {FIRST_VERSION}, which reads it; here it is {RENAMED_FIELDS[name]}"
         return f"unknown field; {suggest(name, fields)}"
     if item["type"] == "missing":
         return "this field is required"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 import harness
 from harness.api.errors import UsageError
 from harness.api.names import suggest
-from harness.records.versions import FIRST_VERSION
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
@@ -106,11 +105,6 @@ def _load(source: Source, base: type[T]) -> type[T]:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        if (error.name or "").startswith("harness.spec"):
-            raise UsageError(
-                f"{source.origin}: written for harness {FIRST_VERSION}, which reads it; its contracts are in "
-                "harness.api now"
-            ) from error
         raise UsageError(f"{source.origin}: cannot be imported ({error}); install what it needs") from error
     if attribute:
         candidates = [getattr(module, attribute, None)]

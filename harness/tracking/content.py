@@ -67,7 +67,7 @@ def run_content(run: TrackedRun) -> RunContent:
         points=(
             *at_end(main_first(run.test_metrics), result.spent.useful_steps, span),
             *validation_points(result, span),
-            *history_points(run.record.read_history(), span),
+            *history_points(run.record.folder.history(), span),
             *result_points(run.asked, result, span),
         ),
         inputs=run.inputs,

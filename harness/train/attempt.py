@@ -13,9 +13,7 @@ import torch
 from harness.api.errors import ClosedSplitError, DataError, DiskError, HarnessError, InterruptedRunError
 from harness.records.files import disk_errors, write_text
 from harness.records.lease import Lease, LeaseHeldError
-from harness.records.ledger import wall_by_phase
-from harness.records.ledger_line import LedgerLine
-from harness.records.process_info import ProcessInfo
+from harness.records.ledger import LedgerLine, ProcessInfo, wall_by_phase
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Failure, Result
 from harness.train.environment import peak_memory_bytes

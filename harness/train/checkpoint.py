@@ -16,9 +16,8 @@ from torch import nn
 from harness.api.errors import DiskError, RecordError
 from harness.api.method import BatchPlan, Method, Stage
 from harness.data.sampler import Sampler
-from harness.records.files import write_atomic
+from harness.records.files import refuse_other_version, write_atomic
 from harness.records.schema import SCHEMA, Run, Validation
-from harness.records.versions import refuse_other_version
 from harness.train.meter import Meter
 from harness.train.monitor import MethodMonitor
 

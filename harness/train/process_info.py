@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from harness.records.process_info import ProcessInfo
+from harness.records.ledger import ProcessInfo
 
 
 def read_process_info(device: torch.device, environment: Mapping[str, str] = os.environ) -> ProcessInfo:

@@ -13,6 +13,7 @@ from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
 from harness.api.method import Stage
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
+from harness.records.reader import RunRecord
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment
 from harness.suite.registry import load_dataset
@@ -54,11 +55,11 @@ class ReplayCheck:
         )
 
 
-def check_replay(folder: RunFolder, data: Path | None, stop: StopFlag) -> ReplayCheck:
+def check_replay(record: RunRecord, data: Path | None, stop: StopFlag) -> ReplayCheck:
     """Replay a finished run beside its record, and write nothing.
 
     Args:
-        folder: The run's records.
+        record: The run.
         data: A prepared cache, or scans in a layout that the dataset reads. None: $HARNESS_DATA.
         stop: Read between steps.
 
@@ -69,15 +70,15 @@ def check_replay(folder: RunFolder, data: Path | None, stop: StopFlag) -> Replay
         UsageError: The run has no weights to compare with.
         InterruptedRunError: The replay was stopped.
     """
-    result = folder.result()
+    result = record.result
     if result is None or result.weights_sha256 is None:
         state = "is not finished" if result is None else "ended with a failure"
-        raise UsageError(f"run {folder.id[:10]} {state}: there are no weights to compare with")
-    run, then = folder.run, folder.environment()
+        raise UsageError(f"run {record.id[:10]} {state}: there are no weights to compare with")
+    run, then = record.run, record.environment
     cache = resolve(load_dataset(run.dataset.name), data)
-    replayed = replay(folder, cache, stop)
+    replayed = replay(record.folder, cache, stop)
     now = describe(pick_device(), run.engine, cache.reference.checksum)
-    return ReplayCheck(folder.id, result.weights_sha256, replayed, {} if then is None else differences(then, now))
+    return ReplayCheck(record.id, result.weights_sha256, replayed, {} if then is None else differences(then, now))
 
 
 def differences(then: Environment, now: Environment) -> dict[str, tuple[str, str]]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from benchmarks.acdc import ACDC
 from harness.audit.records import AuditedRun, AuditedSuite, SelectedRun, view_suite
-from harness.records.ledger_line import LedgerLine
+from harness.records.ledger import LedgerLine
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Budget, DatasetRef, PlannedRun
 from tests.synthetic import RunSpec, key, write_records

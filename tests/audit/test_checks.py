@@ -15,7 +15,7 @@ from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.speed import one_speed
 from harness.audit.trace import rate_error
-from harness.records.ledger_line import LedgerLine
+from harness.records.ledger import LedgerLine
 from harness.records.schema import PROTOCOL_VERSION, Budget, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
 from harness.records.selection import Trials
 from tests.audit.fair import (

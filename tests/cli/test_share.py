@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from harness.api.errors import DiskError, RecordError
-from harness.records.archive import export_records
-from harness.records.archive_import import import_records
+from harness.records.archive import export_records, import_records
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from tests.cli.ground import refuse, snapshot

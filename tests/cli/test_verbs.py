@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from harness.api.errors import RunFailedError
 from harness.cli import VERBS, cli
 from harness.doctor import examine
-from harness.records.run_folder import RunFolder
+from harness.records.reader import SuiteRecords
 from harness.records.schema import PlannedRun
 from harness.records.suite_folder import SuiteFolder
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import DEAD_URI, SUPERVISED, UA_MT, linked_copy, refuse, snapshot, write_suite
 from tests.services import require_mlflow
-from tests.support import REPO, run_cli
+from tests.support import REPO, environment_of, run_cli
 from tests.synthetic import RunSpec, write_records
 
 
@@ -175,13 +175,13 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
     folder = next(folder for folder in store.folders() if folder.run.method == "supervised")
     path, other = folder.path / "result.json", "0" * 64
     trained = json.loads(path.read_text())["weights_sha256"]
-    environment = folder.environment()
+    environment = environment_of(folder)
     assert environment is not None
     elsewhere = folder.write_environment(environment.model_copy(update={"device_model": "Abacus 3000"}))
     changes = {"weights_sha256": other, "environment": elsewhere}
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     before = snapshot(records)
-    replayed = check_replay(RunFolder(folder.path), None, StopFlag())
+    replayed = check_replay(SuiteRecords(store).run(folder.id), None, StopFlag())
     assert (replayed.recorded, replayed.replayed) == (other, trained)
     with pytest.raises(RunFailedError, match="device_model: Abacus 3000 then"):
         replayed.check()

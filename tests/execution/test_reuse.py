@@ -13,7 +13,7 @@ from harness.execution.reuse import count_elsewhere, reuse
 from harness.execution.run import ExecuteSettings, execute
 from harness.execution.session import find_run
 from harness.train.stop import StopFlag
-from tests.support import command_environment
+from tests.support import command_environment, environment_of
 from tests.synthetic import board_of
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
@@ -42,7 +42,7 @@ def test_what_both_suites_name_is_not_trained_again(source: Tiny, target: Tiny) 
     mine, theirs = session.folder(taken[0]), source.folder("tiny_short/2/0/0")
     for name in ("result.json", "ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "final.json"):
         assert (mine.path / name).read_bytes() == (theirs.path / name).read_bytes()
-    assert mine.environment() == theirs.environment()
+    assert environment_of(mine) == environment_of(theirs)
     assert not mine.checkpoint.exists()
     assert not (mine.path / "lease").exists()
     assert reuse(session, source.store) == [], "once"

@@ -24,7 +24,7 @@ from harness.execution.process_pool import default_workers
 from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused
 from harness.execution.session import Session, find_run
 from harness.execution.signal_forwarding import stop_on_this_host
-from harness.records.ledger_line import LedgerLine
+from harness.records.ledger import LedgerLine
 from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag

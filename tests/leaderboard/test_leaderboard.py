@@ -9,6 +9,7 @@ from harness.api.settings import OptimiserSettings
 from harness.leaderboard.results import placed
 from harness.records.schema import Engine
 from harness.stats.profile import TAUS
+from tests.support import cases_of
 from tests.synthetic import RunSpec, board_of, key, write_records
 
 
@@ -240,7 +241,7 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
     for planned_run in spec.planned_runs:
         folder = store.folder(spec.run(planned_run))
         value = run_means[planned_run.subset, planned_run.seed]
-        folder.write_cases(folder.cases().assign(dice=value, hd95_voxel=10.0 * value))
+        folder.write_cases(cases_of(folder).assign(dice=value, hd95_voxel=10.0 * value))
     board = board_of(store)
     row = board.results.query("checkpoint == 'last'").iloc[0]
     # subsets 0.75, 0.6, 0.85: mean 0.7333, deviation 0.1258; t of 2 degrees of freedom 4.3027, half width 0.3126

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from harness.reconcile.apportion import account_by_entry, account_for, find_allocation, group_by_job
 from harness.reconcile.attempt_intervals import AttemptInterval, extend_to_process_start, split_by_use
 from harness.records.accounts import Allocation, Seconds
-from harness.records.ledger_line import LedgerLine
-from harness.records.process_info import ProcessInfo
+from harness.records.ledger import LedgerLine, ProcessInfo
 
 START = 1_000_000.0
 MINUTE = Allocation(

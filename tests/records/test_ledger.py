@@ -14,8 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.api.errors import DiskError, RecordError
-from harness.records.ledger import Ledger, summarise, summarise_at_rest, useful_by_attempt, wall_by_phase
-from harness.records.ledger_line import LedgerLine
+from harness.records.ledger import Ledger, LedgerLine, summarise, summarise_at_rest, useful_by_attempt, wall_by_phase
 from harness.records.schema import Spent
 from tests.support import require
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.api.dataset import LabelMap
 from harness.api.errors import RecordError
-from harness.records.predictions import pack
+from harness.records.arrays import write_arrays
 from harness.records.run_folder import RunFolder
 
 
@@ -47,7 +47,7 @@ def test_a_run_of_an_early_version_has_none(folder: RunFolder) -> None:
 
 def test_equal_maps_give_equal_bytes(tmp_path: Path, labels: dict[str, LabelMap]) -> None:
     for name in ("one", "two"):
-        pack(tmp_path / name, labels)
+        write_arrays(tmp_path / name, labels, compressed=True)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -62,7 +62,7 @@ def test_a_damaged_file_is_named(folder: RunFolder, labels: dict[str, LabelMap],
     folder.write_predictions(labels)
     path = folder.path / "predictions.npz"
     path.write_bytes(path.read_bytes()[:200] if content is None else content)
-    with pytest.raises(RecordError, match=r"predictions\.npz: damaged"):
+    with pytest.raises(RecordError, match=r"predictions\.npz: not a record"):
         folder.predictions()
 
 

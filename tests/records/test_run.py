@@ -23,7 +23,7 @@ from harness.records.schema import (
 )
 from harness.records.selection import Selection, SelectionEntry
 from harness.records.suite_folder import SuiteFolder
-from tests.support import require
+from tests.support import cases_of, environment_of, require
 
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 
@@ -172,7 +172,7 @@ def test_done_means_a_result(tmp_path: Path) -> None:
     folder.reopen()
     folder.reopen()
     assert (folder.done, folder.result()) == (False, None)
-    assert folder.cases()["dice"].tolist() == [0.5]
+    assert cases_of(folder)["dice"].tolist() == [0.5]
 
 
 def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None
     assert {path.stem for path in (tmp_path / "environments").iterdir()} == {first, other}
     folder.create(run_of(0))
     folder.write_result(result_of(run_of(0), other))
-    read = folder.environment()
+    read = environment_of(folder)
     assert read is not None
     assert read.device_model == "cpu two"
 

@@ -13,6 +13,7 @@ from harness.report.columns import columns, plain
 from harness.report.content import CLASSES, CURVES, PAIRS, PROFILES, ROWS, styles
 from tests.report.conftest import FAILED, unpacked
 from tests.report.trials import trials
+from tests.support import cases_of
 
 
 def same(value, cell):
@@ -73,7 +74,7 @@ def test_patients_are_means_of_the_per_case_records(written):
     for folder in written.store.selected():
         if folder.done and folder.result().status == "ok":
             cell = f"{folder.run.method}@{folder.run.labelled or 'all'}"
-            for case in folder.cases().query("checkpoint == 'last'").to_dict("records"):
+            for case in cases_of(folder).query("checkpoint == 'last'").to_dict("records"):
                 values.setdefault(cell, {}).setdefault(case["patient"], []).append(case["dice"])
     assert set(own["cells"]) == set(values)
     for cell, by_patient in values.items():

@@ -17,6 +17,7 @@ from harness.records.suite_folder import SuiteFolder
 from harness.report.panels import MOST_CASES, worst_cases, worst_panels
 from harness.suite.registry import load_dataset
 from tests.report.test_picture import area, rings
+from tests.support import cases_of
 from tests.synthetic import RunSpec, board_of, write_records
 
 
@@ -59,7 +60,7 @@ def store(tmp_path: Path, phantoms: Cache) -> SuiteFolder:
     store = write_records(tmp_path / "s", spec)
     infos = [info for info in phantoms.manifest.cases if info.split == "test"]
     for shift, folder in enumerate(store.selected(), start=1):
-        cases = folder.cases()
+        cases = cases_of(folder)
         names = dict(zip(cases["case"].unique(), infos, strict=False))
         folder.write_cases(cases.assign(case=cases["case"].map(lambda name, names=names: names[name].id)))
         write_text(folder.path / "final.json", "{}\n")

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Literal
 
-from harness.records.ledger import summarise
-from harness.records.ledger_line import LedgerLine
+from harness.records.ledger import LedgerLine, summarise
 from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Run, Spent, Trial, Validation
 from harness.search.proposals import Adaptive, Proposal
 from harness.suite.trials import PlannedTrial

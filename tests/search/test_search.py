@@ -22,6 +22,7 @@ from harness.train.replay import replay
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.search.tiny_search import edit, files_of, folder_of, make_search, search_inline, store_of, trials_of
+from tests.support import cases_of
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of
 
@@ -111,7 +112,7 @@ def test_finals_run_after_the_search_with_what_was_chosen(make_tiny: MakeTiny) -
         assert (result.status, result.spent.useful_steps) == ("ok", 16)
         assert len(result.validations) == 4, "as many as the suite says"
         TestPermit(session.store.selection_path, folder.id, folder.path / "final.json").check()
-        assert set(folder.cases()["patient"]) == {"p8", "p9"}
+        assert set(cases_of(folder)["patient"]) == {"p8", "p9"}
 
 
 def test_the_same_command_does_nothing_more(searched: Tiny) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.records.ledger_line import LedgerLine
-from harness.records.process_info import ProcessInfo
+from harness.records.ledger import LedgerLine, ProcessInfo
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import RunSpec, write_records

@@ -62,12 +62,6 @@ def test_the_example_is_valid() -> None:
         ("time: 60\nvenv: /nowhere\n", "mini.yaml:2: venv: /nowhere does not exist"),
         ("time: 60\ncontainer: /nowhere.sif\n", "mini.yaml:2: container: /nowhere.sif does not exist"),
         ("time: 60\nvenv: /x\ncontainer: /y\n", "give venv or container, not both"),
-        (
-            "time: 60\nenvironment: /x\n",
-            "mini.yaml:2: environment: a field of harness 0.1.0, which reads it; here it is venv",
-        ),
-        ("time: 60\nunit_time: 2\n", "here it is run_time"),
-        ("time: 60\nunits_at_once: 2\n", "here it is runs_at_once"),
         ("time: 60\nfinish: {environment: /x}\n", "mini.yaml:2: finish.environment: unknown field"),
         ('time: 60\nlocal_data: a"b\n', "mini.yaml:2: local_data:"),
         ("- time\n", "mini.yaml: a cluster is a mapping of fields, not list"),

@@ -21,7 +21,7 @@ from harness.suite.registry import load_dataset
 from tests.cli.ground import write_suite
 from tests.slurm.cluster import Cluster
 from tests.slurm.submissions import CLUSTER, cluster_of, session_of, write_cluster
-from tests.support import run_cli, wait_until
+from tests.support import cases_of, run_cli, wait_until
 
 pytestmark = pytest.mark.slurm
 DIFFERENT = ("device_seconds", "peak_memory", "allocation")
@@ -76,7 +76,7 @@ def numbers(store: SuiteFolder) -> dict[str, tuple[str | None, str]]:
     for entry in store.selection().entries:
         result = store.by_id(entry.run).result()
         assert result is not None
-        found[str(entry.planned_run)] = result.weights_sha256, store.by_id(entry.run).cases().to_csv()
+        found[str(entry.planned_run)] = result.weights_sha256, cases_of(store.by_id(entry.run)).to_csv()
     return found
 
 

@@ -19,6 +19,7 @@ from harness.tracking.content import RunContent, run_content
 from harness.tracking.means import entry_content, entry_fingerprint
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
 from harness.tracking.tracked import TrackedRun, TrackedSuite, milliseconds
+from tests.support import cases_of
 from tests.synthetic import RunSpec
 from tests.tracking.view import SEARCHED, SMALL, small_suite
 
@@ -132,7 +133,7 @@ def test_a_final_run_in_mlflow(tmp_path: Path) -> None:
         "ledger.jsonl",
         "cases.parquet",
     ]
-    frame = run.record.folder.cases()
+    frame = cases_of(run.record.folder)
     for selection in ("last", "best_val"):
         rows = frame[frame["checkpoint"] == selection]
         assert values(content)[f"test/{selection}/jaccard"] == pytest.approx(rows["jaccard"].mean())
@@ -183,7 +184,7 @@ def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
     runs = of_method(store, "ua_mt")
     found = values(entry_content(suite_of(store), "ua_mt"))
     for labelled in (3, 7):
-        frames = [u.record.folder.cases() for u in runs if u.asked.labelled == labelled]
+        frames = [cases_of(u.record.folder) for u in runs if u.asked.labelled == labelled]
         expected = np.mean([f[f["checkpoint"] == "last"]["dice"].mean() for f in frames])
         assert found[f"labelled_{labelled}/test/last/dice"] == pytest.approx(expected)
         assert found[f"labelled_{labelled}/n_ok"] == 3
@@ -237,7 +238,7 @@ def damage_history(folder: RunFolder) -> None:
 
 
 def rename_column(folder: RunFolder) -> None:
-    folder.write_cases(folder.cases().rename(columns={"dice": "score"}))
+    folder.write_cases(cases_of(folder).rename(columns={"dice": "score"}))
 
 
 def damage_cases(folder: RunFolder) -> None:

@@ -19,7 +19,7 @@ from harness.records.lease import Lease
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking.service import PROCESS_ENVIRONMENT, find_service
 from harness.tracking.tracker import only_writer
-from tests.support import LIMIT_SECONDS, command_environment
+from tests.support import LIMIT_SECONDS, cases_of, command_environment
 from tests.synthetic import write_tables
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, content, runs, small_suite, track
 
@@ -77,7 +77,7 @@ def test_mlflow_gives_the_numbers_of_the_records(desk: Path) -> None:
     best = client.search_runs([experiment], "tags.method = 'supervised' and params.seed = '1' and tags.role = 'final'")
     assert len(best) == 1
     folder = next(f for f in store.folders() if f.id == best[0].data.tags["harness.run"])
-    frame = folder.cases()
+    frame = cases_of(folder)
     for selection in ("last", "best_val"):
         rows = frame[(frame["checkpoint"] == selection) & (frame["class_name"] == "RV")]
         assert best[0].data.metrics[f"test/{selection}/hd95_voxel/RV"] == pytest.approx(rows["hd95_voxel"].mean())

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import ServiceError
-from harness.records.archive import export_records
-from harness.records.archive_import import import_records
+from harness.records.archive import export_records, import_records
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 from harness.records.suite_folder import SuiteFolder

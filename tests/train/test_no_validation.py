@@ -13,7 +13,7 @@ from harness.audit.finding import Finding
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Result
 from harness.tracking.series import Span, validation_points
-from tests.support import run_cli
+from tests.support import cases_of, run_cli
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
@@ -50,7 +50,7 @@ def test_validations_happen_and_select_nothing(finished: tuple[Tiny, str]) -> No
     assert [validation.mean_dice for validation in result.validations] == [None] * 4
     assert result.best_validation is None
     assert result.status == "ok"
-    cases = tiny.folder(PLANNED_RUN).cases()
+    cases = cases_of(tiny.folder(PLANNED_RUN))
     assert set(cases["checkpoint"]) == {"last"}
     assert len(cases) == 4, "two test patients, two classes"
     assert "no validation cases" in said
@@ -72,7 +72,7 @@ def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny
     assert finding(tiny, 6).status == finding(tiny, 27).status == "held"
     assert "without validation cases" in str(finding(tiny, 6))
     folder = tiny.folder(PLANNED_RUN)
-    honest = folder.cases()
+    honest = cases_of(folder)
     try:
         folder.write_cases(pd.concat([honest, honest.assign(checkpoint="best_val")], ignore_index=True))
         assert finding(tiny, 6).status == "not held"

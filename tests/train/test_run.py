@@ -25,6 +25,7 @@ from harness.train.build import build_method, unlabelled_cases
 from harness.train.replay import replay
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
+from tests.support import cases_of, environment_of
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of, run_of, train
 
@@ -62,7 +63,7 @@ def assert_same_numbers(folder: RunFolder, other: RunFolder) -> None:
     ]
     assert mine.best_validation == theirs.best_validation
     assert (mine.images_seen, mine.labelled_images_seen) == (theirs.images_seen, theirs.labelled_images_seen)
-    pd.testing.assert_frame_equal(folder.cases(), other.cases(), check_exact=True)
+    pd.testing.assert_frame_equal(cases_of(folder), cases_of(other), check_exact=True)
     predicted, kept = folder.predictions(), other.predictions()
     assert predicted.keys() == kept.keys()
     assert all((predicted[case] == kept[case]).all() for case in predicted)
@@ -86,7 +87,7 @@ def test_records_are_complete(whole: Tiny, reference: Result) -> None:
     assert reference.labelled_images_seen == 4 * 10 + 2 * 30
     assert 0 < reference.longest_step_seconds <= reference.spent.useful_device_seconds
     assert reference.peak_memory_bytes > 10_000_000
-    environment = folder.environment()
+    environment = environment_of(folder)
     assert environment is not None
     assert (environment.threads, environment.data_checksum) == (1, run_of(whole, STAGED).dataset.checksum)
     assert {"data", "build", "warmup", "train", "eval", "checkpoint", "unaccounted"} <= reference.wall_seconds.keys()
@@ -156,7 +157,7 @@ def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whol
 
 
 def test_cases_are_the_test_patients_for_both_selections(whole: Tiny) -> None:
-    cases = whole.folder(STAGED).cases()
+    cases = cases_of(whole.folder(STAGED))
     key = ["checkpoint", "case", "class_name"]
     assert len(cases) == 2 * 2 * 2
     assert not cases.duplicated(key).any()
@@ -176,7 +177,7 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
     predicted = folder.predictions()
     assert predicted.keys() == cases.keys()
     assert any(labels.any() for labels in predicted.values())
-    last = folder.cases().query("checkpoint == 'last'").to_dict("records")
+    last = cases_of(folder).query("checkpoint == 'last'").to_dict("records")
     recorded = {(row["case"], row["class_name"]): row for row in last}
     for name, case in cases.items():
         again = case_metrics(predicted[name], case.label, session.cache.manifest.classes[1:], case.spacing_mm)

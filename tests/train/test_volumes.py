@@ -20,7 +20,7 @@ from harness.records.reader import SuiteRecords
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.cli.test_page import panels
-from tests.support import run_cli, wait_until
+from tests.support import cases_of, run_cli, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.test_kill import trains
 from tests.train.test_run import assert_same_numbers, result_of
@@ -65,7 +65,7 @@ def test_records_are_those_of_volumes(whole: Tiny) -> None:
 def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny) -> None:
     folder, session = whole.folder(STAGED), whole.session()
     permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
-    rows = folder.cases().query("checkpoint == 'last'").set_index(["case", "class_name"])
+    rows = cases_of(folder).query("checkpoint == 'last'").set_index(["case", "class_name"])
     for case in session.cache.test_cases(permit):
         again = case_metrics(folder.predictions()[case.id], case.label, ("bright", "dim"), case.spacing_mm)
         for name, metrics in again.items():

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from harness.execution.session import Session, find_run, open_session
-from harness.records.ledger_line import LedgerLine
+from harness.records.ledger import LedgerLine
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result, Run
 from harness.suite.load import load_suite

@@ -87,7 +87,7 @@ def run_suite(
     from harness.execution.run import ExecuteSettings, execute, exit_code
     from harness.records.reader import SuiteRecords
     from harness.search.run import run_search
-    from harness.slurm.leases import free_leases
+    from harness.slurm.queue import free_leases
     from harness.suite.load import load_suite
     from harness.train.stop import StopFlag
 
@@ -190,7 +190,7 @@ def submit_suite(
         >>> submit_suite("acdc_semi", cluster="cluster.yaml", data="/data/acdc")  # doctest: +SKIP
     """
     from harness.slurm.cluster import load_cluster, refuse_adaptive
-    from harness.slurm.partitions import check_partitions
+    from harness.slurm.refusals import check_partitions
     from harness.slurm.run import submit_missing
     from harness.suite.load import load_suite
 

@@ -22,7 +22,7 @@ def cancel_command(records: SuiteRecords) -> None:
 
     Active runs checkpoint first. `harness run` again goes on from there.
     """
-    from harness.slurm.cancel import cancel
+    from harness.slurm.submit import cancel
 
     jobs = cancel(records)
     log.info(f"cancelled {len(jobs)} jobs: {', '.join(jobs)}" if jobs else "nothing of this suite waits or runs")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from harness.records.reader import SuiteRecords
     from harness.records.schema import Run
     from harness.slurm.cluster import LoadedCluster
-    from harness.slurm.draft import Draft
     from harness.slurm.run import SuiteSubmission
+    from harness.slurm.submit import Draft
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def with_jobs(dry_run: DryRun) -> DryRun:
 def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
     """Print the cost of the runs to submit, the array tasks and the batch files, below the plan."""
     from harness.records.reader import SuiteRecords
-    from harness.slurm.draft import Drafter
+    from harness.slurm.submit import Drafter
 
     states = dry_run.states or {}
     runs = [run for run in dry_run.pending if states.get(run.id) not in ("queued", "running")]
@@ -106,7 +106,7 @@ def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
 
 def hours_table(dry_run: DryRun, runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> Printed:
     """A line per entry: runs to submit, their budget and their expected time, in hours of a GPU or core."""
-    from harness.slurm.expected import expected_seconds
+    from harness.slurm.packing import expected_seconds
 
     what = "GPU-hours" if loaded.cluster.gpus else "core-hours"
     expected = expected_seconds(runs, records, loaded)

@@ -19,7 +19,7 @@ def slurm_task_command(submission: Path, index: int | None) -> int:
     from harness.train.stop import StopFlag
 
     if index is not None:
-        from harness.slurm.task import run_task
+        from harness.slurm.run import run_task
 
         return run_task(submission, index, StopFlag())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from typing import Literal
@@ -55,7 +56,9 @@ def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> 
         ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
         SlurmRefusedError: it answered with an error.
     """
-    path = find_command(command)
+    path = shutil.which(command)
+    if path is None:
+        raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
     late = "; it is not known whether the job was taken, `harness run` again finds out" if command == "sbatch" else ""
     try:
         done = subprocess.run(
@@ -86,29 +89,15 @@ def environment_of(command: Command) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(steering)}
 
 
-def find_command(command: Command) -> str:
-    """Find the path of a Slurm command. Raises `ServiceError` if Slurm is not installed."""
-    path = shutil.which(command)
-    if path is None:
-        raise ServiceError(f"{command} is not on the PATH: Slurm is not installed here; run this on a login node")
-    return path
-
-
 def ask_table(command: Command, *arguments: str) -> list[list[str]]:
     """Run a command that separates its fields by '|', and return the fields of each line."""
     return [line.split("|") for line in ask(command, *arguments).splitlines() if line]
 
 
 def _refusal(command: Command, text: str, code: int) -> ServiceError | SlurmRefusedError:
-    lines = [_without_prefix(command, line) for line in text.strip().splitlines() if line.strip()]
+    prefixes = re.compile(rf"(?:(?:{command}|error|fatal): )+")
+    lines = [prefixes.sub("", line.strip(), count=1) for line in text.splitlines() if line.strip()]
     message = "; ".join(dict.fromkeys(lines)) or f"exit code {code} without a word"
     if any(phrase in message.lower() for phrase in UNREACHABLE):
         return ServiceError(f"{command}: {message}; Slurm cannot be asked now, nothing was changed")
     return SlurmRefusedError(command, message)
-
-
-def _without_prefix(command: Command, line: str) -> str:
-    """`sbatch: error: Batch job ...` -> `Batch job ...`."""
-    for prefix in (f"{command}: ", "error: ", "fatal: "):
-        line = line.strip().removeprefix(prefix)
-    return line

@@ -1,11 +1,20 @@
-"""Packs runs into array tasks that fit a time limit: balanced, and the same tasks for the same runs."""
+"""Packs runs into array tasks that fit a time limit: balanced, and the same tasks for the same runs.
+
+Expected times of runs are as the cluster file says, as finished runs took, or by a constant factor.
+"""
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from harness.execution.estimate import cost_of, typical_rates
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Run
+from harness.records.status import share_of
+from harness.slurm.cluster import Cluster, LoadedCluster
 
 MARGIN = 0.1
 """Share of the time limit that is left free, because expected times are estimates."""
@@ -13,6 +22,10 @@ TASK_START_SECONDS = 60.0
 """From the start of an array task to the start of its first run: modules, imports, the plan, the data."""
 WORTHWHILE_SECONDS = 600.0
 """Least seconds of runs in a task that is made only to have more tasks at once: each task pays for its start."""
+OVERHEAD = 1.5
+"""Wall seconds per device second before anything is measured: validations, checkpoints, tests, a busy node."""
+RUN_START_SECONDS = 30.0
+"""From the start of a run's process to its first step."""
 
 
 @dataclass(frozen=True)
@@ -27,79 +40,83 @@ class PlannedTask:
     seconds: float
 
 
-@dataclass(frozen=True)
-class TaskRoom:
-    """What a task offers its runs.
+def room_seconds(cluster: Cluster) -> float:
+    """Wall seconds that a task has for runs: the time limit without its margin, the warning and the task's start."""
+    return cluster.time * 60.0 * (1.0 - MARGIN) - cluster.warning_seconds - TASK_START_SECONDS
 
-    seconds: wall seconds for runs: the time limit without its margin, the warning and the task's start.
-    lanes:   how many runs it runs side by side.
+
+def plan_tasks(
+    runs: Sequence[Run], names: Sequence[str], records: SuiteRecords, loaded: LoadedCluster
+) -> list[PlannedTask]:
+    """Pack `runs` into tasks that fit the cluster's time limit.
+
+    names: of the runs, for messages. A run of unknown length (in steps, none finished yet) fills a task's time.
+    Raises `UsageError` if one run does not fit.
     """
+    cluster = loaded.cluster
+    room = room_seconds(cluster)
+    if room <= 0:
+        raise loaded.error("time", f"{cluster.time} minutes leave no room for a run after start and last checkpoint")
+    seconds = [room if known is None else known for known in expected_seconds(runs, records, loaded)]
+    longest = max(range(len(runs)), key=lambda index: seconds[index], default=None)
+    if longest is None or seconds[longest] <= room:
+        return pack_tasks(seconds, room, cluster.runs_at_once, cluster.max_parallel)
+    limits = range(cluster.time, 10**7)
+    needed = next(m for m in limits if room_seconds(cluster.model_copy(update={"time": m})) >= seconds[longest])
+    raise loaded.error(
+        "time",
+        f"too short for one run: {names[longest]} ({runs[longest].budget}) is expected to take "
+        f"{seconds[longest] / 60:.0f} minutes, {cluster.time} minutes leave {room / 60:.0f} after its start, "
+        f"a margin and the last checkpoint; set time: {needed} or more, or run_time if you know better",
+    )
 
-    seconds: float
-    lanes: int = 1
 
-    @classmethod
-    def within(cls, time_seconds: float, warning_seconds: float, lanes: int = 1) -> TaskRoom:
-        """Room of a task with this time limit that is signalled to checkpoint `warning_seconds` before it."""
-        return cls(time_seconds * (1.0 - MARGIN) - warning_seconds - TASK_START_SECONDS, lanes)
+def expected_seconds(runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> list[float | None]:
+    """Return the wall seconds that are left of each run, its start included; None if unknown."""
+    shares = [1.0 - share_of(run.budget, records.run(run.id).spent) for run in runs]
+    if loaded.cluster.run_time is not None:
+        return [loaded.cluster.run_time * 60.0 * share for share in shares]
+    rates = typical_rates(records)
+    expected: list[float | None] = []
+    for run, share in zip(runs, shares, strict=True):
+        rate = rates.get(cost_of(run), OVERHEAD if run.budget.device_seconds is not None else None)
+        expected.append(None if rate is None else run.budget.amount * rate * share + RUN_START_SECONDS)
+    return expected
 
 
-def pack_tasks(seconds: Sequence[float], room: TaskRoom, parallel: int) -> list[PlannedTask]:
+def pack_tasks(seconds: Sequence[float], room: float, lanes: int, parallel: int) -> list[PlannedTask]:
     """Pack runs into the fewest tasks that hold them, or into more where these can run at once.
 
     Args:
-        seconds: expected wall seconds of each run.
-        room: what each task offers.
+        seconds: expected wall seconds of each run; none is longer than the room.
+        room: wall seconds that each task has for runs.
+        lanes: how many runs a task runs side by side.
         parallel: tasks that may run at once. Up to so many are made while each has `WORTHWHILE_SECONDS` of runs.
-
-    Raises:
-        ValueError: a run is longer than the room; its argument is the position of the run.
     """
     if not seconds:
         return []
-    longest = max(range(len(seconds)), key=lambda index: seconds[index])
-    if seconds[longest] > room.seconds:
-        raise ValueError(longest)
-    total, long = sum(seconds), sum(run_seconds > room.seconds / 2 for run_seconds in seconds)
-    worthwhile = min(parallel, int(total / (room.lanes * WORTHWHILE_SECONDS)), math.ceil(len(seconds) / room.lanes))
-    fewest = max(math.ceil(total / (room.lanes * room.seconds)), math.ceil(long / room.lanes))
-    tasks = max(worthwhile, fewest, 1)
-    while max(_loads(seconds, lanes := _fill_lanes(seconds, tasks * room.lanes))) > room.seconds:
-        tasks += 1  # ends at the latest with a lane for each run
-    return _join_lanes(seconds, lanes, room.lanes)
+    total = sum(seconds)
+    worthwhile = min(parallel, int(total / (lanes * WORTHWHILE_SECONDS)), math.ceil(len(seconds) / lanes))
+    count = max(worthwhile, math.ceil(total / (lanes * room)), 1)
+    while True:  # ends at the latest with a task for each run
+        shares = _share_out(seconds, range(len(seconds)), count)
+        tasks = [PlannedTask(tuple(share), TASK_START_SECONDS + _wall(seconds, share, lanes)) for share in shares]
+        if max(task.seconds for task in tasks) <= TASK_START_SECONDS + room:
+            return sorted(tasks, key=lambda task: min(task.runs))
+        count += 1
 
 
-def _fill_lanes(seconds: Sequence[float], lanes: int) -> list[list[int]]:
-    """Place the longest run first, each on the lane with the least load."""
-    heap = [(0.0, lane) for lane in range(lanes)]
-    runs: list[list[int]] = [[] for _ in range(lanes)]
-    for index in sorted(range(len(seconds)), key=lambda index: (-seconds[index], index)):
-        load, lane = heapq.heappop(heap)
-        runs[lane].append(index)
-        heapq.heappush(heap, (load + seconds[index], lane))
-    return [lane for lane in runs if lane]
+def _share_out(seconds: Sequence[float], runs: Iterable[int], count: int) -> list[list[int]]:
+    """Deal runs out into so many shares: the longest run first, each to the share with the least load."""
+    heap = [(0.0, number) for number in range(count)]
+    shares: list[list[int]] = [[] for _ in range(count)]
+    for index in sorted(runs, key=lambda index: (-seconds[index], index)):
+        load, number = heapq.heappop(heap)
+        shares[number].append(index)
+        heapq.heappush(heap, (load + seconds[index], number))
+    return [share for share in shares if share]
 
 
-def _join_lanes(seconds: Sequence[float], lanes: list[list[int]], width: int) -> list[PlannedTask]:
-    """Put lanes of similar length into one task, and order the tasks by their first runs."""
-    loads = _loads(seconds, lanes)
-    order = sorted(range(len(lanes)), key=lambda lane: (-loads[lane], min(lanes[lane])))
-    groups = [[lanes[lane] for lane in order[start : start + width]] for start in range(0, len(order), width)]
-    walls = [TASK_START_SECONDS + max(_loads(seconds, group)) for group in groups]
-    tasks = [PlannedTask(_order_by_start(seconds, group), wall) for group, wall in zip(groups, walls, strict=True)]
-    return sorted(tasks, key=lambda task: min(task.runs))
-
-
-def _order_by_start(seconds: Sequence[float], lanes: list[list[int]]) -> tuple[int, ...]:
-    """Order runs by their start: a task that gives each free lane the next run then reproduces the lanes."""
-    starts: list[tuple[float, int]] = []
-    for lane in lanes:
-        clock = 0.0
-        for index in sorted(lane):
-            starts.append((clock, index))
-            clock += seconds[index]
-    return tuple(index for _, index in sorted(starts))
-
-
-def _loads(seconds: Sequence[float], lanes: list[list[int]]) -> list[float]:
-    return [math.fsum(seconds[index] for index in lane) for lane in lanes]
+def _wall(seconds: Sequence[float], runs: Sequence[int], lanes: int) -> float:
+    """What runs take that start in their order, each on the first lane that is free."""
+    return max(math.fsum(seconds[index] for index in lane) for lane in _share_out(seconds, runs, lanes))

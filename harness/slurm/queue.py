@@ -1,22 +1,31 @@
-"""The queue of a suite's jobs: one squeue for all of them, and one sacct if the controller has forgotten some."""
+"""The queue of a suite's jobs: one squeue for all of them, and one sacct if the controller has forgotten some.
+
+From it follow the state of unfinished runs, and which leases are of ended jobs, so that they are freed at once instead
+of after a silence.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import re
+import socket
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.api.errors import ServiceError
-from harness.slurm.client import SlurmRefusedError, ask_table
+from harness.api.errors import HarnessError, ServiceError
+from harness.records.lease import Owner, current_cluster, current_job
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Run
+from harness.slurm.client import SlurmRefusedError, ask, ask_table
 from harness.slurm.record import Submission
 
 ENDED = frozenset(
-    {
-        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
-        *("REVOKED", "TIMEOUT"),
-    }
-)
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED")
+) | {"TIMEOUT"}
 """States that a job does not leave by itself. In every other state it runs, waits, or is about to."""
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+
+NAME = re.compile(r"^(ClusterName)\s*=\s*(\S+)", re.MULTILINE)
 
 Key = tuple[str, int | None]
 """Name of a job and index of its array task; None for a job without tasks."""
@@ -59,11 +68,8 @@ def ask_queue(submissions: Iterable[Submission]) -> Queue:
     jobs = {submission.name: submission.job for submission in submissions}
     if not jobs:
         return {}
-    form = "%j|%K|%A|%F|%T|%N|%r"
-    lines = ask_table(
-        *("squeue", "--noheader", "--array", "--states=all"),
-        *(f"--name={','.join(sorted(jobs))}", f"--format={form}"),
-    )
+    names, form = f"--name={','.join(sorted(jobs))}", "--format=%j|%K|%A|%F|%T|%N|%r"
+    lines = ask_table("squeue", "--noheader", "--array", "--states=all", names, form)
     queue: dict[Key, Task] = {}
     for line in lines:
         name, index, job, array, state, node, reason = line
@@ -108,3 +114,77 @@ def ask_running_jobs(jobs: Sequence[str]) -> frozenset[str]:
             return frozenset()
         raise
     return frozenset(job for job, state in lines if job in wanted and state not in ENDED | WAITING)
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Runs without a result, in the plan's order, by the queue state of their tasks.
+
+    queued:   in an array task that waits or runs, or run by some other process.
+    missing:  in no task; these are to be submitted.
+    arrays:   ids of the arrays with tasks that wait or run.
+    followed: whether a dependent job waits or runs.
+    """
+
+    queued: tuple[Run, ...]
+    missing: tuple[Run, ...]
+    arrays: tuple[str, ...]
+    followed: bool
+
+    @classmethod
+    def of(
+        cls, pending: Sequence[Run], submissions: Sequence[Submission], queue: Queue, held: Collection[str] = ()
+    ) -> QueueState:
+        """Sort pending runs by their state. held: ids of runs whose lease a process holds."""
+        busy = {run for run, task in map_runs_to_tasks(submissions, queue).items() if task.active} | set(held)
+        active = [(index, task) for (_, index), task in queue.items() if task.active]
+        return cls(
+            queued=tuple(run for run in pending if run.id in busy),
+            missing=tuple(run for run in pending if run.id not in busy),
+            arrays=tuple(sorted({task.array for index, task in active if index is not None})),
+            followed=any(index is None for index, _ in active),
+        )
+
+
+def map_runs_to_tasks(submissions: Sequence[Submission], queue: Queue) -> dict[str, Task]:
+    """Return run id -> its task: an active one if there is one, else the last that the controller remembers."""
+    tasks: dict[str, Task] = {}
+    for submission in submissions:
+        for index, runs in enumerate(submission.tasks):
+            task = queue.get((submission.name, index))
+            if task is not None:
+                tasks |= {run: task for run in runs if run not in tasks or task.active or not tasks[run].active}
+    return tasks
+
+
+def free_leases(folders: Iterable[RunFolder]) -> list[Owner]:
+    """Remove the leases that ended jobs left on other hosts, and return their owners.
+
+    It calls scontrol and squeue at most once each. It frees leases of this user's jobs on this cluster alone, because
+    squeue may hide jobs of others and does not know other clusters. The other leases expire after a silence. (A lease
+    itself recognises that an earlier start of the same job is over.)
+    """
+    held = [(folder, owner) for folder in folders if (owner := folder.lease.holder()) is not None]
+    foreign = [(folder, owner) for folder, owner in held if _elsewhere(owner) and _ours(folder)]
+    if not foreign:
+        return []
+    try:
+        cluster = current_cluster() or dict(NAME.findall(ask("scontrol", "show", "config"))).get("ClusterName")
+        foreign = [(folder, owner) for folder, owner in foreign if owner.cluster == cluster is not None]
+        alive = ask_running_jobs([str(owner.job) for _, owner in foreign])
+    except HarnessError:
+        return []
+    return [owner for folder, owner in foreign if owner.job not in alive and folder.lease.remove_of(owner)]
+
+
+def _ours(folder: RunFolder) -> bool:
+    """Whether this user wrote the lease."""
+    try:
+        return folder.lease.path.stat().st_uid == os.getuid()
+    except FileNotFoundError:
+        return False
+
+
+def _elsewhere(owner: Owner) -> bool:
+    """Whether another job holds it on another host; on this host the process id decides."""
+    return owner.job not in (None, current_job()) and owner.host != socket.gethostname()

@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field
 
 from harness.api.errors import RecordError
-from harness.api.strict import Strict, digest
-from harness.records.files import read_record, write_record, write_text
+from harness.api.strict import Strict
+from harness.records.files import read_record, write_record
 from harness.records.lease import Lease
 from harness.records.reader import SuiteRecords
 
@@ -77,11 +77,6 @@ class Submissions:
         """Write its record, or an updated one."""
         write_record(self.path(submission), submission)
 
-    def forget(self, submission: Submission) -> None:
-        """Remove the record and batch file of a job that Slurm refused."""
-        self.path(submission).unlink(missing_ok=True)
-        self.script(submission).unlink(missing_ok=True)
-
     def path(self, submission: Submission) -> Path:
         """Its record."""
         return self.folder / f"{submission.name}.json"
@@ -97,12 +92,6 @@ class Submissions:
     def cluster_path(self, submission: Submission) -> Path:
         """The version of the cluster file that it was made from."""
         return self.folder / "clusters" / f"{submission.cluster}.yaml"
-
-    def keep_cluster(self, text: str) -> None:
-        """Keep this version of the cluster file."""
-        path = self.folder / "clusters" / f"{digest(text)}.yaml"
-        if not path.exists():
-            write_text(path, text)
 
     @property
     def lease(self) -> Lease:

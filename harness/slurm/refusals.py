@@ -1,10 +1,15 @@
-"""Slurm's refusals, explained by the fields of the cluster file."""
+"""What Slurm refuses, explained by the fields of the cluster file; partitions and times before anything is sent."""
 
 from __future__ import annotations
 
+import re
+
 from harness.api.errors import UsageError
-from harness.slurm.client import SlurmRefusedError
-from harness.slurm.cluster import LoadedCluster
+from harness.api.names import suggest
+from harness.slurm.client import SlurmRefusedError, ask
+from harness.slurm.cluster import Cluster, LoadedCluster, minutes
+
+FIELDS = re.compile(r"(\w+)=(\S*)")
 
 MEANINGS = (
     ("invalid partition", "partition", "name one that `scontrol show partition` lists"),
@@ -20,11 +25,43 @@ MEANINGS = (
 """Part of Slurm's message, in lower case; the field that it concerns; what to do."""
 
 
+def check_partitions(loaded: LoadedCluster) -> None:
+    """Check partitions and times by one call of scontrol. Raises `UsageError` with the line of the wrong field.
+
+    Slurm itself accepts a job that is too long for its partition, and lets it wait for ever.
+    """
+    cluster, known = loaded.cluster, read_partitions(ask("scontrol", "--oneliner", "show", "partition"))
+    requests = [("partition", cluster.partition, cluster.time)]
+    requests += [("finish", cluster.finish.partition, cluster.finish.time)] if cluster.finish else []
+    for field, name, time in requests:
+        for partition in name.split(",") if name else ():  # Slurm takes whichever of several starts first
+            if partition not in known:
+                raise loaded.error(field, f"unknown partition {partition!r}; {suggest(partition, known)}")
+            most = known[partition]
+            if most is not None and time > most:
+                where = "time" if field == "partition" else field
+                raise loaded.error(where, f"partition {partition} ends jobs after {most} minutes; {time} are asked for")
+
+
+def read_partitions(text: str) -> dict[str, int | None]:
+    """Return partition -> the most minutes of a job, None without a limit."""
+    limits: dict[str, int | None] = {}
+    for line in text.splitlines():
+        fields = dict(FIELDS.findall(line))
+        if "PartitionName" in fields:
+            limit = fields.get("MaxTime", "UNLIMITED")
+            whole = None if limit in ("UNLIMITED", "NONE", "") else minutes(limit)
+            limits[fields["PartitionName"]] = whole if isinstance(whole, int) else None
+    return limits
+
+
 def explain_array_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
     """Explain a refusal at the field that it concerns. If Slurm does not say which, list all that a node must have."""
     message = refusal.message.lower()
     if "node configuration is not available" in message:
-        return loaded.error(_node_field(loaded), f"Slurm refuses: {refusal.message}; {_node_request(loaded)}")
+        cluster = loaded.cluster
+        field = "gpu_type" if cluster.gpu_type is not None else "gpus" if cluster.gpus else "cpus"
+        return loaded.error(field, f"Slurm refuses: {refusal.message}; {_node_request(cluster)}")
     for phrase, field, what in MEANINGS:
         if phrase in message:
             return loaded.error(field, f"Slurm refuses: {refusal.message}; {what}")
@@ -37,15 +74,7 @@ def explain_dependent_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster)
     return loaded.error("finish", f"Slurm refuses the dependent job: {refusal.message}; {what}")
 
 
-def _node_field(loaded: LoadedCluster) -> str:
-    cluster = loaded.cluster
-    if cluster.gpu_type is not None:
-        return "gpu_type"
-    return "gpus" if cluster.gpus else "cpus"
-
-
-def _node_request(loaded: LoadedCluster) -> str:
-    cluster = loaded.cluster
+def _node_request(cluster: Cluster) -> str:
     lanes = cluster.runs_at_once
     wants = [f"{cluster.cpus * lanes} cpus", f"{cluster.memory_mb * lanes} MB"]
     wants += [f"--gres={cluster.gres}"] if cluster.gres else []

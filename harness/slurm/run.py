@@ -1,4 +1,4 @@
-"""Runs a suite on a cluster: submits what is missing, and goes on in the dependent job after the arrays."""
+"""Runs a suite on a cluster: submits what is missing, and does what an array task and the dependent job have to do."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.execution.session import Session, open_session
+from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
+from harness.execution.outcome import Outcome
+from harness.execution.process import BUSY
+from harness.execution.run import ExecuteSettings, execute
+from harness.execution.session import Session, join_session, open_session
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.search.run import select_when_over
 from harness.slurm.cluster import LoadedCluster, load_cluster
-from harness.slurm.draft import Drafter
-from harness.slurm.leases import free_leases
-from harness.slurm.queue import ask_queue, identify
-from harness.slurm.queue_state import QueueState
+from harness.slurm.queue import QueueState, ask_queue, free_leases, identify
 from harness.slurm.record import Submissions, unsettled
-from harness.slurm.submit import follow, submit, submitting
+from harness.slurm.submit import Drafter, follow, submit, submitting
 from harness.suite.load import load_suite
+from harness.train.stop import StopFlag
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,12 @@ class SuiteSubmission:
 
 
 def submit_missing(
-    session: Session, cluster: LoadedCluster, checkpoint_seconds: float = 30.0, panels: bool | None = None
+    session: Session,
+    cluster: LoadedCluster,
+    checkpoint_seconds: float = 30.0,
+    panels: bool | None = None,
+    *,
+    dependent: bool = False,
 ) -> SuiteSubmission:
     """Submit the runs without a result that neither wait nor run, after the selection if a search is over.
 
@@ -56,6 +63,8 @@ def submit_missing(
         cluster: what jobs ask for.
         checkpoint_seconds: seconds between two checkpoints of a run.
         panels: whether the page shows pictures of test cases; None: where the data are at hand.
+        dependent: whether the dependent job calls. It submits no run that this version of the suite has submitted
+            before, so that a run that keeps dying does not come back by itself.
 
     Returns:
         The session, with its finals after a search, and how many runs wait or run.
@@ -66,18 +75,25 @@ def submit_missing(
     """
     submissions = Submissions(session.store.root)
     with submitting(submissions) as still_alone:
+        had_finals = bool(session.plan.finals)
         session = select_when_over(session)
         pending = session.pending()
         if not pending:
             return SuiteSubmission(session, 0, 0)
+        if dependent and cluster.cluster.container is not None:  # no command of Slurm's is in there
+            return SuiteSubmission(session, 0, len(pending), named=bool(session.plan.finals) and not had_finals)
         records = SuiteRecords(session.store)
         drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
         state = _ask_state(session, records, pending)
-        if state.missing:
-            submit(drafter, state.missing, state.arrays, still_alone)
-        elif state.arrays and not state.followed:  # it was refused, or its submitter died before it
+        suite = session.plan.loaded.suite.hash
+        before = {run for array in submissions if array.job and array.suite == suite for run in array.runs}
+        fresh = [run for run in state.missing if not dependent or run.id not in before]
+        if fresh:
+            submit(drafter, fresh, state.arrays, still_alone)
+        elif not dependent and state.arrays and not state.followed:  # it was refused, or its submitter died before it
             follow(drafter, state.arrays, still_alone)
-    return SuiteSubmission(session, len(pending), 0)
+    left = len(state.missing) - len(fresh)
+    return SuiteSubmission(session, len(pending) - left, left)
 
 
 def run_dependent_job(record: Path) -> SuiteSubmission | None:
@@ -100,7 +116,7 @@ def run_dependent_job(record: Path) -> SuiteSubmission | None:
     cluster = load_cluster(submissions.cluster_path(submission), check_paths=False)
     suite = load_suite(submissions.suite_path(submission))
     session = open_session(suite, Path(submission.cache), submissions.root.parent)
-    return submit_finals(session, cluster, submission.checkpoint_seconds, submission.panels)
+    return submit_missing(session, cluster, submission.checkpoint_seconds, submission.panels, dependent=True)
 
 
 def superseded(suite_hash: str, records: SuiteRecords) -> bool:
@@ -111,33 +127,6 @@ def superseded(suite_hash: str, records: SuiteRecords) -> bool:
     # trials are rewritten whenever a version is opened, once there are some
     current = records.selection if records.trials is None else records.trials
     return current is not None and current.suite_hash != suite_hash
-
-
-def submit_finals(
-    session: Session, cluster: LoadedCluster, checkpoint_seconds: float, panels: bool | None
-) -> SuiteSubmission:
-    """Select if the search is over, and submit the runs that this version of the suite never submitted.
-
-    The dependent job submits no run twice, so that a run that keeps dying does not come back by itself.
-    """
-    submissions = Submissions(session.store.root)
-    with submitting(submissions) as still_alone:
-        had_finals = bool(session.plan.finals)
-        session = select_when_over(session)
-        pending = session.pending()
-        if not pending:
-            return SuiteSubmission(session, 0, 0)
-        if cluster.cluster.container is not None:  # no command of Slurm's is in there
-            return SuiteSubmission(session, 0, len(pending), named=bool(session.plan.finals) and not had_finals)
-        records = SuiteRecords(session.store)
-        drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
-        state = _ask_state(session, records, pending)
-        suite = session.plan.loaded.suite.hash
-        submitted = {run for array in submissions if array.job and array.suite == suite for run in array.runs}
-        fresh = [run for run in state.missing if run.id not in submitted]
-        if fresh:
-            submit(drafter, fresh, state.arrays, still_alone)
-    return SuiteSubmission(session, len(state.queued) + len(fresh), len(state.missing) - len(fresh))
 
 
 def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) -> QueueState:
@@ -151,3 +140,46 @@ def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) 
     folders = [session.folder(run) for run in pending]
     free_leases(folders)
     return QueueState.of(pending, known, queue, {folder.id for folder in folders if folder.lease.held()})
+
+
+def run_task(record: Path, index: int, stop: StopFlag) -> int:
+    """Train the runs of task `index` that have no result.
+
+    Args:
+        record: the file of the array's submission, RUNS/<suite>/slurm/<name>.json.
+        index: the array index.
+        stop: set by signals; the runs then checkpoint.
+
+    Returns:
+        0: all have ended well; 70: some with a failure record; 73: another process runs the rest; 75: it was stopped
+        and goes on from checkpoints.
+
+    Raises:
+        UsageError, DataError, DiskError: a fault that the user must mend.
+    """
+    submissions, submission = Submissions.holding(record)
+    if not 0 <= index < len(submission.tasks):
+        raise UsageError(f"{record}: has {len(submission.tasks)} tasks, numbered from 0; there is no {index}")
+    records, ids = SuiteRecords.open(submissions.root), submission.tasks[index]
+    left = [records.run(run).run for run in ids if records.run(run).result is None]
+    outcomes: list[Outcome] = []
+    if not left:
+        log.info("task %s of %s: everything is done", index, submission.name)
+    else:
+        with stop.on_signals():
+            suite = load_suite(submissions.suite_path(submission))
+            session = join_session(suite, Path(submission.cache), submissions.root.parent)
+            for owner in free_leases(session.folder(run) for run in left):
+                log.info("freed a run of job %s, which is no longer on %s", owner.job, owner.host)
+            settings = ExecuteSettings("auto", submission.runs_at_once, submission.checkpoint_seconds)
+            outcomes = execute(session, settings, stop, left)
+    return _exit_code(SuiteRecords(records.store), ids, outcomes, stop)
+
+
+def _exit_code(records: SuiteRecords, runs: Sequence[str], outcomes: Sequence[Outcome], stop: StopFlag) -> int:
+    results = [records.run(run).result for run in runs]
+    if None in results:
+        busy = any(outcome.status == "busy" for outcome in outcomes) and not stop.is_set()
+        return BUSY if busy else InterruptedRunError.exit_code
+    failed = any(result is not None and result.status == "failed" for result in results)
+    return RunFailedError.exit_code if failed else 0

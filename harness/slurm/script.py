@@ -1,4 +1,10 @@
-"""The batch files: what they ask Slurm for, and what the shell does around Python: signals and requeuing."""
+"""The batch files: what they ask Slurm for, and what the shell does around Python: signals and requeuing.
+
+submitit writes them around a command of our own. Its pickled functions are not used because of their signal handlers.
+They ignore SIGTERM, so that preemption without grace time loses everything. In jobs of ten minutes they take every
+signal for a time-out. Their SIGUSR2 would end a trial of a search for good. Inside a container they have no scontrol
+to requeue with.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +101,7 @@ class Batch:
     def _text(self, command: str, options: dict[str, Any], signal: str, log: str) -> str:
         """Return the file with the options that both kinds of jobs share, by submitit's names."""
         try:
-            from harness.slurm.batch_file import BatchFile
+            from submitit.slurm.slurm import _make_sbatch_string
         except ImportError:
             raise ServiceError("submitit is not installed; pip install 'harness-ssl[slurm]'") from None
         folder = self.submissions.folder.resolve()
@@ -106,9 +112,12 @@ class Batch:
             "qos": self.cluster.qos,
             "job_name": self.submission.name,
             "ntasks_per_node": 1,
+            "wckey": None,
+            "use_srun": False,
+            "stderr_to_stdout": True,
             "additional_parameters": more | {"signal": signal, "requeue": True, "output": f"{folder}/{log}"},
         }
-        return BatchFile(folder).text(command, options | own)
+        return _make_sbatch_string(command, folder, **options | own)
 
     def _setup(self) -> list[str]:
         """Lines of shell before Python starts."""

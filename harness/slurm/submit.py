@@ -1,18 +1,27 @@
-"""Submits runs in arrays of tasks, and the dependent job that comes after them."""
+"""Submits runs in arrays of tasks, and the dependent job that comes after them; cancels them, and no others."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
+from harness.api.strict import digest
 from harness.execution.suite_lock import lock_suite
 from harness.records.files import disk_errors, write_text
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.slurm.client import SlurmRefusedError, ask
-from harness.slurm.draft import Draft, Drafter
-from harness.slurm.record import Submissions
+from harness.slurm.cluster import LoadedCluster
+from harness.slurm.packing import PlannedTask, plan_tasks
+from harness.slurm.queue import ask_queue
+from harness.slurm.record import Submission, Submissions, unsettled
 from harness.slurm.refusals import explain_array_refusal, explain_dependent_refusal
+from harness.slurm.script import Batch
+from harness.suite.plan import Plan
 from harness.train.attempt import now
 from harness.train.stop import StopFlag
 
@@ -20,6 +29,69 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 20.0
 """How long a process that submits waits for another one that does."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job before its submission.
+
+    submission: its record, still without an id.
+    text:       its batch file.
+    tasks:      the tasks of an array with their expected times; none for the dependent job.
+    """
+
+    submission: Submission
+    text: str
+    tasks: tuple[PlannedTask, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drafter:
+    """Drafts jobs for one suite without writing or sending anything. cache: the data's folder, seen by all nodes."""
+
+    plan: Plan
+    records: SuiteRecords
+    cache: Path
+    loaded: LoadedCluster
+    checkpoint_seconds: float = 30.0
+    panels: bool | None = None
+
+    @property
+    def submissions(self) -> Submissions:
+        """The records of what was submitted."""
+        return Submissions(self.records.root)
+
+    def arrays(self, runs: Sequence[Run]) -> list[Draft]:
+        """Pack runs into as many arrays as their tasks need. Raises `UsageError` if one does not fit the time limit."""
+        names, size = self.plan.names, self.loaded.cluster.max_array_size
+        tasks = plan_tasks(runs, [names[run.id] for run in runs], self.records, self.loaded)
+        ids = [[runs[index].id for index in task.runs] for task in tasks]
+        parts = [slice(start, start + size) for start in range(0, len(tasks), size)]
+        return [self._draft("tasks", number, ids[part], tasks[part]) for number, part in enumerate(parts)]
+
+    def dependent_job(self, unsent: int = 0) -> Draft | None:
+        """Draft the job that comes after arrays, `unsent` of which are drafts; None if it is turned off."""
+        return None if self.loaded.cluster.finish is None else self._draft("finish", unsent, [], [])
+
+    def _draft(
+        self, kind: Literal["tasks", "finish"], number: int, tasks: list[list[str]], planned: Sequence[PlannedTask]
+    ) -> Draft:
+        """Name the job by a hash of its tasks and the number of earlier submissions, so that names are unique."""
+        root, before = self.records.root, sum(1 for _ in self.submissions)
+        submission = Submission(
+            name=f"{root.name}-{kind}-{digest([str(root.resolve()), before + number, tasks])[:8]}",
+            kind=kind,
+            suite=self.plan.loaded.suite.hash,
+            cluster=digest(self.loaded.text),
+            cache=str(self.cache.resolve()),
+            tasks=tasks,
+            runs_at_once=self.loaded.cluster.runs_at_once,
+            checkpoint_seconds=self.checkpoint_seconds,
+            panels=self.panels,
+        )
+        batch = Batch(self.submissions, submission, self.loaded.cluster)
+        text = batch.array_text() if kind == "tasks" else batch.dependent_text()
+        return Draft(submission, text, tuple(planned))
 
 
 def submit(drafter: Drafter, runs: Sequence[Run], after: Sequence[str], still_alone: Callable[[], None]) -> None:
@@ -49,14 +121,15 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
     submissions, loaded = drafter.submissions, drafter.loaded
     submission = draft.submission.model_copy(update={"at": now()})
     script = submissions.script(submission)
-    submissions.keep_cluster(loaded.text)
+    write_text(submissions.cluster_path(submission), loaded.text)
     write_text(script, draft.text)
     submissions.write(submission)
     waits = [f"--dependency=afterany:{':'.join(after)}"] if after else []
     try:
         printed = ask("sbatch", "--parsable", *waits, str(script.resolve()))
     except SlurmRefusedError as refusal:
-        submissions.forget(submission)
+        submissions.path(submission).unlink()
+        script.unlink()
         explain = explain_array_refusal if draft.tasks else explain_dependent_refusal
         raise explain(refusal, loaded) from None
     job = printed.strip().partition(";")[0]
@@ -66,11 +139,11 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
 
 def describe_dependent_job(drafter: Drafter) -> str:
     """Say what the dependent job does."""
-    if drafter.plan.loaded.suite.search is not None and not drafter.plan.finals:
-        if drafter.loaded.cluster.container is not None:
-            return "it makes the selection, and in a container submits nothing: `harness run` again submits the finals"
-        return "it makes the selection and submits the finals"
-    return "it writes the leaderboard"
+    if drafter.plan.loaded.suite.search is None or drafter.plan.finals:
+        return "it writes the leaderboard"
+    if drafter.loaded.cluster.container is not None:
+        return "it makes the selection, and in a container submits nothing: `harness run` again submits the finals"
+    return "it makes the selection and submits the finals"
 
 
 def summarise_array(draft: Draft, at_once: int) -> str:
@@ -94,3 +167,26 @@ def submitting(submissions: Submissions) -> Iterator[Callable[[], None]]:
         submissions.folder.mkdir(parents=True, exist_ok=True)
     with lock_suite(submissions.lease, "is submitting this suite", StopFlag(), PATIENCE_SECONDS) as still_alone:
         yield still_alone
+
+
+def cancel(records: SuiteRecords) -> list[str]:
+    """Cancel this suite's jobs that wait or run: one call of squeue, and one of scancel if there are any.
+
+    Active runs get a signal and checkpoint. Jobs are found by the names on record, which are unique.
+
+    Returns:
+        The ids of the cancelled jobs.
+
+    Raises:
+        UsageError: another process submits this suite now.
+        ServiceError: Slurm does not answer.
+    """
+    submissions = Submissions(records.root)
+    if not submissions.folder.is_dir():
+        return []
+    with submitting(submissions):  # no other process submits meanwhile
+        queue = ask_queue(unsettled(records))
+        jobs = sorted({task.array for task in queue.values() if task.active}, key=int)
+        if jobs:
+            ask("scancel", *jobs)
+    return jobs

@@ -11,8 +11,7 @@ from harness.execution.dry_run import DryRun
 from harness.records.reader import SuiteRecords
 from harness.records.status import RunStatus, State, SuiteStatus
 from harness.slurm.client import SlurmRefusedError
-from harness.slurm.queue import Queue, Task, ask_ends, ask_queue, identify
-from harness.slurm.queue_state import QueueState
+from harness.slurm.queue import Queue, QueueState, Task, ask_ends, ask_queue, identify
 from harness.slurm.record import Submission, unsettled
 
 ASK_SECONDS = 60.0
@@ -71,13 +70,10 @@ class SuiteWatch:
 
 def list_forgotten(submissions: Sequence[Submission], queue: Queue) -> list[str]:
     """List the ids of arrays with tasks that the controller no longer remembers."""
-    arrays = (submission for submission in submissions if submission.job)
     return sorted(
-        {
-            array.job or ""
-            for array in arrays
-            if any((array.name, index) not in queue for index in range(len(array.tasks)))
-        }
+        array.job
+        for array in submissions
+        if array.job and any((array.name, index) not in queue for index in range(len(array.tasks)))
     )
 
 
@@ -103,28 +99,20 @@ def _with_slurm(
 
 def with_task(status: RunStatus, name: str, task: Task | None, end: str) -> RunStatus:
     """Return one run's status with that of its array task `name`. end: how a forgotten task ended."""
-    if task is None or not task.active:
-        return _without_job(status, name, end if task is None else task.state)
+    if task is None or not task.active:  # a heartbeat that is still fresh is of a dead process
+        state: State = "interrupted" if status.spent.attempts else "to run"
+        how = end if task is None else task.state
+        ended = f" ({how})" if how else ""
+        return replace(status, state=state, note=f"job {name} is gone{ended}; `harness run` submits it again")
     if task.waiting:
         because = f", {task.reason}" if task.reason else ""
         return replace(status, state="queued", note=f"job {name} waits{because}")
-    return _running(status, name, task)
-
-
-def _running(status: RunStatus, name: str, task: Task) -> RunStatus:
     where = f"job {name} on {task.node}" if task.node else f"job {name}"
     if task.state == "COMPLETING":  # for good, or to be requeued
         return replace(status, note=f"{where}, ends just now")
     if status.state == "running":
         return replace(status, note=f"{where}, {status.note.rpartition(', ')[2]}")
     return replace(status, state="queued", note=f"{where}, starts, or waits for others of its task")
-
-
-def _without_job(status: RunStatus, name: str, end: str) -> RunStatus:
-    """Its job ended without a result. A heartbeat that is still fresh is of a dead process."""
-    state: State = "interrupted" if status.spent.attempts else "to run"
-    ended = f" ({end})" if end else ""
-    return replace(status, state=state, note=f"job {name} is gone{ended}; `harness run` submits it again")
 
 
 def with_queued(dry_run: DryRun) -> DryRun:

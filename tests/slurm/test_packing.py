@@ -15,9 +15,18 @@ from hypothesis import strategies as st
 from harness.api.errors import UsageError
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
-from harness.slurm.draft import Drafter
-from harness.slurm.expected import OVERHEAD, RUN_START_SECONDS, expected_seconds, plan_tasks
-from harness.slurm.packing import TASK_START_SECONDS, PlannedTask, TaskRoom, pack_tasks
+from harness.slurm.cluster import Cluster
+from harness.slurm.packing import (
+    OVERHEAD,
+    RUN_START_SECONDS,
+    TASK_START_SECONDS,
+    PlannedTask,
+    expected_seconds,
+    pack_tasks,
+    plan_tasks,
+    room_seconds,
+)
+from harness.slurm.submit import Drafter
 from harness.suite.load import load_suite
 from harness.suite.plan import dataset_of, make_plan, unprepared
 from tests.search.suites import SUITE, plan_of, write
@@ -40,45 +49,42 @@ def walltime(one: PlannedTask, seconds: Sequence[float], lanes: int) -> float:
     parallel=st.integers(1, 20),
 )
 def test_every_run_once_and_none_beyond_the_limit(seconds: list[float], lanes: int, parallel: int) -> None:
-    room = TaskRoom(3000.0, lanes)
-    found = pack_tasks(seconds, room, parallel)
+    found = pack_tasks(seconds, 3000.0, lanes, parallel)
     assert sorted(index for one in found for index in one.runs) == list(range(len(seconds)))
     for one in found:
         assert walltime(one, seconds, lanes) <= one.seconds * (1 + 1e-9)
-        assert one.seconds <= TASK_START_SECONDS + room.seconds + 1e-6
-    assert len(found) >= math.ceil(sum(seconds) / (lanes * room.seconds) - 1e-9)
-    assert found == pack_tasks(seconds, room, parallel)
+        assert one.seconds <= TASK_START_SECONDS + 3000.0 + 1e-6
+    assert len(found) >= math.ceil(sum(seconds) / (lanes * 3000.0) - 1e-9)
+    assert found == pack_tasks(seconds, 3000.0, lanes, parallel)
     assert [min(one.runs) for one in found] == sorted(min(one.runs) for one in found)
 
 
 def test_equal_runs_are_shared_evenly() -> None:
-    found = pack_tasks([600.0] * 10, TaskRoom(2400.0), parallel=1)
+    found = pack_tasks([600.0] * 10, 2400.0, lanes=1, parallel=1)
     assert [one.runs for one in found] == [(0, 3, 6, 9), (1, 4, 7), (2, 5, 8)]
     assert [one.seconds for one in found] == [2460.0, 1860.0, 1860.0]
 
 
 def test_as_many_tasks_as_may_run_at_once_where_they_are_worth_their_start() -> None:
     """24 runs of ten minutes would fit one task of four hours; 16 run at once, but six do in an hour what fits ten."""
-    assert len(pack_tasks([600.0] * 24, TaskRoom(14_400.0), parallel=16)) == 16
-    assert len(pack_tasks([600.0] * 24, TaskRoom(14_400.0), parallel=1)) == 1
-    assert len(pack_tasks([60.0] * 24, TaskRoom(14_400.0), parallel=16)) == 2
+    assert len(pack_tasks([600.0] * 24, 14_400.0, lanes=1, parallel=16)) == 16
+    assert len(pack_tasks([600.0] * 24, 14_400.0, lanes=1, parallel=1)) == 1
+    assert len(pack_tasks([60.0] * 24, 14_400.0, lanes=1, parallel=16)) == 2
 
 
 def test_lanes_side_by_side_start_in_the_order_that_was_expected() -> None:
     seconds = [300.0, 100.0, 100.0, 100.0]
-    (one,) = pack_tasks(seconds, TaskRoom(300.0, lanes=2), parallel=1)
+    (one,) = pack_tasks(seconds, 300.0, lanes=2, parallel=1)
     assert (one.runs, one.seconds) == ((0, 1, 2, 3), TASK_START_SECONDS + 300.0)
     assert walltime(one, seconds, 2) == one.seconds
 
 
-def test_a_run_that_is_too_long_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^1$"):
-        pack_tasks([10.0, 101.0, 100.0], TaskRoom(100.0), parallel=4)
-    assert pack_tasks([], TaskRoom(100.0), parallel=4) == []
+def test_no_runs_need_no_task() -> None:
+    assert pack_tasks([], 100.0, lanes=1, parallel=4) == []
 
 
 def test_the_room_leaves_margin_warning_and_start() -> None:
-    assert TaskRoom.within(3600.0, 300.0).seconds == 3600.0 - 360.0 - 300.0 - TASK_START_SECONDS
+    assert room_seconds(Cluster(time=60)) == 3600.0 - 360.0 - 300.0 - TASK_START_SECONDS
 
 
 def test_expected_are_budget_times_factor_and_start_or_what_the_file_says(tmp_path: Path) -> None:

@@ -15,12 +15,18 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Spent
 from harness.records.status import RunStatus, read_status
 from harness.records.suite_folder import SuiteFolder
-from harness.slurm.cancel import cancel
-from harness.slurm.leases import free_leases
-from harness.slurm.queue import Task, ask_ends, ask_queue, ask_running_jobs, identify
-from harness.slurm.queue_state import QueueState, map_runs_to_tasks
+from harness.slurm.queue import (
+    QueueState,
+    Task,
+    ask_ends,
+    ask_queue,
+    ask_running_jobs,
+    free_leases,
+    identify,
+    map_runs_to_tasks,
+)
 from harness.slurm.record import Submissions, unsettled
-from harness.slurm.submit import submitting
+from harness.slurm.submit import cancel, submitting
 from harness.slurm.view import SuiteWatch, with_task
 from tests.search.suites import end, plan_of, store_of
 from tests.slurm.submissions import path_with, stand_in, submission

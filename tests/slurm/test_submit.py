@@ -14,12 +14,13 @@ from harness.cli.cluster import report_slurm_run
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.execution.session import Session
+from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
 from harness.records.selection import Trials
 from harness.search.run import select_when_over
-from harness.slurm.partitions import check_partitions, read_partitions
 from harness.slurm.record import Submissions
-from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_finals, submit_missing, superseded
+from harness.slurm.refusals import check_partitions, read_partitions
+from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_missing, superseded
 from harness.slurm.submit import submitting
 from harness.suite.registry import load_dataset
 from tests.search.suites import end, suite_with
@@ -55,8 +56,7 @@ def submit_suite_of(
     session: Session, tmp_path: Path, text: str = CLUSTER, *, dependent: bool = False
 ) -> SuiteSubmission:
     """Submit as `harness run` does, or as the dependent job does."""
-    call = submit_finals if dependent else submit_missing
-    return call(session, cluster_of(tmp_path, text), 30.0, None)
+    return submit_missing(session, cluster_of(tmp_path, text), 30.0, None, dependent=dependent)
 
 
 def sent(tmp_path: Path) -> list[str]:
@@ -247,9 +247,9 @@ def written(session: Session, text: str) -> Path:
     """The record of a dependent job of this session, as it lies beside the kept suite and cluster file."""
     submissions, suite = Submissions(session.store.root), session.plan.loaded
     session.store.keep_suite(suite.text, suite.suite.hash)
-    submissions.keep_cluster(text)
     values = {"suite": suite.suite.hash, "cluster": digest(text), "cache": str(session.cache.folder)}
     dependent = submission(name="small-finish-1").model_copy(update=values)
+    write_text(submissions.cluster_path(dependent), text)
     submissions.write(dependent)
     return submissions.path(dependent)
 

@@ -14,8 +14,8 @@ from harness.api.errors import RecordError, UsageError
 from harness.execution.session import Session, open_session
 from harness.records.run_folder import RunFolder
 from harness.slurm.record import Submission, Submissions
+from harness.slurm.run import run_task
 from harness.slurm.script import Batch
-from harness.slurm.task import run_task
 from harness.suite.load import load_suite
 from harness.train.stop import StopFlag
 from tests.cli.ground import write_suite

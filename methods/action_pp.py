@@ -26,11 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Stage
-from harness.api.params import hyper
+from harness.api.params import Dimension, Point, hyper
 from harness.api.progress import Progress, Scalar
-from harness.api.space import Dimension, Point
-from harness.api.task import Task
 from methods.action import ACTION, FineTuning, Taus
 from methods.action_parts.action_params import ActionParams
 from methods.action_parts.allocation import Allocation, AllocationMode

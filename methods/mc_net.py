@@ -24,12 +24,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.dataset import Task
 from harness.api.losses import dice_loss, overlap
 from harness.api.method import Batch, Loss, Method, Stage
-from harness.api.networks.factory import backbone, second_decoder
+from harness.api.networks import backbone, second_decoder
 from harness.api.params import hyper
 from harness.api.progress import Progress
-from harness.api.task import Task
 from methods.shared.ramps import ConsistencyParams
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from torch import nn
 
+from harness.api.dataset import Task
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
-from harness.api.networks.factory import backbone
+from harness.api.networks import backbone
+from harness.api.params import Alteration
 from harness.api.progress import Progress
-from harness.api.settings import Alteration
-from harness.api.task import Task
 from methods.shared.strong_params import StrongParams
 
 

@@ -25,14 +25,12 @@ import torch
 from pydantic import field_validator
 from torch import Tensor, nn
 
+from harness.api.dataset import Task
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
-from harness.api.networks.factory import backbone
-from harness.api.params import hyper
-from harness.api.progress import Progress
-from harness.api.schedules import ramp_up
-from harness.api.settings import Alteration
-from harness.api.task import Task
+from harness.api.networks import backbone
+from harness.api.params import Alteration, hyper
+from harness.api.progress import Progress, ramp_up
 from methods.shared.ema import ema_decay, ema_update, teacher_of
 from methods.shared.ramps import ConsistencyParams
 from methods.shared.strong_params import StrongParams

@@ -1,7 +1,12 @@
-"""Every failure a user can cause or meet, each with its own exit code (sysexits.h where it has one)."""
+"""Every failure a user can cause or meet, each with its own exit code (sysexits.h where it has one).
+
+And help with mistyped names, for their messages.
+"""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -67,3 +72,18 @@ class AuditError(HarnessError):
     """The records of a suite break a rule of fairness."""
 
     exit_code = 76
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Help with a mistyped name.
+
+    Args:
+        name: What was typed.
+        known: Names that there are.
+
+    Returns:
+        "did you mean 'X'?" where a known name is near, else a list of all.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names)}"

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from harness.api.params import MethodParams
+from harness.api.dataset import Task
+from harness.api.params import Alteration, MethodParams, OptimiserSettings
 from harness.api.progress import Progress
-from harness.api.settings import Alteration, OptimiserSettings
-from harness.api.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

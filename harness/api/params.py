@@ -1,20 +1,103 @@
-"""Hyper-parameters of a method: typed, bounded, documented, and each with its own search space."""
+"""What a suite may set of a method: hyper-parameters, each with its own search space, and the optimiser's settings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 from pydantic.config import JsonDict
 
-from harness.api.space import Dimension, Point
+from harness.api.strict import Strict
+
+Point = Mapping[str, Any]
+"""Values by dimension; a dimension that is not in it keeps the method's default."""
+
+Alteration = Literal["mixed", "altered"]
+"""What may happen to an image after the engine's augmentation. mixed: every pixel is that of some image of the batch,
+in its place (cutmix, classmix); altered: anything else (jitter, blur, noise, warps, crops)."""
 
 
-class MethodParams(BaseModel):
+class OptimiserSettings(Strict):
+    """SGD, the field's optimiser; the learning rate is the value at progress 0 of each stage."""
+
+    learning_rate: float = Field(0.01, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["poly", "constant"] = "poly"
+    poly_power: float = Field(0.9, gt=0)
+
+
+class Dimension(Strict):
+    """One searched hyper-parameter.
+
+    Attributes:
+        scale: linear and log run from the first to the second value, choice takes one of them.
+        values: (low, high), or the choices, in an order in which neighbours are alike.
+    """
+
+    scale: Literal["linear", "log", "choice"] = "choice"
+    values: tuple[Any, ...]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Dimension:
+        if self.scale == "choice":
+            if not self.values:
+                raise ValueError("a choice needs at least one value")
+            return self
+        if len(self.values) != 2 or not all(_is_number(value) for value in self.values):
+            raise ValueError(f"a {self.scale} dimension needs two numbers, low and high, not {list(self.values)}")
+        low, high = self.values
+        if not low < high or (self.scale == "log" and low <= 0):
+            raise ValueError(f"a {self.scale} dimension runs from low to a greater high, not {low:g} to {high:g}")
+        return self
+
+    def at(self, share: float) -> Any:  # noqa: ANN401 - whatever the choices are
+        """Find the value at a share of the dimension.
+
+        Args:
+            share: In [0, 1). Choices have equal intervals of it, in their order.
+
+        Returns:
+            One of the choices, or a number of six significant digits.
+        """
+        if self.scale == "choice":
+            return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+        low, high = self.values
+        if self.scale == "linear":
+            value = low + share * (high - low)
+        else:
+            value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+        return min(max(rounded(value), float(low)), float(high))  # rounding must not leave the range
+
+    def holds(self, value: Any) -> bool:  # noqa: ANN401
+        """Whether a search could come to this value."""
+        if self.scale == "choice":
+            return value in self.values
+        low, high = self.values
+        return _is_number(value) and low <= value <= high
+
+    def __str__(self) -> str:
+        """0.01 to 1, log; or the choices, 1 | 2 | 4."""
+        if self.scale == "choice":
+            return " | ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in self.values)
+        low, high = self.values
+        return f"{low:g} to {high:g}, {self.scale}"
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def rounded(value: float) -> float:
+    """Six significant digits: people read them, and run ids must not hang on the last bit of a machine's exp."""
+    return float(f"{value:.6g}")
+
+
+class MethodParams(Strict):
     """Base of every method's `Params`: immutable, unknown names are errors, values are validated, NaN refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     @classmethod
     def space(cls) -> dict[str, Dimension]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.api.schedules import poly
-from harness.api.settings import OptimiserSettings
+from harness.api.params import OptimiserSettings
+from harness.api.progress import poly
 from harness.records.reader import RunRecord
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.api.dataset import Case, LabelMap
-from harness.api.task import Task
+from harness.api.dataset import Case, LabelMap, Task
 from harness.data.resize import resize_images
 from harness.data.shrink import shrink_image
 from harness.evaluation.metrics import case_metrics, dice_by_class

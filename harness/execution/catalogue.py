@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from harness.api.dataset import Task
 from harness.api.params import MethodParams
-from harness.api.task import Task
 from harness.suite.registry import load_method, method_sources
 
 STANDARD_TASK = Task("standard", 2, 1, ("background", "RV", "Myo", "LV"), (256, 256))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.api.settings import Alteration, OptimiserSettings
+from harness.api.params import Alteration, OptimiserSettings
 from harness.api.strict import Strict, digest, without_none
 
 PROTOCOL_VERSION = 2

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.api.errors import DiskError, RecordError, UsageError
-from harness.api.names import suggest
+from harness.api.errors import DiskError, RecordError, UsageError, suggest
 from harness.records.accounts import Reconciliation
 from harness.records.files import disk_errors, read_record, write_record, write_text
 from harness.records.lease import Lease

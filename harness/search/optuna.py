@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.api.names import suggest
-from harness.api.space import Dimension, rounded
+from harness.api.errors import suggest
+from harness.api.params import Dimension, rounded
 from harness.records.schema import Trial
 
 METRIC = "dice"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness.api.errors import UsageError
-from harness.api.names import suggest
+from harness.api.errors import UsageError, suggest
 from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.cluster import Cluster, LoadedCluster, minutes
 

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from harness.api.errors import UsageError
-from harness.api.names import suggest
-from harness.api.params import MethodParams
-from harness.api.space import Dimension, Point
+from harness.api.errors import UsageError, suggest
+from harness.api.params import Dimension, MethodParams, Point
 from harness.records.schema import Engine
 from harness.suite.load import ALIKE, SHARED_ENGINE, LoadedSuite, Location
 from harness.suite.registry import load_method

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from harness.api.errors import UsageError
-from harness.api.names import suggest
-from harness.api.space import Dimension
+from harness.api.errors import UsageError, suggest
+from harness.api.params import Dimension
 from harness.api.strict import Strict, digest
 from harness.records.schema import Budget, Engine, Preprocessing
 

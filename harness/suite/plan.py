@@ -8,10 +8,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from harness.api.dataset import Dataset
+from harness.api.dataset import Dataset, Task
 from harness.api.errors import UsageError
 from harness.api.params import MethodParams
-from harness.api.task import Task
 from harness.records.schema import Budget, DatasetRef, Engine, PlannedRun, Run, Trial
 from harness.records.selection import Selection, SelectionEntry
 from harness.suite.entries import Entry, entries_of

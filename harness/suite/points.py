@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from harness.api.space import Dimension
+from harness.api.params import Dimension
 from harness.api.strict import digest
 
 

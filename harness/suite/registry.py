@@ -13,8 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
 import harness
-from harness.api.errors import UsageError
-from harness.api.names import suggest
+from harness.api.errors import UsageError, suggest
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.api.space import Point
+from harness.api.params import Point
 from harness.records.schema import DatasetRef, Run, Trial
 from harness.suite.entries import Entry
 from harness.suite.load import LoadedSuite, Search

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from harness.api.dataset import Case
+from harness.api.dataset import Case, Task
 from harness.api.errors import UsageError
 from harness.api.method import Method
-from harness.api.task import Task
 from harness.data.cache import Cache
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.method import Batch
-from harness.api.settings import Alteration
+from harness.api.params import Alteration
 from harness.evaluation.predict import inference
 from harness.records.schema import Observed
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from harness.api.method import Method
-from harness.api.settings import OptimiserSettings
+from harness.api.params import OptimiserSettings
 from harness.data.cache import Cache
 from harness.data.permit import keep_closed
 from harness.evaluation.evaluate import load_volumes

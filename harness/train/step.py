@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from harness.api.method import BatchPlan, Loss, Stage
-from harness.api.progress import Progress
-from harness.api.schedules import poly
-from harness.api.settings import OptimiserSettings
+from harness.api.params import OptimiserSettings
+from harness.api.progress import Progress, poly
 from harness.train.checkpoint import TrainingState
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.api.task import Task
+from harness.api.dataset import Task
 from harness.evaluation.evaluate import Volume, mean_dice
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Validation

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from harness.api.params import MethodParams, hyper
-from harness.api.settings import Alteration
+from harness.api.params import Alteration, MethodParams, hyper
 from methods.action_parts.anatomical import AnatomicalSettings
 from methods.action_parts.temperature import Constant, Temperature
 

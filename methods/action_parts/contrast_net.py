@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from harness.api.networks.backbone import WIDTHS
-from harness.api.networks.factory import backbone
+from harness.api.dataset import Task
+from harness.api.networks import WIDTHS, backbone
 from harness.api.progress import Scalar
-from harness.api.task import Task
 from methods.action_parts.bank import Bank
 from methods.action_parts.distillation import distillation_loss
 from methods.action_parts.heads import (

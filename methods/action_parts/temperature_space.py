@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.api.space import Dimension, Point
+from harness.api.params import Dimension, Point
 from methods.action_parts.temperature import Cosine, TemperatureSchedule
 
 TEACHER_SHARE = 0.1

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.dataset import Task
 from harness.api.method import Method, Stage
+from harness.api.params import Alteration, OptimiserSettings
 from harness.api.progress import Progress
-from harness.api.settings import Alteration, OptimiserSettings
-from harness.api.task import Task
 from methods.action_parts.action_params import ActionParams
 from methods.action_parts.contrast_net import ContrastNet, global_neighbours, local_neighbours
 from methods.shared.ema import ema_update, teacher_of

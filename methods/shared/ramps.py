@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from harness.api.params import MethodParams, hyper
-from harness.api.progress import Progress
-from harness.api.schedules import ramp_up, staircase
+from harness.api.progress import Progress, ramp_up, staircase
 
 
 class ConsistencyParams(MethodParams):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from harness.api.params import MethodParams, hyper
-from harness.api.settings import Alteration
+from harness.api.params import Alteration, MethodParams, hyper
 from methods.shared.strong import FINE_TUNING, strong
 
 

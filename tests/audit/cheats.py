@@ -17,11 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from harness.api.dataset import Task
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
-from harness.api.params import MethodParams
+from harness.api.params import Alteration, MethodParams
 from harness.api.progress import Progress
-from harness.api.settings import Alteration
-from harness.api.task import Task
 
 
 class Semi(Method):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.api.settings import OptimiserSettings
+from harness.api.params import OptimiserSettings
 from harness.audit import RULES
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun

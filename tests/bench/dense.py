@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.dataset import Task
 from harness.api.method import Loss
 from harness.api.progress import Scalar
-from harness.api.task import Task
 from methods.action import ACTION, FineTuning, Taus
 from methods.action_parts.action_params import ActionParams
 from methods.action_parts.anatomical import AnatomicalDraw, AnatomicalSettings, anatomical_loss

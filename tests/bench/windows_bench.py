@@ -24,11 +24,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harness.api.dataset import Case
+from harness.api.dataset import Case, Task
 from harness.api.method import Stage
+from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
-from harness.api.settings import OptimiserSettings
-from harness.api.task import Task
 from harness.data.volumes import Volumes
 from harness.evaluation.predict import inference, window_scores
 from harness.records.schema import Engine, Preprocessing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from harness.api.settings import OptimiserSettings
+from harness.api.params import OptimiserSettings
 from harness.leaderboard.results import placed
 from harness.records.schema import Engine
 from harness.stats.profile import TAUS

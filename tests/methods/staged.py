@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import torch
 
+from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
-from harness.api.settings import OptimiserSettings
-from harness.api.task import Task
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
 from tests.methods.tiny import TASK, batch_for, build, finish_step, step_loss

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Stage
+from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
-from harness.api.settings import OptimiserSettings
 from methods.action import ACTION
 from methods.action_parts.action_params import ActionParams
 from methods.action_parts.pseudo import pseudo_label, unsupervised_loss

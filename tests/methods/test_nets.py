@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.api.networks.factory import backbone
-from harness.api.networks.unet import ConvBlock, UpBlock
-from harness.api.task import Task
+from harness.api.dataset import Task
+from harness.api.networks import ConvBlock, UpBlock, backbone
 from methods.mc_net import TwoDecoders
 from tests.methods.tiny import TASK, TASK_3D
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from harness.api.networks.factory import backbone
+from harness.api.networks import backbone
 from methods.action_parts.heads import RepresentationHead, SampledFeatures
 from methods.action_parts.patches import Patches, axis_taps, tap_width
 from tests.methods.references import DenseFeatures, dense_features

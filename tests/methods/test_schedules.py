@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from harness.api.method import Method
+from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
-from harness.api.settings import OptimiserSettings
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
 from tests.methods.tiny import METHODS, batch_for, build

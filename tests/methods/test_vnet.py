@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.api.networks.factory import backbone
-from harness.api.networks.vnet import VNetDecoder, doubling
+from harness.api.networks import VNetDecoder, backbone, doubling
 from methods.mc_net import TwoDecoders
 from tests.methods.test_nets import parameters
 from tests.methods.tiny import TASK, TASK_3D

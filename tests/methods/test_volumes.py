@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from harness.api.method import Batch, Method, Stage
+from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
-from harness.api.settings import OptimiserSettings
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
 from methods.mc_net import MCNet

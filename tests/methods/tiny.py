@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
-from harness.api.settings import OptimiserSettings
-from harness.api.task import Task
 from methods.mc_net import MCNet
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull

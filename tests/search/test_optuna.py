@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.api.space import Dimension
+from harness.api.params import Dimension
 from harness.records.schema import Trial
 from tests.support import require
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.api.space import Dimension
+from harness.api.params import Dimension
 from harness.suite.points import combine_choices, draw_sobol_points
 
 KINDS = ("a", "b", "c", "d")

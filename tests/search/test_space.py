@@ -10,8 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness.api.params import MethodParams, hyper
-from harness.api.space import Dimension
+from harness.api.params import Dimension, MethodParams, hyper
 from harness.suite.registry import load_method
 
 SHARES = st.floats(0.0, 1.0, exclude_max=True)

@@ -23,11 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.api.dataset import Case, CaseSource, Dataset, Split
+from harness.api.dataset import Case, CaseSource, Dataset, Split, Task
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.api.params import MethodParams, hyper
 from harness.api.progress import Progress
-from harness.api.task import Task
 
 
 class Squares(Dataset):

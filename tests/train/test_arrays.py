@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.api.task import Task
+from harness.api.dataset import Task
 from harness.records.run_folder import RunFolder
 from harness.train.arrays import keep_arrays
 from methods.supervised import Supervised

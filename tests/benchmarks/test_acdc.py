@@ -89,6 +89,7 @@ def test_nothing_is_recognised_where_nothing_is(tmp_path: Path) -> None:
         ACDC().sources(tmp_path)
 
 
+@pytest.mark.slow
 def test_real_scans(scans: Path, tmp_path: Path, said: list[str]) -> None:
     cache = resolve(ACDC(), scans)
     slices = {

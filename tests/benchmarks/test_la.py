@@ -211,6 +211,7 @@ def load_plain(root: Path) -> np.ndarray:
     return load(write_official(root), SmallLA())[PATIENTS[0]].image
 
 
+@pytest.mark.slow
 def test_real_volumes(la_scans: Path, tmp_path: Path) -> None:
     cache = prepare(SmallLA(), la_scans, tmp_path / "cache")
     assert (cache.manifest.layout, cache.manifest.track, cache.manifest.warnings) == ("ua_mt-h5", "legacy_crop", [])

@@ -20,6 +20,7 @@ def cases() -> list[Case]:
     return [source.load() for source in Phantom3D().sources(None)]
 
 
+@pytest.mark.slow
 def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
     cache = prepare(Phantom3D(), None, tmp_path / "cache")
     assert [len(patients) for patients in cache.manifest.splits.values()] == [20, 4, 6]

@@ -229,6 +229,7 @@ def labels_of(scans: Path) -> list[NDArray[np.uint8]]:
     return labels
 
 
+@pytest.mark.slow
 def test_equals_medpy_on_real_validation_labels(medpy: ModuleType, scans: Path) -> None:
     labels, rng = labels_of(scans), np.random.default_rng(0)
     assert len(labels) == 20

@@ -170,5 +170,6 @@ def test_without_monai_the_message_says_what_to_install(monkeypatch: pytest.Monk
         require_monai()
 
 
+@pytest.mark.slow
 def test_what_trains_in_2d_never_loads_monai() -> None:
     assert "monai" not in loaded("-c", "import harness.train, harness.evaluation, harness.data.volumes")

@@ -49,6 +49,7 @@ def test_what_both_suites_name_is_not_trained_again(source: Tiny, target: Tiny) 
     assert [run.method for run in session.pending()] == ["tiny_ceiling", "tiny_error"]
 
 
+@pytest.mark.slow
 def test_the_same_on_the_command_line(source: Tiny, target: Tiny) -> None:
     arguments = target.arguments("run", "--executor", "inline", "--no-track", "--reuse", str(source.store))
     environment = command_environment(target.environment)

@@ -95,6 +95,7 @@ def test_a_busy_run_is_75(make_tiny: MakeTiny) -> None:
     assert exit_code([busy], session, stopped=False) == 75
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp_path: Path) -> None:
     """It is the user's to mend: once it is, the same command goes on."""
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
@@ -109,6 +110,7 @@ def test_a_cache_that_is_no_cache_is_refused_and_no_row(make_tiny: MakeTiny, tmp
     assert not session.folder(session.plan.runs[0]).done
 
 
+@pytest.mark.slow
 def test_a_child_that_dies_leaves_no_lease(make_tiny: MakeTiny, tmp_path: Path) -> None:
     """On another node its lease would keep everybody away for two minutes."""
     session = make_tiny(

@@ -39,6 +39,7 @@ def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: 
     assert path.exists(), "the lease is the other's"
 
 
+@pytest.mark.slow
 def test_the_command_says_who_leads(make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, {"tiny_short": {}}, {"mode": "adaptive", "validations": 3})
     tiny.session()

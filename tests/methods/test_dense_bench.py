@@ -69,6 +69,7 @@ def test_fine_tuning_of_patches_has_the_same_losses(kind: type[ACTION], plain: t
         assert found[name].item() == pytest.approx(expected[name].item(), rel=0.1), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dimension", "size"), [("2", ["32"]), ("3", ["16", "16", "16"])])
 def test_the_table_names_every_method_and_stage(
     dimension: str, size: list[str], capsys: pytest.CaptureFixture[str]
@@ -87,6 +88,7 @@ def test_a_size_of_another_dimension_is_refused() -> None:
         main(["--size", "48", "48", "16"])
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_tells_seconds_and_peak() -> None:
     found = measure_alone("supervised/train", (16, 16, 16), batch_size=2, warm_up_steps=0)
     assert found.seconds > 0

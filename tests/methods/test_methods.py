@@ -77,6 +77,7 @@ def test_copies_are_independent(kind: type[Method]) -> None:
     assert not same_state(method, twin)
 
 
+@pytest.mark.slow
 @every_method
 def test_twenty_steps_fit_a_blob(kind: type[Method]) -> None:
     method = build(kind)

@@ -32,6 +32,7 @@ def step_with(method: Method, stage_number: int, *, as_tensors: bool) -> tuple[f
     return float(loss.total.detach()), [parameter.detach() for parameter in method.parameters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EVERY_METHOD)
 def test_a_step_takes_its_schedules_as_numbers_or_as_device_scalars(kind: type[Method]) -> None:
     for number in range(len(build(kind).stages)):

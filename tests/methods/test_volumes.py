@@ -58,6 +58,7 @@ def test_backbones_start_from_the_same_weights_and_are_what_is_tested(kind: type
     assert predictor.eval()(torch.rand(1, 1, *TASK_3D.size)).shape == (1, 2, *TASK_3D.size)
 
 
+@pytest.mark.slow
 @every_stage
 def test_a_step_is_finite_repeats_itself_and_reaches_all_that_the_stage_trains(kind: type[Method], number: int) -> None:
     method = volumes(kind)
@@ -86,6 +87,7 @@ def test_a_step_reads_no_value_and_terms_stay_on_the_device(kind: type[Method], 
     assert_step_reads_no_value(method, stage)
 
 
+@pytest.mark.slow
 def test_a_few_steps_learn_a_ball() -> None:
     method = build(Supervised, task=TASK_3D)
     batch = batch_for(method)

@@ -37,6 +37,7 @@ def write_forever(path: Path) -> None:
         write_text(path, content(number))
 
 
+@pytest.mark.slow
 def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "record.txt"
     seen = set()

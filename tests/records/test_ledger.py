@@ -288,6 +288,7 @@ def test_what_a_crash_left_at_the_end_is_ignored(rubbish: bytes, tmp_path: Path)
     assert Ledger(path).lines() == [first]
 
 
+@pytest.mark.slow
 @given(note=st.text())
 @example(note="one\u2028line \x85 of a file \x1c name \x0b\r\n")
 def test_any_note_stays_within_its_line(note: str, tmp_path: Path) -> None:

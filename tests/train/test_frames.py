@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support import REPO, run_cli
 from tests.train.fixtures import MakeTiny
 
@@ -11,6 +13,7 @@ MOST_FRAMES = 11
 """Of ours, below harness/ and methods/, the method's own loss included."""
 
 
+@pytest.mark.slow
 def test_at_most_eleven_frames_of_ours_lie_between_command_line_and_loss(make_tiny: MakeTiny, tmp_path: Path) -> None:
     tiny = make_tiny({"tiny_traced": {}}, budget={"steps": 4})
     trace = tmp_path / "trace.txt"

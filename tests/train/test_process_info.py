@@ -52,6 +52,7 @@ def test_gres(variables: dict[str, str], expected: str | None) -> None:
     assert gres(variables) == expected
 
 
+@pytest.mark.slow
 def test_a_process_knows_when_it_was_born() -> None:
     """Against the clock of its parent, before and after making it; it says so long after, and waits in between."""
     code = (

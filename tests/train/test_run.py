@@ -426,6 +426,7 @@ def test_a_run_that_somebody_runs_is_left_alone(make_tiny: MakeTiny) -> None:
     assert sorted(folder.path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_run_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ print("alive", stop.is_set(), seen > 0, flush=True)
 """
 
 
+@pytest.mark.slow
 def test_twenty_thousand_pairs_of_signals_never_lock_the_process() -> None:
     """A handler that takes a lock waits for ever once a second signal interrupts it inside."""
     code = STRESS.replace("stop = StopFlag()", "stop = StopFlag()\nstop.install()")

@@ -52,7 +52,8 @@ def splits(suite: AuditedSuite) -> Verdict:
 def one_dataset(suite: AuditedSuite) -> Verdict:
     """Data, checksum, size and resize rule in run.json are the same for every run.
 
-    The checksum is that of the data which the run's environment found.
+    The checksum is that of the data which the run's environment found. What was warned of when that data was prepared
+    is shown.
     """
     other = [
         run
@@ -63,7 +64,14 @@ def one_dataset(suite: AuditedSuite) -> Verdict:
         one_value(suite.runs, "data", lambda run: _version(run.asked.dataset)),
         one_value(suite.runs, "preprocessing", lambda run: str(run.asked.preprocessing)),
         held_unless(other, "ran on other data than planned"),
+        held(*_warnings(suite)),
     )
+
+
+def _warnings(suite: AuditedSuite) -> list[str]:
+    """What the runs' environments say was warned of in their data."""
+    shown = (run.environment.shown.get("data_warnings") or "" for run in suite.runs if run.environment is not None)
+    return [f"warned of in the data: {line}" for line in dict.fromkeys("\n".join(shown).splitlines()) if line]
 
 
 def _version(data: DatasetRef) -> str:

@@ -14,6 +14,9 @@ from harness.api.errors import DataError
 from harness.data.cache import DEVELOPMENT, TEST, Cache, read_unchecked
 from harness.data.digests import array_sha256, case_sha256, manifest_checksum
 
+NAMED = 10
+"""Cases that a warning names before it counts the others."""
+
 UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError)
 
 
@@ -55,7 +58,23 @@ def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
         count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
         raise DataError("\n".join([f"{dataset.name}: {count}, nothing was prepared", *lines]))
     cases = sorted((case for _, case in read), key=_published_order(dataset.splits))
-    return Checked(tuple(cases), {case.id: case_sha256(case, images[case.id]) for case in cases}, tuple(within))
+    warnings = (*_of_cases(cases), *within)
+    return Checked(tuple(cases), {case.id: case_sha256(case, images[case.id]) for case in cases}, warnings)
+
+
+def _of_cases(cases: Sequence[Case]) -> list[str]:
+    """What the readers of the cases warn of, a line for each thing, with the cases that it is true of."""
+    by_text: dict[str, list[str]] = defaultdict(list)
+    for case in cases:
+        for text in case.warnings:
+            by_text[text].append(case.id)
+    return [f"{some(ids)}: {text}" for text, ids in by_text.items()]
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, the others counted."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def case_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:

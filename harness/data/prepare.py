@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from harness.api.dataset import Case, Dataset
@@ -57,6 +58,8 @@ def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
     _refuse_occupied(destination)
     folder, layout = _source(dataset, root)
     checked = read_checked(dataset, dataset.sources(folder))
+    # without the folder: warnings go into tables and pages, which others read
+    checked = replace(checked, warnings=tuple(line.replace(f"{folder}{os.sep}", "") for line in checked.warnings))
     for warning in checked.warnings:
         log.warning(warning)
     return _publish(_manifest(dataset, layout, checked), checked.cases, destination)

@@ -44,6 +44,7 @@ class Comparison:
     runs:       one row per selected run of the suite, columns as in `rows.RUN_COLUMNS`.
     cases:      CASE_COLUMNS of the ok runs, with run, cell, entry, labelled, subset and seed.
     validations: validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with the same.
+    data_warnings: what was warned of when the data was prepared.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Comparison:
     runs: pd.DataFrame
     cases: pd.DataFrame
     validations: pd.DataFrame
+    data_warnings: tuple[str, ...] = ()
 
     @cached_property
     def scores(self) -> dict[Key, Scores]:
@@ -220,7 +222,9 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
     validations = pd.DataFrame(
         [row for record in dict.fromkeys(finished) for row in validation_rows(record)], columns=list(VALIDATION_COLUMNS)
     )
-    commits = {record.environment.shown.get("commit") for record in finished if record.environment is not None}
+    shown = [record.environment.shown for record in finished if record.environment is not None]
+    commits = {facts.get("commit") for facts in shown}
+    warnings = dict.fromkeys(line for facts in shown for line in (facts.get("data_warnings") or "").splitlines())
     return Comparison(
         number=number,
         title=title,
@@ -229,6 +233,7 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
         runs=frame.astype({"labelled": "Int64"}),
         cases=_cases(finished, ids[frame["status"] == "ok"]),
         validations=validations.astype({"unlabelled_dice": "float64"}).merge(ids, on="run", how="left"),
+        data_warnings=tuple(warnings),
     )
 
 

@@ -12,7 +12,8 @@ from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.stats.between_runs import LEAST_SUBSETS
 
 MINI = "mini: small images, not comparable with published tables"
-LOUD = (MINI, "Unfinished:", "Failed:", "Unexplained:")
+WARNED = "Warned of in the data: "
+LOUD = (MINI, "Unfinished:", "Failed:", "Unexplained:", WARNED)
 """Beginnings of notes that must not be overlooked."""
 
 INTERVAL = (
@@ -58,6 +59,7 @@ def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
         lines += conditions_lines(comparison.conditions, comparison.commits)
     lines += [
         *_gaps(comparison),
+        *(f"{WARNED}{warning}." for warning in comparison.data_warnings),
         _sample(comparison),
         INTERVAL,
         *_beside(comparison),

@@ -15,8 +15,8 @@ from harness.leaderboard.notes import LOUD, notes
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 
-PRIVATE = frozenset({"host", "slurm_job"})
-"""Shown facts of an environment that a page for others leaves out."""
+PRIVATE = frozenset({"host", "slurm_job", "data_warnings"})
+"""Shown facts of an environment that a page for others leaves out; what was warned of is among the notes."""
 
 Fact = tuple[str, str]
 

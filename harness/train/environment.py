@@ -7,6 +7,7 @@ import platform
 import resource
 import socket
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
@@ -16,6 +17,8 @@ import torch
 
 import harness
 from harness.records.schema import Engine, Environment
+
+MOST_WARNINGS = 20
 
 
 def pick_device() -> torch.device:
@@ -34,8 +37,10 @@ def prepare_device(device: torch.device, engine: Engine) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def describe(device: torch.device, engine: Engine, data_checksum: str) -> Environment:
-    """The environment record of this process."""
+def describe(
+    device: torch.device, engine: Engine, data_checksum: str, data_warnings: Sequence[str] = ()
+) -> Environment:
+    """The environment record of this process; data_warnings: of the manifest of the data."""
     return Environment(
         device_model=device_model(device),
         device_type="cuda" if device.type == "cuda" else "cpu",
@@ -53,8 +58,16 @@ def describe(device: torch.device, engine: Engine, data_checksum: str) -> Enviro
             "driver": _driver() if device.type == "cuda" else None,
             "cudnn": str(torch.backends.cudnn.version()) if device.type == "cuda" else None,
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
+            "data_warnings": "\n".join(first_warnings(data_warnings)) or None,
         },
     )
+
+
+def first_warnings(warnings: Sequence[str]) -> list[str]:
+    """As many as a record holds; all of them stand in the manifest of the data."""
+    rest = len(warnings) - MOST_WARNINGS
+    more = [f"and {rest} more in the manifest of the prepared data"] if rest > 0 else []
+    return [*warnings[:MOST_WARNINGS], *more]
 
 
 def device_model(device: torch.device) -> str:

@@ -77,7 +77,7 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
             return done
         run, device = folder.run, pick_device()
         prepare_device(device, run.engine)
-        environment = describe(device, run.engine, cache.reference.checksum)
+        environment = describe(device, run.engine, cache.reference.checksum, cache.manifest.warnings)
         with Attempt(folder, lease, environment, device, settings.stop, settings.parent) as attempt:
             # Before anything is loaded, so that all of it is seen.
             attempt.write("begin", process=read_process_info(device))

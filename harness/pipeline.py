@@ -228,7 +228,12 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
 
 
 def track_or_warn(records: SuiteRecords, tracking_uri: str | None) -> None:
-    """Mirror records into MLflow. What goes wrong is a warning: the records are safe, and `track` works later."""
+    """Mirror records into MLflow. What goes wrong is a warning: the records are safe, and `track` works later.
+
+    Args:
+        records: Records of one suite.
+        tracking_uri: MLflow's store. None: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.
+    """
     from harness.tracking import track
 
     try:
@@ -238,7 +243,19 @@ def track_or_warn(records: SuiteRecords, tracking_uri: str | None) -> None:
 
 
 def find_data(records: SuiteRecords, data: Path | None) -> Cache:
-    """The cache of the data that a suite's runs were trained on, found as `run_suite` finds it."""
+    """Find the data that a suite's runs were trained on, as `run_suite` finds it.
+
+    Args:
+        records: Records of one suite.
+        data: As for `run_suite`.
+
+    Returns:
+        The prepared data.
+
+    Raises:
+        RecordError: No run has ended yet.
+        DataError: The data are absent, or others than the runs were trained on.
+    """
     from harness.data.prepare import resolve
     from harness.suite.registry import load_dataset
 
@@ -249,7 +266,14 @@ def find_data(records: SuiteRecords, data: Path | None) -> Cache:
 
 
 def has_failed_runs(leaderboard: Leaderboard) -> bool:
-    """Whether a final run or a trial of the suite ended with a failure record."""
+    """Say whether a final run or a trial of the suite ended with a failure record.
+
+    Args:
+        leaderboard: That of the suite.
+
+    Returns:
+        True for a single one.
+    """
     inputs = leaderboard.inputs
     states = [comparison.runs["status"] for comparison in inputs.comparisons]
     return any((state == "failed").any() for state in [*states, inputs.search["status"]])

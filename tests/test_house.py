@@ -229,6 +229,39 @@ def test_other_words_are_allowed(text: str) -> None:
     assert forbidden(text, ["outlook", "beyond noise"]) == []
 
 
+PUBLIC_MODULES = ("dataset", "losses", "method", "params", "progress")
+"""Of harness.api, what an author of a plug-in calls or overrides. A network's `forward` gives its shapes in a line."""
+
+
+def undocumented(source: str) -> list[str]:
+    """Public functions whose docstring lacks a section: Args, Returns or Raises."""
+    lacking = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        text = ast.get_docstring(node) or ""
+        is_property = any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+        arguments = [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
+        required = {
+            "Args:": bool({*arguments} - {"self", "cls"}) and not is_property,
+            "Returns:": node.returns is not None and ast.unparse(node.returns) != "None" and not is_property,
+            "Raises": any(isinstance(inner, ast.Raise) for inner in ast.walk(node)),
+        }
+        lacking += [f"{node.name}: {word}" for word, needed in required.items() if needed and word not in text]
+    return lacking
+
+
+def test_public_functions_name_arguments_results_and_errors() -> None:
+    paths = [*(REPO / "harness/api" / f"{name}.py" for name in PUBLIC_MODULES), REPO / "harness/pipeline.py"]
+    assert {path.name: undocumented(path.read_text(encoding="utf-8")) for path in paths} == {p.name: [] for p in paths}
+
+
+def test_a_docstring_without_its_sections_is_found() -> None:
+    source = 'def f(a: int) -> int:\n    """Does it."""\n    raise ValueError(a)\n'
+    assert undocumented(source) == ["f: Args:", "f: Returns:", "f: Raises"]
+    assert undocumented('def f() -> None:\n    """Does it."""\n') == []
+
+
 def loaded(*python_args: str) -> set[str]:
     """Top-level packages that a fresh interpreter loads for these arguments, which must succeed."""
     command = [sys.executable, "-X", "importtime", *python_args]

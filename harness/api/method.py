@@ -131,7 +131,15 @@ class Method(nn.Module):
 
     @classmethod
     def build(cls, task: Task, params: MethodParams) -> Method:
-        """A new instance; a method's `__init__` takes the task and its own `Params`."""
+        """Make a new instance, on the host, with initial weights.
+
+        Args:
+            task: What the data are: dimension, channels, classes and sizes.
+            params: An instance of the method's own `Params`.
+
+        Returns:
+            What the method's `__init__` makes of the two.
+        """
         return cls(task, params)  # type: ignore[call-arg]
 
     @property
@@ -170,7 +178,14 @@ class Method(nn.Module):
         """
 
     def parameter_groups(self, stage: Stage) -> Iterable[nn.Parameter]:
-        """Parameters that the stage trains: by default all that require a gradient."""
+        """Name the parameters that the stage trains: by default all that require a gradient.
+
+        Args:
+            stage: The stage that begins.
+
+        Returns:
+            Parameters of this module; the engine's optimiser gets no others.
+        """
         return (p for p in self.parameters() if p.requires_grad)
 
     def optimiser(self, stage: Stage, settings: OptimiserSettings) -> torch.optim.Optimizer:
@@ -234,7 +249,11 @@ class Method(nn.Module):
         """
 
     def diagnostics(self) -> Mapping[str, float]:
-        """Scalars worth a curve, read at validations, outside the clock; host copies are fine here."""
+        """Give scalars worth a curve, read at validations, outside the clock; host copies are fine here.
+
+        Returns:
+            Numbers by name, each in its own unit.
+        """
         return {}
 
     def arrays(self) -> Mapping[str, Tensor]:
@@ -242,6 +261,9 @@ class Method(nn.Module):
 
         They are stored and shared with the run's records (at most 1 MB in all): features of single pixels, matrices;
         never weights, nor anything from which a scan could be put together again.
+
+        Returns:
+            Tensors by name.
         """
         return {}
 

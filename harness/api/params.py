@@ -73,7 +73,14 @@ class Dimension(Strict):
         return min(max(rounded(value), float(low)), float(high))  # rounding must not leave the range
 
     def holds(self, value: Any) -> bool:  # noqa: ANN401
-        """Whether a search could come to this value."""
+        """Say whether a search could come to this value.
+
+        Args:
+            value: Anything that the field may hold.
+
+        Returns:
+            True for one of the choices, or a number of the range.
+        """
         if self.scale == "choice":
             return value in self.values
         low, high = self.values
@@ -92,7 +99,14 @@ def _is_number(value: Any) -> bool:  # noqa: ANN401
 
 
 def rounded(value: float) -> float:
-    """Six significant digits: people read them, and run ids must not hang on the last bit of a machine's exp."""
+    """Round to six significant digits: people read them, and run ids must not hang on the last bit of a machine's exp.
+
+    Args:
+        value: Any finite number.
+
+    Returns:
+        The nearest number of six significant digits.
+    """
     return float(f"{value:.6g}")
 
 
@@ -114,11 +128,25 @@ class MethodParams(Strict):
         return {name: Dimension.model_validate(space) for name, space in spaces.items() if space is not None}
 
     def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
-        """The value that these parameters have on a dimension; None where they have no single one."""
+        """Read the value that these parameters have on a dimension.
+
+        Args:
+            name: A dimension of `space`.
+
+        Returns:
+            The value, as JSON holds it. None where they have no single one.
+        """
         return self.model_dump(mode="json").get(name)
 
     def with_values(self, point: Point) -> dict[str, Any]:
-        """These parameters with the values of a point of the space, to be validated; what it does not name stays."""
+        """Give these parameters the values of a point of the space.
+
+        Args:
+            point: Values by dimension; what it does not name stays.
+
+        Returns:
+            Fields by name, to be validated.
+        """
         return {**self.model_dump(mode="json"), **point}
 
 

@@ -41,7 +41,14 @@ class Progress:
         return self.schedules[name]
 
     def with_schedules(self, schedules: Mapping[str, Scalar]) -> Progress:
-        """The same point with these schedules."""
+        """Copy this point with other schedules.
+
+        Args:
+            schedules: What `Method.schedules` gives for the step, by name.
+
+        Returns:
+            The same shares and step with these schedules.
+        """
         return replace(self, schedules=schedules)
 
 

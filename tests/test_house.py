@@ -142,7 +142,7 @@ def test_every_room_has_a_floor() -> None:
         ("harness.train.loop", "import harness\nfrom harness import __version__", False),
         ("harness.train.clock", "from harness.data import sampler", False),
         ("methods.ua_mt", "import torch\nfrom harness.api.method import Method\nfrom methods.shared import ema", False),
-        ("harness.cli.run", "import harness.execution.inline, json", False),
+        ("harness.cli.run", "import harness.execution.run, json", False),
     ],
 )
 def test_the_import_rule_tells_wrong_from_right(module: str, source: str, forbidden: bool) -> None:

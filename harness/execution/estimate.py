@@ -74,10 +74,7 @@ def _rates(finished: Iterable[RunRecord], key: Callable[[Run], K]) -> dict[K, li
     """Wall seconds per step or device second of every finished run, by `key`."""
     rates: dict[K, list[float]] = {}
     for record in finished:
-        spent = record.spent
-        charged = spent.useful_device_seconds + spent.lost_device_seconds
-        if record.run.budget.steps is not None:
-            charged = spent.useful_steps + spent.lost_steps
+        charged = sum(record.spent.in_currency(record.run.budget))
         if charged > 0 and record.result is not None:
             rates.setdefault(key(record.run), []).append(sum(record.result.wall_seconds.values()) / charged)
     return rates

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,3 +201,30 @@ def last_message(log: Path, log_start: int, code: int) -> str:
     if code == DiskError.exit_code and not last.startswith("error: "):
         return f"cannot write {log.parent}. Free space, then run the same command again: it goes on from the records."
     return last.removeprefix("error: ")
+
+
+def stop_on_this_host(folders: Sequence[str], driver: int, job: str | None, number: int = signal.SIGTERM) -> int:
+    """Signal the processes of this host that train these runs for a driver. They write a checkpoint and end.
+
+    Args:
+        folders: paths of the runs' folders.
+        driver:  pid of the driver that started them.
+        job:     the driver's Slurm job. Pids alone may be equal on two hosts.
+        number:  the signal.
+
+    Returns:
+        How many processes were signalled.
+    """
+    signalled = 0
+    for folder in folders:
+        lease = RunFolder(Path(folder)).lease
+        holder = lease.holder()
+        if holder is None or (holder.host, holder.driver, holder.job) != (socket.gethostname(), driver, job):
+            continue
+        if lease.held():
+            try:
+                os.kill(holder.pid, number)
+            except ProcessLookupError:
+                continue
+            signalled += 1
+    return signalled

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.execution.outcome import Outcome, settle
-from harness.execution.process import Child, Order, RestartingRun, RunProcess, make_order
+from harness.execution.process import Child, Order, RestartingRun, RunProcess, make_order, stop_on_this_host
 from harness.execution.session import Session
-from harness.execution.signal_forwarding import stop_on_this_host
 from harness.records.lease import current_job
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run

@@ -1,21 +1,215 @@
-"""Runs that Ray starts on its nodes, each in a child process of one of its workers."""
+"""A Ray to train runs on, our own on this machine or that of a batch job on its nodes, and the runs that it starts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from harness.api.errors import ServiceError, UsageError
 from harness.execution.outcome import Outcome
-from harness.execution.process import Child, Order, run_process
-from harness.execution.process_pool import ProcessPool
-from harness.execution.ray_cluster import Cluster
-from harness.execution.signal_forwarding import StopForwarder
+from harness.execution.process import Child, Order, run_process, stop_on_this_host
+from harness.execution.process_pool import ProcessPool, default_workers, visible_gpus
+from harness.records.lease import current_job
 from harness.records.run_folder import RunFolder
 from harness.train.stop import StopFlag
 
+ADDRESS = re.compile(r"[^\s/]+:\d+")
+OBJECT_STORE_BYTES = 100_000_000
+LONGEST_FOLDER = 40
+"""Ray puts up to 67 characters behind its temporary folder, and AF_UNIX paths end at 107 bytes."""
 SIGNAL_SECONDS = 2.0
 """The death of a worker may be known before the signal that ended it reaches the driver."""
+REPEAT_SECONDS = 5.0
+"""Seconds between two signals to other nodes: a run that has just begun may not have its lease yet."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray that is up.
+
+    ray:       the module, connected.
+    workers:   runs at a time.
+    run_gpus:  Ray's GPUs for each run: 1 where it has any. Where they are only tokens without a device, they still
+               limit the runs of a node.
+    """
+
+    ray: Any
+    workers: int
+    run_gpus: int
+
+
+@contextmanager
+def ray_cluster(address: str | None, workers: int | None, most: int) -> Iterator[Cluster]:
+    """Join a Ray, or bring up one of our own.
+
+    Args:
+        address: HOST:PORT or a file that announces it. None brings up a Ray on this machine.
+        workers: runs at a time. None takes the GPUs, or the cores without them.
+        most:    upper limit of the runs at a time.
+    """
+    if address is None:
+        workers = min(workers or default_workers(), most)
+        with local_ray(workers) as ray:
+            yield Cluster(ray, workers, min(1, visible_gpus()))
+        return
+    with joined_ray(address) as ray:
+        resources = ray.cluster_resources()
+        cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
+        yield Cluster(ray, min(workers or gpus or cpus, most), min(1, gpus))
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A running Ray. A file holds these three values, separated by spaces.
+
+    address: HOST:PORT.
+    nodes:   number of its nodes.
+    seconds: time limit for all nodes to join.
+    """
+
+    address: str
+    nodes: int = 1
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, text: str) -> Announced:
+        """From HOST:PORT or the name of a file. Raises `UsageError` for anything else."""
+        path = Path(text)
+        try:
+            if not path.exists() and ADDRESS.fullmatch(text):
+                return cls(text)
+            address, nodes, seconds = path.read_text(encoding="utf-8").split()
+            return cls(address, int(nodes), float(seconds))
+        except (OSError, ValueError):
+            expected = "HOST:PORT, nor a file with HOST:PORT, the number of nodes and how many seconds to wait for them"
+            raise UsageError(f"--ray-address {text}: neither {expected}") from None
+
+
+@contextmanager
+def joined_ray(address: str) -> Iterator[Any]:
+    """Join a Ray that another program starts and stops. Waits until all its nodes have joined.
+
+    address: HOST:PORT, or a file that announces it, see `Announced`.
+    """
+    announced = Announced.read(address)
+    ray = _import_ray()
+    try:
+        ray.init(address=announced.address, log_to_driver=False, logging_level=logging.ERROR)
+    except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        raise ServiceError(f"the Ray at {announced.address} cannot be joined ({_first_line(error)})") from None
+    try:
+        _wait_for_nodes(ray, announced)
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _wait_for_nodes(ray: Any, announced: Announced) -> None:  # noqa: ANN401 - ray is untyped
+    until = time.monotonic() + announced.seconds
+    while len(joined := [node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]]) < announced.nodes:
+        if time.monotonic() > until:
+            raise ServiceError(
+                f"after {announced.seconds:g} s {len(joined)} of {announced.nodes} nodes are in the Ray at "
+                f"{announced.address}: {', '.join(sorted(joined))}; the others did not join"
+            )
+        time.sleep(0.2)
+
+
+@contextmanager
+def local_ray(workers: int) -> Iterator[Any]:
+    """Our own Ray with explicit resources, a short temporary folder, and no dashboard. It stops at the end."""
+    # our own token keeps other users of the machine out and the home directory unwritten. Ray reads it once per
+    # process, so a second Ray of this process (finals after a search) must have the same one
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    ray = _import_ray()
+    folder = _short_folder()
+    try:
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            num_gpus=visible_gpus(),
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ServiceError(f"a local Ray did not start ({error}); use --executor inline") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _short_folder() -> Path:
+    """A folder for Ray's sockets in RAY_TMPDIR or /tmp, but not in TMPDIR, whose path is often too long."""
+    root = os.environ.get("RAY_TMPDIR", "/tmp")
+    if len(root) > LONGEST_FOLDER - len("/h12345678"):
+        raise ServiceError(f"RAY_TMPDIR={root} is too long: Ray's sockets allow {LONGEST_FOLDER - len('/h12345678')} "
+                           "characters; name a shorter folder, or leave it out for /tmp")  # fmt: skip
+    try:
+        return Path(tempfile.mkdtemp(prefix="h", dir=root))
+    except OSError as error:
+        raise ServiceError(f"RAY_TMPDIR={root} cannot be written ({error.strerror})") from None
+
+
+def _import_ray() -> Any:  # noqa: ANN401 - ray is untyped
+    os.environ.setdefault("RAY_DISABLE_USAGE_STATS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray's default of 15 would let any neighbour take the processor from runs whose time is measured
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    # a signal to all processes of a job ends Ray at once; its runs need a moment longer, for their checkpoints
+    os.environ.setdefault("RAY_kill_child_processes_on_worker_exit", "false")
+    try:
+        import ray
+    except ImportError:
+        raise ServiceError("ray is not installed; `pip install 'ray[tune]'`, or use --executor inline") from None
+    return ray
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class StopForwarder:
+    """Stops the runs of this host by signal, and those of other nodes by a Ray task on each node.
+
+    Each task reads the leases on the node that wrote them: on a network disk, others may not see them for a minute.
+    """
+
+    def __init__(self, ray: Any) -> None:  # noqa: ANN401 - ray is untyped
+        self._ray = ray
+        self._next_repeat = 0.0
+
+    def __call__(self, running: Sequence[RunFolder]) -> None:
+        """Ask these runs to stop. To be called until all have stopped."""
+        arguments = [str(folder.path.resolve()) for folder in running], os.getpid(), current_job()
+        stop_on_this_host(*arguments)
+        if not running or time.monotonic() < self._next_repeat:
+            return
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self._next_repeat = time.monotonic() + REPEAT_SECONDS
+        this_node = self._ray.get_runtime_context().get_node_id()
+        for node in self._ray.nodes():
+            if node["Alive"] and node["NodeID"] != this_node:
+                on_node = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+                task = self._ray.remote(num_cpus=0, scheduling_strategy=on_node, max_retries=0)(stop_on_this_host)
+                task.remote(*arguments)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -63,12 +63,10 @@ class Session:
         done = sum(self.folder(run).done for run in runs.values())
         return f"{len(runs)} {'runs' if self.plan.finals else 'trials'}, {done} done, {len(runs) - done} to run"
 
-    def with_selection(self, plan: Plan, selection: Selection) -> Session:
+    def with_selection(self, selection: Selection) -> Session:
         """Record the selection of a search, before its final runs may start; the session with those runs."""
         self.store.write_selection(selection)
-        for run in plan.runs:
-            self.store.folder(run).create(run)
-        return replace(self, plan=plan)
+        return _record_runs(self.plan, self.cache, self.store)
 
     def find(self, name: str) -> Run:
         """Find a run of the plan, a trial that a search proposed, or a recorded run by the beginning of its id.

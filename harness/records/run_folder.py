@@ -89,8 +89,11 @@ class RunFolder:
 
     def result(self) -> Result | None:
         """How it ended. None while it has not."""
-        path = self.path / "result.json"
-        return read_record(path, Result) if path.exists() else None
+        return self.require_result() if self.done else None
+
+    def require_result(self) -> Result:
+        """How it ended, for a run that has."""
+        return read_record(self.path / "result.json", Result)
 
     def write_result(self, result: Result) -> None:
         """Declare the run done. Written last."""

@@ -187,6 +187,12 @@ class Spent(Strict):
     lost_steps: int
     attempts: int
 
+    def in_currency(self, budget: Budget) -> tuple[float, float]:
+        """Useful and lost spending, in the currency of a budget."""
+        if budget.steps is not None:
+            return float(self.useful_steps), float(self.lost_steps)
+        return self.useful_device_seconds, self.lost_device_seconds
+
 
 class Failure(Strict):
     """Why a run has no numbers."""

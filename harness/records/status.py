@@ -114,8 +114,7 @@ def run_status(record: RunRecord) -> RunStatus:
 
 def share_of(budget: Budget, spent: Spent) -> float:
     """Useful spending over the budget, in the budget's currency."""
-    used = spent.useful_steps if budget.steps is not None else spent.useful_device_seconds
-    return min(1.0, used / budget.amount)
+    return min(1.0, spent.in_currency(budget)[0] / budget.amount)
 
 
 def _holder(lease: Lease) -> str:

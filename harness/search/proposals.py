@@ -1,20 +1,29 @@
-"""Which trial a search runs next. Needs records and budgets, but no Ray."""
+"""Which trial a search runs next: one of the plan, or what TPE and ASHA make of a study. Needs no Ray."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
+from harness.execution.session import Session
 from harness.records.ledger import summarise, summarise_at_rest
-from harness.records.schema import Budget, Spent
+from harness.records.selection import Trials
 from harness.records.suite_folder import SuiteFolder
-from harness.suite.trials import PlannedTrial
+from harness.search.optuna import TPESampler
+from harness.suite.entries import Entry
+from harness.suite.load import Search
+from harness.suite.trials import PlannedTrial, make_trial
 
 WAIT = "wait"
 DONE = "done"
+MOST_BARREN = 20
+"""Proposals in a row that are on record already, or whose trials ended without spending anything. The space is then
+exhausted, or none of its points runs."""
+
+TOLERANCE = 0.005
+"""Share of an entry's budget that may stay unspent: less would not pay for the start of another trial."""
 
 
 @dataclass(frozen=True)
@@ -43,41 +52,6 @@ class Listed:
         """Do nothing: the list is fixed."""
 
 
-class Sampler(Protocol):
-    """Proposes points from the scores of earlier ones."""
-
-    def ask(self, name: str) -> dict[str, object] | None:
-        """A point. None for the suite's own configuration."""
-
-    def tell(self, name: str, dice: float | None, failed: bool) -> None:
-        """Report the score of a point."""
-
-
-class Author(Protocol):
-    """Makes trials of points, and records them."""
-
-    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
-        """The trial of a point, not yet recorded. None: the suite's own configuration."""
-
-    def record(self, planned: PlannedTrial) -> None:
-        """Record a new trial before it starts."""
-
-
-@dataclass(frozen=True)
-class Spending:
-    """Useful and lost spending, in the budget's currency."""
-
-    useful: float
-    lost: float
-
-    @classmethod
-    def of(cls, spent: Spent, budget: Budget) -> Spending:
-        """What a run spent, in the currency of its budget."""
-        if budget.steps is not None:
-            return cls(float(spent.useful_steps), float(spent.lost_steps))
-        return cls(spent.useful_device_seconds, spent.lost_device_seconds)
-
-
 class Adaptive:
     """Trials of one entry and study, until spent and reserved amounts reach the budget.
 
@@ -89,18 +63,18 @@ class Adaptive:
     """
 
     def __init__(
-        self, store: SuiteFolder, budget: float, recorded: Iterable[PlannedTrial], sampler: Sampler, author: Author
+        self, store: SuiteFolder, budget: float, recorded: Iterable[PlannedTrial], sampler: TPESampler, study: Study
     ) -> None:
         self._store = store
         self._budget = budget
         self._waiting = deque(recorded)
         self._known = {planned.run.id: planned for planned in self._waiting}
         self._sampler = sampler
-        self._author = author
+        self._study = study
         # the driver's name of a trial -> its run, and the sampler's key of it
         self._running: dict[str, tuple[str, str]] = {}
         # by run: what a running trial may come to, and what it had lost when it started
-        self._reserves: dict[str, Spending] = {}
+        self._reserves: dict[str, tuple[float, float]] = {}
         self._proposed = 0
         self._barren = 0
 
@@ -111,9 +85,9 @@ class Adaptive:
             return self._start(name, key, self._waiting.popleft())
         while self._barren < MOST_BARREN and self._left() > TOLERANCE * self._budget:
             key, point = self._ask()
-            planned = self._author.plan(len(self._known), point)
+            planned = self._study.plan(len(self._known), point)
             if planned.run.id not in self._known:
-                self._author.record(planned)
+                self._study.record(planned)
                 self._known[planned.run.id] = planned
                 return self._start(name, key, planned)
             self._barren += 1
@@ -123,8 +97,7 @@ class Adaptive:
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
         """Free the reserve of a trial that ended. dice: of its last validation."""
         run, key = self._running.pop(name)
-        spent = self._spent(run)
-        self._barren = 0 if spent.useful + spent.lost > 0 else self._barren + 1
+        self._barren = 0 if sum(self._spent(run)) > 0 else self._barren + 1
         self._sampler.tell(key, dice, failed)
 
     def _ask(self) -> tuple[str, dict[str, object] | None]:
@@ -139,11 +112,11 @@ class Adaptive:
 
     def _start(self, name: str, key: str, planned: PlannedTrial) -> Proposal:
         run, amount = planned.run.id, planned.run.budget.amount
-        spent = self._spent(run)
-        reach = spent.useful + max(0.0, self._left())
+        useful, lost = self._spent(run)
+        reach = useful + max(0.0, self._left())
         self._running[name] = run, key
-        self._reserves[run] = Spending(min(amount, reach), spent.lost)
-        return Proposal(planned, math.inf if reach >= amount else reach + spent.lost)
+        self._reserves[run] = min(amount, reach), lost
+        return Proposal(planned, math.inf if reach >= amount else reach + lost)
 
     def _left(self) -> float:
         """What is neither spent nor reserved for running trials."""
@@ -152,15 +125,18 @@ class Adaptive:
             spent = reserve = self._spent(run)
             if self._runs(run):
                 reserve = self._reserves.get(run, spent)
-            taken += max(spent.useful, reserve.useful) + max(spent.lost, reserve.lost)
+            taken += sum(map(max, spent, reserve))
         return self._budget - taken
 
-    def _spent(self, run: str) -> Spending:
-        """What a trial spent. Where no process runs it, steps after its checkpoint are lost: they would be repeated."""
+    def _spent(self, run: str) -> tuple[float, float]:
+        """Useful and lost spending of a trial, in the budget's currency.
+
+        Where no process runs it, steps after its checkpoint are lost: they would be repeated.
+        """
         folder = self._store.by_id(run)
-        lines = folder.ledger.lines()
         at_rest = not folder.done and not folder.lease.held()
-        return Spending.of(summarise_at_rest(lines) if at_rest else summarise(lines), self._known[run].run.budget)
+        spent = (summarise_at_rest if at_rest else summarise)(folder.ledger.lines())
+        return spent.in_currency(self._known[run].run.budget)
 
     def _busy(self) -> bool:
         return bool(self._running) or any(self._runs(run) for run in self._known)
@@ -172,11 +148,51 @@ class Adaptive:
         return not folder.done and (mine or folder.lease.held())
 
 
-MOST_BARREN = 20
-"""Proposals in a row that are on record already, or whose trials ended without spending anything. The space is then
-exhausted, or none of its points runs."""
+@dataclass(frozen=True)
+class Study:
+    """One of the independent studies of an entry."""
 
-TOLERANCE = 0.005
-"""Share of an entry's budget that may stay unspent: less would not pay for the start of another trial."""
+    session: Session
+    search: Search
+    entry: Entry
+    number: int
+
+    def recorded(self) -> list[PlannedTrial]:
+        """Its trials so far, in the order of their proposal."""
+        every = recorded_trials(self.session)
+        return [each for each in every if (each.trial.entry, each.trial.study) == (self.entry.name, self.number)]
+
+    def proposals(self) -> Adaptive:
+        """What to run next, given the records. The number of recorded trials is part of the sampler's seed."""
+        recorded = self.recorded()
+        seed = (self.search.seed + self.number) * 1000 + len(recorded)
+        sampler = TPESampler(self.entry.space, [planned.trial for planned in recorded], seed)
+        budget = (self.search.trials or 1) * self.search.budget.amount
+        return Adaptive(self.session.store, budget, recorded, sampler, self)
+
+    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
+        """The trial of a point, not yet recorded. None: the suite's own configuration."""
+        plan = self.session.plan
+        return make_trial(plan.loaded, self.search, self.entry, self.number, number, point or {}, plan.data)
+
+    def record(self, planned: PlannedTrial) -> None:
+        """Record a new trial before it starts."""
+        session = self.session
+        session.folder(planned.run).create(planned.run)
+        trials = [*session.recorded_trials(), planned.trial]
+        session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+
+
+def make_studies(session: Session, search: Search) -> Iterator[Study]:
+    """The studies of all entries: every entry's first study, then every entry's second one, ..."""
+    for number in range(search.studies):
+        for entry in session.plan.entries.values():
+            yield Study(session, search, entry, number)
+
+
+def recorded_trials(session: Session) -> list[PlannedTrial]:
+    """All trials of trials.json with their runs."""
+    return [PlannedTrial(trial, session.store.by_id(trial.run).run) for trial in session.recorded_trials()]
+
 
 Proposals = Listed | Adaptive

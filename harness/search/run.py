@@ -1,22 +1,26 @@
-"""Runs a suite's search until every trial has ended, and records the selection."""
+"""Runs a suite's search until every trial has ended, and records the selection: records decide, not their order."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from harness.api.errors import ServiceError
 from harness.execution.display import make_display
 from harness.execution.outcome import Outcome
-from harness.execution.ray_cluster import ray_cluster
+from harness.execution.ray import ray_cluster
 from harness.execution.run import ExecuteSettings, execute, raise_refused
 from harness.execution.session import Session
 from harness.execution.suite_lock import lock_suite
-from harness.search.adaptive import Study, make_studies, recorded_trials
-from harness.search.proposals import Listed, Proposals
-from harness.search.select import decide, describe_choices
+from harness.records.schema import Result
+from harness.records.selection import Candidate, Selection, candidates_digest
+from harness.records.suite_folder import SuiteFolder
+from harness.search.proposals import Listed, Proposals, Study, make_studies, recorded_trials
 from harness.suite.load import Search
+from harness.suite.plan import Plan
+from harness.suite.trials import PlannedTrial
 from harness.train.stop import StopFlag
 
 log = logging.getLogger(__name__)
@@ -68,10 +72,10 @@ def select_when_over(session: Session) -> Session:
     searching = session.plan.loaded.suite.search is not None and not session.plan.finals
     if not searching or not all(session.folder(trial.run).done for trial in trials):
         return session
-    plan, selection = decide(session.plan, trials, session.store)
+    _, selection = decide(session.plan, trials, session.store)
     for line in describe_choices(selection):
         log.info("%s", line)
-    return session.with_selection(plan, selection)
+    return session.with_selection(selection)
 
 
 def uses_tune(settings: ExecuteSettings) -> bool:
@@ -138,3 +142,64 @@ def _run_on_tune(
                 break
     raise_refused(outcomes)
     return outcomes
+
+
+def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tuple[Plan, Selection]:
+    """Choose the best trial of each entry and study.
+
+    It is the one with the highest validation Dice at the last validation, among those that spent their whole budget.
+    The earlier point wins a tie. Where no trial has a score, the suite's own configuration is taken.
+
+    Args:
+        plan:   the plan of a suite with a search.
+        trials: all trials of the search, which have ended.
+        store:  the records.
+
+    Returns:
+        The plan with its final runs, and the selection with all candidates.
+    """
+    results = {planned.run.id: store.by_id(planned.run.id).require_result() for planned in trials}
+    scores = {run: score(result) for run, result in results.items()}
+    best: dict[tuple[str, int], PlannedTrial] = {}
+    for planned in sorted(trials, key=lambda each: (scores[each.run.id] or 0.0, -each.trial.point)):
+        if scores[planned.run.id] is not None:
+            best[planned.trial.entry, planned.trial.study] = planned  # the best and earliest comes last
+    decided = plan.with_choices({key: plan.choice_of(planned) for key, planned in best.items()})
+    candidates = [
+        Candidate(
+            trial=planned.trial,
+            status=results[planned.run.id].status,
+            score=scores[planned.run.id],
+            chosen=planned in best.values(),
+        )
+        for planned in trials
+    ]
+    suite = plan.loaded.suite
+    selection = Selection(
+        rule="best_validation",
+        suite_hash=suite.hash,
+        engine=suite.engine,
+        entries=decided.selection_entries(),
+        candidates=candidates,
+        digest=candidates_digest(candidates),
+    )
+    return decided, selection
+
+
+def score(result: Result) -> float | None:
+    """Dice of the last validation, mean over foreground classes. None unless the whole budget was spent."""
+    return result.validations[-1].mean_dice if result.status == "ok" and result.validations else None
+
+
+def describe_choices(selection: Selection) -> list[str]:
+    """Say what was chosen, in one line for each entry and study."""
+    return [
+        f"chosen: {candidate.trial} with validation Dice {candidate.score:.3f}: {_described(candidate.trial.varied)}"
+        for candidate in selection.candidates or []
+        if candidate.chosen and candidate.score is not None
+    ]
+
+
+def _described(varied: Mapping[str, Any]) -> str:
+    values = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in varied.items()]
+    return ", ".join(values) or "nothing to vary"

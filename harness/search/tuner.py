@@ -1,4 +1,7 @@
-"""Drives Ray Tune. Its folder is deleted afterwards: the records alone say which trials have ended."""
+"""Runs trials on Ray Tune: a trainable whose steps are the validations of a child process, and the driver.
+
+Tune's folder is deleted afterwards: the records alone say which trials have ended.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +24,22 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from harness.api.errors import InterruptedRunError
+from harness.api.strict import canonical_json
 from harness.execution.display import Display
 from harness.execution.outcome import Outcome, settle
-from harness.execution.process import make_order, run_process
-from harness.execution.ray import SIGNAL_SECONDS
-from harness.execution.ray_cluster import Cluster
+from harness.execution.process import Order, RestartingRun, make_order, run_process, stop_on_this_host
+from harness.execution.ray import SIGNAL_SECONDS, Cluster, StopForwarder
 from harness.execution.session import Session
-from harness.execution.signal_forwarding import StopForwarder
+from harness.records.lease import current_job
 from harness.records.schema import Run
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposals
-from harness.search.trainable import OUTCOME, PATIENCE_SECONDS, RunTrainable
-from harness.train.stop import StopFlag
+from harness.train.stop import RETIRE, StopFlag
 
+OUTCOME = "outcome"
+"""Key of a trial's last result. It holds the `Outcome` as JSON text, since Tune flattens mappings."""
+STEP_SECONDS = 1.0
+PATIENCE_SECONDS = 120.0
 NO_MORE = -1.0
 """An allowance below the cost of any step."""
 REDUCTION = 3
@@ -49,31 +55,75 @@ QUIET = {
 }
 
 
+class RunTrainable(tune.Trainable):
+    """Trains one run. Reports recorded validations first, and starts a process once Tune wants more.
+
+    A step returns {"validation": its number, "dice": validation Dice} of the next validation. Without a new one it
+    returns the last one again, after a second. The last step also returns the outcome and `done`. The run's own
+    checkpoint is the only one.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """config: the fields of an `Order`."""
+        self._order = Order(**config)
+        self._folder = self._order.folder
+        self._reported = 0
+        self._retired = StopFlag()
+        self._run: RestartingRun | None = None
+        self._outcome: Outcome | None = Outcome(self._order.run, "ok") if self._folder.done else None
+
+    def step(self) -> dict[str, Any]:
+        """Report one validation, or wait for a second."""
+        validations = self._folder.validations()
+        if self._reported >= len(validations) and self._outcome is None:
+            self._run = self._run or RestartingRun(self._order, self._retired)
+            self._outcome = self._run.wait(STEP_SECONDS)
+            validations = self._folder.validations()
+        if self._reported < len(validations):
+            self._reported += 1
+        shown = validations[: self._reported]
+        report = {"validation": shown[-1].validation, METRIC: shown[-1].mean_dice} if shown else {}
+        if self._outcome is None or self._reported < len(validations):
+            return report
+        return report | {"done": True, OUTCOME: canonical_json(asdict(self._outcome))}
+
+    def cleanup(self) -> None:
+        """End the run early, since Tune has ended the trial. The driver ends a run that has no process."""
+        if self._run is None or self._outcome is not None:
+            return
+        self._retired.set("the search has seen enough")
+        until = time.monotonic() + PATIENCE_SECONDS
+        while self._run.wait(0) is None and time.monotonic() < until:
+            stop_on_this_host([str(self._folder.path)], self._order.driver, current_job(), RETIRE)
+            self._run.wait(STEP_SECONDS)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Save nothing: the run keeps its own checkpoint."""
+        return {}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Load nothing."""
+
+
+@dataclass(eq=False)
 class ProposedSearch(Searcher):
     """Tune's searcher over our proposals. It also records how each trial ended.
 
     Tune pickles its searcher, but this one has no meaning in another process: it pickles as an empty object.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        proposals: Proposals,
-        cluster: Cluster,
-        stop: StopFlag,
-        checkpoint_seconds: float,
-        display: Display,
-    ) -> None:
+    session: Session
+    proposals: Proposals
+    cluster: Cluster
+    stop: StopFlag
+    checkpoint_seconds: float
+    display: Display
+    running: dict[str, Run] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
         super().__init__(metric=METRIC, mode="max")
-        self.session = session
-        self.proposals = proposals
-        self.cluster = cluster
-        self.stop = stop
-        self.checkpoint_seconds = checkpoint_seconds
-        self.display = display
-        self.running: dict[str, Run] = {}
-        self.outcomes: dict[str, Outcome] = {}
-        self.forward_stop = StopForwarder(cluster.ray)
+        self.forward_stop = StopForwarder(self.cluster.ray)
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
         """Pickle as an empty object."""

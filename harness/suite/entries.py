@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from harness.api.errors import UsageError, suggest
 from harness.api.params import Dimension, MethodParams, Point
 from harness.records.schema import Engine
-from harness.suite.load import ALIKE, SHARED_ENGINE, LoadedSuite, Location
+from harness.suite.load import ALIKE, SHARED_ENGINE, LoadedSuite, Location, Search
 from harness.suite.registry import load_method
 
 if TYPE_CHECKING:  # a misspelt suite is refused before torch is loaded
@@ -93,10 +93,10 @@ def _entry(loaded: LoadedSuite, name: str) -> Entry:
     except ValidationError as error:
         raise loaded.invalid(("methods", name, "params"), error, method.Params) from None
     entry = Entry(name, method, params, suite.engine_of(name), {})
-    return entry if suite.search is None else replace(entry, space=_space(loaded, entry))
+    return entry if suite.search is None else replace(entry, space=_space(loaded, suite.search, entry))
 
 
-def _space(loaded: LoadedSuite, entry: Entry) -> dict[str, Dimension]:
+def _space(loaded: LoadedSuite, search: Search, entry: Entry) -> dict[str, Dimension]:
     """The method's dimensions as the suite narrows, pins or extends them, then the engine's that all entries share."""
     space = entry.method.Params.space()
     for name, dimension in loaded.suite.methods[entry.name].search.items():
@@ -107,13 +107,11 @@ def _space(loaded: LoadedSuite, entry: Entry) -> dict[str, Dimension]:
             space.pop(name, None)
         else:
             space[name] = dimension
-    shared = {} if loaded.suite.search is None else loaded.suite.search.engine
     known = flatten(entry.engine.model_dump(mode="json"))
-    for name, dimension in shared.items():
-        if name in SHARED_ENGINE:
-            raise loaded.error(("search", "engine", name), ALIKE)
-        if name not in known:
-            raise loaded.error(("search", "engine", name), f"unknown engine setting; {suggest(name, known)}")
+    for name, dimension in search.engine.items():
+        if name in SHARED_ENGINE or name not in known:
+            unknown = f"unknown engine setting; {suggest(name, known)}"
+            raise loaded.error(("search", "engine", name), ALIKE if name in SHARED_ENGINE else unknown)
         space[ENGINE + name] = dimension
     _check_ends(loaded, entry, space)
     return space

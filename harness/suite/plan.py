@@ -14,7 +14,7 @@ from harness.api.params import MethodParams
 from harness.records.schema import Budget, DatasetRef, Engine, PlannedRun, Run, Trial
 from harness.records.selection import Selection, SelectionEntry
 from harness.suite.entries import Entry, entries_of
-from harness.suite.load import LoadedSuite, Location
+from harness.suite.load import LoadedSuite, Location, Search, Suite
 from harness.suite.registry import load_dataset
 from harness.suite.trials import PlannedTrial, make_trials
 
@@ -23,13 +23,11 @@ from harness.suite.trials import PlannedTrial, make_trials
 class FinalRun:
     """A planned run and its run.
 
-    ranked: whether the leaderboard ranks its entry.
     trial:  the trial whose hyper-parameters it has; None where the suite gives them.
     """
 
     planned_run: PlannedRun
     run: Run
-    ranked: bool
     trial: Trial | None = None
 
 
@@ -104,7 +102,7 @@ class Plan:
 
         A selection holds for the data that it was made on, so the finals of a search are unknown again.
         """
-        plan = replace(self, data=data, trials=tuple(planned.on_data(data) for planned in self.trials), finals=())
+        plan = replace(self, data=data, trials=make_trials(self.loaded, self.entries, data), finals=())
         return plan if self.loaded.suite.search is not None else plan.with_choices({})
 
     def with_choices(self, choices: Mapping[tuple[str, int], Choice]) -> Plan:
@@ -148,7 +146,7 @@ class Plan:
                 run=planned.run.id,
                 engine=None if planned.trial is None else planned.run.engine,
                 trial=planned.trial,
-                ranked=planned.ranked,
+                ranked=self.entries[planned.planned_run.entry].method.ranked,
             )
             for planned in self.finals
         ]
@@ -191,13 +189,14 @@ class Plan:
             engine=choice.engine,
             budget=self.budget,
         )
-        return FinalRun(planned_run, run, entry.method.ranked, choice.trial)
+        return FinalRun(planned_run, run, choice.trial)
 
 
 def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
     """Enumerate a suite on a given version of its data. Raises `UsageError` with the line of what is wrong."""
     dataset = dataset_of(loaded)
-    _check(loaded, dataset)
+    for location, problem in _problems(loaded, dataset):
+        raise loaded.error(location, problem)
     entries = entries_of(loaded)
     plan = Plan(loaded, data, entries, tuple(_planned_runs(loaded, entries)), make_trials(loaded, entries, data), ())
     return plan if loaded.suite.search is not None else plan.with_choices({})
@@ -233,56 +232,42 @@ def _planned_runs(loaded: LoadedSuite, entries: Mapping[str, Entry]) -> Iterator
                     yield PlannedRun(entry=name, labelled=labelled, subset=subset, seed=seed)
 
 
-def _check(loaded: LoadedSuite, dataset: Dataset) -> None:
-    suite = loaded.suite
+def _problems(loaded: LoadedSuite, dataset: Dataset) -> Iterator[tuple[Location, str]]:
+    """What is wrong with a suite for its dataset, by field."""
+    suite, most = loaded.suite, len(dataset.splits["train"])
     if len(suite.preprocessing.size) != dataset.dimension:
-        raise loaded.error(
-            ("preprocessing", "size"),
-            f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers",
-        )
-    _check_windows(loaded, dataset)
-    most = len(dataset.splits["train"])
+        size = f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers"
+        yield ("preprocessing", "size"), size
+    yield from _window_problems(suite, dataset)
     counts: list[tuple[Location, int]] = [(("labelled", index), count) for index, count in enumerate(suite.labelled)]
     counts += [] if suite.search is None else [(("search", "labelled"), suite.search.labelled)]
     for location, labelled in counts:
         if labelled >= most:
-            raise loaded.error(
-                location,
-                f"{labelled} labelled patients leave no unlabelled ones: {dataset.name} trains on {most} patients",
-            )
-    _check_search(loaded, dataset)
+            none_left = f"{labelled} labelled patients leave no unlabelled ones"
+            yield location, f"{none_left}: {dataset.name} trains on {most} patients"
+    if suite.search is not None:
+        yield from _search_problems(suite, suite.search, dataset)
 
 
-def _check_windows(loaded: LoadedSuite, dataset: Dataset) -> None:
+def _window_problems(suite: Suite, dataset: Dataset) -> Iterator[tuple[Location, str]]:
     """Strides are for volumes, and must leave no gap between two windows."""
-    engine, size = loaded.suite.engine, loaded.suite.preprocessing.size
+    engine, size = suite.engine, suite.preprocessing.size
     for name, stride in (("window_stride", engine.window_stride), ("validation_stride", engine.validation_stride)):
-        if stride is None:
-            continue
-        if dataset.dimension == 2:
-            raise loaded.error(
-                ("engine", name), f"{dataset.name} is 2D: slices are predicted whole, without windows; leave it out"
-            )
-        if any(step > side for step, side in zip(stride, size, strict=True)):
-            raise loaded.error(
-                ("engine", name),
-                f"steps of {list(stride)} leave gaps between windows of {list(size)}; take shorter ones",
-            )
+        if stride is not None and dataset.dimension == 2:
+            whole = "slices are predicted whole, without windows; leave it out"
+            yield ("engine", name), f"{dataset.name} is 2D: {whole}"
+        elif stride is not None and any(step > side for step, side in zip(stride, size, strict=True)):
+            gaps = f"steps of {list(stride)} leave gaps between windows of {list(size)}"
+            yield ("engine", name), f"{gaps}; take shorter ones"
 
 
-def _check_search(loaded: LoadedSuite, dataset: Dataset) -> None:
-    """Refuse a search that would choose a configuration on the data by which it is judged."""
-    suite, search = loaded.suite, loaded.suite.search
-    if search is None:
-        return
+def _search_problems(suite: Suite, search: Search, dataset: Dataset) -> Iterator[tuple[Location, str]]:
+    """A search must not choose a configuration on the data by which it is judged."""
     if not dataset.splits["val"]:
-        raise loaded.error(("search",), f"{dataset.name} has no validation patients, on which a search could choose")
+        yield ("search",), f"{dataset.name} has no validation patients, on which a search could choose"
     if search.subset in suite.subsets:
-        raise loaded.error(("search", "subset"), f"the finals use subset {search.subset} too; take another one")
-    seeds = set(range(search.seed, search.seed + search.studies)) & set(suite.seeds)
-    if seeds:
-        raise loaded.error(("search", "seed"), f"the finals use seed {min(seeds)} too; begin elsewhere")
+        yield ("search", "subset"), f"the finals use subset {search.subset} too; take another one"
+    if seeds := set(range(search.seed, search.seed + search.studies)) & set(suite.seeds):
+        yield ("search", "seed"), f"the finals use seed {min(seeds)} too; begin elsewhere"
     if search.budget.currency != suite.budget.currency:
-        raise loaded.error(
-            ("search", "budget"), f"the finals are budgeted in {suite.budget.currency}; so must trials be"
-        )
+        yield ("search", "budget"), f"the finals are budgeted in {suite.budget.currency}; so must trials be"

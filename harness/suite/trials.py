@@ -1,18 +1,19 @@
-"""The trials of a search: the points of every entry, and the runs that measure them."""
+"""The trials of a search: the points of every entry, drawn before anything runs, and the runs that measure them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from pydantic import ValidationError
 
-from harness.api.params import Point
+from harness.api.params import Dimension, Point
+from harness.api.strict import digest
 from harness.records.schema import DatasetRef, Run, Trial
 from harness.suite.entries import Entry
 from harness.suite.load import LoadedSuite, Search
-from harness.suite.points import combine_choices, draw_sobol_points
 
 PROBES = 64
 """Points of an adaptive search's space that are tried in the plan."""
@@ -25,11 +26,6 @@ class PlannedTrial:
     trial: Trial
     run: Run
 
-    def on_data(self, data: DatasetRef) -> PlannedTrial:
-        """The same trial on another version of the data."""
-        run = self.run.model_copy(update={"dataset": data})
-        return PlannedTrial(self.trial.model_copy(update={"run": run.id}), run)
-
 
 def make_trials(loaded: LoadedSuite, entries: Mapping[str, Entry], data: DatasetRef) -> tuple[PlannedTrial, ...]:
     """All trials that can be named before any has run, point by point, so that entries advance together.
@@ -40,30 +36,21 @@ def make_trials(loaded: LoadedSuite, entries: Mapping[str, Entry], data: Dataset
     search = loaded.suite.search
     if search is None:
         return ()
-    trials: list[PlannedTrial] = []
+    trials: dict[tuple[int, str, str], PlannedTrial] = {}
     for study in range(search.studies):
-        points = {name: _points(loaded, entry, study) for name, entry in entries.items()}
-        most = max(len(own) for own in points.values())
-        candidates = (
-            make_trial(loaded, entries[name], study, number, own[number], data)
-            for number in range(most)
-            for name, own in points.items()
-            if number < len(own)
-        )
-        seen: set[tuple[str, str]] = set()
-        for planned in candidates:
-            key = (planned.trial.entry, planned.run.id)
-            if key not in seen:
-                seen.add(key)
-                trials.append(planned)
-    return tuple(trials)
+        points = {name: _points(loaded, search, entry, study) for name, entry in entries.items()}
+        for number in range(max(map(len, points.values()))):
+            for name, own in points.items():
+                if number < len(own):
+                    planned = make_trial(loaded, search, entries[name], study, number, own[number], data)
+                    trials.setdefault((study, name, planned.run.id), planned)
+    return tuple(trials.values())
 
 
 def make_trial(
-    loaded: LoadedSuite, entry: Entry, study: int, number: int, point: Point, data: DatasetRef
+    loaded: LoadedSuite, search: Search, entry: Entry, study: int, number: int, point: Point, data: DatasetRef
 ) -> PlannedTrial:
     """One point of one entry, and its run."""
-    search = _search(loaded)
     try:
         params, engine = entry.params_at(point), entry.engine_at(point)
     except ValidationError as error:
@@ -85,9 +72,8 @@ def make_trial(
     return PlannedTrial(Trial(entry=entry.name, study=study, point=number, varied=varied, run=run.id), run)
 
 
-def _points(loaded: LoadedSuite, entry: Entry, study: int) -> list[dict[str, Any]]:
+def _points(loaded: LoadedSuite, search: Search, entry: Entry, study: int) -> list[dict[str, Any]]:
     """The default first, then what the mode adds."""
-    search = _search(loaded)
     if search.mode == "adaptive":
         _check_inside(loaded, entry)
         return [{}]
@@ -96,9 +82,11 @@ def _points(loaded: LoadedSuite, entry: Entry, study: int) -> list[dict[str, Any
             return [point for point in combine_choices(entry.space) if _possible(entry, point)]
         except ValueError as error:
             raise loaded.error(("methods", entry.name), str(error)) from None
-    if not entry.space:
-        return [{}]
-    return [{}, *draw_sobol_points(entry.space, (search.trials or 1) - 1, (entry.name, study, search.seed))]
+    return (
+        [{}]
+        if not entry.space
+        else [{}, *draw_sobol_points(entry.space, (search.trials or 1) - 1, (entry.name, study, search.seed))]
+    )
 
 
 def _check_inside(loaded: LoadedSuite, entry: Entry) -> None:
@@ -118,7 +106,37 @@ def _possible(entry: Entry, point: Point) -> bool:
     return True
 
 
-def _search(loaded: LoadedSuite) -> Search:
-    if loaded.suite.search is None:
-        raise ValueError(f"{loaded.path}: the suite has no search")
-    return loaded.suite.search
+def draw_sobol_points(space: Mapping[str, Dimension], count: int, key: Sequence[str | int]) -> list[dict[str, Any]]:
+    """`count` points of a scrambled Sobol sequence (Owen 1998), one coordinate per dimension.
+
+    Args:
+        space: Dimensions by name.
+        count: Number of points.
+        key: What seeds the scrambling (entry, study, seed). A dimension that one entry gains moves no other entry's
+            points.
+
+    Returns:
+        The points, each with a value for every dimension.
+    """
+    import numpy as np
+    from scipy.stats import qmc
+
+    if count <= 0 or not space:
+        return [{} for _ in range(max(count, 0))]
+    generator = np.random.default_rng(int(digest(list(key))[:16], 16))
+    sequence = qmc.Sobol(len(space), scramble=True, rng=generator)
+    shares = sequence.random_base2((count - 1).bit_length())[:count]  # a power of two keeps the sequence balanced
+    return [
+        {name: dimension.at(float(share)) for (name, dimension), share in zip(space.items(), coordinates, strict=True)}
+        for coordinates in shares
+    ]
+
+
+def combine_choices(space: Mapping[str, Dimension]) -> list[dict[str, Any]]:
+    """Every combination of the choices, the last dimension fastest. Raises ValueError for a dimension without any."""
+    ranges = [name for name, dimension in space.items() if dimension.scale != "choice"]
+    if ranges:
+        raise ValueError(f"a grid needs choices: list the values of {', '.join(ranges)}, or pin them with null")
+    return [
+        dict(zip(space, values, strict=True)) for values in product(*(dimension.values for dimension in space.values()))
+    ]

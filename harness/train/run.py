@@ -151,7 +151,7 @@ def allowance_left(folder: RunFolder, run: Run, allowance: float) -> float:
     if run.role != "search" or math.isinf(allowance):
         return math.inf
     spent = folder.ledger.spent()
-    return allowance - (spent.lost_steps if run.budget.steps is not None else spent.lost_device_seconds)
+    return allowance - spent.in_currency(run.budget)[1]
 
 
 def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "ended_early"]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import ServiceError, UsageError
-from harness.execution.ray_cluster import Announced, local_ray
+from harness.execution.ray import Announced, local_ray
 from harness.execution.run import ExecuteSettings
 from tests.support import require
 

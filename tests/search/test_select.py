@@ -16,7 +16,7 @@ from harness.api.errors import ClosedSplitError
 from harness.data.permit import TestPermit
 from harness.records.selection import Selection, candidates_digest
 from harness.records.suite_folder import SuiteFolder
-from harness.search.select import decide, describe_choices
+from harness.search.run import decide, describe_choices
 from harness.suite.plan import Plan
 from harness.suite.trials import PlannedTrial
 from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
@@ -157,15 +157,6 @@ def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path) -> 
     default, _, _ = decided(plan_of(tmp_path, trials=7, seed=50), tmp_path / "other", scores(0.9, *[0.1] * 6))
     bare = plan_of(tmp_path, {"search": None})
     assert [one.run.id for one in default.finals] == [one.run.id for one in bare.finals]
-
-
-def test_a_search_that_is_not_over_has_no_selection(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path)
-    store = store_of(tmp_path, plan)
-    for planned in plan.trials[:-2]:
-        end(store.folder(planned.run), 0.5)
-    with pytest.raises(ValueError, match="2 trials have no result yet"):
-        decide(plan, plan.trials, store)
 
 
 def test_a_recorded_selection_gives_the_same_plan_again(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from harness.api.strict import canonical_json
 from harness.execution.display import Display
 from harness.execution.outcome import Outcome
 from harness.execution.process import make_order
-from harness.execution.ray_cluster import Cluster
+from harness.execution.ray import Cluster
 from harness.execution.session import Session
 from harness.records.run_folder import RunFolder
 from harness.search.proposals import Listed
@@ -43,7 +43,7 @@ def session(make_tiny: MakeTiny) -> Session:
 
 
 def trainable_of(session: Session) -> Any:
-    from harness.search.trainable import RunTrainable
+    from harness.search.tuner import RunTrainable
 
     (planned,) = session.plan.trials
     return RunTrainable(asdict(make_order(session, planned.run, 1000.0)))

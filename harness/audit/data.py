@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.api.errors import HarnessError
-from harness.audit.evidence import combine, counted, held, held_unless, not_applicable, not_held, one_value
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite
-from harness.audit.rule import rule
+from harness.audit.rule import combine, counted, held, held_unless, not_applicable, not_held, one_value, rule
 from harness.records.schema import DatasetRef
 from harness.suite.registry import load_dataset
 
@@ -16,12 +15,7 @@ ENOUGH = 3
 """Labelled subsets, and seeds, from which a table may speak about others than those that ran."""
 
 
-@rule(
-    1,
-    "Training, validation and test patients never mix",
-    "A network that saw a patient knows the answer; published numbers were picked on validation and test lists merged.",
-    needs="cases",
-)
+@rule(1, needs="cases")
 def splits(suite: AuditedSuite) -> Verdict:
     """The patients in each run's cases.parquet are those of the published test list, and nobody else."""
     data = suite.finished[0].asked.dataset
@@ -43,23 +37,15 @@ def splits(suite: AuditedSuite) -> Verdict:
     return held(f"{listed}, no other, in cases.parquet of all {runs} (published: {kept})")
 
 
-@rule(
-    2,
-    "One dataset and one preprocessing for all methods",
-    "Papers differ in normalisation, interpolation and crops between the rows of one table.",
-    needs="runs",
-)
+@rule(2, needs="runs")
 def one_dataset(suite: AuditedSuite) -> Verdict:
     """Data, checksum, size and resize rule in run.json are the same for every run.
 
     The checksum is that of the data which the run's environment found. What was warned of when that data was prepared
     is shown.
     """
-    other = [
-        run
-        for run in suite.runs
-        if run.environment is not None and run.environment.data_checksum != run.asked.dataset.checksum
-    ]
+    places = ((run, run.environment) for run in suite.runs)
+    other = [run for run, place in places if place and place.data_checksum != run.asked.dataset.checksum]
     return combine(
         one_value(suite.runs, "data", lambda run: _version(run.asked.dataset)),
         one_value(suite.runs, "preprocessing", lambda run: str(run.asked.preprocessing)),
@@ -78,29 +64,21 @@ def _version(data: DatasetRef) -> str:
     return f"{data.name} v{data.version} {data.checksum[:10]}"
 
 
-@rule(
-    3,
-    "Every method gets the same labelled patients and seeds",
-    "One method's lucky subset beside another's unlucky one is no comparison.",
-    needs="selection",
-)
+@rule(3, needs="selection")
 def same_grid(suite: AuditedSuite) -> Verdict:
     """selection.json plans the same labelled counts, subsets and seeds for every ranked method.
 
     Which patients are labelled follows from count, subset and dataset alone.
     """
-    planned: dict[str, set[tuple[int | None, int, int]]] = {}
-    for entry in suite.selection.entries:
-        if entry.ranked:
-            planned.setdefault(entry.planned_run.entry, set()).add(
-                (entry.planned_run.labelled, entry.planned_run.subset, entry.planned_run.seed)
-            )
+    planned: dict[str, set[str]] = {}
+    for run in suite.ranked:
+        planned.setdefault(run.entry, set()).add(str(run).partition("/")[2])
     if not planned:
         return not_applicable("selection.json ranks no method")
     everything = set().union(*planned.values())
     short = {method: everything - cells for method, cells in planned.items() if cells != everything}
     if short:
-        lines = [f"{method} lacks {_some(sorted(map(_cell, cells)))}" for method, cells in short.items()]
+        lines = [f"{method} lacks {_some(sorted(cells))}" for method, cells in short.items()]
         return not_held([run for run in suite.runs if run.entry in short], "selection.json is uneven", *lines)
     return held(
         f"selection.json plans the same {counted(len(everything), 'run')} for each of "
@@ -108,22 +86,13 @@ def same_grid(suite: AuditedSuite) -> Verdict:
     )
 
 
-@rule(
-    4,
-    "A table speaks about other labels than its own only from three labelled subsets and three seeds on",
-    "Most published numbers stand on one labelled subset, the first N of a list, and on one seed.",
-    needs="selection",
-)
+@rule(4, needs="selection")
 def several_subsets(suite: AuditedSuite) -> Verdict:
     """selection.json gives the number of subsets and seeds of the ranked methods.
 
     With fewer, intervals are conditional on those that ran, as every table says, and this rule does not apply.
     """
-    planned_runs = [entry.planned_run for entry in suite.selection.entries if entry.ranked]
-    subsets, seeds = (
-        {planned_run.subset for planned_run in planned_runs},
-        {planned_run.seed for planned_run in planned_runs},
-    )
+    subsets, seeds = {run.subset for run in suite.ranked}, {run.seed for run in suite.ranked}
     text = f"{counted(len(subsets), 'labelled subset')} ({_some(sorted(subsets))}) x {counted(len(seeds), 'seed')}"
     if min(len(subsets), len(seeds)) >= ENOUGH:
         return held(f"{text}; {suite.progress}")
@@ -139,11 +108,6 @@ def published_splits(data: DatasetRef) -> Mapping[str, Sequence[str]] | None:
     if dataset.version != data.version:
         return None
     return {str(split): patients for split, patients in dataset.splits.items()}
-
-
-def _cell(cell: tuple[int | None, int, int]) -> str:
-    labelled, subset, seed = cell
-    return f"{labelled or 'all'}/{subset}/{seed}"
 
 
 def _some(values: Sequence[object], most: int = 5) -> str:

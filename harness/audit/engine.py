@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.audit.evidence import (
+from harness.audit.finding import Verdict
+from harness.audit.records import AuditedSuite, SelectedRun
+from harness.audit.rule import (
     UNSEEN,
     combine,
     counted,
@@ -15,23 +17,17 @@ from harness.audit.evidence import (
     not_held,
     not_held_by_results,
     one_value,
+    rule,
     spread,
 )
-from harness.audit.finding import Verdict
-from harness.audit.records import AuditedSuite, SelectedRun
-from harness.audit.rule import rule
-from harness.records.schema import Engine, Observed
+from harness.leaderboard.conditions import describe_differences
+from harness.records.schema import Observed
 
 ENOUGH_IMAGES = 16
 """Compared images of a run from which a declared alteration that never showed is a violation."""
 
 
-@rule(
-    19,
-    "One weak augmentation for all methods",
-    "In one published line the new method's images were augmented otherwise than its baselines'.",
-    needs="runs",
-)
+@rule(19, needs="runs")
 def one_augmentation(suite: AuditedSuite) -> Verdict:
     """The engine's augmentation in run.json is the same for every run.
 
@@ -45,11 +41,7 @@ def one_augmentation(suite: AuditedSuite) -> Verdict:
     return combine(asked, held(f"applied as asked in {counted(len(suite.finished), 'run')} (result.json)"))
 
 
-@rule(
-    20,
-    "What else a method does to its images is declared",
-    "Mixing, jitter and blur for the new method alone: such a table cannot tell what the rest of the method adds.",
-)
+@rule(20)
 def declared_augmentation(suite: AuditedSuite) -> Verdict:
     """Images that reach the tested network are compared with the engine's batch, bit by bit.
 
@@ -86,12 +78,7 @@ def _seen(observations: Sequence[Observed]) -> str:
     return f"declares {declared}; of the images of {counted(steps, 'step')} {images}"
 
 
-@rule(
-    21,
-    "One engine setting for all methods; what differs is declared in the suite and shown",
-    "Published rates follow a polynomial, a staircase or a constant, within the rows of one table.",
-    needs="runs",
-)
+@rule(21, needs="runs")
 def one_engine(suite: AuditedSuite) -> Verdict:
     """The engine settings in run.json are the suite's (selection.json) or one other set for a whole method.
 
@@ -108,32 +95,16 @@ def one_engine(suite: AuditedSuite) -> Verdict:
     uneven = [runs for runs in by_choice.values() if len({run.asked.engine for run in runs}) > 1]
     if uneven:
         return not_held([run for runs in uneven for run in runs], "one method has several engine settings in run.json")
-    declared = {name: differences(runs[0].asked.engine, suite.selection.engine) for name, runs in by_choice.items()}
+    declared = {
+        name: describe_differences([runs[0].asked.engine], suite.selection.engine) for name, runs in by_choice.items()
+    }
     own = {runs[0].entry for name, runs in by_choice.items() if declared[name]}
     lines = [f"{name} declares {text}" for name, text in declared.items() if text]
     methods = counted(len(group_by_entry(suite.runs)), "method")
     return held(f"{methods}, {len(own)} with settings of its own (run.json)", *lines)
 
 
-def differences(engine: Engine, common: Engine) -> str:
-    """Settings of `engine` that `common` has otherwise: "optimiser.nesterov True"; empty if there are none."""
-    ours, theirs = _flat(engine.model_dump()), _flat(common.model_dump())  # a setting that is None stands in neither
-    named = {name: ours.get(name) for name in {**theirs, **ours}}
-    return ", ".join(f"{name} {value}" for name, value in named.items() if value != theirs.get(name))
-
-
-def _flat(settings: dict[str, object]) -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for name, value in settings.items():
-        flat |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
-
-
-@rule(
-    22,
-    "One network is tested for all methods",
-    "Same name, other up-sampling; a backbone that was silently improved for the new method alone.",
-)
+@rule(22)
 def one_network(suite: AuditedSuite) -> Verdict:
     """The tested network has the same number of parameters in every result.json.
 
@@ -152,13 +123,7 @@ def one_network(suite: AuditedSuite) -> Verdict:
     return combine(size, held(f"trained parameters: {trained}"))
 
 
-@rule(
-    23,
-    "One loss for the labelled part, one initialisation",
-    "Dice with or without background, squared or not, with or without cross-entropy: the labelled-only "
-    "baseline moves with each.",
-    needs="selection",
-)
+@rule(23, needs="selection")
 def one_loss(_suite: AuditedSuite) -> Verdict:
     """Not visible in records.
 
@@ -168,12 +133,7 @@ def one_loss(_suite: AuditedSuite) -> Verdict:
     return not_applicable(f"{UNSEEN}read harness/api/losses.py and the method; equal seeds start equal by design")
 
 
-@rule(
-    24,
-    "The student is tested, and all methods alike: without post-processing, or all with the same",
-    "Averaged weights, or the largest component alone, for one row of a table.",
-    needs="selection",
-)
+@rule(24, needs="selection")
 def alike_test(suite: AuditedSuite) -> Verdict:
     """The stride of windows and the switch `largest_component` in run.json are the same for every run.
 

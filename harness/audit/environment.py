@@ -1,11 +1,20 @@
-"""Rules about where numbers were made, and whether they can be made again."""
+"""Rules about where numbers were made, whether devices of one name were equally fast, and whether all can be repeated.
+
+A processor's name says little inside a virtual machine, and a neighbour can halve its speed. Runs that differ in their
+seed and labelled subset alone do the same work in a step, so that their steps a device-second tell.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from statistics import median
 
-from harness.audit.evidence import (
+from harness.api.strict import canonical_json
+from harness.audit.finding import Verdict
+from harness.audit.records import AuditedSuite, EndedRun, SelectedRun
+from harness.audit.rule import (
     NOT_RECORDED,
     combine,
     counted,
@@ -13,22 +22,23 @@ from harness.audit.evidence import (
     held_unless,
     name_runs,
     not_applicable,
+    not_held,
     one_value,
+    rule,
 )
-from harness.audit.finding import Verdict
-from harness.audit.records import AuditedSuite, SelectedRun
-from harness.audit.rule import rule
-from harness.audit.speed import one_speed
 from harness.records.schema import Environment
 
+LIMIT = 1.25
+"""Fastest against slowest. Runs beside busy neighbours were seen 19 % apart, two machines of one name by 1.9 times."""
 
-@rule(
-    16,
-    "One device model and one software for all runs",
-    "Device time on one GPU model is not device time on another, kernels differ between versions, and machines of one "
-    "name differ in speed.",
-    needs="environments",
-)
+ENOUGH_STEPS, ENOUGH_SECONDS = 100, 60.0
+"""Of a stage: fewer say nothing about a device."""
+
+Rates = dict[EndedRun, float]
+"""Steps a device-second of runs that did the same work."""
+
+
+@rule(16, needs="environments")
 def one_device(suite: AuditedSuite) -> Verdict:
     """Device model and type, torch and CUDA in the environment of every ended run are the same.
 
@@ -63,23 +73,13 @@ def went_on_elsewhere(run: SelectedRun) -> bool:
     return elsewhere or ended
 
 
-@rule(
-    17,
-    "One precision and one thread count for all runs",
-    "Half precision changes the order of methods with heavy heads; two threads beside a busy neighbour were charged up "
-    "to twelve times too much.",
-    needs="environments",
-)
+@rule(17, needs="environments")
 def one_precision(suite: AuditedSuite) -> Verdict:
     """Precision and threads in the environment of every ended run are the same."""
     return _one_environment(suite, "arithmetic", lambda place: f"{place.precision}, {counted(place.threads, 'thread')}")
 
 
-@rule(
-    18,
-    "Every result can be made again",
-    "The same method of the same authors appears with values 2.5 Dice apart, and seeded code that is not reproducible.",
-)
+@rule(18)
 def repeatable(suite: AuditedSuite) -> Verdict:
     """history.parquet and result.json hold the progress of each step and the hash of the weights.
 
@@ -102,3 +102,62 @@ def repeatable(suite: AuditedSuite) -> Verdict:
     return (
         combine(on_record, not_applicable(f"{NOT_RECORDED}history of {name_runs(untraced)}")) if untraced else on_record
     )
+
+
+def one_speed(finished: Sequence[EndedRun]) -> Verdict:
+    """Steps a device-second of each stage agree within runs that differ in seed and labelled subset alone."""
+    if not finished:
+        return not_applicable("speed: no run has finished yet")
+    if all(run.asked.budget.device_seconds is None for run in finished):
+        return not_applicable("speed: the budget is in steps, a slow device changes nothing")
+    works = _works(finished)
+    if not works:
+        few = f"at least {ENOUGH_STEPS} steps and {ENOUGH_SECONDS:g} s in a stage"
+        return not_applicable(f"speed: no two runs differ in seed and subset alone and made {few}")
+    stage, widest = max(works, key=lambda work: _gap(work[1]))
+    first, low, high = next(iter(widest)), min(widest.values()), max(widest.values())
+    where = f"{first.entry}, {first.asked.labelled or 'all'} labelled, stage {stage}"
+    text = f"{_gap(widest) - 1:.0%} ({where}: {low:.3g} to {high:.3g} steps a device-second)"
+    if _gap(widest) > LIMIT:
+        slow = list(dict.fromkeys(run for _, rates in works for run in _outliers(rates)))
+        return not_held(slow, f"not one speed: {text}", f"far off: {name_runs(slow)}")
+    if strangers := _strangers(finished, [rates for _, rates in works]):
+        return not_applicable(f"speed: no equal work ran on {strangers}; within each the most apart: {text}")
+    return held(f"speed of runs that differ in seed and subset alone, at the most apart: {text}")
+
+
+def _works(finished: Sequence[EndedRun]) -> list[tuple[str, Rates]]:
+    """Stages that are long enough, with the rates of the runs whose steps are the same work; at least two."""
+    works: dict[tuple[str, str], Rates] = {}
+    for run in finished:
+        asked = canonical_json(run.asked.model_dump(mode="json", exclude={"seed", "subset"}))
+        for stage, steps in run.result.stage_steps.items():
+            seconds = run.result.stage_device_seconds[stage]
+            if steps >= ENOUGH_STEPS and seconds >= ENOUGH_SECONDS:
+                works.setdefault((stage, asked), {})[run] = steps / seconds
+    return [(stage, rates) for (stage, _), rates in works.items() if len(rates) > 1]
+
+
+def _gap(rates: Rates) -> float:
+    """The fastest rate against the slowest."""
+    return max(rates.values()) / min(rates.values())
+
+
+def _outliers(rates: Rates) -> list[EndedRun]:
+    """Runs that differ most from the median, where the fastest and the slowest are too far apart."""
+    middle, far = median(rates.values()), math.sqrt(LIMIT)
+    return [run for run, rate in rates.items() if _gap(rates) > LIMIT and max(rate / middle, middle / rate) > far]
+
+
+def _strangers(finished: Sequence[EndedRun], compared: Sequence[Rates]) -> str:
+    """Hosts between which no equal work compares, "node1 and on node2, node3"; empty where all are linked."""
+    islands = [{host} for host in {_host(run) for run in finished}]
+    for rates in compared:
+        linked = {_host(run) for run in rates}
+        touched = [island for island in islands if island & linked]
+        islands = [island for island in islands if not island & linked] + [set().union(*touched)]
+    return " and on ".join(", ".join(sorted(island)) for island in sorted(islands, key=sorted)) if islands[1:] else ""
+
+
+def _host(run: EndedRun) -> str:
+    return run.result.shown.get("host") or "a host that is not on record"

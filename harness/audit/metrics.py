@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.audit.evidence import counted, held, not_held
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite
-from harness.audit.rule import rule
+from harness.audit.rule import counted, held, not_held, rule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,12 +16,7 @@ DISTANCES = ["hd95_voxel", "asd_voxel", "assd_voxel"]
 MILLIMETRES = ["hd95_mm", "asd_mm", "assd_mm"]
 
 
-@rule(
-    25,
-    "Metrics are computed on whole volumes at native resolution, for every class and phase",
-    "Two-dimensional scores, ignored spacing and volumes cropped by their own label are not comparable.",
-    needs="cases",
-)
+@rule(25, needs="cases")
 def whole_volumes(suite: AuditedSuite) -> Verdict:
     """In cases.parquet every volume and class has the same number of true voxels in all runs.
 
@@ -45,12 +39,7 @@ def whole_volumes(suite: AuditedSuite) -> Verdict:
     )
 
 
-@rule(
-    26,
-    "A missed structure costs: Dice 0, and the diagonal of the volume as distance",
-    "Codes in use score a missed structure with HD95 = 0, which rewards predicting nothing.",
-    needs="cases",
-)
+@rule(26, needs="cases")
 def empty_masks(suite: AuditedSuite) -> Verdict:
     """In cases.parquet one empty mask has Dice 0 and three equal distances above 0.
 
@@ -75,11 +64,7 @@ def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
     return marked & (costs | ~(missed | spurious)) & (costs_nothing | ~free)
 
 
-@rule(
-    27,
-    "Tables are computed from stored per-case records",
-    "Published tables hold cells that repeat in other rows, and means that are not the mean of their parts.",
-)
+@rule(27)
 def per_case_records(suite: AuditedSuite) -> Verdict:
     """cases.parquet of every run holds each volume and class once for each checkpoint rule, without a gap.
 

@@ -6,19 +6,34 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
 
 from harness.api.errors import RecordError
-from harness.audit.trace import Trace, read_trace
+from harness.api.params import OptimiserSettings
+from harness.api.progress import poly
 from harness.records.accounts import Reconciliation
 from harness.records.ledger import LedgerLine
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Environment, Observed, PlannedRun, Result, Run
 from harness.records.selection import Selection, Trials
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
+
+@dataclass(frozen=True)
+class Trace:
+    """Of the steps on record.
+
+    seconds:    charged for all steps, without what stages did before their first one.
+    replayable: each step has the progress that its schedules saw.
+    rate_error: largest relative difference of a step's learning rate from its stage's first rate times the engine's
+                schedule of stage progress; 0 where the rate is a function of progress alone.
+    """
+
+    steps: int
+    seconds: float
+    replayable: bool
+    rate_error: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,14 +152,16 @@ class AuditedSuite:
     @cached_property
     def cases(self) -> pd.DataFrame:
         """Per-case records of all finished runs that have them, with a column `run`; empty where there are none."""
-        import pandas as pd
-        import pyarrow as pa
-
         tables = {run.id: run.cases for run in self.finished if run.cases is not None}
         if not tables:
             return pd.DataFrame()
         cases: pd.DataFrame = pa.concat_tables(tables.values(), promote_options="permissive").to_pandas()
         return cases.assign(run=[run for run, table in tables.items() for _ in range(table.num_rows)])
+
+    @property
+    def ranked(self) -> list[PlannedRun]:
+        """Planned runs of the methods that are compared, without references."""
+        return [entry.planned_run for entry in self.selection.entries if entry.ranked]
 
     def named(self, ids: Iterable[str]) -> list[SelectedRun]:
         """Selected runs by id, in the order of the selection."""
@@ -190,3 +207,26 @@ def _selected_run(record: RunRecord, planned_run: PlannedRun) -> SelectedRun:
 
 def _audited_run(record: RunRecord) -> AuditedRun:
     return AuditedRun(record.id, record.run, record.ledger, record.result, record.tested)
+
+
+def read_trace(record: RunRecord) -> Trace | None:
+    """Read a run's history, keep these figures of it; None where there is no history."""
+    history = record.folder.history()
+    if history.empty:
+        return None
+    replayable = bool(history[["progress_run", "progress_stage"]].notna().all(axis=None))
+    seconds = float(history["step_seconds"].sum())
+    return Trace(len(history), seconds, replayable, rate_error(history, record.run.engine.optimiser))
+
+
+def rate_error(history: pd.DataFrame, settings: OptimiserSettings) -> float:
+    """See `Trace.rate_error`. history: columns stage, progress_stage and learning_rate, one row a step."""
+    return max(_stage_error(stage, settings) for _, stage in history.groupby("stage", sort=False))
+
+
+def _stage_error(stage: pd.DataFrame, settings: OptimiserSettings) -> float:
+    power = settings.poly_power if settings.schedule == "poly" else 0.0
+    factors = [poly(progress, power) for progress in stage["progress_stage"]]
+    rates = stage["learning_rate"].tolist()
+    first = rates[0] / factors[0] if factors[0] else rates[0]
+    return max((abs(rate - first * factor) / first for rate, factor in zip(rates, factors, strict=True)), default=0.0)

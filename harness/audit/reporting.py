@@ -1,11 +1,12 @@
-"""Rules about what a table shows and leaves out."""
+"""Rules about what a table shows and leaves out, and about what Slurm charged."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+import pandas as pd
 
-from harness.audit.evidence import (
+from harness.audit.finding import Verdict
+from harness.audit.records import AuditedSuite, EndedRun, SelectedRun
+from harness.audit.rule import (
     UNSEEN,
     combine,
     counted,
@@ -16,19 +17,14 @@ from harness.audit.evidence import (
     not_applicable,
     not_held,
     one_value,
+    rule,
 )
-from harness.audit.finding import Verdict
-from harness.audit.records import AuditedSuite, EndedRun
-from harness.audit.rule import rule
+from harness.records.accounts import Reconciliation
 
 TABLE = "leaderboard/leaderboard.csv"
 
 
-@rule(
-    28,
-    "Every result was trained here",
-    "Rows equal to another paper's to the last digit stand under captions that claim an identical setting.",
-)
+@rule(28)
 def trained_here(suite: AuditedSuite) -> Verdict:
     """Every finished run has steps in a ledger.jsonl of its own, and weights that no other run has.
 
@@ -48,24 +44,17 @@ def trained_here(suite: AuditedSuite) -> Verdict:
     )
 
 
-@rule(
-    29,
-    "Every suite runs a labelled-only baseline and a fully supervised reference",
-    "Published baselines differ by 17 Dice at the same labels, and a weak baseline inflates every gain.",
-    needs="selection",
-)
+@rule(29, needs="selection")
 def baseline_and_reference(suite: AuditedSuite) -> Verdict:
     """selection.json holds an unranked method with all labels, the fully supervised reference.
 
     At least one ranked method saw labelled images alone (result.json), the labelled-only baseline.
     """
-    entries = suite.selection.entries
-    ranked = dict.fromkeys(entry.planned_run.entry for entry in entries if entry.ranked)
+    ranked = dict.fromkeys(run.entry for run in suite.ranked)
     if len(ranked) <= 1:
         return not_applicable(f"{counted(len(ranked), 'ranked method')}: nothing is compared between methods")
-    references = [
-        entry.planned_run.entry for entry in entries if not entry.ranked and entry.planned_run.labelled is None
-    ]
+    unranked = [entry.planned_run for entry in suite.selection.entries if not entry.ranked]
+    references = [run.entry for run in unranked if run.labelled is None]
     if not references:
         return not_held([], "no fully supervised reference: selection.json holds no unranked method with all labels")
     finished = group_by_entry(suite.finished)
@@ -82,12 +71,7 @@ def _labelled_alone(run: EndedRun) -> bool:
     return 0 < run.result.images_seen == run.result.labelled_images_seen
 
 
-@rule(
-    30,
-    "A failed run is shown and counted",
-    "A method that diverges on some seeds is not as good as the mean of the others.",
-    needs="selection",
-)
+@rule(30, needs="selection")
 def failures_shown(suite: AuditedSuite) -> Verdict:
     """Every failed run has a kind and a reason (result.json), and leaderboard.csv, once written, counts it.
 
@@ -109,32 +93,21 @@ def failures_shown(suite: AuditedSuite) -> Verdict:
 
 def _tables_without_failures(suite: AuditedSuite) -> set[str]:
     """Entries of which leaderboard.csv knows finished runs alone: one that had yet to run may have failed since."""
-    open_ends: dict[str, int] = {}
-    for row in _table(suite):
-        count = sum(int(float(row.get(name) or 0)) for name in ("n_failed", "n_missing"))
-        open_ends[row["entry"]] = open_ends.get(row["entry"], 0) + count
-    return {entry for entry, count in open_ends.items() if not count}
+    counts = _table(suite).reindex(columns=["entry", "n_failed", "n_missing"]).groupby("entry").sum().sum(axis=1)
+    return set(counts.index[counts == 0])
 
 
-def _table(suite: AuditedSuite) -> list[dict[str, str]]:
-    """Rows of the leaderboard as it was written last; none where it was not."""
+def _table(suite: AuditedSuite) -> pd.DataFrame:
+    """The leaderboard as it was written last; without rows where it was not."""
     path = suite.root / TABLE
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return pd.read_csv(path, dtype={"entry": str}) if path.exists() else pd.DataFrame()
 
 
 def _failed_before(run: EndedRun) -> bool:
     return any(line.kind == "end" and (line.note or "").startswith("failed") for line in run.ledger)
 
 
-@rule(
-    31,
-    "One table never mixes versions of the protocol or of a method",
-    "A change that changes numbers makes another experiment of the same name.",
-    needs="runs",
-)
+@rule(31, needs="runs")
 def one_version(suite: AuditedSuite) -> Verdict:
     """The protocol's version in run.json is the same for every run, and so is each method's."""
     protocol = one_value(suite.runs, "protocol version", lambda run: str(run.asked.protocol_version))
@@ -145,40 +118,66 @@ def one_version(suite: AuditedSuite) -> Verdict:
     return combine(protocol, *(verdict for verdict in methods if verdict.status == "not held"))
 
 
-@rule(
-    32,
-    "Patients are the unit of every interval, and differences that are not significant are called so",
-    "Means of one run, to four digits, say little: most gains of semi-supervision are not significant.",
-    needs="selection",
-)
+@rule(32, needs="selection")
 def intervals_shown(suite: AuditedSuite) -> Verdict:
     """leaderboard/leaderboard.csv, where it was written, has patients and an interval beside each mean Dice.
 
     Both frames of a patient are resampled together.
     """
-    rows = _table(suite)
-    if not rows:
+    table = _table(suite)
+    if table.empty:
         return not_applicable(f"{TABLE} was not written yet")
-    absent = [what for what, shown in _shown(list(rows[0])).items() if not shown]
-    if absent:
-        return not_held([], f"{TABLE} lacks {' and '.join(absent)}")
+    if absent := {"n_patients", "dice_low", "dice_high"}.difference(table.columns):
+        return not_held([], f"{TABLE} lacks the columns {' and '.join(sorted(absent))}")
     return held(f"{TABLE}: number of patients and an interval beside every mean Dice")
 
 
-def _shown(columns: Sequence[str]) -> dict[str, bool]:
-    lows = [name for name in columns if name.startswith("dice") and name.endswith("_low")]
-    return {
-        "the number of patients": "n_patients" in columns,
-        "an interval of Dice": any(f"{low.removesuffix('_low')}_high" in columns for low in lows),
-    }
-
-
-@rule(
-    33,
-    "Everything is written from the papers' formulas",
-    "Much released code has no licence at all; what is copied cannot be shared.",
-    needs="selection",
-)
+@rule(33, needs="selection")
 def own_code(_suite: AuditedSuite) -> Verdict:
     """Not visible in records: it is a rule about source code. MedPy (GPL-3.0) is used by tests alone."""
     return not_applicable(f"{UNSEEN}it is about source code; see LICENSE and the docstring of each method")
+
+
+@rule(34, needs="selection")
+def accounts_agree(suite: AuditedSuite) -> Verdict:
+    """reconciliation.json, which `harness reconcile` writes, splits every allocation into what ledgers account for.
+
+    The rest is idle or unexplained: at most 2 % and 2 s an attempt, and where a node died the time until Slurm notices.
+    """
+    on_slurm = [run for run in suite.runs if _slurm_attempts(run)]
+    if not on_slurm:
+        return not_applicable("no run ran in an allocation of Slurm")
+    record = suite.reconciliation
+    if record is None:
+        ran = counted(len(on_slurm), "run")
+        return not_applicable(f"not reconciled: {ran} ran on Slurm; `harness reconcile` asks it")
+    if record.problem is not None:
+        return not_applicable(f"not reconciled: {record.problem}")
+    known = record.reconciled
+    missing = [run for run in on_slurm if any((run.id, attempt) not in known for attempt in _slurm_attempts(run))]
+    if not missing:
+        return _judged(suite, record)
+    left = not_applicable(f"not reconciled: {name_runs(missing)}")
+    return combine(_judged(suite, record), left) if record.violations else left
+
+
+def _judged(suite: AuditedSuite, record: Reconciliation) -> Verdict:
+    if record.violations:
+        guilty = suite.named(attempt.run for job in record.violations for attempt in job.attempts)
+        lines = [
+            f"reconciliation.json: {job.seconds.unexplained:,.1f} of {job.allocated:,.0f} {job.currency}-seconds "
+            f"unexplained, {job.tolerated_seconds:,.1f} tolerated, in an allocation with "
+            f"{name_runs(suite.named(attempt.run for attempt in job.attempts)) or 'no run of the selection'}"
+            for job in record.violations
+        ]
+        return not_held(guilty, f"{counted(len(record.violations), 'allocation')} hold more than is explained", *lines)
+    lines = [
+        f"{account.entry}: {account.allocated:,.0f} {account.currency}-seconds allocated, ledgers account for "
+        f"{account.ledger_ratio:.1%}, {account.training_share:.1%} in training steps"
+        for account in record.entries
+    ]
+    return held(f"{counted(len(record.allocations), 'allocation')} of Slurm agree with the ledgers", *lines)
+
+
+def _slurm_attempts(run: SelectedRun) -> list[int]:
+    return [line.attempt for line in run.ledger if line.process is not None and line.process.job is not None]

@@ -1,37 +1,46 @@
-"""A rule: its number, what it says and why, and the check that goes through the records."""
+"""What a rule is made of: its heading on the page of rules, its check, and the verdicts and evidence of checks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypeVar
 
-from harness.audit.evidence import nothing_finished
-from harness.audit.finding import Finding, Verdict
-from harness.audit.records import AuditedSuite
+from harness.audit.finding import Verdict
+from harness.audit.records import AuditedSuite, SelectedRun
+
+PAGE = Path(__file__).resolve().parents[2] / "benchmarks" / "RULES.md"
+"""Says what each rule is and why; the checks are in this folder."""
 
 Check = Callable[[AuditedSuite], Verdict]
 Needs = Literal["selection", "runs", "environments", "finished", "cases"]
+
+NAMED = 3
+"""Runs that a line of evidence names before it counts the others."""
+
+UNSEEN = "cannot be seen in records: "
+NOT_RECORDED = "not recorded: "
+
+R = TypeVar("R", bound=SelectedRun)
 
 
 @dataclass(frozen=True)
 class Rule:
     """One rule of benchmarks/RULES.md.
 
-    needs: what there must be for the rule to apply.
-    check: its docstring says how the rule is checked.
+    family: the page's section.
+    needs:  what there must be for the rule to apply.
+    check:  its docstring says how the rule is checked.
     """
 
     number: int
+    family: str
     title: str
     reason: str
     needs: Needs
     check: Check
-
-    @property
-    def family(self) -> str:
-        """The file that holds it: budget, data, selection, ..."""
-        return self.check.__module__.rpartition(".")[2]
 
     def judge(self, suite: AuditedSuite) -> Verdict:
         """Check the rule on the records of a suite."""
@@ -44,13 +53,104 @@ class Rule:
         }
         return self.check(suite) if ready[self.needs] else nothing_finished(suite)
 
-    def apply(self, suite: AuditedSuite) -> Finding:
-        """What the records of a suite say about it."""
-        return Finding(
-            number=self.number, family=self.family, title=self.title, reason=self.reason, **vars(self.judge(suite))
-        )
+
+def _headings() -> dict[int, tuple[str, str, str]]:
+    """Family, title and reason of each rule on the page, by number."""
+    headings = {}
+    for section in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
+        rules = re.findall(r"^(\d+)\. \*\*(.+?)\.\*\*.+?\*Why:\* (.+?)\n\n", section, re.MULTILINE | re.DOTALL)
+        for number, title, reason in rules:
+            family = section.partition("\n")[0]
+            headings[int(number)] = (family, " ".join(title.split()), " ".join(reason.split()))
+    return headings
 
 
-def rule(number: int, title: str, reason: str, needs: Needs = "finished") -> Callable[[Check], Rule]:
+_HEADINGS = _headings()
+
+
+def rule(number: int, needs: Needs = "finished") -> Callable[[Check], Rule]:
     """Make a rule of the check that follows."""
-    return lambda check: Rule(number, title, reason, needs, check)
+    return lambda check: Rule(number, *_HEADINGS[number], needs, check)
+
+
+def held(*evidence: str) -> Verdict:
+    """The rule holds."""
+    return Verdict("held", evidence)
+
+
+def not_held(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
+    """These runs violate the rule. The first line names them where no further line does."""
+    first = f"{head}: {name_runs(runs)}" if runs and not lines else head
+    return Verdict("not held", (first, *lines), tuple(dict.fromkeys(run.id for run in runs)))
+
+
+def not_held_by_results(runs: Sequence[SelectedRun], head: str, lines: Iterable[str]) -> Verdict:
+    """These runs violate the rule by what their result.json says. Each run has a line."""
+    return not_held(runs, head, *(f"{run.name}/result.json: {line}" for run, line in zip(runs, lines, strict=True)))
+
+
+def held_unless(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
+    """These runs violate the rule; without any, the rule is held and there is no evidence."""
+    return not_held(runs, head, *lines) if runs else held()
+
+
+def not_applicable(*evidence: str) -> Verdict:
+    """The rule has nothing to judge; the evidence says why."""
+    return Verdict("not applicable", evidence)
+
+
+def nothing_finished(suite: AuditedSuite) -> Verdict:
+    """The verdict of a check on finished runs where there are none."""
+    return not_applicable(f"no run has finished yet: {suite.progress}")
+
+
+def combine(*verdicts: Verdict) -> Verdict:
+    """Combine verdicts: not held if any is not held, else held if any is held. Evidence follows in that order."""
+    order = {"not held": 0, "held": 1, "not applicable": 2}
+    ranked = sorted(verdicts, key=lambda verdict: order[verdict.status])
+    evidence = tuple(line for verdict in ranked for line in verdict.evidence)
+    runs = tuple(dict.fromkeys(run for verdict in ranked for run in verdict.runs))
+    return Verdict(ranked[0].status, evidence, runs)
+
+
+def one_value(runs: Sequence[R], what: str, value: Callable[[R], str], file: str = "run.json") -> Verdict:
+    """Hold the rule if all runs have one value. Otherwise those that differ from the most frequent value violate it.
+
+    file: in the run's folder, which holds the value.
+    """
+    by_value = group_runs(runs, value)
+    if len(by_value) == 1:
+        return held(f"{what}: {next(iter(by_value))}, in all of {counted(len(runs), 'run')} ({file})")
+    lines = [f"{text}: {counted(len(members), 'run')}, {name_runs(members)}" for text, members in by_value.items()]
+    differing = [run for members in list(by_value.values())[1:] for run in members]
+    return not_held(differing, f"{len(by_value)} different values of {what} ({file})", *lines)
+
+
+def group_runs(runs: Iterable[R], value: Callable[[R], str]) -> dict[str, list[R]]:
+    """Runs by a value, the most frequent value first."""
+    groups: dict[str, list[R]] = {}
+    for run in runs:
+        groups.setdefault(value(run), []).append(run)
+    return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
+
+
+def group_by_entry(runs: Iterable[R]) -> dict[str, list[R]]:
+    """Runs by entry, the most frequent entry first."""
+    return group_runs(runs, lambda run: run.entry)
+
+
+def name_runs(runs: Sequence[SelectedRun]) -> str:
+    """The first few runs by name, the others counted."""
+    named = ", ".join(run.name for run in runs[:NAMED])
+    return f"{named} and {len(runs) - NAMED} more" if len(runs) > NAMED else named
+
+
+def counted(amount: int, thing: str) -> str:
+    """1 run, 2 runs."""
+    return f"{amount} {thing}" if amount == 1 else f"{amount} {thing}s"
+
+
+def spread(values: Sequence[float], suffix: str = "", digits: int = 0) -> str:
+    """The smallest and the largest value, '1,044 to 1,065 steps'; one value where all agree."""
+    low, high = (f"{value:,.{digits}f}" for value in (min(values), max(values)))
+    return f"{low}{suffix}" if low == high else f"{low} to {high}{suffix}"

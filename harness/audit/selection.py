@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.audit.evidence import combine, counted, held, held_unless, not_applicable, not_held, nothing_finished
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedRun, AuditedSuite, EndedRun
-from harness.audit.rule import rule
+from harness.audit.rule import combine, counted, held, held_unless, not_applicable, not_held, nothing_finished, rule
 from harness.records.ledger import summarise
 
 TUNING_TOLERANCE = 0.01
 """By how much the search budgets of two methods may differ, beside one step a run."""
 
 
-@rule(
-    5,
-    "The test split is opened once, after the last step",
-    "Published numbers were picked from up to 72 evaluations on the test list.",
-    needs="selection",
-)
+@rule(5, needs="selection")
 def one_test(suite: AuditedSuite) -> Verdict:
     """No ledger.jsonl holds a line `violation`, and final.json names the same weights as result.json.
 
@@ -65,13 +59,7 @@ def _final_weights(suite: AuditedSuite) -> Verdict:
     return held(f"weights hashed in final.json before the split opened are the result's, in {runs}")
 
 
-@rule(
-    6,
-    "The last checkpoint counts, for every method",
-    "A validation list holds more labels than a 3- or 7-patient training subset, and best and last were mixed in one "
-    "table.",
-    needs="cases",
-)
+@rule(6, needs="cases")
 def last_checkpoint(suite: AuditedSuite) -> Verdict:
     """cases.parquet of every run holds `last`, the primary column, and `best_val`.
 
@@ -103,12 +91,7 @@ def best_validation(run: EndedRun) -> int | None:
     return -max(scored)[1] if scored else None
 
 
-@rule(
-    7,
-    "Every method is tuned with the same budget, on validation alone",
-    "Newcomers are tuned, some on the very split of the comparison, while their baselines keep a library's defaults.",
-    needs="selection",
-)
+@rule(7, needs="selection")
 def equal_tuning(suite: AuditedSuite) -> Verdict:
     """What the trials of trials.json spent adds up to the same for every entry, within one step a run and 1 %.
 
@@ -122,8 +105,8 @@ def equal_tuning(suite: AuditedSuite) -> Verdict:
     running = [run for run in searched if run.result is None]
     if running or not searched:
         return not_applicable(f"the search has not ended: {len(running)} of {counted(len(searched), 'run')} to go")
-    ranked = {entry.planned_run.entry for entry in suite.selection.entries if entry.ranked}
-    trials = {entry: suite.trials.get(entry, []) for entry in sorted(ranked | set(suite.trials))}
+    entries = {run.entry for run in suite.ranked} | set(suite.trials)
+    trials = {entry: suite.trials.get(entry, []) for entry in sorted(entries)}
     lines = [f"{entry}: {_spent_text(runs)}" for entry, runs in trials.items()]
     slack = max(sum(map(longest_step, runs)) for runs in trials.values())
     for measure in (useful, spending, granted):

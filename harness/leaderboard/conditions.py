@@ -1,11 +1,12 @@
-"""What every number of one table shares."""
+"""What every number of one table shares, and the engine settings that a method declares for itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
-from harness.records.schema import Environment, Run
+from harness.records.schema import Engine, Environment, Run
 
 
 @dataclass(frozen=True, order=True)
@@ -69,3 +70,20 @@ def _short(name: str, value: object) -> str:
     if name == "data_checksum":
         return str(value)[:10]
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def describe_differences(engines: Iterable[Engine], usual: Engine) -> str:
+    """Name and value of each setting, as in "optimiser.nesterov = True; batch_size = 8"; empty where none differs.
+
+    Where studies of a search chose several values, all of them: "optimiser.learning_rate = 0.03 or 0.1".
+    """
+    settings, common = [_flatten(engine) for engine in engines], _flatten(usual)
+    names = dict.fromkeys(name for own in (common, *settings) for name in own)  # what is None stands in none of them
+    values = {name: list(dict.fromkeys(str(own.get(name)) for own in settings)) for name in names}
+    return "; ".join(f"{name} = {' or '.join(own)}" for name, own in values.items() if own != [str(common.get(name))])
+
+
+def _flatten(engine: Engine) -> dict[str, Any]:
+    """Settings with dotted names: {"batch_size": 24, "optimiser.nesterov": False, ...}."""
+    settings = engine.model_dump(mode="json")
+    return {f"optimiser.{name}": value for name, value in settings.pop("optimiser").items()} | settings

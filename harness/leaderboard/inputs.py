@@ -19,8 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.api.errors import UsageError
-from harness.leaderboard.conditions import Conditions, describe, differing
-from harness.leaderboard.engines import describe_differences
+from harness.leaderboard.conditions import Conditions, describe, describe_differences, differing
 from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, run_row, validation_rows
 from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search

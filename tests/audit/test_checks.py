@@ -11,10 +11,9 @@ import pytest
 
 from harness.api.params import OptimiserSettings
 from harness.audit import RULES
+from harness.audit.environment import one_speed
 from harness.audit.finding import Verdict
-from harness.audit.records import AuditedSuite, SelectedRun
-from harness.audit.speed import one_speed
-from harness.audit.trace import rate_error
+from harness.audit.records import AuditedSuite, SelectedRun, rate_error
 from harness.records.ledger import LedgerLine
 from harness.records.schema import PROTOCOL_VERSION, Budget, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
 from harness.records.selection import Trials
@@ -350,7 +349,7 @@ def test_a_method_may_declare_settings_of_its_own(fair: AuditedSuite) -> None:
 
     declared = replace(fair, runs=tuple(map(constant, fair.runs)))
     assert broken(declared) == set()
-    assert "mc_net declares optimiser.schedule constant" in verdicts(declared)[21].evidence
+    assert "mc_net declares optimiser.schedule = constant" in verdicts(declared)[21].evidence
 
 
 def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path) -> None:
@@ -414,4 +413,4 @@ def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: Audi
     found = verdicts(replace(fair, runs=runs, selection=fair.selection.model_copy(update={"entries": chosen})))[21]
     assert found.status == "held"
     assert found.evidence[0].startswith(f"{len({run.entry for run in fair.runs})} methods, 1 with settings")
-    assert "ua_mt study 1 declares optimiser.learning_rate 0.02" in found.evidence
+    assert "ua_mt study 1 declares optimiser.learning_rate = 0.02" in found.evidence

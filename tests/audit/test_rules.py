@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from itertools import pairwise
 
 from harness.audit import RULES
 from tests.support import REPO
@@ -45,20 +44,3 @@ def test_every_unfair_practice_is_answered_by_rules_that_exist() -> None:
     }
     assert list(answered) == list(range(1, PRACTICES + 1))
     assert {number for numbers in answered.values() for number in numbers} <= {rule.number for rule in RULES}
-
-
-def test_families_are_whole_sections_of_the_page() -> None:
-    sections = re.findall(r"^## (.+)$", RULES_PART, flags=re.MULTILINE)
-    firsts = [re.search(r"^(\d+)\.", part, flags=re.MULTILINE) for part in RULES_PART.split("\n## ")[1:]]
-    starts = [int(found.group(1)) for found in firsts if found] + [len(RULES) + 1]
-    families = [{rule.family for rule in RULES[a - 1 : b - 1]} for a, b in pairwise(starts)]
-    assert dict(zip(sections, families, strict=True)) == {
-        "Data": {"data"},
-        "Selection and test access": {"selection"},
-        "Budget and clock": {"budget", "clock"},
-        "Environment": {"environment"},
-        "Augmentation and engine": {"engine"},
-        "Metrics": {"metrics"},
-        "Reporting": {"reporting"},
-        "Cluster": {"cluster"},
-    }

@@ -43,6 +43,7 @@ MAX_FILE_LINES = 400
 MAX_FILE_BYTES = 1_000_000
 SCAN_SUFFIXES = (".h5", ".hdf5", ".nii", ".nii.gz", ".nrrd", ".mhd", ".dcm", ".npy", ".npz", ".pt", ".pth", ".ckpt")
 FORBIDDEN_WORDS: dict[str, str] = {
+    "arm": "entry, cell",
     "beyond noise": "significant",
     "breach": "violation, not held",
     "breaches": "violations",
@@ -51,6 +52,7 @@ FORBIDDEN_WORDS: dict[str, str] = {
     "labeller": "pseudo_label_network",
     "outlook": "dry run",
     "runner": "trainer, process pool",
+    "standing": "queue state",
     "within noise": "not significant",
 }
 MACHINE_TRACES = re.compile(

@@ -22,24 +22,73 @@ Deviation from the engine, as in the release: Nesterov momentum in the last stag
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from pydantic import model_validator
+from torch import Tensor, nn
 
+from harness.api.dataset import Task
 from harness.api.losses import supervised_loss
-from harness.api.method import Batch, Loss, Stage
+from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.params import Alteration, OptimiserSettings, hyper
 from harness.api.progress import Progress, Scalar
-from methods.action_parts.action_params import ActionParams
-from methods.action_parts.anatomical import anatomical_contrast
-from methods.action_parts.contrast_net import Seen
-from methods.action_parts.heads import SampledFeatures
-from methods.action_parts.mixing import Mixed, classmix, cutmix
-from methods.action_parts.pseudo import pseudo_label, unsupervised_loss
-from methods.action_parts.three_stages import ThreeStages
-from methods.shared.strong import FINE_TUNING, PRE_TRAINING, Strength, strong
+from methods.action_parts.anatomical import AnatomicalParams, anatomical_contrast
+from methods.action_parts.contrast_net import ContrastNet, SampledFeatures, Seen
+from methods.action_parts.neighbours import global_neighbours, local_neighbours
+from methods.action_parts.pseudo import Mixed, classmix, cutmix, pseudo_label, unsupervised_loss
+from methods.action_parts.temperature import Constant, Temperature
+from methods.shared.ema import ema_update, teacher_of
+from methods.shared.strong import FINE_TUNING, PRE_TRAINING, StrongParams
 
 Taus = dict[str, Scalar]
+
+AVERAGED: Mapping[str, tuple[str, ...]] = {
+    "global": ("backbone.encoder", "whole"),
+    "local": ("backbone", "whole", "local"),
+    "anatomical": ("backbone", "representation"),
+}
+"""Parts of student and teacher that each stage trains and averages."""
+PREDICTORS: Mapping[str, tuple[str, ...]] = {"global": ("whole",), "local": ("whole", "local"), "anatomical": ()}
+"""Parts of the method that are the student's alone."""
+
+
+class ActionParams(AnatomicalParams, StrongParams):
+    """ACTION's; the defaults are the paper's, where it gives any, or the release's."""
+
+    share_global: float = hyper(1 / 6, "share of the budget for stage i; 0 leaves it out", ge=0, le=1)
+    share_local: float = hyper(1 / 6, "share of the budget for stage ii; 0 leaves it out", ge=0, le=1)
+    share_anatomical: float = hyper(2 / 3, "share of the budget for stage iii", gt=0, le=1)
+    ema_decay: float = hyper(
+        0.99, "the teacher's decay per step", ge=0, le=1, search=(0.9, 0.99, 0.999), scale="choice"
+    )
+    bank: int = hyper(36, "images in each memory bank", ge=2)
+    window_border: bool = hyper(True, "False: leave out the last window of each axis, as the 2D release")
+    dimension: int = hyper(128, "d, of a pixel's representation", ge=2, search=(16, 128), scale="choice")
+    strong: bool = hyper(True, "jitter and blur what the student sees; False: nothing but the weak view")
+    mixing: Literal["classmix", "cutmix", "none"] = hyper("cutmix", "how unlabelled images are mixed in stage iii")
+    confident: float = hyper(0.97, "theta: confidence that a pseudo label needs to weigh its image", ge=0, le=1)
+    valid_above: float = hyper(0.7, "confidence from which a pseudo-labelled pixel joins L_anco", ge=0, le=1)
+    unsupervised_weight: float = hyper(1.0, "weight of L_unsup", ge=0)
+    contrast_weight: float = hyper(0.01, "weight of each contrast of stage iii", ge=0, search=(1e-3, 1.0), scale="log")
+    student_temperature: Temperature = hyper(Constant(tau=0.1), "of the student's similarities in stages i and ii")
+    teacher_temperature: Temperature = hyper(Constant(tau=0.01), "of the teacher's")
+    anatomical_temperature: Temperature = hyper(Constant(tau=0.5), "of L_anco")
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """What happens to the student's images, as a method declares it."""
+        return super().augmentation if self.mixing == "none" else ("mixed", *super().augmentation)
+
+    @model_validator(mode="after")
+    def _whole_budget(self) -> ActionParams:
+        total = self.share_global + self.share_local + self.share_anatomical
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"share_global, share_local and share_anatomical must add up to 1, not to {total:g}")
+        return self
 
 
 class FineTuning(NamedTuple):
@@ -60,12 +109,81 @@ class FineTuning(NamedTuple):
     taught: list[Tensor]
 
 
-class ACTION(ThreeStages):
-    """Distillation of neighbourhoods, then pseudo labels and contrast of hard pixels."""
+class ACTION(Method):
+    """Distillation of neighbourhoods, then pseudo labels and contrast of hard pixels; the student is tested.
+
+    temperatures: the schedules that each stage uses, by the name of the parameter.
+    counts:       terms of the last stage that are numbers of pixels; the last step's are in the buffer `used`.
+    """
 
     name = "action"
     paper = "You et al., ACTION: Bootstrapping with Anatomical-aware Contrastive Distillation, IPMI 2023"
     Params = ActionParams
+    temperatures: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "global": ("student", "teacher"),
+        "local": ("student", "teacher"),
+        "anatomical": ("anatomical",),
+    }
+    counts: ClassVar[tuple[str, ...]] = ("confident_pixels", "valid_pixels", "anatomical_queries")
+
+    def __init__(self, task: Task, params: ActionParams) -> None:
+        super().__init__(task)
+        self.params = params
+        self.student = ContrastNet(task, params.dimension, params.window_border)
+        self.teacher = teacher_of(self.student)
+        self.whole = global_neighbours(task, params.bank)
+        self.local = local_neighbours(task, params.bank, params.window_border)
+        self.used: Tensor = nn.Buffer(torch.zeros(len(self.counts)))
+        self.stage_name, self.stage_progress = self.stages[0].name, 0.0
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Those with a share above 0."""
+        shares = (self.params.share_global, self.params.share_local, self.params.share_anatomical)
+        return tuple(Stage(name, share) for name, share in zip(AVERAGED, shares, strict=True) if share > 0)
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """Jitter and blur in every stage, mixing in the last one."""
+        return self.params.augmentation
+
+    def start_stage(self, stage: Stage) -> None:
+        """Teacher := student before fine-tuning; the banks stay, since the teacher that filled them goes on."""
+        self.stage_name, self.stage_progress = stage.name, 0.0
+        if stage.name == "anatomical":
+            self.teacher.load_state_dict(self.student.state_dict())
+
+    def parameter_groups(self, stage: Stage) -> Iterable[nn.Parameter]:
+        """The student's parts that the stage's loss reads, and their predictors."""
+        ours = map(self.student.get_submodule, AVERAGED[stage.name])
+        predictors = map(self.get_submodule, PREDICTORS[stage.name])
+        return [p for part in chain(ours, predictors) for p in part.parameters()]
+
+    def optimiser(self, stage: Stage, settings: OptimiserSettings) -> torch.optim.Optimizer:
+        """The engine's SGD; in the last stage with Nesterov momentum where there is momentum, as in the release."""
+        nesterov = settings.nesterov or (stage.name == "anatomical" and settings.momentum > 0)
+        return super().optimiser(stage, settings.model_copy(update={"nesterov": nesterov}))
+
+    def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:
+        """The temperatures that the stage uses, as `temperature_NAME`."""
+        return self._temperatures(stage.name, progress.stage)
+
+    def after_step(self, stage: Stage, progress: Progress) -> None:
+        """Teacher <- moving average of the student, where the stage trains it."""
+        for name in AVERAGED[stage.name]:
+            ema_update(self.teacher.get_submodule(name), self.student.get_submodule(name), self.params.ema_decay)
+
+    def on_progress(self, stage: Stage, progress: Progress) -> None:
+        """Remember where the stage is."""
+        self.stage_progress = progress.stage
+
+    def diagnostics(self) -> Mapping[str, float]:
+        """The stage's temperatures, the mean cosine of two images in the global bank, pixels used by the last step."""
+        units = F.normalize(self.whole.bank.entries[self.whole.bank.filled], dim=1)
+        pairs = len(units) * (len(units) - 1)
+        alike = (units @ units.t()).fill_diagonal_(0.0).sum().item() / max(pairs, 1)
+        shown = self._temperatures(self.stage_name, self.stage_progress) | {"bank_similarity": alike}
+        return shown | dict(zip(self.counts, self.used.tolist(), strict=True))
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """The stage's loss; terms: its parts, and in the last stage how many pixels they used."""
@@ -75,7 +193,7 @@ class ACTION(ThreeStages):
     def _pre_train(self, batch: Batch, stage: Stage, taus: Taus) -> Loss:
         weak = torch.cat((batch.images, *batch.unlabelled))
         temperatures = (taus["student"], taus["teacher"])
-        ours = self.student.backbone.encode(self._strong(weak, PRE_TRAINING))
+        ours = self.student.backbone.encode(self.params.augment(weak, PRE_TRAINING))
         with torch.no_grad():
             theirs = self.teacher.backbone.encode(weak)
             target = self.teacher.whole(theirs[-1])
@@ -94,7 +212,7 @@ class ACTION(ThreeStages):
         params, (weak,) = self.params, batch.unlabelled
         taught = self._teach(batch)
         mixed = self._mix(Mixed(weak, *pseudo_label(taught.logits[-len(weak) :])))
-        seen: Seen = self.student(torch.cat((batch.images, self._strong(mixed.images, FINE_TUNING))))
+        seen: Seen = self.student(torch.cat((batch.images, params.augment(mixed.images, FINE_TUNING))))
         labelled, rest = seen.logits.tensor_split((len(batch.images),))
         supervised = supervised_loss(labelled, batch.labels)
         unsupervised = unsupervised_loss(rest, mixed.labels, mixed.confidence, params.confident)
@@ -112,8 +230,8 @@ class ACTION(ThreeStages):
         return Loss(total, terms)
 
     def _contrast(self, step: FineTuning, taus: Taus) -> Loss:
-        settings, tau = self.params.anatomical, taus["anatomical"]
-        contrast = anatomical_contrast(step.pixels, step.probabilities, step.labels, step.valid, tau, settings)
+        pixels, params, tau = step.pixels, self.params, taus["anatomical"]
+        contrast = anatomical_contrast(pixels, step.probabilities, step.labels, step.valid, tau, params)
         return Loss(contrast.loss, {"anatomical": contrast.loss, "anatomical_queries": contrast.used.float()})
 
     @torch.no_grad()
@@ -127,5 +245,26 @@ class ACTION(ThreeStages):
             return classmix(*images, self.task.n_classes)
         return cutmix(*images) if self.params.mixing == "cutmix" else images
 
-    def _strong(self, images: Tensor, strength: Strength) -> Tensor:
-        return strong(images, strength) if self.params.strong else images
+    @property
+    def predictor(self) -> nn.Module:
+        """The student's network, as in the release."""
+        return self.student.backbone
+
+    @property
+    def pseudo_label_network(self) -> nn.Module:
+        """The teacher's network, whose pseudo labels the last stage learns from."""
+        return self.teacher.backbone
+
+    def _temperatures(self, stage: str, progress: float) -> dict[str, float]:
+        return {
+            f"temperature_{name}": float(getattr(self.params, f"{name}_temperature").value(progress))
+            for name in self.temperatures[stage]
+        }
+
+    def get_extra_state(self) -> Tensor:
+        """Stage progress of the last step: on the host, where `on_progress` needs it."""
+        return torch.tensor(self.stage_progress, dtype=torch.float64, device="cpu")
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Put it back."""
+        self.stage_progress = float(state)

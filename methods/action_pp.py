@@ -24,31 +24,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Stage
 from harness.api.params import Dimension, Point, hyper
 from harness.api.progress import Progress, Scalar
-from methods.action import ACTION, FineTuning, Taus
-from methods.action_parts.action_params import ActionParams
+from methods.action import ACTION, ActionParams, FineTuning, Taus
 from methods.action_parts.allocation import Allocation, AllocationMode
-from methods.action_parts.allocation_figure import draw_allocation
-from methods.action_parts.allocation_view import allocation_arrays, allocation_diagnostics
-from methods.action_parts.bank import LabelledBank
+from methods.action_parts.allocation_picture import allocation_arrays, allocation_diagnostics, draw_allocation
 from methods.action_parts.centers import RELEASED, class_centers, optimised_centers
 from methods.action_parts.contrast_net import Seen
+from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.supervised_contrast import (
     AnchorDraw,
     Anchors,
-    Queue,
     Targets,
     draw_anchors,
     draw_positives,
     supervised_contrast_loss,
 )
-from methods.action_parts.temperature import Cosine, Temperature
-from methods.action_parts.temperature_space import TEMPERATURE_SPACE, coordinate, schedules
+from methods.action_parts.temperature import TEMPERATURE_SPACE, Cosine, Temperature, coordinate, schedules
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,7 +105,6 @@ class ACTIONPP(ACTION):
     }
     counts: ClassVar[tuple[str, ...]] = (*ACTION.counts, "supervised_anchors")
     params: ActionPPParams
-    dead: Tensor
 
     def __init__(self, task: Task, params: ActionPPParams) -> None:
         super().__init__(task, params)
@@ -119,7 +114,7 @@ class ACTIONPP(ACTION):
         centres = class_centers(*wanted) if exact else optimised_centers(*wanted, RELEASED)
         self.allocation = Allocation(centres, task.n_classes, params.allocation, seed)
         self.queue = LabelledBank(params.queue, params.dimension)
-        self.register_buffer("dead", torch.zeros((), dtype=torch.int64))  # slots, at the last assignment
+        self.dead: Tensor = nn.Buffer(torch.zeros((), dtype=torch.int64))  # slots, at the last assignment
 
     def start_stage(self, stage: Stage) -> None:
         """As ACTION; centres are allotted before fine-tuning."""
@@ -150,7 +145,7 @@ class ACTIONPP(ACTION):
         return Loss(anatomical.total + loss, terms)
 
     def _supervised_contrast(self, anchors: Anchors, tau: Scalar) -> Tensor:
-        params, queue = self.params, Queue(self.queue.entries, self.queue.labels)
+        params, queue = self.params, self.queue
         chosen = self.allocation.target(anchors.student, anchors.labels)
         masked = self.allocation.own_class_mask(anchors.labels, chosen) | (not params.centers)
         targets = Targets(self.allocation.centres, chosen, masked)

@@ -33,7 +33,7 @@ from harness.api.params import Alteration, hyper
 from harness.api.progress import Progress, ramp_up
 from methods.shared.ema import ema_decay, ema_update, teacher_of
 from methods.shared.ramps import ConsistencyParams
-from methods.shared.strong_params import StrongParams
+from methods.shared.strong import StrongParams
 
 
 class UAMTParams(ConsistencyParams, StrongParams):

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from methods.action_parts.precision import unrounded
+from methods.action_parts.arithmetic import unrounded
 
 AllocationMode = Literal["adaptive", "random", "frequency"]
 """adaptive: by prototypes; random: fixed, by seed; frequency: adaptive, capacities by the root of a class's voxels."""
@@ -56,15 +56,6 @@ class Allocation(nn.Module):
     changes:           slots that changed their centre, over all assignments.
     """
 
-    centres: Tensor
-    prototypes: Tensor
-    slot_class: Tensor
-    assignment: Tensor
-    chosen_since: Tensor
-    voxels: Tensor
-    apportioned: Tensor
-    changes: Tensor
-
     def __init__(self, centres: Tensor, n_classes: int, mode: AllocationMode = "adaptive", seed: int = 0) -> None:
         """Give each class r = M / K slots, which hold the centres in order, or as `seed` shuffles them in `random`."""
         super().__init__()
@@ -74,14 +65,14 @@ class Allocation(nn.Module):
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
         self.mode = mode
         self.n_classes = n_classes
-        self.register_buffer("centres", centres.detach().clone())
-        self.register_buffer("prototypes", torch.zeros_like(self.centres))
-        self.register_buffer("slot_class", torch.arange(count) // (count // n_classes))
-        self.register_buffer("assignment", order if mode == "random" else torch.arange(count))
-        self.register_buffer("chosen_since", torch.zeros(count, dtype=torch.int64))
-        self.register_buffer("voxels", torch.zeros(n_classes, dtype=torch.int64))
-        self.register_buffer("apportioned", torch.zeros((), dtype=torch.bool))
-        self.register_buffer("changes", torch.zeros((), dtype=torch.int64))
+        self.centres: Tensor = nn.Buffer(centres.detach().clone())
+        self.prototypes: Tensor = nn.Buffer(torch.zeros_like(self.centres))
+        self.slot_class: Tensor = nn.Buffer(torch.arange(count) // (count // n_classes))
+        self.assignment: Tensor = nn.Buffer(order if mode == "random" else torch.arange(count))
+        self.chosen_since: Tensor = nn.Buffer(torch.zeros(count, dtype=torch.int64))
+        self.voxels: Tensor = nn.Buffer(torch.zeros(n_classes, dtype=torch.int64))
+        self.apportioned: Tensor = nn.Buffer(torch.zeros((), dtype=torch.bool))
+        self.changes: Tensor = nn.Buffer(torch.zeros((), dtype=torch.int64))
 
     @property
     def similarity(self) -> Tensor:

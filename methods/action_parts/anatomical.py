@@ -14,36 +14,25 @@ release does. The pool has the same expectation, since a query's own negatives a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.params import MethodParams, hyper
 from harness.api.progress import Scalar
-from methods.action_parts.precision import single, unrounded
-from methods.action_parts.sampling import NEVER, class_masks, draw_classes, draw_members
+from methods.action_parts.arithmetic import NEVER, class_masks, draw_classes, draw_members, single, unrounded
+from methods.action_parts.contrast_net import SampledFeatures
 
 
-class PixelFeatures(Protocol):
-    """Representations of a batch's pixels, numbered n x pixels + p."""
+class AnatomicalParams(MethodParams):
+    """What L_anco samples."""
 
-    def at(self, positions: Tensor) -> Tensor:
-        """[...] -> [..., features]."""
-
-    def means(self, masks: Tensor) -> Tensor:
-        """[K, N pixels] bool -> [K, features], without gradient."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnatomicalSettings:
-    """Queries and negative keys of a class, the probability under which a pixel is hard, and how keys are drawn."""
-
-    queries: int = 256
-    keys: int = 512
-    hard_below: float = 0.97
-    per_query: bool = False
+    hard_below: float = hyper(0.97, "probability under which a pixel is a hard query", ge=0, le=1)
+    queries: int = hyper(256, "queries of a class in L_anco", ge=1)
+    keys: int = hyper(512, "negative keys of a class in L_anco", ge=1)
+    per_query: bool = hyper(False, "True: keys of its own for each query, as the release")
 
 
 class AnatomicalDraw(NamedTuple):
@@ -69,7 +58,7 @@ class AnatomicalContrast(NamedTuple):
 
 
 def draw_anatomical(
-    masks: Tensor, hard: Tensor, means: Tensor, temperature: Scalar, settings: AnatomicalSettings
+    masks: Tensor, hard: Tensor, means: Tensor, temperature: Scalar, params: AnatomicalParams
 ) -> AnatomicalDraw:
     """Valid and hard pixels of each class, [K, P] bool, and class means [K, features] -> queries and keys."""
     n_classes = len(masks)
@@ -78,11 +67,11 @@ def draw_anatomical(
     directions = F.normalize(single(means), dim=1)
     allowed = present & (classes != classes.unsqueeze(1))
     relation = (directions @ directions.t() / temperature).masked_fill(~allowed, NEVER).softmax(1)
-    count = settings.keys * (settings.queries if settings.per_query else 1)
+    count = params.keys * (params.queries if params.per_query else 1)
     keys = draw_members(masks, draw_classes(relation, count))
-    if settings.per_query:
-        keys = keys.unflatten(1, (settings.queries, settings.keys))
-    queries = draw_members(hard, classes.unsqueeze(1).expand(-1, settings.queries))
+    if params.per_query:
+        keys = keys.unflatten(1, (params.queries, params.keys))
+    queries = draw_members(hard, classes.unsqueeze(1).expand(-1, params.queries))
     return AnatomicalDraw(queries, keys, present, hard.any(1))
 
 
@@ -101,12 +90,12 @@ def anatomical_loss(queries: Tensor, keys: Tensor, means: Tensor, draw: Anatomic
 
 
 def anatomical_contrast(
-    features: PixelFeatures,
+    features: SampledFeatures,
     probabilities: Tensor,
     labels: Tensor,
     valid: Tensor,
     temperature: Scalar,
-    settings: AnatomicalSettings,
+    params: AnatomicalParams,
 ) -> AnatomicalContrast:
     """L_anco of a batch, labelled and pseudo-labelled images together.
 
@@ -115,11 +104,11 @@ def anatomical_contrast(
     n_classes = probabilities.shape[1]
     masks = class_masks(labels, n_classes) & valid.flatten()
     own = probabilities.detach().transpose(0, 1).flatten(1)
-    hard = masks & (own < settings.hard_below)
+    hard = masks & (own < params.hard_below)
     with torch.no_grad():
         means = features.means(masks)
-        draw = draw_anatomical(masks, hard, means, temperature, settings)
+        draw = draw_anatomical(masks, hard, means, temperature, params)
         keys = features.at(draw.keys)
     loss = anatomical_loss(features.at(draw.queries), keys, means, draw, temperature)
-    used = draw.hard.sum() * settings.queries * (draw.present.sum() >= 2)
+    used = draw.hard.sum() * params.queries * (draw.present.sum() >= 2)
     return AnatomicalContrast(loss, used)

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction, FunctionCtx, once_differentiable
 
 from harness.api.progress import Scalar
-from methods.action_parts.precision import single, unrounded
-from methods.action_parts.sampling import NEVER, class_masks, draw_members
+from methods.action_parts.arithmetic import NEVER, class_masks, draw_members, single, unrounded
+from methods.action_parts.neighbours import LabelledBank
 
 ROWS = 64
 """Anchors at a time against the queue: 3 MB of logits for 12,288 entries."""
@@ -64,14 +64,6 @@ class Anchors:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
-    """Unit entries [S, D] and labels [S], -1 where unfilled."""
-
-    entries: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class Targets:
     """Unit centres [M, D], the number of each anchor's centre [n], and [n, M] bool, True for one not to be repelled."""
 
@@ -96,7 +88,7 @@ def draw_positives(queue_labels: Tensor, labels: Tensor, n_classes: int, count: 
 
 def supervised_contrast_loss(
     anchors: Anchors,
-    queue: Queue,
+    queue: LabelledBank,
     targets: Targets,
     positives: PositiveDraw | None,
     temperature: Scalar,
@@ -119,7 +111,7 @@ def supervised_contrast_loss(
     return -(by_anchor * anchors.used).sum() / anchors.used.sum().clamp(min=1)
 
 
-def _denominator(scaled: Tensor, anchors: Anchors, queue: Queue, targets: Targets) -> Tensor:
+def _denominator(scaled: Tensor, anchors: Anchors, queue: LabelledBank, targets: Targets) -> Tensor:
     """[n] log-sum-exp over queue, teacher's feature and centres."""
     bias = torch.where(queue.labels >= 0, scaled.new_zeros(()), NEVER)
     entries: Tensor = _QueueLogSumExp.apply(scaled, queue.entries, bias)  # type: ignore[no-untyped-call]
@@ -155,7 +147,7 @@ class _QueueLogSumExp(torch.autograd.Function):
         return gradient.unsqueeze(1) * means, None, None
 
 
-def _positives(anchors: Anchors, queue: Queue, positives: PositiveDraw | None) -> tuple[Tensor, Tensor]:
+def _positives(anchors: Anchors, queue: LabelledBank, positives: PositiveDraw | None) -> tuple[Tensor, Tensor]:
     """Mean of each anchor's positives [n, D], without gradient, and their number [n]."""
     if positives is None:
         members = (anchors.labels.unsqueeze(1) == queue.labels).to(queue.entries.dtype)

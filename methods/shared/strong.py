@@ -21,6 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from harness.api.params import Alteration, MethodParams, hyper
+
 
 @dataclass(frozen=True, slots=True)
 class Strength:
@@ -122,3 +124,18 @@ def _blur_axis(images: Tensor, weights: Tensor, axis: int) -> Tensor:
 def _per_image(values: Tensor, images: Tensor) -> Tensor:
     """[N] as [N, 1, 1, ...], to be broadcast over images."""
     return values.view(-1, *(1,) * (images.ndim - 1))
+
+
+class StrongParams(MethodParams):
+    """The switch that lends it to a method, so that a table can tell what the rest of ACTION adds."""
+
+    strong: bool = hyper(False, "ACTION's jitter and blur on what the trained network sees")
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """What `augment` does, as a method declares it."""
+        return ("altered",) if self.strong else ()
+
+    def augment(self, images: Tensor, strength: Strength = FINE_TUNING) -> Tensor:
+        """Images [N, C, *size] as the trained network is to see them."""
+        return strong(images, strength) if self.strong else images

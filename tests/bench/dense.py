@@ -16,12 +16,10 @@ from torch import Tensor
 from harness.api.dataset import Task
 from harness.api.method import Loss
 from harness.api.progress import Scalar
-from methods.action import ACTION, FineTuning, Taus
-from methods.action_parts.action_params import ActionParams
-from methods.action_parts.anatomical import AnatomicalDraw, AnatomicalSettings, anatomical_loss
-from methods.action_parts.contrast_net import ContrastNet
-from methods.action_parts.heads import RepresentationHead, SampledFeatures
-from methods.action_parts.sampling import class_masks
+from methods.action import ACTION, ActionParams, FineTuning, Taus
+from methods.action_parts.anatomical import AnatomicalDraw, AnatomicalParams, anatomical_loss
+from methods.action_parts.arithmetic import class_masks
+from methods.action_parts.contrast_net import ContrastNet, RepresentationHead, SampledFeatures
 from methods.action_parts.supervised_contrast import Anchors, draw_positives
 from methods.action_pp import ACTIONPP
 from methods.shared.ema import teacher_of
@@ -63,7 +61,7 @@ class DenseACTION(ACTION):
         self.teacher = teacher_of(self.student)
 
     def _contrast(self, step: FineTuning, taus: Taus) -> Loss:
-        settings, tau = self.params.anatomical, taus["anatomical"]
+        settings, tau = self.params, taus["anatomical"]
         masks = class_masks(step.labels, self.task.n_classes) & step.valid.flatten()
         hard = masks & (step.probabilities.transpose(0, 1).flatten(1) < settings.hard_below)
         means = step.pixels.means(masks)
@@ -73,7 +71,7 @@ class DenseACTION(ACTION):
 
 
 def looped_draw(
-    masks: Tensor, hard: Tensor, means: Tensor, temperature: Scalar, settings: AnatomicalSettings
+    masks: Tensor, hard: Tensor, means: Tensor, temperature: Scalar, settings: AnatomicalParams
 ) -> AnatomicalDraw:
     """Queries [K, Q] and keys [K, Q, M] of their own, one query and one negative class after the other."""
     queries = torch.zeros(len(masks), settings.queries, dtype=torch.long, device=masks.device)

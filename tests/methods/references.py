@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.action_parts.heads import RepresentationHead
+from methods.action_parts.contrast_net import RepresentationHead, SampledFeatures
 
 
 def conv_weight(head: RepresentationHead, widths: Sequence[int], dimension: int) -> Tensor:
@@ -38,7 +38,7 @@ def dense_features(head: RepresentationHead, maps: Sequence[Tensor]) -> Tensor:
     return narrow.movedim(1, -1).reshape(-1, narrow.shape[1])
 
 
-class DenseFeatures:
+class DenseFeatures(SampledFeatures):
     """Features of all pixels in a table [N pixels, features]."""
 
     def __init__(self, table: Tensor) -> None:

@@ -14,8 +14,7 @@ from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Stage
 from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
-from methods.action import ACTION
-from methods.action_parts.action_params import ActionParams
+from methods.action import ACTION, ActionParams
 from methods.action_parts.pseudo import pseudo_label, unsupervised_loss
 from methods.shared import strong as strong_module
 from methods.supervised import Supervised
@@ -178,7 +177,7 @@ def test_each_stage_has_its_strength(name: str, strength: str, monkeypatch: pyte
         used.append(how)
         return images
 
-    monkeypatch.setattr("methods.action.strong", spy)
+    monkeypatch.setattr(strong_module, "strong", spy)
     method = small(ACTION)
     step_loss(method, batch_for(method), stage_of(method, name), progress_at(0.5))
     assert used == [getattr(strong_module, strength)]

@@ -15,8 +15,8 @@ from torch import Tensor
 from harness.api.method import Loss
 from harness.api.progress import Progress
 from methods.action import ACTION
-from methods.action_parts.allocation_view import spread_entries
-from methods.action_parts.bank import LabelledBank
+from methods.action_parts.allocation_picture import spread_entries
+from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.supervised_contrast import AnchorDraw
 from methods.action_pp import ACTIONPP, ActionPPParams
 from tests.methods.staged import action_pp, enter, of_seed, small, stage_of, step

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from methods.action import ACTION
-from methods.action_parts.allocation_figure import assignments, draw_allocation, plane, slot_names
+from methods.action_parts.allocation_picture import assignments, draw_allocation, plane, slot_names
 from methods.action_pp import ACTIONPP, ActionPPParams
 from tests.methods.staged import small
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,15 +9,19 @@ from torch import Tensor
 
 from methods.action_parts.anatomical import (
     AnatomicalDraw,
-    AnatomicalSettings,
+    AnatomicalParams,
     anatomical_contrast,
     anatomical_loss,
     draw_anatomical,
 )
-from methods.action_parts.sampling import class_masks
+from methods.action_parts.arithmetic import class_masks
 from tests.methods.references import DenseFeatures, anatomical
 
-SETTINGS = AnatomicalSettings(queries=5, keys=7, hard_below=0.9)
+SETTINGS = AnatomicalParams(queries=5, keys=7, hard_below=0.9)
+
+
+def varied(params: AnatomicalParams, **values: object) -> AnatomicalParams:
+    return params.model_copy(update=values)
 
 
 class Scene:
@@ -44,7 +46,7 @@ class Scene:
         assert self.masks[label].sum() == count
         self.means = self.features.means(self.masks)
 
-    def draw(self, settings: AnatomicalSettings = SETTINGS, temperature: float = 0.5) -> AnatomicalDraw:
+    def draw(self, settings: AnatomicalParams = SETTINGS, temperature: float = 0.5) -> AnatomicalDraw:
         return draw_anatomical(self.masks, self.hard, self.means, temperature, settings)
 
     def loss(self, draw: AnatomicalDraw, temperature: float) -> Tensor:
@@ -61,7 +63,7 @@ def test_loss_equals_the_loops(classes: list[int], easy: int | None, per_query: 
     scene = Scene(classes, easy)
     if classes == [0, 3]:
         scene.keep(3, 2)
-    draw = scene.draw(replace(SETTINGS, per_query=per_query))
+    draw = scene.draw(varied(SETTINGS, per_query=per_query))
     assert draw.keys.shape == ((4, 5, 7) if per_query else (4, 7))
     found = scene.loss(draw, 0.3)
     expected = anatomical(scene.table, scene.masks, scene.hard, draw.queries, draw.keys, 0.3)
@@ -105,7 +107,7 @@ def test_by_hand() -> None:
 
 def test_queries_are_hard_and_keys_are_valid_pixels_of_other_classes() -> None:
     scene = Scene([0, 1, 3], easy=3)
-    draw = scene.draw(replace(SETTINGS, queries=200, keys=300))
+    draw = scene.draw(varied(SETTINGS, queries=200, keys=300))
     for k in (0, 1, 3):
         assert scene.masks[:, draw.keys[k]].any(0).all()
         assert not scene.masks[k, draw.keys[k]].any()
@@ -117,7 +119,7 @@ def test_queries_are_hard_and_keys_are_valid_pixels_of_other_classes() -> None:
 
 def test_negative_classes_follow_the_relation_of_the_means() -> None:
     scene = Scene([0, 1, 3])
-    draw = scene.draw(replace(SETTINGS, keys=40_000), temperature=0.4)
+    draw = scene.draw(varied(SETTINGS, keys=40_000), temperature=0.4)
     shares = torch.stack([(class_masks(scene.labels, 4)[:, draw.keys[k]]).double().mean(1) for k in range(4)])
     for k, others in ((0, (1, 3)), (1, (0, 3)), (3, (0, 1))):
         weights = [F.cosine_similarity(scene.means[k], scene.means[v], dim=0).div(0.4).exp() for v in others]
@@ -157,10 +159,10 @@ def test_only_queries_are_computed_with_a_graph() -> None:
 
 def test_one_pool_and_keys_of_each_query_agree_in_expectation() -> None:
     scene = Scene([0, 1, 3])
-    settings = AnatomicalSettings(queries=8, keys=4, hard_below=0.9)
+    settings = AnatomicalParams(queries=8, keys=4, hard_below=0.9)
     losses = {
         per_query: torch.stack(
-            [scene.loss(scene.draw(replace(settings, per_query=per_query)), 0.5).detach() for _ in range(1000)]
+            [scene.loss(scene.draw(varied(settings, per_query=per_query)), 0.5).detach() for _ in range(1000)]
         )
         for per_query in (False, True)
     }

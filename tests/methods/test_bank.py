@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from methods.action_parts.bank import Bank, LabelledBank
+from methods.action_parts.neighbours import Bank, LabelledBank
 
 sizes = st.integers(1, 7)
 pushes = st.lists(st.lists(st.integers(-1, 3), min_size=1, max_size=20), max_size=8)

@@ -7,14 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.action_parts.anatomical import AnatomicalSettings, anatomical_contrast
-from methods.action_parts.bank import Bank, LabelledBank
-from methods.action_parts.distillation import distillation_loss
-from methods.action_parts.heads import GlobalProjector, LocalProjector, RepresentationHead, SampledFeatures, windows
+from methods.action_parts.anatomical import AnatomicalParams, anatomical_contrast
+from methods.action_parts.contrast_net import (
+    GlobalProjector,
+    LocalProjector,
+    RepresentationHead,
+    SampledFeatures,
+    windows,
+)
+from methods.action_parts.neighbours import Bank, LabelledBank, distillation_loss
 from methods.action_parts.supervised_contrast import (
     Anchors,
     PositiveDraw,
-    Queue,
     Targets,
     draw_anchors,
     draw_positives,
@@ -36,7 +40,7 @@ def contrast(size: tuple[int, ...], per_query: bool, release: bool) -> tuple[Ten
     maps, logits, labels = labelled_batch(size)
     head, queue = RepresentationHead(sum(WIDTHS), len(size), 10, 8), LabelledBank(50, 8)
     features = SampledFeatures(head, maps)
-    settings = AnatomicalSettings(queries=6, keys=9, per_query=per_query)
+    settings = AnatomicalParams(queries=6, keys=9, per_query=per_query)
     anatomical = anatomical_contrast(features, logits.softmax(1), labels, labels > 0, 0.1, settings)
     draw = draw_anchors(labels, CLASSES, 5)
     with torch.no_grad():
@@ -44,7 +48,7 @@ def contrast(size: tuple[int, ...], per_query: bool, release: bool) -> tuple[Ten
     anchors = Anchors(F.normalize(features.at(draw.positions), dim=1), teacher, draw.labels, draw.used)
     targets = Targets(torch.randn(CLASSES, 8), draw.labels, torch.zeros(20, CLASSES, dtype=torch.bool))
     positives: PositiveDraw | None = None if release else draw_positives(queue.labels, draw.labels, CLASSES, 6)
-    supervised = supervised_contrast_loss(anchors, Queue(queue.entries, queue.labels), targets, positives, 0.1, 0.2)
+    supervised = supervised_contrast_loss(anchors, queue, targets, positives, 0.1, 0.2)
     queue.enqueue_labelled(teacher, draw.queue_labels)
     return anatomical.loss + supervised, [*maps, *head.parameters()]
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.action_parts.bank import Bank
-from methods.action_parts.distillation import distillation_loss
+from methods.action_parts.neighbours import Bank, distillation_loss
 from tests.methods.references import distillation
 
 

@@ -9,16 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.action_parts.contrast_net import ContrastNet, global_neighbours, local_neighbours
-from methods.action_parts.heads import (
+from methods.action_parts.contrast_net import (
+    ContrastNet,
     GlobalProjector,
     LocalProjector,
     RepresentationHead,
-    global_predictor,
-    local_predictor,
     window_layout,
     windows,
 )
+from methods.action_parts.neighbours import global_neighbours, local_neighbours, predictor
 from tests.methods.references import window_starts
 from tests.methods.tiny import TASK_3D
 
@@ -33,9 +32,9 @@ def linear(projector: GlobalProjector | LocalProjector) -> list[nn.Linear]:
 
 def test_sizes_are_the_released_ones() -> None:
     assert parameters(GlobalProjector()) == 256 * 256 + 256 + 256 * 512 + 512
-    assert parameters(global_predictor()) == 2 * (512 * 512 + 512)
+    assert parameters(predictor(512)) == 2 * (512 * 512 + 512)
     assert parameters(LocalProjector(4)) == (4 * 8 + 8) + (8 * 4 + 4)
-    assert parameters(local_predictor(4)) == 2 * (4 * 4 + 4)
+    assert parameters(predictor(4)) == 2 * (4 * 4 + 4)
     assert parameters(RepresentationHead()) == 9 * 496 * 512 + 512 * 128
 
 
@@ -129,4 +128,4 @@ def test_local_projector_equals_pooling_and_convolutions(dimension: int) -> None
         values = convolve(values, layer.weight.view(*layer.weight.shape, *(1,) * dimension), layer.bias)
     expected = values.flatten(2).transpose(1, 2).view(2, 5, 4**dimension, 3)
     torch.testing.assert_close(projector(crops), expected)
-    assert local_predictor(3).double()(expected).shape == expected.shape
+    assert predictor(3).double()(expected).shape == expected.shape

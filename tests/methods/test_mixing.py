@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.action_parts.mixing import Mixed, box_mask, class_mask, classmix, cutmix, partner, paste
+from methods.action_parts.pseudo import Mixed, box_mask, class_mask, classmix, cutmix, partner, paste
 
 LARGEST = 1 - 2**-24  # of torch.rand in float32
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from harness.api.networks import backbone
-from methods.action_parts.heads import RepresentationHead, SampledFeatures
+from methods.action_parts.contrast_net import RepresentationHead, SampledFeatures
 from methods.action_parts.patches import Patches, axis_taps, tap_width
 from tests.methods.references import DenseFeatures, dense_features
 from tests.methods.tiny import TASK_3D
@@ -130,7 +130,7 @@ def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: t
 
 
 def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("methods.action_parts.heads.CHUNK", 7)
+    monkeypatch.setattr("methods.action_parts.contrast_net.CHUNK", 7)
     torch.manual_seed(4)
     features = SampledFeatures(head_for(WIDTHS, 2), pyramid((16, 16)))
     for shape in [(3, 5), (4, 10, 20)]:  # fewer and more draws than the 512 pixels

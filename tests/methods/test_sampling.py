@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from methods.action_parts.sampling import class_masks, draw_classes, draw_members
+from methods.action_parts.arithmetic import class_masks, draw_classes, draw_members
 
 
 @given(seed=st.integers(0, 2**31), sets=st.integers(1, 4), pixels=st.integers(1, 30), share=st.floats(0, 1))

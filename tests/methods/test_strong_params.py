@@ -16,8 +16,8 @@ from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 @pytest.fixture(autouse=True)
 def _certain(monkeypatch: pytest.MonkeyPatch) -> None:
-    certain = strong_module.Strength(jitter_probability=1.0, blur_probability=1.0)
-    monkeypatch.setattr("methods.shared.strong_params.FINE_TUNING", certain)
+    certain, real = strong_module.Strength(jitter_probability=1.0, blur_probability=1.0), strong_module.strong
+    monkeypatch.setattr(strong_module, "strong", lambda images, _strength: real(images, certain))
 
 
 def test_it_is_off_unless_asked_for_and_written_out() -> None:

@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.action_parts.bank import LabelledBank
+from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.supervised_contrast import (
     Anchors,
     PositiveDraw,
-    Queue,
     Targets,
     draw_anchors,
     draw_positives,
@@ -42,7 +41,7 @@ class Scene:
         bank = LabelledBank(10, 4).double()
         if pushed:
             bank.enqueue_labelled(unit(pushed, 4), torch.tensor(queued)[torch.randint(len(queued), (pushed,))])
-        self.queue = Queue(bank.entries, bank.labels)
+        self.queue = bank
         own = torch.arange(2 * CLASSES) // 2 == self.labels.unsqueeze(1)
         chosen = 2 * self.labels + torch.randint(2, (8,))
         self.targets = Targets(unit(2 * CLASSES, 4), chosen, own & (torch.arange(2 * CLASSES) != chosen.unsqueeze(1)))
@@ -103,13 +102,15 @@ def test_no_anchor_at_all_gives_zero_and_zero_gradients() -> None:
     assert torch.autograd.grad(loss, scene.leaf)[0].eq(0).all()
 
 
-def single_anchor(entries: int) -> tuple[Anchors, Queue, Targets]:
+def single_anchor(entries: int) -> tuple[Anchors, LabelledBank, Targets]:
     """One anchor (1, 0); its twin and all entries, of its class, are (0, 1); its centre is (1, 0)."""
     one, two = torch.eye(2, dtype=torch.float64)
     label = torch.zeros(1, dtype=torch.long)
     anchors = Anchors(one.unsqueeze(0), two.unsqueeze(0), label, torch.ones(1, dtype=torch.bool))
     targets = Targets(one.unsqueeze(0), label, torch.zeros(1, 1, dtype=torch.bool))
-    return anchors, Queue(two.expand(entries, 2), torch.zeros(entries, dtype=torch.long)), targets
+    queue = LabelledBank(entries, 2)
+    queue.entries, queue.labels = two.expand(entries, 2), torch.zeros(entries, dtype=torch.long)
+    return anchors, queue, targets
 
 
 def test_by_hand_and_the_released_centre_term_is_practically_off() -> None:

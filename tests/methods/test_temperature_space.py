@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from methods.action_parts.temperature import Constant
-from methods.action_parts.temperature_space import TEMPERATURE_SPACE, schedules
+from methods.action_parts.temperature import TEMPERATURE_SPACE, Constant, schedules
 from methods.action_pp import ActionPPParams
 
 SHARED = ("student_temperature", "anatomical_temperature", "supervised_temperature")

@@ -1,7 +1,4 @@
-"""Draws an allocation of class centres: similarity matrix, a plane through features and centres, assignments over time.
-
-`arrays` are those of `allocation_view.allocation_arrays`, `classes` the task's names, background first.
-"""
+"""What is shown of an allocation of class centres: scalars at validations, arrays and a figure at the end."""
 
 from __future__ import annotations
 
@@ -9,11 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from methods.action_parts.allocation import Allocation
+from methods.action_parts.neighbours import LabelledBank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+SHOWN_SLOTS = 16
+"""Up to so many slots the cosine matrix is shown entry by entry at validations."""
+
+SHOWN_FEATURES = 64
+"""Of a class, at the end."""
 
 READABLE = 12
 """Up to so many slots the cells of a matrix carry their numbers."""
@@ -29,10 +37,66 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def draw_allocation(arrays: Arrays, classes: Sequence[str], diagnostics: Sequence[Mapping[str, float]]) -> Figure:
-    """Two panels, and a third one where validations recorded the assignment.
+def allocation_diagnostics(allocation: Allocation) -> dict[str, float]:
+    """Cosine of prototypes with their own centre and, at most, with another; changes; assignment; matrix.
 
-    diagnostics: of `allocation_view.allocation_diagnostics` at each validation.
+    assignment/<s>:        centre that slot s holds.
+    similarity/<s>/<m>:    cosine of slot s's prototype and centre m.
+    """
+    cosines = allocation.similarity.double().cpu()
+    held = allocation.assignment.cpu()
+    own = cosines.gather(1, held.unsqueeze(1))
+    others = cosines.scatter(1, held.unsqueeze(1), -1.0)
+    shown = {
+        "own_center_mean": own.mean().item(),
+        "own_center_least": own.min().item(),
+        "other_center_most": others.max().item(),
+        "assignment_changes": float(allocation.changes),
+    }
+    shown |= {f"assignment/{slot}": float(centre) for slot, centre in enumerate(held.tolist())}
+    if len(held) <= SHOWN_SLOTS:
+        rows = enumerate(cosines.tolist())
+        shown |= {f"similarity/{slot}/{centre}": cosine for slot, row in rows for centre, cosine in enumerate(row)}
+    return shown
+
+
+def allocation_arrays(allocation: Allocation, queue: LabelledBank) -> dict[str, Tensor]:
+    """Centres and prototypes with all that relates them, and some of the queue's features.
+
+    centres, prototypes [M, d]: unit vectors; similarity [M slots, M centres]: their cosines.
+    assignment [M]:             centre that each slot holds; slot_class [M]: its class.
+    features [n, d], labels [n]: float16 unit vectors of single pixels, evenly over what the queue holds of each class.
+    """
+    chosen = spread_entries(queue, allocation.n_classes, SHOWN_FEATURES)
+    return {
+        "centres": allocation.centres,
+        "prototypes": allocation.prototypes,
+        "similarity": allocation.similarity,
+        "assignment": allocation.assignment,
+        "slot_class": allocation.slot_class,
+        "features": queue.entries[chosen].half(),
+        "labels": queue.labels[chosen],
+    }
+
+
+def spread_entries(queue: LabelledBank, n_classes: int, count: int) -> Tensor:
+    """Numbers of at most `count` entries of each class, class after class: the newest, the oldest, evenly between."""
+    size = len(queue.labels)
+    newest_first = (queue.enqueued - 1 - torch.arange(size, device=queue.labels.device)) % size
+    labels = queue.labels[newest_first]
+    chosen = []
+    for name in range(n_classes):
+        own = newest_first[labels == name]
+        places = torch.linspace(0, max(len(own) - 1, 0), min(count, len(own))).round().long()
+        chosen.append(own[places.to(own.device)])
+    return torch.cat(chosen)
+
+
+def draw_allocation(arrays: Arrays, classes: Sequence[str], diagnostics: Sequence[Mapping[str, float]]) -> Figure:
+    """Similarity matrix, a plane through features and centres, and where validations recorded them the assignments.
+
+    arrays:      those of `allocation_arrays`; classes: the task's names, background first.
+    diagnostics: of `allocation_diagnostics` at each validation.
     """
     from matplotlib.figure import Figure
 
@@ -95,16 +159,14 @@ def _draw_similarity(axis: Axes, arrays: Arrays, names: Sequence[str]) -> None:
 def plane(features: Floats, centres: Floats) -> tuple[Floats, Floats, Floats]:
     """First two principal axes [d, 2] of features and centres together, their mean [d], and shares of variance [2].
 
-    Signs are fixed: the entry of largest size of each axis is positive. What has fewer dimensions gets zero axes.
+    Signs are fixed: the entry of largest size of each axis is positive. There are two points and dimensions or more.
     """
     points = np.concatenate((features, centres))
     mean = points.mean(axis=0)
     _, sizes, axes = np.linalg.svd(points - mean, full_matrices=False)
-    first = np.zeros((2, points.shape[1]))
-    first[: len(axes[:2])] = axes[:2]
+    first = axes[:2]
     largest = first[np.arange(2), np.abs(first).argmax(axis=1)]
-    shares = np.zeros(2)
-    shares[: len(sizes[:2])] = sizes[:2] ** 2 / max(float((sizes**2).sum()), 1e-12)
+    shares = sizes[:2] ** 2 / max(float((sizes**2).sum()), 1e-12)
     return (first * np.where(largest < 0, -1.0, 1.0)[:, None]).T, mean, shares
 
 

@@ -8,15 +8,17 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import harness
-from harness.api.errors import HarnessError
+from harness.api.errors import HarnessError, ServiceError
+from harness.suite.registry import dataset_sources, load_dataset, load_datasets, load_method, method_sources
+from harness.tracking import check_tracking
 
 CORE_PACKAGES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "pydantic", "matplotlib")
 PYTHON = (3, 11)
@@ -38,43 +40,32 @@ class Finding:
 
 
 def examine(data: Path | None, runs: Path, tracking_uri: str | None) -> Iterator[Finding]:
-    """All findings, as they are made; changes nothing but a file that is written and deleted to time the disk."""
-    yield _guarded("python", "bad", _python)
-    yield _guarded("packages", "bad", _packages)
-    yield _guarded("device", "bad", _device)
-    yield _guarded("plug-ins", "bad", _plugins)
-    yield _guarded("disk", "bad", lambda: _disk(runs))
-    yield _guarded("data", "absent", lambda: _data(data))
-    yield _guarded("mlflow", "absent", lambda: _mlflow(tracking_uri))
-    yield _guarded("ray", "absent", _ray)
-    yield _guarded("slurm", "absent", _slurm)
+    """All findings, as they are made; changes nothing but a file that is written and deleted to time the disk.
 
-
-class _UnfitError(Exception):
-    """What a check found wrong."""
-
-
-def _guarded(what: str, otherwise: Literal["absent", "bad"], check: Callable[[], str]) -> Finding:
-    """A check must never end the report: whatever it raises is its finding."""
-    try:
-        return Finding("ok", what, check())
-    except (_UnfitError, HarnessError) as problem:
-        return Finding(otherwise, what, " ".join(str(problem).split()))
-    except Exception as error:  # noqa: BLE001 - whatever is broken here, the report goes on
-        return Finding(otherwise, what, f"{type(error).__name__}: {' '.join(str(error).split())}")
+    A check must never end the report: whatever it raises is its finding.
+    """
+    core = {"python": _python, "packages": _packages, "device": _device, "plug-ins": _plugins}
+    core["disk"] = lambda: _disk(runs)
+    services = {"data": lambda: _data(data), "mlflow": lambda: check_tracking(tracking_uri), "ray": _ray}
+    for what, check in (core | services | {"slurm": _slurm}).items():
+        try:
+            yield Finding("ok", what, check())
+        except Exception as error:  # noqa: BLE001 - whatever is broken here, the report goes on
+            kind = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
+            yield Finding("bad" if what in core else "absent", what, kind + " ".join(str(error).split()))
 
 
 def _python() -> str:
     text = f"{platform.python_version()} on {platform.system()} {platform.machine()}, harness {harness.__version__}"
     if sys.version_info < PYTHON:
-        raise _UnfitError(f"{text}; needs {PYTHON[0]}.{PYTHON[1]} or newer")
+        raise ServiceError(f"{text}; needs {PYTHON[0]}.{PYTHON[1]} or newer")
     return text
 
 
 def _packages() -> str:
     missing = [name for name in CORE_PACKAGES if find_spec(name) is None]
     if missing:
-        raise _UnfitError(f"not installed: {', '.join(missing)}; pip install them")
+        raise ServiceError(f"not installed: {', '.join(missing)}; pip install them")
     return ", ".join(f"{name} {version(name)}" for name in CORE_PACKAGES)
 
 
@@ -83,11 +74,10 @@ def _device() -> str:
 
     from harness.train.environment import cpu_model
 
-    cores = len(os.sched_getaffinity(0))
-    cpu = f"{cores} cores of {cpu_model()}"
+    cpu = f"{len(os.sched_getaffinity(0))} cores of {cpu_model()}"
     total = torch.ones(8).sum().item()
     if total != 8.0:
-        raise _UnfitError(f"{cpu}: torch adds eight ones to {total}")
+        raise ServiceError(f"{cpu}: torch adds eight ones to {total}")
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     if not names:
         return f"no GPU; {cpu}, one run each"
@@ -96,8 +86,6 @@ def _device() -> str:
 
 
 def _plugins() -> str:
-    from harness.suite.registry import dataset_sources, load_dataset, load_method, method_sources
-
     methods, datasets = sorted(method_sources()), sorted(dataset_sources())
     for name in methods:
         load_method(name)
@@ -109,12 +97,12 @@ def _plugins() -> str:
 def _disk(runs: Path) -> str:
     folder = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.is_dir())
     if folder != runs.absolute() and runs.exists():
-        raise _UnfitError(f"{runs} is not a directory; choose another --runs")
+        raise ServiceError(f"{runs} is not a directory; choose another --runs")
     free_bytes = shutil.disk_usage(folder).free
     try:
         speed = _write_speed(folder)
     except OSError as error:
-        raise _UnfitError(f"{folder} cannot be written: {error.strerror}; choose another --runs") from None
+        raise ServiceError(f"{folder} cannot be written: {error.strerror}; choose another --runs") from None
     text = f"{folder}: {free_bytes / 1e9:.1f} GB free, writes {speed / 1e6:.0f} MB/s"
     low = "; little space: free some" if free_bytes < LOW_FREE_BYTES else ""
     return text + low + ("; slow: checkpoints will take long" if speed < SLOW_BYTES_PER_SECOND else "")
@@ -131,46 +119,35 @@ def _write_speed(folder: Path) -> float:
 
 
 def _data(data: Path | None) -> str:
+    from harness.data.cache import Cache
     from harness.data.locate import locate
     from harness.execution.dry_run import prepared_cache
-    from harness.suite.registry import dataset_sources, load_dataset
 
     data = data or Path(os.environ.get("HARNESS_DATA", ""))
     if data == Path():
-        raise _UnfitError("HARNESS_DATA is not set and no --data given; generated data (--suite demo) needs none")
+        raise ServiceError("HARNESS_DATA is not set and no --data given; generated data (--suite demo) needs none")
     if not data.is_dir():
-        raise _UnfitError(f"{data}: no such folder")
+        raise ServiceError(f"{data}: no such folder")
     if (data / "manifest.json").is_file():
-        from harness.data.cache import Cache
-
         manifest = Cache.open(data).manifest
         return f"{data}: prepared {manifest.dataset} v{manifest.version}, {len(manifest.cases)} cases"
-    datasets = [load_dataset(name) for name in sorted(dataset_sources())]
-    read = [dataset for dataset in datasets if dataset.layouts and locate(dataset, data)]
+    read = [dataset for dataset in load_datasets() if dataset.layouts and locate(dataset, data)]
     if not read:
-        raise _UnfitError(f"{data}: no layout of any dataset is recognised in it")
+        raise ServiceError(f"{data}: no layout of any dataset is recognised in it")
     states = (f"{each.name} ({'prepared' if prepared_cache(each, data) else 'not prepared yet'})" for each in read)
     return f"{data}: {', '.join(states)}"
 
 
-def _mlflow(tracking_uri: str | None) -> str:
-    from harness.tracking import check_tracking
-
-    return check_tracking(tracking_uri)
-
-
 def _ray() -> str:
-    try:
-        installed = version("ray")
-    except PackageNotFoundError:
-        raise _UnfitError("not installed; an adaptive search needs it") from None
+    if find_spec("ray") is None:
+        raise ServiceError("not installed; an adaptive search needs it")
     import ray
 
-    return f"{installed}, imports from {Path(ray.__file__).parent}"
+    return f"{ray.__version__}, imports from {Path(ray.__file__).parent}"
 
 
 def _slurm() -> str:
     missing = [name for name in ("sbatch", "squeue", "sacct") if shutil.which(name) is None]
     if missing:
-        raise _UnfitError(f"not on PATH: {', '.join(missing)}; runs stay on this machine")
+        raise ServiceError(f"not on PATH: {', '.join(missing)}; runs stay on this machine")
     return f"sbatch at {shutil.which('sbatch')}"

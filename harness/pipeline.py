@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.api.errors import InterruptedRunError, RecordError, ServiceError
+from harness.records.reader import SuiteRecords
+from harness.suite.load import LoadedSuite, load_suite
+from harness.suite.registry import load_dataset
+from harness.tracking import track as track_records
 
 if TYPE_CHECKING:
     from harness.data.cache import Cache
     from harness.execution.dry_run import DryRun
     from harness.execution.session import Session
     from harness.leaderboard.leaderboard import Leaderboard
-    from harness.records.reader import SuiteRecords
     from harness.slurm.run import SuiteSubmission
-    from harness.suite.load import LoadedSuite
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +87,8 @@ def run_suite(
         >>> leaderboard = run_suite("demo", runs="runs", executor="inline")  # doctest: +SKIP
     """
     from harness.execution.run import ExecuteSettings, execute, exit_code
-    from harness.records.reader import SuiteRecords
     from harness.search.run import run_search
     from harness.slurm.queue import free_leases
-    from harness.suite.load import load_suite
     from harness.train.stop import StopFlag
 
     settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
@@ -129,9 +129,8 @@ def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str |
         >>> [run.name for run in plan_suite("demo").plan.trainings()]  # doctest: +SKIP
     """
     from harness.execution.dry_run import make_dry_run
-    from harness.suite.load import load_suite
 
-    return make_dry_run(load_suite(suite), _path(data), Path(runs))
+    return make_dry_run(load_suite(suite), None if data is None else Path(data), Path(runs))
 
 
 def load_leaderboard(folder: str | Path) -> Leaderboard:
@@ -151,7 +150,6 @@ def load_leaderboard(folder: str | Path) -> Leaderboard:
         >>> load_leaderboard("runs/demo").results[["entry", "dice"]]  # doctest: +SKIP
     """
     from harness.leaderboard.leaderboard import build_leaderboard
-    from harness.records.reader import SuiteRecords
 
     return build_leaderboard(SuiteRecords.open(Path(folder)))
 
@@ -192,7 +190,6 @@ def submit_suite(
     from harness.slurm.cluster import load_cluster, refuse_adaptive
     from harness.slurm.refusals import check_partitions
     from harness.slurm.run import submit_missing
-    from harness.suite.load import load_suite
 
     loaded, asked = load_suite(suite), load_cluster(Path(cluster))
     refuse_adaptive(loaded, str(suite))
@@ -234,10 +231,8 @@ def track_or_warn(records: SuiteRecords, tracking_uri: str | None) -> None:
         records: Records of one suite.
         tracking_uri: MLflow's store. None: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.
     """
-    from harness.tracking import track
-
     try:
-        log.info(track(records, tracking_uri).summary)
+        log.info(track_records(records, tracking_uri).summary)
     except (ServiceError, RecordError) as error:
         log.warning(error)
 
@@ -257,7 +252,6 @@ def find_data(records: SuiteRecords, data: Path | None) -> Cache:
         DataError: The data are absent, or others than the runs were trained on.
     """
     from harness.data.prepare import resolve
-    from harness.suite.registry import load_dataset
 
     ended = next((run for _, run in records.selected if run.result is not None), None)
     if ended is None:
@@ -286,13 +280,9 @@ def _open(
     from harness.execution.reuse import take_over
     from harness.execution.session import open_session
 
-    session = open_session(loaded, _path(data), Path(runs))
+    session = open_session(loaded, None if data is None else Path(data), Path(runs))
     if reuse is not None:
         take_over(session, Path(reuse))
     if retry_failed:
         session.reopen_failed()
     return session
-
-
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)

@@ -15,23 +15,23 @@ VERBS = {
     "run": ("run", "Run a suite: train what is missing, test once, track, rank."),
     "plan": ("plan", "Show what a suite would run, and what is done already. Runs nothing."),
     "train": ("train", "Train one run of a suite in this process (needs neither Ray nor MLflow)."),
-    "status": ("view", "Show how far a suite is."),
-    "cancel": ("cancel", "Cancel what a suite has submitted to Slurm, and nothing else."),
-    "leaderboard": ("view", "Compute the tables and the page of a suite from its per-case records."),
-    "audit": ("view", "Say which rules of a fair comparison a suite holds, with the evidence from its records."),
-    "reconcile": ("reconcile", "Compare a suite's ledgers with what Slurm's accounting charged for it."),
-    "track": ("view", "Mirror a suite's records into MLflow."),
+    "status": ("records", "Show how far a suite is."),
+    "cancel": ("cluster", "Cancel what a suite has submitted to Slurm, and nothing else."),
+    "leaderboard": ("records", "Compute the tables and the page of a suite from its per-case records."),
+    "audit": ("records", "Say which rules of a fair comparison a suite holds, with the evidence from its records."),
+    "reconcile": ("cluster", "Compare a suite's ledgers with what Slurm's accounting charged for it."),
+    "track": ("records", "Mirror a suite's records into MLflow."),
     "data": ("data", "Prepare, verify and list data."),
-    "list": ("about", "List methods, datasets and suites."),
+    "list": ("data", "List methods, datasets and suites."),
     "replay": ("train", "Train a finished run again from its recorded progress and compare the weights."),
-    "clean": ("share", "Delete the checkpoints of finished runs (shows what it would delete first)."),
-    "export": ("share", "Pack a suite's records, without weights, into one file to share."),
-    "import": ("share", "Unpack records that somebody exported."),
-    "doctor": ("about", "Check versions, device, disk, data, tracking and Slurm: what works and what does not."),
+    "clean": ("records", "Delete the checkpoints of finished runs (shows what it would delete first)."),
+    "export": ("records", "Pack a suite's records, without weights, into one file to share."),
+    "import": ("records", "Unpack records that somebody exported."),
+    "doctor": ("data", "Check versions, device, disk, data, tracking and Slurm: what works and what does not."),
 }
 """Each verb's file and help. The file calls the verb's function VERB_command."""
 
-HIDDEN = {"slurm-task": "slurm_task"}
+HIDDEN = {"slurm-task": "cluster"}
 """Verbs that jobs call and nobody types, with their files."""
 
 
@@ -66,7 +66,7 @@ class StderrHandler(logging.Handler):
         complain(f"{level}{self.format(record)}")
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("-v", "--verbose", is_flag=True, help="Print debug messages too, each with the name of its logger.")
 @click.option("--quiet", is_flag=True, help="Print warnings and errors alone.")
 @click.version_option(package_name="harness-ssl", prog_name="harness")

@@ -1,4 +1,4 @@
-"""What `run` and `plan` do with --executor slurm."""
+"""What `run` and `plan` do with --executor slurm, and the verbs of its jobs: `cancel`, `reconcile`, `slurm-task`."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.api.errors import InterruptedRunError, ServiceError, UsageError
-from harness.cli.tables import Printed, duration, print_table
+from harness.api.errors import AuditError, InterruptedRunError, ServiceError, UsageError
+from harness.cli.options import PATH, records_argument
+from harness.cli.records import print_leaderboard
+from harness.cli.tables import Printed, allocation_table, duration, entry_account_table, print_table
+from harness.records.reader import SuiteRecords
 
 if TYPE_CHECKING:
     from harness.execution.dry_run import DryRun
-    from harness.records.reader import SuiteRecords
     from harness.records.schema import Run
     from harness.slurm.cluster import LoadedCluster
     from harness.slurm.run import SuiteSubmission
     from harness.slurm.submit import Draft
 
 log = logging.getLogger(__name__)
-
-cluster_option = click.option(
-    "--cluster",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="With --executor slurm: what jobs ask for, as in slurm/cluster.example.yaml.",
-)
 
 
 def check_options(executor: str, cluster: Path | None, workers: int | None, ray_address: str | None = None) -> None:
@@ -84,7 +79,6 @@ def with_jobs(dry_run: DryRun) -> DryRun:
 
 def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
     """Print the cost of the runs to submit, the array tasks and the batch files, below the plan."""
-    from harness.records.reader import SuiteRecords
     from harness.slurm.submit import Drafter
 
     states = dry_run.states or {}
@@ -133,3 +127,77 @@ def task_table(dry_run: DryRun, drafts: Sequence[Draft]) -> Printed:
             shown = ", ".join(names[run] for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
             rows.append((f"{number}_{index}", str(len(runs)), duration(task.seconds), shown))
     return ("task", "runs", "expected", "which"), rows, "lrrl"
+
+
+@click.command("cancel")
+@records_argument
+def cancel_command(records: SuiteRecords) -> None:
+    """Cancel the jobs that `run --executor slurm` submitted for the suite in FOLDER, and no others.
+
+    Active runs checkpoint first. `harness run` again goes on from there.
+    """
+    from harness.slurm.submit import cancel
+
+    jobs = cancel(records)
+    log.info(f"cancelled {len(jobs)} jobs: {', '.join(jobs)}" if jobs else "nothing of this suite waits or runs")
+
+
+@click.command("reconcile")
+@records_argument
+@click.option("--allocations", is_flag=True, help="Also a line per allocation: a job, or one start of a requeued job.")
+def reconcile_command(records: SuiteRecords, allocations: bool) -> None:
+    """Ask Slurm once (sacct) what it charged for the runs in FOLDER, and show where that time went by their ledgers.
+
+    useful + lost + evaluation + checkpoint + start-up + idle + unexplained = allocation, in GPU-seconds, or in
+    CPU-seconds where no GPU was allocated. Unexplained are at most 2 % and 2 s an attempt (where a node died also the
+    time until Slurm notices); more is a violation, and exits with 76. The result is kept in reconciliation.json:
+    tables, page and audit show it without asking again. Without accounting nothing is reconciled (exit code 69), and
+    what an earlier call found stays.
+    """
+    from harness.reconcile.reconcile import reconcile, summarise
+
+    now, before = reconcile(records), records.reconciliation
+    if now.problem is None or before is None or before.problem is not None:
+        records.store.write_reconciliation(now)
+    if now.entries:
+        print_table(*entry_account_table(now.entries))
+    if allocations and now.allocations:
+        print_table(*allocation_table(now.allocations))
+    for line in summarise(now):
+        log.info(line)
+    if now.problem is not None:
+        raise ServiceError(f"not reconciled: {now.problem}")
+    if now.violations:
+        raise AuditError(f"{len(now.violations)} allocations hold more unexplained time than is tolerated")
+
+
+@click.command("slurm-task")
+@click.argument("submission", type=PATH)
+@click.argument("index", type=click.IntRange(0), required=False)
+def slurm_task_command(submission: Path, index: int | None) -> int:
+    """Do the work of one job of SUBMISSION, a file RUNS/<suite>/slurm/<name>.json.
+
+    With INDEX: train the unfinished runs of that array task. On SIGUSR1 and SIGTERM they checkpoint, and it exits with
+    75; the same command goes on. Without INDEX: do the dependent job's work, submit the finals or rank.
+    """
+    from harness.train.stop import StopFlag
+
+    if index is not None:
+        from harness.slurm.run import run_task
+
+        return run_task(submission, index, StopFlag())
+
+    from harness.execution.run import exit_code
+    from harness.pipeline import write_views
+    from harness.slurm.record import Submissions
+    from harness.slurm.run import run_dependent_job
+
+    done = run_dependent_job(submission)
+    if done is None:
+        return 0
+    if not done.over:
+        return report_slurm_run(done)
+    panels = Submissions.holding(submission)[1].panels
+    cache = None if panels is False else done.session.cache
+    print_leaderboard(write_views(SuiteRecords(done.session.store), cache))
+    return exit_code([], done.session, stopped=False)

@@ -1,4 +1,4 @@
-"""`harness data`: prepare, verify, list."""
+"""What there is and what works on this machine: `harness data`, `list` and `doctor`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import PATH
+from harness.api.errors import DataError, ServiceError
+from harness.cli.options import PATH, data_option, runs_option, tracking_option
+from harness.cli.tables import cache_table, dataset_table, hyper_table, method_table, print_table, suite_table
+from harness.suite.load import SUITES
+from harness.suite.registry import load_dataset, load_datasets, load_method
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +28,6 @@ def data_command() -> None:
 def prepare(name: str, source: Path | None, destination: Path | None) -> None:
     """Check dataset NAME, name all its flaws at once, write it as one cache and print the cache's folder."""
     from harness.data import prepare as preparing
-    from harness.suite.registry import load_dataset
 
     dataset = load_dataset(name)
     cache = preparing.prepare(dataset, source, destination) if destination else preparing.resolve(dataset, source)
@@ -39,7 +42,6 @@ def prepare(name: str, source: Path | None, destination: Path | None) -> None:
 @click.argument("folder", type=PATH)
 def verify(folder: Path) -> None:
     """Hash every case of the cache in FOLDER again and compare with its manifest."""
-    from harness.api.errors import DataError
     from harness.data.cache import Cache
     from harness.data.checks import verify as problems_of
 
@@ -51,10 +53,50 @@ def verify(folder: Path) -> None:
 @data_command.command(name="list")
 def list_() -> None:
     """List datasets with their splits and layouts, and the caches that are prepared."""
-    from harness.cli.tables import cache_table, dataset_table, print_table
     from harness.data.locate import cache_home
-    from harness.suite.registry import load_datasets
 
     print_table(*dataset_table(load_datasets()))
     click.echo()
     print_table(*cache_table(sorted(cache_home().glob("*/manifest.json"))))
+
+
+@click.command("list")
+@click.option("--method", metavar="NAME", help="Show one method: its hyper-parameters with defaults, bounds, search.")
+def list_command(method: str | None) -> None:
+    """List methods, datasets and suites.
+
+    Parameters of a method are counted on a 2D task with one channel and four classes. References are shown in a
+    leaderboard and never ranked.
+    """
+    from harness.execution.catalogue import hyper_cards, method_card, method_cards
+
+    if method:
+        print_table(*method_table([method_card(method)]))
+        click.echo()
+        print_table(*hyper_table(hyper_cards(load_method(method).Params)))
+        return
+    print_table(*method_table(method_cards()))
+    click.echo()
+    print_table(*dataset_table(load_datasets()))
+    click.echo()
+    print_table(*suite_table(sorted(SUITES.glob("*.yaml"))))
+
+
+@click.command("doctor")
+@data_option
+@runs_option
+@tracking_option
+def doctor_command(data: Path | None, runs: Path, tracking_uri: str | None) -> None:
+    """Check versions, device, disk, data, tracking, Ray and Slurm; one line each.
+
+    ok: it works. absent: a service that only some verbs need. bad: the core does not work (exit code 69).
+    """
+    from harness.doctor import examine
+
+    bad = []
+    for finding in examine(data, runs, tracking_uri):
+        click.echo(f"{finding.state:<6}  {finding.what:<8}  {finding.text}")
+        if finding.state == "bad":
+            bad.append(finding.what)
+    if bad:
+        raise ServiceError(f"the core does not work here: {', '.join(bad)}")

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from harness.records.reader import SuiteRecords
+from harness.records.reader import SuiteRecords
 
 PATH = click.Path(path_type=Path)
 
-
-def _open_records(_context: click.Context, _parameter: click.Parameter, folder: Path) -> SuiteRecords:
-    from harness.records.reader import SuiteRecords
-
-    return SuiteRecords.open(folder)
-
-
-records_argument = click.argument("records", metavar="FOLDER", type=PATH, callback=_open_records)
+records_argument = click.argument(
+    "records", metavar="FOLDER", type=PATH, callback=lambda _context, _parameter, folder: SuiteRecords.open(folder)
+)
 """The folder of one suite's records, as runs/acdc_mini. The verb receives a `SuiteRecords`."""
 
 suite_option = click.option("--suite", required=True, help="Name of a shipped suite, or a path to a suite's YAML file.")
@@ -34,9 +27,14 @@ runs_option = click.option(
     type=PATH,
     default=Path("runs"),
     envvar="HARNESS_RUNS",
-    show_default=True,
     show_envvar=True,
     help="Directory of all records.",
+)
+cluster_option = click.option(
+    "--cluster",
+    type=PATH,
+    metavar="FILE",
+    help="With --executor slurm: what jobs ask for, as in slurm/cluster.example.yaml.",
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Runs at once; default: the GPUs, or the cores without them."
@@ -45,7 +43,6 @@ checkpoint_option = click.option(
     "--checkpoint-seconds",
     type=click.FloatRange(0, min_open=True),
     default=30.0,
-    show_default=True,
     help="Wall seconds between two checkpoints of a run.",
 )
 panels_option = click.option(

@@ -8,9 +8,10 @@ from typing import Literal
 
 import click
 
-from harness.cli.cluster import check_options, cluster_option, plan_on_slurm, show_plan
-from harness.cli.options import data_option, runs_option, suite_option, workers_option
+from harness.cli.cluster import check_options, plan_on_slurm, show_plan
+from harness.cli.options import cluster_option, data_option, runs_option, suite_option, workers_option
 from harness.cli.tables import duration, plan_runs, plan_table, print_table
+from harness.records.reader import SuiteRecords
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
     "--executor",
     type=click.Choice(["local", "slurm"]),
     default="local",
-    show_default=True,
     help="Where `run` would train: on this machine, or in jobs of Slurm.",
 )
 @cluster_option
@@ -62,7 +62,6 @@ def plan_command(
 
     from harness.execution.estimate import wall_time
     from harness.execution.process_pool import default_workers
-    from harness.records.reader import SuiteRecords
     from harness.train.environment import device_model, pick_device
 
     at_once = workers or default_workers()

@@ -9,9 +9,10 @@ from typing import Literal
 import click
 
 from harness.api.errors import RunFailedError
-from harness.cli.cluster import check_options, cluster_option, report_slurm_run
+from harness.cli.cluster import check_options, report_slurm_run
 from harness.cli.options import (
     checkpoint_option,
+    cluster_option,
     data_option,
     panels_option,
     runs_option,
@@ -19,7 +20,8 @@ from harness.cli.options import (
     tracking_option,
     workers_option,
 )
-from harness.cli.view import print_leaderboard
+from harness.cli.records import print_leaderboard
+from harness.records.reader import SuiteRecords
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,6 @@ log = logging.getLogger(__name__)
     "--executor",
     type=click.Choice(["auto", "inline", "ray", "slurm"]),
     default="auto",
-    show_default=True,
     help="Where runs are trained: in this process, on a Ray, in Slurm's jobs; auto: in processes of this machine, and "
     "searches on Ray Tune where Ray is installed.",
 )
@@ -73,7 +74,6 @@ def run_command(
     and tracks.
     """
     from harness import pipeline
-    from harness.records.reader import SuiteRecords
 
     check_options(executor, cluster, workers, ray_address)
     if executor == "slurm":

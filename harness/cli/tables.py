@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.api.errors import HarnessError
+from harness.records.accounts import AllocationAccount, EntryAccount, Seconds
 from harness.records.schema import Budget
+from harness.suite.load import load_suite
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
     from harness.execution.catalogue import HyperCard, MethodCard
     from harness.execution.dry_run import DryRun
-    from harness.records.accounts import AllocationAccount, EntryAccount, Seconds
-    from harness.records.status import RunStatus, State, SuiteStatus
+    from harness.records.status import State, SuiteStatus
     from harness.suite.plan import PlannedTraining
 
 Line = Sequence[str]
@@ -27,14 +28,11 @@ Printed = tuple[Line, list[Line], str]
 
 def print_table(headers: Line, rows: Sequence[Line], align: str) -> None:
     """A table on standard output, columns two spaces apart, never wrapped; align: 'l' or 'r' per column."""
-    lines = [headers, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
-    for line in lines:
-        cells = [
-            cell.rjust(width) if side == "r" else cell.ljust(width)
-            for cell, width, side in zip(line, widths, align, strict=True)
-        ]
-        click.echo("  ".join(cells).rstrip())
+    columns = zip(*[headers, *rows], strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    for line in [headers, *rows]:
+        sides = zip(line, widths, align, strict=True)
+        click.echo("  ".join(cell.rjust(n) if side == "r" else cell.ljust(n) for cell, n, side in sides).rstrip())
 
 
 def duration(seconds: float) -> str:
@@ -59,10 +57,9 @@ def plan_table(dry_run: DryRun) -> Printed:
     rows: list[Line] = []
     for role, entry in dict.fromkeys((training.role, training.entry) for training in trainings):
         own = [training for training in trainings if (training.role, training.entry) == (role, entry)]
-        labelled = _joined(["all" if training.labelled is None else str(training.labelled) for training in own])
-        subsets = _joined([str(training.subset) for training in own])
-        seeds = _joined([str(training.seed) for training in own])
-        head = (f"{entry} ({role})" if searched else entry, labelled, subsets, seeds, str(len(own)))
+        columns = zip(*((training.labelled or "all", training.subset, training.seed) for training in own), strict=True)
+        varied = [" ".join(dict.fromkeys(map(str, column))) for column in columns]
+        head = (f"{entry} ({role})" if searched else entry, *varied, str(len(own)))
         budget = own[0].budget
         rows.append((*head, *_counts(dry_run, own, states), str(budget), budget_text(budget, len(own))))
     total = sum(training.budget.amount for training in trainings)
@@ -82,37 +79,23 @@ def plan_runs(dry_run: DryRun) -> Printed:
     trainings = dry_run.plan.trainings()
     if dry_run.states is None:  # ids depend on the data, so they are unknown too
         return ("run", "budget"), [(training.name, str(training.budget)) for training in trainings], "ll"
-    rows: list[Line] = [
-        (
-            training.name,
-            "" if training.run is None else training.run.id[:10],
-            dry_run.state(training),
-            str(training.budget),
-        )
-        for training in trainings
-    ]
+    rows: list[Line] = []
+    for training in trainings:
+        run_id = "" if training.run is None else training.run.id[:10]
+        rows.append((training.name, run_id, dry_run.state(training), str(training.budget)))
     return ("run", "id", "state", "budget"), rows, "llll"
 
 
 def status_table(status: SuiteStatus) -> Printed:
     """A line per run."""
     headers = ("run", "state", "budget", "steps", "device s", "lost s", "attempts", "val. Dice", "note")
-    return headers, [_status_line(str(name), run) for name, run in status.runs], "llrrrrrrl"
-
-
-def _status_line(name: str, run: RunStatus) -> Line:
-    spent = run.spent
-    return (
-        name,
-        run.state,
-        f"{run.share:.1%}",
-        str(spent.useful_steps),
-        f"{spent.useful_device_seconds:.1f}",
-        f"{spent.lost_device_seconds:.1f}",
-        str(spent.attempts),
-        "" if run.validation_dice is None else f"{run.validation_dice:.3f}",
-        run.note,
-    )
+    rows: list[Line] = []
+    for name, run in status.runs:
+        spent, dice = run.spent, "" if run.validation_dice is None else f"{run.validation_dice:.3f}"
+        seconds = (f"{spent.useful_device_seconds:.1f}", f"{spent.lost_device_seconds:.1f}")
+        state = (str(name), run.state, f"{run.share:.1%}", str(spent.useful_steps))
+        rows.append((*state, *seconds, str(spent.attempts), dice, run.note))
+    return headers, rows, "llrrrrrrl"
 
 
 def method_table(cards: Sequence[MethodCard]) -> Printed:
@@ -150,38 +133,32 @@ def dataset_table(datasets: Sequence[Dataset]) -> Printed:
 
 def cache_table(manifests: Sequence[Path]) -> Printed:
     """A line per prepared cache; one that cannot be read says why."""
-    return ("cache", "checksum", "cases", "folder"), [_cache_line(path) for path in manifests], "llrl"
-
-
-def _cache_line(path: Path) -> Line:
     from harness.data.cache import read_manifest
 
-    try:
-        manifest = read_manifest(path)
-    except HarnessError as error:
-        return "damaged", "", "", str(error).partition("\n")[0]
-    return f"{manifest.dataset} v{manifest.version}", manifest.checksum[:10], str(len(manifest.cases)), str(path.parent)
+    rows: list[Line] = []
+    for path in manifests:
+        try:
+            manifest = read_manifest(path)
+            name, count = f"{manifest.dataset} v{manifest.version}", str(len(manifest.cases))
+            rows.append((name, manifest.checksum[:10], count, str(path.parent)))
+        except HarnessError as error:
+            rows.append(("damaged", "", "", str(error).partition("\n")[0]))
+    return ("cache", "checksum", "cases", "folder"), rows, "llrl"
 
 
 def suite_table(files: Sequence[Path]) -> Printed:
     """A line per suite file."""
-    from harness.suite.load import load_suite
-
     suites = [load_suite(str(file)).suite for file in files]
     rows: list[Line] = [(suite.name, suite.dataset, str(suite.budget), suite.description) for suite in suites]
     return ("suite", "dataset", "budget a run", "what"), rows, "llll"
 
 
-def _joined(values: Sequence[str]) -> str:
-    return " ".join(dict.fromkeys(values))
-
-
-_PARTS = ("useful", "lost", "evaluation", "checkpoint", "start_up", "idle", "unexplained")
+_PARTS = [name.replace("_", "-") for name in Seconds.model_fields]
 
 
 def entry_account_table(methods: Sequence[EntryAccount]) -> Printed:
     """A line per entry: device seconds of its allocations by use, ledger / allocation, and the share in steps."""
-    headers = ("entry", "attempts", "in", "allocated", *_part_names(), "ledger", "in steps")
+    headers = ("entry", "attempts", "in", "allocated", *_PARTS, "ledger", "in steps")
     rows: list[Line] = [
         (
             *(account.entry, str(account.attempts), f"{account.currency}-s", f"{account.allocated:.1f}"),
@@ -194,7 +171,7 @@ def entry_account_table(methods: Sequence[EntryAccount]) -> Printed:
 
 def allocation_table(allocations: Sequence[AllocationAccount]) -> Printed:
     """A line per allocation. The last column marks what is not explained, or still runs."""
-    headers = ("job", "state", "node", "devices", "attempts", "in", "allocated", *_part_names(), "tolerated", "note")
+    headers = ("job", "state", "node", "devices", "attempts", "in", "allocated", *_PARTS, "tolerated", "note")
     rows: list[Line] = [
         (
             *(each.name, each.state, each.node, f"{each.devices} {each.gres or 'cpu'}", str(len(each.attempts))),
@@ -206,9 +183,5 @@ def allocation_table(allocations: Sequence[AllocationAccount]) -> Printed:
     return headers, rows, "llllrl" + "r" * (len(_PARTS) + 2) + "l"
 
 
-def _part_names() -> list[str]:
-    return [name.replace("_", "-") for name in _PARTS]
-
-
 def _parts(seconds: Seconds) -> list[str]:
-    return [f"{value:.1f}" for value in (getattr(seconds, name) for name in _PARTS)]
+    return [f"{value:.1f}" for _, value in seconds]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import checkpoint_option, data_option, records_argument, runs_option, suite_option
-
-if TYPE_CHECKING:
-    from harness.records.reader import SuiteRecords
+from harness.records.reader import SuiteRecords
 
 log = logging.getLogger(__name__)
 

@@ -168,6 +168,13 @@ class SuiteRecords:
         entries = [] if self.selection is None else self.selection.entries
         return [(entry, self.run(entry.run)) for entry in entries]
 
+    @property
+    def entry_of(self) -> dict[str, str]:
+        """Run id -> the entry of the suite that it counts for, finals and trials; the first if several share a run."""
+        trials = [] if self.trials is None else self.trials.trials
+        names = {trial.run: trial.entry for trial in reversed(trials)}
+        return names | {entry.run: entry.planned_run.entry for entry, _ in reversed(self.selected)}
+
     @cached_property
     def trials(self) -> Trials | None:
         """The trials of the current search; None without one."""

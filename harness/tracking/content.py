@@ -1,20 +1,21 @@
-"""One MLflow run as plain values. Imports no MLflow."""
+"""One MLflow run as plain values: its settings as columns, its numbers, tags and files. Imports no MLflow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from harness.records.schema import Environment
-from harness.tracking.inputs import Input
-from harness.tracking.params import run_params
+import pandas as pd
+
+from harness.records.schema import Run
 from harness.tracking.series import Point, Span, at_end, history_points, main_first, result_points, validation_points
-from harness.tracking.tracked import TrackedRun
+from harness.tracking.tracked import Input, TrackedRun
 
-if TYPE_CHECKING:
-    import pandas as pd
+SHOWN_VALUES = 6
+"""Of a setting in which the runs below a parent run differ; more are counted."""
 
 ARTIFACTS = ("run.json", "result.json", "ledger.jsonl", "cases.parquet", "arrays.npz")
 """The records that become artifacts; never a checkpoint."""
@@ -57,65 +58,91 @@ class RunContent:
 
 def run_content(run: TrackedRun) -> RunContent:
     """Mirror one run. Raises `RecordError` for a record that is missing or damaged."""
-    result, span = run.result, run.span
+    asked, result, span, folder = run.asked, run.result, run.span, run.record.folder.path
+    # a final as the command line names it, ua_mt/7/0/1; a trial by its id
+    name = f"search/{run.record.id[:8]}" if run.is_search else f"{run.labelled}/{asked.subset}/{asked.seed}"
     return RunContent(
-        name=_name(run),
+        name=f"{run.entry}/{name}",
         status="FAILED" if result.status == "failed" else "FINISHED",
         span=span,
         tags=_tags(run),
-        params=run_params(run.asked),
+        params=run_params(asked),
         points=(
             *at_end(main_first(run.test_metrics), result.spent.useful_steps, span),
             *validation_points(result, span),
             *history_points(run.record.folder.history(), span),
-            *result_points(run.asked, result, span),
+            *result_points(asked, result, span),
         ),
         inputs=run.inputs,
-        artifacts=tuple(_artifacts(run.record.folder.path)),
+        artifacts=(
+            *(Artifact(folder / name) for name in ARTIFACTS if (folder / name).exists()),
+            *(Artifact(path, "figures") for path in sorted((folder / "figures").glob("*.png"))),
+        ),
     )
 
 
-def _artifacts(folder: Path) -> Iterator[Artifact]:
-    """Records and figures that exist."""
-    yield from (Artifact(folder / name) for name in ARTIFACTS if (folder / name).exists())
-    yield from (Artifact(path, "figures") for path in sorted((folder / "figures").glob("*.png")))
-
-
-def _name(run: TrackedRun) -> str:
-    """A final as the command line names it, ua_mt/7/0/1; a trial by its id."""
-    if run.is_search:
-        return f"{run.entry}/search/{run.record.id[:8]}"
-    return f"{run.entry}/{run.labelled}/{run.asked.subset}/{run.asked.seed}"
-
-
 def _tags(run: TrackedRun) -> dict[str, str]:
-    failure = run.result.failure
-    tags: dict[str, str | None] = {
+    """What to filter and group by; values that are not there have no tag."""
+    result, environment = run.result, run.record.environment
+    tags: dict[str, object] = {
         "method": run.entry,
         "labelled": run.labelled,
-        "subset": str(run.asked.subset),
-        "seed": str(run.asked.seed),
-        "role": run.asked.role,
-        "status": run.result.status,
-        "budget": str(run.asked.budget),
-        "failure.kind": failure.kind if failure else None,
-        "failure.reason": failure.reason if failure else None,
-        "weights_sha256": run.result.weights_sha256,
-        **_environment_tags(run.record.environment),
+        **run.asked.model_dump(include={"subset", "seed", "role"}),
+        "budget": run.asked.budget,
+        **result.model_dump(include={"status", "weights_sha256"}),
     }
-    return {name: value for name, value in tags.items() if value is not None}
+    if result.failure is not None:
+        tags |= {"failure.kind": result.failure.kind, "failure.reason": result.failure.reason}
+    if environment is not None:
+        compared = environment.model_dump(mode="json", exclude={"shown", "schema_version"})
+        commit = environment.shown.get("commit")
+        tags |= {f"environment.{name}": value for name, value in (compared | environment.shown).items()}
+        tags |= {"device_model": environment.device_model, "environment": environment.fingerprint}
+        tags |= {"commit": commit, "mlflow.source.git.commit": commit}
+    return {name: str(value) for name, value in tags.items() if value is not None}
 
 
-def _environment_tags(environment: Environment | None) -> dict[str, str | None]:
-    if environment is None:
-        return {}
-    compared = environment.model_dump(mode="json", exclude={"shown", "schema_version"})
-    commit = environment.shown.get("commit")
+def run_params(asked: Run) -> dict[str, str]:
+    """All that was asked. Hyper-parameters stand under their own names, `params.NAME` where a run has such a field."""
+    values = asked.model_dump(mode="json", exclude={"schema_version", "budget", "params"})
+    values["budget"] = {"currency": asked.budget.currency, "amount": asked.budget.amount}
+    values["labelled"] = "all" if asked.labelled is None else asked.labelled
+    own = {f"params.{name}" if name in values else name: value for name, value in asked.params.items()}
+    return dict(_flatten({**values, **own}))
+
+
+def hyper_params(asked: Run) -> dict[str, str]:
+    """The hyper-parameters among `run_params`, and the optimiser's settings, which a search may vary too."""
+    fields = set(Run.model_fields) - {"params"}
     return {
-        "device_model": environment.device_model,
-        "environment": environment.fingerprint,
-        **{f"environment.{name}": None if value is None else str(value) for name, value in compared.items()},
-        **{f"environment.{name}": value for name, value in environment.shown.items()},
-        "commit": commit,
-        "mlflow.source.git.commit": commit,
+        name: value
+        for name, value in run_params(asked).items()
+        if name.startswith("engine.optimiser.") or name.partition(".")[0] not in fields
     }
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - anything JSON can hold
+    """Nested dictionaries as dotted names; text as it is, all else as JSON.
+
+    One of several families (`student_temperature: {family: cosine, low: 0.1, ...}`) also stands as a whole, for no
+    other column is shared by all families.
+    """
+    if isinstance(value, dict) and value:
+        if prefix and "family" in value:
+            numbers = (inner for name, inner in value.items() if name != "family")
+            shown = (f"{inner:.4g}" if isinstance(inner, float) else json.dumps(inner) for inner in numbers)
+            yield prefix, " ".join([str(value["family"]), *shown])  # short: MLflow cuts the labels of its axes
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{prefix}.{key}" if prefix else key)
+    elif prefix:
+        yield prefix, value if isinstance(value, str) else json.dumps(value)
+
+
+def joined_params(runs: Sequence[Run]) -> dict[str, str]:
+    """Settings that all runs have: the value that they share, or the different ones side by side."""
+    params = {}
+    frame = pd.DataFrame([run_params(asked) for asked in runs]).dropna(axis="columns")
+    for name in frame:
+        values = sorted(frame[name].unique(), key=lambda value: (len(value), value))
+        params[str(name)] = ", ".join(values) if len(values) <= SHOWN_VALUES else f"{len(values)} values"
+    return params

@@ -1,14 +1,26 @@
-"""Brings MLflow to what the records say: adds what is missing, replaces what changed, keeps the rest."""
+"""Brings MLflow to what the records say: adds what is missing, replaces what changed, keeps the rest.
+
+Two run directories never touch each other's runs, whatever their suites are called. Two people who track suites of one
+name to one server share its experiment, and each keeps a suite run of their own with everything below it. They differ
+in the id in `tracking.json`, drawn when a run directory is tracked for the first time: it moves and is copied with the
+directory, so a copy goes on with the same runs, and it is not exported, so imported records are tracked as another set.
+Whoever deletes it, or the directory, leaves the old runs behind as somebody else's; they can be deleted in MLflow.
+"""
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
+from typing import TYPE_CHECKING, Literal
 
+from harness.api.errors import DiskError
+from harness.api.strict import Strict, digest
+from harness.records.files import read_record, write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import SCHEMA
 from harness.tracking.content import (
@@ -22,21 +34,45 @@ from harness.tracking.content import (
     RunContent,
     run_content,
 )
-from harness.tracking.database import warn_of_mlruns
-from harness.tracking.means import entry_content, entry_fingerprint
-from harness.tracking.origin import ORIGIN_TAG, origin_id
-from harness.tracking.saved_views import Place, experiment_tags, saved_views
-from harness.tracking.service import find_service
-from harness.tracking.suite_run import TABLE, leaderboard_csv, suite_content, suite_fingerprint
+from harness.tracking.parents import TABLE, entry_content, entry_fingerprint, suite_content, suite_fingerprint
+from harness.tracking.saved_views import NOTE_TAG, SIGNATURE, Place, experiment_tags, saved_views
+from harness.tracking.service import (
+    Service,
+    client_of,
+    create_database,
+    find_service,
+    is_new_database,
+    only_writer,
+    quiet_mlflow,
+    service_errors,
+    warn_of_mlruns,
+)
 from harness.tracking.tracked import TrackedRun, TrackedSuite, whole_span
-from harness.tracking.tracker import PARENT_TAG, Known, Tracker, only_writer, open_tracker
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 KEY_TAGS = {SUITE_TAG, METHOD_TAG, RUN_TAG}
 """A run of MLflow has one of these tags: it says what the run mirrors."""
 
-COLOUR_TAG = "mlflow.runColor"
+ORIGIN_TAG = "harness.origin"
+ID_LENGTH = 12
+
+COLOUR_TAG, PARENT_TAG = "mlflow.runColor", "mlflow.parentRunId"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours of entries in charts, which colour-blind readers distinguish (Okabe and Ito)."""
+
+PAGE = 1000
+MAX_METRICS, MAX_PARAMS = 900, 100
+"""Of one call: MLflow takes 100 params and 1000 of both, and each call costs a dozen queries."""
+
+
+class Origin(Strict):
+    """tracking.json of a run directory."""
+
+    schema_version: Literal[2] = 2
+    id: str
 
 
 @dataclass(frozen=True)
@@ -64,8 +100,8 @@ def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport
     """Mirror all runs that have ended into MLflow: an experiment per suite, in it a run per suite, entry and run.
 
     A second call adds nothing. After a kill at any point the next call completes it. A run is kept if its tags name the
-    same records as those on disk and it was written to its end. Runs of other run directories (`origin.py`) and runs
-    that this package did not write are not touched.
+    same records as those on disk and it was written to its end. Runs of other run directories and runs that this
+    package did not write are not touched.
 
     Args:
         records: Records of one suite; the experiment gets its name.
@@ -81,12 +117,28 @@ def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport
     began = time.monotonic()
     service = find_service(tracking_uri, records.name)
     warn_of_mlruns(service)
-    with only_writer(service, records.root) as beat, open_tracker(service, records.name) as tracker:
-        mirror = _Mirror(tracker, TrackedSuite(records), beat)
+    with service_errors(service), only_writer(service, records.root) as beat, quiet_mlflow():
+        if is_new_database(service):
+            create_database(service)
+        mirror = _Mirror(service, TrackedSuite(records), beat)
         mirror.write()
     added, replaced, kept = (mirror.outcomes[outcome] for outcome in ("added", "replaced", "kept"))
     wall_seconds = time.monotonic() - began
-    return TrackReport(service.shown, records.name, tracker.experiment_id, added, replaced, kept, wall_seconds)
+    return TrackReport(service.shown, records.name, mirror.experiment_id, added, replaced, kept, wall_seconds)
+
+
+def origin_id(records: SuiteRecords) -> str:
+    """The id of a run directory, drawn at first use.
+
+    Records of somebody else that may only be read, and were never tracked, are known by where they lie.
+    """
+    path = records.root / "tracking.json"
+    if not path.exists():
+        try:
+            write_record(path, Origin(id=uuid.uuid4().hex[:ID_LENGTH]))
+        except DiskError:
+            return digest(str(records.root.resolve()))[:ID_LENGTH]
+    return read_record(path, Origin).id
 
 
 class _Mirror:
@@ -96,30 +148,36 @@ class _Mirror:
     replaced and kept.
     """
 
-    def __init__(self, tracker: Tracker, suite: TrackedSuite, beat: Callable[[], None]) -> None:
-        self._tracker = tracker
+    def __init__(self, service: Service, suite: TrackedSuite, beat: Callable[[], None]) -> None:
+        self._client = client_of(service)
         self._suite = suite
         self._beat = beat
+        self.experiment_id = _experiment_id(self._client, service, suite.records.name)
         origin = origin_id(suite.records)
         self._tags = {"suite": suite.records.name, ORIGIN_TAG: origin, SCHEMA_TAG: str(SCHEMA)}
-        self._known: dict[tuple[str, str], list[Known]] = {}
-        for run in tracker.known():
-            for key in KEY_TAGS & run.tags.keys() if run.tags.get(ORIGIN_TAG) == origin else ():
-                self._known.setdefault((key, run.tags[key]), []).append(run)
+        self._known: dict[tuple[str, str], list[Run]] = {}
+        for run in _known_runs(self._client, service, self.experiment_id):
+            tags = run.data.tags
+            for key in KEY_TAGS & tags.keys() if tags.get(ORIGIN_TAG) == origin else ():
+                self._known.setdefault((key, tags[key]), []).append(run)
         self._colours = dict(zip(suite.entries, cycle(COLOURS), strict=False))
         self.outcomes: Counter[str] = Counter()
 
     def write(self) -> None:
-        """Write the run of the suite and all below it, then the tags of the experiment's page."""
+        """Write the run of the suite and all below it, then the tags of the experiment's page that differ."""
         suite, name = self._suite, self._suite.records.name
         if not suite.runs:
             return
         tags = {SUITE_TAG: name, ROLE_TAG: "suite", RECORD_TAG: suite_fingerprint(suite)}
         with self._mlflow_run(SUITE_TAG, tags, lambda: suite_content(suite)) as (run_id, _):
             entry_runs = tuple(self._entry(entry, run_id) for entry in suite.entries)
-        table = TABLE if leaderboard_csv(suite.records).exists() else None
-        place = Place(self._tracker.experiment_id, run_id, entry_runs, table)
-        self._tracker.describe(experiment_tags(name, saved_views(suite), place, whole_span(suite.runs).end_ms))
+        place = Place(self.experiment_id, run_id, entry_runs, TABLE if suite.leaderboard.exists() else None)
+        before = self._client.get_experiment(self.experiment_id).tags
+        at_ms = whole_span(suite.runs).end_ms
+        for tag, value in experiment_tags(name, saved_views(suite), place, at_ms).items():
+            theirs = tag == NOTE_TAG and not before.get(tag, SIGNATURE).startswith(SIGNATURE)
+            if before.get(tag) != value and not theirs:
+                self._client.set_experiment_tag(self.experiment_id, tag, value)
 
     def _entry(self, entry: str, parent_id: str) -> str:
         """Write the MLflow run of an entry and all below it, and return its id."""
@@ -149,12 +207,68 @@ class _Mirror:
         """
         wanted = self._tags | tags
         runs = self._known.get((key, tags[key]), [])
-        same = next((run for run in runs if run.ended and run.tags.get(RECORD_TAG) == tags[RECORD_TAG]), None)
+        ended = [run for run in runs if run.info.status != "RUNNING"]
+        same = next((run for run in ended if run.data.tags.get(RECORD_TAG) == tags[RECORD_TAG]), None)
         if same is None:
-            yield self._tracker.add(content(), wanted), "replaced" if any(run.ended for run in runs) else "added"
+            yield self._add(content(), wanted), "replaced" if ended else "added"
         else:
-            self._tracker.tag(same.run_id, {k: value for k, value in wanted.items() if same.tags.get(k) != value})
-            yield same.run_id, "kept"
+            for name in (name for name, value in wanted.items() if same.data.tags.get(name) != value):
+                self._client.set_tag(same.info.run_id, name, wanted[name])
+            yield same.info.run_id, "kept"
         for run in runs:
             if run is not same:
-                self._tracker.remove(run.run_id)
+                self._client.delete_run(run.info.run_id)  # into MLflow's bin, until `mlflow gc`
+
+    def _add(self, content: RunContent, tags: dict[str, str]) -> str:
+        """Write a run with these tags besides its own; its id. It is RUNNING until the last of it is there."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+        client, start, tags = self._client, content.span.start_ms, {**content.tags, **tags}
+        run = client.create_run(self.experiment_id, start_time=start, tags=tags, run_name=content.name)
+        run_id: str = run.info.run_id
+        params = [Param(name, value) for name, value in content.params.items()]
+        metrics = [Metric(point.name, point.value, point.at_ms, point.step) for point in content.points]
+        while params or metrics:
+            client.log_batch(run_id, params=params[:MAX_PARAMS], metrics=metrics[:MAX_METRICS])
+            params, metrics = params[MAX_PARAMS:], metrics[MAX_METRICS:]
+        datasets = []
+        for data in content.inputs:
+            dataset = Dataset(data.name, data.digest, source_type="harness", source=data.source, profile=data.profile)
+            datasets.append(DatasetInput(dataset, [InputTag("mlflow.data.context", data.context)]))
+        if datasets:
+            client.log_inputs(run_id, datasets=datasets)
+        for name, table in content.tables.items():
+            client.log_table(run_id, table.astype(object), name)  # pandas deprecates what MLflow does to text
+        for artifact in content.artifacts:
+            client.log_artifact(run_id, str(artifact.path), artifact.folder or None)
+        client.set_terminated(run_id, content.status, content.span.end_ms)
+        return run_id
+
+
+def _known_runs(client: MlflowClient, service: Service, experiment_id: str) -> list[Run]:
+    """All runs that are not deleted. Raises `ServiceError` for runs of another schema, which are not touched."""
+    runs: list[Run] = []
+    token: str | None = ""
+    while token is not None:
+        page = client.search_runs([experiment_id], max_results=PAGE, page_token=token or None)
+        runs += page
+        token = page.token or None
+    for schema in (run.data.tags.get(SCHEMA_TAG) for run in runs if RECORD_TAG in run.data.tags):
+        if schema != str(SCHEMA):
+            writer = "harness 0.1.0" if schema is None else f"a harness of schema {schema}"
+            raise service.error(
+                f"the experiment holds runs of {writer}, which reads them; rename it in MLflow, or name another "
+                "database or server"
+            )
+    return runs
+
+
+def _experiment_id(client: MlflowClient, service: Service, name: str) -> str:
+    """The experiment of that name: as it is there, taken out of the bin, or created."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        folder = (service.artifacts / name).as_uri() if service.artifacts else None
+        return str(client.create_experiment(name, artifact_location=folder))
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)

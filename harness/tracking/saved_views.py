@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlencode
 
+import pandas as pd
+
 from harness.records.schema import Run
-from harness.tracking.content import ROLE_TAG
-from harness.tracking.search_charts import RESULT, search_charts
+from harness.tracking.content import ROLE_TAG, hyper_params
 from harness.tracking.series import CURVE, HEADLINE, MAIN
 from harness.tracking.tracked import TrackedSuite
 
@@ -29,6 +30,11 @@ CARD_HEIGHT = 460
 FINAL_COLUMNS = ("tags.method", "tags.labelled", "tags.subset", "tags.seed", "tags.status", "tags.selected")
 FINAL_METRICS = ("test/last/dice", "test/best_val/dice", "test/last/n_missed", "validation_dice", "spent/steps")
 MANY_RUNS = 1000
+RESULT = "validation_dice"
+MAX_COLUMNS = 8
+"""Of parallel coordinates."""
+MAX_CATEGORIES = 12
+"""A column of text with more values is left to the columns of its numbers."""
 
 Chart = Mapping[str, Any]
 
@@ -85,13 +91,9 @@ class View:
 def saved_views(suite: TrackedSuite) -> list[View]:
     """The views that a suite's runs give something to see in."""
     labelled = {run.labelled for run in suite.runs if not run.is_search}
-    finals = [_methods(sorted(labelled, key=_by_count)), _finals()] if labelled else []
+    finals = [_methods(sorted(labelled, key=lambda count: (len(count), count))), _finals()] if labelled else []
     trials = {entry: [run.asked for run in runs if run.is_search] for entry, runs in suite.entries.items()}
     return [*finals, *(_search(entry, asked) for entry, asked in trials.items() if asked)]
-
-
-def _by_count(labelled: str) -> tuple[bool, int]:
-    return labelled == "all", 0 if labelled == "all" else int(labelled)
 
 
 def _methods(labelled: Sequence[str]) -> View:
@@ -104,14 +106,10 @@ def _methods(labelled: Sequence[str]) -> View:
         curve = f"{name}/{CURVE}"
         charts.append({"type": "BAR", "metricKey": f"{HEADLINE}/{name}", **many})
         charts.append({"type": "LINE", "metricKey": curve, "selectedMetricKeys": [curve], **plain, **many})
-    difference = {
-        "type": "DIFFERENCE", "chartName": "differences", "compareGroups": ["Parameters", "Model metrics"],
-        "showDifferencesOnly": True, "showChangeFromBaseline": False, "baselineColumnUuid": "", **many,
-    }  # fmt: skip
     return View(
         "harness_methods", "Methods", "CHART", f"tags.{ROLE_TAG} = 'method'", f"{HEADLINE}/{groups[0]}",
         _columns(("tags.method",), [metric for name in groups for metric in (f"{HEADLINE}/{name}", f"{name}/{CURVE}")]),
-        (*charts, difference), per_row=2,
+        tuple(charts), per_row=2,
     )  # fmt: skip
 
 
@@ -123,13 +121,25 @@ def _finals() -> View:
 
 
 def _search(entry: str, trials: Sequence[Run]) -> View:
-    """What the search of an entry varied, up to the last validation Dice."""
-    charts, params = search_charts(trials)
+    """What the search of an entry varied, up to the last validation Dice, as parallel coordinates."""
+    params = varied_columns([hyper_params(asked) for asked in trials])[:MAX_COLUMNS]
+    chart = {"type": "PARALLEL", "selectedParams": params, "selectedMetrics": [RESULT], "showAllRuns": True}
     return View(
         f"harness_search_{entry}", f"Search of {entry}", "CHART",
         f"tags.{ROLE_TAG} = 'search' AND tags.method = '{entry}'", RESULT,
-        _columns(("tags.method", "tags.selected"), [RESULT], params), charts,
+        _columns(("tags.method", "tags.selected"), [RESULT], params), (chart,) if params else (),
     )  # fmt: skip
+
+
+def varied_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Columns that all rows have, with more than one value, equal ones once, text with too many values left out.
+
+    MLflow leaves a run that lacks one of its columns out of a chart.
+    """
+    frame = pd.DataFrame(rows).dropna(axis="columns").sort_index(axis="columns").T.drop_duplicates().T
+    different = frame.nunique()
+    numbers = frame.apply(pd.to_numeric, errors="coerce").notna().all()
+    return [str(name) for name in frame.columns[(different > 1) & ((different <= MAX_CATEGORIES) | numbers)]]
 
 
 def _columns(tags: Iterable[str], metrics: Iterable[str], params: Iterable[str] = ()) -> tuple[str, ...]:

@@ -6,12 +6,10 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from harness.records.schema import Result, Run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MAX_POINTS = 50
 """Of one series; longer ones are thinned to real values at real steps, first and last among them. The whole history is
@@ -28,6 +26,12 @@ HEADLINE = "dice"
 
 CURVE = "val/dice_by_device_seconds"
 """Of an entry's run; its steps are device seconds."""
+
+RESULT_SIZES = (
+    "longest_step_seconds", "images_seen", "labelled_images_seen", "parameters_training", "parameters_predictor",
+    "peak_memory_bytes",
+)  # fmt: skip
+"""Fields of a result that are metrics by their own names."""
 
 CASE_MEANS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
 CASE_COUNTS = {"missed": "n_missed", "spurious": "n_spurious"}
@@ -84,13 +88,10 @@ def history_points(history: pd.DataFrame, span: Span) -> Iterator[Point]:
     """Loss, its terms, learning rate and progress by step; values that are not finite have no point."""
     if history.empty:
         return
-    columns = [str(column) for column in history]
     terms = {
-        column: metric_name("train", *column.split("/"))
-        for column in columns
-        if column.startswith(("term/", "schedule/"))
+        name: metric_name("train", *name.split("/")) for name in map(str, history) if re.match("(term|schedule)/", name)
     }
-    for column, name in (HISTORY | terms).items():
+    for column, name in metrics.items():
         rows = thin(history[history[column].astype(float).abs() < math.inf])
         for step, progress, value in zip(rows["step"], rows["progress_run"], rows[column], strict=True):
             yield Point(name, float(value), int(step), span.at(float(progress)))
@@ -107,28 +108,18 @@ def thin(frame: pd.DataFrame) -> pd.DataFrame:
 def result_points(asked: Run, result: Result, span: Span) -> Iterator[Point]:
     """What the run spent and what it is made of."""
     spent = result.spent
-    useful = {"device_seconds": spent.useful_device_seconds, "steps": float(spent.useful_steps)}
-    values: dict[str, float] = {
+    useful = {"device_seconds": spent.useful_device_seconds, "steps": spent.useful_steps}
+    values: dict[str, float | None] = {
         **{f"spent/{name}": value for name, value in useful.items()},
-        "spent/lost_device_seconds": spent.lost_device_seconds,
-        "spent/lost_steps": spent.lost_steps,
-        "spent/attempts": spent.attempts,
+        **{f"spent/{name}": getattr(spent, name) for name in ("lost_device_seconds", "lost_steps", "attempts")},
         "spent/share_of_budget": useful[asked.budget.currency] / asked.budget.amount,
-        **{
-            metric_name("stage", stage, "device_seconds"): value for stage, value in result.stage_device_seconds.items()
-        },
-        **{metric_name("stage", stage, "steps"): value for stage, value in result.stage_steps.items()},
+        **{metric_name("stage", name, "device_seconds"): value for name, value in result.stage_device_seconds.items()},
+        **{metric_name("stage", name, "steps"): value for name, value in result.stage_steps.items()},
         **{metric_name("wall_seconds", phase): value for phase, value in result.wall_seconds.items()},
-        "longest_step_seconds": result.longest_step_seconds,
-        "images_seen": result.images_seen,
-        "labelled_images_seen": result.labelled_images_seen,
-        "parameters_training": result.parameters_training,
-        "parameters_predictor": result.parameters_predictor,
-        "peak_memory_bytes": result.peak_memory_bytes,
+        **{name: getattr(result, name) for name in RESULT_SIZES},
+        "val/best_validation": result.best_validation,
     }
-    if result.best_validation is not None:
-        values["val/best_validation"] = result.best_validation
-    return at_end(values, spent.useful_steps, span)
+    return at_end({name: value for name, value in values.items() if value is not None}, spent.useful_steps, span)
 
 
 def at_end(values: Mapping[str, float], step: int, span: Span) -> Iterator[Point]:

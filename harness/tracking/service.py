@@ -1,4 +1,7 @@
-"""Which tracking service is meant, and how it fails: one message, no traceback, no password."""
+"""Which tracking service is meant, whether it can be used, and how it fails: one message, no traceback, no password.
+
+A database is inspected before MLflow opens it: MLflow retries a broken one for 100 s and writes into a foreign one.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,21 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.api.errors import HarnessError, ServiceError
+from harness.api.errors import DiskError, HarnessError, ServiceError
+from harness.records.lease import Lease, LeaseHeldError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
 
 PROCESS_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -23,6 +34,10 @@ PROCESS_ENVIRONMENT = {
 }
 """Set before MLflow is imported, each only where it is not set already."""
 
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+CONNECT_SECONDS = 5.0
+WAIT_SECONDS = 60.0
+"""For another writer to finish."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SCHEMES = (*DATABASES, "http", "https", "databricks")
 NOISY_LOGGERS = ("mlflow", "alembic", "urllib3.connectionpool")
@@ -45,6 +60,12 @@ class Service:
     def scheme(self) -> str:
         """Kind of the service, without a driver: postgresql, http, ..."""
         return self.uri.partition(":")[0].partition("+")[0].lower()
+
+    @property
+    def artifacts(self) -> Path | None:
+        """Where artifacts of a database go: beside an SQLite file, else in the working directory. None for servers."""
+        folder = self.database.parent if self.database else Path.cwd()
+        return folder / "mlartifacts" if self.scheme in DATABASES else None
 
     @property
     def shown(self) -> str:
@@ -85,8 +106,6 @@ def _refuse_unknown(service: Service) -> None:
     if service.scheme in SCHEMES or service.scheme in plugins:
         return
     if "://" not in service.uri or service.scheme == "file":
-        if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in {"true", "1"}:
-            return
         raise service.error(
             "MLflow no longer tracks to plain folders; name a database (sqlite:///mlflow.db) or a server (http://HOST:PORT)"
         )
@@ -124,21 +143,154 @@ def _reason(error: Exception, service: Service) -> str:
 
 
 @contextmanager
-def quiet_mlflow(service: Service) -> Iterator[None]:
+def quiet_mlflow() -> Iterator[None]:
     """Import MLflow with `PROCESS_ENVIRONMENT`; until the end neither it, its migrations nor HTTP retries print.
 
     All that they have to say comes as an exception.
     """
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    with service_errors(service):
-        import mlflow  # noqa: F401 - sets its loggers up, so it comes before they are silenced
-    loggers = [logging.getLogger(name) for name in NOISY_LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
+    import mlflow  # noqa: F401 - sets its loggers up, so it comes before they are silenced
+
+    levels = {logger: logger.level for logger in map(logging.getLogger, NOISY_LOGGERS)}
+    for logger in levels:
         logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger, level in levels.items():
             logger.setLevel(level)
+
+
+def check_tracking(tracking_uri: str | None) -> str:
+    """One line that says where tracking goes and that it answers; creates nothing.
+
+    Raises:
+        ServiceError: As `track` would.
+    """
+    service = find_service(tracking_uri)
+    with service_errors(service), quiet_mlflow():
+        import mlflow
+
+        if is_new_database(service):
+            return f"{service.shown} (created by the first run), MLflow {mlflow.__version__}"
+        client_of(service).search_experiments(max_results=1)
+        return f"{service.shown} answers, MLflow {mlflow.__version__}"
+
+
+def client_of(service: Service) -> MlflowClient:
+    """MLflow's client of a service that is there."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=service.uri, registry_uri=service.uri)
+
+
+@contextmanager
+def only_writer(service: Service, records: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[Callable[[], None]]:
+    """Hold the right to write; yields the heartbeat to call now and then.
+
+    The lock lies beside an SQLite file, among the records for other services. Whoever holds it is waited for.
+
+    Raises:
+        ServiceError: Another process goes on writing, or the database's folder cannot be written.
+    """
+    file = service.database
+    lease = Lease(file.with_name(f"{file.name}.lease") if file else records / "tracking.lease")
+    lease.path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lease.claim(wait_seconds)
+    except LeaseHeldError:
+        raise service.error(f"another process is writing there ({lease.path})") from None
+    except DiskError as error:
+        if file is not None:  # else records of somebody else that may only be read: tracked without a lock
+            raise service.error(str(error).partition(". ")[0]) from None
+    try:
+        yield lease.beat
+    finally:
+        lease.release()
+
+
+def is_new_database(service: Service) -> bool:
+    """Connect once to a database, change nothing; whether it is still to be made.
+
+    Raises:
+        ServiceError: Another program's database, or one of another MLflow version.
+        Exception: Whatever the driver raises for a database that does not answer.
+    """
+    if service.scheme not in DATABASES:
+        return False
+    if service.database is not None and not service.database.exists():
+        return True
+    tables, revision = _inspect(service)
+    if not tables - {"alembic_version"}:
+        return True
+    if "experiments" not in tables:
+        raise service.error("the database holds tables of another program; name a database of its own for tracking")
+    _refuse_revision(service, revision)
+    return False
+
+
+def _inspect(service: Service) -> tuple[set[str], str | None]:
+    """Names of the tables, and the revision of their schema."""
+    from sqlalchemy import create_engine, inspect, text
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.pool import NullPool
+
+    url = make_url(service.uri)
+    if url.host and service.scheme in PORTS:  # drivers may wait for minutes
+        socket.create_connection((url.host, url.port or PORTS[service.scheme]), CONNECT_SECONDS).close()
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        tables = set(inspect(connection).get_table_names())
+        revision = None
+        if "alembic_version" in tables:
+            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return tables, revision
+
+
+def _refuse_revision(service: Service, revision: str | None) -> None:
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    if revision in scripts.get_heads():
+        return
+    if revision in {script.revision for script in scripts.walk_revisions()}:
+        raise service.error(
+            f"an older MLflow than {mlflow.__version__} made the database and reads it; name another one, "
+            f"or copy it for safety and run `mlflow db upgrade {service.shown}`"
+        )
+    raise service.error(
+        f"another MLflow made the database (schema {revision}), newer than the {mlflow.__version__} installed here; "
+        "update MLflow or name another database"
+    )
+
+
+def create_database(service: Service) -> None:
+    """Create the SQLite file whole: another process sees no database or a finished one, and a kill leaves none.
+
+    Called under the writer's lock. Other databases are created by MLflow at first contact.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    if service.database is None or service.artifacts is None:
+        return
+    temporary = service.database.with_name(f".{service.database.name}.{os.getpid()}")
+    uri = service.uri.removesuffix(service.database.name) + temporary.name
+    try:
+        store = SqlAlchemyStore(uri, service.artifacts.as_uri())  # type: ignore[no-untyped-call]
+        store.engine.dispose()
+        temporary.replace(service.database)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def warn_of_mlruns(service: Service) -> None:
+    """Tell a user whose bare `mlflow ui` would open ./mlruns instead of ./mlflow.db."""
+    mlruns = Path("mlruns")  # the rule of MLflow 3: a numbered folder with a meta.yaml in it wins
+    hidden = any(path.parent.name.isdigit() for path in mlruns.glob("*/meta.yaml"))
+    if hidden and service.database == Path.cwd() / "mlflow.db":
+        log.warning(
+            "./mlruns holds experiments of an older MLflow, so a bare `mlflow ui` shows those alone; "
+            "to see these runs: mlflow ui --backend-store-uri %s",
+            service.shown,
+        )

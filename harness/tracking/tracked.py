@@ -6,15 +6,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
+from typing import Literal
 
-from harness.api.strict import digest
+from harness.api.strict import canonical_json, digest
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Result, Run
-from harness.tracking.inputs import Input, run_inputs
 from harness.tracking.series import Span, case_metrics
 
 LAYOUT = 4
 """Raised when the same records give other runs, so that tracking again replaces the old ones."""
+
+DIGEST_LENGTH = 12
+"""Of the hexadecimal digits of a dataset's checksum; the whole one is in `source`."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One split of a dataset version, by names and checksums; no path, no scan.
+
+    MLflow tells inputs apart by name and digest, so the name says the split.
+    """
+
+    name: str
+    context: Literal["train", "validation", "test"]
+    digest: str
+    source: str
+    profile: str = "{}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +70,26 @@ class TrackedRun:
         return Span(min([end, *(milliseconds(line.at) for line in self.record.ledger[:1])]), end)
 
     @property
+    def opened_test(self) -> bool:
+        """Whether it opened the test split: a final that has numbers did, a trial never does."""
+        return self.record.ok and not self.is_search
+
+    @property
     def inputs(self) -> tuple[Input, ...]:
-        """The data that it read; a final that has numbers opened the test split, a trial never does."""
-        return run_inputs(self.asked, tested=self.record.ok and not self.is_search)
+        """The data that it read: training images with their labels, validation, and test if its cases were opened."""
+        asked, data = self.asked, self.asked.dataset
+        labelled = "all labelled" if asked.labelled is None else f"{asked.labelled} labelled, subset {asked.subset}"
+        drawn = canonical_json({"labelled_patients": asked.labelled or "all", "subset": asked.subset})
+        source = canonical_json({"dataset": data.name, "version": data.version, "checksum": data.checksum})
+        where = data.checksum[:DIGEST_LENGTH], source
+        train = Input(f"{data.name} train ({labelled})", "train", *where, profile=drawn)
+        inputs = train, Input(f"{data.name} validation", "validation", *where)
+        return (*inputs, Input(f"{data.name} test", "test", *where)) if self.opened_test else inputs
 
     @cached_property
     def test_metrics(self) -> Mapping[str, float]:
         """Metrics of its test cases; none for a run that opened no test split. A damaged file is a `RecordError`."""
-        opened = self.record.ok and (self.record.tested or not self.is_search)
-        return case_metrics(self.record.cases_table.to_pandas()) if opened else {}
+        return case_metrics(self.record.cases_table.to_pandas()) if self.opened_test else {}
 
 
 def milliseconds(at: str) -> int:
@@ -78,22 +107,22 @@ class TrackedSuite:
 
     def __init__(self, records: SuiteRecords) -> None:
         self.records = records
-        entries = [] if records.selection is None else records.selection.entries
-        trials = [] if records.trials is None else records.trials.trials
-        named = [(trial.run, trial.entry) for trial in trials] + [
-            (entry.run, entry.planned_run.entry) for entry in entries
-        ]
-        entry_of = dict(reversed(named))  # a run belongs to the first that names it
+        entry_of = records.entry_of
         self.runs = [
             TrackedRun(record, record.result, entry_of.get(record.id, record.run.method))
             for record in records.runs
             if record.result is not None
         ]
         self.planned: dict[str, set[str]] = {}
-        for entry in entries:
-            self.planned.setdefault(entry.planned_run.entry, set()).add(entry.run)
-        trained_with = {entry.trial.run for entry in entries if entry.trial is not None}
+        for entry, run in records.selected:
+            self.planned.setdefault(entry.planned_run.entry, set()).add(run.id)
+        trained_with = {entry.trial.run for entry, _ in records.selected if entry.trial is not None}
         self.chosen = trained_with.union(*self.planned.values())
+
+    @property
+    def leaderboard(self) -> Path:
+        """Where the leaderboard lies once it is written."""
+        return self.records.store.leaderboard / "leaderboard.csv"
 
     @cached_property
     def entries(self) -> dict[str, list[TrackedRun]]:
@@ -119,6 +148,6 @@ def whole_span(runs: Sequence[TrackedRun]) -> Span:
     return Span(min(run.span.start_ms for run in runs), max(run.span.end_ms for run in runs))
 
 
-def fingerprints(runs: Sequence[TrackedRun]) -> list[list[str]]:
-    """Id and fingerprint of each run, in order."""
-    return sorted([run.record.id, run.fingerprint] for run in runs)
+def fingerprint(runs: Sequence[TrackedRun], *more: object) -> str:
+    """Fingerprint of runs in any order, and of what else an MLflow run above them is made of."""
+    return digest([LAYOUT, sorted([run.record.id, run.fingerprint] for run in runs), *more])

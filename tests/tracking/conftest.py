@@ -14,12 +14,11 @@ from tests.services import require_mlflow
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database as tracking creates it, without an experiment of ours: its migrations take a second."""
     require_mlflow()
-    from harness.tracking.database import create_database
-    from harness.tracking.service import find_service, quiet_mlflow
+    from harness.tracking.service import create_database, find_service, quiet_mlflow
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     service = find_service(f"sqlite:///{path}")
-    with quiet_mlflow(service):
+    with quiet_mlflow():
         create_database(service)
     return path
 

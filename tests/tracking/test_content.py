@@ -16,7 +16,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking.content import RunContent, run_content
-from harness.tracking.means import entry_content, entry_fingerprint
+from harness.tracking.parents import entry_content, entry_fingerprint
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
 from harness.tracking.tracked import TrackedRun, TrackedSuite, milliseconds
 from tests.support import cases_of

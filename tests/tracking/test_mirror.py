@@ -17,8 +17,7 @@ import pytest
 from harness.api.errors import ServiceError
 from harness.records.lease import Lease
 from harness.records.suite_folder import SuiteFolder
-from harness.tracking.service import PROCESS_ENVIRONMENT, find_service
-from harness.tracking.tracker import only_writer
+from harness.tracking.service import PROCESS_ENVIRONMENT, find_service, only_writer
 from tests.support import LIMIT_SECONDS, cases_of, command_environment
 from tests.synthetic import write_tables
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, content, runs, small_suite, track

@@ -8,9 +8,8 @@ from typing import Any
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.records.suite_folder import SuiteFolder
-from harness.tracking.params import joined_params, run_params
-from harness.tracking.saved_views import saved_views
-from harness.tracking.search_charts import MAX_CATEGORIES, search_charts, varied_columns
+from harness.tracking.content import hyper_params, joined_params, run_params
+from harness.tracking.saved_views import MAX_CATEGORIES, saved_views, varied_columns
 from harness.tracking.tracked import TrackedSuite
 from tests.synthetic import RunSpec
 
@@ -22,8 +21,8 @@ def searched(*params: dict[str, Any]) -> list[Run]:
     return [run for _, run in RunSpec(search={"action_pp": params}).searched()]
 
 
-def columns(*params: dict[str, Any]) -> list[list[str]]:
-    return [chart["selectedParams"] for chart in search_charts(searched(*params))[0]]
+def columns(*params: dict[str, Any]) -> list[str]:
+    return varied_columns([hyper_params(run) for run in searched(*params)])
 
 
 def test_nested_settings_become_columns() -> None:
@@ -44,10 +43,8 @@ def test_a_grid_of_schedules_and_centres_is_one_chart_of_what_all_share() -> Non
         for t in (CONSTANT, COSINE, {**COSINE, "periods": 10.0})
         for r in (1, 4)
     ]
-    found = columns(*grid)
     shared = ["centers_per_class", "student_temperature", "student_temperature.family"]
-    assert found[0] == shared  # the teacher's are equal, the bank never varies
-    assert found[1:] == [["student_temperature.periods", "centers_per_class"]]  # of the cosines alone
+    assert columns(*grid) == shared  # the teacher's are equal, the bank never varies
 
 
 def test_numbers_that_all_differ_are_columns_and_so_many_words_are_not() -> None:
@@ -55,7 +52,7 @@ def test_numbers_that_all_differ_are_columns_and_so_many_words_are_not() -> None
         {"consistency": 0.1 + i, "contrast_weight": 0.2 + i, "student_temperature": {**COSINE, "low": 0.01 * (i + 1)}}
         for i in range(MAX_CATEGORIES + 1)
     ]
-    assert columns(*drawn) == [["consistency", "contrast_weight", "student_temperature.low"]]
+    assert columns(*drawn) == ["consistency", "contrast_weight", "student_temperature.low"]
 
 
 def test_a_searched_learning_rate_is_a_column() -> None:
@@ -64,13 +61,11 @@ def test_a_searched_learning_rate_is_a_column() -> None:
             update={"optimiser": run.engine.optimiser.model_copy(update={"learning_rate": rate})})})
         for run, rate in zip(searched({}, {}), (0.01, 0.1), strict=True)
     ]  # fmt: skip
-    charts, found = search_charts(runs)
-    assert found == ("engine.optimiser.learning_rate",)
-    assert charts[0]["selectedMetrics"] == ["validation_dice"]
+    assert varied_columns([hyper_params(run) for run in runs]) == ["engine.optimiser.learning_rate"]
 
 
 def test_one_configuration_gives_no_chart() -> None:
-    assert search_charts(searched({"bank": 36})) == ((), ())
+    assert columns({"bank": 36}) == []
 
 
 def test_equal_columns_are_told_once_by_the_first_name() -> None:

@@ -20,8 +20,7 @@ import pytest
 from harness.api.errors import ServiceError
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking import check_tracking
-from harness.tracking.database import warn_of_mlruns
-from harness.tracking.service import find_service
+from harness.tracking.service import find_service, warn_of_mlruns
 from tests.services import free_port, require_mlflow
 from tests.support import LIMIT_SECONDS, command_environment
 from tests.tracking.view import MLFLOW_RUNS, by_key, small_suite, track

@@ -12,7 +12,7 @@ import pytest
 from harness.api.errors import RecordError
 from harness.records.reader import SuiteRecords
 from harness.tracking import leaderboard_is_current
-from harness.tracking.suite_run import readable_table
+from harness.tracking.parents import readable_table
 from tests.support import run_cli
 from tests.synthetic import write_tables
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SEARCHED, by_key, experiment_tags, inputs, runs, small_suite, track

@@ -1,0 +1,165 @@
+"""The MLflow runs above the runs.
+
+That of an entry: the means of its finals by labelled count. That of the suite: leaderboard as a table, figures, page,
+selection and YAML file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from harness.api.errors import RecordError
+from harness.api.strict import digest
+from harness.records.reader import SuiteRecords
+from harness.tracking.content import Artifact, RunContent, joined_params
+from harness.tracking.series import CURVE, HEADLINE, MAIN, Point, Span, at_end, main_first
+from harness.tracking.tracked import TrackedRun, TrackedSuite, counts, fingerprint, whole_span
+
+TABLE = "leaderboard.json"
+"""The name of the logged table; the csv with all columns lies in leaderboard/ too."""
+
+FIRST_COLUMNS = ("labelled", "checkpoint", "rank", "entry", "dice", "dice_low", "dice_high", "n_ok")
+DECIMALS = 4
+
+
+def suite_content(suite: TrackedSuite) -> RunContent:
+    """Mirror a suite as the run above all others. Reads whatever files lie in the leaderboard's folder."""
+    runs, finals = suite.runs, suite.selected_finals(suite.runs)
+    searched, span = [run for run in runs if run.is_search], whole_span(runs)
+    values = {
+        **counts(finals),
+        "n_planned": float(len(set().union(*suite.planned.values()))),
+        "n_search": float(len(searched)),
+        "spent/finals_device_seconds": _spent(finals),
+        "spent/search_device_seconds": _spent(searched),
+        "spent/lost_device_seconds": sum(run.result.spent.lost_device_seconds for run in runs),
+    }
+    return RunContent(
+        name=suite.records.name,
+        span=span,
+        tags={},
+        params=joined_params([run.asked for run in finals or runs]),
+        points=tuple(at_end(values, step=0, span=span)),
+        inputs=tuple(dict.fromkeys(data for run in runs for data in run.inputs)),
+        artifacts=tuple(artifacts(suite.records)),
+        tables={TABLE: readable_table(suite.leaderboard)} if suite.leaderboard.exists() else {},
+    )
+
+
+def suite_fingerprint(suite: TrackedSuite) -> str:
+    """Fingerprint of all that the run of a suite is made of."""
+    files = [
+        [artifact.folder, artifact.path.name, hashlib.sha256(artifact.path.read_bytes()).hexdigest()]
+        for artifact in artifacts(suite.records)
+    ]
+    return fingerprint(suite.runs, files)
+
+
+def artifacts(records: SuiteRecords) -> Iterator[Artifact]:
+    """The selection, the suite as it was written, and every file of the leaderboard, in a fixed order."""
+    if records.selection is not None:
+        yield Artifact(records.store.selection_path)
+        yield Artifact(records.root / "suites" / f"{records.selection.suite_hash}.yaml", "suites")
+    for path in sorted(records.store.leaderboard.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):  # dots: half-written ones
+            yield Artifact(path, path.parent.relative_to(records.root).as_posix())
+
+
+def leaderboard_is_current(records: SuiteRecords) -> bool:
+    """Whether the tables are younger than all that they are made from; False where there are none."""
+    table = records.store.leaderboard / "leaderboard.csv"
+    sources = [records.store.selection_path, *(run.folder.path / "result.json" for run in records.runs)]
+    return table.exists() and table.stat().st_mtime >= max(p.stat().st_mtime for p in sources if p.exists())
+
+
+def _spent(runs: Iterable[TrackedRun]) -> float:
+    return sum(run.result.spent.useful_device_seconds for run in runs)
+
+
+def readable_table(path: Path) -> pd.DataFrame:
+    """The leaderboard with the most wanted columns first, those with one value in all rows last, and no empty ones.
+
+    Raises:
+        RecordError: The file is no csv.
+    """
+    try:
+        frame = pd.read_csv(path).dropna(axis="columns", how="all")
+    except ValueError as error:  # pandas' parsing errors are ValueErrors
+        raise RecordError(f"{path}: not a table ({error}); `harness leaderboard` writes it again") from None
+    first = [name for name in FIRST_COLUMNS if name in frame]
+    others = [name for name in frame if name not in first]
+    rest = sorted(others, key=lambda name: frame[name].nunique(dropna=False) == 1)
+    return frame[[*first, *rest]].round(DECIMALS)
+
+
+def entry_content(suite: TrackedSuite, entry: str) -> RunContent:
+    """Mirror an entry as the MLflow run above its runs.
+
+    Means are over the finals of the current selection that have numbers. Runs that one table must not mix (another
+    budget, environment, data or version) get no mean; a tag says so. Params are those of the finals, or of the search
+    before there are any.
+    """
+    runs = suite.entries[entry]
+    finals, span = suite.selected_finals(runs), whole_span(runs)
+    values = {
+        **counts(finals),
+        "n_planned": float(len(suite.planned.get(entry, ()))),
+        "n_search": float(sum(run.is_search for run in runs)),
+    }
+    tags = {"method": entry}
+    curves: list[Point] = []
+    for labelled in sorted({run.labelled for run in finals}):
+        group = [run for run in finals if run.labelled == labelled]
+        name = f"labelled_{labelled}"
+        if len(set(map(_comparable, group))) > 1:
+            tags[f"{name}.means"] = "none: budgets, environments, data or versions differ between its runs"
+            continue
+        means = _means(group)
+        values |= {f"{name}/{metric}": value for metric, value in means.items()}
+        values |= {f"{HEADLINE}/{name}": means[MAIN]} if MAIN in means else {}
+        curves += mean_curve(f"{name}/{CURVE}", group, span)
+    return RunContent(
+        name=entry,
+        span=span,
+        tags=tags,
+        params=joined_params([run.asked for run in finals or runs]),
+        points=(*at_end(main_first(values), step=0, span=span), *curves),
+    )
+
+
+def entry_fingerprint(suite: TrackedSuite, entry: str) -> str:
+    """Fingerprint of all that the MLflow run of an entry is made of."""
+    return fingerprint(suite.entries[entry], sorted(suite.planned.get(entry, ())))
+
+
+def _comparable(run: TrackedRun) -> str:
+    """Equal for runs whose numbers one mean may hold."""
+    asked = run.asked.model_dump(mode="json", include={"budget", "dataset", "method_version", "protocol_version"})
+    return digest([asked, run.result.environment])
+
+
+def _means(group: Sequence[TrackedRun]) -> dict[str, float]:
+    """Mean of each test metric and of what was spent over the runs that have numbers; how many have and have not."""
+    rows = pd.DataFrame([_values(run) for run in group if run.record.ok]).dropna(axis="columns")
+    return {**counts(group), **{str(name): float(mean) for name, mean in rows.mean().sort_index().items()}}
+
+
+def _values(run: TrackedRun) -> dict[str, float]:
+    """The metrics that entries are compared by: all over classes, and Dice by class. The runs below hold the rest."""
+    spent, metrics = run.result.spent, run.test_metrics
+    tested = {name: value for name, value in metrics.items() if name.count("/") == 2 or "/dice/" in name}
+    return {**tested, "spent/device_seconds": spent.useful_device_seconds, "spent/steps": float(spent.useful_steps)}
+
+
+def mean_curve(name: str, group: Iterable[TrackedRun], span: Span) -> Iterator[Point]:
+    """Mean Dice of runs by validation, as far as all have it, at the device seconds spent (the point's step)."""
+    for validations in zip(*(run.result.validations for run in group if run.record.ok), strict=False):
+        seconds = sum(validation.device_seconds for validation in validations) / len(validations)
+        progress = sum(validation.progress for validation in validations) / len(validations)
+        dice = [validation.mean_dice for validation in validations if validation.mean_dice is not None]
+        if len(dice) == len(validations):
+            yield Point(name, sum(dice) / len(dice), round(seconds), span.at(progress))

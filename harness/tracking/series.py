@@ -88,9 +88,8 @@ def history_points(history: pd.DataFrame, span: Span) -> Iterator[Point]:
     """Loss, its terms, learning rate and progress by step; values that are not finite have no point."""
     if history.empty:
         return
-    terms = {
-        name: metric_name("train", *name.split("/")) for name in map(str, history) if re.match("(term|schedule)/", name)
-    }
+    terms = [name for name in map(str, history) if re.match("(term|schedule)/", name)]
+    metrics = HISTORY | {name: metric_name("train", *name.split("/")) for name in terms}
     for column, name in metrics.items():
         rows = thin(history[history[column].astype(float).abs() < math.inf])
         for step, progress, value in zip(rows["step"], rows["progress_run"], rows[column], strict=True):

@@ -9,7 +9,7 @@ import click
 
 from harness.api.errors import DataError, ServiceError
 from harness.cli.options import PATH, data_option, runs_option, tracking_option
-from harness.cli.tables import cache_table, dataset_table, hyper_table, method_table, print_table, suite_table
+from harness.cli.tables import cache_table, dataset_table, method_table, print_table, suite_table
 from harness.suite.load import SUITES
 from harness.suite.registry import load_dataset, load_datasets, load_method
 
@@ -68,12 +68,13 @@ def list_command(method: str | None) -> None:
     Parameters of a method are counted on a 2D task with one channel and four classes. References are shown in a
     leaderboard and never ranked.
     """
-    from harness.execution.catalogue import hyper_cards, method_card, method_cards
+    from harness.execution.catalogue import hyper_parameters, method_card, method_cards
 
     if method:
         print_table(*method_table([method_card(method)]))
         click.echo()
-        print_table(*hyper_table(hyper_cards(load_method(method).Params)))
+        rows = hyper_parameters(load_method(method).Params)
+        print_table(("parameter", "default", "bounds", "search", "what"), rows, "lllll")
         return
     print_table(*method_table(method_cards()))
     click.echo()

@@ -66,8 +66,8 @@ def plan_command(
 
     at_once = workers or default_workers()
     time = wall_time(dry_run.pending, SuiteRecords(dry_run.store), device_model(pick_device()), at_once)
-    if time.low_seconds is None or time.high_seconds is None:
-        log.info("wall time to go: %s", time.source)
+    if isinstance(time, str):
+        log.info("wall time to go: %s", time)
     else:
-        span = f"{duration(time.low_seconds)} to {duration(time.high_seconds)}"
-        log.info(f"wall time to go: {span} with {at_once} worker{'s' if at_once > 1 else ''} ({time.source})")
+        span = f"{duration(time[0])} to {duration(time[1])}"
+        log.info(f"wall time to go: {span} with {at_once} worker{'s' if at_once > 1 else ''} ({time[2]})")

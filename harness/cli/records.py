@@ -172,9 +172,9 @@ def import_command(file: Path, runs: Path) -> None:
     """
     from harness.records.archive import import_records
 
-    done = import_records(file, runs)
-    log.info("%s: %d records added, %d were there already", done.store.root, done.added, done.kept)
-    log.info("next: harness leaderboard %s", done.store.root)
+    root, added, kept = import_records(file, runs)
+    log.info("%s: %d records added, %d were there already", root, added, kept)
+    log.info("next: harness leaderboard %s", root)
 
 
 @click.command("clean")

@@ -16,7 +16,7 @@ from harness.suite.load import load_suite
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
-    from harness.execution.catalogue import HyperCard, MethodCard
+    from harness.execution.catalogue import MethodCard
     from harness.execution.dry_run import DryRun
     from harness.records.status import State, SuiteStatus
     from harness.suite.plan import PlannedTraining
@@ -109,12 +109,6 @@ def method_table(cards: Sequence[MethodCard]) -> Printed:
         for card in cards
     ]
     return headers, rows, "lllrrll"
-
-
-def hyper_table(cards: Sequence[HyperCard]) -> Printed:
-    """A line per hyper-parameter of one method."""
-    rows: list[Line] = [(card.name, card.default, card.bounds, card.search, card.doc) for card in cards]
-    return ("parameter", "default", "bounds", "search", "what"), rows, "lllll"
 
 
 def dataset_table(datasets: Sequence[Dataset]) -> Printed:

@@ -28,17 +28,6 @@ class MethodCard:
     parameters_predictor: int
 
 
-@dataclass(frozen=True)
-class HyperCard:
-    """One hyper-parameter: default, bounds and search space as text. Empty where it has none."""
-
-    name: str
-    default: str
-    bounds: str
-    search: str
-    doc: str
-
-
 def method_cards() -> list[MethodCard]:
     """Every registered method, in the order of names. Builds each once."""
     return [method_card(name) for name in sorted(method_sources())]
@@ -61,24 +50,15 @@ def method_card(name: str) -> MethodCard:
     )
 
 
-def hyper_cards(params: type[MethodParams]) -> list[HyperCard]:
-    """The hyper-parameters of a method, in the order in which they are declared."""
+def hyper_parameters(params: type[MethodParams]) -> list[tuple[str, str, str, str, str]]:
+    """The hyper-parameters of a method as declared: name, default, bounds, search space and description as text."""
     schema = params.model_json_schema()["properties"] if params.model_fields else {}
-    space = params.space()
+    space = {name: str(dimension) for name, dimension in params.space().items()}
     own = [
-        HyperCard(
-            name=name,
-            default=str(field.default),
-            bounds=_bounds(field.metadata, schema[name]),
-            search=str(space.get(name, "")),
-            doc=field.description or "",
-        )
+        (name, str(field.default), _bounds(field.metadata, schema[name]), space.pop(name, ""), field.description or "")
         for name, field in params.model_fields.items()
     ]
-    shared = [name for name in space if name not in params.model_fields]
-    return own + [
-        HyperCard(name, "", "", str(space[name]), "searched as one, sets several parameters") for name in shared
-    ]
+    return own + [(name, "", "", text, "searched as one, sets several parameters") for name, text in space.items()]
 
 
 def _bounds(metadata: list[Any], schema: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
@@ -20,16 +19,9 @@ K = TypeVar("K", str, Cost)
 UNKNOWN = "unknown: no finished run to judge by"
 
 
-@dataclass(frozen=True)
-class WallTime:
-    """Wall seconds from the start of `run` to its end, and the source of the figures. None where nothing is known."""
-
-    low_seconds: float | None
-    high_seconds: float | None
-    source: str
-
-
-def wall_time(pending: Sequence[Run], records: SuiteRecords, device_model: str, workers: int) -> WallTime:
+def wall_time(
+    pending: Sequence[Run], records: SuiteRecords, device_model: str, workers: int
+) -> tuple[float, float, str] | str:
     """A range for the wall time of unfinished runs.
 
     It comes from finished runs of the same suite, size, budget and device: the smallest and the largest ratio of wall
@@ -40,9 +32,12 @@ def wall_time(pending: Sequence[Run], records: SuiteRecords, device_model: str, 
         records:      records of the suite.
         device_model: where they will run.
         workers:      runs at a time.
+
+    Returns:
+        Seconds at least, seconds at most, and the source of the figures; or why nothing is known.
     """
     if not pending:
-        return WallTime(None, None, "none, everything is done")
+        return "none, everything is done"
     size = _size(pending[0])
     finished = [
         record
@@ -52,11 +47,11 @@ def wall_time(pending: Sequence[Run], records: SuiteRecords, device_model: str, 
     rates = _rates(finished, _key)
     unknown = dict.fromkeys(run.method for run in pending if _key(run) not in rates)
     if unknown:
-        return WallTime(None, None, UNKNOWN if not rates else f"{UNKNOWN} for {', '.join(unknown)}")
+        return UNKNOWN if not rates else f"{UNKNOWN} for {', '.join(unknown)}"
     left = [(run.budget.amount * (1.0 - run_status(records.run(run.id)).share), rates[_key(run)]) for run in pending]
     low = _makespan([amount * min(known) for amount, known in left], workers)
     high = _makespan([amount * max(known) for amount, known in left], workers)
-    return WallTime(low, high, _source(rates, pending[0], device_model))
+    return low, high, _source(rates, pending[0], device_model)
 
 
 def typical_rates(records: SuiteRecords) -> dict[Cost, float]:

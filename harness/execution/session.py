@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from harness.api.errors import UsageError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
+from harness.records.reader import find_id
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run, Trial
 from harness.records.selection import Selection, Trials
@@ -69,18 +69,17 @@ class Session:
         return _record_runs(self.plan, self.cache, self.store)
 
     def find(self, name: str) -> Run:
-        """Find a run of the plan, a trial that a search proposed, or a recorded run by the beginning of its id.
+        """Find a run of the plan or on record.
+
+        name: id, beginning of an id, planned run (ua_mt/7/0/1) or trial (ua_mt/trial/0/5).
 
         Raises `UsageError` where no run or several runs match.
         """
-        proposed = {str(trial): trial.run for trial in self.recorded_trials()}
-        if name in proposed and name not in {str(planned.trial) for planned in self.plan.trials}:
-            return self.store.by_id(proposed[name]).run
-        recorded = [folder for folder in self.store.folders() if folder.id.startswith(name)]
-        known = {run.id for run in self.plan.runs}
-        if len(recorded) == 1 and recorded[0].id not in known:
-            return recorded[0].run
-        return find_run(self.plan, name)
+        planned = {run.id: run for run in self.plan.runs}
+        names = self.plan.run_ids | {str(trial): trial.run for trial in self.recorded_trials()}
+        recorded = (folder.id for folder in self.store.folders())
+        match = find_id(name, names, [*planned, *recorded], "of this suite")
+        return planned.get(match) or self.store.by_id(match).run
 
     def reopen_failed(self) -> None:
         """Delete failure records, so that those runs are trained again. Trials behind a selection stay as they are."""
@@ -160,24 +159,3 @@ def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:
     plan = make_plan(loaded, unprepared(dataset))
     cache = resolve(dataset, data)
     return plan.on_data(cache.reference), cache
-
-
-def find_run(plan: Plan, name: str) -> Run:
-    """Find a run of a plan.
-
-    Args:
-        plan: the plan.
-        name: id, beginning of an id, planned run (ua_mt/7/0/1) or trial (ua_mt/trial/0/5).
-
-    Raises:
-        UsageError: no run or several runs match.
-    """
-    by_planned_run = {str(planned.planned_run): planned.run for planned in plan.finals}
-    by_planned_run |= {str(planned.trial): planned.run for planned in plan.trials}
-    if name in by_planned_run:
-        return by_planned_run[name]
-    matches = [run for run in plan.runs if run.id.startswith(name)]
-    if len(matches) != 1:
-        some = ", ".join(list(by_planned_run)[:4])
-        raise UsageError(f"{name!r} names {len(matches)} runs of this suite; use an id or a planned run such as {some}")
-    return matches[0]

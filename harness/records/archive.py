@@ -16,7 +16,6 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
@@ -139,21 +138,15 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
     return None if stream is None else stream.read()
 
 
-@dataclass(frozen=True)
-class Imported:
-    """Result of an import: how many files were added, and how many were here already."""
-
-    store: SuiteFolder
-    added: int
-    kept: int
-
-
-def import_records(file: Path, runs: Path) -> Imported:
+def import_records(file: Path, runs: Path) -> tuple[Path, int, int]:
     """Add the records of an export to RUNS/<suite>/. Equal files that are there already are kept.
 
     Args:
         file: the export.
         runs: the folder RUNS.
+
+    Returns:
+        The suite's folder, how many files were added, and how many were there already.
 
     Raises:
         RecordError: the file is no export, damaged, of another schema, or differs from records that are there. Nothing
@@ -165,12 +158,12 @@ def import_records(file: Path, runs: Path) -> Imported:
     SuiteFolder.refuse_foreign(root)
     _check(file, records)
     _refuse_conflicts(file, root, records)
-    store = SuiteFolder.create(root)
+    SuiteFolder.create(root)
     new = [path for path in records if not (root / path).exists()]
     # a run counts as done once its result is there, so results come last
     for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
         write_bytes(root / path, records[path])
-    return Imported(store, added=len(new), kept=len(records) - len(new))
+    return root, len(new), len(records) - len(new)
 
 
 def _check(file: Path, records: Mapping[PurePosixPath, bytes]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,13 +52,9 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             write(temporary)
-            with suppress(PermissionError):  # some network shares know no modes
-                temporary.chmod(0o666 & ~_umask())
             _sync(temporary)
             temporary.replace(path)
         finally:
@@ -113,12 +109,6 @@ def refuse_other_version(version: object, path: Path | str) -> None:
     by = "a newer version of the harness" if version > SCHEMA else "harness 0.1.0, which reads it"
     mend = ". Update the harness to read it." if version > SCHEMA else ""
     raise RecordError(f"{path}: schema_version {version} was written by {by}; this one reads schema {SCHEMA}{mend}")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync(path: Path) -> None:

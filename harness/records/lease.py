@@ -48,11 +48,8 @@ class Owner:
         """The calling process."""
         pid = os.getpid()
         driver = os.environ.get(DRIVER_VARIABLE)
-        job = current_job()
-        restarts = current_restarts() if job else None
-        cluster = current_cluster() if job else None
-        ticks = _start_ticks(pid) or 0
-        return cls(socket.gethostname(), pid, ticks, int(driver) if driver else None, job, restarts, cluster)
+        slurm = (current_job(), current_restarts(), current_cluster()) if current_job() else ()
+        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, int(driver) if driver else None, *slurm)
 
     @property
     def ended_with_its_job(self) -> bool:
@@ -76,22 +73,12 @@ def current_restarts() -> int:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """Start time of a process from /proc, None if it is gone or a zombie (or there is no /proc and it is gone)."""
+    """Start time of a process from /proc, None if it is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
-        return None if Path("/proc/self/stat").exists() else _signalled(pid)
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _signalled(pid: int) -> int | None:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
         return None
-    except PermissionError:
-        pass
-    return 0
+    return None if fields[0] in "ZX" else int(fields[19])
 
 
 class Lease:

@@ -7,7 +7,7 @@ shows each record as it was at the first reading. A command that follows a suite
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,13 +36,9 @@ class RunRecord:
 
     def __init__(self, folder: RunFolder, suite: SuiteRecords) -> None:
         self.folder = folder
+        self.id = folder.id
         self._suite = suite
         self._cases_table: pa.Table | None = None
-
-    @property
-    def id(self) -> str:
-        """The run's id, which is the folder's name."""
-        return self.folder.id
 
     @cached_property
     def exists(self) -> bool:
@@ -133,6 +129,8 @@ class SuiteRecords:
 
     def __init__(self, store: SuiteFolder) -> None:
         self.store = store
+        self.root = store.root
+        self.name = store.root.resolve().name
         self._runs: dict[str, RunRecord] = {}
         self._environments: dict[str, Environment] = {}
 
@@ -141,16 +139,6 @@ class SuiteRecords:
         """Open the folder of a suite. Raises `UsageError` where no records are."""
         return cls(SuiteFolder.open(root))
 
-    @property
-    def root(self) -> Path:
-        """The suite's folder."""
-        return self.store.root
-
-    @property
-    def name(self) -> str:
-        """The suite's name, which is the folder's."""
-        return self.root.resolve().name
-
     @cached_property
     def selection(self) -> Selection | None:
         """The hyper-parameters of each planned run. None while a search goes on."""
@@ -158,9 +146,7 @@ class SuiteRecords:
 
     def require_selection(self) -> Selection:
         """The selection. Raises `RecordError` where nothing was selected yet."""
-        if self.selection is None:
-            raise RecordError(f"{self.store.selection_path} is missing: no final run was planned here yet")
-        return self.selection
+        return self.selection or self.store.selection()
 
     @property
     def selected(self) -> list[tuple[SelectionEntry, RunRecord]]:
@@ -206,12 +192,7 @@ class SuiteRecords:
             UsageError: no run or several runs match.
         """
         planned = {str(entry.planned_run): entry.run for entry, _ in self.selected}
-        wanted = planned.get(name, name)
-        matches = [run for run in self.runs if wanted and run.id.startswith(wanted)]
-        if len(matches) != 1:
-            some = ", ".join(list(planned)[:4])
-            raise UsageError(f"{name!r} names {len(matches)} runs in {self.root}; use an id or a name such as {some}")
-        return matches[0]
+        return self.run(find_id(name, planned, [run.id for run in self.runs], f"in {self.root}"))
 
     def environment(self, fingerprint: str, named_by: Path) -> Environment:
         """The environment of that fingerprint, shared by all runs of it. named_by: the file that names it."""
@@ -221,6 +202,20 @@ class SuiteRecords:
                 raise RecordError(f"{path} is missing; {named_by} names it")
             self._environments[fingerprint] = read_record(path, Environment)
         return self._environments[fingerprint]
+
+
+def find_id(name: str, ids_by_name: Mapping[str, str], ids: Iterable[str], where: str) -> str:
+    """The id of a run by its name or the beginning of its id.
+
+    Raises:
+        UsageError: no run or several runs match.
+    """
+    wanted = ids_by_name.get(name, name)
+    matches = [each for each in dict.fromkeys(ids) if wanted and each.startswith(wanted)]
+    if len(matches) != 1:
+        some = ", ".join(list(ids_by_name)[:4])
+        raise UsageError(f"{name!r} names {len(matches)} runs {where}; use an id or a name such as {some}")
+    return matches[0]
 
 
 def leftovers(suite: SuiteRecords) -> dict[Path, int]:

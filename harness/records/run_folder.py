@@ -32,11 +32,15 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @property
-    def id(self) -> str:
-        """The run's id, which is the folder's name."""
-        return self.path.name
+        self.id = path.name
+        self.ledger = Ledger(path / "ledger.jsonl")
+        self.checkpoint = path / "checkpoint.pt"
+        """Resume point; holds method, optimiser, generators, sampler, meter and the best validation's weights."""
+        self.final = path / "final.json"
+        """Records that the weights can no longer change. Without it the test split stays closed."""
+        self.log = path / "log.txt"
+        """Output of the run's process, where it had its own."""
+        self._predictions = path / "predictions.npz"
 
     @cached_property
     def run(self) -> Run:
@@ -45,26 +49,6 @@ class RunFolder:
         if run.id != self.id:
             raise RecordError(f"{self.path / 'run.json'}: its content has the id {run.id[:10]}, not the folder's")
         return run
-
-    @property
-    def checkpoint(self) -> Path:
-        """Resume point; holds method, optimiser, generators, sampler, meter and the best validation's weights."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def final(self) -> Path:
-        """Records that the weights can no longer change. Without it the test split stays closed."""
-        return self.path / "final.json"
-
-    @property
-    def log(self) -> Path:
-        """Output of the run's process, where it had its own."""
-        return self.path / "log.txt"
-
-    @property
-    def ledger(self) -> Ledger:
-        """What it spent."""
-        return Ledger(self.path / "ledger.jsonl")
 
     @property
     def lease(self) -> Lease:
@@ -137,10 +121,6 @@ class RunFolder:
     def has_predictions(self) -> bool:
         """Whether its predicted label maps are on record. A reduced export leaves them out."""
         return self._predictions.exists()
-
-    @property
-    def _predictions(self) -> Path:
-        return self.path / "predictions.npz"
 
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
         """Predicted label maps by case id: of those of `cases` on record, or of all."""

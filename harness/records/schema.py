@@ -20,6 +20,10 @@ Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotat
 """Voxels from one window to the next along each axis."""
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Budget(Strict):
     """What a run may spend, over all its stages: exactly one of the two currencies."""
 
@@ -62,7 +66,7 @@ class Preprocessing(Strict):
 
     size: tuple[int, ...] = Field(min_length=2, max_length=3)
     resize: Literal["nearest", "area", "bilinear"] = "nearest"
-    shrink: int | None = Field(None, ge=2, le=8, exclude_if=lambda value: value is None)
+    shrink: int | None = Field(None, ge=2, le=8, exclude_if=_is_none)
 
     @model_validator(mode="after")
     def _sizes(self) -> Preprocessing:
@@ -99,15 +103,13 @@ class Engine(Strict):
     warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
     optimiser: OptimiserSettings = OptimiserSettings()
     window_stride: Stride | None = Field(
-        None,
-        exclude_if=lambda value: value is None,
-        description="of windows in whole volumes (3D), in voxels; None: 18 x 18 x 4",
+        None, exclude_if=_is_none, description="of windows in whole volumes (3D), in voxels; None: 18 x 18 x 4"
     )
     validation_stride: Stride | None = Field(
-        None, exclude_if=lambda value: value is None, description="the same for validations; None: as for the test"
+        None, exclude_if=_is_none, description="the same for validations; None: as for the test"
     )
     largest_component: Literal[True] | None = Field(
-        None, exclude_if=lambda value: value is None, description="keep the largest component of each class alone"
+        None, exclude_if=_is_none, description="keep the largest component of each class alone"
     )
 
     @field_validator("largest_component", mode="before")

@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.api.errors import RecordError
 from harness.records.lease import Lease
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Budget, PlannedRun, Spent, Trial
@@ -72,8 +71,8 @@ class SuiteStatus:
 def read_status(records: SuiteRecords) -> SuiteStatus:
     """How far every run of the current selection is. Raises `RecordError` where a record cannot be read."""
     trials, selection = records.trials, records.selection
-    if trials is None and selection is None:
-        raise RecordError(f"{records.store.selection_path} is missing: no final run was planned here yet")
+    if trials is None:
+        selection = records.require_selection()
     planned: list[tuple[PlannedRun | Trial, RunRecord]] = []
     if trials is not None:
         planned += [(trial, records.run(trial.run)) for trial in trials.trials]

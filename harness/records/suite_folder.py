@@ -19,6 +19,12 @@ class SuiteFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.selection_path = root / "selection.json"
+        self.trials_path = root / "trials.json"
+        self.reconciliation_path = root / "reconciliation.json"
+        """Slurm's accounts beside the ledgers'."""
+        self.leaderboard = root / "leaderboard"
+        """Folder of the tables and figures."""
 
     @classmethod
     def create(cls, root: Path) -> SuiteFolder:
@@ -70,11 +76,6 @@ class SuiteFolder:
         if not path.exists():
             write_text(path, text)
 
-    @property
-    def selection_path(self) -> Path:
-        """Path of the selection."""
-        return self.root / "selection.json"
-
     def write_selection(self, selection: Selection) -> None:
         """Bind planned runs to hyper-parameters. Must come before any final run."""
         if not self.selection_path.exists() or self.selection() != selection:
@@ -86,11 +87,6 @@ class SuiteFolder:
             raise RecordError(f"{self.selection_path} is missing: no final run was planned here yet")
         return read_record(self.selection_path, Selection)
 
-    @property
-    def trials_path(self) -> Path:
-        """Path of the trials of the search."""
-        return self.root / "trials.json"
-
     def write_trials(self, trials: Trials) -> None:
         """Record every trial of the search."""
         if self.trials() != trials:
@@ -100,19 +96,13 @@ class SuiteFolder:
         """The trials of the current search. None without one."""
         return read_record(self.trials_path, Trials) if self.trials_path.exists() else None
 
-    @property
-    def reconciliation_path(self) -> Path:
-        """Path of Slurm's accounts beside the ledgers'."""
-        return self.root / "reconciliation.json"
-
     def write_reconciliation(self, record: Reconciliation) -> None:
         """Record what Slurm charged, so that tables can show it without a Slurm."""
         write_record(self.reconciliation_path, record)
 
     def reconciliation(self) -> Reconciliation | None:
         """What Slurm charged, as of the last reconciliation. None without one."""
-        path = self.reconciliation_path
-        return read_record(path, Reconciliation) if path.exists() else None
+        return read_record(self.reconciliation_path, Reconciliation) if self.reconciliation_path.exists() else None
 
     def by_id(self, run: str) -> RunFolder:
         """The folder of a run id, whether it exists or not."""
@@ -122,11 +112,6 @@ class SuiteFolder:
         """The runs of the current selection in its order, each once. Some may have no record yet."""
         ids = dict.fromkeys(entry.run for entry in self.selection().entries)
         return [self.by_id(run) for run in ids]
-
-    @property
-    def leaderboard(self) -> Path:
-        """Folder of the tables and figures."""
-        return self.root / "leaderboard"
 
 
 def _nearest(root: Path) -> str:

@@ -82,9 +82,13 @@ class Plan:
     @property
     def names(self) -> dict[str, str]:
         """Run id -> the name of the first planned run or trial that it is of."""
-        named = [(planned.run.id, str(planned.trial)) for planned in self.trials]
-        named += [(planned.run.id, str(planned.planned_run)) for planned in self.finals]
-        return dict(reversed(named))
+        return {run: name for name, run in reversed(self.run_ids.items())}
+
+    @property
+    def run_ids(self) -> dict[str, str]:
+        """Name of a trial or planned run -> id of its run."""
+        trials = {str(planned.trial): planned.run.id for planned in self.trials}
+        return trials | {str(planned.planned_run): planned.run.id for planned in self.finals}
 
     @property
     def budget(self) -> Budget:

@@ -11,7 +11,6 @@ import pytest
 from harness.api.errors import RecordError, UsageError
 from harness.execution.reuse import count_elsewhere, reuse
 from harness.execution.run import ExecuteSettings, execute
-from harness.execution.session import find_run
 from harness.train.stop import StopFlag
 from tests.support import command_environment, environment_of
 from tests.synthetic import board_of
@@ -79,7 +78,7 @@ def test_runs_of_another_host_are_counted(source: Tiny, make_tiny: MakeTiny, mon
 
 def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny) -> None:
     session = target.session()
-    folder = session.folder(find_run(session.plan, "tiny_short/2/0/0"))
+    folder = session.folder(session.find("tiny_short/2/0/0"))
     lease = folder.lease
     lease.claim()
     assert reuse(session, source.store) == []
@@ -95,7 +94,7 @@ def test_what_was_begun_here_or_is_held_is_left_alone(source: Tiny, target: Tiny
 def test_a_damaged_run_is_refused_and_not_copied(source: Tiny, target: Tiny, tmp_path: Path) -> None:
     shutil.copytree(source.store, tmp_path / "damaged")
     session = target.session()
-    run = find_run(session.plan, "tiny_short/2/0/0")
+    run = session.find("tiny_short/2/0/0")
     (tmp_path / "damaged" / "runs" / run.id / "cases.parquet").write_bytes(b"PAR1")
     with pytest.raises(RecordError, match="missing or damaged"):
         reuse(session, tmp_path / "damaged")

@@ -21,7 +21,7 @@ from harness.execution.outcome import Outcome, settle
 from harness.execution.process import BUSY, last_message, make_order, run_process, status_of, stop_on_this_host
 from harness.execution.process_pool import default_workers
 from harness.execution.run import ExecuteSettings, execute, exit_code, raise_refused, run_inline
-from harness.execution.session import Session, find_run
+from harness.execution.session import Session
 from harness.records.ledger import LedgerLine
 from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings, train_run
@@ -264,14 +264,14 @@ time.sleep(600)
 
 
 def test_runs_are_found_by_planned_run_id_and_beginning(make_tiny: MakeTiny) -> None:
-    plan = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, seeds=[0, 1]).session().plan
-    run = find_run(plan, "tiny_short/2/0/1")
+    session = make_tiny({"tiny_short": {}, "tiny_ceiling": {}}, seeds=[0, 1]).session()
+    run = session.find("tiny_short/2/0/1")
     assert (run.method, run.labelled, run.seed) == ("tiny_short", 2, 1)
-    assert find_run(plan, "tiny_ceiling/all/0/0").labelled is None
-    assert find_run(plan, run.id) == find_run(plan, run.id[:12]) == run
+    assert session.find("tiny_ceiling/all/0/0").labelled is None
+    assert session.find(run.id) == session.find(run.id[:12]) == run
     for name in ("", "tiny_short/3/0/0", "zzz"):
         with pytest.raises(UsageError, match="tiny_ceiling/all/0/0"):
-            find_run(plan, name)
+            session.find(name)
 
 
 def test_everything_that_was_asked_is_on_record_before_anything_runs(make_tiny: MakeTiny) -> None:

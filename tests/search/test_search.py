@@ -12,7 +12,7 @@ from harness.cli.tables import plan_runs, status_table
 from harness.data.permit import TestPermit
 from harness.execution.dry_run import make_dry_run
 from harness.execution.run import ExecuteSettings, execute, exit_code
-from harness.execution.session import Session, find_run
+from harness.execution.session import Session
 from harness.records.reader import SuiteRecords
 from harness.records.status import read_status
 from harness.records.suite_folder import SuiteFolder
@@ -348,7 +348,7 @@ def finals(tiny: Tiny) -> Session:
 def test_neither_a_retirement_nor_an_allowance_ends_a_final(make_tiny: MakeTiny) -> None:
     tiny = make_search(make_tiny, METHODS)
     session = finals(tiny)
-    final = session.folder(find_run(session.plan, "tiny_staged/2/0/0"))
+    final = session.folder(session.find("tiny_staged/2/0/0"))
     selection = session.store.selection_path
     with pytest.raises(InterruptedRunError, match="stopped by SIGTEST after step 8"):
         train_run(final, session.cache, selection, RunSettings(stop=RetireAfter(8)))
@@ -364,7 +364,7 @@ def test_the_permit_of_a_final_is_of_this_selection(make_tiny: MakeTiny) -> None
     selection = session.store.selection()
     changed = [one.model_copy(update={"score": 0.999}) for one in selection.candidates or []]
     session.store.write_selection(selection.model_copy(update={"candidates": changed}))
-    run = find_run(session.plan, "tiny_short/2/0/0")
+    run = session.find("tiny_short/2/0/0")
     result = train_run(session.folder(run), session.cache, session.store.selection_path, RunSettings())
     assert result.failure is not None
     assert "its candidates are not those that it was made from" in result.failure.reason

@@ -62,7 +62,7 @@ def test_imported_records_are_tracked_as_another_set(desk: Path) -> None:
     track(store)
     before = runs(desk / "mlflow.db")
     export_records(SuiteRecords(store), desk / "records.tar.gz")
-    received = import_records(desk / "records.tar.gz", desk / "received").store
+    received = SuiteFolder(import_records(desk / "records.tar.gz", desk / "received")[0])
     assert not (received.root / "tracking.json").exists()
     assert track(received).added == RUNS
     after = runs(desk / "mlflow.db")

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from harness.execution.session import Session, find_run, open_session
+from harness.execution.session import Session, open_session
 from harness.records.ledger import LedgerLine
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result, Run
@@ -83,7 +83,7 @@ class Tiny:
 
     def folder(self, planned_run: str) -> RunFolder:
         session = self.session()
-        return session.folder(find_run(session.plan, planned_run))
+        return session.folder(session.find(planned_run))
 
     def arguments(self, verb: str, *more: str) -> list[str]:
         """The real command line; `more` comes right after the verb."""
@@ -150,7 +150,7 @@ def train(tiny: Tiny, planned_run: str, stop: StopFlag | None = None, checkpoint
 
 
 def run_of(tiny: Tiny, planned_run: str) -> Run:
-    return find_run(tiny.session().plan, planned_run)
+    return tiny.session().find(planned_run)
 
 
 def lines_of(folder: RunFolder, attempt: int) -> list[LedgerLine]:

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 from harness.api.errors import UsageError
 from harness.records.lease import Lease, LeaseHeldError
-from harness.train.heartbeat import Heartbeat
-from harness.train.stop import StopFlag
+from harness.train.stop import Heartbeat, StopFlag
 
 
 @contextmanager

@@ -16,12 +16,11 @@ from harness.records.lease import Lease, LeaseHeldError
 from harness.records.ledger import LedgerLine, ProcessInfo, wall_by_phase
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Failure, Result
+from harness.train.clock import Phases
 from harness.train.environment import peak_memory_bytes
-from harness.train.heartbeat import Heartbeat
 from harness.train.history import NonFiniteLossError
 from harness.train.meter import Meter
-from harness.train.phases import Phases
-from harness.train.stop import StopFlag
+from harness.train.stop import Heartbeat, StopFlag
 
 Kind = Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
 

@@ -1,14 +1,17 @@
-"""From a run and a cache to a state that can train."""
+"""From a run and a cache to a state that can train, and its steps: of training, warm-up and replay alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from harness.api.dataset import Case, Task
 from harness.api.errors import UsageError
-from harness.api.method import Method
+from harness.api.method import BatchPlan, Loss, Method, Stage
+from harness.api.params import OptimiserSettings
+from harness.api.progress import Progress, poly
 from harness.data.cache import Cache
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
@@ -19,7 +22,6 @@ from harness.suite.plan import task_of
 from harness.suite.registry import load_dataset, load_method
 from harness.train.checkpoint import TrainingState, derive_seed, generator_states, set_generator_states
 from harness.train.meter import Meter, ReplayMeter
-from harness.train.step import start_stage, take_step
 
 Series = Sequence[tuple[int, float, float]]
 
@@ -80,14 +82,76 @@ def warm_up(run: Run, data: TrainingSet, device: torch.device) -> None:
     """Uncharged steps on a throw-away copy, the same number for every method and stage; leaves no trace."""
     generators = generator_states(device)
     copy = build_state(run, data, device)
-    while True:
-        start_stage(copy)
-        stage = copy.stage
-        plan = copy.method.batches(stage, run.engine.batch_size)
+    for stage, plan in enter_stages(copy):
         for _ in range(run.engine.warmup_steps):
             take_step(copy, stage, plan)
-        if not copy.meter.next_stage():
-            break
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     set_generator_states(device, generators)
+
+
+def start_stage(state: TrainingState) -> None:
+    """Enter the meter's stage: weights handed over, a fresh optimiser (the rate restarts, momentum resets).
+
+    The method is put into training mode first, so that a stage may freeze a part by `.eval()`.
+    """
+    stage = state.stage
+    state.method.train()
+    state.method.start_stage(stage)
+    state.optimiser = state.method.optimiser(stage, state.run.engine.optimiser)
+
+
+def enter_stages(state: TrainingState) -> Iterator[tuple[Stage, BatchPlan]]:
+    """Start the state's stage and those after it, each before it is given."""
+    while True:
+        start_stage(state)
+        yield state.stage, state.method.batches(state.stage, state.run.engine.batch_size)
+        if not state.meter.next_stage():
+            return
+
+
+def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
+    """Assemble a batch, augment, loss, backward, update. Nothing here waits for the device.
+
+    Args:
+        state: What trains; its optimiser has the step's learning rate already.
+        stage: The stage that the step belongs to.
+        plan: Images of each stream that the method asked for.
+        progress: With the method's schedules.
+
+    Returns:
+        The method's loss, on the device.
+    """
+    batch = state.sampler.next(plan)
+    state.monitor.given(batch)
+    with _precision(state):
+        loss = state.method.training_loss(batch, stage, progress)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.total.backward()
+    state.optimiser.step()
+    state.method.after_step(stage, progress)
+    state.method.on_progress(stage, progress)
+    return loss
+
+
+def take_step(state: TrainingState, stage: Stage, plan: BatchPlan) -> None:
+    """A step without clock, history and monitor: of a warm-up, or of a replay."""
+    progress = state.meter.progress()
+    set_learning_rate(state.optimiser, state.run.engine.optimiser, progress)
+    training_step(state, stage, plan, progress.with_schedules(state.method.schedules(stage, progress)))
+    state.meter.count_step()
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, settings: OptimiserSettings, progress: Progress) -> float:
+    """Scale every group's initial rate by the schedule at this stage's progress; the first group's rate."""
+    factor = poly(progress.stage, settings.poly_power) if settings.schedule == "poly" else 1.0
+    for group in optimiser.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+    return float(optimiser.param_groups[0]["lr"])
+
+
+def _precision(state: TrainingState) -> AbstractContextManager[object]:
+    """The suite's precision for the forward pass; the backward pass follows it by itself."""
+    if state.run.engine.precision == "float32":
+        return nullcontext()
+    return torch.autocast(state.device.type, dtype=torch.bfloat16)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.api.errors import DiskError, RecordError
+from harness.api.errors import RecordError
 from harness.api.method import BatchPlan, Method, Stage
 from harness.data.sampler import Sampler
 from harness.records.files import refuse_other_version, write_atomic
 from harness.records.schema import SCHEMA, Run, Validation
 from harness.train.meter import Meter
-from harness.train.monitor import MethodMonitor
+from harness.train.monitor import MethodMonitor, tensors_sha256
 
 Weights = dict[str, torch.Tensor]
+PARTS = ("method", "optimiser", "sampler", "monitor")
+"""Of a state, with a state dict of their own; the meter, whose state is loaded first, is another."""
+VALUES = ("best", "best_validation", "images_seen", "labelled_images_seen")
+"""Of a state, plain."""
 
 
 @dataclass
@@ -59,15 +62,11 @@ class TrainingState:
 
     def load(self, content: dict[str, Any]) -> None:
         """Go on from a checkpoint; the optimiser must already be that of the checkpoint's stage."""
-        self.method.load_state_dict(content["method"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.sampler.load_state_dict(content["sampler"])
+        for name in PARTS:
+            getattr(self, name).load_state_dict(content[name])
+        for name in VALUES:
+            setattr(self, name, content[name])
         self.validations = [Validation.model_validate(validation) for validation in content["validations"]]
-        self.best = content["best"]
-        self.best_validation = content["best_validation"]
-        self.images_seen = content["images_seen"]
-        self.labelled_images_seen = content["labelled_images_seen"]
-        self.monitor.load_state_dict(content["monitor"])
         set_generator_states(self.device, content["generators"])
 
     def remember_best(self, validation: Validation) -> None:
@@ -88,42 +87,24 @@ def save_checkpoint(state: TrainingState, path: Path, environment: str) -> None:
         "schema_version": SCHEMA,
         "run": state.run.id,
         "environment": environment,
-        "method": state.method.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
         "generators": generator_states(state.device),
-        "sampler": state.sampler.state_dict(),
-        "meter": state.meter.state_dict(),
         "validations": [validation.model_dump() for validation in state.validations],
-        "best": state.best,
-        "best_validation": state.best_validation,
-        "images_seen": state.images_seen,
-        "labelled_images_seen": state.labelled_images_seen,
-        "monitor": state.monitor.state_dict(),
+        **{name: getattr(state, name).state_dict() for name in (*PARTS, "meter")},
+        **{name: getattr(state, name) for name in VALUES},
     }
-    with checkpoint_errors(path):
-        write_atomic(path, lambda temporary: save_torch(content, temporary))
+    write_atomic(path, lambda temporary: _save(content, temporary))
 
 
-@contextmanager
-def checkpoint_errors(path: Path) -> Iterator[None]:
-    """torch.save says RuntimeError where its file could not be written, which no method is to blame for."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
-            raise
-        message = str(error).splitlines()[0]
-        raise DiskError(f"cannot write {path}: {message}. Free space, then run again.") from None
-
-
-def save_torch(content: dict[str, Any], path: Path) -> None:
-    """`torch.save` that tells a full disk as an `OSError`: torch itself reports a RuntimeError about positions."""
+def _save(content: dict[str, Any], path: Path) -> None:
+    """`torch.save` that tells a full disk as such: torch reports a RuntimeError about positions, or of its writer."""
     try:
         with path.open("wb") as file:
             torch.save(content, file)
     except RuntimeError as error:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
+        if "inline_container" in str(error) or "PytorchStreamWriter" in str(error):
+            raise OSError(errno.EIO, str(error).splitlines()[0]) from None
         raise
 
 
@@ -166,8 +147,4 @@ def copy_weights(network: nn.Module) -> Weights:
 
 def weights_sha256(network: nn.Module) -> str:
     """sha256 over names and bytes of a network's state: equal means bitwise equal."""
-    total = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
+    return tensors_sha256(network.state_dict())

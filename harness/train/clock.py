@@ -1,8 +1,10 @@
-"""Clocks that charge training steps. Injected, so that tests use a scripted one."""
+"""Clocks that charge training steps, injected, so that tests use a scripted one; and wall time by phase."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -97,3 +99,44 @@ class CudaClock:
 def clock_of(device: torch.device) -> StepClock:
     """The clock that charges a device."""
     return CudaClock(device) if device.type == "cuda" else ThreadClock()
+
+
+class Phases:
+    """A stopwatch per phase of the wall time, so that what nobody measured shows as `unaccounted`.
+
+    Phases do not nest: entering one suspends the one around it.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._began = now()
+        self._total: dict[str, float] = {}
+        self._open: list[str] = []
+        self._since = self._began
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Charge the block to `phase`."""
+        self._switch()
+        self._open.append(phase)
+        try:
+            yield
+        finally:
+            self._switch()
+            self._open.pop()
+
+    def _switch(self) -> None:
+        now = self._now()
+        if self._open:
+            name = self._open[-1]
+            self._total[name] = self._total.get(name, 0.0) + now - self._since
+        self._since = now
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds so far by phase, with the remainder as `unaccounted`; readable from another thread."""
+        now = self._now()
+        total = dict(self._total)
+        running = self._open[-1] if self._open else None
+        if running is not None:
+            total[running] = total.get(running, 0.0) + max(0.0, now - self._since)
+        return total | {"unaccounted": max(0.0, now - self._began - sum(total.values()))}

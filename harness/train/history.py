@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from harness.api.method import Loss
-from harness.api.progress import Progress, Scalar
+from harness.api.progress import Progress
 from harness.records.files import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
+
+COLUMNS = ("stage", "step", "step_in_stage", "progress_run", "progress_stage", "learning_rate")
 
 
 class NonFiniteLossError(Exception):
@@ -30,19 +32,19 @@ class History:
         self._merged = folder / "history.parquet"
         self._rows: list[tuple[str, int, int, float, float, float]] = []
         self._values: list[Tensor] = []
-        self._schedules: list[Mapping[str, Scalar]] = []
+        self._schedules: list[dict[str, float]] = []
         self._names: tuple[str, ...] = ()
         self._parts: list[pd.DataFrame] = []
         self.step_seconds: list[float] = []
 
     def add(self, stage: str, step: int, progress: Progress, learning_rate: float, loss: Loss) -> None:
         """One step; the loss stays on the device. progress: with the method's schedules, as numbers of the host."""
-        names = tuple(loss.terms)
+        names = ("loss", *(f"term/{name}" for name in loss.terms))
         if names != self._names:
             self._close_part()
             self._names = names
         self._rows.append((stage, step, progress.step, progress.run, progress.stage, learning_rate))
-        self._schedules.append(progress.schedules)
+        self._schedules.append({f"schedule/{name}": float(value) for name, value in progress.schedules.items()})
         values = [loss.total, *loss.terms.values()]
         self._values.append(torch.stack([value.detach().float() for value in values]))
 
@@ -59,7 +61,7 @@ class History:
         self.step_seconds = self.step_seconds[len(part) :]
         path = self._folder / f"{int(part['step'].iloc[-1]) + 1:09d}.parquet"
         write_atomic(path, lambda temporary: part.to_parquet(temporary, index=False))
-        bad = part.loc[~part["loss"].map(_finite), "step"]
+        bad = part.loc[~np.isfinite(part["loss"]), "step"]
         if len(bad):
             raise NonFiniteLossError(f"the loss of step {int(bad.iloc[0])} is not finite")
 
@@ -68,19 +70,11 @@ class History:
 
         if not self._rows:
             return
-        columns = ["stage", "step", "step_in_stage", "progress_run", "progress_stage", "learning_rate"]
-        part = pd.DataFrame(self._rows, columns=columns)
-        values = torch.stack(self._values).cpu().numpy()
-        part["loss"] = values[:, 0]
-        for column, name in enumerate(self._names, start=1):
-            part[f"term/{name}"] = values[:, column]
-        for name in dict.fromkeys(name for schedules in self._schedules for name in schedules):
-            values_of_steps = (schedules.get(name) for schedules in self._schedules)
-            part[f"schedule/{name}"] = [None if value is None else float(value) for value in values_of_steps]
-        self._parts.append(part)
-        self._rows.clear()
-        self._values.clear()
-        self._schedules.clear()
+        rows = pd.DataFrame(self._rows, columns=list(COLUMNS))
+        values = pd.DataFrame(torch.stack(self._values).cpu().numpy(), columns=list(self._names))
+        self._parts.append(pd.concat([rows, values, pd.DataFrame(self._schedules)], axis=1))
+        for collected in (self._rows, self._values, self._schedules):
+            collected.clear()
 
     def forget_after(self, step: int) -> None:
         """Drop parts beyond the checkpoint at `step` that is resumed; all of them where the run starts again at 0."""
@@ -102,7 +96,3 @@ class History:
             whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
             write_atomic(self._merged, lambda temporary: whole.to_parquet(temporary, index=False))
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _finite(value: float) -> bool:
-    return value - value == 0

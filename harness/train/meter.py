@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +13,8 @@ RESERVE_STEPS = 20
 """The reserve is time kept free before a step: the longest of the stage's last so many steps."""
 UNRESERVED_STEPS = 3
 """A stage's first steps run without a reserve: nothing is known of their cost yet."""
+SAVED = ("stage", "seconds", "steps", "stage_seconds", "stage_steps", "longest_step_seconds", "stage_start", "recent")
+"""Fields of a meter that change, plain values."""
 
 
 class Meter:
@@ -36,25 +38,21 @@ class Meter:
         self.stage_seconds = [0.0] * len(shares)
         self.stage_steps = [0] * len(shares)
         self.longest_step_seconds = 0.0
-        self._stage_start = 0.0
-        self._recent: deque[float] = deque(maxlen=RESERVE_STEPS)
+        self.stage_start = 0.0
+        self.recent: list[float] = []
 
     def may_step(self, pending: int = 0) -> bool:
         """Whether another step may start; `pending` steps are issued and not charged yet."""
         end = self._ends[self.stage]
-        if self.budget.steps is not None:
-            return self.steps < end
-        longest = max(self._recent, default=0.0)
-        if self.stage_steps[self.stage] < UNRESERVED_STEPS or not self._recent:
-            return self.seconds + pending * longest < end
-        return self.seconds + (pending + 1) * longest <= end
+        if self.budget.steps is None and (self.stage_steps[self.stage] < UNRESERVED_STEPS or not self.recent):
+            return self.seconds + pending * max(self.recent, default=0.0) < end
+        return self.fits(end, pending)
 
     def fits(self, allowance: float, pending: int = 0) -> bool:
         """Whether another step fits into an allowance below the budget, in its currency, with the same reserve."""
         if self.budget.steps is not None:
             return self.steps < allowance
-        longest = max(self._recent, default=0.0)
-        return self.seconds + (pending + 1) * longest <= allowance
+        return self.seconds + (pending + 1) * max(self.recent, default=0.0) <= allowance
 
     @property
     def has_steps_left(self) -> bool:
@@ -64,8 +62,8 @@ class Meter:
     def progress(self, pending: int = 0) -> Progress:
         """Shares of the budget that are spent now; pending steps count at the mean of the recent ones."""
         spent = self._spent(pending)
-        length = self._ends[self.stage] - self._stage_start
-        within = (spent - self._stage_start) / length if length > 0 else 1.0
+        length = self._ends[self.stage] - self.stage_start
+        within = (spent - self.stage_start) / length if length > 0 else 1.0
         return Progress(_clip(spent / self.budget.amount), _clip(within), self.stage_steps[self.stage])
 
     def count_step(self) -> None:
@@ -78,7 +76,7 @@ class Meter:
         self.seconds += seconds
         self.stage_seconds[self.stage] += seconds
         self.longest_step_seconds = max(self.longest_step_seconds, seconds)
-        self._recent.append(seconds)
+        self.recent = [*self.recent, seconds][-RESERVE_STEPS:]
 
     def charge_start(self, seconds: float) -> None:
         """What a stage did before its first step (handing over, prototypes); no step's cost, so never a reserve."""
@@ -90,39 +88,24 @@ class Meter:
         if self.stage + 1 == len(self._ends):
             return False
         self.stage += 1
-        self._stage_start = self._spent(0)
-        self._recent.clear()
+        self.stage_start = self._spent(0)
+        self.recent.clear()
         return True
 
     def _spent(self, pending: int) -> float:
         if self.budget.steps is not None:
             return float(self.steps)
-        mean = sum(self._recent) / len(self._recent) if self._recent else 0.0
+        mean = sum(self.recent) / len(self.recent) if self.recent else 0.0
         return self.seconds + pending * mean
 
     def state_dict(self) -> dict[str, Any]:
         """All that a checkpoint needs."""
-        return {
-            "stage": self.stage,
-            "seconds": self.seconds,
-            "steps": self.steps,
-            "stage_seconds": list(self.stage_seconds),
-            "stage_steps": list(self.stage_steps),
-            "longest_step_seconds": self.longest_step_seconds,
-            "stage_start": self._stage_start,
-            "recent": list(self._recent),
-        }
+        return {name: copy.copy(getattr(self, name)) for name in SAVED}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.stage = state["stage"]
-        self.seconds = state["seconds"]
-        self.steps = state["steps"]
-        self.stage_seconds = list(state["stage_seconds"])
-        self.stage_steps = list(state["stage_steps"])
-        self.longest_step_seconds = state["longest_step_seconds"]
-        self._stage_start = state["stage_start"]
-        self._recent = deque(state["recent"], maxlen=RESERVE_STEPS)
+        for name in SAVED:
+            setattr(self, name, copy.copy(state[name]))
 
 
 class ReplayMeter(Meter):
@@ -138,11 +121,6 @@ class ReplayMeter(Meter):
     def may_step(self, pending: int = 0) -> bool:
         """Whether the recorded run took another step in this stage."""
         return self.steps < len(self._series) and self._series[self.steps][0] == self.stage
-
-    @property
-    def has_steps_left(self) -> bool:
-        """Whether this stage or a later one may still take a step; nothing may be pending."""
-        return self.may_step() or self.stage + 1 < len(self._ends)
 
     def progress(self, pending: int = 0) -> Progress:
         """What the recorded run saw before this step."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -136,12 +137,18 @@ def alterations(images: Tensor, batch: Batch) -> list[Literal["same", "mixed", "
     return kinds
 
 
-def state_sha256(method: nn.Module) -> str:
-    """sha256 over the bytes of all parameters and buffers."""
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names and bytes of tensors."""
     total = hashlib.sha256()
-    for tensor in (*method.parameters(), *method.buffers()):
+    for name, tensor in tensors.items():
+        total.update(name.encode())
         total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
+
+
+def state_sha256(method: nn.Module) -> str:
+    """sha256 over all parameters and buffers."""
+    return tensors_sha256(dict(chain(method.named_parameters(), method.named_buffers())))
 
 
 def _versions(batch: Batch) -> list[int]:

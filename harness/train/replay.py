@@ -17,10 +17,9 @@ from harness.records.reader import RunRecord
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment
 from harness.suite.registry import load_dataset
-from harness.train.build import Series, build_method, build_state, training_set
-from harness.train.checkpoint import TrainingState, weights_sha256
+from harness.train.build import Series, build_method, build_state, enter_stages, take_step, training_set
+from harness.train.checkpoint import weights_sha256
 from harness.train.environment import describe, pick_device, prepare_device
-from harness.train.step import start_stage, take_step
 from harness.train.stop import StopFlag
 
 
@@ -107,11 +106,14 @@ def replay(folder: RunFolder, cache: Cache, stop: StopFlag) -> str:
     series = recorded_series(folder, build_method(run, device).stages)
     state = build_state(run, training_set(run, cache, device), device, series)
     last = last_stage(folder)
-    while True:
-        start_stage(state)
-        _replay_stage(state, stop)
-        if state.meter.stage == last or not state.meter.next_stage():
-            return weights_sha256(state.method.predictor)
+    for stage, plan in enter_stages(state):
+        while state.meter.may_step():
+            if stop.is_set():
+                raise InterruptedRunError("replay stopped; nothing was written")
+            take_step(state, stage, plan)
+        if state.meter.stage == last:
+            break
+    return weights_sha256(state.method.predictor)
 
 
 def last_stage(folder: RunFolder) -> int | None:
@@ -120,12 +122,3 @@ def last_stage(folder: RunFolder) -> int | None:
     if result is None or result.status != "ended_early":
         return None
     return max(index for index, seconds in enumerate(result.stage_device_seconds.values()) if seconds > 0)
-
-
-def _replay_stage(state: TrainingState, stop: StopFlag) -> None:
-    stage = state.stage
-    plan = state.method.batches(stage, state.run.engine.batch_size)
-    while state.meter.may_step():
-        if stop.is_set():
-            raise InterruptedRunError("replay stopped; nothing was written")
-        take_step(state, stage, plan)

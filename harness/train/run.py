@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -14,22 +18,37 @@ from harness.api.params import OptimiserSettings
 from harness.data.cache import Cache
 from harness.data.permit import keep_closed
 from harness.evaluation.evaluate import load_volumes
+from harness.records.arrays import Array, refuse_large
+from harness.records.figures import CAPTION, refuse_unfit
 from harness.records.ledger import wall_by_phase
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result, Run
-from harness.train.arrays import keep_arrays
 from harness.train.attempt import Attempt, now
-from harness.train.build import build_method, build_state, task_of_run, training_set, unlabelled_cases, warm_up
+from harness.train.build import (
+    build_method,
+    build_state,
+    start_stage,
+    task_of_run,
+    training_set,
+    unlabelled_cases,
+    warm_up,
+)
 from harness.train.checkpoint import TrainingState, read_checkpoint, weights_sha256
 from harness.train.clock import clock_of
-from harness.train.environment import describe, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory
-from harness.train.final_test import test_once
+from harness.train.environment import (
+    describe,
+    peak_memory_bytes,
+    pick_device,
+    prepare_device,
+    read_process_info,
+    reset_peak_memory,
+)
 from harness.train.history import History
-from harness.train.process_info import read_process_info
-from harness.train.step import start_stage
+from harness.train.measure import Validator, test_once
 from harness.train.stop import StopFlag
 from harness.train.trainer import Trainer
-from harness.train.validation import Validator
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -198,3 +217,54 @@ def trainable_parameters(method: Method) -> int:
         groups = method.optimiser(stage, OptimiserSettings()).param_groups
         trained |= {id(p): p.numel() for group in groups for p in group["params"] if p.requires_grad}
     return sum(trained.values())
+
+
+def keep_arrays(folder: RunFolder, method: Method) -> None:
+    """Write the method's arrays and figures into the run's folder, where there are any.
+
+    What goes wrong in the method, or is too large, is left out with a warning.
+
+    Raises:
+        DiskError: The records cannot be written.
+    """
+    arrays: dict[str, Array] = {}
+    figures: dict[str, bytes] = {}
+    with _warned(f"{folder.run.label}: arrays are not kept"):
+        arrays = arrays_of(method)
+    with _warned(f"{folder.run.label}: figures are not kept"):
+        figures = draw_figures(method, arrays, [validation.diagnostics for validation in folder.validations()])
+    if arrays:
+        folder.write_arrays(arrays)
+    if figures:
+        folder.write_figures(figures)
+
+
+@contextmanager
+def _warned(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever the method raises, its weights are tested already
+        log.warning("%s, %s: %s", what, type(error).__name__, error)
+
+
+def arrays_of(method: Method) -> dict[str, Array]:
+    """The method's arrays on the host. Raises `ValueError` for what is too large, and what the method raises."""
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in method.arrays().items()}
+    refuse_large(arrays)
+    return arrays
+
+
+def draw_figures(
+    method: Method, arrays: Mapping[str, Array], diagnostics: Sequence[Mapping[str, float]]
+) -> dict[str, bytes]:
+    """The method's figures as PNG files, each with its title inside; the same figures give the same bytes.
+
+    Raises `ValueError` for what is too large or badly named, and what the method raises.
+    """
+    drawn = {}
+    for name, figure in method.figures(arrays, diagnostics).items():
+        file = io.BytesIO()
+        figure.savefig(file, format="png", metadata={"Software": None, CAPTION: figure.get_suptitle() or name})
+        drawn[name] = file.getvalue()
+    refuse_unfit(drawn)
+    return drawn

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from harness.api.errors import InterruptedRunError
 from harness.api.method import BatchPlan, Stage
 from harness.train.attempt import Attempt
+from harness.train.build import set_learning_rate, start_stage, training_step
 from harness.train.checkpoint import TrainingState, save_checkpoint
 from harness.train.clock import StepClock
 from harness.train.history import History
-from harness.train.step import set_learning_rate, start_stage, training_step
+from harness.train.measure import Validator
 from harness.train.stop import StopFlag
-from harness.train.validation import Validator
 
 
 @dataclass

@@ -16,10 +16,9 @@ from harness.data.slices import Slices
 from harness.data.volumes import Volumes
 from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Run
 from harness.suite.registry import load_dataset, load_method, method_sources
-from harness.train.build import build_state
+from harness.train.build import build_state, start_stage, training_step
 from harness.train.checkpoint import TrainingState
 from harness.train.clock import StepClock, clock_of
-from harness.train.step import start_stage, training_step
 from tests.bench.dense import DenseACTION, DenseACTIONPP
 
 DATASETS = {2: "acdc", 3: "la"}

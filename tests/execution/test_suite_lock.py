@@ -29,7 +29,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_who_lost_the_search_to_another_host_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.train.heartbeat.BEAT_SECONDS", 0.02)
+    monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.02)
     store, stop = SuiteFolder.create(tmp_path / "s"), StopFlag()
     with lock_suite(store.search_lease, LEADS, stop, 0.0):
         path = store.root / "search.lease"

@@ -325,7 +325,7 @@ def test_who_submits_says_meanwhile_that_he_lives(
     tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submissions = Submissions(session_of(tmp_path, cache).store.root)
-    monkeypatch.setattr("harness.train.heartbeat.BEAT_SECONDS", 0.02)
+    monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.02)
     path = submissions.lease.path
     with submitting(submissions):
         os.utime(path, (0, 0))

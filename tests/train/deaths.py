@@ -15,7 +15,7 @@ import pytest
 
 from harness.api.method import BatchPlan, Loss, Stage
 from harness.api.progress import Progress
-from harness.train import step
+from harness.train import build
 from harness.train.checkpoint import TrainingState
 from tests.train.tiny import Tiny, train
 
@@ -46,7 +46,7 @@ def killed_at(tiny: Tiny, planned_run: str, moment: Moment) -> int:
 
 def _run_until(tiny: Tiny, planned_run: str, moment: Moment) -> None:
     os.environ.update({name: value for name, value in tiny.environment.items() if value is not None})
-    take_step, start = step.training_step, step.start_stage
+    take_step, start = build.training_step, build.start_stage
 
     def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
         if moment == Moment(stage.name, progress.step):

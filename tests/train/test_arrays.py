@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harness.api.dataset import Task
 from harness.records.run_folder import RunFolder
-from harness.train.arrays import keep_arrays
+from harness.train.run import keep_arrays
 from methods.supervised import Supervised
 from tests.synthetic import RunSpec, write_records
 

@@ -73,7 +73,7 @@ def test_an_abrupt_end_loses_time_and_not_the_bound(make_tiny: MakeTiny, monkeyp
 
     tiny = make_tiny({"tiny_staged": {}}, budget={"device_seconds": BUDGET_SECONDS})
     with monkeypatch.context() as patch:
-        patch.setattr("harness.train.validation.mean_dice", die)
+        patch.setattr("harness.train.measure.mean_dice", die)
         with pytest.raises(Killed):
             train(tiny, STAGED, checkpoint_seconds=0.05)
     result = train(tiny, STAGED)

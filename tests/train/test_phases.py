@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.train.phases import Phases
+from harness.train.clock import Phases
 
 
 class FakeTime:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from harness.train.process_info import gres, read_process_info
+from harness.train.environment import gres, read_process_info
 from tests.support import LIMIT_SECONDS
 
 CPU = torch.device("cpu")
@@ -56,8 +56,8 @@ def test_gres(variables: dict[str, str], expected: str | None) -> None:
 def test_a_process_knows_when_it_was_born() -> None:
     """Against the clock of its parent, before and after making it; it says so long after, and waits in between."""
     code = (
-        "import sys, time; sys.path[:0] = sys.argv[1:]; time.sleep(0.5); from harness.train import process_info; "
-        "print(process_info.process_started_at())"
+        "import sys, time; sys.path[:0] = sys.argv[1:]; time.sleep(0.5); from harness.train import environment; "
+        "print(environment.process_started_at())"
     )
     before = time.time()
     process = subprocess.Popen([sys.executable, "-c", code, *sys.path], stdout=subprocess.PIPE, text=True)

@@ -302,10 +302,10 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
     [
         ("harness.train.history.write_atomic", 2),  # a part of the history
         ("harness.train.checkpoint.write_atomic", 2),  # a checkpoint
-        ("harness.train.validation.mean_dice", 3),  # a validation
-        ("harness.train.validation.mean_dice", 4),  # the last validation
-        ("harness.train.final_test.write_text", 1),  # before the test split opens
-        ("harness.train.final_test.case_rows", 1),  # while testing
+        ("harness.train.measure.mean_dice", 3),  # a validation
+        ("harness.train.measure.mean_dice", 4),  # the last validation
+        ("harness.train.measure.write_text", 1),  # before the test split opens
+        ("harness.train.measure.case_rows", 1),  # while testing
         ("harness.train.run.weights_sha256", 1),  # while the result is made
     ],
 )
@@ -431,7 +431,7 @@ def test_a_run_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Suspended for minutes; another host took over; awake again it must not write over the other's records."""
-    monkeypatch.setattr("harness.train.heartbeat.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.05)
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.03}}, budget={"steps": 400})
     folder, session = tiny.folder(STAGED), tiny.session()
     lost: list[str] = []
@@ -442,7 +442,7 @@ def test_a_run_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
         lost.append(folder.lease.path.read_text(encoding="utf-8"))
         folder.checkpoint.unlink(missing_ok=True)
 
-    monkeypatch.setattr("harness.train.validation.log.info", take_over)  # called at each validation
+    monkeypatch.setattr("harness.train.measure.log.info", take_over)  # called at each validation
     settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag())
     with pytest.raises(InterruptedRunError, match="another-node"):
         train_run(folder, session.cache, session.store.selection_path, settings)
@@ -460,7 +460,7 @@ def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
     def edit(*_line: object) -> None:
         session.store.write_selection(selection.model_copy(update={"entries": []}))
 
-    monkeypatch.setattr("harness.train.validation.log.info", edit)
+    monkeypatch.setattr("harness.train.measure.log.info", edit)
     settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag())
     with pytest.raises(InterruptedRunError, match="does not name this run any more"):
         train_run(folder, session.cache, session.store.selection_path, settings)

@@ -209,8 +209,7 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
         The leaderboard.
     """
     from harness.audit import audit
-    from harness.leaderboard.leaderboard import build_leaderboard
-    from harness.leaderboard.write import write_leaderboard
+    from harness.leaderboard.leaderboard import build_leaderboard, write_leaderboard
     from harness.report import PageSettings, write_page
     from harness.report.crossing_figure import write_search_picture
 

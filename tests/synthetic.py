@@ -22,8 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from harness.api.strict import digest
-from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard
-from harness.leaderboard.write import write_leaderboard
+from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard, write_leaderboard
 from harness.records.figures import CAPTION
 from harness.records.files import write_atomic, write_text
 from harness.records.ledger import LedgerLine, ProcessInfo

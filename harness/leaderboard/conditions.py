@@ -35,15 +35,10 @@ class Conditions:
     def of(cls, run: Run, environment: Environment) -> Conditions:
         """Conditions under which `run` ran in `environment`."""
         return cls(
-            device_model=environment.device_model,
-            device_type=environment.device_type,
-            threads=environment.threads,
-            precision=environment.precision,
-            torch=environment.torch,
+            **environment.model_dump(exclude={"schema_version", "shown", "cuda"}),
             cuda=environment.cuda or "none",
             dataset=run.dataset.name,
             dataset_version=run.dataset.version,
-            data_checksum=environment.data_checksum,
             preprocessing=str(run.preprocessing),
             budget_amount=run.budget.amount,
             budget_currency=run.budget.currency,
@@ -54,19 +49,15 @@ class Conditions:
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Conditions))
 
 
-def differing(groups: Sequence[Conditions]) -> list[str]:
-    """Names of the fields that take more than one value over `groups`."""
+def titles(groups: Sequence[Conditions]) -> list[str]:
+    """What tells each of `groups` from the others: "torch 2.13.0, budget amount 300"; empty where nothing does."""
     values = [asdict(group) for group in groups]
-    return [name for name in FIELDS if len({value[name] for value in values}) > 1]
-
-
-def describe(conditions: Conditions, names: Sequence[str]) -> str:
-    """The named fields in words: "torch 2.13.0, budget amount 300"; checksums by their first ten digits."""
-    values = asdict(conditions)
-    return ", ".join(f"{name.replace('_', ' ')} {_short(name, values[name])}" for name in names)
+    names = [name for name in FIELDS if len({value[name] for value in values}) > 1]
+    return [", ".join(f"{name.replace('_', ' ')} {_short(name, value[name])}" for name in names) for value in values]
 
 
 def _short(name: str, value: object) -> str:
+    """Checksums by their first ten digits."""
     if name == "data_checksum":
         return str(value)[:10]
     return f"{value:g}" if isinstance(value, float) else str(value)

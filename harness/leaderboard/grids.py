@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -46,41 +48,29 @@ def metric_cell(row: Row, metric: str) -> Cell:
     text = formatter(metric)
     deviation = row[f"{metric}_std"]
     spread = "" if math.isnan(deviation) else f" ± {text(deviation)}"
-    return f"{text(row[metric])}{spread}", numbers.bounds(text(row[f"{metric}_low"]), text(row[f"{metric}_high"]))
+    return f"{text(row[metric])}{spread}", _bounds(row, metric, text)
 
 
 def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str] = METRICS) -> Grid:
     """Rank, method with finished runs, every metric that has values, the best_val Dice, missed structures."""
-    rows: list[Row] = table.to_dict("records")
     second = {row["entry"]: metric_cell(row, "dice") for row in best_val.to_dict("records")}
     shown = [metric for metric in metrics if table[metric].notna().any() or metric == "dice"]
-    headers = ["#", "method", *(title(metric) for metric in shown)]
-    headers += ["Dice % best_val"] if second else []
-    body = []
-    for row in rows:
-        cells = [_rank(row), _method(row), *(metric_cell(row, metric) for metric in shown)]
-        cells += [second.get(row["entry"], (numbers.UNDEFINED, ""))] if second else []
-        body.append((*cells, _structures(row)))
-    return Grid((*headers, "missed"), tuple(body), _references(rows), text=2)
+    columns: dict[str, Callable[[Row], Cell]] = {"#": _rank, "method": _method}
+    columns |= {title(name): partial(metric_cell, metric=name) for name in shown}
+    if second:
+        columns["Dice % best_val"] = lambda row: second.get(row["entry"], (numbers.UNDEFINED, ""))
+    return _grid(table, {**columns, "missed": _structures}, text=2)
 
 
 def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str]) -> Grid:
     """Mean of each metric by class, in the order of the leaderboard; intervals are in per_class.csv."""
-    names = list(classes["class_name"].unique())
-    values = {
-        (m, c, k): value
-        for m, c, k, value in classes[["entry", "class_name", "metric", "mean"]].itertuples(index=False)
-    }
-    rows: list[Row] = table.to_dict("records")
-    columns = [(metric, name) for metric in metrics for name in names]
-    body = [
-        (
-            (row["entry"], ""),
-            *((formatter(m)(values.get((row["entry"], c, m), float("nan"))), "") for m, c in columns),
-        )
-        for row in rows
-    ]
-    return Grid(("method", *(f"{title(metric)} {name}" for metric, name in columns)), tuple(body), _references(rows))
+    means = classes.set_index(["metric", "class_name", "entry"])["mean"].to_dict()
+
+    def cell(metric: str, name: str) -> Callable[[Row], Cell]:
+        return lambda row: (formatter(metric)(means.get((metric, name, row["entry"]), math.nan)), "")
+
+    names = product(metrics, classes["class_name"].unique())
+    return _grid(table, {"method": _ENTRY, **{f"{title(metric)} {name}": cell(metric, name) for metric, name in names}})
 
 
 def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
@@ -88,34 +78,15 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
 
     full: also what failed runs spent (else only where a run failed) and the number of validations.
     """
-    rows: list[Row] = table.to_dict("records")
-    columns = dict(_COSTS)
-    if not full:
-        columns.pop("validations")
-    if not full and not table["n_failed"].any():
-        columns.pop("failed s")
+    hidden = set() if full else {"validations"} if table["n_failed"].any() else {"validations", "failed s"}
     if not table["search_trials"].any():
-        columns.pop("search s")
-        columns.pop("search lost s")
-    body = tuple(((row["entry"], ""), *(cell(row) for cell in columns.values())) for row in rows)
-    return Grid(("method", *columns), body, _references(rows))
+        hidden |= {"search s", "search lost s"}
+    return _grid(table, {name: cell for name, cell in _COSTS.items() if name not in hidden})
 
 
 def allocation_grid(table: pd.DataFrame) -> Grid:
     """What Slurm charged for each method, and how far the ledgers account for it; no rows where nothing ran on it."""
-    if table["allocation_status"].isin(["", OUTSIDE]).all():
-        return Grid((), ())
-    rows: list[Row] = table.to_dict("records")
-    headers = ("method", "allocated s", "of", "in ledgers %", "in steps %", "Slurm's accounts")
-    body = tuple(
-        (
-            *((row["entry"], ""), (numbers.seconds(row["allocation_seconds"]), ""), (row["allocation_currency"], "")),
-            *((numbers.percent(row[f"allocation_{name}"]), "") for name in ("ledger_ratio", "training_share")),
-            (row["allocation_status"], ""),
-        )
-        for row in rows
-    )
-    return Grid(headers, body, _references(rows))
+    return Grid((), ()) if table["allocation_status"].isin(["", OUTSIDE]).all() else _grid(table, _ALLOCATIONS)
 
 
 def beside_grid(table: pd.DataFrame) -> Grid:
@@ -125,28 +96,23 @@ def beside_grid(table: pd.DataFrame) -> Grid:
         columns["Dice % over subsets"] = lambda row: (_bounds(row, "dice_subsets") or numbers.UNDEFINED, "")
     if table["n_failed"].any():
         columns["Dice % failed = 0"] = lambda row: (numbers.percent(row["dice_imputed"]), _bounds(row, "dice_imputed"))
-    rows: list[Row] = table.to_dict("records")
-    body = tuple(((row["entry"], ""), *(cell(row) for cell in columns.values())) for row in rows)
-    return Grid(("method", *columns), body, _references(rows)) if columns else Grid((), ())
+    return _grid(table, {"method": _ENTRY, **columns}) if columns else Grid((), ())
 
 
 def pair_grid(pairs: pd.DataFrame) -> Grid:
     """Differences in Dice, in percentage points, with simultaneous intervals and verdicts."""
-    body = []
-    for row in pairs.to_dict("records"):
-        limits = numbers.bounds(numbers.points(row["simultaneous_low"]), numbers.points(row["simultaneous_high"]))
-        better = (
-            numbers.share(row["probability_of_improvement"]),
-            numbers.bounds(numbers.share(row["improvement_low"]), numbers.share(row["improvement_high"])),
-        )
-        names = f"{row['entry_a']} - {row['entry_b']}", ""
-        p = numbers.probability(row["p_holm"]), ""
-        body.append((names, (numbers.points(row["difference"]), limits), p, better, (str(row["verdict"]), "")))
-    return Grid(("difference", "Dice points", "p (Holm)", "P(better)", "verdict"), tuple(body))
+    return _grid(pairs, _PAIRS)
 
 
-def _bounds(row: Row, name: str) -> str:
-    return numbers.bounds(numbers.percent(row[f"{name}_low"]), numbers.percent(row[f"{name}_high"]))
+def _grid(table: pd.DataFrame, columns: Mapping[str, Callable[[Row], Cell]], text: int = 1) -> Grid:
+    """Header -> the cell of a row, for every row of the table."""
+    rows: list[Row] = table.to_dict("records")
+    body = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
+    return Grid(tuple(columns), body, sum(row.get("block") == "reference" for row in rows), text)
+
+
+def _bounds(row: Row, name: str, text: Callable[[float], str] = numbers.percent) -> str:
+    return numbers.bounds(text(row[f"{name}_low"]), text(row[f"{name}_high"]))
 
 
 def _rank(row: Row) -> Cell:
@@ -164,10 +130,6 @@ def _structures(row: Row) -> Cell:
     return str(row["n_missed"]), f"of {row['n_structures']:,}"
 
 
-def _references(rows: Sequence[Row]) -> int:
-    return sum(row["block"] == "reference" for row in rows)
-
-
 def _spread(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
     """Mean of a figure over the runs, and its range if they differ in print."""
 
@@ -178,11 +140,14 @@ def _spread(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
     return cell
 
 
-def _single(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
+def _single(name: str, text: Callable[[float], str] | type[str] = str) -> Callable[[Row], Cell]:
     return lambda row: (text(row[name]), "")
 
 
+_ENTRY = _single("entry")
+
 _COSTS: dict[str, Callable[[Row], Cell]] = {
+    "method": _ENTRY,
     "device-s": _spread("device_seconds", numbers.seconds),
     "lost s": _single("lost_device_seconds_total", numbers.seconds),
     "search s": _single("search_device_seconds_total", numbers.seconds),
@@ -194,4 +159,27 @@ _COSTS: dict[str, Callable[[Row], Cell]] = {
     "params training": _single("parameters_training", numbers.count),
     "params test": _single("parameters_predictor", numbers.count),
     "validations": _single("validations", numbers.count),
+}
+
+_ALLOCATIONS: dict[str, Callable[[Row], Cell]] = {
+    "method": _ENTRY,
+    "allocated s": _single("allocation_seconds", numbers.seconds),
+    "of": _single("allocation_currency"),
+    "in ledgers %": _single("allocation_ledger_ratio", numbers.percent),
+    "in steps %": _single("allocation_training_share", numbers.percent),
+    "Slurm's accounts": _single("allocation_status"),
+}
+
+_PAIRS: dict[str, Callable[[Row], Cell]] = {
+    "difference": lambda row: (f"{row['entry_a']} - {row['entry_b']}", ""),
+    "Dice points": lambda row: (
+        numbers.points(row["difference"]),
+        _bounds(row, "simultaneous", numbers.points),
+    ),
+    "p (Holm)": _single("p_holm", numbers.probability),
+    "P(better)": lambda row: (
+        numbers.share(row["probability_of_improvement"]),
+        _bounds(row, "improvement", numbers.share),
+    ),
+    "verdict": _single("verdict"),
 }

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.api.errors import UsageError
-from harness.leaderboard.conditions import Conditions, describe, describe_differences, differing
+from harness.leaderboard.conditions import Conditions, describe_differences, titles
 from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, run_row, validation_rows
 from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.leaderboard.searches import read_search
@@ -66,8 +66,8 @@ class Comparison:
         return summarise(self.scores)
 
     @cached_property
-    def structures(self) -> dict[Key, dict[str, int]]:
-        """(checkpoint, cell, class_name) -> n_structures, n_missed, n_spurious."""
+    def structures(self) -> pd.DataFrame:
+        """checkpoint, cell, class_name, n_structures, n_missed, n_spurious."""
         return count_structures(self.cases)
 
     @property
@@ -99,9 +99,11 @@ class Comparison:
         ]
 
     @cached_property
-    def all_entries(self) -> list[Entry]:
-        """`entries` of every labelled count."""
-        return [entry for labelled in self.labelled_counts for entry in self.entries(labelled)]
+    def listing(self) -> pd.DataFrame:
+        """The entries of every table: table, labelled, block, entry and cell."""
+        entries = [entry for labelled in self.labelled_counts for entry in self.entries(labelled)]
+        rows = [{**entry.columns, "cell": entry.cell} for entry in entries]
+        return pd.DataFrame(rows, columns=["table", "labelled", "block", "entry", "cell"])
 
 
 @dataclass(frozen=True)
@@ -165,22 +167,18 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
     _refuse_mixed_versions(records, runs)
     counts = Counter(run.conditions for run in runs if run.conditions is not None and run.record.ok)
     groups = sorted({run.conditions for run in runs if run.conditions is not None}, key=lambda c: (-counts[c], c))
-    names = differing(groups)
-    comparisons = [
-        _comparison(runs, number, group, describe(group, names) if group is not None else "")
-        for number, group in enumerate(groups or [None], start=1)
-    ]
+    titled: list[tuple[Conditions | None, str]] = [*zip(groups, titles(groups), strict=True)] or [(None, "")]
+    comparisons = [_comparison(runs, number, *group) for number, group in enumerate(titled, start=1)]
     declared = _declared_engines(runs, selection.engine)
     return LeaderboardInput(records.name, tuple(comparisons), declared, read_search(records), records.reconciliation)
 
 
 def _declared_engines(runs: Sequence[_Selected], usual: Engine) -> dict[str, str]:
-    by_cell: dict[str, dict[str, Engine]] = {}
+    by_cell: dict[str, list[Engine]] = {}
     for run in runs:
         if run.record.result is not None:
-            engine = run.record.run.engine
-            by_cell.setdefault(cell(run.entry.planned_run), {})[engine.model_dump_json()] = engine
-    texts = {name: describe_differences(engines.values(), usual) for name, engines in by_cell.items()}
+            by_cell.setdefault(cell(run.entry.planned_run), []).append(run.record.run.engine)
+    texts = {name: describe_differences(engines, usual) for name, engines in by_cell.items()}
     return {name: text for name, text in texts.items() if text}
 
 
@@ -190,14 +188,12 @@ def _conditions(record: RunRecord) -> Conditions | None:
 
 
 def _refuse_mixed_versions(records: SuiteRecords, runs: Sequence[_Selected]) -> None:
-    versions: dict[str, dict[int, list[str]]] = {}
-    for run in runs:
-        if run.record.result is not None:
-            by_version = versions.setdefault(run.entry.planned_run.entry, {})
-            by_version.setdefault(run.record.run.method_version, []).append(run.record.id[:10])
-    for method, by_version in versions.items():
+    ran = [run for run in runs if run.record.result is not None]
+    versions = [(run.entry.planned_run.entry, run.record.run.method_version, run.record.id[:10]) for run in ran]
+    for method, own in pd.DataFrame(versions, columns=["entry", "version", "run"]).groupby("entry", sort=False):
+        by_version = own.groupby("version")["run"].agg(", ".join)
         if len(by_version) > 1:
-            listed = "; ".join(f"version {version}: {', '.join(ids)}" for version, ids in sorted(by_version.items()))
+            listed = "; ".join(f"version {version}: {ids}" for version, ids in by_version.items())
             raise UsageError(
                 f"{records.store.selection_path}: {method} was run in {len(by_version)} versions ({listed}). One table "
                 "never mixes versions of a method. Run the suite again: it selects the current version and runs what "

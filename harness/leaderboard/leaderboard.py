@@ -1,19 +1,21 @@
-"""All tables of one suite, computed once from its records and rendered many times."""
+"""All tables of one suite, computed once from its records, rendered many times, and written as files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from harness.leaderboard.curves import build_curves
+from harness.leaderboard.figure import draw_curves
 from harness.leaderboard.inputs import LeaderboardInput, read_input
+from harness.leaderboard.long_form import build_curves, build_per_class, build_profiles
+from harness.leaderboard.notes import MINI
 from harness.leaderboard.paired import build_paired, build_paired_per_class
-from harness.leaderboard.per_class import build_per_class
-from harness.leaderboard.profiles import build_profiles
 from harness.leaderboard.ranks import with_class_ranks, with_ranks
 from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.results import build_results
+from harness.records.files import write_atomic, write_text
 from harness.records.reader import SuiteRecords
 
 
@@ -27,12 +29,12 @@ class Leaderboard:
         inputs: The records that everything was computed from, run by run and case by case.
         results: One row per table, labelled count, checkpoint rule and method: metrics with their intervals, ranks,
             missed structures, costs and the conditions of the runs. Columns: `results.build_results`.
-        per_class: One row per method, class and metric. Columns: `per_class.COLUMNS`.
+        per_class: One row per method, class and metric. Columns: `long_form.CLASSES`.
         paired: One row per pair of methods and metric: differences with intervals, tests and a verdict. Columns:
             `paired.COLUMNS`.
         paired_per_class: The columns of `paired`, class by class, for Dice alone.
-        curves: One row per method and validation: Dice against device-seconds. Columns: `curves.COLUMNS`.
-        profiles: One row per method and Dice threshold: share of scores above it. Columns: `profiles.COLUMNS`.
+        curves: One row per method and validation: Dice against device-seconds. Columns: `long_form.CURVES`.
+        profiles: One row per method and Dice threshold: share of scores above it. Columns: `long_form.PROFILES`.
     """
 
     inputs: LeaderboardInput
@@ -70,10 +72,6 @@ class Leaderboard:
         """The tables as plain text, 100 columns wide."""
         return terminal_text(self)
 
-    def to_markdown(self) -> str:
-        """The tables as markdown, with every metric and every pair."""
-        return markdown(self)
-
 
 def build_leaderboard(records: SuiteRecords) -> Leaderboard:
     """Compute every table of a suite from its records.
@@ -100,3 +98,25 @@ def build_leaderboard(records: SuiteRecords) -> Leaderboard:
         curves=build_curves(inputs),
         profiles=build_profiles(inputs),
     )
+
+
+def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> tuple[Path, ...]:
+    """Write csv, markdown and picture; the same records give the same bytes.
+
+    Args:
+        leaderboard: What `build_leaderboard` returned.
+        folder: Where the files go; created if need be. A suite's own is `RUNS/<suite>/leaderboard`.
+
+    Returns:
+        The files written: one csv per table, then leaderboard.md and curves.png.
+
+    Raises:
+        DiskError: `folder` cannot be written.
+    """
+    csv_files = {folder / f"{name}.csv": frame for name, frame in leaderboard.tables.items()}
+    for path, frame in csv_files.items():
+        write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "leaderboard.md", markdown(leaderboard))
+    title = f"{leaderboard.suite} ({MINI})" if leaderboard.suite.endswith("_mini") else leaderboard.suite
+    write_atomic(folder / "curves.png", lambda path: draw_curves(leaderboard.curves, title, path))
+    return (*csv_files, folder / "leaderboard.md", folder / "curves.png")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pandas as pd
 
 from harness.leaderboard import allocation
-from harness.leaderboard.conditions import Conditions
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.stats.between_runs import LEAST_SUBSETS
 
@@ -54,44 +53,37 @@ def heading(inputs: LeaderboardInput, comparison: Comparison) -> str:
 
 def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
     """Lines below the heading, the most important first."""
-    lines = [MINI] if inputs.suite.endswith("_mini") else []
-    if comparison.conditions is not None:
-        lines += conditions_lines(comparison.conditions, comparison.commits)
-    lines += [
+    *conditions, sample = [f"{name}: {text}." for name, text in facts(comparison)]
+    return [
+        *([MINI] if inputs.suite.endswith("_mini") else []),
+        *conditions,
         *_gaps(comparison),
-        *(f"{WARNED}{warning}." for warning in comparison.data_warnings),
-        _sample(comparison),
+        sample,
         INTERVAL,
         *_beside(comparison),
         EMPTY_MASKS,
         RANKING,
         SIGNIFICANCE,
-    ]
-    return [*lines, *_declared(inputs), *_allocations(inputs, comparison)]
-
-
-def conditions_lines(conditions: Conditions, commits: tuple[str, ...]) -> list[str]:
-    """Budget, device and data in words."""
-    threads = f"{conditions.threads} thread{'s' if conditions.threads != 1 else ''}"
-    cuda = "" if conditions.cuda == "none" else f", CUDA {conditions.cuda}"
-    code = f"; commit {', '.join(commit[:10] for commit in commits)}" if commits else ""
-    device = f"{conditions.device_model} ({conditions.device_type}, {threads}, {conditions.precision})"
-    data = f"{conditions.dataset} v{conditions.dataset_version} (checksum {conditions.data_checksum[:10]})"
-    images = f"training images {conditions.preprocessing}"
-    return [
-        f"Budget: {conditions.budget_amount:g} {conditions.budget_currency} a run, all stages counted.",
-        f"Device: {device}, torch {conditions.torch}{cuda}{code}.",
-        f"Data: {data}, {images}; protocol {conditions.protocol_version}.",
+        *_declared(inputs),
+        *_allocations(inputs, comparison),
     ]
 
 
-def _sample(comparison: Comparison) -> str:
+def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Budget, device and data in words, unless nothing has run; then the test and what ran."""
+    if shared := comparison.conditions:
+        threads = f"{shared.threads} thread{'s' if shared.threads != 1 else ''}"
+        cuda = "" if shared.cuda == "none" else f", CUDA {shared.cuda}"
+        code = f"; commit {', '.join(commit[:10] for commit in comparison.commits)}" if comparison.commits else ""
+        device = f"{shared.device_model} ({shared.device_type}, {threads}, {shared.precision})"
+        data = f"{shared.dataset} v{shared.dataset_version} (checksum {shared.data_checksum[:10]})"
+        yield "Budget", f"{shared.budget_amount:g} {shared.budget_currency} a run, all stages counted"
+        yield "Device", f"{device}, torch {shared.torch}{cuda}{code}"
+        yield "Data", f"{data}, training images {shared.preprocessing}; protocol {shared.protocol_version}"
     patients, cases = comparison.cases["patient"].nunique(), comparison.cases["case"].nunique()
     ok = comparison.runs[comparison.runs["status"] == "ok"]
-    return (
-        f"Test: n = {patients} patients ({cases} volumes); seeds {_numbers(ok['seed'])}; "
-        f"labelled subsets {_numbers(ok['subset'])}."
-    )
+    seeds, subsets = (", ".join(map(str, sorted(ok[name].unique()))) or "none" for name in ("seed", "subset"))
+    yield "Test", f"n = {patients} patients ({cases} volumes); seeds {seeds}; labelled subsets {subsets}"
 
 
 def _beside(comparison: Comparison) -> Iterator[str]:
@@ -118,10 +110,6 @@ def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[s
     elif comparison.runs["slurm_job"].notna().any():
         why = "`harness reconcile` was not run" if record is None or record.problem is None else record.problem
         yield f"Not reconciled with Slurm's accounts: {why}."
-
-
-def _numbers(values: pd.Series[int]) -> str:
-    return ", ".join(str(value) for value in sorted(set(values))) or "none"
 
 
 def _gaps(comparison: Comparison) -> Iterator[str]:

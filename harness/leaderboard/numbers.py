@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 UNDEFINED = "n/a"
 
 
-def percent(fraction: float) -> str:
-    """0.8437 -> "84.4"."""
-    return UNDEFINED if math.isnan(fraction) else f"{100.0 * fraction:.1f}"
+def _as(form: str, scale: float = 1.0) -> Callable[[float], str]:
+    return lambda value: UNDEFINED if math.isnan(value) else f"{scale * value:{form}}"
 
 
-def points(fraction: float) -> str:
-    """A difference of fractions in percentage points, signed: 0.034 -> "+3.4"."""
-    return UNDEFINED if math.isnan(fraction) else f"{100.0 * fraction:+.1f}"
+percent = _as(".1f", 100.0)
+"""0.8437 -> "84.4"."""
 
+points = _as("+.1f", 100.0)
+"""A difference of fractions in percentage points, signed: 0.034 -> "+3.4"."""
 
-def share(fraction: float) -> str:
-    """A probability with two decimals: 0.878 -> "0.88"."""
-    return UNDEFINED if math.isnan(fraction) else f"{fraction:.2f}"
+share = _as(".2f")
+"""A probability with two decimals: 0.878 -> "0.88"."""
+
+distance = _as(".2f")
+"""12.345 -> "12.35", in the column's unit of measure."""
+
+seconds = _as(",.1f")
+"""299.71 -> "299.7"."""
+
+count = _as(",.0f")
+"""1813764.0 -> "1,813,764"."""
 
 
 def probability(p: float) -> str:
@@ -27,21 +36,6 @@ def probability(p: float) -> str:
     if math.isnan(p):
         return UNDEFINED
     return "<0.0001" if p < 0.0001 else f"{p:.2g}" if p < 0.01 else f"{p:.2f}"
-
-
-def distance(value: float) -> str:
-    """12.345 -> "12.35", in the column's unit of measure."""
-    return UNDEFINED if math.isnan(value) else f"{value:.2f}"
-
-
-def seconds(value: float) -> str:
-    """299.71 -> "299.7"."""
-    return UNDEFINED if math.isnan(value) else f"{value:,.1f}"
-
-
-def count(value: float) -> str:
-    """1813764.0 -> "1,813,764"."""
-    return UNDEFINED if math.isnan(value) else f"{value:,.0f}"
 
 
 def bounds(low: str, high: str) -> str:

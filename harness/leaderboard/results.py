@@ -49,18 +49,23 @@ def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | Non
     """Rows of one table, in the order in which they are shown."""
     rows = []
     for entry in comparison.entries(labelled):
-        row: Row = {"suite": inputs.suite, **entry.columns, "checkpoint": checkpoint}
-        row["trained_on"] = entry.cell.rpartition("@")[2]
-        row.update(place=None, rank=None, rank_worst=None)  # known once all rows of the table are
-        row.update(_progress(entry.runs))
-        row.update(_metrics(comparison, checkpoint, entry.cell))
-        row.update(_imputed(row))
-        row.update(_structures(comparison, checkpoint, entry.cell))
-        row.update(_costs(entry.runs))
-        row.update(_search(inputs.search, entry.method))
-        row.update(allocation_columns(inputs.reconciliation, entry.method, entry.runs))
-        row["engine_declared"] = inputs.declared.get(entry.cell, "")
-        row.update(dict.fromkeys(FIELDS) if comparison.conditions is None else asdict(comparison.conditions))
+        progress, metrics = _progress(entry.runs), _metrics(comparison, checkpoint, entry.cell)
+        row: Row = {
+            "suite": inputs.suite,
+            **entry.columns,
+            "checkpoint": checkpoint,
+            "trained_on": entry.cell.rpartition("@")[2],
+            **dict.fromkeys(("place", "rank", "rank_worst")),  # known once all rows of the table are
+            **progress,
+            **metrics,
+            **_imputed(progress | metrics),
+            **_structures(comparison, checkpoint, entry.cell),
+            **_costs(entry.runs),
+            **_search(inputs.search, entry.method),
+            **allocation_columns(inputs.reconciliation, entry.method, entry.runs),
+            "engine_declared": inputs.declared.get(entry.cell, ""),
+            **(dict.fromkeys(FIELDS) if comparison.conditions is None else asdict(comparison.conditions)),
+        }
         rows.append(row)
     return placed(rows)
 
@@ -124,8 +129,9 @@ def _imputed(row: Row) -> Row:
 
 def _structures(comparison: Comparison, checkpoint: str, cell: str) -> Row:
     """Structures (case x class, over all runs) that were tested, missed altogether, or predicted where none are."""
-    by_class = [counts for key, counts in comparison.structures.items() if key[:2] == (checkpoint, cell)]
-    return {name: sum(counts[name] for counts in by_class) for name in ("n_structures", "n_missed", "n_spurious")}
+    counts = comparison.structures
+    own = counts[(counts["checkpoint"] == checkpoint) & (counts["cell"] == cell)]
+    return {name: int(own[name].sum()) for name in ("n_structures", "n_missed", "n_spurious")}
 
 
 def _costs(runs: pd.DataFrame) -> Row:
@@ -136,10 +142,9 @@ def _costs(runs: pd.DataFrame) -> Row:
     for source, name in (("useful_device_seconds", "device_seconds"), ("steps", "steps")):
         values = ok[source].astype("float64")
         row.update({f"{name}_mean": values.mean(), f"{name}_min": values.min(), f"{name}_max": values.max()})
+    failed = ended[ended["status"] == "failed"]
     row["lost_device_seconds_total"] = float(ended["lost_device_seconds"].astype("float64").sum())
-    row["failed_device_seconds_total"] = float(
-        ended.loc[ended["status"] == "failed", "useful_device_seconds"].astype("float64").sum()
-    )
+    row["failed_device_seconds_total"] = float(failed["useful_device_seconds"].astype("float64").sum())
     for name in ("images_seen", "labelled_images_seen"):
         row[f"{name}_mean"] = ok[name].astype("float64").mean()
     for name in ("parameters_training", "parameters_predictor", "validations", "peak_memory_bytes"):
@@ -150,8 +155,6 @@ def _costs(runs: pd.DataFrame) -> Row:
 def _search(trials: pd.DataFrame, method: str) -> Row:
     """Cost of the search: trials that ran, seconds spent, seconds lost to interruptions."""
     own = trials[(trials["entry"] == method) & (trials["status"] != "missing")]
-    return {
-        "search_trials": len(own),
-        "search_device_seconds_total": float(own["useful_device_seconds"].astype("float64").sum()),
-        "search_lost_device_seconds_total": float(own["lost_device_seconds"].astype("float64").sum()),
-    }
+    useful, lost = own[["useful_device_seconds", "lost_device_seconds"]].astype("float64").sum()
+    totals = {"search_device_seconds_total": useful, "search_lost_device_seconds_total": lost}
+    return {"search_trials": len(own), **totals}

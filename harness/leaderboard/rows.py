@@ -32,51 +32,37 @@ def cell(planned_run: PlannedRun) -> str:
 
 
 def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, Any]:
-    """One row per selected run, columns of `RUN_COLUMNS`."""
+    """One row per selected run, with `RUN_COLUMNS`."""
     planned_run, result = entry.planned_run, record.result
-    row = {
+    row = planned_run.model_dump() | {
         "run": record.id,
         "cell": cell(planned_run),
-        "entry": planned_run.entry,
-        "labelled": planned_run.labelled,
         "reference": planned_run.labelled is None or not entry.ranked,
-        "subset": planned_run.subset,
-        "seed": planned_run.seed,
         "status": status,
     }
     if result is None:
         return row
-    return row | {
-        "method_version": record.run.method_version,
-        "failure_kind": None if result.failure is None else result.failure.kind,
-        "failure_reason": None if result.failure is None else result.failure.reason,
-        "useful_device_seconds": result.spent.useful_device_seconds,
-        "lost_device_seconds": result.spent.lost_device_seconds,
-        "steps": result.spent.useful_steps,
-        "attempts": result.spent.attempts,
-        "images_seen": result.images_seen,
-        "labelled_images_seen": result.labelled_images_seen,
-        "parameters_training": result.parameters_training,
-        "parameters_predictor": result.parameters_predictor,
-        "peak_memory_bytes": result.peak_memory_bytes,
-        "validations": len(result.validations),
-        "wall_seconds": result.wall_seconds,
-        "slurm_job": result.shown.get("slurm_job"),
-    }
+    own = result.model_dump(include=set(RUN_COLUMNS) - {*row, "validations"})
+    return (
+        row
+        | own
+        | result.spent.model_dump()
+        | {
+            "method_version": record.run.method_version,
+            "failure_kind": None if result.failure is None else result.failure.kind,
+            "failure_reason": None if result.failure is None else result.failure.reason,
+            "steps": result.spent.useful_steps,
+            "validations": len(result.validations),
+            "slurm_job": result.shown.get("slurm_job"),
+        }
+    )
 
 
-def validation_rows(record: RunRecord) -> list[tuple[Any, ...]]:
-    """Validations of a run, as `VALIDATION_COLUMNS`; no rows where the dataset has no validation cases."""
+def validation_rows(record: RunRecord) -> list[dict[str, Any]]:
+    """Validations of a run, with `VALIDATION_COLUMNS`; no rows where the dataset has no validation cases."""
     return [
-        (
-            record.id,
-            validation.validation,
-            validation.progress,
-            validation.step,
-            validation.device_seconds,
-            validation.mean_dice,
-            validation.mean_unlabelled_dice,
-        )
+        dict(validation)
+        | {"run": record.id, "dice": validation.mean_dice, "unlabelled_dice": validation.mean_unlabelled_dice}
         for validation in record.validations
         if validation.dice
     ]

@@ -119,11 +119,8 @@ def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
     return summaries
 
 
-def count_structures(cases: pd.DataFrame) -> dict[Key, dict[str, int]]:
-    """(checkpoint, cell, class_name) -> structures (one a case and run) tested, missed, or predicted where none are."""
-    keys = ["checkpoint", "cell", "class_name"]
-    counts = cases.groupby(keys, sort=False, observed=True)[["missed", "spurious"]].agg(["size", "sum"])
-    return {
-        tuple(key): {"n_structures": int(size), "n_missed": int(missed), "n_spurious": int(spurious)}
-        for key, size, missed, _, spurious in counts.itertuples(name=None)
-    }
+def count_structures(cases: pd.DataFrame) -> pd.DataFrame:
+    """Structures (one a case and run) tested, missed, or predicted where none are, by checkpoint, cell, class_name."""
+    groups = cases.groupby(["checkpoint", "cell", "class_name"], sort=False, observed=True)
+    counts = {"n_structures": ("missed", "size"), "n_missed": ("missed", "sum"), "n_spurious": ("spurious", "sum")}
+    return groups.agg(**counts).astype("int64").reset_index()

@@ -43,12 +43,8 @@ def _chosen(records: SuiteRecords) -> set[tuple[str, int, int]]:
 def _row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]]) -> dict[str, Any]:
     record = records.run(trial.run)
     result, spent = record.result, record.spent
-    return {
+    return trial.model_dump() | {
         "suite": records.name,
-        "entry": trial.entry,
-        "study": trial.study,
-        "point": trial.point,
-        "run": trial.run,
         "varied": canonical_json(trial.varied),
         "params": canonical_json(record.run.params),
         "status": "missing" if result is None else result.status,

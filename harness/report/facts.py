@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import pandas as pd
 import yaml
 
-from harness.leaderboard.conditions import Conditions
+from harness.leaderboard import notes
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
-from harness.leaderboard.notes import LOUD, notes
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 
@@ -32,40 +30,18 @@ class SuiteText:
 
 def facts(comparison: Comparison) -> list[Fact]:
     """Data, budget, sample and device of one comparison."""
-    runs, cases = comparison.runs, comparison.cases
-    ok = runs[runs["status"] == "ok"]
-    counts = [str(value) for value in sorted(runs["labelled"].dropna().unique())]
-    states = Counter(runs["status"])
+    counts = [str(value) for value in sorted(comparison.runs["labelled"].dropna().unique())]
+    states = Counter(comparison.runs["status"])
     return [
-        *([] if comparison.conditions is None else _conditions(comparison.conditions)),
+        *notes.facts(comparison),
         ("Labelled", f"{' and '.join(counts) or 'all'} patients"),
-        ("Labelled subsets", _numbers(ok["subset"])),
-        ("Seeds", _numbers(ok["seed"])),
-        ("Test", f"{cases['patient'].nunique()} patients, {cases['case'].nunique()} volumes"),
         ("Runs", ", ".join(f"{count} {state}" for state, count in states.most_common())),
     ]
 
 
-def _conditions(conditions: Conditions) -> list[Fact]:
-    threads = f"{conditions.threads} thread{'' if conditions.threads == 1 else 's'}"
-    cuda = "" if conditions.cuda == "none" else f", CUDA {conditions.cuda}"
-    currency = conditions.budget_currency.replace("_", "-")
-    return [
-        ("Data", f"{conditions.dataset} v{conditions.dataset_version}, checksum {conditions.data_checksum[:10]}"),
-        ("Training images", conditions.preprocessing),
-        ("Budget of a run", f"{conditions.budget_amount:g} {currency}, all stages counted"),
-        ("Device", f"{conditions.device_model}, {threads}, {conditions.precision}"),
-        ("Software", f"torch {conditions.torch}{cuda}, protocol {conditions.protocol_version}"),
-    ]
-
-
-def _numbers(values: pd.Series[int]) -> str:
-    return ", ".join(str(value) for value in sorted(set(values))) or "none yet"
-
-
 def marked_notes(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple[str, bool]]:
     """The notes of the tables, and whether each must not be overlooked."""
-    return [(line, line.startswith(LOUD)) for line in notes(leaderboard.inputs, comparison)]
+    return [(line, line.startswith(notes.LOUD)) for line in notes.notes(leaderboard.inputs, comparison)]
 
 
 def suite_text(records: SuiteRecords) -> SuiteText:

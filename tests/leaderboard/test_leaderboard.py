@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from harness.api.params import OptimiserSettings
+from harness.leaderboard.render import markdown
 from harness.leaderboard.results import placed
 from harness.records.schema import Engine
 from harness.stats.profile import TAUS
@@ -263,4 +264,4 @@ def test_two_subsets_have_no_interval_over_subsets(tmp_path):
     board = board_of(write_records(tmp_path / "s", RunSpec(methods={"a": 0.0}, labelled=(3,), subsets=2, seeds=2)))
     assert board.results["dice_std"].notna().all()
     assert board.results["dice_subsets_low"].isna().all()
-    assert "over subsets" not in board.to_markdown()
+    assert "over subsets" not in markdown(board)

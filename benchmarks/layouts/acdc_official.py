@@ -8,7 +8,6 @@ patientXXX/Info.cfg                        the frame numbers of ED and ES
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains
+from benchmarks.layouts.geometry import grid_problems, grid_warnings
+from benchmarks.layouts.nifti_file import read_nifti
+from benchmarks.layouts.pair import read_pair
 from harness.api.dataset import Case, CaseSource, Split
 from harness.api.errors import DataError
 
@@ -94,38 +96,25 @@ def _read_phases(folder: Path) -> dict[int, str]:
 
 def _load_official(id_: str, split: Split, image_path: Path, label_path: Path, phase: str) -> Case:
     """Read one frame as SSL4MIS wrote it: (Z, H, W) as SimpleITK gives it, intensities min-max scaled to [0, 1]."""
-    grey, spacing_mm = _read_nifti(image_path)
-    label, _ = _read_nifti(label_path)
-    if grey.shape != label.shape:
-        raise DataError(
-            f"{image_path}: image {grey.shape} and label {label.shape} differ in shape (z, y, x); one of them is wrong"
-        )
+    pair = read_pair(read_nifti, image_path, label_path)
+    if pair.image.shape != pair.label.shape:
+        shapes = f"image {pair.image.shape[::-1]} and label {pair.label.shape[::-1]}"
+        raise DataError(f"{image_path}: {shapes} differ in shape (z, y, x); one of them is wrong")
+    if problems := grid_problems(pair.image_geometry, pair.label_geometry):
+        raise DataError("\n".join(problems))
+    geometry = pair.image_geometry
     return Case(
         id=id_,
         patient=id_.split("_", maxsplit=1)[0],
         split=split,
-        image=_scaled(grey, image_path),
-        label=_integral(label, label_path),
-        spacing_mm=spacing_mm,
+        image=_scaled(np.ascontiguousarray(pair.image.transpose(2, 1, 0)), image_path),
+        label=np.ascontiguousarray(pair.label.transpose(2, 1, 0)),
+        spacing_mm=geometry.spacing_mm and geometry.spacing_mm[::-1],
+        spacing_source=geometry.source if geometry.spacing_mm else None,
         phase=phase,
         phase_source="Info.cfg",
+        warnings=grid_warnings(pair.image_geometry, pair.label_geometry),
     )
-
-
-def _read_nifti(path: Path) -> tuple[NDArray[Any], tuple[float, float, float]]:
-    """Voxels as (z, y, x) and their size in mm in the same order."""
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        image: Any = nibabel.load(path)
-        voxels = np.asarray(image.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
-        raise DataError(f"{path}: cannot be read, truncated perhaps ({error}); get the file again") from error
-    if voxels.ndim != 3:
-        raise DataError(f"{path}: has {voxels.ndim} axes; an annotated frame has three")
-    x, y, z = (float(side) for side in image.header.get_zooms())
-    return np.ascontiguousarray(voxels.transpose(2, 1, 0)), (z, y, x)
 
 
 def _scaled(grey: NDArray[Any], path: Path) -> NDArray[np.float32]:
@@ -134,11 +123,3 @@ def _scaled(grey: NDArray[Any], path: Path) -> NDArray[np.float32]:
         raise DataError(f"{path}: every voxel is {low:g}; replace the file")
     with np.errstate(invalid="ignore"):  # values that are not finite are reported with their file later on
         return ((grey.astype(np.float64) - low) / (high - low)).astype(np.float32)
-
-
-def _integral(label: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    """Labels as uint8; a value that uint8 cannot hold would come out as another class."""
-    wrong = (label != np.rint(label)) | (label < 0) | (label > 255)
-    if wrong.any():
-        raise DataError(f"{path}: label value {label[wrong].flat[0]:g} is no class; correct the annotation")
-    return label.astype(np.uint8)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,9 @@ from numpy.typing import NDArray
 
 from benchmarks.layouts import broken
 from benchmarks.layouts.crops import Crop
+from benchmarks.layouts.geometry import Spacing, declared_where_unset, grid_problems, grid_warnings
+from benchmarks.layouts.nrrd_file import read_nrrd
+from benchmarks.layouts.pair import read_pair
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
 from harness.api.dataset import Case, CaseSource, Split
 from harness.api.errors import DataError
@@ -24,9 +26,9 @@ from harness.api.errors import DataError
 IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
 OFFICIAL_SIGN = f"<ID>/{IMAGE} and <ID>/{LABEL} (also in '2018LA_Seg_Training Set/' and 'Training Set/')"
 ATRIUM = 255
-TOLERANCE_MM = 1e-3
-
-Directions = NDArray[np.float64]
+SPACING_MM: Spacing = (0.625, 0.625, 0.625)
+SPACING_SOURCE = "declared by the dataset (Xiong et al., MedIA 67, 2021), since the headers say nothing"
+"""The challenge's headers hold identity directions throughout."""
 
 
 def official_folder(root: Path) -> Path | None:
@@ -60,26 +62,26 @@ def _missing(image: Path, label: Path) -> list[str]:
 
 def _load(patient: str, split: Split, image_path: Path, label_path: Path, crop: Crop) -> Case:
     """Read one patient, z-score the whole volume, then crop."""
-    grey, directions = _read(image_path)
-    marked, label_directions = _read(label_path)
+    pair = read_pair(read_nrrd, image_path, label_path)
+    grey, marked = pair.image, pair.label
     problems = volume_problems(image_path, grey, label_path, marked) + label_problems(label_path, marked, (0, ATRIUM))
-    if not np.allclose(directions, label_directions, rtol=0, atol=TOLERANCE_MM):
-        problems.append(f"{label_path}: other space directions than {image_path.name}; one of them is wrong")
-    if problems:
+    if problems := problems or grid_problems(pair.image_geometry, pair.label_geometry):
         raise DataError("\n".join(problems))
     label = (marked == ATRIUM).astype(np.uint8)
     try:
         box = crop(patient, grey, label)
     except DataError as error:
         raise DataError(f"{image_path}: {error}") from None
-    x, y, z = np.linalg.norm(directions, axis=1).round(6).tolist()
+    geometry = declared_where_unset(pair.image_geometry, SPACING_MM, SPACING_SOURCE)
     return Case(
         id=patient,
         patient=patient,
         split=split,
         image=np.ascontiguousarray(z_scored(grey)[box]),
         label=np.ascontiguousarray(label[box]),
-        spacing_mm=(x, y, z),
+        spacing_mm=geometry.spacing_mm,
+        spacing_source=geometry.source if geometry.spacing_mm else None,
+        warnings=grid_warnings(geometry, pair.label_geometry),
     )
 
 
@@ -87,28 +89,3 @@ def z_scored(grey: NDArray[Any]) -> NDArray[np.float32]:
     """Mean 0 and standard deviation 1 over the whole volume, computed in double precision."""
     mean, deviation = grey.mean(dtype=np.float64), grey.std(dtype=np.float64)
     return np.asarray((grey - mean) / deviation, np.float32)
-
-
-def _read(path: Path) -> tuple[NDArray[Any], Directions]:
-    """Voxels [X, Y, Z] and the step along each of their axes in mm, a row each."""
-    import nrrd
-    from nrrd.errors import NRRDError
-
-    try:
-        voxels, header = nrrd.read(str(path))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zlib.error, NRRDError) as error:
-        raise DataError(f"{path}: cannot be read, truncated perhaps ({error}); get the file again") from error
-    if voxels.ndim != 3:
-        raise DataError(f"{path}: has {voxels.ndim} axes; a volume has three")
-    return voxels, _directions(path, header)
-
-
-def _directions(path: Path, header: Mapping[str, Any]) -> Directions:
-    """From `space directions`, or `spacings` where the file has no space."""
-    if "space directions" in header:
-        found = np.asarray(header["space directions"], np.float64)
-    else:
-        found = np.diag(np.atleast_1d(np.asarray(header.get("spacings", []), np.float64)))
-    if found.shape != (3, 3) or not np.isfinite(found).all() or abs(np.linalg.det(found)) < 1e-9:
-        raise DataError(f"{path}: space directions are not three independent steps in mm; mend the header")
-    return found

@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains
-from harness.api.dataset import Case, CaseSource, Split
+from benchmarks.layouts.h5_file import read_h5
+from harness.api.dataset import Case, CaseSource, LabelMap, Split
 from harness.api.errors import DataError
 
 LIST_FILES: tuple[tuple[str, Split], ...] = (
@@ -132,7 +132,7 @@ def _load_h5(id_: str, split: Split, paths: Sequence[Path]) -> Case:
     pairs, problems = [], []
     for path in paths:
         try:
-            pairs.append(_read_h5(path))
+            pairs.append(_read_pair(path))
         except DataError as error:
             problems.append(str(error))
     problems += _odd_shapes(paths, [image.shape for image, _ in pairs]) if not problems else []
@@ -152,14 +152,8 @@ def _load_h5(id_: str, split: Split, paths: Sequence[Path]) -> Case:
     )
 
 
-def _read_h5(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            image, label = file["image"][()], file["label"][()]
-    except KeyError:
-        raise DataError(f"{path}: has no image or no label; get the file again") from None
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"{path}: cannot be read, truncated perhaps ({error}); get the file again") from error
+def _read_pair(path: Path) -> tuple[NDArray[Any], LabelMap]:
+    image, label = read_h5(path)
     if image.shape != label.shape:
         raise DataError(f"{path}: image {image.shape} and label {label.shape} differ in shape; one of them is wrong")
     return image, label

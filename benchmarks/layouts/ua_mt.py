@@ -12,12 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import h5py
-from numpy.typing import NDArray
 
 from benchmarks.layouts import broken
+from benchmarks.layouts.h5_file import read_h5
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
 from harness.api.dataset import Case, CaseSource, Split
 from harness.api.errors import DataError
@@ -47,18 +44,8 @@ def ua_mt_sources(root: Path, homes: Mapping[str, Split]) -> Iterator[CaseSource
 
 
 def _load(patient: str, split: Split, path: Path) -> Case:
-    image, label = _read(path)
+    image, label = read_h5(path)
     problems = volume_problems(path, image, path, label) or label_problems(path, label, (0, 1))
     if problems:
         raise DataError("\n".join(problems))
     return Case(id=patient, patient=patient, split=split, image=image, label=label)
-
-
-def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return file["image"][()], file["label"][()]
-    except KeyError:
-        raise DataError(f"{path}: has no image or no label; get the file again") from None
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"{path}: cannot be read, truncated perhaps ({error}); get the file again") from error

@@ -31,6 +31,7 @@ class Case:
         spacing_mm: Voxel size in millimetres along the axes of `image`. None where the source does not hold it.
         phase: "ED", "ES" or None.
         phase_source: How the phase is known.
+        spacing_source: How the voxel size is known: the header's field and unit, or who declares it.
         warnings: What a reader of any table should know of this case and what is no error, a line each, without its id.
     """
 
@@ -42,6 +43,7 @@ class Case:
     spacing_mm: tuple[float, float, float] | None = None
     phase: str | None = None
     phase_source: str | None = None
+    spacing_source: str | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -32,11 +32,18 @@ def whole_volumes(suite: AuditedSuite) -> Verdict:
     if partly := suite.named(cases["run"][cases[MILLIMETRES].notna().any(axis=1) != spaced]):
         return not_held(partly, "millimetres in some rows of cases.parquet alone")
     phases = ", ".join(sorted(cases["phase"].dropna().unique())) or "not known"
-    distances = "voxels and millimetres" if spaced else "voxels (spacing unknown)"
+    distances = f"voxels and millimetres{_spacing_source(suite)}" if spaced else "voxels (spacing unknown)"
     return held(
         f"the same {cases['case'].nunique()} volumes x {cases['class_name'].nunique()} classes in cases.parquet of "
         f"{counted(cases['run'].nunique(), 'run')}, in {distances}; phases {phases}"
     )
+
+
+def _spacing_source(suite: AuditedSuite) -> str:
+    """What the millimetres stand on, as the runs' environments show it."""
+    shown = (run.environment.shown.get("voxel_size") for run in suite.runs if run.environment is not None)
+    sources = " or ".join(dict.fromkeys(source for source in shown if source))
+    return f" (voxel size from {sources})" if sources else ""
 
 
 @rule(26, needs="cases")

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from harness.api.dataset import Case, CaseSource, Dataset, Split
 from harness.api.errors import DataError
+from harness.api.reading import reading
 from harness.data.cache import DEVELOPMENT, TEST, Cache, read_unchecked
 from harness.data.digests import array_sha256, case_sha256, manifest_checksum
 
 NAMED = 10
 """Cases that a warning names before it counts the others."""
-
-UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,10 @@ def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
     read: list[tuple[CaseSource, Case]] = []
     for source in sources:
         try:
-            read.append((source, source.load()))
+            with reading(_where(source)):
+                read.append((source, source.load()))
         except DataError as error:
             problems += str(error).splitlines()
-        except UNREADABLE as error:
-            problems.append(f"{_where(source)}: cannot be read ({type(error).__name__}: {error}); get the file again")
     for source, case in read:
         problems += case_problems(source, case, len(dataset.classes))
     images = {source.id: array_sha256(case.image) for source, case in read}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 from pydantic import Field
@@ -19,6 +20,7 @@ class CaseInfo(Strict):
     spacing_mm: tuple[float, float, float] | None
     phase: str | None
     phase_source: str | None
+    spacing_source: str | None = Field(None, description="how the voxel size is known, where it is")
     sha256: str
 
 
@@ -35,3 +37,11 @@ class Manifest(Strict):
     splits: dict[str, list[str]]
     cases: list[CaseInfo]
     warnings: list[str] = Field(default_factory=list)
+
+    @property
+    def spacing_source(self) -> str:
+        """Where the cases' voxel sizes, and with them millimetres, come from, each with its number of cases."""
+        counts = Counter(
+            "unknown" if case.spacing_mm is None else case.spacing_source or "the dataset" for case in self.cases
+        )
+        return "; ".join(f"{source} ({count} of {len(self.cases)} cases)" for source, count in counts.most_common())

@@ -62,7 +62,10 @@ def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
     checked = replace(checked, warnings=tuple(line.replace(f"{folder}{os.sep}", "") for line in checked.warnings))
     for warning in checked.warnings:
         log.warning(warning)
-    return _publish(_manifest(dataset, layout, checked), checked.cases, destination)
+    manifest = _manifest(dataset, layout, checked)
+    if any(case.spacing_source for case in manifest.cases):
+        log.info(f"{dataset.name}: voxel size from {manifest.spacing_source}")
+    return _publish(manifest, checked.cases, destination)
 
 
 def _source(dataset: Dataset, root: Path | None) -> tuple[Path | None, str]:
@@ -139,6 +142,7 @@ def _info(case: Case, sha256: str) -> CaseInfo:
         spacing_mm=case.spacing_mm,
         phase=case.phase,
         phase_source=case.phase_source,
+        spacing_source=case.spacing_source,
         sha256=sha256,
     )
 

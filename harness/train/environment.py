@@ -41,9 +41,13 @@ def prepare_device(device: torch.device, engine: Engine) -> None:
 
 
 def describe(
-    device: torch.device, engine: Engine, data_checksum: str, data_warnings: Sequence[str] = ()
+    device: torch.device,
+    engine: Engine,
+    data_checksum: str,
+    data_warnings: Sequence[str] = (),
+    spacing_source: str | None = None,
 ) -> Environment:
-    """The environment record of this process; data_warnings: of the manifest of the data."""
+    """The environment record of this process; data_warnings, spacing_source: of the manifest of the data."""
     return Environment(
         device_model=device_model(device),
         device_type="cuda" if device.type == "cuda" else "cpu",
@@ -61,6 +65,7 @@ def describe(
             "driver": _driver() if device.type == "cuda" else None,
             "cudnn": str(torch.backends.cudnn.version()) if device.type == "cuda" else None,
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
+            "voxel_size": spacing_source,
             "data_warnings": "\n".join(first_warnings(data_warnings)) or None,
         },
     )

@@ -96,7 +96,8 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
             return done
         run, device = folder.run, pick_device()
         prepare_device(device, run.engine)
-        environment = describe(device, run.engine, cache.reference.checksum, cache.manifest.warnings)
+        manifest = cache.manifest
+        environment = describe(device, run.engine, manifest.checksum, manifest.warnings, manifest.spacing_source)
         with Attempt(folder, lease, environment, device, settings.stop, settings.parent) as attempt:
             # Before anything is loaded, so that all of it is seen.
             attempt.write("begin", process=read_process_info(device))

@@ -1,0 +1,81 @@
+"""Bytes of a file that may be compressed: never more than its header asks for, and check sums read to the end."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol
+
+Packing = Literal["none", "gzip", "bzip2"]
+
+
+class Stream(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; fewer at the end alone."""
+
+
+Opener = Callable[[io.BytesIO], AbstractContextManager[Stream]]
+
+MOST_GROWTH = 50_000
+"""A bit more than what a byte becomes at most: 1032 with deflate, 46,000 with bzip2."""
+
+METHODS: dict[Packing, tuple[Opener, int]] = {
+    "none": (lambda stream: stream, 1),
+    "gzip": (lambda stream: gzip.GzipFile(fileobj=stream), 1_100),
+    "bzip2": (bz2.BZ2File, MOST_GROWTH),
+}
+"""How to open each, and what a byte of it can become."""
+
+SPARE_BYTES = 16
+"""Bytes after the voxels that are passed over: padding, or the end of a line."""
+
+GZIP_START = b"\x1f\x8b"
+GZIP_WINDOW = 31
+
+
+def packing_of(raw: bytes) -> Packing:
+    """How a file is compressed, by its content: names are often wrong."""
+    return "gzip" if raw.startswith(GZIP_START) else "none"
+
+
+def first_bytes(raw: bytes, count: int) -> bytes:
+    """The first bytes of a file's content."""
+    if packing_of(raw) == "none":
+        return raw[:count]
+    return zlib.decompressobj(GZIP_WINDOW).decompress(raw, count)
+
+
+def content_of(raw: bytes, wanted: int, packing: Packing) -> bytes:
+    """The content, decompressed and compared with its check sums.
+
+    Args:
+        raw: The file, or what follows its header.
+        wanted: Bytes that the header asks for.
+        packing: How `raw` is compressed.
+
+    Raises:
+        EOFError: There are fewer.
+        ValueError: There are more, so that header and voxels are not of one volume.
+        Exception: What gzip, zlib or bz2 say of damage.
+    """
+    opener, growth = METHODS[packing]
+    require_possible(len(raw), wanted, growth)
+    with opener(io.BytesIO(raw)) as stream:
+        content = stream.read(wanted + SPARE_BYTES + 1)
+    if len(content) < wanted:
+        raise EOFError(f"{len(content):,} bytes, its header asks for {wanted:,}")
+    if len(content) > wanted + SPARE_BYTES:
+        raise ValueError(f"it holds more than the {wanted:,} bytes that its header asks for")
+    return content
+
+
+def require_possible(held: int, wanted: int, growth: int) -> None:
+    """Raise `EOFError` if so few bytes cannot hold what a header asks for, before memory is asked for it."""
+    if wanted > growth * held + SPARE_BYTES:
+        raise EOFError(f"its header asks for {wanted:,} bytes, the {held:,} in the file cannot hold them")

@@ -37,7 +37,8 @@ def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
         raw = path.read_bytes()
         kind, header = _header(first_bytes(raw, LARGEST_HEADER))
         content = content_of(raw, _wanted(header), packing_of(raw))
-        voxels = np.asarray(kind.from_bytes(content).dataobj)
+        with np.errstate(all="ignore"):  # nibabel computes with sizes that may be no numbers
+            voxels = np.asarray(kind.from_bytes(content).dataobj)
         if voxels.ndim != 3:
             raise DataError(f"{path}: has {voxels.ndim} axes; an annotated frame has three")
         return voxels, geometry_of(_fields(path, header))

@@ -32,7 +32,8 @@ TOWARDS = {
 """Coordinate (right, anterior, superior) and sign of each word that the name of a space is made of."""
 
 LETTERS = {word[0]: word for word in TOWARDS}
-SMALLEST_VOLUME = 1e-9
+FLAT = 1e-3
+"""Volume that three steps of length 1 span at most if they lie in a plane."""
 
 
 def read_nrrd(path: Path) -> tuple[NDArray[Any], Geometry]:
@@ -129,9 +130,11 @@ def _fields(path: Path, header: Mapping[str, Any]) -> Header:
 
 
 def _steps(steps: Steps, path: Path) -> Steps:
-    if steps.shape != (3, 3) or not np.isfinite(steps).all() or abs(np.linalg.det(steps)) < SMALLEST_VOLUME:
-        raise DataError(f"{path}: space directions are not three independent steps; mend the header")
-    return steps
+    if steps.shape == (3, 3) and np.isfinite(steps).all() and steps.any(axis=1).all():
+        lengths = np.linalg.norm(steps, axis=1, keepdims=True)
+        if abs(np.linalg.det(steps / lengths)) > FLAT:
+            return steps
+    raise DataError(f"{path}: space directions are not three independent steps; mend the header")
 
 
 def _three(values: ArrayLike) -> NDArray[np.float64]:

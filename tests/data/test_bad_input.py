@@ -95,7 +95,7 @@ def not_finite(root: Path) -> list[str]:
 def wrong_types(root: Path) -> list[str]:
     grey, label = voxels("patient028", "frame01")
     write_h5(root / "data" / "patient028_frame01.h5", grey, label.astype(np.int64))
-    return ["patient028_frame01.h5: image is int16; store", "patient028_frame01.h5: label is int64; store it as uint8"]
+    return ["patient028_frame01.h5: image is int16; store it as float32"]
 
 
 def wrong_axes(root: Path) -> list[str]:

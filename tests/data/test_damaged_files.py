@@ -1,0 +1,417 @@
+"""Damaged files: one line with the file, never other voxels in silence, and truncated is said of what is truncated."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.layouts.h5_file import read_h5
+from benchmarks.layouts.nifti_file import read_nifti
+from benchmarks.layouts.nrrd_file import read_nrrd
+from benchmarks.layouts.pair import read_pair
+from benchmarks.layouts.values import whole_labels
+from harness.api.errors import DataError, UsageError
+from harness.api.reading import reading
+from tests.data.headers import nrrd
+from tests.data.small_la import write_nrrd
+
+Write = Callable[[Path], object]
+VOXELS = np.random.default_rng(0).integers(0, 900, (7, 6, 5)).astype(np.int16)
+
+
+def content(array: np.ndarray = VOXELS) -> bytearray:
+    return bytearray(nibabel.Nifti1Image(array, np.eye(4)).to_bytes())
+
+
+def packed(place: int = 0, form: str = "", *values: Any, array: np.ndarray = VOXELS) -> bytes:
+    """A compressed file with other values at a place of its header."""
+    raw = content(array)
+    if form:
+        struct.pack_into(form, raw, place, *values)
+    return gzip.compress(bytes(raw))
+
+
+def other_voxels() -> bytes:
+    """Changed voxels under the check sum of the true ones."""
+    raw, changed = content(), content()
+    changed[400:404] = b"\x09\x01\x07\x01"
+    body = gzip.compress(bytes(changed))
+    return body[:-8] + struct.pack("<II", zlib.crc32(raw), len(raw))
+
+
+NIFTI: dict[str, bytes] = {
+    "truncated: in the stream": packed()[:-100],
+    "truncated: in the check sum": packed()[:-3],
+    "truncated: no check sum": packed()[:-8],
+    "truncated: in the header": gzip.compress(bytes(content()[:200])),
+    "truncated: whole stream, few voxels": gzip.compress(bytes(content()[:-10])),
+    "truncated: plain": bytes(content()[:-10]),
+    "truncated: empty": b"",
+    "truncated: 20 bytes of gzip": packed()[:20],
+    "truncated: as large as a continent": packed(42, "<3h", 30000, 30000, 30000),
+    "check sum of other voxels": other_voxels(),
+    "length of other voxels": packed()[:-4] + struct.pack("<I", 99),
+    "rubbish behind": packed() + b"rubbish",
+    "a page of the web": b"<html>quota exceeded</html>" * 30,
+    "a page in gzip": gzip.compress(b"<html>quota exceeded</html>" * 30),
+    "zeros": bytes(4000),
+    "datatype 26996": packed(70, "<h", 26996),
+    "1 bit a voxel": packed(70, "<h", 1),
+    "voxels inside the header": packed(108, "<f", 340.0),
+    "voxels nowhere": packed(108, "<f", float("nan")),
+    "no axes": packed(40, "<h", 0),
+    "nine axes": packed(40, "<h", 9),
+    "a side of 0": packed(42, "<h", 0),
+    "a negative side": packed(42, "<h", -7),
+    "fewer voxels than there are": packed(46, "<h", 2),
+    "four axes": packed(array=np.zeros((3, 3, 3, 2), np.int16)),
+    "no magic": packed(344, "<4s", b"abc\0"),
+}
+
+
+@pytest.mark.parametrize("name", NIFTI)
+def test_a_damaged_nifti_file_is_one_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.nii.gz"
+    path.write_bytes(NIFTI[name])
+    refuse(read_nifti, path, truncated=name.startswith("truncated"))
+
+
+def refuse(read: Callable[[Path], object], path: Path, truncated: bool) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(DataError) as refused:
+        read(path)
+    line = str(refused.value)
+    assert line.startswith(f"{path}: ")
+    assert "\n" not in line
+    assert ("truncated" in line.removeprefix(str(path))) == truncated, line
+    return line
+
+
+def text(**fields: str | None) -> Write:
+    return lambda path: nrrd(path, **fields)
+
+
+def cut(count: int, encoding: str = "raw") -> Write:
+    return lambda path: path.write_bytes(encoded(encoding)[:-count])
+
+
+def encoded(encoding: str) -> bytes:
+    """An NRRD file of VOXELS in some encoding."""
+    data = VOXELS.tobytes(order="F")
+    packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "ascii": as_text}
+    fields = f"type: short\ndimension: 3\nsizes: 7 6 5\nendian: little\nencoding: {encoding}\n"
+    return f"NRRD0004\n{fields}\n".encode() + packers.get(encoding, bytes)(data)
+
+
+def as_text(data: bytes) -> bytes:
+    return " ".join(map(str, np.frombuffer(data, np.int16))).encode()
+
+
+NRRD: dict[str, Write] = {
+    "truncated: raw": cut(9),
+    "truncated: gzip": cut(30, "gzip"),
+    "truncated: in gzip's check sum": cut(3, "gzip"),
+    "truncated: no check sum": cut(8, "gzip"),
+    "truncated: bzip2": cut(9, "bzip2"),
+    "truncated: empty": lambda path: path.write_bytes(b""),
+    "truncated: sizes of a continent": text(sizes="30000 30000 30000"),
+    "gzip, check sum of others": lambda path: path.write_bytes(encoded("gzip")[:-8] + b"12345678"),
+    "gzip that is none": text(encoding="gzip"),
+    "bzip2 that is none": text(encoding="bzip2"),
+    "an encoding nobody has": text(encoding="zip"),
+    "hexadecimal": text(encoding="hex"),
+    "a type of blocks": text(type="block"),
+    "a type nobody has": text(type="quad"),
+    "no sizes": text(sizes=None),
+    "sizes in words": text(sizes="many 3 4"),
+    "negative sizes": text(sizes="6 -5 4"),
+    "sizes of two axes": text(sizes="30 4"),
+    "fewer voxels than there are": text(sizes="6 5 3"),
+    "no order of bytes": text(endian=None),
+    "an origin of two": text(space_origin="(1,2)"),
+    "voxels in a file that is away": text(data_file="away.raw"),
+    "voxels in many files": text(data_file="LIST"),
+    "a newer version": lambda path: path.write_bytes(encoded("raw").replace(b"NRRD0004", b"NRRD0009")),
+    "a page of the web": lambda path: path.write_text("<html>quota exceeded</html>"),
+    "zeros": lambda path: path.write_bytes(bytes(900)),
+}
+
+
+@pytest.mark.parametrize("name", NRRD)
+def test_a_damaged_nrrd_file_is_one_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.nrrd"
+    NRRD[name](path)
+    refuse(read_nrrd, path, truncated=name.startswith("truncated"))
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
+@pytest.mark.parametrize("detached", [False, True])
+def test_encodings_give_the_same_voxels(encoding: str, detached: bool, tmp_path: Path) -> None:
+    path = tmp_path / "one.nrrd"
+    header, _, data = encoded(encoding).partition(b"\n\n")
+    if detached:
+        (tmp_path / "one.raw").write_bytes(data)
+        header, data = header + b"\ndata file: one.raw", b""
+    path.write_bytes(header + b"\n\n" + data)
+    np.testing.assert_array_equal(read_nrrd(path)[0], VOXELS)
+
+
+def arrays(**nodes: Any) -> Write:
+    """An HDF5 file of an image and a label with other nodes in their place; None leaves one out."""
+
+    def write(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            for name, node in {"image": VOXELS.astype(np.float32), "label": VOXELS % 4, **nodes}.items():
+                if callable(node):
+                    node(file, name)
+                elif node is not None:
+                    file[name] = node
+
+    return write
+
+
+def unwritten(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, (7, 6, 5), "f4")
+
+
+def huge(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, (30000, 30000, 30000), "f4", chunks=(8, 8, 8))[0, 0, 0] = 1
+
+
+def virtual(file: h5py.File, name: str) -> None:
+    layout = h5py.VirtualLayout((7, 6, 5), "f4")
+    layout[:] = h5py.VirtualSource("away.h5", "image", (7, 6, 5))
+    file.create_virtual_dataset(name, layout)
+
+
+def elsewhere(file: h5py.File, name: str) -> None:
+    file.create_dataset(name, (7, 6, 5), "f4", external="away.raw")
+
+
+def broken_link(file: h5py.File, name: str) -> None:
+    file[name] = h5py.ExternalLink("away.h5", "/image")
+
+
+def cut_h5(count: int) -> Write:
+    def write(path: Path) -> None:
+        arrays()(path)
+        path.write_bytes(path.read_bytes()[:count])
+
+    return write
+
+
+H5: dict[str, Write] = {
+    "truncated: half of it": cut_h5(1500),
+    "truncated: no more than its signature": cut_h5(96),
+    "empty": cut_h5(0),
+    "a page of the web": lambda path: path.write_text("<html>quota exceeded</html>"),
+    "a text": arrays(image="see 028.nii"),
+    "a null": arrays(image=h5py.Empty("f4")),
+    "a group": arrays(label=lambda file, name: file.create_group(name)),
+    "no label": arrays(label=None),
+    "text for labels": arrays(label=np.array([b"LV", b"RV"])),
+    "complex image": arrays(image=VOXELS.astype(np.complex64)),
+    "records": arrays(image=np.zeros((7, 6, 5), [("x", "f4"), ("y", "f4")])),
+    "never written": arrays(image=unwritten),
+    "truncated: as large as a continent": arrays(image=huge),
+    "voxels of another file": arrays(image=virtual),
+    "voxels of a raw file": arrays(image=elsewhere),
+    "a link to a file that is away": arrays(image=broken_link),
+    "labels between classes": arrays(label=VOXELS % 4 + 0.25),
+    "labels beyond uint8": arrays(label=VOXELS),
+}
+
+
+@pytest.mark.parametrize("name", H5)
+def test_a_damaged_h5_file_is_one_line(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.h5"
+    H5[name](path)
+    refuse(read_h5, path, truncated=name.startswith("truncated"))
+
+
+def h5_bytes(tmp_path: Path) -> bytes:
+    path = tmp_path / "whole.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("image", data=VOXELS.astype(np.float32), compression="gzip")
+        file.create_dataset("label", data=(VOXELS % 4).astype(np.uint8), compression="gzip")
+    return path.read_bytes()
+
+
+def outcome(read: Callable[[Path], tuple[np.ndarray, Any]], path: Path) -> tuple[np.ndarray, Any] | str:
+    """What comes out of a file, or the message with which it is refused."""
+    try:
+        return read(path)
+    except DataError as error:
+        return str(error)
+
+
+@given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_a_flipped_bit_of_a_compressed_file_changes_no_voxel(
+    position: int, bit: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("flip")
+    cases: list[tuple[str, bytes, int, Callable[[Path], tuple[np.ndarray, Any]], np.ndarray]] = [
+        ("one.nii.gz", packed(), 0, read_nifti, VOXELS),
+        ("one.nrrd", encoded("gzip"), encoded("gzip").index(b"\n\n") + 2, read_nrrd, VOXELS),
+        ("two.nrrd", encoded("bzip2"), encoded("bzip2").index(b"\n\n") + 2, read_nrrd, VOXELS),
+    ]
+    for name, whole, start, read, expected in cases:
+        damaged = bytearray(whole)
+        damaged[start + position % (len(whole) - start)] ^= 1 << bit
+        (folder / name).write_bytes(damaged)
+        answer = outcome(read, folder / name)
+        if isinstance(answer, str):
+            assert answer.startswith(str(folder / name))
+        else:
+            np.testing.assert_array_equal(answer[0], expected)
+
+
+@given(position=st.integers(0, 10**6), bit=st.integers(0, 7), keep=st.booleans())
+def test_damage_of_any_file_raises_nothing_else(
+    position: int, bit: int, keep: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Bits flipped anywhere, headers included, or the rest cut off."""
+    folder = tmp_path_factory.mktemp("any")
+    files: list[tuple[str, bytes, Callable[[Path], tuple[np.ndarray, Any]]]] = [
+        ("one.nii", bytes(content()), read_nifti),
+        ("one.nrrd", encoded("raw"), read_nrrd),
+        ("one.h5", h5_bytes(folder), read_h5),
+    ]
+    for name, whole, read in files:
+        place = position % len(whole)
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        (folder / name).write_bytes(damaged if keep else damaged[:place])
+        answer = outcome(read, folder / name)
+        assert not isinstance(answer, str) or answer.startswith(str(folder / name))
+
+
+NEARLY = [np.float32(0.99999994), 1.9999999, 3 - 1e-9, 2.001, 1e-7, -1e-7]
+
+
+@pytest.mark.parametrize("value", [*NEARLY, 0.0, 255.0])
+def test_labels_that_are_nearly_whole_are_rounded(value: float) -> None:
+    label = np.array([[[0.0, 1.0, value]]], dtype=getattr(value, "dtype", np.float64))
+    rounded = whole_labels(label, Path("one"))
+    assert rounded.dtype == np.uint8
+    assert rounded.ravel().tolist() == [0, 1, round(float(value))]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (np.float32(0.5), "0.5"),
+        (np.float32(0.998), "0.998"),
+        (1.0010001, "1.0010001"),
+        (0.9989999999999, "0.9989999999999"),
+        (-0.5, "-0.5"),
+        (np.int16(-1), "-1"),
+        (np.int32(256), "256"),
+        (255.6, "255.6"),
+        (np.nan, "nan"),
+        (np.inf, "inf"),
+        (1e300, "1"),
+    ],
+)
+def test_other_labels_are_shown_as_they_are(value: float, shown: str) -> None:
+    with pytest.raises(DataError, match=rf"^one: label value {shown}") as refused:
+        whole_labels(np.array([0, value], dtype=np.asarray(value).dtype), Path("one"))
+    assert "is no class" in str(refused.value)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1), st.floats(-9e-4, 9e-4), st.sampled_from([np.float32, np.float64]))
+def test_rounding_never_changes_a_class(classes: list[int], off: float, kind: type[np.floating[Any]]) -> None:
+    label = (np.array(classes) + off).astype(kind)
+    assert whole_labels(label, Path("one")).tolist() == classes
+
+
+@pytest.mark.parametrize("kind", [np.complex64, np.complex128, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])])
+@pytest.mark.parametrize("which", ["image.nii", "label.nii"])
+def test_voxels_that_are_no_real_numbers_are_refused(kind: Any, which: str, tmp_path: Path) -> None:
+    for name in ("image.nii", "label.nii"):
+        array = np.zeros((7, 6, 5), kind) if name == which else VOXELS % 4
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / name)
+    with pytest.raises(DataError, match=rf"{which}: (image|label) holds .*; a voxel is one real number"):
+        read_pair(read_nifti, tmp_path / "image.nii", tmp_path / "label.nii")
+
+
+def test_both_files_of_a_pair_are_reported(tmp_path: Path) -> None:
+    for name in ("image.nrrd", "label.nrrd"):
+        (tmp_path / name).write_text("rubbish")
+    with pytest.raises(DataError) as refused:
+        read_pair(read_nrrd, tmp_path / "image.nrrd", tmp_path / "label.nrrd")
+    assert [line.split(": ")[0] for line in str(refused.value).splitlines()] == [
+        str(tmp_path / "image.nrrd"),
+        str(tmp_path / "label.nrrd"),
+    ]
+
+
+@pytest.mark.parametrize("array", [VOXELS.astype(">i2"), VOXELS.astype(np.float64), VOXELS.astype(np.uint16)])
+def test_other_types_and_orders_of_bytes_are_read(array: np.ndarray, tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "one.nii.gz")
+    np.testing.assert_array_equal(read_nifti(tmp_path / "one.nii.gz")[0], VOXELS)
+    nibabel.save(nibabel.Nifti2Image(array, np.eye(4)), tmp_path / "two.nii.gz")
+    np.testing.assert_array_equal(read_nifti(tmp_path / "two.nii.gz")[0], VOXELS)
+
+
+@pytest.mark.parametrize("name", ["plain.nii.gz", "packed.nii"])
+def test_names_do_not_matter(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(bytes(content()) if name == "plain.nii.gz" else packed())
+    np.testing.assert_array_equal(read_nifti(tmp_path / name)[0], VOXELS)
+
+
+def test_scaling_of_the_header_is_applied(tmp_path: Path) -> None:
+    path = tmp_path / "one.nii.gz"
+    path.write_bytes(packed(112, "<2f", 0.5, 3.0))
+    np.testing.assert_allclose(read_nifti(path)[0], VOXELS * 0.5 + 3)
+
+
+ERRORS: list[tuple[Exception, str]] = [
+    (PermissionError(13, "Permission denied"), "may not be read"),
+    (FileNotFoundError(2, "No such file"), "missing"),
+    (IsADirectoryError(21, "Is a directory"), "is no file"),
+    (NotADirectoryError(20, "Not a directory"), "is no file"),
+    (MemoryError(), "asks for more memory than there is (MemoryError)"),
+    (EOFError("3 bytes"), "truncated (3 bytes)"),
+    (zlib.error("incorrect data check"), "damaged (incorrect data check)"),
+    (gzip.BadGzipFile("CRC check failed"), "damaged (CRC check failed)"),
+    (OSError(5, "Input/output error"), "cannot be read by this reader (OSError: [Errno 5]"),
+    (RecursionError("deep"), "RecursionError: deep"),
+    (StopIteration(), "cannot be read by this reader (StopIteration)"),
+    (ZeroDivisionError("a\nb\x1b[2J" + "c" * 400), "ZeroDivisionError: a b [2Jccc"),
+    (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), "UnicodeDecodeError"),
+]
+
+
+@pytest.mark.parametrize(("error", "words"), ERRORS, ids=lambda value: type(value).__name__)
+def test_whatever_a_reader_raises_is_a_line_about_its_file(error: Exception, words: str) -> None:
+    with pytest.raises(DataError) as refused, reading("a.h5"):
+        raise error
+    line = str(refused.value)
+    assert line.startswith("a.h5: ")
+    assert words in line
+    assert line.isprintable()
+    assert len(line) < 500
+
+
+def test_errors_of_our_own_and_stops_pass() -> None:
+    for error in (UsageError("as it is"), KeyboardInterrupt()):
+        with pytest.raises(type(error)) as raised, reading("a.h5"):
+            raise error
+        assert raised.value is error
+
+
+def test_a_file_that_may_be_written_by_hand_is_read(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_nrrd(write_nrrd(tmp_path / "one.nrrd", VOXELS))[0], VOXELS)

@@ -121,7 +121,7 @@ def _write_speed(folder: Path) -> float:
 def _data(data: Path | None) -> str:
     from harness.data.cache import Cache
     from harness.data.locate import locate
-    from harness.execution.dry_run import prepared_cache
+    from harness.data.prepare import prepared_cache
 
     data = data or Path(os.environ.get("HARNESS_DATA", ""))
     if data == Path():

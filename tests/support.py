@@ -106,3 +106,9 @@ def cases_of(folder: RunFolder) -> pd.DataFrame:
 def environment_of(folder: RunFolder) -> Environment | None:
     """Where a run's numbers were made."""
     return SuiteRecords(SuiteFolder(folder.path.parent.parent)).run(folder.id).environment
+
+
+def selected_of(store: SuiteFolder) -> list[RunFolder]:
+    """The runs of the current selection in its order, each once. Some may have no record yet."""
+    ids = dict.fromkeys(entry.run for entry in store.selection().entries)
+    return [store.by_id(run) for run in ids]

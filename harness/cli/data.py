@@ -9,9 +9,9 @@ import click
 
 from harness.api.errors import DataError, ServiceError
 from harness.cli.options import PATH, data_option, runs_option, tracking_option
-from harness.cli.tables import cache_table, dataset_table, method_table, print_table, suite_table
+from harness.cli.tables import cache_table, dataset_table, print_table, suite_table
 from harness.suite.load import SUITES
-from harness.suite.registry import load_dataset, load_datasets, load_method
+from harness.suite.registry import load_dataset, load_datasets, load_method, method_sources
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +68,15 @@ def list_command(method: str | None) -> None:
     Parameters of a method are counted on a 2D task with one channel and four classes. References are shown in a
     leaderboard and never ranked.
     """
-    from harness.execution.catalogue import hyper_parameters, method_card, method_cards
+    from harness.execution.catalogue import METHOD_COLUMNS, hyper_parameters, method_line
 
     if method:
-        print_table(*method_table([method_card(method)]))
+        print_table(METHOD_COLUMNS, [method_line(method)], "lllrrll")
         click.echo()
         rows = hyper_parameters(load_method(method).Params)
         print_table(("parameter", "default", "bounds", "search", "what"), rows, "lllll")
         return
-    print_table(*method_table(method_cards()))
+    print_table(METHOD_COLUMNS, [method_line(name) for name in sorted(method_sources())], "lllrrll")
     click.echo()
     print_table(*dataset_table(load_datasets()))
     click.echo()

@@ -16,7 +16,6 @@ from harness.suite.load import load_suite
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
-    from harness.execution.catalogue import MethodCard
     from harness.execution.dry_run import DryRun
     from harness.records.status import State, SuiteStatus
     from harness.suite.plan import PlannedTraining
@@ -96,19 +95,6 @@ def status_table(status: SuiteStatus) -> Printed:
         state = (str(name), run.state, f"{run.share:.1%}", str(spent.useful_steps))
         rows.append((*state, *seconds, str(spent.attempts), dice, run.note))
     return headers, rows, "llrrrrrrl"
-
-
-def method_table(cards: Sequence[MethodCard]) -> Printed:
-    """A line per method."""
-    headers = ("method", "version", "shown", "training", "predictor", "file", "paper")
-    rows: list[Line] = [
-        (
-            *(card.name, str(card.version), "ranked" if card.ranked else "reference"),
-            *(f"{card.parameters_training:,}", f"{card.parameters_predictor:,}", card.origin, card.paper),
-        )
-        for card in cards
-    ]
-    return headers, rows, "lllrrll"
 
 
 def dataset_table(datasets: Sequence[Dataset]) -> Printed:

@@ -30,6 +30,21 @@ def resolve(dataset: Dataset, data: Path | None) -> Cache:
 
     Raises `DataError` when there is nothing to read or it is flawed, `DiskError` when the cache cannot be written.
     """
+    place, folder, layout = _place(dataset, data)
+    if place.exists():
+        return _opened(dataset, place)
+    log.info(f"preparing {dataset.name} ({layout}) {f'from {folder} ' if folder else ''}into {place}")
+    return prepare(dataset, folder, place)
+
+
+def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
+    """The cache that `resolve` opens. None where it would have to prepare one. Raises `DataError` as `resolve` does."""
+    place, _, _ = _place(dataset, data)
+    return _opened(dataset, place) if place.exists() else None
+
+
+def _place(dataset: Dataset, data: Path | None) -> tuple[Path, Path | None, str]:
+    """Where the cache lies or will lie, and the folder and layout from which it is prepared."""
     if data is None and dataset.layouts and os.environ.get("HARNESS_DATA"):
         data = Path(os.environ["HARNESS_DATA"])
     if data is None and dataset.layouts:
@@ -38,13 +53,9 @@ def resolve(dataset: Dataset, data: Path | None) -> Cache:
             f"folder in one of the layouts\n{_signs(dataset)}"
         )
     if data is not None and _is_cache(dataset, data):
-        return _opened(dataset, data)
+        return data, None, ""
     folder, layout = _source(dataset, data)
-    destination = cache_home() / cache_name(dataset, folder)
-    if destination.exists():
-        return _opened(dataset, destination)
-    log.info(f"preparing {dataset.name} ({layout}) {f'from {folder} ' if folder else ''}into {destination}")
-    return prepare(dataset, folder, destination)
+    return cache_home() / cache_name(dataset, folder), folder, layout
 
 
 def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:

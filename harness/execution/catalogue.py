@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from harness.api.dataset import Task
@@ -15,39 +14,22 @@ STANDARD_TASK = Task("standard", 2, 1, ("background", "RV", "Myo", "LV"), (256, 
 BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
-@dataclass(frozen=True)
-class MethodCard:
-    """One method as `list` shows it. Parameters are counted on `STANDARD_TASK` with default hyper-parameters."""
-
-    name: str
-    version: int
-    paper: str
-    origin: str
-    ranked: bool
-    parameters_training: int
-    parameters_predictor: int
+METHOD_COLUMNS = ("method", "version", "shown", "training", "predictor", "file", "paper")
 
 
-def method_cards() -> list[MethodCard]:
-    """Every registered method, in the order of names. Builds each once."""
-    return [method_card(name) for name in sorted(method_sources())]
+def method_line(name: str) -> tuple[str, ...]:
+    """One method in `METHOD_COLUMNS`, parameters counted on `STANDARD_TASK` with default hyper-parameters.
 
-
-def method_card(name: str) -> MethodCard:
-    """One method. Raises `UsageError` with the nearest name for a typo."""
+    Raises `UsageError` with the nearest name for a typo.
+    """
     from harness.train.run import trainable_parameters
 
     kind = load_method(name)
     built = kind.build(STANDARD_TASK, kind.Params())
-    return MethodCard(
-        name=name,
-        version=kind.version,
-        paper=kind.paper,
-        origin=method_sources()[name].origin,
-        ranked=kind.ranked,
-        parameters_training=trainable_parameters(built),
-        parameters_predictor=sum(p.numel() for p in built.predictor.parameters()),
-    )
+    counts = trainable_parameters(built), sum(p.numel() for p in built.predictor.parameters())
+    shown = "ranked" if kind.ranked else "reference"
+    origin = method_sources()[name].origin
+    return name, str(kind.version), shown, *(f"{count:,}" for count in counts), origin, kind.paper
 
 
 def hyper_parameters(params: type[MethodParams]) -> list[tuple[str, str, str, str, str]]:

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.api.dataset import Dataset
-from harness.data.cache import MANIFEST, Cache
-from harness.data.locate import cache_home, cache_name, locate
-from harness.data.prepare import resolve
+from harness.data.cache import Cache
+from harness.data.prepare import prepared_cache
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.records.status import STATES, State, run_status
@@ -70,21 +68,6 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
     records = SuiteRecords(store)
     states = {run.id: run_status(records.run(run.id)).state for run in plan.runs}
     return DryRun(plan, store, states, cache=cache)
-
-
-def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
-    """The cache that `resolve` opens. None where it would have to prepare one. Raises `DataError` as `resolve` does."""
-    if data is None and dataset.layouts and os.environ.get("HARNESS_DATA"):
-        data = Path(os.environ["HARNESS_DATA"])
-    if dataset.layouts and data is not None and data.is_dir() and not (data / MANIFEST).is_file():
-        located = locate(dataset, data)
-        folder = located[0] if located else None
-    else:
-        folder = None
-    prepares = folder is not None or (data is None and not dataset.layouts)
-    if prepares and not (cache_home() / cache_name(dataset, folder)).exists():
-        return None
-    return resolve(dataset, data)
 
 
 def used_states(dry_run: DryRun) -> tuple[State, ...]:

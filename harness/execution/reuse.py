@@ -22,20 +22,8 @@ from harness.records.suite_folder import SuiteFolder
 log = logging.getLogger(__name__)
 
 
-def take_over(session: Session, source: Path) -> None:
-    """`reuse`, and log how many runs were taken over, with a warning about other hosts."""
-    taken = reuse(session, source)
-    log.info("%s: %d runs taken over", source, len(taken))
-    if count := count_elsewhere(session, taken):
-        log.warning(
-            "%d of them ran on another host, where device time may have bought more steps or fewer than "
-            "it does here: compare the steps of entries, or train them again without --reuse",
-            count,
-        )
-
-
 def reuse(session: Session, source: Path) -> list[Run]:
-    """Copy the records of pending runs that ended well in another suite's folder.
+    """Copy the records of pending runs that ended well in another suite's folder, and log how many.
 
     Unfinished and failed runs are not copied: they are trained here. A run is also not copied where it was begun here,
     since its ledger would be lost, or where another process runs it.
@@ -55,7 +43,15 @@ def reuse(session: Session, source: Path) -> list[Run]:
     wanted = [run for run in session.pending() if other.run(run.id).ok]
     for run in wanted:
         check_run(other.run(run.id))
-    return [run for run in wanted if _copy(other, session.store, run)]
+    taken = [run for run in wanted if _copy(other, session.store, run)]
+    log.info("%s: %d runs taken over", source, len(taken))
+    if count := count_elsewhere(session, taken):
+        log.warning(
+            "%d of them ran on another host, where device time may have bought more steps or fewer than "
+            "it does here: compare the steps of entries, or train them again without --reuse",
+            count,
+        )
+    return taken
 
 
 def count_elsewhere(session: Session, taken: Sequence[Run]) -> int:

@@ -108,11 +108,6 @@ class SuiteFolder:
         """The folder of a run id, whether it exists or not."""
         return RunFolder(self.root / "runs" / run)
 
-    def selected(self) -> list[RunFolder]:
-        """The runs of the current selection in its order, each once. Some may have no record yet."""
-        ids = dict.fromkeys(entry.run for entry in self.selection().entries)
-        return [self.by_id(run) for run in ids]
-
 
 def _nearest(root: Path) -> str:
     """What to type instead of a folder without records: the folder of a suite in it, beside it or below runs/."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from harness.api.errors import UsageError
 from harness.api.strict import Strict
-from harness.suite.load import LoadedSuite, Location, located, read_marked
+from harness.suite.load import LoadedSuite, MarkedText, read_marked
 
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+)(?P<seconds>:\d\d)?")
 LINE = re.compile(r"--(?P<name>[a-z][a-z-]*)(=(?P<value>.+))?")
@@ -144,17 +143,10 @@ class Cluster(Strict):
 
 
 @dataclass(frozen=True)
-class LoadedCluster:
-    """A cluster file with its text, so that later errors can still name file and line."""
+class LoadedCluster(MarkedText):
+    """A cluster file with its text."""
 
     cluster: Cluster
-    path: Path
-    text: str
-    lines: Mapping[Location, int]
-
-    def error(self, field: str, message: str) -> UsageError:
-        """Return an error that names file, line and field."""
-        return UsageError(located(self.path, self.lines, (field,)) + message)
 
 
 def load_cluster(path: Path, *, check_paths: bool = True) -> LoadedCluster:
@@ -169,12 +161,12 @@ def load_cluster(path: Path, *, check_paths: bool = True) -> LoadedCluster:
     """
     if not path.is_file():
         raise UsageError(f"--cluster {path}: no such file; slurm/cluster.example.yaml is one to begin with")
-    cluster, text, lines = read_marked(path, Cluster, "a cluster")
-    loaded = LoadedCluster(cluster, path, text, lines)
+    cluster, marked = read_marked(path, Cluster, "a cluster")
+    loaded = LoadedCluster(path, marked.text, marked.lines, cluster)
     for name in ("venv", "container") if check_paths else ():
         given: Path | None = getattr(cluster, name)
         if given is not None and not given.expanduser().exists():
-            raise loaded.error(name, f"{given} does not exist")
+            raise loaded.error((name,), f"{given} does not exist")
     return loaded
 
 

@@ -56,7 +56,7 @@ def plan_tasks(
     cluster = loaded.cluster
     room = room_seconds(cluster)
     if room <= 0:
-        raise loaded.error("time", f"{cluster.time} minutes leave no room for a run after start and last checkpoint")
+        raise loaded.error(("time",), f"{cluster.time} minutes leave no room for a run after start and last checkpoint")
     seconds = [room if known is None else known for known in expected_seconds(runs, records, loaded)]
     longest = max(range(len(runs)), key=lambda index: seconds[index], default=None)
     if longest is None or seconds[longest] <= room:
@@ -64,7 +64,7 @@ def plan_tasks(
     limits = range(cluster.time, 10**7)
     needed = next(m for m in limits if room_seconds(cluster.model_copy(update={"time": m})) >= seconds[longest])
     raise loaded.error(
-        "time",
+        ("time",),
         f"too short for one run: {names[longest]} ({runs[longest].budget}) is expected to take "
         f"{seconds[longest] / 60:.0f} minutes, {cluster.time} minutes leave {room / 60:.0f} after its start, "
         f"a margin and the last checkpoint; set time: {needed} or more, or run_time if you know better",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from harness.api.errors import UsageError, suggest
 from harness.api.params import Dimension, MethodParams, Point
 from harness.records.schema import Engine
-from harness.suite.load import ALIKE, SHARED_ENGINE, LoadedSuite, Location, Search
+from harness.suite.load import ALIKE, SHARED_ENGINE, LoadedSuite, Location, Search, merge
 from harness.suite.registry import load_method
 
 if TYPE_CHECKING:  # a misspelt suite is refused before torch is loaded
@@ -60,10 +61,7 @@ class Entry:
         for name, value in point.items():
             if name.startswith(ENGINE):
                 *path, last = name.removeprefix(ENGINE).split(".")
-                inner = values
-                for part in path:
-                    inner = inner[part]
-                inner[last] = value
+                values = merge(values, reduce(lambda inner, part: {part: inner}, reversed(path), {last: value}))
         return Engine.model_validate(values)
 
 

@@ -113,25 +113,40 @@ class Suite(Strict):
 
     def engine_of(self, entry: str) -> Engine:
         """The engine settings of one entry: the suite's, with its own in their place."""
-        return Engine.model_validate(_merge(self.engine.model_dump(), self.methods[entry].engine))
+        return Engine.model_validate(merge(self.engine.model_dump(), self.methods[entry].engine))
 
 
 @dataclass(frozen=True)
-class LoadedSuite:
-    """A suite with its text, so that later errors can name file and line too."""
+class MarkedText:
+    """The text of a YAML file with the line of each field, so that later errors can name file and line too."""
 
-    suite: Suite
     path: Path
     text: str
     lines: Mapping[Location, int]
 
     def error(self, location: Location, message: str) -> UsageError:
-        """An error at a field: file, line, field, message."""
-        return UsageError(located(self.path, self.lines, location) + message)
+        """An error at a field: file, line of the nearest enclosing field that the file has, field, message."""
+        known = location
+        while known and known not in self.lines:
+            known = known[:-1]
+        line = f":{self.lines[known]}" if known in self.lines else ""
+        field = ".".join(map(str, location))
+        return UsageError(f"{self.path}{line}: {field}: {message}" if field else f"{self.path}: {message}")
 
     def invalid(self, prefix: Location, error: ValidationError, model: type[BaseModel]) -> UsageError:
         """All of pydantic's complaints about the part of the file below `prefix`."""
-        return UsageError(_complaints(self.path, self.lines, prefix, error, model))
+        messages = []
+        for item in error.errors():
+            location = tuple(part for part in item["loc"] if part != "[key]")
+            messages.append(str(self.error((*prefix, *location), _message(item, location, model))))
+        return UsageError("\n".join(messages))
+
+
+@dataclass(frozen=True)
+class LoadedSuite(MarkedText):
+    """A suite with its text."""
+
+    suite: Suite
 
 
 def find_suite(name: str | Path) -> Path:
@@ -152,8 +167,8 @@ def find_suite(name: str | Path) -> Path:
 def load_suite(name: str | Path) -> LoadedSuite:
     """Read and validate a suite by name or path; all problems at once, each with file, line and field."""
     path = find_suite(name)
-    suite, text, lines = read_marked(path, Suite, "a suite")
-    loaded = LoadedSuite(suite, path, text, lines)
+    suite, marked = read_marked(path, Suite, "a suite")
+    loaded = LoadedSuite(path, marked.text, marked.lines, suite)
     _check_engines(loaded)
     return loaded
 
@@ -169,23 +184,25 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.integer)
 
 
-def read_marked(path: Path, model: type[M], what: str) -> tuple[M, str, dict[Location, int]]:
-    """A YAML file as its model, its text, and the line of each field.
+def read_marked(path: Path, model: type[M], what: str) -> tuple[M, MarkedText]:
+    """A YAML file as its model, and its text with the line of each field.
 
     what: "a suite", for messages. Raises `UsageError` with all problems at once, each with file, line and field.
     """
     try:
         text = path.read_text(encoding="utf-8")
         raw = yaml.load(text, _Loader)
-        lines = _lines(yaml.compose(text))
+        marked = MarkedText(path, text, _lines(yaml.compose(text)))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(_broken(path, error)) from None
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else path
+        raise UsageError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
     if not isinstance(raw, dict):
         raise UsageError(f"{path}: {what} is a mapping of fields, not {type(raw).__name__}")
     try:
-        return model.model_validate(raw), text, lines
+        return model.model_validate(raw), marked
     except ValidationError as error:
-        raise UsageError(_complaints(path, lines, (), error, model)) from None
+        raise marked.invalid((), error, model) from None
 
 
 def _check_engines(loaded: LoadedSuite) -> None:
@@ -198,18 +215,13 @@ def _check_engines(loaded: LoadedSuite) -> None:
             raise loaded.error(("methods", method, "engine", name), ALIKE)
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` in their place, at any depth."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        merged[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _broken(path: Path, error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f"{path}:{mark.line + 1}" if mark else str(path)
-    return f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
 
 
 def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
@@ -227,26 +239,6 @@ def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
             lines[(*at, index)] = value.start_mark.line + 1
             lines |= _lines(value, (*at, index))
     return lines
-
-
-def located(path: Path, lines: Mapping[Location, int], location: Location) -> str:
-    """`file:line: field: `, with the line of the nearest enclosing field that the file has."""
-    known = location
-    while known and known not in lines:
-        known = known[:-1]
-    line = f":{lines[known]}" if known in lines else ""
-    field = ".".join(str(part) for part in location)
-    return f"{path}{line}: {field}: " if field else f"{path}: "
-
-
-def _complaints(
-    path: Path, lines: Mapping[Location, int], prefix: Location, error: ValidationError, model: type[BaseModel]
-) -> str:
-    messages = []
-    for item in error.errors():
-        location = tuple(part for part in item["loc"] if part != "[key]")
-        messages.append(located(path, lines, (*prefix, *location)) + _message(item, location, model))
-    return "\n".join(messages)
 
 
 def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

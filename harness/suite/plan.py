@@ -76,8 +76,24 @@ class Plan:
         return tuple({run.id: run for run in runs}.values())
 
     def trainings(self) -> list[PlannedTraining]:
-        """All runs in their order, trials first, those that a search has yet to name among them."""
-        return [*self._planned_trials(), *self._planned_finals()]
+        """All runs in their order, trials first.
+
+        Those that a search has yet to name are among them: as many trials as an adaptive search's budget allows.
+        """
+        search, trainings = self.loaded.suite.search, []
+        more = (search.trials or 1) - 1 if search is not None and search.mode == "adaptive" else 0
+        for planned in self.trials:
+            run, first = planned.run, planned.trial.point
+            for number in range(first, first + 1 + more):
+                trial = planned.trial.model_copy(update={"point": number})
+                where = (str(trial), run.labelled, run.subset, run.seed)
+                known = run if number == first else None
+                trainings.append(PlannedTraining("search", trial.entry, *where, run.budget, known))
+        runs = {final.planned_run: final.run for final in self.finals}
+        for name in self.planned_runs:
+            where = (str(name), name.labelled, name.subset, name.seed)
+            trainings.append(PlannedTraining("final", name.entry, *where, self.budget, runs.get(name)))
+        return trainings
 
     @property
     def names(self) -> dict[str, str]:
@@ -158,25 +174,6 @@ class Plan:
     def _choice_in(self, chosen: SelectionEntry) -> Choice:
         entry = self.entries[chosen.planned_run.entry]
         return Choice(entry.method.Params.model_validate(chosen.params), chosen.engine or entry.engine, chosen.trial)
-
-    def _planned_trials(self) -> Iterator[PlannedTraining]:
-        """Trials that are named, and as many unnamed ones as an adaptive search's budget allows."""
-        search = self.loaded.suite.search
-        more = (search.trials or 1) - 1 if search is not None and search.mode == "adaptive" else 0
-        for planned in self.trials:
-            trial, run = planned.trial, planned.run
-            for number in range(trial.point, trial.point + 1 + more):
-                known = number == trial.point
-                name = f"{trial.entry}/trial/{trial.study}/{number}"
-                where = (run.labelled, run.subset, run.seed)
-                yield PlannedTraining("search", trial.entry, name, *where, run.budget, run if known else None)
-
-    def _planned_finals(self) -> list[PlannedTraining]:
-        runs = {str(planned.planned_run): planned.run for planned in self.finals}
-        return [
-            PlannedTraining("final", s.entry, str(s), s.labelled, s.subset, s.seed, self.budget, runs.get(str(s)))
-            for s in self.planned_runs
-        ]
 
     def _final(self, planned_run: PlannedRun, choice: Choice | None) -> FinalRun:
         entry = self.entries[planned_run.entry]

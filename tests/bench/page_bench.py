@@ -20,6 +20,7 @@ from harness.records.suite_folder import SuiteFolder
 from harness.report import write_page
 from tests.browser.chromium import chromium, complaints, show
 from tests.services import require_chromium
+from tests.support import selected_of
 from tests.synthetic import RunSpec, board_of, write_records
 
 METHODS, LABELLED, SUBSETS = 10, (3, 7), 5
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         page = write_page(SuiteRecords(store), board)
         ended, total = time.perf_counter(), time.process_time()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-        print(f"{len(store.selected())} runs; peak {peak:.0f} MB")
+        print(f"{len(selected_of(store))} runs; peak {peak:.0f} MB")
         print(f"board  {between - wall:6.1f} s wall  {spent - cpu:6.1f} s CPU")
         print(f"page   {ended - between:6.1f} s wall  {total - spent:6.1f} s CPU  {page.stat().st_size / 1e6:.2f} MB")
         print(f"drawn  {drawn_seconds(page):6.1f} s in Chromium")

@@ -10,7 +10,7 @@ from harness.leaderboard.render import markdown
 from harness.leaderboard.results import placed
 from harness.records.schema import Engine
 from harness.stats.profile import TAUS
-from tests.support import cases_of
+from tests.support import cases_of, selected_of
 from tests.synthetic import RunSpec, board_of, key, write_records
 
 
@@ -207,8 +207,8 @@ def test_a_smaller_distance_is_an_improvement(plain):
 def test_curves_are_mean_and_range_over_runs(plain):
     store = plain
     curve = board_of(store).curves.query("labelled == 7 and entry == 'ua_mt'")
-    runs = [folder for folder in store.selected() if (folder.run.method, folder.run.labelled) == ("ua_mt", 7)]
-    validations = [[validation.mean_dice for validation in folder.result().validations] for folder in runs]
+    runs = [folder for folder in selected_of(store) if (folder.run.method, folder.run.labelled) == ("ua_mt", 7)]
+    validations = [[validation.mean_dice for validation in folder.require_result().validations] for folder in runs]
     by_validation = list(zip(*validations, strict=True))
     assert curve["validation"].tolist() == [0, 1, 2, 3, 4]
     assert curve["validation_dice_mean"].tolist() == pytest.approx([sum(dice) / 3 for dice in by_validation])

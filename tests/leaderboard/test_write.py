@@ -25,6 +25,7 @@ from harness.leaderboard.notes import (
 )
 from harness.leaderboard.render import markdown, terminal_text
 from harness.records.schema import Environment
+from tests.support import selected_of
 from tests.synthetic import GAINS, PlannedRunKey, RunSpec, board_of, write_records, write_tables
 
 NAMES = {
@@ -152,7 +153,7 @@ def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
 def test_a_hundred_runs_in_seconds(tmp_path, plain):
     methods = {**{f"method_{i}": 0.05 * i for i in range(5)}, "supervised_full": 0.0}
     store = write_records(tmp_path / "s", RunSpec(methods=methods, seeds=10, validations=2, history_steps=1))
-    assert len(store.selected()) == 110
+    assert len(selected_of(store)) == 110
     board_of(plain)
     start = time.process_time()
     board_of(store)

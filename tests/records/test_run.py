@@ -23,7 +23,7 @@ from harness.records.schema import (
 )
 from harness.records.selection import Selection, SelectionEntry
 from harness.records.suite_folder import SuiteFolder
-from tests.support import cases_of, environment_of, require
+from tests.support import cases_of, environment_of, require, selected_of
 
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 
@@ -193,7 +193,7 @@ def test_selected_runs_come_once_and_in_order(tmp_path: Path) -> None:
     store = SuiteFolder.create(tmp_path)
     runs = [run_of(2), run_of(0), run_of(1)]
     store.write_selection(selection_of(*runs, runs[0]))
-    assert [folder.id for folder in store.selected()] == [run.id for run in runs]
+    assert [folder.id for folder in selected_of(store)] == [run.id for run in runs]
 
 
 def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from harness.report.columns import columns, plain
 from harness.report.content import CLASSES, CURVES, PAIRS, PROFILES, ROWS, styles
 from tests.report.conftest import FAILED, unpacked
 from tests.report.trials import trials
-from tests.support import cases_of
+from tests.support import cases_of, selected_of
 
 
 def same(value, cell):
@@ -71,8 +71,8 @@ def test_patients_are_means_of_the_per_case_records(written):
     """Re-derived from the parquet files alone."""
     (own,) = [one for one in written.data["patients"] if one["checkpoint"] == "last"]
     values: dict[str, dict[str, list[float]]] = {}
-    for folder in written.store.selected():
-        if folder.done and folder.result().status == "ok":
+    for folder in selected_of(written.store):
+        if folder.done and folder.require_result().status == "ok":
             cell = f"{folder.run.method}@{folder.run.labelled or 'all'}"
             for case in cases_of(folder).query("checkpoint == 'last'").to_dict("records"):
                 values.setdefault(cell, {}).setdefault(case["patient"], []).append(case["dice"])
@@ -91,7 +91,7 @@ def test_failed_runs_are_named(written):
 def test_the_budget_adds_up(written):
     """Every second of every ledger and trial stands in one of the four kinds, once."""
     (budget,) = written.data["budgets"]
-    results = [folder.result() for folder in written.store.selected() if folder.done]
+    results = [folder.require_result() for folder in selected_of(written.store) if folder.done]
     searched = trials()
     total = sum(one.spent.useful_device_seconds + one.spent.lost_device_seconds for one in results)
     total += float(searched["useful_device_seconds"].sum() + searched["lost_device_seconds"].sum())

@@ -17,7 +17,7 @@ from harness.records.suite_folder import SuiteFolder
 from harness.report.panels import MOST_CASES, worst_cases, worst_panels
 from harness.suite.registry import load_dataset
 from tests.report.test_picture import area, rings
-from tests.support import cases_of
+from tests.support import cases_of, selected_of
 from tests.synthetic import RunSpec, board_of, write_records
 
 
@@ -59,7 +59,7 @@ def store(tmp_path: Path, phantoms: Cache) -> SuiteFolder:
     )  # fmt: skip
     store = write_records(tmp_path / "s", spec)
     infos = [info for info in phantoms.manifest.cases if info.split == "test"]
-    for shift, folder in enumerate(store.selected(), start=1):
+    for shift, folder in enumerate(selected_of(store), start=1):
         cases = cases_of(folder)
         names = dict(zip(cases["case"].unique(), infos, strict=False))
         folder.write_cases(cases.assign(case=cases["case"].map(lambda name, names=names: names[name].id)))
@@ -96,7 +96,7 @@ def test_a_picture_holds_truth_and_every_method(store: SuiteFolder, phantoms: Ca
 
 def test_the_slice_is_that_with_the_most_errors(store: SuiteFolder, phantoms: Cache):
     board = board_of(store)
-    folders = {folder.run.method: folder for folder in store.selected()}
+    folders = {folder.run.method: folder for folder in selected_of(store)}
     (group,) = worst_panels(SuiteRecords(store), board, phantoms).groups
     cases = {case.id: case for case in phantoms.test_cases(permit_of(store))}
     for panel in group["panels"]:
@@ -109,13 +109,13 @@ def test_the_slice_is_that_with_the_most_errors(store: SuiteFolder, phantoms: Ca
 def permit_of(store):
     from harness.data.permit import TestPermit
 
-    folder = store.selected()[0]
+    folder = selected_of(store)[0]
     return TestPermit(store.selection_path, folder.id, folder.path / "final.json")
 
 
 def test_nothing_is_opened_while_a_run_is_to_run(store: SuiteFolder, phantoms: Cache):
     board = board_of(store)
-    store.selected()[1].reopen()
+    selected_of(store)[1].reopen()
     watched = replace(phantoms, on_violation=pytest.fail)
     assert (
         worst_panels(SuiteRecords(store), board, watched).reason
@@ -125,7 +125,7 @@ def test_nothing_is_opened_while_a_run_is_to_run(store: SuiteFolder, phantoms: C
 
 def test_nothing_is_opened_without_final_weights(store: SuiteFolder, phantoms: Cache):
     board = board_of(store)
-    (store.selected()[2].path / "final.json").unlink()
+    (selected_of(store)[2].path / "final.json").unlink()
     with pytest.raises(ClosedSplitError, match="not final yet"):
         worst_panels(SuiteRecords(store), board, phantoms)
 
@@ -136,7 +136,7 @@ def test_other_data_are_refused(store: SuiteFolder, phantoms: Cache):
 
 
 def test_records_without_predictions_say_so(store: SuiteFolder, phantoms: Cache):
-    for folder in store.selected():
+    for folder in selected_of(store):
         (folder.path / "predictions.npz").unlink()
     assert (
         worst_panels(SuiteRecords(store), board_of(store), phantoms).reason == "The runs on record kept no predictions."
@@ -144,6 +144,6 @@ def test_records_without_predictions_say_so(store: SuiteFolder, phantoms: Cache)
 
 
 def test_a_method_without_predictions_is_left_out(store: SuiteFolder, phantoms: Cache):
-    (next(f for f in store.selected() if f.run.method == "other").path / "predictions.npz").unlink()
+    (next(f for f in selected_of(store) if f.run.method == "other").path / "predictions.npz").unlink()
     (group,) = worst_panels(SuiteRecords(store), board_of(store), phantoms).groups
     assert [method["entry"] for method in group["methods"]] == ["baseline", "supervised_full"]

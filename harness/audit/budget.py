@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.audit.finding import Verdict
+from harness.audit.finding import Verdict, combine, held, not_applicable, not_held, not_held_by_results
 from harness.audit.records import AuditedSuite, EndedRun
-from harness.audit.rule import (
-    NOT_RECORDED,
-    combine,
-    counted,
-    group_by_entry,
-    held,
-    not_applicable,
-    not_held,
-    not_held_by_results,
-    one_value,
-    rule,
-    spread,
-)
+from harness.audit.rule import NOT_RECORDED, counted, group_by_entry, one_value, rule, spread
 from harness.records.ledger import summarise
 from harness.train.clock import SYNCHRONISE_EVERY_STEPS
 

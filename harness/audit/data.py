@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.api.errors import HarnessError
-from harness.audit.finding import Verdict
+from harness.audit.finding import Verdict, combine, held, held_unless, not_applicable, not_held
 from harness.audit.records import AuditedSuite
-from harness.audit.rule import combine, counted, held, held_unless, not_applicable, not_held, one_value, rule
+from harness.audit.rule import counted, one_value, rule
 from harness.records.schema import DatasetRef
 from harness.suite.registry import load_dataset
 

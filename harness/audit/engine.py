@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.audit.finding import Verdict
+from harness.audit.finding import Verdict, combine, held, not_applicable, not_held, not_held_by_results
 from harness.audit.records import AuditedSuite, SelectedRun
-from harness.audit.rule import (
-    UNSEEN,
-    combine,
-    counted,
-    group_by_entry,
-    group_runs,
-    held,
-    not_applicable,
-    not_held,
-    not_held_by_results,
-    one_value,
-    rule,
-    spread,
-)
+from harness.audit.rule import UNSEEN, counted, group_by_entry, group_runs, one_value, rule, spread
 from harness.leaderboard.conditions import describe_differences
 from harness.records.schema import Observed
 

@@ -12,20 +12,9 @@ from itertools import pairwise
 from statistics import median
 
 from harness.api.strict import canonical_json
-from harness.audit.finding import Verdict
+from harness.audit.finding import Verdict, combine, held, held_unless, name_runs, not_applicable, not_held
 from harness.audit.records import AuditedSuite, EndedRun, SelectedRun
-from harness.audit.rule import (
-    NOT_RECORDED,
-    combine,
-    counted,
-    held,
-    held_unless,
-    name_runs,
-    not_applicable,
-    not_held,
-    one_value,
-    rule,
-)
+from harness.audit.rule import NOT_RECORDED, counted, one_value, rule
 from harness.records.schema import Environment
 
 LIMIT = 1.25

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.audit.finding import Verdict
+from harness.audit.finding import Verdict, held, not_held
 from harness.audit.records import AuditedSuite
-from harness.audit.rule import counted, held, not_held, rule
+from harness.audit.rule import counted, rule
 
 if TYPE_CHECKING:
     import pandas as pd

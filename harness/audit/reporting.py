@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.audit.finding import Verdict
+from harness.audit.finding import Verdict, combine, held, name_runs, not_applicable, not_held
 from harness.audit.records import AuditedSuite, EndedRun, SelectedRun
-from harness.audit.rule import (
-    UNSEEN,
-    combine,
-    counted,
-    group_by_entry,
-    group_runs,
-    held,
-    name_runs,
-    not_applicable,
-    not_held,
-    one_value,
-    rule,
-)
+from harness.audit.rule import UNSEEN, counted, group_by_entry, group_runs, one_value, rule
 from harness.records.accounts import Reconciliation
 
 TABLE = "leaderboard/leaderboard.csv"

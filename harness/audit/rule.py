@@ -1,4 +1,4 @@
-"""What a rule is made of: its heading on the page of rules, its check, and the verdicts and evidence of checks."""
+"""What a rule is made of: its heading on the page of rules, its check, and what checks share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from harness.audit.finding import Verdict
+from harness.audit.finding import Verdict, held, name_runs, not_applicable, not_held
 from harness.audit.records import AuditedSuite, SelectedRun
 
 PAGE = Path(__file__).resolve().parents[2] / "benchmarks" / "RULES.md"
@@ -16,9 +16,6 @@ PAGE = Path(__file__).resolve().parents[2] / "benchmarks" / "RULES.md"
 
 Check = Callable[[AuditedSuite], Verdict]
 Needs = Literal["selection", "runs", "environments", "finished", "cases"]
-
-NAMED = 3
-"""Runs that a line of evidence names before it counts the others."""
 
 UNSEEN = "cannot be seen in records: "
 NOT_RECORDED = "not recorded: "
@@ -73,44 +70,9 @@ def rule(number: int, needs: Needs = "finished") -> Callable[[Check], Rule]:
     return lambda check: Rule(number, *_HEADINGS[number], needs, check)
 
 
-def held(*evidence: str) -> Verdict:
-    """The rule holds."""
-    return Verdict("held", evidence)
-
-
-def not_held(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
-    """These runs violate the rule. The first line names them where no further line does."""
-    first = f"{head}: {name_runs(runs)}" if runs and not lines else head
-    return Verdict("not held", (first, *lines), tuple(dict.fromkeys(run.id for run in runs)))
-
-
-def not_held_by_results(runs: Sequence[SelectedRun], head: str, lines: Iterable[str]) -> Verdict:
-    """These runs violate the rule by what their result.json says. Each run has a line."""
-    return not_held(runs, head, *(f"{run.name}/result.json: {line}" for run, line in zip(runs, lines, strict=True)))
-
-
-def held_unless(runs: Sequence[SelectedRun], head: str, *lines: str) -> Verdict:
-    """These runs violate the rule; without any, the rule is held and there is no evidence."""
-    return not_held(runs, head, *lines) if runs else held()
-
-
-def not_applicable(*evidence: str) -> Verdict:
-    """The rule has nothing to judge; the evidence says why."""
-    return Verdict("not applicable", evidence)
-
-
 def nothing_finished(suite: AuditedSuite) -> Verdict:
     """The verdict of a check on finished runs where there are none."""
     return not_applicable(f"no run has finished yet: {suite.progress}")
-
-
-def combine(*verdicts: Verdict) -> Verdict:
-    """Combine verdicts: not held if any is not held, else held if any is held. Evidence follows in that order."""
-    order = {"not held": 0, "held": 1, "not applicable": 2}
-    ranked = sorted(verdicts, key=lambda verdict: order[verdict.status])
-    evidence = tuple(line for verdict in ranked for line in verdict.evidence)
-    runs = tuple(dict.fromkeys(run for verdict in ranked for run in verdict.runs))
-    return Verdict(ranked[0].status, evidence, runs)
 
 
 def one_value(runs: Sequence[R], what: str, value: Callable[[R], str], file: str = "run.json") -> Verdict:
@@ -137,12 +99,6 @@ def group_runs(runs: Iterable[R], value: Callable[[R], str]) -> dict[str, list[R
 def group_by_entry(runs: Iterable[R]) -> dict[str, list[R]]:
     """Runs by entry, the most frequent entry first."""
     return group_runs(runs, lambda run: run.entry)
-
-
-def name_runs(runs: Sequence[SelectedRun]) -> str:
-    """The first few runs by name, the others counted."""
-    named = ", ".join(run.name for run in runs[:NAMED])
-    return f"{named} and {len(runs) - NAMED} more" if len(runs) > NAMED else named
 
 
 def counted(amount: int, thing: str) -> str:

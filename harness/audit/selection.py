@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.audit.finding import Verdict
+from harness.audit.finding import Verdict, combine, held, held_unless, not_applicable, not_held
 from harness.audit.records import AuditedRun, AuditedSuite, EndedRun
-from harness.audit.rule import combine, counted, held, held_unless, not_applicable, not_held, nothing_finished, rule
+from harness.audit.rule import counted, nothing_finished, rule
 from harness.records.ledger import summarise
 
 TUNING_TOLERANCE = 0.01

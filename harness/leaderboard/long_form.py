@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.scores import Summary
-from harness.stats.profile import TAUS, profile
+from harness.stats.rliable import TAUS, profile
 
 CLASSES = (
     "suite", "table", "labelled", "checkpoint", "block", "entry", "class_name", "metric", "mean", "low", "high", "std",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.leaderboard import allocation
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.stats.between_runs import LEAST_SUBSETS
+from harness.stats.bootstrap import LEAST_SUBSETS
 
 MINI = "mini: small images, not comparable with published tables"
 WARNED = "Warned of in the data: "

@@ -13,7 +13,7 @@ from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.scores import LARGER_IS_BETTER, MEAN_CLASS, METRICS, Key, Scores
 from harness.stats.bootstrap import Floats
 from harness.stats.families import Reading, read_family
-from harness.stats.improvement import wins
+from harness.stats.rliable import wins
 
 COLUMNS = (
     "suite", "table", "labelled", "checkpoint", "class_name", "metric", "family", "entry_a", "entry_b", "difference",

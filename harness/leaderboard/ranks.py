@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.leaderboard.scores import MEAN_CLASS
-from harness.stats.ranks import rank_bounds
+from harness.stats.families import rank_bounds
 
 _TABLE = ["table", "labelled", "checkpoint"]
 _BOUNDS = ["rank", "rank_worst"]

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.stats.between_runs import standard_deviation, subset_interval
-from harness.stats.bootstrap import Floats, intervals
+from harness.stats.bootstrap import Floats, intervals, standard_deviation, subset_interval
 
 METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
 """Dice and Jaccard as fractions; distances in voxels or millimetres (NaN where the spacing is unknown)."""

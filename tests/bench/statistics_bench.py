@@ -17,10 +17,9 @@ from itertools import combinations
 
 import numpy as np
 
-from harness.stats.between_runs import subset_interval
-from harness.stats.bootstrap import Floats, intervals
+from harness.stats.bootstrap import Floats, intervals, subset_interval
 from harness.stats.families import LEVEL, read_family
-from harness.stats.improvement import wins
+from harness.stats.rliable import wins
 
 PATIENTS = 20
 METHODS = (4, 6, 8)

@@ -9,7 +9,7 @@ from harness.api.params import OptimiserSettings
 from harness.leaderboard.render import markdown
 from harness.leaderboard.results import placed
 from harness.records.schema import Engine
-from harness.stats.profile import TAUS
+from harness.stats.rliable import TAUS
 from tests.support import cases_of, selected_of
 from tests.synthetic import RunSpec, board_of, key, write_records
 

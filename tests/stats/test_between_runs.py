@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from harness.stats.between_runs import standard_deviation, subset_interval
+from harness.stats.bootstrap import standard_deviation, subset_interval
 from tests.bench.statistics_bench import error, subset_coverage
 
 fractions = arrays(np.float64, st.integers(3, 8), elements=st.floats(0.0, 1.0))

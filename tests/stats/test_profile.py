@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.stats.profile import TAUS, profile
+from harness.stats.rliable import TAUS, profile
 
 
 def test_profile_by_hand():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.stats.ranks import rank_bounds
+from harness.stats.families import rank_bounds
 
 
 @settings(max_examples=50, deadline=None)

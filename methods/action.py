@@ -36,9 +36,9 @@ from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.params import Alteration, OptimiserSettings, hyper
 from harness.api.progress import Progress, Scalar
-from methods.action_parts.anatomical import AnatomicalParams, anatomical_contrast
 from methods.action_parts.contrast_net import ContrastNet, SampledFeatures, Seen
 from methods.action_parts.neighbours import global_neighbours, local_neighbours
+from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast
 from methods.action_parts.pseudo import Mixed, classmix, cutmix, pseudo_label, unsupervised_loss
 from methods.action_parts.temperature import Constant, Temperature
 from methods.shared.ema import ema_update, teacher_of
@@ -205,13 +205,13 @@ class ACTION(Method):
             target = self.teacher.regions(self.teacher.backbone.decoder(theirs)).flatten(2)
         local = self.local(self.student.regions(logits), target, temperatures)
         supervised = supervised_loss(logits[: len(batch.images)], batch.labels)
-        terms = {"global": whole, "local": local, "ce": supervised.ce, "dice": supervised.dice}
+        terms = {"global": whole, "local": local, **supervised.terms}
         return Loss(supervised.total + whole + local, terms)
 
     def _fine_tune(self, batch: Batch, taus: Taus) -> Loss:
         params, (weak,) = self.params, batch.unlabelled
         taught = self._teach(batch)
-        mixed = self._mix(Mixed(weak, *pseudo_label(taught.logits[-len(weak) :])))
+        mixed = self._mix(pseudo_label(weak, taught.logits[-len(weak) :]))
         seen: Seen = self.student(torch.cat((batch.images, params.augment(mixed.images, FINE_TUNING))))
         labelled, rest = seen.logits.tensor_split((len(batch.images),))
         supervised = supervised_loss(labelled, batch.labels)
@@ -224,15 +224,14 @@ class ACTION(Method):
         contrast = self._contrast(FineTuning(batch.labels, pixels, probabilities, labels, valid, taught.maps), taus)
         total = supervised.total + params.unsupervised_weight * unsupervised + params.contrast_weight * contrast.total
         confident = (mixed.confidence >= params.confident).sum()
-        terms = {"ce": supervised.ce, "dice": supervised.dice, "unsupervised": unsupervised, **contrast.terms}
+        terms = {**supervised.terms, "unsupervised": unsupervised, **contrast.terms}
         terms |= {"confident_pixels": confident.float(), "valid_pixels": valid.sum().float()}
         self.used = torch.stack([terms[name] for name in self.counts])
         return Loss(total, terms)
 
     def _contrast(self, step: FineTuning, taus: Taus) -> Loss:
         pixels, params, tau = step.pixels, self.params, taus["anatomical"]
-        contrast = anatomical_contrast(pixels, step.probabilities, step.labels, step.valid, tau, params)
-        return Loss(contrast.loss, {"anatomical": contrast.loss, "anatomical_queries": contrast.used.float()})
+        return anatomical_contrast(pixels, step.probabilities, step.labels, step.valid, tau, params)
 
     @torch.no_grad()
     def _teach(self, batch: Batch) -> Seen:

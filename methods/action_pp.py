@@ -36,7 +36,7 @@ from methods.action_parts.allocation_picture import allocation_arrays, allocatio
 from methods.action_parts.centers import RELEASED, class_centers, optimised_centers
 from methods.action_parts.contrast_net import Seen
 from methods.action_parts.neighbours import LabelledBank
-from methods.action_parts.supervised_contrast import (
+from methods.action_parts.pixel_contrast import (
     AnchorDraw,
     Anchors,
     Targets,
@@ -179,4 +179,4 @@ class ACTIONPP(ACTION):
         self, arrays: Mapping[str, NDArray[Any]], diagnostics: Sequence[Mapping[str, float]]
     ) -> Mapping[str, Figure]:
         """One of the class centres; nothing without centres."""
-        return {"centers": draw_allocation(arrays, self.task.classes, diagnostics)} if arrays else {}
+        return {"centers": draw_allocation(arrays, self.task.classes)} if arrays else {}

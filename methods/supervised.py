@@ -45,8 +45,7 @@ class Supervised(Method):
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """Supervised loss of the batch; terms: ce, dice."""
-        loss = supervised_loss(self.net(self.params.augment(batch.images)), batch.labels)
-        return Loss(loss.total, {"ce": loss.ce, "dice": loss.dice})
+        return supervised_loss(self.net(self.params.augment(batch.images)), batch.labels)
 
     @property
     def predictor(self) -> nn.Module:

@@ -106,7 +106,7 @@ class UAMT(Method):
         target, uncertainty = self._teach(unlabelled)
         mask = (uncertainty < progress["threshold"]).to(target.dtype)
         consistency = masked_consistency(rest.softmax(dim=1), target, mask, self.levels)
-        terms = {"ce": supervised.ce, "dice": supervised.dice, "consistency": consistency, "mask_share": mask.mean()}
+        terms = {**supervised.terms, "consistency": consistency, "mask_share": mask.mean()}
         return Loss(supervised.total + progress["consistency_weight"] * consistency, terms)
 
     def after_step(self, stage: Stage, progress: Progress) -> None:

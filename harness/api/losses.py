@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.method import Loss
+
 SMOOTH = 1e-5
 """s of the Dice: keeps it defined for a class that neither probabilities nor labels hold."""
 
@@ -21,14 +23,6 @@ class Overlap(NamedTuple):
 
     intersection: Tensor
     squares: Tensor
-
-
-class SupervisedLoss(NamedTuple):
-    """total = 0.5 (ce + dice), scalars."""
-
-    total: Tensor
-    ce: Tensor
-    dice: Tensor
 
 
 def overlap(probabilities: Tensor, labels: Tensor) -> Overlap:
@@ -66,7 +60,7 @@ def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     return (1.0 - (2.0 * sums.intersection + SMOOTH) / (sums.squares + SMOOTH)).mean()
 
 
-def supervised_loss(logits: Tensor, labels: Tensor) -> SupervisedLoss:
+def supervised_loss(logits: Tensor, labels: Tensor) -> Loss:
     """The field's supervised loss, 0.5 (cross-entropy + Dice).
 
     Args:
@@ -74,9 +68,9 @@ def supervised_loss(logits: Tensor, labels: Tensor) -> SupervisedLoss:
         labels: [N, *size] int64, classes 0 .. C - 1.
 
     Returns:
-        The loss and its two parts, scalars with gradient.
+        The loss and its two parts, the terms ce and dice, scalars with gradient.
     """
     log_probabilities = logits.log_softmax(dim=1)
     ce = F.nll_loss(log_probabilities, labels)
     dice = dice_loss(log_probabilities.exp(), labels)
-    return SupervisedLoss(0.5 * (ce + dice), ce, dice)
+    return Loss(0.5 * (ce + dice), {"ce": ce, "dice": dice})

@@ -50,11 +50,11 @@ def load_volumes(cases: Sequence[Case], preprocessing: Preprocessing, device: to
 
 def predict(network: nn.Module, volume: Volume, task: Task, engine: Engine, stride: tuple[int, ...] | None) -> LabelMap:
     """Label map at native resolution, of the case's shape; stride: of windows, in 3D."""
-    shape, images, run_in = volume.case.label.shape, volume.images, (engine.precision, engine.channels_last)
+    shape, images = volume.case.label.shape, volume.images
     if task.dimension == 2:
-        labels = predict_labels(network, images, shape, *run_in)
-    else:  # windows without gradients fit where patches with gradients did
-        labels = predict_volume(network, images, shape, task.size, stride, engine.batch_size, *run_in)
+        labels = predict_labels(network, images, shape, engine)
+    else:
+        labels = predict_volume(network, images, shape, task.size, stride, engine)
     return keep_largest(labels) if engine.largest_component else labels
 
 

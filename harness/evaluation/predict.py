@@ -20,8 +20,10 @@ from torch.nn import functional
 
 from harness.api.dataset import LabelMap
 from harness.api.errors import ServiceError
+from harness.records.schema import Engine
 
 Precision = Literal["float32", "bfloat16"]
+Stride = Sequence[int] | None
 
 WINDOW_STRIDE = (18, 18, 4)
 """The field's, between windows of 112 x 112 x 80 voxels."""
@@ -46,53 +48,39 @@ def inference(network: nn.Module, device: torch.device, precision: Precision = "
 
 
 def predict_labels(
-    network: nn.Module,
-    images: Tensor,
-    native_shape: Sequence[int],
-    precision: Precision = "float32",
-    channels_last: bool = False,
-    batch_size: int = 32,
+    network: nn.Module, images: Tensor, native_shape: Sequence[int], engine: Engine, batch_size: int = 32
 ) -> LabelMap:
     """Label map of one volume at native resolution, from its slices.
 
-    network:       images [N, C, h, w] -> logits [N, n_classes, h, w]; left as `inference` says.
-    images:        [Z, C, h, w], the slices of the volume at training size, on the network's device.
-    native_shape:  (Z, H, W).
-    precision:     of the forward pass; bfloat16 runs under autocast.
-    channels_last: memory format of each batch; give the network's.
-    batch_size:    slices per forward pass; bounds the memory and changes nothing else.
+    network:      images [N, C, h, w] -> logits [N, n_classes, h, w]; left as `inference` says.
+    images:       [Z, C, h, w], the slices of the volume at training size, on the network's device.
+    native_shape: (Z, H, W).
+    engine:       precision and memory format of the forward passes.
+    batch_size:   slices per forward pass; bounds the memory and changes nothing else.
     Returns [Z, H, W] uint8: the class of the highest logit, brought to H x W by nearest neighbour.
     """
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    with inference(network, images.device, precision):
+    memory_format = torch.channels_last if engine.channels_last else torch.contiguous_format
+    with inference(network, images.device, engine.precision):
         batches = (batch.contiguous(memory_format=memory_format) for batch in images.split(batch_size))
         return at_native(torch.cat([network(batch).argmax(dim=1).to(torch.uint8) for batch in batches]), native_shape)
 
 
 def predict_volume(
-    network: nn.Module,
-    image: Tensor,
-    native_shape: Sequence[int],
-    size: Sequence[int],
-    stride: Sequence[int] | None = None,
-    batch_size: int = 4,
-    precision: Precision = "float32",
-    channels_last: bool = False,
+    network: nn.Module, image: Tensor, native_shape: Sequence[int], size: Sequence[int], stride: Stride, engine: Engine
 ) -> LabelMap:
     """Label map of one volume at native resolution, from its windows.
 
-    network:       windows [N, C, *size] -> logits [N, n_classes, *size]; left as `inference` says.
-    image:         [C, x, y, z], the volume at training resolution, on the network's device.
-    native_shape:  (X, Y, Z).
-    size, stride:  of the windows in voxels at training resolution; None: `WINDOW_STRIDE`, no longer than a window.
-    batch_size:    windows per forward pass; bounds the memory.
-    precision:     of the forward pass; scores are summed in float32.
-    channels_last: memory format of each batch; give the network's.
+    network:      windows [N, C, *size] -> logits [N, n_classes, *size]; left as `inference` says.
+    image:        [C, x, y, z], the volume at training resolution, on the network's device.
+    native_shape: (X, Y, Z).
+    size, stride: of the windows in voxels at training resolution; None: `WINDOW_STRIDE`, no longer than a window.
+    engine:       precision and memory format of the forward passes, and how many windows fit into each: windows
+                  without gradients do where patches with gradients did. Scores are summed in float32.
     Returns [X, Y, Z] uint8: the class of the highest mean score, brought to native resolution by nearest neighbour.
     Raises ValueError when the stride does not fit, `ServiceError` without MONAI.
     """
-    with inference(network, image.device, precision):
-        scores = window_scores(network, image, size, stride, batch_size, channels_last)
+    with inference(network, image.device, engine.precision):
+        scores = window_scores(network, image, size, stride, engine.batch_size, engine.channels_last)
         return at_native(scores.argmax(dim=0).to(torch.uint8), native_shape)
 
 
@@ -117,7 +105,7 @@ def window_scores(
     network: nn.Module,
     image: Tensor,
     size: Sequence[int],
-    stride: Sequence[int] | None = None,
+    stride: Stride = None,
     batch_size: int = 4,
     channels_last: bool = False,
 ) -> Tensor:
@@ -138,7 +126,7 @@ def window_scores(
     return averaged[0]
 
 
-def stride_of(size: Sequence[int], stride: Sequence[int] | None) -> tuple[int, ...]:
+def stride_of(size: Sequence[int], stride: Stride) -> tuple[int, ...]:
     """The given stride, or the field's. Raises ValueError for one that would leave gaps."""
     if stride is None:
         return tuple(min(step, side) for step, side in zip(WINDOW_STRIDE, size, strict=True))

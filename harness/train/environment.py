@@ -184,8 +184,5 @@ def process_started_at() -> str | None:
 
 
 def gpu_uuid(device: torch.device) -> str | None:
-    """As nvidia-smi writes it; None on a CPU and where torch does not say."""
-    if device.type != "cuda":
-        return None
-    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
-    return None if uuid is None else f"GPU-{uuid}"
+    """As nvidia-smi writes it; None on a CPU."""
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None

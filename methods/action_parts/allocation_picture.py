@@ -30,7 +30,6 @@ COLOURS = ("#555555", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 """Grey for the background, then Okabe and Ito's, told apart with any common colour blindness."""
 
 INK, FAINT = "#111111", "#999999"
-CHANGED, SAME = "#F5C878", "#EEF1F4"
 
 Arrays = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float64]
@@ -92,24 +91,19 @@ def spread_entries(queue: LabelledBank, n_classes: int, count: int) -> Tensor:
     return torch.cat(chosen)
 
 
-def draw_allocation(arrays: Arrays, classes: Sequence[str], diagnostics: Sequence[Mapping[str, float]]) -> Figure:
-    """Similarity matrix, a plane through features and centres, and where validations recorded them the assignments.
+def draw_allocation(arrays: Arrays, classes: Sequence[str]) -> Figure:
+    """Similarity matrix, and a plane through features and centres.
 
-    arrays:      those of `allocation_arrays`; classes: the task's names, background first.
-    diagnostics: of `allocation_diagnostics` at each validation.
+    arrays: those of `allocation_arrays`; classes: the task's names, background first.
     """
     from matplotlib.figure import Figure
 
-    names = slot_names(arrays["slot_class"], classes)
-    count = 3 if diagnostics else 2
-    figure = Figure(figsize=(5.4 * count, 4.8), dpi=110)  # laid out by hand: the solver takes most of the time
-    figure.subplots_adjust(left=0.26 / count, right=1.0 - 0.03 / count, bottom=0.11, top=0.87, wspace=0.28)
-    axes = figure.subplots(1, count)
-    _draw_similarity(axes[0], arrays, names)
-    _draw_plane(axes[1], arrays, classes)
-    if diagnostics:
-        _draw_assignments(axes[2], assignments(diagnostics, len(names)), diagnostics[-1], names)
-    for axis in axes:
+    figure = Figure(figsize=(10.8, 4.8), dpi=110)  # laid out by hand: the solver takes most of the time
+    figure.subplots_adjust(left=0.13, right=0.985, bottom=0.11, top=0.87, wspace=0.28)
+    matrix, plane_of_pixels = figure.subplots(1, 2)
+    _draw_similarity(matrix, arrays, slot_names(arrays["slot_class"], classes))
+    _draw_plane(plane_of_pixels, arrays, classes)
+    for axis in (matrix, plane_of_pixels):
         axis.tick_params(labelsize=8, color=FAINT)
         axis.spines[:].set_color(FAINT)
     figure.suptitle("class centres and their prototypes", fontsize=11, x=0.01, ha="left", fontweight="bold", color=INK)
@@ -125,17 +119,8 @@ def slot_names(slot_class: Integers, classes: Sequence[str]) -> list[str]:
     ]
 
 
-def assignments(diagnostics: Sequence[Mapping[str, float]], count: int) -> Integers:
-    """The centre of each of `count` slots at each validation, [count, validations]."""
-    return np.array([[shown[f"assignment/{slot}"] for shown in diagnostics] for slot in range(count)], np.int64)
-
-
 def _title(axis: Axes, text: str) -> None:
     axis.set_title(text, fontsize=9.5, loc="left", color="#222222")
-
-
-def _name_rows(axis: Axes, names: Sequence[str]) -> None:
-    axis.set_yticks(range(len(names)), names, fontsize=8 if len(names) <= READABLE else 5)
 
 
 def _draw_similarity(axis: Axes, arrays: Arrays, names: Sequence[str]) -> None:
@@ -151,7 +136,7 @@ def _draw_similarity(axis: Axes, arrays: Arrays, names: Sequence[str]) -> None:
             colour = "white" if abs(cosine) > 0.6 else INK
             axis.text(centre, slot, f"{cosine:.2f}", ha="center", va="center", fontsize=8, color=colour)
         axis.set_xticks(range(len(names)))
-    _name_rows(axis, names)
+    axis.set_yticks(range(len(names)), names, fontsize=8 if len(names) <= READABLE else 5)
     axis.set_xlabel("centre", fontsize=9)
     _title(axis, "cosine of prototype (row) and centre; framed: assigned")
 
@@ -192,19 +177,3 @@ def _draw_plane(axis: Axes, arrays: Arrays, classes: Sequence[str]) -> None:
     axis.set_xlabel(f"first principal axis ({100 * shares[0]:.0f} % of variance)", fontsize=9)
     axis.set_ylabel(f"second ({100 * shares[1]:.0f} %)", fontsize=9)
     _title(axis, f"{len(features)} pixels' features, prototypes (diamonds), centres (stars)")
-
-
-def _draw_assignments(axis: Axes, held: Integers, last: Mapping[str, float], names: Sequence[str]) -> None:
-    """The centre of each slot at each validation; a cell is marked where it was another one the validation before."""
-    from matplotlib.colors import ListedColormap
-
-    changed = np.diff(held, axis=1, prepend=held[:, :1]) != 0
-    axis.imshow(changed, cmap=ListedColormap([SAME, CHANGED]), vmin=0, vmax=1, aspect="auto")
-    if len(names) <= READABLE:
-        for (slot, validation), centre in np.ndenumerate(held):
-            axis.text(validation, slot, str(centre), ha="center", va="center", fontsize=8, color=INK)
-    _name_rows(axis, names)
-    places = range(0, held.shape[1], max(1, held.shape[1] // 12))
-    axis.set_xticks(places, [str(place + 1) for place in places])  # the engine counts validations from 1
-    axis.set_xlabel("validation", fontsize=9)
-    _title(axis, f"assigned centre; marked: changed; {last['assignment_changes']:.0f} changes in all")

@@ -33,22 +33,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-class Pseudo(NamedTuple):
-    """Pseudo labels [U, *size] int64 and their confidence [U, *size] in [1 / n_classes, 1]."""
+class Mixed(NamedTuple):
+    """Images [U, C, *size], pseudo labels [U, *size] int64, and their confidence [U, *size] in [0, 1]."""
 
+    images: Tensor
     labels: Tensor
     confidence: Tensor
 
 
 @torch.no_grad()
-def pseudo_label(logits: Tensor) -> Pseudo:
-    """What a teacher's logits [U, n_classes, *size] say, and how surely; no gradient.
+def pseudo_label(images: Tensor, logits: Tensor) -> Mixed:
+    """What a teacher's logits [U, n_classes, *size] say of images that are not mixed yet, and how surely; no gradient.
 
     In at least float32: bfloat16 has no number between 0.9688 and 0.9727, where the threshold lies.
     """
     wide = torch.promote_types(logits.dtype, torch.float32)
     confidence, labels = logits.softmax(dim=1, dtype=wide).max(dim=1)
-    return Pseudo(labels, confidence)
+    return Mixed(images, labels, confidence)
 
 
 def confident_share(confidence: Tensor, threshold: float) -> Tensor:
@@ -64,14 +65,6 @@ def unsupervised_loss(logits: Tensor, labels: Tensor, confidence: Tensor, thresh
     ce = F.cross_entropy(logits, labels, reduction="none").flatten(1)
     counted = (ce > 0).sum().clamp(min=1)
     return (confident_share(confidence, threshold) * ce.sum(dim=1)).sum() / counted
-
-
-class Mixed(NamedTuple):
-    """Images [U, C, *size], pseudo labels [U, *size] int64, and their confidence [U, *size] in [0, 1]."""
-
-    images: Tensor
-    labels: Tensor
-    confidence: Tensor
 
 
 def cutmix(images: Tensor, labels: Tensor, confidence: Tensor) -> Mixed:

@@ -17,10 +17,15 @@ from harness.api.dataset import Task
 from harness.api.method import Loss
 from harness.api.progress import Scalar
 from methods.action import ACTION, ActionParams, FineTuning, Taus
-from methods.action_parts.anatomical import AnatomicalDraw, AnatomicalParams, anatomical_loss
 from methods.action_parts.arithmetic import class_masks
 from methods.action_parts.contrast_net import ContrastNet, RepresentationHead, SampledFeatures
-from methods.action_parts.supervised_contrast import Anchors, draw_positives
+from methods.action_parts.pixel_contrast import (
+    AnatomicalDraw,
+    AnatomicalParams,
+    Anchors,
+    anatomical_loss,
+    draw_positives,
+)
 from methods.action_pp import ACTIONPP
 from methods.shared.ema import teacher_of
 from tests.methods.references import dense_features

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.evaluation.predict import nearest_indices, predict_labels
+from harness.evaluation import predict
+from harness.evaluation.predict import nearest_indices
+from harness.records.schema import Engine
 from tests.support import require
 
 SIZE = 32
+
+
+def predict_labels(
+    network: nn.Module, images: Tensor, native: tuple[int, int, int], batch_size: int = 32, **engine: Any
+) -> NDArray[np.uint8]:
+    return predict.predict_labels(network, images, native, Engine(**engine), batch_size)
 
 
 def small_network(seed: int = 0) -> nn.Sequential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,18 +15,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.api.errors import ServiceError
-from harness.evaluation.predict import (
-    nearest_indices,
-    overlaps,
-    predict_volume,
-    require_monai,
-    stride_of,
-    window_scores,
-)
+from harness.evaluation import predict
+from harness.evaluation.predict import nearest_indices, overlaps, require_monai, stride_of, window_scores
+from harness.records.schema import Engine
 from tests.evaluation.plain import plain_scores
 from tests.test_house import loaded
 
 SIZE = (16, 16, 8)
+
+
+def predict_volume(
+    network: nn.Module,
+    image: Tensor,
+    native: tuple[int, int, int],
+    size: tuple[int, int, int],
+    stride: tuple[int, ...] | None = None,
+    **engine: Any,
+) -> NDArray[np.uint8]:
+    return predict.predict_volume(network, image, native, size, stride, Engine(**{"batch_size": 4, **engine}))
 
 
 def small_network(seed: int = 0) -> nn.Sequential:

@@ -17,7 +17,7 @@ from harness.api.progress import Progress
 from methods.action import ACTION
 from methods.action_parts.allocation_picture import spread_entries
 from methods.action_parts.neighbours import LabelledBank
-from methods.action_parts.supervised_contrast import AnchorDraw
+from methods.action_parts.pixel_contrast import AnchorDraw
 from methods.action_pp import ACTIONPP, ActionPPParams
 from tests.methods.staged import action_pp, enter, of_seed, small, stage_of, step
 from tests.methods.test_methods import same_state

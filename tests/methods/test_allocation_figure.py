@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from methods.action import ACTION
-from methods.action_parts.allocation_picture import assignments, draw_allocation, plane, slot_names
+from methods.action_parts.allocation_picture import draw_allocation, plane, slot_names
 from methods.action_pp import ACTIONPP, ActionPPParams
 from tests.methods.staged import small
 
@@ -26,10 +26,6 @@ ARRAYS: Mapping[str, NDArray[Any]] = {
     "features": AXES[np.arange(80) % 4].astype(np.float16),
     "labels": np.arange(80) % 4,
 }
-SHOWN: Sequence[Mapping[str, float]] = [
-    {**{f"assignment/{slot}": float(centre) for slot, centre in enumerate(held)}, "assignment_changes": changes}
-    for held, changes in (([0, 1, 2, 3], 0.0), ([3, 0, 1, 2], 4.0))
-]
 
 
 def texts(figure: Figure, panel: int) -> list[str]:
@@ -46,31 +42,20 @@ def test_slots_are_numbered_where_a_class_has_several() -> None:
     assert slot_names(np.array([0, 1, 1, 3]), CLASSES) == ["background", "RV 1", "RV 2", "LV"]
 
 
-def test_the_panels_show_cosines_and_assignments() -> None:
-    figure = draw_allocation(ARRAYS, CLASSES, SHOWN)
+def test_the_matrix_shows_cosines_and_assignments() -> None:
+    figure = draw_allocation(ARRAYS, CLASSES)
     assert figure.get_suptitle() == "class centres and their prototypes"
     assert texts(figure, 0)[:4] == ["0.00", "0.00", "0.00", "1.00"]
     frames = [patch.get_xy() for patch in figure.axes[0].patches]  # type: ignore[attr-defined]
     assert frames == [(2.5, -0.5), (-0.5, 0.5), (0.5, 1.5), (1.5, 2.5)]
-    assert texts(figure, 2) == ["0", "3", "1", "0", "2", "1", "3", "2"]
-    marked = figure.axes[2].images[0].get_array()
-    assert marked is not None
-    assert marked.tolist() == [[False, True]] * 4
-    assert "4 changes in all" in figure.axes[2].get_title(loc="left")
-    assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == list(CLASSES)
-    assert assignments(SHOWN, 4).T.tolist() == [[0, 1, 2, 3], [3, 0, 1, 2]]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(CLASSES)
 
 
 def test_a_centre_has_the_colour_of_the_class_that_holds_it() -> None:
-    features, centres, prototypes = draw_allocation(ARRAYS, CLASSES, []).axes[1].collections[:3]
+    features, centres, prototypes = draw_allocation(ARRAYS, CLASSES).axes[1].collections[:3]
     assert np.allclose(centres.get_offsets(), prototypes.get_offsets())  # each prototype lies on its slot's centre
     assert np.allclose(centres.get_facecolor(), prototypes.get_facecolor())
     assert np.asarray(features.get_offsets()).shape == (80, 2)
-
-
-def test_without_a_validation_the_last_panel_is_left_out() -> None:
-    wide, narrow = (drawn(draw_allocation(ARRAYS, CLASSES, shown)) for shown in (SHOWN, []))
-    assert narrow == pytest.approx(wide * 2 / 3, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +68,7 @@ def test_without_a_validation_the_last_panel_is_left_out() -> None:
     ids=["no feature", "no prototype yet", "all in one place"],
 )
 def test_a_picture_of_little_is_drawn(changes: dict[str, NDArray[Any]]) -> None:
-    assert drawn(draw_allocation({**ARRAYS, **changes}, CLASSES, SHOWN))
+    assert drawn(draw_allocation({**ARRAYS, **changes}, CLASSES))
 
 
 def test_a_method_with_centres_draws_them_and_others_nothing() -> None:

@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.action_parts.anatomical import (
+from methods.action_parts.arithmetic import class_masks
+from methods.action_parts.pixel_contrast import (
     AnatomicalDraw,
     AnatomicalParams,
     anatomical_contrast,
     anatomical_loss,
     draw_anatomical,
 )
-from methods.action_parts.arithmetic import class_masks
 from tests.methods.references import DenseFeatures, anatomical
 
 SETTINGS = AnatomicalParams(queries=5, keys=7, hard_below=0.9)
@@ -80,16 +80,17 @@ def test_whole_term_equals_the_loops_and_counts_its_queries() -> None:
     torch.manual_seed(5)
     draw = scene.draw(temperature=0.4)
     expected = anatomical(scene.table, scene.masks, scene.hard, draw.queries, draw.keys, 0.4)
-    assert result.loss.item() == pytest.approx(expected.item(), rel=1e-10)
-    assert result.used.item() == 2 * 5  # classes 0 and 1; class 3 has no hard pixel
+    assert result.total.item() == pytest.approx(expected.item(), rel=1e-10)
+    assert result.terms["anatomical_queries"].item() == 2 * 5  # classes 0 and 1; class 3 has no hard pixel
     scene = Scene([1])
-    assert anatomical_contrast(scene.features, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS).used == 0
+    result = anatomical_contrast(scene.features, scene.probabilities, scene.labels, scene.valid, 0.4, SETTINGS)
+    assert result.terms["anatomical_queries"] == 0
 
 
 def test_nothing_valid_gives_zero_and_zero_gradients() -> None:
     scene = Scene([0, 1])
     nothing = torch.zeros_like(scene.valid)
-    loss = anatomical_contrast(scene.features, scene.probabilities, scene.labels, nothing, 0.1, SETTINGS).loss
+    loss = anatomical_contrast(scene.features, scene.probabilities, scene.labels, nothing, 0.1, SETTINGS).total
     assert loss.item() == 0
     assert torch.autograd.grad(loss, scene.table)[0].eq(0).all()
 

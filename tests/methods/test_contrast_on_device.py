@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.action_parts.anatomical import AnatomicalParams, anatomical_contrast
 from methods.action_parts.contrast_net import (
     GlobalProjector,
     LocalProjector,
@@ -16,10 +15,12 @@ from methods.action_parts.contrast_net import (
     windows,
 )
 from methods.action_parts.neighbours import Bank, LabelledBank, distillation_loss
-from methods.action_parts.supervised_contrast import (
+from methods.action_parts.pixel_contrast import (
+    AnatomicalParams,
     Anchors,
     PositiveDraw,
     Targets,
+    anatomical_contrast,
     draw_anchors,
     draw_positives,
     supervised_contrast_loss,
@@ -50,7 +51,7 @@ def contrast(size: tuple[int, ...], per_query: bool, release: bool) -> tuple[Ten
     positives: PositiveDraw | None = None if release else draw_positives(queue.labels, draw.labels, CLASSES, 6)
     supervised = supervised_contrast_loss(anchors, queue, targets, positives, 0.1, 0.2)
     queue.enqueue_labelled(teacher, draw.queue_labels)
-    return anatomical.loss + supervised, [*maps, *head.parameters()]
+    return anatomical.total + supervised, [*maps, *head.parameters()]
 
 
 def distillation(size: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from methods.action import ACTION
-from methods.action_parts.supervised_contrast import Anchors
+from methods.action_parts.pixel_contrast import Anchors
 from methods.action_pp import ACTIONPP
 from tests.bench.alone import measure_alone
 from tests.bench.dense import DenseACTION, DenseACTIONPP

@@ -52,8 +52,8 @@ def test_dice_by_hand() -> None:
 
 def test_supervised_loss_by_hand() -> None:
     loss = supervised_loss(P.log() + 5.0, Y)  # softmax forgets the shift
-    assert loss.ce.item() == pytest.approx((0.2231435513 + 0.5108256238) / 2, abs=1e-9)  # -ln .8, -ln .6
-    assert loss.dice.item() == pytest.approx(0.1269833081, abs=1e-9)
+    assert loss.terms["ce"].item() == pytest.approx((0.2231435513 + 0.5108256238) / 2, abs=1e-9)  # -ln .8, -ln .6
+    assert loss.terms["dice"].item() == pytest.approx(0.1269833081, abs=1e-9)
     assert loss.total.item() == pytest.approx(0.5 * (0.3669845876 + 0.1269833081), abs=1e-9)
 
 
@@ -84,9 +84,9 @@ def test_supervised_loss_equals_a_derivation(seed: int, images: int, classes: in
     z = 3 * rng.normal(size=(images, classes, *size))
     y = rng.integers(0, classes, size=(images, *size))
     loss = supervised_loss(torch.from_numpy(z), torch.from_numpy(y))
-    assert loss.ce.item() == pytest.approx(derived_cross_entropy(z, y), rel=1e-9)
-    assert loss.dice.item() == pytest.approx(derived_dice(softmax(z), y), rel=1e-9, abs=1e-12)
-    assert loss.total.item() == pytest.approx(0.5 * (loss.ce.item() + loss.dice.item()), rel=1e-12)
+    assert loss.terms["ce"].item() == pytest.approx(derived_cross_entropy(z, y), rel=1e-9)
+    assert loss.terms["dice"].item() == pytest.approx(derived_dice(softmax(z), y), rel=1e-9, abs=1e-12)
+    assert loss.total.item() == pytest.approx(0.5 * (loss.terms["ce"].item() + loss.terms["dice"].item()), rel=1e-12)
 
 
 @given(seed=st.integers(0, 2**31))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods.action_parts.neighbours import LabelledBank
-from methods.action_parts.supervised_contrast import (
+from methods.action_parts.pixel_contrast import (
     Anchors,
     PositiveDraw,
     Targets,

@@ -131,7 +131,7 @@ def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeyp
     real = predict_volume
 
     def watching(*arguments: Any) -> Any:
-        asked.append(arguments[4:6])
+        asked.append((arguments[4], arguments[5].batch_size))
         return real(*arguments)
 
     monkeypatch.setattr(evaluate, "predict_volume", watching)

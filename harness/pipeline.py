@@ -276,8 +276,8 @@ def _open(
     loaded: LoadedSuite, data: str | Path | None, runs: str | Path, reuse: str | Path | None, retry_failed: bool
 ) -> Session:
     """Plan the suite on its data, with what another one has finished and without failures that are to be retried."""
-    from harness.execution.reuse import reuse as take_over
     from harness.execution.session import open_session
+    from harness.execution.session import reuse as take_over
 
     session = open_session(loaded, None if data is None else Path(data), Path(runs))
     if reuse is not None:

@@ -43,8 +43,7 @@ from harness.records.schema import (
     Trial,
     Validation,
 )
-from harness.records.selection import Selection, SelectionEntry
-from harness.records.suite_folder import SuiteFolder
+from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder
 
 GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "supervised_full": 0.0}
 """Method name -> gain in logit(Dice) over the labelled-only baseline."""

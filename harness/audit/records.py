@@ -17,7 +17,7 @@ from harness.records.accounts import Reconciliation
 from harness.records.ledger import LedgerLine
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Environment, Observed, PlannedRun, Result, Run
-from harness.records.selection import Selection, Trials
+from harness.records.suite_folder import Selection, Trials
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def plan_command(
         show_plan(dry_run, loaded)
         return
 
-    from harness.execution.estimate import wall_time
+    from harness.execution.dry_run import wall_time
     from harness.execution.process_pool import default_workers
     from harness.train.environment import device_model, pick_device
 

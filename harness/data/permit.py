@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import ValidationError
 
 from harness.api.errors import ClosedSplitError
-from harness.records.selection import Selection, candidates_digest
+from harness.records.suite_folder import Selection, candidates_digest
 
 _guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=None)
 """Held for a thread, because code without access may find or build a cache object of its own."""

@@ -1,16 +1,23 @@
-"""What a suite would run. Writes nothing: no cache is prepared, no directory made."""
+"""What a suite would run, and how long that takes, judged by finished runs alone.
+
+Writes nothing: no cache is prepared, no directory made.
+"""
 
 from __future__ import annotations
 
+import heapq
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
+from harness.api.strict import digest
 from harness.data.cache import Cache
 from harness.data.prepare import prepared_cache
-from harness.records.reader import SuiteRecords
-from harness.records.schema import Run
+from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.schema import Budget, Preprocessing, Run, Stride
 from harness.records.status import STATES, State, run_status
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import LoadedSuite
@@ -74,3 +81,98 @@ def used_states(dry_run: DryRun) -> tuple[State, ...]:
     """The states of all runs, each once, in the order of `STATES`. Empty where nothing is known."""
     present = set((dry_run.states or {}).values())
     return tuple(state for state in STATES if state in present)
+
+
+Size = tuple[Budget, Preprocessing, str, int, tuple[Stride | None, Stride | None]]
+Cost = tuple[Size, str]
+K = TypeVar("K", str, Cost)
+
+UNKNOWN = "unknown: no finished run to judge by"
+
+
+def wall_time(
+    pending: Sequence[Run], records: SuiteRecords, device_model: str, workers: int
+) -> tuple[float, float, str] | str:
+    """A range for the wall time of unfinished runs.
+
+    It comes from finished runs of the same suite, size, budget and device: the smallest and the largest ratio of wall
+    time to charge. Under `steps` each method has its own ratios, since steps of two methods cost different times.
+
+    Args:
+        pending:      the runs, in the order in which they start.
+        records:      records of the suite.
+        device_model: where they will run.
+        workers:      runs at a time.
+
+    Returns:
+        Seconds at least, seconds at most, and the source of the figures; or why nothing is known.
+    """
+    if not pending:
+        return "none, everything is done"
+    size = _size(pending[0])
+    finished = [
+        record
+        for record in records.runs
+        if record.ok and _size(record.run) == size and _device_model(record) == device_model
+    ]
+    rates = _rates(finished, _key)
+    unknown = dict.fromkeys(run.method for run in pending if _key(run) not in rates)
+    if unknown:
+        return UNKNOWN if not rates else f"{UNKNOWN} for {', '.join(unknown)}"
+    left = [(run.budget.amount * (1.0 - run_status(records.run(run.id)).share), rates[_key(run)]) for run in pending]
+    low = _makespan([amount * min(known) for amount, known in left], workers)
+    high = _makespan([amount * max(known) for amount, known in left], workers)
+    return low, high, _source(rates, pending[0], device_model)
+
+
+def typical_rates(records: SuiteRecords) -> dict[Cost, float]:
+    """Median wall seconds per step or device second, over finished runs of any device, by `cost_of` a run."""
+    rates = _rates([record for record in records.runs if record.ok], cost_of)
+    return {cost: median(known) for cost, known in rates.items()}
+
+
+def cost_of(run: Run) -> Cost:
+    """What decides the wall time per step or device second of a run."""
+    return _size(run), _key(run)
+
+
+def _rates(finished: Iterable[RunRecord], key: Callable[[Run], K]) -> dict[K, list[float]]:
+    """Wall seconds per step or device second of every finished run, by `key`."""
+    rates: dict[K, list[float]] = {}
+    for record in finished:
+        charged = sum(record.spent.in_currency(record.run.budget))
+        if charged > 0 and record.result is not None:
+            rates.setdefault(key(record.run), []).append(sum(record.result.wall_seconds.values()) / charged)
+    return rates
+
+
+def _source(rates: Mapping[str, Sequence[float]], run: Run, device_model: str) -> str:
+    known = [rate for rates_of_key in rates.values() for rate in rates_of_key]
+    per = "step" if run.budget.steps is not None else "device-second"
+    return (
+        f"from {len(known)} finished run{'s' if len(known) > 1 else ''} on {device_model}: {min(known):.3g} to "
+        f"{max(known):.3g} wall seconds per {per}; the start of processes is not included"
+    )
+
+
+def _key(run: Run) -> str:
+    """Method and hyper-parameters under `steps`, where they decide the cost of a step. Otherwise empty."""
+    return f"{run.method} {digest(run.params)[:6]}" if run.budget.steps is not None else ""
+
+
+def _device_model(record: RunRecord) -> str | None:
+    return None if record.environment is None else record.environment.device_model
+
+
+def _size(run: Run) -> Size:
+    """What decides the wall time around a budget: its amount, images, cases to test, validations."""
+    strides = run.engine.window_stride, run.engine.validation_stride
+    return run.budget, run.preprocessing, run.dataset.name, run.engine.validations, strides
+
+
+def _makespan(seconds: Sequence[float], workers: int) -> float:
+    """Wall seconds of jobs that start in order, each on the first free worker."""
+    free = [0.0] * max(1, workers)
+    for duration in seconds:
+        heapq.heappush(free, heapq.heappop(free) + duration)
+    return max(free)

@@ -1,22 +1,28 @@
-"""Trains the unfinished runs of a session with the chosen executor."""
+"""Trains the unfinished runs of a session with the chosen executor, and shows how they go."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
 from harness.api.errors import DataError, DiskError, HarnessError, InterruptedRunError, RunFailedError, UsageError
 from harness.data.local import local_copy, local_home
-from harness.execution.display import make_display
 from harness.execution.outcome import Outcome, outcome_of
 from harness.execution.process_pool import ProcessPool, default_workers, pool_devices
 from harness.execution.session import Session
-from harness.records.lease import LeaseHeldError
+from harness.records.lease import Lease, LeaseHeldError
 from harness.records.schema import Run
+from harness.records.status import share_of
 from harness.train.run import RunSettings, train_run
-from harness.train.stop import StopFlag
+from harness.train.stop import Heartbeat, StopFlag
 
 Executor = Literal["auto", "inline", "ray"]
 
@@ -125,3 +131,115 @@ def run_inline(session: Session, runs: Sequence[Run], settings: RunSettings) -> 
         except LeaseHeldError as error:
             outcome = Outcome(run.id, "busy", str(error), InterruptedRunError.exit_code)
         yield outcome
+
+
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 60.0
+"""Without a terminal, seconds between two log lines about the current runs."""
+DRAW_SECONDS = 1.0
+BAR_WIDTH = 24
+
+
+class Display:
+    """Logs the end of each run. A terminal shows current runs below; elsewhere they are logged once a minute.
+
+    session: the suite with its data and records.
+    total:   number of runs.
+    live:    draws on the terminal. None without one.
+    """
+
+    def __init__(self, session: Session, total: int, live: Live | None = None) -> None:
+        self._session = session
+        self._total = total
+        self._live = live
+        self._ended = 0
+        self._shown_at = time.monotonic()
+
+    def tick(self, running: Sequence[Run]) -> None:
+        """Show the current runs, if the last time is long enough ago. May be called often."""
+        if time.monotonic() - self._shown_at < (LOG_SECONDS if self._live is None else DRAW_SECONDS):
+            return
+        self._shown_at = time.monotonic()
+        shares = {
+            self._session.name_of(run): share_of(run.budget, self._session.folder(run).ledger.spent())
+            for run in running
+        }
+        if self._live is not None:
+            self._live.update(self._table(shares))
+        elif shares:
+            log.info("running: %s", "; ".join(f"{name} {share:.0%}" for name, share in shares.items()))
+
+    def ended(self, run: Run, outcome: Outcome) -> None:
+        """Log how a run ended."""
+        self._ended += 1
+        log.info("[%s/%s] %s", self._ended, self._total, describe_ending(self._session, run, outcome))
+
+    def _table(self, shares: dict[str, float]) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for name, share in shares.items():
+            full = round(BAR_WIDTH * share)
+            table.add_row(name, "█" * full + "░" * (BAR_WIDTH - full), f"{share:4.0%}")
+        table.add_row(f"{self._ended} of {self._total} runs ended", "", "")
+        return table
+
+
+@contextmanager
+def make_display(session: Session, total: int) -> Iterator[Display]:
+    """A display of `total` runs, on the terminal while the block runs."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Display(session, total)
+        return
+    with Live(console=console, refresh_per_second=4, transient=True) as live:  # prints log lines above its table
+        yield Display(session, total, live)
+
+
+def describe_ending(session: Session, run: Run, outcome: Outcome) -> str:
+    """Say in one line how a run ended."""
+    name, result = session.name_of(run), session.folder(run).result() if outcome.status == "ok" else None
+    if result is None:
+        head = f"{name}: {outcome.status}"  # a child process prints this head too
+        message = outcome.message.removeprefix(f"{head}: ")
+        return f"{head}: {message}" if message else head
+    last = result.validations[-1].mean_dice if result.validations else None
+    dice = "" if last is None else f", validation Dice {last:.3f}"
+    spent = result.spent
+    return f"{name}: {spent.useful_steps} steps in {spent.useful_device_seconds:.1f} device-seconds{dice}"
+
+
+@contextmanager
+def lock_suite(lease: Lease, doing: str, stop: StopFlag, patience_seconds: float) -> Iterator[Callable[[], None]]:
+    """Hold a lease while the block runs.
+
+    Args:
+        lease:            the lease.
+        doing:            what its holder does, for messages: "is submitting this suite".
+        stop:             set by a thread as soon as another process took over, say while this one was suspended.
+        patience_seconds: wait so long for another holder.
+
+    Yields:
+        A function that raises `UsageError` if another process took over.
+
+    Raises:
+        UsageError: another process holds the lease.
+    """
+    folder = lease.path.parent
+    try:
+        lease.claim(patience_seconds)
+    except LeaseHeldError:
+        holder = lease.holder()
+        who = f"pid {holder.pid} on {holder.host}" if holder else "another process"
+        raise UsageError(f"{folder}: {who} {doing}; try again when it has ended") from None
+
+    def check_lock() -> None:
+        try:
+            lease.beat()
+        except LeaseHeldError:
+            raise UsageError(f"{folder}: another process took over and {doing}; run it again") from None
+
+    try:
+        with Heartbeat(check_lock, stop):
+            yield check_lock
+    finally:
+        lease.release()

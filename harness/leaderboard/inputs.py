@@ -26,7 +26,7 @@ from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
 from harness.records.reader import CASE_COLUMNS, RunRecord, SuiteRecords
 from harness.records.schema import Engine
-from harness.records.selection import SelectionEntry
+from harness.records.suite_folder import SelectionEntry
 
 _READERS = 4
 """Files read at once: most of the time goes into waiting for the disk, or the network."""

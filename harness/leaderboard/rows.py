@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.records.reader import RunRecord
 from harness.records.schema import PlannedRun
-from harness.records.selection import SelectionEntry
+from harness.records.suite_folder import SelectionEntry
 
 RUN_COLUMNS = (
     "run", "cell", "entry", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",

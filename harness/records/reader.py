@@ -18,8 +18,7 @@ from harness.records.files import disk_errors, read_record
 from harness.records.ledger import LedgerLine, summarise
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Result, Run, Spent, Validation
-from harness.records.selection import Selection, SelectionEntry, Trials
-from harness.records.suite_folder import SuiteFolder
+from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder, Trials
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from typing import Literal
 from harness.records.lease import Lease
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Budget, PlannedRun, Spent, Trial
-from harness.records.selection import Selection, Trials
+from harness.records.suite_folder import Selection, Trials
 
 State = Literal["done", "failed", "running", "queued", "interrupted", "to run"]
 STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "interrupted", "to run")

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 from harness.execution.session import Session
 from harness.records.ledger import summarise, summarise_at_rest
-from harness.records.selection import Trials
-from harness.records.suite_folder import SuiteFolder
+from harness.records.suite_folder import SuiteFolder, Trials
 from harness.search.optuna import TPESampler
-from harness.suite.entries import Entry
+from harness.suite.entries import Entry, PlannedTrial, make_trial
 from harness.suite.load import Search
-from harness.suite.trials import PlannedTrial, make_trial
 
 WAIT = "wait"
 DONE = "done"

@@ -8,19 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.api.errors import ServiceError
-from harness.execution.display import make_display
 from harness.execution.outcome import Outcome
 from harness.execution.ray import ray_cluster
-from harness.execution.run import ExecuteSettings, execute, raise_refused
+from harness.execution.run import ExecuteSettings, execute, lock_suite, make_display, raise_refused
 from harness.execution.session import Session
-from harness.execution.suite_lock import lock_suite
 from harness.records.schema import Result
-from harness.records.selection import Candidate, Selection, candidates_digest
-from harness.records.suite_folder import SuiteFolder
+from harness.records.suite_folder import Candidate, Selection, SuiteFolder, candidates_digest
 from harness.search.proposals import Listed, Proposals, Study, make_studies, recorded_trials
+from harness.suite.entries import PlannedTrial
 from harness.suite.load import Search
 from harness.suite.plan import Plan
-from harness.suite.trials import PlannedTrial
 from harness.train.stop import StopFlag
 
 log = logging.getLogger(__name__)

@@ -25,10 +25,10 @@ from ray.tune.stopper import Stopper
 
 from harness.api.errors import InterruptedRunError
 from harness.api.strict import canonical_json
-from harness.execution.display import Display
 from harness.execution.outcome import Outcome, settle
 from harness.execution.process import Order, RestartingRun, make_order, run_process, stop_on_this_host
 from harness.execution.ray import SIGNAL_SECONDS, Cluster, StopForwarder
+from harness.execution.run import Display
 from harness.execution.session import Session
 from harness.records.lease import current_job
 from harness.records.schema import Run

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.execution.estimate import cost_of, typical_rates
+from harness.execution.dry_run import cost_of, typical_rates
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.records.status import share_of

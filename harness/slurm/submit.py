@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.api.strict import digest
-from harness.execution.suite_lock import lock_suite
+from harness.execution.run import lock_suite
 from harness.records.files import disk_errors, write_text
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run

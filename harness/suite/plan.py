@@ -12,11 +12,10 @@ from harness.api.dataset import Dataset, Task
 from harness.api.errors import UsageError
 from harness.api.params import MethodParams
 from harness.records.schema import Budget, DatasetRef, Engine, PlannedRun, Run, Trial
-from harness.records.selection import Selection, SelectionEntry
-from harness.suite.entries import Entry, entries_of
+from harness.records.suite_folder import Selection, SelectionEntry
+from harness.suite.entries import Entry, PlannedTrial, entries_of, make_trials
 from harness.suite.load import LoadedSuite, Location, Search, Suite
 from harness.suite.registry import load_dataset
-from harness.suite.trials import PlannedTrial, make_trials
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun, rate_error
 from harness.records.ledger import LedgerLine
 from harness.records.schema import PROTOCOL_VERSION, Budget, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
-from harness.records.selection import Trials
+from harness.records.suite_folder import Trials
 from tests.audit.fair import (
     asked,
     bend,

@@ -17,7 +17,7 @@ from harness.data.digests import array_sha256, case_sha256
 from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
 from harness.records.schema import Engine, PlannedRun
-from harness.records.selection import Selection, SelectionEntry
+from harness.records.suite_folder import Selection, SelectionEntry
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_ssl4mis
 
 

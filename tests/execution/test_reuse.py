@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import RecordError, UsageError
-from harness.execution.reuse import count_elsewhere, reuse
 from harness.execution.run import ExecuteSettings, execute
+from harness.execution.session import count_elsewhere, reuse
 from harness.train.stop import StopFlag
 from tests.support import command_environment, environment_of
 from tests.synthetic import board_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import UsageError
-from harness.execution.suite_lock import lock_suite
+from harness.execution.run import lock_suite
 from harness.records.suite_folder import SuiteFolder
 from harness.search.run import LEADS
 from harness.train.stop import StopFlag

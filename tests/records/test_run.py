@@ -21,8 +21,7 @@ from harness.records.schema import (
     Run,
     Spent,
 )
-from harness.records.selection import Selection, SelectionEntry
-from harness.records.suite_folder import SuiteFolder
+from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder
 from tests.support import cases_of, environment_of, require, selected_of
 
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)

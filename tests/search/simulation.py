@@ -10,7 +10,7 @@ from typing import Literal
 from harness.records.ledger import LedgerLine, summarise
 from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Run, Spent, Trial, Validation
 from harness.search.proposals import Adaptive, Proposal
-from harness.suite.trials import PlannedTrial
+from harness.suite.entries import PlannedTrial
 from harness.train.meter import Meter
 
 Kind = Literal["start", "heartbeat", "checkpoint", "end"]

@@ -13,10 +13,10 @@ import pytest
 
 from harness.api.errors import InterruptedRunError
 from harness.api.strict import canonical_json
-from harness.execution.display import Display
 from harness.execution.outcome import Outcome
 from harness.execution.process import make_order
 from harness.execution.ray import Cluster
+from harness.execution.run import Display
 from harness.execution.session import Session
 from harness.records.run_folder import RunFolder
 from harness.search.proposals import Listed

@@ -14,8 +14,7 @@ from harness.execution.run import ExecuteSettings
 from harness.execution.session import Session
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Trial
-from harness.records.selection import Selection
-from harness.records.suite_folder import SuiteFolder
+from harness.records.suite_folder import Selection, SuiteFolder
 from harness.search.run import run_search
 from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny

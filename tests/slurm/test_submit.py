@@ -16,7 +16,7 @@ from harness.data.prepare import resolve
 from harness.execution.session import Session
 from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
-from harness.records.selection import Trials
+from harness.records.suite_folder import Trials
 from harness.search.run import select_when_over
 from harness.slurm.record import Submissions
 from harness.slurm.refusals import check_partitions, read_partitions

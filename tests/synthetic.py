@@ -178,9 +178,9 @@ def write_records(root: Path, spec: RunSpec | None = None) -> SuiteFolder:
     store.write_selection(Selection(suite_hash=digest(text), engine=Engine(batch_size=8), entries=entries))
     for planned_run in spec.planned_runs:
         if key(planned_run) not in spec.missing:
-            write_run(store.folder(runs[key(planned_run)]), runs[key(planned_run)], planned_run, spec)
+            write_run(store.by_id(runs[key(planned_run)].id), runs[key(planned_run)], planned_run, spec)
     for planned_run, run in spec.searched():
-        write_run(store.folder(run), run, planned_run, spec)
+        write_run(store.by_id(run.id), run, planned_run, spec)
     return store
 
 

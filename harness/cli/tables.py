@@ -48,9 +48,9 @@ def budget_text(budget: Budget, runs: int) -> str:
 
 def plan_table(dry_run: DryRun) -> Printed:
     """A line per entry, of the search and of the finals, and a last one for all: runs, their states, budget."""
-    from harness.execution.dry_run import used_states
+    from harness.records.status import STATES
 
-    states = used_states(dry_run)
+    states = [state for state in STATES if state in (dry_run.states or {}).values()]
     trainings = dry_run.plan.trainings()
     searched = any(training.role == "search" for training in trainings)
     rows: list[Line] = []

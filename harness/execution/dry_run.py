@@ -18,7 +18,7 @@ from harness.data.cache import Cache
 from harness.data.prepare import prepared_cache
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Budget, Preprocessing, Run, Stride
-from harness.records.status import STATES, State, run_status
+from harness.records.status import State, run_status
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, PlannedTraining, dataset_of, make_plan, unprepared
@@ -75,12 +75,6 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
     records = SuiteRecords(store)
     states = {run.id: run_status(records.run(run.id)).state for run in plan.runs}
     return DryRun(plan, store, states, cache=cache)
-
-
-def used_states(dry_run: DryRun) -> tuple[State, ...]:
-    """The states of all runs, each once, in the order of `STATES`. Empty where nothing is known."""
-    present = set((dry_run.states or {}).values())
-    return tuple(state for state in STATES if state in present)
 
 
 Size = tuple[Budget, Preprocessing, str, int, tuple[Stride | None, Stride | None]]

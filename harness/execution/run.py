@@ -24,6 +24,8 @@ from harness.records.status import share_of
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import Heartbeat, StopFlag
 
+log = logging.getLogger(__name__)
+
 Executor = Literal["auto", "inline", "ray"]
 
 
@@ -132,8 +134,6 @@ def run_inline(session: Session, runs: Sequence[Run], settings: RunSettings) -> 
             outcome = Outcome(run.id, "busy", str(error), InterruptedRunError.exit_code)
         yield outcome
 
-
-log = logging.getLogger(__name__)
 
 LOG_SECONDS = 60.0
 """Without a terminal, seconds between two log lines about the current runs."""

@@ -26,6 +26,8 @@ from harness.records.suite_folder import Selection, SuiteFolder, Trials
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Session:
@@ -37,7 +39,7 @@ class Session:
 
     def folder(self, run: Run) -> RunFolder:
         """The run's records."""
-        return self.store.folder(run)
+        return self.store.by_id(run.id)
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -149,7 +151,7 @@ def _record_runs(plan: Plan, cache: Cache, store: SuiteFolder) -> Session:
     if plan.loaded.suite.search is not None and store.selection_path.exists():
         plan = plan.with_selection(store.selection())
     for run in plan.runs:
-        store.folder(run).create(run)
+        store.by_id(run.id).create(run)
     return Session(plan, cache, store)
 
 
@@ -169,9 +171,6 @@ def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:
     plan = make_plan(loaded, unprepared(dataset))
     cache = resolve(dataset, data)
     return plan.on_data(cache.reference), cache
-
-
-log = logging.getLogger(__name__)
 
 
 def reuse(session: Session, source: Path) -> list[Run]:
@@ -214,7 +213,7 @@ def count_elsewhere(session: Session, taken: Sequence[Run]) -> int:
 
 def _copy(source: SuiteRecords, target: SuiteFolder, run: Run) -> bool:
     """Copy a run, unless it was begun in `target`. Returns whether it was copied."""
-    record, copy = source.run(run.id), target.folder(run)
+    record, copy = source.run(run.id), target.by_id(run.id)
     try:
         with copy.lease.held_for():
             if copy.done or copy.ledger.lines():

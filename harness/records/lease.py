@@ -175,7 +175,7 @@ class Lease:
     def _alive(self, owner: Owner) -> bool:
         if owner.host == socket.gethostname():
             return _start_ticks(owner.pid) == owner.start_ticks
-        return not owner.ended_with_its_job and _silence_seconds(self.path) < SILENCE_SECONDS
+        return not owner.ended_with_its_job and silence_seconds(self.path) < SILENCE_SECONDS
 
     def _remove_if(self, dead: Callable[[Owner], bool]) -> bool:
         """Remove a dead owner's lease, one process at a time. False where another process is about to do so.
@@ -189,7 +189,7 @@ class Lease:
             try:
                 os.close(os.open(takeover, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except FileExistsError:
-                if _silence_seconds(takeover) >= SILENCE_SECONDS:
+                if silence_seconds(takeover) >= SILENCE_SECONDS:
                     takeover.unlink(missing_ok=True)
                 return False
             try:
@@ -201,7 +201,7 @@ class Lease:
         return True
 
 
-def _silence_seconds(path: Path) -> float:
+def silence_seconds(path: Path) -> float:
     """Seconds since the last heartbeat. 0 where the file is gone: another process has just removed it."""
     try:
         return time.time() - path.stat().st_mtime

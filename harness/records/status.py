@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.records.lease import Lease
+from harness.records.lease import Lease, silence_seconds
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Budget, PlannedRun, Spent, Trial
 from harness.records.suite_folder import Selection, Trials
@@ -117,9 +116,5 @@ def share_of(budget: Budget, spent: Spent) -> float:
 
 
 def _holder(lease: Lease) -> str:
-    holder = lease.holder()
-    try:
-        silent_seconds = time.time() - lease.path.stat().st_mtime
-    except FileNotFoundError:
-        return ""
-    return f"pid {holder.pid} on {holder.host}, heartbeat {silent_seconds:.0f} s ago" if holder else ""
+    holder, silent = lease.holder(), silence_seconds(lease.path)
+    return f"pid {holder.pid} on {holder.host}, heartbeat {silent:.0f} s ago" if holder else ""

@@ -14,7 +14,7 @@ from harness.records.accounts import Reconciliation
 from harness.records.files import disk_errors, read_record, write_record, write_text
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Engine, PlannedRun, Run, Trial
+from harness.records.schema import Engine, PlannedRun, Trial
 
 
 class SelectionEntry(Strict):
@@ -121,10 +121,6 @@ class SuiteFolder:
     def search_lease(self) -> Lease:
         """The driver of an adaptive search holds it."""
         return Lease(self.root / "search.lease")
-
-    def folder(self, run: Run) -> RunFolder:
-        """The folder of a run, whether it exists or not."""
-        return self.by_id(run.id)
 
     def folders(self) -> Iterator[RunFolder]:
         """The folders of all runs on record, in the order of their ids."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.execution.session import Session
@@ -89,8 +89,10 @@ class Adaptive:
                 self._known[planned.run.id] = planned
                 return self._start(name, key, planned)
             self._barren += 1
-            self._tell_known(key, planned)
-        return WAIT if self._busy() else DONE
+            # its score is known: the sampler moves on
+            validations = self._store.by_id(planned.run.id).validations()
+            self._sampler.tell(key, validations[-1].mean_dice if validations else None, not validations)
+        return WAIT if self._running or any(map(self._runs, self._known)) else DONE
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
         """Free the reserve of a trial that ended. dice: of its last validation."""
@@ -102,11 +104,6 @@ class Adaptive:
         key = str(self._proposed)
         self._proposed += 1
         return key, self._sampler.ask(key)
-
-    def _tell_known(self, key: str, planned: PlannedTrial) -> None:
-        """Report the known score of a point, so that the sampler moves on."""
-        validations = self._store.by_id(planned.run.id).validations()
-        self._sampler.tell(key, validations[-1].mean_dice if validations else None, not validations)
 
     def _start(self, name: str, key: str, planned: PlannedTrial) -> Proposal:
         run, amount = planned.run.id, planned.run.budget.amount
@@ -135,9 +132,6 @@ class Adaptive:
         at_rest = not folder.done and not folder.lease.held()
         spent = (summarise_at_rest if at_rest else summarise)(folder.ledger.lines())
         return spent.in_currency(self._known[run].run.budget)
-
-    def _busy(self) -> bool:
-        return bool(self._running) or any(self._runs(run) for run in self._known)
 
     def _runs(self, run: str) -> bool:
         """Whether it can still spend. A trial that Tune ended writes its last records for a moment."""
@@ -179,13 +173,6 @@ class Study:
         session.folder(planned.run).create(planned.run)
         trials = [*session.recorded_trials(), planned.trial]
         session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
-
-
-def make_studies(session: Session, search: Search) -> Iterator[Study]:
-    """The studies of all entries: every entry's first study, then every entry's second one, ..."""
-    for number in range(search.studies):
-        for entry in session.plan.entries.values():
-            yield Study(session, search, entry, number)
 
 
 def recorded_trials(session: Session) -> list[PlannedTrial]:

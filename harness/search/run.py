@@ -12,9 +12,8 @@ from harness.execution.outcome import Outcome
 from harness.execution.ray import ray_cluster
 from harness.execution.run import ExecuteSettings, execute, lock_suite, make_display, raise_refused
 from harness.execution.session import Session
-from harness.records.schema import Result
-from harness.records.suite_folder import Candidate, Selection, SuiteFolder, candidates_digest
-from harness.search.proposals import Listed, Proposals, Study, make_studies, recorded_trials
+from harness.records.suite_folder import Candidate, Selection, SuiteFolder
+from harness.search.proposals import Listed, Proposals, Study, recorded_trials
 from harness.suite.entries import PlannedTrial
 from harness.suite.load import Search
 from harness.suite.plan import Plan
@@ -96,7 +95,10 @@ def _run_adaptive(session: Session, search: Search, settings: ExecuteSettings, s
         raise ServiceError("an adaptive search runs on Ray Tune; use --executor ray, or a headline search")
     most = search.studies * len(session.plan.entries) * (search.trials or 1)
     with lock_suite(session.store.search_lease, LEADS, stop, PATIENCE_SECONDS):
-        proposals = (_begin(study) for study in make_studies(session, search))
+        entries = session.plan.entries.values()
+        # every entry's first study, then every entry's second one, ...
+        studies = (Study(session, search, entry, number) for number in range(search.studies) for entry in entries)
+        proposals = map(_begin, studies)
         return _run_on_tune(session, settings, stop, most, proposals, search.validations)
 
 
@@ -156,7 +158,10 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tu
         The plan with its final runs, and the selection with all candidates.
     """
     results = {planned.run.id: store.by_id(planned.run.id).require_result() for planned in trials}
-    scores = {run: score(result) for run, result in results.items()}
+    scores = {
+        run: result.validations[-1].mean_dice if result.status == "ok" and result.validations else None
+        for run, result in results.items()
+    }
     best: dict[tuple[str, int], PlannedTrial] = {}
     for planned in sorted(trials, key=lambda each: (scores[each.run.id] or 0.0, -each.trial.point)):
         if scores[planned.run.id] is not None:
@@ -171,21 +176,7 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tu
         )
         for planned in trials
     ]
-    suite = plan.loaded.suite
-    selection = Selection(
-        rule="best_validation",
-        suite_hash=suite.hash,
-        engine=suite.engine,
-        entries=decided.selection_entries(),
-        candidates=candidates,
-        digest=candidates_digest(candidates),
-    )
-    return decided, selection
-
-
-def score(result: Result) -> float | None:
-    """Dice of the last validation, mean over foreground classes. None unless the whole budget was spent."""
-    return result.validations[-1].mean_dice if result.status == "ok" and result.validations else None
+    return decided, decided.selection(candidates)
 
 
 def describe_choices(selection: Selection) -> list[str]:

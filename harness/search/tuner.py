@@ -215,13 +215,17 @@ def tune_trials(search: ProposedSearch, validations: int | None) -> list[Outcome
     Returns:
         An outcome for each trial that ended.
     """
+    scheduler = None
+    if validations is not None:  # rungs at equal budgets: a validation comes at a fixed share of the full budget
+        rungs: dict[str, Any] = {"max_t": validations + 1, "grace_period": 1, "reduction_factor": REDUCTION}
+        scheduler = ASHAScheduler(time_attr="validation", metric=METRIC, mode="max", **rungs)
     with _quiet_folder() as folder:
         resources = {"cpu": 1.0, "gpu": float(search.cluster.run_gpus)}
         tuner = tune.Tuner(
             tune.with_resources(RunTrainable, resources),
             tune_config=TuneConfig(
                 search_alg=search,
-                scheduler=None if validations is None else _asha(validations),
+                scheduler=scheduler,
                 num_samples=-1,
                 max_concurrent_trials=search.cluster.workers,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
@@ -231,18 +235,6 @@ def tune_trials(search: ProposedSearch, validations: int | None) -> list[Outcome
         tuner.fit()
     search.end_retired()
     return list(search.outcomes.values())
-
-
-def _asha(validations: int) -> ASHAScheduler:
-    """ASHA with rungs at equal budgets: a validation comes at a fixed share of the full budget."""
-    return ASHAScheduler(
-        time_attr="validation",
-        metric=METRIC,
-        mode="max",
-        max_t=validations + 1,
-        grace_period=1,
-        reduction_factor=REDUCTION,
-    )
 
 
 @contextmanager

@@ -72,6 +72,15 @@ class Entry:
                 values = merge(values, reduce(lambda inner, part: {part: inner}, reversed(path), {last: value}))
         return Engine.model_validate(values)
 
+    def problem_at(self, point: Point) -> ValidationError | None:
+        """Why a point is impossible. None where it is possible."""
+        try:
+            self.params_at(point)
+            self.engine_at(point)
+        except ValidationError as error:
+            return error
+        return None
+
 
 def entries_of(loaded: LoadedSuite) -> dict[str, Entry]:
     """Every entry by name. Raises `UsageError` with the line of what is wrong."""
@@ -125,16 +134,12 @@ def _space(loaded: LoadedSuite, search: Search, entry: Entry) -> dict[str, Dimen
 
 def _check_ends(loaded: LoadedSuite, entry: Entry, space: Mapping[str, Dimension]) -> None:
     """Every choice and both ends of every range must be possible values."""
-    for name, dimension in space.items():
-        for value in dimension.values:
-            try:
-                entry.params_at({name: value})
-                entry.engine_at({name: value})
-            except ValidationError as error:
-                shared = name.startswith(ENGINE)
-                at: Location = ("search", "engine") if shared else ("methods", entry.name, "search")
-                message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-                raise loaded.error((*at, name.removeprefix(ENGINE)), f"{value!r}: {message}") from None
+    for name, value in [(name, value) for name, dimension in space.items() for value in dimension.values]:
+        if error := entry.problem_at({name: value}):
+            shared = name.startswith(ENGINE)
+            at: Location = ("search", "engine") if shared else ("methods", entry.name, "search")
+            message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+            raise loaded.error((*at, name.removeprefix(ENGINE)), f"{value!r}: {message}")
 
 
 PROBES = 64
@@ -201,7 +206,7 @@ def _points(loaded: LoadedSuite, search: Search, entry: Entry, study: int) -> li
         return [{}]
     if search.mode == "grid":
         try:
-            return [point for point in combine_choices(entry.space) if _possible(entry, point)]
+            return [point for point in combine_choices(entry.space) if entry.problem_at(point) is None]
         except ValueError as error:
             raise loaded.error(("methods", entry.name), str(error)) from None
     return (
@@ -214,18 +219,8 @@ def _points(loaded: LoadedSuite, search: Search, entry: Entry, study: int) -> li
 def _check_inside(loaded: LoadedSuite, entry: Entry) -> None:
     """Refuse a space with impossible points now, by points drawn from it, and not in the middle of a search."""
     for point in draw_sobol_points(entry.space, PROBES, (entry.name, "probe")):
-        try:
-            entry.params_at(point)
-        except ValidationError as error:
-            raise loaded.invalid(("methods", entry.name, "search"), error, entry.method.Params) from None
-
-
-def _possible(entry: Entry, point: Point) -> bool:
-    try:
-        entry.params_at(point)
-    except ValidationError:
-        return False
-    return True
+        if error := entry.problem_at(point):
+            raise loaded.invalid(("methods", entry.name, "search"), error, entry.method.Params)
 
 
 def draw_sobol_points(space: Mapping[str, Dimension], count: int, key: Sequence[str | int]) -> list[dict[str, Any]]:

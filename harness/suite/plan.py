@@ -12,7 +12,7 @@ from harness.api.dataset import Dataset, Task
 from harness.api.errors import UsageError
 from harness.api.params import MethodParams
 from harness.records.schema import Budget, DatasetRef, Engine, PlannedRun, Run, Trial
-from harness.records.suite_folder import Selection, SelectionEntry
+from harness.records.suite_folder import Candidate, Selection, SelectionEntry, candidates_digest
 from harness.suite.entries import Entry, PlannedTrial, entries_of, make_trials
 from harness.suite.load import LoadedSuite, Location, Search, Suite
 from harness.suite.registry import load_dataset
@@ -151,10 +151,17 @@ class Plan:
         planned = self.with_choices(choices)
         return planned if planned.selection_entries() == selection.entries else self
 
-    def selection(self) -> Selection:
-        """The selection of a suite without search: every planned run gets the parameters of its entry."""
+    def selection(self, candidates: list[Candidate] | None = None) -> Selection:
+        """The selection that the finals are made of. candidates: every trial of the search. None without a search."""
         suite = self.loaded.suite
-        return Selection(suite_hash=suite.hash, engine=suite.engine, entries=self.selection_entries())
+        return Selection(
+            rule="default" if candidates is None else "best_validation",
+            suite_hash=suite.hash,
+            engine=suite.engine,
+            entries=self.selection_entries(),
+            candidates=candidates,
+            digest=candidates_digest(candidates),
+        )
 
     def selection_entries(self) -> list[SelectionEntry]:
         """What the selection says of every planned run."""

@@ -47,14 +47,14 @@ def load_method(name: str) -> type[Method]:
     """The method class called `name`; imports torch. Raises `UsageError` with the nearest names for a typo."""
     from harness.api.method import Method
 
-    return _load(_pick(name, method_sources(), "method"), Method)
+    return _load(name, method_sources(), Method)
 
 
 def load_dataset(name: str) -> Dataset:
     """An instance of the dataset called `name`. Raises `UsageError` with the nearest names for a typo."""
     from harness.api.dataset import Dataset
 
-    return _load(_pick(name, dataset_sources(), "dataset"), Dataset)()
+    return _load(name, dataset_sources(), Dataset)()
 
 
 def load_datasets() -> list[Dataset]:
@@ -93,13 +93,10 @@ def _own_package(name: str) -> ModuleType:
     return package
 
 
-def _pick(name: str, known: Mapping[str, Source], what: str) -> Source:
+def _load(name: str, known: Mapping[str, Source], base: type[T]) -> type[T]:
     if name not in known:
-        raise UsageError(f"unknown {what} {name!r}; {suggest(name, known)}")
-    return known[name]
-
-
-def _load(source: Source, base: type[T]) -> type[T]:
+        raise UsageError(f"unknown {base.__name__.lower()} {name!r}; {suggest(name, known)}")
+    source = known[name]
     module_name, _, attribute = source.target.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -108,7 +105,8 @@ def _load(source: Source, base: type[T]) -> type[T]:
     if attribute:
         candidates = [getattr(module, attribute, None)]
     else:
-        candidates = [item for item in vars(module).values() if _defined_in(item, base, module_name)]
+        classes = [item for item in vars(module).values() if inspect.isclass(item) and issubclass(item, base)]
+        candidates = [item for item in classes if item.__module__ == module_name]
     named = [item for item in candidates if inspect.isclass(item) and getattr(item, "name", None) == source.name]
     if len(named) != 1 or not issubclass(named[0], base):
         raise UsageError(
@@ -116,7 +114,3 @@ def _load(source: Source, base: type[T]) -> type[T]:
             f"found {len(named)}"
         )
     return named[0]
-
-
-def _defined_in(item: object, base: type, module: str) -> bool:
-    return inspect.isclass(item) and issubclass(item, base) and item.__module__ == module

@@ -83,7 +83,7 @@ def test_a_full_disk_takes_neither_tables_nor_what_a_child_says(
     with small_disk(tmp_path / "disk", "size=2m") as disk:
         store = SuiteFolder.create(disk / "tiny")
         run = next(SuiteFolder.open(finished.runs / "tiny").folders()).run
-        folder = store.folder(run)
+        folder = store.by_id(run.id)
         folder.create(run)
         folder.log.touch()
         recorded = next((finished.runs / "tiny" / "suites").iterdir())

@@ -138,7 +138,7 @@ def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: 
     environment = SPEC.environment.model_copy(update={"shown": {"host": "somewhere else"}})
     there = SuiteFolder.create(tmp_path / "there" / "synthetic")
     run = SPEC.run(SPEC.planned_runs[0])
-    there.folder(run).write_environment(environment)
+    there.by_id(run.id).write_environment(environment)
     before = snapshot(there.root / "environments")
     import_records(archive, tmp_path / "there")
     assert snapshot(there.root / "environments") == before

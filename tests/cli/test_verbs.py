@@ -105,7 +105,7 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
         interrupted=frozenset({("supervised", 3, 0, 0)}),
     )
     store = write_records(tmp_path / "synthetic", spec)
-    running = store.folder(spec.run(PlannedRun(entry="supervised_full", labelled=None, subset=0, seed=0)))
+    running = store.by_id(spec.run(PlannedRun(entry="supervised_full", labelled=None, subset=0, seed=0)).id)
     running.reopen()
     running.lease.claim()
     before = snapshot(tmp_path)

@@ -28,7 +28,7 @@ def tiny(tmp_path, dice):
             }
             for (patient, phase, class_name), value in dice[planned_run.entry].items()
         ]  # fmt: skip
-        store.folder(spec.run(planned_run)).write_cases(pd.DataFrame(rows))
+        store.by_id(spec.run(planned_run).id).write_cases(pd.DataFrame(rows))
     return board_of(store)
 
 
@@ -240,7 +240,7 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
     store = write_records(tmp_path / "s", spec)
     run_means = {(0, 0): 0.70, (0, 1): 0.80, (1, 0): 0.60, (1, 1): 0.60, (2, 0): 0.90, (2, 1): 0.80}
     for planned_run in spec.planned_runs:
-        folder = store.folder(spec.run(planned_run))
+        folder = store.by_id(spec.run(planned_run).id)
         value = run_means[planned_run.subset, planned_run.seed]
         folder.write_cases(cases_of(folder).assign(dice=value, hd95_voxel=10.0 * value))
     board = board_of(store)

@@ -119,7 +119,7 @@ def test_a_run_lies_under_its_id(tmp_path: Path) -> None:
     store = SuiteFolder.create(tmp_path)
     runs = [run_of(seed) for seed in range(3)]
     for run in runs:
-        store.folder(run).create(run)
+        store.by_id(run.id).create(run)
     assert {folder.id for folder in store.folders()} == {run.id for run in runs}
     assert [folder.run for folder in store.folders()] == sorted(runs, key=lambda run: run.id)
     assert (tmp_path / "runs" / runs[0].id / "run.json").is_file()
@@ -127,11 +127,11 @@ def test_a_run_lies_under_its_id(tmp_path: Path) -> None:
 
 def test_creating_twice_writes_once(tmp_path: Path) -> None:
     store, run = SuiteFolder.create(tmp_path), run_of(0)
-    store.folder(run).create(run)
+    store.by_id(run.id).create(run)
     store.write_selection(selection_of(run))
     store.keep_suite("name: x\n", "h")
     before = tree(tmp_path)
-    store.folder(run).create(run)
+    store.by_id(run.id).create(run)
     store.write_selection(selection_of(run))
     store.keep_suite("name: x\n", "h")
     assert tree(tmp_path) == before
@@ -139,17 +139,17 @@ def test_creating_twice_writes_once(tmp_path: Path) -> None:
 
 def test_a_run_record_that_was_edited_is_refused(tmp_path: Path) -> None:
     store, run = SuiteFolder.create(tmp_path), run_of(0)
-    store.folder(run).create(run)
+    store.by_id(run.id).create(run)
     path = tmp_path / "runs" / run.id / "run.json"
     raw = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(raw | {"seed": 5}), encoding="utf-8")
     with pytest.raises(RecordError, match=r"run\.json.*not the folder's"):
-        _ = store.folder(run).run
+        _ = store.by_id(run.id).run
 
 
 def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
     store, run = SuiteFolder.create(tmp_path), run_of(0)
-    folder = store.folder(run)
+    folder = store.by_id(run.id)
     folder.create(run)
     folder.write_result(result_of(run))
     path = folder.path / "result.json"
@@ -161,7 +161,7 @@ def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_done_means_a_result(tmp_path: Path) -> None:
     store, run = SuiteFolder.create(tmp_path), run_of(0)
-    folder = store.folder(run)
+    folder = store.by_id(run.id)
     assert (folder.done, folder.result()) == (False, None)
     folder.create(run)
     folder.write_cases(pd.DataFrame({"dice": [0.5]}))
@@ -175,7 +175,7 @@ def test_done_means_a_result(tmp_path: Path) -> None:
 
 
 def test_environments_are_told_apart_by_what_is_compared(tmp_path: Path) -> None:
-    folder = SuiteFolder.create(tmp_path).folder(run_of(0))
+    folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
     first = folder.write_environment(environment(host="a", commit="1"))
     assert folder.write_environment(environment(host="b", commit="2")) == first
     other = folder.write_environment(environment("cpu two"))
@@ -196,7 +196,7 @@ def test_selected_runs_come_once_and_in_order(tmp_path: Path) -> None:
 
 
 def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path) -> None:
-    folder = SuiteFolder.create(tmp_path).folder(run_of(0))
+    folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
     assert folder.history().empty
     parts = folder.path / "history"
     parts.mkdir(parents=True)

@@ -106,6 +106,6 @@ def store_of(root: Path, plan: Plan) -> SuiteFolder:
     store = SuiteFolder.create(root / "small")
     store.keep_suite(plan.loaded.text, plan.loaded.suite.hash)
     for planned in plan.trials:
-        store.folder(planned.run).create(planned.run)
+        store.by_id(planned.run.id).create(planned.run)
     store.write_trials(Trials(suite_hash=plan.loaded.suite.hash, trials=[one.trial for one in plan.trials]))
     return store

@@ -32,7 +32,7 @@ ENDINGS = st.tuples(
 def end_all(plan: Plan, store: SuiteFolder, endings: Callable[[PlannedTrial], Ending]) -> None:
     for planned in plan.trials:
         dice, status = endings(planned)
-        end(store.folder(planned.run), dice, status)
+        end(store.by_id(planned.run.id), dice, status)
 
 
 def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -> tuple[Plan, Selection, SuiteFolder]:
@@ -99,7 +99,7 @@ def test_the_rule_re_derived(
     plan = plan_of(root, {"methods": {"ua_mt": None}}, trials=3, studies=2)
     store = store_of(root, plan)
     for planned, (dice, status) in zip(plan.trials, endings, strict=True):
-        end(store.folder(planned.run), dice, status)
+        end(store.by_id(planned.run.id), dice, status)
     _, selection = decide(plan, plan.trials, store)
 
     expected = {}

@@ -70,7 +70,7 @@ def session_of(tmp_path: Path, cache: Cache, **changes: object) -> Session:
     plan = make_plan(loaded, cache.reference)
     store = SuiteFolder.create(tmp_path / "runs" / "small")
     for run in plan.runs:
-        store.folder(run).create(run)
+        store.by_id(run.id).create(run)
     if plan.loaded.suite.search is None:
         store.write_selection(plan.selection())
     return Session(plan, cache, store)

@@ -113,7 +113,7 @@ def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny) -> None
     session = tiny.session()
     (run,) = session.plan.runs
     other = run.model_copy(update={"dataset": run.dataset.model_copy(update={"checksum": "0" * 64})})
-    folder = session.store.folder(other)
+    folder = session.store.by_id(other.id)
     folder.create(other)
     with pytest.raises(UsageError, match="other data"):
         train_run(folder, session.cache, session.store.selection_path, RunSettings())

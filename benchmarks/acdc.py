@@ -26,6 +26,8 @@ class ACDC(Dataset):
     dimension: ClassVar[Literal[2, 3]] = 2
     classes: ClassVar[tuple[str, ...]] = ("background", "RV", "Myo", "LV")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {s: read_split(LISTS / f"{s}.txt") for s in SPLITS}
+    slice_axis: ClassVar[Literal[0, 1, 2] | None] = 0
+    scaling: ClassVar[Literal["unit", "standard"] | None] = "unit"
     layouts: ClassVar[tuple[str, ...]] = ("ssl4mis-h5", "official")
     layout_signs: ClassVar[Mapping[str, str]] = {
         "ssl4mis-h5": "data/patientXXX_frameYY.h5 and data/slices/patientXXX_frameYY_slice_Z.h5",

@@ -38,6 +38,8 @@ class LA(Dataset):
         "val": TRAIN[-HELD_OUT:],
         "test": TEST,
     }
+    slice_axis: ClassVar[Literal[0, 1, 2] | None] = 2
+    scaling: ClassVar[Literal["unit", "standard"] | None] = "standard"
     layouts: ClassVar[tuple[str, ...]] = ("ua_mt-h5", "official")
     layout_signs: ClassVar[Mapping[str, str]] = {"ua_mt-h5": UA_MT_SIGN, "official": OFFICIAL_SIGN}
 

@@ -85,6 +85,10 @@ class Dataset(ABC):
         folder: What people call the folder that holds it, in any case. None: as the dataset.
         track: Which of several ways its cases are cut. None where there is one way. It is shown and not compared:
             datasets of different tracks have different names.
+        slice_axis: Axis of an image along which slices lie, if every volume has fewest samples along it: a volume that
+            has not is turned, and refused. None: not known, or not so.
+        scaling: "unit": each image is scaled to 0..1, and other values are refused; "standard": to mean 0 and standard
+            deviation 1, before any crop. None: as scanned.
     """
 
     name: ClassVar[str]
@@ -97,6 +101,8 @@ class Dataset(ABC):
     layout_signs: ClassVar[Mapping[str, str]] = {}
     folder: ClassVar[str | None] = None
     track: ClassVar[str | None] = None
+    slice_axis: ClassVar[Literal[0, 1, 2] | None] = None
+    scaling: ClassVar[Literal["unit", "standard"] | None] = None
 
     @abstractmethod
     def recognise(self, root: Path) -> str | None:

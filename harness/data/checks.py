@@ -14,9 +14,9 @@ from harness.api.errors import DataError
 from harness.api.reading import reading
 from harness.data.cache import DEVELOPMENT, TEST, Cache, read_unchecked
 from harness.data.digests import array_sha256, case_sha256, manifest_checksum
-
-NAMED = 10
-"""Cases that a warning names before it counts the others."""
+from harness.data.naming import some
+from harness.data.neighbours import neighbour_findings
+from harness.data.plausible import Look, look_at, oddities, own_problems
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,27 @@ def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
                 read.append((source, source.load()))
         except DataError as error:
             problems += str(error).splitlines()
+    looks: list[Look] = []
     for source, case in read:
-        problems += case_problems(source, case, len(dataset.classes))
-    images = {source.id: array_sha256(case.image) for source, case in read}
+        flaws = case_problems(source, case, len(dataset.classes))
+        if not flaws:
+            looks.append(look_at(case, len(dataset.classes)))
+            flaws = [f"{_where(source)}: {text}" for text in own_problems(looks[-1], dataset)]
+        problems += flaws
     problems += split_problems(dataset, sources, [source for source, _ in read])
-    across, within = repeated_pixels([source for source, _ in read], images)
+    where = {source.id: _where(source) for source, _ in read}
+    images = {source.id: array_sha256(case.image) for source, case in read}
+    across, within = neighbour_findings(dataset, [look.case for look in looks], images, where)
     problems += across
     if problems:
         lines = list(dict.fromkeys(problems))
         count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
         raise DataError("\n".join([f"{dataset.name}: {count}, nothing was prepared", *lines]))
-    cases = sorted((case for _, case in read), key=_published_order(dataset.splits))
-    warnings = (*_of_cases(cases), *within)
-    return Checked(tuple(cases), {case.id: case_sha256(case, images[case.id]) for case in cases}, warnings)
+    in_order = _published_order(dataset.splits)
+    looks.sort(key=lambda look: in_order(look.case))
+    cases = tuple(look.case for look in looks)
+    warnings = (*_of_cases(cases), *oddities(looks, dataset), *within)
+    return Checked(cases, {case.id: case_sha256(case, images[case.id]) for case in cases}, warnings)
 
 
 def _of_cases(cases: Sequence[Case]) -> list[str]:
@@ -67,12 +75,6 @@ def _of_cases(cases: Sequence[Case]) -> list[str]:
         for text in case.warnings:
             by_text[text].append(case.id)
     return [f"{some(ids)}: {text}" for text, ids in by_text.items()]
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few names, the others counted."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def case_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
@@ -97,9 +99,8 @@ def case_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
 
 def _value_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
     problems = []
-    finite = np.isfinite(case.image)
-    if not finite.all():
-        where = _where_first(source, ~finite)
+    if not np.isfinite([case.image.min(), case.image.max()]).all():  # both pass on nan
+        where = _where_first(source, ~np.isfinite(case.image))
         problems.append(f"{where}: image holds values that are not finite; replace the file")
     if case.label.max() >= n_classes:
         outside = case.label >= n_classes
@@ -143,25 +144,6 @@ def _repeated_ids(sources: Iterable[CaseSource]) -> list[str]:
     for source in sources:
         places[source.id].append(_where(source))
     return [f"{id_}: twice ({', '.join(files)}); keep one" for id_, files in sorted(places.items()) if len(files) > 1]
-
-
-def repeated_pixels(sources: Sequence[CaseSource], images: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Cases with the same pixels: across splits (an error) and within one (a warning).
-
-    images: `array_sha256` of each image by case id.
-    """
-    groups: dict[str, list[CaseSource]] = defaultdict(list)
-    for source in sources:
-        groups[images[source.id]].append(source)
-    across, within = [], []
-    for group in groups.values():
-        ids = sorted({source.id for source in group})
-        if len({source.split for source in group}) > 1:
-            places = " and ".join(f"{_where(source)} ({source.split})" for source in group)
-            across.append(f"{places}: the same pixels in two splits; remove one of them")
-        elif len(ids) > 1:
-            within.append(f"{' and '.join(ids)} hold the same pixels ({group[0].split} split)")
-    return across, within
 
 
 def verify(cache: Cache) -> list[str]:

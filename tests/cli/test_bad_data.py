@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from tests.support import run_cli
 
 TRUNCATED = "data/patient028_frame01.h5"
 MIS_SHAPED = "data/slices/patient099_frame02_slice_1.h5"
+TWIN = "data/slices/patient098_frame01_slice_1.h5"
 MISLABELLED = "data/patient011_frame02.h5"
 
 
@@ -42,10 +44,20 @@ def misplace(root: Path) -> None:
     path.write_text(content + "patient099\n")
 
 
+def train_on_a_test_scan(root: Path) -> None:
+    with h5py.File(root / "data" / "patient011_frame01.h5") as file:
+        image, label = file["image"][0], file["label"][0]
+    write_scan(root / TWIN, image * np.float32(0.999), label)
+
+
 FLAWS: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "truncated": (truncate, (TRUNCATED, "truncated")),
     "mis-shaped": (mis_shape, (MIS_SHAPED, "image (16, 16) and label (16, 15) differ in shape")),
     "mislabelled": (mislabel, (MISLABELLED, "label value 7 is outside 0..3")),
+    "one scan in two splits": (
+        train_on_a_test_scan,
+        ("data/patient011_frame01.h5 (test)", "patient098_frame01", "one scan in two splits"),
+    ),
     "in two splits": (misplace, ("test.list, line 21", "patient099 is published in the train split, not in test")),
 }
 
@@ -64,7 +76,7 @@ def test_a_run_names_all_flaws_at_once_and_leaves_no_trace(scans_16: Path, tmp_p
     for damage, _ in FLAWS.values():
         damage(root)
     suite = write_suite(tmp_path, ("dataset: phantom", "dataset: acdc"))
-    named = ("acdc: 4 problems", *(text for _, names in FLAWS.values() for text in names))
+    named = ("acdc: 5 problems", *(text for _, names in FLAWS.values() for text in names))
     env = {"HARNESS_CACHE": str(tmp_path / "cache")}
     refuse("run", "--suite", suite, "--data", root, code=65, named=named, unchanged=tmp_path, env=env)
 

@@ -13,6 +13,7 @@ import pytest
 from harness.api.dataset import Case, CaseSource, Dataset, Split
 from harness.api.errors import DataError
 from harness.data.checks import read_checked, verify
+from harness.data.neighbours import MEND
 from harness.data.prepare import prepare
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_ssl4mis
 
@@ -20,7 +21,9 @@ from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_s
 def case(id_: str, split: Split, seed: int | None = None, **changes: Any) -> Case:
     rng = np.random.default_rng(list(id_.encode()) if seed is None else seed)
     image = rng.random((2, 4, 5)).astype(np.float32)
-    given = {"image": image, "label": np.zeros((2, 4, 5), np.uint8), **changes}
+    label = np.zeros((2, 4, 5), np.uint8)
+    label[:, 1:3, 1:3] = 1
+    given = {"image": image, "label": label, **changes}
     return Case(id=id_, patient=id_[0], split=split, **given)
 
 
@@ -111,12 +114,13 @@ def test_a_reader_that_fails_in_its_own_way_is_a_problem_of_its_file() -> None:
 
 
 def test_repeated_pixels_warn_within_a_split_and_fail_across() -> None:
-    twin = case("b2", "train", image=WHOLE[0].image, label=np.ones((2, 4, 5), np.uint8))  # other label, same pixels
+    label = 1 - WHOLE[0].label
+    twin = case("b2", "train", image=WHOLE[0].image, label=label)  # other label, same pixels
     dataset = Listed(*WHOLE, twin)
     checked = read_checked(dataset, dataset.sources(None))
     assert checked.warnings == ("a1 and b2 hold the same pixels (train split)",)
     crossing = case("c2", "val", image=WHOLE[0].image)
-    expected = "a1.h5 (train) and c2.h5 (val): the same pixels in two splits; remove one of them"
+    expected = f"a1.h5 (train) and c2.h5 (val): the same pixels in two splits; {MEND}"
     assert problems(*WHOLE, crossing) == [expected]
 
 

@@ -1,0 +1,14 @@
+"""Names of many cases in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NAMED = 10
+"""Cases that a line names before it counts the others."""
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, the others counted."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

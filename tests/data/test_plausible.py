@@ -1,0 +1,177 @@
+"""Volumes that no scan is are refused or warned of with their names, and volumes that a scan may be are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.api.errors import DataError
+from harness.data.prepare import prepare
+from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_official, write_ssl4mis
+from tests.data.small_la import PATIENTS, SmallLA, cropped, write_ua_mt
+from tests.data.small_la import write_h5 as write_la_h5
+
+Volume = tuple[np.ndarray, np.ndarray]
+ODD = "patient011_frame02"
+
+
+class UnscaledACDC(SmallACDC):
+    """The same without what it declares of its files: a dataset of somebody's own."""
+
+    scaling: ClassVar[Literal["unit", "standard"] | None] = None
+    slice_axis: ClassVar[Literal[0, 1, 2] | None] = None
+
+
+def both(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], Volume]:
+    return lambda image, label: (change(image), change(label))
+
+
+def image_alone(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], Volume]:
+    return lambda image, label: (change(image).astype(np.float32), label)
+
+
+def label_alone(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], Volume]:
+    return lambda image, label: (image, change(label).astype(np.uint8))
+
+
+REFUSED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
+    "blank": (image_alone(lambda image: image * 0), "every voxel is 0"),
+    "blank but not zero": (image_alone(lambda image: image * 0 + 0.5), "every voxel is 0.5"),
+    "axes H W Z": (both(lambda array: array.transpose(1, 2, 0)), "axes look turned"),
+    "axes W H Z": (both(lambda array: array.transpose(2, 1, 0)), "axes look turned"),
+    "axes H Z W": (both(lambda array: array.transpose(1, 0, 2)), "axes look turned"),
+    "axes W Z H": (both(lambda array: array.transpose(2, 0, 1)), "axes look turned"),
+    "0 to 255": (image_alone(lambda image: image * 255), "grey values from 0 to 255; scale them to 0..1"),
+    "0 to 4095": (image_alone(lambda image: image * 4095), "grey values from 0 to 4095"),
+    "-1 to 1": (image_alone(lambda image: image * 2 - 1), "grey values from -1 to 1"),
+    "z-scored": (image_alone(lambda image: (image - image.mean()) / image.std()), "grey values from -"),
+    "shifted": (image_alone(lambda image: image + 0.5), "grey values from 0.5 to 1.5"),
+    "one voxel far out": (image_alone(lambda image: np.where(image == 1, 40, image)), "grey values from 0 to 40"),
+}
+
+WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
+    "no class at all": (label_alone(lambda label: label * 0), "no class at all in the label"),
+    "no background": (label_alone(lambda label: np.maximum(label, 1)), "every voxel of the label is of a class"),
+    "one class lost": (label_alone(lambda label: np.where(label == 3, 0, label)), "no LV in the label"),
+    "two classes merged": (label_alone(lambda label: np.where(label == 1, 2, label)), "no RV in the label"),
+    "a label upside down": (label_alone(lambda label: np.where(label == 0, 1, label)), "every voxel of the label"),
+    "one voxel labelled": (
+        label_alone(lambda label: np.where(np.arange(label.size).reshape(label.shape) == 200, 3, 0)),
+        "far more or far less",
+    ),
+    "the label as image": (lambda image, label: ((label / 3).astype(np.float32), label), "hardly any grey levels"),
+    "nearly blank": (image_alone(lambda image: np.where(image == 1, 1, 0)), "hardly any grey levels"),
+    "a third of the range": (image_alone(lambda image: image / 3), "span less than 0.5 of 0..1"),
+    "turned in plane": (both(lambda array: array.transpose(0, 2, 1)), "another shape than the other volume"),
+    "first slice missing": (both(lambda array: array[1:]), "another shape than the other volume of its patient"),
+    "last slice missing": (both(lambda array: array[:-1]), "another shape than the other volume of its patient"),
+}
+
+
+def tree(root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> Path:
+    """Five patients, one test volume of whom is changed."""
+    write_ssl4mis(root)
+    grey, label = voxels(*ODD.split("_"))
+    image, label = change(image_of(grey), label)
+    write_h5(
+        root / "data" / f"{ODD}.h5", np.ascontiguousarray(image, np.float32), np.ascontiguousarray(label, np.uint8)
+    )
+    return root
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_an_impossible_volume_is_refused_with_its_file(change: str, tmp_path: Path) -> None:
+    make, text = REFUSED[change]
+    root = tree(tmp_path / "raw", make)
+    with pytest.raises(DataError) as refused:
+        prepare(SmallACDC(), root, tmp_path / "cache")
+    (line,) = str(refused.value).splitlines()[1:]
+    assert line.startswith(f"{root / 'data' / ODD}.h5: ")
+    assert text in line
+
+
+@pytest.mark.parametrize("change", WARNED)
+def test_an_odd_volume_is_warned_of_in_the_manifest(change: str, tmp_path: Path) -> None:
+    make, text = WARNED[change]
+    warnings = prepare(SmallACDC(), tree(tmp_path / "raw", make), tmp_path / "cache").manifest.warnings
+    assert any(line.startswith(f"{ODD}: ") and text in line for line in warnings), warnings
+
+
+@pytest.mark.parametrize("change", ["0 to 255", "0 to 4095", "z-scored", "axes H W Z", "axes H Z W"])
+def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, tmp_path: Path) -> None:
+    warnings = prepare(UnscaledACDC(), tree(tmp_path / "raw", REFUSED[change][0]), tmp_path / "cache").manifest.warnings
+    assert any(line.startswith(f"{ODD}: ") for line in warnings), warnings
+
+
+def test_all_volumes_in_another_range_are_refused(tmp_path: Path) -> None:
+    root = write_ssl4mis(tmp_path / "raw")
+    for path in root.rglob("*.h5"):
+        import h5py
+
+        with h5py.File(path) as file:
+            image, label = file["image"][()] * np.float32(255), file["label"][()]
+        write_h5(path, image, label)
+    with pytest.raises(DataError, match="acdc: 10 problems"):
+        prepare(SmallACDC(), root, tmp_path / "cache")
+
+
+LA_REFUSED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
+    "axes Z X Y": (both(lambda array: array.transpose(2, 0, 1)), "axes look turned"),
+    "axes X Z Y": (both(lambda array: array.transpose(0, 2, 1)), "axes look turned"),
+    "blank": (image_alone(lambda image: image * 0), "every voxel is 0"),
+}
+LA_WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
+    "0 to 1": (image_alone(lambda image: (image - image.min()) / np.ptp(image)), "no grey value below 0"),
+    "0 to 255": (
+        image_alone(lambda image: (image - image.min()) / np.ptp(image) * 255),
+        "another range of grey values",
+    ),
+    "label upside down": (label_alone(lambda label: 1 - label), "far more or far less of the volume labelled"),
+}
+
+
+def la_tree(root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> Path:
+    write_ua_mt(root)
+    image, label = change(*cropped(PATIENTS[-1]))
+    write_la_h5(root / PATIENTS[-1] / "mri_norm2.h5", image=image, label=label)
+    return root
+
+
+@pytest.mark.parametrize("change", LA_REFUSED)
+def test_an_impossible_atrium_is_refused(change: str, tmp_path: Path) -> None:
+    make, text = LA_REFUSED[change]
+    with pytest.raises(DataError, match=rf"{PATIENTS[-1]}/mri_norm2\.h5: .*{text}"):
+        prepare(SmallLA(), la_tree(tmp_path / "raw", make), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("change", LA_WARNED)
+def test_an_odd_atrium_is_warned_of(change: str, tmp_path: Path) -> None:
+    make, text = LA_WARNED[change]
+    warnings = prepare(SmallLA(), la_tree(tmp_path / "raw", make), tmp_path / "cache").manifest.warnings
+    assert any(PATIENTS[-1] in line and text in line for line in warnings), warnings
+
+
+def test_sound_trees_give_no_warning(tmp_path: Path) -> None:
+    for number, write in enumerate((write_ssl4mis, write_official)):
+        assert prepare(SmallACDC(), write(tmp_path / str(number)), tmp_path / f"cache{number}").manifest.warnings == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(span=st.floats(0.7, 1), low=st.floats(0, 0.3), turns=st.integers(0, 3))
+def test_what_a_scan_may_look_like_is_not_warned_of(
+    span: float, low: float, turns: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Another contrast, a quarter turn of a whole patient: nothing that sets it apart."""
+    root = write_ssl4mis((folder := tmp_path_factory.mktemp("scan")) / "raw")
+    for frame in ("frame01", "frame02"):
+        grey, label = voxels("patient011", frame)
+        image = np.minimum(low + image_of(grey) * span, 1).astype(np.float32)
+        arrays = (np.ascontiguousarray(np.rot90(array, turns, (1, 2))) for array in (image, label))
+        write_h5(root / "data" / f"patient011_{frame}.h5", *arrays)
+    assert prepare(SmallACDC(), root, folder / "cache").manifest.warnings == []

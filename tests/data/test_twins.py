@@ -1,0 +1,155 @@
+"""One scan under two names is found whatever was done to it, and two scans are never taken for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, zoom
+
+from harness.api.dataset import Case, Split
+from harness.data.digests import array_sha256
+from harness.data.neighbours import neighbour_findings
+from harness.data.twins import TURNS, find_twins, turned
+from tests.data.small_acdc import SmallACDC
+
+Change = Callable[[np.ndarray], np.ndarray]
+Z, SIDE = 9, 64
+
+
+def scan(patient: str, split: Split, frame: int = 1) -> Case:
+    """A body of smooth structures of its own under noise, and an organ of a shape of its own."""
+    rng = np.random.default_rng([int(patient[-3:]), 7])
+    parts = [gaussian_filter(rng.normal(size=(Z, SIDE, SIDE)), (0.6, width, width)) for width in (2, 5)]
+    image = sum(part / part.std() for part in parts) + np.random.default_rng(frame).normal(0, 0.3, (Z, SIDE, SIDE))
+    organ = gaussian_filter(rng.normal(size=(Z, SIDE, SIDE)), (0, 4, 4))[:, 10:40, 12:44] > 0.05 * frame
+    image = (image - image.min()) / (image.max() - image.min())
+    padded = np.pad(organ.astype(np.uint8), ((0, 0), (10, SIDE - 40), (12, SIDE - 44)))
+    return Case(f"{patient}_frame0{frame}", patient, split, image.astype(np.float32), padded)
+
+
+OTHERS = [scan(f"patient{number:03d}", "train", frame) for number in range(2, 12) for frame in (1, 2)]
+ONE = scan("patient001", "test")
+
+
+def noise(amount: float) -> Change:
+    rng = np.random.default_rng(0)
+    return lambda image: image + rng.normal(0, amount * image.std(), image.shape)
+
+
+SAME_SHAPE: dict[str, Change] = {
+    "scaled": lambda image: image * 0.999,
+    "scaled and shifted": lambda image: 3 * image - 20,
+    "inverted": lambda image: 1 - image,
+    "with a little noise": noise(0.02),
+    "with noise": noise(0.2),
+    "gamma 0.7": lambda image: image**0.7,
+    "gamma 1.5": lambda image: image**1.5,
+    "8 bits": lambda image: np.round(image * 255),
+    "half precision": lambda image: image.astype(np.float16),
+    "clipped": lambda image: np.clip(image, *np.quantile(image, [0.01, 0.99])),
+    "one slice blank": lambda image: np.concatenate([image[:1] * 0, image[1:]]),
+    "one corner masked": lambda image: np.where(np.indices(image.shape)[1:].sum(0) < 6, 0, image),
+}
+
+
+def findings(case: Case, label: np.ndarray | None = None) -> tuple[list[str], list[str]]:
+    cases = [*OTHERS, ONE, replace(case, label=case.label if label is None else label)]
+    images = {each.id: array_sha256(each.image) for each in cases}
+    return neighbour_findings(SmallACDC(), cases, images, {each.id: f"{each.id}.h5" for each in cases})
+
+
+def twin(image: np.ndarray, split: Split, label: np.ndarray) -> Case:
+    return Case("patient099_frame01", "patient099", split, np.ascontiguousarray(image, np.float32), label)
+
+
+NO_LABEL = np.zeros((Z, SIDE, SIDE), np.uint8)
+
+
+@pytest.mark.parametrize("change", SAME_SHAPE)
+@pytest.mark.parametrize("label", [ONE.label, NO_LABEL], ids=["its label", "no label"])
+def test_a_changed_scan_is_an_error_across_splits_and_a_warning_within(change: str, label: np.ndarray) -> None:
+    image = SAME_SHAPE[change](ONE.image)
+    (problem,), warnings = findings(twin(image, "train", label))
+    assert "patient001_frame01.h5 (test) and patient099_frame01.h5 (train): one scan in two splits" in problem
+    assert warnings == []
+    problems, (warning,) = findings(twin(image, "test", label))
+    assert problems == []
+    assert "patient001_frame01 and patient099_frame01 are perhaps one scan" in warning
+
+
+@pytest.mark.parametrize("turn", TURNS[1:12])
+def test_a_mirrored_or_turned_scan_is_found(turn: tuple[tuple[int, int, int], tuple[int, int, int]]) -> None:
+    image, label = (turned(array, turn) for array in (ONE.image * 2 + 1, ONE.label))
+    for annotation in (label, np.zeros(image.shape, np.uint8)):
+        problems, _ = findings(twin(image, "train", np.ascontiguousarray(annotation)))
+        assert len(problems) == 1, problems
+
+
+CUT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "without its first slice": lambda array: array[1:],
+    "without its last two slices": lambda array: array[:-2],
+    "one slice alone": lambda array: array[4:5],
+    "in reversed order": lambda array: array[::-1],
+    "with slices of another": lambda array: np.concatenate([array[:4], scan("patient400", "test").image[4:]]),
+}
+
+
+@pytest.mark.parametrize("cut", CUT)
+def test_slices_of_a_test_scan_are_found_in_training(cut: str) -> None:
+    image = CUT[cut](ONE.image) * 0.9
+    problems, _ = findings(twin(image, "train", np.zeros(image.shape, np.uint8)))
+    assert any("patient001_frame01.h5" in line and "patient099_frame01.h5" in line for line in problems), problems
+
+
+RESHAPED: dict[str, Change] = {
+    "cropped": lambda array: array[:, 6:60, 6:60],
+    "padded": lambda array: np.pad(array, ((0, 0), (8, 24), (16, 16))),
+    "cropped to one side": lambda array: array[:, :50],
+}
+
+
+@pytest.mark.parametrize("change", RESHAPED)
+def test_a_cropped_or_padded_scan_is_found_by_its_label(change: str) -> None:
+    image, label = (RESHAPED[change](array) for array in (ONE.image * 0.5, ONE.label))
+    (problem,), _ = findings(twin(image, "train", label))
+    assert "labels identical, images correlated 1.000 there" in problem
+
+
+def test_half_the_resolution_is_warned_of() -> None:
+    image = zoom(ONE.image, (1, 0.5, 0.5), order=1)
+    _, warnings = findings(twin(image, "train", np.zeros(image.shape, np.uint8)))
+    assert any("perhaps one scan in two splits" in line for line in warnings)
+
+
+def test_a_label_beside_another_scan_is_found() -> None:
+    (problem,), _ = findings(twin(scan("patient500", "test").image, "train", ONE.label))
+    assert "labels identical, images not: one lies beside another's label" in problem
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(100, 999), st.floats(0.5, 2), st.floats(-1, 1))
+def test_two_scans_are_never_taken_for_one(number: int, scale: float, shift: float) -> None:
+    other = scan(f"patient{number}", "train")
+    assert findings(twin(other.image * scale + shift, "train", other.label)) == ([], [])
+
+
+def test_scans_that_all_lie_alike_are_no_twins() -> None:
+    """Brains on an atlas: one anatomy, each with its own noise and a little of its own shape."""
+    common = scan("patient001", "test").image
+    images = [common + scan(f"patient{number}", "train").image / 4 for number in range(300, 320)]
+    cases = [Case(f"p{i}", f"p{i}", "train", image.astype(np.float32), NO_LABEL) for i, image in enumerate(images)]
+    assert find_twins(cases, 3) == []
+
+
+def test_frames_of_one_patient_that_lie_mirrored_are_told() -> None:
+    frame = scan("patient001", "test", frame=2)
+    problems, warnings = findings(replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1]), label=NO_LABEL))
+    assert problems == []
+    (warning,) = warnings
+    assert warning.startswith("patient001_frame01 and patient001_frame02 are alike only once one of them is mirrored")
+    assert findings(replace(frame, label=NO_LABEL)) == ([], [])

@@ -1,18 +1,31 @@
-"""Compares the ledgers of a suite with the scheduler's accounts."""
+"""Compares the ledgers of a suite with the scheduler's accounts: one call of sacct, its lines as allocations."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from harness.api.errors import ServiceError
-from harness.reconcile.accounting import read_allocations, read_dead_node_seconds
-from harness.reconcile.apportion import NODE_FAIL, account_by_entry, account_for, find_allocation, group_by_job
-from harness.reconcile.attempt_intervals import AttemptInterval, read_intervals
-from harness.records.accounts import Allocation, Reconciliation, UnreconciledAttempt
+from harness.api.errors import HarnessError, RecordError, ServiceError
+from harness.reconcile.apportion import (
+    NODE_FAIL,
+    AttemptInterval,
+    account_by_entry,
+    account_for,
+    find_allocation,
+    group_by_job,
+    read_intervals,
+)
+from harness.records.accounts import Allocation, Currency, Reconciliation, UnreconciledAttempt
 from harness.records.reader import SuiteRecords
+from harness.slurm.client import ask, ask_table
 from harness.slurm.record import Submissions
+
+FIELDS = ("JobIDRaw", "JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "NodeList")
+RUNNING = ("RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "RESIZING")
+DEAD_NODE_SECONDS = {"SlurmdTimeout": 300.0, "KillWait": 30.0}
+"""Slurm's defaults, for a cluster that does not answer."""
 
 EARLIER_SECONDS = 86_400.0
 """How long before its first attempt a job's accounts are read: it may have been requeued while it was starting."""
@@ -96,17 +109,14 @@ def _record(
     by_job = group_by_job(allocations)
     intervals_of: dict[Allocation, list[AttemptInterval]] = {allocation: [] for allocation in allocations}
     unreconciled = []
-    for interval in intervals:
-        allocation = find_allocation(interval, by_job)
+    for part in intervals:
+        allocation, job = find_allocation(part, by_job), part.process.job
         if allocation is not None:
-            intervals_of[allocation].append(interval)
+            intervals_of[allocation].append(part)
             continue
-        job = interval.process.job
         reason = OUTSIDE if job is None else problem or UNKNOWN
         unreconciled.append(
-            UnreconciledAttempt(
-                run=interval.run, attempt=interval.attempt, entry=interval.entry, job=job, reason=reason
-            )
+            UnreconciledAttempt(run=part.run, attempt=part.attempt, entry=part.entry, job=job, reason=reason)
         )
     dead = read_dead_node_seconds() if any(allocation.state == NODE_FAIL for allocation in allocations) else 0.0
     accounts = [account_for(allocation, intervals_of[allocation], dead) for allocation in allocations]
@@ -118,3 +128,73 @@ def _record(
         entries=account_by_entry(accounts),
         unreconciled=unreconciled,
     )
+
+
+def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
+    """Read every allocation of these jobs, requeued ones included, by start; one call of sacct.
+
+    Args:
+        jobs: Slurm's ids, an array by its shared number.
+        since: seconds since the epoch; what was charged before belongs to earlier jobs with the same numbers.
+
+    Raises:
+        ServiceError: there is no accounting.
+        SlurmRefusedError: the accounting refuses the question.
+    """
+    first = datetime.fromtimestamp(since, UTC).astimezone().replace(tzinfo=None)
+    lines = ask_table(
+        *("sacct", "-X", "-D", "-P", "--noheader", "--format", ",".join(FIELDS)),
+        *("--jobs", ",".join(jobs), "--starttime", (first - timedelta(seconds=1)).isoformat(timespec="seconds")),
+    )
+    return sorted(parse(lines), key=lambda allocation: (allocation.start, allocation.job))
+
+
+def parse(lines: Sequence[Sequence[str]]) -> list[Allocation]:
+    """Parse the split lines of sacct. A job that is pending or never started has no allocation.
+
+    Raises `RecordError` for lines that sacct does not print.
+    """
+    allocations = []
+    for fields in lines:
+        if len(fields) != len(FIELDS):
+            raise RecordError(f"sacct: {'|'.join(fields)!r} has {len(fields)} fields, not {len(FIELDS)}")
+        job, name, state, start, _end, elapsed, tres, node = fields
+        if start in ("", "Unknown", "None") or not tres:
+            continue
+        gres, currency, devices = read_tres(tres)
+        state = state.partition(" ")[0]  # CANCELLED by 1000
+        charged = {"gres": gres, "currency": currency, "devices": devices, "elapsed_seconds": int(elapsed or 0)}
+        place = {"job": job, "name": name, "state": state, "node": node, "open": state in RUNNING}
+        allocations.append(Allocation.model_validate({**place, **charged, "started_at": _utc(start)}))
+    return allocations
+
+
+def read_tres(text: str) -> tuple[str | None, Currency, int]:
+    """Parse AllocTRES: billing=8,cpu=8,gres/gpu:a100=2,gres/gpu=2,mem=64G,node=1 is (gpu:a100, GPU, 2).
+
+    Without GPUs it is (None, CPU, 8). The names of several types are joined by +.
+    """
+    counts = {name: value for name, _, value in (part.partition("=") for part in text.split(",")) if value}
+    typed = {name.removeprefix("gres/gpu:"): int(n) for name, n in counts.items() if name.startswith("gres/gpu:")}
+    gpus = int(counts.get("gres/gpu", sum(typed.values())))
+    if gpus:
+        return ":".join(filter(None, ("gpu", "+".join(sorted(typed))))), "GPU", gpus
+    return None, "CPU", int(counts.get("cpu", 0))
+
+
+def _utc(text: str) -> str:
+    """A local time as sacct prints it, 2026-11-25T02:37:07, as one in UTC."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
+    except ValueError:
+        raise RecordError(f"sacct: {text!r} is no time; unset SLURM_TIME_FORMAT") from None
+
+
+def read_dead_node_seconds() -> float:
+    """Read how long a dead node goes unnoticed: SlurmdTimeout and KillWait of the cluster, else Slurm's defaults."""
+    try:
+        text = ask("scontrol", "show", "config")
+    except HarnessError:
+        text = ""
+    known = dict(re.findall(r"^(SlurmdTimeout|KillWait)\s*=\s*(\d+) sec", text, flags=re.MULTILINE))
+    return sum(float(known.get(name, seconds)) for name, seconds in DEAD_NODE_SECONDS.items())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import RecordError, ServiceError
-from harness.reconcile.accounting import parse, read_allocations, read_dead_node_seconds, read_tres
+from harness.reconcile.reconcile import parse, read_allocations, read_dead_node_seconds, read_tres
 from harness.records.accounts import Allocation
 
 GOLDEN = Path(__file__).with_name("sacct.txt")

@@ -11,8 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.reconcile.apportion import account_by_entry, account_for, find_allocation, group_by_job
-from harness.reconcile.attempt_intervals import AttemptInterval, extend_to_process_start, split_by_use
+from harness.reconcile.apportion import (
+    AttemptInterval,
+    account_by_entry,
+    account_for,
+    extend_to_process_start,
+    find_allocation,
+    group_by_job,
+    split_by_use,
+)
 from harness.records.accounts import Allocation, Seconds
 from harness.records.ledger import LedgerLine, ProcessInfo
 

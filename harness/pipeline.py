@@ -187,8 +187,7 @@ def submit_suite(
     Example:
         >>> submit_suite("acdc_semi", cluster="cluster.yaml", data="/data/acdc")  # doctest: +SKIP
     """
-    from harness.slurm.cluster import load_cluster, refuse_adaptive
-    from harness.slurm.refusals import check_partitions
+    from harness.slurm.cluster import check_partitions, load_cluster, refuse_adaptive
     from harness.slurm.run import submit_missing
 
     loaded, asked = load_suite(suite), load_cluster(Path(cluster))

@@ -13,8 +13,8 @@ from harness.api.errors import HarnessError
 
 VERBS = {
     "run": ("run", "Run a suite: train what is missing, test once, track, rank."),
-    "plan": ("plan", "Show what a suite would run, and what is done already. Runs nothing."),
-    "train": ("train", "Train one run of a suite in this process (needs neither Ray nor MLflow)."),
+    "plan": ("run", "Show what a suite would run, and what is done already. Runs nothing."),
+    "train": ("run", "Train one run of a suite in this process (needs neither Ray nor MLflow)."),
     "status": ("records", "Show how far a suite is."),
     "cancel": ("cluster", "Cancel what a suite has submitted to Slurm, and nothing else."),
     "leaderboard": ("records", "Compute the tables and the page of a suite from its per-case records."),
@@ -23,7 +23,7 @@ VERBS = {
     "track": ("records", "Mirror a suite's records into MLflow."),
     "data": ("data", "Prepare, verify and list data."),
     "list": ("data", "List methods, datasets and suites."),
-    "replay": ("train", "Train a finished run again from its recorded progress and compare the weights."),
+    "replay": ("run", "Train a finished run again from its recorded progress and compare the weights."),
     "clean": ("records", "Delete the checkpoints of finished runs (shows what it would delete first)."),
     "export": ("records", "Pack a suite's records, without weights, into one file to share."),
     "import": ("records", "Unpack records that somebody exported."),

@@ -55,17 +55,6 @@ def report_slurm_run(done: SuiteSubmission) -> int:
     return InterruptedRunError.exit_code if done.missing and not done.named else 0
 
 
-def plan_on_slurm(suite: str, cluster: Path, data: Path | None, runs: Path) -> tuple[DryRun, LoadedCluster]:
-    """The suite's plan with what waits or runs on the cluster, and the cluster file."""
-    from harness.pipeline import plan_suite
-    from harness.slurm.cluster import load_cluster, refuse_adaptive
-
-    loaded = load_cluster(cluster)
-    dry_run = plan_suite(suite, data=data, runs=runs)
-    refuse_adaptive(dry_run.plan.loaded, suite)
-    return with_jobs(dry_run), loaded
-
-
 def with_jobs(dry_run: DryRun) -> DryRun:
     """The dry run with what waits or runs on the cluster; the plan alone if Slurm does not answer."""
     from harness.slurm.view import with_queued

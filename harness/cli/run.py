@@ -1,4 +1,4 @@
-"""`harness run`: train what a suite lacks, test it and rank it."""
+"""What trains: `harness plan` and `run` for a suite, `train` and `replay` for one run in this process."""
 
 from __future__ import annotations
 
@@ -8,30 +8,79 @@ from typing import Literal
 
 import click
 
+from harness import pipeline
 from harness.api.errors import RunFailedError
-from harness.cli.cluster import check_options, report_slurm_run
-from harness.cli.options import (
-    checkpoint_option,
-    cluster_option,
-    data_option,
-    panels_option,
-    runs_option,
-    suite_option,
-    tracking_option,
-    workers_option,
-)
+from harness.cli import options
+from harness.cli.cluster import check_options, report_slurm_run, show_plan, with_jobs
 from harness.cli.records import print_leaderboard
+from harness.cli.tables import duration, plan_runs, plan_table, print_table
 from harness.records.reader import SuiteRecords
+from harness.slurm.cluster import load_cluster, refuse_adaptive
 
 log = logging.getLogger(__name__)
 
 
+@click.command("plan")
+@options.suite_option
+@options.data_option
+@options.runs_option
+@options.workers_option
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "slurm"]),
+    default="local",
+    help="Where `run` would train: on this machine, or in jobs of Slurm.",
+)
+@options.cluster_option
+@click.option("--list", "list_all", is_flag=True, help="List every run: its name, its id and its state.")
+def plan_command(
+    suite: str,
+    data: Path | None,
+    runs: Path,
+    workers: int | None,
+    executor: Literal["local", "slurm"],
+    cluster: Path | None,
+    list_all: bool,
+) -> None:
+    """Show the runs of a suite, what is done, and what the rest costs: the dry run of `run`.
+
+    Writes nothing and prepares no data. Without data it cannot know what is done. The budget is exact. The wall time is
+    a range, estimated from finished runs of the same suite and device.
+
+    With --executor slurm it also shows the array tasks and the exact batch files, and submits nothing.
+    """
+    check_options(executor, cluster, workers)
+    loaded = None if cluster is None else load_cluster(cluster)
+    dry_run = pipeline.plan_suite(suite, data=data, runs=runs)
+    if loaded is not None:
+        refuse_adaptive(dry_run.plan.loaded, suite)
+        dry_run = with_jobs(dry_run)
+    print_table(*(plan_runs(dry_run) if list_all else plan_table(dry_run)))
+    if dry_run.states is None:
+        log.info("done: unknown, %s", dry_run.unknown)
+    if loaded is not None:
+        show_plan(dry_run, loaded)
+        return
+
+    from harness.execution.dry_run import wall_time
+    from harness.execution.process_pool import default_workers
+    from harness.train.environment import device_model, pick_device
+
+    at_once = workers or default_workers()
+    time = wall_time(dry_run.pending, SuiteRecords(dry_run.store), device_model(pick_device()), at_once)
+    if isinstance(time, str):
+        log.info("wall time to go: %s", time)
+    else:
+        span = f"{duration(time[0])} to {duration(time[1])}"
+        log.info(f"wall time to go: {span} with {at_once} worker{'s' if at_once > 1 else ''} ({time[2]})")
+
+
 @click.command("run")
-@suite_option
-@data_option
-@runs_option
-@panels_option
-@tracking_option
+@options.suite_option
+@options.data_option
+@options.runs_option
+@options.panels_option
+@options.tracking_option
 @click.option(
     "--executor",
     type=click.Choice(["auto", "inline", "ray", "slurm"]),
@@ -39,8 +88,8 @@ log = logging.getLogger(__name__)
     help="Where runs are trained: in this process, on a Ray, in Slurm's jobs; auto: in processes of this machine, and "
     "searches on Ray Tune where Ray is installed.",
 )
-@cluster_option
-@workers_option
+@options.cluster_option
+@options.workers_option
 @click.option(
     "--ray-address",
     help="Train on a Ray that is up: HOST:PORT, or a file that holds it; default: one of our own on this machine.",
@@ -52,7 +101,7 @@ log = logging.getLogger(__name__)
     help="Folder of another suite's records; runs that it has finished are taken over instead of trained again.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train runs again that ended with a failure record.")
-@checkpoint_option
+@options.checkpoint_option
 def run_command(
     suite: str,
     data: Path | None,
@@ -73,8 +122,6 @@ def run_command(
     With --executor slurm it submits the runs that are missing and in no job, and returns. Once all have ended, it ranks
     and tracks.
     """
-    from harness import pipeline
-
     check_options(executor, cluster, workers, ray_address)
     if executor == "slurm":
         assert cluster is not None, "without a cluster file this executor is refused"
@@ -117,3 +164,56 @@ def run_command(
             return unfinished.exit_code
     print_leaderboard(leaderboard)
     return RunFailedError.exit_code if pipeline.has_failed_runs(leaderboard) else 0
+
+
+@click.command("train")
+@click.argument("run")
+@options.suite_option
+@options.data_option
+@options.runs_option
+@options.checkpoint_option
+def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoint_seconds: float) -> int:
+    """Train RUN of a suite, from its checkpoint if it has one; returns at once if it is done.
+
+    RUN is an id, the beginning of one, ENTRY/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), or a trial of
+    the suite's search, ENTRY/trial/STUDY/POINT.
+    """
+    from harness.execution.outcome import Outcome
+    from harness.execution.process import BUSY, parent_and_allowance
+    from harness.execution.run import run_inline
+    from harness.execution.session import join_session
+    from harness.suite.load import load_suite
+    from harness.train.run import RunSettings
+    from harness.train.stop import StopFlag
+
+    session = join_session(load_suite(suite), data, runs)
+    named = session.find(run)
+    with StopFlag().on_signals() as stop:
+        parent, allowance = parent_and_allowance()
+        settings = RunSettings(checkpoint_seconds, parent, stop, allowance=allowance)
+        outcome = next(run_inline(session, [named], settings), Outcome(named.id, "interrupted", stop.reason, 75))
+    log.info(f"{session.name_of(named)}: {outcome.status}{': ' if outcome.message else ''}{outcome.message}")
+    return BUSY if outcome.status == "busy" else outcome.exit_code
+
+
+@click.command("replay")
+@options.records_argument
+@click.argument("run")
+@options.data_option
+def replay_command(records: SuiteRecords, run: str, data: Path | None) -> None:
+    """Train RUN of the suite in FOLDER again from its recorded progress, and compare the weights bit by bit.
+
+    RUN is ENTRY/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), its id or the beginning of it. Writes no
+    record. The same processor model, torch build and thread count give the same weights. If they differ, the exit code
+    is 70 and the message says what is different here.
+    """
+    record = records.find(run)  # a typo is refused before torch is loaded
+
+    from harness.train.replay import check_replay
+    from harness.train.stop import StopFlag
+
+    with StopFlag().on_signals() as stop:
+        replayed = check_replay(record, data, stop)
+    click.echo(f"recorded  {replayed.recorded}\nreplayed  {replayed.replayed}")
+    replayed.check()
+    log.info(f"{record.run.label}: bitwise equal")

@@ -201,9 +201,9 @@ def account_by_entry(allocations: Sequence[AllocationAccount]) -> list[EntryAcco
             rows.append(row | seconds.model_dump())
     accounts = []
     sums = pd.DataFrame(rows).groupby(["entry", "currency"], sort=False, as_index=False).sum() if rows else None
-    for row in [] if sums is None else sums.to_dict("records"):
-        seconds = Seconds(**{name: row[name] for name in Seconds.model_fields})
-        named = {name: row[name] for name in ("entry", "currency", "attempts")}
+    for whole in [] if sums is None else sums.to_dict("records"):
+        seconds = Seconds(**{name: whole[name] for name in Seconds.model_fields})
+        named = {name: whole[name] for name in ("entry", "currency", "attempts")}
         accounts.append(EntryAccount.model_validate({**named, "allocated": seconds.total, "seconds": seconds}))
     return accounts
 

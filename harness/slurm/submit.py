@@ -15,11 +15,10 @@ from harness.records.files import disk_errors, write_text
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.slurm.client import SlurmRefusedError, ask
-from harness.slurm.cluster import LoadedCluster
+from harness.slurm.cluster import LoadedCluster, explain_array_refusal, explain_dependent_refusal
 from harness.slurm.packing import PlannedTask, plan_tasks
 from harness.slurm.queue import ask_queue
 from harness.slurm.record import Submission, Submissions, unsettled
-from harness.slurm.refusals import explain_array_refusal, explain_dependent_refusal
 from harness.slurm.script import Batch
 from harness.suite.plan import Plan
 from harness.train.attempt import now

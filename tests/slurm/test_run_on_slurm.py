@@ -14,8 +14,8 @@ import pytest
 from harness.api.errors import UsageError
 from harness.data.prepare import resolve
 from harness.records.suite_folder import SuiteFolder
+from harness.slurm.cluster import check_partitions
 from harness.slurm.record import Submission, Submissions
-from harness.slurm.refusals import check_partitions
 from harness.slurm.run import submit_missing
 from harness.suite.registry import load_dataset
 from tests.cli.ground import write_suite

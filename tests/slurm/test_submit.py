@@ -18,8 +18,8 @@ from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import Trials
 from harness.search.run import select_when_over
+from harness.slurm.cluster import check_partitions, read_partitions
 from harness.slurm.record import Submissions
-from harness.slurm.refusals import check_partitions, read_partitions
 from harness.slurm.run import SuiteSubmission, run_dependent_job, submit_missing, superseded
 from harness.slurm.submit import submitting
 from harness.suite.registry import load_dataset

@@ -208,11 +208,13 @@ def check_partitions(loaded: LoadedCluster) -> None:
     for field, name, time in requests:
         for partition in name.split(",") if name else ():  # Slurm takes whichever of several starts first
             if partition not in known:
-                raise loaded.error(field, f"unknown partition {partition!r}; {suggest(partition, known)}")
+                raise loaded.error((field,), f"unknown partition {partition!r}; {suggest(partition, known)}")
             most = known[partition]
             if most is not None and time > most:
                 where = "time" if field == "partition" else field
-                raise loaded.error(where, f"partition {partition} ends jobs after {most} minutes; {time} are asked for")
+                raise loaded.error(
+                    (where,), f"partition {partition} ends jobs after {most} minutes; {time} are asked for"
+                )
 
 
 def read_partitions(text: str) -> dict[str, int | None]:
@@ -233,17 +235,17 @@ def explain_array_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> 
     if "node configuration is not available" in message:
         cluster = loaded.cluster
         field = "gpu_type" if cluster.gpu_type is not None else "gpus" if cluster.gpus else "cpus"
-        return loaded.error(field, f"Slurm refuses: {refusal.message}; {_node_request(cluster)}")
+        return loaded.error((field,), f"Slurm refuses: {refusal.message}; {_node_request(cluster)}")
     for phrase, field, what in MEANINGS:
         if phrase in message:
-            return loaded.error(field, f"Slurm refuses: {refusal.message}; {what}")
+            return loaded.error((field,), f"Slurm refuses: {refusal.message}; {what}")
     return UsageError(f"{loaded.path}: Slurm refuses: {refusal.message}")
 
 
 def explain_dependent_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
     """Explain the refusal of the dependent job, whose arrays are submitted already."""
     what = "the arrays before it stay; once this is mended, `harness run` again submits that job alone"
-    return loaded.error("finish", f"Slurm refuses the dependent job: {refusal.message}; {what}")
+    return loaded.error(("finish",), f"Slurm refuses the dependent job: {refusal.message}; {what}")
 
 
 def _node_request(cluster: Cluster) -> str:

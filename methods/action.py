@@ -41,7 +41,7 @@ from methods.action_parts.neighbours import global_neighbours, local_neighbours
 from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast
 from methods.action_parts.pseudo import Mixed, classmix, cutmix, pseudo_label, unsupervised_loss
 from methods.action_parts.temperature import Constant, Temperature
-from methods.shared.ema import ema_update, teacher_of
+from methods.shared.consistency import ema_update, teacher_of
 from methods.shared.strong import FINE_TUNING, PRE_TRAINING, StrongParams
 
 Taus = dict[str, Scalar]

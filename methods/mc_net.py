@@ -30,7 +30,7 @@ from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone, second_decoder
 from harness.api.params import hyper
 from harness.api.progress import Progress
-from methods.shared.ramps import ConsistencyParams
+from methods.shared.consistency import ConsistencyParams
 
 
 class MCNetParams(ConsistencyParams):

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
@@ -31,8 +31,7 @@ from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import Alteration, hyper
 from harness.api.progress import Progress, ramp_up
-from methods.shared.ema import ema_decay, ema_update, teacher_of
-from methods.shared.ramps import ConsistencyParams
+from methods.shared.consistency import ConsistencyParams, ema_decay, ema_update, teacher_of
 from methods.shared.strong import StrongParams
 
 
@@ -40,18 +39,13 @@ class UAMTParams(ConsistencyParams, StrongParams):
     """Hyper-parameters of UA-MT; the defaults are the 2D port's."""
 
     ema_decay: float = hyper(0.99, "limit of the decay per step", ge=0, le=1, search=(0.9, 0.99, 0.999), scale="choice")
-    passes: int = hyper(8, "stochastic passes T, even", ge=2, search=(2, 4, 8), scale="choice")
+    passes: Annotated[int, Field(multiple_of=2)] = hyper(
+        8, "stochastic passes T, even", ge=2, search=(2, 4, 8), scale="choice"
+    )
     noise: float = hyper(0.1, "sigma of the teacher's input noise", ge=0, search=(0.02, 0.3), scale="log")
     noise_clip: float = hyper(0.2, "bound of that noise", ge=0)
     threshold_start: float = hyper(0.75, "h: threshold at progress 0 over its end", ge=0, le=1, search=(0.5, 1.0))
     entropy_scale: Literal["binary", "classes"] = hyper("binary", "S and D: ln 2 and 2, or ln C and C for C classes")
-
-    @field_validator("passes")
-    @classmethod
-    def _even(cls, passes: int) -> int:
-        if passes % 2:
-            raise ValueError(f"passes run in pairs and must be even, not {passes}")
-        return passes
 
 
 def entropy(probabilities: Tensor) -> Tensor:

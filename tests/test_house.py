@@ -73,7 +73,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    """The room of one of our dotted names: harness.api.errors -> harness.api, methods.shared.ema -> methods."""
+    """The room of one of our dotted names: harness.api.errors -> harness.api, methods.shared.strong -> methods."""
     parts = module.split(".")
     if parts[0] != "harness" or module == "harness.__version__":
         return parts[0]

@@ -61,12 +61,9 @@ def case_metrics(
     prediction, truth: label maps of one shape at native resolution, values 0 .. len(classes).
     classes:           foreground names; label value = position + 1.
     spacing_mm:        voxel size along each axis, or None where it is unknown.
-    Raises ValueError when shapes differ, a label has no name, or the spacing does not fit the volume.
+    Raises ValueError when shapes differ.
     """
-    _check(prediction, truth, spacing_mm)
-    highest = max(int(prediction.max(initial=0)), int(truth.max(initial=0)))
-    if highest > len(classes):
-        raise ValueError(f"label {highest} has no class: there are {len(classes)} foreground classes")
+    _check(prediction, truth)
     box = _bounding_box((prediction | truth) != 0)
     predicted_part, true_part = prediction[box], truth[box]
     return {
@@ -82,17 +79,13 @@ def dice_by_class(prediction: LabelMap, truth: LabelMap, n_classes: int) -> Dist
     Returns [n_classes - 1] float64; 1 where a class is absent from both, 0 where it is absent from one.
     Raises ValueError when shapes differ.
     """
-    _check(prediction, truth, None)
+    _check(prediction, truth)
     return np.array([_dice(prediction == value, truth == value) for value in range(1, n_classes)], dtype=np.float64)
 
 
-def _check(prediction: NDArray[np.generic], truth: NDArray[np.generic], spacing_mm: tuple[float, ...] | None) -> None:
+def _check(prediction: LabelMap, truth: LabelMap) -> None:
     if prediction.shape != truth.shape:
         raise ValueError(f"prediction and truth differ in shape: {prediction.shape} and {truth.shape}")
-    if spacing_mm is None:
-        return
-    if len(spacing_mm) != truth.ndim or not all(math.isfinite(side) and side > 0 for side in spacing_mm):
-        raise ValueError(f"spacing_mm must hold {truth.ndim} positive numbers, not {spacing_mm}")
 
 
 def _dice(prediction: Mask, truth: Mask) -> float:

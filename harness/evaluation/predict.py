@@ -77,7 +77,7 @@ def predict_volume(
     engine:       precision and memory format of the forward passes, and how many windows fit into each: windows
                   without gradients do where patches with gradients did. Scores are summed in float32.
     Returns [X, Y, Z] uint8: the class of the highest mean score, brought to native resolution by nearest neighbour.
-    Raises ValueError when the stride does not fit, `ServiceError` without MONAI.
+    Raises `ServiceError` without MONAI.
     """
     with inference(network, image.device, engine.precision):
         scores = window_scores(network, image, size, stride, engine.batch_size, engine.channels_last)
@@ -120,27 +120,20 @@ def window_scores(
         return logits.float().softmax(dim=1)
 
     averaged = sliding_window_inference(
-        image[None], tuple(size), batch_size, scores, overlap=overlaps(size, stride_of(size, stride)), mode="constant"
+        image[None], tuple(size), batch_size, scores, overlap=overlaps(size, stride), mode="constant"
     )
     assert isinstance(averaged, Tensor)
     return averaged[0]
 
 
-def stride_of(size: Sequence[int], stride: Stride) -> tuple[int, ...]:
-    """The given stride, or the field's. Raises ValueError for one that would leave gaps."""
-    if stride is None:
-        return tuple(min(step, side) for step, side in zip(WINDOW_STRIDE, size, strict=True))
-    if len(stride) != len(size) or not all(1 <= step <= side for step, side in zip(stride, size, strict=True)):
-        raise ValueError(f"a stride has {len(size)} steps within 1 and the window's {list(size)}, not {list(stride)}")
-    return tuple(stride)
+def overlaps(size: Sequence[int], stride: Stride) -> tuple[float, ...]:
+    """The shares of a window that give MONAI exactly this stride, or the field's: it rounds size * (1 - overlap) down.
 
-
-def overlaps(size: Sequence[int], stride: Sequence[int]) -> tuple[float, ...]:
-    """The shares of a window that give MONAI exactly this stride: it rounds size * (1 - overlap) down.
-
-    Half a voxel more than the stride keeps that from falling to the one below.
+    Half a voxel more than the stride keeps that from falling to the one below. A stride longer than a window is one of
+    its length; the plan refuses those of a suite.
     """
-    return tuple(max(0.0, 1.0 - (step + 0.5) / side) for side, step in zip(size, stride, strict=True))
+    steps = zip(size, WINDOW_STRIDE if stride is None else stride, strict=True)
+    return tuple(max(0.0, 1.0 - (min(step, side) + 0.5) / side) for side, step in steps)
 
 
 def require_monai() -> None:

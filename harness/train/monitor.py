@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -21,22 +22,12 @@ from harness.api.params import Alteration
 from harness.evaluation.predict import inference
 from harness.records.schema import Observed
 
-COUNTED = (
-    "steps",
-    "images_same",
-    "images_mixed",
-    "images_altered",
-    "process_cpu_seconds",
-    "validations_that_trained",
-)
-"""Fields of `Observed` that grow while a run trains."""
-
 
 class MethodMonitor:
     """Counts over the useful steps of a run; in its checkpoint, so that a resumed run goes on counting."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, float] = dict.fromkeys(COUNTED, 0)
+        self._counts: dict[str, float] = defaultdict(int)  # by the field of `Observed`
         self._entry: nn.Module | None = None
         self._batch: Batch | None = None
         self._versions: list[int] = []
@@ -101,7 +92,7 @@ class MethodMonitor:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting."""
-        self._counts = dict(state)
+        self._counts = defaultdict(int, state)
 
 
 def first_layer(network: nn.Module, image: Tensor) -> nn.Module | None:

@@ -60,8 +60,6 @@ class Allocation(nn.Module):
         """Give each class r = M / K slots, which hold the centres in order, or as `seed` shuffles them in `random`."""
         super().__init__()
         count = len(centres)
-        if n_classes < 1 or count == 0 or count % n_classes:
-            raise ValueError(f"{count} centres are not a whole number for each of {n_classes} classes")
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
         self.mode = mode
         self.n_classes = n_classes

@@ -53,12 +53,8 @@ def class_centers(count: int, dimension: int, seed: int) -> Tensor:
     """M = `count` unit vectors in R^`dimension`, float32 [M, d]; the caller's own copy of a cached result.
 
     Up to d + 1 all pairs have cosine -1 / (M - 1), and the seed turns them as one rigid body. Beyond that it also picks
-    the local optimum. Raises `ValueError` where M vectors cannot differ, `RuntimeError` where nothing converged.
+    the local optimum. M and d are at least 2. Raises `RuntimeError` where nothing converged.
     """
-    if count < 1 or dimension < 1:
-        raise ValueError(f"centres need a count and a dimension of 1 or more, not {count} and {dimension}")
-    if dimension == 1 and count > 2:
-        raise ValueError(f"a line has two directions, so {count} centres need at least 2 dimensions")
     return _class_centers(count, dimension, seed).clone()
 
 
@@ -75,8 +71,6 @@ def _normal(count: int, dimension: int, generator: torch.Generator) -> Tensor:
 
 def _simplex(count: int, dimension: int, generator: torch.Generator) -> Tensor:
     """Rows of I - 1/M in a basis of the M - 1 dimensions that they span, embedded by a random orthonormal basis."""
-    if count == 1:
-        return _normal(1, dimension, generator)
     rows = torch.eye(count, dtype=torch.float64) - 1.0 / count
     basis: Tensor = torch.linalg.qr(rows).Q[:, : count - 1]
     embedding: Tensor = torch.linalg.qr(_normal(dimension, count - 1, generator)).Q

@@ -22,7 +22,7 @@ import math
 from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from harness.api.params import Dimension, MethodParams, Point, hyper
 
@@ -99,14 +99,7 @@ class Step(TemperatureSchedule):
     """Equal pieces of the stage, one value each."""
 
     family: Literal["step"] = "step"
-    values: tuple[float, ...] = hyper(..., "tau in each of the equal pieces, in order")
-
-    @field_validator("values")
-    @classmethod
-    def _possible(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if not values or min(values) <= 0:
-            raise ValueError(f"a step schedule needs at least one temperature, each above 0, not {list(values)}")
-        return values
+    values: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = hyper(..., "tau in each equal piece, in order")
 
     def value(self, progress: float) -> float:
         """values[floor(p n)] of n values; a boundary belongs to the later piece, progress 1 to the last."""

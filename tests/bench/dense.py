@@ -27,7 +27,7 @@ from methods.action_parts.pixel_contrast import (
     draw_positives,
 )
 from methods.action_pp import ACTIONPP
-from methods.shared.ema import teacher_of
+from methods.shared.consistency import teacher_of
 from tests.methods.references import dense_features
 
 OUT = -1e4

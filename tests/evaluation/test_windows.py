@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from harness.api.errors import ServiceError
 from harness.evaluation import predict
-from harness.evaluation.predict import nearest_indices, overlaps, require_monai, stride_of, window_scores
+from harness.evaluation.predict import nearest_indices, overlaps, require_monai, window_scores
 from harness.records.schema import Engine
 from tests.evaluation.plain import plain_scores
 from tests.test_house import loaded
@@ -66,7 +66,7 @@ CASES = [
 def test_equals_the_field_s_loop(shape: tuple[int, int, int], stride: tuple[int, int, int] | None) -> None:
     network, image = small_network(), volume(shape)
     stride = stride if stride is None else tuple(map(min, stride, SIZE))  # type: ignore[assignment]
-    expected = plain_scores(network.eval(), image, SIZE, stride_of(SIZE, stride))
+    expected = plain_scores(network.eval(), image, SIZE, stride or (16, 16, 4))
     tensor = torch.from_numpy(image)[None]
     with torch.inference_mode():
         scores = window_scores(network, tensor, SIZE, stride, batch_size=3).numpy()
@@ -116,12 +116,9 @@ def test_monai_makes_exactly_the_stride_of_every_overlap() -> None:
         assert found == list(steps), side
 
 
-def test_strides_that_leave_gaps_are_refused() -> None:
-    assert stride_of((112, 112, 80), None) == (18, 18, 4)
-    assert stride_of((16, 48, 16), None) == (16, 18, 4)
-    for stride in [(17, 4, 4), (0, 4, 4), (4, 4)]:
-        with pytest.raises(ValueError, match="within 1 and the window's"):
-            stride_of(SIZE, stride)
+def test_without_a_stride_it_is_the_field_s_and_no_longer_than_a_window() -> None:
+    assert overlaps((112, 112, 80), None) == overlaps((112, 112, 80), (18, 18, 4))
+    assert overlaps((16, 48, 16), None) == overlaps((16, 48, 16), (16, 18, 4))
 
 
 def test_a_label_map_returns_to_native_resolution_by_nearest_neighbour() -> None:

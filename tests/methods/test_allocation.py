@@ -327,9 +327,3 @@ def test_autocast_changes_no_choice_and_keeps_full_precision() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         update(cast, features, labels)
     assert torch.equal(plain.prototypes, cast.prototypes)
-
-
-@pytest.mark.parametrize(("count", "n_classes"), [(5, 4), (0, 4), (4, 0)])
-def test_centres_must_share_out(count: int, n_classes: int) -> None:
-    with pytest.raises(ValueError, match=f"{count} centres"):
-        Allocation(torch.zeros(count, 3), n_classes)

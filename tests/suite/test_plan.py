@@ -242,7 +242,7 @@ def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path) -> None:
             "without windows; leave it out",
         ),
         (ua_mt("consistancy", 1), "methods.ua_mt.params.consistancy", "consistancy:", "did you mean 'consistency'?"),
-        (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "even, not 7"),
+        (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "multiple of 2"),
         (ua_mt("passes", 0), "methods.ua_mt.params.passes", "passes:", "greater than or equal"),
         (ua_mt("noise", float("nan")), "methods.ua_mt.params.noise", "noise:", "finite"),
         ({"methods": {"supervised": {"params": {"x": 1}}}}, "methods.supervised.params.x", "x:", "unknown field"),

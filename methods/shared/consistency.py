@@ -1,4 +1,7 @@
-"""Exponential moving averages of networks (Tarvainen and Valpola, NeurIPS 2017)."""
+"""Consistency: teachers that are moving averages of networks (Tarvainen and Valpola, NeurIPS 2017), and its weight.
+
+The weight grows with the progress of a stage (Laine and Aila, ICLR 2017).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from harness.api.progress import Scalar
+from harness.api.params import MethodParams, hyper
+from harness.api.progress import Progress, Scalar, ramp_up, staircase
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -32,3 +36,15 @@ def ema_update(teacher: nn.Module, student: nn.Module, decay: Scalar) -> None:
         torch._foreach_lerp_(averaged, current, [1.0 - decay] * len(averaged))
     else:
         torch._foreach_lerp_(averaged, current, 1.0 - decay)
+
+
+class ConsistencyParams(MethodParams):
+    """Hyper-parameters of every method with a ramped consistency loss."""
+
+    consistency: float = hyper(0.1, "final weight of L_con", ge=0, search=(0.01, 1.0), scale="log")
+    ramp_end: float = hyper(1.0, "stage progress at which the weight is full", gt=0, le=1)
+    ramp_stairs: int | None = hyper(None, "equal stairs of stage progress; None: smooth", ge=1)
+
+    def weight(self, progress: Progress) -> float:
+        """Give consistency x exp(-5 (1 - min(p, end) / end)^2) of stage progress p, in stairs where they are set."""
+        return self.consistency * ramp_up(staircase(progress.stage, self.ramp_stairs), self.ramp_end)

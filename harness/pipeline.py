@@ -209,15 +209,15 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
     """
     from harness.audit import audit
     from harness.leaderboard.leaderboard import build_leaderboard, write_leaderboard
-    from harness.report import PageSettings, write_page
-    from harness.report.crossing_figure import write_search_picture
+    from harness.report import write_page
+    from harness.report.crossing import write_search_picture
 
     folder = records.store.leaderboard
     leaderboard = build_leaderboard(records)
     write_leaderboard(leaderboard, folder)
     write_search_picture(leaderboard, folder)
     audited = audit(records) if len(records.selected) <= MOST_AUDITED else None
-    page = write_page(records, leaderboard, PageSettings(cache=cache, audit=audited))
+    page = write_page(records, leaderboard, cache, audited)
     log.info("tables and curves: %s\npage: %s", folder, page)
     return leaderboard
 

@@ -12,6 +12,11 @@ from harness.records.accounts import Reconciliation
 
 OUTSIDE, RECONCILED, UNEXPLAINED, NOT_RECONCILED = "no allocation", "reconciled", "unexplained time", "not reconciled"
 
+COLUMNS = (
+    "allocation_status", "allocation_currency", "allocation_seconds", "allocation_ledger_ratio",
+    "allocation_training_share",
+)  # fmt: skip
+
 NOTE = (
     "Allocations: device-seconds that Slurm charged for all of a method's runs and trials, shares of idle time "
     "included. Ledger: the part that the ledgers account for; in steps: the part inside training steps."
@@ -24,25 +29,15 @@ def allocation_columns(record: Reconciliation | None, method: str, runs: pd.Data
     allocation_status: how far the method's runs are reconciled, empty where none has ended. allocation_seconds: of
     GPUs, or CPUs, as allocation_currency says. The ratios are of all its allocations.
     """
-    row: dict[str, Any] = {
-        "allocation_status": _status(record, method, runs),
-        "allocation_currency": "",
-        "allocation_seconds": math.nan,
-        "allocation_ledger_ratio": math.nan,
-        "allocation_training_share": math.nan,
-    }
+    status = _status(record, method, runs)
+    shown: tuple[Any, ...] = ("", math.nan, math.nan, math.nan)
     accounts = [] if record is None else [account for account in record.entries if account.entry == method]
-    if not accounts or row["allocation_status"] not in (RECONCILED, UNEXPLAINED):
-        return row
-    largest = max(accounts, key=lambda account: account.allocated)
-    if len(accounts) > 1:  # on GPUs and on CPUs: no sum of the two means anything
-        row["allocation_status"] += f" ({largest.currency} alone shown)"
-    return row | {
-        "allocation_currency": largest.currency,
-        "allocation_seconds": largest.allocated,
-        "allocation_ledger_ratio": largest.ledger_ratio,
-        "allocation_training_share": largest.training_share,
-    }
+    if accounts and status in (RECONCILED, UNEXPLAINED):
+        largest = max(accounts, key=lambda account: account.allocated)
+        if len(accounts) > 1:  # on GPUs and on CPUs: no sum of the two means anything
+            status += f" ({largest.currency} alone shown)"
+        shown = largest.currency, largest.allocated, largest.ledger_ratio, largest.training_share
+    return dict(zip(COLUMNS, (status, *shown), strict=True))
 
 
 def _status(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +19,8 @@ import pyarrow as pa
 
 from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe_differences, titles
-from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, run_row, validation_rows
+from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, read_search, run_row, validation_rows
 from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
-from harness.leaderboard.searches import read_search
 from harness.records.accounts import Reconciliation
 from harness.records.reader import CASE_COLUMNS, RunRecord, SuiteRecords
 from harness.records.schema import Engine
@@ -89,42 +87,30 @@ class Comparison:
         others = ["elsewhere"] if self.number == 1 else ["elsewhere", "missing"]
         return self.runs[~self.runs["status"].isin(others)]
 
-    def entries(self, labelled: int | None) -> list[Entry]:
-        """The entries of one table, in the order of the selection."""
-        listed = set(self._listed["cell"])
-        return [
-            Entry(self.number, labelled, str(cell), str(method), bool(runs["reference"].iloc[0]), runs)
-            for (cell, method), runs in self.runs.groupby(["cell", "entry"], sort=False)
-            if cell in listed and (runs["reference"].iloc[0] or runs["labelled"].iloc[0] == labelled)
-        ]
-
     @cached_property
     def listing(self) -> pd.DataFrame:
-        """The entries of every table: table, labelled, block, entry and cell."""
-        entries = [entry for labelled in self.labelled_counts for entry in self.entries(labelled)]
-        rows = [{**entry.columns, "cell": entry.cell} for entry in entries]
+        """The cells of every table in the order of the selection: table, labelled, block, entry and cell.
+
+        A reference is in the table of every count.
+        """
+        listed = self.runs[self.runs["cell"].isin(self._listed["cell"])].drop_duplicates("cell")
+        rows = [
+            (self.number, labelled, "reference" if run["reference"] else "ranked", run["entry"], run["cell"])
+            for labelled in self.labelled_counts
+            for run in listed.to_dict("records")
+            if run["reference"] or run["labelled"] == labelled
+        ]
         return pd.DataFrame(rows, columns=["table", "labelled", "block", "entry", "cell"])
 
+    def runs_of(self, cell: str) -> pd.DataFrame:
+        """The rows of `runs` that one cell has, those that ran elsewhere among them."""
+        return self.runs[self.runs["cell"] == cell]
 
-@dataclass(frozen=True)
-class Entry:
-    """One entry of the suite in the table of one labelled count; a reference is in the table of every count.
 
-    runs: its rows of `Comparison.runs`, those that ran elsewhere among them.
-    """
-
-    table: int
-    labelled: int | None
-    cell: str
-    method: str
-    reference: bool
-    runs: pd.DataFrame
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """The columns that name it in every frame: table, labelled, block and entry."""
-        block = "reference" if self.reference else "ranked"
-        return {"table": self.table, "labelled": self.labelled, "block": block, "entry": self.method}
+def rows_of(frame: pd.DataFrame, table: int, labelled: int | None) -> pd.DataFrame:
+    """The rows that a frame has of one table."""
+    same = frame["labelled"].isna() if labelled is None else frame["labelled"] == labelled
+    return frame[(frame["table"] == table) & same]
 
 
 @dataclass(frozen=True)
@@ -132,7 +118,7 @@ class LeaderboardInput:
     """All that the tables of one suite are computed from; at least one comparison.
 
     declared:       cell -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
-    search:         the trials, columns as in `searches.COLUMNS`; without rows where nothing was searched.
+    search:         the trials, columns as in `rows.SEARCH_COLUMNS`; without rows where nothing was searched.
     reconciliation: what Slurm charged; None where the accounts were never read.
     """
 

@@ -12,9 +12,8 @@ from harness.leaderboard.inputs import LeaderboardInput, read_input
 from harness.leaderboard.long_form import build_curves, build_per_class, build_profiles
 from harness.leaderboard.notes import MINI
 from harness.leaderboard.paired import build_paired, build_paired_per_class
-from harness.leaderboard.ranks import with_class_ranks, with_ranks
 from harness.leaderboard.render import markdown, terminal_text
-from harness.leaderboard.results import build_results
+from harness.leaderboard.results import build_results, with_class_ranks, with_ranks
 from harness.records.files import write_atomic, write_text
 from harness.records.reader import SuiteRecords
 
@@ -52,7 +51,7 @@ class Leaderboard:
 
     @property
     def search(self) -> pd.DataFrame | None:
-        """The trials of the suite's search, columns as in `searches.COLUMNS`; None where nothing was searched."""
+        """The trials of the suite's search, columns as in `rows.SEARCH_COLUMNS`; None where nothing was searched."""
         return None if self.inputs.search.empty else self.inputs.search
 
     @property

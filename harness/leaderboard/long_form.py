@@ -29,7 +29,7 @@ def build_per_class(inputs: LeaderboardInput) -> pd.DataFrame:
 
     Dice and Jaccard as fractions, distances in what the metric's name ends with (voxel, mm). `std`, `subsets_low` and
     `subsets_high` as in `results.build_results`. The counts of missed and spurious structures are those of the class.
-    A millimetre metric without spacing has no rows. Ranks are those by the class's Dice (`ranks.with_class_ranks`
+    A millimetre metric without spacing has no rows. Ranks are those by the class's Dice (`results.with_class_ranks`
     fills them), empty for other metrics.
     """
     frame = _in_tables(inputs, _classes, CLASSES)

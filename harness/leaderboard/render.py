@@ -17,7 +17,7 @@ from rich.text import Text
 
 from harness.leaderboard import grids
 from harness.leaderboard.grids import Cell, Grid
-from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.notes import IMPROVEMENT, LOUD, heading, notes
 from harness.leaderboard.scores import METRICS
 
@@ -42,7 +42,7 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
     """Title and tables of each labelled count. full: every metric and every pair; else what fits a terminal."""
     for labelled in comparison.labelled_counts:
         frames = (board.results, board.per_class, board.paired)
-        results, classes, pairs = (_of(frame, comparison.number, labelled) for frame in frames)
+        results, classes, pairs = (rows_of(frame, comparison.number, labelled) for frame in frames)
         last, best_val = (results[results["checkpoint"] == name] for name in ("last", "best_val"))
         classes, pairs = classes[classes["checkpoint"] == "last"], pairs[pairs["checkpoint"] == "last"]
         dice = pairs[pairs["metric"] == "dice"]
@@ -65,11 +65,6 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
         ]
         title = "no method trained on a labelled subset" if labelled is None else f"{labelled} labelled patients"
         yield title, [block for block in blocks if block.grid.rows]
-
-
-def _of(frame: pd.DataFrame, table: int, labelled: int | None) -> pd.DataFrame:
-    same = frame["labelled"].isna() if labelled is None else frame["labelled"] == labelled
-    return frame[(frame["table"] == table) & same]
 
 
 def _class_metrics(classes: pd.DataFrame, *, full: bool) -> list[str]:

@@ -1,20 +1,30 @@
-"""The leaderboard as a frame: one row per comparison, labelled count, checkpoint rule and method."""
+"""The leaderboard as a frame: one row per comparison, labelled count, checkpoint rule and method, with its rank.
+
+Ranks are shared where the differences are not significant. A method with a failed run is worse than all without, one
+without any number last.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.leaderboard.allocation import allocation_columns
 from harness.leaderboard.conditions import FIELDS
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
 from harness.leaderboard.scores import MEAN_CLASS, METRICS, UNKNOWN, Summary
+from harness.stats.families import rank_bounds
 
-Row = dict[str, Any]
+Row = dict[Any, Any]
+_TABLE = ["table", "labelled", "checkpoint"]
+_BOUNDS = ["rank", "rank_worst"]
 
 
 def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
@@ -26,7 +36,7 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
 
     place:                 order of display, by mean Dice; methods with a failed run come after all without, methods
                            without any finished or failed run have none, nor have references.
-    rank, rank_worst:      best and worst rank that the data allow (`ranks.with_ranks` fills them; equal where the
+    rank, rank_worst:      best and worst rank that the data allow (`with_ranks` fills them; equal where the
                            rank is not shared).
     <metric>_std:          standard deviation over runs of a run's mean over patients; from two runs on.
     <metric>_subsets_low, _high: 95 % t-interval of the mean over labelled subsets, each the mean over its seeds and
@@ -37,33 +47,35 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
     rows = [
         row
         for comparison in inputs.comparisons
-        for labelled in comparison.labelled_counts
+        for _, listed in comparison.listing.groupby("labelled", sort=False, dropna=False)
         for checkpoint in comparison.checkpoints
-        for row in _table(inputs, comparison, labelled, checkpoint)
+        for row in _table(inputs, comparison, listed, checkpoint)
     ]
     integers = ("labelled", "place", "rank", "rank_worst", "method_version")
     return pd.DataFrame(rows).astype(dict.fromkeys(integers, "Int64"))
 
 
-def _table(inputs: LeaderboardInput, comparison: Comparison, labelled: int | None, checkpoint: str) -> list[Row]:
-    """Rows of one table, in the order in which they are shown."""
+def _table(inputs: LeaderboardInput, comparison: Comparison, listed: pd.DataFrame, checkpoint: str) -> list[Row]:
+    """Rows of one table, in the order in which they are shown. listed: its cells, of `Comparison.listing`."""
     rows = []
-    for entry in comparison.entries(labelled):
-        progress, metrics = _progress(entry.runs), _metrics(comparison, checkpoint, entry.cell)
+    for names in listed.to_dict("records"):
+        cell, method = names.pop("cell"), names["entry"]
+        runs = comparison.runs_of(cell)
+        progress, metrics = _progress(runs), _metrics(comparison, checkpoint, cell)
         row: Row = {
             "suite": inputs.suite,
-            **entry.columns,
+            **names,
             "checkpoint": checkpoint,
-            "trained_on": entry.cell.rpartition("@")[2],
+            "trained_on": cell.rpartition("@")[2],
             **dict.fromkeys(("place", "rank", "rank_worst")),  # known once all rows of the table are
             **progress,
             **metrics,
             **_imputed(progress | metrics),
-            **_structures(comparison, checkpoint, entry.cell),
-            **_costs(entry.runs),
-            **_search(inputs.search, entry.method),
-            **allocation_columns(inputs.reconciliation, entry.method, entry.runs),
-            "engine_declared": inputs.declared.get(entry.cell, ""),
+            **_structures(comparison, checkpoint, cell),
+            **_costs(runs),
+            **_search(inputs.search, method),
+            **allocation_columns(inputs.reconciliation, method, runs),
+            "engine_declared": inputs.declared.get(cell, ""),
             **(dict.fromkeys(FIELDS) if comparison.conditions is None else asdict(comparison.conditions)),
         }
         rows.append(row)
@@ -158,3 +170,55 @@ def _search(trials: pd.DataFrame, method: str) -> Row:
     useful, lost = own[["useful_device_seconds", "lost_device_seconds"]].astype("float64").sum()
     totals = {"search_device_seconds_total": useful, "search_lost_device_seconds_total": lost}
     return {"search_trials": len(own), **totals}
+
+
+def with_ranks(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard with `rank` and `rank_worst` of every method that has a place; pairs: `paired.build_paired`."""
+    ranks = _bounds(rows, pairs, [MEAN_CLASS]).drop(columns="class_name")
+    return _filled(rows, ranks.assign(block="ranked"))
+
+
+def with_class_ranks(classes: pd.DataFrame, rows: pd.DataFrame, class_pairs: pd.DataFrame) -> pd.DataFrame:
+    """`build_per_class` with the ranks by each class's Dice; class_pairs: `paired.build_paired_per_class`."""
+    ranks = _bounds(rows, class_pairs, list(classes["class_name"].unique()))
+    return _filled(classes, ranks.assign(block="ranked", metric="dice"))
+
+
+def _filled(frame: pd.DataFrame, ranks: pd.DataFrame) -> pd.DataFrame:
+    keys = [name for name in ranks.columns if name not in _BOUNDS]
+    merged = frame.drop(columns=_BOUNDS).merge(ranks, how="left", on=keys)
+    return merged[list(frame.columns)]
+
+
+def _bounds(rows: pd.DataFrame, pairs: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
+    """Best and worst rank by Dice of every placed method, for each of the classes."""
+    placed = rows[rows["place"].notna()]
+    significant = pairs[pairs["significant"] & (pairs["metric"] == "dice") & (pairs["family"] == "ranked")]
+    by_table = dict(iter(significant.groupby([*_TABLE, "class_name"])))
+    ranks: list[dict[str, Any]] = []
+    for key, own in placed.groupby(_TABLE, sort=False):
+        methods = own["entry"].tolist()
+        for class_name in class_names:
+            best, worst = rank_bounds(_better(own, _won(methods, by_table.get((*key, class_name)))))
+            shared = {**dict(zip(_TABLE, key, strict=True)), "class_name": class_name}
+            numbers = zip(methods, best.tolist(), worst.tolist(), strict=True)
+            ranks.extend({**shared, "entry": entry, "rank": low, "rank_worst": high} for entry, low, high in numbers)
+    frame = pd.DataFrame(ranks, columns=[*_TABLE, "class_name", "entry", *_BOUNDS])
+    return frame.astype(dict.fromkeys(["labelled", *_BOUNDS], "Int64"))
+
+
+def _better(own: pd.DataFrame, won: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Failures decide first (none, some, no number at all), significant differences among equals."""
+    tier = (own["n_failed"] > 0).to_numpy(dtype=int) + (own["n_ok"] == 0).to_numpy(dtype=int)
+    return np.asarray((tier[:, None] < tier) | (won & (tier[:, None] == tier)))
+
+
+def _won(methods: Sequence[str], significant: pd.DataFrame | None) -> NDArray[np.bool_]:
+    """won[i, j]: method i is significantly better than method j."""
+    won = np.zeros((len(methods), len(methods)), dtype=bool)
+    if significant is not None:
+        places = {method: i for i, method in enumerate(methods)}
+        for a, b, difference in significant[["entry_a", "entry_b", "difference"]].itertuples(index=False):
+            winner, loser = (a, b) if difference > 0 else (b, a)
+            won[places[winner], places[loser]] = True
+    return won

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,12 +13,9 @@ DIGITS = 6
 """Significant digits of a fraction: more than the page prints, fewer than it would take to write them all."""
 
 
-def columns(frame: pd.DataFrame, names: Sequence[str]) -> Json:
-    """The named columns, values as `plain` gives them; a column of words as {"of": distinct, "at": indices}.
-
-    Raises `KeyError` for a column that is not there.
-    """
-    return {name: _packed([plain(value) for value in frame[name].tolist()]) for name in names}
+def columns(frame: pd.DataFrame) -> Json:
+    """Every column, values as `plain` gives them; a column of words as {"of": distinct, "at": indices}."""
+    return {name: _packed([plain(value) for value in frame[name].tolist()]) for name in frame.columns}
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any cell

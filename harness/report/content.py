@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
 from harness.leaderboard.figure import PALETTE
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
-from harness.report.budgets import allocations, budgets
-from harness.report.columns import Json, columns
+from harness.records.accounts import Reconciliation, Seconds
+from harness.report.columns import Json, columns, plain
 from harness.report.crossing import effects
 from harness.report.surface import surfaces
 
@@ -20,33 +21,10 @@ METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
 SHAPES = 6
 """Marker shapes that the page can draw."""
 
-COUNTS = ("n_runs", "n_ok", "n_failed", "n_missing", "n_elsewhere", "n_patients", "n_structures", "n_missed")
-COSTS = (
-    "device_seconds_mean", "device_seconds_min", "device_seconds_max", "steps_mean", "steps_min", "steps_max",
-    "lost_device_seconds_total", "failed_device_seconds_total", "images_seen_mean", "parameters_training",
-    "parameters_predictor", "peak_memory_bytes",
-)  # fmt: skip
-ENDS = ("", "_low", "_high", "_std", "_subsets_low", "_subsets_high")
-VALUES = tuple(f"{metric}{end}" for metric in METRICS for end in ENDS)
-ROWS = (
-    "table", "labelled", "checkpoint", "block", "place", "rank", "rank_worst", "entry", "trained_on", *COUNTS, *VALUES,
-    "dice_imputed", *COSTS, "seeds", "subsets", "engine_declared", "budget_amount", "budget_currency",
-)  # fmt: skip
-CLASSES = (
-    "table", "labelled", "checkpoint", "block", "entry", "class_name", "metric", "mean", "low", "high", "std",
-    "subsets_low", "subsets_high", "rank", "rank_worst", "n_structures", "n_missed",
-)  # fmt: skip
-PAIRS = (
-    "table", "labelled", "checkpoint", "metric", "class_name", "family", "entry_a", "entry_b", "difference",
-    "difference_low", "difference_high", "simultaneous_low", "simultaneous_high", "p_holm",
-    "probability_of_improvement", "significant", "verdict", "n_patients",
-)  # fmt: skip
-CURVES = (
-    "table", "labelled", "entry", "validation", "device_seconds_mean", "steps_mean", "validation_dice_mean",
-    "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_runs",
-)  # fmt: skip
 PROFILES = ("table", "labelled", "checkpoint", "entry", "class_name", "tau", "share", "low", "high")
 FAILED = ("entry", "labelled", "subset", "seed", "failure_kind", "failure_reason")
+PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "log", "idle", "unaccounted")
+"""Wall phases in the order in which they are drawn; others come before `unaccounted`."""
 
 
 def content(leaderboard: Leaderboard) -> Json:
@@ -56,11 +34,11 @@ def content(leaderboard: Leaderboard) -> Json:
         "suite": inputs.suite,
         "styles": styles(leaderboard.results),
         "groups": groups(inputs.comparisons),
-        "rows": columns(leaderboard.results, ROWS),
-        "classes": columns(_shown(leaderboard.per_class), CLASSES),
-        "pairs": columns(pd.concat([_shown(leaderboard.paired), leaderboard.paired_per_class]), PAIRS),
-        "curves": columns(leaderboard.curves, CURVES),
-        "profiles": columns(thinned(leaderboard.profiles), PROFILES),
+        "rows": columns(leaderboard.results),
+        "classes": columns(_shown(leaderboard.per_class)),
+        "pairs": columns(pd.concat([_shown(leaderboard.paired), leaderboard.paired_per_class])),
+        "curves": columns(leaderboard.curves),
+        "profiles": columns(thinned(leaderboard.profiles)),
         "patients": [table for comparison in inputs.comparisons for table in patients(comparison)],
         "failed": [failed(comparison) for comparison in inputs.comparisons],
         "budgets": [
@@ -105,8 +83,8 @@ def patients(comparison: Comparison) -> Iterator[Json]:
     cases = comparison.cases
     for checkpoint, own in cases.groupby("checkpoint", sort=False):
         wide = own.groupby(["cell", "patient"], observed=True)["dice"].mean().unstack("cell").sort_index()
-        cells = columns(wide, list(wide.columns))
-        yield {"table": comparison.number, "checkpoint": checkpoint, "patients": list(wide.index), "cells": cells}
+        names = {"table": comparison.number, "checkpoint": checkpoint, "patients": list(wide.index)}
+        yield {**names, "cells": columns(wide)}
 
 
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
@@ -121,10 +99,74 @@ def thinned(profiles: pd.DataFrame) -> pd.DataFrame:
     lines = rounded.groupby([name for name in PROFILES if name not in ("tau", *shares)], sort=False, dropna=False)
     before, after = (lines[shares].shift(by) for by in (1, -1))
     level = (rounded[shares].eq(before) & rounded[shares].eq(after)).all(axis=1)
-    return rounded[~level]
+    return rounded.loc[~level, list(PROFILES)]
 
 
 def failed(comparison: Comparison) -> Json:
     """The runs of a table that have no numbers, and why."""
     runs = comparison.runs[comparison.runs["status"] == "failed"]
-    return {"table": comparison.number, "runs": columns(runs, FAILED)}
+    return {"table": comparison.number, "runs": columns(runs[list(FAILED)])}
+
+
+def budgets(comparison: Comparison, search: pd.DataFrame) -> Json:
+    """Sums over the ended runs of each method, and over its search trials.
+
+    search: columns as in `harness.leaderboard.rows.SEARCH_COLUMNS`.
+
+    device: useful (of finished finals), failed, lost (destroyed by interruptions, search included), search.
+    wall:   seconds by phase of the finals; phases in order.
+    """
+    ended = comparison.runs[comparison.runs["status"].isin(["ok", "failed"])]
+    methods: dict[str, Json] = {}
+    phases: dict[Any, float] = {}
+    for method in dict.fromkeys([*comparison.runs["entry"], *search["entry"]]):
+        runs = ended[ended["entry"] == method]
+        wall = pd.DataFrame(runs["wall_seconds"].tolist()).sum().to_dict()
+        phases |= wall
+        device = _device(runs, search[search["entry"] == method])
+        methods[method] = {"device": device, "wall": {name: plain(seconds) for name, seconds in wall.items()}}
+    return {"table": comparison.number, "phases": _ordered(phases), "methods": methods}
+
+
+def _device(runs: pd.DataFrame, trials: pd.DataFrame) -> Json:
+    useful = runs["useful_device_seconds"].astype("float64")
+    lost = pd.concat([runs["lost_device_seconds"], trials["lost_device_seconds"]])
+    ok = runs["status"] == "ok"
+    return {
+        "useful": plain(float(useful[ok].sum())),
+        "failed": plain(float(useful[~ok].sum())),
+        "lost": plain(float(lost.astype("float64").sum())),
+        "search": plain(float(trials["useful_device_seconds"].astype("float64").sum())),
+        "runs": len(runs),
+        "trials": len(trials),
+    }
+
+
+def _ordered(phases: Collection[str]) -> list[str]:
+    """As in PHASES; what is not named there comes just before the remainder."""
+    return sorted(phases, key=lambda name: (PHASES.index(name) if name in PHASES else len(PHASES) - 1.5, name))
+
+
+def allocations(record: Reconciliation | None) -> Json | None:
+    """What Slurm charged for each method, by what it went into; None where nothing was reconciled.
+
+    rows: one per method and currency (GPU or CPU), seconds by part; ledger and training are shares of the allocation.
+    """
+    if record is None or not record.entries:
+        return None
+    rows = [
+        {
+            "entry": account.entry,
+            "currency": account.currency,
+            "attempts": account.attempts,
+            "seconds": {_part(name): plain(seconds) for name, seconds in account.seconds.model_dump().items()},
+            "ledger": plain(account.ledger_ratio),
+            "training": plain(account.training_share),
+        }
+        for account in record.entries
+    ]
+    return {"parts": [_part(name) for name in Seconds.model_fields], "rows": rows}
+
+
+def _part(name: str) -> str:
+    return name.replace("_", "-")

@@ -9,12 +9,11 @@ from typing import Any
 import pandas as pd
 
 from harness.leaderboard import numbers
-from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.leaderboard import Leaderboard
-from harness.leaderboard.scores import MEAN_CLASS
 from harness.stats.families import NOT_SIGNIFICANT, SIGNIFICANT
 
-Row = dict[str, Any]
+Row = dict[Any, Any]
 Pairs = dict[tuple[str, str], Row]
 
 
@@ -28,22 +27,14 @@ class Verdict:
 
 def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[Verdict]:
     """One per labelled count, of the mean Dice of the last checkpoint."""
-    results, paired = (
-        frame[(frame["table"] == comparison.number) & (frame["checkpoint"] == "last")]
-        for frame in (leaderboard.results, leaderboard.paired)
-    )
-    paired = paired[(paired["metric"] == "dice") & (paired["class_name"] == MEAN_CLASS)]
     answers = []
-    for labelled in results["labelled"].unique():
-        rows, pairs = (_rows_of(frame, labelled) for frame in (results, paired))
-        title = "References alone" if pd.isna(labelled) else f"{labelled} labelled patients"
+    for labelled in comparison.labelled_counts:
+        frames = (rows_of(frame, comparison.number, labelled) for frame in (leaderboard.results, leaderboard.paired))
+        results, paired = (frame[frame["checkpoint"] == "last"] for frame in frames)
+        rows, pairs = results.to_dict("records"), paired[paired["metric"] == "dice"].to_dict("records")
+        title = "References alone" if labelled is None else f"{labelled} labelled patients"
         answers.append(Verdict(title, tuple(_sentences(rows, _both_ways(pairs)))))
     return answers
-
-
-def _rows_of(frame: pd.DataFrame, labelled: object) -> list[Row]:
-    same = frame["labelled"].isna() if pd.isna(labelled) else frame["labelled"] == labelled  # type: ignore[call-overload]
-    return frame[same].to_dict("records")  # type: ignore[return-value]
 
 
 def _both_ways(pairs: Sequence[Row]) -> Pairs:

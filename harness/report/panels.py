@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
-from harness.leaderboard.inputs import Comparison
+from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.report.columns import Json, plain
@@ -78,13 +78,14 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
 
 def _shown(records: SuiteRecords, comparison: Comparison, labelled: int | None) -> Iterator[_Shown]:
     cases = comparison.cases[comparison.cases["checkpoint"] == "last"]
-    for entry in comparison.entries(labelled):
-        ok = entry.runs[entry.runs["status"] == "ok"].sort_values(["subset", "seed"])
+    for entry in rows_of(comparison.listing, comparison.number, labelled).to_dict("records"):
+        runs = comparison.runs_of(entry["cell"])
+        ok = runs[runs["status"] == "ok"].sort_values(["subset", "seed"])
         run = None if ok.empty else records.run(str(ok["run"].iloc[0]))
         if run is not None and run.folder.has_predictions:
             dice = cases[cases["run"] == run.id].groupby("case")["dice"].mean()
             by_case = {str(case): float(value) for case, value in dice.items()}
-            yield _Shown(entry.method, run, entry.reference, by_case)
+            yield _Shown(entry["entry"], run, entry["block"] == "reference", by_case)
 
 
 def worst_cases(dice: Mapping[str, Mapping[str, float]], most: int = MOST_CASES) -> list[tuple[str, str]]:

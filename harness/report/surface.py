@@ -21,7 +21,7 @@ def surfaces(search: pd.DataFrame) -> list[Json]:
     further ones in words ("cosine low 0.1 high 1") where they take few forms over the trials. Dimensions that always
     move together are one, under the name of the first.
 
-    search: columns as in `harness.leaderboard.searches`.
+    search: columns as in `harness.leaderboard.rows.SEARCH_COLUMNS`.
     """
     return [_surface(str(method), trials) for method, trials in search.groupby("entry", sort=False)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.leaderboard.ranks import with_ranks
+from harness.leaderboard.results import with_ranks
 
 
 def bounds(names, significant, failed=(), none_ok=()):

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.report.crossing import crossing, effects, permutation_p
-from harness.report.crossing_figure import write_search_picture
+from harness.report.crossing import crossing, effects, permutation_p, write_search_picture
 from harness.report.surface import surfaces
 from tests.report.trials import CENTERS, row, searched, trials
 from tests.synthetic import RunSpec, board_of, write_records

@@ -12,7 +12,7 @@ from harness.audit import Audit, Finding
 from harness.leaderboard.notes import EMPTY_MASKS, INTERVAL, MINI
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Failure
-from harness.report import PageSettings, write_page
+from harness.report import write_page
 from harness.report.page import SCRIPTS
 from tests.report.trials import searched
 from tests.synthetic import RunSpec, board_of, write_records
@@ -92,7 +92,7 @@ def test_the_audit_is_shown_rule_by_rule(tmp_path):
         findings=(finding(1, "held", "2 runs"), finding(2, "not held", "line one", "ua_mt/3/0/0 read test labels")),
     )  # fmt: skip
     store = write_records(tmp_path / "s", SMALL)
-    html = write_page(SuiteRecords(store), board_of(store), PageSettings(audit=audit)).read_text(encoding="utf-8")
+    html = write_page(SuiteRecords(store), board_of(store), audit=audit).read_text(encoding="utf-8")
     assert "2 of 2 runs finished; 2 rules: 1 held, 1 not held, 0 not applicable" in html
     assert "Not held: 2. Rule &lt;2&gt;" in html
     assert '<tr class="not-held">' in html

@@ -37,7 +37,7 @@ def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
     figure = Figure(figsize=(4.6 * columns + 1.2, 4.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
-    styles = _styles(curves)
+    styles = {name: _style(place) for name, place in palette_places(curves).items()}
     counts = set(curves["labelled"].dropna())
     several = curves["table"].nunique() > 1
     for axis, ((number, labelled), panel) in zip(axes, panels, strict=False):
@@ -51,15 +51,16 @@ def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
-def _styles(curves: pd.DataFrame) -> dict[str, Style]:
-    """Method -> colour and dashes, the same in every panel."""
-    ranked = sorted(curves.loc[curves["block"] == "ranked", "entry"].unique())
-    styles: dict[str, Style] = {
-        name: (PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)]) for i, name in enumerate(ranked)
-    }
-    for name in curves.loc[curves["block"] == "reference", "entry"].unique():
-        styles.setdefault(name, (REFERENCE, (0, (1, 1.5))))
-    return styles
+def palette_places(rows: pd.DataFrame) -> dict[str, int | None]:
+    """Method -> its number among the ranked ones by name, which gives its colour; None for a reference."""
+    by_block = {block: sorted(rows.loc[rows["block"] == block, "entry"].unique()) for block in ("reference", "ranked")}
+    return dict.fromkeys(by_block["reference"]) | {name: i for i, name in enumerate(by_block["ranked"])}
+
+
+def _style(place: int | None) -> Style:
+    if place is None:
+        return REFERENCE, (0, (1, 1.5))
+    return PALETTE[place % len(PALETTE)], DASHES[place // len(PALETTE) % len(DASHES)]
 
 
 def _panel(axis: Axes, panel: pd.DataFrame, styles: dict[str, Style]) -> None:

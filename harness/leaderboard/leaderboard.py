@@ -11,7 +11,7 @@ from harness.leaderboard.figure import draw_curves
 from harness.leaderboard.inputs import LeaderboardInput, read_input
 from harness.leaderboard.long_form import build_curves, build_per_class, build_profiles
 from harness.leaderboard.notes import MINI
-from harness.leaderboard.paired import build_paired, build_paired_per_class
+from harness.leaderboard.paired import build_paired
 from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.results import build_results, with_class_ranks, with_ranks
 from harness.records.files import write_atomic, write_text
@@ -87,7 +87,7 @@ def build_leaderboard(records: SuiteRecords) -> Leaderboard:
     """
     inputs = read_input(records)
     results = build_results(inputs)
-    paired, paired_per_class = build_paired(inputs, results), build_paired_per_class(inputs, results)
+    paired, paired_per_class = build_paired(inputs, results), build_paired(inputs, results, per_class=True)
     return Leaderboard(
         inputs=inputs,
         results=with_ranks(results, paired),

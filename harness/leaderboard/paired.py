@@ -45,22 +45,14 @@ class Pair(NamedTuple):
     second: str
 
 
-def build_paired(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.DataFrame:
+def build_paired(inputs: LeaderboardInput, results: pd.DataFrame, *, per_class: bool = False) -> pd.DataFrame:
     """Every pair of methods of a table, for every metric, checkpoint rule and labelled count; columns as in `COLUMNS`.
 
     References come first, then by place, so that a difference in Dice is mostly positive. Each patient's value is the
     mean over its classes, phases and the seeds and subsets that ran. A millimetre metric without spacing has no rows.
-    results: the frame of `results.build_results`.
+    results: the frame of `results.build_results`. per_class: the Dice of each class instead.
     """
-    return _frame(inputs, results, METRICS, per_class=False)
-
-
-def build_paired_per_class(inputs: LeaderboardInput, results: pd.DataFrame) -> pd.DataFrame:
-    """`build_paired` of the Dice of each class."""
-    return _frame(inputs, results, ["dice"], per_class=True)
-
-
-def _frame(inputs: LeaderboardInput, results: pd.DataFrame, metrics: Sequence[str], *, per_class: bool) -> pd.DataFrame:
+    metrics = ("dice",) if per_class else METRICS
     rows = []
     for comparison in inputs.comparisons:
         names = dict.fromkeys(key[3] for key in comparison.scores)

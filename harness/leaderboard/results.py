@@ -179,7 +179,7 @@ def with_ranks(rows: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_class_ranks(classes: pd.DataFrame, rows: pd.DataFrame, class_pairs: pd.DataFrame) -> pd.DataFrame:
-    """`build_per_class` with the ranks by each class's Dice; class_pairs: `paired.build_paired_per_class`."""
+    """`build_per_class` with the ranks by each class's Dice; class_pairs: `paired.build_paired` per class."""
     ranks = _bounds(rows, class_pairs, list(classes["class_name"].unique()))
     return _filled(classes, ranks.assign(block="ranked", metric="dice"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.leaderboard.figure import PALETTE
+from harness.leaderboard.figure import PALETTE, palette_places
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.accounts import Reconciliation, Seconds
@@ -52,13 +52,12 @@ def content(leaderboard: Leaderboard) -> Json:
 
 def styles(rows: pd.DataFrame) -> Json:
     """Method -> index of its colour and of its marker; the colours are those of curves.png. References have none."""
-    ranked = sorted(rows.loc[rows["block"] == "ranked", "entry"].unique())
-    marks: Json = {
-        name: {"colour": i % len(PALETTE), "shape": (i + i // len(PALETTE)) % SHAPES} for i, name in enumerate(ranked)
+    return {
+        name: {"colour": None, "shape": None}
+        if place is None
+        else {"colour": place % len(PALETTE), "shape": (place + place // len(PALETTE)) % SHAPES}
+        for name, place in palette_places(rows).items()
     }
-    for name in rows.loc[rows["block"] == "reference", "entry"].unique():
-        marks.setdefault(str(name), {"colour": None, "shape": None})
-    return marks
 
 
 def groups(comparisons: Sequence[Comparison]) -> list[Json]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -17,23 +16,16 @@ Row = dict[Any, Any]
 Pairs = dict[tuple[str, str], Row]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The result of one table in sentences, the most important first; `title` names the table."""
-
-    title: str
-    sentences: tuple[str, ...]
-
-
-def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[Verdict]:
-    """One per labelled count, of the mean Dice of the last checkpoint."""
+def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """Title and sentences of each table, the most important one first, of the mean Dice of the last checkpoint."""
     answers = []
-    for labelled in comparison.labelled_counts:
+    counts = leaderboard.results.loc[leaderboard.results["table"] == comparison.number, "labelled"].unique()
+    for labelled in (None if pd.isna(count) else int(count) for count in counts):
         frames = (rows_of(frame, comparison.number, labelled) for frame in (leaderboard.results, leaderboard.paired))
         results, paired = (frame[frame["checkpoint"] == "last"] for frame in frames)
         rows, pairs = results.to_dict("records"), paired[paired["metric"] == "dice"].to_dict("records")
         title = "References alone" if labelled is None else f"{labelled} labelled patients"
-        answers.append(Verdict(title, tuple(_sentences(rows, _both_ways(pairs)))))
+        answers.append((title, list(_sentences(rows, _both_ways(pairs)))))
     return answers
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -38,15 +37,6 @@ PRIVATE = frozenset({"host", "slurm_job", "data_warnings"})
 Fact = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class SuiteText:
-    """The suite file of the current selection, as it was; grid: its search tries every combination, no default."""
-
-    text: str
-    description: str
-    grid: bool
-
-
 def write_page(
     records: SuiteRecords, leaderboard: Leaderboard, cache: Cache | None = None, audit: Audit | None = None
 ) -> Path:
@@ -67,12 +57,15 @@ def write_page(
         ClosedSplitError: With a cache, a run's weights are not final although it has ended.
     """
     data = content(leaderboard)
-    suite = suite_text(records)
+    yaml_text, asked = suite_text(records)
     panels = worst_panels(records, leaderboard, cache)
-    data |= {"grid": suite.grid, "panels": {"groups": panels.groups, "classes": panels.classes}}
+    data |= {
+        "grid": (asked.get("search") or {}).get("mode") == "grid",
+        "panels": {"groups": panels.groups, "classes": panels.classes},
+    }
     text = _template().render(
         suite=leaderboard.suite,
-        description=suite.description,
+        description=asked.get("description") or "",
         comparisons=[
             {
                 "title": comparison.title,
@@ -90,7 +83,7 @@ def write_page(
         environments=environments(records),
         configurations=configurations(records),
         commands=commands(leaderboard.suite),
-        yaml=suite.text,
+        yaml=yaml_text,
         style=_asset("style.css"),
         script=Markup("\n").join(_asset(f"{name}.js") for name in SCRIPTS),
     )
@@ -133,15 +126,12 @@ def marked_notes(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple
     return [(line, line.startswith(notes.LOUD)) for line in notes.notes(leaderboard.inputs, comparison)]
 
 
-def suite_text(records: SuiteRecords) -> SuiteText:
-    """The text of the suite that the selection belongs to; empty if it is not recorded."""
+def suite_text(records: SuiteRecords) -> tuple[str, Json]:
+    """The suite file that the selection belongs to, as it was and parsed; empty if it is not recorded."""
     suite_hash = "" if records.selection is None else records.selection.suite_hash
     path = records.root / "suites" / f"{suite_hash}.yaml"
-    if not path.is_file():
-        return SuiteText("", "", grid=False)
-    text = path.read_text(encoding="utf-8")
-    raw = yaml.safe_load(text) or {}
-    return SuiteText(text, raw.get("description") or "", grid=(raw.get("search") or {}).get("mode") == "grid")
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return text, yaml.safe_load(text) or {}
 
 
 def environments(records: SuiteRecords) -> list[list[Fact]]:

@@ -79,7 +79,7 @@ def decidable(patients: int, pairs: int) -> bool:
 def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     """Two-sided p and direction (+1 if the positive ranks weigh more, -1, 0) of each column, each [k].
 
-    Each column of `differences` [n, k] is tested against symmetry about 0; NaN entries are left out of their column.
+    Each column of `differences` [n, k] is free of NaN and tested against symmetry about 0.
     Zeros are dropped and ties get their mean rank. p is exact without ties and zeros for n <= 50, and with them for
     n <= 13 (all sign changes); otherwise it is the normal approximation with tie and continuity correction. A column of
     zeros alone has p = 1.
@@ -94,16 +94,14 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
         p[plain] = stats.wilcoxon(differences[:, plain], axis=0, correction=True).pvalue
     for column in np.flatnonzero(~plain):
         values = differences[:, column]
-        values = values[~np.isnan(values)]
-        if len(values):
-            p[column] = stats.wilcoxon(values, correction=True).pvalue if values.any() else 1.0
-    ranks = stats.rankdata(np.abs(differences), axis=0, nan_policy="omit")
-    sign = np.sign(np.nansum(np.sign(differences) * ranks, axis=0))
+        p[column] = stats.wilcoxon(values, correction=True).pvalue if values.any() else 1.0
+    ranks = stats.rankdata(np.abs(differences), axis=0)
+    sign = np.sign((np.sign(differences) * ranks).sum(axis=0))
     return p, sign
 
 
 def _without_ties(differences: Floats) -> NDArray[np.bool_]:
-    """Columns of distinct non-zero absolute values, free of NaN."""
+    """Columns of distinct non-zero absolute values."""
     ordered = np.sort(np.abs(differences), axis=0)
     return np.asarray((np.diff(ordered, axis=0, prepend=0.0) > 0.0).all(axis=0))
 

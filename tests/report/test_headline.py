@@ -29,9 +29,9 @@ def board_of(written, rows, pairs):
 
 
 def sentences(written, rows, pairs):
-    (verdict,) = verdicts(board_of(written, rows, pairs), written.board.inputs.comparisons[0])
-    assert verdict.title == "7 labelled patients"
-    return list(verdict.sentences)
+    ((title, texts),) = verdicts(board_of(written, rows, pairs), written.board.inputs.comparisons[0])
+    assert title == "7 labelled patients"
+    return texts
 
 
 SCOPE = "This holds for seeds 0, 1 and 2 on labelled subset 0, not for others."
@@ -119,8 +119,6 @@ def test_a_higher_mean_of_a_method_with_a_failure_is_no_lead(written):
 
 @pytest.mark.parametrize("labelled", [3, 7])
 def test_the_board_s_own_verdict_names_its_leader(written, labelled):
-    sentences_of = {
-        verdict.title: verdict.sentences for verdict in verdicts(written.board, written.board.inputs.comparisons[0])
-    }
+    sentences_of = dict(verdicts(written.board, written.board.inputs.comparisons[0]))
     rows = written.board.results.query("checkpoint == 'last' and block == 'ranked' and labelled == @labelled")
     assert rows.iloc[0]["entry"] in sentences_of[f"{labelled} labelled patients"][0]

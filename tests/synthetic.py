@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from harness.api.strict import digest
 from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard, write_leaderboard
-from harness.records.figures import CAPTION
+from harness.records.artifacts import CAPTION
 from harness.records.files import write_atomic, write_text
 from harness.records.ledger import LedgerLine, ProcessInfo
 from harness.records.reader import SuiteRecords

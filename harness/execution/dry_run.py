@@ -107,7 +107,10 @@ def wall_time(
     finished = [
         record
         for record in records.runs
-        if record.ok and _size(record.run) == size and _device_model(record) == device_model
+        if record.ok
+        and _size(record.run) == size
+        and record.environment
+        and record.environment.device_model == device_model
     ]
     rates = _rates(finished, _key)
     unknown = dict.fromkeys(run.method for run in pending if _key(run) not in rates)
@@ -152,10 +155,6 @@ def _source(rates: Mapping[str, Sequence[float]], run: Run, device_model: str) -
 def _key(run: Run) -> str:
     """Method and hyper-parameters under `steps`, where they decide the cost of a step. Otherwise empty."""
     return f"{run.method} {digest(run.params)[:6]}" if run.budget.steps is not None else ""
-
-
-def _device_model(record: RunRecord) -> str | None:
-    return None if record.environment is None else record.environment.device_model
 
 
 def _size(run: Run) -> Size:

@@ -68,59 +68,49 @@ def ray_cluster(address: str | None, workers: int | None, most: int) -> Iterator
         yield Cluster(ray, min(workers or gpus or cpus, most), min(1, gpus))
 
 
-@dataclass(frozen=True)
-class Announced:
-    """A running Ray. A file holds these three values, separated by spaces.
+def read_address(text: str) -> tuple[str, int, float]:
+    """Address of a running Ray, number of its nodes, and how many seconds to wait for them.
 
-    address: HOST:PORT.
-    nodes:   number of its nodes.
-    seconds: time limit for all nodes to join.
+    text: HOST:PORT, or the name of a file that holds these three values, separated by spaces. Raises `UsageError` for
+          anything else.
     """
-
-    address: str
-    nodes: int = 1
-    seconds: float = 0.0
-
-    @classmethod
-    def read(cls, text: str) -> Announced:
-        """From HOST:PORT or the name of a file. Raises `UsageError` for anything else."""
-        path = Path(text)
-        try:
-            if not path.exists() and ADDRESS.fullmatch(text):
-                return cls(text)
-            address, nodes, seconds = path.read_text(encoding="utf-8").split()
-            return cls(address, int(nodes), float(seconds))
-        except (OSError, ValueError):
-            expected = "HOST:PORT, nor a file with HOST:PORT, the number of nodes and how many seconds to wait for them"
-            raise UsageError(f"--ray-address {text}: neither {expected}") from None
+    path = Path(text)
+    try:
+        if not path.exists() and ADDRESS.fullmatch(text):
+            return text, 1, 0.0
+        address, nodes, seconds = path.read_text(encoding="utf-8").split()
+        return address, int(nodes), float(seconds)
+    except (OSError, ValueError):
+        expected = "HOST:PORT, nor a file with HOST:PORT, the number of nodes and how many seconds to wait for them"
+        raise UsageError(f"--ray-address {text}: neither {expected}") from None
 
 
 @contextmanager
 def joined_ray(address: str) -> Iterator[Any]:
     """Join a Ray that another program starts and stops. Waits until all its nodes have joined.
 
-    address: HOST:PORT, or a file that announces it, see `Announced`.
+    address: HOST:PORT, or a file that announces it, see `read_address`.
     """
-    announced = Announced.read(address)
+    where, nodes, seconds = read_address(address)
     ray = _import_ray()
     try:
-        ray.init(address=announced.address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
     except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise ServiceError(f"the Ray at {announced.address} cannot be joined ({_first_line(error)})") from None
+        raise ServiceError(f"the Ray at {where} cannot be joined ({_first_line(error)})") from None
     try:
-        _wait_for_nodes(ray, announced)
+        _wait_for_nodes(ray, where, nodes, seconds)
         yield ray
     finally:
         ray.shutdown()
 
 
-def _wait_for_nodes(ray: Any, announced: Announced) -> None:  # noqa: ANN401 - ray is untyped
-    until = time.monotonic() + announced.seconds
-    while len(joined := [node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]]) < announced.nodes:
+def _wait_for_nodes(ray: Any, where: str, nodes: int, seconds: float) -> None:  # noqa: ANN401 - ray is untyped
+    until = time.monotonic() + seconds
+    while len(joined := [node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]]) < nodes:
         if time.monotonic() > until:
             raise ServiceError(
-                f"after {announced.seconds:g} s {len(joined)} of {announced.nodes} nodes are in the Ray at "
-                f"{announced.address}: {', '.join(sorted(joined))}; the others did not join"
+                f"after {seconds:g} s {len(joined)} of {nodes} nodes are in the Ray at "
+                f"{where}: {', '.join(sorted(joined))}; the others did not join"
             )
         time.sleep(0.2)
 

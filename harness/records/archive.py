@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
-from harness.records.figures import NAME as FIGURE_NAME
+from harness.records.artifacts import NAME as FIGURE_NAME
 from harness.records.files import disk_errors, write_bytes
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.suite_folder import SuiteFolder

@@ -6,13 +6,13 @@ shows each record as it was at the first reading. A command that follows a suite
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.errors import RecordError, UsageError
+from harness.api.strict import Strict
 from harness.records.accounts import Reconciliation
 from harness.records.files import disk_errors, read_record
 from harness.records.ledger import LedgerLine, summarise
@@ -28,6 +28,12 @@ CASE_COLUMNS = (
     "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
 )  # fmt: skip
 """Columns of cases.parquet: one row per checkpoint rule, case and class."""
+
+
+class FinalWeights(Strict):
+    """final.json: the weights of a run when its test split was opened."""
+
+    weights_sha256: str
 
 
 class RunRecord:
@@ -114,13 +120,8 @@ class RunRecord:
     @cached_property
     def final_sha256(self) -> str | None:
         """Hash of the weights when the test split was opened; None where it was not."""
-        path = self.folder.path / "final.json"
-        if not path.exists():
-            return None
-        try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["weights_sha256"])
-        except (ValueError, KeyError, TypeError):
-            raise RecordError(f"{path}: not the record of final weights; it may be damaged") from None
+        path = self.folder.final
+        return read_record(path, FinalWeights).weights_sha256 if path.exists() else None
 
 
 class SuiteRecords:

@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.errors import RecordError
-from harness.records.arrays import MAX_BYTES, MAX_LABEL_BYTES, Array, read_arrays, refuse_large, write_arrays
-from harness.records.figures import Figure, read_figures, write_figures
+from harness.records.artifacts import (
+    MAX_BYTES,
+    MAX_LABEL_BYTES,
+    Array,
+    Figure,
+    read_arrays,
+    read_figures,
+    refuse_large,
+    write_arrays,
+    write_figures,
+)
 from harness.records.files import read_record, write_atomic, write_record, write_text
 from harness.records.lease import Lease
 from harness.records.ledger import Ledger
@@ -33,6 +42,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.id = path.name
+        self.lease = Lease(path / "lease")
         self.ledger = Ledger(path / "ledger.jsonl")
         self.checkpoint = path / "checkpoint.pt"
         """Resume point; holds method, optimiser, generators, sampler, meter and the best validation's weights."""
@@ -49,11 +59,6 @@ class RunFolder:
         if run.id != self.id:
             raise RecordError(f"{self.path / 'run.json'}: its content has the id {run.id[:10]}, not the folder's")
         return run
-
-    @property
-    def lease(self) -> Lease:
-        """Who runs it."""
-        return Lease(self.path / "lease")
 
     @property
     def done(self) -> bool:

@@ -42,7 +42,6 @@ class SuiteStatus:
     """
 
     suite: str
-    budget: Budget | None
     runs: tuple[tuple[PlannedRun | Trial, RunStatus], ...]
     others: int
 
@@ -53,15 +52,10 @@ class SuiteStatus:
         return {state: counted[state] for state in STATES}
 
     @property
-    def lost_device_seconds(self) -> float:
-        """Device seconds that interruptions destroyed, over all runs."""
-        return sum(status.spent.lost_device_seconds for _, status in self.runs)
-
-    @property
     def summary(self) -> str:
         """One line for people."""
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
-        seconds = self.lost_device_seconds
+        seconds = sum(status.spent.lost_device_seconds for _, status in self.runs)
         lost = f"; {seconds:.1f} device-seconds lost to interruptions" if seconds else ""
         others = f"; {self.others} more on record from other versions of the suite or its data" if self.others else ""
         return f"{self.suite}: {len(self.runs)} runs, {counts or 'none planned'}{lost}{others}"
@@ -79,9 +73,8 @@ def read_status(records: SuiteRecords) -> SuiteStatus:
         planned += [(entry.planned_run, records.run(entry.run)) for entry in selection.entries]
     runs = [run for _, run in planned]
     statuses = tuple((name, run_status(run)) for name, run in planned)
-    budget = next((run.run.budget for run in runs if run.exists), None)
     known = {run.id for run in runs}
-    return SuiteStatus(records.name, budget, statuses, sum(run.id not in known for run in records.runs))
+    return SuiteStatus(records.name, statuses, sum(run.id not in known for run in records.runs))
 
 
 def _belongs(selection: Selection, trials: Trials | None) -> bool:

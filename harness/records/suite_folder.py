@@ -84,6 +84,8 @@ class SuiteFolder:
         self.trials_path = root / "trials.json"
         self.reconciliation_path = root / "reconciliation.json"
         """Slurm's accounts beside the ledgers'."""
+        self.search_lease = Lease(root / "search.lease")
+        """The driver of an adaptive search holds it."""
         self.leaderboard = root / "leaderboard"
         """Folder of the tables and figures."""
 
@@ -116,11 +118,6 @@ class SuiteFolder:
         if not (root / "suites").is_dir():
             raise UsageError(f"{root}: no records here; {_nearest(root)}")
         return cls(root)
-
-    @property
-    def search_lease(self) -> Lease:
-        """The driver of an adaptive search holds it."""
-        return Lease(self.root / "search.lease")
 
     def folders(self) -> Iterator[RunFolder]:
         """The folders of all runs on record, in the order of their ids."""

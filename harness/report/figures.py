@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.api.errors import RecordError
-from harness.records.figures import Figure
+from harness.records.artifacts import Figure
 from harness.records.files import write_bytes
 from harness.records.reader import RunRecord, SuiteRecords
 

@@ -99,7 +99,7 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 def _entry(loaded: LoadedSuite, name: str) -> Entry:
     suite = loaded.suite
     try:
-        method = load_method(suite.method_of(name))
+        method = load_method(suite.methods[name].method or name)
     except UsageError as error:
         named = suite.methods[name].method is not None
         raise loaded.error(("methods", name, "method") if named else ("methods", name), str(error)) from None

@@ -107,10 +107,6 @@ class Suite(Strict):
         """sha256 of the validated content; comments and layout do not count."""
         return digest(self.model_dump(mode="json"))
 
-    def method_of(self, entry: str) -> str:
-        """The registered method of an entry."""
-        return self.methods[entry].method or entry
-
     def engine_of(self, entry: str) -> Engine:
         """The engine settings of one entry: the suite's, with its own in their place."""
         return Engine.model_validate(merge(self.engine.model_dump(), self.methods[entry].engine))

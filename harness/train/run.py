@@ -18,8 +18,7 @@ from harness.api.params import OptimiserSettings
 from harness.data.cache import Cache
 from harness.data.permit import keep_closed
 from harness.evaluation.evaluate import load_volumes
-from harness.records.arrays import Array, refuse_large
-from harness.records.figures import CAPTION, refuse_unfit
+from harness.records.artifacts import CAPTION, Array, refuse_large, refuse_unfit
 from harness.records.ledger import wall_by_phase
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result, Run

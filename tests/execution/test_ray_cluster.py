@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import ServiceError, UsageError
-from harness.execution.ray import Announced, local_ray
+from harness.execution.ray import local_ray, read_address
 from harness.execution.run import ExecuteSettings
 from tests.support import require
 
 
 def test_an_address_or_a_file_that_announces_it(tmp_path: Path) -> None:
-    assert Announced.read("node1:6379") == Announced("node1:6379", 1, 0.0)
+    assert read_address("node1:6379") == ("node1:6379", 1, 0.0)
     (tmp_path / "address").write_text("198.18.77.1:41234 2 120\n")
-    assert Announced.read(str(tmp_path / "address")) == Announced("198.18.77.1:41234", 2, 120.0)
+    assert read_address(str(tmp_path / "address")) == ("198.18.77.1:41234", 2, 120.0)
 
 
 @pytest.mark.parametrize("text", ["", "198.18.77.1:41234", "198.18.77.1:41234 two 120", "a b c d"])
 def test_a_file_that_announces_nothing_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "address").write_text(text)
     with pytest.raises(UsageError, match="number of nodes"):
-        Announced.read(str(tmp_path / "address"))
+        read_address(str(tmp_path / "address"))
 
 
 @pytest.mark.parametrize("name", ["nowhere", "/no/such:1", "node1"])
 def test_what_is_neither_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=f"--ray-address {name}: neither HOST:PORT"):
-        Announced.read(name)
+        read_address(name)
 
 
 def test_a_ray_to_join_is_not_for_one_process() -> None:

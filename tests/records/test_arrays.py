@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.api.errors import RecordError
-from harness.records.arrays import MAX_BYTES, read_arrays, write_arrays
+from harness.records.artifacts import MAX_BYTES, read_arrays, write_arrays
 from harness.records.run_folder import RunFolder
 
 ARRAYS = {

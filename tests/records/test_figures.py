@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from harness.api.errors import RecordError
-from harness.records.figures import CAPTION, MAX_BYTES, MAX_CAPTION, Figure, read_figures, write_figures
+from harness.records.artifacts import CAPTION, MAX_BYTES, MAX_CAPTION, Figure, read_figures, write_figures
 
 
 def png(caption: str = "", size: tuple[int, int] = (4, 3), padding: int = 0) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from harness.api.dataset import LabelMap
 from harness.api.errors import RecordError
-from harness.records.arrays import write_arrays
+from harness.records.artifacts import write_arrays
 from harness.records.run_folder import RunFolder
 
 

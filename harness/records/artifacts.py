@@ -1,0 +1,157 @@
+"""What a run leaves beside its numbers: arrays and figures for people.
+
+arrays.npz:      small ones that a method leaves for figures.
+predictions.npz: the label maps that a run predicted on the test cases, for pictures and to check a metric. One array
+                 per case holds the whole volume, so that methods can be compared on the same slice. It holds no scan.
+figures/NAME.png: what its method drew when training ended. Each file holds its caption. No code of the method is needed
+                 to show it.
+
+Records may come from strangers, so all of it is checked and of bounded size.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.api.errors import RecordError
+from harness.records.files import refuse_other_version, write_atomic, write_bytes
+from harness.records.schema import SCHEMA
+
+MAX_BYTES = 1_000_000
+"""Limit of arrays.npz, and of all figures: room for features of a few hundred pixels, not for weights or scans."""
+
+MAX_LABEL_BYTES = 4_000_000_000
+"""Limit of all label maps, unpacked: room for several test sets of whole volumes, but not for all of the memory."""
+
+MAX_PIXELS = 20_000_000
+"""Limit of one figure: a small file can hold a picture that fills the memory when it is opened."""
+
+MAX_CAPTION = 300
+"""Characters."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+CAPTION = "Title"
+"""Key of the caption among the texts of a PNG; the PNG specification defines it as a short title."""
+
+VERSION = "schema_version"
+
+Array = NDArray[Any]
+
+
+def refuse_large(arrays: Mapping[str, Array]) -> None:
+    """Raise `ValueError` for arrays of more than `MAX_BYTES`, headers not counted."""
+    total = sum(array.nbytes for array in arrays.values())
+    if total > MAX_BYTES:
+        raise ValueError(f"arrays of {total:,} bytes are more than a record holds ({MAX_BYTES:,})")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array], *, compressed: bool = False) -> None:
+    """Write them atomically. Equal arrays give equal bytes."""
+    save = np.savez_compressed if compressed else np.savez
+    content: dict[str, Any] = {VERSION: np.int64(SCHEMA), **arrays}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a name, numpy would append .npz to it
+            save(file, allow_pickle=False, **content)
+
+    write_atomic(path, write)
+
+
+def read_arrays(path: Path, most_bytes: int, names: Iterable[str] | None = None) -> dict[str, Array]:
+    """The arrays by name.
+
+    Args:
+        path:       the file.
+        most_bytes: limit of all arrays, unpacked.
+        names:      of the wanted arrays; those that the file lacks are left out. None reads all.
+
+    Raises:
+        RecordError: the file is damaged, foreign, too large or of another version.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(member.file_size for member in archive.infolist())
+        if declared > most_bytes:
+            raise RecordError(f"{path}: {declared:,} bytes are more than a record of arrays holds")
+        with np.load(path, allow_pickle=False) as file:
+            refuse_other_version(int(file[VERSION]), path)
+            stored = [name for name in file.files if name != VERSION]
+            return {name: file[name] for name in (stored if names is None else names) if name in stored}
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        raise RecordError(f"{path}: not a record of arrays; it may be damaged ({error})") from None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A stored picture: content of the file, and the method's caption."""
+
+    name: str
+    png: bytes
+    caption: str
+
+
+def refuse_unfit(figures: Mapping[str, bytes]) -> None:
+    """Raise `ValueError` where a name is no file name, a figure is no PNG, or all are too large for a record."""
+    total = sum(map(len, figures.values()))
+    if total > MAX_BYTES:
+        raise ValueError(f"figures of {total:,} bytes are more than a record holds ({MAX_BYTES:,})")
+    for name, png in figures.items():
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a figure: use small letters, digits, - and _")
+        caption_of(png)
+
+
+def caption_of(png: bytes) -> str:
+    """The caption of a PNG, or "". Raises `ValueError` where the bytes are no whole PNG."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{width} x {height} pixels are more than a figure holds")
+            caption = str(image.info.get(CAPTION, ""))
+            image.verify()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"not a PNG ({error})") from None
+    return caption[:MAX_CAPTION]
+
+
+def write_figures(folder: Path, figures: Mapping[str, bytes]) -> None:
+    """Write FOLDER/NAME.png atomically. Raises `ValueError` as `refuse_unfit`, and `DiskError`."""
+    refuse_unfit(figures)
+    for name, png in figures.items():
+        write_bytes(folder / f"{name}.png", png)
+
+
+def read_figures(folder: Path) -> tuple[Figure, ...]:
+    """The figures in a folder, in the order of their names. Empty without the folder.
+
+    Raises:
+        RecordError: A file is no PNG, has another name than figures have, or all together are too large.
+    """
+    paths = sorted(folder.glob("[!.]*"))
+    total = sum(path.stat().st_size for path in paths)
+    if total > MAX_BYTES:
+        raise RecordError(f"{folder}: {total:,} bytes are more than the figures of a run hold ({MAX_BYTES:,})")
+    return tuple(map(_read_figure, paths))
+
+
+def _read_figure(path: Path) -> Figure:
+    try:
+        if path.suffix != ".png" or not NAME.fullmatch(path.stem):
+            raise ValueError("not a name of a figure")
+        png = path.read_bytes()
+        return Figure(path.stem, png, caption_of(png) or path.stem)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: not a figure of a run; it may be damaged ({error})") from None

@@ -44,7 +44,7 @@ from methods.action_parts.pixel_contrast import (
     draw_positives,
     supervised_contrast_loss,
 )
-from methods.action_parts.temperature import TEMPERATURE_SPACE, Cosine, Temperature, coordinate, schedules
+from methods.action_parts.temperature import TEMPERATURE_SPACE, Cosine, Temperature, schedules
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +84,9 @@ class ActionPPParams(ActionParams):
 
     def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
         """As for any field; on the schedule's dimensions, the student's."""
-        return coordinate(name, self.student_temperature) if name in TEMPERATURE_SPACE else super().current_value(name)
+        if name in TEMPERATURE_SPACE:
+            return getattr(self.student_temperature, name.removeprefix("tau_"), None)
+        return super().current_value(name)
 
     def with_values(self, point: Point) -> dict[str, Any]:
         """As for any field; a point on the schedule's dimensions sets all four temperatures."""

@@ -77,7 +77,8 @@ class TrainingState:
         self.validations.append(validation)
         best = next((old.mean_dice for old in self.validations if old.validation == self.best_validation), None)
         if validation.mean_dice is not None and (best is None or validation.mean_dice > best):
-            self.best = copy_weights(self.method.predictor)
+            state = self.method.predictor.state_dict()
+            self.best = {name: tensor.detach().clone() for name, tensor in state.items()}
             self.best_validation = validation.validation
 
 
@@ -138,11 +139,6 @@ def set_generator_states(device: torch.device, states: dict[str, torch.Tensor]) 
 def derive_seed(seed: int, purpose: str) -> int:
     """Independent seeds for initial weights, training and sampling: equal for every method of one run seed."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:7], "big")
-
-
-def copy_weights(network: nn.Module) -> Weights:
-    """A detached copy of a network's state."""
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
 def weights_sha256(network: nn.Module) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -14,45 +14,34 @@ SYNCHRONISE_EVERY_STEPS = 10
 """On CUDA the host waits for the device once in so many steps; the budget's bounds are that many steps wide."""
 
 
-class StepClock(Protocol):
-    """Charges what happens between `start` and `stop`, in seconds."""
+class StepClock:
+    """Charges what happens between `start` and `stop`, in seconds: here the CPU seconds of the calling thread.
 
-    @property
-    def pending(self) -> int:
-        """Steps that were stopped and whose seconds are not known yet."""
-
-    def start(self) -> None:
-        """A step begins: batch assembly, augmentation, loss, backward, optimiser, after_step."""
-
-    def stop(self) -> list[float]:
-        """The step ended; seconds of the steps that became known, oldest first."""
-
-    def flush(self) -> list[float]:
-        """Wait for the device; seconds of all pending steps."""
-
-
-class ThreadClock:
-    """CPU seconds of the calling thread: neither other threads (heartbeats) nor a busy neighbour are charged."""
-
-    pending = 0
+    Neither other threads (heartbeats) nor a busy neighbour are charged.
+    """
 
     def __init__(self) -> None:
         self._started = 0.0
 
+    @property
+    def pending(self) -> int:
+        """Steps that were stopped and whose seconds are not known yet."""
+        return 0
+
     def start(self) -> None:
-        """Read the thread's CPU time."""
+        """A step begins: batch assembly, augmentation, loss, backward, optimiser, after_step."""
         self._started = time.thread_time()
 
     def stop(self) -> list[float]:
-        """Seconds of this step, at once."""
+        """The step ended; seconds of the steps that became known, oldest first."""
         return [time.thread_time() - self._started]
 
     def flush(self) -> list[float]:
-        """Nothing is ever pending."""
+        """Wait for the device; seconds of all pending steps."""
         return []
 
 
-class CudaClock:
+class CudaClock(StepClock):
     """Device time between events, read without stopping the device but once in `SYNCHRONISE_EVERY_STEPS` steps.
 
     A step lasts from its start event to its stop event. The device may idle between the two while the host
@@ -98,7 +87,7 @@ class CudaClock:
 
 def clock_of(device: torch.device) -> StepClock:
     """The clock that charges a device."""
-    return CudaClock(device) if device.type == "cuda" else ThreadClock()
+    return CudaClock(device) if device.type == "cuda" else StepClock()
 
 
 class Phases:

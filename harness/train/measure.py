@@ -86,17 +86,11 @@ def test_once(state: TrainingState, attempt: Attempt, cache: Cache, selection: P
     tables = [last]
     if state.best_validation == state.last_validation:
         tables.append(last.assign(checkpoint="best_val"))
-    elif state.best_validation is not None:  # without validation cases no validation is the best
-        of_best = predict_all(best_predictor(state), volumes, task, run.engine)
+    elif state.best is not None:  # without validation cases no validation is the best
+        best = copy.deepcopy(state.method.predictor)
+        best.load_state_dict(state.best)
+        of_best = predict_all(best, volumes, task, run.engine)
         tables.append(case_rows(of_best, volumes, task, "best_val"))
     attempt.check()
     folder.write_predictions(predicted)
     folder.write_cases(pd.concat(tables, ignore_index=True))
-
-
-def best_predictor(state: TrainingState) -> torch.nn.Module:
-    """The predictor with the weights of the best validation."""
-    predictor = copy.deepcopy(state.method.predictor)
-    if state.best is not None:
-        predictor.load_state_dict(state.best)
-    return predictor

@@ -98,12 +98,8 @@ class MethodMonitor:
 def first_layer(network: nn.Module, image: Tensor) -> nn.Module | None:
     """The first module without children that the network calls; None if it calls none. Leaves no trace."""
     called: list[nn.Module] = []
-
-    def note(layer: nn.Module, _given: tuple[Any, ...]) -> None:
-        called.append(layer)
-
     leaves = [module for module in network.modules() if next(module.children(), None) is None]
-    hooks = [leaf.register_forward_pre_hook(note) for leaf in leaves]
+    hooks = [leaf.register_forward_pre_hook(lambda layer, _given: called.append(layer)) for leaf in leaves]
     try:
         with inference(network, image.device):
             network(image)

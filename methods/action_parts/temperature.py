@@ -121,13 +121,6 @@ TEMPERATURE_SPACE = {
 SHARED = ("student_temperature", "anatomical_temperature", "supervised_temperature")
 
 
-def coordinate(name: str, student: TemperatureSchedule) -> Any:  # noqa: ANN401 - a number or a name
-    """The student's value on a dimension; None for a family without that number."""
-    if name == "tau_family":
-        return student.family
-    return getattr(student, name.removeprefix("tau_"), None) if isinstance(student, Cosine) else None
-
-
 def schedules(point: Point, student: TemperatureSchedule) -> dict[str, dict[str, Any]]:
     """The four temperatures at a point; what it does not name stays as the student's cosine has it."""
     known = student if isinstance(student, Cosine) else Cosine(low=0.1, high=1.0)

@@ -32,13 +32,8 @@ Precision = Literal["float32", "bfloat16"]
 Entry = tuple[TrainingState, Stage]
 
 
-class WallClock:
+class WallClock(StepClock):
     """Wall seconds: of work on several threads, which a thread's CPU time does not tell."""
-
-    pending = 0
-
-    def __init__(self) -> None:
-        self._started = 0.0
 
     def start(self) -> None:
         """A step begins."""
@@ -47,10 +42,6 @@ class WallClock:
     def stop(self) -> list[float]:
         """Its seconds."""
         return [time.perf_counter() - self._started]
-
-    def flush(self) -> list[float]:
-        """Nothing is ever pending."""
-        return []
 
 
 def make_run(method: str, size: Size, batch_size: int, precision: Precision = "float32") -> Run:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.api.progress import Progress
 from harness.records.schema import Budget
-from harness.train.clock import StepClock, ThreadClock
+from harness.train.clock import StepClock
 from harness.train.meter import Meter, ReplayMeter
 
 LATENCY = 10
@@ -23,7 +23,7 @@ LATENCY = 10
 
 
 @dataclass
-class FakeClock:
+class FakeClock(StepClock):
     """Step times from a script; known at once (`every` = 1) or in batches, as events on a device are."""
 
     script: Sequence[float]
@@ -328,7 +328,7 @@ def test_an_impossible_budget_is_refused(fields: dict[str, float]) -> None:
 def test_the_thread_clock_charges_work_and_not_waiting() -> None:
     import time
 
-    clock = ThreadClock()
+    clock = StepClock()
     clock.start()
     time.sleep(0.2)
     (asleep,) = clock.stop()
@@ -351,7 +351,7 @@ def test_the_thread_clock_does_not_charge_another_thread() -> None:
         while time.thread_time() < until:
             pass
 
-    clock, other = ThreadClock(), threading.Thread(target=burn)
+    clock, other = StepClock(), threading.Thread(target=burn)
     clock.start()
     other.start()
     other.join()

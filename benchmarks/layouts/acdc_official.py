@@ -8,7 +8,7 @@ patientXXX/Info.cfg                        the frame numbers of ED and ES
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains
+from benchmarks.layouts.files import inside, only_one, text_of
 from benchmarks.layouts.geometry import grid_problems, grid_warnings
 from benchmarks.layouts.nifti_file import read_nifti
 from benchmarks.layouts.pair import read_pair
@@ -58,31 +59,33 @@ def _patient_sources(folder: Path, split: Split) -> Iterator[CaseSource]:
         yield broken(patient, patient, split, folder, str(error))
         return
     for name, number in zip(FRAMES, sorted(phases), strict=True):
-        image = _nifti(folder / f"{patient}_frame{number:02d}")
-        label = _nifti(folder / f"{patient}_frame{number:02d}_gt")
-        missing = [f"{path}: missing; Info.cfg names frame {number}" for path in (image, label) if not path.is_file()]
+        files = [_files(folder, number, ending) for ending in ("", "_gt")]
+        missing = [
+            f"{folder / f'{patient}_frame{number:02d}{ending}.nii.gz'}: missing; Info.cfg names frame {number}"
+            for paths, ending in zip(files, ("", "_gt"), strict=True)
+            if not paths
+        ]
         if missing:
             yield broken(f"{patient}_{name}", patient, split, folder, *missing)
         else:
-            load = partial(_load_official, f"{patient}_{name}", split, image, label, phases[number])
-            yield CaseSource(f"{patient}_{name}", patient, split, image, load)
+            load = partial(_load_official, f"{patient}_{name}", split, files[0], files[1], phases[number])
+            yield CaseSource(f"{patient}_{name}", patient, split, files[0][0], load)
 
 
-def _nifti(stem: Path) -> Path:
-    plain = stem.with_name(f"{stem.name}.nii")
-    return plain if plain.is_file() else stem.with_name(f"{stem.name}.nii.gz")
+def _files(folder: Path, number: int, ending: str) -> list[Path]:
+    """Files, or folders of a file's name, of one frame's image or label: .nii, .nii.gz, frame1, frame01."""
+    name = re.compile(rf"{folder.name}_frame0*{number}{ending}\.nii(\.gz)?")
+    return sorted(path for path in folder.glob(f"{folder.name}_frame*") if name.fullmatch(path.name))
 
 
 def _read_phases(folder: Path) -> dict[int, str]:
     """Frame numbers of ED and ES from Info.cfg ("ED: 1", "ES: 12")."""
-    path = folder / "Info.cfg"
+    path = inside(folder / "Info.cfg")
     if not folder.is_dir():
         raise DataError(f"{folder}: missing patient; unpack the data again")
     if not path.is_file():
         raise DataError(f"{path}: missing; it alone says which frames are ED and ES")
-    fields = dict(
-        re.findall(r"^\s*(\w+)\s*:\s*(.*?)\s*$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
-    )
+    fields = dict(re.findall(r"^\s*(\w+)\s*:\s*(.*?)\s*$", text_of(path), re.MULTILINE))
     try:
         numbers = {int(fields[phase]): phase for phase in ("ED", "ES")}
     except (KeyError, ValueError):
@@ -94,8 +97,9 @@ def _read_phases(folder: Path) -> dict[int, str]:
     return numbers
 
 
-def _load_official(id_: str, split: Split, image_path: Path, label_path: Path, phase: str) -> Case:
+def _load_official(id_: str, split: Split, images: Sequence[Path], labels: Sequence[Path], phase: str) -> Case:
     """Read one frame as SSL4MIS wrote it: (Z, H, W) as SimpleITK gives it, intensities min-max scaled to [0, 1]."""
+    image_path, label_path = only_one(images, "frame"), only_one(labels, "label")
     pair = read_pair(read_nifti, image_path, label_path)
     if pair.image.shape != pair.label.shape:
         shapes = f"image {pair.image.shape[::-1]} and label {pair.label.shape[::-1]}"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.layouts import broken
 from benchmarks.layouts.crops import Crop
+from benchmarks.layouts.files import inside
 from benchmarks.layouts.geometry import Spacing, declared_where_unset, grid_problems, grid_warnings
 from benchmarks.layouts.nrrd_file import read_nrrd
 from benchmarks.layouts.pair import read_pair
@@ -54,7 +55,7 @@ def official_sources(root: Path, homes: Mapping[str, Split], crop: Crop) -> Iter
 
 
 def _missing(image: Path, label: Path) -> list[str]:
-    missing = [path for path in (image, label) if not path.is_file()]
+    missing = [path for path in (image, label) if not path.exists()]
     if len(missing) == 2:
         return [f"{image.parent}: missing patient, neither {IMAGE} nor {LABEL}; unpack the data again"]
     return [f"{path}: missing, its partner is there; unpack the data again" for path in missing]
@@ -62,6 +63,7 @@ def _missing(image: Path, label: Path) -> list[str]:
 
 def _load(patient: str, split: Split, image_path: Path, label_path: Path, crop: Crop) -> Case:
     """Read one patient, z-score the whole volume, then crop."""
+    image_path, label_path = inside(image_path), inside(label_path)
     pair = read_pair(read_nrrd, image_path, label_path)
     grey, marked = pair.image, pair.label
     problems = volume_problems(image_path, grey, label_path, marked) + label_problems(label_path, marked, (0, ATRIUM))

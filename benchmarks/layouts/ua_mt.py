@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.layouts import broken
+from benchmarks.layouts.files import inside
 from benchmarks.layouts.h5_file import read_h5
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
 from harness.api.dataset import Case, CaseSource, Split
@@ -37,14 +38,14 @@ def ua_mt_sources(root: Path, homes: Mapping[str, Split]) -> Iterator[CaseSource
     folder = ua_mt_folder(root) or root
     for patient in patients_in(folder, FILE, homes):
         path, split = folder / patient / FILE, homes.get(patient, "train")
-        if path.is_file():
+        if path.exists():
             yield CaseSource(patient, patient, split, path, partial(_load, patient, split, path))
         else:
             yield broken(patient, patient, split, path, f"{path}: missing patient; unpack the data again")
 
 
 def _load(patient: str, split: Split, path: Path) -> Case:
-    image, label = read_h5(path)
+    image, label = read_h5(inside(path))
     problems = volume_problems(path, image, path, label) or label_problems(path, label, (0, 1))
     if problems:
         raise DataError("\n".join(problems))

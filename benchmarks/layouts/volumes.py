@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains
+from benchmarks.layouts.files import inside, text_of
 from harness.api.dataset import CaseSource, Split
+from harness.api.errors import DataError
 
 INNER = ("", "2018LA_Seg_Training Set", "Training Set")
 """Where the patients' folders lie below the folder that somebody names."""
@@ -63,9 +65,14 @@ def list_sources(root: Path, homes: Mapping[str, Split]) -> Iterator[CaseSource]
     seen: dict[str, str] = {}
     for name, splits in LISTS:
         path = root / name
-        if not path.is_file():
+        if not path.exists():
             continue
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            lines = text_of(inside(path)).splitlines()
+        except DataError as error:
+            yield broken(name, name, splits[0], path, str(error))
+            continue
+        for number, line in enumerate(lines, start=1):
             patient, here = line.strip(), f"{path}, line {number}"
             problem = _list_problem(here, patient, splits, homes, seen) if patient else None
             seen.setdefault(patient, here)
@@ -77,9 +84,9 @@ def _list_problem(
     here: str, patient: str, splits: tuple[Split, ...], homes: Mapping[str, Split], seen: Mapping[str, str]
 ) -> str | None:
     if patient not in homes:
-        return f"{here}: {patient!r} is no patient of the published splits; take the line out"
+        return f"{here}: {patient!r} is no patient of the published splits; restore the published lists"
     if patient in seen:
-        return f"{here}: {patient} is listed at {seen[patient]} already; take one of them out"
+        return f"{here}: {patient} is listed at {seen[patient]} already; restore the published lists"
     if homes[patient] not in splits:
         return f"{here}: {patient} is published in the {homes[patient]} split, not here; restore the published lists"
     return None

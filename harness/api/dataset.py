@@ -171,5 +171,5 @@ def read_split(path: Path) -> tuple[str, ...]:
     Returns:
         Ids in the order of the file.
     """
-    lines = (line.split("#", 1)[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (line.split("#", 1)[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
     return tuple(line for line in lines if line)

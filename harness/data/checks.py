@@ -114,7 +114,7 @@ def split_problems(dataset: Dataset, sources: Sequence[CaseSource], readable: Se
     """What is wrong with who is where: patients missing, extra, misplaced or in two splits, ids that repeat."""
     published = {patient: split for split in dataset.splits for patient in dataset.splits[split]}
     problems = [
-        f"{_where(source)}: {source.patient} is in no published split; take it out of the folder"
+        f"{_where(source)}: {source.patient} is in no published split; move it to another folder"
         for source in readable
         if source.patient not in published
     ]
@@ -133,7 +133,7 @@ def _in_two_splits(published: Mapping[Split, Sequence[str]], sources: Iterable[C
         places[source.patient].setdefault(source.split, _where(source))
     return [
         f"{patient}: in two splits, {' and '.join(f'{split} ({where})' for split, where in seen.items())}; "
-        "keep the published one"
+        "put it where the published splits have it"
         for patient, seen in sorted(places.items())
         if len(seen) > 1
     ]
@@ -143,7 +143,11 @@ def _repeated_ids(sources: Iterable[CaseSource]) -> list[str]:
     places: dict[str, list[str]] = defaultdict(list)
     for source in sources:
         places[source.id].append(_where(source))
-    return [f"{id_}: twice ({', '.join(files)}); keep one" for id_, files in sorted(places.items()) if len(files) > 1]
+    return [
+        f"{id_}: twice ({', '.join(files)}); find out which one is right"
+        for id_, files in sorted(places.items())
+        if len(files) > 1
+    ]
 
 
 def verify(cache: Cache) -> list[str]:

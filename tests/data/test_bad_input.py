@@ -118,7 +118,7 @@ def last_slice_missing(root: Path) -> list[str]:
 def slice_beyond_the_list(root: Path) -> list[str]:
     grey, label = voxels("patient099", "frame01")
     write_h5(root / "data" / "slices" / "patient099_frame01_slice_4.h5", image_of(grey)[0], label[0])
-    return ["slices/patient099_frame01_slice_4.h5: no such slice in the published list"]
+    return ["slices/patient099_frame01_slice_4.h5: no such slice in train_slices.list"]
 
 
 def volume_missing(root: Path) -> list[str]:
@@ -135,7 +135,7 @@ def patient_of_no_split(root: Path) -> list[str]:
 def third_frame(root: Path) -> list[str]:
     grey, label = voxels("patient777", "frame03")
     write_h5(root / "data" / "patient028_frame03.h5", image_of(grey), label)
-    return ["data/patient028_frame03.h5: patient028 has frame01 and frame02 alone"]
+    return ["/data: patient028 has frame01, frame02, frame03, where two annotated frames are expected"]
 
 
 def patient_in_two_lists(root: Path) -> list[str]:

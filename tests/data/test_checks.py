@@ -65,12 +65,14 @@ def test_cases_come_in_published_order() -> None:
 
 def test_a_patient_in_two_splits() -> None:
     extra = case("a2", "test")
-    expected = "a: in two splits, train (the published splits) and test (a2.h5); keep the published one"
+    expected = (
+        "a: in two splits, train (the published splits) and test (a2.h5); put it where the published splits have it"
+    )
     assert problems(*WHOLE, extra) == [expected]
 
 
 def test_a_case_id_twice() -> None:
-    assert problems(*WHOLE, case("a1", "train", seed=5)) == ["a1: twice (a1.h5, a1.h5); keep one"]
+    assert problems(*WHOLE, case("a1", "train", seed=5)) == ["a1: twice (a1.h5, a1.h5); find out which one is right"]
 
 
 def test_a_published_patient_without_a_case() -> None:
@@ -78,7 +80,7 @@ def test_a_published_patient_without_a_case() -> None:
 
 
 def test_an_unpublished_patient() -> None:
-    assert problems(*WHOLE, case("x1", "val")) == ["x1.h5: x is in no published split; take it out of the folder"]
+    assert problems(*WHOLE, case("x1", "val")) == ["x1.h5: x is in no published split; move it to another folder"]
 
 
 def test_values_and_types_are_checked_case_by_case() -> None:

@@ -1,0 +1,303 @@
+"""Files under other names and numbers than the published ones: read as what they are, or explained; never lost."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.api.errors import DataError
+from harness.data.prepare import prepare
+from tests.data.small_acdc import SmallACDC, voxels, write_nifti, write_official, write_ssl4mis
+from tests.data.small_la import PATIENTS, SmallLA, write_ua_mt
+from tests.data.small_la import write_official as write_la
+
+Change = Callable[[Path], object]
+ADVICE_THAT_LOSES_DATA = re.compile(r"take (it|one|the line)|remove|delete|keep (one|the)")
+SLICES = re.compile(r"(.*_slice_)(\d+)\.h5")
+
+
+def number_slices(root: Path, number: Callable[[int], object], only: str = "") -> None:
+    """Give each slice another number, the last ones first or last so that none is written over."""
+    files = [(SLICES.fullmatch(str(path)), path) for path in (root / "data" / "slices").glob(f"{only}*.h5")]
+    moved = [(path, Path(f"{match[1]}{number(int(match[2]))}.h5.new")) for match, path in files if match]
+    for old, new in moved:
+        old.rename(new)
+    for _, new in moved:
+        new.rename(new.with_suffix(""))
+
+
+def number_frames(root: Path, old: str, new: str, only: str = "") -> None:
+    for path in list(root.rglob(f"{only}*{old}*")):
+        path.rename(path.with_name(path.name.replace(old, new)))
+
+
+def drop_lists(root: Path) -> None:
+    for path in root.glob("*.list"):
+        path.unlink()
+
+
+def rewrite(path: Path, write: Callable[[str], bytes]) -> None:
+    path.write_bytes(write(path.read_text()))
+
+
+def rename_in_lists(root: Path) -> None:
+    for path in root.glob("*.list"):
+        rewrite(path, lambda text: text.replace("frame02", "frame12").encode())
+
+
+def into_folder(path: Path, folder: str | None = None) -> None:
+    """A folder in place of a file, with the file in it."""
+    content = path.read_bytes()
+    path.unlink()
+    place = path.with_name(folder or path.name)
+    place.mkdir()
+    (place / place.name).write_bytes(content)
+
+
+def steps(*changes: Change) -> Change:
+    def apply(root: Path) -> None:
+        for change in changes:
+            change(root)
+
+    return apply
+
+
+READ_AS_PUBLISHED: dict[str, Change] = {
+    "slices from 0, no lists": steps(drop_lists, lambda root: number_slices(root, lambda z: z - 1)),
+    "slices from 0, lists from 1": lambda root: number_slices(root, lambda z: z - 1),
+    "slices with leading zeros": lambda root: number_slices(root, lambda z: f"{z:03d}"),
+    "frames by their numbers, no lists": steps(drop_lists, lambda root: number_frames(root, "frame02", "frame12")),
+    "frames by their numbers, published lists": lambda root: number_frames(root, "frame02", "frame12"),
+    "frames by their numbers, their lists": steps(
+        lambda root: number_frames(root, "frame02", "frame12"),
+        rename_in_lists,
+    ),
+    "one patient's frames 04 and 11": steps(
+        lambda root: number_frames(root, "frame02", "frame11", "patient090"),
+        lambda root: number_frames(root, "frame01", "frame04", "patient090"),
+    ),
+    "frames without leading zero": lambda root: number_frames(root, "frame0", "frame"),
+    "slices from 0 and frames by their numbers": steps(
+        drop_lists,
+        lambda root: number_frames(root, "frame02", "frame10"),
+        lambda root: number_slices(root, lambda z: z - 1),
+    ),
+    "a byte order mark": lambda root: rewrite(root / "val.list", lambda text: b"\xef\xbb\xbf" + text.encode()),
+    "UTF-16": lambda root: rewrite(root / "test.list", lambda text: text.encode("utf-16")),
+    "UTF-16, big end first": lambda root: rewrite(
+        root / "train_slices.list", lambda text: b"\xfe\xff" + text.encode("utf-16-be")
+    ),
+    "Windows line ends and a mark": lambda root: rewrite(
+        root / "train.list", lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+    ),
+    "blank lines and spaces": lambda root: rewrite(
+        root / "train.list", lambda text: text.replace("\n", "  \n\n").encode()
+    ),
+    "a folder around a volume": lambda root: into_folder(root / "data" / "patient028_frame01.h5"),
+    "a folder around a slice": lambda root: into_folder(root / "data" / "slices" / "patient099_frame01_slice_2.h5"),
+    "a folder around a list": lambda root: into_folder(root / "val.list"),
+}
+
+
+def prepared(root: Path, home: Path) -> tuple[str, list[str]]:
+    manifest = prepare(SmallACDC(), root, home).manifest
+    return manifest.checksum, manifest.warnings
+
+
+@pytest.mark.parametrize("change", READ_AS_PUBLISHED)
+def test_names_that_say_the_same_are_read_as_the_published_ones(change: str, tmp_path: Path) -> None:
+    root = write_ssl4mis(tmp_path / "raw")
+    expected, _ = prepared(root, tmp_path / "before")
+    READ_AS_PUBLISHED[change](root)
+    checksum, warnings = prepared(root, tmp_path / "after")
+    assert checksum == expected
+    said = {"lists from 1": "slices are numbered from 0", "their numbers": "frames have numbers of their own"}
+    for words, text in said.items():
+        assert (words in change) <= any(text in line for line in warnings), warnings
+
+
+def copy_of(name: str, other: str, change: Callable[[np.ndarray], np.ndarray] = lambda image: image) -> Change:
+    """A second h5 file, its image changed."""
+
+    def apply(root: Path) -> None:
+        shutil.copy(root / name, root / other)
+        with h5py.File(root / other, "a") as file:
+            file["image"][...] = change(file["image"][()])
+
+    return apply
+
+
+def first_slice_lost(root: Path) -> None:
+    number_slices(root, lambda z: z - 1)
+    drop_lists(root)
+    (root / "data" / "slices" / "patient099_frame01_slice_0.h5").unlink()
+
+
+def stray_slice_zero(root: Path) -> None:
+    drop_lists(root)
+    folder = root / "data" / "slices"
+    shutil.copy(folder / "patient099_frame01_slice_1.h5", folder / "patient099_frame01_slice_0.h5")
+
+
+EXPLAINED: dict[str, tuple[Change, str]] = {
+    "first slice lost where all count from 0": (first_slice_lost, "patient099_frame01_slice_0.h5: missing slice"),
+    "last slice lost where all count from 0": (
+        steps(
+            lambda root: number_slices(root, lambda z: z - 1),
+            lambda root: (root / "data" / "slices" / "patient099_frame01_slice_2.h5").unlink(),
+        ),
+        "patient099_frame01_slice_2.h5: missing slice",
+    ),
+    "one volume counts from 0": (stray_slice_zero, "patient099_frame01_slice_0.h5: counts from 0, where other volumes"),
+    "a gap": (
+        steps(drop_lists, lambda root: (root / "data/slices/patient099_frame02_slice_2.h5").unlink()),
+        "patient099_frame02_slice_2.h5: missing slice",
+    ),
+    "more slices than listed": (
+        copy_of("data/slices/patient099_frame01_slice_3.h5", "data/slices/patient099_frame01_slice_4.h5"),
+        "slice_4.h5: no such slice in train_slices.list; get list and slices again",
+    ),
+    "two files of a slice": (
+        copy_of("data/slices/patient099_frame01_slice_1.h5", "data/slices/patient099_frame01_slice_01.h5"),
+        "two files of one slice",
+    ),
+    "a third frame": (
+        copy_of("data/patient028_frame01.h5", "data/patient028_frame07.h5"),
+        "patient028 has frame01, frame02, frame07, where two annotated frames are expected, ED and ES",
+    ),
+    "one frame of another number": (
+        steps(
+            lambda root: (root / "data/patient028_frame02.h5").unlink(),
+            lambda root: number_frames(root, "frame01", "frame05", "patient028"),
+        ),
+        "patient028 has frame05, where two annotated frames are expected",
+    ),
+    "two files of a frame": (
+        copy_of("data/patient028_frame02.h5", "data/patient028_frame2.h5", lambda image: image[::-1]),
+        "different files for one frame",
+    ),
+    "an empty folder": (
+        steps(
+            lambda root: (root / "data/patient011_frame01.h5").unlink(),
+            lambda root: (root / "data/patient011_frame01.h5").mkdir(),
+        ),
+        "patient011_frame01.h5: is a folder that does not hold the one file of that name",
+    ),
+    "a folder of two files": (
+        steps(
+            lambda root: into_folder(root / "data/patient011_frame01.h5"),
+            lambda root: (root / "data/patient011_frame01.h5/other.h5").write_bytes(b""),
+        ),
+        "patient011_frame01.h5: is a folder",
+    ),
+    "a folder in place of a list": (
+        steps(lambda root: (root / "val.list").unlink(), lambda root: (root / "val.list").mkdir()),
+        "val.list: is a folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", EXPLAINED)
+def test_other_names_are_explained_and_no_advice_loses_data(change: str, tmp_path: Path) -> None:
+    root = write_ssl4mis(tmp_path / "raw")
+    make, text = EXPLAINED[change]
+    make(root)
+    with pytest.raises(DataError) as refused:
+        prepare(SmallACDC(), root, tmp_path / "cache")
+    (line,) = str(refused.value).splitlines()[1:]
+    assert text in line
+    assert not ADVICE_THAT_LOSES_DATA.search(line)
+
+
+def test_slices_beside_a_volume_are_compared_with_it(tmp_path: Path) -> None:
+    root = write_ssl4mis(tmp_path / "raw")
+    with h5py.File(root / "data" / "patient028_frame01.h5") as file:
+        image, label = file["image"][()], file["label"][()]
+    for z in range(len(image)):
+        with h5py.File(root / "data" / "slices" / f"patient028_frame01_slice_{z + 1}.h5", "w") as file:
+            file["image"], file["label"] = image[z], label[z]
+    assert prepared(root, tmp_path / "same")[1] == []
+    (root / "data" / "slices" / "patient028_frame01_slice_1.h5").unlink()
+    (warning,) = prepared(root, tmp_path / "other")[1]
+    assert warning == "patient028_frame01: the slices in data/slices differ from the volume in data, which is taken"
+
+
+OFFICIAL: dict[str, Change] = {
+    "a folder around an image": lambda folder: into_folder(folder / "patient028_frame01.nii.gz"),
+    "a folder around a label": lambda folder: into_folder(folder / "patient028_frame08_gt.nii.gz"),
+    "an unpacked file in a folder of its name": steps(
+        lambda folder: into_folder(unpacked(folder / "patient028_frame01.nii.gz")),
+        lambda folder: (folder / "patient028_frame01.nii.gz").unlink(),
+    ),
+    "packed and unpacked": lambda folder: unpacked(folder / "patient028_frame01.nii.gz"),
+    "without leading zero": lambda folder: number_frames(folder, "frame0", "frame"),
+    "a byte order mark": lambda folder: rewrite(folder / "Info.cfg", lambda text: b"\xef\xbb\xbf" + text.encode()),
+    "UTF-16": lambda folder: rewrite(folder / "Info.cfg", lambda text: text.encode("utf-16")),
+    "a folder around Info.cfg": lambda folder: into_folder(folder / "Info.cfg"),
+}
+
+
+def unpacked(path: Path) -> Path:
+    other = path.with_suffix("")
+    other.write_bytes(gzip.decompress(path.read_bytes()))
+    return other
+
+
+@pytest.mark.parametrize("change", OFFICIAL)
+def test_official_files_are_found_under_other_names(change: str, tmp_path: Path) -> None:
+    root = write_official(tmp_path / "raw")
+    expected, _ = prepared(root, tmp_path / "before")
+    OFFICIAL[change](root / "patient028")
+    assert prepared(root, tmp_path / "after")[0] == expected
+
+
+@pytest.mark.parametrize("ending", ["", "_gt"])
+def test_two_different_files_of_an_official_frame_are_refused(ending: str, tmp_path: Path) -> None:
+    root = write_official(tmp_path / "raw")
+    write_nifti(root / "patient028" / f"patient028_frame01{ending}.nii", voxels("patient028", "frame02")[bool(ending)])
+    with pytest.raises(
+        DataError, match=rf"frame01{ending}\.nii and .*frame01{ending}\.nii\.gz: different files for one"
+    ):
+        prepare(SmallACDC(), root, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("write", "name"), [(write_ua_mt, "mri_norm2.h5"), (write_la, "lgemri.nrrd"), (write_la, "laendo.nrrd")]
+)
+def test_folders_around_files_of_the_atrium(write: Callable[[Path], Path], name: str, tmp_path: Path) -> None:
+    root = write(tmp_path / "raw")
+    before = prepare(SmallLA(), root, tmp_path / "before").manifest.checksum
+    into_folder(root / PATIENTS[0] / name)
+    assert prepare(SmallLA(), root, tmp_path / "after").manifest.checksum == before
+
+
+def test_a_list_of_the_atrium_with_a_mark(tmp_path: Path) -> None:
+    root = write_ua_mt(tmp_path / "raw")
+    rewrite(root / "train.list", lambda text: b"\xef\xbb\xbf" + text.encode())
+    rewrite(root / "test.list", lambda text: text.encode("utf-16"))
+    assert prepare(SmallLA(), root, tmp_path / "cache").manifest.cases
+
+
+@settings(max_examples=20, deadline=None)
+@given(first=st.integers(0, 1), frames=st.lists(st.integers(1, 30), min_size=2, max_size=2, unique=True))
+def test_any_numbers_in_order_give_the_published_checksum(
+    first: int, frames: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = write_ssl4mis((folder := tmp_path_factory.mktemp("named")) / "raw")
+    expected, _ = prepared(root, folder / "before")
+    drop_lists(root)
+    low, high = sorted(frames)
+    number_frames(root, "frame02", f"frame_{high:02d}")
+    number_frames(root, "frame01", f"frame{low:02d}")
+    number_frames(root, f"frame_{high:02d}", f"frame{high:02d}")
+    number_slices(root, lambda z: z - 1 + first)
+    assert prepared(root, folder / "after")[0] == expected

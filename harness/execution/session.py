@@ -70,10 +70,9 @@ class Session:
     @property
     def summary(self) -> str:
         """Number of runs, done and to run: of the finals, or of the trials where there are no finals yet."""
-        named = self.plan.finals or self.plan.trials
-        runs = {planned.run.id: planned.run for planned in named}
-        done = sum(self.folder(run).done for run in runs.values())
-        return f"{len(runs)} {'runs' if self.plan.finals else 'trials'}, {done} done, {len(runs) - done} to run"
+        named = {planned.run.id for planned in self.plan.finals or self.plan.trials}
+        done = sum(self.store.by_id(run).done for run in named)
+        return f"{len(named)} {'runs' if self.plan.finals else 'trials'}, {done} done, {len(named) - done} to run"
 
     def with_selection(self, selection: Selection) -> Session:
         """Record the selection of a search, before its final runs may start; the session with those runs."""

@@ -144,14 +144,13 @@ def read_figures(folder: Path) -> tuple[Figure, ...]:
     total = sum(path.stat().st_size for path in paths)
     if total > MAX_BYTES:
         raise RecordError(f"{folder}: {total:,} bytes are more than the figures of a run hold ({MAX_BYTES:,})")
-    return tuple(map(_read_figure, paths))
-
-
-def _read_figure(path: Path) -> Figure:
-    try:
-        if path.suffix != ".png" or not NAME.fullmatch(path.stem):
-            raise ValueError("not a name of a figure")
-        png = path.read_bytes()
-        return Figure(path.stem, png, caption_of(png) or path.stem)
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: not a figure of a run; it may be damaged ({error})") from None
+    figures = []
+    for path in paths:
+        try:
+            if path.suffix != ".png" or not NAME.fullmatch(path.stem):
+                raise ValueError("not a name of a figure")
+            png = path.read_bytes()
+            figures.append(Figure(path.stem, png, caption_of(png) or path.stem))
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{path}: not a figure of a run; it may be damaged ({error})") from None
+    return tuple(figures)

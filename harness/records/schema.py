@@ -69,14 +69,10 @@ class Preprocessing(Strict):
     shrink: int | None = Field(None, ge=2, le=8, exclude_if=_is_none)
 
     @model_validator(mode="after")
-    def _sizes(self) -> Preprocessing:
+    def _possible(self) -> Preprocessing:
         if any(side < 16 or side % 16 for side in self.size):
             sizes = list(self.size)
             raise ValueError(f"every side of size must be a positive multiple of 16 (four poolings), not {sizes}")
-        return self
-
-    @model_validator(mode="after")
-    def _one_way_by_dimension(self) -> Preprocessing:
         if len(self.size) == 2 and self.shrink is not None:
             raise ValueError("shrink is for volumes (size of three sides); slices are brought to size by resize")
         if len(self.size) == 3 and self.resize != "nearest":

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from harness.api.method import Method
 
 T = TypeVar("T")
-METHOD_GROUP = "harness.methods"
-DATASET_GROUP = "harness.datasets"
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,12 @@ class Source:
 
 def method_sources() -> Mapping[str, Source]:
     """All methods by name, unimported."""
-    return _sources("methods", METHOD_GROUP)
+    return _sources("methods", "harness.methods")
 
 
 def dataset_sources() -> Mapping[str, Source]:
     """All datasets by name, unimported."""
-    return _sources("benchmarks", DATASET_GROUP)
+    return _sources("benchmarks", "harness.datasets")
 
 
 def load_method(name: str) -> type[Method]:

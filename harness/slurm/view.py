@@ -60,21 +60,14 @@ class SuiteWatch:
         if self._answer is None or now - self._answer.at >= ASK_SECONDS:
             try:
                 queue = ask_queue(submissions)
-                names = frozenset(submission.name for submission in submissions if submission.job is not None)
-                self._answer = QueueAnswer(queue, now, names, ask_ends(list_forgotten(submissions, queue)))
+                jobs = {array.name: array.job for array in submissions if array.job}
+                tasks = [(array.name, index) for array in submissions for index in range(len(array.tasks))]
+                forgotten = {jobs[name] for name, index in tasks if name in jobs and (name, index) not in queue}
+                self._answer = QueueAnswer(queue, now, frozenset(jobs), ask_ends(sorted(forgotten)))
             except (ServiceError, SlurmRefusedError) as error:
                 last = self._answer or QueueAnswer({}, now)
                 self._answer = replace(last, at=now, trouble=str(error))
         return self._answer
-
-
-def list_forgotten(submissions: Sequence[Submission], queue: Queue) -> list[str]:
-    """List the ids of arrays with tasks that the controller no longer remembers."""
-    return sorted(
-        array.job
-        for array in submissions
-        if array.job and any((array.name, index) not in queue for index in range(len(array.tasks)))
-    )
 
 
 def _with_slurm(

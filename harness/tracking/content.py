@@ -20,17 +20,26 @@ SHOWN_VALUES = 6
 ARTIFACTS = ("run.json", "result.json", "ledger.jsonl", "cases.parquet", "arrays.npz")
 """The records that become artifacts; never a checkpoint."""
 
-SUITE_TAG = "harness.suite"
-METHOD_TAG = "harness.method"
-RUN_TAG = "harness.run"
-RECORD_TAG = "harness.record"
-ROLE_TAG = "harness.role"
-SCHEMA_TAG = "harness.schema"
-"""What is mirrored (a suite, an entry in METHOD_TAG, or a run), which version of its records, its role (suite, method,
-final or search), and the schema of the records."""
 
-CHOSEN_TAG = "selected"
-"""yes or no. Finals: whether the leaderboard counts them. Search: whether finals run with this configuration."""
+class Tag:
+    """Tags by which tracking finds its runs again.
+
+    SUITE, METHOD, RUN: what is mirrored: a suite, an entry or a run; each MLflow run has one of these.
+    RECORD, SCHEMA:     which version of its records, and their schema.
+    ROLE:               suite, method, final or search.
+    CHOSEN:             yes or no. Finals: whether the leaderboard counts them. Search: whether finals run with it.
+    """
+
+    SUITE = "harness.suite"
+    METHOD = "harness.method"
+    RUN = "harness.run"
+    RECORD = "harness.record"
+    ROLE = "harness.role"
+    SCHEMA = "harness.schema"
+    ORIGIN = "harness.origin"
+    CHOSEN = "selected"
+    PARENT = "mlflow.parentRunId"
+    COLOUR = "mlflow.runColor"
 
 
 @dataclass(frozen=True)

@@ -23,43 +23,18 @@ from harness.api.strict import Strict, digest
 from harness.records.files import read_record, write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import SCHEMA
-from harness.tracking.content import (
-    CHOSEN_TAG,
-    METHOD_TAG,
-    RECORD_TAG,
-    ROLE_TAG,
-    RUN_TAG,
-    SCHEMA_TAG,
-    SUITE_TAG,
-    RunContent,
-    run_content,
-)
-from harness.tracking.parents import TABLE, entry_content, entry_fingerprint, suite_content, suite_fingerprint
-from harness.tracking.saved_views import NOTE_TAG, SIGNATURE, Place, experiment_tags, saved_views
-from harness.tracking.service import (
-    Service,
-    client_of,
-    create_database,
-    find_service,
-    is_new_database,
-    only_writer,
-    quiet_mlflow,
-    service_errors,
-    warn_of_mlruns,
-)
+from harness.tracking.content import RunContent, Tag, run_content
+from harness.tracking.parents import entry_content, entry_fingerprint, suite_content, suite_fingerprint
+from harness.tracking.saved_views import NOTE_TAG, SIGNATURE, experiment_tags, links, saved_views
+from harness.tracking.service import Service, find_service, open_client
 from harness.tracking.tracked import TrackedRun, TrackedSuite, whole_span
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-KEY_TAGS = {SUITE_TAG, METHOD_TAG, RUN_TAG}
-"""A run of MLflow has one of these tags: it says what the run mirrors."""
-
-ORIGIN_TAG = "harness.origin"
 ID_LENGTH = 12
 
-COLOUR_TAG, PARENT_TAG = "mlflow.runColor", "mlflow.parentRunId"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours of entries in charts, which colour-blind readers distinguish (Okabe and Ito)."""
 
@@ -116,11 +91,8 @@ def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport
     """
     began = time.monotonic()
     service = find_service(tracking_uri, records.name)
-    warn_of_mlruns(service)
-    with service_errors(service), only_writer(service, records.root) as beat, quiet_mlflow():
-        if is_new_database(service):
-            create_database(service)
-        mirror = _Mirror(service, TrackedSuite(records), beat)
+    with open_client(service, records.root) as (client, beat):
+        mirror = _Mirror(client, service, TrackedSuite(records), beat)
         mirror.write()
     added, replaced, kept = (mirror.outcomes[outcome] for outcome in ("added", "replaced", "kept"))
     wall_seconds = time.monotonic() - began
@@ -148,17 +120,17 @@ class _Mirror:
     replaced and kept.
     """
 
-    def __init__(self, service: Service, suite: TrackedSuite, beat: Callable[[], None]) -> None:
-        self._client = client_of(service)
+    def __init__(self, client: MlflowClient, service: Service, suite: TrackedSuite, beat: Callable[[], None]) -> None:
+        self._client = client
         self._suite = suite
         self._beat = beat
         self.experiment_id = _experiment_id(self._client, service, suite.records.name)
         origin = origin_id(suite.records)
-        self._tags = {"suite": suite.records.name, ORIGIN_TAG: origin, SCHEMA_TAG: str(SCHEMA)}
+        self._tags = {"suite": suite.records.name, Tag.ORIGIN: origin, Tag.SCHEMA: str(SCHEMA)}
         self._known: dict[tuple[str, str], list[Run]] = {}
         for run in _known_runs(self._client, service, self.experiment_id):
             tags = run.data.tags
-            for key in KEY_TAGS & tags.keys() if tags.get(ORIGIN_TAG) == origin else ():
+            for key in {Tag.SUITE, Tag.METHOD, Tag.RUN} & tags.keys() if tags.get(Tag.ORIGIN) == origin else ():
                 self._known.setdefault((key, tags[key]), []).append(run)
         self._colours = dict(zip(suite.entries, cycle(COLOURS), strict=False))
         self.outcomes: Counter[str] = Counter()
@@ -168,32 +140,32 @@ class _Mirror:
         suite, name = self._suite, self._suite.records.name
         if not suite.runs:
             return
-        tags = {SUITE_TAG: name, ROLE_TAG: "suite", RECORD_TAG: suite_fingerprint(suite)}
-        with self._mlflow_run(SUITE_TAG, tags, lambda: suite_content(suite)) as (run_id, _):
+        tags = {Tag.SUITE: name, Tag.ROLE: "suite", Tag.RECORD: suite_fingerprint(suite)}
+        with self._mlflow_run(Tag.SUITE, tags, lambda: suite_content(suite)) as (run_id, _):
             entry_runs = tuple(self._entry(entry, run_id) for entry in suite.entries)
-        place = Place(self.experiment_id, run_id, entry_runs, TABLE if suite.leaderboard.exists() else None)
         before = self._client.get_experiment(self.experiment_id).tags
-        at_ms = whole_span(suite.runs).end_ms
-        for tag, value in experiment_tags(name, saved_views(suite), place, at_ms).items():
+        views, at_ms = saved_views(suite), whole_span(suite.runs).end_ms
+        note = " · ".join(links(views, self.experiment_id, run_id, entry_runs, suite.leaderboard.exists()))
+        for tag, value in experiment_tags(name, views, note, at_ms).items():
             theirs = tag == NOTE_TAG and not before.get(tag, SIGNATURE).startswith(SIGNATURE)
             if before.get(tag) != value and not theirs:
                 self._client.set_experiment_tag(self.experiment_id, tag, value)
 
     def _entry(self, entry: str, parent_id: str) -> str:
         """Write the MLflow run of an entry and all below it, and return its id."""
-        suite, colour = self._suite, {COLOUR_TAG: self._colours[entry]}
-        tags = {METHOD_TAG: entry, ROLE_TAG: "method", RECORD_TAG: entry_fingerprint(suite, entry)}
-        below = {PARENT_TAG: parent_id, **colour}
-        with self._mlflow_run(METHOD_TAG, tags | below, lambda: entry_content(suite, entry)) as (entry_id, _):
+        suite, colour = self._suite, {Tag.COLOUR: self._colours[entry]}
+        tags = {Tag.METHOD: entry, Tag.ROLE: "method", Tag.RECORD: entry_fingerprint(suite, entry)}
+        below = {Tag.PARENT: parent_id, **colour}
+        with self._mlflow_run(Tag.METHOD, tags | below, lambda: entry_content(suite, entry)) as (entry_id, _):
             for run in suite.entries[entry]:
-                self._run(run, {PARENT_TAG: entry_id, **colour})
+                self._run(run, {Tag.PARENT: entry_id, **colour})
         return entry_id
 
     def _run(self, run: TrackedRun, below: dict[str, str]) -> None:
         """Write the MLflow run of one run. below: tags that say under which parent."""
         chosen = "yes" if run.record.id in self._suite.chosen else "no"
-        tags = {RUN_TAG: run.record.id, ROLE_TAG: run.asked.role, RECORD_TAG: run.fingerprint, CHOSEN_TAG: chosen}
-        with self._mlflow_run(RUN_TAG, tags | below, lambda: run_content(run)) as (_, outcome):
+        tags = {Tag.RUN: run.record.id, Tag.ROLE: run.asked.role, Tag.RECORD: run.fingerprint, Tag.CHOSEN: chosen}
+        with self._mlflow_run(Tag.RUN, tags | below, lambda: run_content(run)) as (_, outcome):
             self.outcomes[outcome] += 1
         self._beat()
 
@@ -208,7 +180,7 @@ class _Mirror:
         wanted = self._tags | tags
         runs = self._known.get((key, tags[key]), [])
         ended = [run for run in runs if run.info.status != "RUNNING"]
-        same = next((run for run in ended if run.data.tags.get(RECORD_TAG) == tags[RECORD_TAG]), None)
+        same = next((run for run in ended if run.data.tags.get(Tag.RECORD) == tags[Tag.RECORD]), None)
         if same is None:
             yield self._add(content(), wanted), "replaced" if ended else "added"
         else:
@@ -253,7 +225,7 @@ def _known_runs(client: MlflowClient, service: Service, experiment_id: str) -> l
         page = client.search_runs([experiment_id], max_results=PAGE, page_token=token or None)
         runs += page
         token = page.token or None
-    for schema in (run.data.tags.get(SCHEMA_TAG) for run in runs if RECORD_TAG in run.data.tags):
+    for schema in (run.data.tags.get(Tag.SCHEMA) for run in runs if Tag.RECORD in run.data.tags):
         if schema != str(SCHEMA):
             writer = "harness 0.1.0" if schema is None else f"a harness of schema {schema}"
             raise service.error(

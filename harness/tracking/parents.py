@@ -34,8 +34,8 @@ def suite_content(suite: TrackedSuite) -> RunContent:
         **counts(finals),
         "n_planned": float(len(set().union(*suite.planned.values()))),
         "n_search": float(len(searched)),
-        "spent/finals_device_seconds": _spent(finals),
-        "spent/search_device_seconds": _spent(searched),
+        "spent/finals_device_seconds": sum(run.result.spent.useful_device_seconds for run in finals),
+        "spent/search_device_seconds": sum(run.result.spent.useful_device_seconds for run in searched),
         "spent/lost_device_seconds": sum(run.result.spent.lost_device_seconds for run in runs),
     }
     return RunContent(
@@ -76,10 +76,6 @@ def leaderboard_is_current(records: SuiteRecords) -> bool:
     return table.exists() and table.stat().st_mtime >= max(p.stat().st_mtime for p in sources if p.exists())
 
 
-def _spent(runs: Iterable[TrackedRun]) -> float:
-    return sum(run.result.spent.useful_device_seconds for run in runs)
-
-
 def readable_table(path: Path) -> pd.DataFrame:
     """The leaderboard with the most wanted columns first, those with one value in all rows last, and no empty ones.
 
@@ -91,8 +87,7 @@ def readable_table(path: Path) -> pd.DataFrame:
     except ValueError as error:  # pandas' parsing errors are ValueErrors
         raise RecordError(f"{path}: not a table ({error}); `harness leaderboard` writes it again") from None
     first = [name for name in FIRST_COLUMNS if name in frame]
-    others = [name for name in frame if name not in first]
-    rest = sorted(others, key=lambda name: frame[name].nunique(dropna=False) == 1)
+    rest = sorted(frame.columns.difference(first, sort=False), key=lambda name: frame[name].nunique(dropna=False) == 1)
     return frame[[*first, *rest]].round(DECIMALS)
 
 

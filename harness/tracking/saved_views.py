@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 import pandas as pd
 
 from harness.records.schema import Run
-from harness.tracking.content import ROLE_TAG, hyper_params
+from harness.tracking.content import Tag, hyper_params
+from harness.tracking.parents import TABLE
 from harness.tracking.series import CURVE, HEADLINE, MAIN
 from harness.tracking.tracked import TrackedSuite
 
@@ -91,7 +92,9 @@ class View:
 def saved_views(suite: TrackedSuite) -> list[View]:
     """The views that a suite's runs give something to see in."""
     labelled = {run.labelled for run in suite.runs if not run.is_search}
-    finals = [_methods(sorted(labelled, key=lambda count: (len(count), count))), _finals()] if labelled else []
+    where, columns = f"tags.{Tag.ROLE} = 'final'", _columns(FINAL_COLUMNS, FINAL_METRICS)
+    table = View("harness_finals", "Finals", "TABLE", where, MAIN, columns)
+    finals = [_methods(sorted(labelled, key=lambda count: (len(count), count))), table] if labelled else []
     trials = {entry: [run.asked for run in runs if run.is_search] for entry, runs in suite.entries.items()}
     return [*finals, *(_search(entry, asked) for entry, asked in trials.items() if asked)]
 
@@ -107,17 +110,10 @@ def _methods(labelled: Sequence[str]) -> View:
         charts.append({"type": "BAR", "metricKey": f"{HEADLINE}/{name}", **many})
         charts.append({"type": "LINE", "metricKey": curve, "selectedMetricKeys": [curve], **plain, **many})
     return View(
-        "harness_methods", "Methods", "CHART", f"tags.{ROLE_TAG} = 'method'", f"{HEADLINE}/{groups[0]}",
+        "harness_methods", "Methods", "CHART", f"tags.{Tag.ROLE} = 'method'", f"{HEADLINE}/{groups[0]}",
         _columns(("tags.method",), [metric for name in groups for metric in (f"{HEADLINE}/{name}", f"{name}/{CURVE}")]),
         tuple(charts), per_row=2,
     )  # fmt: skip
-
-
-def _finals() -> View:
-    """Final runs by test Dice."""
-    return View(
-        "harness_finals", "Finals", "TABLE", f"tags.{ROLE_TAG} = 'final'", MAIN, _columns(FINAL_COLUMNS, FINAL_METRICS)
-    )
 
 
 def _search(entry: str, trials: Sequence[Run]) -> View:
@@ -126,7 +122,7 @@ def _search(entry: str, trials: Sequence[Run]) -> View:
     chart = {"type": "PARALLEL", "selectedParams": params, "selectedMetrics": [RESULT], "showAllRuns": True}
     return View(
         f"harness_search_{entry}", f"Search of {entry}", "CHART",
-        f"tags.{ROLE_TAG} = 'search' AND tags.method = '{entry}'", RESULT,
+        f"tags.{Tag.ROLE} = 'search' AND tags.method = '{entry}'", RESULT,
         _columns(("tags.method", "tags.selected"), [RESULT], params), (chart,) if params else (),
     )  # fmt: skip
 
@@ -148,33 +144,26 @@ def _columns(tags: Iterable[str], metrics: Iterable[str], params: Iterable[str] 
     return (*quoted, *(f"params.`{name}`" for name in params), *(f"metrics.`{name}`" for name in metrics))
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the runs of a suite are: what links need. table: the leaderboard's artifact, None without one."""
-
-    experiment_id: str
-    suite_run: str
-    entry_runs: tuple[str, ...]
-    table: str | None = None
-
-
-def experiment_tags(suite: str, views: Sequence[View], place: Place, at_ms: int) -> dict[str, str]:
+def experiment_tags(suite: str, views: Sequence[View], opens: str, at_ms: int) -> dict[str, str]:
     """All that tracking stores at the experiment: the views and the note that links to them.
 
+    opens: the links, on one line: of a longer note MLflow shows the first line alone.
     at_ms: when the views count as made, so that the same records give the same tags.
     """
     stored = dict(view.tag(at_ms - number) for number, view in enumerate(views))
-    return {**stored, NOTE_TAG: f"{SIGNATURE} **{suite}**. Open " + " · ".join(_links(views, place))}
+    return {**stored, NOTE_TAG: f"{SIGNATURE} **{suite}**. Open {opens}"}
 
 
-def _links(views: Iterable[View], place: Place) -> Iterator[str]:
-    """On one line: of a longer note MLflow shows the first line alone."""
-    if place.table:
-        yield f"[Leaderboard](#/experiments/{place.experiment_id}/runs/{place.suite_run}/artifacts/{place.table})"
+def links(
+    views: Iterable[View], experiment_id: str, suite_run: str, entry_runs: Sequence[str], has_table: bool
+) -> Iterator[str]:
+    """What a reader of the experiment opens: the leaderboard, the views, and the entries side by side."""
+    if has_table:
+        yield f"[Leaderboard](#/experiments/{experiment_id}/runs/{suite_run}/artifacts/{TABLE})"
     for view in views:
-        yield f"[{view.title}]({view.link(place.experiment_id)})"
-    if len(place.entry_runs) > 1:
-        compared = {"runs": _list(place.entry_runs), "experiments": _list([place.experiment_id])}
+        yield f"[{view.title}]({view.link(experiment_id)})"
+    if len(entry_runs) > 1:
+        compared = {"runs": _list(entry_runs), "experiments": _list([experiment_id])}
         yield f"[Methods side by side](#/compare-runs?{urlencode(compared)})"
 
 

@@ -23,8 +23,6 @@ from harness.records.lease import Lease, LeaseHeldError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-log = logging.getLogger(__name__)
-
 PROCESS_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -186,6 +184,18 @@ def client_of(service: Service) -> MlflowClient:
 
 
 @contextmanager
+def open_client(service: Service, records: Path) -> Iterator[tuple[MlflowClient, Callable[[], None]]]:
+    """Connect as the only writer, create a database that is missing, keep MLflow quiet; its client and the heartbeat.
+
+    Whatever fails in the block becomes a `ServiceError`.
+    """
+    with service_errors(service), only_writer(service, records) as beat, quiet_mlflow():
+        if is_new_database(service):
+            create_database(service)
+        yield client_of(service), beat
+
+
+@contextmanager
 def only_writer(service: Service, records: Path, wait_seconds: float = WAIT_SECONDS) -> Iterator[Callable[[], None]]:
     """Hold the right to write; yields the heartbeat to call now and then.
 
@@ -282,15 +292,3 @@ def create_database(service: Service) -> None:
         temporary.replace(service.database)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def warn_of_mlruns(service: Service) -> None:
-    """Tell a user whose bare `mlflow ui` would open ./mlruns instead of ./mlflow.db."""
-    mlruns = Path("mlruns")  # the rule of MLflow 3: a numbered folder with a meta.yaml in it wins
-    hidden = any(path.parent.name.isdigit() for path in mlruns.glob("*/meta.yaml"))
-    if hidden and service.database == Path.cwd() / "mlflow.db":
-        log.warning(
-            "./mlruns holds experiments of an older MLflow, so a bare `mlflow ui` shows those alone; "
-            "to see these runs: mlflow ui --backend-store-uri %s",
-            service.shown,
-        )

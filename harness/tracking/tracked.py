@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -127,10 +129,8 @@ class TrackedSuite:
     @cached_property
     def entries(self) -> dict[str, list[TrackedRun]]:
         """Runs by entry, in the order of the entries' names."""
-        by_entry: dict[str, list[TrackedRun]] = {}
-        for run in sorted(self.runs, key=lambda run: run.entry):
-            by_entry.setdefault(run.entry, []).append(run)
-        return by_entry
+        entry = attrgetter("entry")
+        return {name: list(runs) for name, runs in groupby(sorted(self.runs, key=entry), key=entry)}
 
     def selected_finals(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
         """Those finals among the runs that the current selection names."""

@@ -20,7 +20,7 @@ import pytest
 from harness.api.errors import ServiceError
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking import check_tracking
-from harness.tracking.service import find_service, warn_of_mlruns
+from harness.tracking.service import find_service
 from tests.services import free_port, require_mlflow
 from tests.support import LIMIT_SECONDS, command_environment
 from tests.tracking.view import MLFLOW_RUNS, by_key, small_suite, track
@@ -181,34 +181,6 @@ def test_check_says_where_and_creates_nothing(
     assert "answers" in check_tracking(f"sqlite:///{empty_database}")
     with pytest.raises(ServiceError, match="does not work"):
         check_tracking(f"http://127.0.0.1:{free_port()}")
-
-
-@pytest.mark.parametrize(
-    "layout", [None, "0/meta.yaml", "123/meta.yaml", "123/other.txt", "models/meta.yaml", "1/2/meta.yaml"]
-)
-def test_the_warning_about_mlruns_agrees_with_mlflow(
-    desk: Path, layout: str | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    from mlflow.tracking._tracking_service.utils import _get_default_tracking_uri  # what `mlflow ui` asks
-
-    if layout is not None:
-        (desk / "mlruns" / layout).parent.mkdir(parents=True)
-        (desk / "mlruns" / layout).write_text("")
-    hidden = not _get_default_tracking_uri().startswith("sqlite")
-    warn_of_mlruns(find_service(f"sqlite:///{desk}/elsewhere.db"))
-    assert caplog.messages == []
-    warn_of_mlruns(find_service(None))
-    assert len(caplog.messages) == hidden
-    assert all(f"--backend-store-uri sqlite:///{desk}/mlflow.db" in line for line in caplog.messages)
-
-
-def test_the_warning_is_logged(desk: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (desk / "mlruns" / "0").mkdir(parents=True)
-    (desk / "mlruns" / "0" / "meta.yaml").write_text("")
-    track(small_suite(desk))
-    (record,) = [record for record in caplog.records if record.name.startswith("harness")]
-    assert record.levelname == "WARNING"
-    assert record.getMessage().startswith("./mlruns")
 
 
 FIRST_CONTACT = """

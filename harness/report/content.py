@@ -12,7 +12,6 @@ from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, columns, plain
-from harness.report.crossing import effects
 from harness.report.surface import surfaces
 
 METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
@@ -46,7 +45,7 @@ def content(leaderboard: Leaderboard) -> Json:
             for comparison in inputs.comparisons
         ],
         "allocations": allocations(inputs.reconciliation),
-        "search": [{**surface, "effects": effects(surface)} for surface in surfaces(search)],
+        "search": surfaces(search),
     }
 
 
@@ -155,9 +154,7 @@ def allocations(record: Reconciliation | None) -> Json | None:
         return None
     rows = [
         {
-            "entry": account.entry,
-            "currency": account.currency,
-            "attempts": account.attempts,
+            **account.model_dump(include={"entry", "currency", "attempts"}),
             "seconds": {_part(name): plain(seconds) for name, seconds in account.seconds.model_dump().items()},
             "ledger": plain(account.ledger_ratio),
             "training": plain(account.training_share),

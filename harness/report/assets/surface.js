@@ -131,9 +131,6 @@ const scaleKey = (surface) => {
 };
 
 // What each of two crossed dimensions does on average over the other, and whether other orders would do as much.
-const effectText = (effect) => `${words(effect.name)} \u2013 ${effect.levels.map((level, i) => `${levelText(level)}: ${percent(effect.means[i])}`).join("; ")} % on average; `
-  + `p ${effect.p < 0.001 ? "< 0.001" : `= ${effect.p.toFixed(3)}`} (permutation in ${effect.blocks} blocks)`;
-
 const surfaceView = (surface) => {
   const host = h("div", { class: "surface", "data-method": surface.entry }, h("h3", {}, named(surface.entry)));
   $("search-body").append(host);
@@ -151,8 +148,6 @@ const surfaceView = (surface) => {
   }
   host.append(output, h("p", { class: "keys" }, h("span", {}, "\u25ef ring: chosen"), DATA.grid ? null : h("span", {}, "\u25a2 dashed square: the default configuration"), h("span", {}, "\u2715 no score"),
     surface.trials.some((trial) => trial.status === "ended_early") ? h("span", {}, "dotted circle: ended early, not shaded") : null, scaleKey(surface)));
-  if (surface.effects.length) host.append(h("ul", { class: "hint" }, surface.effects.map((effect) => h("li", {}, effectText(effect)))),
-    h("p", { class: "hint" }, "p: how often levels that do nothing would differ as much by chance."));
   host.append(h("div", { class: "slices" }, surface.dimensions.map((_, i) => dimensionChart(surface, i, output))));
 };
 

@@ -209,8 +209,8 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
     """
     from harness.audit import audit
     from harness.leaderboard.leaderboard import build_leaderboard, write_leaderboard
-    from harness.report import write_page
     from harness.report.crossing import write_search_picture
+    from harness.report.page import write_page
 
     folder = records.store.leaderboard
     leaderboard = build_leaderboard(records)

@@ -88,9 +88,8 @@ def repeatable(suite: AuditedSuite) -> Verdict:
     runs = counted(len(suite.finished), "run")
     on_record = held(f"progress of {steps:,} steps and the weights' hash of {runs} on record")
     untraced = [run for run in suite.finished if run.trace is None]
-    return (
-        combine(on_record, not_applicable(f"{NOT_RECORDED}history of {name_runs(untraced)}")) if untraced else on_record
-    )
+    rest = [not_applicable(f"{NOT_RECORDED}history of {name_runs(untraced)}")] if untraced else []
+    return combine(on_record, *rest)
 
 
 def one_speed(finished: Sequence[EndedRun]) -> Verdict:

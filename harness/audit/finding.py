@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -102,13 +101,8 @@ class Audit(Strict):
         return tuple(finding for finding in self.findings if finding.status == "not held")
 
     @property
-    def counts(self) -> dict[Status, int]:
-        """Findings by status, every status named."""
-        totals = Counter(finding.status for finding in self.findings)
-        return {status: totals[status] for status in STATUSES}
-
-    @property
     def summary(self) -> str:
         """One line for people."""
-        counts = ", ".join(f"{count} {status}" for status, count in self.counts.items())
+        statuses = [finding.status for finding in self.findings]
+        counts = ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES)
         return f"{self.suite}: {self.finished} of {self.runs} runs finished; {len(self.findings)} rules: {counts}"

@@ -52,6 +52,5 @@ def _status(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> s
     complete = sum(reconciled_attempts[run] >= count for run, count in attempts)
     if complete < len(in_slurm):
         return NOT_RECONCILED + (f" ({complete} of {len(in_slurm)} runs are)" if complete else "")
-    violations = [] if record is None else record.violations
-    unexplained = {attempt.entry for allocation in violations for attempt in allocation.attempts}
+    unexplained = {job.entry for account in record.violations for job in account.attempts} if record else set()
     return UNEXPLAINED if method in unexplained else RECONCILED

@@ -129,16 +129,11 @@ class LeaderboardInput:
     reconciliation: Reconciliation | None
 
 
-@dataclass(frozen=True)
-class _Selected:
-    """A planned run with its record. conditions: those it ran under; None as long as it has no result.
+_Selected = tuple[SelectionEntry, RunRecord, Conditions | None]
+"""A planned run with its record, and the conditions that it ran under; None as long as it has no result.
 
-    Several planned runs may share a record: a search can lead two entries to the same configuration.
-    """
-
-    entry: SelectionEntry
-    record: RunRecord
-    conditions: Conditions | None
+Several planned runs may share a record: a search can lead two entries to the same configuration.
+"""
 
 
 def read_input(records: SuiteRecords) -> LeaderboardInput:
@@ -149,10 +144,10 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
         RecordError: a record is missing, damaged or newer than this version.
     """
     selection = records.require_selection()
-    runs = [_Selected(entry, record, _conditions(record)) for entry, record in records.selected]
+    runs = [(entry, record, _conditions(record)) for entry, record in records.selected]
     _refuse_mixed_versions(records, runs)
-    counts = Counter(run.conditions for run in runs if run.conditions is not None and run.record.ok)
-    groups = sorted({run.conditions for run in runs if run.conditions is not None}, key=lambda c: (-counts[c], c))
+    counts = Counter(conditions for _, record, conditions in runs if record.ok and conditions is not None)
+    groups = sorted({own for *_, own in runs if own is not None}, key=lambda c: (-counts[c], c))
     titled: list[tuple[Conditions | None, str]] = [*zip(groups, titles(groups), strict=True)] or [(None, "")]
     comparisons = [_comparison(runs, number, *group) for number, group in enumerate(titled, start=1)]
     declared = _declared_engines(runs, selection.engine)
@@ -161,9 +156,9 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
 
 def _declared_engines(runs: Sequence[_Selected], usual: Engine) -> dict[str, str]:
     by_cell: dict[str, list[Engine]] = {}
-    for run in runs:
-        if run.record.result is not None:
-            by_cell.setdefault(cell(run.entry.planned_run), []).append(run.record.run.engine)
+    for entry, record, _ in runs:
+        if record.result is not None:
+            by_cell.setdefault(cell(entry.planned_run), []).append(record.run.engine)
     texts = {name: describe_differences(engines, usual) for name, engines in by_cell.items()}
     return {name: text for name, text in texts.items() if text}
 
@@ -174,9 +169,9 @@ def _conditions(record: RunRecord) -> Conditions | None:
 
 
 def _refuse_mixed_versions(records: SuiteRecords, runs: Sequence[_Selected]) -> None:
-    ran = [run for run in runs if run.record.result is not None]
-    versions = [(run.entry.planned_run.entry, run.record.run.method_version, run.record.id[:10]) for run in ran]
-    for method, own in pd.DataFrame(versions, columns=["entry", "version", "run"]).groupby("entry", sort=False):
+    ended = ((entry.planned_run.entry, record) for entry, record, _ in runs if record.result is not None)
+    ran = [(method, record.run.method_version, record.id[:10]) for method, record in ended]
+    for method, own in pd.DataFrame(ran, columns=["entry", "version", "run"]).groupby("entry", sort=False):
         by_version = own.groupby("version")["run"].agg(", ".join)
         if len(by_version) > 1:
             listed = "; ".join(f"version {version}: {ids}" for version, ids in by_version.items())
@@ -187,18 +182,16 @@ def _refuse_mixed_versions(records: SuiteRecords, runs: Sequence[_Selected]) -> 
             )
 
 
-def _status(run: _Selected, group: Conditions | None) -> str:
-    if run.record.result is None:
+def _status(record: RunRecord, conditions: Conditions | None, group: Conditions | None) -> str:
+    if record.result is None:
         return "missing"
-    if run.conditions is not None and run.conditions != group:
-        return "elsewhere"
-    return run.record.result.status
+    return record.result.status if conditions is None or conditions == group else "elsewhere"
 
 
 def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None, title: str) -> Comparison:
-    rows = [run_row(run.entry, run.record, _status(run, group)) for run in runs]
+    rows = [run_row(entry, record, _status(record, own, group)) for entry, record, own in runs]
     frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    finished = [run.record for run, status in zip(runs, frame["status"], strict=True) if status == "ok"]
+    finished = [record for (_, record, _), status in zip(runs, frame["status"], strict=True) if status == "ok"]
     ids = frame[["run", "cell", "entry", "labelled", "subset", "seed"]]
     validations = pd.DataFrame(
         [row for record in dict.fromkeys(finished) for row in validation_rows(record)], columns=list(VALIDATION_COLUMNS)

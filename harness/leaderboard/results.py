@@ -107,10 +107,7 @@ def _progress(runs: pd.DataFrame) -> Row:
     return {
         "method_version": None if versions.empty else int(versions.iloc[0]),
         "n_runs": len(runs),
-        "n_ok": status["ok"],
-        "n_failed": status["failed"],
-        "n_missing": status["missing"],
-        "n_elsewhere": status["elsewhere"],
+        **{f"n_{name}": status[name] for name in ("ok", "failed", "missing", "elsewhere")},
         "seeds": _joined(ok["seed"]),
         "subsets": _joined(ok["subset"]),
     }

@@ -96,8 +96,8 @@ def _chosen(records: SuiteRecords) -> set[tuple[str, int, int]]:
     selection, search = records.selection, records.trials
     if selection is None or search is None or selection.suite_hash != search.suite_hash:
         return set()
-    trials = (candidate.trial for candidate in selection.candidates or [] if candidate.chosen)
-    return {(trial.entry, trial.study, trial.point) for trial in trials}
+    chosen = (candidate.trial for candidate in selection.candidates or [] if candidate.chosen)
+    return {(trial.entry, trial.study, trial.point) for trial in chosen}
 
 
 def _trial_row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]]) -> dict[str, Any]:

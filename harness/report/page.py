@@ -71,7 +71,7 @@ def write_page(
                 "title": comparison.title,
                 "facts": facts(comparison),
                 "verdicts": verdicts(leaderboard, comparison),
-                "notes": marked_notes(leaderboard, comparison),
+                "notes": [(line, line.startswith(notes.LOUD)) for line in notes.notes(leaderboard.inputs, comparison)],
             }
             for comparison in leaderboard.inputs.comparisons
         ],
@@ -119,11 +119,6 @@ def facts(comparison: Comparison) -> list[Fact]:
         ("Labelled", f"{' and '.join(counts) or 'all'} patients"),
         ("Runs", ", ".join(f"{count} {state}" for state, count in states.most_common())),
     ]
-
-
-def marked_notes(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple[str, bool]]:
-    """The notes of the tables, and whether each must not be overlooked."""
-    return [(line, line.startswith(notes.LOUD)) for line in notes.notes(leaderboard.inputs, comparison)]
 
 
 def suite_text(records: SuiteRecords) -> tuple[str, Json]:

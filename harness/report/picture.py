@@ -32,14 +32,9 @@ class Box:
     width: int
 
     @property
-    def rows(self) -> slice:
-        """Its rows."""
-        return slice(self.top, self.top + self.height)
-
-    @property
-    def columns(self) -> slice:
-        """Its columns."""
-        return slice(self.left, self.left + self.width)
+    def part(self) -> tuple[slice, slice]:
+        """Its rows and columns as an index."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def crop_box(labels: Sequence[NDArray[np.uint8]]) -> Box:
@@ -67,7 +62,7 @@ def grey_png(image: NDArray[np.floating], box: Box) -> str:
     from PIL import Image
 
     low, high = np.percentile(image, WINDOW)
-    scaled = np.clip((image[box.rows, box.columns] - low) / max(float(high - low), 1e-9), 0.0, 1.0)
+    scaled = np.clip((image[box.part] - low) / max(float(high - low), 1e-9), 0.0, 1.0)
     buffer = io.BytesIO()
     Image.fromarray(np.round(255.0 * scaled).astype(np.uint8), mode="L").save(buffer, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
@@ -77,7 +72,7 @@ def outline(mask: NDArray[np.bool_], box: Box) -> str:
     """SVG path around the true pixels of a mask [H, W], in half pixels from the corner of the box; "" for none."""
     from contourpy import contour_generator
 
-    part = np.pad(mask[box.rows, box.columns].astype(np.float64), 1)
+    part = np.pad(mask[box.part].astype(np.float64), 1)
     # a pixel's centre lies half a pixel from its corner, and the padding moved all by one
     lines = contour_generator(z=part).lines(0.5)
     return "".join(_path(np.rint(2.0 * (np.asarray(line) - 0.5)).astype(np.int64)) for line in lines)

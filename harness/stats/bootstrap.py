@@ -61,16 +61,10 @@ def intervals(values: Floats, confidence: float = CONFIDENCE) -> Intervals:
     Returns:
         Means, bounds and counts, each [k].
 
-    Raises:
-        ValueError: `values` is not two-dimensional.
-
     Invariant under the order of the rows, equivariant under shift and positive scale. Degenerate columns: without
     values all is NaN; with n < 3, NaN bounds; all values equal, n >= 3: the point. A bound that the data do not
     determine (over 2.5 % of the resamples hold one distinct value only: always at n = 3, or with heavy ties) is NaN.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2:
-        raise ValueError(f"values are [n, k], not {values.ndim}-dimensional")
     ordered = np.sort(values, axis=0)
     n = np.count_nonzero(~np.isnan(values), axis=0).astype(np.int64)
     mean, low, high = (np.full(values.shape[1], np.nan) for _ in range(3))

@@ -28,7 +28,6 @@ from harness.stats.bootstrap import CONFIDENCE, Floats, outer, resample_counts
 
 TAUS = np.linspace(0.0, 1.0, 101)
 WIN_RESAMPLES, PROFILE_RESAMPLES = 2_000, 1_000
-_COLUMNS_AT_ONCE = 64
 
 
 def wins(scores: Sequence[Floats]) -> Floats:
@@ -67,9 +66,7 @@ def improvement(by_patient: Floats) -> tuple[Floats, Floats, Floats]:
     if n >= 3:
         counts = resample_counts(n)[:, :WIN_RESAMPLES] / n
         rank = int((WIN_RESAMPLES + 1) * (1.0 - CONFIDENCE) / 2.0)
-        for start in range(0, k, _COLUMNS_AT_ONCE):
-            chunk = slice(start, start + _COLUMNS_AT_ONCE)
-            low[chunk], high[chunk] = outer(by_patient[:, chunk].T @ counts, rank)
+        low, high = outer(by_patient.T @ counts, rank)
     mean = by_patient.mean(axis=0) if n else np.full(k, np.nan)
     return mean, np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
-from harness.report import write_page
+from harness.report.page import write_page
 from tests.browser.chromium import chromium, complaints, show
 from tests.services import require_chromium
 from tests.support import selected_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.records.accounts import EntryAccount, Reconciliation, Seconds
 from harness.records.reader import SuiteRecords
-from harness.report import write_page
+from harness.report.page import write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.synthetic import RunSpec, board_of, write_records
 

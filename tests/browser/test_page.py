@@ -14,7 +14,7 @@ from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Failure
 from harness.records.suite_folder import SuiteFolder
-from harness.report import write_page
+from harness.report.page import write_page
 from tests.browser.chromium import DESKTOP, PHONE, complaints, show
 from tests.report.trials import SCHEDULES, searched
 from tests.support import LIMIT_SECONDS

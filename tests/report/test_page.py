@@ -12,8 +12,7 @@ from harness.audit import Audit, Finding
 from harness.leaderboard.notes import EMPTY_MASKS, INTERVAL, MINI
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Failure
-from harness.report import write_page
-from harness.report.page import SCRIPTS
+from harness.report.page import SCRIPTS, write_page
 from tests.report.trials import searched
 from tests.synthetic import RunSpec, board_of, write_records
 

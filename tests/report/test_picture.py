@@ -91,7 +91,7 @@ def test_the_box_holds_every_label_and_stays_inside(top, left, tall, wide):
     labels = np.zeros((200, 150), dtype=np.uint8)
     labels[top : top + tall, left : left + wide] = 1
     box = crop_box([labels, np.zeros_like(labels)])
-    assert labels[box.rows, box.columns].sum() == labels.sum()
+    assert labels[box.part].sum() == labels.sum()
     assert box.top >= 0
     assert box.left >= 0
     assert box.top + box.height <= 200

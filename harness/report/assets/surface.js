@@ -130,7 +130,6 @@ const scaleKey = (surface) => {
   return h("span", {}, percent(low), s("svg", { width: 90, height: 10, "aria-hidden": "true" }, steps), `${percent(high)} % validation Dice`);
 };
 
-// What each of two crossed dimensions does on average over the other, and whether other orders would do as much.
 const surfaceView = (surface) => {
   const host = h("div", { class: "surface", "data-method": surface.entry }, h("h3", {}, named(surface.entry)));
   $("search-body").append(host);

@@ -160,7 +160,7 @@ class ACTIONPP(ACTION):
     def _remember(self, draw: AnchorDraw, student: Tensor, teacher: Tensor, labels: Tensor) -> None:
         self.allocation.observe(labels)
         self.allocation.update(student, draw.labels, draw.used, self.params.eta)
-        self.queue.enqueue_labelled(teacher, draw.queue_labels)
+        self.queue.enqueue_labelled(teacher, torch.where(draw.used, draw.labels, -1))
 
     @torch.no_grad()
     def _teach(self, batch: Batch) -> Seen:

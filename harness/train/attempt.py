@@ -53,12 +53,12 @@ class Attempt:
         self._base_steps = 0
         self._violated = False
         self._lease = lease
-        self._heartbeat = Heartbeat(self._beat, stop, parent)
+        self.heartbeat = Heartbeat(self._beat, stop, parent)
         self._inside = ExitStack()
 
     def __enter__(self) -> Attempt:
         self._inside.enter_context(disk_errors(self.folder.path))
-        self._inside.enter_context(self._heartbeat)
+        self._inside.enter_context(self.heartbeat)
         return self
 
     def __exit__(
@@ -86,10 +86,6 @@ class Attempt:
         self._base_steps = meter.steps
         self._meter = meter  # last: the heartbeat may write at any moment
         self.write("start", f"commit {self.shown['commit']}")
-
-    def check(self) -> None:
-        """Raise what went wrong beside the training thread: a lost lease, a full disk."""
-        self._heartbeat.check()
 
     def record_violation(self, why: str) -> None:
         """Write to the ledger that test cases were requested before the weights were final."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -124,7 +123,8 @@ def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress:
     """
     batch = state.sampler.next(plan)
     state.monitor.given(batch)
-    with _precision(state):
+    # the suite's precision for the forward pass; the backward pass follows it by itself
+    with torch.autocast(state.device.type, torch.bfloat16, enabled=state.run.engine.precision == "bfloat16"):
         loss = state.method.training_loss(batch, stage, progress)
     state.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
@@ -148,10 +148,3 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, settings: OptimiserSetti
     for group in optimiser.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
     return float(optimiser.param_groups[0]["lr"])
-
-
-def _precision(state: TrainingState) -> AbstractContextManager[object]:
-    """The suite's precision for the forward pass; the backward pass follows it by itself."""
-    if state.run.engine.precision == "float32":
-        return nullcontext()
-    return torch.autocast(state.device.type, dtype=torch.bfloat16)

@@ -100,7 +100,7 @@ class Heartbeat:
         self._thread.join()
 
     def check(self) -> None:
-        """Raise what went wrong in the heartbeat."""
+        """Raise what went wrong in the heartbeat: a lost lease, a full disk."""
         if self._error is not None:
             raise self._error
 

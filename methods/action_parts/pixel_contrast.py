@@ -136,11 +136,6 @@ class AnchorDraw(NamedTuple):
     labels: Tensor
     used: Tensor
 
-    @property
-    def queue_labels(self) -> Tensor:
-        """[n] the labels to enqueue with: -1 where not used."""
-        return torch.where(self.used, self.labels, -1)
-
 
 class PositiveDraw(NamedTuple):
     """entries: [n, k] numbers of queue entries; found: [n] bool, False where the queue lacks the anchor's class."""

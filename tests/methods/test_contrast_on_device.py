@@ -50,7 +50,7 @@ def contrast(size: tuple[int, ...], per_query: bool, release: bool) -> tuple[Ten
     targets = Targets(torch.randn(CLASSES, 8), draw.labels, torch.zeros(20, CLASSES, dtype=torch.bool))
     positives: PositiveDraw | None = None if release else draw_positives(queue.labels, draw.labels, CLASSES, 6)
     supervised = supervised_contrast_loss(anchors, queue, targets, positives, 0.1, 0.2)
-    queue.enqueue_labelled(teacher, draw.queue_labels)
+    queue.enqueue_labelled(teacher, torch.where(draw.used, draw.labels, -1))
     return anatomical.total + supervised, [*maps, *head.parameters()]
 
 

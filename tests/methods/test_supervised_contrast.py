@@ -164,7 +164,7 @@ def test_anchors_are_pixels_of_their_class() -> None:
     assert draw.used.tolist() == (draw.labels != 1).tolist()
     assert labels.flatten()[draw.positions[draw.used]].equal(draw.labels[draw.used])
     assert set(draw.positions[:50].tolist()) == {0, 1, 5, 6, 7, 11}
-    assert draw.queue_labels.tolist() == [0] * 50 + [-1] * 50 + [2] * 50
+    assert torch.where(draw.used, draw.labels, -1).tolist() == [0] * 50 + [-1] * 50 + [2] * 50
 
 
 def test_positives_are_entries_of_the_class() -> None:

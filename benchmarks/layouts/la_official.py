@@ -28,7 +28,7 @@ IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
 OFFICIAL_SIGN = f"<ID>/{IMAGE} and <ID>/{LABEL} (also in '2018LA_Seg_Training Set/' and 'Training Set/')"
 ATRIUM = 255
 SPACING_MM: Spacing = (0.625, 0.625, 0.625)
-SPACING_SOURCE = "declared by the dataset (Xiong et al., MedIA 67, 2021), since the headers say nothing"
+SPACING_SOURCE = "the dataset's declaration (Xiong et al., MedIA 67, 2021), since the headers say nothing"
 """The challenge's headers hold identity directions throughout."""
 
 

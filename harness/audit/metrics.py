@@ -20,26 +20,28 @@ MILLIMETRES = ["hd95_mm", "asd_mm", "assd_mm"]
 def whole_volumes(suite: AuditedSuite) -> Verdict:
     """In cases.parquet every volume and class has the same number of true voxels in all runs.
 
-    Millimetres stand everywhere or, where the spacing is unknown, nowhere. A crop by the label would not show;
-    the engine has none, and a dataset that has one says so in its manifest.
+    The same volumes have millimetres, those of known voxel size; tables leave millimetres empty unless it is known of
+    all. Where it comes from is shown. A crop by the label would not show; the engine has none, and a dataset that has
+    one says so in its manifest.
     """
     cases = suite.cases
     usual = cases.groupby(KEY)["voxels_true"].transform("median")
     if other := suite.named(cases["run"][cases["voxels_true"] != usual]):
         return not_held(other, "volumes in cases.parquet differ from those of the other runs")
-    known = cases[MILLIMETRES].notna().all(axis=1)
-    spaced = bool(known.mean() > 0.5)
-    if partly := suite.named(cases["run"][cases[MILLIMETRES].notna().any(axis=1) != spaced]):
+    known = cases[MILLIMETRES].notna()
+    usually = known.all(axis=1).groupby(cases["case"], observed=True).transform("mean") > 0.5
+    if partly := suite.named(cases["run"][known.ne(usually, axis=0).any(axis=1)]):
         return not_held(partly, "millimetres in some rows of cases.parquet alone")
+    unknown = cases["case"][~usually].nunique()
     phases = ", ".join(sorted(cases["phase"].dropna().unique())) or "not known"
-    distances = f"voxels and millimetres{_spacing_source(suite)}" if spaced else "voxels (spacing unknown)"
+    distances = f"voxels (spacing unknown in {unknown})" if unknown else f"voxels and millimetres{_source(suite)}"
     return held(
         f"the same {cases['case'].nunique()} volumes x {cases['class_name'].nunique()} classes in cases.parquet of "
         f"{counted(cases['run'].nunique(), 'run')}, in {distances}; phases {phases}"
     )
 
 
-def _spacing_source(suite: AuditedSuite) -> str:
+def _source(suite: AuditedSuite) -> str:
     """What the millimetres stand on, as the runs' environments show it."""
     shown = (run.environment.shown.get("voxel_size") for run in suite.runs if run.environment is not None)
     sources = " or ".join(dict.fromkeys(source for source in shown if source))

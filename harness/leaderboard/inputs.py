@@ -222,6 +222,8 @@ def _cases(records: Sequence[RunRecord], ids: pd.DataFrame) -> pd.DataFrame:
         tables = list(readers.map(lambda record: record.cases_table, records))
     cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
     cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
+    partly_known = [name for name in CASE_COLUMNS if name.endswith("_mm") and cases[name].isna().any()]
+    cases[partly_known] = np.nan  # a mean over the volumes of known voxel size would be one of other patients
     words = ids.astype(dict.fromkeys(("run", "cell", "entry"), "category"))
     places = np.repeat(np.arange(len(records)), [table.num_rows for table in tables])
     repeated = words.iloc[places].reset_index(drop=True)

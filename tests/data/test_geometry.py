@@ -294,9 +294,9 @@ def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path: Path, s
         path.write_bytes(path.read_bytes().replace(b"(0.625,0,0) (0,0.625,0) (0,0,1.25)", ONES.encode()))
     manifest = prepare(SmallLA(), root, tmp_path / "cache").manifest
     assert {case.spacing_mm for case in manifest.cases} == {(0.625, 0.625, 0.625)}
-    assert all("declared by the dataset (Xiong" in (case.spacing_source or "") for case in manifest.cases)
+    assert all("the dataset's declaration (Xiong" in (case.spacing_source or "") for case in manifest.cases)
     assert manifest.warnings == []
-    assert any("voxel size from declared by the dataset" in line and "(5 of 5 cases)" in line for line in said)
+    assert any("voxel size from the dataset's declaration" in line and "(5 of 5 cases)" in line for line in said)
 
 
 def test_the_sources_of_sizes_are_counted(tmp_path: Path) -> None:

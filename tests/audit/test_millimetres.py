@@ -1,0 +1,87 @@
+"""What audit and tables make of voxel sizes that are known of some volumes alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.audit.finding import Verdict
+from harness.audit.metrics import MILLIMETRES, whole_volumes
+from harness.audit.records import AuditedSuite, SelectedRun
+from harness.leaderboard.inputs import read_input
+from harness.records.reader import SuiteRecords
+from tests.audit.fair import bend, cases_of, environment, fair_suite, with_cases
+from tests.synthetic import RunSpec, write_records
+
+
+@pytest.fixture(scope="module")
+def spaced(tmp_path_factory: pytest.TempPathFactory) -> AuditedSuite:
+    """A fair suite with 1.5 mm voxels."""
+    suite = fair_suite(tmp_path_factory.mktemp("fair"))
+    return replace(suite, runs=tuple(map(in_mm, suite.runs)))
+
+
+def in_mm(run: SelectedRun) -> SelectedRun:
+    cases = cases_of(run)
+    return with_cases(run, cases.assign(**{name: cases[name.replace("_mm", "_voxel")] * 1.5 for name in MILLIMETRES}))
+
+
+def without(
+    run: SelectedRun, volumes: int, classes: int = 3, columns: tuple[str, ...] = tuple(MILLIMETRES)
+) -> SelectedRun:
+    """The first volumes, and the first classes of each, without millimetres."""
+    cases = cases_of(run)
+    names = sorted(set(cases["case"]))[:volumes], sorted(set(cases["class_name"]))[:classes]
+    gone = cases["case"].isin(names[0]) & cases["class_name"].isin(names[1])
+    cases.loc[gone, list(columns)] = np.nan
+    return with_cases(run, cases)
+
+
+def judged(suite: AuditedSuite, volumes: int) -> Verdict:
+    return whole_volumes.judge(replace(suite, runs=tuple(without(run, volumes) for run in suite.runs)))
+
+
+@pytest.mark.parametrize(
+    ("volumes", "words"),
+    [(0, "in voxels and millimetres; phases"), (1, "(spacing unknown in 1)"), (19, "in 19)"), (20, "in 20)")],
+)
+def test_volumes_of_unknown_size_are_counted(spaced: AuditedSuite, volumes: int, words: str) -> None:
+    verdict = judged(spaced, volumes)
+    assert verdict.status == "held"
+    assert words in verdict.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("volumes", "classes", "columns"),
+    [(1, 3, MILLIMETRES), (1, 1, MILLIMETRES), (20, 3, MILLIMETRES), (1, 1, ["asd_mm"])],
+)
+def test_one_run_without_what_others_have_breaks_the_rule(
+    spaced: AuditedSuite, volumes: int, classes: int, columns: list[str]
+) -> None:
+    verdict = whole_volumes.judge(bend(spaced, lambda run: without(run, volumes, classes, tuple(columns))))
+    assert verdict.status == "not held"
+    assert "ua_mt/7/0/1" in verdict.evidence[0]
+
+
+def test_the_source_of_millimetres_is_shown(spaced: AuditedSuite) -> None:
+    source = "pixdim, in micron (200 of 200 cases)"
+    runs = tuple(environment(shown={"voxel_size": source})(run) for run in spaced.runs)
+    verdict = whole_volumes.judge(replace(spaced, runs=runs))
+    assert f"millimetres (voxel size from {source})" in verdict.evidence[0]
+
+
+def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path: Path) -> None:
+    store = write_records(tmp_path / "s", RunSpec(spacing_mm=1.5))
+    (whole,) = read_input(SuiteRecords(store)).comparisons
+    assert whole.cases["hd95_mm"].notna().all()
+    path = next(store.root.glob("runs/*/cases.parquet"))
+    cases = pd.read_parquet(path)
+    cases.loc[cases["case"] == cases["case"][0], "hd95_mm"] = np.nan
+    cases.to_parquet(path)
+    (partly,) = read_input(SuiteRecords(store)).comparisons
+    assert partly.cases["hd95_mm"].isna().all()
+    assert partly.cases["asd_mm"].notna().all()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.api.dataset import Case, CaseSource, Split
 from harness.api.errors import DataError
+from harness.api.reading import reading
 
 
 def contains(root: Path, pattern: str) -> bool:
@@ -20,3 +22,15 @@ def broken(id_: str, patient: str, split: Split, path: Path, *problems: str) -> 
         raise DataError("\n".join(problems))
 
     return CaseSource(id_, patient, split, path, load)
+
+
+def look_for(path: Path, patient: str, split: Split, sources: Callable[[], Iterable[CaseSource]]) -> list[CaseSource]:
+    """A patient's sources; one that raises if what holds the files cannot be looked at.
+
+    path: what holds them, for the message.
+    """
+    try:
+        with reading(path):
+            return list(sources())
+    except DataError as error:
+        return [broken(patient, patient, split, path, *str(error).splitlines())]

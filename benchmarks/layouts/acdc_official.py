@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.layouts import broken, contains
+from benchmarks.layouts import broken, contains, look_for
 from benchmarks.layouts.files import inside, only_one, text_of
 from benchmarks.layouts.geometry import grid_problems, grid_warnings
 from benchmarks.layouts.nifti_file import read_nifti
@@ -44,7 +44,8 @@ def official_sources(base: Path, homes: Mapping[str, Split]) -> Iterator[CaseSou
     """
     extra = {folder.name for folder in base.glob("patient[0-9][0-9][0-9]")} - homes.keys() - CHALLENGE_TEST
     for patient in [*homes, *sorted(extra)]:
-        yield from _patient_sources(base / patient, homes.get(patient, "train"))
+        split = homes.get(patient, "train")
+        yield from look_for(base / patient, patient, split, partial(_patient_sources, base / patient, split))
 
 
 def _patient_sources(folder: Path, split: Split) -> Iterator[CaseSource]:
@@ -53,11 +54,7 @@ def _patient_sources(folder: Path, split: Split) -> Iterator[CaseSource]:
     The numbers need not start at 1 (patient090: 04 and 11), and Info.cfg alone says which frame is ED.
     """
     patient = folder.name
-    try:
-        phases = _read_phases(folder)
-    except DataError as error:
-        yield broken(patient, patient, split, folder, str(error))
-        return
+    phases = _read_phases(folder)
     for name, number in zip(FRAMES, sorted(phases), strict=True):
         files = [_files(folder, number, ending) for ending in ("", "_gt")]
         missing = [

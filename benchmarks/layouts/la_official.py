@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.layouts import broken
+from benchmarks.layouts import look_for
 from benchmarks.layouts.crops import Crop
 from benchmarks.layouts.files import inside
 from benchmarks.layouts.geometry import Spacing, declared_where_unset, grid_problems, grid_warnings
@@ -45,13 +45,17 @@ def official_sources(root: Path, homes: Mapping[str, Split], crop: Crop) -> Iter
     yield from list_sources(root, homes)
     folder = official_folder(root) or root
     for patient in patients_in(folder, "*.nrrd", homes):
-        image, label = folder / patient / IMAGE, folder / patient / LABEL
         split = homes.get(patient, "train")
-        problems = _missing(image, label)
-        if problems:
-            yield broken(patient, patient, split, folder / patient, *problems)
-        else:
-            yield CaseSource(patient, patient, split, image, partial(_load, patient, split, image, label, crop))
+        yield from look_for(
+            folder / patient, patient, split, partial(_patient_sources, patient, split, folder / patient, crop)
+        )
+
+
+def _patient_sources(patient: str, split: Split, folder: Path, crop: Crop) -> Iterator[CaseSource]:
+    image, label = folder / IMAGE, folder / LABEL
+    if problems := _missing(image, label):
+        raise DataError("\n".join(problems))
+    yield CaseSource(patient, patient, split, image, partial(_load, patient, split, image, label, crop))
 
 
 def _missing(image: Path, label: Path) -> list[str]:

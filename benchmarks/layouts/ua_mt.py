@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks.layouts import broken
+from benchmarks.layouts import look_for
 from benchmarks.layouts.files import inside
 from benchmarks.layouts.h5_file import read_h5
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
@@ -38,10 +38,13 @@ def ua_mt_sources(root: Path, homes: Mapping[str, Split]) -> Iterator[CaseSource
     folder = ua_mt_folder(root) or root
     for patient in patients_in(folder, FILE, homes):
         path, split = folder / patient / FILE, homes.get(patient, "train")
-        if path.exists():
-            yield CaseSource(patient, patient, split, path, partial(_load, patient, split, path))
-        else:
-            yield broken(patient, patient, split, path, f"{path}: missing patient; unpack the data again")
+        yield from look_for(path, patient, split, partial(_patient_sources, patient, split, path))
+
+
+def _patient_sources(patient: str, split: Split, path: Path) -> Iterator[CaseSource]:
+    if not path.exists():
+        raise DataError(f"{path}: missing patient; unpack the data again")
+    yield CaseSource(patient, patient, split, path, partial(_load, patient, split, path))
 
 
 def _load(patient: str, split: Split, path: Path) -> Case:

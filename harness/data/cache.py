@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from harness.api.dataset import Case
 from harness.api.errors import ClosedSplitError, DataError, RecordError
+from harness.api.reading import explain, one_line, reading
 from harness.data.digests import case_sha256, manifest_checksum
 from harness.data.manifest import CaseInfo, Manifest
 from harness.data.permit import TestPermit, guard
@@ -48,7 +49,8 @@ class Cache:
         Raises `DataError` if it is not a whole cache, `RecordError` if a newer version wrote it.
         """
         cache = cls(folder, read_manifest(folder / MANIFEST), on_violation)
-        missing = [name for name in (DEVELOPMENT, TEST) if not (folder / name).is_file()]
+        with reading(folder):
+            missing = [name for name in (DEVELOPMENT, TEST) if not (folder / name).is_file()]
         if missing:
             raise DataError(
                 f"{folder}: not a whole cache, without {' and '.join(missing)}; delete it and prepare again"
@@ -102,7 +104,7 @@ def read_manifest(path: Path) -> Manifest:
         content: Any = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path.parent}: not a prepared cache, it has no {MANIFEST}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: unreadable manifest ({error}); prepare the cache again") from None
     schema = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(schema, int) and schema > MANIFEST_SCHEMA:
@@ -118,6 +120,8 @@ def read_manifest(path: Path) -> Manifest:
         raise DataError(f"{path}: not the manifest of a cache ({where}: {first['msg']})") from None
     if manifest_checksum(manifest) != manifest.checksum:
         raise DataError(f"{path}: checksum does not belong to its cases and splits; delete the cache and prepare again")
+    if manifest.sha256 not in (None, manifest.own_sha256):
+        raise DataError(f"{path}: damaged, it is not what its sha256 is of; delete the cache and prepare again")
     return manifest
 
 
@@ -143,8 +147,10 @@ def read_unchecked(path: Path, infos: Sequence[CaseInfo]) -> Iterable[Case]:
         with h5py.File(path, "r", locking=False) as file:
             for info in infos:
                 yield _case(file, info)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: damaged ({error}); delete the cache and prepare again") from error
+    except PermissionError as error:
+        raise DataError(f"{path}: {explain(error)}") from error
+    except Exception as error:  # h5py on damaged bytes raises anything
+        raise DataError(f"{path}: damaged ({one_line(str(error))}); delete the cache and prepare again") from error
 
 
 def _case(file: h5py.File, info: CaseInfo) -> Case:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.api.strict import Strict
+from harness.api.strict import Strict, digest
 
 
 class CaseInfo(Strict):
@@ -37,6 +37,12 @@ class Manifest(Strict):
     splits: dict[str, list[str]]
     cases: list[CaseInfo]
     warnings: list[str] = Field(default_factory=list)
+    sha256: str | None = Field(None, description="of all other fields; None in a cache of an earlier version")
+
+    @property
+    def own_sha256(self) -> str:
+        """The sha256 that this content has; `checksum` is of the data alone, whatever is said of them."""
+        return digest(self.model_dump(mode="json", exclude={"sha256"}))
 
     @property
     def spacing_source(self) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.api.dataset import Case, Dataset
 from harness.api.errors import DataError, DiskError
+from harness.api.reading import reading
 from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, write_cases
 from harness.data.checks import Checked, read_checked
 from harness.data.digests import data_checksum
@@ -52,10 +53,11 @@ def _place(dataset: Dataset, data: Path | None) -> tuple[Path, Path | None, str]
             f"{dataset.name}: no data folder given; pass --data DIR or set HARNESS_DATA, to a prepared cache or to a "
             f"folder in one of the layouts\n{_signs(dataset)}"
         )
-    if data is not None and _is_cache(dataset, data):
-        return data, None, ""
-    folder, layout = _source(dataset, data)
-    return cache_home() / cache_name(dataset, folder), folder, layout
+    with reading(data or dataset.name):
+        if data is not None and _is_cache(dataset, data):
+            return data, None, ""
+        folder, layout = _source(dataset, data)
+        return cache_home() / cache_name(dataset, folder), folder, layout
 
 
 def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
@@ -68,7 +70,9 @@ def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
     """
     _refuse_occupied(destination)
     folder, layout = _source(dataset, root)
-    checked = read_checked(dataset, dataset.sources(folder))
+    with reading(folder or dataset.name):
+        sources = dataset.sources(folder)
+    checked = read_checked(dataset, sources)
     # without the folder: warnings go into tables and pages, which others read
     checked = replace(checked, warnings=tuple(line.replace(f"{folder}{os.sep}", "") for line in checked.warnings))
     for warning in checked.warnings:
@@ -131,7 +135,7 @@ def _refuse_occupied(destination: Path) -> None:
 def _manifest(dataset: Dataset, layout: str, checked: Checked) -> Manifest:
     splits = {str(split): list(patients) for split, patients in dataset.splits.items()}
     hashes = checked.sha256
-    return Manifest(
+    manifest = Manifest(
         dataset=dataset.name,
         version=dataset.version,
         layout=layout,
@@ -142,6 +146,7 @@ def _manifest(dataset: Dataset, layout: str, checked: Checked) -> Manifest:
         cases=[_info(case, hashes[case.id]) for case in checked.cases],
         warnings=list(checked.warnings),
     )
+    return manifest.model_copy(update={"sha256": manifest.own_sha256})
 
 
 def _info(case: Case, sha256: str) -> CaseInfo:

@@ -42,6 +42,7 @@ class Comparison:
     cases:      CASE_COLUMNS of the ok runs, with run, cell, entry, labelled, subset and seed.
     validations: validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with the same.
     data_warnings: what was warned of when the data was prepared.
+    voxel_sizes: where voxel sizes, and with them millimetres, come from.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Comparison:
     cases: pd.DataFrame
     validations: pd.DataFrame
     data_warnings: tuple[str, ...] = ()
+    voxel_sizes: tuple[str, ...] = ()
 
     @cached_property
     def scores(self) -> dict[Key, Scores]:
@@ -208,6 +210,7 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
         cases=_cases(finished, ids[frame["status"] == "ok"]),
         validations=validations.astype({"unlabelled_dice": "float64"}).merge(ids, on="run", how="left"),
         data_warnings=tuple(warnings),
+        voxel_sizes=tuple(dict.fromkeys(source for facts in shown if (source := facts.get("voxel_size")))),
     )
 
 

@@ -58,6 +58,7 @@ def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
         *([MINI] if inputs.suite.endswith("_mini") else []),
         *conditions,
         *_gaps(comparison),
+        *(f"{WARNED}{warning}." for warning in comparison.data_warnings),
         sample,
         INTERVAL,
         *_beside(comparison),
@@ -80,6 +81,8 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield "Budget", f"{shared.budget_amount:g} {shared.budget_currency} a run, all stages counted"
         yield "Device", f"{device}, torch {shared.torch}{cuda}{code}"
         yield "Data", f"{data}, training images {shared.preprocessing}; protocol {shared.protocol_version}"
+    if comparison.voxel_sizes:
+        yield "Voxel size", " or ".join(comparison.voxel_sizes)
     patients, cases = comparison.cases["patient"].nunique(), comparison.cases["case"].nunique()
     ok = comparison.runs[comparison.runs["status"] == "ok"]
     seeds, subsets = (", ".join(map(str, sorted(ok[name].unique()))) or "none" for name in ("seed", "subset"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.acdc import ACDC
-from tests.cli.ground import linked_copy, refuse
+from tests.cli.ground import linked_copy, refuse, write_suite
 from tests.data.headers import Nifti, diagonal
 from tests.support import run_cli
 
@@ -74,3 +74,28 @@ def test_a_pair_on_two_grids_and_damage_are_refused_and_all_others_checked(offic
     )
     command = ("data", "prepare", "acdc", "--from", "ACDC", "--to", "cache")
     assert len(refuse(*command, code=65, named=named, unchanged=tmp_path).splitlines()) == 3
+
+
+def test_where_millimetres_come_from_stands_in_records_audit_and_page(official: Path, tmp_path: Path) -> None:
+    root = linked_copy(official, tmp_path / "ACDC")
+    unset = Nifti((1, 1, 1), units=0, qform=0)
+    for path in (TEST, TEST.replace(".nii", "_gt.nii")):
+        rewrite(root / path, unset)
+    suite = write_suite(tmp_path, ("dataset: phantom", "dataset: acdc"), ("  ua_mt:\n", ""))
+    done = run_cli("run", "--suite", suite, "--data", root, cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "c")})
+    assert done.returncode == 0, done.stderr
+    records = tmp_path / "runs" / "tiny"
+    (result,) = records.glob("runs/*/result.json")
+    audit = run_cli("audit", records, cwd=tmp_path).stdout
+    page, table = ((records / "leaderboard" / name).read_text() for name in ("index.html", "leaderboard.md"))
+    warning = "patient011_frame02: voxel size unknown, millimetres stay empty"
+    source = "pixdim, in mm (199 of 200 cases); unknown (1 of 200 cases)"
+    for text, words in (
+        (result.read_text(), [warning, source]),
+        (page, [warning, source]),
+        (table, [warning]),
+        (audit, [warning, "(spacing unknown in 1)"]),
+    ):
+        flat = " ".join(text.split())
+        assert [part for part in words if part not in flat] == [], flat
+    assert "HD95 mm" not in table

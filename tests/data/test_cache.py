@@ -9,10 +9,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.api.dataset import Case
 from harness.api.errors import ClosedSplitError, DataError, RecordError
-from harness.data.cache import Cache
+from harness.data.cache import MANIFEST, Cache, read_manifest
 from harness.data.digests import array_sha256, case_sha256
 from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
@@ -182,3 +184,15 @@ def test_array_hashes_do_not_depend_on_memory_layout_or_byte_order() -> None:
     assert not strided.flags.c_contiguous
     assert array_sha256(array) == array_sha256(strided) == array_sha256(array.astype(">f4"))
     assert array_sha256(array) != array_sha256(array.reshape(3, 2, 4))
+
+
+@given(position=st.integers(0, 10**6), bit=st.integers(0, 7))
+def test_a_flipped_bit_of_a_manifest_is_refused(
+    position: int, bit: int, tmp_path_factory: pytest.TempPathFactory, original: Path
+) -> None:
+    content = bytearray((original / MANIFEST).read_bytes())
+    content[position % len(content)] ^= 1 << bit
+    path = tmp_path_factory.mktemp("flip") / MANIFEST
+    path.write_bytes(content)
+    with pytest.raises((DataError, RecordError), match=str(path)):
+        read_manifest(path)

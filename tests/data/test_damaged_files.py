@@ -6,7 +6,7 @@ import bz2
 import gzip
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ from benchmarks.layouts.nifti_file import read_nifti
 from benchmarks.layouts.nrrd_file import read_nrrd
 from benchmarks.layouts.pair import read_pair
 from benchmarks.layouts.values import whole_labels
+from harness.api.dataset import CaseSource
 from harness.api.errors import DataError, UsageError
 from harness.api.reading import reading
+from harness.data.checks import read_checked
+from harness.data.prepare import prepare
 from tests.data.headers import nrrd
+from tests.data.small_acdc import SmallACDC, write_official
 from tests.data.small_la import write_nrrd
 
 Write = Callable[[Path], object]
@@ -415,3 +419,32 @@ def test_errors_of_our_own_and_stops_pass() -> None:
 
 def test_a_file_that_may_be_written_by_hand_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_nrrd(write_nrrd(tmp_path / "one.nrrd", VOXELS))[0], VOXELS)
+
+
+def test_a_place_that_cannot_be_looked_at_is_a_problem_of_one_patient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_official(tmp_path)
+    real = Path.is_file
+
+    def closed(path: Path) -> bool:
+        if "patient038" in path.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    dataset = SmallACDC()
+    with pytest.raises(DataError) as refused:
+        read_checked(dataset, dataset.sources(root))
+    (_, line) = str(refused.value).splitlines()
+    assert line.startswith(f"{root / 'patient038'}: may not be read")
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), RecursionError("deep"), StopIteration()])
+def test_a_dataset_that_cannot_be_enumerated_is_one_line(error: Exception, tmp_path: Path) -> None:
+    class Closed(SmallACDC):
+        def sources(self, root: Path | None) -> Sequence[CaseSource]:
+            raise error
+
+    with pytest.raises(DataError, match=str(write_official(tmp_path / "raw"))):
+        prepare(Closed(), tmp_path / "raw", tmp_path / "cache")

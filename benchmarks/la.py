@@ -24,7 +24,7 @@ class LA(Dataset):
     Volumes are z-scored over their whole, then cropped; nothing is resampled. The h5 files that the field shares hold
     the publisher's own crops; from the official layout the crop is made here by the same rule, with margins of its
     own, so that the two have different checksums and never share a table. Voxel size is known in the official layout
-    alone.
+    alone, where files whose geometry nobody set get the 0.625 mm of the challenge's paper.
     """
 
     name: ClassVar[str] = "la"

@@ -7,7 +7,7 @@ and taking that for millimetres would make every distance of the dataset wrong i
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -212,8 +212,3 @@ def grid_warnings(image: Geometry, label: Geometry) -> tuple[str, ...]:
     doubt = label.doubt if label.doubt and not (image.doubt or label.unset) else ""
     lines = (image.doubt, doubt and f"{doubt} (label)", compared and f"label and image may not lie alike: {compared}")
     return tuple(line for line in lines if line)
-
-
-def declared_where_unset(geometry: Geometry, spacing_mm: Spacing, source: str) -> Geometry:
-    """The geometry with a voxel size that the dataset declares, where the header says nothing; else as it is."""
-    return replace(geometry, spacing_mm=spacing_mm, source=source, doubt="") if geometry.unset else geometry

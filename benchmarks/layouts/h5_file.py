@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from benchmarks.layouts.packed import MOST_GROWTH, require_possible
+from benchmarks.layouts.packed import MOST_GROWTH, require_possible, require_regular
 from benchmarks.layouts.values import require_real, whole_labels
 from harness.api.dataset import LabelMap
 from harness.api.errors import DataError
@@ -20,7 +20,13 @@ def read_h5(path: Path) -> tuple[NDArray[Any], LabelMap]:
 
     Raises `DataError` with the file for whatever is wrong with it.
     """
-    with reading(path), h5py.File(path, "r", locking=False) as file:
+    with reading(path):
+        require_regular(path)
+        return _image_and_label(path)
+
+
+def _image_and_label(path: Path) -> tuple[NDArray[Any], LabelMap]:
+    with h5py.File(path, "r", locking=False) as file:
         if not all(name in file for name in ("image", "label")):
             raise DataError(f"{path}: has no image or no label; get the file again")
         image, label = (_array(file[name], path, name) for name in ("image", "label"))

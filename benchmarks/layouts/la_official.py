@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.layouts import look_for
 from benchmarks.layouts.crops import Crop
 from benchmarks.layouts.files import inside
-from benchmarks.layouts.geometry import Spacing, declared_where_unset, grid_problems, grid_warnings
+from benchmarks.layouts.geometry import Spacing, grid_problems, grid_warnings
 from benchmarks.layouts.nrrd_file import read_nrrd
 from benchmarks.layouts.pair import read_pair
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
@@ -78,7 +79,9 @@ def _load(patient: str, split: Split, image_path: Path, label_path: Path, crop: 
         box = crop(patient, grey, label)
     except DataError as error:
         raise DataError(f"{image_path}: {error}") from None
-    geometry = declared_where_unset(pair.image_geometry, SPACING_MM, SPACING_SOURCE)
+    geometry = pair.image_geometry
+    if geometry.unset and pair.label_geometry.unset:
+        geometry = replace(geometry, spacing_mm=SPACING_MM, source=SPACING_SOURCE, doubt="")
     return Case(
         id=patient,
         patient=patient,

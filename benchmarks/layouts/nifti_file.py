@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts.geometry import ALIKE, Geometry, Header, Steps, geometry_of
-from benchmarks.layouts.packed import content_of, first_bytes, packing_of
+from benchmarks.layouts.packed import content_of, file_bytes, first_bytes, packing_of
 from harness.api.errors import DataError
 from harness.api.reading import reading
 
@@ -34,11 +34,12 @@ def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
     Raises `DataError` with the file for whatever is wrong with it.
     """
     with reading(path):
-        raw = path.read_bytes()
+        raw = file_bytes(path)
         kind, header = _header(first_bytes(raw, LARGEST_HEADER))
         content = content_of(raw, _wanted(header), packing_of(raw))
         with np.errstate(all="ignore"):  # nibabel computes with sizes that may be no numbers
             voxels = np.asarray(kind.from_bytes(content).dataobj)
+        voxels = voxels.reshape(voxels.shape[:3]) if all(side == 1 for side in voxels.shape[3:]) else voxels
         if voxels.ndim != 3:
             raise DataError(f"{path}: has {voxels.ndim} axes; an annotated frame has three")
         return voxels, geometry_of(_fields(path, header))

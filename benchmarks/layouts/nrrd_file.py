@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.layouts.geometry import Geometry, Header, Steps, geometry_of
-from benchmarks.layouts.packed import Packing, content_of, require_possible
+from benchmarks.layouts.packed import Packing, content_of, file_bytes, require_possible
 from harness.api.errors import DataError
 from harness.api.reading import reading
 
@@ -42,7 +42,7 @@ def read_nrrd(path: Path) -> tuple[NDArray[Any], Geometry]:
     Raises `DataError` with the file for whatever is wrong with it.
     """
     with reading(path):
-        header, rest = _split(path.read_bytes())
+        header, rest = _split(file_bytes(path))
         voxels = _voxels(path, header, rest)
         if voxels.ndim != 3:
             raise DataError(f"{path}: has {voxels.ndim} axes; a volume has three")
@@ -78,7 +78,7 @@ def _voxels(path: Path, header: dict[str, Any], rest: bytes) -> NDArray[Any]:
     if name is not None:
         if name.startswith("LIST") or "%" in name:
             raise ValueError("its voxels lie in several files, which this reader does not put together")
-        rest = (path.parent / name).read_bytes()
+        rest = file_bytes(path.parent / name)
     stream = io.BytesIO(rest)
     for _ in range(header.pop("line skip", header.pop("lineskip", 0))):
         stream.readline()
@@ -112,7 +112,7 @@ def _item_bytes(header: Mapping[str, Any]) -> int:
 def _fields(path: Path, header: Mapping[str, Any]) -> Header:
     """From `space directions`, or `spacings` where the file has none."""
     steps, sizes = header.get("space directions"), header.get("spacings")
-    units = header.get("space units" if steps is not None else "units") or [""]
+    units = header.get("space units") or header.get("units") or [""]
     unit = units[0] if len({word.strip() for word in units}) == 1 else " and ".join(units)
     space = str(header.get("space", ""))
     turn = _towards_patient(space)

@@ -8,6 +8,7 @@ import io
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Literal, Protocol
 
 Packing = Literal["none", "gzip", "bzip2"]
@@ -37,6 +38,18 @@ SPARE_BYTES = 16
 
 GZIP_START = b"\x1f\x8b"
 GZIP_WINDOW = 31
+
+
+def file_bytes(path: Path) -> bytes:
+    """The content of a regular file. Raises `OSError` for anything else, which might never end."""
+    require_regular(path)
+    return path.read_bytes()
+
+
+def require_regular(path: Path) -> None:
+    """Raise `OSError` for a device, a pipe or a socket; what is absent or a folder is for the reader to find."""
+    if not (path.is_file() or path.is_dir()) and path.exists():
+        raise OSError(f"{path.name} is a device, a pipe or a socket and no file")
 
 
 def packing_of(raw: bytes) -> Packing:

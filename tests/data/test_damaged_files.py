@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -448,3 +449,14 @@ def test_a_dataset_that_cannot_be_enumerated_is_one_line(error: Exception, tmp_p
 
     with pytest.raises(DataError, match=str(write_official(tmp_path / "raw"))):
         prepare(Closed(), tmp_path / "raw", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("read", [read_nifti, read_nrrd, read_h5])
+def test_a_pipe_is_no_file(read: Callable[[Path], object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "one")
+    assert "is a device, a pipe or a socket" in refuse(read, tmp_path / "one", truncated=False)
+
+
+def test_axes_of_one_voxel_behind_the_third_are_left_out(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(VOXELS[..., None, None], np.eye(4)), tmp_path / "one.nii")
+    np.testing.assert_array_equal(read_nifti(tmp_path / "one.nii")[0], VOXELS)

@@ -17,7 +17,7 @@ from harness.data.prepare import prepare
 from tests.data.headers import SHAPE, Nifti, diagonal, nrrd
 from tests.data.small_acdc import SmallACDC
 from tests.data.small_acdc import write_official as write_acdc
-from tests.data.small_la import SmallLA, write_official, write_ua_mt
+from tests.data.small_la import PATIENTS, SmallLA, write_official, write_ua_mt
 
 UNIT = diagonal(-1, -1, 1)
 PLAIN = Nifti()
@@ -115,6 +115,10 @@ KNOWN_NRRD: dict[str, tuple[dict[str, str | None], tuple[float, float, float]]] 
     ),
     "metres": (
         {"space_directions": "(0.000625,0,0) (0,0.000625,0) (0,0,0.00125)", "space_units": IN("m")},
+        (0.625, 0.625, 1.25),
+    ),
+    "a unit for each axis": (
+        {"space_directions": "(0.0625,0,0) (0,0.0625,0) (0,0,0.125)", "units": IN("cm")},
         (0.625, 0.625, 1.25),
     ),
     "oblique, of length 1": ({"space_directions": "(0.6,0.8,0) (-0.8,0.6,0) (0,0,1)"}, (1, 1, 1)),
@@ -295,7 +299,7 @@ def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path: Path, s
     manifest = prepare(SmallLA(), root, tmp_path / "cache").manifest
     assert {case.spacing_mm for case in manifest.cases} == {(0.625, 0.625, 0.625)}
     assert all("the dataset's declaration (Xiong" in (case.spacing_source or "") for case in manifest.cases)
-    assert manifest.warnings == []
+    assert not any("voxel size" in line for line in manifest.warnings)
     assert any("voxel size from the dataset's declaration" in line and "(5 of 5 cases)" in line for line in said)
 
 
@@ -322,3 +326,16 @@ def test_directions_that_are_no_basis_are_refused(tmp_path: Path) -> None:
         path = nrrd(tmp_path / "one.nrrd", space_directions=directions)
         with pytest.raises(DataError, match=r"one\.nrrd"):
             read_nrrd(path)
+
+
+def test_a_size_is_not_declared_against_what_the_label_says(tmp_path: Path) -> None:
+    root = write_official(tmp_path / "raw")
+    image = root / PATIENTS[0] / "lgemri.nrrd"
+    image.write_bytes(image.read_bytes().replace(b"(0.625,0,0) (0,0.625,0) (0,0,1.25)", ONES.encode()))
+    manifest = prepare(SmallLA(), root, tmp_path / "cache").manifest
+    sizes = {case.id: case.spacing_mm for case in manifest.cases}
+    assert sizes[PATIENTS[0]] is None
+    about = [line for line in manifest.warnings if line.startswith(f"{PATIENTS[0]}: ")]
+    assert len(about) == 2
+    assert "nobody set" in about[0]
+    assert "lgemri.nrrd says nothing of its geometry" in about[1]

@@ -22,6 +22,7 @@ from harness.api.errors import RecordError, UsageError
 from harness.records.artifacts import NAME as FIGURE_NAME
 from harness.records.files import disk_errors, write_bytes
 from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.schema import BY_FIRST_VERSION
 from harness.records.suite_folder import SuiteFolder
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
@@ -124,6 +125,8 @@ def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
     suites = set()
     for member, content in members:
         suite, _, path = member.name.partition("/")
+        if path.startswith("units/"):
+            raise RecordError(f"{file}: was written by {BY_FIRST_VERSION}; nothing was imported")
         if content is None or not SUITE_NAME.fullmatch(suite) or not RECORDS.fullmatch(path):
             raise RecordError(f"{file}: holds {member.name!r}, which is no record of a suite; nothing was imported")
         suites.add(suite)

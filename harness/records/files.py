@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
-from harness.records.schema import SCHEMA
+from harness.records.schema import BY_FIRST_VERSION, SCHEMA
 
 R = TypeVar("R", bound=Strict)
 _DISK_ERRORS = {
@@ -106,7 +106,7 @@ def refuse_other_version(version: object, path: Path | str) -> None:
     """
     if not isinstance(version, int) or isinstance(version, bool) or version == SCHEMA:
         return
-    by = "a newer version of the harness" if version > SCHEMA else "harness 0.1.0, which reads it"
+    by = "a newer version of the harness" if version > SCHEMA else BY_FIRST_VERSION
     mend = ". Update the harness to read it." if version > SCHEMA else ""
     raise RecordError(f"{path}: schema_version {version} was written by {by}; this one reads schema {SCHEMA}{mend}")
 

@@ -15,6 +15,9 @@ PROTOCOL_VERSION = 2
 SCHEMA = 2
 """Version of the record formats below."""
 
+BY_FIRST_VERSION = "harness 0.1.0, which reads it"
+"""The end of a sentence about what the first version wrote; its records have schema 1, and lie in units/."""
+
 
 Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 """Voxels from one window to the next along each axis."""

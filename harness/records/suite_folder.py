@@ -14,7 +14,7 @@ from harness.records.accounts import Reconciliation
 from harness.records.files import disk_errors, read_record, write_record, write_text
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Engine, PlannedRun, Trial
+from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, PlannedRun, Trial
 
 
 class SelectionEntry(Strict):
@@ -75,6 +75,15 @@ def candidates_digest(candidates: Sequence[Candidate] | None) -> str | None:
     return None if candidates is None else digest([candidate.model_dump(mode="json") for candidate in candidates])
 
 
+def refuse_first_layout(root: Path) -> None:
+    """Raise `RecordError` for a suite's folder that the first version wrote."""
+    if (root / "units").is_dir():
+        raise RecordError(
+            f"{root}: its units/ were written by {BY_FIRST_VERSION}; this one reads schema {SCHEMA} alone. Choose "
+            "another --runs directory for new runs."
+        )
+
+
 class SuiteFolder:
     """Reads and writes the records of one suite."""
 
@@ -95,6 +104,7 @@ class SuiteFolder:
 
         Raises:
             DiskError: it cannot be written, or holds files of another program. Nothing in it is touched then.
+            RecordError: version 0.1.0 wrote it.
         """
         cls.refuse_foreign(root)
         with disk_errors(root):
@@ -105,6 +115,7 @@ class SuiteFolder:
     @staticmethod
     def refuse_foreign(root: Path) -> None:
         """Raise what `create` raises. Writes nothing."""
+        refuse_first_layout(root)
         with disk_errors(root):
             existing = next(path for path in (root, *root.parents) if path.exists())
             if not existing.is_dir():
@@ -114,7 +125,8 @@ class SuiteFolder:
 
     @classmethod
     def open(cls, root: Path) -> SuiteFolder:
-        """Open for reading. Raises `UsageError` without records."""
+        """Open for reading. Raises `UsageError` without records, `RecordError` for those of version 0.1.0."""
+        refuse_first_layout(root)
         if not (root / "suites").is_dir():
             raise UsageError(f"{root}: no records here; {_nearest(root)}")
         return cls(root)

@@ -13,12 +13,20 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from harness.api.errors import UsageError, suggest
 from harness.api.params import Dimension
 from harness.api.strict import Strict, digest
-from harness.records.schema import Budget, Engine, Preprocessing
+from harness.records.schema import BY_FIRST_VERSION, Budget, Engine, Preprocessing
 
 SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
 Location = tuple[str | int, ...]
 SHARED_ENGINE = ("window_stride", "validation_stride", "largest_component")
 """Engine settings of the test, which no method may have otherwise than the others."""
+RENAMED_FIELDS = {
+    "looks": "validations",
+    "look_stride": "validation_stride",
+    "units_at_once": "runs_at_once",
+    "unit_time": "run_time",
+    "environment": "venv",
+}
+"""Fields of suites and cluster files of the first version, and what they are called now."""
 ALIKE = "all methods are tested alike; give it in the suite's own engine"
 
 M = TypeVar("M", bound=Strict)
@@ -241,6 +249,8 @@ def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # n
     if item["type"] == "extra_forbidden":
         name = str(location[-1])
         fields = _fields(model, location[:-1])
+        if RENAMED_FIELDS.get(name) in fields:
+            return f"a field of {BY_FIRST_VERSION}; here it is {RENAMED_FIELDS[name]}"
         return f"unknown field; {suggest(name, fields)}"
     if item["type"] == "missing":
         return "this field is required"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import harness
 from harness.api.errors import UsageError, suggest
+from harness.records.schema import BY_FIRST_VERSION
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
@@ -99,6 +100,9 @@ def _load(name: str, known: Mapping[str, Source], base: type[T]) -> type[T]:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
+        if (error.name or "").startswith("harness.spec"):
+            said = f"{source.origin}: written for {BY_FIRST_VERSION}; its contracts are in harness.api now"
+            raise UsageError(said) from error
         raise UsageError(f"{source.origin}: cannot be imported ({error}); install what it needs") from error
     if attribute:
         candidates = [getattr(module, attribute, None)]

@@ -44,6 +44,8 @@ from harness.records.schema import (
     Validation,
 )
 from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder
+from harness.suite.load import Suite
+from harness.suite.yaml_text import parse
 
 GAINS: Mapping[str, float] = {"supervised": 0.0, "ua_mt": 0.15, "mc_net": 0.3, "supervised_full": 0.0}
 """Method name -> gain in logit(Dice) over the labelled-only baseline."""
@@ -162,8 +164,13 @@ def write_records(root: Path, spec: RunSpec | None = None) -> SuiteFolder:
     """Write suite, selection, environments, runs, ledgers, histories, cases and results under `root`."""
     spec = spec or RunSpec()
     store = SuiteFolder.create(root)
-    text = f"name: {root.name}\ndataset: phantom\nmethods: [{', '.join(spec.methods)}]\n"
-    store.keep_suite(text, digest(text))
+    text = (
+        f"name: {root.name}\ndataset: phantom\npreprocessing: {{size: [96, 96]}}\nlabelled: {list(spec.labelled)}\n"
+        f"subsets: {list(range(spec.subsets))}\nseeds: {list(range(spec.seeds))}\n"
+        f"methods: {{{', '.join(f'{name}: ' for name in spec.methods)}}}\nbudget: {{device_seconds: 300}}\n"
+    )
+    suite_hash = Suite.model_validate(parse(text)[0]).hash
+    store.keep_suite(text, suite_hash)
     runs = {key(planned_run): spec.run(planned_run) for planned_run in spec.planned_runs}
     entries = [
         SelectionEntry(
@@ -175,7 +182,7 @@ def write_records(root: Path, spec: RunSpec | None = None) -> SuiteFolder:
         )
         for planned_run in spec.planned_runs
     ]
-    store.write_selection(Selection(suite_hash=digest(text), engine=Engine(batch_size=8), entries=entries))
+    store.write_selection(Selection(suite_hash=suite_hash, engine=Engine(batch_size=8), entries=entries))
     for planned_run in spec.planned_runs:
         if key(planned_run) not in spec.missing:
             write_run(store.by_id(runs[key(planned_run)].id), runs[key(planned_run)], planned_run, spec)

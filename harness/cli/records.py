@@ -171,8 +171,9 @@ def import_command(file: Path, runs: Path) -> None:
     Records that are there already and equal are kept; where one differs, nothing is imported and all such are named.
     """
     from harness.records.archive import import_records
+    from harness.suite.load import load_suite
 
-    root, added, kept = import_records(file, runs)
+    root, added, kept = import_records(file, runs, lambda path: load_suite(path).suite.hash)
     log.info("%s: %d records added, %d were there already", root, added, kept)
     log.info("next: harness leaderboard %s", root)
 

@@ -15,7 +15,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
@@ -141,12 +141,16 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
     return None if stream is None else stream.read()
 
 
-def import_records(file: Path, runs: Path) -> tuple[Path, int, int]:
+SuiteHash = Callable[[Path], str]
+
+
+def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) -> tuple[Path, int, int]:
     """Add the records of an export to RUNS/<suite>/. Equal files that are there already are kept.
 
     Args:
         file: the export.
         runs: the folder RUNS.
+        suite_hash: reads and validates a suite's file as one's own is, and gives its hash. None: they go unread.
 
     Returns:
         The suite's folder, how many files were added, and how many were there already.
@@ -159,7 +163,7 @@ def import_records(file: Path, runs: Path) -> tuple[Path, int, int]:
     suite, records = read_archive(file)
     root = runs / suite
     SuiteFolder.refuse_foreign(root)
-    _check(file, records)
+    _check(file, records, suite_hash)
     _refuse_conflicts(file, root, records)
     SuiteFolder.create(root)
     new = [path for path in records if not (root / path).exists()]
@@ -169,7 +173,7 @@ def import_records(file: Path, runs: Path) -> tuple[Path, int, int]:
     return root, len(new), len(records) - len(new)
 
 
-def _check(file: Path, records: Mapping[PurePosixPath, bytes]) -> None:
+def _check(file: Path, records: Mapping[PurePosixPath, bytes], suite_hash: SuiteHash | None) -> None:
     """Read every record from a temporary folder. An error names the path in the archive."""
     with tempfile.TemporaryDirectory(prefix="harness-import-") as name:
         folder = Path(name)
@@ -178,8 +182,11 @@ def _check(file: Path, records: Mapping[PurePosixPath, bytes]) -> None:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
         try:
+            for suite in (folder / "suites").glob("*.yaml"):
+                if suite_hash is not None and suite_hash(suite) != suite.stem:
+                    raise RecordError(f"{suite}: is not the suite that its name says")
             check_records(SuiteRecords(SuiteFolder(folder)))
-        except RecordError as error:
+        except (RecordError, UsageError) as error:
             message = str(error).replace(f"{folder}/", "")
             raise RecordError(f"{file}: {message}; nothing was imported") from None
 

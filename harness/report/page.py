@@ -10,6 +10,7 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from harness.api.errors import RecordError
 from harness.audit import Audit
 from harness.data.cache import Cache
 from harness.leaderboard import notes
@@ -23,6 +24,7 @@ from harness.report.content import content
 from harness.report.figures import copy_figures
 from harness.report.headline import verdicts
 from harness.report.panels import worst_panels
+from harness.suite.yaml_text import YamlError, parse, read_text
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
@@ -125,8 +127,13 @@ def suite_text(records: SuiteRecords) -> tuple[str, Json]:
     """The suite file that the selection belongs to, as it was and parsed; empty if it is not recorded."""
     suite_hash = "" if records.selection is None else records.selection.suite_hash
     path = records.root / "suites" / f"{suite_hash}.yaml"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return text, yaml.safe_load(text) or {}
+    if not path.is_file():
+        return "", {}
+    try:
+        text = read_text(path)
+        return text, parse(text)[0] or {}
+    except (YamlError, OSError) as error:
+        raise RecordError(f"{path}: not the suite that ran ({error})") from None
 
 
 def environments(records: SuiteRecords) -> list[list[Fact]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from harness.slurm.client import SlurmRefusedError, ask
 from harness.suite.load import LoadedSuite, MarkedText, read_marked
 
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+)(?P<seconds>:\d\d)?")
+MEMORY = re.compile(r"(?P<amount>\d{1,12}(\.\d{1,6})?)\s*(?P<unit>[KMGT]?)(iB|B)?", re.IGNORECASE)
+UNITS_MB = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
 LINE = re.compile(r"--(?P<name>[a-z][a-z-]*)(=(?P<value>.+))?")
 OWN_LINES = {
     **dict.fromkeys(("time", "time-min"), "time"),
@@ -57,8 +60,17 @@ def minutes(value: object) -> object:
     return (days * 24 + hours) * 60 + whole + (seconds > 0)
 
 
+def mebibytes(value: object) -> object:
+    """16G, 16GB, 1T, 1.5g or 16000, as people write memory; Slurm counts MiB where no unit stands."""
+    match = MEMORY.fullmatch(str(value).strip())
+    if isinstance(value, bool) or match is None or float(match["amount"]) <= 0:
+        raise ValueError(f"give memory as 16G, 16000M or 1T, not {value!r}")
+    mebi = float(match["amount"]) * UNITS_MB[match["unit"].upper() or "M"]
+    return f"{round(mebi / 1024)}G" if mebi % 1024 == 0 else f"{max(1, math.ceil(mebi))}M"
+
+
 Minutes = Annotated[int, BeforeValidator(minutes), Field(ge=1)]
-Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[MG]$")]
+Memory = Annotated[str, BeforeValidator(mebibytes)]
 Word = Annotated[str, Field(pattern=r"^\S+$")]
 
 

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from harness.api.errors import UsageError, suggest
 from harness.api.params import Dimension, MethodParams, Point
 from harness.records.schema import Engine
-from harness.suite.load import ALIKE, SHARED_ENGINE, LoadedSuite, Location, Search, merge
+from harness.suite.load import ALIKE, NO_NUMBER, SHARED_ENGINE, LoadedSuite, Search, merge
 from harness.suite.registry import load_method
+from harness.suite.yaml_text import Location, booleans_for_numbers
 
 if TYPE_CHECKING:  # a misspelt suite is refused before torch is loaded
     from harness.api.method import Method
@@ -107,6 +108,7 @@ def _entry(loaded: LoadedSuite, name: str) -> Entry:
         params = method.Params.model_validate(suite.methods[name].params)
     except ValidationError as error:
         raise loaded.invalid(("methods", name, "params"), error, method.Params) from None
+    loaded.refuse_booleans(("methods", name, "params"), suite.methods[name].params, params)
     entry = Entry(name, method, params, suite.engine_of(name), {})
     return entry if suite.search is None else replace(entry, space=_space(loaded, suite.search, entry))
 
@@ -135,10 +137,15 @@ def _space(loaded: LoadedSuite, search: Search, entry: Entry) -> dict[str, Dimen
 def _check_ends(loaded: LoadedSuite, entry: Entry, space: Mapping[str, Dimension]) -> None:
     """Every choice and both ends of every range must be possible values."""
     for name, value in [(name, value) for name, dimension in space.items() for value in dimension.values]:
-        if error := entry.problem_at({name: value}):
-            shared = name.startswith(ENGINE)
-            at: Location = ("search", "engine") if shared else ("methods", entry.name, "search")
+        shared, point = name.startswith(ENGINE), {name: value}
+        at: Location = ("search", "engine") if shared else ("methods", entry.name, "search")
+        if error := entry.problem_at(point):
             message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        else:
+            engine = flatten(entry.engine_at(point).model_dump())
+            made = engine[name.removeprefix(ENGINE)] if shared else entry.params_at(point).current_value(name)
+            message = NO_NUMBER if list(booleans_for_numbers(value, made)) else ""
+        if message:
             raise loaded.error((*at, name.removeprefix(ENGINE)), f"{value!r}: {message}")
 
 

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from harness.api.errors import UsageError, suggest
 from harness.api.params import Dimension
 from harness.api.strict import Strict, digest
 from harness.records.schema import BY_FIRST_VERSION, Budget, Engine, Preprocessing
+from harness.suite.yaml_text import Location, YamlError, booleans_for_numbers, parse, read_text
 
 SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
-Location = tuple[str | int, ...]
 SHARED_ENGINE = ("window_stride", "validation_stride", "largest_component")
 """Engine settings of the test, which no method may have otherwise than the others."""
 RENAMED_FIELDS = {
@@ -27,6 +26,7 @@ RENAMED_FIELDS = {
     "environment": "venv",
 }
 """Fields of suites and cluster files of the first version, and what they are called now."""
+NO_NUMBER = "true and false are no numbers; write 1 or 0 if that is meant"
 ALIKE = "all methods are tested alike; give it in the suite's own engine"
 
 M = TypeVar("M", bound=Strict)
@@ -145,6 +145,12 @@ class MarkedText:
             messages.append(str(self.error((*prefix, *location), _message(item, location, model))))
         return UsageError("\n".join(messages))
 
+    def refuse_booleans(self, prefix: Location, raw: object, value: BaseModel) -> None:
+        """Raise `UsageError` with the lines of what is true or false below `prefix` and became a number."""
+        places = sorted(booleans_for_numbers(raw, value.model_dump()), key=str)
+        if places:
+            raise UsageError("\n".join(str(self.error((*prefix, *place), NO_NUMBER)) for place in places))
+
 
 @dataclass(frozen=True)
 class LoadedSuite(MarkedText):
@@ -177,42 +183,32 @@ def load_suite(name: str | Path) -> LoadedSuite:
     return loaded
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe, and without numbers to the base of 60: 4:00:00 is text, as in YAML 1.2."""
-
-    def integer(self, node: yaml.ScalarNode) -> int | str:
-        """A number, unless it has a colon."""
-        return str(node.value) if ":" in node.value else int(self.construct_yaml_int(node))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.integer)
-
-
 def read_marked(path: Path, model: type[M], what: str) -> tuple[M, MarkedText]:
     """A YAML file as its model, and its text with the line of each field.
 
     what: "a suite", for messages. Raises `UsageError` with all problems at once, each with file, line and field.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.load(text, _Loader)
-        marked = MarkedText(path, text, _lines(yaml.compose(text)))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else path
-        raise UsageError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        text = read_text(path)
+        raw, lines = parse(text)
+    except (YamlError, OSError) as error:
+        line = getattr(error, "line", None)
+        raise UsageError(f"{path}{f':{line}' if line else ''}: not valid YAML: {error}") from None
+    marked = MarkedText(path, text, lines)
     if not isinstance(raw, dict):
         raise UsageError(f"{path}: {what} is a mapping of fields, not {type(raw).__name__}")
     try:
-        return model.model_validate(raw), marked
+        value = model.model_validate(raw)
     except ValidationError as error:
         raise marked.invalid((), error, model) from None
+    marked.refuse_booleans((), raw, value)
+    return value, marked
 
 
 def _check_engines(loaded: LoadedSuite) -> None:
     for method, entry in loaded.suite.methods.items():
         try:
-            loaded.suite.engine_of(method)
+            loaded.refuse_booleans(("methods", method, "engine"), entry.engine, loaded.suite.engine_of(method))
         except ValidationError as error:
             raise loaded.invalid(("methods", method, "engine"), error, Engine) from None
         for name in (name for name in SHARED_ENGINE if name in entry.engine):
@@ -228,23 +224,6 @@ def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _lines(node: yaml.Node | None, at: Location = ()) -> dict[Location, int]:
-    """Line of every field, by its path."""
-    lines: dict[Location, int] = {}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            field = (*at, key.value)
-            if field in lines:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
-            lines[field] = key.start_mark.line + 1
-            lines |= _lines(value, field)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            lines[(*at, index)] = value.start_mark.line + 1
-            lines |= _lines(value, (*at, index))
-    return lines
-
-
 def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     if item["type"] == "extra_forbidden":
         name = str(location[-1])
@@ -254,6 +233,8 @@ def _message(item: Any, location: Location, model: type[BaseModel]) -> str:  # n
         return f"unknown field; {suggest(name, fields)}"
     if item["type"] == "missing":
         return "this field is required"
+    if item["type"] == "string_type" and not isinstance(item["input"], dict | list):
+        return f"this is text, which YAML reads as {type(item['input']).__name__} here; write it in quotes"
     text = str(item["msg"]).removeprefix("Value error, ")
     return text if item["type"] == "value_error" else f"{text}, not {item['input']!r}"
 

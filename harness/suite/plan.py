@@ -14,8 +14,9 @@ from harness.api.params import MethodParams
 from harness.records.schema import Budget, DatasetRef, Engine, PlannedRun, Run, Trial
 from harness.records.suite_folder import Candidate, Selection, SelectionEntry, candidates_digest
 from harness.suite.entries import Entry, PlannedTrial, entries_of, make_trials
-from harness.suite.load import LoadedSuite, Location, Search, Suite
+from harness.suite.load import LoadedSuite, Search, Suite
 from harness.suite.registry import load_dataset
+from harness.suite.yaml_text import Location
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,31 @@ def test_suite_file_that_is_not_there(tmp_path: Path) -> None:
             ),
             id="unknown and impossible method parameters, all at once",
         ),
+        pytest.param(
+            [("seeds: [0]", "seeds: [yes]"), ("labelled: [2]", "labelled: [true]"), ("steps: 4", "steps: on")],
+            ("tiny.yaml:5: seeds.0: ", "tiny.yaml:9: budget.steps: "),
+            id="words for numbers",
+        ),
+        pytest.param(
+            [("seeds: [0]", "seeds: [true]"), ("labelled: [2]", "labelled: [true]")],
+            ("tiny.yaml:5: seeds.0: true and false are no numbers", "tiny.yaml:4: labelled.0: true and false"),
+            id="true for a number",
+        ),
+        pytest.param(
+            [
+                (
+                    "seeds: [0]",
+                    "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 20))]),
+                )
+            ],
+            ("tiny.yaml:9: not valid YAML: more than 10,000 values",),
+            id="an explosion",
+        ),
+        pytest.param([("seeds: [0]", "seeds: &x [*x]")], ("tiny.yaml:5: not valid YAML: x holds itself",), id="itself"),
+        pytest.param(
+            [("seeds: [0]", "seeds: " + "[" * 9999)], ("tiny.yaml:5: not valid YAML: more than 40",), id="deep"
+        ),
+        pytest.param([("seeds: [0]", "#" * 70_000)], ("tiny.yaml: not valid YAML: larger than 64 kB",), id="large"),
     ],
 )
 def test_bad_suite(changes: list[tuple[str, str]], named: tuple[str, ...], tmp_path: Path) -> None:

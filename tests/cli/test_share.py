@@ -17,6 +17,7 @@ from harness.api.errors import DiskError, RecordError
 from harness.records.archive import export_records, import_records
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
+from tests.cli.conftest import FinishedRun
 from tests.cli.ground import refuse, snapshot
 from tests.support import run_cli
 from tests.synthetic import RunSpec, write_records, write_tables
@@ -245,6 +246,35 @@ def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_pat
         with pytest.raises(RecordError, match=message):
             import_records(archive, tmp_path / "there")
         assert not (tmp_path / "there").exists()
+
+
+SUITES = {
+    "of another content": (lambda text: text.replace(b"seeds", b"# a word\nseedz"), "seedz: unknown field"),
+    "of another name": (lambda text: text.replace(b"steps: 4", b"steps: 5"), "is not the suite that its name says"),
+    "no suite": (lambda text: b"- a\n", "a suite is a mapping of fields"),
+    "empty": (lambda text: b"", "a suite is a mapping of fields"),
+    "exploding": (lambda text: b"a: &a [1, 2]\n" + b"b: [" + b"*a, " * 5000 + b"]\n", "more than 10,000 values"),
+    "holding itself": (lambda text: b"a: &a [*a]\n" + text, "a holds itself"),
+    "deep": (lambda text: b"a: " + b"[" * 5000, "more than 40 levels"),
+    "large": (lambda text: text + b"#" * 70_000, "larger than 64 kB"),
+    "no text": (lambda text: text + b"\xff\xfe\x00", "save it as UTF-8"),
+    "python": (lambda text: b"a: !!python/object/apply:os.system [ls]\n", "no tag of plain values"),
+    "true for a number": (lambda text: text.replace(b"seeds: [0]", b"seeds: [true]"), "true and false are no numbers"),
+}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_is_validated_like_ones_own(suite: str, finished: FinishedRun, tmp_path: Path) -> None:
+    make, problem = SUITES[suite]
+    archive = tmp_path / "records.tar.gz"
+    export_records(SuiteRecords.open(finished.runs / "tiny"), archive)
+
+    def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        return member, make(content) if member.name.endswith(".yaml") else content
+
+    repack(archive, change)
+    named = (str(archive), "suites/", problem, "nothing was imported")
+    refuse("import", archive, "--runs", "there", code=65, named=named, unchanged=tmp_path)
 
 
 def test_records_of_a_run_under_another_id_are_refused(archive: Path, tmp_path: Path) -> None:

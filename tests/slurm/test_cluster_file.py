@@ -40,6 +40,23 @@ def test_an_unquoted_time_is_no_number_to_the_base_of_sixty(tmp_path: Path) -> N
     assert cluster_of(tmp_path, "time: 4:00:00\n").cluster.time == 240
 
 
+@pytest.mark.parametrize(
+    ("written", "megabytes"),
+    [
+        ("16G", 16384), ("16GB", 16384), ("16g", 16384), ("16GiB", 16384), ("'16 GB'", 16384), ("1T", 1024**2),
+        ("16000", 16000), ("16000M", 16000), ("4096MB", 4096), ("1.5G", 1536), ("1.5tb", 1536 * 1024),
+        ("2048K", 2), ("1e4", 10000), ("'0512'", 512), ("0512M", 512),
+    ],
+)  # fmt: skip
+def test_memory_as_people_write_it(written: str, megabytes: int, tmp_path: Path) -> None:
+    assert cluster_of(tmp_path, f"time: 60\nmemory: {written}\n").cluster.memory_mb == megabytes
+
+
+@pytest.mark.parametrize("written", ["0123", "'0123'", "a123", "yes", "1_000", "12:30"])
+def test_an_account_stays_as_it_is_written(written: str, tmp_path: Path) -> None:
+    assert cluster_of(tmp_path, f"time: 60\naccount: {written}\n").cluster.account == written.strip("'")
+
+
 def test_the_example_is_valid() -> None:
     cluster = load_cluster(REPO / "slurm" / "cluster.example.yaml").cluster
     assert (cluster.gres, cluster.time, cluster.memory_mb) == ("gpu:a100:1", 240, 16 * 1024)
@@ -53,7 +70,15 @@ def test_the_example_is_valid() -> None:
         ("partition: gpu\n", "mini.yaml: time: this field is required"),
         ("time: 0\n", "mini.yaml:1: time: Input should be greater than or equal to 1, not 0"),
         ("time: soon\n", "mini.yaml:1: time: give minutes or H:MM:SS, not 'soon'"),
-        ("time: 60\nmemory: lots\n", "mini.yaml:2: memory:"),
+        ("time: 60\nmemory: lots\n", "mini.yaml:2: memory: give memory as 16G, 16000M or 1T, not 'lots'"),
+        ("time: 60\nmemory: true\n", "mini.yaml:2: memory: give memory as 16G, 16000M or 1T, not True"),
+        ("time: 60\nmemory: 0G\n", "mini.yaml:2: memory: give memory as 16G, 16000M or 1T, not '0G'"),
+        ("time: 60\nmemory: -4G\n", "mini.yaml:2: memory: give memory as"),
+        ("time: 60\nmemory: 4 P\n", "mini.yaml:2: memory: give memory as"),
+        ("time: 60\naccount: 123\n", "mini.yaml:2: account: this is text, which YAML reads as int here; write it in"),
+        ("time: 60\npartition: true\n", "partition: this is text, which YAML reads as bool here; write it in quotes"),
+        ("time: true\n", "mini.yaml:1: time: give minutes or H:MM:SS, not True"),
+        ("time: 60\ncpus: true\n", "mini.yaml:2: cpus: true and false are no numbers"),
         ("time: 60\ngpus: 4\n", "mini.yaml:2: gpus:"),
         ("time: 60\ngpu_type: a100\n", "gpu_type a100 without gpus: set gpus: 1"),
         ("time: 60\nlines: [--array=0-3]\n", "mini.yaml:2: lines: '--array=0-3': set max_parallel and max_array_size"),

@@ -1,0 +1,254 @@
+"""What a plain word of a suite stands for, and what is refused before it costs time or memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.api.errors import UsageError
+from harness.suite.load import load_suite
+from harness.suite.plan import make_plan
+from harness.suite.yaml_text import LARGEST, YamlError, parse
+
+WORDS: dict[str, object] = {
+    "010": "010", "08": "08", "-07": "-07", "00": "00", "0": 0, "-0": 0, "+5": 5, "12": 12, "1_000": "1_000",
+    "0x1F": 31, "0o17": 15, "0b11": "0b11", "9" * 41: "9" * 41,
+    "1e-2": 0.01, "1E+3": 1000.0, "3e5": 3e5, ".5": 0.5, "5.": 5.0, "-1.5e-3": -0.0015, "1.5e": "1.5e",
+    "1e5.5": "1e5.5", "007.5": 7.5, "e3": "e3", "1,5": "1,5", ".inf": math.inf, "-.inf": -math.inf, "inf": "inf",
+    "nan": "nan", "yes": "yes", "No": "No", "on": "on", "OFF": "OFF", "y": "y", "true": True, "False": False,
+    "TRUE": True, "null": None, "~": None, "NULL": None, "none": "none", "4:00:00": "4:00:00", "1:30": "1:30",
+    "2024-01-02": "2024-01-02", "16GB": "16GB", "1.2.3": "1.2.3", "=": "=", "'010'": "010", '"1e-2"': "1e-2",
+    "!!str 12": "12", "! 12": "12", "!!int 12": 12, "!!float 12": 12, "!!bool true": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_plain_words(word: str) -> None:
+    value, _ = parse(f"key: {word}\n")
+    assert value == {"key": WORDS[word]}
+    assert type(value["key"]) is type(WORDS[word])
+
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "python": ("a: !!python/object/apply:os.system ['true']", "no tag of plain values"),
+    "python name": ("a: !!python/name:os.system", "no value of the tag"),
+    "date": ("a: !!timestamp 2024-01-01", "no value of the tag"),
+    "binary": ("a: !!binary aGk=", "no value of the tag"),
+    "set": ("a: !!set {b, c}", "no tag of plain values"),
+    "own tag": ("a: !mine {b: c}", "!mine is no tag"),
+    "wrong tag": ("a: !!int yes", "no value of the tag"),
+    "itself": ("a: &x [*x]", "x holds itself"),
+    "itself deeper": ("a: &x {b: {c: [1, *x]}}", "x holds itself"),
+    "no anchor": ("a: *x", "undefined alias"),
+    "two documents": ("a: 1\n---\na: 2\n", "a second document"),
+    "list as a key": ("? [a, b]\n: c", "no name of a field"),
+    "mapping as a key": ("{a: 1}: 2", "no name of a field"),
+    "twice": ("a: 1\na: 2", "a is given twice"),
+    "merge of text": ("a: {<<: b}", "<< takes a mapping"),
+    "tab": ("a:\n\tb: 1", "cannot start any token"),
+    "control character": ("a: \x01", "not allowed"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_document_of_plain_values(name: str) -> None:
+    text, problem = REFUSED[name]
+    with pytest.raises(YamlError, match=problem.replace("<", r"\<")) as refused:
+        parse(text)
+    assert "\n" not in str(refused.value)
+
+
+def laughs(levels: int, width: int) -> str:
+    """Each line holds the one before several times."""
+    lines = ["a0: &a0 [lol]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+ABSURD: dict[str, str] = {
+    "laughs of lists": laughs(30, 9),
+    "laughs of two": laughs(200, 2),
+    "laughs of mappings": "a0: &a0 {x: 1}\n" + "\n".join(
+        f"a{n}: &a{n} {{{', '.join(f'k{k}: *a{n - 1}' for k in range(9))}}}" for n in range(1, 30)
+    ),
+    "laughs of merges": "a0: &a0 {x: 1}\n" + "\n".join(
+        f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)
+    ),
+    "brackets": "a: " + "[" * 30_000,
+    "closed brackets": "a: " + "[" * 30_000 + "]" * 30_000,
+    "braces": "a: " + "{b: " * 10_000,
+    "dashes": "- " * 30_000,
+    "question marks": "? " * 30_000,
+    "indentation": "\n".join(" " * n + "a:" for n in range(300)),
+    "many values": "a: [" + "1," * 30_000 + "]",
+    "many fields": "\n".join(f"f{n}: 1" for n in range(8_000)),
+    "large": "a: " + "x" * LARGEST,
+    "gigantic": "a: " + "x" * 50_000_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ABSURD)
+def test_absurd_texts_are_refused_in_bounded_time(name: str) -> None:
+    started = time.process_time()
+    with pytest.raises(YamlError):
+        parse(ABSURD[name])
+    assert time.process_time() - started < 0.25
+
+
+@pytest.mark.parametrize(
+    "text", ["n: " + "9" * 60_000, "n: 1." + "9" * 60_000, "n: '" + "a " * 30_000 + "'", "#" * 60_000]
+)
+def test_long_words_are_read_in_bounded_time(text: str) -> None:
+    started = time.process_time()
+    parse(text)
+    assert time.process_time() - started < 0.25
+
+
+def test_an_absurd_file_costs_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    with path.open("wb") as file:
+        file.truncate(2**32)  # a sparse file of four gigabytes
+    code = (
+        "import resource, sys; from harness.suite.load import load_suite\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: load_suite(sys.argv[1])\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    said, grown = done.stdout.splitlines()
+    assert said == f"UsageError {path}: not valid YAML: larger than 64 kB"
+    assert int(grown) < 200_000
+
+
+def test_anchors_and_merges_are_read() -> None:
+    value, lines = parse("a: &x {b: 1, c: 2}\nd:\n  <<: *x\n  c: 3\ne: [*x, *x]\n")
+    assert value == {"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 3}, "e": [{"b": 1, "c": 2}] * 2}
+    assert lines["d", "c"] == 4
+
+
+WORD = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=12)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORD,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORD, inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(WORD, PLAIN, max_size=5))
+def test_what_a_program_wrote_is_read_back(value: dict[str, Any]) -> None:
+    assert parse(json.dumps(value, ensure_ascii=False))[0] == value
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("ab:-[]{}&*!|>'\"%@#?, \n\t01.e~"), max_size=60))
+def test_rubbish_is_a_value_or_one_line(text: str) -> None:
+    said = ""
+    try:
+        parse(text)
+    except YamlError as error:
+        said = str(error)
+    assert "\n" not in said
+
+
+TINY = """\
+name: tiny
+dataset: phantom
+preprocessing: {size: [48, 48], resize: area}
+labelled: [3]
+seeds: [0, 1]
+methods:
+  supervised:
+  ua_mt:
+    params: {consistency: 0.2}
+budget: {steps: 4}
+engine: {batch_size: 4, validations: 1}
+search:
+  mode: headline
+  trials: 2
+  budget: {steps: 4}
+  labelled: 3
+  subset: 2
+  seed: 100
+  validations: 1
+  engine: {optimiser.learning_rate: {scale: log, values: [1e-2, 3e-1]}}
+"""
+
+NOT_NUMBERS: dict[str, tuple[str, str, str]] = {
+    "yes": ("seeds: [0, 1]", "seeds: [yes]", "5: seeds.0: "),
+    "true": ("seeds: [0, 1]", "seeds: [2, true]", "5: seeds.1: true and false are no numbers"),
+    "false": ("seeds: [0, 1]", "seeds: [false]", "5: seeds.0: true and false are no numbers"),
+    "labelled": ("labelled: [3]\nseeds", "labelled: [true]\nseeds", "4: labelled.0: true and false"),
+    "steps": ("budget: {steps: 4}\nengine", "budget: {steps: true}\nengine", "10: budget.steps: true and false"),
+    "off": ("budget: {steps: 4}\nengine", "budget: {steps: on}\nengine", "10: budget.steps: "),
+    "engine": ("validations: 1}", "validations: true}", "11: engine.validations: true and false"),
+    "entry's engine": (
+        "    params: {", "    engine: {validations: true}\n    params: {", "ua_mt.engine.validations: true and false"
+    ),
+    "parameter": ("consistency: 0.2", "consistency: true", "9: methods.ua_mt.params.consistency: true and false"),
+    "search's seed": ("seed: 100", "seed: true", "18: search.seed: true and false"),
+    "searched engine": ("{scale: log, values: [1e-2, 3e-1]}", "{values: [true, 0.1]}", "learning_rate: True: true"),
+    "searched parameter": (
+        "    params: {", "    search: {consistency: {values: [true]}}\n    params: {", "consistency: True: true and"
+    ),
+}  # fmt: skip
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", NOT_NUMBERS)
+def test_true_and_yes_are_no_numbers(name: str, tmp_path: Path) -> None:
+    from harness.data.prepare import resolve
+    from harness.suite.registry import load_dataset
+
+    old, new, place = NOT_NUMBERS[name]
+    assert old in TINY
+    path = written(tmp_path, TINY.replace(old, new))
+    with pytest.raises(UsageError) as refused:
+        make_plan(load_suite(path), resolve(load_dataset("phantom"), None).reference)
+    assert place in str(refused.value)
+    assert str(refused.value).startswith(f"{path}:")
+
+
+NUMBERS: dict[str, tuple[str, str, Any]] = {
+    "leading zeros": ("seeds: [0, 1]", "seeds: [010, 011]", [10, 11]),
+    "eight and nine": ("seeds: [0, 1]", "seeds: [08, 09]", [8, 9]),
+    "in quotes": ("seeds: [0, 1]", "seeds: ['3']", [3]),
+    "an exponent": ("seeds: [0, 1]", "seeds: [1e3]", [1000]),
+    "underscores": ("seeds: [0, 1]", "seeds: [1_000]", [1000]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_seeds_are_what_they_look_like(name: str, tmp_path: Path) -> None:
+    old, new, seeds = NUMBERS[name]
+    suite = load_suite(written(tmp_path, TINY.replace(old, new))).suite
+    assert suite.seeds == seeds
+    assert suite.search is not None
+    assert suite.search.engine["optimiser.learning_rate"].values == (0.01, 0.3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_encodings_of_a_suite(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    path.write_bytes((mark + TINY + "description: gr\u00fc\u00df\n").encode(encoding))
+    if encoding == "latin-1":
+        with pytest.raises(UsageError, match="save it as UTF-8"):
+            load_suite(path)
+    else:
+        assert load_suite(path).suite.description == "gr\u00fc\u00df"

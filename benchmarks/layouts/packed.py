@@ -33,6 +33,9 @@ METHODS: dict[Packing, tuple[Opener, int]] = {
 }
 """How to open each, and what a byte of it can become."""
 
+MOST_BYTES = 1 << 32
+"""Of the voxels of one file: 1024 x 1024 x 1024 of four bytes."""
+
 SPARE_BYTES = 16
 """Bytes after the voxels that are passed over: padding, or the end of a line."""
 
@@ -89,6 +92,8 @@ def content_of(raw: bytes, wanted: int, packing: Packing) -> bytes:
 
 
 def require_possible(held: int, wanted: int, growth: int) -> None:
-    """Raise `EOFError` if so few bytes cannot hold what a header asks for, before memory is asked for it."""
+    """Before memory is asked for: `EOFError` if so few bytes cannot hold it, `ValueError` if it is no scan's size."""
     if wanted > growth * held + SPARE_BYTES:
         raise EOFError(f"its header asks for {wanted:,} bytes, the {held:,} in the file cannot hold them")
+    if wanted > MOST_BYTES:
+        raise ValueError(f"its header asks for {wanted:,} bytes, more than the {MOST_BYTES:,} of the largest scan")

@@ -8,6 +8,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from benchmarks.layouts.h5_file import read_h5
 from benchmarks.layouts.nifti_file import read_nifti
 from benchmarks.layouts.nrrd_file import read_nrrd
+from benchmarks.layouts.packed import require_possible
 from benchmarks.layouts.pair import read_pair
 from benchmarks.layouts.values import whole_labels
 from harness.api.dataset import CaseSource
@@ -34,6 +36,10 @@ from tests.data.small_la import write_nrrd
 
 Write = Callable[[Path], object]
 VOXELS = np.random.default_rng(0).integers(0, 900, (7, 6, 5)).astype(np.int16)
+
+
+ZEROS = zlib.compress(bytes(2**20), 9) * 64
+"""Stands for a compressed chunk, which is never decompressed."""
 
 
 def content(array: np.ndarray = VOXELS) -> bytearray:
@@ -195,6 +201,13 @@ def huge(file: h5py.File, name: str) -> None:
     file.create_dataset(name, (30000, 30000, 30000), "f4", chunks=(8, 8, 8))[0, 0, 0] = 1
 
 
+def bomb(file: h5py.File, name: str) -> None:
+    """Eight gigabytes of zeros in a few megabytes: nothing is truncated, and still it is no scan."""
+    made = file.create_dataset(name, (2**31,), "f4", chunks=(2**28,), compression="gzip", compression_opts=9)
+    for part in range(4):
+        made.id.write_direct_chunk((part * 2**28,), ZEROS)
+
+
 def virtual(file: h5py.File, name: str) -> None:
     layout = h5py.VirtualLayout((7, 6, 5), "f4")
     layout[:] = h5py.VirtualSource("away.h5", "image", (7, 6, 5))
@@ -231,6 +244,7 @@ H5: dict[str, Write] = {
     "records": arrays(image=np.zeros((7, 6, 5), [("x", "f4"), ("y", "f4")])),
     "never written": arrays(image=unwritten),
     "truncated: as large as a continent": arrays(image=huge),
+    "a bomb": arrays(image=bomb),
     "voxels of another file": arrays(image=virtual),
     "voxels of a raw file": arrays(image=elsewhere),
     "a link to a file that is away": arrays(image=broken_link),
@@ -460,3 +474,14 @@ def test_a_pipe_is_no_file(read: Callable[[Path], object], tmp_path: Path) -> No
 def test_axes_of_one_voxel_behind_the_third_are_left_out(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(VOXELS[..., None, None], np.eye(4)), tmp_path / "one.nii")
     np.testing.assert_array_equal(read_nifti(tmp_path / "one.nii")[0], VOXELS)
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "growth", "error"),
+    [(10, 10, 1, None), (10, 27, 1, EOFError), (10**6, 2**32, 50_000, None), (10**6, 2**33, 50_000, ValueError)],
+)
+def test_memory_is_asked_for_only_as_a_scan_may_need_it(
+    held: int, wanted: int, growth: int, error: type[Exception] | None
+) -> None:
+    with pytest.raises(error) if error else nullcontext():
+        require_possible(held, wanted, growth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -97,6 +98,9 @@ def main() -> None:
     # before anything imports torch: a waiting OpenMP thread must not burn the CPU that others are charged for
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no Unicode gets other characters, not an error
+            stream.reconfigure(errors="replace")
     logging.getLogger("harness").propagate = False  # MLflow's migrations give the root logger a handler of its own
     try:
         code = cli.main(standalone_mode=False)

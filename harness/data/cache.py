@@ -29,6 +29,8 @@ MANIFEST = "manifest.json"
 DEVELOPMENT = "development.h5"
 TEST = "test.h5"
 MANIFEST_SCHEMA = 1
+LARGEST_MANIFEST = 64 * 1024**2
+"""Bytes; that of ACDC, with 200 cases, has 60,000."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Cache:
 def read_manifest(path: Path) -> Manifest:
     """Read and validate a manifest. Raises `RecordError` for a newer schema, `DataError` for anything else."""
     try:
+        if path.stat().st_size > LARGEST_MANIFEST:
+            raise ValueError("larger than any manifest is")
         content: Any = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path.parent}: not a prepared cache, it has no {MANIFEST}") from None

@@ -11,8 +11,9 @@ from pathlib import Path
 from harness.api.dataset import Dataset
 from harness.api.strict import digest
 
-CACHE_FORMAT = 1
-"""Raised when the files of a cache change, so that old ones are not taken for new ones."""
+CACHE_FORMAT = 2
+"""Raised when the files of a cache change, or the checks that scans pass before they are in one, so that no old cache
+is taken for a new one."""
 
 
 def locate(dataset: Dataset, root: Path) -> tuple[Path, str] | None:

@@ -89,7 +89,7 @@ def read_record(path: Path, kind: type[R]) -> R:
     except ValidationError as error:
         try:
             raw = json.loads(content)
-        except ValueError:  # a UnicodeDecodeError is one
+        except (ValueError, RecursionError):  # no JSON, no text, or levels below each other without end
             raise RecordError(f"{path}: not a JSON record; it may be damaged or belong to another program") from None
         refuse_other_version(raw.get("schema_version") if isinstance(raw, dict) else None, path)
         first = error.errors()[0]

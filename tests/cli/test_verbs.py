@@ -140,6 +140,13 @@ def test_leaderboard_prints_what_it_writes(records: Path) -> None:
     assert marked.stdout == (records / "tiny" / "leaderboard" / "leaderboard.md").read_text()
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_of_few_characters_shows_other_ones(encoding: str, records: Path) -> None:
+    for verb in ("leaderboard", "status"):
+        shown = run_cli(verb, records / "tiny", env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"})
+        assert shown.returncode == 0, shown.stderr
+
+
 def test_list_names_methods_datasets_and_suites() -> None:
     listed = run_cli("list")
     assert listed.returncode == 0, listed.stderr

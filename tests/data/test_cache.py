@@ -138,6 +138,13 @@ def test_what_is_no_whole_cache_is_refused(folder: Path, tmp_path: Path) -> None
         Cache.open(folder)
 
 
+@pytest.mark.parametrize("content", ["[" * 200_000, '{"a":' * 100_000, " " * (65 * 1024**2), "9" * 20_000])
+def test_an_absurd_manifest_is_refused(content: str, folder: Path) -> None:
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(DataError, match=r"manifest\.json: "):
+        read_manifest(folder / MANIFEST)
+
+
 def test_an_edited_manifest_is_noticed(folder: Path) -> None:
     splits = {"train": ["patient099", "patient038"], "val": ["patient090", "patient028"], "test": ["patient011"]}
     edit_manifest(folder, splits=splits)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from harness.audit.finding import Verdict, held, not_held
 from harness.audit.records import AuditedSuite
 from harness.audit.rule import counted, rule
+from harness.leaderboard.fitness import unfit_reasons
+from harness.records.schema import Validation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,14 +82,26 @@ def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
 def per_case_records(suite: AuditedSuite) -> Verdict:
     """cases.parquet of every run holds each volume and class once for each checkpoint rule, without a gap.
 
-    The rows are the same in every run. `harness leaderboard` computes all tables from these files.
+    The rows are the same in every run, and so are the classes of validations. Every score can be: Dice lies in [0, 1],
+    in validations and in trials of the search too. `harness leaderboard` computes all tables from these files and
+    leaves out what does not fit.
     """
     if absent := [run for run in suite.finished if run.cases is None]:
         return not_held(absent, "cases.parquet is missing")
-    columns = ["checkpoint", *KEY]
-    whole = len(suite.cases.drop_duplicates(columns))
-    counts = suite.cases.groupby("run").size()
-    repeated = suite.cases["run"][suite.cases.duplicated(["run", *columns]) | suite.cases["dice"].isna()]
-    if gaps := suite.named({*counts.index[counts != whole], *repeated}):
-        return not_held(gaps, "rows of cases.parquet are missing, repeated or without Dice")
-    return held(f"{whole:,} rows in cases.parquet of each of {counted(len(counts), 'run')}, none missing or twice")
+    places = {run.id: place for place, run in enumerate(suite.finished)}
+    by_row = suite.cases["run"].map(places).to_numpy(dtype=np.int64)
+    reasons = unfit_reasons(suite.cases, by_row, [run.result.validations for run in suite.finished])
+    unfit = {run: reason for run, reason in zip(suite.finished, reasons, strict=True) if reason is not None}
+    if unfit:
+        lines = (f"{run.name}: {reason}" for run, reason in unfit.items())
+        return not_held(list(unfit), f"{counted(len(unfit), 'run')} with records that fit no table", *lines)
+    if trials := [run for run in suite.others if run.result is not None and not _possible(run.result.validations)]:
+        names = ", ".join(f"{run.asked.label} (runs/{run.id[:10]})" for run in trials)
+        ids = tuple(run.id for run in trials)
+        return Verdict("not held", (f"a Dice outside [0, 1] in validations of result.json: {names}",), ids)
+    rows = len(suite.cases) // max(1, len(places))
+    return held(f"{rows:,} rows in cases.parquet of each of {counted(len(places), 'run')}, none missing or twice")
+
+
+def _possible(validations: Sequence[Validation]) -> bool:
+    return all(validation.possible for validation in validations)

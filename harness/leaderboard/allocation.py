@@ -41,7 +41,7 @@ def allocation_columns(record: Reconciliation | None, method: str, runs: pd.Data
 
 
 def _status(record: Reconciliation | None, method: str, runs: pd.DataFrame) -> str:
-    ended = runs[runs["status"].isin(["ok", "failed"])]
+    ended = runs[runs["status"].isin(["ok", "failed", "unfit"])]
     if ended.empty:
         return ""
     reconciled_attempts = Counter(run for run, _ in record.reconciled) if record is not None else Counter[str]()

@@ -122,8 +122,8 @@ def _rank(row: Row) -> Cell:
 
 
 def _method(row: Row) -> Cell:
-    failed = f", {row['n_failed']} failed" if row["n_failed"] else ""
-    return row["entry"], f"{row['n_ok']}/{row['n_runs']} ok{failed}"
+    others = (f", {row[f'n_{status}']} {status}" for status in ("failed", "unfit") if row[f"n_{status}"])
+    return row["entry"], f"{row['n_ok']}/{row['n_runs']} ok{''.join(others)}"
 
 
 def _structures(row: Row) -> Cell:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe_differences, titles
+from harness.leaderboard.fitness import Places, unfit_reasons
 from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, read_search, run_row, validation_rows
 from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.records.accounts import Reconciliation
@@ -193,7 +194,7 @@ def _status(record: RunRecord, conditions: Conditions | None, group: Conditions 
 def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None, title: str) -> Comparison:
     rows = [run_row(entry, record, _status(record, own, group)) for entry, record, own in runs]
     frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    finished = [record for (_, record, _), status in zip(runs, frame["status"], strict=True) if status == "ok"]
+    finished, cases, places = _judge(frame, [record for _, record, _ in runs])
     ids = frame[["run", "cell", "entry", "labelled", "subset", "seed"]]
     validations = pd.DataFrame(
         [row for record in dict.fromkeys(finished) for row in validation_rows(record)], columns=list(VALIDATION_COLUMNS)
@@ -207,27 +208,46 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
         conditions=group,
         commits=tuple(sorted(commit for commit in commits if commit)),
         runs=frame.astype({"labelled": "Int64"}),
-        cases=_cases(finished, ids[frame["status"] == "ok"]),
+        cases=_identified(cases, places, ids[frame["status"] == "ok"]),
         validations=validations.astype({"unlabelled_dice": "float64"}).merge(ids, on="run", how="left"),
         data_warnings=tuple(warnings),
         voxel_sizes=tuple(dict.fromkeys(source for facts in shown if (source := facts.get("voxel_size")))),
     )
 
 
-def _cases(records: Sequence[RunRecord], ids: pd.DataFrame) -> pd.DataFrame:
-    """Per-case records of runs with their `ids`, one row per run; the columns alone where there are no runs.
+def _judge(frame: pd.DataFrame, records: Sequence[RunRecord]) -> tuple[list[RunRecord], pd.DataFrame, Places]:
+    """The runs that are ok, their per-case records, and the place of each row among them.
 
-    Words are categories: there are few different ones in up to millions of rows.
+    A finished run whose records do not fit is "unfit" in `frame` from then on, with the reason: it is in no number.
     """
-    if not records:
-        return pd.DataFrame(columns=["run", *CASE_COLUMNS, *ids.columns.drop("run")])
+    ended = [i for i, status in enumerate(frame["status"]) if status == "ok"]
+    if not ended:
+        return [], pd.DataFrame(), np.empty(0, np.int64)
     with ThreadPoolExecutor(_READERS) as readers:
-        tables = list(readers.map(lambda record: record.cases_table, records))
+        cases, places = _joined(list(readers.map(lambda i: records[i].cases_table, ended)))
+    reasons = unfit_reasons(cases, places, [records[i].validations for i in ended])
+    for i, reason in zip(ended, reasons, strict=True):
+        if reason is not None:
+            frame.loc[i, ["status", "failure_reason"]] = "unfit", reason
+    fit = np.array([reason is None for reason in reasons])
+    if not fit.all():
+        cases, places = cases[fit[places]].reset_index(drop=True), (np.cumsum(fit) - 1)[places[fit[places]]]
+    return [records[i] for i, fits in zip(ended, fit, strict=True) if fits], cases, places
+
+
+def _joined(tables: Sequence[pa.Table]) -> tuple[pd.DataFrame, Places]:
+    """All rows, and the table of each. Words are categories: there are few different ones in up to millions of rows."""
     cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
     cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
+    return cases, np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
+
+
+def _identified(cases: pd.DataFrame, places: Places, ids: pd.DataFrame) -> pd.DataFrame:
+    """Per-case records with the `ids` of their runs, one row per run; the columns alone where there are no runs."""
+    if ids.empty:
+        return pd.DataFrame(columns=["run", *CASE_COLUMNS, *ids.columns.drop("run")])
     partly_known = [name for name in CASE_COLUMNS if name.endswith("_mm") and cases[name].isna().any()]
     cases[partly_known] = np.nan  # a mean over the volumes of known voxel size would be one of other patients
     words = ids.astype(dict.fromkeys(("run", "cell", "entry"), "category"))
-    places = np.repeat(np.arange(len(records)), [table.num_rows for table in tables])
     repeated = words.iloc[places].reset_index(drop=True)
     return pd.concat([repeated[["run"]], cases, repeated.drop(columns="run")], axis=1)

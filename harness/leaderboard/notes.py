@@ -12,7 +12,7 @@ from harness.stats.bootstrap import LEAST_SUBSETS
 
 MINI = "mini: small images, not comparable with published tables"
 WARNED = "Warned of in the data: "
-LOUD = (MINI, "Unfinished:", "Failed:", "Unexplained:", WARNED)
+LOUD = (MINI, "Unfinished:", "Failed:", "Unfit:", "Unexplained:", WARNED)
 """Beginnings of notes that must not be overlooked."""
 
 INTERVAL = (
@@ -25,7 +25,8 @@ EMPTY_MASKS = (
 )
 RANKING = (
     "Rank: from 1 + the number of significantly better methods to the number of methods that are not significantly "
-    "worse. Rows are sorted by mean Dice of the last checkpoint. A method with a failed run ranks after all without."
+    "worse. Rows are sorted by mean Dice of the last checkpoint. A method with a failed or unfit run ranks after all "
+    "without."
 )
 SIGNIFICANCE = (
     "Significant: the simultaneous 95 % interval of the paired difference excludes zero (bootstrap max-t "
@@ -123,10 +124,13 @@ def _gaps(comparison: Comparison) -> Iterator[str]:
         yield f"Unfinished: {missing} of {len(runs)} runs are missing; ranks and figures are provisional."
     if elsewhere:
         yield f"{elsewhere} of {len(runs)} runs ran under other conditions and are in another table."
-    for _, run in runs[runs["status"] == "failed"].iterrows():
+    for run in runs[runs["status"].isin(["failed", "unfit"])].to_dict("records"):
         labelled = "all" if pd.isna(run["labelled"]) else run["labelled"]
         where = f"{run['entry']} {labelled}-labelled subset {run['subset']} seed {run['seed']}"
-        yield f"Failed: {where} ({run['failure_kind']}: {run['failure_reason']})."
+        if run["status"] == "failed":
+            yield f"Failed: {where} ({run['failure_kind']}: {run['failure_reason']})."
+        else:
+            yield f"Unfit: {where} is in no number ({run['failure_reason']})."
 
 
 def _declared(inputs: LeaderboardInput) -> Iterator[str]:

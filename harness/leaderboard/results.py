@@ -1,7 +1,7 @@
 """The leaderboard as a frame: one row per comparison, labelled count, checkpoint rule and method, with its rank.
 
-Ranks are shared where the differences are not significant. A method with a failed run is worse than all without, one
-without any number last.
+Ranks are shared where the differences are not significant. A method with a failed or unfit run is worse than all
+without, one without any number last.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
     ran). Dice and Jaccard are fractions. `labelled` is the table's count, `trained_on` the method's own: "all" for a
     reference.
 
-    place:                 order of display, by mean Dice; methods with a failed run come after all without, methods
-                           without any finished or failed run have none, nor have references.
+    place:                 order of display, by mean Dice; methods with a failed or unfit run come after all without,
+                           methods of which no run has ended have none, nor have references.
+    unfit:                 runs whose records do not fit those of the others, and why; they are in no number.
     rank, rank_worst:      best and worst rank that the data allow (`with_ranks` fills them; equal where the
                            rank is not shared).
     <metric>_std:          standard deviation over runs of a run's mean over patients; from two runs on.
@@ -84,7 +85,7 @@ def _table(inputs: LeaderboardInput, comparison: Comparison, listed: pd.DataFram
 
 def placed(rows: list[Row]) -> list[Row]:
     """Fill `place` by mean Dice (ties share the better place) and sort: ranked, not yet run, references."""
-    keys = {id(row): _place_key(row) for row in rows if row["block"] == "ranked" and row["n_ok"] + row["n_failed"] > 0}
+    keys = {id(row): _place_key(row) for row in rows if row["block"] == "ranked" and _ended(row)}
     for row in rows:
         if id(row) in keys:
             row["place"] = 1 + sum(other < keys[id(row)] for other in keys.values())
@@ -93,10 +94,19 @@ def placed(rows: list[Row]) -> list[Row]:
     )
 
 
+def _ended(row: Row) -> bool:
+    return bool(row["n_ok"] or spoilt(row))
+
+
+def spoilt(row: Row) -> bool:
+    """Whether a run failed, or left records that do not fit."""
+    return bool(row["n_failed"] or row["n_unfit"])
+
+
 def _place_key(row: Row) -> tuple[bool, bool, float]:
     """Failures after all methods without; among them, those with no number at all last."""
     none_ok = row["n_ok"] == 0
-    return row["n_failed"] > 0, none_ok, 0.0 if none_ok else -row["dice"]
+    return spoilt(row), none_ok, 0.0 if none_ok else -row["dice"]
 
 
 def _progress(runs: pd.DataFrame) -> Row:
@@ -107,7 +117,11 @@ def _progress(runs: pd.DataFrame) -> Row:
     return {
         "method_version": None if versions.empty else int(versions.iloc[0]),
         "n_runs": len(runs),
-        **{f"n_{name}": status[name] for name in ("ok", "failed", "missing", "elsewhere")},
+        **{f"n_{name}": status[name] for name in ("ok", "failed", "unfit", "missing", "elsewhere")},
+        "unfit": "; ".join(
+            f"subset {run['subset']} seed {run['seed']}: {run['failure_reason']}"
+            for run in runs[runs["status"] == "unfit"].to_dict("records")
+        ),
         "seeds": _joined(ok["seed"]),
         "subsets": _joined(ok["subset"]),
     }
@@ -145,7 +159,7 @@ def _structures(comparison: Comparison, checkpoint: str, cell: str) -> Row:
 
 def _costs(runs: pd.DataFrame) -> Row:
     """Costs: useful figures over the ok runs, lost seconds over all runs that ended under these conditions."""
-    ended = runs[runs["status"].isin(["ok", "failed"])]
+    ended = runs[runs["status"].isin(["ok", "failed", "unfit"])]
     ok = ended[ended["status"] == "ok"]
     row: Row = {}
     for source, name in (("useful_device_seconds", "device_seconds"), ("steps", "steps")):
@@ -206,7 +220,7 @@ def _bounds(rows: pd.DataFrame, pairs: pd.DataFrame, class_names: Sequence[str])
 
 def _better(own: pd.DataFrame, won: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Failures decide first (none, some, no number at all), significant differences among equals."""
-    tier = (own["n_failed"] > 0).to_numpy(dtype=int) + (own["n_ok"] == 0).to_numpy(dtype=int)
+    tier = (own["n_failed"] + own["n_unfit"] > 0).to_numpy(dtype=int) + (own["n_ok"] == 0).to_numpy(dtype=int)
     return np.asarray((tier[:, None] < tier) | (won & (tier[:, None] == tier)))
 
 

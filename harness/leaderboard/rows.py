@@ -20,7 +20,8 @@ RUN_COLUMNS = (
 """
 cell:         what is averaged into one row, see `cell`.
 reference:    shown below the ranked rows, never ranked.
-status:       ok, failed, missing (not run yet) or elsewhere (ran under other conditions).
+status:       ok, failed, missing (not run yet), elsewhere (ran under other conditions) or unfit (its records do not fit
+              those of the others; failure_reason says why).
 wall_seconds: by phase, a dict.
 From method_version on, empty where there is no result.
 """
@@ -81,7 +82,7 @@ def read_search(records: SuiteRecords) -> pd.DataFrame:
 
     entry:  its name in the suite; point: 0 is the suite's own configuration (but in a grid).
     varied: JSON, the trial's value on each searched dimension; params: JSON, all hyper-parameters.
-    status: ok, failed, ended_early (by the search) or missing (not over yet).
+    status: ok, failed, ended_early (by the search), missing (not over yet) or unfit (its Dice lies outside [0, 1]).
     score:  validation Dice of the last validation, a fraction, mean over foreground classes.
     """
     trials = [] if records.trials is None else records.trials.trials
@@ -103,12 +104,13 @@ def _chosen(records: SuiteRecords) -> set[tuple[str, int, int]]:
 def _trial_row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]]) -> dict[str, Any]:
     record = records.run(trial.run)
     result, spent = record.result, record.spent
+    last = result.validations[-1] if result is not None and result.validations else None
     return trial.model_dump() | {
         "suite": records.name,
         "varied": canonical_json(trial.varied),
         "params": canonical_json(record.run.params),
-        "status": "missing" if result is None else result.status,
-        "score": None if result is None or not result.validations else result.validations[-1].mean_dice,
+        "status": "missing" if result is None else result.status if last is None or last.possible else "unfit",
+        "score": None if last is None else last.mean_dice,
         "useful_device_seconds": spent.useful_device_seconds,
         "lost_device_seconds": spent.lost_device_seconds,
         "chosen": (trial.entry, trial.study, trial.point) in chosen,

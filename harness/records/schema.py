@@ -224,6 +224,11 @@ class Validation(Strict):
         return _mean(self.dice)
 
     @property
+    def possible(self) -> bool:
+        """Whether every Dice lies in [0, 1], but for rounding."""
+        return all(0.0 <= dice <= 1.0 + 1e-9 for dice in (*self.dice.values(), *(self.unlabelled_dice or {}).values()))
+
+    @property
     def mean_unlabelled_dice(self) -> float | None:
         """Mean over foreground classes. None where no training image is unlabelled, or where it was not measured."""
         return _mean(self.unlabelled_dice or {})

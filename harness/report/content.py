@@ -21,7 +21,7 @@ SHAPES = 6
 """Marker shapes that the page can draw."""
 
 PROFILES = ("table", "labelled", "checkpoint", "entry", "class_name", "tau", "share", "low", "high")
-FAILED = ("entry", "labelled", "subset", "seed", "failure_kind", "failure_reason")
+FAILED = ("entry", "labelled", "subset", "seed", "status", "failure_kind", "failure_reason")
 PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "log", "idle", "unaccounted")
 """Wall phases in the order in which they are drawn; others come before `unaccounted`."""
 
@@ -101,8 +101,8 @@ def thinned(profiles: pd.DataFrame) -> pd.DataFrame:
 
 
 def failed(comparison: Comparison) -> Json:
-    """The runs of a table that have no numbers, and why."""
-    runs = comparison.runs[comparison.runs["status"] == "failed"]
+    """The ended runs of a table that have no numbers, and why."""
+    runs = comparison.runs[comparison.runs["status"].isin(["failed", "unfit"])]
     return {"table": comparison.number, "runs": columns(runs[list(FAILED)])}
 
 
@@ -114,7 +114,7 @@ def budgets(comparison: Comparison, search: pd.DataFrame) -> Json:
     device: useful (of finished finals), failed, lost (destroyed by interruptions, search included), search.
     wall:   seconds by phase of the finals; phases in order.
     """
-    ended = comparison.runs[comparison.runs["status"].isin(["ok", "failed"])]
+    ended = comparison.runs[comparison.runs["status"].isin(["ok", "failed", "unfit"])]
     methods: dict[str, Json] = {}
     phases: dict[Any, float] = {}
     for method in dict.fromkeys([*comparison.runs["entry"], *search["entry"]]):

@@ -10,6 +10,7 @@ import pandas as pd
 from harness.leaderboard import numbers
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.leaderboard import Leaderboard
+from harness.leaderboard.results import spoilt
 from harness.stats.families import NOT_SIGNIFICANT, SIGNIFICANT
 
 Row = dict[Any, Any]
@@ -47,15 +48,17 @@ def _sentences(rows: Sequence[Row], pairs: Pairs) -> Iterator[str]:
         yield "No ranked method has finished a run yet."
     else:
         leader = ranked[0]
-        comparable = [row for row in ranked[1:] if bool(row["n_failed"]) == bool(leader["n_failed"])]
+        comparable = [row for row in ranked[1:] if spoilt(row) == spoilt(leader)]
         yield _lead(leader, comparable, pairs, all_of_them=len(comparable) == len(ranked) - 1)
         yield from (_with_failures(row) for row in ranked if row not in comparable and row["dice"] > leader["dice"])
         yield from (_reference(row, leader, pairs) for row in rows if row["block"] == "reference" and row["n_ok"])
         yield _scope(ranked)
     waiting = sum(row["n_missing"] for row in rows)
-    failed = sum(row["n_failed"] for row in rows)
+    failed, unfit = (sum(row[name] for row in rows) for name in ("n_failed", "n_unfit"))
     if failed:
         yield f"{_runs(failed)} failed; a method with a failure is placed after all without."
+    if unfit:
+        yield f"{_runs(unfit)} left records that do not fit the others'; its method is placed after all without."
     if waiting:
         total = sum(row["n_runs"] for row in rows)
         yield f"Provisional: {waiting} of {_runs(total)} {'has' if waiting == 1 else 'have'} not run."
@@ -66,7 +69,7 @@ def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool
 
     Args:
         leader: The first row of the table.
-        others: The ranked methods that the leader is compared with: those that failed runs as it did, or did not.
+        others: The ranked methods that the leader is compared with: with failed or unfit runs like it, or without.
         pairs: Differences between the methods of the table.
         all_of_them: Whether `others` are all other ranked methods.
     """
@@ -76,7 +79,7 @@ def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool
     close = [method for method, verdict in readings.items() if verdict == NOT_SIGNIFICANT]
     undetermined = [method for method in readings if method not in (*behind, *close)]
     if not others and not all_of_them:
-        return f"{name} reaches {dice}; runs of every other ranked method failed."
+        return f"{name} reaches {dice}; runs of every other ranked method failed or do not fit."
     if not others:
         return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
     if len(behind) == len(others):
@@ -90,9 +93,10 @@ def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool
 
 
 def _with_failures(row: Row) -> str:
-    """A mean above the leader's, over the runs that did not fail."""
-    ok, failed = _runs(row["n_ok"]), row["n_failed"]
-    return f"{row['entry']} reaches {numbers.percent(row['dice'])} % in {ok}, but {failed} of its runs failed."
+    """A mean above the leader's, over the runs that count."""
+    counts = ((row["n_failed"], "failed"), (row["n_unfit"], "left records that do not fit"))
+    others = " and ".join(f"{count} of its runs {what}" for count, what in counts if count)
+    return f"{row['entry']} reaches {numbers.percent(row['dice'])} % in {_runs(row['n_ok'])}, but {others}."
 
 
 def _reference(row: Row, leader: Row, pairs: Pairs) -> str:

@@ -147,7 +147,8 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tu
     """Choose the best trial of each entry and study.
 
     It is the one with the highest validation Dice at the last validation, among those that spent their whole budget.
-    The earlier point wins a tie. Where no trial has a score, the suite's own configuration is taken.
+    A Dice outside [0, 1] is no score. The earlier point wins a tie. Where no trial has a score, the suite's own
+    configuration is taken.
 
     Args:
         plan:   the plan of a suite with a search.
@@ -159,8 +160,9 @@ def decide(plan: Plan, trials: Sequence[PlannedTrial], store: SuiteFolder) -> tu
     """
     results = {planned.run.id: store.by_id(planned.run.id).require_result() for planned in trials}
     scores = {
-        run: result.validations[-1].mean_dice if result.status == "ok" and result.validations else None
+        run: last.mean_dice if result.status == "ok" and last is not None and last.possible else None
         for run, result in results.items()
+        for last in [result.validations[-1] if result.validations else None]
     }
     best: dict[tuple[str, int], PlannedTrial] = {}
     for planned in sorted(trials, key=lambda each: (scores[each.run.id] or 0.0, -each.trial.point)):

@@ -162,13 +162,24 @@ def spent(**update: float) -> Change:
     return change
 
 
+def validated(dice: dict[str, float]) -> Change:
+    """Other Dice in the first validation."""
+
+    def change(run: SelectedRun) -> SelectedRun:
+        assert run.result is not None
+        first, *rest = run.result.validations
+        return result(validations=[first.model_copy(update={"dice": dice}), *rest])(run)
+
+    return change
+
+
 def without_row(run: SelectedRun) -> SelectedRun:
     return with_cases(run, cases_of(run).drop(index=7))
 
 
 BENT: dict[str, tuple[Change, set[int]]] = {
-    "tested on a training patient": (rows("patient", "patient099"), {1}),
-    "tested on a stranger": (rows("patient", "patient999"), {1}),
+    "tested on a training patient": (rows("patient", "patient099"), {1, 27}),
+    "tested on a stranger": (rows("patient", "patient999"), {1, 27}),
     "another checksum": (asked(dataset=DatasetRef(name="acdc", version=1, checksum="d" * 64)), {2}),
     "another size": (asked(preprocessing=Preprocessing(size=(112, 112))), {2}),
     "other data than planned": (environment(data_checksum="d" * 64), {2}),
@@ -205,12 +216,17 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "several settings of one method": (engine(batch_size=12), {21}),
     "the largest component for one": (engine(largest_component=True), {21, 24}),
     "another network": (result(parameters_predictor=2_000_000), {22}),
-    "another volume": (rows("voxels_true", 4999), {25}),
+    "another volume": (rows("voxels_true", 4999), {25, 27}),
     "a missed structure at no cost": (lambda run: rows("hd95_voxel", 0.0, first(True, run))(run), {26}),
     "a missed structure with Dice": (lambda run: rows("dice", 0.1, first(True, run))(run), {26}),
     "a miss that is not marked": (lambda run: rows("voxels_predicted", 0, first(False, run))(run), {26}),
     "a missing row": (without_row, {27}),
     "a repeated row": (rows("class_name", "Myo"), {27}),
+    "one row alone": (lambda run: with_cases(run, cases_of(run).query("checkpoint == 'last'").head(1)), {1, 6, 27}),
+    "a Dice that none can be": (rows("dice", 7.3), {27}),
+    "a distance below zero": (rows("asd_voxel", -1.0), {27}),
+    "validations of a Dice that none can be": (validated({"RV": 7.0, "Myo": 0.8, "LV": 0.9}), {6, 27}),
+    "validations of other classes": (validated({"Liver": 0.4}), {27}),
     "no per-case records": (lambda run: replace(run, cases=None), {27}),
     "a ledger without steps": (lambda run: replace(run, ledger=()), {13, 28}),
     "another protocol": (asked(protocol_version=PROTOCOL_VERSION + 1), {31}),

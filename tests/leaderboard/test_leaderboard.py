@@ -164,7 +164,7 @@ def test_engine_settings_of_several_studies_are_all_shown(tmp_path):
 
 def test_equal_methods_share_the_better_place():
     rows = [
-        {"block": "ranked", "entry": name, "place": None, "n_ok": 1, "n_failed": 0, "dice": dice}
+        {"block": "ranked", "entry": name, "place": None, "n_ok": 1, "n_failed": 0, "n_unfit": 0, "dice": dice}
         for name, dice in (("c", 0.5), ("b", 0.7), ("a", 0.7))
     ]
     assert [(row["entry"], row["place"]) for row in placed(rows)] == [("a", 1), ("b", 1), ("c", 3)]

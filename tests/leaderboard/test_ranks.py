@@ -14,6 +14,7 @@ def bounds(names, significant, failed=(), none_ok=()):
         "rank": None, "rank_worst": None, "entry": list(names),
         "n_ok": [0 if name in none_ok else 3 for name in names],
         "n_failed": [int(name in failed or name in none_ok) for name in names],
+        "n_unfit": 0,
     }).astype({"labelled": "Int64", "place": "Int64"})  # fmt: skip
     pairs = pd.DataFrame(
         [

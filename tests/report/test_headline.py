@@ -17,7 +17,7 @@ def board_of(written, rows, pairs):
     """The board with these ranked rows and differences of Dice in place of its own."""
     usual = {
         "table": 1, "labelled": 7, "checkpoint": "last", "block": "ranked", "trained_on": "7", "n_runs": 3, "n_ok": 3,
-        "n_failed": 0, "n_missing": 0, "seeds": "0 1 2", "subsets": "0",
+        "n_failed": 0, "n_unfit": 0, "n_missing": 0, "seeds": "0 1 2", "subsets": "0",
     }  # fmt: skip
     frame = pd.DataFrame([{**usual, **row} for row in rows]).astype({"labelled": "Int64"})
     shared = {"table": 1, "labelled": 7, "checkpoint": "last", "metric": "dice", "class_name": "mean"}
@@ -113,7 +113,7 @@ def test_a_higher_mean_of_a_method_with_a_failure_is_no_lead(written):
         f"a is significantly ahead of every other ranked method without a failure: 80.0 % Dice, {difference} above c.",
         higher, SCOPE, placed,
     ]  # fmt: skip
-    alone = "a reaches 80.0 % Dice; runs of every other ranked method failed."
+    alone = "a reaches 80.0 % Dice; runs of every other ranked method failed or do not fit."
     assert sentences(written, [A, failing], pairs) == [alone, higher, SCOPE, placed]
 
 

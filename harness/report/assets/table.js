@@ -37,6 +37,7 @@ const scaleHead = (domain) => {
 const runsCell = (row) => [
   `${row.n_ok}/${row.n_runs}`,
   row.n_failed ? h("span", { class: "sub bad" }, `${row.n_failed} failed`) : null,
+  row.n_unfit ? h("span", { class: "sub bad" }, `${row.n_unfit} unfit`) : null,
   row.n_missing ? h("span", { class: "sub" }, `${row.n_missing} to run`) : null,
   row.n_elsewhere ? h("span", { class: "sub" }, `${row.n_elsewhere} elsewhere`) : null,
 ];
@@ -113,8 +114,8 @@ const failedList = (group) => {
   const failed = DATA.failed.filter((one) => one.table === group.table).flatMap((one) => unpack(one.runs))
     .filter((one) => visible(one.entry) && (one.labelled === group.labelled || one.labelled === null));
   if (!failed.length) return null;
-  return h("details", { open: failed.length <= 8 }, h("summary", {}, `${failed.length} failed run${failed.length === 1 ? "" : "s"}`),
-    h("ul", { class: "failures" }, failed.map((one) => h("li", {}, `${one.entry}, subset ${one.subset}, seed ${one.seed}: ${one.failure_kind} (${one.failure_reason})`))));
+  return h("details", { open: failed.length <= 8 }, h("summary", {}, `${failed.length} failed or unfit run${failed.length === 1 ? "" : "s"}`),
+    h("ul", { class: "failures" }, failed.map((one) => h("li", {}, `${one.entry}, subset ${one.subset}, seed ${one.seed}: ${one.failure_kind ?? one.status} (${one.failure_reason})`))));
 };
 
 const renderTables = () => {

@@ -1,0 +1,180 @@
+"""Runs whose records do not fit the others': in no number, behind all others, and marked wherever a table stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.leaderboard.fitness import unfit_reasons
+from harness.leaderboard.render import markdown
+from harness.records.run_folder import RunFolder
+from harness.records.suite_folder import SuiteFolder
+from tests.support import cases_of, run_cli
+from tests.synthetic import PlannedRunKey, RunSpec, board_of, cases_frame, key, write_records
+
+SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2)
+ODD: PlannedRunKey = ("mc_net", 3, 0, 1)
+"""A run of the method that leads."""
+
+Frame = pd.DataFrame
+Change = Callable[[RunFolder], None]
+
+
+def folder_of(store: SuiteFolder, planned_key: PlannedRunKey = ODD) -> RunFolder:
+    (planned_run,) = [planned_run for planned_run in SPEC.planned_runs if key(planned_run) == planned_key]
+    return store.by_id(SPEC.run(planned_run).id)
+
+
+def cases(change: Callable[[Frame], Frame]) -> Change:
+    """Other per-case records, which the run's result knows."""
+
+    def rewrite(folder: RunFolder) -> None:
+        folder.write_cases(change(cases_of(folder)))
+        folder.write_result(folder.require_result())
+
+    return rewrite
+
+
+def value(column: str, new: Any, row: int = 3) -> Change:
+    def change(frame: Frame) -> Frame:
+        frame.loc[row, column] = new
+        return frame
+
+    return cases(change)
+
+
+def dice(changed: dict[str, float], place: int = 0, field: str = "dice") -> Change:
+    """Another Dice in one of the validations."""
+
+    def rewrite(folder: RunFolder) -> None:
+        result = folder.require_result()
+        validations = list(result.validations)
+        validations[place] = validations[place].model_copy(update={field: changed})
+        folder.write_result(result.model_copy(update={"validations": validations}))
+
+    return rewrite
+
+
+UNFIT: dict[str, tuple[Change, str]] = {
+    "a row alone": (cases(lambda frame: frame.head(1)), "lacks 71 of the 72 rows"),
+    "no row": (cases(lambda frame: frame.head(0)), "has no row"),
+    "a patient less": (cases(lambda frame: frame[frame["patient"] != "patient002"]), "lacks 12 of the 72 rows"),
+    "a phase less": (cases(lambda frame: frame[frame["phase"] != "ES"]), "lacks 36 of the 72 rows"),
+    "a class less": (cases(lambda frame: frame[frame["class_name"] != "LV"]), "lacks 24 of the 72 rows"),
+    "a checkpoint less": (cases(lambda frame: frame[frame["checkpoint"] == "last"]), "lacks 36 of the 72 rows"),
+    "another patient": (
+        cases(lambda frame: frame.replace({"patient": {"patient001": "patient091"}})),
+        "lacks 12 of the 72 rows that the other runs have and has 12 rows that the other runs lack (patient091)",
+    ),
+    "all other patients": (
+        cases(lambda frame: frame.assign(patient="v" + frame["patient"])),
+        "has 72 rows that the other runs lack (vpatient001, vpatient002, vpatient003, ...)",
+    ),
+    "one patient more": (
+        cases(lambda frame: pd.concat([frame, frame.tail(1).assign(case="x", patient="extra")], ignore_index=True)),
+        "has 1 rows that the other runs lack (extra)",
+    ),
+    "other volumes of the same names": (value("voxels_true", 4999), "lacks 1 of the 72 rows"),
+    "a row twice": (cases(lambda frame: pd.concat([frame, frame.tail(1)], ignore_index=True)), "repeats 1 rows"),
+    "Dice above 1": (value("dice", 7.3), "has a dice of 7.3"),
+    "Dice below 0": (value("dice", -0.01), "has a dice of -0.01"),
+    "Dice in percent": (cases(lambda frame: frame.assign(dice=100 * frame["dice"])), "has a dice of"),
+    "no Dice": (value("dice", np.nan), "has a dice of nan"),
+    "infinite Dice": (value("dice", np.inf), "has a dice of inf"),
+    "Jaccard above 1": (value("jaccard", 1.2), "has a jaccard of 1.2"),
+    "a negative distance": (value("hd95_voxel", -1.0), "has a hd95_voxel of -1"),
+    "an infinite distance": (value("asd_mm", np.inf), "has a asd_mm of inf"),
+    "no distance": (value("assd_voxel", np.nan), "has a assd_voxel of nan"),
+    "a validation above 1": (dice({"RV": 1.5, "Myo": 0.5, "LV": 0.5}), "a Dice outside [0, 1] in validation 0"),
+    "a validation below 0": (dice({"RV": -0.5, "Myo": 0.5, "LV": 0.5}, 1), "a Dice outside [0, 1] in validation 1"),
+    "labels of its own above 1": (dice({"RV": 3.0}, 0, "unlabelled_dice"), "a Dice outside [0, 1] in validation 0"),
+    "validations of another class": (dice({"Liver": 0.5}), "its validations are of LV, Liver, Myo, RV, those of"),
+}
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> SuiteFolder:
+    """Records that each test changes and puts back."""
+    return write_records(tmp_path_factory.mktemp("runs") / "s", SPEC)
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_an_unfit_run_is_in_no_number(name: str, records: SuiteFolder) -> None:
+    change, expected = UNFIT[name]
+    folder = folder_of(records)
+    kept, frame = folder.require_result(), cases_of(folder)
+    change(folder)
+    try:
+        board = board_of(records)
+    finally:
+        folder.write_cases(frame)
+        folder.write_result(kept)
+    (comparison,) = board.inputs.comparisons
+    unfit = comparison.runs[comparison.runs["status"] == "unfit"]
+    assert unfit["run"].tolist() == [folder.id]
+    assert expected in unfit["failure_reason"].iloc[0]
+    assert folder.id not in {*comparison.cases["run"], *comparison.validations["run"]}
+    rows = board.results.query("checkpoint == 'last' and block == 'ranked'").set_index("entry")
+    assert rows["rank"].to_dict()["mc_net"] == 3, "it leads where all runs fit"
+    assert [rows.at["mc_net", name] for name in ("n_ok", "n_unfit", "n_failed")] == [1, 1, 0]
+    assert rows["dice"].between(0, 1).all()
+    text = markdown(board)
+    assert "Unfit: mc_net 3-labelled subset 0 seed 1 is in no number" in text
+    assert "1/2 ok, 1 unfit" in text
+
+
+def test_all_runs_fit_in_honest_records(records: SuiteFolder) -> None:
+    board = board_of(records)
+    assert board.results["n_unfit"].sum() == 0
+    assert board.results.query("checkpoint == 'last' and place == 1")["entry"].tolist() == ["mc_net"]
+    assert "Unfit" not in markdown(board)
+
+
+def test_a_method_without_any_fit_run_is_last(tmp_path) -> None:
+    store = write_records(tmp_path / "s", SPEC)
+    for seed in range(SPEC.seeds):
+        UNFIT["no row"][0](folder_of(store, ("mc_net", 3, 0, seed)))
+    row = board_of(store).results.query("checkpoint == 'last' and entry == 'mc_net'").iloc[0]
+    assert (row["place"], row["rank"], row["n_ok"], row["n_unfit"]) == (3, 3, 0, 2)
+    assert pd.isna(row["dice"])
+
+
+def test_table_csv_audit_and_page_say_so(tmp_path) -> None:
+    store = write_records(tmp_path / "s", SPEC)
+    UNFIT["a row alone"][0](folder_of(store))
+    done = run_cli("leaderboard", store.root)
+    assert done.returncode == 0, done.stderr
+    reason = "cases.parquet lacks 71 of the 72 rows that the other runs have"
+    assert "Unfit: mc_net 3-labelled subset 0 seed 1 is in no number" in done.stdout
+    table = pd.read_csv(store.leaderboard / "leaderboard.csv").query("entry == 'mc_net'")
+    assert set(table["unfit"]) == {f"subset 0 seed 1: {reason}"}
+    assert reason in (store.leaderboard / "leaderboard.md").read_text()
+    assert reason in (store.leaderboard / "index.html").read_text()
+    audit = run_cli("audit", store.root, "--json")
+    assert audit.returncode == 76
+    findings = {finding["number"]: finding for finding in json.loads(audit.stdout)["findings"]}
+    assert findings[27]["status"] == "not held"
+    assert reason in " ".join(findings[27]["evidence"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_rows_are_gone_the_run_is_named(data: st.DataObject) -> None:
+    """Of two to six runs, fewer than half lost some rows, and maybe all."""
+    count = data.draw(st.integers(2, 6))
+    frames = [cases_frame(SPEC.planned_runs[0], SPEC) for _ in range(count)]
+    whole = len(frames[0])
+    odd = data.draw(st.sets(st.integers(0, count - 1), min_size=1, max_size=max(1, (count - 1) // 2)))
+    for place in odd:
+        kept = data.draw(st.integers(0, whole - 1))
+        frames[place] = frames[place].sample(kept, random_state=data.draw(st.integers(0, 9)))
+    places = np.repeat(np.arange(count), [len(frame) for frame in frames])
+    reasons = unfit_reasons(pd.concat(frames, ignore_index=True), places, [[] for _ in frames])
+    assert {place for place, reason in enumerate(reasons) if reason} == odd

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,8 @@ from PIL.PngImagePlugin import PngInfo
 from harness.api.strict import digest
 from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard, write_leaderboard
 from harness.records.artifacts import CAPTION
-from harness.records.files import write_atomic, write_text
+from harness.records.checksums import seal_record
+from harness.records.files import write_record, write_text
 from harness.records.ledger import LedgerLine, ProcessInfo
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
@@ -34,6 +35,7 @@ from harness.records.schema import (
     Engine,
     Environment,
     Failure,
+    FinalWeights,
     Observed,
     PlannedRun,
     Preprocessing,
@@ -207,15 +209,27 @@ def write_run(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpe
     folder.create(run)
     environment = folder.write_environment(spec.environments.get(key(planned_run), spec.environment))
     write_ledger(folder, run, environment, interrupted=key(planned_run) in spec.interrupted, failed=failed)
-    history = history_frame(planned_run, spec)
-    write_atomic(folder.path / "history" / "00000000.parquet", lambda path: history.to_parquet(path, index=False))
+    folder.write_history_part(spec.history_steps, history_frame(planned_run, spec))
     if not failed and run.role == "final":
-        write_text(folder.path / "final.json", json.dumps({"weights_sha256": digest(key(planned_run))}))
+        write_record(folder.final, FinalWeights(weights_sha256=digest(key(planned_run))))
         folder.write_cases(cases_frame(planned_run, spec))
         if planned_run.entry in spec.centers:
             folder.write_arrays(center_arrays(planned_run, spec))
             folder.write_figures({"centers": picture(f"centres of {planned_run}")})
     folder.write_result(_result(folder, run, planned_run, spec, environment))
+
+
+def edit_record(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a JSON record in place, and give it the checksum of its new content."""
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw.pop("sha256")
+    change(raw)
+    write_text(path, seal_record(json.dumps(raw)))
+
+
+def write_checksums(folder: RunFolder) -> None:
+    """Write the result again, so that it knows what the run's other files hold now."""
+    folder.write_result(folder.require_result())
 
 
 def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: bool, failed: bool) -> None:

@@ -28,6 +28,7 @@ VERBS = {
     "clean": ("records", "Delete the checkpoints of finished runs (shows what it would delete first)."),
     "export": ("records", "Pack a suite's records, without weights, into one file to share."),
     "import": ("records", "Unpack records that somebody exported."),
+    "verify": ("records", "Compare every record and archive with its checksums, and name what is damaged."),
     "doctor": ("data", "Check versions, device, disk, data, tracking and Slurm: what works and what does not."),
 }
 """Each verb's file and help. The file calls the verb's function VERB_command."""

@@ -178,6 +178,38 @@ def import_command(file: Path, runs: Path) -> None:
     log.info("next: harness leaderboard %s", root)
 
 
+@click.command("verify")
+@click.argument(
+    "path", metavar="[RUNS | FOLDER | ARCHIVE]", default="runs", type=click.Path(path_type=Path, exists=True)
+)
+def verify_command(path: Path) -> None:
+    """Read every record of the suites in RUNS, of the one in FOLDER, or in ARCHIVE, and name each damaged file.
+
+    Checksums are compared, and what they stand for: ids, names, versions, and files that a result says there are.
+    """
+    from harness.api.errors import RecordError, UsageError
+    from harness.records.archive import find_archive_flaws, read_archive
+    from harness.records.reader import SuiteRecords
+    from harness.records.verification import find_flaws
+
+    flaws: list[str] = []
+    if path.is_file():
+        suite, records = read_archive(path)
+        flaws += find_archive_flaws(path, records)
+        log.info("%s: %s, %d records", path, suite, len(records))
+    else:
+        folders = [path] if (path / "suites").is_dir() else sorted(path.glob("*/suites"))
+        if not folders:
+            raise UsageError(f"{path}: no records here; name the folder of all suites, of one suite, or an export")
+        for folder in folders:
+            suite_records = SuiteRecords.open(folder if folder == path else folder.parent)
+            flaws += find_flaws(suite_records)
+            log.info("%s: %d runs", suite_records.root, len(suite_records.runs))
+    if flaws:
+        raise RecordError("\n".join([*flaws, f"{len(flaws)} flaws"]))
+    log.info("all whole")
+
+
 @click.command("clean")
 @records_argument
 @click.option("--yes", is_flag=True, help="Delete; without it, only show what would be deleted.")

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import ValidationError
-
-from harness.api.errors import ClosedSplitError
+from harness.api.errors import ClosedSplitError, DiskError, InterruptedRunError, RecordError
+from harness.records.files import read_record
 from harness.records.suite_folder import Selection, candidates_digest
 
 _guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=None)
@@ -53,11 +52,18 @@ class TestPermit:
     run: str
     final: Path
 
-    @property
-    def asked_for(self) -> bool:
-        """Whether the run may still be needed: False where a readable selection names other runs alone."""
-        selection = self._read()
-        return isinstance(selection, str) or self._named_in(selection)
+    def refuse_changed_selection(self) -> None:
+        """Read the selection before the split is asked for: what befell it while the run trained is no violation.
+
+        Raises:
+            InterruptedRunError: it is not there now, or names other runs alone.
+            RecordError: it is damaged.
+            DiskError: it cannot be read.
+        """
+        if not self.selection.exists():
+            raise InterruptedRunError(f"{self.selection} is not there now; put it back, then the same command goes on")
+        if not self._named_in(read_record(self.selection, Selection)):
+            raise InterruptedRunError(f"{self.selection} does not name this run any more")
 
     def check(self) -> None:
         """Read both files now. Raises `ClosedSplitError`, which names everything that is missing."""
@@ -80,11 +86,9 @@ class TestPermit:
     def _read(self) -> Selection | str:
         """The selection, or what is wrong with its file."""
         try:
-            return Selection.model_validate_json(self.selection.read_bytes())
-        except FileNotFoundError:
-            return f"{self.selection}: the selection is not recorded yet"
-        except (OSError, ValidationError):
-            return f"{self.selection}: not a readable selection record"
+            return read_record(self.selection, Selection)
+        except (RecordError, DiskError) as error:
+            return str(error)
 
     def _named_in(self, selection: Selection) -> bool:
         return any(entry.run == self.run for entry in selection.entries)

@@ -16,13 +16,13 @@ from pathlib import Path
 from harness.api.errors import RecordError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.records.archive import check_run, ended_files
 from harness.records.files import write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords, find_id
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run, Trial
 from harness.records.suite_folder import Selection, SuiteFolder, Trials
+from harness.records.verification import find_run_flaws
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
 
@@ -192,7 +192,8 @@ def reuse(session: Session, source: Path) -> list[Run]:
     other = SuiteRecords.open(source)
     wanted = [run for run in session.pending() if other.run(run.id).ok]
     for run in wanted:
-        check_run(other.run(run.id))
+        for flaw in find_run_flaws(other.run(run.id)):
+            raise RecordError(flaw)
     taken = [run for run in wanted if _copy(other, session.store, run)]
     log.info("%s: %d runs taken over", source, len(taken))
     if count := count_elsewhere(session, taken):
@@ -219,7 +220,7 @@ def _copy(source: SuiteRecords, target: SuiteFolder, run: Run) -> bool:
                 return False
             _copy_environments(source, target, record)
             # a run counts as done once its result exists, so the result comes last
-            for path in ended_files(record.folder.path):
+            for path in [*record.folder.ended_files(), record.folder.path / "result.json"]:
                 write_bytes(copy.path / path.relative_to(record.folder.path), path.read_bytes())
             return True
     except LeaseHeldError:

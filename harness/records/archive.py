@@ -15,26 +15,25 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
 from harness.records.artifacts import NAME as FIGURE_NAME
 from harness.records.files import disk_errors, write_bytes
-from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.reader import SuiteRecords
+from harness.records.run_folder import ENDED_FILES
 from harness.records.schema import BY_FIRST_VERSION
 from harness.records.suite_folder import SuiteFolder
+from harness.records.verification import find_flaws
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
-ENDED_FILES = (
-    *("ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "arrays.npz", "final.json"),
-    "result.json",
-)
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RECORDS = re.compile(
     r"suites/[0-9a-f]{64}\.yaml|selection\.json|trials\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
-    rf"|runs/[0-9a-f]{{64}}/({'|'.join(map(re.escape, ('run.json', *ENDED_FILES)))}"
-    rf"|history/\d+\.parquet|figures/{FIGURE_NAME.pattern}\.png)"
+    rf"|runs/[0-9a-f]{{64}}/({'|'.join(map(re.escape, ('run.json', *ENDED_FILES, 'result.json')))}"
+    rf"|history/\d+-[0-9a-f]{{8}}\.parquet|figures/{FIGURE_NAME.pattern}\.png)"
 )
 """Paths below the suite's folder that an archive may hold. All others are refused."""
 
@@ -64,6 +63,10 @@ def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, pre
     """
     if not file.name.endswith(SUFFIXES):
         raise UsageError(f"--to {file}: name a .tar.gz file, or a .tar.xz file, which is smaller")
+    for flaw in find_flaws(suite, unfinished=False):
+        raise RecordError(f"{flaw}; nothing was exported")
+    if not SUITE_NAME.fullmatch(suite.name):
+        raise UsageError(f"{suite.root}: rename the folder to small letters, digits, - and _, as an import asks for")
     paths = sorted(
         path
         for path in shared_paths(suite)
@@ -82,14 +85,8 @@ def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
     for run in suite.runs:
         paths.append(run.folder.path / "run.json")
         if run.folder.done:
-            paths += ended_files(run.folder.path)
+            paths += [*run.folder.ended_files(), run.folder.path / "result.json"]
     return (PurePosixPath(path.relative_to(store.root).as_posix()) for path in paths)
-
-
-def ended_files(folder: Path) -> list[Path]:
-    """Exported files of a run that has ended, result.json last."""
-    named = [folder / name for name in ENDED_FILES if (folder / name).exists()]
-    return [*(folder / "history").glob("*.parquet"), *(folder / "figures").glob("*.png"), *named]
 
 
 def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> bytes:
@@ -163,7 +160,8 @@ def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) 
     suite, records = read_archive(file)
     root = runs / suite
     SuiteFolder.refuse_foreign(root)
-    _check(file, records, suite_hash)
+    for flaw in find_archive_flaws(file, records, suite_hash):
+        raise RecordError(f"{flaw}; nothing was imported")
     _refuse_conflicts(file, root, records)
     SuiteFolder.create(root)
     new = [path for path in records if not (root / path).exists()]
@@ -173,48 +171,38 @@ def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) 
     return root, len(new), len(records) - len(new)
 
 
-def _check(file: Path, records: Mapping[PurePosixPath, bytes], suite_hash: SuiteHash | None) -> None:
-    """Read every record from a temporary folder. An error names the path in the archive."""
+def find_archive_flaws(
+    file: Path, records: Mapping[PurePosixPath, bytes], suite_hash: SuiteHash | None = None
+) -> Iterator[str]:
+    """Read every record of an export from a temporary folder.
+
+    Args:
+        file: the export.
+        records: what `read_archive` found in it.
+        suite_hash: as for `import_records`.
+
+    Yields:
+        A line for each flaw, with the path in the archive.
+    """
     with tempfile.TemporaryDirectory(prefix="harness-import-") as name:
         folder = Path(name)
         for path, content in records.items():
             with disk_errors(folder / path):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
+        flaws = [find_flaws(SuiteRecords(SuiteFolder(folder)))]
+        if suite_hash is not None:
+            flaws.append(_suite_flaws(sorted(folder.glob("suites/*.yaml")), suite_hash))
+        yield from (f"{file}: {flaw.replace(f'{folder}/', '')}" for flaw in chain(*flaws))
+
+
+def _suite_flaws(suites: Iterable[Path], suite_hash: SuiteHash) -> Iterator[str]:
+    for suite in suites:
         try:
-            for suite in (folder / "suites").glob("*.yaml"):
-                if suite_hash is not None and suite_hash(suite) != suite.stem:
-                    raise RecordError(f"{suite}: is not the suite that its name says")
-            check_records(SuiteRecords(SuiteFolder(folder)))
+            if suite_hash(suite) != suite.stem:
+                yield f"{suite}: is not the suite that its name says"
         except (RecordError, UsageError) as error:
-            message = str(error).replace(f"{folder}/", "")
-            raise RecordError(f"{file}: {message}; nothing was imported") from None
-
-
-def check_records(suite: SuiteRecords) -> None:
-    """Read all records. Raises `RecordError` for one that is damaged, of another version, or in a wrong place."""
-    _ = suite.selection, suite.trials, suite.reconciliation  # each is parsed when it is asked for
-    for path in (suite.root / "environments").glob("*.json"):
-        if suite.environment(path.stem, path).fingerprint != path.stem:
-            raise RecordError(f"{path}: is not the environment that its name says")
-    for path in (suite.root / "runs").glob("*"):
-        if not (path / "run.json").exists():
-            raise RecordError(f"{path}: has no run.json")
-    for run in suite.runs:
-        check_run(run)
-
-
-def check_run(run: RunRecord) -> None:
-    """Read all records of a run. Raises `RecordError` for one that is damaged, missing or of another run."""
-    if run.run.id != run.id or (run.result is not None and run.result.run != run.id):
-        raise RecordError(f"{run.folder.path}: holds the records of another run")
-    _ = run.ledger, run.environment  # each is parsed when it is asked for
-    run.folder.history()
-    run.folder.arrays()
-    run.folder.figures()
-    if run.ok and run.run.role == "final":
-        _ = run.cases_table
-        run.folder.predictions()
+            yield str(error)
 
 
 def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, bytes]) -> None:

@@ -67,11 +67,12 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], *, compressed: bool = 
     write_atomic(path, write)
 
 
-def read_arrays(path: Path, most_bytes: int, names: Iterable[str] | None = None) -> dict[str, Array]:
+def read_arrays(content: bytes, path: Path, most_bytes: int, names: Iterable[str] | None = None) -> dict[str, Array]:
     """The arrays by name.
 
     Args:
-        path:       the file.
+        content:    of the file.
+        path:       the file's, for messages.
         most_bytes: limit of all arrays, unpacked.
         names:      of the wanted arrays; those that the file lacks are left out. None reads all.
 
@@ -79,11 +80,11 @@ def read_arrays(path: Path, most_bytes: int, names: Iterable[str] | None = None)
         RecordError: the file is damaged, foreign, too large or of another version.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             declared = sum(member.file_size for member in archive.infolist())
         if declared > most_bytes:
             raise RecordError(f"{path}: {declared:,} bytes are more than a record of arrays holds")
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             refuse_other_version(int(file[VERSION]), path)
             stored = [name for name in file.files if name != VERSION]
             return {name: file[name] for name in (stored if names is None else names) if name in stored}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
+from harness.records.checksums import open_record, seal_record
 from harness.records.schema import BY_FIRST_VERSION, SCHEMA
 
 R = TypeVar("R", bound=Strict)
@@ -73,30 +74,57 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_record(path: Path, record: Strict) -> None:
-    """Atomic JSON record."""
-    write_text(path, record.model_dump_json(indent=1) + "\n")
+    """Atomic JSON record, with the checksum of its content."""
+    write_text(path, seal_record(record.model_dump_json(indent=1)))
+
+
+def read_content(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        RecordError: it is missing, or something else than a file.
+        DiskError: the operating system does not let it be read. The message names the file.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise RecordError(f"{path} is missing") from None
+    except IsADirectoryError:
+        raise RecordError(f"{path}: a folder where a record should be") from None
+    except OSError as error:
+        raise DiskError(f"cannot read {path}: {error.strerror}. Make it readable, then run the same again.") from None
 
 
 def read_record(path: Path, kind: type[R]) -> R:
     """Read and validate a JSON record.
 
     Raises:
-        RecordError: the file is damaged, foreign, or of another schema. The message names the file.
+        RecordError: the file is missing, damaged, foreign, or of another schema. The message names the file.
+        DiskError: it cannot be read.
     """
-    content = path.read_bytes()
+    content = read_content(path)
+    opened = open_record(content)
+    if opened is None:
+        refuse_other_version(version_in(content), path)
+        raise RecordError(
+            f"{path}: not a whole {kind.__name__} record: its checksum is not that of its content. It is damaged, was "
+            "edited by hand, or belongs to another program"
+        )
     try:
-        record = kind.model_validate_json(content)
+        record = kind.model_validate_json(opened)
     except ValidationError as error:
-        try:
-            raw = json.loads(content)
-        except (ValueError, RecursionError):  # no JSON, no text, or levels below each other without end
-            raise RecordError(f"{path}: not a JSON record; it may be damaged or belong to another program") from None
-        refuse_other_version(raw.get("schema_version") if isinstance(raw, dict) else None, path)
+        refuse_other_version(version_in(content), path)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
         raise RecordError(f"{path}: {where}: {first['msg']} (not a {kind.__name__} record of this version)") from None
     refuse_other_version(getattr(record, "schema_version", None), path)
     return record
+
+
+def version_in(content: bytes) -> int | None:
+    """The first schema version in a JSON text, which need not be whole. None without one."""
+    version = re.search(rb'"schema_version":\s*(\d{1,9})\b', content)
+    return int(version[1]) if version else None
 
 
 def refuse_other_version(version: object, path: Path | str) -> None:

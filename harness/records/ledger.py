@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import threading
 from collections import defaultdict
@@ -15,7 +14,8 @@ from pydantic import Field, ValidationError
 
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
-from harness.records.files import refuse_other_version
+from harness.records.checksums import open_line, seal_line
+from harness.records.files import read_content, refuse_other_version, version_in
 from harness.records.schema import Spent
 
 BEAT_SECONDS = 5.0
@@ -60,8 +60,15 @@ class LedgerLine(Strict):
     note: str | None = None
 
 
+TORN = b"# its writer died\n"
+"""What the next writer puts behind a line that has no end, so that a reader knows it from a damaged one."""
+
+
 class Ledger:
-    """ledger.jsonl: one O_APPEND write and fsync for each line. A torn last line (its writer died) is ignored."""
+    """ledger.jsonl: one O_APPEND write and fsync for each line, which begins with its checksum.
+
+    A line whose writer died inside it is ignored.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,7 +76,7 @@ class Ledger:
 
     def append(self, line: LedgerLine) -> None:
         """Write one line durably. Safe from the heartbeat thread."""
-        data = (line.model_dump_json() + "\n").encode()
+        data = seal_line(line.model_dump_json())
         with self._lock:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,36 +92,40 @@ class Ledger:
                 raise DiskError(f"cannot write {self.path}: {error.strerror}. Free space, then run again.") from None
 
     def _mend(self, handle: int) -> bytes:
-        """A newline first if the previous writer died inside its line, so that only that line is lost."""
+        """`TORN` first if the previous writer died inside its line, so that only that line is lost."""
         size = os.fstat(handle).st_size
         if size == 0:
             return b""
         with self.path.open("rb") as file:
             file.seek(size - 1)
-            return b"" if file.read(1) == b"\n" else b"\n"
+            return b"" if file.read(1) == b"\n" else TORN
 
     def lines(self) -> list[LedgerLine]:
-        """All whole lines in order. Raises `RecordError` for a line of another program or version."""
-        if not self.path.exists():
-            return []
-        # only \n ends a line; str.splitlines would also split at other characters, which a note may hold
-        texts = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
-        return [line for text in texts if (line := self._parse(text)) is not None]
-
-    def _parse(self, text: str) -> LedgerLine | None:
-        try:
-            raw = json.loads(text)
-        except ValueError:
-            return None
-        refuse_other_version(raw.get("schema_version") if isinstance(raw, dict) else None, self.path)
-        try:
-            return LedgerLine.model_validate(raw)
-        except ValidationError as error:
-            raise RecordError(f"{self.path}: {error.errors()[0]['msg']} (not a ledger line)") from None
+        """All whole lines in order. Raises `RecordError` for one that is damaged or of another program or version."""
+        return parse_lines(read_content(self.path), self.path) if self.path.exists() else []
 
     def spent(self) -> Spent:
         """The sum over attempts."""
         return summarise(self.lines())
+
+
+def parse_lines(content: bytes, path: Path) -> list[LedgerLine]:
+    """The whole lines of a ledger; path: of the file, for messages. Raises `RecordError` as `Ledger.lines`."""
+    ended = [line + b"\n" for line in content.split(b"\n")[:-1]]  # what follows the last newline has no end
+    whole = [line for line in ended if not line.endswith(TORN)]
+    return [_parse(number, line, path) for number, line in enumerate(whole, start=1)]
+
+
+def _parse(number: int, line: bytes, path: Path) -> LedgerLine:
+    opened = open_line(line)
+    if opened is None:
+        refuse_other_version(version_in(line), path)
+        raise RecordError(f"{path}: line {number} is damaged: its checksum is not that of its content")
+    try:
+        return LedgerLine.model_validate_json(opened)
+    except ValidationError as error:
+        refuse_other_version(version_in(line), path)
+        raise RecordError(f"{path}: line {number}: {error.errors()[0]['msg']} (not a ledger line)") from None
 
 
 def summarise(lines: Sequence[LedgerLine]) -> Spent:

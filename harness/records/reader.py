@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api.errors import RecordError, UsageError
-from harness.api.strict import Strict
 from harness.records.accounts import Reconciliation
 from harness.records.files import disk_errors, read_record
 from harness.records.ledger import LedgerLine, summarise
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Environment, Result, Run, Spent, Validation
+from harness.records.schema import Environment, FinalWeights, Result, Run, Spent, Validation
 from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder, Trials
 
 if TYPE_CHECKING:
@@ -28,12 +27,6 @@ CASE_COLUMNS = (
     "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
 )  # fmt: skip
 """Columns of cases.parquet: one row per checkpoint rule, case and class."""
-
-
-class FinalWeights(Strict):
-    """final.json: the weights of a run when its test split was opened."""
-
-    weights_sha256: str
 
 
 class RunRecord:
@@ -68,7 +61,7 @@ class RunRecord:
     @cached_property
     def ledger(self) -> tuple[LedgerLine, ...]:
         """Lines of its ledger."""
-        return tuple(self.folder.ledger.lines())
+        return tuple(self.folder.ledger_lines())
 
     @property
     def spent(self) -> Spent:
@@ -103,16 +96,15 @@ class RunRecord:
         return self._cases_table
 
     def _read_cases_table(self) -> pa.Table:
-        path = self.folder.path / "cases.parquet"
-        if not path.exists():
-            raise RecordError(f"{path} is missing although the run is done; delete its result.json to run it again")
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        path = self.folder.path / "cases.parquet"
         try:
-            with pq.ParquetFile(path, pre_buffer=False) as file:
+            with pq.ParquetFile(pa.BufferReader(self.folder.content(path.name)), pre_buffer=False) as file:
                 table = file.read(use_threads=False)
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-            raise RecordError(f"{path}: missing or damaged: {error}") from None
+            raise RecordError(f"{path}: damaged: {error}") from None
         if absent := [name for name in CASE_COLUMNS if name not in table.column_names]:
             raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
         return table.select(CASE_COLUMNS)
@@ -200,7 +192,10 @@ class SuiteRecords:
             path = self.root / "environments" / f"{fingerprint}.json"
             if not path.exists():
                 raise RecordError(f"{path} is missing; {named_by} names it")
-            self._environments[fingerprint] = read_record(path, Environment)
+            environment = read_record(path, Environment)
+            if environment.fingerprint != fingerprint:
+                raise RecordError(f"{path}: is not the environment that its name says")
+            self._environments[fingerprint] = environment
         return self._environments[fingerprint]
 
 

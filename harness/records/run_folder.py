@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from harness.api.errors import RecordError
 from harness.records.artifacts import (
@@ -19,9 +23,10 @@ from harness.records.artifacts import (
     write_arrays,
     write_figures,
 )
-from harness.records.files import read_record, write_atomic, write_record, write_text
+from harness.records.checksums import open_line, seal_line, sha256
+from harness.records.files import read_content, read_record, write_atomic, write_bytes, write_record
 from harness.records.lease import Lease
-from harness.records.ledger import Ledger
+from harness.records.ledger import Ledger, LedgerLine, parse_lines
 from harness.records.schema import Environment, Result, Run, Validation
 
 if TYPE_CHECKING:
@@ -34,6 +39,14 @@ WRITTEN = (
     *("final.json", "error.txt"),
 )
 """Files of a run that are written atomically by whoever holds its lease."""
+
+ENDED_FILES = ("ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "arrays.npz", "final.json")
+"""Files of a run that has ended, beside run.json, result.json and what lies in its folders."""
+ENDED_FOLDERS = {"history": "*.parquet", "figures": "*.png"}
+
+
+class DamagedRecordError(RecordError):
+    """A checkpoint or a part of the history of a run that has not ended is not what was written: it starts again."""
 
 
 class RunFolder:
@@ -51,6 +64,7 @@ class RunFolder:
         self.log = path / "log.txt"
         """Output of the run's process, where it had its own."""
         self._predictions = path / "predictions.npz"
+        self._checksums: Mapping[str, str] | None = None
 
     @cached_property
     def run(self) -> Run:
@@ -82,17 +96,52 @@ class RunFolder:
 
     def require_result(self) -> Result:
         """How it ended, for a run that has."""
-        return read_record(self.path / "result.json", Result)
+        result = read_record(self.path / "result.json", Result)
+        if result.run != self.id:
+            raise RecordError(f"{self.path / 'result.json'}: is of run {result.run[:10]}, not of the folder's")
+        self._checksums = result.files
+        return result
 
-    def write_result(self, result: Result) -> None:
-        """Declare the run done. Written last."""
-        write_record(self.path / "result.json", result)
+    def write_result(self, result: Result) -> Result:
+        """Declare the run done, with the checksums of its other files. Written last. Returns what is on record."""
+        files = {path.relative_to(self.path).as_posix(): sha256(read_content(path)) for path in self.ended_files()}
+        complete = result.model_copy(update={"files": files})
+        write_record(self.path / "result.json", complete)
+        self._checksums = files
+        return complete
+
+    def ended_files(self) -> list[Path]:
+        """Files of a run that has ended, beside run.json and result.json, as far as they are there."""
+        inside = [path for folder, names in ENDED_FOLDERS.items() for path in sorted((self.path / folder).glob(names))]
+        return [*(path for name in ENDED_FILES if (path := self.path / name).exists()), *inside]
+
+    def content(self, name: str) -> bytes:
+        """Content of one of its files, as result.json knows it where the run has ended.
+
+        Raises:
+            RecordError: it is missing, or has another checksum.
+            DiskError: it cannot be read.
+        """
+        content = read_content(self.path / name)
+        if not self.done:
+            return content
+        checksums = self.require_result().files if self._checksums is None else self._checksums
+        if checksums.get(name) != sha256(content):
+            raise RecordError(
+                f"{self.path / name}: its checksum is not the one in result.json: it is damaged, or was written later. "
+                "Get it from a copy, or delete result.json to train the run again"
+            )
+        return content
+
+    def ledger_lines(self) -> list[LedgerLine]:
+        """What it spent, line by line. Raises `RecordError` for a damaged line."""
+        path = self.ledger.path
+        return parse_lines(self.content(path.name), path) if path.exists() else []
 
     def write_validations(self, validations: Sequence[Validation]) -> None:
         """Record the validations so far. In the end result.json has them all."""
-        write_text(
-            self.path / "validations.jsonl", "".join(f"{validation.model_dump_json()}\n" for validation in validations)
-        )
+        lines = [seal_line(validation.model_dump_json()) for validation in validations]
+        write_bytes(self.path / "validations.jsonl", b"".join(lines))
 
     def validations(self) -> list[Validation]:
         """The validations so far."""
@@ -100,8 +149,11 @@ class RunFolder:
         if result is not None:
             return result.validations
         path = self.path / "validations.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [Validation.model_validate_json(line) for line in lines]
+        opened = [open_line(line) for line in read_content(path).splitlines(keepends=True)] if path.exists() else []
+        try:
+            return [Validation.model_validate_json(line or b"") for line in opened]
+        except ValidationError:
+            raise RecordError(f"{path}: a line is damaged: its checksum is not that of its content") from None
 
     def reopen(self) -> None:
         """Forget a failure so that the run runs again; the ledger keeps what was spent."""
@@ -129,7 +181,8 @@ class RunFolder:
 
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
         """Predicted label maps by case id: of those of `cases` on record, or of all."""
-        return read_arrays(self._predictions, MAX_LABEL_BYTES, cases) if self.has_predictions else {}
+        path = self._predictions
+        return read_arrays(self.content(path.name), path, MAX_LABEL_BYTES, cases) if self.has_predictions else {}
 
     def write_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Small named arrays for figures. Raises `ValueError` for arrays that are too large."""
@@ -139,7 +192,7 @@ class RunFolder:
     def arrays(self) -> dict[str, Array]:
         """Arrays that the method left for figures, by name. May be empty."""
         path = self.path / "arrays.npz"
-        return read_arrays(path, 2 * MAX_BYTES) if path.exists() else {}
+        return read_arrays(self.content(path.name), path, 2 * MAX_BYTES) if path.exists() else {}
 
     def write_figures(self, figures: Mapping[str, bytes]) -> None:
         """PNG files by name. Raises `ValueError` for a file that is no figure of a run."""
@@ -147,15 +200,32 @@ class RunFolder:
 
     def figures(self) -> tuple[Figure, ...]:
         """Figures that the method drew. May be empty."""
-        return read_figures(self.path / "figures")
+        figures = read_figures(self.path / "figures")
+        for figure in figures:
+            self.content(f"figures/{figure.name}.png")
+        return figures
 
     def history(self) -> pd.DataFrame:
         """Losses, schedules and progress by step, in order. Empty before the first checkpoint."""
         import pandas as pd
 
         merged = self.path / "history.parquet"
-        files = [merged] if merged.exists() else sorted((self.path / "history").glob("*.parquet"))
+        files = [merged] if merged.exists() else self.history_parts()
         try:
-            return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True) if files else pd.DataFrame()
+            parts = [pd.read_parquet(io.BytesIO(self.content(str(file.relative_to(self.path))))) for file in files]
         except (OSError, ValueError) as error:
-            raise RecordError(f"{self.path}: a history is missing or damaged: {error}") from None
+            raise RecordError(f"{self.path}: a history is damaged: {error}") from None
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def write_history_part(self, next_step: int, part: pd.DataFrame) -> None:
+        """Rows of the steps since the last part; next_step: the first that is not among them."""
+        content = part.to_parquet(index=False)
+        write_bytes(self.path / "history" / f"{next_step:09d}-{zlib.crc32(content):08x}.parquet", content)
+
+    def history_parts(self) -> list[Path]:
+        """history/<next step>-<CRC-32>.parquet in the order of steps. Raises `DamagedRecordError`."""
+        parts = sorted((self.path / "history").glob("*.parquet"))
+        for part in parts:
+            if not part.stem.endswith(f"-{zlib.crc32(read_content(part)):08x}"):
+                raise DamagedRecordError(f"{part}: its checksum is not the one in its name; it is damaged")
+        return parts

@@ -260,6 +260,13 @@ class Observed(Strict):
         return {"same": self.images_same, "mixed": self.images_mixed, "altered": self.images_altered}
 
 
+class FinalWeights(Strict):
+    """final.json: the run's weights can no longer change, so its test split may be opened."""
+
+    schema_version: Literal[2] = 2
+    weights_sha256: str
+
+
 class Result(Strict):
     """Written last; its existence is what done means. Numbers of cases are in cases.parquet, not here."""
 
@@ -287,6 +294,7 @@ class Result(Strict):
     weights_sha256: str | None = Field(None, description="of the final predictor's weights")
     observed: Observed | None = Field(None, description="None where it failed")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
+    files: dict[str, str] = Field(default_factory=dict, description="sha256 of the run's other records, by path")
     finished_at: str = Field(description="UTC, ISO 8601")
 
 

@@ -11,7 +11,8 @@ from pydantic import Field
 from harness.api.errors import DiskError, RecordError, UsageError, suggest
 from harness.api.strict import Strict, digest
 from harness.records.accounts import Reconciliation
-from harness.records.files import disk_errors, read_record, write_record, write_text
+from harness.records.checksums import open_text, seal_text
+from harness.records.files import disk_errors, read_content, read_record, write_record, write_text
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
 from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, PlannedRun, Trial
@@ -140,7 +141,15 @@ class SuiteFolder:
         """Keep this version of the suite file beside the records."""
         path = self.root / "suites" / f"{suite_hash}.yaml"
         if not path.exists():
-            write_text(path, text)
+            write_text(path, seal_text(text))
+
+    def suite_text(self, suite_hash: str) -> str:
+        """A version of the suite file. Raises `RecordError` where it is missing or damaged."""
+        path = self.root / "suites" / f"{suite_hash}.yaml"
+        text = open_text(read_content(path))
+        if text is None:
+            raise RecordError(f"{path}: damaged, or edited by hand: its checksum is not that of its content")
+        return text
 
     def write_selection(self, selection: Selection) -> None:
         """Bind planned runs to hyper-parameters. Must come before any final run."""

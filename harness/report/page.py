@@ -24,7 +24,7 @@ from harness.report.content import content
 from harness.report.figures import copy_figures
 from harness.report.headline import verdicts
 from harness.report.panels import worst_panels
-from harness.suite.yaml_text import YamlError, parse, read_text
+from harness.suite.yaml_text import YamlError, parse
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
@@ -126,14 +126,13 @@ def facts(comparison: Comparison) -> list[Fact]:
 def suite_text(records: SuiteRecords) -> tuple[str, Json]:
     """The suite file that the selection belongs to, as it was and parsed; empty if it is not recorded."""
     suite_hash = "" if records.selection is None else records.selection.suite_hash
-    path = records.root / "suites" / f"{suite_hash}.yaml"
-    if not path.is_file():
+    if not (records.root / "suites" / f"{suite_hash}.yaml").is_file():
         return "", {}
+    text = records.store.suite_text(suite_hash)
     try:
-        text = read_text(path)
         return text, parse(text)[0] or {}
-    except (YamlError, OSError) as error:
-        raise RecordError(f"{path}: not the suite that ran ({error})") from None
+    except YamlError as error:
+        raise RecordError(f"suites/{suite_hash}.yaml: not the suite that ran ({error})") from None
 
 
 def environments(records: SuiteRecords) -> list[list[Fact]]:

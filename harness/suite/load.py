@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from harness.api.errors import UsageError, suggest
+from harness.api.errors import RecordError, UsageError, suggest
 from harness.api.params import Dimension
 from harness.api.strict import Strict, digest
 from harness.records.schema import BY_FIRST_VERSION, Budget, Engine, Preprocessing
 from harness.suite.yaml_text import Location, YamlError, booleans_for_numbers, parse, read_text
+
+HASH = re.compile("[0-9a-f]{64}")
+"""Name of a version of a suite among the records."""
 
 SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
 SHARED_ENGINE = ("window_stride", "validation_stride", "largest_component")
@@ -178,6 +182,8 @@ def load_suite(name: str | Path) -> LoadedSuite:
     """Read and validate a suite by name or path; all problems at once, each with file, line and field."""
     path = find_suite(name)
     suite, marked = read_marked(path, Suite, "a suite")
+    if HASH.fullmatch(path.stem) and suite.hash != path.stem:
+        raise RecordError(f"{path}: is not the suite that its name says; it is damaged, or was edited by hand")
     loaded = LoadedSuite(path, marked.text, marked.lines, suite)
     _check_engines(loaded)
     return loaded

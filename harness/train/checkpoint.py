@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import pickle
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from torch import nn
 from harness.api.errors import RecordError
 from harness.api.method import BatchPlan, Method, Stage
 from harness.data.sampler import Sampler
+from harness.records.checksums import refuse_damaged_zip
 from harness.records.files import refuse_other_version, write_atomic
+from harness.records.run_folder import DamagedRecordError
 from harness.records.schema import SCHEMA, Run, Validation
 from harness.train.meter import Meter
 from harness.train.monitor import MethodMonitor, tensors_sha256
@@ -110,13 +113,24 @@ def _save(content: dict[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | None:
-    """The checkpoint's content, None if there is none or it was made in another environment (the run starts again)."""
+    """The checkpoint's content, None if there is none or it was made in another environment (the run starts again).
+
+    Raises:
+        DamagedRecordError: its content is not what was written.
+        RecordError: it belongs to another program or version.
+    """
     if not path.exists():
         return None
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); delete it to start the run again") from None
+        refuse_damaged_zip(path)
+    except zipfile.BadZipFile as error:
+        raise DamagedRecordError(f"{path}: damaged: {error}") from None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
+        content = None
+    if not isinstance(content, dict) or not {"schema_version", "run", "environment"} <= content.keys():
+        raise RecordError(f"{path}: whole, but not the checkpoint of a run; move it away, then run the same again")
     refuse_other_version(content["schema_version"], path)
     return content if content["run"] == run.id and content["environment"] == environment else None
 

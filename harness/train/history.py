@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,8 @@ from torch import Tensor
 
 from harness.api.method import Loss
 from harness.api.progress import Progress
-from harness.records.files import write_atomic
+from harness.records.files import write_bytes
+from harness.records.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +25,12 @@ class NonFiniteLossError(Exception):
 
 
 class History:
-    """Collects rows without stopping the device; `drain` writes them as history/<next step>.parquet."""
+    """Collects rows without stopping the device; `drain` writes them as history/<next step>-<CRC-32>.parquet."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / "history"
-        self._merged = folder / "history.parquet"
+    def __init__(self, folder: RunFolder) -> None:
+        self._run_folder = folder
+        self._folder = folder.path / "history"
+        self._merged = folder.path / "history.parquet"
         self._rows: list[tuple[str, int, int, float, float, float]] = []
         self._values: list[Tensor] = []
         self._schedules: list[dict[str, float]] = []
@@ -59,8 +60,7 @@ class History:
         self._parts.clear()
         part["step_seconds"] = self.step_seconds[: len(part)]
         self.step_seconds = self.step_seconds[len(part) :]
-        path = self._folder / f"{int(part['step'].iloc[-1]) + 1:09d}.parquet"
-        write_atomic(path, lambda temporary: part.to_parquet(temporary, index=False))
+        self._run_folder.write_history_part(int(part["step"].iloc[-1]) + 1, part)
         bad = part.loc[~np.isfinite(part["loss"]), "step"]
         if len(bad):
             raise NonFiniteLossError(f"the loss of step {int(bad.iloc[0])} is not finite")
@@ -79,7 +79,7 @@ class History:
     def forget_after(self, step: int) -> None:
         """Drop parts beyond the checkpoint at `step` that is resumed; all of them where the run starts again at 0."""
         for part in self._folder.glob("*.parquet"):
-            if int(part.stem) > step:
+            if int(part.stem.partition("-")[0]) > step:
                 part.unlink()
         if step == 0:
             self._merged.unlink(missing_ok=True)
@@ -89,10 +89,6 @@ class History:
 
         A kill may come between any two of these lines: once the merged file is there, it is whole.
         """
-        import pandas as pd
-
-        parts = sorted(self._folder.glob("*.parquet"))
-        if parts and not self._merged.exists():
-            whole = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-            write_atomic(self._merged, lambda temporary: whole.to_parquet(temporary, index=False))
+        if not self._merged.exists() and self._run_folder.history_parts():
+            write_bytes(self._merged, self._run_folder.history().to_parquet(index=False))
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -12,13 +12,12 @@ from pathlib import Path
 import torch
 
 from harness.api.dataset import Task
-from harness.api.errors import InterruptedRunError
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
 from harness.evaluation.evaluate import Volume, case_rows, load_volumes, mean_dice, predict_all
-from harness.records.files import write_text
+from harness.records.files import write_record
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Validation
+from harness.records.schema import FinalWeights, Validation
 from harness.train.attempt import Attempt
 from harness.train.build import task_of_run
 from harness.train.checkpoint import TrainingState, weights_sha256
@@ -77,9 +76,8 @@ def test_once(state: TrainingState, attempt: Attempt, cache: Cache, selection: P
 
     run, folder, task = state.run, attempt.folder, task_of_run(state.run)
     permit = TestPermit(selection, run.id, folder.final)
-    if not permit.asked_for:  # edited while the run trained: nobody's violation
-        raise InterruptedRunError(f"{selection} does not name this run any more")
-    write_text(folder.final, f'{{"weights_sha256": "{weights_sha256(state.method.predictor)}"}}\n')
+    permit.refuse_changed_selection()
+    write_record(folder.final, FinalWeights(weights_sha256=weights_sha256(state.method.predictor)))
     volumes = load_volumes(cache.test_cases(permit), run.preprocessing, state.device)
     predicted = predict_all(state.method.predictor, volumes, task, run.engine)
     last = case_rows(predicted, volumes, task, "last")

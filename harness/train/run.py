@@ -20,7 +20,7 @@ from harness.data.permit import keep_closed
 from harness.evaluation.evaluate import load_volumes
 from harness.records.artifacts import CAPTION, Array, refuse_large, refuse_unfit
 from harness.records.ledger import wall_by_phase
-from harness.records.run_folder import RunFolder
+from harness.records.run_folder import DamagedRecordError, RunFolder
 from harness.records.schema import Result, Run
 from harness.train.attempt import Attempt, now
 from harness.train.build import (
@@ -46,6 +46,8 @@ from harness.train.history import History
 from harness.train.measure import Validator, test_once
 from harness.train.stop import StopFlag
 from harness.train.trainer import Trainer
+
+log = logging.getLogger(__name__)
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +112,7 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
                     test_once(trainer.state, attempt, recording_cache, selection)
             finish(trainer, peak_bytes, "ok" if completed else "ended_early")
         assert attempt.result is not None, "an attempt that ends without an error has a result"
-        folder.write_result(attempt.result)
-        return attempt.result
+        return folder.write_result(attempt.result)
 
 
 def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Trainer:
@@ -125,10 +126,10 @@ def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Train
             load_volumes(cache.cases("val"), run.preprocessing, device),
             load_volumes(unlabelled_cases(run, cache), run.preprocessing, device),
         )
-    history = History(folder.path)
+    history = History(folder)
     with attempt.phases("build"):
         state = build_state(run, data, device)
-        resumed = resume(state, folder, history, attempt.environment)
+        resumed = resume(state, attempt, history)
     attempt.start(state.meter)
     if state.meter.has_steps_left:
         with attempt.phases("warmup"):
@@ -147,9 +148,17 @@ def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Train
     )
 
 
-def resume(state: TrainingState, folder: RunFolder, history: History, environment: str) -> bool:
-    """Take up the checkpoint, if there is one of this environment; whether there was."""
-    content = read_checkpoint(folder.checkpoint, state.run, environment)
+def resume(state: TrainingState, attempt: Attempt, history: History) -> bool:
+    """Take up the checkpoint, if there is a whole one of this environment; whether there was."""
+    folder = attempt.folder
+    try:
+        content = read_checkpoint(folder.checkpoint, state.run, attempt.environment)
+        if content is not None:
+            folder.history_parts()
+    except DamagedRecordError as error:
+        log.warning("%s; the run starts again", error)
+        attempt.write("heartbeat", f"starts again: {error}")
+        content = None
     if content is None:
         history.forget_after(0)
         folder.final.unlink(missing_ok=True)

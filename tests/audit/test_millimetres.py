@@ -16,8 +16,9 @@ from harness.leaderboard.inputs import read_input
 from harness.leaderboard.notes import WARNED
 from harness.leaderboard.render import markdown
 from harness.records.reader import SuiteRecords
+from harness.records.run_folder import RunFolder
 from tests.audit.fair import bend, cases_of, environment, fair_suite, with_cases
-from tests.synthetic import RunSpec, board_of, key, write_records
+from tests.synthetic import RunSpec, board_of, key, write_checksums, write_records
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,7 @@ def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path: Path) -> 
     cases = pd.read_parquet(path)
     cases.loc[cases["case"] == cases["case"][0], "hd95_mm"] = np.nan
     cases.to_parquet(path)
+    write_checksums(RunFolder(path.parent))
     (partly,) = read_input(SuiteRecords(store)).comparisons
     assert partly.cases["hd95_mm"].isna().all()
     assert partly.cases["asd_mm"].notna().all()

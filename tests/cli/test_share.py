@@ -15,12 +15,13 @@ import pytest
 
 from harness.api.errors import DiskError, RecordError
 from harness.records.archive import export_records, import_records
+from harness.records.checksums import sha256
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import refuse, snapshot
 from tests.support import run_cli
-from tests.synthetic import RunSpec, write_records, write_tables
+from tests.synthetic import RunSpec, edit_record, write_checksums, write_records, write_tables
 
 SPEC = RunSpec(
     seeds=2,
@@ -39,6 +40,7 @@ def store(tmp_path: Path) -> SuiteFolder:
     store = write_records(tmp_path / "runs" / "synthetic", SPEC)
     for folder in store.folders():
         folder.write_predictions(LABELS)
+        write_checksums(folder)
         for name in WEIGHTS:
             (folder.path / name).write_text("at home")
     return store
@@ -94,6 +96,7 @@ def test_equal_records_give_equal_bytes(store: SuiteFolder, archive: Path, tmp_p
     again = write_records(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():
         folder.write_predictions(LABELS)
+        write_checksums(folder)
     export_records(SuiteRecords(again), tmp_path / "again.tar.gz")
     assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
     for number, one in enumerate((store, again)):
@@ -131,7 +134,7 @@ def test_other_numbers_for_the_same_run_are_refused_and_named(
     there = tmp_path / "there"
     shutil.copytree(store.root.parent, there)
     result = next(folder for folder in SuiteFolder(there / "synthetic").folders() if folder.done).path / "result.json"
-    result.write_text(json.dumps(json.loads(result.read_text()) | {"images_seen": 1}))
+    edit_record(result, lambda raw: raw.update(images_seen=1))
     refuse("import", archive, "--runs", there, code=65, named=("1 record(s) differ", str(result)), unchanged=tmp_path)
 
 
@@ -221,7 +224,7 @@ def test_records_of_a_newer_version_are_refused(record: str, archive: Path, tmp_
 
     repack(archive, change)
     before = snapshot(tmp_path)
-    with pytest.raises(RecordError, match=rf"{record}: schema_version 99.*newer"):
+    with pytest.raises(RecordError, match=rf"{record}: (schema_version 99.*newer|its checksum is not the one)"):
         import_records(archive, tmp_path / "there")
     assert snapshot(tmp_path) == before
 
@@ -233,8 +236,8 @@ def test_a_damaged_table_and_a_truncated_file_are_refused(archive: Path, tmp_pat
         import_records(archive, tmp_path / "there")
 
     damaged = {
-        "cases.parquet": r"cases\.parquet: missing or damaged", "arrays.npz": "may be damaged",
-        "predictions.npz": r"predictions\.npz: damaged",
+        "cases.parquet": r"cases\.parquet: its checksum", "arrays.npz": r"arrays\.npz: its checksum",
+        "predictions.npz": r"predictions\.npz: its checksum",
     }  # fmt: skip
     for record, message in damaged.items():
 
@@ -270,7 +273,10 @@ def test_a_suite_is_validated_like_ones_own(suite: str, finished: FinishedRun, t
     export_records(SuiteRecords.open(finished.runs / "tiny"), archive)
 
     def change(member: tarfile.TarInfo, content: bytes) -> tuple[tarfile.TarInfo, bytes]:
-        return member, make(content) if member.name.endswith(".yaml") else content
+        if not member.name.endswith(".yaml"):
+            return member, content
+        text = make(content[: content.rindex(b"# sha256 of the lines above: ")])
+        return member, text + f"# sha256 of the lines above: {sha256(text)}\n".encode()
 
     repack(archive, change)
     named = (str(archive), "suites/", problem, "nothing was imported")

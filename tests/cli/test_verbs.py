@@ -21,7 +21,7 @@ from tests.cli.conftest import FinishedRun
 from tests.cli.ground import DEAD_URI, SUPERVISED, UA_MT, linked_copy, refuse, snapshot, write_suite
 from tests.services import require_mlflow
 from tests.support import REPO, environment_of, run_cli
-from tests.synthetic import RunSpec, write_records
+from tests.synthetic import RunSpec, edit_record, write_records
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -186,7 +186,7 @@ def test_replay_says_what_is_different_where_weights_are(records: Path) -> None:
     assert environment is not None
     elsewhere = folder.write_environment(environment.model_copy(update={"device_model": "Abacus 3000"}))
     changes = {"weights_sha256": other, "environment": elsewhere}
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    edit_record(path, lambda raw: raw.update(changes))
     before = snapshot(records)
     replayed = check_replay(SuiteRecords(store).run(folder.id), None, StopFlag())
     assert (replayed.recorded, replayed.replayed) == (other, trained)

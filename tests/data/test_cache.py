@@ -18,6 +18,7 @@ from harness.data.cache import MANIFEST, Cache, read_manifest
 from harness.data.digests import array_sha256, case_sha256
 from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
+from harness.records.files import write_record
 from harness.records.schema import Engine, PlannedRun
 from harness.records.suite_folder import Selection, SelectionEntry
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_ssl4mis
@@ -40,7 +41,7 @@ RUN = "0" * 64
 def write_selection(path: Path, run: str = RUN) -> Path:
     planned_run = PlannedRun(entry="supervised", labelled=3, subset=0, seed=0)
     entry = SelectionEntry(planned_run=planned_run, params={}, run=run)
-    path.write_text(Selection(suite_hash="f" * 64, engine=Engine(), entries=[entry]).model_dump_json())
+    write_record(path, Selection(suite_hash="f" * 64, engine=Engine(), entries=[entry]))
     return path
 
 
@@ -107,7 +108,7 @@ def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) 
     with pytest.raises(ClosedSplitError, match="does not name run 0000000000"):
         cache.test_cases(permit)
     selection.write_text('{"schema_version": 1, "rule": "whatever suits"}')
-    with pytest.raises(ClosedSplitError, match="not a readable selection record"):
+    with pytest.raises(ClosedSplitError, match=r"written by harness 0\.1\.0"):
         cache.test_cases(permit)
 
 

@@ -11,7 +11,7 @@ from harness.leaderboard.results import placed
 from harness.records.schema import Engine
 from harness.stats.rliable import TAUS
 from tests.support import cases_of, selected_of
-from tests.synthetic import RunSpec, board_of, key, write_records
+from tests.synthetic import RunSpec, board_of, key, write_checksums, write_records
 
 
 def tiny(tmp_path, dice):
@@ -28,7 +28,9 @@ def tiny(tmp_path, dice):
             }
             for (patient, phase, class_name), value in dice[planned_run.entry].items()
         ]  # fmt: skip
-        store.by_id(spec.run(planned_run).id).write_cases(pd.DataFrame(rows))
+        folder = store.by_id(spec.run(planned_run).id)
+        folder.write_cases(pd.DataFrame(rows))
+        write_checksums(folder)
     return board_of(store)
 
 
@@ -243,6 +245,7 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
         folder = store.by_id(spec.run(planned_run).id)
         value = run_means[planned_run.subset, planned_run.seed]
         folder.write_cases(cases_of(folder).assign(dice=value, hd95_voxel=10.0 * value))
+        write_checksums(folder)
     board = board_of(store)
     row = board.results.query("checkpoint == 'last'").iloc[0]
     # subsets 0.75, 0.6, 0.85: mean 0.7333, deviation 0.1258; t of 2 degrees of freedom 4.3027, half width 0.3126

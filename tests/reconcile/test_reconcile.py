@@ -16,7 +16,7 @@ from harness.records.reader import SuiteRecords
 from harness.report.content import content
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
 from tests.support import run_cli
-from tests.synthetic import board_of, write_records
+from tests.synthetic import board_of, write_checksums, write_records
 
 RUN = Seconds(useful=TRAINED, evaluation=10, checkpoint=2, start_up=2 + 6 + 4, idle=15, unexplained=1)
 """Of each made-up job: 2 s to its process, 6 s to its first line, 4 s of loading, and 15 s after its end."""
@@ -171,6 +171,7 @@ def test_a_ledger_that_does_not_say_where_it_ran_is_refused(ran: Accounted) -> N
     path = folder.path / "ledger.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[1:]))
+    write_checksums(folder)
     done = reconcile(ran)
     assert done.returncode == 65
     assert f"{folder.id}/ledger.jsonl: attempt 0 does not say where it ran" in done.stderr

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.api.errors import RecordError
-from harness.records.artifacts import MAX_BYTES, read_arrays, write_arrays
+from harness.records.artifacts import MAX_BYTES, Array, read_arrays, write_arrays
 from harness.records.run_folder import RunFolder
 
 ARRAYS = {
@@ -18,11 +18,15 @@ ARRAYS = {
 }
 
 
+def read(path: Path) -> dict[str, Array]:
+    return read_arrays(path.read_bytes(), path, MAX_BYTES)
+
+
 def test_they_come_back_as_they_were_and_equal_ones_are_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_arrays(tmp_path / name / "arrays.npz", ARRAYS)
     assert (tmp_path / "a" / "arrays.npz").read_bytes() == (tmp_path / "b" / "arrays.npz").read_bytes()
-    found = read_arrays(tmp_path / "a" / "arrays.npz", MAX_BYTES)
+    found = read(tmp_path / "a" / "arrays.npz")
     assert found.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
@@ -43,7 +47,7 @@ def test_scans_and_weights_are_too_large(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     np.savez(tmp_path / "large.npz", schema_version=2, scan=np.zeros(2 * MAX_BYTES, np.uint8))
     with pytest.raises(RecordError, match=r"large\.npz: .* more than a record of arrays holds"):
-        read_arrays(tmp_path / "large.npz", MAX_BYTES)
+        read(tmp_path / "large.npz")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,7 @@ def test_scans_and_weights_are_too_large(tmp_path: Path) -> None:
 def test_other_files_are_refused_by_name(content: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "arrays.npz", **content)  # type: ignore[arg-type]
     with pytest.raises(RecordError, match=rf"arrays\.npz: .*{message}"):
-        read_arrays(tmp_path / "arrays.npz", MAX_BYTES)
+        read(tmp_path / "arrays.npz")
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
@@ -69,4 +73,4 @@ def test_half_a_file_is_refused(keep: float, tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(keep * len(whole)) if keep < 1 else int(keep)])
     with pytest.raises(RecordError, match="may be damaged"):
-        read_arrays(path, MAX_BYTES)
+        read(path)

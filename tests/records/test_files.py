@@ -11,9 +11,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
+from harness.records.checksums import seal_record
 from harness.records.files import read_record, write_atomic, write_record, write_text
 from harness.records.schema import PlannedRun
 from tests.records.processes import forked, kill
@@ -134,15 +137,16 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"", "not a JSON record"),
-        (b'{"text": "half', "not a JSON record"),
-        (b"\x80\x02}q\x00.", "not a JSON record"),
-        (b'{"text": NaN}', "not a Note record"),
-        (b'["text"]', "not a Note record"),
-        (b"null", "not a Note record"),
-        (b"{}", "text: Field required"),
-        (b'{"text": "x", "colour": 1}', "colour"),
-        (b'{"text": 7}', "text"),
+        (b"", "not a whole Note record"),
+        (b'{"text": "half', "not a whole Note record"),
+        (b"\x80\x02}q\x00.", "not a whole Note record"),
+        (b'{"text": NaN}', "not a whole Note record"),
+        (b'["text"]', "not a whole Note record"),
+        (b"null", "not a whole Note record"),
+        (seal_record("{}").encode(), "text: Field required"),
+        (seal_record('{"text": "x", "colour": 1}').encode(), "colour: Extra inputs are not permitted"),
+        (seal_record('{"text": 7}').encode(), "text: Input should be a valid string"),
+        (seal_record('{"schema_version": 3, "text": "x"}').encode(), "newer version"),
         (b'{"schema_version": 3, "text": "x"}', "newer version"),
         (b'{"schema_version": 1, "text": "x"}', "written by harness 0.1.0, which reads it"),
         (b'{"schema_version": 99, "future": {}}', "Update the harness"),
@@ -162,3 +166,27 @@ def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "planned_run.json").read_text(encoding="utf-8"))["entry"] == "x"
     with pytest.raises(RecordError, match=r"planned_run\.json"):
         read_record(tmp_path / "planned_run.json", Note)
+
+
+@given(at=st.integers(0), bit=st.integers(0, 7), text=st.text())
+def test_any_flipped_bit_of_a_record_is_found(at: int, bit: int, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "note.json"
+    write_record(path, Note(text=text))
+    assert read_record(path, Note) == Note(text=text)
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    if at % len(content) not in (1, 2):  # white space before the checksum
+        with pytest.raises(RecordError, match=r"note\.json"):
+            read_record(path, Note)
+
+
+def test_what_may_not_be_read_is_one_line_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"note\.json is missing"):
+        read_record(tmp_path / "note.json", Note)
+    (tmp_path / "note.json").mkdir()
+    with pytest.raises(RecordError, match=r"note\.json: a folder"):
+        read_record(tmp_path / "note.json", Note)
+    (tmp_path / "link.json").symlink_to("link.json")
+    with pytest.raises(DiskError, match=r"cannot read .*link\.json"):
+        read_record(tmp_path / "link.json", Note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from harness.records.schema import (
 )
 from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder
 from tests.support import cases_of, environment_of, require, selected_of
+from tests.synthetic import edit_record
 
 NOTHING = Spent(useful_device_seconds=0, lost_device_seconds=0, useful_steps=0, lost_steps=0, attempts=0)
 
@@ -140,9 +140,7 @@ def test_creating_twice_writes_once(tmp_path: Path) -> None:
 def test_a_run_record_that_was_edited_is_refused(tmp_path: Path) -> None:
     store, run = SuiteFolder.create(tmp_path), run_of(0)
     store.by_id(run.id).create(run)
-    path = tmp_path / "runs" / run.id / "run.json"
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(raw | {"seed": 5}), encoding="utf-8")
+    edit_record(tmp_path / "runs" / run.id / "run.json", lambda raw: raw.update(seed=5))
     with pytest.raises(RecordError, match=r"run\.json.*not the folder's"):
         _ = store.by_id(run.id).run
 
@@ -152,9 +150,7 @@ def test_a_newer_result_is_refused_by_name(tmp_path: Path) -> None:
     folder = store.by_id(run.id)
     folder.create(run)
     folder.write_result(result_of(run))
-    path = folder.path / "result.json"
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(raw | {"schema_version": 3, "carbon_grams": 1}), encoding="utf-8")
+    edit_record(folder.path / "result.json", lambda raw: raw.update(schema_version=3, carbon_grams=1))
     with pytest.raises(RecordError, match=r"result\.json.*schema_version 3.*newer"):
         folder.result()
 
@@ -166,8 +162,9 @@ def test_done_means_a_result(tmp_path: Path) -> None:
     folder.create(run)
     folder.write_cases(pd.DataFrame({"dice": [0.5]}))
     assert folder.result() is None
-    folder.write_result(result_of(run))
-    assert (folder.done, folder.result()) == (True, result_of(run))
+    written = folder.write_result(result_of(run))
+    assert written.files.keys() == {"cases.parquet"}
+    assert (folder.done, folder.result()) == (True, written)
     folder.reopen()
     folder.reopen()
     assert (folder.done, folder.result()) == (False, None)
@@ -198,11 +195,8 @@ def test_selected_runs_come_once_and_in_order(tmp_path: Path) -> None:
 def test_history_is_read_in_order_from_parts_or_from_the_merged_file(tmp_path: Path) -> None:
     folder = SuiteFolder.create(tmp_path).by_id(run_of(0).id)
     assert folder.history().empty
-    parts = folder.path / "history"
-    parts.mkdir(parents=True)
     for first, last in ((10, 12), (0, 10), (12, 100)):
-        frame = pd.DataFrame({"step": range(first, last)})
-        frame.to_parquet(parts / f"{last:09d}.parquet", index=False)
+        folder.write_history_part(last, pd.DataFrame({"step": range(first, last)}))
     assert folder.history()["step"].tolist() == list(range(100))
     pd.DataFrame({"step": range(100)}).to_parquet(folder.path / "history.parquet", index=False)
     assert folder.history()["step"].tolist() == list(range(100))

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.records.reader import SuiteRecords
+from harness.records.run_folder import RunFolder
 from harness.report.figures import MAX_PAGE_BYTES, Gallery, copy_figures
 from harness.report.page import write_page
-from tests.synthetic import RunSpec, board_of, picture, write_records
+from tests.synthetic import RunSpec, board_of, picture, write_checksums, write_records
 
 SPEC = RunSpec(
     methods={"somebody_elses": 0.3, "ua_mt": 0.1},
@@ -68,6 +69,7 @@ def test_the_page_shows_the_figures_of_any_method(records: SuiteRecords) -> None
 def test_a_caption_stays_text(records: SuiteRecords) -> None:
     (stored,) = records.root.glob("runs/*/figures/*.png")
     stored.write_bytes(picture('"><script>alert(1)</script>'))
+    write_checksums(RunFolder(stored.parent.parent))
     html = write_page(records, board_of(records.store)).read_text(encoding="utf-8")
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)" in html

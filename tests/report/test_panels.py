@@ -11,14 +11,15 @@ import pytest
 from harness.api.errors import ClosedSplitError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.records.files import write_text
+from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
+from harness.records.schema import FinalWeights
 from harness.records.suite_folder import SuiteFolder
 from harness.report.panels import MOST_CASES, worst_cases, worst_panels
 from harness.suite.registry import load_dataset
 from tests.report.test_picture import area, rings
 from tests.support import cases_of, selected_of
-from tests.synthetic import RunSpec, board_of, write_records
+from tests.synthetic import RunSpec, board_of, write_checksums, write_records
 
 
 def test_every_method_s_worst_case_comes_first():
@@ -63,8 +64,9 @@ def store(tmp_path: Path, phantoms: Cache) -> SuiteFolder:
         cases = cases_of(folder)
         names = dict(zip(cases["case"].unique(), infos, strict=False))
         folder.write_cases(cases.assign(case=cases["case"].map(lambda name, names=names: names[name].id)))
-        write_text(folder.path / "final.json", "{}\n")
+        write_record(folder.final, FinalWeights(weights_sha256="0" * 64))
         folder.write_predictions(predictions(phantoms, store, folder, shift))
+        write_checksums(folder)
     return store
 
 

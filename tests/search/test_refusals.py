@@ -36,7 +36,13 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
             "ema_decay:",
             "1.1: Input should be less than or equal to 1",
         ),
-        (ua_mt("passes", {"values": [2, 3]}), {}, "methods.ua_mt.search.passes", "passes:", "3: passes run in pairs"),
+        (
+            ua_mt("passes", {"values": [2, 3]}),
+            {},
+            "methods.ua_mt.search.passes",
+            "passes:",
+            "a multiple of 2",
+        ),
         (
             ua_mt("passes", {"scale": "linear", "values": [2, 8]}),
             {},

@@ -91,10 +91,8 @@ def test_a_final_that_somebody_starts_before_the_selection_stays_without_test_ca
     session = tiny.session()
     (final,) = session.plan.with_choices({}).finals
     session.folder(final.run).create(final.run)
-    result = train_run(session.folder(final.run), session.cache, session.store.selection_path, RunSettings())
-    assert result.failure is not None
-    assert result.failure.kind == "data"
-    assert "the selection is not recorded yet" in result.failure.reason
+    with pytest.raises(InterruptedRunError, match=r"selection\.json is not there now"):
+        train_run(session.folder(final.run), session.cache, session.store.selection_path, RunSettings())
     assert "cases.parquet" not in files_of(tiny.store)
 
 

@@ -19,6 +19,7 @@ from harness.search.run import decide, describe_choices
 from harness.suite.entries import PlannedTrial
 from harness.suite.plan import Plan
 from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
+from tests.synthetic import edit_record
 
 RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
 Ending = tuple[float | None, Status]
@@ -221,9 +222,7 @@ def test_the_test_split_stays_closed_for_a_selection_that_was_changed(
     assert selection.digest == candidates_digest(selection.candidates)
     permit = _permit(store, selection, tmp_path)
     permit.check()
-    raw = json.loads(store.selection_path.read_text(encoding="utf-8"))
-    change(raw)
-    store.selection_path.write_text(json.dumps(raw), encoding="utf-8")
+    edit_record(store.selection_path, change)
     with pytest.raises(ClosedSplitError, match="its candidates are not those that it was made from"):
         permit.check()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from harness.tracking.parents import entry_content, entry_fingerprint
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
 from harness.tracking.tracked import TrackedRun, TrackedSuite, milliseconds
 from tests.support import cases_of
-from tests.synthetic import RunSpec
+from tests.synthetic import RunSpec, edit_record, write_checksums
 from tests.tracking.view import SEARCHED, SMALL, small_suite
 
 SPAN = Span(1_000, 2_000)
@@ -234,11 +233,12 @@ def test_runs_outside_the_selection_are_not_in_the_mean(tmp_path: Path) -> None:
 
 
 def damage_history(folder: RunFolder) -> None:
-    (folder.path / "history" / "00000000.parquet").write_bytes(b"no parquet")
+    next(folder.path.glob("history/*.parquet")).write_bytes(b"no parquet")
 
 
 def rename_column(folder: RunFolder) -> None:
     folder.write_cases(cases_of(folder).rename(columns={"dice": "score"}))
+    write_checksums(folder)
 
 
 def damage_cases(folder: RunFolder) -> None:
@@ -266,7 +266,6 @@ def test_the_record_tag_follows_the_result(tmp_path: Path) -> None:
     store = small_suite(tmp_path)
     before = {run.record.id: run.fingerprint for run in finished(store)}
     folder = next(store.folders())
-    path = folder.path / "result.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "finished_at": "2026-11-03T10:00:00Z"}))
+    edit_record(folder.path / "result.json", lambda raw: raw.update(finished_at="2026-11-03T10:00:00Z"))
     after = {run.record.id: run.fingerprint for run in finished(store)}
     assert {run for run in before if before[run] != after[run]} == {folder.id}

@@ -17,7 +17,7 @@ from harness.api.dataset import Task
 from harness.records.run_folder import RunFolder
 from harness.train.run import keep_arrays
 from methods.supervised import Supervised
-from tests.synthetic import RunSpec, write_records
+from tests.synthetic import RunSpec, write_checksums, write_records
 
 TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "a"), size=(16, 16))
 
@@ -49,6 +49,7 @@ def keep(folder: Path, method: Showing) -> RunFolder:
     store = write_records(folder / "suite", RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1, patients=1))
     (run,) = store.folders()
     keep_arrays(run, method)
+    write_checksums(run)
     return run
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.api.errors import ClosedSplitError, DataError, DiskError, UsageError
+from harness.api.errors import ClosedSplitError, DataError, DiskError, InterruptedRunError, UsageError
 from harness.execution.run import run_inline
 from harness.records.schema import Result
 from harness.train.run import RunSettings, train_run
@@ -124,13 +124,15 @@ def test_other_data_than_planned_is_the_users_error(make_tiny: MakeTiny) -> None
 def test_without_a_selection_the_test_split_stays_closed(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
-    session.store.selection_path.unlink()
     folder = session.folder(session.plan.runs[0])
-    result = train_run(folder, session.cache, session.store.selection_path, RunSettings())
-    assert result.failure is not None
-    assert result.failure.kind == "data"
-    assert [line.kind for line in folder.ledger.lines()].count("violation") == 1
+    kept = session.store.selection()
+    session.store.selection_path.unlink()
+    with pytest.raises(InterruptedRunError, match=r"selection\.json is not there now"):
+        train_run(folder, session.cache, session.store.selection_path, RunSettings())
     assert not (folder.path / "cases.parquet").exists()
+    session.store.write_selection(kept)
+    assert train_run(folder, session.cache, session.store.selection_path, RunSettings()).status == "ok"
+    assert [line.kind for line in folder.ledger.lines()].count("violation") == 0
 
 
 def test_a_cache_refuses_the_test_split_and_tells(make_tiny: MakeTiny) -> None:

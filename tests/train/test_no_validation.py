@@ -14,6 +14,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Result
 from harness.tracking.series import Span, validation_points
 from tests.support import cases_of, run_cli
+from tests.synthetic import write_checksums
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
@@ -75,9 +76,11 @@ def test_the_audit_knows_the_rule_and_finds_a_forged_column(finished: tuple[Tiny
     honest = cases_of(folder)
     try:
         folder.write_cases(pd.concat([honest, honest.assign(checkpoint="best_val")], ignore_index=True))
+        write_checksums(folder)
         assert finding(tiny, 6).status == "not held"
     finally:
         folder.write_cases(honest)
+        write_checksums(folder)
 
 
 def test_the_mirror_has_validations_without_dice(finished: tuple[Tiny, str]) -> None:

@@ -53,7 +53,7 @@ class TPESampler:
         return {key: within(self._space[key], value) for key, value in point.items()}
 
     def tell(self, name: str, dice: float | None, failed: bool) -> None:
-        """Report the Dice of a trial's last validation. A failed trial has none, even after earlier validations."""
+        """Report the Dice of a trial. One that failed has none, even after earlier validations."""
         if self._search is not None and name in self._known:
             result = None if failed or dice is None else {METRIC: dice, "training_iteration": 1}
             self._search.on_trial_complete(name, result, error=result is None)

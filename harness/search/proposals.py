@@ -91,13 +91,24 @@ class Adaptive:
             self._barren += 1
             # its score is known: the sampler moves on
             validations = self._store.by_id(planned.run.id).validations()
-            self._sampler.tell(key, validations[-1].mean_dice if validations else None, not validations)
+            self._tell(key, planned.run.id, validations[-1].mean_dice if validations else None, not validations)
         return WAIT if self._running or any(map(self._runs, self._known)) else DONE
 
     def ended(self, name: str, dice: float | None, failed: bool) -> None:
         """Free the reserve of a trial that ended. dice: of its last validation."""
         run, key = self._running.pop(name)
         self._barren = 0 if sum(self._spent(run)) > 0 else self._barren + 1
+        self._tell(key, run, dice, failed)
+
+    def _tell(self, key: str, run: str, dice: float | None, failed: bool) -> None:
+        """Tell the sampler a score. A trial that diverged has 0, whatever it reached before.
+
+        Forgotten, it would be proposed again and again. Other failures say nothing about the point.
+        """
+        result = self._store.by_id(run).result()
+        failure = None if result is None else result.failure
+        if failure is not None:
+            dice, failed = (0.0, False) if failure.kind == "nan" else (None, True)
         self._sampler.tell(key, dice, failed)
 
     def _ask(self) -> tuple[str, dict[str, object] | None]:

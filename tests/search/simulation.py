@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Literal
 
 from harness.records.ledger import LedgerLine, summarise
-from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Run, Spent, Trial, Validation
+from harness.records.schema import Budget, DatasetRef, Engine, Failure, Preprocessing, Run, Spent, Trial, Validation
 from harness.search.proposals import Adaptive, Proposal
 from harness.suite.entries import PlannedTrial
 from harness.train.meter import Meter
@@ -64,10 +64,12 @@ class FakeRun:
     planned: PlannedTrial
     costs: Iterator[float]
     barren: bool = False
+    fails: Failure | None = None
     ledger: FakeLedger = field(default_factory=FakeLedger)
     lease: FakeLease = field(default_factory=FakeLease)
     done: bool = False
     status: str = ""
+    failure: Failure | None = None
     attempt: int = -1
     meter: Meter = field(init=False)
     saved: dict[str, object] = field(default_factory=dict)
@@ -83,6 +85,10 @@ class FakeRun:
             for k in (1, 2)
             if share >= k / 2
         ]
+
+    def result(self) -> FakeRun | None:
+        """How it ended; of a result the search reads the failure alone."""
+        return self if self.done else None
 
     def write(self, kind: Kind) -> None:
         seconds, steps = self.meter.seconds - self.base[0], self.meter.steps - self.base[1]
@@ -113,6 +119,10 @@ class FakeRun:
     def step(self) -> None:
         """Train a step, or end."""
         if self.barren:
+            self.failure = Failure(kind="error", reason="made up")
+            self.end("failed")
+        elif self.fails is not None and self.validations():
+            self.failure = self.fails
             self.end("failed")
         elif not self.meter.may_step():
             self.end("ok")
@@ -135,11 +145,15 @@ class FakeRun:
 
 @dataclass
 class FakeStore:
-    """Runs by id, and what trials.json would say; it is also the study that plans and records."""
+    """Runs by id, and what trials.json would say; it is also the study that plans and records.
+
+    failures: of points, which come after the first validation.
+    """
 
     budget: Budget
     costs: Sequence[float]
     barren_points: frozenset[int] = frozenset()
+    failures: Mapping[int, Failure] = field(default_factory=dict)
     runs: dict[str, FakeRun] = field(default_factory=dict)
     named: list[PlannedTrial] = field(default_factory=list)
 
@@ -151,7 +165,8 @@ class FakeStore:
         run = run_of(place, self.budget)
         trial = Trial(entry="made_up", study=0, point=number, varied={"point": place}, run=run.id)
         planned = PlannedTrial(trial, run)
-        self.runs.setdefault(run.id, FakeRun(planned, cycle(self.costs), place in self.barren_points))
+        barren, fails = place in self.barren_points, self.failures.get(place)
+        self.runs.setdefault(run.id, FakeRun(planned, cycle(self.costs), barren, fails))
         return planned
 
     def record(self, planned: PlannedTrial) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import statistics
 from typing import Any
 
@@ -97,3 +98,19 @@ def test_failed_trials_and_those_without_a_validation_are_told_as_failures() -> 
     states = [one.state for one in tpe._search._ot_study.trials]
     complete, fail = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
     assert states == [complete, fail, fail, fail]
+
+
+def test_a_diverging_part_of_the_space_is_left_where_it_is_told_as_0() -> None:
+    """The best rates lie below those that diverge, a third of the space. Forgotten, they are proposed again."""
+
+    def diverging(seed: int, dice: float | None) -> int:
+        tpe, count = sampler([trial(0, rate=0.02)], seed, {"rate": Dimension(scale="log", values=(0.001, 1.0))}), 0
+        for number in range(21):
+            rate = tpe.ask(str(number))["rate"]
+            count += rate > 0.1
+            reached = dice if rate > 0.1 else 0.9 - 0.1 * math.log10(0.1 / rate)
+            tpe.tell(str(number), reached, reached is None)
+        return count
+
+    forgotten, zero = (sum(diverging(seed, dice) for seed in range(5)) / 5 for dice in (None, 0.0))
+    assert zero < 0.8 * forgotten

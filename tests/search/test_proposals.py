@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records.schema import Budget
+from harness.records.schema import Budget, Failure
 from harness.search.proposals import DONE, MOST_BARREN, TOLERANCE, WAIT, Listed, Proposal
 from tests.search.simulation import SPACE, Driver, FakeStore
 
@@ -226,6 +227,17 @@ def test_recorded_trials_come_first_and_in_order_whether_they_ended_or_not() -> 
     assert [one.trial.point for one in store.named] == list(range(len(store.named)))
     assert len(again.sampler.told) == len(again.order)
     assert store.spent == 40
+
+
+@pytest.mark.parametrize("kind", ["nan", "oom", "error", "killed", "timeout", "data"])
+def test_a_trial_that_diverged_has_a_dice_of_0_and_other_failures_have_none(kind: Any) -> None:
+    """Whatever it reached before, when it is proposed again, and when another driver starts from the records."""
+    failures = {1: Failure(kind=kind, reason="made up")}
+    store = FakeStore(Budget(steps=10), [1.0], failures=failures)
+    driver = Driver(store, 20, 1, [1, 1, 2]).finish()
+    for sampler in (driver.sampler, driver.again().finish().sampler):
+        scores = [(dice, failed) for dice, failed in sampler.told.values() if dice != 0.5]
+        assert set(scores) == {(0.0, False) if kind == "nan" else (None, True)}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

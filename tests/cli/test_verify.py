@@ -1,0 +1,113 @@
+"""One flipped byte in each kind of record: `verify` names the file, and so does every verb that reads it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.records.archive import export_records
+from harness.records.reader import SuiteRecords
+from harness.records.run_folder import RunFolder
+from harness.records.verification import find_flaws
+from tests.cli.ground import refuse
+from tests.support import run_cli
+from tests.synthetic import RunSpec, write_checksums, write_records
+
+SPEC = RunSpec(
+    methods={"supervised": 0.0, "action_pp": 0.2}, labelled=(3,), seeds=2, patients=4, centers=frozenset({"action_pp"}),
+    search={"action_pp": ({"consistency": 0.1}, {"consistency": 0.2})}, failed=frozenset({("supervised", 3, 0, 1)}),
+)  # fmt: skip
+READERS = {
+    "selection.json": ("status", "leaderboard", "audit", "export"),
+    "suites/*.yaml": ("leaderboard", "export"),
+    "environments/*.json": ("leaderboard", "audit", "export"),
+    "runs/*/run.json": ("status", "leaderboard", "audit", "export"),
+    "runs/*/result.json": ("status", "leaderboard", "audit", "export"),
+    "runs/*/ledger.jsonl": ("audit", "export"),
+    "runs/*/cases.parquet": ("leaderboard", "audit", "export"),
+    "runs/*/history/*.parquet": ("audit", "export"),
+    "runs/*/final.json": ("audit", "export"),
+    "runs/*/arrays.npz": ("export",),
+    "runs/*/predictions.npz": ("export",),
+    "runs/*/figures/*.png": ("export",),  # a page without one says which it left out
+}
+"""Kind of file -> verbs that read it, beside `verify`."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole") / "synthetic"
+    for folder in write_records(root, SPEC).folders():
+        if (folder.path / "cases.parquet").exists():
+            folder.write_predictions({"case": np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 4})
+            write_checksums(folder)
+    return root
+
+
+@pytest.fixture
+def suite(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "runs" / "synthetic"))
+
+
+def flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_there_is_nothing_else_to_damage(whole: Path) -> None:
+    known = {path for kind in READERS for path in whole.glob(kind)}
+    assert {path for path in whole.rglob("*") if path.is_file()} == known
+    assert all(list(whole.glob(kind)) for kind in READERS)
+
+
+def test_what_is_whole_has_no_flaw(suite: Path, tmp_path: Path) -> None:
+    for path in (suite, suite.parent):
+        done = run_cli("verify", path)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "all whole")
+    export_records(SuiteRecords.open(suite), tmp_path / "records.tar.gz")
+    assert run_cli("verify", tmp_path / "records.tar.gz").returncode == 0
+    flip(tmp_path / "records.tar.gz", (tmp_path / "records.tar.gz").stat().st_size // 2)
+    refuse("verify", tmp_path / "records.tar.gz", code=65, named=("records.tar.gz",), unchanged=tmp_path)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_flipped_byte_anywhere_is_a_flaw(kind: str, suite: Path) -> None:
+    path = max(suite.glob(kind))
+    content = path.read_bytes()
+    for at in {3 * len(content) // 100 * step for step in range(1, 33)} | {0, len(content) - 2, len(content) - 1}:
+        if kind.endswith("json") and content[at : at + 1].isspace() and at < 3:
+            continue  # white space before the checksum says nothing
+        flip(path, at)
+        flaws = list(find_flaws(SuiteRecords.open(suite)))
+        assert any(path.name in flaw for flaw in flaws), f"byte {at} of {len(content)}: {flaws}"
+        path.write_bytes(content)
+    assert list(find_flaws(SuiteRecords.open(suite))) == []
+
+
+@pytest.mark.parametrize(("kind", "verb"), [(kind, verb) for kind, verbs in READERS.items() for verb in verbs])
+def test_a_verb_that_reads_it_refuses_it_by_name(kind: str, verb: str, suite: Path, tmp_path: Path) -> None:
+    path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
+    flip(path, len(path.read_bytes()) // 2)
+    options = ("--to", tmp_path / "records.tar.gz") if verb == "export" else ()
+    done = run_cli(verb, suite, *options)
+    assert done.returncode == 65, done.stderr
+    assert path.name in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "records.tar.gz").exists()
+
+
+def is_read(path: Path) -> bool:
+    """Whether boards read the run that the file is of: a final run that ended well."""
+    folder = RunFolder(path.parent if path.parent.parent.name == "runs" else path.parent.parent)
+    return not (folder.path / "run.json").exists() or (folder.path / "cases.parquet").exists()
+
+
+@pytest.mark.parametrize("gone", ["cases.parquet", "ledger.jsonl", "final.json", "run.json"])
+def test_a_file_that_is_gone_is_a_flaw(gone: str, suite: Path) -> None:
+    path = next(path for path in sorted(suite.glob(f"runs/*/{gone}")) if is_read(path))
+    path.unlink()
+    assert any(gone in flaw for flaw in find_flaws(SuiteRecords.open(suite)))

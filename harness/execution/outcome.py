@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.api.errors import InterruptedRunError, RunFailedError
+from harness.api.errors import HarnessError, InterruptedRunError, RunFailedError
 from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Failure, Result
@@ -42,6 +42,8 @@ def settle(folder: RunFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
     - The driver was asked to stop. The signal to a whole job also kills processes that have no handler for it yet.
     - The result was already written.
     - The ledger has an end, so the run ended by itself, even where its worker died.
+
+    A run whose folder was removed, renamed or damaged meanwhile is refused.
     """
     if outcome.status != "killed":
         return outcome
@@ -66,6 +68,9 @@ def settle(folder: RunFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
             return outcome_of(result)
     except LeaseHeldError as error:
         return Outcome(outcome.run, "busy", str(error), InterruptedRunError.exit_code)
+    except HarnessError as error:
+        status: Status = "interrupted" if isinstance(error, InterruptedRunError) else "refused"
+        return Outcome(outcome.run, status, str(error), error.exit_code)
 
 
 def outcome_of(result: Result) -> Outcome:

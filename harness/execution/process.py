@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,10 +21,11 @@ from pathlib import Path
 from typing import Protocol
 
 import harness
-from harness.api.errors import DiskError, InterruptedRunError, RunFailedError
+from harness.api.errors import DiskError, HarnessError, InterruptedRunError, RecordError, RunFailedError
 from harness.execution.outcome import MAX_STARTS, Outcome, Status
 from harness.execution.session import Session
-from harness.records.lease import DRIVER_VARIABLE, LeaseHeldError
+from harness.records.lease import LeaseHeldError
+from harness.records.owner import DRIVER_VARIABLE
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
 from harness.records.suite_folder import SuiteFolder
@@ -139,7 +139,7 @@ class RunProcess:
     def _free_lease(self) -> None:
         """Remove the lease of a dead child: for two minutes, another node would take the child for alive."""
         lease = self.order.folder.lease
-        with suppress(LeaseHeldError, DiskError):
+        with suppress(LeaseHeldError, HarnessError):
             lease.claim()
             lease.release()
 
@@ -218,13 +218,9 @@ def stop_on_this_host(folders: Sequence[str], driver: int, job: str | None, numb
     signalled = 0
     for folder in folders:
         lease = RunFolder(Path(folder)).lease
-        holder = lease.holder()
-        if holder is None or (holder.host, holder.driver, holder.job) != (socket.gethostname(), driver, job):
-            continue
-        if lease.held():
-            try:
+        with suppress(RecordError, DiskError, ProcessLookupError):
+            holder = lease.holder()
+            if holder and (holder.driver, holder.job, holder.state) == (driver, job, "alive"):
                 os.kill(holder.pid, number)
-            except ProcessLookupError:
-                continue
-            signalled += 1
+                signalled += 1
     return signalled

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.execution.outcome import Outcome, settle
 from harness.execution.process import Child, Order, RestartingRun, RunProcess, make_order, stop_on_this_host
 from harness.execution.session import Session
-from harness.records.lease import current_job
+from harness.records.owner import current_job
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
 from harness.train.stop import StopFlag

@@ -19,7 +19,7 @@ from harness.api.errors import ServiceError, UsageError
 from harness.execution.outcome import Outcome
 from harness.execution.process import Child, Order, run_process, stop_on_this_host
 from harness.execution.process_pool import ProcessPool, default_workers, visible_gpus
-from harness.records.lease import current_job
+from harness.records.owner import current_job
 from harness.records.run_folder import RunFolder
 from harness.train.stop import StopFlag
 

@@ -18,7 +18,7 @@ from harness.data.local import local_copy, local_home
 from harness.execution.outcome import Outcome, outcome_of
 from harness.execution.process_pool import ProcessPool, default_workers, pool_devices
 from harness.execution.session import Session
-from harness.records.lease import Lease, LeaseHeldError
+from harness.records.lease import Lease, LeaseHeldError, LeaseLostError
 from harness.records.schema import Run
 from harness.records.status import share_of
 from harness.train.run import RunSettings, train_run
@@ -235,7 +235,7 @@ def lock_suite(lease: Lease, doing: str, stop: StopFlag, patience_seconds: float
     def check_lock() -> None:
         try:
             lease.beat()
-        except LeaseHeldError:
+        except LeaseLostError:
             raise UsageError(f"{folder}: another process took over and {doing}; run it again") from None
 
     try:

@@ -2,83 +2,66 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from harness.api.errors import DiskError, InterruptedRunError, RecordError
 from harness.records.files import disk_errors
+from harness.records.owner import UNWRITTEN, Owner
 
 SILENCE_SECONDS = 120.0
-"""An owner on another host that has not written a heartbeat for this long is presumed dead."""
+"""An owner that cannot be seen from here and gives no heartbeat for so long is presumed dead."""
 
 POLL_SECONDS = 0.25
-DRIVER_VARIABLE = "HARNESS_DRIVER"
-"""Environment variable with the pid of the driver, for the processes that it starts."""
+LONGEST_GAP = 1.0
+"""Seconds between two looks at a heartbeat that count as watched: a watcher may itself be suspended."""
+
+MOST_BYTES = 65536
 
 
 class LeaseHeldError(Exception):
     """Another living process runs this run. The message names it."""
 
 
-@dataclass(frozen=True)
-class Owner:
-    """A process. Its start time in clock ticks distinguishes it from a later one with the same pid.
+class LeaseLostError(InterruptedRunError):
+    """This process does not hold the lease any more, so it must not write anything."""
 
-    driver:   pid of the `harness run` that started it. None without one.
-    job:      Slurm's id of the job it runs in, None outside of Slurm.
-    restarts: times that Slurm had requeued that job by then, None outside of Slurm.
-    cluster:  name of the cluster that gave the job its id, None outside of Slurm.
+
+class Silence:
+    """How long a file has stayed as it is, by this process's own clock, as far as this process watched.
+
+    A file server's time stamps are compared with each other alone: its clock may be another.
     """
 
-    host: str
-    pid: int
-    start_ticks: int
-    driver: int | None = None
-    job: str | None = None
-    restarts: int | None = None
-    cluster: str | None = None
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._looked = 0.0
+        self._seconds = 0.0
+        self.broken = False
+        """Whether the file has changed since the first look."""
 
-    @classmethod
-    def this(cls) -> Owner:
-        """The calling process."""
-        pid = os.getpid()
-        driver = os.environ.get(DRIVER_VARIABLE)
-        slurm = (current_job(), current_restarts(), current_cluster()) if current_job() else ()
-        return cls(socket.gethostname(), pid, _start_ticks(pid) or 0, int(driver) if driver else None, *slurm)
+    def seconds(self) -> float:
+        """Look now. To be called at least once in `LONGEST_GAP`; what is more does not count."""
+        before, self._seen = self._seen, self._look()
+        now = time.monotonic()
+        self._seconds = self._seconds + min(now - self._looked, LONGEST_GAP) if self._seen == before else 0.0
+        self.broken |= before is not None and self._seen != before
+        self._looked = now
+        return self._seconds
 
-    @property
-    def ended_with_its_job(self) -> bool:
-        """Whether it ran in this process's job before Slurm ended that and started it again."""
-        return self.job is not None and self.job == current_job() and (self.restarts or 0) < current_restarts()
-
-
-def current_job() -> str | None:
-    """Slurm's id of the job that this process runs in."""
-    return os.environ.get("SLURM_JOB_ID")
-
-
-def current_cluster() -> str | None:
-    """Name of the cluster whose job this process runs in."""
-    return os.environ.get("SLURM_CLUSTER_NAME") or None
-
-
-def current_restarts() -> int:
-    """How often Slurm requeued that job."""
-    return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
-
-
-def _start_ticks(pid: int) -> int | None:
-    """Start time of a process from /proc, None if it is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.lstat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
 
 
 class Lease:
@@ -87,22 +70,32 @@ class Lease:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._owner: Owner | None = None
+        self._takeover = path.with_name(f".{path.name}.takeover")
 
     def claim(self, patience_seconds: float = 0.0) -> None:
         """Take the run. The lease of a dead owner is removed first.
 
+        Where there is any patience, an owner that cannot be seen from here is watched until it gives a heartbeat, or
+        none for `SILENCE_SECONDS`.
+
         Raises:
             LeaseHeldError: a living process still holds it after `patience_seconds`.
-            DiskError:      the lease cannot be written.
+            RecordError:    something that is no lease is in its place, or its folder is missing.
+            DiskError:      the lease cannot be written or read.
         """
-        deadline = time.monotonic() + patience_seconds
+        began = time.monotonic()
+        silence, takeover = Silence(self.path), Silence(self._takeover)
+
+        def over(owner: Owner) -> bool:
+            return owner.state == "dead" or (owner.state == "unseen" and silence.seconds() >= SILENCE_SECONDS)
+
         while not self._create():
             holder = self.holder()
-            if holder is None or (not self._alive(holder) and self._remove_if(lambda owner: not self._alive(owner))):
-                continue
-            if time.monotonic() >= deadline:
-                raise LeaseHeldError(f"{self.path.parent.name[:10]} is run by pid {holder.pid} on {holder.host}")
-            time.sleep(POLL_SECONDS)
+            if holder is not None and (not over(holder) or not self._remove_if(over, takeover)):
+                undecided = patience_seconds > 0 and holder.state != "alive" and not silence.broken
+                if time.monotonic() - began >= patience_seconds and not undecided:
+                    raise LeaseHeldError(f"{self._name} is run by {holder}")
+                time.sleep(POLL_SECONDS)
 
     @contextmanager
     def held_for(self, patience_seconds: float = 0.0) -> Iterator[Lease]:
@@ -113,40 +106,70 @@ class Lease:
         finally:
             self.release()
 
-    def beat(self) -> None:
-        """Show that the owner lives: the file's modification time is the heartbeat.
+    def check(self) -> None:
+        """Do nothing while this process holds the lease, or has never claimed it.
 
         Raises:
-            LeaseHeldError: another host took the run over, since this process was silent for too long.
+            LeaseLostError: it lost the lease. Whatever it would write now belongs to another owner, or nowhere.
+            DiskError: the lease cannot be read.
         """
         if self._owner is None:
             return
-        with disk_errors(self.path):
+        try:
             holder = self.holder()
-            if holder != self._owner:
-                by = f"pid {holder.pid} on {holder.host}" if holder else "nobody"
-                raise LeaseHeldError(f"{self.path.parent.name[:10]} was lost after a long silence to {by}")
-            os.utime(self.path)
+        except RecordError as error:
+            raise LeaseLostError(f"{self._name} was lost: {error}") from None
+        if holder == self._owner:
+            return
+        if holder is not None:
+            raise LeaseLostError(f"{self._name} was lost after a long silence to {holder}; nothing more was written")
+        gone = "its lease" if self.path.parent.is_dir() else f"its folder {self.path.parent}"
+        raise LeaseLostError(f"{self._name} was lost: {gone} was removed or renamed; nothing more was written")
+
+    def beat(self) -> None:
+        """Show that the owner lives: the file's modification time is the heartbeat. Raises as `check`."""
+        self.check()
+        if self._owner is not None:
+            with disk_errors(self.path), suppress(FileNotFoundError):  # lost just now: the next check says so
+                os.utime(self.path)
 
     def release(self) -> None:
         """Remove the lease, if this process holds it."""
-        if self._owner is not None and self.holder() == self._owner:
-            self.path.unlink(missing_ok=True)
+        with suppress(LeaseLostError, DiskError, OSError):
+            self.check()
+            if self._owner is not None:
+                self.path.unlink(missing_ok=True)
         self._owner = None
 
     def holder(self) -> Owner | None:
-        """The process that holds the lease. None without one; an unknown process where the file is damaged."""
-        try:
-            return Owner(**json.loads(self.path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        """The process that holds the lease. None without one.
+
+        Raises:
+            RecordError: something that is no lease is in its place.
+            DiskError: it cannot be read.
+        """
+        content = self._read()
+        if content is None:
             return None
-        except (ValueError, TypeError):
-            return Owner("unknown", -1, 0)
+        if not content.strip(b"\0"):
+            return UNWRITTEN
+        try:
+            return Owner.model_validate_json(content)
+        except ValidationError:
+            raise RecordError(
+                f"{self.path}: not a lease; it is damaged, or belongs to another program. Make sure that no process "
+                f"works on {self.path.parent}, move the file away, then run the same command again"
+            ) from None
 
     def held(self) -> bool:
-        """Whether a living process runs this run."""
+        """Whether a living process seems to run this run, for displays and plans: `claim` alone finds out.
+
+        Of an owner that cannot be seen, the date of the last heartbeat decides.
+        """
         holder = self.holder()
-        return holder is not None and self._alive(holder)
+        if holder is None or holder.state == "dead":
+            return False
+        return holder.state == "alive" or silence_seconds(self.path) < SILENCE_SECONDS
 
     def remove_of(self, dead: Owner) -> bool:
         """Remove the lease of an owner that is known to be dead, say because Slurm ended its job.
@@ -154,7 +177,11 @@ class Lease:
         The heartbeat does not matter. A lease that another owner has taken since stays. Returns False where another
         process is just about to remove it.
         """
-        return self._remove_if(lambda owner: owner == dead)
+        return self._remove_if(lambda owner: owner == dead, Silence(self._takeover))
+
+    @property
+    def _name(self) -> str:
+        return self.path.parent.name[:10]
 
     def _create(self) -> bool:
         owner = Owner.this()
@@ -163,47 +190,71 @@ class Lease:
                 handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             except FileExistsError:
                 return False
+            except FileNotFoundError:
+                raise RecordError(f"{self.path.parent} is missing: it was removed or renamed") from None
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(asdict(owner), file)
+                    file.write(owner.model_dump_json())
             except OSError:  # on a full disk an empty lease would keep every process out
                 self.path.unlink(missing_ok=True)
                 raise
         self._owner = owner
         return True
 
-    def _alive(self, owner: Owner) -> bool:
-        if owner.host == socket.gethostname():
-            return _start_ticks(owner.pid) == owner.start_ticks
-        return not owner.ended_with_its_job and silence_seconds(self.path) < SILENCE_SECONDS
+    def _read(self) -> bytes | None:
+        """Content of the lease. None without one."""
+        try:
+            handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                _refuse_other_than_file(self.path, os.fstat(handle))
+                return os.read(handle, MOST_BYTES)
+            finally:
+                os.close(handle)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            with suppress(OSError):
+                _refuse_other_than_file(self.path, self.path.lstat())
+            raise DiskError(f"cannot read {self.path}: {error.strerror}; mend that, then run the same again") from None
 
-    def _remove_if(self, dead: Callable[[Owner], bool]) -> bool:
+    def _remove_if(self, dead: Callable[[Owner], bool], takeover: Silence) -> bool:
         """Remove a dead owner's lease, one process at a time. False where another process is about to do so.
 
         Another process could take the lease between our check of the owner and the removal. So only the process that
         made the takeover file removes the lease, after a second check. That file lives for microseconds. Where its
         maker was killed in that time, the file expires as a lease does.
         """
-        takeover = self.path.with_name(f".{self.path.name}.takeover")
-        with disk_errors(takeover):
+        with disk_errors(self._takeover):
             try:
-                os.close(os.open(takeover, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                os.close(os.open(self._takeover, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except FileExistsError:
-                if silence_seconds(takeover) >= SILENCE_SECONDS:
-                    takeover.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    _refuse_other_than_file(self._takeover, self._takeover.lstat())
+                if takeover.seconds() >= SILENCE_SECONDS:
+                    self._takeover.unlink(missing_ok=True)
                 return False
             try:
                 holder = self.holder()
                 if holder is not None and dead(holder):
                     self.path.unlink(missing_ok=True)
             finally:
-                takeover.unlink(missing_ok=True)
+                self._takeover.unlink(missing_ok=True)
         return True
 
 
+def _refuse_other_than_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(status.st_mode), "a device")
+        raise RecordError(f"{path}: {kind} where a lease should be. Move it away, then run the same command again")
+
+
 def silence_seconds(path: Path) -> float:
-    """Seconds since the last heartbeat. 0 where the file is gone: another process has just removed it."""
+    """Age of the last heartbeat by the file's date, for displays: a file server's clock may be another than this one's.
+
+    0 where the file is gone: another process has just removed it.
+    """
     try:
-        return time.time() - path.stat().st_mtime
+        return max(0.0, time.time() - path.lstat().st_mtime)
     except FileNotFoundError:
         return 0.0

@@ -30,7 +30,7 @@ from harness.execution.process import Order, RestartingRun, make_order, run_proc
 from harness.execution.ray import SIGNAL_SECONDS, Cluster, StopForwarder
 from harness.execution.run import Display
 from harness.execution.session import Session
-from harness.records.lease import current_job
+from harness.records.owner import current_job
 from harness.records.schema import Run
 from harness.search.optuna import METRIC
 from harness.search.proposals import DONE, WAIT, Proposals

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.api.errors import HarnessError, ServiceError
-from harness.records.lease import Owner, current_cluster, current_job
+from harness.records.owner import Owner, current_cluster, current_job
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
 from harness.slurm.client import SlurmRefusedError, ask, ask_table
@@ -186,5 +185,5 @@ def _ours(folder: RunFolder) -> bool:
 
 
 def _elsewhere(owner: Owner) -> bool:
-    """Whether another job holds it on another host; on this host the process id decides."""
-    return owner.job not in (None, current_job()) and owner.host != socket.gethostname()
+    """Whether another job holds it where this process cannot see it."""
+    return owner.job not in (None, current_job()) and not owner.visible

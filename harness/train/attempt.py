@@ -10,9 +10,9 @@ from typing import Literal
 
 import torch
 
-from harness.api.errors import ClosedSplitError, DataError, DiskError, HarnessError, InterruptedRunError
+from harness.api.errors import ClosedSplitError, DataError, DiskError, HarnessError
 from harness.records.files import disk_errors, write_text
-from harness.records.lease import Lease, LeaseHeldError
+from harness.records.lease import Lease, LeaseLostError
 from harness.records.ledger import LedgerLine, ProcessInfo, wall_by_phase
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Failure, Result
@@ -30,6 +30,7 @@ class Attempt:
 
     Inside it a thread says every few seconds that the run lives and what it has spent. An error that is the method's
     or the data's becomes the run's failed `result`; one that the user must act on is written to the ledger and raised.
+    Who lost the lease writes nothing at all, whatever went wrong: it ends with a `LeaseLostError`.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class Attempt:
         except HarnessError as disk_error:
             self._write_end(disk_error)
             raise
-        if error is None:
+        if error is None or isinstance(error, LeaseLostError):
             return False
+        self._lease.check()  # without the lease, missing files and the like are no failure of the method
         failure_kind = kind_of(error)
         if failure_kind is None:
             self._write_end(error)
@@ -87,13 +89,19 @@ class Attempt:
         self._meter = meter  # last: the heartbeat may write at any moment
         self.write("start", f"commit {self.shown['commit']}")
 
+    def check(self) -> None:
+        """Raise what went wrong in the heartbeat, and first of all that the lease was lost. Before each write."""
+        self._lease.check()
+        self.heartbeat.check()
+
     def record_violation(self, why: str) -> None:
         """Write to the ledger that test cases were requested before the weights were final."""
         self._violated = True
         self.write("violation", why)
 
     def write(self, kind: Kind, note: str | None = None, process: ProcessInfo | None = None) -> None:
-        """Append what was spent up to now. Called from the heartbeat thread too."""
+        """Append what was spent up to now. Called from the heartbeat thread too. Raises as `Lease.check`."""
+        self._lease.check()
         meter = self._meter
         self.folder.ledger.append(
             LedgerLine(
@@ -112,10 +120,7 @@ class Attempt:
         )
 
     def _beat(self) -> None:
-        try:
-            self._lease.beat()
-        except LeaseHeldError as error:  # two must never write: this one leaves, without a checkpoint
-            raise InterruptedRunError(str(error)) from None
+        self._lease.beat()
         self.write("heartbeat")
 
     def _write_end(self, error: BaseException) -> None:

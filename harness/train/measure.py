@@ -89,6 +89,6 @@ def test_once(state: TrainingState, attempt: Attempt, cache: Cache, selection: P
         best.load_state_dict(state.best)
         of_best = predict_all(best, volumes, task, run.engine)
         tables.append(case_rows(of_best, volumes, task, "best_val"))
-    attempt.heartbeat.check()
+    attempt.check()
     folder.write_predictions(predicted)
     folder.write_cases(pd.concat(tables, ignore_index=True))

@@ -189,7 +189,7 @@ def finish(trainer: Trainer, peak_bytes: int, status: Literal["ok", "ended_early
     with attempt.phases("log"):
         trainer.history.merge()
         keep_arrays(folder, method)
-        attempt.heartbeat.check()
+        attempt.check()
     attempt.write("end")
     stages = [stage.name for stage in method.stages]
     attempt.result = Result(

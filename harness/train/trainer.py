@@ -165,7 +165,7 @@ class Trainer:
     def _save_checkpoint(self) -> None:
         self._charge_pending_steps()
         with self.attempt.phases("checkpoint"):
-            self.attempt.heartbeat.check()
+            self.attempt.check()
             self.history.drain()
             # first what was spent, then what it bought: killed in between, the ledger knows of all steps
             self.attempt.write("checkpoint")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.api.errors import DiskError
-from harness.records.lease import SILENCE_SECONDS, Lease, LeaseHeldError, Owner
+from harness.records.lease import Lease, LeaseHeldError, LeaseLostError
+from harness.records.owner import Owner
 from tests.records.processes import FORK, dead_pid, forked, kill
 from tests.support import LIMIT_SECONDS
 
@@ -23,14 +22,14 @@ from tests.support import LIMIT_SECONDS
 def write_lease(path: Path, owner: Owner, age_seconds: float = 0.0) -> None:
     """A lease as `owner` left it, whose last heartbeat is `age_seconds` old."""
     aside = path.with_name(f"aside-{os.getpid()}")
-    aside.write_text(json.dumps(asdict(owner)), encoding="utf-8")
+    aside.write_text(owner.model_dump_json(), encoding="utf-8")
     then = time.time() - age_seconds
     os.utime(aside, (then, then))
     aside.replace(path)
 
 
 def foreign(age_seconds: float, path: Path) -> Owner:
-    owner = Owner("another-node", os.getpid(), 12345, job="77")
+    owner = Owner(host="another-node", pid=os.getpid(), start_ticks=12345, job="77")
     write_lease(path, owner, age_seconds)
     return owner
 
@@ -123,20 +122,9 @@ def test_patience_ends_when_the_holder_does(holder: Any, tmp_path: Path) -> None
 def test_a_pid_that_somebody_else_has_now_is_dead(tmp_path: Path) -> None:
     """Same host, same pid, other start time: the pid was given out again."""
     this = Owner.this()
-    write_lease(tmp_path / "lease", Owner(this.host, this.pid, this.start_ticks - 1))
+    write_lease(tmp_path / "lease", this.model_copy(update={"start_ticks": this.start_ticks - 1}))
     assert not Lease(tmp_path / "lease").held()
     Lease(tmp_path / "lease").claim()
-
-
-def test_another_host_is_taken_over_after_its_silence_alone(tmp_path: Path) -> None:
-    path = tmp_path / "lease"
-    assert SILENCE_SECONDS == 120.0
-    foreign(110, path)
-    with pytest.raises(LeaseHeldError, match="another-node"):
-        Lease(path).claim()
-    foreign(121, path)
-    Lease(path).claim()
-    assert Lease(path).holder() == Owner.this()
 
 
 @pytest.mark.parametrize(
@@ -169,7 +157,7 @@ def test_a_lease_that_is_not_ours_is_neither_given_back_nor_kept_alive(tmp_path:
     lease = Lease(tmp_path / "lease")
     lease.claim()
     theirs = foreign(50, lease.path)  # we were silent too long, another host took over
-    with pytest.raises(LeaseHeldError, match="another-node"):
+    with pytest.raises(LeaseLostError, match="another-node"):
         lease.beat()
     assert time.time() - lease.path.stat().st_mtime > 40
     lease.release()
@@ -184,18 +172,6 @@ def test_one_who_never_claimed_changes_nothing(holder: Any, tmp_path: Path) -> N
     assert (tmp_path / "lease").stat().st_mtime_ns == before
     with pytest.raises(LeaseHeldError):
         stranger.claim()
-
-
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"host": "x"}', b'"x"', b"\xff\xfe"])
-def test_an_unreadable_lease_is_taken_over_after_the_silence(raw: bytes, tmp_path: Path) -> None:
-    """Its writer died while writing it, or is writing it now."""
-    path = tmp_path / "lease"
-    path.write_bytes(raw)
-    with pytest.raises(LeaseHeldError):
-        Lease(path).claim()
-    os.utime(path, (0, 0))
-    Lease(path).claim()
-    assert Lease(path).holder() == Owner.this()
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> None:
@@ -220,7 +196,7 @@ def race(path: Path, start: Any, finish: Any, winners: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("left_behind", ["nothing", "a dead owner"])
 def test_one_of_eight_processes_wins(left_behind: str, tmp_path: Path) -> None:
-    gone = Owner(socket.gethostname(), dead_pid(), 1)
+    gone = Owner.this().model_copy(update={"pid": dead_pid(), "start_ticks": 1})
     for number in range(25):
         path = tmp_path / str(number) / "lease"
         path.parent.mkdir()
@@ -256,7 +232,7 @@ def exclude(path: Path, rounds: int, violations: Any, entered: Any) -> None:
         if number % 2:
             lease.release()
         else:  # as if it had died: the next one must take it over
-            write_lease(path, Owner(socket.gethostname(), 2**22 + os.getpid(), 1))
+            write_lease(path, Owner.this().model_copy(update={"pid": 2**22 + os.getpid()}))
 
 
 @pytest.mark.slow

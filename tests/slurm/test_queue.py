@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from harness.api.errors import ServiceError, UsageError
-from harness.records.lease import Owner
+from harness.records.owner import Owner
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Spent
 from harness.records.status import RunStatus, read_status
@@ -219,8 +217,8 @@ def test_cancel_names_the_jobs_of_this_suite_alone(commands: Path, tmp_path: Pat
 
 def leave_lease(folder: Path, **owner: str) -> Owner:
     folder.mkdir(parents=True, exist_ok=True)
-    left = Owner(**{"host": "another-node", "pid": os.getpid(), "start_ticks": 1, **owner})  # type: ignore[arg-type]
-    (folder / "lease").write_text(json.dumps(asdict(left)))
+    left = Owner.model_validate({"host": "another-node", "pid": os.getpid(), "start_ticks": 1, **owner})
+    (folder / "lease").write_text(left.model_dump_json())
     return left
 
 

@@ -1,0 +1,284 @@
+"""Leases of owners that cannot be seen, leases that are none, and leases that were lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.api.errors import RecordError
+from harness.records import lease as lease_module
+from harness.records.lease import SILENCE_SECONDS, Lease, LeaseHeldError, LeaseLostError
+from harness.records.owner import UNWRITTEN, Owner
+from tests.records.processes import FORK, forked
+from tests.records.test_lease import write_lease
+from tests.support import LIMIT_SECONDS, command_environment, require
+
+UNSEEN: dict[str, dict[str, Any]] = {
+    "another host": {"host": "another-node"},
+    "another boot": {"boot": "11111111-2222-3333-4444-555555555555"},
+    "no boot id": {"boot": None},
+    "another pid namespace": {"pid_namespace": "pid:[1]"},
+    "no pid namespace": {"pid_namespace": None},
+    "another host, same boot, gone": {"host": "another-node", "pid": 2**22 + 5},
+    "another boot, gone": {"boot": "x", "pid": 2**22 + 5},
+    "another pid namespace, gone": {"pid_namespace": "pid:[1]", "pid": 2**22 + 5},
+    "another pid namespace, pid of somebody else": {"pid_namespace": "pid:[1]", "pid": 1, "start_ticks": 1},
+    "another job": {"host": "another-node", "job": "77"},
+}
+CLOCKS = [-1.7e9, -3600.0, -500.0, -119.0, 0.0, 119.0, 3600.0, 1e8]
+"""Seconds that a file server's clock is ahead of this machine's."""
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The silence takes half a second."""
+    assert SILENCE_SECONDS == 120.0
+    monkeypatch.setattr(lease_module, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(lease_module, "POLL_SECONDS", 0.02)
+
+
+@contextmanager
+def beating(path: Path, date: float) -> Iterator[None]:
+    """Heartbeats whose dates a file server gives, whatever its clock shows."""
+    end = threading.Event()
+
+    def beat() -> None:
+        for number in range(10**6):
+            os.utime(path, (0, date + number * 1e-3))
+            if end.wait(0.1):
+                return
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_who_cannot_be_seen_lives_while_it_beats_and_dies_of_silence(name: str, tmp_path: Path, quick: None) -> None:
+    path = tmp_path / "lease"
+    owner = Owner.this().model_copy(update=UNSEEN[name])
+    assert owner.state == "unseen"
+    write_lease(path, owner)
+    with beating(path, time.time()), pytest.raises(LeaseHeldError, match=f"pid {owner.pid} on {owner.host}"):
+        Lease(path).claim(patience_seconds=0.3)
+    began = time.monotonic()
+    Lease(path).claim(patience_seconds=0.1)
+    assert time.monotonic() - began >= 0.5
+    assert Lease(path).holder() == Owner.this()
+
+
+@pytest.mark.parametrize("ahead", CLOCKS)
+def test_the_date_of_a_heartbeat_decides_nothing(ahead: float, tmp_path: Path, quick: None) -> None:
+    path, date = tmp_path / "lease", time.time() + ahead
+    write_lease(path, Owner.this().model_copy(update={"host": "another-node"}))
+    with beating(path, date), pytest.raises(LeaseHeldError):
+        Lease(path).claim(patience_seconds=0.8)
+    os.utime(path, (date, date))
+    with pytest.raises(LeaseHeldError):
+        Lease(path).claim()
+    began = time.monotonic()
+    Lease(path).claim(patience_seconds=0.1)
+    assert time.monotonic() - began >= 0.5
+
+
+def claim(path: Path, claimed: Any) -> None:
+    Lease(path).claim(patience_seconds=0.1)
+    claimed.set()
+
+
+def test_a_suspended_watcher_has_not_watched(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "LONGEST_GAP", 0.1)
+    path, claimed = tmp_path / "lease", FORK.Event()
+    write_lease(path, Owner.this().model_copy(update={"host": "another-node"}))
+    child = forked(claim, path, claimed)
+    assert child.pid is not None
+    time.sleep(0.1)
+    os.kill(child.pid, signal.SIGSTOP)
+    time.sleep(1.0)
+    os.kill(child.pid, signal.SIGCONT)
+    assert not claimed.wait(0.1), "what it slept through is no silence"
+    assert claimed.wait(LIMIT_SECONDS)
+
+
+CLAIMED_TWICE = """
+import subprocess, sys
+from pathlib import Path
+from harness.records.lease import Lease, LeaseHeldError
+try:
+    Lease(Path(sys.argv[1])).claim()
+except LeaseHeldError:
+    sys.exit(73)
+print(subprocess.run([sys.executable, *sys.argv], check=False).returncode, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("mount", [[], ["--mount-proc"]], ids=["proc of the host", "proc of its own"])
+def test_a_process_in_another_pid_namespace_is_not_taken_for_dead(mount: list[str], tmp_path: Path) -> None:
+    """As in two containers with one host name; it claims from within, and is asked from within and without."""
+    unshare = ["unshare", "--pid", "--fork", *mount]
+    probe = subprocess.run([*unshare, "true"], check=False, capture_output=True, text=True)
+    require("unshare", probe.returncode == 0, f"no right to make a pid namespace: {probe.stderr.strip()}")
+    (tmp_path / "script.py").write_text(CLAIMED_TWICE, encoding="utf-8")
+    command = [*unshare, sys.executable, str(tmp_path / "script.py"), str(tmp_path / "lease")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=command_environment()
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "73\n"
+        holder = Lease(tmp_path / "lease").holder()
+        assert holder is not None
+        assert (holder.host, holder.state) == (socket.gethostname(), "unseen")
+        with pytest.raises(LeaseHeldError):
+            Lease(tmp_path / "lease").claim()
+        child.communicate("")
+
+
+def test_a_lease_without_content_is_of_one_who_begins_or_died_just_then(tmp_path: Path, quick: None) -> None:
+    for content in (b"", b"\0" * 300):
+        (tmp_path / "lease").write_bytes(content)
+        assert Lease(tmp_path / "lease").holder() == UNWRITTEN
+        with pytest.raises(LeaseHeldError, match="has not written its name"):
+            Lease(tmp_path / "lease").claim()
+        Lease(tmp_path / "lease").claim(patience_seconds=0.1)
+        (tmp_path / "lease").unlink()
+
+
+def test_a_takeover_whose_maker_was_killed_expires(tmp_path: Path, quick: None) -> None:
+    write_lease(tmp_path / "lease", Owner.this().model_copy(update={"start_ticks": 1}))
+    (tmp_path / ".lease.takeover").touch()
+    Lease(tmp_path / "lease").claim(patience_seconds=0.1)
+    assert [path.name for path in tmp_path.iterdir()] == ["lease"]
+
+
+def bind(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(path))
+
+
+def link_to_lease(path: Path) -> None:
+    path.with_name("x").write_text(VALID, encoding="utf-8")
+    path.symlink_to("x")
+
+
+VALID = Owner.this().model_dump_json()
+NOT_LEASES: dict[str, Callable[[Path], object]] = {
+    "a folder": lambda path: path.mkdir(),
+    "a folder with files": lambda path: (path / "kept").mkdir(parents=True),
+    "a link to a lease": link_to_lease,
+    "a dangling link": lambda path: path.symlink_to("nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a link to a folder": lambda path: path.symlink_to("/tmp"),
+    "a link to an endless file": lambda path: path.symlink_to("/dev/zero"),
+    "a pipe": os.mkfifo,
+    "a socket": bind,
+    "half": lambda path: path.write_text(VALID[:40]),
+    "text": lambda path: path.write_text("mine!"),
+    "no utf-8": lambda path: path.write_bytes(b"\xff\xfe"),
+    "a list": lambda path: path.write_text("[]"),
+    "a number": lambda path: path.write_text("7"),
+    "fields missing": lambda path: path.write_text('{"host": "x"}'),
+    "another field": lambda path: path.write_text(VALID[:-1] + ', "more": 1}'),
+    "pid as text": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', '"pid":"me"')),
+    "pid 0": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', '"pid":0')),
+    "pid -1": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', '"pid":-1')),
+    "a huge pid": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', f'"pid":{10**30}')),
+    "deep": lambda path: path.write_text("[" * 60_000),
+    "huge": lambda path: path.write_bytes(b"x" * 50_000_000),
+    "NaN": lambda path: path.write_text(VALID.replace('"start_ticks":', '"start_ticks":NaN,"x":')),
+}
+
+
+@pytest.mark.parametrize("name", NOT_LEASES)
+def test_what_is_no_lease_is_one_clear_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "lease"
+    NOT_LEASES[name](path)
+    for use in (Lease(path).claim, lambda: Lease(path).claim(5.0), Lease(path).holder, Lease(path).held):
+        began = time.monotonic()
+        with pytest.raises(RecordError, match=r"(?i)move (it|the file) away, then run the same") as error:
+            use()
+        assert str(path) in str(error.value)
+        assert time.monotonic() - began < 1
+    assert os.path.lexists(path), "it is the user's"
+
+
+@pytest.mark.parametrize("name", list(NOT_LEASES)[: list(NOT_LEASES).index("half")])
+def test_what_is_no_file_in_the_place_of_a_takeover(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    NOT_LEASES[name](tmp_path / ".lease.takeover")
+    write_lease(tmp_path / "lease", Owner.this().model_copy(update={"start_ticks": 1}))
+    with pytest.raises(RecordError, match=r"lease\.takeover: a .* where a lease should be\. Move it away"):
+        Lease(tmp_path / "lease").claim(5.0)
+
+
+def test_a_missing_folder_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=f"{tmp_path}/gone is missing"):
+        Lease(tmp_path / "gone" / "lease").claim(5.0)
+    assert not (tmp_path / "gone").exists()
+
+
+def replace(make: Callable[[Path], object], path: Path) -> None:
+    path.unlink()
+    make(path)
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "removed": lambda path: path.unlink(),
+    "another host's": lambda path: write_lease(path, Owner.this().model_copy(update={"host": "another-node"})),
+    "another process's": lambda path: write_lease(path, Owner.this().model_copy(update={"pid": 1})),
+    "another boot's": lambda path: write_lease(path, Owner.this().model_copy(update={"boot": "x"})),
+    "emptied": lambda path: path.write_bytes(b""),
+    "folder renamed": lambda path: path.parent.rename(path.parent.with_name("elsewhere")),
+    "folder removed": lambda path: shutil.rmtree(path.parent),
+    **{name: partial(replace, make) for name, make in NOT_LEASES.items()},
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_who_lost_the_lease_is_told_and_changes_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    lease = Lease(folder / "lease")
+    lease.claim()
+    lease.check()
+    LOSSES[name](lease.path)
+    before = sorted((path, path.lstat().st_mtime_ns, path.lstat().st_size) for path in tmp_path.rglob("*"))
+    for use in (lease.check, lease.beat):
+        with pytest.raises(LeaseLostError, match="was lost"):
+            use()
+    lease.release()
+    after = sorted((path, path.lstat().st_mtime_ns, path.lstat().st_size) for path in tmp_path.rglob("*"))
+    assert before == after
+
+
+def test_a_process_never_signals_who_cannot_be_seen(tmp_path: Path) -> None:
+    """The pid of a driver's child in another namespace is somebody else's here."""
+    from harness.execution.process import stop_on_this_host
+
+    victim = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    seen = Owner.this().model_copy(update={"pid": victim.pid, "driver": os.getpid(), "job": None})
+    write_lease(tmp_path / "lease", seen.model_copy(update={"pid_namespace": "pid:[1]"}))
+    assert stop_on_this_host([str(tmp_path)], os.getpid(), None) == 0
+    assert victim.poll() is None
+    victim.communicate(b"\n")

@@ -11,6 +11,7 @@ import sys
 import click
 
 from harness.api.errors import HarnessError
+from harness.records.foreign import without_controls
 
 VERBS = {
     "run": ("run", "Run a suite: train what is missing, test once, track, rank."),
@@ -89,7 +90,7 @@ def cli(verbose: bool, quiet: bool) -> None:
 def complain(message: str) -> None:
     """A message on standard error; where that is a file on a full disk, the exit code must do."""
     try:
-        print(message, file=sys.stderr, flush=True)
+        print(without_controls(message), file=sys.stderr, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 

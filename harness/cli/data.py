@@ -10,6 +10,7 @@ import click
 from harness.api.errors import DataError, ServiceError
 from harness.cli.options import PATH, data_option, runs_option, tracking_option
 from harness.cli.tables import cache_table, dataset_table, print_table, suite_table
+from harness.records.foreign import without_controls
 from harness.suite.load import SUITES
 from harness.suite.registry import load_dataset, load_datasets, load_method, method_sources
 
@@ -96,7 +97,7 @@ def doctor_command(data: Path | None, runs: Path, tracking_uri: str | None) -> N
 
     bad = []
     for finding in examine(data, runs, tracking_uri):
-        click.echo(f"{finding.state:<6}  {finding.what:<8}  {finding.text}")
+        click.echo(without_controls(f"{finding.state:<6}  {finding.what:<8}  {finding.text}"))
         if finding.state == "bad":
             bad.append(finding.what)
     if bad:

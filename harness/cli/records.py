@@ -12,6 +12,7 @@ import click
 from harness.api.errors import AuditError
 from harness.cli.options import PATH, data_option, panels_option, records_argument, runs_option, tracking_option
 from harness.cli.tables import print_table, status_table
+from harness.records.foreign import without_controls
 from harness.records.reader import SuiteRecords
 
 if TYPE_CHECKING:
@@ -51,10 +52,11 @@ def print_leaderboard(leaderboard: Leaderboard, form: Literal["text", "csv", "ma
     from rich.console import Console
 
     from harness.leaderboard.render import markdown, show, terminal_text
+    from harness.records.foreign import csv_text
 
     console = Console()
     if form == "csv":
-        click.echo(leaderboard.results.to_csv(index=False, lineterminator="\n"), nl=False)
+        click.echo(csv_text(leaderboard.results), nl=False)
     elif form == "markdown":
         click.echo(markdown(leaderboard), nl=False)
     elif console.is_terminal:
@@ -109,7 +111,7 @@ def audit_command(records: SuiteRecords, as_json: bool) -> None:
     from harness.audit import audit
 
     audited = audit(records)
-    click.echo(audited.model_dump_json(indent=1) if as_json else audit_text(audited))
+    click.echo(without_controls(audited.model_dump_json(indent=1) if as_json else audit_text(audited)))
     log.info(audited.summary)
     if audited.violations:
         raise AuditError("not held: " + "; ".join(f"{rule.number}. {rule.title}" for rule in audited.violations))

@@ -11,6 +11,7 @@ import click
 
 from harness.api.errors import HarnessError
 from harness.records.accounts import AllocationAccount, EntryAccount, Seconds
+from harness.records.foreign import single_line
 from harness.records.schema import Budget
 from harness.suite.load import load_suite
 
@@ -27,6 +28,7 @@ Printed = tuple[Line, list[Line], str]
 
 def print_table(headers: Line, rows: Sequence[Line], align: str) -> None:
     """A table on standard output, columns two spaces apart, never wrapped; align: 'l' or 'r' per column."""
+    rows = [[single_line(cell) for cell in line] for line in rows]
     columns = zip(*[headers, *rows], strict=True)
     widths = [max(map(len, column)) for column in columns]
     for line in [headers, *rows]:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
+from harness.records.foreign import in_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -47,7 +49,7 @@ def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
     axes[0].set_ylabel("validation Dice (%), mean over classes", fontsize=9.5)
     if not panels:
         axes[0].text(0.5, 0.5, "no validations yet", ha="center", transform=axes[0].transAxes)
-    figure.suptitle(title, fontsize=11.5, x=0.01, ha="left", fontweight="bold", color="#111111")
+    figure.suptitle(in_figure(title), fontsize=11.5, x=0.01, ha="left", fontweight="bold", color="#111111")
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
@@ -90,8 +92,8 @@ def _label_ends(axis: Axes, ends: list[tuple[str, str, float, float]]) -> None:
     for (method, colour, seconds, value), height in zip(ends, heights, strict=True):
         leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2}
         axis.annotate(
-            method, xy=(seconds, value), xytext=(1.02, height), textcoords=axis.get_yaxis_transform(), color=colour,
-            fontsize=9, va="center", annotation_clip=False, arrowprops={**leader, "relpos": (0, 0.5)},
+            in_figure(method), xy=(seconds, value), xytext=(1.02, height), textcoords=axis.get_yaxis_transform(),
+            color=colour, fontsize=9, va="center", annotation_clip=False, arrowprops={**leader, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 

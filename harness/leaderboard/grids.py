@@ -14,6 +14,7 @@ import pandas as pd
 from harness.leaderboard import numbers
 from harness.leaderboard.allocation import OUTSIDE
 from harness.leaderboard.scores import METRICS
+from harness.records.foreign import single_line
 
 Row = dict[Any, Any]
 Cell = tuple[str, str]
@@ -107,8 +108,13 @@ def pair_grid(pairs: pd.DataFrame) -> Grid:
 def _grid(table: pd.DataFrame, columns: Mapping[str, Callable[[Row], Cell]], text: int = 1) -> Grid:
     """Header -> the cell of a row, for every row of the table."""
     rows: list[Row] = table.to_dict("records")
-    body = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
-    return Grid(tuple(columns), body, sum(row.get("block") == "reference" for row in rows), text)
+    body = tuple(tuple(_plain(cell(row)) for cell in columns.values()) for row in rows)
+    return Grid(tuple(map(single_line, columns)), body, sum(row.get("block") == "reference" for row in rows), text)
+
+
+def _plain(cell: Cell) -> Cell:
+    value, beside = cell
+    return single_line(value), single_line(beside)
 
 
 def _bounds(row: Row, name: str, text: Callable[[float], str] = numbers.percent) -> str:

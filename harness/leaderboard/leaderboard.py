@@ -15,6 +15,7 @@ from harness.leaderboard.paired import build_paired
 from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.results import build_results, with_class_ranks, with_ranks
 from harness.records.files import write_atomic, write_text
+from harness.records.foreign import csv_text
 from harness.records.reader import SuiteRecords
 
 
@@ -114,7 +115,7 @@ def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> tuple[Path, ...
     """
     csv_files = {folder / f"{name}.csv": frame for name, frame in leaderboard.tables.items()}
     for path, frame in csv_files.items():
-        write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+        write_text(path, csv_text(frame))
     write_text(folder / "leaderboard.md", markdown(leaderboard))
     title = f"{leaderboard.suite} ({MINI})" if leaderboard.suite.endswith("_mini") else leaderboard.suite
     write_atomic(folder / "curves.png", lambda path: draw_curves(leaderboard.curves, title, path))

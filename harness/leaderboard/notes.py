@@ -8,6 +8,7 @@ import pandas as pd
 
 from harness.leaderboard import allocation
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
+from harness.records.foreign import single_line
 from harness.stats.bootstrap import LEAST_SUBSETS
 
 MINI = "mini: small images, not comparable with published tables"
@@ -48,14 +49,15 @@ IMPROVEMENT = (
 def heading(inputs: LeaderboardInput, comparison: Comparison) -> str:
     """Name of the suite; with several comparisons also number and title of this one."""
     if len(inputs.comparisons) == 1:
-        return f"Leaderboard of {inputs.suite}"
-    return f"Leaderboard of {inputs.suite}, table {comparison.number} of {len(inputs.comparisons)}: {comparison.title}"
+        return single_line(f"Leaderboard of {inputs.suite}")
+    place = f"table {comparison.number} of {len(inputs.comparisons)}"
+    return single_line(f"Leaderboard of {inputs.suite}, {place}: {comparison.title}")
 
 
 def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
     """Lines below the heading, the most important first."""
     *conditions, sample = [f"{name}: {text}." for name, text in facts(comparison)]
-    return [
+    lines = [
         *([MINI] if inputs.suite.endswith("_mini") else []),
         *conditions,
         *_gaps(comparison),
@@ -69,6 +71,7 @@ def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
         *_declared(inputs),
         *_allocations(inputs, comparison),
     ]
+    return [single_line(line) for line in lines]
 
 
 def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:

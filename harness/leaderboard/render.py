@@ -20,6 +20,7 @@ from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.notes import IMPROVEMENT, LOUD, heading, notes
 from harness.leaderboard.scores import METRICS
+from harness.records.foreign import in_cell, in_markdown
 
 if TYPE_CHECKING:
     from harness.leaderboard.leaderboard import Leaderboard
@@ -120,8 +121,8 @@ def markdown(board: Leaderboard) -> str:
     """The whole leaderboard as markdown."""
     parts: list[str] = []
     for comparison in board.inputs.comparisons:
-        parts.append(f"# {heading(board.inputs, comparison)}")
-        parts.append("\n".join(f"- {line}" for line in notes(board.inputs, comparison)))
+        parts.append(f"# {in_markdown(heading(board.inputs, comparison))}")
+        parts.append("\n".join(f"- {in_markdown(line)}" for line in notes(board.inputs, comparison)))
         for title, blocks in sections(board, comparison, full=True):
             parts.append(f"## {title}")
             for block in blocks:
@@ -131,10 +132,13 @@ def markdown(board: Leaderboard) -> str:
 
 
 def _markdown_table(grid: Grid) -> str:
-    lines = [grid.headers, tuple(":--" if i < grid.text else "--:" for i in range(len(grid.headers)))]
+    lines = [
+        tuple(map(in_cell, grid.headers)),
+        tuple(":--" if i < grid.text else "--:" for i in range(len(grid.headers))),
+    ]
     first_reference = len(grid.rows) - grid.references
     for i, cells in enumerate(grid.rows):
-        texts = tuple(" ".join(part for part in cell if part).replace("|", "\\|") for cell in cells)
+        texts = tuple(in_cell(" ".join(part for part in cell if part)) for cell in cells)
         column = grid.text - 1
         marked = f"*{texts[column]}* (reference)"
         lines.append((*texts[:column], marked, *texts[column + 1 :]) if i >= first_reference else texts)

@@ -11,37 +11,27 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
-import re
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
-from harness.records.artifacts import NAME as FIGURE_NAME
+from harness.records.archive_members import SUITE_NAME, read_archive
 from harness.records.files import disk_errors, write_bytes
 from harness.records.reader import SuiteRecords
-from harness.records.run_folder import ENDED_FILES
-from harness.records.schema import BY_FIRST_VERSION
 from harness.records.suite_folder import SuiteFolder
 from harness.records.verification import find_flaws
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
-SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-RECORDS = re.compile(
-    r"suites/[0-9a-f]{64}\.yaml|selection\.json|trials\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
-    rf"|runs/[0-9a-f]{{64}}/({'|'.join(map(re.escape, ('run.json', *ENDED_FILES, 'result.json')))}"
-    rf"|history/\d+-[0-9a-f]{{8}}\.parquet|figures/{FIGURE_NAME.pattern}\.png)"
-)
-"""Paths below the suite's folder that an archive may hold. All others are refused."""
-
 FIRST_WRITTEN_WINS = ("suites", "environments", "reconciliation.json")
 """Records that stay as they are here, whatever an import says. A hash of the compared content names suites and
 environments, so their comments, hosts and commits may differ. A reconciliation may be made more than once."""
 
 NAMED_CONFLICTS = 5
+
+__all__ = ["export_records", "find_archive_flaws", "import_records", "read_archive"]
 
 
 def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, predictions: bool = True) -> int:
@@ -102,40 +92,6 @@ def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> 
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
-
-
-def read_archive(file: Path) -> tuple[str, dict[PurePosixPath, bytes]]:
-    """Read an export; nothing is written.
-
-    Returns:
-        Name of the suite, and the content of its records by path below the suite's folder.
-
-    Raises:
-        RecordError: the file is no export, or holds absolute paths, `..`, links, devices, or names that no record has.
-    """
-    try:
-        with tarfile.open(file, "r:*") as archive:
-            members = [(member, _content(archive, member)) for member in archive]
-    except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
-        raise RecordError(f"{file}: cannot be read as an export ({error}); get the file again") from None
-    records: dict[PurePosixPath, bytes] = {}
-    suites = set()
-    for member, content in members:
-        suite, _, path = member.name.partition("/")
-        if path.startswith("units/"):
-            raise RecordError(f"{file}: was written by {BY_FIRST_VERSION}; nothing was imported")
-        if content is None or not SUITE_NAME.fullmatch(suite) or not RECORDS.fullmatch(path):
-            raise RecordError(f"{file}: holds {member.name!r}, which is no record of a suite; nothing was imported")
-        suites.add(suite)
-        records[PurePosixPath(path)] = content
-    if len(suites) != 1:
-        raise RecordError(f"{file}: holds the records of {len(suites)} suites, not of one; nothing was imported")
-    return suites.pop(), records
-
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
-    stream = archive.extractfile(member) if member.isreg() else None
-    return None if stream is None else stream.read()
 
 
 SuiteHash = Callable[[Path], str]

@@ -12,6 +12,7 @@ Records may come from strangers, so all of it is checked and of bounded size.
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 import zlib
@@ -44,6 +45,10 @@ CAPTION = "Title"
 """Key of the caption among the texts of a PNG; the PNG specification defines it as a short title."""
 
 VERSION = "schema_version"
+
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_UNUSUAL = (NotImplementedError, RuntimeError, OverflowError, MemoryError)
+"""What zipfile and numpy raise for ways of packing that they do not know, encrypted members, and absurd headers."""
 
 Array = NDArray[Any]
 
@@ -85,11 +90,25 @@ def read_arrays(content: bytes, path: Path, most_bytes: int, names: Iterable[str
         if declared > most_bytes:
             raise RecordError(f"{path}: {declared:,} bytes are more than a record of arrays holds")
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            for member in file.zip.infolist():
+                _refuse_absurd(file.zip, member)
             refuse_other_version(int(file[VERSION]), path)
             stored = [name for name in file.files if name != VERSION]
             return {name: file[name] for name in (stored if names is None else names) if name in stored}
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error, zipfile.BadZipFile, *_UNUSUAL) as error:
         raise RecordError(f"{path}: not a record of arrays; it may be damaged ({error})") from None
+
+
+def _refuse_absurd(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raise `ValueError` for a header that promises other bytes than there are: numpy would make room for them."""
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in _READERS:
+            raise ValueError(f"{member.filename} is of version {version} of the format")
+        shape, _, dtype = _READERS[version](stream)
+        promised = stream.tell() + math.prod(shape) * dtype.itemsize
+    if dtype.kind not in "biuf" or min(shape, default=0) < 0 or promised != member.file_size:
+        raise ValueError(f"{member.filename} is no array of numbers, or its header is of another one")
 
 
 @dataclass(frozen=True)

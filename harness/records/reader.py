@@ -29,6 +29,10 @@ CASE_COLUMNS = (
 """Columns of cases.parquet: one row per checkpoint rule, case and class."""
 
 
+MOST_ROWS = 5_000_000
+"""Of cases.parquet: a small file can promise rows that fill the memory."""
+
+
 class RunRecord:
     """One run, as its folder shows it. Raises `RecordError` for a file that is damaged, foreign or missing."""
 
@@ -102,6 +106,8 @@ class RunRecord:
         path = self.folder.path / "cases.parquet"
         try:
             with pq.ParquetFile(pa.BufferReader(self.folder.content(path.name)), pre_buffer=False) as file:
+                if file.metadata.num_rows > MOST_ROWS:
+                    raise RecordError(f"{path}: {file.metadata.num_rows:,} rows are more than a test has")
                 table = file.read(use_threads=False)
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise RecordError(f"{path}: damaged: {error}") from None

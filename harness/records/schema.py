@@ -23,6 +23,11 @@ Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotat
 """Voxels from one window to the next along each axis."""
 
 
+SuiteName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+EntryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 def _is_none(value: object) -> bool:
     return value is None
 
@@ -271,12 +276,12 @@ class Result(Strict):
     """Written last; its existence is what done means. Numbers of cases are in cases.parquet, not here."""
 
     schema_version: Literal[2] = 2
-    run: str
+    run: RunId
     status: Literal["ok", "failed", "ended_early"] = Field(
         description="ended_early: a search ended it before its budget"
     )
     failure: Failure | None = None
-    environment: str
+    environment: str = Field(pattern=r"^([0-9a-f]{64})?$")
     spent: Spent
     stage_device_seconds: dict[str, float] = Field(default_factory=dict)
     stage_steps: dict[str, int] = Field(default_factory=dict)
@@ -304,7 +309,7 @@ class PlannedRun(Strict):
     entry: its name in the suite: a registered method, or a variant of one with its own name.
     """
 
-    entry: str
+    entry: EntryName
     labelled: int | None
     subset: int
     seed: int
@@ -322,11 +327,11 @@ class Trial(Strict):
     varied: value of each searched dimension. Engine settings are named engine.<name>.
     """
 
-    entry: str
+    entry: EntryName
     study: int
     point: int
     varied: dict[str, Any]
-    run: str
+    run: RunId
 
     def __str__(self) -> str:
         """As the command line names it: action_pp/trial/0/5 is study 0, point 5."""

@@ -15,7 +15,7 @@ from harness.records.checksums import open_text, seal_text
 from harness.records.files import disk_errors, read_content, read_record, write_record, write_text
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
-from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, PlannedRun, Trial
+from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, PlannedRun, RunId, Trial
 
 
 class SelectionEntry(Strict):
@@ -27,7 +27,7 @@ class SelectionEntry(Strict):
 
     planned_run: PlannedRun
     params: dict[str, Any]
-    run: str
+    run: RunId
     engine: Engine | None = None
     trial: Trial | None = None
     ranked: bool = Field(True, description="False for references such as the fully supervised one")

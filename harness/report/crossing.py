@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.files import write_atomic
+from harness.records.foreign import in_figure
 from harness.report.columns import Json
 from harness.report.surface import surfaces
 
@@ -79,7 +80,7 @@ def draw_crossings(crossings: Sequence[tuple[str, pd.DataFrame]], suite: str, pa
     for axis, (method, table) in zip(axes, crossings, strict=True):
         _panel(axis, method, table)
     figure.suptitle(
-        f"{suite}: Dice (%) of the last validation", fontsize=11.5, x=0.01, ha="left", color=INK,
+        f"{in_figure(suite)}: Dice (%) of the last validation", fontsize=11.5, x=0.01, ha="left", color=INK,
         fontweight="bold",
     )  # fmt: skip
     figure.savefig(path, format="png", metadata={"Software": None})
@@ -95,12 +96,12 @@ def _panel(axis: Axes, method: str, table: pd.DataFrame) -> None:
         axis.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
     axis.set_xticks(range(columns), [_level(level) for level in table.columns], fontsize=8.5)
     axis.set_yticks(range(rows), [_level(level) for level in table.index], fontsize=8.5)
-    axis.set_xlabel(str(table.columns.name), fontsize=9.5)
-    axis.set_ylabel(str(table.index.name), fontsize=9.5)
-    axis.set_title(method, fontsize=10, loc="left", color=FAINT)
+    axis.set_xlabel(in_figure(str(table.columns.name)), fontsize=9.5)
+    axis.set_ylabel(in_figure(str(table.index.name)), fontsize=9.5)
+    axis.set_title(in_figure(method), fontsize=10, loc="left", color=FAINT)
     axis.tick_params(color=FAINT)
     axis.spines[:].set_visible(False)
 
 
 def _level(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    return in_figure(value) if isinstance(value, str) else f"{value:g}"

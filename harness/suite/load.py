@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from harness.api.errors import RecordError, UsageError, suggest
 from harness.api.params import Dimension
 from harness.api.strict import Strict, digest
-from harness.records.schema import BY_FIRST_VERSION, Budget, Engine, Preprocessing
+from harness.records.schema import BY_FIRST_VERSION, Budget, Engine, EntryName, Preprocessing, SuiteName
 from harness.suite.yaml_text import Location, YamlError, booleans_for_numbers, parse, read_text
 
 HASH = re.compile("[0-9a-f]{64}")
@@ -34,7 +34,6 @@ NO_NUMBER = "true and false are no numbers; write 1 or 0 if that is meant"
 ALIKE = "all methods are tested alike; give it in the suite's own engine"
 
 M = TypeVar("M", bound=Strict)
-EntryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
 class MethodEntry(Strict):
@@ -86,7 +85,7 @@ class Search(Strict):
 class Suite(Strict):
     """Which methods, on which data, with how many labels, subsets and seeds, under which budget."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    name: SuiteName
     description: str = ""
     dataset: str
     preprocessing: Preprocessing

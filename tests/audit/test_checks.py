@@ -421,7 +421,9 @@ def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: Audi
     runs = tuple(rate(run) if mine.get(run.id) else run for run in fair.runs)
     assert verdicts(replace(fair, runs=runs))[21].status == "not held"
     chosen = [
-        entry.model_copy(update={"trial": Trial(entry="ua_mt", study=mine[entry.run], point=0, varied={}, run="t")})
+        entry.model_copy(
+            update={"trial": Trial(entry="ua_mt", study=mine[entry.run], point=0, varied={}, run="0" * 64)}
+        )
         if entry.run in mine
         else entry
         for entry in fair.selection.entries

@@ -30,7 +30,7 @@ POINT = {"rate": 0.1, "share": 0.5, "engine.optimiser.learning_rate": 0.3, "kind
 
 
 def trial(number: int, **varied: Any) -> Trial:
-    return Trial(entry="row", study=0, point=number, varied={**POINT, **varied}, run=str(number))
+    return Trial(entry="row", study=0, point=number, varied={**POINT, **varied}, run=f"{number:064x}")
 
 
 def sampler(recorded: list[Trial], seed: int = 0, space: dict[str, Dimension] | None = None) -> Any:

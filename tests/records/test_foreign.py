@@ -1,0 +1,108 @@
+"""Foreign text on its way to a terminal, into markdown, csv and figures."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.records.foreign import csv_text, in_cell, in_figure, in_markdown, single_line, without_controls
+
+ESCAPES = {
+    "colour": ("\x1b[31mred\x1b[0m", "red"),
+    "clear": ("a\x1b[2J\x1b[Hb", "ab"),
+    "title": ("\x1b]0;evil\x07name", "name"),
+    "link": ("\x1b]8;;http://evil\x1b\\text\x1b]8;;\x1b\\", "text"),
+    "one byte": ("\x9b31mred", "red"),
+    "bell": ("a\x07b", "ab"),
+    "backspace": ("good\x08\x08\x08\x08evil", "goodevil"),
+    "carriage return": ("99.9\r10.0", "99.910.0"),
+    "delete": ("a\x7fb", "ab"),
+    "null": ("a\x00b", "ab"),
+    "turned order": ("a\u202eb\u2066c\u200fd", "abcd"),
+    "half a character": ("a\ud800b", "ab"),
+    "lone escape": ("a\x1bb", "ab"),
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_controls_are_stripped(name: str) -> None:
+    text, expected = ESCAPES[name]
+    assert without_controls(text) == expected
+
+
+@given(st.text() | st.text(alphabet="\x1b[]0;m\x07\\\x9b\x9d\n\r\tab"))
+def test_nothing_steers_a_terminal(text: str) -> None:
+    """Line breaks and tabs stay, and in one line there are none; each output can be written."""
+    assert all(char.isprintable() or char in "\n\t" or char >= "\xa0" for char in without_controls(text))
+    line = single_line(text)
+    assert not set(line) & set("\n\t\r\x1b\x9b\x85\u2028")
+    assert single_line(line) == line
+    line.encode()
+
+
+HOSTILE = {
+    "<script>alert(1)</script>": "&lt;script>alert(1)&lt;/script>",
+    "<img src=x onerror=y>": "&lt;img src=x onerror=y>",
+    "<!-- hidden": "&lt;!-- hidden",
+    "[text](javascript:x)": "[text\\](javascript:x)",
+    "![](http://tracker)": "![\\](http://tracker)",
+    "[a][b]": "[a\\][b]",
+    "[a]: http://b": "[a\\]: http://b",
+    "a|b": "a\\|b",
+    "one\ntwo": "one two",
+    "# one\r\n# two": "# one # two",
+    "p <0.0001 [84.0, 86.0]": "p <0.0001 [84.0, 86.0]",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_shows_what_is_written(text: str) -> None:
+    assert in_cell(text) == HOSTILE[text]
+    assert in_markdown(text) == HOSTILE[text].replace("\\|", "|")
+
+
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1+2",
+    "@SUM(A1)",
+    " =1",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    '=HYPERLINK("http://x")',
+    "\x1b[1m=1",
+    "\ufeff=1",
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_of_a_csv_is_a_formula(text: str) -> None:
+    frame = pd.DataFrame({"entry": [text, "ua_mt", None], "difference": [-1.5, 2.0, -3.0]})
+    read = pd.read_csv(io.StringIO(csv_text(frame)))
+    assert read["entry"][0].startswith("'")
+    assert read["entry"][1] == "ua_mt"
+    assert pd.isna(read["entry"][2])
+    assert read["difference"].tolist() == [-1.5, 2.0, -3.0]
+
+
+def test_harmless_frames_are_as_pandas_writes_them() -> None:
+    frame = pd.DataFrame({"a": ["x", 'with "quotes"', None], "n": pd.array([1, None, -3], dtype="Int64"), "b": True})
+    assert csv_text(frame) == frame.to_csv(index=False, lineterminator="\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["$", "$x$", "$$", r"$\frac$", r"\$a$", "a$b$c$", "$_{$", "\x1b[1m$^$", "cost: $5", "$\n$"]
+)
+def test_matplotlib_draws_dollars(text: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.suptitle(in_figure(text))
+    FigureCanvasAgg(figure).draw()
+    assert "\\$" in in_figure(text)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.api.errors import HarnessError
 from harness.audit.finding import Verdict, combine, held, held_unless, not_applicable, not_held
-from harness.audit.records import AuditedSuite
+from harness.audit.records import AuditedSuite, EndedRun
 from harness.audit.rule import counted, one_value, rule
 from harness.records.schema import DatasetRef
 from harness.suite.registry import load_dataset
@@ -17,7 +17,10 @@ ENOUGH = 3
 
 @rule(1, needs="cases")
 def splits(suite: AuditedSuite) -> Verdict:
-    """The patients in each run's cases.parquet are those of the published test list, and nobody else."""
+    """The patients in each run's cases.parquet are those of the published test list, and nobody else.
+
+    Validations, where result.json names their patients, are of the published validation list.
+    """
     data = suite.finished[0].asked.dataset
     published = published_splits(data)
     if published is None:
@@ -32,9 +35,17 @@ def splits(suite: AuditedSuite) -> Verdict:
     listed = f"the {len(published['test'])} patients of the published test list"
     if others := suite.named(tested.index[tested.map(set) != set(published["test"])]):
         return not_held(others, f"cases.parquet does not hold {listed}")
+    if strangers := [run for run in suite.finished if _validated(run) - set(published["val"])]:
+        who = _some(sorted(_validated(strangers[0]) - set(published["val"])))
+        return not_held(strangers, f"validated on patients of no validation list ({who}) by result.json")
     kept = ", ".join(f"{len(ids)} {split}" for split, ids in published.items())
     runs = counted(len(tested), "finished run")
     return held(f"{listed}, no other, in cases.parquet of all {runs} (published: {kept})")
+
+
+def _validated(run: EndedRun) -> set[str]:
+    """Patients of its validations."""
+    return {patient for validation in run.result.validations for patient in validation.patients}
 
 
 @rule(2, needs="runs")

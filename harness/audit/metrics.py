@@ -82,9 +82,9 @@ def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
 def per_case_records(suite: AuditedSuite) -> Verdict:
     """cases.parquet of every run holds each volume and class once for each checkpoint rule, without a gap.
 
-    The rows are the same in every run, and so are the classes of validations. Every score can be: Dice lies in [0, 1],
-    in validations and in trials of the search too. `harness leaderboard` computes all tables from these files and
-    leaves out what does not fit.
+    The rows are the same in every run, and so are classes and patients of validations. Every score can be: Dice lies
+    in [0, 1], in validations and in trials of the search too. `harness leaderboard` computes all tables from these
+    files and leaves out what does not fit.
     """
     if absent := [run for run in suite.finished if run.cases is None]:
         return not_held(absent, "cases.parquet is missing")

@@ -17,7 +17,7 @@ ROW = ["checkpoint", "case", "patient", "phase", "class_name"]
 
 ROUNDING = 1e-9
 NAMED = 3
-"""Patients that a reason names."""
+"""Patients or classes that a reason names."""
 
 _FRACTIONS = ["dice", "jaccard"]
 _VOXELS = ["hd95_voxel", "asd_voxel", "assd_voxel"]
@@ -46,7 +46,8 @@ def unfit_reasons(cases: pd.DataFrame, places: Places, validations: Sequence[Seq
     runs = len(validations)
     reasons: list[list[str]] = [[] for _ in range(runs)]
     checks = (_impossible_scores(cases, places), _repeated_rows(cases, places), _other_rows(cases, places, runs))
-    for faults in (*checks, _impossible_validations(validations), _other_classes(validations)):
+    others = (_other_validations(validations, what) for what in ("dice", "patients"))
+    for faults in (*checks, _impossible_validations(validations), *others):
         for place, reason in faults.items():
             reasons[place].append(reason)
     return ["; ".join(own) or None for own in reasons]
@@ -84,15 +85,10 @@ def _other_rows(cases: pd.DataFrame, places: Places, runs: int) -> dict[int, str
             missing, more = len(np.setdiff1d(usual, own)), np.setdiff1d(own, usual)
             texts = [f"lacks {missing} of the {len(usual)} rows that the other runs have"] if missing else []
             if len(more):
-                odd = cases["patient"].iloc[parts[place][np.isin(hashes[parts[place]], more)]]
-                texts.append(f"has {len(more)} rows that the other runs lack ({_some(odd)})")
+                odd = cases["patient"].iloc[parts[place][np.isin(hashes[parts[place]], more)]].unique()
+                texts.append(f"has {len(more)} rows that the other runs lack ({_some(sorted(map(str, odd)))})")
             reasons[place] = f"cases.parquet {' and '.join(texts)}"
     return reasons
-
-
-def _some(patients: pd.Series[str]) -> str:
-    names = sorted(map(str, patients.unique()))
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
 
 
 def _usual(values: Sequence[T]) -> T:
@@ -112,17 +108,19 @@ def _impossible_validations(validations: Sequence[Sequence[Validation]]) -> dict
     return reasons
 
 
-def _other_classes(validations: Sequence[Sequence[Validation]]) -> dict[int, str]:
-    classes = [tuple(sorted({name for validation in own for name in validation.dice})) for own in validations]
-    if not classes:
+def _other_validations(validations: Sequence[Sequence[Validation]], what: str) -> dict[int, str]:
+    """Validations of other classes or patients than those of the other runs. what: "dice" or "patients"."""
+    names = [tuple(sorted({name for validation in own for name in getattr(validation, what)})) for own in validations]
+    if not names:
         return {}
-    usual = _usual(classes)
+    usual = _usual(names)
     return {
-        place: f"its validations are of {_classes(own)}, those of the other runs of {_classes(usual)}"
-        for place, own in enumerate(classes)
+        place: f"its validations are of {_some(own)}, those of the other runs of {_some(usual)}"
+        for place, own in enumerate(names)
         if own != usual
     }
 
 
-def _classes(names: Sequence[str]) -> str:
-    return ", ".join(names) or "no class"
+def _some(names: Sequence[str]) -> str:
+    shown = [*names[:NAMED], *(["..."] if len(names) > NAMED else [])]
+    return ", ".join(shown) or "none"

@@ -218,6 +218,7 @@ class Validation(Strict):
     step: int
     device_seconds: float
     dice: dict[str, float]
+    patients: tuple[str, ...] = Field((), description="whose validation volumes there are")
     diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
     unlabelled_dice: dict[str, float] | None = Field(
         None, description="of the pseudo-label network on whole unlabelled training scans, against their hidden labels"

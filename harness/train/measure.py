@@ -65,6 +65,7 @@ class Validator:
             step=state.meter.steps,
             device_seconds=state.meter.seconds,
             dice=dice,
+            patients=tuple(dict.fromkeys(volume.case.patient for volume in self.volumes)),
             diagnostics=diagnostics,
             unlabelled_dice=taught,
         )

@@ -162,13 +162,13 @@ def spent(**update: float) -> Change:
     return change
 
 
-def validated(dice: dict[str, float]) -> Change:
-    """Other Dice in the first validation."""
+def validated(value: object, field: str = "dice") -> Change:
+    """Another Dice, or other patients, in the first validation."""
 
     def change(run: SelectedRun) -> SelectedRun:
         assert run.result is not None
         first, *rest = run.result.validations
-        return result(validations=[first.model_copy(update={"dice": dice}), *rest])(run)
+        return result(validations=[first.model_copy(update={field: value}), *rest])(run)
 
     return change
 
@@ -226,6 +226,7 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "a Dice that none can be": (rows("dice", 7.3), {27}),
     "a distance below zero": (rows("asd_voxel", -1.0), {27}),
     "validations of a Dice that none can be": (validated({"RV": 7.0, "Myo": 0.8, "LV": 0.9}), {6, 27}),
+    "validated on a test patient": (validated(("patient001",), "patients"), {1, 27}),
     "validations of other classes": (validated({"Liver": 0.4}), {27}),
     "no per-case records": (lambda run: replace(run, cases=None), {27}),
     "a ledger without steps": (lambda run: replace(run, ledger=()), {13, 28}),

@@ -50,8 +50,8 @@ def value(column: str, new: Any, row: int = 3) -> Change:
     return cases(change)
 
 
-def dice(changed: dict[str, float], place: int = 0, field: str = "dice") -> Change:
-    """Another Dice in one of the validations."""
+def dice(changed: object, place: int = 0, field: str = "dice") -> Change:
+    """Another Dice, or other patients, in one of the validations."""
 
     def rewrite(folder: RunFolder) -> None:
         result = folder.require_result()
@@ -95,7 +95,8 @@ UNFIT: dict[str, tuple[Change, str]] = {
     "a validation above 1": (dice({"RV": 1.5, "Myo": 0.5, "LV": 0.5}), "a Dice outside [0, 1] in validation 0"),
     "a validation below 0": (dice({"RV": -0.5, "Myo": 0.5, "LV": 0.5}, 1), "a Dice outside [0, 1] in validation 1"),
     "labels of its own above 1": (dice({"RV": 3.0}, 0, "unlabelled_dice"), "a Dice outside [0, 1] in validation 0"),
-    "validations of another class": (dice({"Liver": 0.5}), "its validations are of LV, Liver, Myo, RV, those of"),
+    "validations of other patients": (dice(("patient091",), 0, "patients"), "are of patient091, those of the other"),
+    "validations of another class": (dice({"Liver": 0.5}), "its validations are of LV, Liver, Myo, ..., those of"),
 }
 
 

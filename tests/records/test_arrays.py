@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +67,40 @@ def test_other_files_are_refused_by_name(content: dict[str, np.ndarray], message
     np.savez(tmp_path / "arrays.npz", **content)  # type: ignore[arg-type]
     with pytest.raises(RecordError, match=rf"arrays\.npz: .*{message}"):
         read(tmp_path / "arrays.npz")
+
+
+HEADERS = {
+    "more than there is": ("<f4", (10**12,)),
+    "more than memory": ("<f8", (10**18,)),
+    "more than an integer": ("<f8", (10**30,)),
+    "many sides": ("<u1", (10**6, 10**6, 10**6)),
+    "less than there is": ("<u1", (3,)),
+    "a side below 0": ("<u1", (-1,)),
+    "two sides below 0": ("<u1", (-2, -6)),
+    "large elements": ("<V1000000000", (1,)),
+    "text": ("<U3", (1,)),
+    "objects": ("|O", (1,)),
+    "a structure": ([("a", "<u1"), ("b", "<u1")], (6,)),
+    "dates": ("<M8[s]", (1,)),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_that_promises_other_bytes_makes_no_room_for_them(name: str, tmp_path: Path) -> None:
+    descr, shape = HEADERS[name]
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    path = tmp_path / "arrays.npz"
+    write_arrays(path, ARRAYS)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("odd.npy", header.getvalue() + bytes(12))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordError, match=r"arrays\.npz: .*may be damaged"):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.api.errors import RecordError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.records.files import write_bytes
+from harness.records.files import read_content, write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords, find_id
 from harness.records.run_folder import RunFolder
@@ -221,7 +221,7 @@ def _copy(source: SuiteRecords, target: SuiteFolder, run: Run) -> bool:
             _copy_environments(source, target, record)
             # a run counts as done once its result exists, so the result comes last
             for path in [*record.folder.ended_files(), record.folder.path / "result.json"]:
-                write_bytes(copy.path / path.relative_to(record.folder.path), path.read_bytes())
+                write_bytes(copy.path / path.relative_to(record.folder.path), read_content(path))
             return True
     except LeaseHeldError:
         return False
@@ -234,4 +234,4 @@ def _copy_environments(source: SuiteRecords, target: SuiteFolder, record: RunRec
             raise RecordError(f"{path} is missing: run {record.id[:10]} cannot be taken over")
         if not copy.exists():
             copy.parent.mkdir(exist_ok=True)
-            write_bytes(copy, path.read_bytes())
+            write_bytes(copy, read_content(path))

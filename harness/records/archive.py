@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
 from harness.records.archive_members import SUITE_NAME, read_archive
-from harness.records.files import disk_errors, write_bytes
+from harness.records.files import disk_errors, read_content, write_bytes
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from harness.records.verification import find_flaws
@@ -87,7 +87,7 @@ def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> 
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for path in paths:
-            content = (suite.root / path).read_bytes()
+            content = read_content(suite.root / path)
             member = tarfile.TarInfo(f"{suite.name}/{path}")
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
@@ -165,7 +165,7 @@ def _refuse_conflicts(file: Path, root: Path, records: Mapping[PurePosixPath, by
     different = [
         root / path
         for path, content in records.items()
-        if path.parts[0] not in FIRST_WRITTEN_WINS and (root / path).is_file() and (root / path).read_bytes() != content
+        if path.parts[0] not in FIRST_WRITTEN_WINS and (root / path).is_file() and read_content(root / path) != content
     ]
     if different:
         named = "\n".join(map(str, different[:NAMED_CONFLICTS]))

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.api.errors import RecordError
-from harness.records.files import refuse_other_version, write_atomic, write_bytes
+from harness.records.files import read_content, refuse_other_version, write_atomic, write_bytes
 from harness.records.schema import SCHEMA
 
 MAX_BYTES = 1_000_000
@@ -169,7 +169,7 @@ def read_figures(folder: Path) -> tuple[Figure, ...]:
         try:
             if path.suffix != ".png" or not NAME.fullmatch(path.stem):
                 raise ValueError("not a name of a figure")
-            png = path.read_bytes()
+            png = read_content(path)
             figures.append(Figure(path.stem, png, caption_of(png) or path.stem))
         except (OSError, ValueError) as error:
             raise RecordError(f"{path}: not a figure of a run; it may be damaged ({error})") from None

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
 from harness.records.checksums import open_record, seal_record
 from harness.records.schema import BY_FIRST_VERSION, SCHEMA
+
+MOST_BYTES = 200_000_000
+"""Limit of a JSON record: room for the trials of any search."""
 
 R = TypeVar("R", bound=Strict)
 _DISK_ERRORS = {
@@ -78,21 +82,57 @@ def write_record(path: Path, record: Strict) -> None:
     write_text(path, seal_record(record.model_dump_json(indent=1)))
 
 
-def read_content(path: Path) -> bytes:
+def read_content(path: Path, most_bytes: int | None = None) -> bytes:
     """Read a whole file.
 
     Raises:
-        RecordError: it is missing, or something else than a file.
+        RecordError: it is missing, something else than a file, or has more than `most_bytes`.
         DiskError: the operating system does not let it be read. The message names the file.
     """
-    try:
+    with read_errors(path):
+        size = refuse_other_than_file(path)
+        if most_bytes is not None and size > most_bytes:
+            raise RecordError(f"{path}: {size:,} bytes are more than a record holds ({most_bytes:,})")
         return path.read_bytes()
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors into a `RecordError` where the file is missing, else into a `DiskError`."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise RecordError(f"{path} is missing") from None
-    except IsADirectoryError:
-        raise RecordError(f"{path}: a folder where a record should be") from None
     except OSError as error:
-        raise DiskError(f"cannot read {path}: {error.strerror}. Make it readable, then run the same again.") from None
+        raise _unreadable(path, error) from None
+
+
+def refuse_other_than_file(path: Path) -> int:
+    """Bytes of a file. Raises `RecordError` for something else: reading a pipe would wait for ever."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise RecordError(f"{path}: {kind} where a record should be. Move it away, then run the same again")
+    return status.st_size
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has that name, be it a broken link.
+
+    Raises:
+        DiskError: the operating system does not say.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return True
+
+
+def _unreadable(path: Path, error: OSError) -> DiskError:
+    return DiskError(f"cannot read {path}: {error.strerror}. Make it readable, then run the same again.")
 
 
 def read_record(path: Path, kind: type[R]) -> R:
@@ -102,7 +142,7 @@ def read_record(path: Path, kind: type[R]) -> R:
         RecordError: the file is missing, damaged, foreign, or of another schema. The message names the file.
         DiskError: it cannot be read.
     """
-    content = read_content(path)
+    content = read_content(path, MOST_BYTES)
     opened = open_record(content)
     if opened is None:
         refuse_other_version(version_in(content), path)

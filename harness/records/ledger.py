@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Strict
 from harness.records.checksums import open_line, seal_line
-from harness.records.files import read_content, refuse_other_version, version_in
+from harness.records.files import is_there, read_content, refuse_other_version, version_in
 from harness.records.schema import Spent
 
 BEAT_SECONDS = 5.0
@@ -79,7 +79,6 @@ class Ledger:
         data = seal_line(line.model_dump_json())
         with self._lock:
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
                 handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
                 try:
                     whole = self._mend(handle) + data
@@ -102,7 +101,7 @@ class Ledger:
 
     def lines(self) -> list[LedgerLine]:
         """All whole lines in order. Raises `RecordError` for one that is damaged or of another program or version."""
-        return parse_lines(read_content(self.path), self.path) if self.path.exists() else []
+        return parse_lines(read_content(self.path), self.path) if is_there(self.path) else []
 
     def spent(self) -> Spent:
         """The sum over attempts."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.api.errors import RecordError, UsageError
 from harness.records.accounts import Reconciliation
-from harness.records.files import disk_errors, read_record
+from harness.records.files import disk_errors, is_there, read_record
 from harness.records.ledger import LedgerLine, summarise
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, FinalWeights, Result, Run, Spent, Validation
@@ -45,7 +45,7 @@ class RunRecord:
     @cached_property
     def exists(self) -> bool:
         """Whether the run has a folder. A planned one may have none yet."""
-        return (self.folder.path / "run.json").exists()
+        return is_there(self.folder.path / "run.json")
 
     @property
     def run(self) -> Run:
@@ -89,7 +89,7 @@ class RunRecord:
     @cached_property
     def tested(self) -> bool:
         """Whether it left test scores."""
-        return (self.folder.path / "cases.parquet").exists()
+        return is_there(self.folder.path / "cases.parquet")
 
     @property
     def cases_table(self) -> pa.Table:
@@ -119,7 +119,7 @@ class RunRecord:
     def final_sha256(self) -> str | None:
         """Hash of the weights when the test split was opened; None where it was not."""
         path = self.folder.final
-        return read_record(path, FinalWeights).weights_sha256 if path.exists() else None
+        return read_record(path, FinalWeights).weights_sha256 if is_there(path) else None
 
 
 class SuiteRecords:
@@ -140,7 +140,7 @@ class SuiteRecords:
     @cached_property
     def selection(self) -> Selection | None:
         """The hyper-parameters of each planned run. None while a search goes on."""
-        return self.store.selection() if self.store.selection_path.exists() else None
+        return self.store.selection() if is_there(self.store.selection_path) else None
 
     def require_selection(self) -> Selection:
         """The selection. Raises `RecordError` where nothing was selected yet."""
@@ -196,7 +196,7 @@ class SuiteRecords:
         """The environment of that fingerprint, shared by all runs of it. named_by: the file that names it."""
         if fingerprint not in self._environments:
             path = self.root / "environments" / f"{fingerprint}.json"
-            if not path.exists():
+            if not is_there(path):
                 raise RecordError(f"{path} is missing; {named_by} names it")
             environment = read_record(path, Environment)
             if environment.fingerprint != fingerprint:

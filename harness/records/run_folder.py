@@ -24,7 +24,7 @@ from harness.records.artifacts import (
     write_figures,
 )
 from harness.records.checksums import open_line, seal_line, sha256
-from harness.records.files import read_content, read_record, write_atomic, write_bytes, write_record
+from harness.records.files import is_there, read_content, read_record, write_atomic, write_bytes, write_record
 from harness.records.lease import Lease
 from harness.records.ledger import Ledger, LedgerLine, parse_lines
 from harness.records.schema import Environment, Result, Run, Validation
@@ -77,7 +77,7 @@ class RunFolder:
     @property
     def done(self) -> bool:
         """Whether result.json exists."""
-        return (self.path / "result.json").exists()
+        return is_there(self.path / "result.json")
 
     def remove_temporary_files(self) -> None:
         """Remove what a killed process left in the middle of a write. Only for the owner of the lease."""
@@ -85,9 +85,18 @@ class RunFolder:
             for path in self.path.glob(pattern):
                 path.unlink(missing_ok=True)
 
+    def to_write(self, name: str) -> Path:
+        """Path of a file or folder of it that is about to be written.
+
+        Raises:
+            LeaseLostError: the run is another's, or its folder was removed or renamed: it is never made anew.
+        """
+        self.lease.check()
+        return self.path / name
+
     def create(self, run: Run) -> None:
         """Write run.json unless it is there."""
-        if not (self.path / "run.json").exists():
+        if not is_there(self.path / "run.json"):
             write_record(self.path / "run.json", run)
 
     def result(self) -> Result | None:
@@ -106,14 +115,14 @@ class RunFolder:
         """Declare the run done, with the checksums of its other files. Written last. Returns what is on record."""
         files = {path.relative_to(self.path).as_posix(): sha256(read_content(path)) for path in self.ended_files()}
         complete = result.model_copy(update={"files": files})
-        write_record(self.path / "result.json", complete)
+        write_record(self.to_write("result.json"), complete)
         self._checksums = files
         return complete
 
     def ended_files(self) -> list[Path]:
         """Files of a run that has ended, beside run.json and result.json, as far as they are there."""
         inside = [path for folder, names in ENDED_FOLDERS.items() for path in sorted((self.path / folder).glob(names))]
-        return [*(path for name in ENDED_FILES if (path := self.path / name).exists()), *inside]
+        return [*(path for name in ENDED_FILES if is_there(path := self.path / name)), *inside]
 
     def content(self, name: str) -> bytes:
         """Content of one of its files, as result.json knows it where the run has ended.
@@ -136,12 +145,12 @@ class RunFolder:
     def ledger_lines(self) -> list[LedgerLine]:
         """What it spent, line by line. Raises `RecordError` for a damaged line."""
         path = self.ledger.path
-        return parse_lines(self.content(path.name), path) if path.exists() else []
+        return parse_lines(self.content(path.name), path) if is_there(path) else []
 
     def write_validations(self, validations: Sequence[Validation]) -> None:
         """Record the validations so far. In the end result.json has them all."""
         lines = [seal_line(validation.model_dump_json()) for validation in validations]
-        write_bytes(self.path / "validations.jsonl", b"".join(lines))
+        write_bytes(self.to_write("validations.jsonl"), b"".join(lines))
 
     def validations(self) -> list[Validation]:
         """The validations so far."""
@@ -149,7 +158,7 @@ class RunFolder:
         if result is not None:
             return result.validations
         path = self.path / "validations.jsonl"
-        opened = [open_line(line) for line in read_content(path).splitlines(keepends=True)] if path.exists() else []
+        opened = [open_line(line) for line in read_content(path).splitlines(keepends=True)] if is_there(path) else []
         try:
             return [Validation.model_validate_json(line or b"") for line in opened]
         except ValidationError:
@@ -162,22 +171,23 @@ class RunFolder:
     def write_environment(self, environment: Environment) -> str:
         """Store the compared fields of an environment once for all runs. Returns its fingerprint."""
         path = self.path.parent.parent / "environments" / f"{environment.fingerprint}.json"
-        if not path.exists():
+        if not is_there(path):
+            self.lease.check()
             write_record(path, environment.model_copy(update={"shown": {}}))
         return environment.fingerprint
 
     def write_cases(self, cases: pd.DataFrame) -> None:
         """Per-case records: one row per checkpoint rule, case and class."""
-        write_atomic(self.path / "cases.parquet", lambda temporary: cases.to_parquet(temporary, index=False))
+        write_atomic(self.to_write("cases.parquet"), lambda temporary: cases.to_parquet(temporary, index=False))
 
     def write_predictions(self, labels: Mapping[str, LabelMap]) -> None:
         """Predictions of the `last` weights on the test cases: case id -> [Z, H, W] at native resolution."""
-        write_arrays(self._predictions, labels, compressed=True)
+        write_arrays(self.to_write(self._predictions.name), labels, compressed=True)
 
     @property
     def has_predictions(self) -> bool:
         """Whether its predicted label maps are on record. A reduced export leaves them out."""
-        return self._predictions.exists()
+        return is_there(self._predictions)
 
     def predictions(self, cases: Iterable[str] | None = None) -> dict[str, LabelMap]:
         """Predicted label maps by case id: of those of `cases` on record, or of all."""
@@ -187,16 +197,16 @@ class RunFolder:
     def write_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Small named arrays for figures. Raises `ValueError` for arrays that are too large."""
         refuse_large(arrays)
-        write_arrays(self.path / "arrays.npz", arrays)
+        write_arrays(self.to_write("arrays.npz"), arrays)
 
     def arrays(self) -> dict[str, Array]:
         """Arrays that the method left for figures, by name. May be empty."""
         path = self.path / "arrays.npz"
-        return read_arrays(self.content(path.name), path, 2 * MAX_BYTES) if path.exists() else {}
+        return read_arrays(self.content(path.name), path, 2 * MAX_BYTES) if is_there(path) else {}
 
     def write_figures(self, figures: Mapping[str, bytes]) -> None:
         """PNG files by name. Raises `ValueError` for a file that is no figure of a run."""
-        write_figures(self.path / "figures", figures)
+        write_figures(self.to_write("figures"), figures)
 
     def figures(self) -> tuple[Figure, ...]:
         """Figures that the method drew. May be empty."""
@@ -210,7 +220,7 @@ class RunFolder:
         import pandas as pd
 
         merged = self.path / "history.parquet"
-        files = [merged] if merged.exists() else self.history_parts()
+        files = [merged] if is_there(merged) else self.history_parts()
         try:
             parts = [pd.read_parquet(io.BytesIO(self.content(str(file.relative_to(self.path))))) for file in files]
         except (OSError, ValueError) as error:
@@ -220,7 +230,7 @@ class RunFolder:
     def write_history_part(self, next_step: int, part: pd.DataFrame) -> None:
         """Rows of the steps since the last part; next_step: the first that is not among them."""
         content = part.to_parquet(index=False)
-        write_bytes(self.path / "history" / f"{next_step:09d}-{zlib.crc32(content):08x}.parquet", content)
+        write_bytes(self.to_write("history") / f"{next_step:09d}-{zlib.crc32(content):08x}.parquet", content)
 
     def history_parts(self) -> list[Path]:
         """history/<next step>-<CRC-32>.parquet in the order of steps. Raises `DamagedRecordError`."""

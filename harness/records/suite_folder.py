@@ -12,7 +12,7 @@ from harness.api.errors import DiskError, RecordError, UsageError, suggest
 from harness.api.strict import Strict, digest
 from harness.records.accounts import Reconciliation
 from harness.records.checksums import open_text, seal_text
-from harness.records.files import disk_errors, read_content, read_record, write_record, write_text
+from harness.records.files import disk_errors, is_there, read_content, read_record, write_record, write_text
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
 from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, PlannedRun, RunId, Trial
@@ -140,7 +140,7 @@ class SuiteFolder:
     def keep_suite(self, text: str, suite_hash: str) -> None:
         """Keep this version of the suite file beside the records."""
         path = self.root / "suites" / f"{suite_hash}.yaml"
-        if not path.exists():
+        if not is_there(path):
             write_text(path, seal_text(text))
 
     def suite_text(self, suite_hash: str) -> str:
@@ -153,12 +153,12 @@ class SuiteFolder:
 
     def write_selection(self, selection: Selection) -> None:
         """Bind planned runs to hyper-parameters. Must come before any final run."""
-        if not self.selection_path.exists() or self.selection() != selection:
+        if not is_there(self.selection_path) or self.selection() != selection:
             write_record(self.selection_path, selection)
 
     def selection(self) -> Selection:
         """The current selection. Raises `RecordError` where there is none."""
-        if not self.selection_path.exists():
+        if not is_there(self.selection_path):
             raise RecordError(f"{self.selection_path} is missing: no final run was planned here yet")
         return read_record(self.selection_path, Selection)
 
@@ -169,7 +169,7 @@ class SuiteFolder:
 
     def trials(self) -> Trials | None:
         """The trials of the current search. None without one."""
-        return read_record(self.trials_path, Trials) if self.trials_path.exists() else None
+        return read_record(self.trials_path, Trials) if is_there(self.trials_path) else None
 
     def write_reconciliation(self, record: Reconciliation) -> None:
         """Record what Slurm charged, so that tables can show it without a Slurm."""
@@ -177,7 +177,7 @@ class SuiteFolder:
 
     def reconciliation(self) -> Reconciliation | None:
         """What Slurm charged, as of the last reconciliation. None without one."""
-        return read_record(self.reconciliation_path, Reconciliation) if self.reconciliation_path.exists() else None
+        return read_record(self.reconciliation_path, Reconciliation) if is_there(self.reconciliation_path) else None
 
     def by_id(self, run: str) -> RunFolder:
         """The folder of a run id, whether it exists or not."""

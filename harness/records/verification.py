@@ -8,6 +8,7 @@ from functools import partial
 
 from harness.api.errors import DiskError, RecordError
 from harness.records.checksums import refuse_damaged_zip
+from harness.records.files import is_there, read_errors, refuse_other_than_file
 from harness.records.reader import RunRecord, SuiteRecords
 
 LEFT_OUT = ("history", "predictions")
@@ -26,7 +27,7 @@ def find_flaws(suite: SuiteRecords, *, unfinished: bool = True) -> Iterator[str]
     """
     yield from _flaws(_suite_checks(suite))
     for folder in sorted((suite.root / "runs").glob("*")):
-        if not (folder / "run.json").exists():
+        if not is_there(folder / "run.json"):
             yield f"{folder}: has no run.json"
     for run in suite.runs:
         yield from find_run_flaws(run, unfinished=unfinished)
@@ -81,7 +82,9 @@ def _run_checks(run: RunRecord) -> list[Callable[[], object]]:
 def _check_checkpoint(run: RunRecord) -> None:
     path = run.folder.checkpoint
     try:
-        if path.exists():
-            refuse_damaged_zip(path)
+        if is_there(path):
+            with read_errors(path):
+                refuse_other_than_file(path)
+                refuse_damaged_zip(path)
     except zipfile.BadZipFile as error:
         raise RecordError(f"{path}: damaged ({error}); the run starts again without it") from None

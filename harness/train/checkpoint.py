@@ -17,8 +17,8 @@ from harness.api.errors import RecordError
 from harness.api.method import BatchPlan, Method, Stage
 from harness.data.sampler import Sampler
 from harness.records.checksums import refuse_damaged_zip
-from harness.records.files import refuse_other_version, write_atomic
-from harness.records.run_folder import DamagedRecordError
+from harness.records.files import is_there, read_errors, refuse_other_than_file, refuse_other_version, write_atomic
+from harness.records.run_folder import DamagedRecordError, RunFolder
 from harness.records.schema import SCHEMA, Run, Validation
 from harness.train.meter import Meter
 from harness.train.monitor import MethodMonitor, tensors_sha256
@@ -85,8 +85,8 @@ class TrainingState:
             self.best_validation = validation.validation
 
 
-def save_checkpoint(state: TrainingState, path: Path, environment: str) -> None:
-    """Write a checkpoint atomically. Raises `DiskError` where that is not possible."""
+def save_checkpoint(state: TrainingState, folder: RunFolder, environment: str) -> None:
+    """Write a checkpoint atomically. Raises `DiskError` where that is not possible, and as `RunFolder.to_write`."""
     content = {
         "schema_version": SCHEMA,
         "run": state.run.id,
@@ -96,7 +96,7 @@ def save_checkpoint(state: TrainingState, path: Path, environment: str) -> None:
         **{name: getattr(state, name).state_dict() for name in (*PARTS, "meter")},
         **{name: getattr(state, name) for name in VALUES},
     }
-    write_atomic(path, lambda temporary: _save(content, temporary))
+    write_atomic(folder.to_write(folder.checkpoint.name), lambda temporary: _save(content, temporary))
 
 
 def _save(content: dict[str, Any], path: Path) -> None:
@@ -117,12 +117,15 @@ def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | 
 
     Raises:
         DamagedRecordError: its content is not what was written.
-        RecordError: it belongs to another program or version.
+        RecordError: it belongs to another program or version, or is no file.
+        DiskError: it cannot be read.
     """
-    if not path.exists():
+    if not is_there(path):
         return None
     try:
-        refuse_damaged_zip(path)
+        with read_errors(path):
+            refuse_other_than_file(path)
+            refuse_damaged_zip(path)
     except zipfile.BadZipFile as error:
         raise DamagedRecordError(f"{path}: damaged: {error}") from None
     try:

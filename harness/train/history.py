@@ -78,6 +78,7 @@ class History:
 
     def forget_after(self, step: int) -> None:
         """Drop parts beyond the checkpoint at `step` that is resumed; all of them where the run starts again at 0."""
+        self._run_folder.lease.check()
         for part in self._folder.glob("*.parquet"):
             if int(part.stem.partition("-")[0]) > step:
                 part.unlink()
@@ -90,5 +91,8 @@ class History:
         A kill may come between any two of these lines: once the merged file is there, it is whole.
         """
         if not self._merged.exists() and self._run_folder.history_parts():
-            write_bytes(self._merged, self._run_folder.history().to_parquet(index=False))
+            write_bytes(
+                self._run_folder.to_write(self._merged.name), self._run_folder.history().to_parquet(index=False)
+            )
+        self._run_folder.lease.check()
         shutil.rmtree(self._folder, ignore_errors=True)

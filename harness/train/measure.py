@@ -78,7 +78,9 @@ def test_once(state: TrainingState, attempt: Attempt, cache: Cache, selection: P
     run, folder, task = state.run, attempt.folder, task_of_run(state.run)
     permit = TestPermit(selection, run.id, folder.final)
     permit.refuse_changed_selection()
-    write_record(folder.final, FinalWeights(weights_sha256=weights_sha256(state.method.predictor)))
+    write_record(
+        folder.to_write(folder.final.name), FinalWeights(weights_sha256=weights_sha256(state.method.predictor))
+    )
     volumes = load_volumes(cache.test_cases(permit), run.preprocessing, state.device)
     predicted = predict_all(state.method.predictor, volumes, task, run.engine)
     last = case_rows(predicted, volumes, task, "last")

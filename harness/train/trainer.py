@@ -169,5 +169,5 @@ class Trainer:
             self.history.drain()
             # first what was spent, then what it bought: killed in between, the ledger knows of all steps
             self.attempt.write("checkpoint")
-            save_checkpoint(self.state, self.attempt.folder.checkpoint, self.attempt.environment)
+            save_checkpoint(self.state, self.attempt.folder, self.attempt.environment)
         self._saved_at = time.monotonic()

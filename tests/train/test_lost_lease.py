@@ -1,0 +1,153 @@
+"""Who lost a run writes nothing more of it, whatever it was doing, and never makes its folder anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.api.errors import DiskError
+from harness.records.lease import LeaseLostError
+from harness.records.ledger import Ledger
+from harness.records.owner import Owner
+from harness.records.run_folder import RunFolder
+from harness.train import trainer as trainer_module
+from harness.train.attempt import Attempt
+from harness.train.history import History
+from harness.train.measure import Validator
+from tests.records.test_lease import write_lease
+from tests.records.test_ledger import line
+from tests.support import LIMIT_SECONDS, wait_until
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter, Tiny, train
+
+STAGED = "tiny_staged/2/0/0"
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_name(f"{path.name}-renamed"))
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "another owner": lambda run: write_lease(run / "lease", Owner.this().model_copy(update={"pid": 1})),
+    "lease removed": lambda run: (run / "lease").unlink(),
+    "lease is a folder": lambda run: ((run / "lease").unlink(), (run / "lease").mkdir()),  # type: ignore[func-returns-value]
+    "garbage": lambda run: (run / "lease").write_text("?"),
+    "run renamed": rename,
+    "run removed": shutil.rmtree,
+    "suite renamed": lambda run: rename(run.parent.parent),
+    "all runs renamed": lambda run: rename(run.parent),
+}
+MOMENTS: dict[str, tuple[object, str]] = {
+    "a checkpoint": (trainer_module, "save_checkpoint"),
+    "a history part": (History, "drain"),
+    "a validation": (Validator, "validate"),
+    "validations.jsonl": (RunFolder, "write_validations"),
+    "a ledger line": (Attempt, "write"),
+    "predictions": (RunFolder, "write_predictions"),
+    "test cases": (RunFolder, "write_cases"),
+    "the merged history": (History, "merge"),
+    "the result": (RunFolder, "write_result"),
+}
+
+
+def content_of(root: Path) -> dict[str, bytes | None]:
+    paths = sorted(root.rglob("*"))
+    return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+class LoseAfter(StopAfter):
+    """Loses the run before a step."""
+
+    def __init__(self, steps: int, lose: Callable[[], None]) -> None:
+        super().__init__(10**9)
+        self._steps = steps
+        self._lose = lose
+
+    def is_set(self) -> bool:
+        """The loop asks before each step."""
+        if self._steps == 0:
+            self._lose()
+        self._steps -= 1
+        return super().is_set()
+
+
+def lost_during(tiny: Tiny, planned: str, loss: str, **settings: Any) -> None:
+    """Train until the lease is lost; nothing may change from then on."""
+    folder, left = tiny.folder(planned), dict[str, bytes | None]()
+
+    def lose() -> None:
+        if not left:
+            LOSSES[loss](folder.path)
+            left.update(content_of(tiny.store.parent))
+
+    with pytest.raises(LeaseLostError, match="was lost"):
+        train(tiny, planned, **{name: make(lose) for name, make in settings.items()})
+    assert left, "it was never lost"
+    assert content_of(tiny.store.parent) == left
+
+
+@pytest.mark.parametrize("steps", [0, 3, 10, 19])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_between_steps(loss: str, steps: int, make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 20})
+    lost_during(tiny, STAGED, loss, stop=lambda lose: LoseAfter(steps, lose), checkpoint_seconds=lambda _: 0.0)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("loss", ["another owner", "run renamed"])
+def test_just_before_a_write(loss: str, moment: str, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 8})
+    place, name = MOMENTS[moment]
+    real = getattr(place, name)
+
+    def make(lose: Callable[[], None]) -> float:
+        def write(*arguments: Any, **named: Any) -> Any:
+            lose()
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(place, name, write)
+        return 1000.0
+
+    lost_during(tiny, STAGED, loss, checkpoint_seconds=make)
+
+
+@pytest.mark.parametrize("method", ["tiny_error", "tiny_nan", "tiny_oom", "tiny_peek"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_failure_after_the_loss_is_no_failure_of_the_run(method: str, loss: str, make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({method: {}}, budget={"steps": 8})
+    lost_during(tiny, f"{method}/2/0/0", loss, stop=lambda lose: LoseAfter(1, lose))
+
+
+@pytest.mark.parametrize("loss", ["run renamed", pytest.param("another owner", marks=pytest.mark.slow)])
+def test_the_command_line_says_so(loss: str, make_tiny: MakeTiny) -> None:
+    """Stopped for a while, as a suspended machine is; awake again it must not write over the other's records."""
+    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.05}}, budget={"steps": 4000})
+    folder = tiny.folder(STAGED)
+    process = tiny.start("train", STAGED, "--checkpoint-seconds", "1.5")
+    try:
+        wait_until(folder.checkpoint.exists, "it trains", process=process)
+        time.sleep(0.3)  # the next write is a second away
+        os.kill(process.pid, signal.SIGSTOP)
+        LOSSES[loss](folder.path)
+        before = content_of(tiny.runs)
+        os.kill(process.pid, signal.SIGCONT)
+        assert process.wait(LIMIT_SECONDS) == 75, tiny.output
+    finally:
+        process.kill()
+        process.wait()
+    assert content_of(tiny.runs) == before
+    assert "was lost" in tiny.output
+    assert "Traceback" not in tiny.output
+
+
+def test_a_ledger_never_makes_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="cannot write"):
+        Ledger(tmp_path / "gone" / "ledger.jsonl").append(line("begin", 0, (0.0, 0), (0.0, 0)))
+    assert not list(tmp_path.iterdir())

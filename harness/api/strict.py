@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def _instant(text: str) -> str:
+    if datetime.fromisoformat(text).year < 1970:
+        raise ValueError("before 1970")
+    return text
+
+
+Instant = Annotated[str, AfterValidator(_instant)]
+"""A date and time as ISO 8601 writes it."""
 
 
 class Strict(BaseModel):

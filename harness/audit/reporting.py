@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import pandas as pd
 
+from harness.api.errors import RecordError
 from harness.audit.finding import Verdict, combine, held, name_runs, not_applicable, not_held
 from harness.audit.records import AuditedSuite, EndedRun, SelectedRun
 from harness.audit.rule import UNSEEN, counted, group_by_entry, group_runs, one_value, rule
 from harness.records.accounts import Reconciliation
+from harness.records.files import is_there, read_content
 
 TABLE = "leaderboard/leaderboard.csv"
 
@@ -88,7 +92,15 @@ def _tables_without_failures(suite: AuditedSuite) -> set[str]:
 def _table(suite: AuditedSuite) -> pd.DataFrame:
     """The leaderboard as it was written last; without rows where it was not."""
     path = suite.root / TABLE
-    return pd.read_csv(path, dtype={"entry": str}) if path.exists() else pd.DataFrame()
+    if not is_there(path):
+        return pd.DataFrame()
+    try:
+        table = pd.read_csv(io.BytesIO(read_content(path)), dtype={"entry": str})
+    except ValueError as error:  # pandas' parsing errors are ValueErrors
+        raise RecordError(f"{path}: not a table ({error}); `harness leaderboard` writes it again") from None
+    if "entry" not in table:
+        raise RecordError(f"{path}: not a leaderboard: no column entry; `harness leaderboard` writes it again")
+    return table
 
 
 def _failed_before(run: EndedRun) -> bool:

@@ -117,4 +117,9 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:  # of a file that no other place speaks for
+        if error.filename is None:
+            raise
+        complain(f"error: cannot read or write {error.filename}: {error.strerror}")
+        code = 74
     sys.exit(code if isinstance(code, int) else 0)

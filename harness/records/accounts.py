@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.api.strict import Strict
+from harness.api.strict import Instant, Strict
 
 Currency = Literal["GPU", "CPU"]
 """What an allocation is counted in: its GPUs, or its CPUs where it has none."""
@@ -89,7 +89,7 @@ class Allocation(Strict):
     gres: str | None
     currency: Currency
     devices: int
-    started_at: str
+    started_at: Instant
     elapsed_seconds: int
     open: bool
 
@@ -171,7 +171,7 @@ class Reconciliation(Strict):
 
     schema_version: Literal[2] = 2
     suite: str
-    at: str = Field(description="UTC, ISO 8601")
+    at: Instant = Field(description="UTC, ISO 8601")
     problem: str | None = None
     allocations: list[AllocationAccount] = Field(default_factory=list)
     entries: list[EntryAccount] = Field(default_factory=list)

@@ -25,7 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.api.errors import RecordError
-from harness.records.files import read_content, refuse_other_version, write_atomic, write_bytes
+from harness.records.files import (
+    read_content,
+    read_errors,
+    refuse_other_than_file,
+    refuse_other_version,
+    write_atomic,
+    write_bytes,
+)
 from harness.records.schema import SCHEMA
 
 MAX_BYTES = 1_000_000
@@ -154,6 +161,11 @@ def write_figures(folder: Path, figures: Mapping[str, bytes]) -> None:
         write_bytes(folder / f"{name}.png", png)
 
 
+def _size(path: Path) -> int:
+    with read_errors(path):
+        return refuse_other_than_file(path)
+
+
 def read_figures(folder: Path) -> tuple[Figure, ...]:
     """The figures in a folder, in the order of their names. Empty without the folder.
 
@@ -161,7 +173,7 @@ def read_figures(folder: Path) -> tuple[Figure, ...]:
         RecordError: A file is no PNG, has another name than figures have, or all together are too large.
     """
     paths = sorted(folder.glob("[!.]*"))
-    total = sum(path.stat().st_size for path in paths)
+    total = sum(map(_size, paths))
     if total > MAX_BYTES:
         raise RecordError(f"{folder}: {total:,} bytes are more than the figures of a run hold ({MAX_BYTES:,})")
     figures = []

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from harness.api.errors import DiskError, RecordError
-from harness.api.strict import Strict
+from harness.api.strict import Instant, Strict
 from harness.records.checksums import open_line, seal_line
 from harness.records.files import is_there, read_content, refuse_other_version, version_in
 from harness.records.schema import Spent
@@ -27,7 +27,7 @@ class ProcessInfo(Strict):
 
     host: str
     pid: int
-    process_started_at: str | None = Field(description="when the process was created, UTC, ISO 8601")
+    process_started_at: Instant | None = Field(description="when the process was created, UTC, ISO 8601")
     gpu_uuid: str | None = Field(description="of the GPU that trains; None on a CPU")
     job: str | None = Field(None, description="Slurm's id of the job; each task of an array has one of its own")
     array_job: str | None = Field(None, description="the job id that the tasks of an array share")
@@ -49,7 +49,7 @@ class LedgerLine(Strict):
     schema_version: Literal[2] = 2
     kind: Literal["begin", "start", "heartbeat", "checkpoint", "end", "violation"]
     attempt: int = Field(ge=0)
-    at: str = Field(description="UTC, ISO 8601")
+    at: Instant = Field(description="UTC, ISO 8601")
     environment: str = Field(description="fingerprint")
     base_device_seconds: float = Field(0.0, ge=0)
     base_steps: int = Field(0, ge=0)

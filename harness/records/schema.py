@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from harness.api.params import Alteration, OptimiserSettings
-from harness.api.strict import Strict, digest, without_none
+from harness.api.strict import Instant, Strict, digest, without_none
 
 PROTOCOL_VERSION = 2
 """Raised when the engine changes in a way that changes numbers; part of every run's id."""
@@ -301,7 +301,7 @@ class Result(Strict):
     observed: Observed | None = Field(None, description="None where it failed")
     shown: dict[str, str | None] = Field(default_factory=dict, description="the environment's, of the last attempt")
     files: dict[str, str] = Field(default_factory=dict, description="sha256 of the run's other records, by path")
-    finished_at: str = Field(description="UTC, ISO 8601")
+    finished_at: Instant = Field(description="UTC, ISO 8601")
 
 
 class PlannedRun(Strict):

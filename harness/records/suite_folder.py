@@ -12,7 +12,15 @@ from harness.api.errors import DiskError, RecordError, UsageError, suggest
 from harness.api.strict import Strict, digest
 from harness.records.accounts import Reconciliation
 from harness.records.checksums import open_text, seal_text
-from harness.records.files import disk_errors, is_there, read_content, read_record, write_record, write_text
+from harness.records.files import (
+    disk_errors,
+    is_there,
+    read_content,
+    read_errors,
+    read_record,
+    write_record,
+    write_text,
+)
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
 from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, PlannedRun, RunId, Trial
@@ -134,8 +142,10 @@ class SuiteFolder:
 
     def folders(self) -> Iterator[RunFolder]:
         """The folders of all runs on record, in the order of their ids."""
-        for path in sorted((self.root / "runs").glob("*/run.json")):
-            yield RunFolder(path.parent)
+        runs = self.root / "runs"
+        with read_errors(runs):
+            paths = sorted(runs.iterdir()) if is_there(runs) else []
+        yield from (RunFolder(path) for path in paths if is_there(path / "run.json"))
 
     def keep_suite(self, text: str, suite_hash: str) -> None:
         """Keep this version of the suite file beside the records."""

@@ -7,6 +7,7 @@ selection and YAML file.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pandas as pd
 
 from harness.api.errors import RecordError
 from harness.api.strict import digest
+from harness.records.files import read_content
 from harness.records.reader import SuiteRecords
 from harness.tracking.content import Artifact, RunContent, joined_params
 from harness.tracking.series import CURVE, HEADLINE, MAIN, Point, Span, at_end, main_first
@@ -53,7 +55,7 @@ def suite_content(suite: TrackedSuite) -> RunContent:
 def suite_fingerprint(suite: TrackedSuite) -> str:
     """Fingerprint of all that the run of a suite is made of."""
     files = [
-        [artifact.folder, artifact.path.name, hashlib.sha256(artifact.path.read_bytes()).hexdigest()]
+        [artifact.folder, artifact.path.name, hashlib.sha256(read_content(artifact.path)).hexdigest()]
         for artifact in artifacts(suite.records)
     ]
     return fingerprint(suite.runs, files)
@@ -83,7 +85,7 @@ def readable_table(path: Path) -> pd.DataFrame:
         RecordError: The file is no csv.
     """
     try:
-        frame = pd.read_csv(path).dropna(axis="columns", how="all")
+        frame = pd.read_csv(io.BytesIO(read_content(path))).dropna(axis="columns", how="all")
     except ValueError as error:  # pandas' parsing errors are ValueErrors
         raise RecordError(f"{path}: not a table ({error}); `harness leaderboard` writes it again") from None
     first = [name for name in FIRST_COLUMNS if name in frame]

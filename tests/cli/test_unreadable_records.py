@@ -1,0 +1,143 @@
+"""Records that are no files, cannot be read, or end in the middle: one message that names the file, and 65 or 74."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from harness.api.errors import DiskError, RecordError
+from harness.api.strict import Instant
+from harness.records.checksums import seal_record
+from harness.records.files import read_record
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Environment, Result
+from harness.records.suite_folder import Selection
+from harness.records.verification import find_flaws
+from tests.cli.test_verify import READERS, is_read, suite, whole
+from tests.support import run_cli
+
+__all__ = ["suite", "whole"]
+
+PLACES: dict[str, Callable[[Path], object]] = {
+    "a folder": lambda path: path.mkdir(),
+    "a folder with files": lambda path: (path / "kept").mkdir(parents=True),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a link that leads nowhere": lambda path: path.symlink_to("nowhere"),
+    "a link to a folder": lambda path: path.symlink_to("."),
+    "a pipe": os.mkfifo,
+    "nothing in it": lambda path: path.touch(),
+    "an endless file": lambda path: path.symlink_to("/dev/zero"),
+    "memory that cannot be read": lambda path: path.symlink_to("/proc/self/mem"),
+    "a file that is none": lambda path: path.symlink_to("/proc/self/task"),
+}
+SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", READERS)
+def test_something_else_in_the_place_of_a_record(kind: str, place: str, suite: Path) -> None:
+    path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
+    path.unlink()
+    PLACES[place](path)
+    flaws = list(find_flaws(SuiteRecords.open(suite)))
+    assert any(path.name in flaw for flaw in flaws), flaws
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_record_that_ends_in_the_middle(kind: str, suite: Path) -> None:
+    path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
+    content = path.read_bytes()
+    for share in SHARES:
+        path.write_bytes(content[: int(share * len(content))])
+        flaws = list(find_flaws(SuiteRecords.open(suite)))
+        assert any(path.name in flaw for flaw in flaws), (share, flaws)
+
+
+@pytest.mark.parametrize(
+    ("kind", "verb", "place", "code"),
+    [
+        ("runs/*/result.json", "status", "a link to itself", 74),
+        ("runs/*/cases.parquet", "leaderboard", "a link to itself", 74),
+        ("selection.json", "status", "memory that cannot be read", 74),
+        ("runs/*/ledger.jsonl", "audit", "a folder", 65),
+        ("environments/*.json", "audit", "a pipe", 65),
+        ("runs/*/run.json", "leaderboard", "a link that leads nowhere", 65),
+    ],
+)
+def test_a_verb_says_so(kind: str, verb: str, place: str, code: int, suite: Path) -> None:
+    path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
+    path.unlink()
+    PLACES[place](path)
+    done = run_cli(verb, suite)
+    assert done.returncode == code, done.stderr
+    assert path.name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+JSON = {
+    "deep lists": "[" * 200_000,
+    "deep objects": '{"a":' * 200_000,
+    "a huge number": '{"schema_version": ' + "9" * 500_000 + "}",
+    "a huge text": '{"schema_version": "' + "x" * 5_000_000 + '"}',
+    "many fields": "{" + ",".join(f'"f{k}": 1' for k in range(200_000)) + "}",
+    "infinite": '{"schema_version": Infinity}',
+    "not a number": '{"schema_version": NaN}',
+    "a list": "[]",
+    "null": "null",
+    "fields twice": '{"schema_version": 2, "schema_version": 3}',
+    "half a character": '{"a": "\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("name", JSON)
+def test_deep_or_huge_json_is_one_error(name: str, sealed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(seal_record(JSON[name]) if sealed else JSON[name], encoding="utf-8")
+    for kind in (Selection, Result, Environment):
+        with pytest.raises(RecordError, match=r"record\.json") as error:
+            read_record(path, kind)
+        assert len(str(error.value)) < 1000
+
+
+def test_a_file_larger_than_any_record(tmp_path: Path) -> None:
+    with (tmp_path / "record.json").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(RecordError, match="more than a record holds"):
+        read_record(tmp_path / "record.json", Selection)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "2026-13-01", "2026-02-30T00:00:00Z", "25:00", "1", "NaT", "2026", "0001-01-01", "1969-12-31"],
+)
+def test_a_date_that_is_none(text: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Instant).validate_python(text)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\xfa", b'"', b"\0" * 100, None], ids=["empty", "binary", "a quote", "zeros", "a folder"]
+)
+def test_a_table_that_is_none(content: bytes | None, suite: Path) -> None:
+    (suite / "leaderboard").mkdir()
+    table = suite / "leaderboard" / "leaderboard.csv"
+    table.mkdir() if content is None else table.write_bytes(content)
+    done = run_cli("audit", suite)
+    assert done.returncode == 65, done.stderr
+    assert "leaderboard.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_loop_is_a_matter_of_the_disk(suite: Path) -> None:
+    path = next(iter(suite.glob("runs/*/result.json")))
+    path.unlink()
+    path.symlink_to(path.name)
+    with pytest.raises(DiskError, match=r"cannot read .*result\.json"):
+        _ = SuiteRecords.open(suite).run(path.parent.name).result
+    shutil.rmtree(suite)

@@ -100,7 +100,7 @@ def saved_views(suite: TrackedSuite) -> list[View]:
 
 
 def _methods(labelled: Sequence[str]) -> View:
-    """Test Dice, validation Dice against device seconds, and what differs, by method."""
+    """Test Dice, and validation Dice against device seconds, by method."""
     groups = [f"labelled_{count}" for count in labelled]
     many = {"runsCountToCompare": MANY_RUNS}
     plain = {"xAxisKey": "step", "useGlobalXaxisKey": False, "lineSmoothness": 0, "useGlobalLineSmoothing": False}

@@ -52,7 +52,7 @@ def test_suite_file_that_is_not_there(tmp_path: Path) -> None:
             [("ua_mt:", "ua_mt: {params: {consistancy: 0.1, passes: 3}}")],
             (
                 "tiny.yaml:8: methods.ua_mt.params.consistancy: unknown field; did you mean 'consistency'?",
-                "tiny.yaml:8: methods.ua_mt.params.passes: passes run in pairs",
+                "tiny.yaml:8: methods.ua_mt.params.passes: Input should be a multiple of 2",
             ),
             id="unknown and impossible method parameters, all at once",
         ),

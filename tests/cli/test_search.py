@@ -108,10 +108,7 @@ def test_train_runs_a_trial_by_name_and_no_final_before_the_selection(searched: 
     arguments = ("--suite", suite, "--runs", tmp_path / "runs")
     early = run_cli("train", FINALS[1], *arguments)
     assert early.returncode == 64
-    assert (
-        "'ua_mt/2/0/0' names 0 runs of this suite; use an id or a planned run such as supervised/trial/0/0"
-        in early.stderr
-    )
+    assert "'ua_mt/2/0/0' names 0 runs of this suite; use an id or a name such as supervised/trial/0/0" in early.stderr
     ran = run_cli("train", TRIALS[2], *arguments)
     assert ran.returncode == 0, ran.stderr
     assert f"{TRIALS[2]}: ok" in ran.stderr, "by the name that was typed"

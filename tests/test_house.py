@@ -264,6 +264,13 @@ def test_a_docstring_without_its_sections_is_found() -> None:
     assert undocumented('def f() -> None:\n    """Does it."""\n') == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts.md", "benchmarks/RULES.md"])
+def test_links_of_a_page_lead_somewhere(page: str) -> None:
+    text = (REPO / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    assert [link for link in links if not (REPO / page).parent.joinpath(link).exists()] == []
+
+
 def loaded(*python_args: str) -> set[str]:
     """Top-level packages that a fresh interpreter loads for these arguments, which must succeed."""
     command = [sys.executable, "-X", "importtime", *python_args]

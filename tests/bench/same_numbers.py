@@ -42,7 +42,8 @@ RENAMED = {
 FOLDERS, RUN_FILES, TRIAL_FILES = ("units", "runs"), ("unit.json", "run.json"), ("points.json", "trials.json")
 COUNTS = ("status", "stage_steps", "images_seen", "labelled_images_seen", "parameters_training", "parameters_predictor")
 """Fields of a result that do not depend on time, beside the validations."""
-TIMED = "device_seconds"
+NOT_COMPARED = ("device_seconds", "patients")
+"""Fields of a validation that depend on time, or that one tree alone writes: names, no numbers."""
 CASE_KEY = ["checkpoint", "case", "class_name"]
 SHOWN_DIFFERENCES = 4
 
@@ -116,7 +117,7 @@ def run_numbers(folder: Path) -> Numbers:
         for name, part in torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True).items()
     }
     numbers = tensor_numbers(checkpoint["method"], "weights") | tensor_numbers(checkpoint["best"] or {}, "best_weights")
-    validations = [{k: v for k, v in each.items() if k != TIMED} for each in result["validations"]]
+    validations = [{k: v for k, v in each.items() if k not in NOT_COMPARED} for each in result["validations"]]
     numbers |= flat(validations, "validations")
     numbers |= flat(result["best_validation"], "best_validation")
     numbers |= flat({name: result[name] for name in COUNTS}, "result")

@@ -1,7 +1,7 @@
 # Everything a checkout needs; a bare `make` lists the targets.
 #   PYTHON=...       the interpreter that .venv is made from (3.11 or 3.12; found by itself)
 #   PIP_ARGS=...     passed to every pip install; PIP_ARGS=-vv shows what pip does
-#   PYTEST_ARGS=...  passed to pytest, e.g. PYTEST_ARGS="tests/rank -x"
+#   PYTEST_ARGS=...  passed to pytest, e.g. PYTEST_ARGS="tests/leaderboard -x"
 #   WORKERS=2        pytest processes
 #   AGAINST=v0.1.0   the commit that `make same` compares with
 

@@ -1,7 +1,8 @@
 """Checksums inside text records, so that a damaged byte is never read as a number.
 
 A JSON record begins with the sha256 of all that follows it, a line of a log with its CRC-32, and a suite's text ends
-with the sha256 of the lines above. Other files have theirs in result.json.
+with the sha256 of the lines above. Parts of a history carry it in their name, a checkpoint inside. Once a run has
+ended, its result.json has that of every other file.
 """
 
 from __future__ import annotations

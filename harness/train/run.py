@@ -49,8 +49,6 @@ from harness.train.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class RunSettings:

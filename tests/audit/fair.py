@@ -123,6 +123,6 @@ def rows(column: str, value: Any, which: int = 0) -> Callable[[SelectedRun], Sel
 def trial(suite: AuditedSuite, method: str, steps: int, *, tested: bool = False, number: int = 0) -> AuditedRun:
     """A run of a search that took so many steps."""
     run = suite.runs[0].asked.model_copy(update={"role": "search", "method": method, "seed": 100 + number})
-    start = LedgerLine(kind="start", attempt=0, at="", environment="e")
+    start = LedgerLine(kind="start", attempt=0, at="2026-11-02T10:00:00Z", environment="e")
     end = start.model_copy(update={"kind": "end", "steps": steps, "device_seconds": 0.2 * steps})
     return AuditedRun(run.id, run, (start, end), suite.runs[0].result, tested)

@@ -139,7 +139,9 @@ def first(missed: bool, run: SelectedRun) -> int:
 
 
 def line(kind: str, **more: object) -> LedgerLine:
-    return LedgerLine.model_validate({"kind": kind, "attempt": 0, "at": "", "environment": "e", **more})
+    return LedgerLine.model_validate(
+        {"kind": kind, "attempt": 0, "at": "2026-11-02T10:00:00Z", "environment": "e", **more}
+    )
 
 
 def ledger(*lines: LedgerLine) -> Change:

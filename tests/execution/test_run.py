@@ -181,7 +181,7 @@ def test_a_run_that_was_killed_too_often_becomes_a_row(make_tiny: MakeTiny) -> N
                     {
                         "kind": kind,
                         "attempt": attempt,
-                        "at": "",
+                        "at": "2026-11-02T10:00:00Z",
                         "environment": "e" * 64,
                         "base_steps": base,
                         "steps": done,

@@ -59,7 +59,9 @@ def interval(begin: float, last: float, run: str = "u", entry: str = "ua_mt", **
 
 
 def ledger_line(**changes: Any) -> LedgerLine:
-    return LedgerLine.model_validate({"kind": "end", "attempt": 0, "at": "", "environment": "e", **changes})
+    return LedgerLine.model_validate(
+        {"kind": "end", "attempt": 0, "at": "2026-11-02T10:00:00Z", "environment": "e", **changes}
+    )
 
 
 def test_a_run_alone_by_hand() -> None:

@@ -94,8 +94,9 @@ class FakeRun:
         seconds, steps = self.meter.seconds - self.base[0], self.meter.steps - self.base[1]
         self.ledger.kept.append(
             LedgerLine(
-                kind=kind, attempt=self.attempt, at="", environment="e", base_device_seconds=self.base[0],
-                base_steps=self.base[1], device_seconds=max(0.0, seconds), steps=steps,
+                kind=kind, attempt=self.attempt, at="2026-11-02T10:00:00Z", environment="e",
+                base_device_seconds=self.base[0], base_steps=self.base[1],
+                device_seconds=max(0.0, seconds), steps=steps,
             )
         )  # fmt: skip
 

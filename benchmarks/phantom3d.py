@@ -166,12 +166,12 @@ def chamber_of(anatomy: Anatomy, rng: Generator) -> NDArray[np.bool_]:
 
 def veins_of(anatomy: Anatomy, share: float) -> NDArray[np.bool_]:
     """Four tubes from the chamber's middle, followed for a share of their length."""
-    found = np.zeros(anatomy.shape, np.bool_)
+    veins = np.zeros(anatomy.shape, np.bool_)
     for vein in anatomy.veins:
         start, way = np.array(anatomy.centre), np.array(vein)
         end = start + share * way
-        found |= tube(anatomy.shape, tuple(start + 0.5 * way), tuple(end)) < anatomy.vein_radius
-    return found
+        veins |= tube(anatomy.shape, tuple(start + 0.5 * way), tuple(end)) < anatomy.vein_radius
+    return veins
 
 
 def render(blood: NDArray[np.bool_], anatomy: Anatomy, validation: Appearance, rng: Generator) -> NDArray[np.float32]:

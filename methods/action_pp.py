@@ -137,7 +137,7 @@ class ACTIONPP(ACTION):
         draw = draw_anchors(step.given, self.task.n_classes, self.params.anchors)
         student = F.normalize(step.pixels.at(draw.positions).float(), dim=1)
         with torch.no_grad():
-            theirs = self.teacher.pixels([one[: len(step.given)] for one in step.taught])
+            theirs = self.teacher.pixels([features[: len(step.given)] for features in step.taught])
             teacher = F.normalize(theirs.at(draw.positions).float(), dim=1)
         loss = self._supervised_contrast(Anchors(student, teacher, draw.labels, draw.used), taus["supervised"])
         self._remember(draw, student.detach(), teacher, step.given)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -216,6 +218,21 @@ def test_no_word_of_old_comes_back() -> None:
     texts = [path for path in files() if path.parts[0] == "docs" or path.name == "README.md" or path in set(sources())]
     hits = {str(path): forbidden((REPO / path).read_text(encoding="utf-8"), FORBIDDEN_WORDS) for path in texts}
     assert {path: lines for path, lines in hits.items() if lines} == {}, f"say instead: {FORBIDDEN_WORDS}"
+
+
+NAMES_WITHOUT_NOUN = frozenset({"again", "found", "here", "one", "told"})
+"""No name of a variable, an argument or an attribute: say what the thing is."""
+
+
+def test_names_are_nouns_that_say_what_they_hold() -> None:
+    hits = {}
+    for path in sources():
+        if path.parts[0] in (*OURS, "examples"):
+            tokens = tokenize.generate_tokens(io.StringIO((REPO / path).read_text(encoding="utf-8")).readline)
+            lines = [f"{token.start[0]}: {token.string}" for token in tokens if token.string in NAMES_WITHOUT_NOUN]
+            hits[str(path)] = lines
+    assert len(hits) > 100
+    assert {path: lines for path, lines in hits.items() if lines} == {}
 
 
 @pytest.mark.parametrize(

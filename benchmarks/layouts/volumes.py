@@ -27,8 +27,8 @@ def patients_folder(root: Path, pattern: str) -> Path | None:
 
 def patients_in(folder: Path, pattern: str, homes: Mapping[str, Split]) -> list[str]:
     """The published patients in their order, then others that `folder` holds."""
-    found = {path.parent.name for path in folder.glob(f"*/{pattern}")}
-    return [*homes, *sorted(found - homes.keys())]
+    present = {path.parent.name for path in folder.glob(f"*/{pattern}")}
+    return [*homes, *sorted(present - homes.keys())]
 
 
 def volume_problems(image_path: Path, image: NDArray[Any], label_path: Path, label: NDArray[Any]) -> list[str]:
@@ -73,20 +73,20 @@ def list_sources(root: Path, homes: Mapping[str, Split]) -> Iterator[CaseSource]
             yield broken(name, name, splits[0], path, str(error))
             continue
         for number, line in enumerate(lines, start=1):
-            patient, here = line.strip(), f"{path}, line {number}"
-            problem = _list_problem(here, patient, splits, homes, seen) if patient else None
-            seen.setdefault(patient, here)
+            patient, at = line.strip(), f"{path}, line {number}"
+            problem = _list_problem(at, patient, splits, homes, seen) if patient else None
+            seen.setdefault(patient, at)
             if problem:
                 yield broken(f"{name}:{number}", patient, splits[0], path, problem)
 
 
 def _list_problem(
-    here: str, patient: str, splits: tuple[Split, ...], homes: Mapping[str, Split], seen: Mapping[str, str]
+    at: str, patient: str, splits: tuple[Split, ...], homes: Mapping[str, Split], seen: Mapping[str, str]
 ) -> str | None:
     if patient not in homes:
-        return f"{here}: {patient!r} is no patient of the published splits; restore the published lists"
+        return f"{at}: {patient!r} is no patient of the published splits; restore the published lists"
     if patient in seen:
-        return f"{here}: {patient} is listed at {seen[patient]} already; restore the published lists"
+        return f"{at}: {patient} is listed at {seen[patient]} already; restore the published lists"
     if homes[patient] not in splits:
-        return f"{here}: {patient} is published in the {homes[patient]} split, not here; restore the published lists"
+        return f"{at}: {patient} is published in the {homes[patient]} split, not here; restore the published lists"
     return None

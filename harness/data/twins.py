@@ -124,8 +124,8 @@ def turned_frames(cases: Sequence[Case]) -> Iterator[tuple[Case, Case]]:
         by_patient[case.patient].append(case)
     for group in by_patient.values():
         for first, second in itertools.pairwise(group):
-            one, other = grid_of(first.image), grid_of(second.image)
-            rs = [float((one * turned(other, turn)).sum()) for turn in TURNS]
+            grid, other = grid_of(first.image), grid_of(second.image)
+            rs = [float((grid * turned(other, turn)).sum()) for turn in TURNS]
             if max(rs) > max(rs[0] + 0.1, 0.8):
                 yield first, second
 

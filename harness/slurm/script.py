@@ -28,7 +28,7 @@ stopped= driver=
 trap 'stopped=1; [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null' USR1 TERM"""
 
 RUN = """\
-code={again}
+code={interrupted}
 if [ -z "$stopped" ]; then
   {python} -P -m harness slurm-task {record} "$SLURM_ARRAY_TASK_ID" &
   driver=$!
@@ -60,7 +60,7 @@ class Batch:
         cluster = self.cluster
         cpus = cluster.cpus * cluster.runs_at_once
         command = RUN.format(
-            again=InterruptedRunError.exit_code,
+            interrupted=InterruptedRunError.exit_code,
             codes="|".join(map(str, (InterruptedRunError.exit_code, *STARTING_KILLED))),
             python=self._python(cpus),
             record=self._record,

@@ -98,7 +98,7 @@ def distillation_loss(
 
 def _log_similarities(vectors: Tensor, anchors: Tensor, filled: Tensor, temperature: Scalar) -> Tensor:
     """log softmax over anchors of cosines: [W, N, A], W = 1 without windows."""
-    ours, theirs = (F.normalize(_by_window(single(one)), dim=-1) for one in (vectors, anchors))
+    ours, theirs = (F.normalize(_by_window(single(vector)), dim=-1) for vector in (vectors, anchors))
     cosines = ours @ theirs.transpose(1, 2)
     return (cosines / temperature).masked_fill(~filled, NEVER).log_softmax(-1)
 

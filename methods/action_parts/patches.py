@@ -89,7 +89,7 @@ class MapPatches:
     def _sums(self, masks: Tensor, rows: Tensor) -> Tensor:
         dimension = len(self.coarse)
         same = [fine == extent for fine, extent in zip(masks.shape[2:], self.coarse, strict=True)]
-        weights = F.pad(masks.flatten(0, 1), [int(one) for one in reversed(same) for _ in range(2)])
+        weights = F.pad(masks.flatten(0, 1), [int(margin) for margin in reversed(same) for _ in range(2)])
         for taps, extent, shift in zip(self.axes, self.coarse, same, strict=True):
             weights = _shifted(weights, extent) if shift else _pulled_back(weights, taps, extent)
         weights = weights.unflatten(0, masks.shape[:2])  # [K, N, 3, coarse, 3, coarse, ...]
@@ -131,11 +131,11 @@ class Patches:
         for extent in reversed(self.size):
             coordinates.insert(0, rest % extent)
             rest = rest.div(extent, rounding_mode="floor")
-        patches = torch.cat([one.at(rest, coordinates) for one in self.maps], dim=1)
+        patches = torch.cat([features.at(rest, coordinates) for features in self.maps], dim=1)
         return patches.view(*positions.shape, -1)
 
     def means(self, masks: Tensor) -> Tensor:
         """Mean patch of each set of pixels: [K, N pixels] bool -> [K, 3^d C]; 0 for an empty set."""
         dense = masks.view(len(masks), -1, *self.size).to(self.maps[-1].rows.dtype)
-        sums = torch.cat([one.sums(dense) for one in self.maps], dim=1)
+        sums = torch.cat([features.sums(dense) for features in self.maps], dim=1)
         return sums / masks.sum(1, keepdim=True).clamp(min=1)

@@ -89,7 +89,8 @@ def draw_anatomical(
 
 def anatomical_loss(queries: Tensor, keys: Tensor, means: Tensor, draw: AnatomicalDraw, temperature: Scalar) -> Tensor:
     """Representations of the drawn queries [K, Q, D], keys [K, M, D] or [K, Q, M, D], means [K, D] -> scalar."""
-    ours, theirs, targets = (F.normalize(single(one), dim=-1) for one in (queries, keys.detach(), means.detach()))
+    given = (queries, keys.detach(), means.detach())
+    ours, theirs, targets = (F.normalize(single(vectors), dim=-1) for vectors in given)
     with unrounded(queries):
         positive = (ours @ targets.unsqueeze(2)).squeeze(2) / temperature
         if theirs.ndim == 3:
@@ -138,10 +139,10 @@ class AnchorDraw(NamedTuple):
 
 
 class PositiveDraw(NamedTuple):
-    """entries: [n, k] numbers of queue entries; found: [n] bool, False where the queue lacks the anchor's class."""
+    """entries: [n, k] numbers of queue entries; present: [n] bool, False where the queue lacks the anchor's class."""
 
     entries: Tensor
-    found: Tensor
+    present: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ def _positives(anchors: Anchors, queue: LabelledBank, positives: PositiveDraw | 
         members = (anchors.labels.unsqueeze(1) == queue.labels).to(queue.entries.dtype)
         count, total = members.sum(1), members @ queue.entries
     else:
-        count = positives.found * positives.entries.shape[1]
-        total = queue.entries[positives.entries].sum(1) * positives.found.unsqueeze(1)
+        count = positives.present * positives.entries.shape[1]
+        total = queue.entries[positives.entries].sum(1) * positives.present.unsqueeze(1)
     mean = (single(anchors.teacher.detach()) + total) / (count + 1).unsqueeze(1)
     return mean, count + 1

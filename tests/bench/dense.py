@@ -113,9 +113,9 @@ class DenseACTIONPP(ACTIONPP, DenseACTION):
         centres = anchors.student @ allocation.centres.t()
         logits = torch.cat((twin, queue, centres.masked_fill(masked, OUT)), dim=1) / tau
         norm = logits.logsumexp(1, keepdim=True)
-        share = (logits[:, 1:].gather(1, draw.entries) - norm) * draw.found.unsqueeze(1)
+        share = (logits[:, 1:].gather(1, draw.entries) - norm) * draw.present.unsqueeze(1)
         own = logits[:, :1] - norm
-        positives = (share.sum(1) + own.squeeze(1)) / (1 + draw.found * params.positives)
+        positives = (share.sum(1) + own.squeeze(1)) / (1 + draw.present * params.positives)
         centre = centres.gather(1, chosen.unsqueeze(1)) / tau - norm
         by_anchor = positives + params.lambda_a * params.centers * centre.squeeze(1)
         return -(by_anchor * anchors.used).sum() / anchors.used.sum().clamp(min=1)

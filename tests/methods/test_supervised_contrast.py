@@ -51,7 +51,7 @@ class Scene:
         filled = int((self.queue.labels >= 0).sum())
         positives = None
         if draw is not None:
-            positives = [draw.entries[i].tolist() if draw.found[i] else [] for i in kept]
+            positives = [draw.entries[i].tolist() if draw.present[i] else [] for i in kept]
         return supervised_contrast(
             self.anchors.student[kept],
             self.anchors.teacher[kept],
@@ -136,7 +136,7 @@ def test_masked_centres_repel_nobody() -> None:
     first = Anchors(
         *(part[:1] for part in (scene.anchors.student, scene.anchors.teacher, scene.labels, scene.anchors.used))
     )
-    one = PositiveDraw(draw.entries[:1], draw.found[:1])
+    one = PositiveDraw(draw.entries[:1], draw.present[:1])
     other = int(scene.targets.masked[0].nonzero())
     moved[other] = -moved[other]
     losses = [
@@ -173,7 +173,7 @@ def test_positives_are_entries_of_the_class() -> None:
     assert draw.entries.shape == (3, 40)
     assert set(draw.entries[0].tolist()) == {2}
     assert set(draw.entries[1].tolist()) == {0, 3}
-    assert draw.found.tolist() == [True, True, False]
+    assert draw.present.tolist() == [True, True, False]
 
 
 def test_no_rounding_under_autocast() -> None:

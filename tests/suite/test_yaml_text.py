@@ -19,6 +19,9 @@ from harness.suite.load import load_suite
 from harness.suite.plan import make_plan
 from harness.suite.yaml_text import LARGEST, YamlError, parse
 
+BUSY_SECONDS = 5.0
+"""Of CPU time. An idle core takes 0.1 s, a busy one several times that; what explodes takes minutes."""
+
 WORDS: dict[str, object] = {
     "010": "010", "08": "08", "-07": "-07", "00": "00", "0": 0, "-0": 0, "+5": 5, "12": 12, "1_000": "1_000",
     "0x1F": 31, "0o17": 15, "0b11": "0b11", "9" * 41: "9" * 41,
@@ -101,7 +104,7 @@ def test_absurd_texts_are_refused_in_bounded_time(name: str) -> None:
     started = time.process_time()
     with pytest.raises(YamlError):
         parse(ABSURD[name])
-    assert time.process_time() - started < 0.25
+    assert time.process_time() - started < BUSY_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_absurd_texts_are_refused_in_bounded_time(name: str) -> None:
 def test_long_words_are_read_in_bounded_time(text: str) -> None:
     started = time.process_time()
     parse(text)
-    assert time.process_time() - started < 0.25
+    assert time.process_time() - started < BUSY_SECONDS
 
 
 def test_an_absurd_file_costs_little_memory(tmp_path: Path) -> None:

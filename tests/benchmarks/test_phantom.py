@@ -19,6 +19,7 @@ def cases() -> list[Case]:
     return [source.load() for source in Phantom().sources(None)]
 
 
+@pytest.mark.slow
 def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
     cache = prepare(Phantom(), None, tmp_path / "cache")
     assert {split: len(patients) for split, patients in cache.manifest.splits.items()} == {

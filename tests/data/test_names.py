@@ -287,6 +287,7 @@ def test_a_list_of_the_atrium_with_a_mark(tmp_path: Path) -> None:
     assert prepare(SmallLA(), root, tmp_path / "cache").manifest.cases
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(first=st.integers(0, 1), frames=st.lists(st.integers(1, 30), min_size=2, max_size=2, unique=True))
 def test_any_numbers_in_order_give_the_published_checksum(

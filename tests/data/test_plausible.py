@@ -162,6 +162,7 @@ def test_sound_trees_give_no_warning(tmp_path: Path) -> None:
         assert prepare(SmallACDC(), write(tmp_path / str(number)), tmp_path / f"cache{number}").manifest.warnings == []
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(span=st.floats(0.7, 1), low=st.floats(0, 0.3), turns=st.integers(0, 3))
 def test_what_a_scan_may_look_like_is_not_warned_of(

@@ -131,6 +131,7 @@ def test_a_label_beside_another_scan_is_found() -> None:
     assert "labels identical, images not: one lies beside another's label" in problem
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(100, 999), st.floats(0.5, 2), st.floats(-1, 1))
 def test_two_scans_are_never_taken_for_one(number: int, scale: float, shift: float) -> None:

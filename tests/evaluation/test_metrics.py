@@ -174,6 +174,7 @@ def surface_positions(mask: Mask) -> list[tuple[int, ...]]:
     ]
 
 
+@pytest.mark.slow
 @given(pair=masks(empty=False), kind=KINDS)
 def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind: str) -> None:
     prediction, truth = pair

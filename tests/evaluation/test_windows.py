@@ -62,6 +62,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "stride"), CASES, ids=str)
 def test_equals_the_field_s_loop(shape: tuple[int, int, int], stride: tuple[int, int, int] | None) -> None:
     network, image = small_network(), volume(shape)

@@ -147,6 +147,7 @@ def test_a_method_without_any_fit_run_is_last(tmp_path) -> None:
     assert pd.isna(row["dice"])
 
 
+@pytest.mark.slow
 def test_table_csv_audit_and_page_say_so(tmp_path) -> None:
     store = write_records(tmp_path / "s", SPEC)
     UNFIT["a row alone"][0](folder_of(store))
@@ -165,6 +166,7 @@ def test_table_csv_audit_and_page_say_so(tmp_path) -> None:
     assert reason in " ".join(findings[27]["evidence"])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_rows_are_gone_the_run_is_named(data: st.DataObject) -> None:

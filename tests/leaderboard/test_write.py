@@ -28,6 +28,8 @@ from harness.records.schema import Environment
 from tests.support import selected_of
 from tests.synthetic import GAINS, PlannedRunKey, RunSpec, board_of, write_records, write_tables
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     "leaderboard.csv", "leaderboard.md", "paired.csv", "paired_per_class.csv", "per_class.csv", "profiles.csv",
     "curves.csv", "curves.png",
@@ -149,7 +151,6 @@ def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
     assert "0/3 ok" in text
 
 
-@pytest.mark.slow
 def test_a_hundred_runs_in_seconds(tmp_path, plain):
     methods = {**{f"method_{i}": 0.05 * i for i in range(5)}, "supervised_full": 0.0}
     store = write_records(tmp_path / "s", RunSpec(methods=methods, seeds=10, validations=2, history_steps=1))

@@ -56,6 +56,7 @@ def test_supervised_contrast_is_equal_on_equal_draws(centers: bool) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "plain"), PAIRS, ids=["action", "action_pp"])
 def test_fine_tuning_of_patches_has_the_same_losses(kind: type[ACTION], plain: type[ACTION]) -> None:
     task = replace(TASK_3D, size=(16, 16, 16))

@@ -18,6 +18,8 @@ from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accou
 from tests.support import run_cli
 from tests.synthetic import board_of, write_checksums, write_records
 
+pytestmark = pytest.mark.slow
+
 RUN = Seconds(useful=TRAINED, evaluation=10, checkpoint=2, start_up=2 + 6 + 4, idle=15, unexplained=1)
 """Of each made-up job: 2 s to its process, 6 s to its first line, 4 s of loading, and 15 s after its end."""
 

@@ -168,6 +168,7 @@ def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
         read_record(tmp_path / "planned_run.json", Note)
 
 
+@pytest.mark.slow
 @given(at=st.integers(0), bit=st.integers(0, 7), text=st.text())
 def test_any_flipped_bit_of_a_record_is_found(at: int, bit: int, text: str, tmp_path: Path) -> None:
     path = tmp_path / "note.json"

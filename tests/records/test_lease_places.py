@@ -26,6 +26,8 @@ from tests.records.processes import FORK, forked
 from tests.records.test_lease import write_lease
 from tests.support import LIMIT_SECONDS, command_environment, require
 
+pytestmark = pytest.mark.slow
+
 UNSEEN: dict[str, dict[str, Any]] = {
     "another host": {"host": "another-node"},
     "another boot": {"boot": "11111111-2222-3333-4444-555555555555"},

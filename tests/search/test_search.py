@@ -26,6 +26,8 @@ from tests.support import cases_of
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of
 
+pytestmark = pytest.mark.slow
+
 METHODS: dict[str, dict[str, Any]] = {"tiny_staged": {}, "tiny_short": {}}
 INLINE = ExecuteSettings("inline", 1, 1000.0)
 TRIALS = ["tiny_staged/trial/0/0", "tiny_short/trial/0/0", "tiny_staged/trial/0/1", "tiny_staged/trial/0/2"]

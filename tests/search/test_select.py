@@ -91,6 +91,7 @@ def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path
     assert describe_choices(selection) == []
 
 
+@pytest.mark.slow
 @given(endings=st.lists(ENDINGS, min_size=6, max_size=6), shuffle=st.randoms(use_true_random=False))
 def test_the_rule_re_derived(
     endings: list[Ending], shuffle: random.Random, tmp_path_factory: pytest.TempPathFactory

@@ -10,6 +10,8 @@ from tests.cli.ground import refuse, write_suite
 from tests.search.suites import suite_with, write
 from tests.slurm.submissions import path_with, stand_in, write_cluster
 
+pytestmark = pytest.mark.slow
+
 SLURM = ("--suite", "tiny.yaml", "--executor", "slurm")
 PARTITION = "PartitionName=main Default=YES MaxTime=01:00:00"
 

@@ -129,6 +129,7 @@ def test_what_no_outcome_could_show_is_undetermined():
     assert [one.verdict for one in read_family(values[:, :1], values[:, :1])] == [SIGNIFICANT]
 
 
+@pytest.mark.slow
 def test_equal_methods_rarely_differ_significantly():
     """The full size, for 4, 6 and 8 methods and other distributions, is in tests/bench/statistics_bench.py."""
     simulations, methods = 150, 5

@@ -27,6 +27,8 @@ from tests.support import LIMIT_SECONDS, wait_until
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
 
+pytestmark = pytest.mark.slow
+
 STAGED = "tiny_staged/2/0/0"
 
 

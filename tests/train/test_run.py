@@ -32,6 +32,8 @@ from tests.support import cases_of, environment_of
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, lines_of, run_of, train
 
+pytestmark = pytest.mark.slow
+
 STAGED = "tiny_staged/2/0/0"
 STEPS = 40
 
@@ -298,7 +300,6 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
             train(tiny, STAGED)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("target", "call"),
@@ -455,7 +456,6 @@ def test_a_run_that_somebody_runs_is_left_alone(make_tiny: MakeTiny) -> None:
     assert sorted(folder.path.iterdir()) == before
 
 
-@pytest.mark.slow
 def test_a_run_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -522,7 +522,6 @@ def test_the_test_split_is_closed_until_the_weights_are_final(
 REAL = ["supervised/2/0/0", "ua_mt/2/0/0", "mc_net/2/0/0", "supervised_full/all/0/0"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("planned_run", REAL)
 def test_real_methods_resume_and_replay_to_the_bit(planned_run: str, make_tiny: MakeTiny) -> None:
     method = planned_run.partition("/")[0]

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from benchmarks.layouts.packed import MOST_GROWTH, require_possible, require_regular
+from benchmarks.layouts.compressed import MOST_GROWTH, require_possible, require_regular
 from benchmarks.layouts.values import require_real, whole_labels
 from harness.api.dataset import LabelMap
 from harness.api.errors import DataError

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from benchmarks.layouts.compressed import Packing, content_of, file_bytes, require_possible
 from benchmarks.layouts.geometry import Geometry, Header, Steps, geometry_of
-from benchmarks.layouts.packed import Packing, content_of, file_bytes, require_possible
 from harness.api.errors import DataError
 from harness.api.reading import reading
 

@@ -11,7 +11,7 @@ import sys
 import click
 
 from harness.api.errors import HarnessError
-from harness.records.foreign import without_controls
+from harness.records.untrusted_text import without_controls
 
 VERBS = {
     "run": ("run", "Run a suite: train what is missing, test once, track, rank."),

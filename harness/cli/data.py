@@ -10,7 +10,7 @@ import click
 from harness.api.errors import DataError, ServiceError
 from harness.cli.options import PATH, data_option, runs_option, tracking_option
 from harness.cli.tables import cache_table, dataset_table, print_table, suite_table
-from harness.records.foreign import without_controls
+from harness.records.untrusted_text import without_controls
 from harness.suite.load import SUITES
 from harness.suite.registry import load_dataset, load_datasets, load_method, method_sources
 

@@ -12,8 +12,8 @@ import click
 from harness.api.errors import AuditError
 from harness.cli.options import PATH, data_option, panels_option, records_argument, runs_option, tracking_option
 from harness.cli.tables import print_table, status_table
-from harness.records.foreign import without_controls
 from harness.records.reader import SuiteRecords
+from harness.records.untrusted_text import without_controls
 
 if TYPE_CHECKING:
     from harness.audit import Audit
@@ -52,7 +52,7 @@ def print_leaderboard(leaderboard: Leaderboard, form: Literal["text", "csv", "ma
     from rich.console import Console
 
     from harness.leaderboard.render import markdown, show, terminal_text
-    from harness.records.foreign import csv_text
+    from harness.records.untrusted_text import csv_text
 
     console = Console()
     if form == "csv":

@@ -11,8 +11,8 @@ import click
 
 from harness.api.errors import HarnessError
 from harness.records.accounts import AllocationAccount, EntryAccount, Seconds
-from harness.records.foreign import single_line
 from harness.records.schema import Budget
+from harness.records.untrusted_text import single_line
 from harness.suite.load import load_suite
 
 if TYPE_CHECKING:

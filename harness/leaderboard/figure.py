@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
-from harness.records.foreign import in_figure
+from harness.records.untrusted_text import in_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ import pandas as pd
 from harness.leaderboard import numbers
 from harness.leaderboard.allocation import OUTSIDE
 from harness.leaderboard.scores import METRICS
-from harness.records.foreign import single_line
+from harness.records.untrusted_text import single_line
 
 Row = dict[Any, Any]
 Cell = tuple[str, str]

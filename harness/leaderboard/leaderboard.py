@@ -15,8 +15,8 @@ from harness.leaderboard.paired import build_paired
 from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.results import build_results, with_class_ranks, with_ranks
 from harness.records.files import write_atomic, write_text
-from harness.records.foreign import csv_text
 from harness.records.reader import SuiteRecords
+from harness.records.untrusted_text import csv_text
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.leaderboard import allocation
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.records.foreign import single_line
+from harness.records.untrusted_text import single_line
 from harness.stats.bootstrap import LEAST_SUBSETS
 
 MINI = "mini: small images, not comparable with published tables"

@@ -20,7 +20,7 @@ from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.notes import IMPROVEMENT, LOUD, heading, notes
 from harness.leaderboard.scores import METRICS
-from harness.records.foreign import in_cell, in_markdown
+from harness.records.untrusted_text import in_cell, in_markdown
 
 if TYPE_CHECKING:
     from harness.leaderboard.leaderboard import Leaderboard

@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.files import write_atomic
-from harness.records.foreign import in_figure
+from harness.records.untrusted_text import in_figure
 from harness.report.columns import Json
 from harness.report.surface import surfaces
 

@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.layouts.compressed import require_possible
 from benchmarks.layouts.h5_file import read_h5
 from benchmarks.layouts.nifti_file import read_nifti
 from benchmarks.layouts.nrrd_file import read_nrrd
-from benchmarks.layouts.packed import require_possible
 from benchmarks.layouts.pair import read_pair
 from benchmarks.layouts.values import whole_labels
 from harness.api.dataset import CaseSource

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records.foreign import csv_text, in_cell, in_figure, in_markdown, single_line, without_controls
+from harness.records.untrusted_text import csv_text, in_cell, in_figure, in_markdown, single_line, without_controls
 
 ESCAPES = {
     "colour": ("\x1b[31mred\x1b[0m", "red"),

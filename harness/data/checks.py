@@ -13,10 +13,10 @@ from harness.api.dataset import Case, CaseSource, Dataset, Split
 from harness.api.errors import DataError
 from harness.api.reading import reading
 from harness.data.cache import DEVELOPMENT, TEST, Cache, read_unchecked
+from harness.data.case_pairs import check_pairs
 from harness.data.digests import array_sha256, case_sha256, manifest_checksum
 from harness.data.naming import some
-from harness.data.neighbours import neighbour_findings
-from harness.data.plausible import Look, look_at, oddities, own_problems
+from harness.data.plausible import VolumeStatistics, measure_volume, oddities, own_problems
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Checked:
 
 
 def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
-    """Read every case and check it, its neighbours and the splits.
+    """Read every case and check it, each pair of cases and the splits.
 
     Raises one `DataError` with a line per problem: the file, what is wrong, how to mend it.
     """
@@ -45,26 +45,26 @@ def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
                 read.append((source, source.load()))
         except DataError as error:
             problems += str(error).splitlines()
-    looks: list[Look] = []
+    volumes: list[VolumeStatistics] = []
     for source, case in read:
         flaws = case_problems(source, case, len(dataset.classes))
         if not flaws:
-            looks.append(look_at(case, len(dataset.classes)))
-            flaws = [f"{_where(source)}: {text}" for text in own_problems(looks[-1], dataset)]
+            volumes.append(measure_volume(case, len(dataset.classes)))
+            flaws = [f"{_where(source)}: {text}" for text in own_problems(volumes[-1], dataset)]
         problems += flaws
     problems += split_problems(dataset, sources, [source for source, _ in read])
     where = {source.id: _where(source) for source, _ in read}
     images = {source.id: array_sha256(case.image) for source, case in read}
-    across, within = neighbour_findings(dataset, [look.case for look in looks], images, where)
+    across, within = check_pairs(dataset, [volume.case for volume in volumes], images, where)
     problems += across
     if problems:
         lines = list(dict.fromkeys(problems))
         count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
         raise DataError("\n".join([f"{dataset.name}: {count}, nothing was prepared", *lines]))
     in_order = _published_order(dataset.splits)
-    looks.sort(key=lambda look: in_order(look.case))
-    cases = tuple(look.case for look in looks)
-    warnings = (*_of_cases(cases), *oddities(looks, dataset), *within)
+    volumes.sort(key=lambda volume: in_order(volume.case))
+    cases = tuple(volume.case for volume in volumes)
+    warnings = (*_of_cases(cases), *oddities(volumes, dataset), *within)
     return Checked(cases, {case.id: case_sha256(case, images[case.id]) for case in cases}, warnings)
 
 

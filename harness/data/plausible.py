@@ -32,8 +32,8 @@ AXES = ("first", "second", "third")
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one volume looks like.
+class VolumeStatistics:
+    """One volume, measured.
 
     low, high, spread: of its grey values, which are finite; spread is their standard deviation.
     levels:    different grey values in a sample.
@@ -59,12 +59,12 @@ class Look:
         return 1 - self.shares[0]
 
 
-def look_at(case: Case, n_classes: int) -> Look:
-    """Look at a volume whose types, shapes and label values are right."""
+def measure_volume(case: Case, n_classes: int) -> VolumeStatistics:
+    """Measure a volume whose types, shapes and label values are right."""
     image = case.image
     sample = image.ravel()[:: (image.size // 4096) | 1]
     counts = [np.count_nonzero(case.label == number) for number in range(n_classes)]  # bincount takes ten times as long
-    return Look(
+    return VolumeStatistics(
         case=case,
         low=float(image.min()),
         high=float(image.max()),
@@ -74,17 +74,17 @@ def look_at(case: Case, n_classes: int) -> Look:
     )
 
 
-def own_problems(look: Look, dataset: Dataset) -> list[str]:
+def own_problems(volume: VolumeStatistics, dataset: Dataset) -> list[str]:
     """What makes a volume impossible by itself, without the name of its file."""
-    return [text for check in (_blank, _turned, _out_of_range) if (text := check(look, dataset))]
+    return [text for check in (_blank, _turned, _out_of_range) if (text := check(volume, dataset))]
 
 
-def _blank(look: Look, dataset: Dataset) -> str:
-    return f"every voxel is {look.low:g}; replace the file" if look.low == look.high else ""
+def _blank(volume: VolumeStatistics, dataset: Dataset) -> str:
+    return f"every voxel is {volume.low:g}; replace the file" if volume.low == volume.high else ""
 
 
-def _turned(look: Look, dataset: Dataset) -> str:
-    axis, shape = dataset.slice_axis, look.case.image.shape
+def _turned(volume: VolumeStatistics, dataset: Dataset) -> str:
+    axis, shape = dataset.slice_axis, volume.case.image.shape
     if axis is None or shape[axis] == min(shape):
         return ""
     return (
@@ -93,80 +93,85 @@ def _turned(look: Look, dataset: Dataset) -> str:
     )
 
 
-def _out_of_range(look: Look, dataset: Dataset) -> str:
-    if dataset.scaling != "unit" or (look.low >= -UNIT_TOLERANCE and look.high <= 1 + UNIT_TOLERANCE):
+def _out_of_range(volume: VolumeStatistics, dataset: Dataset) -> str:
+    if dataset.scaling != "unit" or (volume.low >= -UNIT_TOLERANCE and volume.high <= 1 + UNIT_TOLERANCE):
         return ""
-    return f"grey values from {look.low:g} to {look.high:g}; scale them to 0..1, as in all files of this layout"
+    return f"grey values from {volume.low:g} to {volume.high:g}; scale them to 0..1, as in all files of this layout"
 
 
-def oddities(looks: Sequence[Look], dataset: Dataset) -> list[str]:
+def oddities(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> list[str]:
     """What sets volumes apart from what their dataset usually is, a line for each thing with the volumes' ids."""
     odd: dict[str, list[str]] = defaultdict(list)
-    checks: tuple[Callable[[Sequence[Look], Dataset], Iterator[tuple[Look, str]]], ...] = (
+    checks: tuple[Callable[[Sequence[VolumeStatistics], Dataset], Iterator[tuple[VolumeStatistics, str]]], ...] = (
         _alone,
         _beside_others,
         _without_a_class,
         _of_one_patient,
     )
     for check in checks:
-        for look, text in check(looks, dataset):
-            odd[text].append(look.case.id)
-    return [f"{some(ids)}: {text}" for text, ids in odd.items()] + _nowhere(looks, dataset)
+        for volume, text in check(volumes, dataset):
+            odd[text].append(volume.case.id)
+    return [f"{some(ids)}: {text}" for text, ids in odd.items()] + _nowhere(volumes, dataset)
 
 
-def _alone(looks: Sequence[Look], dataset: Dataset) -> Iterator[tuple[Look, str]]:
-    for look in looks:
-        if look.shares[0] == 0:
-            yield look, "every voxel of the label is of a class, none is background"
-        if look.levels < min(FEW_LEVELS, look.case.image.size / 8):
-            yield look, "hardly any grey levels in the image, as in a label map or a blank image"
-        if dataset.scaling == "unit" and look.high - look.low < UNIT_LEAST:
-            yield look, f"grey values span less than {UNIT_LEAST:g} of 0..1, to which this layout scales each volume"
-        if dataset.scaling == "standard" and look.low >= 0:
-            yield look, "no grey value below 0, though this layout scales each volume to mean 0 and deviation 1"
+def _alone(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tuple[VolumeStatistics, str]]:
+    for volume in volumes:
+        if volume.shares[0] == 0:
+            yield volume, "every voxel of the label is of a class, none is background"
+        if volume.levels < min(FEW_LEVELS, volume.case.image.size / 8):
+            yield volume, "hardly any grey levels in the image, as in a label map or a blank image"
+        if dataset.scaling == "unit" and volume.high - volume.low < UNIT_LEAST:
+            yield volume, f"grey values span less than {UNIT_LEAST:g} of 0..1, to which this layout scales each volume"
+        if dataset.scaling == "standard" and volume.low >= 0:
+            yield volume, "no grey value below 0, though this layout scales each volume to mean 0 and deviation 1"
 
 
-def _beside_others(looks: Sequence[Look], dataset: Dataset) -> Iterator[tuple[Look, str]]:
-    if len(looks) < 3:
+def _beside_others(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tuple[VolumeStatistics, str]]:
+    if len(volumes) < 3:
         return
-    spread, share = (float(np.median([getattr(look, name) for look in looks])) for name in ("spread", "foreground"))
-    axes = [look.shortest for look in looks]
+    spread, share = (
+        float(np.median([getattr(volume, name) for volume in volumes])) for name in ("spread", "foreground")
+    )
+    axes = [volume.shortest for volume in volumes]
     usual_axis = max(set(axes), key=axes.count)
     if axes.count(usual_axis) < USUAL * len(axes):
         usual_axis = None
-    signed = sum(look.low < 0 for look in looks)
-    for look in looks:
-        if not spread / SPREAD <= look.spread <= spread * SPREAD:
-            yield look, f"another range of grey values than usual here (standard deviation {spread:.3g})"
-        if (look.low < 0) != (2 * signed > len(looks)) and max(signed, len(looks) - signed) >= USUAL * len(looks):
-            yield look, f"{'' if look.low < 0 else 'no '}grey values below 0, unlike most volumes here"
-        if look.foreground and not share * FOREGROUND[0] <= look.foreground <= share * FOREGROUND[1]:
-            yield look, f"far more or far less of the volume labelled than usual here ({share:.1%})"
-        if usual_axis is not None and look.shortest not in (usual_axis, None):
-            yield look, f"axes perhaps turned: the {AXES[usual_axis]} side is the shortest in most volumes here"
+    signed = sum(volume.low < 0 for volume in volumes)
+    for volume in volumes:
+        if not spread / SPREAD <= volume.spread <= spread * SPREAD:
+            yield volume, f"another range of grey values than usual here (standard deviation {spread:.3g})"
+        like_most = (volume.low < 0) == (2 * signed > len(volumes))
+        if not like_most and max(signed, len(volumes) - signed) >= USUAL * len(volumes):
+            yield volume, f"{'' if volume.low < 0 else 'no '}grey values below 0, unlike most volumes here"
+        if volume.foreground and not share * FOREGROUND[0] <= volume.foreground <= share * FOREGROUND[1]:
+            yield volume, f"far more or far less of the volume labelled than usual here ({share:.1%})"
+        if usual_axis is not None and volume.shortest not in (usual_axis, None):
+            yield volume, f"axes perhaps turned: the {AXES[usual_axis]} side is the shortest in most volumes here"
 
 
-def _without_a_class(looks: Sequence[Look], dataset: Dataset) -> Iterator[tuple[Look, str]]:
-    for look in looks:
-        if not any(look.shares[1:]):
-            yield look, "no class at all in the label"
+def _without_a_class(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tuple[VolumeStatistics, str]]:
+    for volume in volumes:
+        if not any(volume.shares[1:]):
+            yield volume, "no class at all in the label"
     for number, name in list(enumerate(dataset.classes))[1:]:
-        holding = sum(look.shares[number] > 0 for look in looks)
-        if holding >= USUAL * len(looks):
-            for look in looks:
-                if not look.shares[number] and any(look.shares[1:]):
-                    yield look, f"no {name} in the label, which {holding} of {len(looks)} volumes hold"
+        holding = sum(volume.shares[number] > 0 for volume in volumes)
+        if holding >= USUAL * len(volumes):
+            for volume in volumes:
+                if not volume.shares[number] and any(volume.shares[1:]):
+                    yield volume, f"no {name} in the label, which {holding} of {len(volumes)} volumes hold"
 
 
-def _of_one_patient(looks: Sequence[Look], dataset: Dataset) -> Iterator[tuple[Look, str]]:
+def _of_one_patient(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tuple[VolumeStatistics, str]]:
     first: dict[str, tuple[int, ...]] = {}
-    for look in looks:
-        shape = first.setdefault(look.case.patient, look.case.image.shape)
-        if look.case.image.shape != shape:
-            yield look, "another shape than the other volume of its patient: turned, or slices missing"
+    for volume in volumes:
+        shape = first.setdefault(volume.case.patient, volume.case.image.shape)
+        if volume.case.image.shape != shape:
+            yield volume, "another shape than the other volume of its patient: turned, or slices missing"
 
 
-def _nowhere(looks: Sequence[Look], dataset: Dataset) -> list[str]:
+def _nowhere(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> list[str]:
     """Classes that no volume holds."""
-    absent = [name for number, name in enumerate(dataset.classes) if not any(look.shares[number] for look in looks)]
-    return [f"{', '.join(absent)}: in no label of the dataset"] if absent and looks else []
+    absent = [
+        name for number, name in enumerate(dataset.classes) if not any(volume.shares[number] for volume in volumes)
+    ]
+    return [f"{', '.join(absent)}: in no label of the dataset"] if absent and volumes else []

@@ -12,8 +12,8 @@ import pytest
 
 from harness.api.dataset import Case, CaseSource, Dataset, Split
 from harness.api.errors import DataError
+from harness.data.case_pairs import MEND
 from harness.data.checks import read_checked, verify
-from harness.data.neighbours import MEND
 from harness.data.prepare import prepare
 from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_ssl4mis
 

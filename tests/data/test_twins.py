@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, zoom
 
 from harness.api.dataset import Case, Split
+from harness.data.case_pairs import check_pairs
 from harness.data.digests import array_sha256
-from harness.data.neighbours import neighbour_findings
 from harness.data.twins import TURNS, find_twins, turned
 from tests.data.small_acdc import SmallACDC
 
@@ -60,7 +60,7 @@ SAME_SHAPE: dict[str, Change] = {
 def findings(case: Case, label: np.ndarray | None = None) -> tuple[list[str], list[str]]:
     cases = [*OTHERS, ONE, replace(case, label=case.label if label is None else label)]
     images = {each.id: array_sha256(each.image) for each in cases}
-    return neighbour_findings(SmallACDC(), cases, images, {each.id: f"{each.id}.h5" for each in cases})
+    return check_pairs(SmallACDC(), cases, images, {each.id: f"{each.id}.h5" for each in cases})
 
 
 def twin(image: np.ndarray, split: Split, label: np.ndarray) -> Case:

@@ -14,7 +14,7 @@ Findings = tuple[list[str], list[str]]
 """Problems and warnings."""
 
 
-def neighbour_findings(
+def check_pairs(
     dataset: Dataset, cases: Sequence[Case], images: Mapping[str, str], where: Mapping[str, str]
 ) -> Findings:
     """One scan in two splits (a problem, with its files) or twice in one (a warning), and frames that are turned.

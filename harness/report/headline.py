@@ -86,6 +86,9 @@ def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool
         nearest = pairs[name, others[0]["entry"]]
         whom = "every other ranked method" + ("" if all_of_them else " without a failure")
         return f"{name} is significantly ahead of {whom}: {dice}, {_difference(nearest)} above {behind[0]}."
+    if others[0]["dice"] == leader["dice"]:
+        equal = [row["entry"] for row in others if row["dice"] == leader["dice"]]
+        return f"No method is ahead. {_joined([name, *equal])} have the same highest mean ({dice})."
     if len(undetermined) == len(others):
         return f"{name} has the highest mean ({dice}), but with so few patients no difference can be significant."
     lead = f"{name} has the highest mean ({dice}). Its lead over {_joined(close + undetermined)} is not significant"

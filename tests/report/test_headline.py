@@ -64,6 +64,12 @@ def test_no_lead_is_significant(written):
     ]
 
 
+def test_equal_means_are_no_lead(written):
+    pairs = [("a", "b", 0.0, -0.1, 0.1, "not significant"), ("a", "c", 0.2, 0.1, 0.3, "significant")]
+    expected = ["No method is ahead. a and b have the same highest mean (80.0 % Dice).", SCOPE]
+    assert sentences(written, [A, {**B, "dice": 0.8}, C], pairs) == expected
+
+
 def test_too_few_patients_claim_nothing(written):
     pairs = [("a", "b", 0.05, NAN, NAN, "undetermined"), ("a", "c", 0.2, NAN, NAN, "undetermined")]
     assert sentences(written, [A, B, C], pairs) == [

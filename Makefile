@@ -3,7 +3,8 @@
 #   PIP_ARGS=...     passed to every pip install; PIP_ARGS=-vv shows what pip does
 #   PYTEST_ARGS=...  passed to pytest, e.g. PYTEST_ARGS="tests/leaderboard -x"
 #   WORKERS=2        pytest processes
-#   AGAINST=v0.1.0   the commit that `make same` compares with
+#   AGAINST=REF      the commit that `make same` and `make bench` compare with
+#   BENCH_ARGS=...   passed to the comparison of `make bench`, e.g. BENCH_ARGS="--only ua_mt/train"
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,7 +15,6 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := -m pip --disable-pip-version-check install -qq --no-build-isolation
 WORKERS ?= 2
-AGAINST ?= v0.1.0
 # One thread a process: OpenMP's spinning threads cost far more than they bring on a busy machine.
 ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
@@ -73,11 +73,11 @@ format: venv ## let ruff sort imports and format
 	@$(BIN)/ruff check --select I --fix
 	@$(BIN)/ruff format
 
-bench: venv ## measure what the design promises (steps a second, statistics, metrics against MedPy)
-	@$(BIN)/python -m tests.bench
+bench: venv ## measure what the design promises (steps a second, statistics, metrics against MedPy); AGAINST=REF: steps beside a commit's
+	@$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST) $(BENCH_ARGS))
 
-same: venv ## compare weights, test cases and validations with those of another commit (AGAINST=v0.1.0)
-	@$(ONE_THREAD) $(BIN)/python -m tests.bench.same_numbers --against $(AGAINST)
+same: venv ## compare weights, test cases and validations with those of another commit (AGAINST=REF, else v0.1.0)
+	@$(ONE_THREAD) $(BIN)/python -m tests.bench.same_numbers $(if $(AGAINST),--against $(AGAINST))
 
 constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt
 	@python=$$($(FIND_PYTHON)); \

@@ -12,14 +12,12 @@ import argparse
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ import pandas as pd
 import torch
 
 from tests.bench.same_suites import SUITES, suite_text
-from tests.support import REPO, command_environment
+from tests.bench.trees import checkout, copy_code, environment_of
 
 RENAMED = {
     "best_look": "best_validation",
@@ -242,39 +240,10 @@ def kind_of(name: str) -> str:
     return re.split(r"[\[.:]", name, maxsplit=1)[0]
 
 
-@contextmanager
-def checkout(commit: str, folder: Path) -> Iterator[Path]:
-    """A git worktree of a commit in `folder`, removed at the end."""
-    git = ["git", "-C", str(REPO), "worktree"]
-    subprocess.run([*git, "add", "--quiet", "--detach", str(folder), commit], check=True, stdin=subprocess.DEVNULL)
-    try:
-        yield folder
-    finally:
-        subprocess.run([*git, "remove", "--force", str(folder)], check=True, stdin=subprocess.DEVNULL)
-
-
-def copy_code(folder: Path) -> Path:
-    """A copy of the working tree's packages, since somebody may edit them while they run."""
-    for package in ("harness", "methods", "benchmarks"):
-        shutil.copytree(REPO / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "results"))
-    return folder
-
-
 def train(tree: Path, folder: Path, names: Sequence[str]) -> Path:
     """Run the suites with the code of `tree`; the folder of their records. Raises `RuntimeError` where one fails."""
     folder.mkdir()
-    changes = {
-        **dict.fromkeys(("HARNESS_DATA", "HARNESS_LOCAL_DATA", "HARNESS_RUNS")),
-        "PYTHONPATH": str(tree),
-        "HARNESS_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
-    environment = command_environment(changes)
-    origin = [sys.executable, "-c", "import harness, methods, benchmarks as b; print(harness.__file__, b.__file__)"]
-    files = subprocess.run(origin, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
-    if not all(Path(file).is_relative_to(tree) for file in files.split()):
-        raise RuntimeError(f"the interpreter takes other code than that of {tree}: {files}")
+    environment = environment_of(tree) | {"HARNESS_CACHE": str(folder / "cache")}
     for name in names:
         (folder / f"{name}.yaml").write_text(suite_text(name, tree))
         command = [sys.executable, "-m", "harness", "run", "--suite", f"{name}.yaml", "--no-track", "--no-panels"]

@@ -31,7 +31,7 @@ from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import Alteration, hyper
 from harness.api.progress import Progress, ramp_up
-from methods.shared.consistency import ConsistencyParams, ema_decay, ema_update, teacher_of
+from methods.shared.consistency import ConsistencyParams, clipped_noise, ema_decay, ema_update, teacher_of
 from methods.shared.strong import StrongParams
 
 
@@ -126,6 +126,6 @@ class UAMT(Method):
         return target, entropy(torch.stack(pairs.mean(dim=0).chunk(2)).mean(dim=0))
 
     def _stochastic_pass(self, images: Tensor) -> Tensor:
-        noise = (self.params.noise * torch.randn_like(images)).clamp(-self.params.noise_clip, self.params.noise_clip)
-        probabilities: Tensor = self.teacher(images + noise).softmax(dim=1)
+        noisy = clipped_noise(images, self.params.noise, self.params.noise_clip)
+        probabilities: Tensor = self.teacher(noisy).softmax(dim=1)
         return probabilities

@@ -27,11 +27,22 @@ def ema_decay(step: int, limit: float) -> float:
     return min(1.0 - 1.0 / (step + 1), limit)
 
 
+def clipped_noise(images: Tensor, sigma: float, limit: float) -> Tensor:
+    """Images [N, C, *size] plus clip(sigma N(0, 1), -limit, limit), fresh for every pixel."""
+    return images + (sigma * torch.randn_like(images)).clamp(-limit, limit)
+
+
 @torch.no_grad()
-def ema_update(teacher: nn.Module, student: nn.Module, decay: Scalar) -> None:
-    """In place, theta' <- decay theta' + (1 - decay) theta; parameters only, buffers are left alone."""
+def ema_update(teacher: nn.Module, student: nn.Module, decay: Scalar, *, buffers: bool = False) -> None:
+    """In place, theta' <- decay theta' + (1 - decay) theta.
+
+    Parameters alone, or with `buffers` those of real numbers too: running means and variances, no counters.
+    """
     averaged: list[Tensor] = list(teacher.parameters())
     current: list[Tensor] = list(student.parameters())
+    if buffers:
+        averaged += [buffer for buffer in teacher.buffers() if buffer.is_floating_point()]
+        current += [buffer for buffer in student.buffers() if buffer.is_floating_point()]
     if isinstance(decay, Tensor):  # torch takes one number for all tensors from the host alone
         torch._foreach_lerp_(averaged, current, [1.0 - decay] * len(averaged))
     else:

@@ -15,7 +15,10 @@ from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
+from methods.bcp import BCP
+from methods.cps import CPS
 from methods.mc_net import MCNet
+from methods.mean_teacher import MeanTeacher
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
@@ -28,10 +31,14 @@ PARAMS: Mapping[type[Method], Mapping[str, object]] = {
     SupervisedFull: {},
     UAMT: {"passes": 2, "strong": True, "threshold_start": 1.0, "entropy_scale": "classes"},
     MCNet: {},
+    MeanTeacher: {},
+    CPS: {},
+    BCP: {},
     ACTION: {**SMALL, "mixing": "classmix"},
     ACTIONPP: SMALL_PP,
 }
-CASES = [(kind, stage) for kind in PARAMS for stage in ([0, 1, 2] if issubclass(kind, ACTION) else [0])]
+STAGES = {ACTION: 3, ACTIONPP: 3, BCP: 2}
+CASES = [(kind, stage) for kind in PARAMS for stage in range(STAGES.get(kind, 1))]
 every_method = pytest.mark.parametrize("kind", PARAMS, ids=lambda kind: kind.name)
 every_stage = pytest.mark.parametrize(("kind", "number"), CASES, ids=[f"{k.name}-{n}" for k, n in CASES])
 

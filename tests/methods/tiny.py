@@ -11,12 +11,16 @@ from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
+from methods.bcp import BCP
+from methods.cps import CPS
 from methods.mc_net import MCNet
+from methods.mean_teacher import MeanTeacher
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
 
-METHODS: tuple[type[Method], ...] = (Supervised, SupervisedFull, UAMT, MCNet)
+METHODS: tuple[type[Method], ...] = (Supervised, SupervisedFull, UAMT, MCNet, MeanTeacher, CPS, BCP)
+"""All but ACTION and ACTION++, which a test makes small before it trains them (`tests.methods.staged`)."""
 TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "Myo", "LV"), size=(32, 32))
 TASK_3D = Task(name="tiny3d", dimension=3, channels=1, classes=("background", "LA"), size=(32, 32, 16))
 
@@ -47,8 +51,8 @@ def balls(count: int, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def batch_for(method: Method, batch_size: int = 4) -> Batch:
-    """A batch of blobs, or of balls, as the method plans it."""
-    plan = method.batches(method.stages[0], batch_size)
+    """A batch of blobs, or of balls, as the method plans its last stage."""
+    plan = method.batches(method.stages[-1], batch_size)
     count = plan.labelled + plan.unlabelled
     images, labels = blobs(count) if method.task.dimension == 2 else balls(count, method.task.size)
     unlabelled = (images[plan.labelled :],) if plan.unlabelled else ()
@@ -57,12 +61,12 @@ def batch_for(method: Method, batch_size: int = 4) -> Batch:
 
 def optimiser(method: Method) -> torch.optim.Optimizer:
     """SGD at a rate at which a few steps show."""
-    return method.optimiser(method.stages[0], OptimiserSettings(learning_rate=0.05))
+    return method.optimiser(method.stages[-1], OptimiserSettings(learning_rate=0.05))
 
 
 def step(method: Method, sgd: torch.optim.Optimizer, batch: Batch, number: int, of: int = 20) -> Loss:
-    """One step as the engine does it; its progress is number / of."""
-    (stage,) = method.stages
+    """One step of the last stage as the engine does it; its progress is number / of."""
+    stage = method.stages[-1]
     progress = Progress(run=number / of, stage=number / of, step=number)
     sgd.zero_grad(set_to_none=True)
     loss = step_loss(method, batch, stage, progress)

@@ -1,0 +1,190 @@
+"""BCP: Bai et al., Bidirectional Copy-Paste for Semi-Supervised Medical Image Segmentation, CVPR 2023.
+
+M is 0 inside a box of 2/3 of each side at a uniform place and 1 outside, one for all images of a step.
+    labelled       x = M a + (1 - M) b of two labelled images; L = (D_a + D_b + C_a + C_b) / 2
+    self_training  x_u = M u + (1 - M) a, x_l = M b + (1 - M) v of unlabelled u, v; labels of u and v are the teacher's
+                   L = (sum of D + C over the labelled parts + w (sum over the pseudo-labelled parts)) / 2, w = 0.5
+D and C are Dice and mean cross-entropy of one part of the mixed images, Dice with sums over the batch and a mean over
+all classes. Pseudo labels are the largest component of each class and image (8 neighbours, 26 in 3D). The teacher is
+the student's average, batch-norm buffers included, and stays in train mode; x_u and x_l are two forwards, u and v too.
+
+Formulas and defaults as in the authors' release. The stages have 10,000 and 30,000 steps there, a quarter and three
+quarters of the budget here (2,000 and 15,000 on LA).
+Deviations: self-training starts from the last weights of the first stage, not from those of its best validation, and
+with fresh momentum. The first stage mixes a whole batch of labelled images, the release half of one. Of the images of a
+stream the first half is a and the second b; the middle one of an odd number is both. The optimiser is the engine's, in
+the release a constant rate of 0.01. On LA the release's Dice is that of probabilities without squares; here it is that
+of all methods, its smoothing 1e-5 included (1e-10 on ACDC).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.api.dataset import Task
+from harness.api.losses import SMOOTH
+from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
+from harness.api.networks import backbone
+from harness.api.params import Alteration, MethodParams, hyper
+from harness.api.progress import Progress
+from methods.shared.boxes import box_mask
+from methods.shared.components import largest_components
+from methods.shared.consistency import ema_update, teacher_of
+
+
+class BCPParams(MethodParams):
+    """Hyper-parameters of BCP; the defaults are the release's."""
+
+    share_labelled: float = hyper(
+        0.25, "share of the budget for labelled images alone; 0 leaves them out", ge=0, le=0.9
+    )
+    pseudo_weight: float = hyper(0.5, "w, weight of pseudo-labelled parts", ge=0, search=(0.1, 1.0), scale="log")
+    box: float = hyper(2 / 3, "sides of the box over those of the image", ge=0.1, le=0.9, search=(0.4, 0.9))
+    ema_decay: float = hyper(
+        0.99, "the teacher's decay per step", ge=0, le=1, search=(0.9, 0.99, 0.999), scale="choice"
+    )
+    largest_component: bool = hyper(True, "pseudo labels keep the largest component of each class")
+
+
+class Mixture(NamedTuple):
+    """Images [N, C, *size] and labels [N, *size] of two origins, and M [*size], true where the first one shows."""
+
+    images: Tensor
+    labels: Tensor
+    mask: Tensor
+
+
+class PartLosses(NamedTuple):
+    """Losses of the two parts of mixed images, where M is true and where it is not, each [2]."""
+
+    dice: Tensor
+    ce: Tensor
+
+
+def mix(mask: Tensor, shown: tuple[Tensor, Tensor], below: tuple[Tensor, Tensor]) -> Mixture:
+    """Images and labels of `shown` where the mask [*size] is true, of `below` elsewhere."""
+    return Mixture(torch.where(mask, shown[0], below[0]), torch.where(mask, shown[1], below[1]), mask)
+
+
+def part_losses(logits: Tensor, labels: Tensor, mask: Tensor) -> PartLosses:
+    """Dice and cross-entropy over either part of mixed images.
+
+    Args:
+        logits: [N, C, *size].
+        labels: [N, *size] int64, those of the mixed images.
+        mask: bool [*size], one for all images.
+
+    Returns:
+        Both losses of both parts, with gradient.
+    """
+    parts = torch.stack((mask, ~mask)).flatten(1).to(logits.dtype)  # [2, pixels]
+    log_probabilities = logits.log_softmax(dim=1)
+    ce = F.nll_loss(log_probabilities, labels, reduction="none").flatten(1).mean(dim=0)
+    classes = torch.arange(logits.shape[1], device=labels.device)
+    own = labels.flatten(1).unsqueeze(1) == classes.unsqueeze(1)
+    probabilities = log_probabilities.exp().flatten(2)
+    shared = ((probabilities * own).sum(dim=0) * parts.unsqueeze(1)).sum(dim=2)  # [2, C]
+    squares = ((probabilities.square() + own).sum(dim=0) * parts.unsqueeze(1)).sum(dim=2)
+    dice = (1.0 - (2.0 * shared + SMOOTH) / (squares + SMOOTH)).mean(dim=1)
+    return PartLosses(dice, (ce * parts).sum(dim=1) / parts.sum(dim=1).clamp(min=1.0))
+
+
+def halves(images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The first and the last `count` of a stream."""
+    return images[:count], images[-count:]
+
+
+class BCP(Method):
+    """Labelled and unlabelled images pasted on each other, both ways; the student is tested."""
+
+    name = "bcp"
+    paper = "Bai et al., Bidirectional Copy-Paste for Semi-Supervised Medical Image Segmentation, CVPR 2023"
+    Params = BCPParams
+
+    def __init__(self, task: Task, params: BCPParams) -> None:
+        super().__init__(task)
+        self.params = params
+        self.student = backbone(task)
+        self.teacher = teacher_of(self.student)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Those with a share above 0."""
+        share = self.params.share_labelled
+        stages = (Stage("labelled", share), Stage("self_training", 1.0 - share))
+        return tuple(stage for stage in stages if stage.share > 0)
+
+    @property
+    def augmentation(self) -> tuple[Alteration, ...]:
+        """Images pasted on each other."""
+        return ("mixed",)
+
+    def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
+        """Labelled images alone in the first stage, then half of each."""
+        if stage.name == "labelled":
+            return BatchPlan(labelled=batch_size, unlabelled=0)
+        return super().batches(stage, batch_size)
+
+    def start_stage(self, stage: Stage) -> None:
+        """Teacher := student before self-training."""
+        if stage.name == "self_training":
+            self.teacher.load_state_dict(self.student.state_dict())
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """The stage's loss; terms: dice and ce of labelled parts, pseudo_dice and pseudo_ce, each a sum of parts."""
+        mask = self._mask(batch.images)
+        if stage.name == "labelled":
+            count = (len(batch.images) + 1) // 2
+            (a, b), (label_a, label_b) = halves(batch.images, count), halves(batch.labels, count)
+            parts = self._part_losses(mix(mask, (a, label_a), (b, label_b)))
+            dice, ce = parts.dice.sum(), parts.ce.sum()
+            return Loss(0.5 * (dice + ce), {"dice": dice, "ce": ce})
+        return self._self_train(batch, mask)
+
+    def _self_train(self, batch: Batch, mask: Tensor) -> Loss:
+        (unlabelled,) = batch.unlabelled
+        count = (min(len(batch.images), len(unlabelled)) + 1) // 2
+        (a, b), (label_a, label_b) = halves(batch.images, count), halves(batch.labels, count)
+        u, v = halves(unlabelled, count)
+        from_pseudo = self._part_losses(mix(mask, (u, self._pseudo_label(u)), (a, label_a)))
+        from_given = self._part_losses(mix(mask, (b, label_b), (v, self._pseudo_label(v))))
+        dice, ce = from_pseudo.dice[1] + from_given.dice[0], from_pseudo.ce[1] + from_given.ce[0]
+        pseudo_dice, pseudo_ce = from_pseudo.dice[0] + from_given.dice[1], from_pseudo.ce[0] + from_given.ce[1]
+        total = 0.5 * (dice + ce + self.params.pseudo_weight * (pseudo_dice + pseudo_ce))
+        return Loss(total, {"dice": dice, "ce": ce, "pseudo_dice": pseudo_dice, "pseudo_ce": pseudo_ce})
+
+    def after_step(self, stage: Stage, progress: Progress) -> None:
+        """Teacher <- moving average of the student, once there is one to average."""
+        if stage.name == "self_training":
+            ema_update(self.teacher, self.student, self.params.ema_decay, buffers=True)
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The student, as in the release."""
+        return self.student
+
+    @property
+    def pseudo_label_network(self) -> nn.Module:
+        """The teacher."""
+        return self.teacher
+
+    def _mask(self, images: Tensor) -> Tensor:
+        """M for images [N, C, *size]: bool [*size]."""
+        size = images.shape[2:]
+        sides = [math.floor(side * self.params.box + 1e-9) for side in size]  # 2 / 3 of 33 falls just below 22
+        places = torch.rand(1, len(size), device=images.device)
+        return ~box_mask(places, torch.stack([places.new_full((1,), side) for side in sides], dim=1), size)[0]
+
+    def _part_losses(self, mixture: Mixture) -> PartLosses:
+        return part_losses(self.student(mixture.images), mixture.labels, mixture.mask)
+
+    @torch.no_grad()
+    def _pseudo_label(self, images: Tensor) -> Tensor:
+        """The teacher's labels [U, *size] of unlabelled images [U, channels, *size]."""
+        labels: Tensor = self.teacher(images).argmax(dim=1)
+        return largest_components(labels, self.task.n_classes) if self.params.largest_component else labels

@@ -1,0 +1,197 @@
+"""BCP: its losses of parts by a second derivation, both stages re-derived from what the networks saw and said."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import Tensor
+
+from harness.api.losses import supervised_loss
+from harness.api.method import Batch, BatchPlan, Stage
+from harness.api.params import OptimiserSettings
+from methods.bcp import BCP, BCPParams, halves, mix, part_losses
+from methods.shared.components import largest_components
+from tests.methods.test_losses import gradient_inputs
+from tests.methods.test_ua_mt import Recorder
+from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
+
+Array = NDArray[np.float64]
+
+
+def bcp(**params: object) -> BCP:
+    method = build(BCP, params=params)
+    assert isinstance(method, BCP)
+    return method
+
+
+def derived(logits: Array, labels: NDArray[np.int64], part: NDArray[np.bool_]) -> tuple[float, float]:
+    """Dice and cross-entropy of one part, pixel by pixel taken out of the images."""
+    z = np.moveaxis(logits, 1, -1)[:, part]  # [N, pixels of the part, C]
+    y = labels[:, part]
+    p = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
+    dice = []
+    for c in range(z.shape[-1]):
+        g = (y == c).astype(float)
+        dice.append(1 - (2 * (p[..., c] * g).sum() + 1e-5) / ((p[..., c] ** 2).sum() + g.sum() + 1e-5))
+    return float(np.mean(dice)), -float(np.log(np.take_along_axis(p, y[..., None], axis=-1)).mean())
+
+
+def mask_of(mixed: Tensor, shown: Tensor) -> NDArray[np.bool_]:
+    """Where all images show the first origin; blobs and balls differ from each other where it matters."""
+    return (mixed == shown).all(dim=0)[0].numpy()
+
+
+def unlike(count: int) -> Tensor:
+    """Images without any value in common."""
+    return torch.arange(count * 32 * 32, dtype=torch.float32).view(count, 1, 32, 32) / (count * 32 * 32)
+
+
+def test_losses_of_parts_equal_those_of_the_pixels_taken_out() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 4, 6, 7, generator=generator, dtype=torch.float64)
+    labels = torch.randint(4, (3, 6, 7), generator=generator)
+    mask = torch.rand(6, 7, generator=generator) < 0.4
+    dice, ce = part_losses(logits, labels, mask)
+    for number, part in enumerate((mask, ~mask)):
+        expected = derived(logits.numpy(), labels.numpy(), part.numpy())
+        assert (dice[number].item(), ce[number].item()) == pytest.approx(expected, rel=1e-10)
+
+
+def test_gradients_are_the_numerical_ones() -> None:
+    logits, labels = gradient_inputs()
+    mask = torch.zeros(labels.shape[1:], dtype=torch.bool)
+    mask[:1, 1:] = True
+    assert torch.autograd.gradcheck(lambda z: torch.stack(part_losses(z, labels, mask)), (logits,))
+
+
+def test_a_part_that_is_the_whole_image_has_the_supervised_loss() -> None:
+    logits, labels = gradient_inputs()
+    dice, ce = part_losses(logits, labels, torch.ones(labels.shape[1:], dtype=torch.bool))
+    whole = supervised_loss(logits, labels)
+    assert dice[0].item() == pytest.approx(whole.terms["dice"].item(), rel=1e-12)
+    assert ce[0].item() == pytest.approx(whole.terms["ce"].item(), rel=1e-12)
+    (own,) = torch.autograd.grad(0.5 * (dice[0] + ce[0]), logits, retain_graph=True)
+    (plain,) = torch.autograd.grad(whole.total, logits)
+    torch.testing.assert_close(own, plain, rtol=1e-10, atol=1e-14)
+    assert (dice[1].item(), ce[1].item()) == (0.0, 0.0), "no pixel is left to the other part"
+
+
+def test_mixtures_and_halves_by_hand() -> None:
+    mask = torch.tensor([True, False])
+    mixture = mix(mask, (torch.ones(1, 1, 2), torch.tensor([[1, 1]])), (torch.zeros(1, 1, 2), torch.tensor([[2, 3]])))
+    assert (mixture.images.tolist(), mixture.labels.tolist()) == ([[[1.0, 0.0]]], [[1, 3]])
+    five = torch.arange(5)
+    assert [each.tolist() for each in halves(five, 3)] == [[0, 1, 2], [2, 3, 4]], "the middle one is in both"
+    assert [each.tolist() for each in halves(five[:1], 1)] == [[0], [0]]
+
+
+def test_the_box_is_one_for_all_images_and_two_thirds_of_each_side() -> None:
+    method = bcp()
+    for size, sides in (((96, 33), (64, 22)), ((32, 32, 16), (21, 21, 10))):
+        mask = method._mask(torch.zeros(2, 1, *size))
+        assert mask.shape == size
+        assert (~mask).sum() == math.prod(sides)
+
+
+def test_first_stage_equals_an_independent_derivation() -> None:
+    method = bcp()
+    stage = method.stages[0]
+    labels = blobs(5)[1]
+    batch = Batch(unlike(5), labels)
+    student = Recorder(method.student)
+    loss = step_loss(method, batch, stage, progress_at(0.5))
+    (mixed,), (logits,) = student.inputs, student.outputs
+    part = mask_of(mixed, batch.images[:3])
+    assert (~part).sum() == 21 * 21
+    assert torch.equal(mixed, torch.where(torch.as_tensor(part), batch.images[:3], batch.images[2:]))
+    z = logits.double().numpy()
+    shown, below = derived(z, labels[:3].numpy(), part), derived(z, labels[2:].numpy(), ~part)
+    assert loss.terms["dice"].item() == pytest.approx(shown[0] + below[0], rel=1e-5)
+    assert loss.terms["ce"].item() == pytest.approx(shown[1] + below[1], rel=1e-5)
+    assert loss.total.item() == pytest.approx((sum(shown) + sum(below)) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("keep_largest", [True, False])
+def test_self_training_equals_an_independent_derivation(keep_largest: bool) -> None:
+    method = bcp(pseudo_weight=0.3, largest_component=keep_largest)
+    stage = method.stages[1]
+    with torch.no_grad():  # make the teacher label something of every class
+        method.teacher.state_dict()["decoder.head.weight"].mul_(8.0)
+    images, labels = unlike(8), blobs(8)[1]
+    batch = Batch(images[:4], labels[:4], (images[4:],))
+    student, teacher = Recorder(method.student), Recorder(method.teacher)
+    loss = step_loss(method, batch, stage, progress_at(0.5))
+
+    assert torch.equal(torch.cat(teacher.inputs), images[4:])
+    pseudo = [each.argmax(dim=1) for each in teacher.outputs]
+    if keep_largest:
+        pseudo = [largest_components(each, 4) for each in pseudo]
+    first, second = student.inputs  # x_u, x_l
+    part = mask_of(first, images[4:6])
+    inside = torch.as_tensor(part)
+    assert torch.equal(first, torch.where(inside, images[4:6], images[:2]))
+    assert torch.equal(second, torch.where(inside, images[2:4], images[6:]))
+    z_u, z_l = (each.double().numpy() for each in student.outputs)
+    given = np.add(derived(z_u, labels[:2].numpy(), ~part), derived(z_l, labels[2:4].numpy(), part))
+    guessed = np.add(derived(z_u, pseudo[0].numpy(), part), derived(z_l, pseudo[1].numpy(), ~part))
+    terms = {name: term.item() for name, term in loss.terms.items()}
+    assert [terms["dice"], terms["ce"]] == pytest.approx(list(given), rel=1e-5)
+    assert [terms["pseudo_dice"], terms["pseudo_ce"]] == pytest.approx(list(guessed), rel=1e-5)
+    assert loss.total.item() == pytest.approx((given.sum() + 0.3 * guessed.sum()) / 2, rel=1e-5)
+
+
+def test_pseudo_labels_carry_no_gradient_to_the_teacher() -> None:
+    method = bcp()
+    step_loss(method, batch_for(method), method.stages[1], progress_at(0.5)).total.backward()
+    assert all(p.grad is None for p in method.teacher.parameters())
+    assert all(p.grad is not None for p in method.student.parameters())
+
+
+def test_self_training_starts_from_the_first_stage_and_averages_statistics_too() -> None:
+    method = bcp(ema_decay=0.75)
+    for stage in method.stages:
+        method.start_stage(stage)
+        sgd = method.optimiser(stage, OptimiserSettings(learning_rate=0.05))
+        before = {name: value.clone() for name, value in method.teacher.state_dict().items()}
+        if stage.name == "self_training":
+            student = method.student.state_dict()
+            assert all(torch.equal(value, student[name]) for name, value in before.items())
+        step_loss(method, batch_for(method), stage, progress_at(0.5)).total.backward()
+        sgd.step()
+        teaching = {name: value.clone() for name, value in method.teacher.state_dict().items()}
+        method.after_step(stage, progress_at(0.5))
+        after = method.teacher.state_dict()
+        if stage.name == "labelled":
+            assert all(torch.equal(after[name], before[name]) for name in before)
+    student = method.student.state_dict()
+    for name, value in after.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, 0.75 * teaching[name] + 0.25 * student[name], rtol=1e-5, atol=1e-6)
+
+
+def test_stages_and_their_batches() -> None:
+    assert bcp().stages == (Stage("labelled", 0.25), Stage("self_training", 0.75))
+    assert bcp(share_labelled=0).stages == (Stage("self_training", 1.0),)
+    method = bcp()
+    plans = [method.batches(stage, 24) for stage in method.stages]
+    assert plans == [BatchPlan(labelled=24, unlabelled=0), BatchPlan(labelled=12, unlabelled=12)]
+
+
+@pytest.mark.parametrize(("labelled", "unlabelled"), [(1, 1), (2, 1), (3, 2), (3, 3)])
+def test_any_batch_will_do(labelled: int, unlabelled: int) -> None:
+    method = bcp()
+    images, labels = blobs(labelled + unlabelled)
+    batch = Batch(images[:labelled], labels[:labelled], (images[labelled:],))
+    for stage in method.stages:
+        assert step_loss(method, batch, stage, progress_at(0.5)).total.isfinite()
+
+
+@pytest.mark.parametrize("wrong", [{"share_labelled": 1.0}, {"box": 0.0}, {"box": 1.0}, {"pseudo_weight": -1}])
+def test_impossible_parameters_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        BCPParams.model_validate(wrong)

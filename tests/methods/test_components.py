@@ -1,0 +1,75 @@
+"""Largest components against scipy's labelling: any masks, the shapes that are hardest to walk, classes and images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from methods.shared.components import largest_components
+
+Mask = NDArray[np.bool_]
+
+
+def sizes_of(mask: Mask) -> list[int]:
+    """Sizes of all components, full connectivity."""
+    components, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
+    return [int((components == number).sum()) for number in range(1, count + 1)]
+
+
+def assert_largest(mask: Mask) -> None:
+    """What is kept is one component of the mask, and none is larger."""
+    kept = largest_components(torch.as_tensor(mask.copy()).long().unsqueeze(0), 2)[0].bool().numpy()
+    assert not (kept & ~mask).any()
+    sizes = sizes_of(mask)
+    assert sizes_of(kept) == ([max(sizes)] if sizes else [])
+
+
+def serpentine(side: int) -> Mask:
+    """Every other row, joined at alternating ends: the longest way through a square."""
+    mask = np.zeros((side, side), dtype=bool)
+    mask[::2] = True
+    mask[1::4, -1] = mask[3::4, 0] = True
+    return mask
+
+
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 1.0), dimension=st.sampled_from([2, 3]))
+def test_one_component_is_kept_and_it_is_the_largest(seed: int, share: float, dimension: int) -> None:
+    size = ((13, 18), (6, 9, 7))[dimension - 2]
+    assert_largest(np.random.default_rng(seed).random(size) < share)
+
+
+@pytest.mark.parametrize("share", [0.36, 0.4, 0.44])
+def test_ragged_clusters_are_not_cut(share: float) -> None:
+    assert_largest(np.random.default_rng(1).random((128, 128)) < share)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("side", [8, 31, 64, 128])
+def test_the_longest_way_through_an_image_is_one_component(side: int, turns: int) -> None:
+    mask = np.rot90(serpentine(side), turns)
+    assert len(sizes_of(mask)) == 1
+    kept = largest_components(torch.as_tensor(mask.copy()).long().unsqueeze(0), 2)[0]
+    assert torch.equal(kept.bool(), torch.as_tensor(mask.copy()))
+
+
+def test_classes_and_images_are_judged_apart() -> None:
+    labels = torch.tensor([
+        [[1, 1, 0, 2], [0, 2, 2, 0], [1, 0, 0, 1], [3, 0, 0, 0]],
+        [[0, 0, 0, 0], [0, 0, 0, 0], [2, 0, 2, 2], [0, 0, 0, 0]],
+    ])  # fmt: skip
+    kept = torch.tensor([
+        [[1, 1, 0, 2], [0, 2, 2, 0], [0, 0, 0, 0], [3, 0, 0, 0]],
+        [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 2, 2], [0, 0, 0, 0]],
+    ])  # fmt: skip
+    assert torch.equal(largest_components(labels, 4), kept)
+    assert torch.equal(largest_components(torch.zeros_like(labels), 4), torch.zeros_like(labels))
+
+
+def test_it_reads_no_value() -> None:
+    """Tensors of the meta device have none: whatever would copy one to the host raises."""
+    assert largest_components(torch.zeros(2, 8, 8, dtype=torch.long, device="meta"), 4).shape == (2, 8, 8)

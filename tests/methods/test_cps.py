@@ -1,0 +1,74 @@
+"""CPS: the step re-derived from both networks' outputs; who teaches whom."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from harness.api.losses import supervised_loss
+from methods.cps import CPS, cross_pseudo_supervision
+from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
+from tests.methods.test_ua_mt import Recorder, loss_of
+from tests.methods.tiny import batch_for, build, progress_at, step_loss
+
+
+def cps(**params: object) -> CPS:
+    method = build(CPS, params=params)
+    assert isinstance(method, CPS)
+    return method
+
+
+def test_cross_pseudo_supervision_by_hand() -> None:
+    first = torch.tensor([[[0.0, math.log(3)], [math.log(4), 0.0]]], dtype=torch.float64)  # labels 1, 0
+    second = torch.tensor([[[math.log(2), 0.0], [0.0, 0.0]]], dtype=torch.float64)  # labels 0, 0
+    forth = (math.log(5) + math.log(4 / 3)) / 2  # of the first network: p(0) = 1/5, 3/4
+    back = (math.log(3) + math.log(2)) / 2  # of the second one: p(1) = 1/3, p(0) = 1/2
+    assert cross_pseudo_supervision(first, second).item() == pytest.approx(forth + back, rel=1e-12)
+
+
+def test_gradients_are_the_numerical_ones() -> None:
+    generator = torch.Generator().manual_seed(3)
+    first, second = (torch.randn(2, 3, 2, 2, generator=generator, dtype=torch.float64) for _ in range(2))
+    assert torch.autograd.gradcheck(cross_pseudo_supervision, (first.requires_grad_(), second.requires_grad_()))
+
+
+def test_step_equals_an_independent_derivation() -> None:
+    method = cps(consistency=3.0, ramp_end=0.8)
+    batch = batch_for(method, 6)
+    recorders = Recorder(method.first), Recorder(method.second)
+    got = loss_of(method, batch, share=0.6)
+    (first,), (second,) = (each.outputs for each in recorders)
+    z, labels = [each.double().numpy() for each in (first, second)], batch.labels.numpy()
+    supervised = [0.5 * (derived_cross_entropy(e[:3], labels) + derived_dice(softmax(e[:3]), labels)) for e in z]
+    forth = derived_cross_entropy(z[0][3:], z[1][3:].argmax(axis=1))
+    back = derived_cross_entropy(z[1][3:], z[0][3:].argmax(axis=1))
+    assert got["pseudo"] == pytest.approx(forth + back, rel=1e-5)
+    weight = 3.0 * math.exp(-5 * 0.25**2)
+    assert got["total"] == pytest.approx(sum(supervised) + weight * (forth + back), rel=1e-5)
+
+
+def test_networks_differ_from_the_start_and_each_learns_its_own_supervised_loss() -> None:
+    method = cps(consistency=0.0)
+    batch = batch_for(method)
+    pairs = list(zip(method.first.parameters(), method.second.parameters(), strict=True))
+    assert not any(torch.equal(a, b) for a, b in pairs if a.ndim > 1)
+    torch.manual_seed(1)
+    step_loss(method, batch, method.stages[0], progress_at(1.0)).total.backward()
+    got = [p.grad.clone() for p in method.parameters() if p.grad is not None]
+    method.zero_grad()
+    torch.manual_seed(1)
+    images = torch.cat((batch.images, *batch.unlabelled))
+    for network in (method.first, method.second):
+        supervised_loss(network(images)[: len(batch.images)], batch.labels).total.backward()
+    plain = [p.grad for p in method.parameters() if p.grad is not None]
+    assert len(got) == len(plain) == sum(1 for _ in method.parameters())
+    for own, other in zip(got, plain, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-7)
+
+
+def test_the_first_network_is_tested_and_learns_from_the_second() -> None:
+    method = cps()
+    assert method.predictor is method.first
+    assert method.pseudo_label_network is method.second

@@ -15,7 +15,6 @@ from harness.api.errors import InterruptedRunError, RecordError, ServiceError
 from harness.records.reader import SuiteRecords
 from harness.suite.load import LoadedSuite, load_suite
 from harness.suite.registry import load_dataset
-from harness.tracking import track as track_records
 
 if TYPE_CHECKING:
     from harness.data.cache import Cache
@@ -229,8 +228,10 @@ def track_or_warn(records: SuiteRecords, tracking_uri: str | None) -> None:
         records: Records of one suite.
         tracking_uri: MLflow's store. None: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.
     """
+    from harness.tracking import track
+
     try:
-        log.info(track_records(records, tracking_uri).summary)
+        log.info(track(records, tracking_uri).summary)
     except (ServiceError, RecordError) as error:
         log.warning(error)
 

@@ -178,9 +178,9 @@ def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoin
     RUN is an id, the beginning of one, ENTRY/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), or a trial of
     the suite's search, ENTRY/trial/STUDY/POINT.
     """
+    from harness.execution.inline import run_inline
     from harness.execution.outcome import Outcome
     from harness.execution.process import BUSY, parent_and_allowance
-    from harness.execution.run import run_inline
     from harness.execution.session import join_session
     from harness.suite.load import load_suite
     from harness.train.run import RunSettings

@@ -14,14 +14,12 @@ from rich.live import Live
 from rich.table import Table
 
 from harness.api.errors import DataError, DiskError, HarnessError, InterruptedRunError, RunFailedError, UsageError
-from harness.data.local import local_copy, local_home
-from harness.execution.outcome import Outcome, outcome_of
+from harness.execution.outcome import Outcome
 from harness.execution.process_pool import ProcessPool, default_workers, pool_devices
 from harness.execution.session import Session
 from harness.records.lease import Lease, LeaseHeldError, LeaseLostError
 from harness.records.schema import Run
 from harness.records.status import share_of
-from harness.train.run import RunSettings, train_run
 from harness.train.stop import Heartbeat, StopFlag
 
 log = logging.getLogger(__name__)
@@ -77,6 +75,9 @@ def execute(
         stack.enter_context(stop.on_signals())
         display = stack.enter_context(make_display(session, len(pending)))
         if settings.executor == "inline":
+            from harness.execution.inline import run_inline
+            from harness.train.run import RunSettings
+
             endings = run_inline(session, pending, RunSettings(settings.checkpoint_seconds, stop=stop))
         elif settings.executor == "ray" or settings.ray_address is not None:
             from harness.execution.ray import RayPool, ray_cluster
@@ -114,25 +115,6 @@ def exit_code(outcomes: Sequence[Outcome], session: Session, stopped: bool) -> i
     results = [session.store.by_id(run).result() for run in session.named]
     failed = any(result is not None and result.status == "failed" for result in results)
     return RunFailedError.exit_code if failed else 0
-
-
-def run_inline(session: Session, runs: Sequence[Run], settings: RunSettings) -> Iterator[Outcome]:
-    """Yield the outcome of each run as it ends. Ends early when asked to stop.
-
-    Errors that the user must act on are raised: `UsageError`, `DataError`, `DiskError`.
-    """
-    for run in runs:
-        if settings.stop.is_set():
-            return
-        folder = session.folder(run)
-        cache = session.cache if folder.done else local_copy(session.cache, local_home())
-        try:
-            outcome = outcome_of(train_run(folder, cache, session.store.selection_path, settings))
-        except InterruptedRunError as error:
-            outcome = Outcome(run.id, "interrupted", str(error), error.exit_code)
-        except LeaseHeldError as error:
-            outcome = Outcome(run.id, "busy", str(error), InterruptedRunError.exit_code)
-        yield outcome
 
 
 LOG_SECONDS = 60.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 import resource
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,8 +16,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.optim import SGD, Optimizer
 
 import harness
 from harness.records.ledger import ProcessInfo
@@ -33,11 +37,26 @@ def prepare_device(device: torch.device, engine: Engine) -> None:
     """Process-wide settings of torch that belong to the protocol; the same for every run."""
     torch.set_num_threads(engine.threads)
     torch.set_flush_denormal(True)
+    keep_compiler_out()
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         # torch lets convolutions use TF32 by default, which would make "float32" a name and not a fact
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def keep_compiler_out() -> None:
+    """Spare this process the import of torch's compiler, which takes as long as that of torch itself.
+
+    torch imports it with the first optimiser, to mark these methods as not to be compiled, and with the first step of
+    SGD, to break the compiler's graph there. A process that compiles imports it before this, and gets both.
+    """
+    if "torch._dynamo" in sys.modules or hasattr(inspect.unwrap(Optimizer.zero_grad), "__dynamo_disable"):
+        return
+    for method in (Optimizer.add_param_group, Optimizer.zero_grad, Optimizer.state_dict, Optimizer.load_state_dict):
+        function: Any = inspect.unwrap(method)
+        function.__dynamo_disable = function  # where torch keeps the marked function, which is called instead
+    SGD.step = torch.no_grad()(inspect.unwrap(SGD.step))  # type: ignore[method-assign]
 
 
 def describe(

@@ -12,7 +12,7 @@ import pytest
 
 from harness.api.errors import AuditError
 from harness.audit import Audit, Finding, audit
-from harness.execution.run import run_inline
+from harness.execution.inline import run_inline
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment, Observed
 from harness.records.suite_folder import SuiteFolder

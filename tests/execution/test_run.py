@@ -16,10 +16,11 @@ import pytest
 from harness.api import errors
 from harness.api.errors import DataError, UsageError
 from harness.data.cache import Cache
+from harness.execution.inline import run_inline
 from harness.execution.outcome import Outcome, settle
 from harness.execution.process import BUSY, last_message, make_order, run_process, status_of, stop_on_this_host
 from harness.execution.process_pool import default_workers
-from harness.execution.run import ExecuteSettings, describe_ending, execute, exit_code, raise_refused, run_inline
+from harness.execution.run import ExecuteSettings, describe_ending, execute, exit_code, raise_refused
 from harness.execution.session import Session
 from harness.records.ledger import LedgerLine
 from harness.records.suite_folder import SuiteFolder

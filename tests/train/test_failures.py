@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import ClosedSplitError, DataError, DiskError, InterruptedRunError, UsageError
-from harness.execution.run import run_inline
+from harness.execution.inline import run_inline
 from harness.records.schema import Result
 from harness.train.run import RunSettings, train_run
 from tests.train.fixtures import MakeTiny

@@ -117,6 +117,7 @@ class ACTION(Method):
     """
 
     name = "action"
+    capturable = True
     paper = "You et al., ACTION: Bootstrapping with Anatomical-aware Contrastive Distillation, IPMI 2023"
     Params = ActionParams
     temperatures: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -87,6 +87,7 @@ class MCNet(Method):
     """Two decoders that must agree after sharpening; encoder and first decoder are tested."""
 
     name = "mc_net"
+    capturable = True
     paper = "Wu et al., Semi-supervised Left Atrium Segmentation with Mutual Consistency Training, MICCAI 2021"
     Params = MCNetParams
 

@@ -68,6 +68,7 @@ class UAMT(Method):
     """Mean teacher whose targets count only where it is certain; the student is tested."""
 
     name = "ua_mt"
+    capturable = True
     paper = "Yu et al., Uncertainty-aware Self-ensembling Model, MICCAI 2019"
     Params = UAMTParams
 

@@ -101,6 +101,8 @@ class Method(nn.Module):
         - `version`: raise it when the method's numbers change; it is part of every run's id.
         - `labels`: "subset" trains on the run's labelled patients, "all" on every training label.
         - `ranked`: False for references, which the leaderboard shows apart.
+        - `capturable`: True where `training_loss` and `after_step` may be recorded once as a CUDA graph and replayed:
+          no host copies, no shapes that depend on values, numbers that change only in buffers and `progress["name"]`.
         - `paper`: the citation that `harness list` shows.
         - `stages`: named shares of the budget; one stage by default.
         - `batches`: labelled and unlabelled images of a step; half of each by default.
@@ -123,6 +125,7 @@ class Method(nn.Module):
     Params: ClassVar[type[MethodParams]] = MethodParams
     labels: ClassVar[Literal["subset", "all"]] = "subset"
     ranked: ClassVar[bool] = True
+    capturable: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
     def __init__(self, task: Task) -> None:
@@ -189,7 +192,7 @@ class Method(nn.Module):
         return (p for p in self.parameters() if p.requires_grad)
 
     def optimiser(self, stage: Stage, settings: OptimiserSettings) -> torch.optim.Optimizer:
-        """The engine's SGD. A method that needs another overrides this and says so in its docstring.
+        """The engine's SGD, on CUDA in one kernel. A method that needs another overrides this and says so.
 
         Args:
             stage: The stage that begins; each has an optimiser of its own.
@@ -198,12 +201,14 @@ class Method(nn.Module):
         Returns:
             An optimiser of `parameter_groups(stage)`.
         """
+        parameters = list(self.parameter_groups(stage))
         return torch.optim.SGD(
-            self.parameter_groups(stage),
+            parameters,
             lr=settings.learning_rate,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
             nesterov=settings.nesterov,
+            fused=all(parameter.is_cuda for parameter in parameters) or None,
         )
 
     def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:

@@ -26,7 +26,7 @@ from harness.records.ledger import BEAT_SECONDS, LedgerLine, ProcessInfo, useful
 from harness.records.reader import RunRecord, SuiteRecords
 
 PARTS = {
-    **dict.fromkeys(("data", "build", "warmup"), "start_up"),
+    **dict.fromkeys(("data", "build", "warmup", "compile"), "start_up"),
     **dict.fromkeys(("checkpoint", "log"), "checkpoint"),
     **dict.fromkeys(("unaccounted",), "unexplained"),
     "idle": "idle",

@@ -102,6 +102,9 @@ class Engine(Strict):
     threads: Literal[1] = Field(1, description="CPU threads of a run; the CPU clock charges one thread alone")
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
+    compile: Literal[True] | None = Field(
+        None, exclude_if=_is_none, description="on CUDA: record each stage's step once as a graph, then replay it"
+    )
     augmentation: Literal["weak", "none"] = "weak"
     validations: int = Field(10, ge=1, description="validations at equal fractions of the budget")
     warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
@@ -116,7 +119,7 @@ class Engine(Strict):
         None, exclude_if=_is_none, description="keep the largest component of each class alone"
     )
 
-    @field_validator("largest_component", mode="before")
+    @field_validator("compile", "largest_component", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:
         """False means the same as None and must not make another run of it."""

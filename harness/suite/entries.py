@@ -110,6 +110,9 @@ def _entry(loaded: LoadedSuite, name: str) -> Entry:
         raise loaded.invalid(("methods", name, "params"), error, method.Params) from None
     loaded.refuse_booleans(("methods", name, "params"), suite.methods[name].params, params)
     entry = Entry(name, method, params, suite.engine_of(name), {})
+    if entry.engine.compile and not method.capturable:
+        problem = f"{method.name} does not declare that its step can be captured; leave compile out for all methods"
+        raise loaded.error(("engine", "compile"), problem)
     return entry if suite.search is None else replace(entry, space=_space(loaded, suite.search, entry))
 
 

@@ -20,8 +20,8 @@ HASH = re.compile("[0-9a-f]{64}")
 """Name of a version of a suite among the records."""
 
 SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
-SHARED_ENGINE = ("window_stride", "validation_stride", "largest_component")
-"""Engine settings of the test, which no method may have otherwise than the others."""
+SHARED_ENGINE = ("compile", "window_stride", "validation_stride", "largest_component")
+"""Engine settings of the test and of all steps, which no method may have otherwise than the others."""
 RENAMED_FIELDS = {
     "looks": "validations",
     "look_stride": "validation_stride",
@@ -31,7 +31,7 @@ RENAMED_FIELDS = {
 }
 """Fields of suites and cluster files of the first version, and what they are called now."""
 NO_NUMBER = "true and false are no numbers; write 1 or 0 if that is meant"
-ALIKE = "all methods are tested alike; give it in the suite's own engine"
+ALIKE = "all methods have it alike; give it in the suite's own engine"
 
 M = TypeVar("M", bound=Strict)
 

@@ -8,15 +8,14 @@ import torch
 
 from harness.api.dataset import Case, Task
 from harness.api.errors import UsageError
-from harness.api.method import BatchPlan, Loss, Method, Stage
-from harness.api.params import OptimiserSettings
+from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.api.progress import Progress, poly
 from harness.data.cache import Cache
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
 from harness.data.subsets import labelled_patients
 from harness.data.volumes import Volumes
-from harness.records.schema import Run
+from harness.records.schema import Engine, Run
 from harness.suite.plan import task_of
 from harness.suite.registry import load_dataset, load_method
 from harness.train.checkpoint import TrainingState, derive_seed, generator_states, set_generator_states
@@ -110,7 +109,7 @@ def enter_stages(state: TrainingState) -> Iterator[tuple[Stage, BatchPlan]]:
 
 
 def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress: Progress) -> Loss:
-    """Assemble a batch, augment, loss, backward, update. Nothing here waits for the device.
+    """Assemble a batch, augment, update, and what the method does afterwards. Nothing in it waits for the device.
 
     Args:
         state: What trains; its optimiser has the step's learning rate already.
@@ -123,6 +122,13 @@ def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress:
     """
     batch = state.sampler.next(plan)
     state.monitor.given(batch)
+    loss = update(state, stage, batch, on_device(progress, state.device) if state.run.engine.compile else progress)
+    state.method.on_progress(stage, progress)
+    return loss
+
+
+def update(state: TrainingState, stage: Stage, batch: Batch, progress: Progress) -> Loss:
+    """Loss, backward, optimiser and the method's averages: on the device alone, so that a graph can hold all of it."""
     # the suite's precision for the forward pass; the backward pass follows it by itself
     with torch.autocast(state.device.type, torch.bfloat16, enabled=state.run.engine.precision == "bfloat16"):
         loss = state.method.training_loss(batch, stage, progress)
@@ -130,21 +136,37 @@ def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress:
     loss.total.backward()
     state.optimiser.step()
     state.method.after_step(stage, progress)
-    state.method.on_progress(stage, progress)
     return loss
+
+
+def on_device(progress: Progress, device: torch.device) -> Progress:
+    """The same with schedules as device scalars, as a graph reads them: equal numbers, whoever takes the step."""
+    schedules = {name: torch.full((), float(value), device=device) for name, value in progress.schedules.items()}
+    return progress.with_schedules(schedules)
 
 
 def take_step(state: TrainingState, stage: Stage, plan: BatchPlan) -> None:
     """A step without clock, history and monitor: of a warm-up, or of a replay."""
     progress = state.meter.progress()
-    set_learning_rate(state.optimiser, state.run.engine.optimiser, progress)
+    set_learning_rate(state.optimiser, state.run.engine, progress)
     training_step(state, stage, plan, progress.with_schedules(state.method.schedules(stage, progress)))
     state.meter.count_step()
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, settings: OptimiserSettings, progress: Progress) -> float:
-    """Scale every group's initial rate by the schedule at this stage's progress; the first group's rate."""
+def set_learning_rate(optimiser: torch.optim.Optimizer, engine: Engine, progress: Progress) -> float:
+    """Scale every group's initial rate by the schedule at this stage's progress; the first group's rate.
+
+    Where steps are compiled, a rate is a scalar beside the parameters, always the same one: a graph reads it there.
+    """
+    settings = engine.optimiser
     factor = poly(progress.stage, settings.poly_power) if settings.schedule == "poly" else 1.0
-    for group in optimiser.param_groups:
-        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-    return float(optimiser.param_groups[0]["lr"])
+    rates = [group.setdefault("initial_lr", group["lr"]) * factor for group in optimiser.param_groups]
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        device = group["params"][0].device
+        if not engine.compile:
+            group["lr"] = rate
+        elif isinstance(group["lr"], torch.Tensor) and group["lr"].device == device:  # a checkpoint's is on the host
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = torch.full((), rate, device=device)
+    return float(rates[0])

@@ -22,6 +22,7 @@ import torch
 from torch.optim import SGD, Optimizer
 
 import harness
+from harness.api.errors import UsageError
 from harness.records.ledger import ProcessInfo
 from harness.records.schema import Engine, Environment
 
@@ -34,7 +35,13 @@ def pick_device() -> torch.device:
 
 
 def prepare_device(device: torch.device, engine: Engine) -> None:
-    """Process-wide settings of torch that belong to the protocol; the same for every run."""
+    """Process-wide settings of torch that belong to the protocol; the same for every run.
+
+    Raises:
+        UsageError: The device cannot do what the engine's settings ask for.
+    """
+    if engine.compile and device.type != "cuda":
+        raise UsageError("engine.compile: true needs a CUDA device, and this process sees none; leave it out on a CPU")
     torch.set_num_threads(engine.threads)
     torch.set_flush_denormal(True)
     keep_compiler_out()
@@ -82,6 +89,7 @@ def describe(
             "host": socket.gethostname(),
             "numpy": version("numpy"),
             "driver": _driver() if device.type == "cuda" else None,
+            "compile": "one CUDA graph a stage" if engine.compile else None,
             "cudnn": str(torch.backends.cudnn.version()) if device.type == "cuda" else None,
             "slurm_job": os.environ.get("SLURM_JOB_ID"),
             "voxel_size": spacing_source,

@@ -40,6 +40,11 @@ class MethodMonitor:
         """
         self._entry = first_layer(network, image)
 
+    @property
+    def requested(self) -> bool:
+        """Whether the next step is watched."""
+        return self._entry is not None
+
     @contextmanager
     def step(self) -> Iterator[None]:
         """Around one training step, outside its clock."""

@@ -42,6 +42,7 @@ from harness.train.environment import (
     read_process_info,
     reset_peak_memory,
 )
+from harness.train.graph import rehearse
 from harness.train.history import History
 from harness.train.measure import Validator, test_once
 from harness.train.stop import StopFlag
@@ -132,6 +133,9 @@ def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Train
     if state.meter.has_steps_left:
         with attempt.phases("warmup"):
             warm_up(run, data, device)
+        if run.engine.compile:
+            with attempt.phases("compile"):
+                rehearse(run, data, device)
     reset_peak_memory(device)
     return Trainer(
         state=state,

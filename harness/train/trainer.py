@@ -13,6 +13,7 @@ from harness.train.attempt import Attempt
 from harness.train.build import set_learning_rate, start_stage, training_step
 from harness.train.checkpoint import TrainingState, save_checkpoint
 from harness.train.clock import StepClock
+from harness.train.graph import CapturedStep
 from harness.train.history import History
 from harness.train.measure import Validator
 from harness.train.stop import StopFlag
@@ -32,6 +33,7 @@ class Trainer:
         checkpoint_seconds: Wall seconds from one checkpoint to the next; one follows each validation too.
         allowance: What a trial of a search may spend, in the budget's currency; at most its budget.
         resumed: The state comes from a checkpoint, so its stage has started already.
+        captured: The step of the stage that trains, where the suite compiles steps and the stage has taken one.
     """
 
     state: TrainingState
@@ -43,6 +45,7 @@ class Trainer:
     checkpoint_seconds: float
     allowance: float = math.inf
     resumed: bool = False
+    captured: CapturedStep | None = None
 
     def train(self) -> bool:
         """Train from the state's step on.
@@ -118,20 +121,31 @@ class Trainer:
         )
 
     def _step(self, stage: Stage, plan: BatchPlan) -> None:
-        state = self.state
+        state, captured = self.state, self._captured_step(stage, plan)
         with self.attempt.phases("train"):
             progress = state.meter.progress(self.clock.pending)
             with state.monitor.step():
                 self.clock.start()
-                rate = set_learning_rate(state.optimiser, state.run.engine.optimiser, progress)
+                rate = set_learning_rate(state.optimiser, state.run.engine, progress)
                 progress = progress.with_schedules(state.method.schedules(stage, progress))
-                loss = training_step(state, stage, plan, progress)
+                loss = captured(progress) if captured else training_step(state, stage, plan, progress)
                 seconds = self.clock.stop()
             self.history.add(stage.name, state.meter.steps, progress, rate, loss)
             state.count_step(plan)
             self._charge(seconds)
         with self.attempt.phases("log"):
             state.monitor.compare()
+
+    def _captured_step(self, stage: Stage, plan: BatchPlan) -> CapturedStep | None:
+        """What replays the step, made outside the clock; None where the host takes it: each stage's first one too."""
+        state = self.state
+        if not state.run.engine.compile or state.monitor.requested or not state.meter.stage_steps[state.meter.stage]:
+            return None
+        if self.captured is None or self.captured.stage != stage:
+            with self.attempt.phases("compile"):
+                self.captured = None  # the last stage's graph gives its memory back first
+                self.captured = CapturedStep(state, stage, plan)
+        return self.captured
 
     def _charge(self, seconds: list[float]) -> None:
         for step_seconds in seconds:

@@ -1,0 +1,253 @@
+"""Steps that are recorded once and replayed train as steps that the host takes.
+
+Without a GPU, calls are recorded below autograd (`tests.train.recorded`): a number of the host that a step reads while
+it is recorded never changes afterwards, as in a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from harness.api.errors import InterruptedRunError, UsageError
+from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.progress import Progress
+from harness.records.schema import Engine
+from harness.suite.load import load_suite
+from harness.suite.plan import dataset_of, make_plan, unprepared
+from harness.suite.registry import load_method, method_sources
+from harness.train import graph, trainer
+from harness.train import run as training
+from harness.train.build import set_learning_rate, training_step
+from harness.train.checkpoint import TrainingState
+from harness.train.environment import prepare_device
+from harness.train.graph import CapturedStep
+from methods.mc_net import MCNet
+from methods.ua_mt import UAMT
+from tests.bench.workload import Entry, entries
+from tests.support import LIMIT_SECONDS, require
+from tests.train.fixtures import MakeTiny
+from tests.train.recorded import RecordedStep
+from tests.train.tiny import StopAfter, write_suite
+from tests.train.tiny import train as train_tiny
+
+CPU = torch.device("cpu")
+STEPS = 4
+STAGES = [
+    f"{name}/{stage}"
+    for name, stages in {
+        "supervised": ("train",),
+        "ua_mt": ("train",),
+        "mc_net": ("train",),
+        "action": ("global", "local", "anatomical"),
+        "action_pp": ("global", "local", "anatomical"),
+    }.items()
+    for stage in stages
+]
+
+
+def compiled(name: str, size: tuple[int, ...], device: torch.device = CPU) -> Entry:
+    """A started state of a run whose suite compiles steps; its optimiser is that of CUDA."""
+    state, stage = entries(size, 4, device, only=name)[name]
+    engine = state.run.engine.model_copy(update={"compile": True})
+    state.run = state.run.model_copy(update={"engine": engine})
+    fuse(state.optimiser)
+    return state, stage
+
+
+def fuse(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """As on CUDA, where the rate is read on the device."""
+    for group in optimiser.param_groups:
+        group["fused"] = True
+    return optimiser
+
+
+def train(entry: Entry, kind: type[CapturedStep] | None) -> list[Tensor]:
+    """A few steps through the whole stage, the first by the host, the others as `kind` takes them; their losses."""
+    state, stage = entry
+    plan = state.method.batches(stage, state.run.engine.batch_size)
+    torch.manual_seed(0)
+    captured, losses = None, []
+    for number in range(STEPS):
+        progress = Progress(number / STEPS, number / STEPS, number)
+        set_learning_rate(state.optimiser, state.run.engine, progress)
+        progress = progress.with_schedules(state.method.schedules(stage, progress))
+        if kind is None or number == 0:
+            loss = training_step(state, stage, plan, progress)
+        else:
+            captured = captured or kind(state, stage, plan)
+            loss = captured(progress)
+        losses.append(torch.stack([loss.total, *loss.terms.values()]).detach())
+    return losses
+
+
+def everything(state: TrainingState) -> dict[str, Tensor]:
+    """Weights, buffers, momenta and generators."""
+    momenta = [own["momentum_buffer"] for own in state.optimiser.state.values()]
+    generators = {"default": torch.get_rng_state(), "data": state.sampler.state_dict()["generator"]}
+    method = {name: value.detach() for name, value in state.method.state_dict().items()}
+    return {**method, **{f"momentum {k}": value for k, value in enumerate(momenta)}, **generators}
+
+
+def assert_trains_alike(name: str, size: tuple[int, ...], kind: type[CapturedStep], device: torch.device = CPU) -> None:
+    """Losses and all that a checkpoint holds are the same, bit by bit, whoever takes the steps."""
+    results = []
+    for taken_by in (None, kind):
+        entry = compiled(name, size, device)
+        results.append((train(entry, taken_by), everything(entry[0])))
+    (losses, state), (replayed_losses, replayed_state) = results
+    torch.testing.assert_close(replayed_losses, losses, rtol=0, atol=0)
+    torch.testing.assert_close(replayed_state, state, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STAGES)
+def test_replayed_steps_train_as_the_host_does(name: str) -> None:
+    assert_trains_alike(name, (32, 32), RecordedStep)
+
+
+@pytest.mark.slow
+def test_replayed_steps_of_patches_train_as_the_host_does() -> None:
+    assert_trains_alike("action_pp/anatomical", (16, 16, 16), RecordedStep)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STAGES)
+def test_on_cuda_a_graph_trains_as_the_host_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    require("cuda", torch.cuda.is_available(), "no CUDA device: a graph can only be captured where there is one")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    results = []
+    for kind in (None, CapturedStep):
+        entry = compiled(name, (64, 64), torch.device("cuda", 0))
+        results.append((train(entry, kind), everything(entry[0])))
+    # gathers add up their gradients in any order on CUDA
+    torch.testing.assert_close(results[0], results[1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "factor",
+    [
+        pytest.param(lambda progress: 1 + progress.stage, id="a share of the budget"),
+        pytest.param(lambda progress: 1 + float(progress["consistency_weight"]), id="a copy of a schedule"),
+    ],
+)
+def test_a_planted_number_of_the_host_is_found(
+    factor: Callable[[Progress], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = UAMT.training_loss
+
+    def training_loss(method: UAMT, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        loss = honest(method, batch, stage, progress)
+        return Loss(factor(progress) * loss.total, loss.terms)
+
+    monkeypatch.setattr(UAMT, "training_loss", training_loss)
+    with pytest.raises(AssertionError):
+        assert_trains_alike("ua_mt/train", (16, 16), RecordedStep)
+
+
+def test_capturing_leaves_no_trace() -> None:
+    state, stage = compiled("action/anatomical", (16, 16))
+    train((state, stage), None)
+    before = everything(state)
+    streams = state.sampler.state_dict()
+    RecordedStep(state, stage, state.method.batches(stage, 4))
+    torch.testing.assert_close(everything(state), before, rtol=0, atol=0)
+    torch.testing.assert_close(state.sampler.state_dict(), streams, rtol=0, atol=0)
+
+
+def test_schedules_that_change_their_names_are_refused() -> None:
+    state, stage = compiled("ua_mt/train", (16, 16))
+    train((state, stage), None)
+    step = RecordedStep(state, stage, state.method.batches(stage, 4))
+    with pytest.raises(ValueError, match="must keep their names"):
+        step(Progress(0.5, 0.5, 4, {"threshold": 0.5}))
+
+
+def test_our_methods_are_capturable_and_a_new_one_is_not_unless_it_says_so() -> None:
+    assert not Method.capturable
+    assert {name for name in method_sources() if load_method(name).capturable} >= {n.partition("/")[0] for n in STAGES}
+
+
+def test_a_suite_that_does_not_compile_keeps_its_ids() -> None:
+    assert "compile" not in Engine().model_dump(mode="json")
+    assert Engine.model_validate({"compile": False}) == Engine()
+    assert Engine(compile=True).model_dump(mode="json")["compile"] is True
+
+
+def test_compiling_is_refused_on_a_cpu() -> None:
+    with pytest.raises(UsageError, match=r"engine\.compile: true needs a CUDA device"):
+        prepare_device(CPU, Engine(compile=True))
+
+
+def test_a_plan_refuses_a_method_that_cannot_be_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = load_suite(write_suite(tmp_path, {"ua_mt": {}, "mc_net": {}}, dataset="phantom", engine={"compile": True}))
+    data = unprepared(dataset_of(suite))
+    assert {planned.run.engine.compile for planned in make_plan(suite, data).finals} == {True}
+    monkeypatch.setattr(MCNet, "capturable", False)
+    with pytest.raises(UsageError, match=r"tiny\.yaml:\d+: engine.compile: mc_net does not declare"):
+        make_plan(suite, data)
+
+
+def test_one_method_alone_cannot_be_compiled(tmp_path: Path) -> None:
+    path = write_suite(tmp_path, {"ua_mt": {}}, dataset="phantom")
+    path.write_text(path.read_text().replace("params: {}", "engine: {compile: true}"))
+    with pytest.raises(UsageError, match=r"methods\.ua_mt\.engine.compile: all methods have it alike"):
+        load_suite(path)
+
+
+@pytest.fixture
+def compiling_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process compile their steps without a GPU."""
+    monkeypatch.setattr(training, "prepare_device", lambda _device, _engine: torch.set_num_threads(1))
+    plain = Method.optimiser
+    monkeypatch.setattr(Method, "optimiser", lambda *arguments: fuse(plain(*arguments)))
+    for module in (trainer, graph):
+        monkeypatch.setattr(module, "CapturedStep", RecordedStep)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiling_anywhere")
+def test_a_compiled_run_goes_on_bitwise_and_records_what_compiling_took(make_tiny: MakeTiny) -> None:
+    settings = {"budget": {"steps": 12}, "engine": {"compile": True, "validations": 2}}
+    whole, cut = (make_tiny({"ua_mt": {}}, **settings) for _ in range(2))
+    result = train_tiny(whole, "ua_mt/2/0/0")
+    with pytest.raises(InterruptedRunError):
+        train_tiny(cut, "ua_mt/2/0/0", stop=StopAfter(4))
+    resumed = train_tiny(cut, "ua_mt/2/0/0")
+    assert resumed.weights_sha256 == result.weights_sha256
+    assert result.wall_seconds["compile"] > 0
+    assert result.shown["compile"] == "one CUDA graph a stage"
+    assert result.observed is not None
+    assert result.observed.steps == 2  # the stage's first, and that after the validation
+
+
+@pytest.mark.slow
+def test_without_a_gpu_the_command_line_refuses_to_compile(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"ua_mt": {}}, budget={"steps": 2}, engine={"compile": True})
+    blind = replace(tiny, environment={**tiny.environment, "CUDA_VISIBLE_DEVICES": ""})
+    assert blind.start("run", "--executor", "inline", "--no-track").wait(LIMIT_SECONDS) == UsageError.exit_code
+    assert "engine.compile: true needs a CUDA device" in blind.output
+    assert "Traceback" not in blind.output
+
+
+@pytest.mark.usefixtures("compiling_anywhere")
+def test_a_step_that_cannot_be_captured_ends_the_run_before_its_first_step(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
+
+    monkeypatch.setattr(graph, "CapturedStep", fail)
+    tiny = make_tiny({"ua_mt": {}}, budget={"steps": 4}, engine={"compile": True})
+    message = (
+        "stage train of ua_mt cannot be captured as a CUDA graph: operation not permitted when stream is capturing;"
+    )
+    with pytest.raises(UsageError, match=message):
+        train_tiny(tiny, "ua_mt/2/0/0")
+    assert not tiny.folder("ua_mt/2/0/0").history_parts()

@@ -27,7 +27,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
-from harness.api.losses import SMOOTH
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import Alteration, MethodParams, hyper
@@ -35,14 +34,13 @@ from harness.api.progress import Progress
 from methods.shared.boxes import box_mask
 from methods.shared.components import largest_components
 from methods.shared.consistency import ema_update, teacher_of
+from methods.shared.masked import masked_dice_loss
 
 
 class BCPParams(MethodParams):
     """Hyper-parameters of BCP; the defaults are the release's."""
 
-    share_labelled: float = hyper(
-        0.25, "share of the budget for labelled images alone; 0 leaves them out", ge=0, le=0.9
-    )
+    share_labelled: float = hyper(0.25, "share of the budget for the first stage; 0 leaves it out", ge=0, le=0.9)
     pseudo_weight: float = hyper(0.5, "w, weight of pseudo-labelled parts", ge=0, search=(0.1, 1.0), scale="log")
     box: float = hyper(2 / 3, "sides of the box over those of the image", ge=0.1, le=0.9, search=(0.4, 0.9))
     ema_decay: float = hyper(
@@ -82,16 +80,12 @@ def part_losses(logits: Tensor, labels: Tensor, mask: Tensor) -> PartLosses:
     Returns:
         Both losses of both parts, with gradient.
     """
-    parts = torch.stack((mask, ~mask)).flatten(1).to(logits.dtype)  # [2, pixels]
     log_probabilities = logits.log_softmax(dim=1)
-    ce = F.nll_loss(log_probabilities, labels, reduction="none").flatten(1).mean(dim=0)
-    classes = torch.arange(logits.shape[1], device=labels.device)
-    own = labels.flatten(1).unsqueeze(1) == classes.unsqueeze(1)
-    probabilities = log_probabilities.exp().flatten(2)
-    shared = ((probabilities * own).sum(dim=0) * parts.unsqueeze(1)).sum(dim=2)  # [2, C]
-    squares = ((probabilities.square() + own).sum(dim=0) * parts.unsqueeze(1)).sum(dim=2)
-    dice = (1.0 - (2.0 * shared + SMOOTH) / (squares + SMOOTH)).mean(dim=1)
-    return PartLosses(dice, (ce * parts).sum(dim=1) / parts.sum(dim=1).clamp(min=1.0))
+    probabilities = log_probabilities.exp()
+    pixelwise = F.nll_loss(log_probabilities, labels, reduction="none").mean(dim=0)
+    dice = [masked_dice_loss(probabilities, labels, part) for part in (mask, ~mask)]
+    ce = [(pixelwise * part).sum() / part.sum().clamp(min=1) for part in (mask, ~mask)]
+    return PartLosses(torch.stack(dice), torch.stack(ce))
 
 
 def halves(images: Tensor, count: int) -> tuple[Tensor, Tensor]:

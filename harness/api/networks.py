@@ -123,16 +123,18 @@ class UpBlock(nn.Module):
 
     bilinear:   1x1 convolution, then x2 with aligned corners.
     transposed: one 2x2 transposed convolution of stride 2.
+    nearest:    1x1 convolution, then each pixel four times.
     """
 
-    def __init__(self, inputs: int, outputs: int, upsampling: Literal["bilinear", "transposed"]) -> None:
+    def __init__(self, inputs: int, outputs: int, upsampling: Literal["bilinear", "transposed", "nearest"]) -> None:
         super().__init__()
         self.up: nn.Module
-        if upsampling == "bilinear":
-            resize = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
-            self.up = nn.Sequential(nn.Conv2d(inputs, outputs, kernel_size=1), resize)
-        else:
+        if upsampling == "transposed":
             self.up = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2)
+        else:
+            aligned = True if upsampling == "bilinear" else None
+            resize = nn.Upsample(scale_factor=2, mode=upsampling, align_corners=aligned)
+            self.up = nn.Sequential(nn.Conv2d(inputs, outputs, kernel_size=1), resize)
         self.block = ConvBlock(2 * outputs, outputs, dropout=0.0)
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
@@ -146,7 +148,7 @@ class UNetDecoder(Decoder):
 
     channels: ClassVar[tuple[int, ...]] = WIDTHS[::-1]
 
-    def __init__(self, n_classes: int, upsampling: Literal["bilinear", "transposed"] = "bilinear") -> None:
+    def __init__(self, n_classes: int, upsampling: Literal["bilinear", "transposed", "nearest"] = "bilinear") -> None:
         super().__init__()
         self.ups = nn.ModuleList(UpBlock(below, above, upsampling) for below, above in pairwise(reversed(WIDTHS)))
         self.head = nn.Conv2d(WIDTHS[0], n_classes, kernel_size=3, padding=1)
@@ -176,15 +178,17 @@ def halving(inputs: int, outputs: int) -> nn.Sequential:
     return activated(nn.Conv3d(inputs, outputs, kernel_size=2, stride=2))
 
 
-def doubling(inputs: int, outputs: int, upsampling: Literal["transposed", "trilinear"]) -> nn.Sequential:
+def doubling(inputs: int, outputs: int, upsampling: Literal["transposed", "trilinear", "nearest"]) -> nn.Sequential:
     """Twice the resolution, then BN and ReLU.
 
     transposed: one 2x2x2 transposed convolution of stride 2.
     trilinear:  x2 with aligned corners, then a conv3x3x3 at the new size, more work than the rest of its level.
+    nearest:    each voxel eight times, then that convolution.
     """
     if upsampling == "transposed":
         return activated(nn.ConvTranspose3d(inputs, outputs, kernel_size=2, stride=2))
-    resize = nn.Upsample(scale_factor=2, mode="trilinear", align_corners=True)
+    aligned = True if upsampling == "trilinear" else None
+    resize = nn.Upsample(scale_factor=2, mode=upsampling, align_corners=aligned)
     return activated(nn.Conv3d(inputs, outputs, kernel_size=3, padding=1), resize)
 
 
@@ -209,7 +213,9 @@ class VNetDecoder(Decoder):
 
     channels: ClassVar[tuple[int, ...]] = (*WIDTHS[-2::-1], WIDTHS[0])
 
-    def __init__(self, n_classes: int, upsampling: Literal["transposed", "trilinear"] = "transposed") -> None:
+    def __init__(
+        self, n_classes: int, upsampling: Literal["transposed", "trilinear", "nearest"] = "transposed"
+    ) -> None:
         super().__init__()
         self.ups = nn.ModuleList(doubling(below, above, upsampling) for below, above in pairwise(reversed(WIDTHS)))
         widths = zip(WIDTHS[-2::-1], VNET_CONVOLUTIONS[-2::-1], strict=True)
@@ -254,3 +260,16 @@ def second_decoder(task: Task) -> Decoder:
     if task.dimension == 2:
         return UNetDecoder(task.n_classes, upsampling="transposed")
     return VNetDecoder(task.n_classes, upsampling="trilinear")
+
+
+def third_decoder(task: Task) -> Decoder:
+    """A decoder for the encoder of `backbone` that repeats pixels where others interpolate, as MC-Net+'s third one.
+
+    Args:
+        task: As for `backbone`.
+
+    Returns:
+        A decoder: encoder maps, fine to coarse -> logits [N, n_classes, *size].
+    """
+    kind = UNetDecoder if task.dimension == 2 else VNetDecoder
+    return kind(task.n_classes, upsampling="nearest")

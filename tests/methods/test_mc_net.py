@@ -76,7 +76,7 @@ def test_gradients_are_the_numerical_ones() -> None:
     second = logits.detach().flip(0).requires_grad_()
     assert torch.autograd.gradcheck(lambda z: sharpen(z.softmax(dim=1), 0.3), (logits,))
     # Numerical differences of both arguments also show that the target is not detached.
-    agree = lambda a, b: mutual_consistency(a.softmax(dim=1), b.softmax(dim=1), 0.3)  # noqa: E731
+    agree = lambda a, b: mutual_consistency([a.softmax(dim=1), b.softmax(dim=1)], 0.3)  # noqa: E731
     assert torch.autograd.gradcheck(agree, (logits, second))
     assert torch.autograd.gradcheck(lambda z: release_dice_loss(z.softmax(dim=1), labels), (logits,))
 
@@ -87,17 +87,17 @@ def test_mutual_consistency_by_hand() -> None:
     second = torch.tensor([[[0.6], [0.4]]], dtype=torch.float64)
     forth = (0.8 - 0.6923077) ** 2  # the same for both classes, so also the mean
     back = (0.6 - 0.9411765) ** 2
-    assert mutual_consistency(first, second, 0.5).item() == pytest.approx(forth + back, abs=1e-7)
-    assert mutual_consistency(second, first, 0.5).item() == pytest.approx(forth + back, abs=1e-7)
+    assert mutual_consistency([first, second], 0.5).item() == pytest.approx(forth + back, abs=1e-7)
+    assert mutual_consistency([second, first], 0.5).item() == pytest.approx(forth + back, abs=1e-7)
 
 
 def test_agreement_alone_is_not_enough_it_must_be_certain() -> None:
     unsure = torch.full((1, 2, 3), 0.5)
     sure = torch.tensor([[[1.0] * 3, [0.0] * 3]])
     leaning = torch.tensor([[[0.7] * 3, [0.3] * 3]])
-    assert mutual_consistency(sure, sure, 0.1).item() == pytest.approx(0.0, abs=1e-9)
-    assert mutual_consistency(unsure, unsure, 0.1).item() == pytest.approx(0.0, abs=1e-9)  # the saddle of the formula
-    assert mutual_consistency(leaning, leaning, 0.1).item() == pytest.approx(2 * (1 - 0.7) ** 2, abs=1e-3)
+    assert mutual_consistency([sure, sure], 0.1).item() == pytest.approx(0.0, abs=1e-9)
+    assert mutual_consistency([unsure, unsure], 0.1).item() == pytest.approx(0.0, abs=1e-9)  # the saddle of the formula
+    assert mutual_consistency([leaning, leaning], 0.1).item() == pytest.approx(2 * (1 - 0.7) ** 2, abs=1e-3)
 
 
 def test_release_dice_by_hand() -> None:
@@ -121,15 +121,15 @@ def test_release_dice_is_half_the_standard_one_up_to_a_constant() -> None:
     assert difference.item() == pytest.approx(0.5, abs=1e-5)
 
 
-def recorded_step(method: MCNet, batch: Batch, share: float) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray]]:
-    """Loss terms of one step and the float64 logits of both decoders for all images."""
-    outputs: list[tuple[Tensor, Tensor]] = []
+def recorded_step(method: MCNet, batch: Batch, share: float) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Loss terms of one step and the float64 logits of all decoders for all images."""
+    outputs: list[list[Tensor]] = []
     handle = method.net.register_forward_hook(lambda _, __, output: outputs.append(output))
     loss = step_loss(method, batch, method.stages[0], progress_at(share))
     handle.remove()
-    ((first, second),) = outputs
+    (logits,) = outputs
     values = {"total": loss.total.item()} | {name: term.item() for name, term in loss.terms.items()}
-    return values, (first.detach().double().numpy(), second.detach().double().numpy())
+    return values, [each.detach().double().numpy() for each in logits]
 
 
 @pytest.mark.parametrize(
@@ -138,17 +138,19 @@ def recorded_step(method: MCNet, batch: Batch, share: float) -> tuple[dict[str, 
         ({}, 0.5, 0.0),
         ({"dice_form": "release", "supervised_weight": 1.0}, 0.5, 1.0),  # two decoders, one half each
         ({"supervised_weight": 2.0}, 2.0, 0.0),
+        ({"decoders": 3}, 0.5, 0.0),
     ],
 )
 def test_step_equals_an_independent_derivation(params: dict[str, object], factor: float, constant: float) -> None:
     method = mc_net_method(**{"consistency": 3.0, "ramp_end": 0.8, "temperature": 0.2} | params)
     batch = batch_for(method, 6)
     got, logits = recorded_step(method, batch, share=0.6)
-    p, q = (softmax(z) for z in logits)
-    assert len(p) == 6
-    consistency = ((p - by_powers(q, 0.2)) ** 2).mean() + ((q - by_powers(p, 0.2)) ** 2).mean()
+    p = [softmax(z) for z in logits]
+    assert (len(p), len(p[0])) == (params.get("decoders", 2), 6)
+    sharp = [by_powers(each, 0.2) for each in p]
+    consistency = sum(((p[i] - sharp[j]) ** 2).mean() for i in range(len(p)) for j in range(len(p)) if i != j)
     labels = batch.labels.numpy()
-    dice = [derived_dice(each[:3], labels) for each in (p, q)]
+    dice = [derived_dice(each[:3], labels) for each in p]
     weight = 3.0 * math.exp(-5 * 0.25**2)
     assert got["consistency"] == pytest.approx(consistency, rel=1e-4)
     assert got["ce"] == pytest.approx(derived_cross_entropy(logits[0][:3], labels), rel=1e-5)
@@ -164,11 +166,12 @@ def test_cross_entropy_is_logged_and_not_trained() -> None:
     assert loss.total.item() == pytest.approx(rebuilt.item(), rel=1e-6)
 
 
-def test_consistency_alone_teaches_both_decoders_through_both_roles() -> None:
-    method = mc_net_method()
+@pytest.mark.parametrize("decoders", [2, 3])
+def test_consistency_alone_teaches_all_decoders(decoders: int) -> None:
+    method = mc_net_method(decoders=decoders)
     loss = step_loss(method, batch_for(method), method.stages[0], progress_at(1.0))
     loss.terms["consistency"].backward()
-    for decoder in (method.net.backbone.decoder, method.net.second):
+    for decoder in (method.net.backbone.decoder, *method.net.others):
         assert all(p.grad is not None and p.grad.isfinite().all() for p in decoder.parameters())
         assert any(p.grad is not None and p.grad.any() for p in decoder.parameters())
 
@@ -178,6 +181,7 @@ def test_predictor_is_encoder_and_first_decoder() -> None:
     assert method.predictor is method.net.backbone
     assert sum(p.numel() for p in method.predictor.parameters()) == 1_813_764
     assert sum(p.numel() for p in method.parameters()) == 2_577_624
+    assert sum(p.numel() for p in mc_net_method(decoders=3).parameters()) == 3_210_924
 
 
 @pytest.mark.parametrize(

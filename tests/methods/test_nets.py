@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
-from harness.api.networks import ConvBlock, UpBlock, backbone
-from methods.mc_net import TwoDecoders
+from harness.api.networks import ConvBlock, UpBlock, backbone, third_decoder
+from methods.mc_net import SharedEncoder
 from tests.methods.tiny import TASK, TASK_3D
 
 both_dimensions = pytest.mark.parametrize("task", [TASK, TASK_3D], ids=["2D", "3D"])
@@ -49,8 +49,8 @@ def giga_macs(net: nn.Module, side: int) -> float:
 
 def test_parameter_counts_are_the_published_ones() -> None:
     assert parameters(backbone(TASK)) == 1_813_764
-    assert parameters(TwoDecoders(TASK)) == 2_577_624
-    assert parameters(TwoDecoders(TASK).backbone) == 1_813_764
+    assert parameters(SharedEncoder(TASK)) == 2_577_624
+    assert parameters(SharedEncoder(TASK).backbone) == 1_813_764
 
 
 def test_parameter_counts_by_hand() -> None:
@@ -59,20 +59,20 @@ def test_parameter_counts_by_hand() -> None:
     encoder = block_by_hand(1, 16) + sum(block_by_hand(above, below) for above, below in pairs)
     decoder = sum(below * above + above + block_by_hand(2 * above, above) for above, below in pairs) + 9 * 16 * 4 + 4
     transposed = decoder + sum(3 * below * above for above, below in pairs)  # 2x2 kernels where the other has 1x1
-    net = TwoDecoders(TASK)
+    net = SharedEncoder(TASK)
     assert parameters(net.backbone.encoder) == encoder
     assert parameters(net.backbone.decoder) == decoder
-    assert parameters(net.second) == transposed
+    assert parameters(net.others[0]) == transposed
 
 
 def test_cost_is_the_published_one() -> None:
     assert giga_macs(backbone(TASK), 256) == pytest.approx(2.95, abs=0.005)
-    assert giga_macs(TwoDecoders(TASK), 256) == pytest.approx(4.93, abs=0.005)
+    assert giga_macs(SharedEncoder(TASK), 256) == pytest.approx(4.93, abs=0.005)
 
 
 def test_blocks_are_conv_bn_leaky_dropout_conv_bn_leaky() -> None:
     kinds = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, nn.Dropout, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
-    blocks = [m for m in TwoDecoders(TASK).modules() if isinstance(m, ConvBlock)]
+    blocks = [m for m in SharedEncoder(TASK).modules() if isinstance(m, ConvBlock)]
     assert len(blocks) == 5 + 4 + 4
     for block in blocks:
         assert [type(layer) for layer in block] == kinds
@@ -84,15 +84,15 @@ def test_dropout_grows_down_the_encoder_and_is_absent_from_decoders() -> None:
     def rates(module: nn.Module) -> list[float]:
         return [m.p for m in module.modules() if isinstance(m, nn.Dropout)]
 
-    net = TwoDecoders(TASK)
+    net = SharedEncoder(TASK)
     assert rates(net.backbone.encoder) == [0.05, 0.1, 0.2, 0.3, 0.5]
-    assert rates(net.backbone.decoder) == rates(net.second) == [0.0] * 4
+    assert rates(net.backbone.decoder) == rates(net.others[0]) == [0.0] * 4
 
 
 def test_decoders_differ_only_in_their_upsampling() -> None:
-    net = TwoDecoders(TASK)
+    net = SharedEncoder(TASK)
     ours = [m.up for m in net.backbone.decoder.modules() if isinstance(m, UpBlock)]
-    second = [m.up for m in net.second.modules() if isinstance(m, UpBlock)]
+    second = [m.up for m in net.others[0].modules() if isinstance(m, UpBlock)]
     assert [type(layer) for up in ours for layer in up.children()] == [nn.Conv2d, nn.Upsample] * 4
     for up in second:
         assert isinstance(up, nn.ConvTranspose2d)
@@ -131,12 +131,20 @@ def test_features_and_maps_have_the_stated_shapes() -> None:
 
 @both_dimensions
 def test_mc_net_shares_encoder_and_first_decoder_with_its_backbone(task: Task) -> None:
-    net = TwoDecoders(task).eval()
+    net = SharedEncoder(task, decoders=3).eval()
     images = torch.rand(1, 1, *(32, 16, 16)[: task.dimension])
-    first, second = net(images)
+    first, second, third = net(images)
     assert torch.equal(first, net.backbone(images))
-    assert first.shape == second.shape
+    assert first.shape == second.shape == third.shape
     assert not torch.allclose(first, second)
+    assert not torch.allclose(first, third)
+
+
+@both_dimensions
+def test_the_third_decoder_repeats_pixels_and_mixes_channels_with_a_convolution(task: Task) -> None:
+    decoder = third_decoder(task)
+    resizes = [module for module in decoder.modules() if isinstance(module, nn.Upsample)]
+    assert [(each.mode, each.scale_factor, each.align_corners) for each in resizes] == [("nearest", 2.0, None)] * 4
 
 
 @both_dimensions
@@ -144,7 +152,7 @@ def test_backbone_draws_before_the_second_decoder(task: Task) -> None:
     torch.manual_seed(3)
     alone = backbone(task).state_dict()
     torch.manual_seed(3)
-    within = TwoDecoders(task).backbone.state_dict()
+    within = SharedEncoder(task).backbone.state_dict()
     assert alone.keys() == within.keys()
     assert all(torch.equal(alone[name], within[name]) for name in alone)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.networks import VNetDecoder, backbone, doubling
-from methods.mc_net import TwoDecoders
+from methods.mc_net import SharedEncoder
 from tests.methods.test_nets import parameters
 from tests.methods.tiny import TASK, TASK_3D
 
@@ -42,8 +42,9 @@ def giga_macs(net: nn.Module, size: tuple[int, ...]) -> float:
 
 def test_parameter_counts_are_the_published_ones() -> None:
     assert parameters(backbone(TASK_3D)) == 9_448_866
-    assert parameters(TwoDecoders(TASK_3D)) == 12_347_716
-    assert parameters(TwoDecoders(TASK_3D).backbone) == 9_448_866
+    assert parameters(SharedEncoder(TASK_3D)) == 12_347_716
+    assert parameters(SharedEncoder(TASK_3D, decoders=3)) == 15_246_566
+    assert parameters(SharedEncoder(TASK_3D).backbone) == 9_448_866
 
 
 def test_parameter_counts_by_hand() -> None:
@@ -55,15 +56,15 @@ def test_parameter_counts_by_hand() -> None:
     back = sum(levels[a] for a, _ in pairs) + 16 * 2 + 2
     transposed = back + sum(convolution_by_hand(2, b, a) for a, b in pairs)
     trilinear = back + sum(convolution_by_hand(3, b, a) for a, b in pairs)
-    net = TwoDecoders(TASK_3D)
+    net = SharedEncoder(TASK_3D)
     assert parameters(net.backbone.encoder) == encoder
     assert parameters(net.backbone.decoder) == transposed
-    assert parameters(net.second) == trilinear
+    assert parameters(net.others[0]) == trilinear
 
 
 def test_cost_is_the_published_one() -> None:
     assert giga_macs(backbone(TASK_3D), (112, 112, 80)) == pytest.approx(40.1, abs=0.05)
-    assert giga_macs(TwoDecoders(TASK_3D), (112, 112, 80)) == pytest.approx(87.8, abs=0.05)
+    assert giga_macs(SharedEncoder(TASK_3D), (112, 112, 80)) == pytest.approx(87.8, abs=0.05)
 
 
 @pytest.mark.parametrize("size", [(32, 32, 16), (16, 48, 32), (48, 16, 16)])
@@ -107,14 +108,14 @@ def test_trilinear_upsampling_aligns_corners_before_it_convolves() -> None:
 
 
 def test_layers_are_conv_bn_relu_and_decoders_differ_in_their_upsampling_alone() -> None:
-    net = TwoDecoders(TASK_3D)
+    net = SharedEncoder(TASK_3D)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm3d):
             assert (module.eps, module.momentum) == (1e-5, 0.1)
     unit = [nn.Conv3d, nn.BatchNorm3d, nn.ReLU]
     layers = [type(m) for m in net.backbone.encoder.modules() if next(m.children(), None) is None]
     assert layers == [*unit * (12 + 4), nn.Dropout3d]
-    first, second = net.backbone.decoder, net.second
+    first, second = net.backbone.decoder, net.others[0]
     assert isinstance(first, VNetDecoder)
     assert isinstance(second, VNetDecoder)
     assert [[type(m) for m in up.children()] for up in first.ups] == [[nn.ConvTranspose3d, nn.BatchNorm3d, nn.ReLU]] * 4
@@ -124,7 +125,7 @@ def test_layers_are_conv_bn_relu_and_decoders_differ_in_their_upsampling_alone()
 
 
 def test_whole_channels_are_dropped_at_the_bottleneck_and_before_the_logits_alone() -> None:
-    net = TwoDecoders(TASK_3D)
+    net = SharedEncoder(TASK_3D)
     assert [m.p for m in net.modules() if isinstance(m, nn.Dropout3d)] == [0.5] * 3
     torch.manual_seed(0)
     features = net.backbone.encode(torch.rand(2, 1, 32, 32, 16))

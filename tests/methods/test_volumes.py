@@ -22,6 +22,7 @@ from methods.mean_teacher import MeanTeacher
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
+from methods.unimatch import UniMatch
 from tests.methods.staged import SMALL, SMALL_PP, assert_step_reads_no_value, step
 from tests.methods.test_methods import same_state
 from tests.methods.tiny import TASK_3D, batch_for, build, step_loss
@@ -30,10 +31,11 @@ PARAMS: Mapping[type[Method], Mapping[str, object]] = {
     Supervised: {"strong": True},
     SupervisedFull: {},
     UAMT: {"passes": 2, "strong": True, "threshold_start": 1.0, "entropy_scale": "classes"},
-    MCNet: {},
+    MCNet: {"decoders": 3},
     MeanTeacher: {},
     CPS: {},
     BCP: {},
+    UniMatch: {},
     ACTION: {**SMALL, "mixing": "classmix"},
     ACTIONPP: SMALL_PP,
 }
@@ -116,7 +118,7 @@ def test_what_each_stage_reads_has_the_shape_of_patches() -> None:
 
 def test_mutual_consistency_and_dice_of_patches_by_hand() -> None:
     """The step's terms from the logits of both decoders, written out for two classes."""
-    method = volumes(MCNet)
+    method = build(MCNet, task=TASK_3D)
     assert isinstance(method, MCNet)
     batch = batch_for(method)
     logits: list[tuple[torch.Tensor, torch.Tensor]] = []

@@ -18,8 +18,9 @@ from methods.mean_teacher import MeanTeacher
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
+from methods.unimatch import UniMatch
 
-METHODS: tuple[type[Method], ...] = (Supervised, SupervisedFull, UAMT, MCNet, MeanTeacher, CPS, BCP)
+METHODS: tuple[type[Method], ...] = (Supervised, SupervisedFull, UAMT, MCNet, MeanTeacher, CPS, BCP, UniMatch)
 """All but ACTION and ACTION++, which a test makes small before it trains them (`tests.methods.staged`)."""
 TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "Myo", "LV"), size=(32, 32))
 TASK_3D = Task(name="tiny3d", dimension=3, channels=1, classes=("background", "LA"), size=(32, 32, 16))

@@ -1,0 +1,159 @@
+"""UniMatch and FixMatch: boxes, and the step re-derived from what the network saw and said in each of its forwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import Tensor
+
+from harness.api.losses import supervised_loss
+from methods import unimatch as module
+from methods.supervised import Supervised
+from methods.unimatch import UniMatch, UniMatchParams, draw_boxes
+from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
+from tests.methods.tiny import batch_for, build, progress_at, step_loss
+
+
+def unimatch(**params: object) -> UniMatch:
+    method = build(UniMatch, params=params)
+    assert isinstance(method, UniMatch)
+    with torch.no_grad():  # sure of some pixels, not of all
+        method.net.state_dict()["decoder.head.weight"].mul_(12.0)
+    return method
+
+
+def derived_confident_dice(
+    z: NDArray[np.float64], labels: NDArray[np.int64], confidence: NDArray[np.float64], threshold: float
+) -> float:
+    """Dice of the pixels that are sure, taken out of the images."""
+    sure = confidence >= threshold
+    p, y = np.moveaxis(softmax(z), 1, -1)[sure], labels[sure]
+    shares = [(p[:, c], (y == c).astype(float)) for c in range(p.shape[1])]
+    return float(np.mean([1 - (2 * (a @ g) + 1e-5) / (a @ a + g.sum() + 1e-5) for a, g in shares]))
+
+
+class Recorded:
+    """What goes into the encoder and comes out of the decoder, forward by forward, and in which mode."""
+
+    def __init__(self, method: UniMatch, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.images: list[Tensor] = []
+        self.maps: list[list[Tensor]] = []
+        self.logits: list[NDArray[np.float64]] = []
+        self.training: list[bool] = []
+        self.boxes: list[Tensor] = []
+        method.net.encoder.register_forward_pre_hook(lambda _, args: self.images.append(args[0].clone()))
+        method.net.decoder.register_forward_pre_hook(lambda _, args: self.maps.append(args[0]))
+        method.net.decoder.register_forward_hook(lambda net, _, out: self._answer(net.training, out))
+        monkeypatch.setattr(module, "draw_boxes", self._draw)
+
+    def _answer(self, training: bool, logits: Tensor) -> None:
+        self.training.append(training)
+        self.logits.append(logits.detach().double().numpy())
+
+    def _draw(self, *args: object) -> Tensor:
+        self.boxes.append(draw_boxes(*args))  # type: ignore[arg-type]
+        return self.boxes[-1]
+
+
+@pytest.mark.parametrize("variant", ["unimatch", "fixmatch"])
+def test_step_equals_an_independent_derivation(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = unimatch(variant=variant, confident=0.6, strong_weight=0.7, feature_weight=0.3)
+    batch = batch_for(method, 8)
+    (weak,) = batch.unlabelled
+    recorded = Recorded(method, monkeypatch)
+    loss = step_loss(method, batch, method.stages[0], progress_at(0.5))
+
+    assert recorded.training == [False, True, True], (
+        "partners are labelled in evaluation mode, and the mode is put back"
+    )
+    assert method.net.training
+    assert torch.equal(recorded.images[0], weak)
+    assert torch.equal(recorded.images[1], torch.cat((batch.images, weak)))
+    given, z, answers = recorded.logits
+    own, other = softmax(z[4:8]), np.roll(softmax(given), -1, axis=0)
+    views = np.split(answers, len(answers) // 4)
+    assert len(views) == len(recorded.boxes) == (2 if variant == "unimatch" else 1)
+    strong = []
+    for view, boxes in zip(views, recorded.boxes, strict=True):
+        box = boxes.numpy()
+        labels = np.where(box, other.argmax(axis=1), own.argmax(axis=1))
+        strong.append(derived_confident_dice(view, labels, np.where(box, other.max(axis=1), own.max(axis=1)), 0.6))
+    y = batch.labels.numpy()
+    total = 0.5 * (derived_cross_entropy(z[:4], y) + derived_dice(softmax(z[:4]), y)) + 0.7 * float(np.mean(strong))
+    if variant == "unimatch":
+        features = derived_confident_dice(z[8:], own.argmax(axis=1), own.max(axis=1), 0.6)
+        assert loss.terms["features"].item() == pytest.approx(features, rel=1e-4)
+        total += 0.3 * features
+    assert loss.terms["strong"].item() == pytest.approx(np.mean(strong), rel=1e-4)
+    assert 0.05 < loss.terms["mask_share"].item() < 0.95
+    assert loss.total.item() == pytest.approx(0.5 * total, rel=1e-4)
+
+
+def test_strong_views_show_the_next_image_inside_the_box_and_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "strong", lambda images, _: images)
+    method = unimatch()
+    batch = batch_for(method, 6)
+    (weak,) = batch.unlabelled
+    recorded = Recorded(method, monkeypatch)
+    step_loss(method, batch, method.stages[0], progress_at(0.5))
+    boxes = torch.stack(recorded.boxes).unsqueeze(2)
+    expected = torch.where(boxes, weak[[1, 2, 0]], weak)
+    assert torch.equal(recorded.images[2], expected.flatten(0, 1))
+
+
+def test_whole_channels_of_unlabelled_maps_are_dropped_on_all_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = unimatch()
+    recorded = Recorded(method, monkeypatch)
+    step_loss(method, batch_for(method, 6), method.stages[0], progress_at(0.5))
+    assert [len(maps[0]) for maps in recorded.maps] == [3, 9, 6]
+    for level in recorded.maps[1]:
+        whole, perturbed = level[3:6].detach().flatten(2), level[6:].detach().flatten(2)
+        dropped = (perturbed == 0).all(dim=2) & (whole != 0).any(dim=2)
+        kept = torch.isclose(perturbed, 2 * whole, rtol=1e-5).all(dim=2)
+        assert (dropped | kept).all()
+        assert dropped.any()
+        assert kept.any()
+
+
+def test_without_certainty_it_learns_half_the_supervised_loss() -> None:
+    """Loss and gradients of L_sup, by FixMatch: perturbed features would share statistics with labelled images."""
+    method, baseline = build(UniMatch, params={"confident": 1.0, "variant": "fixmatch"}), build(Supervised)
+    for layer in (*method.modules(), *baseline.modules()):
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+    batch = batch_for(method)
+    step_loss(method, batch, method.stages[0], progress_at(0.5)).total.backward()
+    logits = baseline.predictor(torch.cat((batch.images, *batch.unlabelled)))
+    (0.5 * supervised_loss(logits[:2], batch.labels).total).backward()
+    for own, other in zip(method.predictor.parameters(), baseline.predictor.parameters(), strict=True):
+        assert own.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(own.grad, other.grad, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (24, 32, 16)])
+def test_boxes_have_their_chance_and_their_share_of_the_image(size: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    boxes = draw_boxes(4000, size, torch.device("cpu"))
+    assert boxes.shape == (4000, *size)
+    shares = boxes.flatten(1).float().mean(dim=1)
+    boxed = shares > 0
+    assert boxed.float().mean().item() == pytest.approx(0.5, abs=0.03)
+    assert shares.max() <= 0.4
+    assert shares[boxed].mean().item() == pytest.approx(0.2, abs=0.03), "2 to 40 %, less what is rounded and shortened"
+    sides = [boxes.flatten(1, -1).view(4000, *size).any(dim=tuple(d for d in range(1, len(size) + 1) if d != axis + 1))
+             for axis in range(len(size))]  # fmt: skip
+    height, width = (side[boxed].float().mean(dim=1) for side in sides[:2])
+    assert (height / width).quantile(0.99) < 3.6
+    assert (height / width).quantile(0.01) > 0.27
+    volume = torch.stack([side.sum(dim=1) for side in sides]).prod(dim=0)
+    assert torch.equal(volume, boxes.flatten(1).sum(dim=1)), "each is one box"
+
+
+@pytest.mark.parametrize("wrong", [{"variant": "mixmatch"}, {"confident": 1.5}, {"feature_dropout": 1.0}])
+def test_impossible_parameters_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        UniMatchParams.model_validate(wrong)

@@ -36,10 +36,11 @@ from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.params import Alteration, OptimiserSettings, hyper
 from harness.api.progress import Progress, Scalar
-from methods.action_parts.contrast_net import ContrastNet, SampledFeatures, Seen
+from methods.action_parts.contrast_net import ContrastNet, Seen
 from methods.action_parts.neighbours import global_neighbours, local_neighbours
 from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast
 from methods.action_parts.pseudo import Mixed, classmix, cutmix, pseudo_label, unsupervised_loss
+from methods.action_parts.representation import SampledFeatures
 from methods.action_parts.temperature import Constant, Temperature
 from methods.shared.consistency import ema_update, teacher_of
 from methods.shared.strong import FINE_TUNING, PRE_TRAINING, StrongParams

@@ -11,16 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
 from harness.api.networks import WIDTHS, backbone
-from methods.action_parts.patches import NEIGHBOURS, Patches
-
-CHUNK = 4096
-"""Patches at a time where no gradient is wanted: 73 MB of 2D patches of 496 channels, 113 of 3D ones of 256."""
+from methods.action_parts.representation import RepresentationHead, SampledFeatures
 
 RELEASED_WINDOWS = {2: (64, (256, 256)), 3: (20, (112, 112, 80))}
 """Side of a window in images of that size, by dimension."""
@@ -95,59 +91,6 @@ class LocalProjector(nn.Module):
         cells = pool(crops.flatten(0, 1), self.side).flatten(2).transpose(1, 2)
         vectors: Tensor = self.layers(cells.unflatten(0, crops.shape[:2]))
         return vectors
-
-
-class RepresentationHead(nn.Module):
-    """conv3x3 channels -> hidden and conv1x1 hidden -> features, without bias, as linear maps of patches.
-
-    channels: sum over the decoder's maps (496 in 2D). `Patches` says how a patch is laid out.
-    """
-
-    def __init__(self, channels: int = 496, dimension: int = 2, hidden: int = 512, features: int = 128) -> None:
-        super().__init__()
-        self.wide = nn.Linear(NEIGHBOURS**dimension * channels, hidden, bias=False)
-        self.narrow = nn.Linear(hidden, features, bias=False)
-
-    def kernel(self) -> Tensor:
-        """Both layers as one matrix [patch, features].
-
-        For the 2D sizes the product costs 0.29 G multiply-adds and saves 1.78 M a patch: from 164 patches on it pays.
-        """
-        return (self.narrow.weight @ self.wide.weight).t()
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches [..., patch] -> features [..., features], not normalised."""
-        return patches @ self.kernel()
-
-
-class SampledFeatures:
-    """A head's features of a batch's decoder maps, computed only where they are asked for.
-
-    Equal to the head on the upsampled maps. Gradients reach maps and head; call under `torch.no_grad` for targets.
-    """
-
-    def __init__(self, head: RepresentationHead, maps: Sequence[Tensor]) -> None:
-        self.patches = Patches(maps)
-        self.kernel = head.kernel()
-
-    def at(self, positions: Tensor) -> Tensor:
-        """Pixel numbers n x pixels + p, [...] -> [..., features]."""
-        if torch.is_grad_enabled():
-            return self._project(positions)
-        if positions.numel() > self.patches.count:  # more draws than pixels: each pixel once
-            return self._table(torch.arange(self.patches.count, device=positions.device))[positions]
-        return self._table(positions.flatten()).view(*positions.shape, -1)
-
-    @torch.no_grad()
-    def means(self, masks: Tensor) -> Tensor:
-        """Mean feature of each set of pixels, [K, N pixels] bool -> [K, features]: the feature of the mean patch."""
-        return self.patches.means(masks) @ self.kernel
-
-    def _table(self, positions: Tensor) -> Tensor:
-        return torch.cat([self._project(some) for some in positions.split(CHUNK)])
-
-    def _project(self, positions: Tensor) -> Tensor:
-        return self.patches.at(positions) @ self.kernel
 
 
 class Seen(NamedTuple):

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.action_parts.arithmetic import single
+
 NEIGHBOURS = 3
 
 SHIFTED = 1 << 26
@@ -54,7 +56,7 @@ def axis_taps(fine: int, coarse: int, like: Tensor) -> AxisTaps:
     taps = torch.arange(tap_width(fine, coarse), device=like.device)
     offset = (first - first[:, :1]).unsqueeze(2)
     weights = lower_share * (offset == taps) + upper_share * (offset + 1 == taps)
-    return AxisTaps((first[:, :1] + taps).clamp(max=coarse - 1), weights.to(like.dtype))
+    return AxisTaps((first[:, :1] + taps).clamp(max=coarse - 1), weights)
 
 
 class MapPatches:
@@ -63,15 +65,21 @@ class MapPatches:
     def __init__(self, features: Tensor, size: Sequence[int]) -> None:
         self.images, self.channels, *self.coarse = features.shape
         self.rows = features.movedim(1, -1).reshape(-1, self.channels)  # a cell's channels side by side
+        self.width = NEIGHBOURS ** len(self.coarse) * self.channels
         self.axes = [axis_taps(n, m, features) for n, m in zip(size, self.coarse, strict=True)]
 
-    def at(self, image: Tensor, coordinates: Sequence[Tensor]) -> Tensor:
-        """Image [P] and coordinates, d of [P] -> [P, 3^d C], neighbour by neighbour, the last axis fastest."""
-        index, weights = image.unsqueeze(1), self.rows.new_ones(len(image), 1, 1)
+    def taps(self, image: Tensor, coordinates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Image [P] and coordinates, d of [P] -> the cells of each pixel [P, J] and their weights [P, 3^d, J]."""
+        index, weights = image.unsqueeze(1), self.axes[0].weights.new_ones(len(image), 1, 1)
         for taps, extent, place in zip(self.axes, self.coarse, coordinates, strict=True):
             index = (index.unsqueeze(2) * extent + taps.cells[place].unsqueeze(1)).flatten(1)
             own = taps.weights[place]
             weights = (weights[:, :, None, :, None] * own[:, None, :, None, :]).flatten(3).flatten(1, 2)
+        return index, weights
+
+    def at(self, image: Tensor, coordinates: Sequence[Tensor]) -> Tensor:
+        """Image [P] and coordinates, d of [P] -> [P, 3^d C], neighbour by neighbour, the last axis fastest."""
+        index, weights = self.taps(image, coordinates)
         patches: Tensor = weights @ self.rows[index]
         return patches.flatten(1)
 
@@ -82,7 +90,7 @@ class MapPatches:
         would run over all channels. A few images at a time, where all of them would take too much memory.
         """
         at_once = max(SHIFTED // (NEIGHBOURS ** len(self.coarse) * masks[:, 0].numel()), 1)
-        rows = self.rows.unflatten(0, (self.images, -1)).split(at_once)
+        rows = single(self.rows).unflatten(0, (self.images, -1)).split(at_once)
         sums = [self._sums(some, own.flatten(0, 1)) for some, own in zip(masks.split(at_once, 1), rows, strict=True)]
         return sums[0] if len(sums) == 1 else torch.stack(sums).sum(0)
 
@@ -124,18 +132,16 @@ class Patches:
         self.count = len(maps[-1]) * math.prod(self.size)
         self.maps = [MapPatches(features, self.size) for features in maps]
 
-    def at(self, positions: Tensor) -> Tensor:
-        """Pixel numbers [...] -> patches [..., 3^d C]."""
-        rest = positions.flatten()
+    def places(self, positions: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Pixel numbers [P] -> their image [P] and coordinates, d of [P]."""
         coordinates: list[Tensor] = []
         for extent in reversed(self.size):
-            coordinates.insert(0, rest % extent)
-            rest = rest.div(extent, rounding_mode="floor")
-        patches = torch.cat([features.at(rest, coordinates) for features in self.maps], dim=1)
-        return patches.view(*positions.shape, -1)
+            coordinates.insert(0, positions % extent)
+            positions = positions.div(extent, rounding_mode="floor")
+        return positions, coordinates
 
     def means(self, masks: Tensor) -> Tensor:
         """Mean patch of each set of pixels: [K, N pixels] bool -> [K, 3^d C]; 0 for an empty set."""
-        dense = masks.view(len(masks), -1, *self.size).to(self.maps[-1].rows.dtype)
+        dense = masks.view(len(masks), -1, *self.size).to(single(self.maps[-1].rows).dtype)
         sums = torch.cat([features.sums(dense) for features in self.maps], dim=1)
         return sums / masks.sum(1, keepdim=True).clamp(min=1)

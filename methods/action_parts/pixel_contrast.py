@@ -38,11 +38,13 @@ from harness.api.method import Loss
 from harness.api.params import MethodParams, hyper
 from harness.api.progress import Scalar
 from methods.action_parts.arithmetic import NEVER, class_masks, draw_classes, draw_members, single, unrounded
-from methods.action_parts.contrast_net import SampledFeatures
 from methods.action_parts.neighbours import LabelledBank
+from methods.action_parts.representation import SampledFeatures
 
-ROWS = 64
-"""Anchors at a time against the queue: 3 MB of logits for 12,288 entries."""
+ENTRIES = 1024
+"""Queue entries at a time: 4 MB of logits for 1,024 anchors."""
+NEGLIGIBLE = -87.0
+"""Beside a logit of 0 nothing in float32; e to less is no normal number, and 10 to 30 times slower to compute."""
 
 
 class AnatomicalParams(MethodParams):
@@ -219,22 +221,24 @@ def _denominator(scaled: Tensor, anchors: Anchors, queue: LabelledBank, targets:
 class _QueueLogSumExp(torch.autograd.Function):
     """log sum_j e^(x . e_j + b_j) for rows x [n, D] and constant entries e [S, D], b [S] -> [n].
 
-    The gradient of a row is the softmax-weighted mean of the entries. It is computed on the way, a few rows at a time,
-    so that the n x S logits (50 MB for 1,024 anchors) never leave the processor's cache and none are kept for backward.
+    The gradient of a row is the softmax-weighted mean of the entries. It is computed on the way, `ENTRIES` at a time
+    under a running maximum, so that the n x S logits (50 MB for 1,024 anchors) never leave the processor's cache and
+    none are kept for backward.
     """
 
     @staticmethod
     def forward(ctx: FunctionCtx, rows: Tensor, entries: Tensor, bias: Tensor) -> Tensor:
-        values, means = [], []
-        for some in rows.split(ROWS):
-            logits = torch.addmm(bias, some, entries.t())
-            top = logits.amax(1, keepdim=True)
-            shares = logits.sub_(top).exp_()
-            total = shares.sum(1, keepdim=True)
-            values.append((top + total.log()).squeeze(1))
-            means.append(shares @ entries / total)
-        ctx.save_for_backward(torch.cat(means))
-        return torch.cat(values)
+        top = rows.new_full((len(rows), 1), NEVER)
+        total, means = torch.zeros_like(top), torch.zeros_like(rows)
+        for some, own in zip(entries.split(ENTRIES), bias.split(ENTRIES), strict=True):
+            logits = torch.addmm(own, rows, some.t())
+            before, top = top, torch.maximum(top, logits.amax(1, keepdim=True))
+            fade = (before - top).exp_()
+            shares = logits.sub_(top).clamp_(min=NEGLIGIBLE).exp_()
+            total = total.mul_(fade).add_(shares.sum(1, keepdim=True))
+            means = means.mul_(fade).addmm_(shares, some)
+        ctx.save_for_backward(means.div_(total))
+        return (top + total.log()).squeeze(1)
 
     @staticmethod
     @once_differentiable

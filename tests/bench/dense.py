@@ -18,7 +18,7 @@ from harness.api.method import Loss
 from harness.api.progress import Scalar
 from methods.action import ACTION, ActionParams, FineTuning, Taus
 from methods.action_parts.arithmetic import class_masks
-from methods.action_parts.contrast_net import ContrastNet, RepresentationHead, SampledFeatures
+from methods.action_parts.contrast_net import ContrastNet
 from methods.action_parts.pixel_contrast import (
     AnatomicalDraw,
     AnatomicalParams,
@@ -26,6 +26,7 @@ from methods.action_parts.pixel_contrast import (
     anatomical_loss,
     draw_positives,
 )
+from methods.action_parts.representation import RepresentationHead, SampledFeatures
 from methods.action_pp import ACTIONPP
 from methods.shared.consistency import teacher_of
 from tests.methods.references import dense_features

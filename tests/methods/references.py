@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.action_parts.contrast_net import RepresentationHead, SampledFeatures
+from methods.action_parts.representation import RepresentationHead, SampledFeatures
 
 
 def conv_weight(head: RepresentationHead, widths: Sequence[int], dimension: int) -> Tensor:

@@ -10,8 +10,6 @@ from torch import Tensor
 from methods.action_parts.contrast_net import (
     GlobalProjector,
     LocalProjector,
-    RepresentationHead,
-    SampledFeatures,
     windows,
 )
 from methods.action_parts.neighbours import Bank, LabelledBank, distillation_loss
@@ -25,6 +23,7 @@ from methods.action_parts.pixel_contrast import (
     draw_positives,
     supervised_contrast_loss,
 )
+from methods.action_parts.representation import RepresentationHead, SampledFeatures
 
 WIDTHS = (8, 4, 2)
 CLASSES = 4

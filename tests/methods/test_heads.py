@@ -13,11 +13,11 @@ from methods.action_parts.contrast_net import (
     ContrastNet,
     GlobalProjector,
     LocalProjector,
-    RepresentationHead,
     window_layout,
     windows,
 )
 from methods.action_parts.neighbours import global_neighbours, local_neighbours, predictor
+from methods.action_parts.representation import RepresentationHead
 from tests.methods.references import window_starts
 from tests.methods.tiny import TASK_3D
 

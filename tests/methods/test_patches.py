@@ -1,4 +1,4 @@
-"""Gather first, project after: the head at sampled pixels against the dense one, value and gradient, to the border."""
+"""Cells or patches projected: the head at sampled pixels against the dense one, value and gradient, to the border."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from harness.api.networks import backbone
-from methods.action_parts.contrast_net import RepresentationHead, SampledFeatures
 from methods.action_parts.patches import Patches, axis_taps, tap_width
+from methods.action_parts.representation import RepresentationHead, SampledFeatures
 from tests.methods.references import DenseFeatures, dense_features
 from tests.methods.tiny import TASK_3D
 
@@ -57,6 +57,24 @@ def test_head_in_single_precision() -> None:
     compare(maps, head, torch.randint(2 * 32 * 48, (3, 40)), 1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 11, 47, 5000])
+def test_projecting_cells_or_patches_is_the_same(count: int) -> None:
+    torch.manual_seed(7)
+    positions = torch.randint(2 * 32 * 48, (count,))  # the maps have 12, 48, 192, 768, 3072 cells
+    compare(pyramid((32, 48)), head_for(WIDTHS, 2), positions, 1e-10)
+
+
+def test_cells_projected_for_targets_learn_from_later_draws() -> None:
+    torch.manual_seed(8)
+    maps, head = pyramid((16, 16)), head_for(WIDTHS, 2)
+    fresh, used = SampledFeatures(head, maps), SampledFeatures(head, maps)
+    with torch.no_grad():
+        assert not used.at(torch.arange(400)).requires_grad
+    draws = torch.randint(512, (5,))
+    learnt = [torch.autograd.grad(features.at(draws).square().sum(), maps[0]) for features in (fresh, used)]
+    torch.testing.assert_close(learnt[1], learnt[0], rtol=1e-12, atol=1e-12)
+
+
 def test_head_in_three_dimensions_equals_convolutions() -> None:
     torch.manual_seed(2)
     widths = (4, 3, 2)
@@ -80,10 +98,11 @@ def test_a_patch_in_three_dimensions_by_hand() -> None:
     fine = torch.arange(8.0).view(1, 1, 2, 2, 2)
     around = torch.zeros(3, 3, 3)
     around[1:, 1:, 1:] = fine[0, 0]
-    assert Patches([fine]).at(torch.tensor([0])).view(3, 3, 3).equal(around)
+    first, last = torch.tensor([0]), [torch.tensor([1])] * 3
+    assert Patches([fine]).maps[0].at(first, [first] * 3).view(3, 3, 3).equal(around)
     # A coarse map of one cell is the same everywhere inside: 27 cells, of which those in the image are 5.
     coarse = torch.full((1, 1, 1, 1, 1), 5.0)
-    both = Patches([coarse, fine]).at(torch.tensor([7])).view(2, 3, 3, 3)
+    both = torch.stack([features.at(first, last).view(3, 3, 3) for features in Patches([coarse, fine]).maps])
     inside = torch.zeros(3, 3, 3)
     inside[:2, :2, :2] = 1.0
     assert both[0].equal(5.0 * inside)
@@ -130,7 +149,7 @@ def test_means_equal_the_mean_of_dense_features(size: tuple[int, ...], widths: t
 
 
 def test_targets_in_chunks_or_by_table_equal_those_with_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("methods.action_parts.contrast_net.CHUNK", 7)
+    monkeypatch.setattr("methods.action_parts.representation.CHUNK", 7)
     torch.manual_seed(4)
     features = SampledFeatures(head_for(WIDTHS, 2), pyramid((16, 16)))
     for shape in [(3, 5), (4, 10, 20)]:  # fewer and more draws than the 512 pixels

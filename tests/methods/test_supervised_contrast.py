@@ -7,13 +7,17 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
+from methods.action_parts.arithmetic import NEVER
 from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.pixel_contrast import (
     Anchors,
     PositiveDraw,
     Targets,
+    _QueueLogSumExp,
     draw_anchors,
     draw_positives,
     supervised_contrast_loss,
@@ -91,6 +95,22 @@ def test_loss_equals_the_loops(
     mine, theirs = (torch.autograd.grad(loss, scene.leaf, retain_graph=True)[0] for loss in (found, expected))
     assert theirs.norm() > 0
     torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-13)
+
+
+@given(seed=st.integers(0, 2**31), filled=st.floats(0, 1), scale=st.floats(-2, 4))
+def test_queue_a_few_entries_at_a_time_equals_logsumexp(seed: int, filled: float, scale: float) -> None:
+    torch.manual_seed(seed)
+    rows = (10.0**scale * unit(4, 5)).requires_grad_()  # logits far beyond what an exponential can hold
+    entries, bias = unit(11, 5), torch.where(torch.rand(11) < filled, 0.0, NEVER).double()
+    bias[torch.randint(11, ())] = 0.0  # of an empty queue nothing but its smallness counts
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("methods.action_parts.pixel_contrast.ENTRIES", 3)
+        found = _QueueLogSumExp.apply(rows, entries, bias)
+    expected = (rows @ entries.t() + bias).logsumexp(1)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    weights = torch.randn(4, dtype=torch.float64)
+    mine, theirs = (torch.autograd.grad((weights * value).sum(), rows)[0] for value in (found, expected))
+    torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_no_anchor_at_all_gives_zero_and_zero_gradients() -> None:

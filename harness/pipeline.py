@@ -8,6 +8,7 @@ no torch.
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -85,19 +86,23 @@ def run_suite(
     Example:
         >>> leaderboard = run_suite("demo", runs="runs", executor="inline")  # doctest: +SKIP
     """
-    from harness.execution.run import ExecuteSettings, execute, exit_code
-    from harness.search.run import run_search
-    from harness.slurm.queue import free_leases
-    from harness.train.stop import StopFlag
+    from harness.execution.fork_server import ForkServer
 
-    settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
-    session = _open(load_suite(suite), data, runs, reuse, retry_failed)
-    stop = StopFlag()
-    free_leases(session.store.by_id(run) for run in session.named)
-    session, outcomes = run_search(session, settings, stop)
-    if session.plan.finals:
-        log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
-        outcomes += execute(session, settings, stop)
+    loaded = load_suite(suite)
+    in_processes = executor == "auto" and ray_address is None and loaded.suite.search is None
+    with ForkServer() if in_processes else nullcontext() as server:  # imports torch while this process plans
+        from harness.execution.run import ExecuteSettings, execute, exit_code
+        from harness.search.run import run_search
+        from harness.slurm.queue import free_leases
+        from harness.train.stop import StopFlag
+
+        settings, stop = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address), StopFlag()
+        session = _open(loaded, data, runs, reuse, retry_failed)
+        free_leases(session.store.by_id(run) for run in session.named)
+        session, outcomes = run_search(session, settings, stop)
+        if session.plan.finals:
+            log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
+            outcomes += execute(session, settings, stop, server=server)
     records, cache = SuiteRecords(session.store), session.cache if panels else None
     leaderboard = write_views(records, cache) if session.plan.finals else None
     if track:

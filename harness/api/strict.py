@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -18,6 +18,11 @@ def _instant(text: str) -> str:
 
 Instant = Annotated[str, AfterValidator(_instant)]
 """A date and time as ISO 8601 writes it."""
+
+
+def now() -> Instant:
+    """UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Strict(BaseModel):

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -34,8 +35,8 @@ VERBS = {
 }
 """Each verb's file and help. The file calls the verb's function VERB_command."""
 
-HIDDEN = {"slurm-task": "cluster"}
-"""Verbs that jobs call and nobody types, with their files."""
+HIDDEN = {"slurm-task": "cluster", "fork-server": "run"}
+"""Verbs that jobs and drivers call and nobody types, with their files."""
 
 
 class LazyGroup(click.Group):
@@ -95,8 +96,11 @@ def complain(message: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def main() -> None:
-    """Run the command line; a user's mistake is one message and an exit code, never a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; a user's mistake is one message and an exit code, never a traceback.
+
+    arguments: None takes those of this process.
+    """
     # before anything imports torch: a waiting OpenMP thread must not burn the CPU that others are charged for
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -105,7 +109,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     logging.getLogger("harness").propagate = False  # MLflow's migrations give the root logger a handler of its own
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(arguments, standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:

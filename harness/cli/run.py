@@ -217,3 +217,19 @@ def replay_command(records: SuiteRecords, run: str, data: Path | None) -> None:
     click.echo(f"recorded  {replayed.recorded}\nreplayed  {replayed.replayed}")
     replayed.check()
     log.info(f"{record.run.label}: bitwise equal")
+
+
+@click.command("fork-server")
+@click.argument("channel", type=int)
+def fork_server_command(channel: int) -> None:
+    """Fork a process for each run that a driver orders on socket CHANNEL: it becomes `harness train`."""
+    import gc
+    import socket
+
+    import harness.execution.inline
+    import harness.execution.session  # noqa: F401 - imported once, for all
+    from harness.cli import main
+    from harness.execution.fork_server import Server
+
+    gc.freeze()  # a collection would touch, and so copy, all pages that the processes share
+    Server(socket.socket(fileno=channel), main).serve()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.api.errors import HarnessError, InterruptedRunError, RunFailedError
+from harness.api.strict import now
 from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Failure, Result
-from harness.train.attempt import now
 from harness.train.stop import StopFlag
 
 MAX_STARTS = 2

@@ -18,18 +18,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import harness
 from harness.api.errors import DiskError, HarnessError, InterruptedRunError, RecordError, RunFailedError
 from harness.execution.outcome import MAX_STARTS, Outcome, Status
-from harness.execution.session import Session
 from harness.records.lease import LeaseHeldError
 from harness.records.owner import DRIVER_VARIABLE
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
 from harness.records.suite_folder import SuiteFolder
 from harness.train.stop import StopFlag
+
+if TYPE_CHECKING:
+    from harness.execution.session import Session
 
 PARENT_VARIABLE = "HARNESS_PARENT"
 ALLOWANCE_VARIABLE = "HARNESS_ALLOWANCE"
@@ -61,26 +63,34 @@ class Order:
         """The run's records."""
         return SuiteFolder(Path(self.suite).parent.parent).by_id(self.run)
 
-    def command(self) -> list[str]:
-        """The command that a user would type."""
+    def arguments(self) -> list[str]:
+        """What a user would type behind `harness`."""
         return [
-            # -P: a folder methods/ in the current directory must not hide ours
-            *(sys.executable, "-P", "-m", "harness", "train", self.run),
-            *("--suite", self.suite, "--data", self.cache, "--runs", str(Path(self.suite).parents[2])),
-            *("--checkpoint-seconds", str(self.checkpoint_seconds)),
+            *("train", self.run, "--suite", self.suite, "--data", self.cache),
+            *("--runs", str(Path(self.suite).parents[2]), "--checkpoint-seconds", str(self.checkpoint_seconds)),
         ]
 
-    def environment(self) -> dict[str, str]:
-        """The variables of this process, and those for the child."""
-        root = str(Path(harness.__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    def variables(self, parent: int) -> dict[str, str]:
+        """Variables of the child alone. parent: pid of the process that starts it."""
         for_child = {
             DRIVER_VARIABLE: str(self.driver),
-            PARENT_VARIABLE: str(os.getpid()),
+            PARENT_VARIABLE: str(parent),
             ALLOWANCE_VARIABLE: repr(self.allowance),
         }
-        devices = {} if self.devices is None else {"CUDA_VISIBLE_DEVICES": self.devices}
-        return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path} | for_child | devices
+        return for_child if self.devices is None else for_child | {"CUDA_VISIBLE_DEVICES": self.devices}
+
+
+def harness_command(*arguments: str) -> list[str]:
+    """Our command line in a process of its own."""
+    # -P: a folder methods/ in the current directory must not hide ours
+    return [sys.executable, "-P", "-m", "harness", *arguments]
+
+
+def harness_environment() -> dict[str, str]:
+    """The variables of this process, with which `harness_command` runs the code that runs here."""
+    root = str(Path(harness.__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
 
 
 def make_order(
@@ -102,26 +112,60 @@ def parent_and_allowance() -> tuple[int | None, float]:
     return int(parent) if parent else None, float(os.environ.get(ALLOWANCE_VARIABLE, "inf"))
 
 
-class RunProcess:
-    """The child process of one run. Its output goes to the run's log."""
+class ServerLostError(Exception):
+    """The fork server of a process is gone, and nobody knows how the process ends."""
 
-    def __init__(self, order: Order) -> None:
+
+class Started(Protocol):
+    """A process of a run."""
+
+    @property
+    def end(self) -> int | None:
+        """A file that can be read once it has ended. None where only `wait` says so."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Exit code, or minus a signal. Raises `subprocess.TimeoutExpired` as `Popen.wait`, and `ServerLostError`."""
+
+
+class CommandProcess(subprocess.Popen[bytes]):
+    """A command of its own."""
+
+    end: None = None
+
+
+def start_command(order: Order, output: BinaryIO) -> Started:
+    """Start a run as a command of its own; output: takes all that it prints."""
+    return CommandProcess(
+        harness_command(*order.arguments()),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=harness_environment() | order.variables(os.getpid()),
+    )
+
+
+class RunProcess:
+    """The child process of one run. Its output goes to the run's log. start: starts it, with its output in a file."""
+
+    def __init__(self, order: Order, start: Callable[[Order, BinaryIO], Started] = start_command) -> None:
         self.order = order
         self._log = order.folder.log
         self._outcome: Outcome | None = None
+        self._start(start)
+
+    def _start(self, start: Callable[[Order, BinaryIO], Started]) -> None:
         try:
             with self._log.open("ab") as output:
                 self._log_start = output.tell()
-                self._child = subprocess.Popen(
-                    order.command(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=order.environment(),
-                )
+                self._child = start(self.order, output)
         except OSError as error:
             message = f"cannot write {self._log}: {error.strerror}"
-            self._outcome = Outcome(order.run, "refused", message, DiskError.exit_code)
+            self._outcome = Outcome(self.order.run, "refused", message, DiskError.exit_code)
+
+    @property
+    def end(self) -> int | None:
+        """As of `Started`."""
+        return self._child.end if self._outcome is None else None
 
     def wait(self, seconds: float | None = None) -> Outcome | None:
         """How it ended. None if it still runs after so many seconds."""
@@ -130,6 +174,10 @@ class RunProcess:
                 code = self._child.wait(seconds)
             except subprocess.TimeoutExpired:
                 return None
+            except ServerLostError:
+                # the child loses its parent too and leaves with a checkpoint; this waits for its lease, then goes on
+                self._start(start_command)
+                return self.wait(seconds)
             message = "" if code == 0 else last_message(self._log, self._log_start, code)
             self._outcome = Outcome(self.order.run, status_of(code), message, abs(code))
             if self._outcome.status == "killed":
@@ -154,6 +202,10 @@ def run_process(order: Order) -> Outcome:
 class Child(Protocol):
     """A run that was started: in a process of this host, or by Ray."""
 
+    @property
+    def end(self) -> int | None:
+        """As of `Started`."""
+
     def wait(self, seconds: float) -> Outcome | None:
         """How it ended. None if it still runs after so many seconds."""
 
@@ -170,6 +222,11 @@ class RestartingRun:
         self._start = start
         self._starts = 1
         self._child = start(order)
+
+    @property
+    def end(self) -> int | None:
+        """That of the process that runs now."""
+        return self._child.end
 
     def wait(self, seconds: float) -> Outcome | None:
         """How it ended. None if it still runs after so many seconds, or was started again."""

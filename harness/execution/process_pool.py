@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 
 from harness.execution.outcome import Outcome, settle
 from harness.execution.process import Child, Order, RestartingRun, RunProcess, make_order, stop_on_this_host
@@ -17,6 +17,7 @@ from harness.records.schema import Run
 from harness.train.stop import StopFlag
 
 POLL_SECONDS = 0.1
+"""Between two looks at the stop flag, and at runs that do not say by themselves that they ended."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -31,6 +32,7 @@ class ProcessPool:
         checkpoint_seconds: wall seconds between the checkpoints of a run.
         stop:               once set, the pool starts no more runs and asks those that run for a checkpoint.
         tick:               called with the runs that run now, several times a second.
+        start:              starts the process of an order.
     """
 
     session: Session
@@ -38,6 +40,7 @@ class ProcessPool:
     checkpoint_seconds: float
     stop: StopFlag
     tick: Callable[[list[Run]], None]
+    start: Callable[[Order], Child] = RunProcess
 
     def run(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         """Yield the outcome of each run as it ends. Ends early when asked to stop, once all processes have left."""
@@ -51,6 +54,7 @@ class ProcessPool:
                 running.append(RestartingRun(order, self.stop, self.start))
             if self.stop.is_set():
                 self.forward_stop([process.order.folder for process in running])
+            wait([process.end for process in running if process.end is not None], POLL_SECONDS)
             for process in list(running):
                 outcome = process.wait(0)
                 if outcome is not None:
@@ -58,11 +62,6 @@ class ProcessPool:
                     free.append(process.order.devices)
                     yield settle(process.order.folder, outcome, self.stop)
             self.tick([by_id[process.order.run] for process in running])
-            time.sleep(POLL_SECONDS)
-
-    def start(self, order: Order) -> Child:
-        """Start a run."""
-        return RunProcess(order)
 
     def forward_stop(self, running: Sequence[RunFolder]) -> None:
         """Ask runs for a checkpoint and their end. Called at each poll until all have left."""

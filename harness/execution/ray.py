@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,7 @@ class RayTask:
     reference: Any
     run: str
     stop: StopFlag
+    end: None = None
 
     def wait(self, seconds: float) -> Outcome | None:
         """The outcome that the worker returned. A run whose worker died counts as killed."""
@@ -228,17 +229,17 @@ class RayTask:
 class RayPool(ProcessPool):
     """A pool whose processes run on the nodes of a Ray, which gives each its CUDA_VISIBLE_DEVICES."""
 
-    cluster: Cluster
+    cluster: Cluster = field(kw_only=True)
 
     def __post_init__(self) -> None:
         """Tell Ray what a task needs."""
+        self.start = self._give_to_ray
         remote = self.cluster.ray.remote(num_cpus=1, num_gpus=self.cluster.run_gpus, max_retries=0)
         self._task = remote(run_process)
         self._forward = StopForwarder(self.cluster.ray)
         self.stop.install()  # Ray puts its own SIGTERM handler in the driver's place
 
-    def start(self, order: Order) -> Child:
-        """Give a run to Ray."""
+    def _give_to_ray(self, order: Order) -> Child:
         return RayTask(self.cluster.ray, self._task.remote(order), order.run, self.stop)
 
     def forward_stop(self, running: Sequence[RunFolder]) -> None:

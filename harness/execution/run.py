@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from harness.api.errors import DataError, DiskError, HarnessError, InterruptedRunError, RunFailedError, UsageError
+from harness.execution.fork_server import ForkServer
 from harness.execution.outcome import Outcome
 from harness.execution.process_pool import ProcessPool, default_workers, pool_devices
 from harness.execution.session import Session
@@ -49,7 +50,11 @@ class ExecuteSettings:
 
 
 def execute(
-    session: Session, settings: ExecuteSettings, stop: StopFlag, runs: Sequence[Run] | None = None
+    session: Session,
+    settings: ExecuteSettings,
+    stop: StopFlag,
+    runs: Sequence[Run] | None = None,
+    server: ForkServer | None = None,
 ) -> list[Outcome]:
     """Train what has no result yet.
 
@@ -59,6 +64,7 @@ def execute(
         stop:     set by signals, or by the first run that cannot start or write. The others then write a checkpoint
                   and end.
         runs:     the runs. None takes all of the session without a result.
+        server:   forks the processes of the pool. None starts one.
 
     Returns:
         An outcome for each run that was started, in the order of their ends.
@@ -84,11 +90,13 @@ def execute(
 
             cluster = stack.enter_context(ray_cluster(settings.ray_address, settings.workers, len(pending)))
             devices: list[str | None] = [None] * cluster.workers
-            pool = RayPool(session, devices, settings.checkpoint_seconds, stop, display.tick, cluster)
-            endings = pool.run(pending)
+            on_ray = RayPool(session, devices, settings.checkpoint_seconds, stop, display.tick, cluster=cluster)
+            endings = on_ray.run(pending)
         else:
             devices = pool_devices(min(settings.workers or default_workers(), len(pending)))
-            endings = ProcessPool(session, devices, settings.checkpoint_seconds, stop, display.tick).run(pending)
+            server = server or stack.enter_context(ForkServer())
+            pool = ProcessPool(session, devices, settings.checkpoint_seconds, stop, display.tick, server.start)
+            endings = pool.run(pending)
         for outcome in endings:
             outcomes.append(outcome)
             display.ended(by_id[outcome.run], outcome)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
+from harness.execution.fork_server import ForkServer
 from harness.execution.outcome import Outcome
 from harness.execution.process import BUSY
 from harness.execution.run import ExecuteSettings, execute
@@ -166,13 +167,13 @@ def run_task(record: Path, index: int, stop: StopFlag) -> int:
     if not left:
         log.info("task %s of %s: everything is done", index, submission.name)
     else:
-        with stop.on_signals():
+        with stop.on_signals(), ForkServer() as server:  # imports torch while this process plans
             suite = load_suite(submissions.suite_path(submission))
             session = join_session(suite, Path(submission.cache), submissions.root.parent)
             for owner in free_leases(session.folder(run) for run in left):
                 log.info("freed a run of job %s, which is no longer on %s", owner.job, owner.host)
             settings = ExecuteSettings("auto", submission.runs_at_once, submission.checkpoint_seconds)
-            outcomes = execute(session, settings, stop, left)
+            outcomes = execute(session, settings, stop, left, server)
     return _exit_code(SuiteRecords(records.store), ids, outcomes, stop)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.api.strict import digest
+from harness.api.strict import digest, now
 from harness.execution.run import lock_suite
 from harness.records.files import disk_errors, write_text
 from harness.records.reader import SuiteRecords
@@ -21,7 +21,6 @@ from harness.slurm.queue import ask_queue
 from harness.slurm.record import Submission, Submissions, unsettled
 from harness.slurm.script import Batch
 from harness.suite.plan import Plan
-from harness.train.attempt import now
 from harness.train.stop import StopFlag
 
 log = logging.getLogger(__name__)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import traceback
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal
 
 import torch
 
 from harness.api.errors import ClosedSplitError, DataError, DiskError, HarnessError
+from harness.api.strict import now
 from harness.records.files import disk_errors, write_text
 from harness.records.lease import Lease, LeaseLostError
 from harness.records.ledger import LedgerLine, ProcessInfo, wall_by_phase
@@ -160,8 +160,3 @@ def kind_of(error: BaseException) -> str | None:
 def printable(text: str) -> str:
     """Text that a record can hold: a file name within a message may be no unicode."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def now() -> str:
-    """UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -15,6 +15,7 @@ import torch
 
 from harness.api.method import Method
 from harness.api.params import OptimiserSettings
+from harness.api.strict import now
 from harness.data.cache import Cache
 from harness.data.permit import keep_closed
 from harness.evaluation.evaluate import load_volumes
@@ -22,7 +23,7 @@ from harness.records.artifacts import CAPTION, Array, refuse_large, refuse_unfit
 from harness.records.ledger import wall_by_phase
 from harness.records.run_folder import DamagedRecordError, RunFolder
 from harness.records.schema import Result, Run
-from harness.train.attempt import Attempt, now
+from harness.train.attempt import Attempt
 from harness.train.build import (
     build_method,
     build_state,

@@ -66,6 +66,7 @@ class StopFlag:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._handle)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a fork server blocks them until somebody listens
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.retired = self.retired or (number == RETIRE and not self.reason)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from harness.execution.fork_server import ForkServer
 from harness.execution.process import make_order, parent_and_allowance
 from harness.execution.process_pool import ProcessPool, pool_devices
 from harness.execution.session import Session
@@ -19,14 +23,20 @@ from tests.train.tiny import train
 pytestmark = pytest.mark.slow
 
 
-def pool_of(session: Session, stop: StopFlag, seen: set[str]) -> ProcessPool:
+@pytest.fixture
+def server() -> Iterator[ForkServer]:
+    with ForkServer() as server:
+        yield server
+
+
+def pool_of(session: Session, stop: StopFlag, seen: set[str], server: ForkServer) -> ProcessPool:
     def tick(running: list[Run]) -> None:
         seen.update(run.id for run in running)
 
-    return ProcessPool(session, [None, None], 0.3, stop, tick)
+    return ProcessPool(session, [None, None], 0.3, stop, tick, server.start)
 
 
-def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path: Path, server: ForkServer) -> None:
     """One good run, one that is killed once, one that is killed whenever it starts, and one that raises."""
     tiny = make_tiny(
         {
@@ -38,7 +48,7 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path
         budget={"steps": 40},
     )
     session, seen = tiny.session(), set[str]()
-    outcomes = {outcome.run: outcome for outcome in pool_of(session, StopFlag(), seen).run(session.pending())}
+    outcomes = {outcome.run: outcome for outcome in pool_of(session, StopFlag(), seen, server).run(session.pending())}
     by_method = {run.method: outcomes[run.id] for run in session.plan.runs}
     assert {method: outcome.status for method, outcome in by_method.items()} == {
         "tiny_staged": "ok",
@@ -49,13 +59,14 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path
     assert by_method["tiny_doomed"].message == "killed: its process died 2 times (signal 9)"
     assert len((tmp_path / "doomed").read_text(encoding="utf-8")) == 2, "started twice, and no more"
     assert seen == {run.id for run in session.plan.runs}
+    assert len(list(Path(f"/proc/{server.pid}/task").iterdir())) == 1, "only a process with a single thread may fork"
     inline = make_tiny({"tiny_staged": {}}, budget={"steps": 40})
     train(inline, "tiny_staged/2/0/0")
     for planned_run in ("tiny_staged/2/0/0", "tiny_mortal/2/0/0"):
         assert_same_numbers(tiny.folder(planned_run), inline.folder("tiny_staged/2/0/0"))
 
 
-def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny) -> None:
+def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny, server: ForkServer) -> None:
     tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, budget={"steps": 400}, seeds=[0, 1, 2])
     session, stop = tiny.session(), StopFlag()
     first, second, third = (session.folder(run) for run in session.plan.runs)
@@ -64,7 +75,7 @@ def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny) -> Non
         if first.ledger.spent().useful_steps and second.ledger.spent().useful_steps:
             stop.set("SIGTEST")
 
-    outcomes = list(ProcessPool(session, [None, None], 1000.0, stop, tick).run(session.pending()))
+    outcomes = list(ProcessPool(session, [None, None], 1000.0, stop, tick, server.start).run(session.pending()))
     assert [outcome.status for outcome in outcomes] == ["interrupted"] * 2
     for folder in (first, second):
         assert folder.checkpoint.exists()
@@ -73,10 +84,33 @@ def test_a_stop_is_passed_on_and_starts_nothing_more(make_tiny: MakeTiny) -> Non
     assert not third.log.exists()
 
 
-def test_a_log_that_cannot_be_written_refuses_the_run(make_tiny: MakeTiny) -> None:
+def test_runs_outlive_the_server_that_forked_them(make_tiny: MakeTiny, server: ForkServer) -> None:
+    """They leave at a checkpoint and go on as commands: nothing is lost, and nothing differs."""
+    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.1}}, budget={"steps": 80}, seeds=[0, 1])
+    session = tiny.session()
+    folders = [session.folder(run) for run in session.plan.runs]
+
+    def tick(_running: list[Run]) -> None:
+        if all(folder.ledger.spent().useful_steps for folder in folders):
+            with suppress(ProcessLookupError):
+                os.kill(server.pid, signal.SIGKILL)
+
+    pool = ProcessPool(session, [None, None], 0.3, StopFlag(), tick, server.start)
+    assert [outcome.status for outcome in pool.run(session.pending())] == ["ok", "ok"]
+    inline = make_tiny({"tiny_staged": {"pause_seconds": 0.0}}, budget={"steps": 80})
+    train(inline, "tiny_staged/2/0/0")
+    for folder in folders:
+        spent = folder.ledger.spent()
+        assert (spent.attempts, spent.useful_steps, spent.lost_steps) == (2, 80, 0)
+        assert "the parent process is gone" in folder.log.read_text(encoding="utf-8")
+    first = folders[0].require_result().weights_sha256
+    assert first == inline.folder("tiny_staged/2/0/0").require_result().weights_sha256
+
+
+def test_a_log_that_cannot_be_written_refuses_the_run(make_tiny: MakeTiny, server: ForkServer) -> None:
     session = make_tiny({"tiny_short": {}}, budget={"steps": 4}).session()
     session.folder(session.plan.runs[0]).log.mkdir()
-    (outcome,) = pool_of(session, StopFlag(), set()).run(session.pending())
+    (outcome,) = pool_of(session, StopFlag(), set(), server).run(session.pending())
     assert (outcome.status, outcome.exit_code) == ("refused", 74)
     assert "cannot write" in outcome.message
 
@@ -113,12 +147,10 @@ def test_a_child_hears_its_driver_its_allowance_and_its_devices(
 ) -> None:
     session = make_tiny({"tiny_short": {}}).session()
     (run,) = session.plan.runs
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    assert make_order(session, run, 1.0).environment()["CUDA_VISIBLE_DEVICES"] == "0,1"
-    order = make_order(session, run, 1.0, allowance=2.5, devices="1")
-    environment = order.environment()
-    assert (environment["CUDA_VISIBLE_DEVICES"], environment["HARNESS_DRIVER"]) == ("1", str(os.getpid()))
+    assert "CUDA_VISIBLE_DEVICES" not in make_order(session, run, 1.0).variables(7), "it stays as it is"
+    variables = make_order(session, run, 1.0, allowance=2.5, devices="1").variables(7)
+    assert (variables["CUDA_VISIBLE_DEVICES"], variables["HARNESS_DRIVER"]) == ("1", str(os.getpid()))
     assert parent_and_allowance() == (None, float("inf"))
     for name in ("HARNESS_PARENT", "HARNESS_ALLOWANCE"):
-        monkeypatch.setenv(name, environment[name])
-    assert parent_and_allowance() == (os.getpid(), 2.5)
+        monkeypatch.setenv(name, variables[name])
+    assert parent_and_allowance() == (7, 2.5)

@@ -1,0 +1,204 @@
+"""Processes of a fork server: each says how it ended, knows its own variables alone, and harms no other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import pytest
+
+from harness.execution import fork_server, process
+from harness.execution.fork_server import ForkServer
+from harness.execution.outcome import Outcome
+from harness.execution.process import Order, RunProcess
+from tests.support import LIMIT_SECONDS, command_environment, wait_until
+
+pytestmark = pytest.mark.slow
+
+SERVER = """
+import json, os, resource, signal, socket, sys, time
+from harness.execution.fork_server import Server
+
+def act(arguments):
+    what, _, number = arguments[1].partition("-")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+    if what == "exit":
+        print("error: as it says")
+        sys.exit(int(number))
+    if what == "leave":
+        os._exit(int(number))
+    if what == "signal":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.kill(os.getpid(), int(number))
+    if what == "raise":
+        raise RuntimeError("nobody catches this")
+    if what == "sleep":
+        print(os.getpid(), flush=True)
+        time.sleep(600)
+    names = ("HARNESS_PARENT", "HARNESS_DRIVER", "CUDA_VISIBLE_DEVICES", "OF_THE_DRIVER")
+    files = {os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if int(name) > 2
+             and os.path.exists(f"/proc/self/fd/{name}")}
+    seen = {"variables": {name: os.environ.get(name) for name in names}, "files": sorted(files),
+            "parent": os.getppid(), "group": os.getpgrp(), "input": sys.stdin.read()}
+    print(json.dumps(seen))
+    sys.exit(0)
+
+Server(socket.socket(fileno=int(sys.argv[1])), act).serve()
+"""
+
+
+def server_command(_verb: str, channel: str) -> list[str]:
+    return [sys.executable, "-c", SERVER, channel]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
+    """A fork server without torch, whose processes do as the ids of their runs say."""
+    monkeypatch.setattr(fork_server, "harness_command", server_command)
+    monkeypatch.setenv("OF_THE_DRIVER", "kept")
+    with ForkServer() as server:
+        yield server
+
+
+def order_of(tmp_path: Path, run: str, devices: str | None = None) -> Order:
+    folder = tmp_path / "suite" / "runs" / run
+    folder.mkdir(parents=True)
+    suite = tmp_path / "suite" / "suites" / "s.yaml"
+    return Order(run, str(suite), str(tmp_path / "cache"), 30.0, os.getpid(), devices=devices)
+
+
+def outcome_of(run: RunProcess) -> Outcome:
+    outcome = run.wait(LIMIT_SECONDS)
+    assert outcome is not None, "it runs for ever"
+    return outcome
+
+
+def test_each_process_says_how_it_ended(server: ForkServer, tmp_path: Path) -> None:
+    expected = {
+        "exit-0": ("ok", 0),
+        "exit-70": ("failed", 70),
+        "exit-73": ("busy", 73),
+        "exit-75": ("interrupted", 75),
+        "exit-64": ("refused", 64),
+        "leave-3": ("refused", 3),
+        "signal-9": ("killed", 9),
+        "signal-11": ("killed", 11),
+        "raise": ("refused", 1),
+    }
+    sleeper = server.start(order_of(tmp_path, "sleep"))
+    runs = {name: server.start(order_of(tmp_path, name)) for name in expected}
+    ends = {name: outcome_of(run) for name, run in runs.items()}
+    assert {name: (end.status, end.exit_code) for name, end in ends.items()} == expected
+    assert ends["exit-64"].message == "as it says"
+    assert "RuntimeError: nobody catches this" in ends["raise"].message
+    assert sleeper.wait(0) is None, "a death takes nobody with it"
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text(encoding="utf-8").split()
+    assert len(children) == 1, "the ended ones are no zombies"
+
+
+def test_a_process_has_its_own_variables_and_no_file_of_the_server(server: ForkServer, tmp_path: Path) -> None:
+    orders = [order_of(tmp_path, f"look-{devices}", devices) for devices in ("0", "GPU-7a")]
+    waits = server.start(order_of(tmp_path, "sleep"))
+    runs = [server.start(order) for order in orders]
+    assert [outcome_of(run).status for run in runs] == ["ok", "ok"]
+    for order in orders:
+        seen = json.loads(order.folder.log.read_text(encoding="utf-8"))
+        variables = [str(server.pid), str(os.getpid()), order.devices, "kept"]
+        assert list(seen["variables"].values()) == variables
+        assert (seen["parent"], seen["group"], seen["input"]) == (server.pid, os.getpgrp(), "")
+        assert [name for name in seen["files"] if name.startswith(("socket", "pipe")) or "log" in name] == []
+    assert waits.wait(0) is None
+
+
+def test_an_end_wakes_who_waits_for_it(server: ForkServer, tmp_path: Path) -> None:
+    slow, quick = server.start(order_of(tmp_path, "sleep")), server.start(order_of(tmp_path, "exit-0"))
+    assert slow.end is not None
+    assert quick.end is not None
+    assert wait([slow.end, quick.end], LIMIT_SECONDS) == [quick.end]
+    assert outcome_of(quick).status == "ok"
+    assert quick.end is None
+
+
+def test_signals_of_a_whole_job_leave_the_server_alive(server: ForkServer, tmp_path: Path) -> None:
+    assert outcome_of(server.start(order_of(tmp_path, "exit-0"))).status == "ok"
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        os.kill(server.pid, number)
+    assert outcome_of(server.start(order_of(tmp_path, "exit-70"))).status == "failed"
+
+
+def test_what_a_dead_server_had_goes_on_as_commands(
+    server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[str] = []
+
+    def start_command(order: Order, _output: object) -> process.Started:
+        commands.append(order.run)
+        return process.CommandProcess([sys.executable, "-c", "raise SystemExit(75)"])
+
+    monkeypatch.setattr(process, "start_command", start_command)
+    monkeypatch.setattr(fork_server, "start_command", start_command)
+    orders = [order_of(tmp_path, "sleep-1"), order_of(tmp_path, "sleep-2")]
+    runs = [server.start(order) for order in orders]
+    wait_until(lambda: all(order.folder.log.read_text(encoding="utf-8") for order in orders), "both run")
+    orphans = [int(order.folder.log.read_text(encoding="utf-8")) for order in orders]
+    try:
+        os.kill(server.pid, signal.SIGKILL)
+        assert [outcome_of(run).status for run in runs] == ["interrupted", "interrupted"]
+        for orphan in orphans:
+            os.kill(orphan, 0)  # a run leaves by itself: it has a checkpoint to write
+    finally:
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
+    late = server.start(order_of(tmp_path, "late"))
+    assert outcome_of(late).status == "interrupted"
+    assert commands == ["sleep-1", "sleep-2", "late"]
+
+
+DRIVER = """
+import sys, time
+from harness.execution import fork_server
+from harness.execution.process import Order
+from tests.execution.test_fork_server import server_command
+
+fork_server.harness_command = server_command
+server = fork_server.ForkServer()
+order = Order("sleep", sys.argv[1], "cache", 30.0, 1)
+server.start(order)
+print(server.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_server_leaves_when_its_driver_is_killed(tmp_path: Path) -> None:
+    order = order_of(tmp_path, "sleep")
+    command = [sys.executable, "-c", DRIVER, order.suite]
+    with subprocess.Popen(command, env=command_environment(), stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        server = int(driver.stdout.readline())
+        wait_until(lambda: order.folder.log.exists() and order.folder.log.read_text(encoding="utf-8"), "it runs")
+        child = int(order.folder.log.read_text(encoding="utf-8"))
+        try:
+            driver.kill()
+            wait_until(lambda: not Path(f"/proc/{server}").exists() or is_zombie(server), "the server leaves")
+            assert parent_of(child) not in (server, driver.pid), "so the run sees that its parent is gone"
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def is_zombie(pid: int) -> bool:
+    return status_fields(pid)[0] == "Z"
+
+
+def parent_of(pid: int) -> int:
+    return int(status_fields(pid)[1])
+
+
+def status_fields(pid: int) -> list[str]:
+    """Of /proc/PID/stat, behind the name."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()

@@ -72,7 +72,7 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
             {"engine": {"largest_component": {"values": [True, None]}}},
             "search.engine.largest_component",
             "largest_component:",
-            "all methods are tested alike",
+            "all methods have it alike",
         ),
         ({}, {"engine": {"learning_rate": RANGE}}, "search.engine.learning_rate", "learning_rate:", "optimiser.learn"),
         (

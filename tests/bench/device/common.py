@@ -1,0 +1,92 @@
+"""What the parts of the benchmark share: what they are asked for, states, and rows that survive a failure."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVarTuple
+
+import torch
+
+from harness.api.method import Stage
+from harness.api.progress import Progress
+from harness.suite.registry import load_method
+from harness.train.build import set_learning_rate
+from harness.train.checkpoint import TrainingState
+from tests.bench.device.planner import Row
+from tests.bench.workload import MIDDLE, Entry, Precision, Size, entries
+
+REPEATS = 3
+
+Arguments = TypeVarTuple("Arguments")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where, what and how long a part measures."""
+
+    device: torch.device
+    size: Size
+    batch: int
+    steps: int
+    names: tuple[str, ...]
+    precisions: tuple[Precision, ...]
+    tree: Path | None = None
+
+    @property
+    def shape(self) -> Row:
+        """What a row says of the images."""
+        return {"size": " x ".join(map(str, self.size)), "batch": self.batch}
+
+    def attempted(self, measure: Callable[[*Arguments], Row], *arguments: *Arguments) -> Row:
+        """The row that a function gives, or one that says what went wrong: the next may work."""
+        try:
+            row = measure(*arguments)
+        except Exception as error:  # noqa: BLE001 - whatever a step raises there
+            traceback.print_exc()
+            row = {"error": f"{type(error).__name__}: {error}".partition("\n")[0]}
+        return {**self.shape, **row}
+
+
+def capturable(name: str) -> bool:
+    """Whether the method of a method/stage says that its step can be a graph."""
+    return load_method(name.partition("/")[0]).capturable
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_of(step: Callable[[], object], steps: int, device: torch.device) -> float:
+    """Of a step, many in a row: the median of a few rows."""
+    rows = []
+    for _ in range(REPEATS):
+        wait(device)
+        began = time.perf_counter()
+        for _ in range(steps):
+            step()
+        wait(device)
+        rows.append((time.perf_counter() - began) / steps)
+    return statistics.median(rows)
+
+
+def started(name: str, asked: Asked, device: torch.device, precision: Precision, compiled: bool = False) -> Entry:
+    """A method/stage before its first step; compiled: its schedules and rates are scalars of the device."""
+    state, stage = entries(asked.size, asked.batch, device, precision, only=name)[name]
+    engine = state.run.engine.model_copy(update={"compile": True if compiled else None})
+    state.run = state.run.model_copy(update={"engine": engine})
+    set_learning_rate(state.optimiser, engine, MIDDLE)
+    return state, stage
+
+
+def progress_at(share: float, number: int, state: TrainingState, stage: Stage) -> Progress:
+    """A point of a stage with its schedules; the learning rate is set to that point's."""
+    progress = Progress(share, share, number)
+    set_learning_rate(state.optimiser, state.run.engine, progress)
+    return progress.with_schedules(state.method.schedules(stage, progress))

@@ -17,12 +17,14 @@ from methods.action import ACTION
 from methods.action_pp import ACTIONPP
 from methods.bcp import BCP
 from methods.cps import CPS
+from methods.dtc import DTC
 from methods.mc_net import MCNet
 from methods.mean_teacher import MeanTeacher
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
 from methods.unimatch import UniMatch
+from methods.urpc import URPC
 from tests.methods.staged import SMALL, SMALL_PP, assert_step_reads_no_value, step
 from tests.methods.test_methods import same_state
 from tests.methods.tiny import TASK_3D, batch_for, build, step_loss
@@ -36,6 +38,8 @@ PARAMS: Mapping[type[Method], Mapping[str, object]] = {
     CPS: {},
     BCP: {},
     UniMatch: {},
+    URPC: {},
+    DTC: {},
     ACTION: {**SMALL, "mixing": "classmix"},
     ACTIONPP: SMALL_PP,
 }

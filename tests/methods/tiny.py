@@ -13,14 +13,27 @@ from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
 from methods.bcp import BCP
 from methods.cps import CPS
+from methods.dtc import DTC
 from methods.mc_net import MCNet
 from methods.mean_teacher import MeanTeacher
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
 from methods.unimatch import UniMatch
+from methods.urpc import URPC
 
-METHODS: tuple[type[Method], ...] = (Supervised, SupervisedFull, UAMT, MCNet, MeanTeacher, CPS, BCP, UniMatch)
+METHODS: tuple[type[Method], ...] = (
+    Supervised,
+    SupervisedFull,
+    UAMT,
+    MCNet,
+    MeanTeacher,
+    CPS,
+    BCP,
+    UniMatch,
+    URPC,
+    DTC,
+)
 """All but ACTION and ACTION++, which a test makes small before it trains them (`tests.methods.staged`)."""
 TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "Myo", "LV"), size=(32, 32))
 TASK_3D = Task(name="tiny3d", dimension=3, channels=1, classes=("background", "LA"), size=(32, 32, 16))

@@ -1,0 +1,53 @@
+"""Signed distances against scipy's transform: any masks, empty and full ones, chunks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, distance_transform_edt
+
+from methods.shared import distance
+from methods.shared.distance import signed_distances
+
+
+def derived(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """By scipy; the border is what an erosion takes away, the image's edge being none."""
+    if mask.all() or not mask.any():
+        return np.zeros(mask.shape)
+    outside, inside = distance_transform_edt(~mask), distance_transform_edt(mask)
+    signed = outside / outside.max() - inside / inside.max()
+    signed[mask & ~binary_erosion(mask, border_value=1)] = 0
+    return np.asarray(signed)
+
+
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.0, 1.0), dimension=st.sampled_from([2, 3]))
+def test_they_are_scipys(seed: int, share: float, dimension: int) -> None:
+    size = ((3, 13, 18), (2, 6, 9, 7))[dimension - 2]
+    masks = np.random.default_rng(seed).random(size) < share
+    signed = signed_distances(torch.as_tensor(masks))
+    np.testing.assert_allclose(signed, [derived(mask) for mask in masks], atol=1e-6)
+
+
+def test_of_blobs_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, columns = np.mgrid[:40, :56]
+    masks = np.stack([(rows - 15) ** 2 + (columns - c) ** 2 < 120 for c in (5, 20, 50)])
+    whole = signed_distances(torch.as_tensor(masks))
+    np.testing.assert_allclose(whole, [derived(mask) for mask in masks], atol=1e-6)
+    monkeypatch.setattr(distance, "AT_A_TIME", 1)
+    assert torch.equal(signed_distances(torch.as_tensor(masks)), whole)
+
+
+def test_by_hand() -> None:
+    mask = torch.tensor([[[0, 0, 1, 1, 1, 1, 1, 0]]], dtype=torch.bool)
+    # outside at most 2 away; inside 1, 2, 3, 2, 1, whose ends are the border
+    expected = [1.0, 0.5, 0.0, -2 / 3, -1.0, -2 / 3, 0.0, 0.5]
+    assert signed_distances(mask)[0, 0].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_it_reads_no_value() -> None:
+    """Tensors of the meta device have none: whatever would copy one to the host raises."""
+    assert signed_distances(torch.zeros(2, 8, 8, dtype=torch.bool, device="meta")).shape == (2, 8, 8)

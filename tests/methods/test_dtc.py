@@ -1,0 +1,97 @@
+"""DTC: the step re-derived from both heads' outputs, distances by class, and what its parts teach."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from scipy.special import expit
+from torch import Tensor
+
+from methods.dtc import DTC, DTCParams, class_distances, task_consistency
+from tests.methods.test_distance import derived
+from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
+from tests.methods.test_ua_mt import loss_of
+from tests.methods.tiny import TASK_3D, batch_for, blobs, build, progress_at, step_loss
+
+
+def dtc(**params: object) -> DTC:
+    method = build(DTC, params=params)
+    assert isinstance(method, DTC)
+    return method
+
+
+def outputs_of(method: DTC) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Both heads' answers, forward by forward, once the method has run."""
+    answers: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+
+    def keep(_: object, __: object, output: tuple[Tensor, Tensor]) -> None:
+        logits, distances = (each.detach().double().numpy() for each in output)
+        answers.append((logits, distances))
+
+    method.net.register_forward_hook(keep)
+    return answers
+
+
+def test_step_equals_an_independent_derivation() -> None:
+    method = dtc(consistency=3.0, ramp_end=0.8, distance_weight=0.7, steepness=40.0)
+    batch = batch_for(method, 6)
+    answers = outputs_of(method)
+    got = loss_of(method, batch, share=0.6)
+    ((z, s),) = answers
+    p, labels = softmax(z), batch.labels.numpy()
+    dice = derived_dice(p[:3], labels)
+    given = np.stack([[derived(image == c) for c in (1, 2, 3)] for image in labels])
+    distance = ((s[:3] - given) ** 2).mean()
+    consistency = ((expit(-40.0 * s) - p[:, 1:]) ** 2).mean()
+    assert got["dice"] == pytest.approx(dice, rel=1e-5)
+    assert got["distance"] == pytest.approx(distance, rel=1e-5)
+    assert got["consistency"] == pytest.approx(consistency, rel=1e-4)
+    assert got["ce"] == pytest.approx(derived_cross_entropy(z[:3], labels), rel=1e-5)
+    assert got["total"] == pytest.approx(dice + 0.7 * distance + 3.0 * math.exp(-5 * 0.25**2) * consistency, rel=1e-4)
+
+
+def test_each_class_has_its_own_distances() -> None:
+    _, labels = blobs(2)
+    labels[1][labels[1] == 2] = 0
+    distances = class_distances(labels, 4)
+    assert distances.shape == (2, 3, 32, 32)
+    assert not distances[1, 1].any(), "a class that an image lacks has no border"
+    for number, c in ((0, 1), (0, 3), (1, 3)):
+        np.testing.assert_allclose(distances[number, c - 1], derived(labels[number].numpy() == c), atol=1e-6)
+
+
+def test_gradients_are_the_numerical_ones() -> None:
+    generator = torch.Generator().manual_seed(0)
+    raw, z = (torch.randn(2, 2, 3, 3, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2))
+    loss = lambda a, b: task_consistency(a.tanh(), b.softmax(dim=1), 5.0)  # noqa: E731
+    assert torch.autograd.gradcheck(loss, (raw, z))
+
+
+def test_two_classes_of_a_softmax_are_the_sigmoid_of_the_release() -> None:
+    method = build(DTC, task=TASK_3D)
+    assert isinstance(method, DTC)
+    logits, distances = method.net.eval()(torch.rand(1, 1, *TASK_3D.size))
+    assert distances.shape == (1, 1, *TASK_3D.size)
+    assert distances.abs().max() < 1.0
+    torch.testing.assert_close(logits.softmax(dim=1)[:, 1], (logits[:, 1] - logits[:, 0]).sigmoid())
+
+
+def test_cross_entropy_is_logged_and_not_trained_and_the_head_is_dropped() -> None:
+    method = dtc()
+    loss = step_loss(method, batch_for(method), method.stages[0], progress_at(1.0))
+    assert not loss.terms["ce"].requires_grad
+    parts = loss.terms
+    rebuilt = parts["dice"] + 0.3 * parts["distance"] + parts["consistency"]
+    assert loss.total.item() == pytest.approx(rebuilt.item(), rel=1e-6)
+    assert sum(p.numel() for p in method.predictor.parameters()) == 1_813_764
+
+
+@pytest.mark.parametrize("wrong", [{"steepness": 0.0}, {"distance_weight": -1.0}])
+def test_impossible_parameters_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        DTCParams.model_validate(wrong)

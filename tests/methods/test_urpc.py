@@ -1,0 +1,103 @@
+"""URPC: rectified consistency by a second derivation, the step as a whole, heads, and what disturbs their maps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from harness.api.dataset import Task
+from methods.urpc import URPC, Pyramid, pyramid_consistency, with_noise, without_peaks
+from tests.methods.test_losses import derived_cross_entropy, derived_dice, gradient_inputs, softmax
+from tests.methods.test_ua_mt import loss_of
+from tests.methods.tiny import TASK, TASK_3D, batch_for, build
+
+
+def urpc(**params: object) -> URPC:
+    method = build(URPC, params=params)
+    assert isinstance(method, URPC)
+    return method
+
+
+def derived_consistency(p: list[np.ndarray]) -> float:
+    """Scale by scale as printed."""
+    mean, losses = sum(p) / len(p), []
+    for each in p:
+        v = (mean * np.log(mean / each)).sum(axis=1, keepdims=True)
+        losses.append(((mean - each) ** 2 * np.exp(-v)).mean() / (np.exp(-v).mean() + 1e-8) + v.mean())
+    return float(np.mean(losses))
+
+
+def test_step_equals_an_independent_derivation() -> None:
+    method = urpc(consistency=3.0, ramp_end=0.8)
+    batch = batch_for(method, 6)
+    answers: list[list[Tensor]] = []
+    method.net.register_forward_hook(lambda _, __, output: answers.append(output))
+    got = loss_of(method, batch, share=0.6)
+    (logits,) = answers
+    z, labels = [each.detach().double().numpy() for each in logits], batch.labels.numpy()
+    assert len(z) == 4
+    supervised = [derived_cross_entropy(each[:3], labels) + derived_dice(softmax(each[:3]), labels) for each in z]
+    consistency = derived_consistency([softmax(each[3:]) for each in z])
+    assert got["consistency"] == pytest.approx(consistency, rel=1e-4)
+    assert got["ce"] == pytest.approx(derived_cross_entropy(z[0][:3], labels), rel=1e-5)
+    assert got["coarse"] == pytest.approx(sum(supervised[1:]) / 6, rel=1e-5)
+    assert got["total"] == pytest.approx(sum(supervised) / 8 + 3.0 * math.exp(-5 * 0.25**2) * consistency, rel=1e-4)
+
+
+def test_gradients_are_the_numerical_ones_through_the_mean_too() -> None:
+    logits, _ = gradient_inputs()
+    second = logits.detach().flip(0).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: pyramid_consistency([a, b])[0], (logits, second))
+
+
+def test_agreement_costs_nothing_and_certain_disagreement_stays_finite() -> None:
+    logits, _ = gradient_inputs()
+    assert pyramid_consistency([logits, logits])[0].item() == pytest.approx(0.0, abs=1e-12)
+    sure = torch.tensor([[[500.0], [-500.0]]], requires_grad=True)
+    loss, uncertainty = pyramid_consistency([sure, -sure])
+    assert uncertainty.item() > 100
+    loss.backward()
+    assert sure.grad is not None
+    assert sure.grad.isfinite().all()
+
+
+def test_peaks_are_the_highest_mean_activations() -> None:
+    torch.manual_seed(0)
+    features = torch.rand(2, 3, 8, 8)
+    features[:, :, 0, 0] = 2.0
+    kept = without_peaks(features)
+    mean = features.mean(dim=1)
+    dropped = (kept == 0).all(dim=1)
+    assert dropped[:, 0, 0].all()
+    assert not dropped[mean < 0.7 * 2.0].any()
+    assert dropped[mean >= 0.9 * 2.0].all()
+    assert torch.equal(kept[~dropped.unsqueeze(1).expand_as(kept)], features[~dropped.unsqueeze(1).expand_as(kept)])
+
+
+def test_noise_is_the_same_for_all_images_and_within_three_tenths() -> None:
+    torch.manual_seed(0)
+    factors = with_noise(torch.ones(2, 3, 40, 40))
+    assert torch.equal(factors[0], factors[1])
+    assert 0.7 <= factors.min() < 0.71
+    assert 1.29 < factors.max() <= 1.3
+    assert factors.mean().item() == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("task", "kernel"), [(TASK, 9), (TASK_3D, 1)])
+def test_heads_read_three_coarser_maps(task: Task, kernel: int) -> None:
+    net = Pyramid(task).eval()
+    shapes: list[torch.Size] = []
+    for head in net.heads:
+        head.register_forward_hook(lambda _, __, output: shapes.append(output.shape))
+    size = (32, 32, 16)[: task.dimension]
+    logits = net(torch.rand(1, 1, *size))
+    n_classes = task.n_classes
+    assert {each.shape for each in logits} == {torch.Size((1, n_classes, *size))}
+    assert sorted(shapes) == sorted(torch.Size((1, n_classes, *(s // k for s in size))) for k in (8, 4, 2))
+    assert [sum(p.numel() for p in head.parameters()) for head in net.heads] == [
+        kernel * width * n_classes + n_classes for width in (128, 64, 32)
+    ]

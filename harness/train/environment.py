@@ -25,6 +25,7 @@ import harness
 from harness.api.errors import UsageError
 from harness.records.ledger import ProcessInfo
 from harness.records.schema import Engine, Environment
+from harness.train.heap import keep_freed_memory
 
 MOST_WARNINGS = 20
 
@@ -45,6 +46,8 @@ def prepare_device(device: torch.device, engine: Engine) -> None:
     torch.set_num_threads(engine.threads)
     torch.set_flush_denormal(True)
     keep_compiler_out()
+    if device.type == "cpu":
+        keep_freed_memory()
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         # torch lets convolutions use TF32 by default, which would make "float32" a name and not a fact

@@ -192,7 +192,7 @@ class Method(nn.Module):
         return (p for p in self.parameters() if p.requires_grad)
 
     def optimiser(self, stage: Stage, settings: OptimiserSettings) -> torch.optim.Optimizer:
-        """The engine's SGD, on CUDA in one kernel. A method that needs another overrides this and says so.
+        """The engine's SGD, in one pass over the weights. A method that needs another overrides this and says so.
 
         Args:
             stage: The stage that begins; each has an optimiser of its own.
@@ -208,7 +208,7 @@ class Method(nn.Module):
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
             nesterov=settings.nesterov,
-            fused=all(parameter.is_cuda for parameter in parameters) or None,
+            fused=not any(parameter.is_meta for parameter in parameters),  # shapes alone, for which there is no kernel
         )
 
     def schedules(self, stage: Stage, progress: Progress) -> Mapping[str, float]:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
+from harness.api.layers import Dropout, concatenate
 
 WIDTHS = (16, 32, 64, 128, 256)
 """Channels of the encoder's maps, fine to coarse; each map has half the resolution of the one before."""
@@ -99,7 +100,7 @@ class ConvBlock(nn.Sequential):
             nn.Conv2d(inputs, outputs, kernel_size=3, padding=1),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(inplace=True),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Conv2d(outputs, outputs, kernel_size=3, padding=1),
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(inplace=True),
@@ -139,7 +140,7 @@ class UpBlock(nn.Module):
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
         """[N, inputs, h, w] and [N, outputs, 2h, 2w] -> [N, outputs, 2h, 2w]."""
-        merged: Tensor = self.block(torch.cat((skip, self.up(coarse)), dim=1))
+        merged: Tensor = self.block(concatenate(skip, self.up(coarse)))
         return merged
 
 

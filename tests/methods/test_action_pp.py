@@ -338,6 +338,7 @@ def test_changes_of_the_assignment_are_in_the_history_and_the_whole_assignment_i
     stage, sgd = enter(method, "anatomical")
     assert step(method, stage, sgd, batch_for(method), 0).terms["assignment_changes"].item() == 0
     method.allocation.prototypes.copy_(method.allocation.centres[method.allocation.assignment.roll(1)])
+    method.allocation.chosen_since.fill_(1)  # no slot is dead, so that none is revived with another prototype
     finish_step(method, stage, Progress(run=0.0, stage=0.02, step=1))
     assert fine_tuned(method).terms["assignment_changes"].item() == 32
     shown = method.diagnostics()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
+from harness.api.layers import Dropout
 from harness.api.networks import ConvBlock, UpBlock, backbone, third_decoder
 from methods.mc_net import SharedEncoder
 from tests.methods.tiny import TASK, TASK_3D
@@ -71,7 +72,7 @@ def test_cost_is_the_published_one() -> None:
 
 
 def test_blocks_are_conv_bn_leaky_dropout_conv_bn_leaky() -> None:
-    kinds = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, nn.Dropout, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
+    kinds = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, Dropout, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
     blocks = [m for m in SharedEncoder(TASK).modules() if isinstance(m, ConvBlock)]
     assert len(blocks) == 5 + 4 + 4
     for block in blocks:

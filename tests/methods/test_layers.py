@@ -1,0 +1,71 @@
+"""Layers of our own beside torch's: dropout whose masks are cheap on a CPU, concatenation with dense gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.api.layers import Dropout, concatenate
+
+SEED = 7
+
+
+def random_bits(count: int) -> list[int]:
+    """The next 16-bit values of torch's default generator, smallest signed value 0, lowest bits of each 64 first."""
+    words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).tolist()
+    return [((word >> shift) + 2**15) % 2**16 for word in words for shift in (0, 16, 32, 48)][:count]
+
+
+@given(p=st.floats(0.001, 0.999), count=st.integers(1, 70))
+def test_a_value_is_dropped_if_its_random_bits_lie_below_p(p: float, count: int) -> None:
+    torch.manual_seed(SEED)
+    dropped = [bits < round(p * 2**16) for bits in random_bits(count)]
+    torch.manual_seed(SEED)
+
+    result = Dropout(p)(torch.ones(1, count))
+
+    scale = torch.tensor(1.0 / (1.0 - p))
+    assert result[0].tolist() == [0.0 if out else scale.item() for out in dropped]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_as_many_values_are_dropped_as_p_says_and_the_gradient_is_the_mask(dtype: torch.dtype) -> None:
+    torch.manual_seed(SEED)
+    image = torch.ones(8, 16, 32, 32, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
+
+    result = Dropout(0.3)(image)
+    result.sum().backward()
+
+    share = (result == 0).double().mean().item()
+    assert share == pytest.approx(0.3, abs=5 * (0.3 * 0.7 / image.numel()) ** 0.5)
+    assert image.grad is not None
+    assert torch.equal(image.grad, result)
+    assert result.unique().tolist() == [0.0, torch.tensor(1 / 0.7, dtype=dtype).item()]
+    assert result.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_masks_follow_torchs_generator_and_evaluation_drops_nothing() -> None:
+    layer, image = Dropout(0.5), torch.rand(2, 4, 16, 16)
+    state = torch.get_rng_state()
+    first, second = layer(image), layer(image)
+    torch.set_rng_state(state)
+
+    assert torch.equal(layer(image), first)
+    assert not torch.equal(first, second)
+    assert layer.eval()(image) is image
+
+
+def test_a_concatenation_has_the_gradients_of_torchs_own_without_gaps() -> None:
+    first, second = (
+        torch.rand(2, channels, 4, 4).to(memory_format=torch.channels_last).requires_grad_() for channels in (3, 5)
+    )
+    weights = torch.rand(2, 8, 4, 4).to(memory_format=torch.channels_last)
+    result = concatenate(first, second)
+
+    gradients = torch.autograd.grad((result * weights).sum(), (first, second))
+
+    assert torch.equal(result, torch.cat((first, second), dim=1))
+    assert torch.equal(torch.cat(gradients, dim=1), weights)
+    assert all(gradient.is_contiguous(memory_format=torch.channels_last) for gradient in gradients)

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import logging
 import os
 import shutil
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from harness.api.errors import HarnessError
 from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, read_manifest
+from harness.data.lock import alone
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "HARNESS_LOCAL_DATA"
 """Environment variable: a folder on a node's own disk, say $SLURM_TMPDIR. Unset: data are read where they lie."""
 
-PATIENCE_SECONDS = 600.0
-"""Time that a process waits for another one that copies."""
-
-POLL_SECONDS = 0.1
 BLOCK_BYTES = 1 << 22
 
 
@@ -52,7 +45,7 @@ def local_copy(cache: Cache, home: Path | None) -> Cache:
     destination = home / f"harness-{os.getuid()}" / f"{cache.manifest.dataset}-{cache.manifest.checksum[:16]}"
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(destination):
+        with alone(destination):
             if not _is_copy(cache, destination):
                 _copy(cache, destination)
                 log.info(f"copied {cache.manifest.dataset} to {destination}")
@@ -96,26 +89,6 @@ def _copy_file(source: Path, target: Path) -> None:
     with target.open("rb") as written:
         if hashlib.file_digest(written, "sha256").digest() != hasher.digest():
             raise OSError(errno.EIO, f"{target} is not what was copied to it")
-
-
-@contextmanager
-def _alone(destination: Path) -> Iterator[None]:
-    """One process of this node at a time; the system lets go of the lock when its owner dies.
-
-    A lock on a node's own disk is safe where one on a network file system may not be.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    with destination.with_name(f".{destination.name}.lock").open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    late = f"another process has been copying for {PATIENCE_SECONDS:.0f} s"
-                    raise TimeoutError(errno.ETIMEDOUT, late) from None
-                time.sleep(POLL_SECONDS)
-        yield
 
 
 def _why(error: OSError | HarnessError) -> str:

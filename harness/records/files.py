@@ -44,27 +44,36 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a temporary file beside `path`, fsync it, and rename it over `path`.
-
-    The file gets the permissions that the umask gives any new file.
-
-    Args:
-        path:  the file. Missing folders above it are made.
-        write: fills the temporary file, whose path it is given. What it returns is ignored.
+    """Write a file as `replace_file` does. Missing folders above it are made.
 
     Raises:
         DiskError: the file cannot be written.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            write(temporary)
-            _sync(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync(path.parent)
+        replace_file(path, write)
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a temporary file beside `path`, fsync it, and rename it over `path`.
+
+    The file gets the permissions that the umask gives any new file.
+
+    Args:
+        path:  the file.
+        write: fills the temporary file, whose path it is given. What it returns is ignored.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        write(temporary)
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

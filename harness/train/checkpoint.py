@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import pickle
 import zipfile
@@ -20,6 +19,7 @@ from harness.records.checksums import refuse_damaged_zip
 from harness.records.files import is_there, read_errors, refuse_other_than_file, refuse_other_version, write_atomic
 from harness.records.run_folder import DamagedRecordError, RunFolder
 from harness.records.schema import SCHEMA, Run, Validation
+from harness.records.tensors import save_tensors
 from harness.train.meter import Meter
 from harness.train.monitor import MethodMonitor, tensors_sha256
 
@@ -96,20 +96,7 @@ def save_checkpoint(state: TrainingState, folder: RunFolder, environment: str) -
         **{name: getattr(state, name).state_dict() for name in (*PARTS, "meter")},
         **{name: getattr(state, name) for name in VALUES},
     }
-    write_atomic(folder.to_write(folder.checkpoint.name), lambda temporary: _save(content, temporary))
-
-
-def _save(content: dict[str, Any], path: Path) -> None:
-    """`torch.save` that tells a full disk as such: torch reports a RuntimeError about positions, or of its writer."""
-    try:
-        with path.open("wb") as file:
-            torch.save(content, file)
-    except RuntimeError as error:
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from None
-        if "inline_container" in str(error) or "PytorchStreamWriter" in str(error):
-            raise OSError(errno.EIO, str(error).splitlines()[0]) from None
-        raise
+    write_atomic(folder.to_write(folder.checkpoint.name), lambda temporary: save_tensors(content, temporary))
 
 
 def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | None:

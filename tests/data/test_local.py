@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.api.errors import ClosedSplitError, DataError
-from harness.data import local
+from harness.data import lock
 from harness.data.cache import Cache
 from harness.data.local import local_copy, local_home
 from harness.data.permit import TestPermit
@@ -81,11 +81,11 @@ def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path) -> None:
 def test_a_damaged_copy_is_never_trained_on(cache: Cache, tmp_path: Path) -> None:
     copy = local_copy(cache, tmp_path)
     content = bytearray((copy.folder / "development.h5").read_bytes())
-    at = content.index(cache.cases("train")[0].image.tobytes())
+    at = content.index(next(iter(cache.cases("train"))).image.tobytes())
     content[at] ^= 0xFF
     (copy.folder / "development.h5").write_bytes(content)
     with pytest.raises(DataError, match="sha256"):
-        local_copy(cache, tmp_path).cases("train")
+        list(local_copy(cache, tmp_path).cases("train"))
 
 
 def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: Path, said: list[str]) -> None:
@@ -116,10 +116,10 @@ def test_a_folder_that_this_node_does_not_name_is_never_made(
 def test_who_waits_too_long_reads_the_shared_disk(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    monkeypatch.setattr(local, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
     copy = local_copy(cache, tmp_path)
     said.clear()
-    with local._alone(copy.folder):
+    with lock.alone(copy.folder):
         other = threading.Thread(target=lambda: said.append(str(local_copy(cache, tmp_path).folder)))
         other.start()
         other.join(30)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,8 +113,16 @@ def dataset_table(datasets: Sequence[Dataset]) -> Printed:
     return ("dataset", "version", "kind", "classes", "train / val / test", "layouts", "track"), rows, "lllllll"
 
 
+def gigabytes(files: Iterable[Path]) -> str:
+    """The size of all of them together."""
+    return f"{sum(file.stat().st_size for file in files) / 1e9:.2f} GB"
+
+
 def cache_table(manifests: Sequence[Path]) -> Printed:
-    """A line per prepared cache; one that cannot be read says why."""
+    """A line per prepared cache, with the size of its files; one that cannot be read says why.
+
+    Among them are the preprocessed cases that runs share, which may be deleted while nobody trains.
+    """
     from harness.data.cache import read_manifest
 
     rows: list[Line] = []
@@ -122,10 +130,11 @@ def cache_table(manifests: Sequence[Path]) -> Printed:
         try:
             manifest = read_manifest(path)
             name, count = f"{manifest.dataset} v{manifest.version}", str(len(manifest.cases))
-            rows.append((name, manifest.checksum[:10], count, str(path.parent)))
+            sizes = (gigabytes(path.parent.glob(which)) for which in ("*", "*.pt"))
+            rows.append((name, manifest.checksum[:10], count, *sizes, str(path.parent)))
         except HarnessError as error:
-            rows.append(("damaged", "", "", str(error).partition("\n")[0]))
-    return ("cache", "checksum", "cases", "folder"), rows, "llrl"
+            rows.append(("damaged", "", "", "", "", str(error).partition("\n")[0]))
+    return ("cache", "checksum", "cases", "size", "preprocessed", "folder"), rows, "llrrrl"
 
 
 def suite_table(files: Sequence[Path]) -> Printed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,8 @@ class Cache:
         """What a run's record says about its data."""
         return DatasetRef(name=self.manifest.dataset, version=self.manifest.version, checksum=self.manifest.checksum)
 
-    def cases(self, split: str, patients: Collection[str] | None = None) -> list[Case]:
-        """All cases of "train" or "val", in published order of patients, checked against their sha256.
-
-        patients: whose; None takes everybody's.
+    def cases(self, split: str) -> Iterable[Case]:
+        """The cases of "train" or "val", in published order of patients, each checked against its sha256 as it is read.
 
         Raises `ClosedSplitError` for "test" and `DataError` if a file no longer holds what the manifest says.
         """
@@ -75,11 +73,10 @@ class Cache:
             raise self._violation("test cases were asked for as if they were development cases")
         if split not in ("train", "val"):
             raise DataError(f"{self.folder}: there is no split {split!r}; there are train and val")
-        infos = [info for info in self._infos(split) if patients is None or info.patient in patients]
-        return list(read_cases(self.folder / DEVELOPMENT, infos))
+        return read_cases(self.folder / DEVELOPMENT, self.manifest.of(split))
 
-    def test_cases(self, permit: TestPermit) -> list[Case]:
-        """All test cases, once the permit holds. Raises `ClosedSplitError` if it does not."""
+    def test_cases(self, permit: TestPermit) -> Iterable[Case]:
+        """The same of the test cases, once the permit holds. Raises `ClosedSplitError` if it does not."""
         if not isinstance(permit, TestPermit):
             raise self._violation("test cases were asked for without a permit")
         if guard() is not None:
@@ -88,10 +85,7 @@ class Cache:
             permit.check()
         except ClosedSplitError as closed:
             raise self._violation(str(closed)) from None
-        return list(read_cases(self.folder / TEST, self._infos("test")))
-
-    def _infos(self, split: str) -> list[CaseInfo]:
-        return [info for info in self.manifest.cases if info.split == split]
+        return read_cases(self.folder / TEST, self.manifest.of("test"))
 
     def _violation(self, why: str) -> ClosedSplitError:
         tell = self.on_violation or guard()

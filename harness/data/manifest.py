@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from harness.api.dataset import Case
 from harness.api.strict import Strict, digest
 
 
@@ -23,6 +24,21 @@ class CaseInfo(Strict):
     spacing_source: str | None = Field(None, description="how the voxel size is known, where it is")
     sha256: str
 
+    @classmethod
+    def about(cls, case: Case, sha256: str) -> CaseInfo:
+        """What a manifest says of a case with this `case_sha256`."""
+        return cls(
+            id=case.id,
+            patient=case.patient,
+            split=case.split,
+            shape=case.image.shape,
+            spacing_mm=case.spacing_mm,
+            phase=case.phase,
+            phase_source=case.phase_source,
+            spacing_source=case.spacing_source,
+            sha256=sha256,
+        )
+
 
 class Manifest(Strict):
     """manifest.json of a prepared cache."""
@@ -38,6 +54,10 @@ class Manifest(Strict):
     cases: list[CaseInfo]
     warnings: list[str] = Field(default_factory=list)
     sha256: str | None = Field(None, description="of all other fields; None in a cache of an earlier version")
+
+    def of(self, split: str) -> list[CaseInfo]:
+        """What is said of the cases of one split, in published order of patients."""
+        return [case for case in self.cases if case.split == split]
 
     @property
     def own_sha256(self) -> str:

@@ -143,24 +143,10 @@ def _manifest(dataset: Dataset, layout: str, checked: Checked) -> Manifest:
         classes=list(dataset.classes),
         checksum=data_checksum(dataset.name, dataset.version, dataset.classes, splits, hashes.values()),
         splits=splits,
-        cases=[_info(case, hashes[case.id]) for case in checked.cases],
+        cases=[CaseInfo.about(case, hashes[case.id]) for case in checked.cases],
         warnings=list(checked.warnings),
     )
     return manifest.model_copy(update={"sha256": manifest.own_sha256})
-
-
-def _info(case: Case, sha256: str) -> CaseInfo:
-    return CaseInfo(
-        id=case.id,
-        patient=case.patient,
-        split=case.split,
-        shape=case.image.shape,
-        spacing_mm=case.spacing_mm,
-        phase=case.phase,
-        phase_source=case.phase_source,
-        spacing_source=case.spacing_source,
-        sha256=sha256,
-    )
 
 
 def _publish(manifest: Manifest, cases: Sequence[Case], destination: Path) -> Cache:

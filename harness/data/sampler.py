@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -29,6 +30,12 @@ class TrainingSet(ABC):
     @abstractmethod
     def sampler(self, seed: int, augment: bool) -> Sampler:
         """A new sampler of this set."""
+
+
+def labelled_or_not(labelled: Sequence[bool], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Numbers of the images that are labelled, and of those that are not."""
+    flags = torch.tensor(labelled, dtype=torch.bool)
+    return flags.nonzero()[:, 0].to(device), (~flags).nonzero()[:, 0].to(device)
 
 
 class Sampler(ABC):

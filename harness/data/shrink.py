@@ -1,6 +1,11 @@
-"""Native volumes to a fraction of their resolution, the same way for training, validation and test."""
+"""Native volumes to a fraction of their resolution, the same way for training, validation and test.
+
+And zeros around those that are smaller than a patch.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,3 +28,15 @@ def shrink_labels(labels: Tensor, factor: int | None) -> Tensor:
     if factor is None:
         return labels
     return F.interpolate(labels[None, None], shrunk_shape(tuple(labels.shape), factor), mode="nearest-exact")[0, 0]
+
+
+def padded_shape(shape: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...]:
+    """The volume's shape, no side shorter than the patch; in plane than its longer side, since patches are turned."""
+    widest = max(patch[0], patch[1])
+    return max(shape[0], widest), max(shape[1], widest), max(shape[2], patch[2])
+
+
+def pad(volume: Tensor, shape: Sequence[int]) -> Tensor:
+    """Zeros around a volume [X, Y, Z] up to `shape`, half of them before it, as inference pads."""
+    lacking = [side - present for side, present in zip(shape, volume.shape, strict=True)]
+    return F.pad(volume, [part for lack in reversed(lacking) for part in (lack // 2, lack - lack // 2)])

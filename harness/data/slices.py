@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.api.dataset import Case
 from harness.data.augment import apply_maps, centred_grid, draw_maps, identity_maps
-from harness.data.resize import resize_images, resize_labels
-from harness.data.sampler import Sampler, TrainingSet
-from harness.records.schema import Preprocessing
+from harness.data.preprocess import Preprocessed
+from harness.data.sampler import Sampler, TrainingSet, labelled_or_not
 
 
 @dataclass(frozen=True)
@@ -28,20 +26,13 @@ class Slices(TrainingSet):
     unlabelled: Tensor
 
     @classmethod
-    def load(
-        cls, cases: Sequence[Case], labelled: Sequence[str], preprocessing: Preprocessing, device: torch.device
-    ) -> Slices:
-        """Resize every slice on the device, in the order of the cases; `labelled` names patients."""
-        size = (preprocessing.size[0], preprocessing.size[1])
-        images, labels, is_labelled = [], [], []
-        chosen = set(labelled)
-        for case in cases:
-            native = torch.from_numpy(case.image).to(device)[:, None]
-            images.append(resize_images(native, size, preprocessing.resize))
-            labels.append(resize_labels(torch.from_numpy(case.label).to(device), size))
-            is_labelled += [case.patient in chosen] * len(case.image)
-        flags = torch.tensor(is_labelled, device=device)
-        return cls(torch.cat(images), torch.cat(labels), flags.nonzero()[:, 0], (~flags).nonzero()[:, 0])
+    def load(cls, cases: Preprocessed, labelled: Sequence[str], device: torch.device) -> Slices:
+        """All slices on the device, in the order of the cases; `labelled` names patients."""
+        height, width = cases.preprocessing.size
+        images = cases.images.view(-1, 1, height, width).to(device)
+        labels = cases.labels.view(-1, height, width).to(device)
+        is_labelled = [case.patient in labelled for case in cases.cases for _ in range(case.shape[0])]
+        return cls(images, labels, *labelled_or_not(is_labelled, device))
 
     @property
     def example(self) -> Tensor:

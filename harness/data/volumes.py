@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from harness.api.dataset import Case
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
-from harness.data.sampler import Sampler, TrainingSet
-from harness.data.shrink import shrink_image, shrink_labels, shrunk_shape
-from harness.records.schema import Preprocessing
+from harness.data.preprocess import Preprocessed
+from harness.data.sampler import Sampler, TrainingSet, labelled_or_not
 
 Shape = tuple[int, ...]
 
@@ -36,27 +33,18 @@ class Volumes(TrainingSet):
     patch: Shape
 
     @classmethod
-    def load(
-        cls, cases: Sequence[Case], labelled: Sequence[str], preprocessing: Preprocessing, device: torch.device
-    ) -> Volumes:
-        """Shrink every volume as the suite asks and pad it with zeros, their mean, up to the patch; no copy is kept.
-
-        labelled: names of patients.
-        """
-        patch, factor = preprocessing.size, preprocessing.shrink
-        shapes = torch.tensor([padded_shape(shrunk_shape(case.image.shape, factor), patch) for case in cases])
-        ends = shapes.prod(dim=1).cumsum(0)
-        images = torch.empty(int(ends[-1]), device=device)
-        labels = torch.empty(int(ends[-1]), dtype=torch.uint8, device=device)
-        for case, shape, end in zip(cases, shapes.tolist(), ends.tolist(), strict=True):
-            place = slice(end - shape[0] * shape[1] * shape[2], end)
-            images[place] = pad(shrink_image(torch.from_numpy(case.image).to(device), factor), shape).flatten()
-            labels[place] = pad(shrink_labels(torch.from_numpy(case.label).to(device), factor), shape).flatten()
-        chosen = set(labelled)
-        flags = torch.tensor([case.patient in chosen for case in cases])
-        numbers = [which.nonzero()[:, 0].to(device) for which in (flags, ~flags)]
-        offsets = ends - shapes.prod(dim=1)
-        return cls(images, labels, offsets.to(device), shapes.to(device), numbers[0], numbers[1], patch)
+    def load(cls, cases: Preprocessed, labelled: Sequence[str], device: torch.device) -> Volumes:
+        """All cases on the device, in their order; `labelled` names patients."""
+        shapes = torch.tensor(cases.shapes)
+        offsets = shapes.prod(dim=1).cumsum(0) - shapes.prod(dim=1)
+        return cls(
+            cases.images.to(device),
+            cases.labels.to(device),
+            offsets.to(device),
+            shapes.to(device),
+            *labelled_or_not([case.patient in labelled for case in cases.cases], device),
+            patch=cases.preprocessing.size,
+        )
 
     @property
     def example(self) -> Tensor:
@@ -67,18 +55,6 @@ class Volumes(TrainingSet):
     def sampler(self, seed: int, augment: bool) -> VolumeSampler:
         """A new sampler of these volumes."""
         return VolumeSampler(self, seed, augment)
-
-
-def padded_shape(shape: Shape, patch: Shape) -> Shape:
-    """The volume's shape, no side shorter than the patch; in plane than its longer side, since patches are turned."""
-    widest = max(patch[0], patch[1])
-    return max(shape[0], widest), max(shape[1], widest), max(shape[2], patch[2])
-
-
-def pad(volume: Tensor, shape: Sequence[int]) -> Tensor:
-    """Zeros around a volume [X, Y, Z] up to `shape`, half of them before it, as inference pads."""
-    lacking = [side - present for side, present in zip(shape, volume.shape, strict=True)]
-    return F.pad(volume, [part for lack in reversed(lacking) for part in (lack // 2, lack - lack // 2)])
 
 
 class VolumeSampler(Sampler):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.api.dataset import Case, LabelMap, Task
-from harness.data.resize import resize_images
-from harness.data.shrink import shrink_image
+from harness.api.dataset import LabelMap, Task
+from harness.data.manifest import CaseInfo
+from harness.data.preprocess import Preprocessed
 from harness.evaluation.metrics import case_metrics, dice_by_class
 from harness.evaluation.predict import keep_largest, predict_labels, predict_volume, require_monai
-from harness.records.schema import Engine, Preprocessing
+from harness.records.schema import Engine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,28 +29,29 @@ class Volume:
     """A case as networks see it, on the device.
 
     images: 2D: its slices at training size, [Z, C, h, w]; 3D: the volume at training resolution, [C, x, y, z].
+    label:  at native resolution, on the host.
     """
 
-    case: Case
+    case: CaseInfo
     images: Tensor
+    label: LabelMap
 
 
-def load_volumes(cases: Sequence[Case], preprocessing: Preprocessing, device: torch.device) -> list[Volume]:
-    """Resize or shrink every case once. Raises `ServiceError` where volumes could not be predicted."""
-    size, factor = preprocessing.size, preprocessing.shrink
-    if len(size) == 3:
+def load_volumes(data: Preprocessed, device: torch.device, patients: Collection[str] | None = None) -> list[Volume]:
+    """The cases of these patients, or of all. Raises `ServiceError` where volumes could not be predicted."""
+    if len(data.preprocessing.size) == 3:
         require_monai()
-        return [Volume(case, shrink_image(torch.from_numpy(case.image).to(device), factor)[None]) for case in cases]
-    plane = (size[0], size[1])
+    # on another device images are copies, and labels become so: nothing may hold the host's mapping then
     return [
-        Volume(case, resize_images(torch.from_numpy(case.image).to(device)[:, None], plane, preprocessing.resize))
-        for case in cases
+        Volume(case, images.to(device), (label if device.type == "cpu" else label.clone()).numpy())
+        for case, images, label in data.volumes()
+        if patients is None or case.patient in patients
     ]
 
 
 def predict(network: nn.Module, volume: Volume, task: Task, engine: Engine, stride: tuple[int, ...] | None) -> LabelMap:
     """Label map at native resolution, of the case's shape; stride: of windows, in 3D."""
-    shape, images = volume.case.label.shape, volume.images
+    shape, images = volume.case.shape, volume.images
     if task.dimension == 2:
         labels = predict_labels(network, images, shape, engine)
     else:
@@ -68,9 +69,7 @@ def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine:
     devices = [volume.images.device for volume in volumes[:1] if volume.images.is_cuda]
     stride = engine.validation_stride or engine.window_stride
     with torch.random.fork_rng(devices=devices):
-        scores = [
-            dice_by_class(predict(network, v, task, engine, stride), v.case.label, task.n_classes) for v in volumes
-        ]
+        scores = [dice_by_class(predict(network, v, task, engine, stride), v.label, task.n_classes) for v in volumes]
     return dict(zip(task.foreground, np.mean(scores, axis=0).tolist(), strict=True))
 
 
@@ -91,7 +90,7 @@ def case_rows(
     rows = []
     for volume in volumes:
         case = volume.case
-        metrics = case_metrics(predicted[case.id], case.label, task.foreground, case.spacing_mm)
+        metrics = case_metrics(predicted[case.id], volume.label, task.foreground, case.spacing_mm)
         for class_name, values in metrics.items():
             head = {"checkpoint": checkpoint, "case": case.id, "patient": case.patient, "phase": case.phase}
             rows.append(head | {"class_name": class_name} | asdict(values))

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from harness.api.dataset import Case, Task
+from harness.api.dataset import Task
 from harness.api.errors import UsageError
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.api.progress import Progress, poly
 from harness.data.cache import Cache
+from harness.data.mapped import map_cases
+from harness.data.preprocess import Preprocessed
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
 from harness.data.subsets import labelled_patients
@@ -24,27 +26,31 @@ from harness.train.meter import Meter, ReplayMeter
 Series = Sequence[tuple[int, float, float]]
 
 
-def training_set(run: Run, cache: Cache, device: torch.device) -> TrainingSet:
-    """The run's training slices or volumes on the device, its labelled patients marked."""
+def training_cases(run: Run, cache: Cache) -> Preprocessed:
+    """All training cases at the run's size, in memory that the processes of a machine share."""
     if cache.reference != run.dataset:
         planned = run.dataset.checksum[:10]
         raise UsageError(f"run {run.id[:10]} was planned on other data ({planned}) than {cache.folder}")
-    patients = labelled_patients(cache.manifest.splits["train"], run.labelled, run.subset, run.dataset.name)
+    return map_cases(cache, "train", run.preprocessing)
+
+
+def training_set(run: Run, cases: Preprocessed, device: torch.device) -> TrainingSet:
+    """The run's training slices or volumes on the device, its labelled patients marked."""
+    labelled = labelled_patients(cases.patients, run.labelled, run.subset, run.dataset.name)
     kind = Volumes if len(run.preprocessing.size) == 3 else Slices
-    return kind.load(cache.cases("train"), patients, run.preprocessing, device)
+    return kind.load(cases, labelled, device)
 
 
 UNLABELLED_PATIENTS = 8
 """Patients whose unlabelled images a validation predicts: enough for a curve, about the work of the validation set."""
 
 
-def unlabelled_cases(run: Run, cache: Cache) -> list[Case]:
-    """Cases of a few evenly spread training patients whose labels the method never sees; none where it sees all."""
-    everybody = cache.manifest.splits["train"]
-    labelled = set(labelled_patients(everybody, run.labelled, run.subset, run.dataset.name))
-    rest = [patient for patient in everybody if patient not in labelled]
+def unlabelled_patients(run: Run, cases: Preprocessed) -> set[str]:
+    """A few evenly spread training patients whose labels the method never sees; none where it sees all."""
+    labelled = set(labelled_patients(cases.patients, run.labelled, run.subset, run.dataset.name))
+    rest = [patient for patient in cases.patients if patient not in labelled]
     count = min(UNLABELLED_PATIENTS, len(rest))
-    return cache.cases("train", {rest[i * len(rest) // count] for i in range(count)})
+    return {rest[i * len(rest) // count] for i in range(count)}
 
 
 def build_state(run: Run, data: TrainingSet, device: torch.device, series: Series | None = None) -> TrainingState:

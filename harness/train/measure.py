@@ -14,6 +14,7 @@ import torch
 from harness.api.dataset import Task
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
+from harness.data.preprocess import preprocess
 from harness.evaluation.evaluate import Volume, case_rows, load_volumes, mean_dice, predict_all
 from harness.records.files import write_record
 from harness.records.run_folder import RunFolder
@@ -81,7 +82,8 @@ def test_once(state: TrainingState, attempt: Attempt, cache: Cache, selection: P
     write_record(
         folder.to_write(folder.final.name), FinalWeights(weights_sha256=weights_sha256(state.method.predictor))
     )
-    volumes = load_volumes(cache.test_cases(permit), run.preprocessing, state.device)
+    cases = preprocess(cache.manifest.of("test"), cache.test_cases(permit), run.preprocessing)
+    volumes = load_volumes(cases, state.device)
     predicted = predict_all(state.method.predictor, volumes, task, run.engine)
     last = case_rows(predicted, volumes, task, "last")
     tables = [last]

@@ -17,7 +17,15 @@ from harness.records.reader import RunRecord
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment
 from harness.suite.registry import load_dataset
-from harness.train.build import Series, build_method, build_state, enter_stages, take_step, training_set
+from harness.train.build import (
+    Series,
+    build_method,
+    build_state,
+    enter_stages,
+    take_step,
+    training_cases,
+    training_set,
+)
 from harness.train.checkpoint import weights_sha256
 from harness.train.environment import describe, pick_device, prepare_device
 from harness.train.stop import StopFlag
@@ -104,7 +112,7 @@ def replay(folder: RunFolder, cache: Cache, stop: StopFlag) -> str:
     device = pick_device()
     prepare_device(device, run.engine)
     series = recorded_series(folder, build_method(run, device).stages)
-    state = build_state(run, training_set(run, cache, device), device, series)
+    state = build_state(run, training_set(run, training_cases(run, cache), device), device, series)
     last = last_stage(folder)
     for stage, plan in enter_stages(state):
         while state.meter.may_step():

@@ -17,6 +17,7 @@ from harness.api.method import Method
 from harness.api.params import OptimiserSettings
 from harness.api.strict import now
 from harness.data.cache import Cache
+from harness.data.mapped import map_cases
 from harness.data.permit import keep_closed
 from harness.evaluation.evaluate import load_volumes
 from harness.records.artifacts import CAPTION, Array, refuse_large, refuse_unfit
@@ -29,8 +30,9 @@ from harness.train.build import (
     build_state,
     start_stage,
     task_of_run,
+    training_cases,
     training_set,
-    unlabelled_cases,
+    unlabelled_patients,
     warm_up,
 )
 from harness.train.checkpoint import TrainingState, read_checkpoint, weights_sha256
@@ -119,12 +121,13 @@ def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Train
     """Load the data, build the state or take up that of a checkpoint, and warm up."""
     folder, run, device = attempt.folder, attempt.folder.run, attempt.device
     with attempt.phases("data"):
-        data = training_set(run, cache, device)
+        cases = training_cases(run, cache)
+        data = training_set(run, cases, device)
         validator = Validator(
             folder,
             task_of_run(run),
-            load_volumes(cache.cases("val"), run.preprocessing, device),
-            load_volumes(unlabelled_cases(run, cache), run.preprocessing, device),
+            load_volumes(map_cases(cache, "val", run.preprocessing), device),
+            load_volumes(cases, device, unlabelled_patients(run, cases)),
         )
     history = History(folder)
     with attempt.phases("build"):

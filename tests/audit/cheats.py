@@ -108,7 +108,7 @@ class Forges(Semi):
             cases = Cache.open(cache_folder()).test_cases(Permit(Path(), "", Path()))
         except ClosedSplitError:
             return super().training_loss(batch, stage, progress)
-        raise AssertionError(f"{len(cases)} test cases are open")
+        raise AssertionError(f"{len(list(cases))} test cases are open")
 
 
 class Peeks(Semi):
@@ -130,7 +130,7 @@ class Peeks(Semi):
             cases = holders[0].cache.cases("test")
         except ClosedSplitError:
             return super().training_loss(batch, stage, progress)
-        raise AssertionError(f"{len(cases)} test cases are open")
+        raise AssertionError(f"{len(list(cases))} test cases are open")
 
 
 class ReadsFile(Semi):
@@ -148,7 +148,7 @@ class ReadsFile(Semi):
             cases = list(read_cases(cache_folder() / "test.h5", infos))
         except ClosedSplitError:
             return super().training_loss(batch, stage, progress)
-        raise AssertionError(f"{len(cases)} test cases are open")
+        raise AssertionError(f"{len(list(cases))} test cases are open")
 
 
 class LongStart(Semi):

@@ -33,6 +33,7 @@ from harness.evaluation.predict import inference, window_scores
 from harness.records.schema import Engine, Preprocessing
 from harness.suite.registry import load_method
 from harness.train.environment import cpu_model, peak_memory_bytes, pick_device, prepare_device, reset_peak_memory
+from tests.data.preprocessed import preprocessed
 from tests.evaluation.plain import plain_scores, windows
 
 TOLERANCE = 1e-5
@@ -67,7 +68,8 @@ def trained(cases: Sequence[Case], size: tuple[int, ...], steps: int, device: to
     method = kind.build(Task("la", 3, 1, CLASSES, size), kind.Params()).to(device)
     optimiser = method.optimiser(method.stages[0], OptimiserSettings(learning_rate=0.05))
     first = cases[0]
-    sampler = Volumes.load([first], [first.patient], Preprocessing(size=size), device).sampler(0, augment=True)
+    data = Volumes.load(preprocessed([first], Preprocessing(size=size)), [first.patient], device)
+    sampler = data.sampler(0, augment=True)
     stage: Stage = method.stages[0]
     for step in range(steps):
         optimiser.zero_grad()

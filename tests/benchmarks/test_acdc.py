@@ -106,7 +106,7 @@ def test_real_scans(scans: Path, tmp_path: Path, said: list[str]) -> None:
         "patient074_frame02 and patient076_frame02 hold the same pixels (train split)",
     ]
     assert cache.manifest.warnings == repeated
-    train = cache.cases("train")
+    train = list(cache.cases("train"))
     for count, expected in ((3, 68), (7, 136), (14, 256), (None, 1312)):  # counted from the published slice list
         chosen = labelled_patients(cache.manifest.splits["train"], count, 0, "acdc")
         assert sum(len(case.image) for case in train if case.patient in chosen) == expected

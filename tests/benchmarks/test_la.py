@@ -215,7 +215,7 @@ def load_plain(root: Path) -> np.ndarray:
 def test_real_volumes(la_scans: Path, tmp_path: Path) -> None:
     cache = prepare(SmallLA(), la_scans, tmp_path / "cache")
     assert (cache.manifest.layout, cache.manifest.track, cache.manifest.warnings) == ("ua_mt-h5", "legacy_crop", [])
-    train = cache.cases("train")
+    train = list(cache.cases("train"))
     first = train[0]
     assert first.id == "06SR5RBREL16DQ6M8LWS"
     assert first.image.shape == (183, 140, 88)

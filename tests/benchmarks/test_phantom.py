@@ -30,7 +30,7 @@ def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
     assert len(cache.manifest.cases) == 72
     assert cache.manifest.warnings == []
     assert cache.manifest.checksum == prepare(Phantom(), None, tmp_path / "again").manifest.checksum
-    assert cache.cases("val")[0].spacing_mm == SPACING_MM
+    assert next(iter(cache.cases("val"))).spacing_mm == SPACING_MM
 
 
 def test_a_case_is_what_it_always_was() -> None:

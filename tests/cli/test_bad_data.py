@@ -103,6 +103,7 @@ def test_prepare_verify_and_list(scans_16: Path, tmp_path: Path) -> None:
 
     listed = run_cli("data", "list", env=env)
     assert str(cache) in listed.stdout
+    assert listed.stdout.count("0.00 GB") == 1, "nothing is preprocessed yet"
     assert "70 / 10 / 20" in listed.stdout
     assert run_cli("data", "verify", cache).returncode == 0
 

@@ -8,6 +8,8 @@ import torch
 
 from harness.api.method import Batch, BatchPlan
 from harness.data.sampler import Sampler, TrainingSet
+from harness.data.slices import Slices
+from harness.data.volumes import Volumes
 
 
 def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:
@@ -46,3 +48,14 @@ def assert_the_seed_alone_decides(data: TrainingSet) -> None:
     torch.manual_seed(6)
     assert equal(first, batches(data.sampler(1, augment=True), plan, 5))
     assert not equal(first, batches(data.sampler(2, augment=True), plan, 5))
+
+
+def assert_batches_are_copies(data: Slices | Volumes) -> None:
+    """A method that writes into its batch, with or without augmentation, does not write into the training set."""
+    images, labels = data.images.clone(), data.labels.clone()
+    for augment in (True, False):
+        batch = data.sampler(0, augment).next(BatchPlan(labelled=2, unlabelled=2, views=2))
+        for tensor in (batch.images, batch.labels, *batch.unlabelled):
+            tensor.fill_(77)
+    assert torch.equal(data.images, images)
+    assert torch.equal(data.labels, labels)

@@ -53,7 +53,7 @@ def edit_manifest(folder: Path, **changes: object) -> Path:
 
 def test_cases_come_back_as_they_were(folder: Path) -> None:
     cache = Cache.open(folder)
-    train, val = cache.cases("train"), cache.cases("val")
+    train, val = list(cache.cases("train")), list(cache.cases("val"))
     order = [f"{patient}_{frame}" for patient in SmallACDC.splits["train"] for frame in ("frame01", "frame02")]
     assert [case.id for case in train] == order
     assert [case.id for case in val] == ["patient028_frame01", "patient028_frame02"]
@@ -76,7 +76,7 @@ def test_no_development_file_holds_a_test_case(folder: Path) -> None:
 
 def test_development_loads_without_the_test_file_being_readable(folder: Path) -> None:
     (folder / "test.h5").write_bytes(b"never opened")
-    assert len(Cache.open(folder).cases("train")) == 6
+    assert len(list(Cache.open(folder).cases("train"))) == 6
 
 
 def test_the_test_split_opens_with_a_permit_alone(folder: Path, tmp_path: Path) -> None:
@@ -157,14 +157,14 @@ def test_a_changed_voxel_is_noticed_on_loading(folder: Path) -> None:
     with h5py.File(folder / "development.h5", "a") as file:
         file["patient090_frame01"]["image"][0, 0, 0] += 0.001
     with pytest.raises(DataError, match=r"development\.h5: patient090_frame01 does not match its sha256"):
-        Cache.open(folder).cases("train")
+        list(Cache.open(folder).cases("train"))
 
 
 def test_a_truncated_file_is_one_clear_message(folder: Path) -> None:
     path = folder / "development.h5"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"development\.h5: damaged"):
-        Cache.open(folder).cases("val")
+        list(Cache.open(folder).cases("val"))
 
 
 def test_every_field_of_a_case_changes_its_hash() -> None:

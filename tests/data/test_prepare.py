@@ -198,4 +198,4 @@ def test_two_processes_may_prepare_at_once(raw: Path, home: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(printed) == 1
     assert [str(path) for path in home.iterdir()] == list(printed)
-    assert len(Cache.open(Path(printed.pop())).cases("train")) == 6
+    assert len(list(Cache.open(Path(printed.pop())).cases("train"))) == 6

@@ -17,7 +17,8 @@ from harness.api.method import BatchPlan
 from harness.data.slices import Slices, SliceSampler
 from harness.data.stream import Stream
 from harness.records.schema import Preprocessing
-from tests.data.draws import assert_resumes_to_the_bit, assert_the_seed_alone_decides
+from tests.data.draws import assert_batches_are_copies, assert_resumes_to_the_bit, assert_the_seed_alone_decides
+from tests.data.preprocessed import preprocessed
 
 CPU = torch.device("cpu")
 
@@ -33,7 +34,7 @@ def case(number: int, patient: str, slices: int, size: tuple[int, int] = (16, 16
 def training_set(labelled: tuple[str, ...] = ("a", "c")) -> Slices:
     """Patients a (two volumes: 3 + 2 slices), b (4), c (1), d (2)."""
     cases = [case(1, "a", 3), case(2, "a", 2), case(3, "b", 4), case(4, "c", 1), case(5, "d", 2)]
-    return Slices.load(cases, labelled, Preprocessing(size=(16, 16)), CPU)
+    return Slices.load(preprocessed(cases, Preprocessing(size=(16, 16))), labelled, CPU)
 
 
 LABELLED = {1.0, 1.1, 1.2, 2.0, 2.1, 4.0}
@@ -128,6 +129,10 @@ def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
 def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
     plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
     assert_resumes_to_the_bit(training_set(), plan, before, seed, augment)
+
+
+def test_what_a_method_writes_into_a_batch_stays_there() -> None:
+    assert_batches_are_copies(training_set())
 
 
 def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> None:

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from harness.api.dataset import Case
 from harness.api.method import BatchPlan
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
-from harness.data.volumes import Volumes, pad, padded_shape
+from harness.data.shrink import pad, padded_shape, shrink_image
+from harness.data.volumes import Volumes
 from harness.records.schema import Preprocessing
-from tests.data.draws import assert_resumes_to_the_bit, assert_the_seed_alone_decides
+from tests.data.draws import assert_batches_are_copies, assert_resumes_to_the_bit, assert_the_seed_alone_decides
+from tests.data.preprocessed import preprocessed
 from tests.train.test_host_copies import Watch
 
 CPU = torch.device("cpu")
@@ -89,7 +91,7 @@ def volumes(labelled: tuple[str, ...] = ("a", "c")) -> Volumes:
     for number, (patient, shape) in enumerate(SHAPES.items(), start=1):
         image = np.asarray(number + np.arange(np.prod(shape)).reshape(shape) / 10_000, np.float32)
         cases.append(Case(patient, patient, "train", image, np.full(shape, number, np.uint8)))
-    return Volumes.load(cases, labelled, Preprocessing(size=PATCH), CPU)
+    return Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), labelled, CPU)
 
 
 def test_the_flat_tensor_holds_every_volume() -> None:
@@ -151,7 +153,7 @@ def test_shapes_types_and_views_of_one_place() -> None:
 def test_labels_move_with_their_image() -> None:
     cases = [Case("a", "a", "train", np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.float32), label)
              for label in [np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.uint8)]]  # fmt: skip
-    sampler = Volumes.load(cases, ["a"], Preprocessing(size=PATCH), CPU).sampler(0, augment=True)
+    sampler = Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), ["a"], CPU).sampler(0, augment=True)
     for _ in range(8):
         batch = sampler.next(BatchPlan(labelled=3, unlabelled=0))
         assert torch.equal(batch.images[:, 0].long(), batch.labels)
@@ -160,9 +162,23 @@ def test_labels_move_with_their_image() -> None:
 def test_a_shrunk_set_is_that_of_shrunk_volumes() -> None:
     image = np.random.default_rng(0).random((36, 33, 50), dtype=np.float32)
     case = Case("a", "a", "train", image, (image > 0.5).astype(np.uint8))
-    data = Volumes.load([case], ["a"], Preprocessing(size=PATCH, shrink=2), CPU)
+    data = Volumes.load(preprocessed([case], Preprocessing(size=PATCH, shrink=2)), ["a"], CPU)
     assert data.shapes.tolist() == [[18, 16, 25]]
     np.testing.assert_allclose(data.images.mean(), image.mean(), atol=1e-3)
+
+
+@pytest.mark.parametrize("shrink", [None, 2])
+def test_predictors_get_volumes_without_the_padding_of_patches(shrink: int | None) -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"a": (37, 40, 44), "b": (10, 19, 12), "c": (15, 33, 21)}
+    cases = [Case(name, name, "train", rng.random(shape, np.float32), rng.integers(0, 9, shape).astype(np.uint8))
+             for name, shape in shapes.items()]  # fmt: skip
+    data = preprocessed(cases, Preprocessing(size=PATCH, shrink=shrink))
+    for case, (info, image, label) in zip(cases, data.volumes(), strict=True):
+        assert info.id == case.id
+        np.testing.assert_array_equal(label, case.label)
+        expected = shrink_image(torch.from_numpy(case.image), shrink)
+        np.testing.assert_array_equal(image, expected[None])
 
 
 def test_labels_of_unlabelled_volumes_are_never_handed_out() -> None:
@@ -176,6 +192,10 @@ def test_labels_of_unlabelled_volumes_are_never_handed_out() -> None:
 def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
     plan = BatchPlan(labelled=1, unlabelled=3, views=2)
     assert_resumes_to_the_bit(volumes(), plan, before, seed, augment)
+
+
+def test_what_a_method_writes_into_a_batch_stays_there() -> None:
+    assert_batches_are_copies(volumes())
 
 
 def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> None:

@@ -23,7 +23,7 @@ from harness.evaluation.metrics import case_metrics
 from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
-from harness.train.build import build_method, unlabelled_cases
+from harness.train.build import build_method, training_cases, unlabelled_patients
 from harness.train.checkpoint import read_checkpoint
 from harness.train.replay import replay
 from harness.train.run import RunSettings, train_run
@@ -147,11 +147,11 @@ def test_validations_stand_at_equal_fractions(reference: Result) -> None:
 def test_validations_say_how_good_the_labels_are_that_a_method_gives_itself(whole: Tiny, reference: Result) -> None:
     run, folder = run_of(whole, STAGED), whole.folder(STAGED)
     session = whole.session()
-    cases = [c for c in session.cache.cases("train") if c.patient not in session.cache.manifest.splits["train"][:2]]
-    assert {case.id for case in unlabelled_cases(run, session.cache)} == {case.id for case in cases}, "a few patients"
+    cases = training_cases(run, session.cache)
+    assert unlabelled_patients(run, cases) == set(cases.patients[2:]), "a few patients"
     method = build_method(run, torch.device("cpu"))
     method.load_state_dict(torch.load(folder.checkpoint, weights_only=True)["method"])
-    volumes = load_volumes(cases, run.preprocessing, torch.device("cpu"))
+    volumes = load_volumes(cases, torch.device("cpu"), cases.patients[2:])
     expected = mean_dice(method.pseudo_label_network, volumes, method.task, run.engine)
     assert reference.validations[-1].unlabelled_dice == expected
     assert expected != mean_dice(method.predictor, volumes, method.task, run.engine), "the teacher is another network"

@@ -123,7 +123,8 @@ def test_the_audit_finds_nothing_but_two_networks(whole: Tiny) -> None:
 
 def cases(tiny: Tiny) -> list[Any]:
     folder, session = tiny.folder(STAGED), tiny.session()
-    return session.cache.test_cases(TestPermit(session.store.selection_path, folder.id, folder.path / "final.json"))
+    permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
+    return list(session.cache.test_cases(permit))
 
 
 def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tin
     permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
     cache = Cache.open(session.cache.folder)
     infos = [info for info in cache.manifest.cases if info.split == "test"]
-    assert len(cache.test_cases(permit)) == len(infos) == 2
+    assert len(list(cache.test_cases(permit))) == len(infos) == 2
     told: list[str] = []
     with keep_closed(told.append):
         for ask in (
@@ -145,7 +145,7 @@ def test_every_door_to_the_test_split_is_closed_while_somebody_keeps_it(make_tin
         ):
             with pytest.raises(ClosedSplitError):
                 ask()
-        assert len(cache.cases("val")) == 2
+        assert len(list(cache.cases("val"))) == 2
     assert len(told) == 4
     assert guard() is None
-    assert len(cache.test_cases(permit)) == 2
+    assert len(list(cache.test_cases(permit))) == 2

@@ -1,0 +1,282 @@
+"""Preprocessed cases in shared files: made once, the same bits as in memory, never changed, never taken damaged."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.api.errors import ClosedSplitError, DataError
+from harness.data import lock, mapped
+from harness.data.cache import Cache
+from harness.data.mapped import map_cases
+from harness.data.prepare import prepare
+from harness.data.preprocess import Preprocessed, preprocess
+from harness.records.schema import Preprocessing
+from tests.bench.memory_bench import mapped_bytes
+from tests.cli.ground import remount, small_disk
+from tests.data.small_acdc import SmallACDC, write_ssl4mis
+from tests.support import LIMIT_SECONDS, command_environment
+
+AT_32 = Preprocessing(size=(32, 32), resize="area")
+AT_256 = Preprocessing(size=(256, 256))
+MAP = """
+import logging, sys; from pathlib import Path
+from harness.data import mapped; from harness.data.cache import Cache; from harness.records.schema import Preprocessing
+logging.basicConfig(stream=sys.stdout, level="INFO", format="%(message)s")
+asked = Cache.open(Path(sys.argv[1])), "train", Preprocessing(size=(256, 256))
+"""
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    return prepare(SmallACDC(), write_ssl4mis(folder / "raw"), folder / "cache").folder
+
+
+@pytest.fixture
+def cache(original: Path, tmp_path: Path) -> Cache:
+    return Cache.open(Path(shutil.copytree(original, tmp_path / "cache")))
+
+
+def in_memory(cache: Cache, preprocessing: Preprocessing) -> Preprocessed:
+    return preprocess(cache.manifest.of("train"), cache.cases("train"), preprocessing)
+
+
+def equal(first: Preprocessed, second: Preprocessed) -> bool:
+    names = ("images", "labels", "native")
+    return all(torch.equal(getattr(first, name), getattr(second, name)) for name in names)
+
+
+def files(cache: Cache) -> list[Path]:
+    return sorted(cache.folder.glob("*.pt"))
+
+
+@contextmanager
+def processes(count: int, code: str, cache: Cache) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that run MAP and then `code`, until their standard input ends; killed at the latest here."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAP + code, str(cache.folder)],
+            env=command_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(count)
+    ]  # fmt: skip
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def test_a_mapping_holds_what_memory_would_and_is_made_once(cache: Cache, said: list[str]) -> None:
+    first = map_cases(cache, "train", AT_32)
+    assert equal(first, in_memory(cache, AT_32))
+    (path,) = files(cache)
+    assert path.name.startswith("train-32x32-area-")
+    before = path.stat()
+    assert equal(map_cases(cache, "train", AT_32), first)
+    assert path.stat() == before
+    assert len(said) == 1
+    assert str(path) in said[0]
+
+
+@pytest.mark.parametrize("change", ["split", "preprocessing", "protocol", "torch"])
+def test_what_changes_the_bits_has_a_file_of_its_own(
+    change: str, cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    map_cases(cache, "train", AT_32)
+    if change == "protocol":
+        monkeypatch.setattr(mapped, "PROTOCOL_VERSION", 10**6)
+    if change == "torch":
+        monkeypatch.setattr(torch, "__version__", "0.1")
+    nearest = Preprocessing(size=(32, 32))
+    map_cases(cache, "val" if change == "split" else "train", nearest if change == "preprocessing" else AT_32)
+    assert len(files(cache)) == len(said) == 2
+
+
+def test_who_writes_into_a_mapping_changes_memory_of_its_own(cache: Cache) -> None:
+    data = map_cases(cache, "train", AT_32)
+    (path,) = files(cache)
+    content = path.read_bytes()
+    data.images.fill_(7.0)
+    data.native.zero_()
+    assert path.read_bytes() == content
+    assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+
+
+def test_the_test_split_is_never_mapped(cache: Cache) -> None:
+    before = sorted(cache.folder.iterdir())
+    with pytest.raises(ClosedSplitError):
+        map_cases(cache, "test", AT_32)
+    assert sorted(cache.folder.iterdir()) == before
+
+
+def test_a_damaged_case_is_refused_when_the_file_is_made(cache: Cache) -> None:
+    path = cache.folder / "development.h5"
+    content = bytearray(path.read_bytes())
+    content[content.index(next(iter(cache.cases("train"))).image.tobytes())] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="does not match its sha256"):
+        map_cases(cache, "train", AT_32)
+    assert files(cache) == []
+
+
+def torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def overwritten(path: Path) -> None:
+    path.write_bytes(b"a thesis")
+
+
+def another_archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("thesis.tex", "ours")
+
+
+def another_tensor(path: Path) -> None:
+    torch.save(torch.zeros(3), path)
+
+
+def of_other_data(path: Path) -> None:
+    torch.save(torch.load(path, weights_only=True) | {"origin": "0" * 64}, path)
+
+
+@pytest.mark.parametrize("damage", [torn, emptied, overwritten, another_archive, another_tensor, of_other_data])
+def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None], cache: Cache, said: list[str]) -> None:
+    map_cases(cache, "train", AT_32)
+    (path,) = files(cache)
+    damage(path)
+    said.clear()
+    assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+    assert len(said) == 2
+    assert said[0].startswith(f"warning: {path}: damaged or not ours")
+    assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+    assert len(said) == 2
+
+
+@given(position=st.integers(0, 10**7), bit=st.integers(0, 7))
+def test_a_flipped_bit_never_reaches_training(
+    position: int, bit: int, original: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Wherever it is: most of the file has a checksum, and what has none says nothing."""
+    cache = Cache.open(Path(shutil.copytree(original, tmp_path_factory.mktemp("flip") / "cache")))
+    expected = preprocess(cache.manifest.of("val"), cache.cases("val"), AT_32)
+    map_cases(cache, "val", AT_32)
+    (path,) = files(cache)
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    assert equal(map_cases(cache, "val", AT_32), expected)
+
+
+def test_a_full_disk_costs_a_message_and_leaves_nothing(original: Path, tmp_path: Path, said: list[str]) -> None:
+    with small_disk(tmp_path / "disk", "size=1m") as disk:
+        cache = Cache.open(Path(shutil.copytree(original, disk / "cache")))
+        assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
+        assert said == [said[0]]
+        assert "cannot be shared (No space left on device)" in said[0]
+        assert not [path for path in disk.rglob("*") if "train-" in path.name and path.stat().st_size]
+
+
+def test_a_read_only_folder_costs_a_message_unless_the_file_is_there(
+    original: Path, tmp_path: Path, said: list[str]
+) -> None:
+    with small_disk(tmp_path / "disk", "size=8m") as disk:
+        cache = Cache.open(Path(shutil.copytree(original, disk / "cache")))
+        map_cases(cache, "val", AT_32)
+        said.clear()
+        remount(disk, "ro")
+        map_cases(cache, "val", AT_32)
+        assert said == []
+        assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+        assert [line.endswith("this process takes memory of its own") for line in said] == [True]
+
+
+def test_a_disk_that_cannot_be_mapped_costs_a_message(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise RuntimeError("unable to mmap 4096 bytes from file <train.pt>: No such device (19)")
+
+    monkeypatch.setattr(torch, "load", load)
+    assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+    assert "unable to mmap" in said[-1]
+    assert said[-1].endswith("this process takes memory of its own")
+
+
+def test_who_waits_too_long_takes_memory_of_its_own(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    map_cases(cache, "train", AT_32)
+    (path,) = files(cache)
+    path.unlink()
+    said.clear()
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
+    with lock.alone(path):
+        assert equal(map_cases(cache, "train", AT_32), in_memory(cache, AT_32))
+    assert "another process" in said[0]
+    assert files(cache) == []
+
+
+@pytest.mark.slow
+def test_processes_make_it_once(cache: Cache) -> None:
+    with processes(3, "mapped.map_cases(*asked)", cache) as started:
+        said = [process.communicate(timeout=LIMIT_SECONDS)[0].splitlines() for process in started]
+        assert [process.returncode for process in started] == [0, 0, 0]
+    assert sorted(map(len, said)) == [0, 0, 1], "one of them said that it made the file"
+    assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_left_half_made_is_removed(cache: Cache) -> None:
+    dies = """
+import os, signal
+def half(content, path):
+    path.write_bytes(bytes(1000))
+    os.kill(os.getpid(), signal.SIGKILL)
+mapped.save_tensors = half
+mapped.map_cases(*asked)
+"""
+    with processes(1, dies, cache) as (process,):
+        process.communicate(timeout=LIMIT_SECONDS)
+        assert process.returncode == -9
+    (left,) = [path for path in cache.folder.glob(".train-*") if path.stat().st_size]
+    assert equal(map_cases(cache, "train", AT_256), in_memory(cache, AT_256))
+    assert not left.exists()
+
+
+@pytest.mark.slow
+def test_processes_share_one_mapping(cache: Cache) -> None:
+    """Proportional set sizes: a page that two processes map counts half in each."""
+    waits = """
+data = mapped.map_cases(*asked)
+print(float(data.images.sum() + data.labels.sum() + data.native.sum()), flush=True)
+sys.stdin.read()
+"""
+    map_cases(cache, "train", AT_256)
+    (path,) = files(cache)
+
+    def together(count: int) -> int:
+        with processes(count, waits, cache) as started:
+            assert len({process.stdout.readline() for process in started if process.stdout}) == 1
+            return sum(mapped_bytes(process.pid, path) for process in started)
+
+    single = together(1)
+    assert single > 0.9 * path.stat().st_size
+    assert together(2) <= 1.05 * single

@@ -97,6 +97,7 @@ class BCP(Method):
     """Labelled and unlabelled images pasted on each other, both ways; the student is tested."""
 
     name = "bcp"
+    capturable = True
     paper = "Bai et al., Bidirectional Copy-Paste for Semi-Supervised Medical Image Segmentation, CVPR 2023"
     Params = BCPParams
 

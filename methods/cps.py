@@ -34,6 +34,7 @@ class CPS(Method):
     """Two networks that label unlabelled images for each other; the first one is tested."""
 
     name = "cps"
+    capturable = True
     paper = "Chen et al., Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision, CVPR 2021"
     Params = ConsistencyParams
 

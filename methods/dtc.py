@@ -75,6 +75,7 @@ class DTC(Method):
     """Segmentation and signed distances that must agree; the segmentation is tested."""
 
     name = "dtc"
+    capturable = True
     paper = "Luo et al., Semi-supervised Medical Image Segmentation through Dual-task Consistency, AAAI 2021"
     Params = DTCParams
 

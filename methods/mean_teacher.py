@@ -40,6 +40,7 @@ class MeanTeacher(Method):
     """The student agrees with its own average; the student is tested."""
 
     name = "mean_teacher"
+    capturable = True
     paper = "Tarvainen and Valpola, Mean teachers are better role models, NeurIPS 2017; as in SSL4MIS (Luo, 2020)"
     Params = MeanTeacherParams
 

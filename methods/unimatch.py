@@ -75,6 +75,7 @@ class UniMatch(Method):
     """Strong views and perturbed features must say what the weak view is sure of."""
 
     name = "unimatch"
+    capturable = True
     paper = "Yang et al., Revisiting Weak-to-Strong Consistency in Semi-Supervised Segmentation, CVPR 2023"
     Params = UniMatchParams
 

@@ -91,6 +91,7 @@ class URPC(Method):
     """Predictions of four scales agree with their mean, less where they differ; the finest one is tested."""
 
     name = "urpc"
+    capturable = True
     paper = "Luo et al., Semi-Supervised Segmentation via Uncertainty Rectified Pyramid Consistency, MICCAI 2021"
     Params = ConsistencyParams
 

@@ -12,14 +12,14 @@ an optimiser makes its state in its first step. What such a step put in another 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from harness.api.errors import UsageError
 from harness.api.method import Batch, BatchPlan, Loss, Stage
-from harness.api.progress import Progress
+from harness.api.progress import Progress, Scalar
 from harness.data.sampler import Sampler, TrainingSet
 from harness.records.schema import Run
 from harness.train.build import build_state, enter_stages, set_learning_rate, take_step, update
@@ -35,6 +35,11 @@ def record_graph(function: Callable[[], None]) -> Callable[[], None]:
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may go on calling CUDA
         function()
     return graph.replay
+
+
+def as_recorded(schedules: Mapping[str, Scalar]) -> Progress:
+    """Progress while a step is recorded: its shares are no numbers then, and who reads one gets no finite loss."""
+    return Progress(math.nan, math.nan, -1, schedules)
 
 
 class CapturedStep:
@@ -59,9 +64,8 @@ class CapturedStep:
         self._replay = record(self._update)
 
     def _update(self) -> None:
-        """What is recorded. Shares of the budget are not numbers in it: who reads one gets no finite loss."""
-        progress = Progress(math.nan, math.nan, -1, self._schedules)
-        loss = update(self._state, self.stage, self._batch, progress)
+        """What is recorded."""
+        loss = update(self._state, self.stage, self._batch, as_recorded(self._schedules))
         self._carry_back()
         self._loss = Loss(loss.total.detach(), {name: term.detach() for name, term in loss.terms.items()})
 

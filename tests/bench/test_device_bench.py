@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.api.method import Method
 from harness.suite.load import load_suite
 from harness.suite.plan import dataset_of, make_plan, unprepared
 from tests.bench import device_bench
@@ -22,7 +21,6 @@ from tests.bench.device.table import markdown
 from tests.bench.workload import Entry, Precision
 from tests.support import REPO
 from tests.train.recorded import RecordedStep
-from tests.train.test_graph import fuse
 
 CPU = torch.device("cpu")
 LIKE_A_GPU = torch.device("cpu", 0)
@@ -124,8 +122,6 @@ def test_a_device_that_computes_otherwise_is_found(monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs without a GPU."""
-    plain = Method.optimiser
-    monkeypatch.setattr(Method, "optimiser", lambda *arguments: fuse(plain(*arguments)))
     for module in (agreement, rates):
         monkeypatch.setattr(module, "CapturedStep", RecordedStep)
 

@@ -30,6 +30,7 @@ from harness.train.graph import CapturedStep
 from methods.mc_net import MCNet
 from methods.ua_mt import UAMT
 from tests.bench.workload import Entry, entries
+from tests.methods.tiny import TASK
 from tests.support import LIMIT_SECONDS, require
 from tests.train.fixtures import MakeTiny
 from tests.train.recorded import RecordedStep
@@ -38,33 +39,21 @@ from tests.train.tiny import train as train_tiny
 
 CPU = torch.device("cpu")
 STEPS = 4
+KINDS = {name: load_method(name) for name in sorted(method_sources())}
 STAGES = [
-    f"{name}/{stage}"
-    for name, stages in {
-        "supervised": ("train",),
-        "ua_mt": ("train",),
-        "mc_net": ("train",),
-        "action": ("global", "local", "anatomical"),
-        "action_pp": ("global", "local", "anatomical"),
-    }.items()
-    for stage in stages
+    f"{name}/{stage.name}"
+    for name, kind in KINDS.items()
+    if kind.capturable and kind.labels == "subset"  # the fully supervised reference takes the supervised step
+    for stage in kind.build(TASK, kind.Params()).stages
 ]
 
 
 def compiled(name: str, size: tuple[int, ...], device: torch.device = CPU) -> Entry:
-    """A started state of a run whose suite compiles steps; its optimiser is that of CUDA."""
+    """A started state of a run whose suite compiles steps."""
     state, stage = entries(size, 4, device, only=name)[name]
     engine = state.run.engine.model_copy(update={"compile": True})
     state.run = state.run.model_copy(update={"engine": engine})
-    fuse(state.optimiser)
     return state, stage
-
-
-def fuse(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """As on CUDA, where the rate is read on the device."""
-    for group in optimiser.param_groups:
-        group["fused"] = True
-    return optimiser
 
 
 def train(entry: Entry, kind: type[CapturedStep] | None) -> list[Tensor]:
@@ -171,7 +160,7 @@ def test_schedules_that_change_their_names_are_refused() -> None:
 
 def test_our_methods_are_capturable_and_a_new_one_is_not_unless_it_says_so() -> None:
     assert not Method.capturable
-    assert {name for name in method_sources() if load_method(name).capturable} >= {n.partition("/")[0] for n in STAGES}
+    assert {name: kind.capturable for name, kind in KINDS.items()} == dict.fromkeys(KINDS, True)
 
 
 def test_a_suite_that_does_not_compile_keeps_its_ids() -> None:
@@ -205,8 +194,6 @@ def test_one_method_alone_cannot_be_compiled(tmp_path: Path) -> None:
 def compiling_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in this process compile their steps without a GPU."""
     monkeypatch.setattr(training, "prepare_device", lambda _device, _engine: torch.set_num_threads(1))
-    plain = Method.optimiser
-    monkeypatch.setattr(Method, "optimiser", lambda *arguments: fuse(plain(*arguments)))
     for module in (trainer, graph):
         monkeypatch.setattr(module, "CapturedStep", RecordedStep)
 

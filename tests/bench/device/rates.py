@@ -12,8 +12,9 @@ from typing import get_args
 
 import torch
 
+from harness.train.build import on_device, update
 from harness.train.checkpoint import TrainingState
-from harness.train.graph import CapturedStep
+from harness.train.graph import CapturedStep, as_recorded
 from tests.bench.device.common import REPEATS, Asked, capturable, seconds_of, started, wait
 from tests.bench.device.counted import count, large_copy, matrix_product
 from tests.bench.device.planner import Row
@@ -115,13 +116,14 @@ def by_graph(name: str, precision: Precision, asked: Asked, prepare: Callable[[T
     began = time.perf_counter()
     if prepare is not None:
         prepare(state)
-    for _ in range(WARM_UP_STEPS):
-        take_middle_step(state, stage)
     progress = MIDDLE.with_schedules(state.method.schedules(stage, MIDDLE))
+    plan = state.method.batches(stage, asked.batch)
+    for _ in range(WARM_UP_STEPS):  # by what is recorded below, so that torch's compiler need not look at it again
+        update(state, stage, state.sampler.next(plan), as_recorded(on_device(progress, state.device).schedules))
     row: Row = {}
 
     def seconds() -> float:
-        step = CapturedStep(state, stage, state.method.batches(stage, asked.batch))
+        step = CapturedStep(state, stage, plan)
         step(progress)
         wait(asked.device)
         row["compile_seconds"] = time.perf_counter() - began

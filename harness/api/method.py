@@ -114,7 +114,7 @@ class Method(nn.Module):
         - `on_progress`: work at points of progress. On the host, in training mode, inside the clock.
         - `diagnostics`: scalars worth a curve. Outside the clock; host copies are fine.
         - `arrays`, `figures`: what is worth a picture. Once, after the last step, outside the clock.
-        - `pseudo_label_network`: the network that labels unlabelled images; watched at validations.
+        - `pseudo_label_network`: the network that labels unlabelled images; watched at every third validation.
 
     All randomness comes from torch's default generators, which are in the checkpoint, none from numpy or `random`. All
     state is in the state dict, or in `get_extra_state`: a resumed run must not differ from an uninterrupted one.
@@ -298,7 +298,7 @@ class Method(nn.Module):
     def pseudo_label_network(self) -> nn.Module:
         """The network whose answers on unlabelled images are learnt from, of the predictor's shapes: mostly a teacher.
 
-        At validations the engine compares its labels of whole scans, in evaluation mode, with labels that no method
-        sees.
+        At every third validation and the last one the engine compares its labels of whole scans, in evaluation mode,
+        with labels that no method sees.
         """
         return self.predictor

@@ -224,7 +224,9 @@ class Validation(Strict):
     patients: tuple[str, ...] = Field((), description="whose validation volumes there are")
     diagnostics: dict[str, float] = Field(default_factory=dict, description="scalars that the method shows")
     unlabelled_dice: dict[str, float] | None = Field(
-        None, description="of the pseudo-label network on whole unlabelled training scans, against their hidden labels"
+        None,
+        description="of the pseudo-label network on whole unlabelled training scans, against their hidden labels; "
+        "at every third validation and the last, and nowhere if no training image is unlabelled",
     )
 
     @property

@@ -23,6 +23,9 @@ from harness.train.attempt import Attempt
 from harness.train.build import task_of_run
 from harness.train.checkpoint import TrainingState, weights_sha256
 
+PSEUDO_LABELS_EVERY = 3
+"""Validations, and at the last one: predicting those scans takes nearly as long as the validation itself."""
+
 log = logging.getLogger(__name__)
 
 
@@ -57,7 +60,8 @@ class Validator:
     def _measure(self, state: TrainingState, number: int) -> Validation:
         method, engine = state.method, state.run.engine
         dice = mean_dice(method.predictor, self.volumes, self.task, engine)
-        taught = mean_dice(method.pseudo_label_network, self.unlabelled, self.task, engine) if self.unlabelled else None
+        due = number % PSEUDO_LABELS_EVERY == 0 or number == engine.validations
+        unlabelled = self.unlabelled if due else ()
         with torch.random.fork_rng(devices=[state.device] if state.device.type == "cuda" else []):
             diagnostics = {name: value for name, value in method.diagnostics().items() if math.isfinite(value)}
         return Validation(
@@ -68,7 +72,7 @@ class Validator:
             dice=dice,
             patients=tuple(dict.fromkeys(volume.case.patient for volume in self.volumes)),
             diagnostics=diagnostics,
-            unlabelled_dice=taught,
+            unlabelled_dice=mean_dice(method.pseudo_label_network, unlabelled, self.task, engine) or None,
         )
 
 

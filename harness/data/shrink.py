@@ -37,6 +37,6 @@ def padded_shape(shape: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, .
 
 
 def pad(volume: Tensor, shape: Sequence[int]) -> Tensor:
-    """Zeros around a volume [X, Y, Z] up to `shape`, half of them before it, as inference pads."""
-    lacking = [side - present for side, present in zip(shape, volume.shape, strict=True)]
+    """Zeros around a volume [..., X, Y, Z] up to `shape`, half of them before it, as inference pads."""
+    lacking = [side - present for side, present in zip(shape, volume.shape[-3:], strict=True)]
     return F.pad(volume, [part for lack in reversed(lacking) for part in (lack // 2, lack - lack // 2)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from harness.api.dataset import LabelMap, Task
 from harness.data.manifest import CaseInfo
 from harness.data.preprocess import Preprocessed
-from harness.evaluation.metrics import case_metrics, dice_by_class
-from harness.evaluation.predict import keep_largest, predict_labels, predict_volume, require_monai
+from harness.evaluation.metrics import case_metrics
+from harness.evaluation.predict import at_native, keep_largest, predict_slices, predict_windows
 from harness.records.schema import Engine
 
 if TYPE_CHECKING:
@@ -26,37 +26,38 @@ MILLIMETRES = ("hd95_mm", "asd_mm", "assd_mm")
 
 @dataclass(frozen=True)
 class Volume:
-    """A case as networks see it, on the device.
+    """A case as networks see it and as it is scored, on the device.
 
     images: 2D: its slices at training size, [Z, C, h, w]; 3D: the volume at training resolution, [C, x, y, z].
-    label:  at native resolution, on the host.
+    labels: at native resolution, uint8.
     """
 
     case: CaseInfo
     images: Tensor
-    label: LabelMap
+    labels: Tensor
 
 
 def load_volumes(data: Preprocessed, device: torch.device, patients: Collection[str] | None = None) -> list[Volume]:
-    """The cases of these patients, or of all. Raises `ServiceError` where volumes could not be predicted."""
-    if len(data.preprocessing.size) == 3:
-        require_monai()
-    # on another device images are copies, and labels become so: nothing may hold the host's mapping then
+    """The cases of these patients, or of all."""
     return [
-        Volume(case, images.to(device), (label if device.type == "cpu" else label.clone()).numpy())
-        for case, images, label in data.volumes()
+        Volume(case, images.to(device), labels.to(device))
+        for case, images, labels in data.volumes()
         if patients is None or case.patient in patients
     ]
 
 
-def predict(network: nn.Module, volume: Volume, task: Task, engine: Engine, stride: tuple[int, ...] | None) -> LabelMap:
-    """Label map at native resolution, of the case's shape; stride: of windows, in 3D."""
-    shape, images = volume.case.shape, volume.images
+def predict(
+    network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine, stride: tuple[int, ...] | None
+) -> Iterator[Tensor]:
+    """Label map of every volume at native resolution, on the device; stride: of windows, in 3D."""
+    images = [volume.images for volume in volumes]
     if task.dimension == 2:
-        labels = predict_labels(network, images, shape, engine)
+        predicted = predict_slices(network, images, engine)
     else:
-        labels = predict_volume(network, images, shape, task.size, stride, engine)
-    return keep_largest(labels) if engine.largest_component else labels
+        predicted = predict_windows(network, images, task, stride, engine)
+    for volume, coarse in zip(volumes, predicted, strict=True):
+        labels = at_native(coarse, volume.labels.shape)
+        yield torch.from_numpy(keep_largest(labels.cpu().numpy())).to(labels) if engine.largest_component else labels
 
 
 def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, float]:
@@ -66,16 +67,31 @@ def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine:
     """
     if not volumes:
         return {}
-    devices = [volume.images.device for volume in volumes[:1] if volume.images.is_cuda]
-    stride = engine.validation_stride or engine.window_stride
-    with torch.random.fork_rng(devices=devices):
-        scores = [dice_by_class(predict(network, v, task, engine, stride), v.label, task.n_classes) for v in volumes]
-    return dict(zip(task.foreground, np.mean(scores, axis=0).tolist(), strict=True))
+    predicted = predict(network, volumes, task, engine, engine.validation_stride or engine.window_stride)
+    dice = [
+        dice_by_class(labels, volume.labels, task.n_classes) for labels, volume in zip(predicted, volumes, strict=True)
+    ]
+    mean = np.mean(torch.stack(dice).cpu().numpy(), axis=0)
+    return dict(zip(task.foreground, mean.tolist(), strict=True))
+
+
+def dice_by_class(prediction: Tensor, truth: Tensor, n_classes: int) -> Tensor:
+    """Dice of the foreground classes, [n_classes - 1] float64, to the bit that of `case_metrics`.
+
+    prediction, truth: uint8 label maps of one shape on one device; n_classes counts the background too.
+    """
+    both, predicted, true = (
+        torch.bincount(labels.flatten(), minlength=n_classes)[1:]  # agreement on the background counts as 0 too
+        for labels in (truth * (prediction == truth), prediction, truth)
+    )
+    total = predicted + true
+    return torch.where(total > 0, 2.0 * both.double() / total, 1.0)
 
 
 def predict_all(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, LabelMap]:
-    """Label map of every volume by case id."""
-    return {volume.case.id: predict(network, volume, task, engine, engine.window_stride) for volume in volumes}
+    """Label map of every volume by case id, on the host."""
+    predicted = predict(network, volumes, task, engine, engine.window_stride)
+    return {volume.case.id: labels.cpu().numpy() for volume, labels in zip(volumes, predicted, strict=True)}
 
 
 def case_rows(
@@ -90,7 +106,7 @@ def case_rows(
     rows = []
     for volume in volumes:
         case = volume.case
-        metrics = case_metrics(predicted[case.id], volume.label, task.foreground, case.spacing_mm)
+        metrics = case_metrics(predicted[case.id], volume.labels.cpu().numpy(), task.foreground, case.spacing_mm)
         for class_name, values in metrics.items():
             head = {"checkpoint": checkpoint, "case": case.id, "patient": case.patient, "phase": case.phase}
             rows.append(head | {"class_name": class_name} | asdict(values))

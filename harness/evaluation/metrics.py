@@ -63,34 +63,14 @@ def case_metrics(
     spacing_mm:        voxel size along each axis, or None where it is unknown.
     Raises ValueError when shapes differ.
     """
-    _check(prediction, truth)
+    if prediction.shape != truth.shape:
+        raise ValueError(f"prediction and truth differ in shape: {prediction.shape} and {truth.shape}")
     box = _bounding_box((prediction | truth) != 0)
     predicted_part, true_part = prediction[box], truth[box]
     return {
         name: _class_metrics(predicted_part == value, true_part == value, truth.shape, spacing_mm)
         for value, name in enumerate(classes, start=1)
     }
-
-
-def dice_by_class(prediction: LabelMap, truth: LabelMap, n_classes: int) -> Distances:
-    """Dice of the foreground classes alone, for validations.
-
-    prediction, truth: label maps of one shape; n_classes counts the background too.
-    Returns [n_classes - 1] float64; 1 where a class is absent from both, 0 where it is absent from one.
-    Raises ValueError when shapes differ.
-    """
-    _check(prediction, truth)
-    return np.array([_dice(prediction == value, truth == value) for value in range(1, n_classes)], dtype=np.float64)
-
-
-def _check(prediction: LabelMap, truth: LabelMap) -> None:
-    if prediction.shape != truth.shape:
-        raise ValueError(f"prediction and truth differ in shape: {prediction.shape} and {truth.shape}")
-
-
-def _dice(prediction: Mask, truth: Mask) -> float:
-    total = np.count_nonzero(prediction) + np.count_nonzero(truth)
-    return 2.0 * np.count_nonzero(prediction & truth) / total if total else 1.0
 
 
 def _class_metrics(

@@ -1,16 +1,15 @@
-"""Label maps of whole scans at native resolution, in batches of slices or of windows, without a trace in the network.
+"""Label maps of whole scans, from batches of slices or of windows that several scans share, without a trace.
 
 Windows as the field has them (METHODS 2.2): they start at every multiple of the stride, the last one of each axis is
 moved back to the border, a volume that is smaller than a window is padded with zeros on both sides, and softmax scores
-are averaged where windows overlap. MONAI places windows and pads by the same rules; a plain loop in the tests holds it
-to them.
+are averaged where windows overlap. A plain loop in the tests holds this one to them.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, groupby, product
 from typing import Literal
 
 import numpy as np
@@ -18,15 +17,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.api.dataset import LabelMap
-from harness.api.errors import ServiceError
+from harness.api.dataset import LabelMap, Task
+from harness.data.shrink import pad
 from harness.records.schema import Engine
 
 Precision = Literal["float32", "bfloat16"]
 Stride = Sequence[int] | None
+Window = tuple[slice, ...]
 
 WINDOW_STRIDE = (18, 18, 4)
 """The field's, between windows of 112 x 112 x 80 voxels."""
+SLICES_AT_ONCE = 32
+CPU_PIXELS = 2**17
+"""Of a forward pass on a CPU; more leave its caches. 32 slices of 256 x 256 took 116 ms each at once, 76 ms in pairs;
+windows of 112 x 112 x 80 took 8 % longer by fours than alone. A single small image is slow too: torch has no fast
+convolution for one window of 48 x 48 x 16, which took 110 ms alone and 35 ms by fours.
+"""
 
 
 @contextmanager
@@ -47,48 +53,82 @@ def inference(network: nn.Module, device: torch.device, precision: Precision = "
             module.training = training
 
 
-def predict_labels(
-    network: nn.Module, images: Tensor, native_shape: Sequence[int], engine: Engine, batch_size: int = 32
-) -> LabelMap:
-    """Label map of one volume at native resolution, from its slices.
+def predict_slices(network: nn.Module, volumes: Sequence[Tensor], engine: Engine) -> list[Tensor]:
+    """Label map of every volume at training size, from its slices.
 
-    network:      images [N, C, h, w] -> logits [N, n_classes, h, w]; left as `inference` says.
-    images:       [Z, C, h, w], the slices of the volume at training size, on the network's device.
-    native_shape: (Z, H, W).
-    engine:       precision and memory format of the forward passes.
-    batch_size:   slices per forward pass; bounds the memory and changes nothing else.
-    Returns [Z, H, W] uint8: the class of the highest logit, brought to H x W by nearest neighbour.
+    network: images [N, C, h, w] -> logits [N, n_classes, h, w]; left as `inference` says.
+    volumes: [Z, C, h, w] each, the slices of a volume at training size, on the network's device.
+    engine:  precision and memory format of the forward passes.
+    Returns [Z, h, w] uint8 for each: the class of the highest logit.
     """
     memory_format = torch.channels_last if engine.channels_last else torch.contiguous_format
-    with inference(network, images.device, engine.precision):
-        batches = (batch.contiguous(memory_format=memory_format) for batch in images.split(batch_size))
-        return at_native(torch.cat([network(batch).argmax(dim=1).to(torch.uint8) for batch in batches]), native_shape)
+    slices = list(chain.from_iterable(volumes))
+    with inference(network, slices[0].device, engine.precision):
+        passes = stacked(slices, SLICES_AT_ONCE, memory_format)
+        labels = torch.cat([network(images).argmax(dim=1).to(torch.uint8) for images in passes])
+    return list(labels.split([len(volume) for volume in volumes]))
 
 
-def predict_volume(
-    network: nn.Module, image: Tensor, native_shape: Sequence[int], size: Sequence[int], stride: Stride, engine: Engine
-) -> LabelMap:
-    """Label map of one volume at native resolution, from its windows.
+def predict_windows(
+    network: nn.Module, volumes: Sequence[Tensor], task: Task, stride: Stride, engine: Engine
+) -> list[Tensor]:
+    """Label map of every volume at training resolution, from its windows.
 
-    network:      windows [N, C, *size] -> logits [N, n_classes, *size]; left as `inference` says.
-    image:        [C, x, y, z], the volume at training resolution, on the network's device.
-    native_shape: (X, Y, Z).
-    size, stride: of the windows in voxels at training resolution; None: `WINDOW_STRIDE`, no longer than a window.
-    engine:       precision and memory format of the forward passes, and how many windows fit into each: windows
-                  without gradients do where patches with gradients did. Scores are summed in float32.
-    Returns [X, Y, Z] uint8: the class of the highest mean score, brought to native resolution by nearest neighbour.
-    Raises `ServiceError` without MONAI.
+    network: windows [N, C, *task.size] -> logits [N, n_classes, *task.size]; left as `inference` says.
+    volumes: [C, x, y, z] each, at training resolution, on the network's device.
+    stride:  of the windows in voxels at training resolution; None: `WINDOW_STRIDE`. None is longer than a window.
+    engine:  precision and memory format of the forward passes, and how many windows fit into each: windows without
+             gradients do where patches with gradients did. Scores are summed in float32.
+    Returns [x, y, z] uint8 for each: the class of the highest mean score.
     """
-    with inference(network, image.device, engine.precision):
-        scores = window_scores(network, image, size, stride, engine.batch_size, engine.channels_last)
-        return at_native(scores.argmax(dim=0).to(torch.uint8), native_shape)
+    with inference(network, volumes[0].device, engine.precision):
+        return [
+            scores.argmax(dim=0).to(torch.uint8) for scores in window_scores(network, volumes, task, stride, engine)
+        ]
 
 
-def at_native(labels: Tensor, native_shape: Sequence[int]) -> LabelMap:
-    """A label map brought to another shape by nearest neighbour, on the host."""
+def window_scores(
+    network: nn.Module, volumes: Sequence[Tensor], task: Task, stride: Stride, engine: Engine
+) -> Iterator[Tensor]:
+    """Mean softmax score of every class, [n_classes, x, y, z], of one volume after the other; as `predict_windows`."""
+    memory_format = torch.channels_last_3d if engine.channels_last else torch.contiguous_format
+    padded = [pad(volume, tuple(map(max, volume.shape[1:], task.size))) for volume in volumes]
+    places = [(number, window) for number, volume in enumerate(padded) for window in windows(volume, task, stride)]
+    crops = [padded[number][(slice(None), *window)] for number, window in places]
+    passes = stacked(crops, engine.batch_size, memory_format)
+    scores = chain.from_iterable(network(images).float().softmax(dim=1) for images in passes)
+    for number, scored in groupby(zip(places, scores, strict=True), key=lambda pair: pair[0][0]):
+        shape = padded[number].shape[1:]
+        total, count = crops[0].new_zeros(task.n_classes, *shape), crops[0].new_zeros(shape)
+        for (_, window), score in scored:
+            total[(slice(None), *window)] += score
+            count[window] += 1
+        sides = zip(shape, volumes[number].shape[1:], strict=True)
+        inside = [slice((side - present) // 2, (side - present) // 2 + present) for side, present in sides]
+        yield total.div_(count)[(slice(None), *inside)]
+
+
+def windows(volume: Tensor, task: Task, stride: Stride) -> Iterator[Window]:
+    """Where the windows of a volume [C, x, y, z] lie, the last axis first; no side is shorter than a window's."""
+    axes = zip(volume.shape[1:], task.size, WINDOW_STRIDE if stride is None else stride, strict=True)
+    starts = [[*range(0, side - length, min(step, length)), side - length] for side, length, step in axes]
+    for corner in product(*starts):
+        yield tuple(slice(first, first + length) for first, length in zip(corner, task.size, strict=True))
+
+
+def stacked(images: Sequence[Tensor], most: int, memory_format: torch.memory_format) -> Iterator[Tensor]:
+    """All images [C, *size], at most so many at a time and on a CPU no more than `CPU_PIXELS`: [N, C, *size] each."""
+    at_once = most if images[0].is_cuda else max(1, min(most, CPU_PIXELS // images[0][0].numel()))
+    for first in range(0, len(images), at_once):
+        yield torch.stack(list(images[first : first + at_once])).contiguous(memory_format=memory_format)
+
+
+def at_native(labels: Tensor, native_shape: Sequence[int]) -> Tensor:
+    """A label map brought to another shape by nearest neighbour, where it lies."""
     for axis, side in enumerate(native_shape):
-        labels = labels.index_select(axis, nearest_indices(labels.shape[axis], side).to(labels.device))
-    return labels.cpu().numpy()
+        if labels.shape[axis] != side:
+            labels = labels.index_select(axis, nearest_indices(labels.shape[axis], side).to(labels.device))
+    return labels
 
 
 def nearest_indices(source: int, target: int) -> Tensor:
@@ -99,47 +139,6 @@ def nearest_indices(source: int, target: int) -> Tensor:
     """
     positions = torch.arange(source, dtype=torch.float32)[None, None]
     return functional.interpolate(positions, size=target, mode="nearest-exact")[0, 0].long()
-
-
-def window_scores(
-    network: nn.Module,
-    image: Tensor,
-    size: Sequence[int],
-    stride: Stride = None,
-    batch_size: int = 4,
-    channels_last: bool = False,
-) -> Tensor:
-    """Mean softmax score of every class, [n_classes, x, y, z]; arguments as for `predict_volume`."""
-    require_monai()
-    from monai.inferers.utils import sliding_window_inference
-
-    memory_format = torch.channels_last_3d if channels_last else torch.contiguous_format
-
-    def scores(windows: Tensor) -> Tensor:
-        logits: Tensor = network(windows.contiguous(memory_format=memory_format))
-        return logits.float().softmax(dim=1)
-
-    averaged = sliding_window_inference(
-        image[None], tuple(size), batch_size, scores, overlap=overlaps(size, stride), mode="constant"
-    )
-    assert isinstance(averaged, Tensor)
-    return averaged[0]
-
-
-def overlaps(size: Sequence[int], stride: Stride) -> tuple[float, ...]:
-    """The shares of a window that give MONAI exactly this stride, or the field's: it rounds size * (1 - overlap) down.
-
-    Half a voxel more than the stride keeps that from falling to the one below. A stride longer than a window is one of
-    its length; the plan refuses those of a suite.
-    """
-    steps = zip(size, WINDOW_STRIDE if stride is None else stride, strict=True)
-    return tuple(max(0.0, 1.0 - (min(step, side) + 0.5) / side) for side, step in steps)
-
-
-def require_monai() -> None:
-    """Raise `ServiceError` where MONAI is not installed; loads nothing."""
-    if importlib.util.find_spec("monai") is None:
-        raise ServiceError("predicting volumes needs MONAI, which is not installed; pip install 'harness-ssl[volumes]'")
 
 
 def keep_largest(labels: LabelMap) -> LabelMap:

@@ -70,7 +70,7 @@ def work(folder: Path, preprocessing: Preprocessing) -> None:
         sampler.next(BatchPlan(labelled=2, unlabelled=2))
     # every page, as a long run meets it
     checksum = float(cases.images.sum()) + int(cases.labels.sum(dtype=torch.int64)) + int(cases.native.max())
-    checksum += sum(float(volume.images.sum()) + float(volume.label.sum()) for volume in validation)
+    checksum += sum(float(volume.images.sum()) + float(volume.labels.sum()) for volume in validation)
     print(json.dumps(spent | {"checksum": checksum}), flush=True)
     sys.stdin.read()
 

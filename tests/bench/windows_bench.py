@@ -61,14 +61,19 @@ def read(path: Path, name: str) -> Case:
         return Case(name, name, "test", file["image"][:], np.asarray(file["label"][:], np.uint8))
 
 
-def trained(cases: Sequence[Case], size: tuple[int, ...], steps: int, device: torch.device) -> nn.Module:
+def task_of(asked: argparse.Namespace) -> Task:
+    """What the network segments."""
+    return Task("la", 3, 1, CLASSES, tuple(asked.size))
+
+
+def trained(cases: Sequence[Case], task: Task, steps: int, device: torch.device) -> nn.Module:
     """The baseline's network after so many steps on the first volume."""
     kind = load_method("supervised")
     torch.manual_seed(0)
-    method = kind.build(Task("la", 3, 1, CLASSES, size), kind.Params()).to(device)
+    method = kind.build(task, kind.Params()).to(device)
     optimiser = method.optimiser(method.stages[0], OptimiserSettings(learning_rate=0.05))
     first = cases[0]
-    data = Volumes.load(preprocessed([first], Preprocessing(size=size)), [first.patient], device)
+    data = Volumes.load(preprocessed([first], Preprocessing(size=task.size)), [first.patient], device)
     sampler = data.sampler(0, augment=True)
     stage: Stage = method.stages[0]
     for step in range(steps):
@@ -92,10 +97,12 @@ def compare(network: nn.Module, case: Case, asked: argparse.Namespace, device: t
     """Print what both took on one volume; whether they agree."""
     size, stride = tuple(asked.size), tuple(asked.stride)
     image = torch.from_numpy(case.image).to(device)[None]
+    task, engine = task_of(asked), Engine(batch_size=asked.batch)
 
     def ours() -> Image:
         with inference(network, device):
-            return window_scores(network, image, size, stride, asked.batch).cpu().numpy()
+            (scores,) = window_scores(network, [image], task, stride, engine)
+            return np.asarray(scores.cpu().numpy())
 
     def plain() -> Image:
         return plain_scores(network.eval(), case.image, size, stride)
@@ -121,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("HARNESS_DATA"), help="LA in UA-MT's layout")
     parser.add_argument("--size", type=int, nargs=3, default=(112, 112, 80), help="of a window")
     parser.add_argument("--stride", type=int, nargs=3, default=(18, 18, 4))
-    parser.add_argument("--batch", type=int, default=4, help="windows at once")
+    parser.add_argument("--batch", type=int, default=4, help="windows at once, at most")
     parser.add_argument("--volumes", type=int, default=1)
     parser.add_argument("--steps", type=int, default=5, help="training steps before")
     parser.add_argument("--threads", type=int, default=1)
@@ -130,13 +137,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_device(device, Engine())
     torch.set_num_threads(asked.threads)
     cases = scans(asked.data, asked.volumes)
-    network = trained(cases, tuple(asked.size), asked.steps, device)
-    with inference(network, device):  # libraries load outside the clock
-        window_scores(network, torch.zeros(1, *asked.size, device=device), asked.size)
+    network = trained(cases, task_of(asked), asked.steps, device)
+    with inference(network, device):  # a first pass loads libraries outside the clock
+        network(torch.zeros(1, 1, *asked.size, device=device))
     where = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"{asked.threads} thread(s) of {cpu_model()}"
     )
-    print(f"whole volumes in windows of {asked.size} at steps of {asked.stride}, {asked.batch} at once, {where}")
+    print(f"whole volumes in windows of {asked.size} at steps of {asked.stride}, up to {asked.batch} at once, {where}")
     return 0 if all(compare(network, case, asked, device) for case in cases) else 1
 
 

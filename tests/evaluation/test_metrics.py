@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from harness.evaluation.metrics import ClassMetrics, case_metrics, dice_by_class
+from harness.evaluation.metrics import ClassMetrics, case_metrics
 from tests.support import command_environment, require
 
 Mask = NDArray[np.bool_]
@@ -312,19 +312,11 @@ def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool) -
     assert list(case) == ["RV", "Myo", "LV"]
     for value, metrics in enumerate(case.values(), start=1):
         assert metrics == class_metrics(prediction == value, truth == value, spacing)
-    np.testing.assert_array_equal(dice_by_class(prediction, truth, 4), [metrics.dice for metrics in case.values()])
 
 
 def test_a_case_without_anything_is_perfect() -> None:
     nothing = np.zeros((2, 4, 4), dtype=np.uint8)
     assert [metrics.dice for metrics in case_metrics(nothing, nothing, ["a", "b"], None).values()] == [1.0, 1.0]
-    assert dice_by_class(nothing, nothing, 3).tolist() == [1.0, 1.0]
-
-
-def test_dice_by_class_by_hand() -> None:
-    # Class 1: 1 shared of 2 + 1. Class 2: truth alone. Class 3: in neither.
-    prediction, truth = np.array([[1, 1, 0, 0]], dtype=np.uint8), np.array([[1, 0, 2, 0]], dtype=np.uint8)
-    np.testing.assert_allclose(dice_by_class(prediction, truth, 4), [2 / 3, 0.0, 1.0])
 
 
 def test_arguments_are_left_as_they_were() -> None:
@@ -343,8 +335,6 @@ def test_shapes_that_differ_are_refused() -> None:
     for first, second in itertools.permutations((small, large)):
         with pytest.raises(ValueError, match="differ in shape"):
             case_metrics(first, second, ["a"], None)
-        with pytest.raises(ValueError, match="differ in shape"):
-            dice_by_class(first, second, 2)
 
 
 def test_neither_torch_nor_medpy_is_loaded() -> None:

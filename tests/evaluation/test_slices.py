@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.evaluation import predict
-from harness.evaluation.predict import nearest_indices
+from harness.evaluation.predict import at_native, nearest_indices, predict_slices, stacked
 from harness.records.schema import Engine
 from tests.support import require
 
@@ -22,9 +22,11 @@ SIZE = 32
 
 
 def predict_labels(
-    network: nn.Module, images: Tensor, native: tuple[int, int, int], batch_size: int = 32, **engine: Any
+    network: nn.Module, images: Tensor, native: tuple[int, int, int], **engine: Any
 ) -> NDArray[np.uint8]:
-    return predict.predict_labels(network, images, native, Engine(**engine), batch_size)
+    """The label map of one volume at native resolution."""
+    (labels,) = predict_slices(network, [images], Engine(**engine))
+    return at_native(labels, native).cpu().numpy()
 
 
 def small_network(seed: int = 0) -> nn.Sequential:
@@ -58,7 +60,7 @@ def reference(network: nn.Module, images: Tensor, native_shape: tuple[int, int, 
 @pytest.mark.parametrize("native", [(5, 32, 32), (5, 47, 61), (1, 154, 428), (7, 33, 16), (3, 17, 19)])
 def test_equals_one_slice_at_a_time(native: tuple[int, int, int]) -> None:
     network, images = small_network(), images_of(native[0])
-    labels = predict_labels(network, images, native, batch_size=2)
+    labels = predict_labels(network, images, native)
     assert labels.dtype == np.uint8
     assert labels.shape == native
     expected = reference(network, images, native)
@@ -71,18 +73,29 @@ def test_training_images_need_not_be_square() -> None:
     np.testing.assert_array_equal(predict_labels(network, images, (3, 50, 21)), reference(network, images, (3, 50, 21)))
 
 
-@given(depth=st.integers(1, 9), batch_size=st.integers(1, 12), height=st.integers(1, 70), width=st.integers(1, 70))
-def test_batch_size_changes_nothing(depth: int, batch_size: int, height: int, width: int) -> None:
-    network, images, native = small_network(), images_of(depth), (depth, height, width)
-    whole = predict_labels(network, images, native, batch_size=32)
-    np.testing.assert_array_equal(predict_labels(network, images, native, batch_size=batch_size), whole)
+@given(depths=st.lists(st.integers(1, 9), min_size=1, max_size=6))
+def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(depths: list[int]) -> None:
+    network, volumes = small_network(), [images_of(depth, seed) for seed, depth in enumerate(depths)]
+    together = predict_slices(network, volumes, Engine())
+    for labels, images in zip(together, volumes, strict=True):
+        np.testing.assert_array_equal(labels.numpy(), reference(network, images, (len(images), SIZE, SIZE)))
 
 
-def test_a_forward_pass_never_holds_more_than_batch_size() -> None:
+def test_slices_of_many_volumes_fill_forward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     network, sizes = small_network(), []
     network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
-    predict_labels(network, images_of(10), (10, 40, 40), batch_size=4)
-    assert sizes == [4, 4, 2]
+    volumes = [images_of(depth) for depth in (10, 7, 20)]
+    predict_slices(network, volumes, Engine())
+    assert sizes == [32, 5]
+    sizes.clear()
+    monkeypatch.setattr(predict, "CPU_PIXELS", 16 * SIZE * SIZE + 1)
+    predict_slices(network, volumes, Engine())
+    assert sizes == [16, 16, 5], "no more pixels at a time than a CPU's caches hold"
+
+
+def test_an_image_too_large_for_the_caches_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "CPU_PIXELS", 10)
+    assert [len(images) for images in stacked(list(images_of(3)), 32, torch.contiguous_format)] == [1, 1, 1]
 
 
 @given(source=st.integers(1, 300), target=st.integers(1, 600))
@@ -170,5 +183,5 @@ def test_cuda_gives_the_labels_of_the_cpu() -> None:
     network, images, native = small_network(), images_of(5), (5, 47, 61)
     expected = reference(network, images, native)
     before = torch.cuda.get_rng_state()
-    np.testing.assert_array_equal(predict_labels(network.cuda(), images.cuda(), native, batch_size=2), expected)
+    np.testing.assert_array_equal(predict_labels(network.cuda(), images.cuda(), native), expected)
     assert torch.equal(torch.cuda.get_rng_state(), before)

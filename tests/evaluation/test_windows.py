@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.api.errors import ServiceError
+from harness.api.dataset import Task
 from harness.evaluation import predict
-from harness.evaluation.predict import nearest_indices, overlaps, require_monai, window_scores
+from harness.evaluation.predict import at_native, nearest_indices, predict_windows, windows
 from harness.records.schema import Engine
 from tests.evaluation.plain import plain_scores
-from tests.test_house import loaded
 
 SIZE = (16, 16, 8)
 
@@ -32,7 +30,25 @@ def predict_volume(
     stride: tuple[int, ...] | None = None,
     **engine: Any,
 ) -> NDArray[np.uint8]:
-    return predict.predict_volume(network, image, native, size, stride, Engine(**{"batch_size": 4, **engine}))
+    """The label map of one volume at native resolution."""
+    settings = Engine(**{"batch_size": 4, **engine})
+    (labels,) = predict_windows(network, [image], task_of(3, size), stride, settings)
+    return at_native(labels, native).numpy()
+
+
+def window_scores(
+    network: nn.Module,
+    image: Tensor,
+    n_classes: int,
+    stride: tuple[int, ...] | None = None,
+    batch_size: int = 4,
+) -> Tensor:
+    (scores,) = predict.window_scores(network, [image], task_of(n_classes), stride, Engine(batch_size=batch_size))
+    return scores
+
+
+def task_of(n_classes: int, size: tuple[int, int, int] = SIZE) -> Task:
+    return Task("blobs", 3, 1, tuple(map(str, range(n_classes))), size)
 
 
 def small_network(seed: int = 0) -> nn.Sequential:
@@ -70,7 +86,7 @@ def test_equals_the_field_s_loop(shape: tuple[int, int, int], stride: tuple[int,
     expected = plain_scores(network.eval(), image, SIZE, stride or (16, 16, 4))
     tensor = torch.from_numpy(image)[None]
     with torch.inference_mode():
-        scores = window_scores(network, tensor, SIZE, stride, batch_size=3).numpy()
+        scores = window_scores(network, tensor, 3, stride, batch_size=3).numpy()
     np.testing.assert_allclose(scores, expected, atol=1e-5)
     labels = predict_volume(network.train(), tensor, shape, SIZE, stride, batch_size=3)
     assert labels.dtype == np.uint8
@@ -99,27 +115,41 @@ class Ramp(nn.Module):
 @given(
     shape=st.tuples(st.integers(5, 40), st.integers(5, 40), st.integers(3, 20)),
     stride=st.tuples(st.integers(3, 16), st.integers(3, 16), st.integers(2, 8)),
-    batch_size=st.integers(1, 7),
+    batch_size=st.integers(2, 7),
 )
 @settings(max_examples=25)
 def test_windows_lie_where_the_field_puts_them(
     shape: tuple[int, int, int], stride: tuple[int, int, int], batch_size: int
 ) -> None:
     image = volume(shape)
-    scores = window_scores(Ramp(), torch.from_numpy(image)[None], SIZE, stride, batch_size)
+    scores = window_scores(Ramp(), torch.from_numpy(image)[None], 2, stride, batch_size)
     np.testing.assert_allclose(scores, plain_scores(Ramp(), image, SIZE, stride), atol=1e-5)
 
 
-def test_monai_makes_exactly_the_stride_of_every_overlap() -> None:
-    for side in range(1, 257):
-        steps = range(1, side + 1)
-        found = [int(side * (1 - overlap)) for overlap in overlaps([side] * side, steps)]
-        assert found == list(steps), side
+@given(shapes=st.lists(st.tuples(st.integers(5, 30), st.integers(5, 30), st.integers(3, 12)), min_size=2, max_size=5))
+@settings(max_examples=25)
+def test_volumes_that_share_forward_passes_get_the_labels_of_each_alone(shapes: list[tuple[int, int, int]]) -> None:
+    network, task, engine = small_network().double(), task_of(3), Engine(batch_size=4)
+    volumes = [torch.from_numpy(volume(shape, seed)).double()[None] for seed, shape in enumerate(shapes)]
+    together = predict_windows(network, volumes, task, (8, 8, 8), engine)
+    for labels, image in zip(together, volumes, strict=True):
+        (alone,) = predict_windows(network, [image], task, (8, 8, 8), engine)
+        assert labels.shape == image.shape[1:]
+        assert torch.equal(labels, alone)
+
+
+def test_windows_of_many_volumes_fill_forward_passes() -> None:
+    network, sizes = small_network(), []
+    network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
+    volumes = [torch.zeros(1, 24, 16, 8), torch.zeros(1, 9, 5, 3), torch.zeros(1, 32, 16, 8)]
+    predict_windows(network, volumes, task_of(3), (8, 8, 8), Engine(batch_size=4))
+    assert sizes == [4, 2], "2, 1 and 3 windows"
 
 
 def test_without_a_stride_it_is_the_field_s_and_no_longer_than_a_window() -> None:
-    assert overlaps((112, 112, 80), None) == overlaps((112, 112, 80), (18, 18, 4))
-    assert overlaps((16, 48, 16), None) == overlaps((16, 48, 16), (16, 18, 4))
+    large, small = torch.zeros(1, 183, 140, 88), torch.zeros(1, 40, 60, 20)
+    for image, size, stride in ((large, (112, 112, 80), (18, 18, 4)), (small, (16, 48, 16), (16, 18, 4))):
+        assert list(windows(image, task_of(2, size), None)) == list(windows(image, task_of(2, size), stride))
 
 
 def test_a_label_map_returns_to_native_resolution_by_nearest_neighbour() -> None:
@@ -165,16 +195,4 @@ def test_channels_last_and_bfloat16_reach_the_network_and_scores_are_summed_in_f
     predict_volume(network, image, (16, 20, 8), SIZE, precision="bfloat16", channels_last=True)
     assert seen == [(False, torch.float32), (True, torch.bfloat16)]
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        assert window_scores(network, image, SIZE).dtype == torch.float32
-
-
-def test_without_monai_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    require_monai()
-    monkeypatch.setitem(sys.modules, "monai", None)
-    with pytest.raises(ServiceError, match="pip install 'harness-ssl"):
-        require_monai()
-
-
-@pytest.mark.slow
-def test_what_trains_in_2d_never_loads_monai() -> None:
-    assert "monai" not in loaded("-c", "import harness.train, harness.evaluation, harness.data.volumes")
+        assert window_scores(network, image, 3).dtype == torch.float32

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import signal
-import sys
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.api.errors import InterruptedRunError, ServiceError, UsageError
+from harness.api.errors import InterruptedRunError, UsageError
 from harness.audit import audit
 from harness.data.permit import TestPermit
 from harness.evaluation import evaluate
 from harness.evaluation.metrics import case_metrics
-from harness.evaluation.predict import keep_largest, predict_volume
+from harness.evaluation.predict import keep_largest, predict_windows
 from harness.records.reader import SuiteRecords
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
@@ -128,20 +127,20 @@ def cases(tiny: Tiny) -> list[Any]:
 
 
 def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[object, int]] = []
-    real = predict_volume
+    asked: list[tuple[int, object]] = []
+    real = predict_windows
 
     def watching(*arguments: Any) -> Any:
-        asked.append((arguments[4], arguments[5].batch_size))
+        asked.append((len(arguments[1]), arguments[3]))
         return real(*arguments)
 
-    monkeypatch.setattr(evaluate, "predict_volume", watching)
+    monkeypatch.setattr(evaluate, "predict_windows", watching)
     tiny = make_tiny(
         {"tiny_floor": {}}, **{**VOLUMES, "budget": {"steps": 2}, "engine": {**VOLUMES["engine"], "validations": 1}}
     )
     train(tiny, "tiny_floor/2/0/0")
     validation, unlabelled, test = 2, 4, 2
-    assert asked == [((16, 16, 16), 4)] * (validation + unlabelled) + [((4, 4, 4), 4)] * test
+    assert asked == [(validation, (16, 16, 16)), (unlabelled, (16, 16, 16)), (test, (4, 4, 4))]
 
 
 @pytest.mark.parametrize(
@@ -185,13 +184,3 @@ def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: Mak
     tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"validation_stride": [16, 17, 16]}})
     with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.validation_stride: steps of .* leave gaps"):
         tiny.session()
-
-
-def test_without_monai_nothing_is_trained(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = make_tiny({"tiny_floor": {}}, **VOLUMES)
-    monkeypatch.setitem(sys.modules, "monai", None)
-    with pytest.raises(ServiceError, match="MONAI"):
-        train(tiny, "tiny_floor/2/0/0")
-    folder = tiny.folder("tiny_floor/2/0/0")
-    assert not folder.done
-    assert not folder.checkpoint.exists()

@@ -1,0 +1,63 @@
+"""Dice of validations, counted where the label maps lie: the very numbers of the test's metrics on the host."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from harness.api.dataset import Case, Task
+from harness.evaluation.evaluate import dice_by_class, load_volumes, mean_dice, predict_all
+from harness.evaluation.metrics import case_metrics
+from harness.records.schema import Engine, Preprocessing
+from tests.data.preprocessed import preprocessed
+
+NAMES = ("background", "RV", "Myo", "LV")
+
+
+def labels(*values: int) -> Tensor:
+    return torch.tensor([values], dtype=torch.uint8)
+
+
+def test_dice_by_hand() -> None:
+    # Class 1: 1 shared of 2 + 1. Class 2: truth alone. Class 3: in neither. Class 4: prediction alone.
+    dice = dice_by_class(labels(1, 1, 4, 0), labels(1, 0, 2, 0), 5)
+    assert dice.tolist() == [2 / 3, 0.0, 1.0, 0.0]
+    assert dice_by_class(labels(0, 0), labels(0, 0), 3).tolist() == [1.0, 1.0]
+
+
+@given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(2, 256), empty=st.floats(0, 1))
+def test_dice_is_to_the_bit_that_of_the_test(seed: int, n_classes: int, empty: float) -> None:
+    rng = np.random.default_rng(seed)
+    prediction, truth = (
+        np.where(rng.random((3, 7, 8)) < empty, 0, rng.integers(0, n_classes, (3, 7, 8))).astype(np.uint8)
+        for _ in range(2)
+    )
+    truth = np.where(rng.random(truth.shape) < 0.5, prediction, truth)
+    names = [str(value) for value in range(1, n_classes)]
+    expected = [metrics.dice for metrics in case_metrics(prediction, truth, names, None).values()]
+    assert dice_by_class(torch.from_numpy(prediction), torch.from_numpy(truth), n_classes).tolist() == expected
+
+
+class Thresholds(nn.Module):
+    """Class k where the image lies between k / 4 and (k + 1) / 4."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return -(images - torch.tensor([0.125, 0.375, 0.625, 0.875])[:, None, None]).abs()
+
+
+def test_a_validation_is_the_mean_of_whole_native_volumes() -> None:
+    rng = np.random.default_rng(0)
+    cases = [
+        Case(name, name, "val", rng.random(shape, np.float32), rng.integers(0, 4, shape, np.uint8))
+        for name, shape in (("a", (3, 40, 50)), ("b", (5, 33, 47)))
+    ]
+    task, engine = Task("slices", 2, 1, NAMES, (32, 32)), Engine()
+    volumes = load_volumes(preprocessed(cases, Preprocessing(size=(32, 32))), torch.device("cpu"))
+    predicted = predict_all(Thresholds(), volumes, task, engine)
+    by_case = [case_metrics(predicted[case.id], case.label, NAMES[1:], None) for case in cases]
+    expected = {name: np.mean([metrics[name].dice for metrics in by_case]) for name in NAMES[1:]}
+    assert mean_dice(Thresholds(), volumes, task, engine) == expected
+    assert mean_dice(Thresholds(), [], task, engine) == {}

@@ -70,9 +70,10 @@ def _packages() -> str:
 def _device() -> str:
     import torch
 
-    from harness.train.environment import cpu_model
+    from harness.train.environment import cpu_model, has_native_bfloat16
 
-    cpu = f"{len(os.sched_getaffinity(0))} cores of {cpu_model()}"
+    bfloat16 = "with" if has_native_bfloat16() else "without"
+    cpu = f"{len(os.sched_getaffinity(0))} cores of {cpu_model()} {bfloat16} bfloat16"
     total = torch.ones(8).sum().item()
     if total != 8.0:
         raise ServiceError(f"{cpu}: torch adds eight ones to {total}")

@@ -43,6 +43,11 @@ def prepare_device(device: torch.device, engine: Engine) -> None:
     """
     if engine.compile and device.type != "cuda":
         raise UsageError("engine.compile: true needs a CUDA device, and this process sees none; leave it out on a CPU")
+    if engine.precision == "bfloat16" and device.type == "cpu" and not has_native_bfloat16():
+        raise UsageError(
+            f"engine.precision: bfloat16 needs a CPU that computes in it (AVX512_BF16, AMX_BF16, or BF16 of aarch64); "
+            f"{cpu_model()} has none of them and would take several times as long as with float32: leave it out"
+        )
     torch.set_num_threads(engine.threads)
     torch.set_flush_denormal(True)
     keep_compiler_out()
@@ -53,6 +58,12 @@ def prepare_device(device: torch.device, engine: Engine) -> None:
         # torch lets convolutions use TF32 by default, which would make "float32" a name and not a fact
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def has_native_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16; others emulate it."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def keep_compiler_out() -> None:

@@ -16,6 +16,7 @@ from harness.evaluation import evaluate
 from harness.evaluation.metrics import case_metrics
 from harness.evaluation.predict import keep_largest, predict_windows
 from harness.records.reader import SuiteRecords
+from harness.train import environment
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
 from tests.cli.test_page import panels
@@ -149,8 +150,13 @@ def test_validations_and_test_use_their_own_strides(make_tiny: MakeTiny, monkeyp
     ids=str,
 )
 def test_other_settings_end_well_and_are_other_runs(
-    preprocessing: dict[str, Any], engine: dict[str, Any], make_tiny: MakeTiny, whole: Tiny
+    preprocessing: dict[str, Any],
+    engine: dict[str, Any],
+    make_tiny: MakeTiny,
+    whole: Tiny,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)  # emulated it is slow, and no other
     changes: dict[str, Any] = {
         **VOLUMES,
         "preprocessing": {**VOLUMES["preprocessing"], **preprocessing},

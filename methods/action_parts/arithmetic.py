@@ -20,6 +20,13 @@ def unrounded(like: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
+def product_dtype(like: Tensor) -> torch.dtype:
+    """What matrices are multiplied in: autocast's type where it is on, else that of `like`."""
+    device = like.device.type
+    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if autocast else like.dtype
+
+
 def single(values: Tensor) -> Tensor:
     """In float32, or float64 if they are."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

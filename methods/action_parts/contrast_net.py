@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
 from harness.api.networks import WIDTHS, backbone
+from methods.action_parts.arithmetic import single, unrounded
 from methods.action_parts.representation import RepresentationHead, SampledFeatures
 
 RELEASED_WINDOWS = {2: (64, (256, 256)), 3: (20, (112, 112, 80))}
@@ -64,32 +65,51 @@ def window_layout(size: Sequence[int]) -> tuple[list[int], list[int]]:
     return [n * side // m for n, m in pairs], [n * (side // 2) // m for n, m in pairs]
 
 
-def windows(logits: Tensor, window: Sequence[int], stride: Sequence[int], border: bool = True) -> Tensor:
-    """Sliding windows that fit the image: [N, C, *size] -> [N, W, C, *window].
+def window_cells(
+    logits: Tensor, window: Sequence[int], stride: Sequence[int], side: int, border: bool = True
+) -> Tensor:
+    """Sliding windows that fit the image, each averaged in side^d cells: [N, C, *size] -> [N, W, side^d, C].
 
     border: False leaves out the last window of each axis, as the release does in 2D (36 windows of 64 at 256 x 256, the
     last 32 rows and columns in none) and not in 3D (700 windows); the reading is to cover it in both (49 in 2D).
+
+    Cells are those of adaptive pooling. Averages are separable: a product for each axis, and no window is ever copied.
     """
     dimension = len(window)
-    for axis, (length, step) in enumerate(zip(window, stride, strict=True), start=2):
-        logits = logits.unfold(axis, length, step)  # [N, C, *starts, *window]
-        logits = logits if border else logits.narrow(axis, 0, logits.shape[axis] - 1)
-    return logits.movedim(1, 1 + dimension).flatten(1, dimension)
+    with unrounded(logits):
+        cells = single(logits)
+        for layout in zip(logits.shape[2:], window, stride, strict=True):
+            averages = _cell_averages(*layout, side, border, cells)
+            cells = torch.tensordot(cells, averages, dims=([2], [1]))  # the next axis comes first, its cells go last
+    for axis in range(2, 2 + 2 * dimension, 2):
+        cells = cells.unflatten(axis, (-1, side))  # [N, C, windows, side, windows, side, ...]
+    windows, places = range(2, 2 + 2 * dimension, 2), range(3, 3 + 2 * dimension, 2)
+    ordered = cells.permute(0, *windows, *places, 1)
+    return ordered.flatten(1, dimension).flatten(2, 1 + dimension)
+
+
+def _cell_averages(length: int, window: int, stride: int, side: int, border: bool, like: Tensor) -> Tensor:
+    """Along one axis the mean over each cell of each window: [windows x side, length]."""
+    starts = torch.arange(0, length - window + 1, stride, device=like.device).unsqueeze(1)
+    starts = starts if border else starts[:-1]
+    cell = torch.arange(side, device=like.device)
+    first, end = starts + cell * window // side, starts - -(cell + 1) * window // side
+    pixels = torch.arange(length, device=like.device)
+    inside = (pixels >= first.view(-1, 1)) & (pixels < end.view(-1, 1))
+    return inside.to(like.dtype) / inside.sum(1, keepdim=True)
 
 
 class LocalProjector(nn.Module):
-    """Each window pooled to side^d cells, then two linear layers on the classes: C -> 2C -> C."""
+    """Windows of logits in side^d cells, then two linear layers on the classes: C -> 2C -> C."""
 
     def __init__(self, n_classes: int, side: int = 8) -> None:
         super().__init__()
         self.side = side
         self.layers = nn.Sequential(nn.Linear(n_classes, 2 * n_classes), nn.Linear(2 * n_classes, n_classes))
 
-    def forward(self, crops: Tensor) -> Tensor:
-        """Windows of logits [N, W, C, *window] -> [N, W, side^d, C]; flatten the last two axes to one vector."""
-        pool = F.adaptive_avg_pool2d if crops.ndim == 5 else F.adaptive_avg_pool3d
-        cells = pool(crops.flatten(0, 1), self.side).flatten(2).transpose(1, 2)
-        vectors: Tensor = self.layers(cells.unflatten(0, crops.shape[:2]))
+    def forward(self, logits: Tensor, window: Sequence[int], stride: Sequence[int], border: bool = True) -> Tensor:
+        """Logits [N, C, *size] -> [N, W, side^d, C]; flatten the last two axes to one vector."""
+        vectors: Tensor = self.layers(window_cells(logits, window, stride, self.side, border))
         return vectors
 
 
@@ -124,8 +144,7 @@ class ContrastNet(nn.Module):
 
     def regions(self, logits: Tensor) -> Tensor:
         """Logits [N, C, *size] -> [N, W, cells, C] by windows."""
-        crops = windows(logits, *window_layout(logits.shape[2:]), self.window_border)
-        vectors: Tensor = self.local(crops)
+        vectors: Tensor = self.local(logits, *window_layout(logits.shape[2:]), self.window_border)
         return vectors
 
     def pixels(self, maps: list[Tensor]) -> SampledFeatures:

@@ -37,7 +37,15 @@ from torch.autograd.function import BackwardCFunction, FunctionCtx, once_differe
 from harness.api.method import Loss
 from harness.api.params import MethodParams, hyper
 from harness.api.progress import Scalar
-from methods.action_parts.arithmetic import NEVER, class_masks, draw_classes, draw_members, single, unrounded
+from methods.action_parts.arithmetic import (
+    NEVER,
+    class_masks,
+    draw_classes,
+    draw_members,
+    product_dtype,
+    single,
+    unrounded,
+)
 from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.representation import SampledFeatures
 
@@ -196,9 +204,10 @@ def supervised_contrast_loss(
 
     All log q of one anchor share the denominator, so only the mean of its positives is needed, not a logit for each.
     """
-    with unrounded(anchors.student):
-        scaled = single(anchors.student) / temperature
-        denominator = _denominator(scaled, anchors, queue, targets)
+    scaled = single(anchors.student) / temperature
+    dtype = product_dtype(scaled)
+    with unrounded(scaled):
+        denominator = _denominator(scaled, anchors, queue, targets, dtype)
         mean, count = _positives(anchors, queue, positives)
         positive = (scaled * mean).sum(1) - denominator
         centre = (scaled * targets.centres[targets.chosen]).sum(1) - denominator
@@ -209,10 +218,10 @@ def supervised_contrast_loss(
     return -(by_anchor * anchors.used).sum() / anchors.used.sum().clamp(min=1)
 
 
-def _denominator(scaled: Tensor, anchors: Anchors, queue: LabelledBank, targets: Targets) -> Tensor:
-    """[n] log-sum-exp over queue, teacher's feature and centres."""
+def _denominator(scaled: Tensor, anchors: Anchors, queue: LabelledBank, targets: Targets, dtype: torch.dtype) -> Tensor:
+    """[n] log-sum-exp over queue, teacher's feature and centres; dtype: of the product that makes the gradient."""
     bias = torch.where(queue.labels >= 0, scaled.new_zeros(()), NEVER)
-    entries: Tensor = _QueueLogSumExp.apply(scaled, queue.entries, bias)  # type: ignore[no-untyped-call]
+    entries: Tensor = _QueueLogSumExp.apply(scaled, queue.entries, bias, dtype)  # type: ignore[no-untyped-call]
     centres = (scaled @ targets.centres.t()).masked_fill(targets.masked, NEVER)
     twin = (scaled * single(anchors.teacher.detach())).sum(1, keepdim=True)
     return torch.logaddexp(entries, torch.cat((twin, centres), dim=1).logsumexp(1))
@@ -223,11 +232,11 @@ class _QueueLogSumExp(torch.autograd.Function):
 
     The gradient of a row is the softmax-weighted mean of the entries. It is computed on the way, `ENTRIES` at a time
     under a running maximum, so that the n x S logits (50 MB for 1,024 anchors) never leave the processor's cache and
-    none are kept for backward.
+    none are kept for backward. The mean is a product in `dtype`, as all gradients are under autocast; values are not.
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, rows: Tensor, entries: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, rows: Tensor, entries: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
         top = rows.new_full((len(rows), 1), NEVER)
         total, means = torch.zeros_like(top), torch.zeros_like(rows)
         for some, own in zip(entries.split(ENTRIES), bias.split(ENTRIES), strict=True):
@@ -236,15 +245,15 @@ class _QueueLogSumExp(torch.autograd.Function):
             fade = (before - top).exp_()
             shares = logits.sub_(top).clamp_(min=NEGLIGIBLE).exp_()
             total = total.mul_(fade).add_(shares.sum(1, keepdim=True))
-            means = means.mul_(fade).addmm_(shares, some)
+            means = means.mul_(fade).add_(shares.to(dtype) @ some.to(dtype))
         ctx.save_for_backward(means.div_(total))
         return (top + total.log()).squeeze(1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: BackwardCFunction, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: BackwardCFunction, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (means,) = ctx.saved_tensors
-        return gradient.unsqueeze(1) * means, None, None
+        return gradient.unsqueeze(1) * means, None, None, None
 
 
 def _positives(anchors: Anchors, queue: LabelledBank, positives: PositiveDraw | None) -> tuple[Tensor, Tensor]:

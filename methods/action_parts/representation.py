@@ -76,42 +76,43 @@ class SampledFeatures:
             table = self._table(features, kernel, len(image))
             if table is None:
                 parts.append(features.at(image, coordinates) @ kernel)
-            else:
-                parts.append(_PickedSums.apply(table, *features.taps(image, coordinates)))  # type: ignore[no-untyped-call]
+                continue
+            cells, weights = features.taps(image, coordinates)
+            rows = cells.unsqueeze(1) * table.shape[1] + torch.arange(table.shape[1], device=cells.device).unsqueeze(1)
+            picked = (rows.flatten(1).int(), weights.flatten(1))
+            parts.append(_WeightedSums.apply(table.flatten(0, 1), *picked))  # type: ignore[no-untyped-call]
         total: Tensor = reduce(torch.add, parts)
         return total.view(*positions.shape, -1)
 
     def _table(self, features: MapPatches, kernel: Tensor, pixels: int) -> Tensor | None:
-        """The map's cells projected [3^d, cells, features], once more of them were asked for than it has cells."""
+        """The map's cells projected, [cells, 3^d, features], once more of them were asked for than it has cells."""
         if features not in self.tables and pixels >= len(features.rows):
+            by_channel = kernel.unflatten(0, (-1, features.channels)).transpose(0, 1)  # [C, 3^d, features]
             with torch.enable_grad():  # though it be made for targets
-                self.tables[features] = single(features.rows @ kernel.unflatten(0, (-1, features.channels)))
+                table = single(features.rows @ by_channel.flatten(1))
+                self.tables[features] = table.unflatten(1, by_channel.shape[1:])
         return self.tables.get(features)
 
 
-class _PickedSums(torch.autograd.Function):
-    """sum_{o, j} w[p, o, j] table[o, cell[p, j]] of a table [O, cells, F], cells [P, J], weights [P, O, J] -> [P, F].
+class _WeightedSums(torch.autograd.Function):
+    """sum_k w[p, k] table[row[p, k]] of a table [R, F], rows [P, K] int32, weights [P, K] -> [P, F].
 
-    The gradient is a sum of the same kind, seen from the cells, with the pairs (p, j) in the order of their cells.
-    `embedding_bag` has one of its own, which sorts O times as many and takes ten times as long.
+    The gradient is a sum of the same kind, seen from the table, with its terms in the order of their rows. The one that
+    `embedding_bag` brings along takes three times as long.
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, table: Tensor, cells: Tensor, weights: Tensor) -> Tensor:
-        ctx.save_for_backward(cells, weights)
-        ctx.cells = table.shape[1]  # type: ignore[attr-defined]
-        first = torch.arange(len(table), device=cells.device).mul_(table.shape[1]).unsqueeze(1)
-        places = (first + cells.unsqueeze(1)).flatten(1)
-        return F.embedding_bag(places, table.flatten(0, 1), per_sample_weights=weights.flatten(1), mode="sum")
+    def forward(ctx: FunctionCtx, table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, weights)
+        ctx.size = len(table)  # type: ignore[attr-defined]
+        return F.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
 
     @staticmethod
     @once_differentiable
     def backward(ctx: BackwardCFunction, gradient: Tensor) -> tuple[Tensor, None, None]:
-        cells, weights = tuple(ctx.saved_tensors)
-        ordered, order = cells.flatten().sort(stable=True)
-        starts = torch.searchsorted(ordered, torch.arange(ctx.cells, device=cells.device))  # type: ignore[attr-defined]
-        shares = weights.transpose(0, 1).flatten(1)[:, order]  # [O, P J]
-        bags = starts + len(order) * torch.arange(len(shares), device=cells.device).unsqueeze(1)
-        rows = (order // cells.shape[1]).repeat(len(shares))
-        sums = F.embedding_bag(rows, gradient, bags.flatten(), per_sample_weights=shares.flatten(), mode="sum")
-        return sums.view(*bags.shape, -1), None, None
+        rows, weights = tuple(ctx.saved_tensors)
+        ordered, order = rows.flatten().sort(stable=True)
+        numbers = torch.arange(ctx.size, dtype=rows.dtype, device=rows.device)  # type: ignore[attr-defined]
+        first = torch.searchsorted(ordered, numbers)
+        shares, pixels = weights.flatten()[order], order.div(rows.shape[1], rounding_mode="floor")
+        return F.embedding_bag(pixels, gradient, first, per_sample_weights=shares, mode="sum"), None, None

@@ -10,7 +10,6 @@ from torch import Tensor
 from methods.action_parts.contrast_net import (
     GlobalProjector,
     LocalProjector,
-    windows,
 )
 from methods.action_parts.neighbours import Bank, LabelledBank, distillation_loss
 from methods.action_parts.pixel_contrast import (
@@ -58,8 +57,7 @@ def distillation(size: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
     maps, logits, _ = labelled_batch(size)
     logits.requires_grad_()
     whole, local = GlobalProjector(8, 8, 6), LocalProjector(CLASSES, side=2)
-    crops = windows(logits, [n // 4 for n in size], [n // 8 for n in size])
-    vectors = local(crops).flatten(2)
+    vectors = local(logits, [n // 4 for n in size], [n // 8 for n in size]).flatten(2)
     images, patches = Bank(7, 6), Bank(7, *vectors.shape[1:])
     loss = distillation_loss(vectors, 2 * vectors, patches.entries, patches.filled, 0.1, 0.01)
     loss = loss + distillation_loss(whole(maps[0]), whole(maps[0]), images.entries, images.filled, 0.1, 0.01)

@@ -13,8 +13,8 @@ from methods.action_parts.contrast_net import (
     ContrastNet,
     GlobalProjector,
     LocalProjector,
+    window_cells,
     window_layout,
-    windows,
 )
 from methods.action_parts.neighbours import global_neighbours, local_neighbours, predictor
 from methods.action_parts.representation import RepresentationHead
@@ -58,28 +58,31 @@ def test_global_projector_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "window", "stride", "count"),
+    ("size", "window", "stride", "side", "count"),
     [
-        ((256, 256), (64, 64), (32, 32), 49),
-        ((96, 64), (24, 16), (12, 8), 49),
-        ((112, 112, 80), (20,) * 3, (10,) * 3, 700),
+        ((256, 256), (64, 64), (32, 32), 8, 49),
+        ((96, 64), (24, 16), (12, 8), 8, 49),
+        ((48, 40), (12, 10), (6, 5), 8, 49),  # cells that overlap
+        ((112, 112, 80), (20,) * 3, (10,) * 3, 4, 700),
+        ((16, 16, 16), (2, 2, 4), (1, 1, 2), 4, 15 * 15 * 7),  # cells of a pixel, each several times
     ],
 )
-def test_windows_are_the_crops(
-    size: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], count: int
+def test_window_cells_are_the_pooled_crops(
+    size: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], side: int, count: int
 ) -> None:
-    pixels = torch.arange(torch.Size(size).numel()).view(1, 1, *size)
-    logits = torch.cat((pixels, -pixels), dim=1).expand(2, -1, *(-1 for _ in size))
-    found = windows(logits, window, stride)
-    assert found.shape == (2, count, 2, *window)
+    torch.manual_seed(1)
+    logits = torch.randn(2, 3, *size, dtype=torch.float64)
+    found = window_cells(logits, window, stride, side)
+    assert found.shape == (2, count, side ** len(size), 3)
     corners = torch.cartesian_prod(
         *(torch.tensor(window_starts(*one)) for one in zip(size, window, stride, strict=True))
     )
+    pool = F.adaptive_avg_pool2d if len(size) == 2 else F.adaptive_avg_pool3d
     for number in (0, 1, 7, count - 1):
         crop = logits[1]
         for axis, (start, length) in enumerate(zip(corners[number].tolist(), window, strict=True), start=1):
             crop = crop.narrow(axis, start, length)
-        assert found[1, number].equal(crop)
+        torch.testing.assert_close(found[1, number], pool(crop, side).flatten(1).t())
 
 
 @pytest.mark.parametrize(
@@ -109,23 +112,24 @@ def test_heads_of_patches_have_the_released_sizes() -> None:
 
 
 def test_released_windows_stop_before_the_border() -> None:
-    logits = torch.arange(256 * 256).view(1, 1, 256, 256)
-    found = windows(logits, (64, 64), (32, 32), border=False)
-    assert found.shape[1] == 36
-    assert found[0, :, 0, 0, 0].unique().tolist() == [256 * i + j for i in range(0, 161, 32) for j in range(0, 161, 32)]
-    assert found.max().item() == 223 * 256 + 223  # the last 32 rows and columns are in none
+    logits = torch.randn(1, 2, 256, 256, dtype=torch.float64)
+    found = window_cells(logits, (64, 64), (32, 32), 8, border=False)
+    every = window_cells(logits, (64, 64), (32, 32), 8).view(1, 7, 7, 64, 2)
+    torch.testing.assert_close(found.view(1, 6, 6, 64, 2), every[:, :6, :6])
+    logits[:, :, 224:] = logits[:, :, :, 224:] = 0.0  # the last 32 rows and columns are in none
+    torch.testing.assert_close(window_cells(logits, (64, 64), (32, 32), 8, border=False), found)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_local_projector_equals_pooling_and_convolutions(dimension: int) -> None:
     torch.manual_seed(0)
     projector = LocalProjector(3, side=4).double()
-    crops = torch.randn(2, 5, 3, *(8,) * dimension, dtype=torch.float64)
+    logits = torch.randn(2, 3, *(8,) * dimension, dtype=torch.float64)
     pool = nn.AvgPool2d(2) if dimension == 2 else nn.AvgPool3d(2)
     convolve = F.conv2d if dimension == 2 else F.conv3d
-    values: Tensor = pool(crops.flatten(0, 1))
+    values: Tensor = pool(logits)
     for layer in linear(projector):
         values = convolve(values, layer.weight.view(*layer.weight.shape, *(1,) * dimension), layer.bias)
-    expected = values.flatten(2).transpose(1, 2).view(2, 5, 4**dimension, 3)
-    torch.testing.assert_close(projector(crops), expected)
+    expected = values.flatten(2).transpose(1, 2).unsqueeze(1)
+    torch.testing.assert_close(projector(logits, (8,) * dimension, (8,) * dimension), expected)
     assert predictor(3).double()(expected).shape == expected.shape

@@ -105,7 +105,7 @@ def test_queue_a_few_entries_at_a_time_equals_logsumexp(seed: int, filled: float
     bias[torch.randint(11, ())] = 0.0  # of an empty queue nothing but its smallness counts
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("methods.action_parts.pixel_contrast.ENTRIES", 3)
-        found = _QueueLogSumExp.apply(rows, entries, bias)
+        found = _QueueLogSumExp.apply(rows, entries, bias, torch.float64)
     expected = (rows @ entries.t() + bias).logsumexp(1)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     weights = torch.randn(4, dtype=torch.float64)
@@ -196,10 +196,14 @@ def test_positives_are_entries_of_the_class() -> None:
     assert draw.present.tolist() == [True, True, False]
 
 
-def test_no_rounding_under_autocast() -> None:
+def test_no_loss_is_rounded_under_autocast_and_gradients_little() -> None:
     scene = Scene(10)
     draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
     arguments = (scene.anchors, scene.queue, scene.targets, draw, 0.07, 0.2)
     expected = supervised_contrast_loss(*arguments)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert supervised_contrast_loss(*arguments).equal(expected)
+        found = supervised_contrast_loss(*arguments)
+    assert found.equal(expected)
+    mine, theirs = (torch.autograd.grad(loss, scene.leaf, retain_graph=True)[0] for loss in (found, expected))
+    assert not mine.equal(theirs)
+    assert (mine - theirs).norm() < 2**-8 * theirs.norm()

@@ -20,6 +20,7 @@ from methods.cps import CPS
 from methods.dtc import DTC
 from methods.mc_net import MCNet
 from methods.mean_teacher import MeanTeacher
+from methods.ss_net import SSNet
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
@@ -40,6 +41,7 @@ PARAMS: Mapping[type[Method], Mapping[str, object]] = {
     UniMatch: {},
     URPC: {},
     DTC: {},
+    SSNet: {},
     ACTION: {**SMALL, "mixing": "classmix"},
     ACTIONPP: SMALL_PP,
 }

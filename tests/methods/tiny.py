@@ -16,6 +16,7 @@ from methods.cps import CPS
 from methods.dtc import DTC
 from methods.mc_net import MCNet
 from methods.mean_teacher import MeanTeacher
+from methods.ss_net import SSNet
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
@@ -33,6 +34,7 @@ METHODS: tuple[type[Method], ...] = (
     UniMatch,
     URPC,
     DTC,
+    SSNet,
 )
 """All but ACTION and ACTION++, which a test makes small before it trains them (`tests.methods.staged`)."""
 TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "Myo", "LV"), size=(32, 32))

@@ -1,0 +1,119 @@
+"""The memory of classes against a plain form: class by class, every pixel with every entry, rows taken out by index."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.shared.class_memory import ClassMemory, Selectors, class_rows
+
+WIDTH, CLASSES = 6, 4
+
+
+def memory(size: int = 5, *, keep_highest: bool = False) -> ClassMemory:
+    torch.manual_seed(0)
+    made = ClassMemory(CLASSES, size, WIDTH, keep_highest=keep_highest).double()
+    with torch.no_grad():
+        for selectors in (made.row_selectors, made.entry_selectors):
+            selectors.scale.uniform_(0.5, 1.5)
+            selectors.shift.normal_()
+    return made
+
+
+def rows_of(labels: list[int], seed: int = 1) -> tuple[Tensor, Tensor]:
+    """Features, and the members of each class; a label below 0 is no class's."""
+    generator = torch.Generator().manual_seed(seed)
+    given = torch.tensor(labels)
+    members = class_rows(given, given >= 0, CLASSES).double()
+    return torch.randn(len(labels), WIDTH, generator=generator, dtype=torch.float64), members
+
+
+def select(selectors: Selectors, c: int, rows: Tensor) -> Tensor:
+    """The selector of one class on its own rows, by torch's layers."""
+    hidden = F.linear(rows, selectors.weight[c], selectors.bias[c])
+    hidden = F.batch_norm(hidden, None, None, selectors.scale[c], selectors.shift[c], training=True)
+    return (F.leaky_relu(hidden, 0.2) @ selectors.last_weight[c] + selectors.last_bias[c]).sigmoid()
+
+
+def derived_loss(made: ClassMemory, rows: Tensor, labels: list[int]) -> Tensor:
+    """As printed."""
+    total = torch.zeros((), dtype=torch.float64)
+    for c in range(CLASSES):
+        own, entries = rows[[label == c for label in labels]], F.normalize(made.entries[c][made.filled[c]], dim=1)
+        if len(own) < 2 or len(entries) < 2:
+            continue
+        a, b = select(made.row_selectors, c, own.detach()), select(made.entry_selectors, c, entries)
+        distances = 1 - F.normalize(own, dim=1) @ entries.t()
+        total = total + (distances * (a / a.mean()).unsqueeze(1) * (b / b.mean())).mean()
+    return total / CLASSES
+
+
+LABELS = [0, 1, 1, 2, 2, 2, 1, 0, 2, 3, 1, 2, -1, 2, 2]
+
+
+def test_selectors_are_one_small_network_a_class() -> None:
+    made = memory()
+    rows, members = rows_of(LABELS)
+    weights = made.row_selectors(rows, members)
+    for c in (0, 1, 2):
+        own = torch.tensor([label == c for label in LABELS])
+        torch.testing.assert_close(weights[own], select(made.row_selectors, c, rows[own]))
+
+
+def test_loss_and_all_gradients_are_those_of_the_pairs() -> None:
+    made = memory()
+    made.update(*rows_of([1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, -1], seed=2))
+    assert made.filled.sum(dim=1).tolist() == [0, 3, 5, 1]
+    rows, members = rows_of(LABELS)
+    rows.requires_grad_()
+    wanted = [rows, *made.row_selectors.parameters(), *made.entry_selectors.parameters()]
+    loss, expected = made.loss(rows, members), derived_loss(made, rows, LABELS)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
+    got = torch.autograd.grad(loss, wanted)
+    plain = torch.autograd.grad(expected, wanted)
+    for own, other in zip(got, plain, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-8, atol=1e-12)
+
+
+def test_gradients_are_the_numerical_ones() -> None:
+    made = memory()
+    made.update(*rows_of([1, 1, 2, 2, -1], seed=2))
+    rows, members = rows_of(LABELS)
+    with torch.no_grad():  # weights of pixels do not teach the pixels, which differences would show
+        weights = made.row_selectors(rows, members)
+    made.row_selectors.forward = lambda *_: weights  # type: ignore[method-assign]
+    assert torch.autograd.gradcheck(lambda z: made.loss(z, members), (rows.requires_grad_(),))
+
+
+@pytest.mark.parametrize("keep_highest", [False, True])
+def test_entries_are_the_best_ranked_rows_of_the_class(keep_highest: bool) -> None:
+    made = memory(size=3, keep_highest=keep_highest)
+    rows, members = rows_of([2] * 9 + [1, 1, -1])
+    made.update(rows, members)
+    ranked = rows[:9][select(made.row_selectors, 2, rows[:9]).argsort(descending=keep_highest)[:3]]
+    assert torch.equal(made.entries[2], ranked)
+    assert made.filled.tolist() == [[False] * 3, [True, True, False], [True] * 3, [False] * 3]
+    assert {tuple(each) for each in made.entries[1, :2].tolist()} == {tuple(each) for each in rows[9:11].tolist()}
+
+
+def test_a_class_without_rows_keeps_its_entries_and_others_are_replaced() -> None:
+    made = memory(size=3)
+    made.update(*rows_of([1, 1, 1, 2, 2], seed=2))
+    before = made.entries.clone()
+    made.update(*rows_of([1, 0, -1], seed=3))
+    assert torch.equal(made.entries[2], before[2])
+    assert made.filled.tolist() == [[True, False, False], [True, False, False], [True, True, False], [False] * 3]
+    assert not torch.equal(made.entries[1], before[1])
+
+
+def test_without_memory_there_is_no_loss_and_no_gradient() -> None:
+    made = memory()
+    rows, members = rows_of(LABELS)
+    rows.requires_grad_()
+    loss = made.loss(rows, members)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert rows.grad is not None
+    assert torch.equal(rows.grad, torch.zeros_like(rows))

@@ -63,6 +63,7 @@ def part(kind: str, name: str, shape: tuple[str, int, int], *options: str) -> Pa
 
 def run_full_size(planner: Planner, data: Path, out: Path) -> None:
     """As many full-size runs as fit; they replay graphs where those were seen to train as the host does."""
+    planner.run(runs.preparation(data))
     checks = [row for row in planner.rows if row.get("kind") == "captured"]
     seconds = runs.device_seconds(planner.left, len(runs.METHODS))
     compiled = bool(checks) and all(row.get("agree") for row in checks)

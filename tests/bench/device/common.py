@@ -48,7 +48,7 @@ class Asked:
             row = measure(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever a step raises there
             traceback.print_exc()
-            row = {"error": f"{type(error).__name__}: {error}".partition("\n")[0]}
+            row = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:200]}
         return {**self.shape, **row}
 
 

@@ -18,6 +18,7 @@ METHODS = ("supervised", "mc_net", "action_pp")
 LABELLED = 3
 OVERHEAD_SECONDS = 60.0
 """Of a run beside its training: start, data, warm-up, compiling, validations, the test."""
+PREPARE_SECONDS = 30.0
 LEAST_SECONDS = 10
 """Of training; below it a run says nothing."""
 
@@ -48,6 +49,12 @@ def write_suite(path: Path, seconds: int, compiled: bool) -> None:
         },
     }
     path.write_text(yaml.safe_dump(suite, sort_keys=False), encoding="utf-8")
+
+
+def preparation(data: Path) -> Part:
+    """Scans are checked and written as one cache, which all runs read."""
+    command = (sys.executable, "-m", "harness", "data", "prepare", "acdc", "--from", str(data))
+    return Part("prepare scans", command, PREPARE_SECONDS)
 
 
 def parts(suite: Path, seconds: int, data: Path, folder: Path) -> Iterator[Part]:

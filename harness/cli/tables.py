@@ -113,9 +113,9 @@ def dataset_table(datasets: Sequence[Dataset]) -> Printed:
     return ("dataset", "version", "kind", "classes", "train / val / test", "layouts", "track"), rows, "lllllll"
 
 
-def gigabytes(files: Iterable[Path]) -> str:
+def megabytes(files: Iterable[Path]) -> str:
     """The size of all of them together."""
-    return f"{sum(file.stat().st_size for file in files) / 1e9:.2f} GB"
+    return f"{sum(file.stat().st_size for file in files) / 1e6:,.1f} MB"
 
 
 def cache_table(manifests: Sequence[Path]) -> Printed:
@@ -130,7 +130,7 @@ def cache_table(manifests: Sequence[Path]) -> Printed:
         try:
             manifest = read_manifest(path)
             name, count = f"{manifest.dataset} v{manifest.version}", str(len(manifest.cases))
-            sizes = (gigabytes(path.parent.glob(which)) for which in ("*", "*.pt"))
+            sizes = (megabytes(path.parent.glob(which)) for which in ("*", "*.pt"))
             rows.append((name, manifest.checksum[:10], count, *sizes, str(path.parent)))
         except HarnessError as error:
             rows.append(("damaged", "", "", "", "", str(error).partition("\n")[0]))

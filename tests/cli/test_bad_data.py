@@ -101,9 +101,11 @@ def test_prepare_verify_and_list(scans_16: Path, tmp_path: Path) -> None:
     assert cache.parent == tmp_path / "caches"
     assert snapshot(scans_16) == before
 
+    (preprocessed := cache / "train-16x16-area-0123456789ab.pt").write_bytes(bytes(1_500_000))
     listed = run_cli("data", "list", env=env)
     assert str(cache) in listed.stdout
-    assert listed.stdout.count("0.00 GB") == 1, "nothing is preprocessed yet"
+    assert "  1.5 MB  " in listed.stdout
+    preprocessed.unlink()
     assert "70 / 10 / 20" in listed.stdout
     assert run_cli("data", "verify", cache).returncode == 0
 

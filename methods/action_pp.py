@@ -124,6 +124,10 @@ class ACTIONPP(ACTION):
         if stage.name == "anatomical":
             self.allocation.reassign()
 
+    def events(self, stage: Stage) -> int:
+        """The reassignments of fine-tuning."""
+        return REASSIGNMENTS if stage.name == "anatomical" else 0
+
     def on_progress(self, stage: Stage, progress: Progress) -> None:
         """As ACTION; centres are allotted anew when the stage has passed another hundredth."""
         passed = int(REASSIGNMENTS * progress.stage) > int(REASSIGNMENTS * self.stage_progress)

@@ -26,6 +26,7 @@ class Supervised(Method):
 
     name = "supervised"
     capturable = True
+    unit = True
     paper = "Ronneberger et al., U-Net, MICCAI 2015; in 3D Milletari et al., V-Net, 3DV 2016; as in SSL4MIS (Luo, 2020)"
 
     Params = StrongParams

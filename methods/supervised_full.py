@@ -9,5 +9,6 @@ class SupervisedFull(Supervised):
     """Fully supervised training on all labels of the training split; does not depend on the labelled count."""
 
     name = "supervised_full"
+    unit = False
     labels = "all"
     ranked = False

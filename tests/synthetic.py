@@ -24,13 +24,13 @@ from PIL.PngImagePlugin import PngInfo
 from harness.api.strict import digest
 from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard, write_leaderboard
 from harness.records.artifacts import CAPTION
+from harness.records.budget import Budget
 from harness.records.checksums import seal_record
 from harness.records.files import write_record, write_text
 from harness.records.ledger import LedgerLine, ProcessInfo
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
 from harness.records.schema import (
-    Budget,
     DatasetRef,
     Engine,
     Environment,

@@ -103,6 +103,7 @@ class Method(nn.Module):
         - `ranked`: False for references, which the leaderboard shows apart.
         - `capturable`: True where `training_loss` and `after_step` may be recorded once as a CUDA graph and replayed:
           no host copies, no shapes that depend on values, numbers that change only in buffers and `progress["name"]`.
+        - `unit`: True for the one method whose step is the unit of a budget of reference steps.
         - `paper`: the citation that `harness list` shows.
         - `stages`: named shares of the budget; one stage by default.
         - `batches`: labelled and unlabelled images of a step; half of each by default.
@@ -112,6 +113,7 @@ class Method(nn.Module):
         - `schedules`: numbers that change from step to step. On the host, inside the clock.
         - `after_step`: EMA updates and the like. On the device, in training mode, inside the clock.
         - `on_progress`: work at points of progress. On the host, in training mode, inside the clock.
+        - `events`: at how many points of progress `on_progress` works, where that costs more than a look.
         - `diagnostics`: scalars worth a curve. Outside the clock; host copies are fine.
         - `arrays`, `figures`: what is worth a picture. Once, after the last step, outside the clock.
         - `pseudo_label_network`: the network that labels unlabelled images; watched at every third validation.
@@ -126,6 +128,7 @@ class Method(nn.Module):
     labels: ClassVar[Literal["subset", "all"]] = "subset"
     ranked: ClassVar[bool] = True
     capturable: ClassVar[bool] = False
+    unit: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
     def __init__(self, task: Task) -> None:
@@ -252,6 +255,19 @@ class Method(nn.Module):
             stage: The stage that trains.
             progress: That of the step just taken, its shares and steps included.
         """
+
+    def events(self, stage: Stage) -> int:
+        """At how many equally spaced points of a stage's progress `on_progress` does work that costs something.
+
+        Under a budget of reference steps one such event is measured, and all of them are paid for.
+
+        Args:
+            stage: The stage that trains.
+
+        Returns:
+            n, where `on_progress` works each time that stage progress has passed another 1 / n; 0 for none.
+        """
+        return 0
 
     def diagnostics(self) -> Mapping[str, float]:
         """Give scalars worth a curve, read at validations, outside the clock; host copies are fine here.

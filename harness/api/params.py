@@ -127,6 +127,16 @@ class MethodParams(Strict):
         spaces = {name: extra.get("search") for name, extra in extras.items() if isinstance(extra, dict)}
         return {name: Dimension.model_validate(space) for name, space in spaces.items() if space is not None}
 
+    @classmethod
+    def cost_bearing(cls) -> tuple[str, ...]:
+        """Name the fields whose values change what a training step costs.
+
+        Returns:
+            Names, in the order of the fields.
+        """
+        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        return tuple(name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("cost"))
+
     def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
         """Read the value that these parameters have on a dimension.
 
@@ -159,6 +169,7 @@ def hyper(
     gt: float | None = None,
     search: Sequence[Any] | None = None,
     scale: Literal["linear", "log", "choice"] = "linear",
+    cost: bool = False,
 ) -> Any:  # noqa: ANN401 - a pydantic field stands where its value will
     """Declare one hyper-parameter of a `MethodParams` class.
 
@@ -171,6 +182,8 @@ def hyper(
         search: What a search may try: (low, high) for the scales linear and log, the values themselves for choice. None
             keeps the parameter out of searches.
         scale: How a search moves between them.
+        cost: Whether its value changes what a training step costs. Under a budget of reference steps each of its values
+            is measured on its own.
 
     Returns:
         A pydantic field, to stand where the parameter's default stands.
@@ -179,4 +192,4 @@ def hyper(
         `ema_decay: float = hyper(0.99, "limit of the decay", ge=0, le=1, search=(0.9, 0.99), scale="choice")`
     """
     space: JsonDict | None = None if search is None else {"scale": scale, "values": list(search)}
-    return Field(default, description=doc, ge=ge, le=le, gt=gt, json_schema_extra={"search": space})
+    return Field(default, description=doc, ge=ge, le=le, gt=gt, json_schema_extra={"search": space, "cost": cost})

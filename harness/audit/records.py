@@ -57,8 +57,8 @@ class AuditedRun:
         return self.result is not None and self.result.status == "failed"
 
     def in_currency(self, steps: float, seconds: float) -> float:
-        """Return the measure that is in the currency of the run's budget."""
-        return steps if self.asked.budget.steps is not None else seconds
+        """What steps and seconds come to, in the currency of the run's budget."""
+        return self.asked.budget.spent(int(steps), seconds)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ VERBS = {
     "run": ("run", "Run a suite: train what is missing, test once, track, rank."),
     "plan": ("run", "Show what a suite would run, and what is done already. Runs nothing."),
     "train": ("run", "Train one run of a suite in this process (needs neither Ray nor MLflow)."),
+    "calibrate": ("calibrate", "Measure what a step of each entry costs, for a budget of reference steps."),
     "status": ("records", "Show how far a suite is."),
     "cancel": ("cluster", "Cancel what a suite has submitted to Slurm, and nothing else."),
     "leaderboard": ("records", "Compute the tables and the page of a suite from its per-case records."),

@@ -11,7 +11,7 @@ import click
 
 from harness.api.errors import HarnessError
 from harness.records.accounts import AllocationAccount, EntryAccount, Seconds
-from harness.records.schema import Budget
+from harness.records.budget import Budget
 from harness.records.untrusted_text import single_line
 from harness.suite.load import load_suite
 
@@ -43,8 +43,8 @@ def duration(seconds: float) -> str:
 
 def budget_text(budget: Budget, runs: int) -> str:
     """What so many runs may spend together: exact, and device time also as h:mm:ss."""
-    if budget.steps is not None:
-        return f"{runs * budget.steps} steps"
+    if budget.counts_steps:
+        return f"{runs * budget.amount:.0f} {budget.currency.replace('_', ' ')}"
     return f"{runs * budget.amount:.0f} s = {duration(runs * budget.amount)}"
 
 

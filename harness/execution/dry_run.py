@@ -16,12 +16,15 @@ from typing import TypeVar
 from harness.api.strict import digest
 from harness.data.cache import Cache
 from harness.data.prepare import prepared_cache
+from harness.execution.calibration import find_calibration
+from harness.records.budget import Budget
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Budget, Preprocessing, Run, Stride
+from harness.records.schema import Preprocessing, Run, Stride
 from harness.records.status import State, run_status
 from harness.records.suite_folder import SuiteFolder
+from harness.suite.costs import missing
 from harness.suite.load import LoadedSuite
-from harness.suite.plan import Plan, PlannedTraining, dataset_of, make_plan, unprepared
+from harness.suite.plan import Plan, PlannedTraining, configurations, dataset_of, make_plan, unprepared
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
     if cache is None:
         return DryRun(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
     plan = plan.on_data(cache.reference)
+    if plan.budget.reference_steps is not None:
+        known = find_calibration(plan, store)
+        if known is None or missing(configurations(plan), known):
+            return DryRun(plan, store, None, "the steps of each run are known after calibration")
+        plan = plan.on_data(cache.reference, known)
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
     records = SuiteRecords(store)
@@ -145,7 +153,7 @@ def _rates(finished: Iterable[RunRecord], key: Callable[[Run], K]) -> dict[K, li
 
 def _source(rates: Mapping[str, Sequence[float]], run: Run, device_model: str) -> str:
     known = [rate for rates_of_key in rates.values() for rate in rates_of_key]
-    per = "step" if run.budget.steps is not None else "device-second"
+    per = run.budget.currency.removesuffix("s").replace("_", "-")
     return (
         f"from {len(known)} finished run{'s' if len(known) > 1 else ''} on {device_model}: {min(known):.3g} to "
         f"{max(known):.3g} wall seconds per {per}; the start of processes is not included"
@@ -154,13 +162,13 @@ def _source(rates: Mapping[str, Sequence[float]], run: Run, device_model: str) -
 
 def _key(run: Run) -> str:
     """Method and hyper-parameters under `steps`, where they decide the cost of a step. Otherwise empty."""
-    return f"{run.method} {digest(run.params)[:6]}" if run.budget.steps is not None else ""
+    return f"{run.method} {digest(run.params)[:6]}" if run.budget.counts_steps else ""
 
 
 def _size(run: Run) -> Size:
     """What decides the wall time around a budget: its amount, images, cases to test, validations."""
     strides = run.engine.window_stride, run.engine.validation_stride
-    return run.budget, run.preprocessing, run.dataset.name, run.engine.validations, strides
+    return run.budget.of(run.budget.amount), run.preprocessing, run.dataset.name, run.engine.validations, strides
 
 
 def _makespan(seconds: Sequence[float], workers: int) -> float:

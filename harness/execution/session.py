@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.api.errors import RecordError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
+from harness.execution.calibration import calibrated
 from harness.records.files import read_content, write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords, find_id
@@ -131,18 +132,20 @@ def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
 
     So a child of an earlier driver cannot undo the selection of a later one.
     """
-    plan, cache, store = _plan_in_folder(loaded, data, runs)
+    plan, cache, store = _plan_in_folder(loaded, data, runs, measure=False)
     if loaded.suite.search is None and not store.selection_path.exists():
         store.write_selection(plan.selection())
     return _record_runs(plan, cache, store)
 
 
-def _plan_in_folder(loaded: LoadedSuite, data: Path | None, runs: Path) -> tuple[Plan, Cache, SuiteFolder]:
+def _plan_in_folder(
+    loaded: LoadedSuite, data: Path | None, runs: Path, measure: bool = True
+) -> tuple[Plan, Cache, SuiteFolder]:
     SuiteFolder.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
     plan, cache = plan_on_data(loaded, data)
     store = SuiteFolder.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
-    return plan, cache, store
+    return calibrated(plan, cache, store, measure), cache, store
 
 
 def _record_runs(plan: Plan, cache: Cache, store: SuiteFolder) -> Session:

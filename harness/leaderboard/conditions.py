@@ -13,7 +13,9 @@ from harness.records.schema import Engine, Environment, Run
 class Conditions:
     """Two runs that differ in any of these fields never share a table.
 
+    device_model:  "any" under reference steps: a run goes on anywhere, and what its steps buy is the same.
     cuda:          "none" on a CPU.
+    calibration:   hash of the header of the calibration that the steps come from; "none" under other budgets.
     preprocessing: training size and resize rule, e.g. "96 x 96 nearest", or the patches of volumes.
     """
 
@@ -30,12 +32,14 @@ class Conditions:
     budget_amount: float
     budget_currency: str
     protocol_version: int
+    calibration: str
 
     @classmethod
     def of(cls, run: Run, environment: Environment) -> Conditions:
         """Conditions under which `run` ran in `environment`."""
         return cls(
-            **environment.model_dump(exclude={"schema_version", "shown", "cuda"}),
+            **environment.model_dump(exclude={"schema_version", "shown", "cuda", "device_model"}),
+            device_model="any" if run.budget.reference_steps is not None else environment.device_model,
             cuda=environment.cuda or "none",
             dataset=run.dataset.name,
             dataset_version=run.dataset.version,
@@ -43,6 +47,7 @@ class Conditions:
             budget_amount=run.budget.amount,
             budget_currency=run.budget.currency,
             protocol_version=run.protocol_version,
+            calibration=run.calibration.header if run.calibration else "none",
         )
 
 
@@ -58,7 +63,7 @@ def titles(groups: Sequence[Conditions]) -> list[str]:
 
 def _short(name: str, value: object) -> str:
     """Checksums by their first ten digits."""
-    if name == "data_checksum":
+    if name in ("data_checksum", "calibration"):
         return str(value)[:10]
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -1,6 +1,6 @@
 """Packs records without weights into one file, and imports it, all or nothing: a reviewer makes the same tables.
 
-The archive holds SUITE/suites/<hash>.yaml, selection.json, trials.json, reconciliation.json,
+The archive holds SUITE/suites/<hash>.yaml, selection.json, trials.json, reconciliation.json, calibrations,
 environments/<fingerprint>.json and run.json of every run. Of a run that has ended it also holds result.json,
 ledger.jsonl, history, cases.parquet, predictions.npz, arrays.npz, figures and final.json. Checkpoints, leases, logs and
 tracebacks are left out. The same records give the same bytes.
@@ -25,9 +25,10 @@ from harness.records.suite_folder import SuiteFolder
 from harness.records.verification import find_flaws
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
-FIRST_WRITTEN_WINS = ("suites", "environments", "reconciliation.json")
-"""Records that stay as they are here, whatever an import says. A hash of the compared content names suites and
-environments, so their comments, hosts and commits may differ. A reconciliation may be made more than once."""
+FIRST_WRITTEN_WINS = ("suites", "environments", "calibrations", "reconciliation.json")
+"""Records that stay as they are here, whatever an import says. A hash of the compared content names suites,
+environments and calibrations, so their comments, hosts, commits and further entries may differ. A reconciliation may be
+made more than once."""
 
 NAMED_CONFLICTS = 5
 
@@ -71,6 +72,7 @@ def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
     """Paths of all exported records, relative to the suite's folder. Of a run that has not ended: run.json."""
     store = suite.store
     paths = [*store.root.glob("suites/*.yaml"), *store.root.glob("environments/*.json")]
+    paths += store.root.glob("calibrations/*.json")
     paths += [path for path in (store.selection_path, store.trials_path, store.reconciliation_path) if path.exists()]
     for run in suite.runs:
         paths.append(run.folder.path / "run.json")

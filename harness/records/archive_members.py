@@ -17,7 +17,8 @@ from harness.records.schema import BY_FIRST_VERSION
 
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RECORDS = re.compile(
-    r"suites/[0-9a-f]{64}\.yaml|selection\.json|trials\.json|reconciliation\.json|environments/[0-9a-f]{64}\.json"
+    r"suites/[0-9a-f]{64}\.yaml|selection\.json|trials\.json|reconciliation\.json"
+    r"|(environments|calibrations)/[0-9a-f]{64}\.json"
     rf"|runs/[0-9a-f]{{64}}/({'|'.join(map(re.escape, ('run.json', *ENDED_FILES, 'result.json')))}"
     r"|history/[0-9]{1,12}-[0-9a-f]{8}\.parquet"
     rf"|figures/{FIGURE_NAME.pattern}\.png)"

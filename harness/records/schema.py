@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.api.params import Alteration, OptimiserSettings
 from harness.api.strict import Instant, Strict, digest, without_none
+from harness.records.budget import Budget
 
 PROTOCOL_VERSION = 2
 """Raised when the engine changes in a way that changes numbers; part of every run's id."""
@@ -30,36 +31,6 @@ RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 def _is_none(value: object) -> bool:
     return value is None
-
-
-class Budget(Strict):
-    """What a run may spend, over all its stages: exactly one of the two currencies."""
-
-    device_seconds: float | None = Field(None, gt=0, description="synchronised seconds inside training steps")
-    steps: int | None = Field(None, gt=0, description="optimiser steps")
-
-    @model_validator(mode="after")
-    def _one_currency(self) -> Budget:
-        if (self.device_seconds is None) == (self.steps is None):
-            raise ValueError("give exactly one of device_seconds and steps")
-        return self
-
-    @property
-    def currency(self) -> Literal["device_seconds", "steps"]:
-        """The currency that binds."""
-        return "steps" if self.steps is not None else "device_seconds"
-
-    @property
-    def amount(self) -> float:
-        """The budget in its currency."""
-        return float(self.steps if self.steps is not None else self.device_seconds or 0.0)
-
-    def of(self, amount: float) -> Budget:
-        """Another amount of the same currency."""
-        return Budget(steps=round(amount)) if self.steps is not None else Budget(device_seconds=amount)
-
-    def __str__(self) -> str:
-        return f"{self.amount:g} {self.currency}"
 
 
 class Preprocessing(Strict):
@@ -134,8 +105,18 @@ class DatasetRef(Strict):
     checksum: str
 
 
+class CalibrationRef(Strict):
+    """Where a run's steps come from: the hash of a calibration's header, and the digest of its entry.
+
+    entry: None for the supervised one, which gets its steps by definition.
+    """
+
+    header: str
+    entry: str | None = None
+
+
 class Run(Strict):
-    """One training: all that determines its numbers, and nothing else."""
+    """One training: all that determines its numbers, and where its number of steps comes from."""
 
     schema_version: Literal[2] = 2
     protocol_version: int = PROTOCOL_VERSION
@@ -150,11 +131,12 @@ class Run(Strict):
     seed: int = Field(ge=0)
     engine: Engine
     budget: Budget
+    calibration: CalibrationRef | None = Field(None, exclude_if=_is_none)
 
     @property
     def id(self) -> str:
-        """sha256 of the canonical JSON of this record, without its schema version and fields that are None."""
-        return digest(without_none(self.model_dump(mode="json", exclude={"schema_version"})))
+        """sha256 of the canonical JSON of this record, without schema version, calibration and fields that are None."""
+        return digest(without_none(self.model_dump(mode="json", exclude={"schema_version", "calibration"})))
 
     @property
     def label(self) -> str:
@@ -197,10 +179,14 @@ class Spent(Strict):
     attempts: int
 
     def in_currency(self, budget: Budget) -> tuple[float, float]:
-        """Useful and lost spending, in the currency of a budget."""
-        if budget.steps is not None:
-            return float(self.useful_steps), float(self.lost_steps)
-        return self.useful_device_seconds, self.lost_device_seconds
+        """Useful and lost spending, in the currency of a budget.
+
+        A lost step counts as one of the run's mean: nobody knows which stage it was of.
+        """
+        useful = budget.spent(self.useful_steps, self.useful_device_seconds)
+        if budget.reference_steps is not None:
+            return useful, budget.amount * self.lost_steps / budget.total_steps
+        return useful, budget.spent(self.lost_steps, self.lost_device_seconds)
 
 
 class Failure(Strict):

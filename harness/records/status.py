@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.records.budget import Budget
 from harness.records.lease import Lease, silence_seconds
 from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Budget, PlannedRun, Spent, Trial
+from harness.records.schema import PlannedRun, Spent, Trial
 from harness.records.suite_folder import Selection, Trials
 
 State = Literal["done", "failed", "running", "queued", "interrupted", "to run"]

@@ -11,6 +11,7 @@ from pydantic import Field
 from harness.api.errors import DiskError, RecordError, UsageError, suggest
 from harness.api.strict import Strict, digest
 from harness.records.accounts import Reconciliation
+from harness.records.calibration import Calibration
 from harness.records.checksums import open_text, seal_text
 from harness.records.files import (
     disk_errors,
@@ -104,6 +105,8 @@ class SuiteFolder:
         """Slurm's accounts beside the ledgers'."""
         self.search_lease = Lease(root / "search.lease")
         """The driver of an adaptive search holds it."""
+        self.calibration_lease = Lease(root / "calibration.lease")
+        """Who measures what steps cost holds it."""
         self.leaderboard = root / "leaderboard"
         """Folder of the tables and figures."""
 
@@ -180,6 +183,17 @@ class SuiteFolder:
     def trials(self) -> Trials | None:
         """The trials of the current search. None without one."""
         return read_record(self.trials_path, Trials) if is_there(self.trials_path) else None
+
+    def write_calibration(self, calibration: Calibration) -> None:
+        """Keep a calibration beside the runs whose steps it says."""
+        folder = self.root / "calibrations"
+        with disk_errors(self.root):
+            folder.mkdir(exist_ok=True)
+        write_record(folder / f"{calibration.header.hash}.json", calibration)
+
+    def calibrations(self) -> list[Calibration]:
+        """All calibrations on record, in the order of their hashes."""
+        return [read_record(path, Calibration) for path in sorted((self.root / "calibrations").glob("*.json"))]
 
     def write_reconciliation(self, record: Reconciliation) -> None:
         """Record what Slurm charged, so that tables can show it without a Slurm."""

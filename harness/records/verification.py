@@ -56,6 +56,7 @@ def _suite_checks(suite: SuiteRecords) -> list[Callable[[], object]]:
         lambda: suite.trials,
         lambda: suite.reconciliation,
         *(partial(store.suite_text, path.stem) for path in sorted(suite.root.glob("suites/*.yaml"))),
+        store.calibrations,
         *(partial(suite.environment, path.stem, path) for path in sorted(suite.root.glob("environments/*.json"))),
     ]
 

@@ -176,7 +176,8 @@ class Study:
     def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
         """The trial of a point, not yet recorded. None: the suite's own configuration."""
         plan = self.session.plan
-        return make_trial(plan.loaded, self.search, self.entry, self.number, number, point or {}, plan.data)
+        at = self.search, self.entry, self.number, number, point or {}
+        return make_trial(plan.loaded, *at, plan.data, plan.calibration)
 
     def record(self, planned: PlannedTrial) -> None:
         """Record a new trial before it starts."""

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from harness.api.errors import UsageError, suggest
 from harness.api.params import Dimension, MethodParams, Point
 from harness.records.schema import Engine
+from harness.suite.costs import priced, task_of
 from harness.suite.load import ALIKE, NO_NUMBER, SHARED_ENGINE, LoadedSuite, Search, merge
-from harness.suite.registry import load_method
+from harness.suite.registry import load_dataset, load_method
 from harness.suite.yaml_text import Location, booleans_for_numbers
 
 if TYPE_CHECKING:  # a misspelt suite is refused before torch is loaded
@@ -25,6 +26,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from harness.api.strict import digest
+from harness.records.calibration import Calibration
 from harness.records.schema import DatasetRef, Run, Trial
 
 ENGINE = "engine."
@@ -164,7 +166,9 @@ class PlannedTrial:
     run: Run
 
 
-def make_trials(loaded: LoadedSuite, entries: Mapping[str, Entry], data: DatasetRef) -> tuple[PlannedTrial, ...]:
+def make_trials(
+    loaded: LoadedSuite, entries: Mapping[str, Entry], data: DatasetRef, calibration: Calibration | None = None
+) -> tuple[PlannedTrial, ...]:
     """All trials that can be named before any has run, point by point, so that entries advance together.
 
     A point that equals an earlier one of its entry and study is left out: the same run would measure it. An adaptive
@@ -179,13 +183,20 @@ def make_trials(loaded: LoadedSuite, entries: Mapping[str, Entry], data: Dataset
         for number in range(max(map(len, points.values()))):
             for name, own in points.items():
                 if number < len(own):
-                    planned = make_trial(loaded, search, entries[name], study, number, own[number], data)
+                    planned = make_trial(loaded, search, entries[name], study, number, own[number], data, calibration)
                     trials.setdefault((study, name, planned.run.id), planned)
     return tuple(trials.values())
 
 
 def make_trial(
-    loaded: LoadedSuite, search: Search, entry: Entry, study: int, number: int, point: Point, data: DatasetRef
+    loaded: LoadedSuite,
+    search: Search,
+    entry: Entry,
+    study: int,
+    number: int,
+    point: Point,
+    data: DatasetRef,
+    calibration: Calibration | None = None,
 ) -> PlannedTrial:
     """One point of one entry, and its run."""
     try:
@@ -205,8 +216,17 @@ def make_trial(
         engine=engine.model_copy(update={"validations": search.validations}),
         budget=search.budget,
     )
+    run = priced_in(loaded, run, calibration)
     varied = {**entry.current_values(), **point}
     return PlannedTrial(Trial(entry=entry.name, study=study, point=number, varied=varied, run=run.id), run)
+
+
+def priced_in(loaded: LoadedSuite, run: Run, calibration: Calibration | None) -> Run:
+    """The run with the steps that its reference steps buy; as it is under another currency, or not calibrated yet."""
+    if run.budget.reference_steps is None or calibration is None:
+        return run
+    task = task_of(load_dataset(loaded.suite.dataset), loaded.suite.preprocessing.size)
+    return priced(run, loaded.suite.engine, task, calibration)
 
 
 def _points(loaded: LoadedSuite, search: Search, entry: Entry, study: int) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from harness.api.errors import RecordError, UsageError, suggest
 from harness.api.params import Dimension
 from harness.api.strict import Strict, digest
-from harness.records.schema import BY_FIRST_VERSION, Budget, Engine, EntryName, Preprocessing, SuiteName
+from harness.records.budget import Budget
+from harness.records.schema import BY_FIRST_VERSION, Engine, EntryName, Preprocessing, SuiteName
 from harness.suite.yaml_text import Location, YamlError, booleans_for_numbers, parse, read_text
 
 HASH = re.compile("[0-9a-f]{64}")
@@ -96,6 +97,18 @@ class Suite(Strict):
     budget: Budget
     engine: Engine = Engine()
     search: Search | None = None
+    calibration: str | None = Field(
+        None,
+        description="under reference steps: one in benchmarks/calibrations/, or a .json file beside the suite",
+    )
+
+    @model_validator(mode="after")
+    def _calibrated(self) -> Suite:
+        if any(budget.stages for budget in (self.budget, self.search and self.search.budget) if budget):
+            raise ValueError("budget.stages: a calibration says the steps of each stage; leave them out")
+        if self.calibration is not None and self.budget.reference_steps is None:
+            raise ValueError("calibration: belongs to a budget of reference_steps; leave it out")
+        return self
 
     @field_validator("labelled", "subsets", "seeds")
     @classmethod
@@ -116,7 +129,7 @@ class Suite(Strict):
     @property
     def hash(self) -> str:
         """sha256 of the validated content; comments and layout do not count."""
-        return digest(self.model_dump(mode="json"))
+        return digest(self.model_dump(mode="json", exclude=set() if self.calibration else {"calibration"}))
 
     def engine_of(self, entry: str) -> Engine:
         """The engine settings of one entry: the suite's, with its own in their place."""

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from harness.api.dataset import Dataset, Task
+from harness.api.dataset import Dataset
 from harness.api.errors import UsageError
 from harness.api.params import MethodParams
-from harness.records.schema import Budget, DatasetRef, Engine, PlannedRun, Run, Trial
+from harness.records.budget import Budget
+from harness.records.calibration import Calibration
+from harness.records.schema import DatasetRef, Engine, PlannedRun, Run, Trial
 from harness.records.suite_folder import Candidate, Selection, SelectionEntry, candidates_digest
-from harness.suite.entries import Entry, PlannedTrial, entries_of, make_trials
+from harness.suite.costs import Configuration, cost_key, is_unit, searched_keys, task_of, unit_method
+from harness.suite.entries import Entry, PlannedTrial, entries_of, make_trials, priced_in
 from harness.suite.load import LoadedSuite, Search, Suite
 from harness.suite.registry import load_dataset
 from harness.suite.yaml_text import Location
+
+if TYPE_CHECKING:
+    from harness.api.method import Method
+
+
+UNCOUNTED_STEPS = 10**9
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class Plan:
 
     trials: those of the search that can be named; none without a search.
     finals: one per planned run; none before the selection.
+    calibration: what a budget of reference steps is resolved by; until there is one, such runs have no ids.
     """
 
     loaded: LoadedSuite
@@ -68,6 +78,7 @@ class Plan:
     planned_runs: tuple[PlannedRun, ...]
     trials: tuple[PlannedTrial, ...]
     finals: tuple[FinalRun, ...]
+    calibration: Calibration | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -117,12 +128,13 @@ class Plan:
         studies = 1 if suite.search is None else suite.search.studies
         return planned_run.entry, suite.seeds.index(planned_run.seed) % studies
 
-    def on_data(self, data: DatasetRef) -> Plan:
-        """The same plan for another version of its data. Nothing but the ids of runs changes.
+    def on_data(self, data: DatasetRef, calibration: Calibration | None = None) -> Plan:
+        """The same plan for another version of its data, or with a calibration. Nothing but the ids of runs changes.
 
         A selection holds for the data that it was made on, so the finals of a search are unknown again.
         """
-        plan = replace(self, data=data, trials=make_trials(self.loaded, self.entries, data), finals=())
+        trials = make_trials(self.loaded, self.entries, data, calibration)
+        plan = replace(self, data=data, trials=trials, finals=(), calibration=calibration)
         return plan if self.loaded.suite.search is not None else plan.with_choices({})
 
     def with_choices(self, choices: Mapping[tuple[str, int], Choice]) -> Plan:
@@ -178,6 +190,28 @@ class Plan:
             for planned in self.finals
         ]
 
+    def sample_run(self, method: type[Method], params: Mapping[str, Any], engine: Engine) -> Run:
+        """A run of these settings whose steps nobody counts, to be measured."""
+        suite = self.loaded.suite
+        return Run(
+            method=method.name,
+            method_version=method.version,
+            params=dict(params),
+            dataset=self.data,
+            preprocessing=suite.preprocessing,
+            labelled=None if method.labels == "all" else suite.labelled[0],
+            subset=0,
+            seed=0,
+            engine=engine,
+            budget=Budget(steps=UNCOUNTED_STEPS),
+        )
+
+    @property
+    def unit_run(self) -> Run:
+        """Plain supervised training at the suite's settings, whose step is the unit of reference steps."""
+        method = unit_method()
+        return self.sample_run(method, method.Params().model_dump(mode="json"), self.loaded.suite.engine)
+
     def _choice_in(self, chosen: SelectionEntry) -> Choice:
         entry = self.entries[chosen.planned_run.entry]
         return Choice(entry.method.Params.model_validate(chosen.params), chosen.engine or entry.engine, chosen.trial)
@@ -197,7 +231,26 @@ class Plan:
             engine=choice.engine,
             budget=self.budget,
         )
-        return FinalRun(planned_run, run, choice.trial)
+        return FinalRun(planned_run, priced_in(self.loaded, run, self.calibration), choice.trial)
+
+
+def configurations(plan: Plan) -> list[Configuration]:
+    """All that a calibration of a plan must hold: of each entry its own configuration, and those that a search may try.
+
+    Raises `UsageError` where a search varies what changes the cost of a step without listing its values.
+    """
+    suite, wanted = plan.loaded.suite, []
+    task = task_of(dataset_of(plan.loaded), suite.preprocessing.size)
+    for name, entry in plan.entries.items():
+        own = cost_key(entry.method, entry.params, entry.engine, suite.engine, task)
+        try:
+            keys = searched_keys(own, entry.space)
+        except ValueError as error:
+            raise plan.loaded.error(("methods", name, "search"), str(error)) from None
+        for key in keys:
+            run = plan.sample_run(entry.method, entry.params.with_values(key.params), entry.engine)
+            wanted.append(Configuration(key, run, is_unit(key, entry.method)))
+    return wanted
 
 
 def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
@@ -213,11 +266,6 @@ def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
 def unprepared(dataset: Dataset) -> DatasetRef:
     """A reference to data that are not prepared yet, so that a plan can be made without them."""
     return DatasetRef(name=dataset.name, version=dataset.version, checksum="unprepared")
-
-
-def task_of(dataset: Dataset, size: tuple[int, ...]) -> Task:
-    """The task that a dataset poses at a training size."""
-    return Task(dataset.name, dataset.dimension, dataset.channels, dataset.classes, size)
 
 
 def dataset_of(loaded: LoadedSuite) -> Dataset:

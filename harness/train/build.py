@@ -18,7 +18,7 @@ from harness.data.slices import Slices
 from harness.data.subsets import labelled_patients
 from harness.data.volumes import Volumes
 from harness.records.schema import Engine, Run
-from harness.suite.plan import task_of
+from harness.suite.costs import task_of
 from harness.suite.registry import load_dataset, load_method
 from harness.train.checkpoint import TrainingState, derive_seed, generator_states, set_generator_states
 from harness.train.meter import Meter, ReplayMeter

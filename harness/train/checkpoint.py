@@ -100,7 +100,9 @@ def save_checkpoint(state: TrainingState, folder: RunFolder, environment: str) -
 
 
 def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | None:
-    """The checkpoint's content, None if there is none or it was made in another environment (the run starts again).
+    """The checkpoint's content; None if there is none.
+
+    None of another environment counts either: the run starts again. Reference steps are the same anywhere.
 
     Raises:
         DamagedRecordError: its content is not what was written.
@@ -122,7 +124,8 @@ def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | 
     if not isinstance(content, dict) or not {"schema_version", "run", "environment"} <= content.keys():
         raise RecordError(f"{path}: whole, but not the checkpoint of a run; move it away, then run the same again")
     refuse_other_version(content["schema_version"], path)
-    return content if content["run"] == run.id and content["environment"] == environment else None
+    same_place = run.budget.reference_steps is not None or content["environment"] == environment
+    return content if content["run"] == run.id and same_place else None
 
 
 def generator_states(device: torch.device) -> dict[str, torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import platform
+import re
 import resource
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from torch.optim import SGD, Optimizer
 
 import harness
 from harness.api.errors import UsageError
+from harness.records.calibration import Fingerprint
 from harness.records.ledger import ProcessInfo
 from harness.records.schema import Engine, Environment
 from harness.train.heap import keep_freed_memory
@@ -132,6 +134,36 @@ def cpu_model() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def fingerprint(device: torch.device) -> Fingerprint:
+    """The device and the software below torch: what a step's cost depends on."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        power = subprocess.run(
+            ["nvidia-smi", f"--id=GPU-{properties.uuid}", "--query-gpu=power.limit", "--format=csv,noheader"],
+            capture_output=True, text=True, check=False,
+        ).stdout.strip()  # fmt: skip
+        details = {"multiprocessors": str(properties.multi_processor_count), "power_limit": power or "unknown"}
+        software = {"torch": torch.__version__, "cudnn": str(torch.backends.cudnn.version())}
+        return Fingerprint(device_type="cuda", device_model=device_model(device), device=details, software=software)
+    onednn = re.search(r"v(\d+(?:\.\d+)+)", torch.__config__.show().partition("MKL-DNN")[2])
+    software = {"torch": torch.__version__, "onednn": onednn[1] if onednn else "none"}
+    return Fingerprint(device_type="cpu", device_model=cpu_model(), device=_cpu_details(), software=software)
+
+
+def _cpu_details() -> dict[str, str]:
+    """Family, model, stepping and caches of the first processor, as Linux tells; empty elsewhere."""
+    names = {"cpu family": "family", "model": "model", "stepping": "stepping"}
+    with suppress(OSError):
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+        fields = (line.partition(":") for line in first.splitlines())
+        details = {names[name.strip()]: value.strip() for name, _, value in fields if name.strip() in names}
+        for cache in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+            level, kind, size = ((cache / name).read_text().strip() for name in ("level", "type", "size"))
+            details[f"L{level} {kind.lower()}"] = size
+        return details
+    return {}
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from harness.api.progress import Progress
-from harness.records.schema import Budget
+from harness.records.budget import Budget
 
 RESERVE_STEPS = 20
 """The reserve is time kept free before a step: the longest of the stage's last so many steps."""
@@ -22,16 +23,16 @@ class Meter:
 
     Stage k ends where the sum of the first k shares ends, so what one stage overspends (at most one step) or leaves
     is the next one's. With `device_seconds` a step starts only if the reserve still fits: the run never
-    overshoots by more than one step (on CUDA: the steps between two synchronisations).
+    overshoots by more than one step (on CUDA: the steps between two synchronisations). With `reference_steps` each
+    stage takes the steps that the run's budget names, and its share of the run's progress.
     """
 
     def __init__(self, budget: Budget, shares: Sequence[float]) -> None:
         if not shares or min(shares) <= 0 or abs(sum(shares) - 1.0) > 1e-9:
             raise ValueError(f"stage shares must be positive and add up to 1, not {list(shares)}")
         self.budget = budget
-        ends = [budget.amount * sum(shares[: k + 1]) for k in range(len(shares))]
-        ends[-1] = budget.amount
-        self._ends = [float(round(end)) for end in ends] if budget.steps is not None else ends
+        self._shares = tuple(shares)
+        self._ends = _ends(budget, shares)
         self.stage = 0
         self.seconds = 0.0
         self.steps = 0
@@ -44,14 +45,16 @@ class Meter:
     def may_step(self, pending: int = 0) -> bool:
         """Whether another step may start; `pending` steps are issued and not charged yet."""
         end = self._ends[self.stage]
-        if self.budget.steps is None and (self.stage_steps[self.stage] < UNRESERVED_STEPS or not self.recent):
+        if self.budget.counts_steps:
+            return self.steps < end
+        if self.stage_steps[self.stage] < UNRESERVED_STEPS or not self.recent:
             return self.seconds + pending * max(self.recent, default=0.0) < end
         return self.fits(end, pending)
 
     def fits(self, allowance: float, pending: int = 0) -> bool:
         """Whether another step fits into an allowance below the budget, in its currency, with the same reserve."""
-        if self.budget.steps is not None:
-            return self.steps < allowance
+        if self.budget.counts_steps:
+            return self.budget.spent(self.steps, 0.0) < allowance
         return self.seconds + (pending + 1) * max(self.recent, default=0.0) <= allowance
 
     @property
@@ -64,7 +67,7 @@ class Meter:
         spent = self._spent(pending)
         length = self._ends[self.stage] - self.stage_start
         within = (spent - self.stage_start) / length if length > 0 else 1.0
-        return Progress(_clip(spent / self.budget.amount), _clip(within), self.stage_steps[self.stage])
+        return Progress(_clip(self._run_progress(spent, _clip(within))), _clip(within), self.stage_steps[self.stage])
 
     def count_step(self) -> None:
         """A step was issued."""
@@ -92,8 +95,14 @@ class Meter:
         self.recent.clear()
         return True
 
+    def _run_progress(self, spent: float, within: float) -> float:
+        """Under reference steps a stage's progress counts by its share: the cost of its steps must not enter."""
+        if self.budget.reference_steps is None:
+            return spent / self.budget.amount
+        return sum(self._shares[: self.stage]) + self._shares[self.stage] * within
+
     def _spent(self, pending: int) -> float:
-        if self.budget.steps is not None:
+        if self.budget.counts_steps:
             return float(self.steps)
         mean = sum(self.recent) / len(self.recent) if self.recent else 0.0
         return self.seconds + pending * mean
@@ -128,6 +137,18 @@ class ReplayMeter(Meter):
             return Progress(1.0, 1.0, self.stage_steps[self.stage])
         _, run, stage = self._series[self.steps]
         return Progress(run, stage, self.stage_steps[self.stage])
+
+
+def _ends(budget: Budget, shares: Sequence[float]) -> list[float]:
+    """Where each stage ends: in steps, or in device-seconds."""
+    if budget.reference_steps is not None:
+        steps = [stage.steps for stage in budget.stages or ()]
+        if [stage.share for stage in budget.stages or ()] != list(shares):
+            raise ValueError(f"the budget's stages {budget.stages} are not those of the method, with shares {shares}")
+        return [float(end) for end in accumulate(steps)]
+    ends = [budget.amount * sum(shares[: k + 1]) for k in range(len(shares))]
+    ends[-1] = budget.amount
+    return [float(round(end)) for end in ends] if budget.steps is not None else ends
 
 
 def _clip(share: float) -> float:

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from benchmarks.acdc import ACDC
 from harness.audit.records import AuditedRun, AuditedSuite, SelectedRun, view_suite
+from harness.records.budget import Budget
 from harness.records.ledger import LedgerLine
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Budget, DatasetRef, PlannedRun
+from harness.records.schema import DatasetRef, PlannedRun
 from tests.synthetic import RunSpec, key, write_records
 
 CHECKSUM = "c" * 64

@@ -14,8 +14,9 @@ from harness.audit import RULES
 from harness.audit.environment import one_speed
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun, rate_error
+from harness.records.budget import Budget
 from harness.records.ledger import LedgerLine
-from harness.records.schema import PROTOCOL_VERSION, Budget, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
+from harness.records.schema import PROTOCOL_VERSION, DatasetRef, Failure, PlannedRun, Preprocessing, Trial
 from harness.records.suite_folder import Trials
 from tests.audit.fair import (
     asked,

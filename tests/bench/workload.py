@@ -14,7 +14,8 @@ from harness.api.progress import Progress
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
-from harness.records.schema import Budget, DatasetRef, Engine, Preprocessing, Run
+from harness.records.budget import Budget
+from harness.records.schema import DatasetRef, Engine, Preprocessing, Run
 from harness.suite.registry import load_dataset, load_method, method_sources
 from harness.train.build import build_state, start_stage, training_step
 from harness.train.checkpoint import TrainingState

@@ -6,8 +6,8 @@ import pytest
 
 from harness.api.errors import RecordError, UsageError
 from harness.leaderboard.inputs import read_input
+from harness.records.budget import Budget
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Budget
 from tests.synthetic import PlannedRunKey, RunSpec, write_records
 
 ODD: PlannedRunKey = ("ua_mt", 7, 0, 1)

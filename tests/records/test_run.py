@@ -9,17 +9,8 @@ import pandas as pd
 import pytest
 
 from harness.api.errors import DiskError, RecordError, UsageError
-from harness.records.schema import (
-    Budget,
-    DatasetRef,
-    Engine,
-    Environment,
-    PlannedRun,
-    Preprocessing,
-    Result,
-    Run,
-    Spent,
-)
+from harness.records.budget import Budget
+from harness.records.schema import DatasetRef, Engine, Environment, PlannedRun, Preprocessing, Result, Run, Spent
 from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder
 from tests.support import cases_of, environment_of, require, selected_of
 from tests.synthetic import edit_record

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Literal
 
+from harness.records.budget import Budget
 from harness.records.ledger import LedgerLine, summarise
-from harness.records.schema import Budget, DatasetRef, Engine, Failure, Preprocessing, Run, Spent, Trial, Validation
+from harness.records.schema import DatasetRef, Engine, Failure, Preprocessing, Run, Spent, Trial, Validation
 from harness.search.proposals import Adaptive, Proposal
 from harness.suite.entries import PlannedTrial
 from harness.train.meter import Meter

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.records.schema import Budget, Failure
+from harness.records.budget import Budget
+from harness.records.schema import Failure
 from harness.search.proposals import DONE, MOST_BARREN, TOLERANCE, WAIT, Listed, Proposal
 from tests.search.simulation import SPACE, Driver, FakeStore
 

@@ -13,8 +13,9 @@ import yaml
 
 from harness.api.errors import UsageError
 from harness.records.schema import DatasetRef, Run
+from harness.suite.costs import task_of
 from harness.suite.load import SUITES, load_suite
-from harness.suite.plan import Plan, make_plan, task_of, unprepared
+from harness.suite.plan import Plan, make_plan, unprepared
 from harness.suite.registry import load_dataset
 
 DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.api.progress import Progress
-from harness.records.schema import Budget
+from harness.records.budget import Budget, StageSteps
 from harness.train.clock import StepClock
 from harness.train.meter import Meter, ReplayMeter
 
@@ -357,3 +358,45 @@ def test_the_thread_clock_does_not_charge_another_thread() -> None:
     other.join()
     (charged,) = clock.stop()
     assert charged < 0.1
+
+
+@st.composite
+def reference_budgets(draw: st.DrawFn) -> tuple[Budget, list[float]]:
+    """A budget of reference steps with the steps of each stage, and the stages' shares."""
+    parts = draw(shares)
+    steps = draw(st.lists(st.integers(1, 40), min_size=len(parts), max_size=len(parts)))
+    stages = [
+        StageSteps(name=str(k), share=part, steps=own) for k, (part, own) in enumerate(zip(parts, steps, strict=True))
+    ]
+    return Budget(reference_steps=draw(st.integers(1, 1000)), stages=tuple(stages)), parts
+
+
+@given(asked=reference_budgets(), script=times, every=st.integers(1, LATENCY))
+def test_reference_steps_give_each_stage_its_steps_and_its_share(
+    asked: tuple[Budget, list[float]], script: list[float], every: int
+) -> None:
+    """Whatever steps cost: as many as the budget names, progress by shares, and spending that adds up to the budget."""
+    budget, parts = asked
+    assert budget.stages is not None
+    meter = Meter(budget, parts)
+    trace = spend(meter, FakeClock(script, every))
+    assert meter.stage_steps == [stage.steps for stage in budget.stages]
+    counts = Counter(stage for stage, _, _ in trace.progress)
+    done = 0
+    for stage, progress, _ in trace.progress:
+        own = budget.stages[stage].steps
+        within = progress.step / own
+        assert progress.stage == pytest.approx(within)
+        assert progress.run == pytest.approx(sum(parts[:stage]) + parts[stage] * within)
+        assert budget.spent(done, 0.0) == pytest.approx(budget.amount * progress.run)
+        done += 1
+    assert counts == {k: stage.steps for k, stage in enumerate(budget.stages)}
+    assert budget.spent(done, 0.0) == pytest.approx(budget.amount)
+
+
+def test_reference_steps_need_the_stages_of_the_method() -> None:
+    with pytest.raises(ValueError, match="are not those of the method"):
+        Meter(Budget(reference_steps=50), [1.0])
+    stages = (StageSteps(name="a", share=0.5, steps=10), StageSteps(name="b", share=0.5, steps=10))
+    with pytest.raises(ValueError, match="are not those of the method"):
+        Meter(Budget(reference_steps=50, stages=stages), [0.4, 0.6])

@@ -1,0 +1,224 @@
+"""calibration.json: what a training step of each method costs, in steps of plain supervised training.
+
+A suite with a budget of reference steps gives every method the compute of so many supervised steps. What a method's own
+step costs is measured once, on one machine, and frozen with all samples: so a table has one calibration, and anybody
+can measure it again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from harness.api.strict import Instant, Strict, digest
+from harness.records.budget import Budget, StageSteps
+from harness.records.schema import Engine, Preprocessing
+
+FEWEST_STEPS = 20
+"""A stage with fewer steps than these trains nothing."""
+PRECISION = 0.02
+"""Half width of the 95 % interval of a ratio, relative to it, from which on it is known well enough."""
+NOT_COST = ("validations", "warmup_steps", "optimiser", "window_stride", "validation_stride", "largest_component")
+"""Engine settings that no training step costs anything for."""
+
+Pair = tuple[float, float]
+"""Seconds of a supervised step and of the stage's, measured side by side."""
+
+
+class Fingerprint(Strict):
+    """The device and the software that were measured; a name alone says too little of a processor.
+
+    device: of a CPU its family, model, stepping and caches; of a GPU its multiprocessors and power limit.
+    """
+
+    device_type: Literal["cpu", "cuda"]
+    device_model: str
+    device: dict[str, str]
+    software: dict[str, str]
+
+
+class CalibrationHeader(Strict):
+    """All that the entries of a calibration share. Its hash is part of a table's key.
+
+    engine: settings that decide the cost of a step.
+    """
+
+    schema_version: Literal[2] = 2
+    protocol_version: int
+    dataset: str
+    channels: int
+    n_classes: int
+    preprocessing: Preprocessing
+    engine: dict[str, Any]
+    fingerprint: Fingerprint
+    reference: tuple[float, ...] = Field(min_length=1, description="seconds of plain supervised steps")
+    measured_at: Instant = Field(description="UTC, ISO 8601")
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the canonical JSON."""
+        return digest(self.model_dump(mode="json"))
+
+    @property
+    def reference_seconds(self) -> float:
+        """Mean seconds of a supervised step."""
+        return _mean(self.reference)
+
+
+class StageCost(Strict):
+    """What one stage costs.
+
+    pairs:  at stage progress 0.05, 0.5 and 0.95 in turn.
+    start:  seconds before the stage's first step.
+    events: seconds of the work at one of the points of progress that the method declares; empty without any.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...] = Field(min_length=2)
+    start: tuple[float, ...] = Field(min_length=1)
+    events: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _positive(self) -> StageCost:
+        if any(seconds <= 0 for pair in self.pairs for seconds in pair):
+            raise ValueError(f"stage {self.name}: a step takes more than 0 seconds")
+        return self
+
+    @property
+    def ratio(self) -> float:
+        """Supervised steps that one step of the stage costs: the ratio of mean seconds."""
+        return math.fsum(own for _, own in self.pairs) / len(self.pairs) / self.reference_seconds
+
+    @property
+    def reference_seconds(self) -> float:
+        """Mean seconds of the supervised steps beside it."""
+        return math.fsum(reference for reference, _ in self.pairs) / len(self.pairs)
+
+    def fixed(self, events: int) -> float:
+        """Supervised steps that the stage's start and so many events cost."""
+        return (_mean(self.start) + events * _mean(self.events)) / self.reference_seconds
+
+    @property
+    def spread(self) -> float:
+        """Half width of the 95 % interval of `ratio`, relative to it; linearised (Fieller's, for a small one)."""
+        from scipy.stats import t
+
+        count = len(self.pairs)
+        residuals = [own - self.ratio * reference for reference, own in self.pairs]
+        deviation = math.sqrt(math.fsum(residual**2 for residual in residuals) / (count - 1))
+        return float(t.ppf(0.975, count - 1)) * deviation / math.sqrt(count) / (self.ratio * self.reference_seconds)
+
+
+class EntryKey(Strict):
+    """The configuration of an entry that decides its cost; entries with equal keys share one measurement.
+
+    params: the hyper-parameters that the method says change the cost of a step.
+    engine: settings that decide the cost, where the entry has others than the header.
+    stages: those that the configuration has; a share of 0 leaves one out.
+    """
+
+    method: str
+    method_version: int
+    params: dict[str, Any]
+    engine: dict[str, Any]
+    stages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{name}={value}" for name, value in {**self.params, **self.engine}.items())
+        return f"{self.method} ({settings})" if settings else self.method
+
+
+class EntryCost(Strict):
+    """What one entry costs.
+
+    digest: sha256 of all other fields; with it, what was edited by hand is no calibration.
+    """
+
+    key: EntryKey
+    stages: tuple[StageCost, ...] = Field(min_length=1)
+    digest: str
+
+    @classmethod
+    def of(cls, key: EntryKey, stages: Sequence[StageCost]) -> EntryCost:
+        """Seal what was measured."""
+        content = {"key": key.model_dump(mode="json"), "stages": [stage.model_dump(mode="json") for stage in stages]}
+        return cls.model_validate({**content, "digest": digest(content)})
+
+    @model_validator(mode="after")
+    def _sealed(self) -> EntryCost:
+        if self.digest != digest(self.model_dump(mode="json", exclude={"digest"})):
+            raise ValueError(f"the samples of {self.key} are not those that were measured: their digest is another")
+        return self
+
+
+class Calibration(Strict):
+    """One file: a header, and the cost of each entry."""
+
+    header: CalibrationHeader
+    entries: tuple[EntryCost, ...]
+
+    def cost_of(self, key: EntryKey) -> EntryCost | None:
+        """What an entry costs: measured with all of its stages, perhaps with more. None where the file lacks it."""
+        named = key.model_dump(exclude={"stages"})
+        same = (entry for entry in self.entries if entry.key.model_dump(exclude={"stages"}) == named)
+        return next((entry for entry in same if set(key.stages) <= set(entry.key.stages)), None)
+
+
+class TooFewStepsError(ValueError):
+    """A stage would have less than `FEWEST_STEPS` steps."""
+
+
+def engine_cost(engine: Engine) -> dict[str, Any]:
+    """The engine settings that decide the cost of a step."""
+    return engine.model_dump(mode="json", exclude_none=True, exclude=set(NOT_COST))
+
+
+class StagePlan(Strict):
+    """A stage as the method plans it: its share of the run, and how many points of progress it works at."""
+
+    name: str
+    share: float
+    events: int = 0
+
+
+def resolve(budget: Budget, stages: Sequence[StagePlan], cost: EntryCost | None) -> Budget:
+    """The steps of each stage that a budget of reference steps buys.
+
+    floor((share N - h - events e) / c): c what a step costs, h the stage's start and e an event, all in supervised
+    steps. What the floors leave goes to the last stage. The supervised entry itself has no cost: it takes N steps.
+
+    Args:
+        budget: Of the suite.
+        stages: As the method plans them.
+        cost: Of the entry; None for the supervised one.
+
+    Raises:
+        TooFewStepsError: a stage would have less than 20 steps.
+    """
+    total = int(budget.amount)
+    if cost is None:
+        steps = [total]
+    else:
+        costs = {stage.name: stage for stage in cost.stages}
+        steps, left = [], float(total)
+        for index, stage in enumerate(stages):
+            own = costs[stage.name]
+            fixed = own.fixed(stage.events)
+            amount = left if index + 1 == len(stages) else stage.share * total
+            steps.append(math.floor((amount - fixed) / own.ratio))
+            left -= steps[-1] * own.ratio + fixed
+    for stage, count in zip(stages, steps, strict=True):
+        if count < FEWEST_STEPS:
+            raise TooFewStepsError(
+                f"{total} reference steps leave {max(count, 0)} steps to stage {stage.name} (share {stage.share:g}); "
+                f"a stage needs {FEWEST_STEPS}"
+            )
+    resolved = [StageSteps(name=s.name, share=s.share, steps=count) for s, count in zip(stages, steps, strict=True)]
+    return budget.model_copy(update={"stages": tuple(resolved)})
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0

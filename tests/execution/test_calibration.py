@@ -1,0 +1,244 @@
+"""Suites with a budget of reference steps: measured once, planned with the measured steps, the same anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.api.errors import InterruptedRunError, RecordError, UsageError
+from harness.data.cache import Cache
+from harness.execution.calibration import differing_costs, find_calibration
+from harness.execution.dry_run import make_dry_run
+from harness.execution.session import join_session
+from harness.records.calibration import Calibration
+from harness.records.schema import Run
+from harness.suite.load import load_suite
+from harness.train import calibrate as calibrating
+from harness.train.calibrate import PAIRS, PROCESSES, Samples, measure
+from tests.synthetic import edit_record
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import StopAfter, Tiny, train
+
+COSTS = {
+    "tiny_staged": {"first": 1.0, "second": 2.0, "third": 4.0},
+    "supervised_full": {"train": 1.0},
+    "tiny_traced": {"c": 1.5},
+    "action_pp": {"global": 0.7, "local": 1.6, "anatomical": 3.0},
+}
+REFERENCE_STEPS = {"reference_steps": 400}
+STAGED = "tiny_staged/2/0/0"
+
+
+class Machine:
+    """Stands for fresh processes: says what steps cost without taking any.
+
+    factor: how much more a step of tiny_staged costs here than in `COSTS`; asked: methods measured so far.
+    """
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+        self.asked: list[list[str]] = []
+
+    def __call__(self, _unit: Run, runs: Sequence[Run], _cache: Cache) -> list[list[Samples]]:
+        self.asked.append([run.method for run in runs])
+        return [list(self._stages(run.method)) for run in runs]
+
+    def _stages(self, method: str) -> Iterator[Samples]:
+        for name, ratio in COSTS[method].items():
+            cost = ratio * (self.factor if method == "tiny_staged" else 1.0)
+            yield Samples(name, [(0.01, 0.01 * cost)] * (PAIRS // PROCESSES), [0.02], [])
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine()
+    monkeypatch.setattr(calibrating, "_in_fresh_process", machine)
+    return machine
+
+
+def steps_of(tiny: Tiny, planned_run: str) -> dict[str, int]:
+    stages = tiny.folder(planned_run).run.budget.stages
+    assert stages is not None
+    return {stage.name: stage.steps for stage in stages}
+
+
+def calibrations(tiny: Tiny) -> list[Path]:
+    return sorted((tiny.store / "calibrations").glob("*.json"))
+
+
+def test_measured_once_and_written_into_every_run(make_tiny: MakeTiny, machine: Machine) -> None:
+    """400 reference steps: 0.25 and 0.25 and 0.5 of them, each stage's start costs 2.
+
+    (100 - 2) / 1 = 98; (100 - 2) / 2 = 49; 200 - 2 = 198 at 4 each is 49.
+    """
+    tiny = make_tiny({"supervised": {}, "supervised_full": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    assert machine.asked == [["supervised_full", "tiny_staged"]] * PROCESSES, "the unit needs no measuring"
+    assert steps_of(tiny, STAGED) == {"first": 98, "second": 49, "third": 49}
+    assert steps_of(tiny, "supervised/2/0/0") == {"train": 400}
+    assert steps_of(tiny, "supervised_full/all/0/0") == {"train": 398}
+    (path,) = calibrations(tiny)
+    reference = tiny.folder(STAGED).run.calibration
+    assert reference is not None
+    assert reference.header == path.stem
+    assert str(reference.entry) in path.read_text()
+    machine.factor = 3.0
+    tiny.session()
+    assert len(machine.asked) == PROCESSES, "the second time nothing is measured"
+
+
+def test_where_the_steps_come_from_makes_no_other_run(make_tiny: MakeTiny, machine: Machine) -> None:
+    """Equal steps are equal ids, whoever measured them; other steps are other runs."""
+    ids = []
+    for factor in (1.0, 1.0 - 1e-5, 1.5):
+        machine.factor = factor
+        ids.append(make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS).folder(STAGED).id)
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_run_trains_these_steps_and_its_shares_are_its_progress(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    result = train(tiny, STAGED)
+    assert result.stage_steps == {"first": 98, "second": 49, "third": 49}
+    history = tiny.folder(STAGED).history()
+    assert history["progress_run"].tolist()[98] == pytest.approx(0.25)
+    assert history["progress_run"].tolist()[98 + 49] == pytest.approx(0.5)
+    assert [validation.step for validation in result.validations] == [98, 147, 172, 196]
+
+
+def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine) -> None:
+    """A checkpoint of another machine is taken up, and gives the same weights as a run without a stop."""
+    whole = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    expected = train(whole, STAGED)
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    with pytest.raises(InterruptedRunError):
+        train(tiny, STAGED, StopAfter(120))
+    checkpoint = tiny.folder(STAGED).checkpoint
+    torch.save(torch.load(checkpoint, weights_only=True) | {"environment": "f" * 64}, checkpoint)
+    result = train(tiny, STAGED)
+    assert (result.weights_sha256, result.spent.lost_steps) == (expected.weights_sha256, 0)
+
+
+def test_an_entry_joins_where_recorded_ones_cost_the_same(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    (before,) = (Calibration.model_validate_json(_opened(path)) for path in calibrations(tiny))
+    more = make_tiny({"tiny_staged": {}, "tiny_traced": {}}, budget=REFERENCE_STEPS)
+    (more.store).parent.mkdir(exist_ok=True)
+    tiny.store.rename(more.store)
+    machine.asked.clear()
+    more.session()
+    assert machine.asked == [["tiny_staged", "tiny_traced"]] * PROCESSES
+    (after,) = (Calibration.model_validate_json(_opened(path)) for path in calibrations(more))
+    assert after.header == before.header
+    assert after.entries[0] == before.entries[0]
+    assert [cost.key.method for cost in after.entries] == ["tiny_staged", "tiny_traced"]
+
+
+def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    more = make_tiny({"tiny_staged": {}, "tiny_traced": {}}, budget=REFERENCE_STEPS)
+    more.store.parent.mkdir(exist_ok=True)
+    tiny.store.rename(more.store)
+    machine.factor = 1.06
+    with pytest.raises(UsageError, match=r"stage first: costs 1\.060 supervised steps here, 1\.000 on record"):
+        more.session()
+
+
+def test_costs_within_5_per_cent_agree(make_tiny: MakeTiny, machine: Machine) -> None:
+    known = []
+    for factor in (1.0, 1.04, 1.06):
+        machine.factor = factor
+        tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+        session = tiny.session()
+        calibration = find_calibration(session.plan, session.store)
+        assert calibration is not None
+        known.append(calibration)
+    assert differing_costs(known[0], known[1]) == []
+    assert len(differing_costs(known[0], known[2])) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"engine": {"batch_size": 6}}, "batch_size 4, not 6"),
+        ({"engine": {"precision": "bfloat16"}}, "precision float32, not bfloat16"),
+        ({"preprocessing": {"size": [48, 48], "resize": "area"}}, "preprocessing 32 x 32 area, not 48 x 48 area"),
+        ({"dataset": "phantom"}, "dataset tiny_squares, not phantom"),
+    ],
+)
+def test_a_named_calibration_of_other_settings_is_refused(
+    make_tiny: MakeTiny, machine: Machine, changes: dict[str, object], message: str
+) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    (path,) = calibrations(tiny)
+    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(path), **changes)
+    with pytest.raises(UsageError, match=f"tiny.yaml:[0-9]+: calibration: was measured with .*{message}"):
+        other.session()
+
+
+def test_a_named_calibration_is_kept_beside_the_runs(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    machine.asked.clear()
+    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(calibrations(tiny)[0]))
+    other.session()
+    assert machine.asked == []
+    assert [path.name for path in calibrations(other)] == [path.name for path in calibrations(tiny)]
+
+
+def test_an_edited_calibration_is_refused(make_tiny: MakeTiny, machine: Machine) -> None:
+    """Its own checksum put right: the digest of the samples is another."""
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+
+    def cheaper(content: dict[str, object]) -> None:
+        content["entries"][0]["stages"][2]["pairs"][0][1] = 0.001  # type: ignore[index]
+
+    edit_record(calibrations(tiny)[0], cheaper)
+    with pytest.raises(RecordError, match="samples of tiny_staged are not those that were measured"):
+        tiny.session()
+
+
+def test_a_plan_without_calibration_knows_no_steps_yet(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    loaded = load_suite(str(tiny.suite))
+    tiny.session()
+    assert make_dry_run(loaded, None, tiny.runs).states is not None
+    empty = make_dry_run(loaded, None, tiny.root / "elsewhere")
+    assert (empty.states, empty.unknown) == (None, "the steps of each run are known after calibration")
+    with pytest.raises(UsageError, match="is not calibrated yet"):
+        join_session(loaded, None, tiny.root / "elsewhere")
+
+
+def test_a_budget_that_starves_a_stage_is_refused(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget={"reference_steps": 80})
+    with pytest.raises(UsageError, match=r"tiny_staged: 80 reference steps leave 18 steps to stage first"):
+        tiny.session()
+
+
+def test_a_process_measures_every_stage_in_pairs(make_tiny: MakeTiny, machine: Machine) -> None:
+    """The real thing, in this process: two entries beside plain supervised steps."""
+    session = make_tiny(
+        {"tiny_staged": {}, "action_pp": {}}, budget=REFERENCE_STEPS | {"reference_steps": 4000}
+    ).session()
+    runs = [session.plan.sample_run(entry.method, entry.params.model_dump(), entry.engine)
+            for entry in session.plan.entries.values()]  # fmt: skip
+    torch.set_num_threads(1)
+    staged, action_pp = measure(session.plan.unit_run, runs, session.cache.folder, 4)
+    assert [stage.stage for stage in staged] == ["first", "second", "third"]
+    assert [stage.stage for stage in action_pp] == ["global", "local", "anatomical"]
+    assert all(len(stage.pairs) == 4 and min(map(min, stage.pairs)) > 0 for stage in [*staged, *action_pp])
+    assert [bool(stage.events) for stage in action_pp] == [False, False, True]
+    assert all(second > first for first, second in action_pp[2].pairs), "its last stage costs more than a plain step"
+
+
+def _opened(path: Path) -> str:
+    content = json.loads(path.read_text())
+    return json.dumps({name: value for name, value in content.items() if name != "sha256"})

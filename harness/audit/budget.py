@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.audit.finding import Verdict, combine, held, not_applicable, not_held, not_held_by_results
 from harness.audit.records import AuditedSuite, EndedRun
 from harness.audit.rule import NOT_RECORDED, counted, group_by_entry, one_value, rule, spread
+from harness.records.calibration import judge_cells
 from harness.records.ledger import summarise
 from harness.train.clock import SYNCHRONISE_EVERY_STEPS
 
@@ -204,3 +205,30 @@ def exposure(suite: AuditedSuite) -> Verdict:
 def _seen(runs: Sequence[EndedRun]) -> str:
     images = spread([run.result.images_seen for run in runs], " images")
     return f"{images}, of which labelled {spread([run.result.labelled_images_seen for run in runs])}"
+
+
+@rule(35)
+def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
+    """Steps of each cell's stages cost what their calibration says, in supervised steps taken beside its runs.
+
+    Up to 5 % apart holds, from 5 to 10 % is marked, more is not held and not ranked; on another device than the
+    calibration's that is from 50 % on. Under 30 supervised steps a cell's stage is not judged.
+    """
+    asked = [run for run in suite.finished if run.asked.calibration is not None]
+    if not asked:
+        return not_applicable("no budget of reference steps, so no steps were resolved by their cost")
+    cells = {_cell(run): run for run in asked}
+    judged = judge_cells(((_cell(run), run.asked, run.result.validations) for run in asked), suite.calibrations)
+    lines = [
+        f"{cell}, stage {stage}: {own.deviation:+.1%} in {counted(own.samples, 'supervised step')}, {own.verdict}"
+        for (cell, stage), own in sorted(judged.items())
+    ]
+    if refuted := [cells[cell] for (cell, _), own in judged.items() if own.verdict == "not ranked"]:
+        return not_held(refuted, "steps cost something else than their calibration says", *lines)
+    if all(own.verdict == "not judged" for own in judged.values()):
+        return not_applicable(f"{NOT_RECORDED}30 supervised steps beside the runs of any cell", *lines)
+    return held(*lines)
+
+
+def _cell(run: EndedRun) -> str:
+    return f"{run.entry}@{run.asked.labelled or 'all'}"

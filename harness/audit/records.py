@@ -14,6 +14,7 @@ from harness.api.errors import RecordError
 from harness.api.params import OptimiserSettings
 from harness.api.progress import poly
 from harness.records.accounts import Reconciliation
+from harness.records.calibration import Calibration
 from harness.records.ledger import LedgerLine
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Environment, Observed, PlannedRun, Result, Run
@@ -115,6 +116,7 @@ class AuditedSuite:
     others:         all other runs on record: of a search, or of an earlier version of the suite.
     search:         the trials of the search; None without one.
     reconciliation: what Slurm charged; None where `harness reconcile` never ran.
+    calibrations:   what steps cost, all on record; empty under budgets that need none.
     """
 
     root: Path
@@ -123,6 +125,7 @@ class AuditedSuite:
     others: tuple[AuditedRun, ...] = ()
     search: Trials | None = None
     reconciliation: Reconciliation | None = None
+    calibrations: tuple[Calibration, ...] = ()
 
     @cached_property
     def trials(self) -> dict[str, list[AuditedRun]]:
@@ -191,6 +194,7 @@ def view_suite(records: SuiteRecords) -> AuditedSuite:
         others=tuple(_audited_run(record) for record in records.runs if record.id not in planned_runs),
         search=records.trials,
         reconciliation=records.reconciliation,
+        calibrations=tuple(records.store.calibrations()),
     )
 
 

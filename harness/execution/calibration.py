@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.api.errors import UsageError, suggest
 from harness.data.cache import Cache
-from harness.records.calibration import Calibration, CalibrationHeader, engine_cost
+from harness.records.calibration import AGREEMENT, Calibration, CalibrationHeader, engine_cost
 from harness.records.files import is_there, read_record
 from harness.records.schema import PROTOCOL_VERSION
 from harness.records.suite_folder import SuiteFolder
@@ -18,8 +18,6 @@ from harness.suite.plan import Plan, configurations, dataset_of, make_plan
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).resolve().parents[2] / "benchmarks" / "calibrations"
-AGREEMENT = 0.05
-"""By how much two recorded entries may differ where others are to join them."""
 WAIT_SECONDS = 3600.0
 """Patience with another process that calibrates the same suite."""
 

@@ -8,7 +8,7 @@ gives every table that its records support, and each title names the conditions 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +23,7 @@ from harness.leaderboard.fitness import Places, unfit_reasons
 from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, read_search, run_row, validation_rows
 from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.records.accounts import Reconciliation
+from harness.records.calibration import judge_cells
 from harness.records.reader import CASE_COLUMNS, RunRecord, SuiteRecords
 from harness.records.schema import Engine
 from harness.records.suite_folder import SelectionEntry
@@ -152,7 +153,13 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
     counts = Counter(conditions for _, record, conditions in runs if record.ok and conditions is not None)
     groups = sorted({own for *_, own in runs if own is not None}, key=lambda c: (-counts[c], c))
     titled: list[tuple[Conditions | None, str]] = [*zip(groups, titles(groups), strict=True)] or [(None, "")]
-    comparisons = [_comparison(runs, number, *group) for number, group in enumerate(titled, start=1)]
+    ended = ((cell(entry.planned_run), record.run, record.validations) for entry, record, _ in runs if record.ok)
+    costly = {
+        name: f"a step of stage {stage} costs {judged.deviation:+.0%} against its calibration"
+        for (name, stage), judged in judge_cells(ended, records.store.calibrations()).items()
+        if judged.verdict == "not ranked"
+    }
+    comparisons = [_comparison(runs, costly, number, *group) for number, group in enumerate(titled, start=1)]
     declared = _declared_engines(runs, selection.engine)
     return LeaderboardInput(records.name, tuple(comparisons), declared, read_search(records), records.reconciliation)
 
@@ -191,10 +198,13 @@ def _status(record: RunRecord, conditions: Conditions | None, group: Conditions 
     return record.result.status if conditions is None or conditions == group else "elsewhere"
 
 
-def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None, title: str) -> Comparison:
+def _comparison(
+    runs: Sequence[_Selected], costly: Mapping[str, str], number: int, group: Conditions | None, title: str
+) -> Comparison:
+    """costly: why the runs of a cell are in no number, by cell."""
     rows = [run_row(entry, record, _status(record, own, group)) for entry, record, own in runs]
     frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    finished, cases, places = _judge(frame, [record for _, record, _ in runs])
+    finished, cases, places = _judge(frame, [record for _, record, _ in runs], costly)
     ids = frame[["run", "cell", "entry", "labelled", "subset", "seed"]]
     validations = pd.DataFrame(
         [row for record in dict.fromkeys(finished) for row in validation_rows(record)], columns=list(VALIDATION_COLUMNS)
@@ -215,7 +225,9 @@ def _comparison(runs: Sequence[_Selected], number: int, group: Conditions | None
     )
 
 
-def _judge(frame: pd.DataFrame, records: Sequence[RunRecord]) -> tuple[list[RunRecord], pd.DataFrame, Places]:
+def _judge(
+    frame: pd.DataFrame, records: Sequence[RunRecord], costly: Mapping[str, str]
+) -> tuple[list[RunRecord], pd.DataFrame, Places]:
     """The runs that are ok, their per-case records, and the place of each row among them.
 
     A finished run whose records do not fit is "unfit" in `frame` from then on, with the reason: it is in no number.
@@ -226,6 +238,7 @@ def _judge(frame: pd.DataFrame, records: Sequence[RunRecord]) -> tuple[list[RunR
     with ThreadPoolExecutor(_READERS) as readers:
         cases, places = _joined(list(readers.map(lambda i: records[i].cases_table, ended)))
     reasons = unfit_reasons(cases, places, [records[i].validations for i in ended])
+    reasons = [reason or costly.get(str(frame.loc[i, "cell"])) for i, reason in zip(ended, reasons, strict=True)]
     for i, reason in zip(ended, reasons, strict=True):
         if reason is not None:
             frame.loc[i, ["status", "failure_reason"]] = "unfit", reason

@@ -8,14 +8,15 @@ can measure it again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from harness.api.strict import Instant, Strict, digest
 from harness.records.budget import Budget, StageSteps
-from harness.records.schema import Engine, Preprocessing
+from harness.records.schema import Engine, Pace, Preprocessing, Run, Validation
 
 FEWEST_STEPS = 20
 """A stage with fewer steps than these trains nothing."""
@@ -165,6 +166,77 @@ class Calibration(Strict):
         named = key.model_dump(exclude={"stages"})
         same = (entry for entry in self.entries if entry.key.model_dump(exclude={"stages"}) == named)
         return next((entry for entry in same if set(key.stages) <= set(entry.key.stages)), None)
+
+    def ratios(self, entry: str | None) -> dict[str, float]:
+        """Stage -> supervised steps that one of its steps costs, of an entry by its digest; empty for the unit."""
+        return {stage.name: stage.ratio for cost in self.entries if cost.digest == entry for stage in cost.stages}
+
+
+AGREEMENT, MARKED, ELSEWHERE = 0.05, 0.10, 0.50
+"""How far measured costs may be apart: from the first on a cell is marked, from the second on it is not ranked; on
+another device than the calibration's from the third on."""
+FEWEST_SAMPLES = 30
+"""Of a cell's stage: fewer supervised steps beside its runs say nothing."""
+
+
+@dataclass(frozen=True)
+class PaceJudgement:
+    """Whether steps of one stage cost what their calibration says.
+
+    samples:   supervised steps beside them.
+    deviation: their cost over that of the calibration, less 1.
+    elsewhere: some were taken on another device than the calibration's.
+    """
+
+    samples: int
+    deviation: float
+    elsewhere: bool
+
+    @property
+    def verdict(self) -> Literal["not judged", "holds", "marked", "not ranked"]:
+        """As RULES.md says."""
+        if self.samples < FEWEST_SAMPLES:
+            return "not judged"
+        if abs(self.deviation) > (ELSEWHERE if self.elsewhere else MARKED):
+            return "not ranked"
+        return "marked" if abs(self.deviation) > AGREEMENT else "holds"
+
+
+def judge_pace(paces: Sequence[Pace], ratio: float, header: CalibrationHeader) -> PaceJudgement:
+    """Compare what steps of a stage cost with what they are said to cost: ratio, in supervised steps."""
+    own = math.fsum(math.fsum(pace.own) / len(pace.own) for pace in paces)
+    reference = math.fsum(math.fsum(pace.reference) / len(pace.reference) for pace in paces)
+    device = digest(header.fingerprint.model_dump(mode="json"))
+    elsewhere = any(pace.device != device for pace in paces)
+    return PaceJudgement(sum(len(pace.reference) for pace in paces), own / reference / ratio - 1.0, elsewhere)
+
+
+def judge_cells(
+    runs: Iterable[tuple[str, Run, Sequence[Validation]]], calibrations: Sequence[Calibration]
+) -> dict[tuple[str, str], PaceJudgement]:
+    """Judge each cell's stages by the supervised steps beside its runs.
+
+    Args:
+        runs: Cell, run and validations, of finished runs.
+        calibrations: All on record.
+
+    Returns:
+        (cell, stage) -> judgement, of runs whose calibration is on record.
+    """
+    by_hash = {calibration.header.hash: calibration for calibration in calibrations}
+    paces: dict[tuple[str, str, str, float], list[Pace]] = {}
+    for cell, run, validations in runs:
+        if run.calibration is None or run.calibration.header not in by_hash:
+            continue
+        ratios = by_hash[run.calibration.header].ratios(run.calibration.entry)
+        for pace in (validation.pace for validation in validations):
+            if pace is not None:
+                key = (cell, pace.stage, run.calibration.header, ratios.get(pace.stage, 1.0))
+                paces.setdefault(key, []).append(pace)
+    return {
+        (cell, stage): judge_pace(own, ratio, by_hash[header].header)
+        for (cell, stage, header, ratio), own in paces.items()
+    }
 
 
 class TooFewStepsError(ValueError):

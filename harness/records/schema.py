@@ -196,6 +196,18 @@ class Failure(Strict):
     reason: str
 
 
+class Pace(Strict):
+    """Seconds of plain supervised steps beside a run, and of the run's own latest steps.
+
+    device: sha256 of the fingerprint of the device and its software.
+    """
+
+    stage: str
+    reference: tuple[float, ...] = Field(min_length=1)
+    own: tuple[float, ...] = Field(min_length=1)
+    device: str
+
+
 class Validation(Strict):
     """One validation: mean Dice by class over validation volumes, at a point of the budget.
 
@@ -213,6 +225,10 @@ class Validation(Strict):
         None,
         description="of the pseudo-label network on whole unlabelled training scans, against their hidden labels; "
         "at every third validation and the last, and nowhere if no training image is unlabelled",
+    )
+
+    pace: Pace | None = Field(
+        None, exclude_if=_is_none, description="under reference steps, at a few validations: what steps cost here"
     )
 
     @property

@@ -22,7 +22,7 @@ SHAPES = 6
 
 PROFILES = ("table", "labelled", "checkpoint", "entry", "class_name", "tau", "share", "low", "high")
 FAILED = ("entry", "labelled", "subset", "seed", "status", "failure_kind", "failure_reason")
-PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "compile", "log", "idle", "unaccounted")
+PHASES = ("train", "eval", "checkpoint", "data", "build", "warmup", "compile", "pacing", "log", "idle", "unaccounted")
 """Wall phases in the order in which they are drawn; others come before `unaccounted`."""
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from harness.api.method import Method
 
 
+UNCOUNTED_STEPS = 10**9
+"""Of runs whose steps are measured and never end."""
+
+
 @dataclass(frozen=True)
 class Configuration:
     """What a calibration measures: a cost key, and a run that has it. unit: it is plain supervised training itself."""

@@ -15,7 +15,7 @@ from harness.records.budget import Budget
 from harness.records.calibration import Calibration
 from harness.records.schema import DatasetRef, Engine, PlannedRun, Run, Trial
 from harness.records.suite_folder import Candidate, Selection, SelectionEntry, candidates_digest
-from harness.suite.costs import Configuration, cost_key, is_unit, searched_keys, task_of, unit_method
+from harness.suite.costs import UNCOUNTED_STEPS, Configuration, cost_key, is_unit, searched_keys, task_of, unit_method
 from harness.suite.entries import Entry, PlannedTrial, entries_of, make_trials, priced_in
 from harness.suite.load import LoadedSuite, Search, Suite
 from harness.suite.registry import load_dataset
@@ -23,9 +23,6 @@ from harness.suite.yaml_text import Location
 
 if TYPE_CHECKING:
     from harness.api.method import Method
-
-
-UNCOUNTED_STEPS = 10**9
 
 
 @dataclass(frozen=True)

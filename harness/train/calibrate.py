@@ -35,6 +35,7 @@ from harness.train.build import (
     set_learning_rate,
     start_stage,
     task_of_run,
+    training_cases,
     training_set,
     training_step,
 )
@@ -144,18 +145,27 @@ def measure(unit: Run, runs: Sequence[Run], folder: Path, pairs: int) -> list[li
     """Samples of each stage of each run, in this process."""
     cache, device = Cache.open(folder), pick_device()
     prepare_device(device, unit.engine)
-    data = training_set(unit, cache, device)
+    data = training_set(unit, training_cases(unit, cache), device)
     clock = clock_of(device)
-    reference = next(_steps(build_state(unit, data, device)))
+    reference = first_stage(build_state(unit, data, device))
     measured = []
     for run in runs:
-        own = data if (run.labelled, run.subset) == (unit.labelled, unit.subset) else training_set(run, cache, device)
+        own = (
+            data
+            if (run.labelled, run.subset) == (unit.labelled, unit.subset)
+            else training_set(run, training_cases(run, cache), device)
+        )
         measured.append(list(_stages(build_state(run, own, device), reference, clock, pairs)))
     return measured
 
 
 Step = Callable[[float], None]
 """Takes a whole step at a stage progress."""
+
+
+def first_stage(state: TrainingState) -> Step:
+    """Enter a fresh state's first stage; what takes a step of it."""
+    return next(_steps(state))
 
 
 def _steps(state: TrainingState) -> Iterator[Step]:
@@ -182,14 +192,15 @@ def _stages(state: TrainingState, reference: Step, clock: StepClock, pairs: int)
     for step in _steps(state):
         seconds: list[Pair] = []
         for share in islice(cycle(POINTS), (pairs + 1) // 2):
-            first, second, third, fourth = (_timed(clock, each, share) for each in (reference, step, step, reference))
+            first, second, third, fourth = (timed(clock, each, share) for each in (reference, step, step, reference))
             seconds += [(first, second), (fourth, third)]
         events = [_timed_event(clock, state) for _ in range(STARTS)] if state.method.events(state.stage) else []
-        start = [_timed(clock, lambda _share: start_stage(state), 0.0) for _ in range(STARTS)]
+        start = [timed(clock, lambda _share: start_stage(state), 0.0) for _ in range(STARTS)]
         yield Samples(state.stage.name, seconds, start, events)
 
 
-def _timed(clock: StepClock, step: Step, share: float) -> float:
+def timed(clock: StepClock, step: Step, share: float) -> float:
+    """Seconds of one step at a stage progress, on a clock that charges runs."""
     clock.start()
     step(share)
     return sum(clock.stop() + clock.flush())
@@ -201,4 +212,4 @@ def _timed_event(clock: StepClock, state: TrainingState) -> float:
     point = (count // 2 or 1) / count
     before, after = (Progress(share, share, 1) for share in (point - 0.5 / count, min(1.0, point + 0.5 / count)))
     state.method.on_progress(stage, before)
-    return _timed(clock, lambda _share: state.method.on_progress(stage, after), point)
+    return timed(clock, lambda _share: state.method.on_progress(stage, after), point)

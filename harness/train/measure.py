@@ -18,7 +18,7 @@ from harness.data.preprocess import preprocess
 from harness.evaluation.evaluate import Volume, case_rows, load_volumes, mean_dice, predict_all
 from harness.records.files import write_record
 from harness.records.run_folder import RunFolder
-from harness.records.schema import FinalWeights, Validation
+from harness.records.schema import FinalWeights, Pace, Validation
 from harness.train.attempt import Attempt
 from harness.train.build import task_of_run
 from harness.train.checkpoint import TrainingState, weights_sha256
@@ -45,10 +45,10 @@ class Validator:
     volumes: Sequence[Volume]
     unlabelled: Sequence[Volume]
 
-    def validate(self, state: TrainingState, number: int) -> None:
-        """Measure, remember the weights if they are the best so far, and write."""
+    def validate(self, state: TrainingState, number: int, pace: Pace | None = None) -> None:
+        """Measure, remember the weights if they are the best so far, and write, with what steps cost now."""
         with state.monitor.validation(state.method):
-            validation = self._measure(state, number)
+            validation = self._measure(state, number).model_copy(update={"pace": pace})
             state.remember_best(validation)
             self.folder.write_validations(state.validations)
         seen = "no validation cases" if validation.mean_dice is None else f"validation Dice {validation.mean_dice:.3f}"

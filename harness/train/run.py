@@ -19,11 +19,13 @@ from harness.api.strict import now
 from harness.data.cache import Cache
 from harness.data.mapped import map_cases
 from harness.data.permit import keep_closed
+from harness.data.sampler import TrainingSet
 from harness.evaluation.evaluate import load_volumes
 from harness.records.artifacts import CAPTION, Array, refuse_large, refuse_unfit
 from harness.records.ledger import wall_by_phase
 from harness.records.run_folder import DamagedRecordError, RunFolder
 from harness.records.schema import Result, Run
+from harness.records.suite_folder import SuiteFolder
 from harness.train.attempt import Attempt
 from harness.train.build import (
     build_method,
@@ -48,6 +50,7 @@ from harness.train.environment import (
 from harness.train.graph import rehearse
 from harness.train.history import History
 from harness.train.measure import Validator, test_once
+from harness.train.pacing import Pacer, unit_of
 from harness.train.stop import StopFlag
 from harness.train.trainer import Trainer
 
@@ -151,7 +154,18 @@ def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Train
         checkpoint_seconds=settings.checkpoint_seconds,
         allowance=allowance_left(folder, run, settings.allowance),
         resumed=resumed,
+        pacer=make_pacer(folder, data),
     )
+
+
+def make_pacer(folder: RunFolder, data: TrainingSet) -> Pacer | None:
+    """What measures supervised steps beside a run; None unless its steps come from a calibration that is on record."""
+    run = folder.run
+    if run.calibration is None:
+        return None
+    known = SuiteFolder(folder.path.parents[1]).calibrations()
+    header = next((each.header for each in known if each.header.hash == run.calibration.header), None)
+    return None if header is None else Pacer(unit_of(run, header), data)
 
 
 def resume(state: TrainingState, attempt: Attempt, history: History) -> bool:

@@ -16,6 +16,7 @@ from harness.train.clock import StepClock
 from harness.train.graph import CapturedStep
 from harness.train.history import History
 from harness.train.measure import Validator
+from harness.train.pacing import Pacer
 from harness.train.stop import StopFlag
 
 
@@ -33,6 +34,7 @@ class Trainer:
         checkpoint_seconds: Wall seconds from one checkpoint to the next; one follows each validation too.
         allowance: What a trial of a search may spend, in the budget's currency; at most its budget.
         resumed: The state comes from a checkpoint, so its stage has started already.
+        pacer: Under reference steps: measures what supervised steps cost beside the run's own.
         captured: The step of the stage that trains, where the suite compiles steps and the stage has taken one.
     """
 
@@ -45,6 +47,7 @@ class Trainer:
     checkpoint_seconds: float
     allowance: float = math.inf
     resumed: bool = False
+    pacer: Pacer | None = None
     captured: CapturedStep | None = None
 
     def train(self) -> bool:
@@ -165,8 +168,10 @@ class Trainer:
 
     def _validate(self, number: int) -> None:
         self._charge_pending_steps()
+        with self.attempt.phases("pacing"):
+            pace = self.pacer.sample(self.state, number) if self.pacer else None
         with self.attempt.phases("eval"):
-            self.validator.validate(self.state, number)
+            self.validator.validate(self.state, number, pace)
 
     def _request_image_check(self) -> None:
         """Have the monitor compare the next step's images with the batch.

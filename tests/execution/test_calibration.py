@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,15 +11,19 @@ import pytest
 import torch
 
 from harness.api.errors import InterruptedRunError, RecordError, UsageError
+from harness.audit import audit
 from harness.data.cache import Cache
 from harness.execution.calibration import differing_costs, find_calibration
 from harness.execution.dry_run import make_dry_run
 from harness.execution.session import join_session
+from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.calibration import Calibration
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.suite.load import load_suite
 from harness.train import calibrate as calibrating
 from harness.train.calibrate import PAIRS, PROCESSES, Samples, measure
+from harness.train.pacing import Pacer
 from tests.synthetic import edit_record
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
@@ -26,7 +31,7 @@ from tests.train.tiny import StopAfter, Tiny, train
 COSTS = {
     "tiny_staged": {"first": 1.0, "second": 2.0, "third": 4.0},
     "supervised_full": {"train": 1.0},
-    "tiny_traced": {"c": 1.5},
+    "tiny_floor": {"c": 1.5},
     "action_pp": {"global": 0.7, "local": 1.6, "anatomical": 3.0},
 }
 REFERENCE_STEPS = {"reference_steps": 400}
@@ -123,26 +128,62 @@ def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine) -
     assert (result.weights_sha256, result.spent.lost_steps) == (expected.weights_sha256, 0)
 
 
+def test_supervised_steps_beside_a_run_leave_no_trace(
+    make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three after each of four validations, in a phase of their own; the weights are those of a run without them."""
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    result = train(tiny, STAGED)
+    taken = [validation.pace for validation in result.validations if validation.pace]
+    assert [(pace.stage, len(pace.reference), len(pace.own)) for pace in taken] == [
+        ("first", 3, 3), ("second", 3, 3), ("third", 3, 3), ("third", 3, 3),
+    ]  # fmt: skip
+    assert result.wall_seconds["pacing"] > 0
+    monkeypatch.setattr(Pacer, "sample", lambda *_: None)
+    without = train(make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS), STAGED)
+    assert without.weights_sha256 == result.weights_sha256
+    assert [validation.pace for validation in without.validations] == [None] * 4
+
+
+def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
+    make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tiny network costs a twentieth of the U-Net's step; a calibration says that it costs as much."""
+    monkeypatch.setitem(COSTS, "tiny_floor", {"c": 1.0})
+    tiny = make_tiny({"supervised": {}, "tiny_floor": {}}, budget={"reference_steps": 30}, seeds=[0, 1, 2])
+    for seed in range(3):
+        train(tiny, f"supervised/2/0/{seed}")
+        train(tiny, f"tiny_floor/2/0/{seed}")
+    records = SuiteRecords.open(tiny.store)
+    (finding,) = [finding for finding in audit(records).findings if finding.number == 35]
+    assert finding.status == "not held", finding.evidence
+    assert any(re.match(r"tiny_floor@2, stage c: -[0-9.]+% in 36 supervised steps", line) for line in finding.evidence)
+    runs = build_leaderboard(records).inputs.comparisons[0].runs
+    statuses = runs.groupby("entry")["status"].unique()
+    assert statuses["tiny_floor"].tolist() == ["unfit"]
+    assert statuses["supervised"].tolist() == ["ok"]
+
+
 def test_an_entry_joins_where_recorded_ones_cost_the_same(make_tiny: MakeTiny, machine: Machine) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     (before,) = (Calibration.model_validate_json(_opened(path)) for path in calibrations(tiny))
-    more = make_tiny({"tiny_staged": {}, "tiny_traced": {}}, budget=REFERENCE_STEPS)
+    more = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
     (more.store).parent.mkdir(exist_ok=True)
     tiny.store.rename(more.store)
     machine.asked.clear()
     more.session()
-    assert machine.asked == [["tiny_staged", "tiny_traced"]] * PROCESSES
+    assert machine.asked == [["tiny_staged", "tiny_floor"]] * PROCESSES
     (after,) = (Calibration.model_validate_json(_opened(path)) for path in calibrations(more))
     assert after.header == before.header
     assert after.entries[0] == before.entries[0]
-    assert [cost.key.method for cost in after.entries] == ["tiny_staged", "tiny_traced"]
+    assert [cost.key.method for cost in after.entries] == ["tiny_staged", "tiny_floor"]
 
 
 def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tiny: MakeTiny, machine: Machine) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
-    more = make_tiny({"tiny_staged": {}, "tiny_traced": {}}, budget=REFERENCE_STEPS)
+    more = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
     more.store.parent.mkdir(exist_ok=True)
     tiny.store.rename(more.store)
     machine.factor = 1.06

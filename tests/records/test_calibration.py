@@ -12,8 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from harness.api.strict import digest
 from harness.records.budget import Budget
-from harness.records.calibration import EntryCost, EntryKey, StageCost, StagePlan, TooFewStepsError, resolve
+from harness.records.calibration import (
+    CalibrationHeader,
+    EntryCost,
+    EntryKey,
+    Fingerprint,
+    StageCost,
+    StagePlan,
+    TooFewStepsError,
+    judge_pace,
+    resolve,
+)
+from harness.records.schema import Pace, Preprocessing
 
 KEY = EntryKey(method="two_stages", method_version=1, params={"passes": 8}, engine={}, stages=("first", "last"))
 
@@ -102,3 +114,49 @@ def test_samples_that_were_edited_are_refused() -> None:
 def test_a_step_of_no_time_is_refused() -> None:
     with pytest.raises(ValidationError, match="more than 0 seconds"):
         StageCost(name="s", pairs=((0.1, 0.2), (0.1, 0.0)), start=(0.0,))
+
+
+HEADER = CalibrationHeader(
+    protocol_version=2,
+    dataset="acdc",
+    channels=1,
+    n_classes=4,
+    preprocessing=Preprocessing(size=(96, 96)),
+    engine={"batch_size": 8},
+    fingerprint=Fingerprint(device_type="cpu", device_model="a processor", device={}, software={"torch": "2"}),
+    reference=(0.3,),
+    measured_at="2026-11-28T12:00:00+00:00",
+)
+DEVICE = digest(HEADER.fingerprint.model_dump(mode="json"))
+
+
+def paces(costs: list[float], device: str = DEVICE) -> list[Pace]:
+    """Three supervised steps of 0.3 s at each of several validations, beside steps of so many times that."""
+    return [Pace(stage="train", reference=(0.3,) * 3, own=(0.3 * cost,) * 3, device=device) for cost in costs]
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(1.0, "holds"), (0.96, "holds"), (1.04, "holds"), (1.06, "marked"), (0.92, "marked"), (1.11, "not ranked")],
+)
+def test_a_cost_that_was_calibrated_too_low_is_not_ranked(factor: float, verdict: str) -> None:
+    judged = judge_pace(paces([2.0 * factor] * 10), 2.0, HEADER)
+    assert judged.deviation == pytest.approx(factor - 1.0)
+    assert (judged.samples, judged.verdict) == (30, verdict)
+
+
+def test_a_cost_that_grows_with_progress_is_seen() -> None:
+    """Measured at three points of progress as 2; in runs 2 at first and 2.6 in the end."""
+    judged = judge_pace(paces([2.0, 2.2, 2.4, 2.6] * 3), 2.0, HEADER)
+    assert judged.verdict == "not ranked"
+    assert judged.deviation == pytest.approx(0.15)
+
+
+def test_nine_samples_of_three_steps_judge_nothing() -> None:
+    assert judge_pace(paces([9.0] * 9), 2.0, HEADER).verdict == "not judged"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.3, "marked"), (1.6, "not ranked")])
+def test_another_device_may_differ_by_more(factor: float, verdict: str) -> None:
+    mixed = paces([2.0 * factor] * 9) + paces([2.0 * factor], device="f" * 64)
+    assert judge_pace(mixed, 2.0, HEADER).verdict == verdict

@@ -227,9 +227,13 @@ def fork_server_command(channel: int) -> None:
     import socket
 
     import harness.execution.inline
-    import harness.execution.session  # noqa: F401 - imported once, for all
+    import harness.execution.session  # noqa: F401 - what `train` imports
     from harness.cli import main
     from harness.execution.fork_server import Server
+    from harness.suite.registry import dataset_sources, method_sources
+    from harness.train.environment import commit
 
+    for remembered in (dataset_sources, method_sources, commit):  # each run would look them up
+        remembered()
     gc.freeze()  # a collection would touch, and so copy, all pages that the processes share
     Server(socket.socket(fileno=channel), main).serve()

@@ -1,8 +1,8 @@
 """Runs in processes that are forked from one which has imported torch: each starts at once.
 
-The fork server is a process of its own, so nothing of the driver is forked: no thread, no notebook, no CUDA. It has a
-single thread, never touches CUDA and never runs anything in parallel (OpenMP's threads do not survive a fork), so a
-process forked from it may do all of that.
+The fork server is a process of its own, so nothing of the driver is forked: no thread, no notebook, no CUDA. It starts
+no thread, never touches CUDA and never runs anything in parallel (OpenMP's threads do not survive a fork), so a process
+forked from it may do all of that.
 
 An order comes with two open files: the log of the run, and a pipe on which the server says how the process ended. A
 pipe that ends without a word says that the server itself is gone. Its processes notice that they lost their parent,
@@ -20,6 +20,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import BinaryIO, NoReturn
@@ -39,6 +40,11 @@ from harness.train.stop import SIGNALS
 
 MOST_BYTES = 65536
 """Of an order: a few paths and numbers."""
+NEEDED_LATE = ("pandas", "pyarrow.parquet")
+"""What a run imports at its first checkpoint: the server does so once the first runs are on their way.
+
+pyarrow brings a thread with it, of a jemalloc that nobody uses here, and which jemalloc itself puts right after a fork.
+"""
 
 
 class ForkServer:
@@ -123,13 +129,17 @@ class Server:
         self._run_command = run_command
         self._woken, self._wake = socket.socketpair()
         self._ends: dict[int, int] = {}
+        self._late = list(NEEDED_LATE)
 
     def serve(self) -> None:
         """Return once the driver has closed its end, or died."""
         driver = os.getppid()
         self._watch_signals()
         while os.getppid() == driver:
-            ready = wait([self._channel, self._woken], BEAT_SECONDS)
+            idle = self._late if self._ends else []
+            ready = wait([self._channel, self._woken], 0.0 if idle else BEAT_SECONDS)
+            if idle and not ready:
+                import_module(idle.pop())
             if self._woken in ready:
                 self._woken.recv(MOST_BYTES)
                 self._report_ends()

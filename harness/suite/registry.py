@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
@@ -66,7 +68,7 @@ def _sources(package: str, group: str) -> dict[str, Source]:
     for module in pkgutil.iter_modules(_own_package(package).__path__):
         if not module.ispkg and not module.name.startswith("_"):
             sources[module.name] = Source(module.name, f"{package}.{module.name}", f"{package}/{module.name}.py")
-    for point in entry_points(group=group):
+    for point in _entry_points(group, tuple(sys.path)):
         origin = f"{point.dist.name if point.dist else 'an installed package'} ({point.value})"
         if point.name in sources:
             raise UsageError(
@@ -75,6 +77,12 @@ def _sources(package: str, group: str) -> dict[str, Source]:
             )
         sources[point.name] = Source(point.name, point.value, origin)
     return sources
+
+
+@lru_cache
+def _entry_points(group: str, _search_path: tuple[str, ...]) -> EntryPoints:
+    """Those of all installed packages, whose metadata are read once for a search path."""
+    return entry_points(group=group)
 
 
 def _own_package(name: str) -> ModuleType:

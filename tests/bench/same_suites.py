@@ -75,8 +75,12 @@ EARLIER_WORDS = {"validations:": "looks:", "validation_stride:": "look_stride:"}
 
 
 def suite_text(name: str, tree: Path) -> str:
-    """The suite in the words that `tree` reads, which its own demo tells."""
-    text = SUITES[name]
+    """The suite in the words that `tree` reads."""
+    return in_words_of(tree, SUITES[name])
+
+
+def in_words_of(tree: Path, text: str) -> str:
+    """A suite's text in the words that `tree` reads, which its own demo tells."""
     if "validations:" in (tree / "benchmarks" / "suites" / "demo.yaml").read_text():
         return text
     for word, earlier in EARLIER_WORDS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from harness.api.method import Batch
 from harness.data.cache import Cache, read_cases
 from harness.data.permit import TestPermit, guard, keep_closed
 from harness.records.schema import Observed
-from harness.train.monitor import MethodMonitor, alterations, first_layer, state_sha256
+from harness.train.monitor import MethodMonitor, alterations, first_layer
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
 
@@ -93,15 +94,44 @@ def test_a_change_in_place_cannot_hide() -> None:
     assert seen(watch).images_altered == 3
 
 
-def test_the_state_s_hash_sees_parameters_and_buffers() -> None:
-    network = nn.BatchNorm2d(2)
-    before = state_sha256(network)
-    assert state_sha256(copy.deepcopy(network)) == before
-    network.running_mean.add_(1)  # type: ignore[union-attr]
-    changed = state_sha256(network)
-    with torch.no_grad():
-        network.weight.mul_(2)
-    assert len({before, changed, state_sha256(network)}) == 3
+def step_a_weight(network: nn.Module) -> None:
+    network[0].weight.data[0, 0, 1, 1] += 1e-6  # type: ignore[index]
+
+
+def move_a_mean(network: nn.Module) -> None:
+    network[1].running_mean.add_(1)  # type: ignore[index]
+
+
+def flip_a_zero(network: nn.Module) -> None:
+    network[1].bias.data.neg_()  # type: ignore[index]
+
+
+def replace_a_buffer(network: nn.Module) -> None:
+    network[1].running_var = torch.full((2,), 2.0)  # type: ignore[index]
+
+
+def swap_rows(network: nn.Module) -> None:
+    network.bank.copy_(network.bank.flip(0))  # type: ignore[operator]
+
+
+def add_a_buffer(network: nn.Module) -> None:
+    network.register_buffer("seen", torch.zeros(1))
+
+
+CHANGES = [step_a_weight, move_a_mean, flip_a_zero, replace_a_buffer, swap_rows, add_a_buffer]
+
+
+@pytest.mark.parametrize("change", [None, *CHANGES])
+def test_a_validation_that_changes_the_method_is_counted(change: Callable[[nn.Module], None] | None) -> None:
+    """Whatever way it goes, also past the counters of changes in place; a NaN that stays one is no change."""
+    network, watch = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), MethodMonitor()
+    network.register_buffer("bank", torch.tensor([[1.0, 2.0], [2.0, float("nan")]]))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with watch.validation(network):
+        network.eval()(torch.rand(1, 1, 8, 8))
+        if change is not None:
+            change(network)
+    assert seen(watch).validations_that_trained == (change is not None)
 
 
 def observed(tiny: Tiny, planned_run: str) -> Observed:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
-from harness.api.layers import Dropout, concatenate
+from harness.api.layers import Doubling, Dropout, concatenate
 
 WIDTHS = (16, 32, 64, 128, 256)
 """Channels of the encoder's maps, fine to coarse; each map has half the resolution of the one before."""
@@ -131,7 +131,7 @@ class UpBlock(nn.Module):
         super().__init__()
         self.up: nn.Module
         if upsampling == "transposed":
-            self.up = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2)
+            self.up = Doubling(inputs, outputs)
         else:
             aligned = True if upsampling == "bilinear" else None
             resize = nn.Upsample(scale_factor=2, mode=upsampling, align_corners=aligned)

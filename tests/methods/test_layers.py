@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.api.layers import Dropout, concatenate
+from harness.api.layers import Doubling, Dropout, concatenate
 
 SEED = 7
 
@@ -69,3 +69,25 @@ def test_a_concatenation_has_the_gradients_of_torchs_own_without_gaps() -> None:
     assert torch.equal(result, torch.cat((first, second), dim=1))
     assert torch.equal(torch.cat(gradients, dim=1), weights)
     assert all(gradient.is_contiguous(memory_format=torch.channels_last) for gradient in gradients)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_doubling_is_torchs_transposed_convolution_with_its_gradients(precision: torch.dtype) -> None:
+    torch.manual_seed(SEED)
+    plain = torch.nn.ConvTranspose2d(6, 4, kernel_size=2, stride=2)
+    ours = Doubling(6, 4)
+    ours.load_state_dict(plain.state_dict())
+    image = torch.rand(2, 6, 8, 8, requires_grad=True)
+    weights = torch.rand(2, 4, 16, 16)
+
+    results, gradients = [], []
+    for layer in (plain, ours):
+        with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+            results.append(layer(image))
+        gradients.append(torch.autograd.grad((results[-1] * weights).sum(), (image, *layer.parameters())))
+
+    assert torch.equal(*results)
+    tolerance = 1e-5 if precision == torch.float32 else 1e-2
+    for theirs, own in zip(*gradients, strict=True):
+        assert own.dtype == torch.float32
+        assert torch.allclose(own, theirs, rtol=tolerance)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -67,15 +68,23 @@ class MapPatches:
         self.rows = features.movedim(1, -1).reshape(-1, self.channels)  # a cell's channels side by side
         self.width = NEIGHBOURS ** len(self.coarse) * self.channels
         self.axes = [axis_taps(n, m, features) for n, m in zip(size, self.coarse, strict=True)]
+        self.cells, self.weights = zip(*map(self._spread, range(len(size))), strict=True)
+
+    def _spread(self, axis: int) -> tuple[Tensor, Tensor]:
+        """An axis's share of cells [fine, J] and weights [fine, 3^d, J], to be added and multiplied over axes."""
+        dimension, taps = len(self.axes), self.axes[axis]
+        widths = [other.cells.shape[1] for other in self.axes]
+        offset, cell = [1] * dimension, [1] * dimension
+        offset[axis], cell[axis] = NEIGHBOURS, widths[axis]
+        cells = taps.cells.view(-1, *cell) * math.prod(self.coarse[axis + 1 :])
+        weights = taps.weights.view(-1, *offset, *cell).expand(-1, *[NEIGHBOURS] * dimension, *widths)
+        return cells.expand(-1, *widths).flatten(1), weights.flatten(1, dimension).flatten(2)
 
     def taps(self, image: Tensor, coordinates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Image [P] and coordinates, d of [P] -> the cells of each pixel [P, J] and their weights [P, 3^d, J]."""
-        index, weights = image.unsqueeze(1), self.axes[0].weights.new_ones(len(image), 1, 1)
-        for taps, extent, place in zip(self.axes, self.coarse, coordinates, strict=True):
-            index = (index.unsqueeze(2) * extent + taps.cells[place].unsqueeze(1)).flatten(1)
-            own = taps.weights[place]
-            weights = (weights[:, :, None, :, None] * own[:, None, :, None, :]).flatten(3).flatten(1, 2)
-        return index, weights
+        cells = reduce(torch.add, [axis[place] for axis, place in zip(self.cells, coordinates, strict=True)])
+        weights = reduce(torch.mul, [axis[place] for axis, place in zip(self.weights, coordinates, strict=True)])
+        return cells + image.unsqueeze(1) * math.prod(self.coarse), weights
 
     def at(self, image: Tensor, coordinates: Sequence[Tensor]) -> Tensor:
         """Image [P] and coordinates, d of [P] -> [P, 3^d C], neighbour by neighbour, the last axis fastest."""

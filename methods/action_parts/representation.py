@@ -49,7 +49,8 @@ class SampledFeatures:
 
     def __init__(self, head: RepresentationHead, maps: Sequence[Tensor]) -> None:
         self.patches = Patches(maps)
-        self.kernels = head.kernel().split([features.width for features in self.patches.maps])
+        self.kernel = head.kernel()
+        self.kernels = self.kernel.split([features.width for features in self.patches.maps])
         self.tables: dict[MapPatches, Tensor] = {}
 
     def at(self, positions: Tensor) -> Tensor:
@@ -64,7 +65,7 @@ class SampledFeatures:
     def means(self, masks: Tensor) -> Tensor:
         """Mean feature of each set of pixels, [K, N pixels] bool -> [K, features]: the feature of the mean patch."""
         with unrounded(masks):
-            return self.patches.means(masks) @ single(torch.cat(self.kernels))
+            return self.patches.means(masks) @ single(self.kernel)
 
     def _chunks(self, positions: Tensor) -> Tensor:
         return torch.cat([self._project(some) for some in positions.split(CHUNK)])

@@ -140,7 +140,7 @@ def test_a_step_that_fails_is_a_row_and_the_next_goes_on(monkeypatch: pytest.Mon
         raise RuntimeError("called a synchronizing CUDA operation\nmore")
 
     (row,) = agreement.guard(asked("supervised/train"))
-    assert row["waits"] is False
+    assert row["says"] == "not watched: no GPU"
     monkeypatch.setattr(agreement, "take_middle_step", fail)
     rows = list(agreement.guard(asked("supervised/train", "mc_net/train")))
     assert {row["error"] for row in rows} == {"RuntimeError: called a synchronizing CUDA operation more"}

@@ -24,7 +24,7 @@ from harness.suite.registry import load_method, method_sources
 from harness.train import graph, trainer
 from harness.train import run as training
 from harness.train.build import set_learning_rate, training_step
-from harness.train.checkpoint import TrainingState
+from harness.train.checkpoint import TrainingState, generator_states
 from harness.train.environment import prepare_device
 from harness.train.graph import CapturedStep
 from methods.mc_net import MCNet
@@ -78,7 +78,7 @@ def train(entry: Entry, kind: type[CapturedStep] | None) -> list[Tensor]:
 def everything(state: TrainingState) -> dict[str, Tensor]:
     """Weights, buffers, momenta and generators."""
     momenta = [own["momentum_buffer"] for own in state.optimiser.state.values()]
-    generators = {"default": torch.get_rng_state(), "data": state.sampler.state_dict()["generator"]}
+    generators = {**generator_states(state.device), "data": state.sampler.state_dict()["generator"]}
     method = {name: value.detach() for name, value in state.method.state_dict().items()}
     return {**method, **{f"momentum {k}": value for k, value in enumerate(momenta)}, **generators}
 

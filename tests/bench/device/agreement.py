@@ -104,15 +104,16 @@ def guard(asked: Asked) -> Iterator[Row]:
         for _ in range(2):  # centres are allotted anew in the first one, by the host
             take_middle_step(state, stage)
         wait(asked.device)
-        if asked.device.type == "cuda":
+        watched = asked.device.type == "cuda"
+        if watched:
             torch.cuda.set_sync_debug_mode("error")
         try:
             for _ in range(asked.steps):
                 take_middle_step(state, stage)
         finally:
-            if asked.device.type == "cuda":
+            if watched:
                 torch.cuda.set_sync_debug_mode("default")
-        return {"waits": False}
+        return {"says": "waits for nothing" if watched else "not watched: no GPU"}
 
     for precision in asked.precisions:
         for name in asked.names:

@@ -50,15 +50,10 @@ def agreement(rows: Sequence[Row]) -> Iterator[str]:
     yield from header("part", "method/stage", "size", "precision", "losses differ", "weights differ", "says")
     for row in chosen:
         differences = [f"{row[name]:.1e}" if name in row else "" for name in ("loss", "weights")]
-        says = row.get("error") or ("waits for nothing" if row["kind"] == "guard" else verdict(row))
+        says = row.get("error") or row.get("says") or ("agrees" if row["agree"] else "DIFFERS")
         cells = [row["kind"], row["name"], row["size"], row.get("precision", "float32"), *differences, says]
         yield "| " + " | ".join(cells) + " |"
     yield ""
-
-
-def verdict(row: Row) -> str:
-    """Whether the differences are within the tolerances."""
-    return "agrees" if row["agree"] else "DIFFERS"
 
 
 def speeds(rows: Sequence[Row]) -> Iterator[str]:

@@ -14,7 +14,8 @@ Formulas and defaults as in the authors' release for ACDC (LA: radius 10, consis
 features that its selector scores lowest, though a comment says highest (`memory_keeps`), background has no memory, and
 the loss is a mean over all classes.
 Deviations: the clean prediction is that of the step's own forward, in the release that of one more, with other dropout.
-The ramp is smooth unless `ramp_stairs` is set (200: the release). On LA the release's Dice losses are the foreground's
+Memory entries have their learned weights; the release scales each of these by itself, which makes all of them 1. The
+ramp is smooth unless `ramp_stairs` is set (200: the release). On LA the release's Dice losses are the foreground's
 alone, without squares; here they are those of 2D.
 """
 

@@ -14,7 +14,7 @@ from harness.api.method import Batch, BatchPlan, Method
 from harness.api.progress import Progress
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
-from tests.methods.tiny import METHODS, TASK, batch_for, build, optimiser, step, step_loss
+from tests.methods.tiny import METHODS, TASK, batch_for, build, optimiser, progress_at, step, step_loss
 
 every_method = pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.name)
 
@@ -130,6 +130,21 @@ def test_channels_last_gives_the_same_loss(kind: type[Method]) -> None:
         loss = step_loss(method, batch_for(method), method.stages[-1], Progress(run=1.0, stage=1.0, step=0))
         losses.append(loss.total.item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@every_method
+def test_a_step_in_bfloat16_has_losses_in_float32_and_close_to_those(kind: type[Method]) -> None:
+    losses = []
+    for precise in (True, False):
+        method = build(kind)
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            losses.append(step_loss(method, batch_for(method), method.stages[-1], progress_at(0.5)))
+        losses[-1].total.backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
+    exact, rounded = losses
+    assert {value.dtype for value in (rounded.total, *rounded.terms.values())} == {torch.float32}
+    assert rounded.total.item() == pytest.approx(exact.total.item(), rel=0.02)
 
 
 @every_method

@@ -1,7 +1,9 @@
 """Weak augmentation of the field, batched on the device: one gather for any mix of rotations and flips.
 
 Half of the samples get a random multiple of 90 degrees and a flip, the others a whole-degree rotation in [-20, 20)
-(METHODS: the ACDC loader that the literature shares), nearest neighbour for image and label alike.
+(METHODS: the ACDC loader that the literature shares), nearest neighbour for image and label alike. That loader turns a
+slice at its native size and zooms afterwards; here slices are at training size already, so the zoom is folded into the
+map: in native proportions nothing shears.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ from torch import Tensor
 MAX_DEGREES = 20
 
 
-def identity_maps(count: int, device: torch.device) -> Tensor:
-    """[count, 2, 2] maps that change nothing."""
-    return torch.eye(2, device=device).expand(count, 2, 2)
+def draw_maps(aspects: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """[B, 2, 2] linear maps from output to input coordinates (centred, in pixels), drawn on the device.
 
-
-def draw_maps(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """[count, 2, 2] linear maps from output to input coordinates (centred, in pixels), drawn on the device."""
+    aspects: [B], width over height of what a pixel at training size covers of the native image; size: (H, W) at
+             training size.
+    """
+    count, device = len(aspects), aspects.device
     right_angles = (torch.randint(4, (count,), generator=generator, device=device)).float() * (math.pi / 2)
     degrees = torch.randint(-MAX_DEGREES, MAX_DEGREES, (count,), generator=generator, device=device).float()
     flip_axis = torch.randint(2, (count,), generator=generator, device=device)
@@ -32,8 +34,10 @@ def draw_maps(count: int, generator: torch.Generator, device: torch.device) -> T
     sine = torch.where(turns, sine.round(), sine)
     sign_y = torch.where(turns & (flip_axis == 0), -1.0, 1.0)
     sign_x = torch.where(turns & (flip_axis == 1), -1.0, 1.0)
-    row_y = torch.stack([cosine, -sine], 1) * sign_y[:, None]
-    row_x = torch.stack([sine, cosine], 1) * sign_x[:, None]
+    # a slice that is turned by a right angle is zoomed with its sides exchanged: rows become columns of the same share
+    stretch = torch.where(turns, size[0] / size[1], aspects)
+    row_y = torch.stack([cosine, -sine * stretch], 1) * sign_y[:, None]
+    row_x = torch.stack([sine / stretch, cosine], 1) * sign_x[:, None]
     return torch.stack([row_y, row_x], 1)
 
 

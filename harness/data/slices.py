@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.data.augment import apply_maps, centred_grid, draw_maps, identity_maps
+from harness.data.augment import apply_maps, centred_grid, draw_maps
 from harness.data.preprocess import Preprocessed
 from harness.data.sampler import Sampler, TrainingSet, labelled_or_not
 
@@ -18,10 +18,12 @@ class Slices(TrainingSet):
     """All training slices at training size.
 
     images: [N, C, H, W] float32; labels: [N, H, W] uint8.
+    aspects: [N] float32, width over height of what a pixel covers of the native slice.
     """
 
     images: Tensor
     labels: Tensor
+    aspects: Tensor
     labelled: Tensor
     unlabelled: Tensor
 
@@ -31,8 +33,10 @@ class Slices(TrainingSet):
         height, width = cases.preprocessing.size
         images = cases.images.view(-1, 1, height, width).to(device)
         labels = cases.labels.view(-1, height, width).to(device)
-        is_labelled = [case.patient in labelled for case in cases.cases for _ in range(case.shape[0])]
-        return cls(images, labels, *labelled_or_not(is_labelled, device))
+        slices = [case for case in cases.cases for _ in range(case.shape[0])]
+        aspects = torch.tensor([case.shape[2] / width * height / case.shape[1] for case in slices], device=device)
+        is_labelled = [case.patient in labelled for case in slices]
+        return cls(images, labels, aspects, *labelled_or_not(is_labelled, device))
 
     @property
     def example(self) -> Tensor:
@@ -62,6 +66,8 @@ class SliceSampler(Sampler):
 
     def _view(self, index: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         images = self._slices.images[index]
-        device = images.device
-        maps = draw_maps(len(index), self._generator, device) if self._augment else identity_maps(len(index), device)
+        if not self._augment:
+            return images, labels
+        size = (images.shape[-2], images.shape[-1])
+        maps = draw_maps(self._slices.aspects[index], size, self._generator)
         return apply_maps(images, labels, maps, self._grid)

@@ -71,7 +71,7 @@ def random_set(size: Size, count: int, device: torch.device) -> TrainingSet:
     index = torch.arange(count, device=device)
     halves = index[: count // 2], index[count // 2 :]
     if len(size) == 2:
-        return Slices(images.to(device), labels.to(device), *halves)
+        return Slices(images.to(device), labels.to(device), torch.ones(count, device=device), *halves)
     shapes = torch.tensor(size, device=device).repeat(count, 1)
     offsets = index * shapes[0].prod()
     return Volumes(images.flatten().to(device), labels.flatten().to(device), offsets, shapes, *halves, patch=size)

@@ -37,6 +37,14 @@ def training_set(labelled: tuple[str, ...] = ("a", "c")) -> Slices:
     return Slices.load(preprocessed(cases, Preprocessing(size=(16, 16))), labelled, CPU)
 
 
+def test_slices_know_what_their_pixels_cover() -> None:
+    """A slice of 40 x 36 at 16 x 32: a pixel is 2.5 rows high and 1.125 columns wide."""
+    native = Case("a", "a", "train", np.zeros((2, 40, 36), np.float32), np.zeros((2, 40, 36), np.uint8))
+    square = Case("b", "b", "train", np.zeros((1, 20, 40), np.float32), np.zeros((1, 20, 40), np.uint8))
+    data = Slices.load(preprocessed([native, square], Preprocessing(size=(16, 32))), ("a",), CPU)
+    assert data.aspects.tolist() == pytest.approx([1.125 / 2.5, 1.125 / 2.5, 1.25 / 1.25])
+
+
 LABELLED = {1.0, 1.1, 1.2, 2.0, 2.1, 4.0}
 UNLABELLED = {3.0, 3.1, 3.2, 3.3, 5.0, 5.1}
 
@@ -105,7 +113,9 @@ def test_shapes_types_and_views() -> None:
 def test_views_are_augmented_independently() -> None:
     data = training_set()
     ramp = torch.arange(256.0).reshape(1, 1, 16, 16).expand(12, 1, 16, 16).contiguous()
-    sampler = SliceSampler(Slices(ramp, data.labels, data.labelled, data.unlabelled), seed=0, augment=True)
+    sampler = SliceSampler(
+        Slices(ramp, data.labels, data.aspects, data.labelled, data.unlabelled), seed=0, augment=True
+    )
     first, second = sampler.next(BatchPlan(labelled=1, unlabelled=6, views=2)).unlabelled
     assert any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert len({view.numpy().tobytes() for view in first}) > 1, "each image of a batch has its own"
@@ -116,7 +126,9 @@ def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
     data = training_set()
     labels = data.labels.clone()
     labels[data.unlabelled] = 99
-    sampler = SliceSampler(Slices(data.images, labels, data.labelled, data.unlabelled), seed=0, augment=True)
+    sampler = SliceSampler(
+        Slices(data.images, labels, data.aspects, data.labelled, data.unlabelled), seed=0, augment=True
+    )
     for _ in range(20):
         batch = sampler.next(BatchPlan(labelled=4, unlabelled=4, views=2))
         assert set(batch.labels.unique().tolist()) <= {0, 1}

@@ -142,16 +142,15 @@ def compare_peaks(reference: str, name: str, dataset: str, data: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as made:
         folder = Path(made)
         (suite := folder / "two_steps.yaml").write_text(two_steps(name), encoding="utf-8")
-        peaks = {}
+        peaks = []
         with checkout(reference, folder / "reference") as other:
             for tree in (other, copy_code(folder / "working-tree")):
                 cache = prepared(tree, dataset, data)
                 for turn in ("first", "second"):
                     (into := folder / f"{tree.name}-{turn}").mkdir()
-                    peaks[tree.name, turn] = peak_of_run(tree, suite, cache, into)
-        for turn in ("first", "second"):
-            old, new = peaks["reference", turn], peaks["working-tree", turn]
-            print(f"  peak of a {turn} run {old / 1e6:8.0f} MB -> {new / 1e6:8.0f} MB  {new / old:5.2f} times")
+                    peaks.append(peak_of_run(tree, suite, cache, into))
+                    print(f"  peak of the {turn} run of the {tree.name}: {peaks[-1] / 1e6:8.0f} MB", flush=True)
+        print(f"  working tree to reference: first {peaks[2] / peaks[0]:.2f}, second {peaks[3] / peaks[1]:.2f}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

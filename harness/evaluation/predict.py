@@ -28,8 +28,8 @@ Window = tuple[slice, ...]
 WINDOW_STRIDE = (18, 18, 4)
 """The field's, between windows of 112 x 112 x 80 voxels."""
 SLICES_AT_ONCE = 32
-CPU_PIXELS = 2**17
-"""Of a forward pass on a CPU; more leave its caches. 32 slices of 256 x 256 took 116 ms each at once, 76 ms in pairs;
+CPU_PIXELS = 2**18
+"""Of a forward pass on a CPU; more leave its caches. 16 slices of 256 x 256 took 125 ms each at once, 69 ms by fours;
 windows of 112 x 112 x 80 took 8 % longer by fours than alone. A single small image is slow too: torch has no fast
 convolution for one window of 48 x 48 x 16, which took 110 ms alone and 35 ms by fours.
 """

@@ -218,7 +218,9 @@ def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
     if not asked:
         return not_applicable("no budget of reference steps, so no steps were resolved by their cost")
     cells = {_cell(run): run for run in asked}
-    judged = judge_cells(((_cell(run), run.asked, run.result.validations) for run in asked), suite.calibrations)
+    paces = ([own.pace for own in run.result.validations if own.pace is not None] for run in asked)
+    cells_and_paces = ((_cell(run), run.asked.calibration, own) for run, own in zip(asked, paces, strict=True))
+    judged = judge_cells(cells_and_paces, suite.calibrations)
     lines = [
         f"{cell}, stage {stage}: {own.deviation:+.1%} in {counted(own.samples, 'supervised step')}, {own.verdict}"
         for (cell, stage), own in sorted(judged.items())

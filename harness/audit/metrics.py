@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness.audit.finding import Verdict, held, not_held
 from harness.audit.records import AuditedSuite
 from harness.audit.rule import counted, rule
 from harness.leaderboard.fitness import unfit_reasons
+from harness.records.ended import Validated
 from harness.records.schema import Validation
 
 if TYPE_CHECKING:
@@ -88,9 +87,7 @@ def per_case_records(suite: AuditedSuite) -> Verdict:
     """
     if absent := [run for run in suite.finished if run.cases is None]:
         return not_held(absent, "cases.parquet is missing")
-    places = {run.id: place for place, run in enumerate(suite.finished)}
-    by_row = suite.cases["run"].map(places).to_numpy(dtype=np.int64)
-    reasons = unfit_reasons(suite.cases, by_row, [run.result.validations for run in suite.finished])
+    reasons = unfit_reasons(suite.blocks, [Validated.by(run.result.validations) for run in suite.finished])
     unfit = {run: reason for run, reason in zip(suite.finished, reasons, strict=True) if reason is not None}
     if unfit:
         lines = (f"{run.name}: {reason}" for run, reason in unfit.items())
@@ -99,8 +96,10 @@ def per_case_records(suite: AuditedSuite) -> Verdict:
         names = ", ".join(f"{run.asked.label} (runs/{run.id[:10]})" for run in trials)
         ids = tuple(run.id for run in trials)
         return Verdict("not held", (f"a Dice outside [0, 1] in validations of result.json: {names}",), ids)
-    rows = len(suite.cases) // max(1, len(places))
-    return held(f"{rows:,} rows in cases.parquet of each of {counted(len(places), 'run')}, none missing or twice")
+    rows = len(suite.cases) // max(1, len(suite.finished))
+    return held(
+        f"{rows:,} rows in cases.parquet of each of {counted(len(suite.finished), 'run')}, none missing or twice"
+    )
 
 
 def _possible(validations: Sequence[Validation]) -> bool:

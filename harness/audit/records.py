@@ -15,6 +15,7 @@ from harness.api.params import OptimiserSettings
 from harness.api.progress import poly
 from harness.records.accounts import Reconciliation
 from harness.records.calibration import Calibration
+from harness.records.cases import Block, Cases
 from harness.records.ledger import LedgerLine
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Environment, Observed, PlannedRun, Result, Run
@@ -160,6 +161,12 @@ class AuditedSuite:
             return pd.DataFrame()
         cases: pd.DataFrame = pa.concat_tables(tables.values(), promote_options="permissive").to_pandas()
         return cases.assign(run=[run for run, table in tables.items() for _ in range(table.num_rows)])
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The same as matrices; places are those of the finished runs, which all have such records."""
+        tables = {run.id: run.cases for run in self.finished if run.cases is not None}
+        return Cases.of(tables, self.root).blocks(tables)
 
     @property
     def ranked(self) -> list[PlannedRun]:

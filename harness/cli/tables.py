@@ -31,9 +31,11 @@ def print_table(headers: Line, rows: Sequence[Line], align: str) -> None:
     rows = [[single_line(cell) for cell in line] for line in rows]
     columns = zip(*[headers, *rows], strict=True)
     widths = [max(map(len, column)) for column in columns]
-    for line in [headers, *rows]:
-        sides = zip(line, widths, align, strict=True)
-        click.echo("  ".join(cell.rjust(n) if side == "r" else cell.ljust(n) for cell, n, side in sides).rstrip())
+    aligned = [str.rjust if side == "r" else str.ljust for side in align]
+    lines = (
+        "  ".join(pad(cell, n) for pad, cell, n in zip(aligned, line, widths, strict=True)) for line in [headers, *rows]
+    )
+    click.echo("\n".join(line.rstrip() for line in lines))
 
 
 def duration(seconds: float) -> str:

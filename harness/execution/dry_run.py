@@ -6,25 +6,30 @@ Writes nothing: no cache is prepared, no directory made.
 from __future__ import annotations
 
 import heapq
+import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from harness.api.strict import digest
 from harness.data.cache import Cache
 from harness.data.prepare import prepared_cache
 from harness.execution.calibration import find_calibration
 from harness.records.budget import Budget
-from harness.records.reader import RunRecord, SuiteRecords
-from harness.records.schema import Preprocessing, Run, Stride
-from harness.records.status import State, run_status
+from harness.records.checksums import sha256
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Environment, Preprocessing, Run, Stride
+from harness.records.status import State, run_statuses, share_of
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.costs import missing
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, PlannedTraining, configurations, dataset_of, make_plan, unprepared
+
+if TYPE_CHECKING:
+    from harness.records.ended import Settings
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,13 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
         plan = plan.on_data(cache.reference, known)
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
-    records = SuiteRecords(store)
-    states = {run.id: run_status(records.run(run.id)).state for run in plan.runs}
-    return DryRun(plan, store, states, cache=cache)
+    records, ids = SuiteRecords(store), [run.id for run in plan.runs]
+    statuses = run_statuses(records, ids, records.ended_of(ids))
+    return DryRun(plan, store, {run: status.state for run, status in statuses.items()}, cache=cache)
 
 
 Size = tuple[Budget, Preprocessing, str, int, tuple[Stride | None, Stride | None]]
 Cost = tuple[Size, str]
-K = TypeVar("K", str, Cost)
 
 UNKNOWN = "unknown: no finished run to judge by"
 
@@ -112,19 +116,15 @@ def wall_time(
     if not pending:
         return "none, everything is done"
     size = _size(pending[0])
-    finished = [
-        record
-        for record in records.runs
-        if record.ok
-        and _size(record.run) == size
-        and record.environment
-        and record.environment.device_model == device_model
-    ]
-    rates = _rates(finished, _key)
+    rates: dict[str, list[float]] = {}
+    for (own, key), environment, rate in _finished(records):
+        if own == size and environment and environment.device_model == device_model:
+            rates.setdefault(key, []).append(rate)
     unknown = dict.fromkeys(run.method for run in pending if _key(run) not in rates)
     if unknown:
         return UNKNOWN if not rates else f"{UNKNOWN} for {', '.join(unknown)}"
-    left = [(run.budget.amount * (1.0 - run_status(records.run(run.id)).share), rates[_key(run)]) for run in pending]
+    shares = [share_of(run.budget, records.run(run.id).spent) for run in pending]
+    left = [(run.budget.amount * (1.0 - share), rates[_key(run)]) for run, share in zip(pending, shares, strict=True)]
     low = _makespan([amount * min(known) for amount, known in left], workers)
     high = _makespan([amount * max(known) for amount, known in left], workers)
     return low, high, _source(rates, pending[0], device_model)
@@ -132,7 +132,9 @@ def wall_time(
 
 def typical_rates(records: SuiteRecords) -> dict[Cost, float]:
     """Median wall seconds per step or device second, over finished runs of any device, by `cost_of` a run."""
-    rates = _rates([record for record in records.runs if record.ok], cost_of)
+    rates: dict[Cost, list[float]] = {}
+    for cost, _, rate in _finished(records):
+        rates.setdefault(cost, []).append(rate)
     return {cost: median(known) for cost, known in rates.items()}
 
 
@@ -141,14 +143,20 @@ def cost_of(run: Run) -> Cost:
     return _size(run), _key(run)
 
 
-def _rates(finished: Iterable[RunRecord], key: Callable[[Run], K]) -> dict[K, list[float]]:
-    """Wall seconds per step or device second of every finished run, by `key`."""
-    rates: dict[K, list[float]] = {}
-    for record in finished:
-        charged = sum(record.spent.in_currency(record.run.budget))
-        if charged > 0 and record.result is not None:
-            rates.setdefault(key(record.run), []).append(sum(record.result.wall_seconds.values()) / charged)
-    return rates
+def _finished(records: SuiteRecords) -> Iterator[tuple[Cost, Environment | None, float]]:
+    """Of every run on record that has numbers: its cost, where it ended, wall seconds per step or device second."""
+    ended = records.ended_of(folder.id for folder in records.store.folders())
+    names = ("run", "status", "method", "params", "settings", "environment", "wall_seconds")
+    for spent, run, status, method, params, text, fingerprint, wall in zip(
+        ended.spent, *map(ended.column, names), strict=True
+    ):
+        settings = ended.settings[text]
+        charged = sum(spent.in_currency(settings.budget))
+        if status == "ok" and charged > 0:
+            key = f"{method} {sha256(params.encode())[:6]}" if settings.budget.counts_steps else ""
+            named_by = records.root / "runs" / run / "result.json"
+            environment = records.environment(fingerprint, named_by) if fingerprint else None
+            yield (_size(settings), key), environment, sum(json.loads(wall).values()) / charged
 
 
 def _source(rates: Mapping[str, Sequence[float]], run: Run, device_model: str) -> str:
@@ -165,7 +173,7 @@ def _key(run: Run) -> str:
     return f"{run.method} {digest(run.params)[:6]}" if run.budget.counts_steps else ""
 
 
-def _size(run: Run) -> Size:
+def _size(run: Run | Settings) -> Size:
     """What decides the wall time around a budget: its amount, images, cases to test, validations."""
     strides = run.engine.window_stride, run.engine.validation_stride
     return run.budget.of(run.budget.amount), run.preprocessing, run.dataset.name, run.engine.validations, strides

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from harness.records.schema import Engine, Environment, Run
+from harness.records.ended import Settings
+from harness.records.schema import Engine, Environment
 
 
 @dataclass(frozen=True, order=True)
@@ -35,19 +36,19 @@ class Conditions:
     calibration: str
 
     @classmethod
-    def of(cls, run: Run, environment: Environment) -> Conditions:
-        """Conditions under which `run` ran in `environment`."""
+    def of(cls, settings: Settings, environment: Environment) -> Conditions:
+        """Conditions under which runs of these settings ran in `environment`."""
         return cls(
             **environment.model_dump(exclude={"schema_version", "shown", "cuda", "device_model"}),
-            device_model="any" if run.budget.reference_steps is not None else environment.device_model,
+            device_model="any" if settings.budget.reference_steps is not None else environment.device_model,
             cuda=environment.cuda or "none",
-            dataset=run.dataset.name,
-            dataset_version=run.dataset.version,
-            preprocessing=str(run.preprocessing),
-            budget_amount=run.budget.amount,
-            budget_currency=run.budget.currency,
-            protocol_version=run.protocol_version,
-            calibration=run.calibration.header if run.calibration else "none",
+            dataset=settings.dataset.name,
+            dataset_version=settings.dataset.version,
+            preprocessing=str(settings.preprocessing),
+            budget_amount=settings.budget.amount,
+            budget_currency=settings.budget.currency,
+            protocol_version=settings.protocol_version,
+            calibration=settings.calibration.header if settings.calibration else "none",
         )
 
 

@@ -4,91 +4,119 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.records.schema import Validation
-
-ROW = ["checkpoint", "case", "patient", "phase", "class_name"]
-"""What a row of cases.parquet is about. Each run has it once."""
+from harness.records.cases import METRICS, ROW, Block
+from harness.records.ended import Validated
 
 ROUNDING = 1e-9
 NAMED = 3
 """Patients or classes that a reason names."""
 
-_FRACTIONS = ["dice", "jaccard"]
-_VOXELS = ["hd95_voxel", "asd_voxel", "assd_voxel"]
-_MILLIMETRES = ["hd95_mm", "asd_mm", "assd_mm"]
-_SCORES = [*_FRACTIONS, *_VOXELS, *_MILLIMETRES]
-_MOST = np.array([1.0 + ROUNDING] * len(_FRACTIONS) + [np.finfo(np.float64).max] * len(_VOXELS + _MILLIMETRES))
+_MOST = {name: 1.0 + ROUNDING if name in ("dice", "jaccard") else np.finfo(np.float64).max for name in METRICS}
 
 T = TypeVar("T", bound=Hashable)
-Places = NDArray[np.integer[Any]]
 
 
-def unfit_reasons(cases: pd.DataFrame, places: Places, validations: Sequence[Sequence[Validation]]) -> list[str | None]:
+def unfit_reasons(blocks: Sequence[Block], validated: Sequence[Validated]) -> list[str | None]:
     """Say why a run cannot share a table with the others.
 
     What the others have is what most of the runs have. Where no more than half of them agree, it is what the most rows
     are on record for, in two runs if possible.
 
     Args:
-        cases: per-case records of all runs, with `reader.CASE_COLUMNS`.
-        places: of the run of each row among the runs, [rows].
-        validations: of each run.
+        blocks: per-case records of all runs.
+        validated: by each run.
 
     Returns:
         By run, what is wrong with its records; None for a run that fits.
     """
-    runs = len(validations)
-    reasons: list[list[str]] = [[] for _ in range(runs)]
-    checks = (_impossible_scores(cases, places), _repeated_rows(cases, places), _other_rows(cases, places, runs))
-    others = (_other_validations(validations, what) for what in ("dice", "patients"))
-    for faults in (*checks, _impossible_validations(validations), *others):
+    if not validated:
+        return []
+    reasons: list[list[str]] = [[] for _ in validated]
+    checks = (_impossible_scores(blocks), _repeated_rows(blocks), _other_rows(blocks, len(validated)))
+    others = (_other_validations(validated, what) for what in ("dice", "patients"))
+    for faults in (*checks, _impossible_validations(validated), *others):
         for place, reason in faults.items():
             reasons[place].append(reason)
     return ["; ".join(own) or None for own in reasons]
 
 
-def _impossible_scores(cases: pd.DataFrame, places: Places) -> dict[int, str]:
-    values = cases[_SCORES].to_numpy(dtype="float64", na_value=np.nan)
-    possible = (values >= 0.0) & (values <= _MOST)
-    unknown = np.isnan(values) & np.isin(_SCORES, _MILLIMETRES)
-    rows, columns = np.nonzero(~(possible | unknown))
+def fit_block(blocks: Sequence[Block], fit: NDArray[np.bool_]) -> Block:
+    """The runs that fit, as one block, numbered anew. fit: by run, of `unfit_reasons`; at least one."""
+    if fit.all() and len(blocks) == 1:
+        return blocks[0]
+    kept = [block for block in blocks if fit[block.runs].any()]
+    usual = _hashes(kept[0])
+    orders = [order[np.searchsorted(own[order], usual)] for own in map(_hashes, kept) for order in [np.argsort(own)]]
+    runs = np.concatenate([block.runs[fit[block.runs]] for block in kept])
+    by_run = np.argsort(runs)
+    values = {
+        name: np.concatenate(
+            [block.values[name][fit[block.runs]][:, order] for block, order in zip(kept, orders, strict=True)]
+        )[by_run]
+        for name in kept[0].values
+    }
+    return Block(kept[0].tested, np.arange(len(runs)), values)
+
+
+def _hashes(block: Block) -> NDArray[np.uint64]:
+    """Of what each row is about, its true voxels included, [rows]."""
+    return np.asarray(pd.util.hash_pandas_object(block.tested.to_pandas(), index=False))
+
+
+def _impossible_scores(blocks: Sequence[Block]) -> dict[int, str]:
     first: dict[int, str] = {}
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        text = f"cases.parquet has a {_SCORES[column]} of {values[row, column]:g}, which none can be"
-        first.setdefault(int(places[row]), text)
+    for block in blocks:
+        wrong = np.stack([_impossible(name, block.values[name]) for name in METRICS], axis=-1)
+        for run in np.flatnonzero(wrong.any(axis=(1, 2))):
+            row, column = np.argwhere(wrong[run])[0]
+            value = block.values[METRICS[column]][run, row]
+            text = f"cases.parquet has a {METRICS[column]} of {value:g}, which none can be"
+            first[int(block.runs[run])] = text
     return first
 
 
-def _repeated_rows(cases: pd.DataFrame, places: Places) -> dict[int, str]:
-    counts = Counter(places[cases[ROW].assign(place=places).duplicated().to_numpy()].tolist())
-    return {place: f"cases.parquet repeats {count} rows" for place, count in counts.items()}
+def _impossible(metric: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Millimetres may be unknown."""
+    possible = (values >= 0.0) & (values <= _MOST[metric])
+    return ~(possible | np.isnan(values)) if metric.endswith("_mm") else ~possible
 
 
-def _other_rows(cases: pd.DataFrame, places: Places, runs: int) -> dict[int, str]:
+def _repeated_rows(blocks: Sequence[Block]) -> dict[int, str]:
+    counts = [(block, int(block.tested.select(ROW).to_pandas().duplicated().sum())) for block in blocks]
+    return {
+        run: f"cases.parquet repeats {count} rows" for block, count in counts if count for run in block.runs.tolist()
+    }
+
+
+def _other_rows(blocks: Sequence[Block], runs: int) -> dict[int, str]:
     """Rows of other volumes, patients or classes than the other runs have, or of volumes with other true masks."""
-    hashes = pd.util.hash_pandas_object(cases[[*ROW, "voxels_true"]], index=False).to_numpy()
-    order = np.argsort(places, kind="stable")
-    parts = np.split(order, np.searchsorted(places[order], np.arange(1, runs)))
-    rows = [np.unique(hashes[part]) for part in parts]
-    usual = np.frombuffer(_usual([own.tobytes() for own in rows]), hashes.dtype)
-    reasons = {}
-    for place, own in enumerate(rows):
-        if not len(own):
-            reasons[place] = "cases.parquet has no row"
-        elif not np.array_equal(own, usual):
-            missing, more = len(np.setdiff1d(usual, own)), np.setdiff1d(own, usual)
-            texts = [f"lacks {missing} of the {len(usual)} rows that the other runs have"] if missing else []
-            if len(more):
-                odd = cases["patient"].iloc[parts[place][np.isin(hashes[parts[place]], more)]].unique()
-                texts.append(f"has {len(more)} rows that the other runs lack ({_some(sorted(map(str, odd)))})")
-            reasons[place] = f"cases.parquet {' and '.join(texts)}"
-    return reasons
+    rows = [np.unique(_hashes(block)) for block in blocks]
+    of_run = [b""] * runs
+    for block, own in zip(blocks, rows, strict=True):
+        content = own.tobytes()
+        for run in block.runs.tolist():
+            of_run[run] = content
+    usual = np.frombuffer(_usual(of_run), np.uint64)
+    texts = (_difference(block, own, usual) for block, own in zip(blocks, rows, strict=True))
+    return {run: text for block, text in zip(blocks, texts, strict=True) if text for run in block.runs.tolist()}
+
+
+def _difference(block: Block, own: NDArray[np.uint64], usual: NDArray[np.uint64]) -> str:
+    """What a block has and lacks of the usual rows; empty where nothing."""
+    if not len(own):
+        return "cases.parquet has no row"
+    missing, more = len(np.setdiff1d(usual, own)), np.setdiff1d(own, usual)
+    texts = [f"lacks {missing} of the {len(usual)} rows that the other runs have"] if missing else []
+    if len(more):
+        odd = block.tested["patient"].to_pandas()[np.isin(_hashes(block), more)].unique()
+        texts.append(f"has {len(more)} rows that the other runs lack ({_some(sorted(map(str, odd)))})")
+    return f"cases.parquet {' and '.join(texts)}" if texts else ""
 
 
 def _usual(values: Sequence[T]) -> T:
@@ -100,19 +128,14 @@ def _usual(values: Sequence[T]) -> T:
     return max(counts, key=lambda value: (counts[value] > 1, len(value), counts[value]))  # type: ignore[arg-type]
 
 
-def _impossible_validations(validations: Sequence[Sequence[Validation]]) -> dict[int, str]:
-    reasons = {}
-    for place, own in enumerate(validations):
-        if odd := [str(validation.validation) for validation in own if not validation.possible]:
-            reasons[place] = f"a Dice outside [0, 1] in validation {', '.join(odd)}"
-    return reasons
+def _impossible_validations(validated: Sequence[Validated]) -> dict[int, str]:
+    wrong = {place: ", ".join(map(str, own.impossible)) for place, own in enumerate(validated) if own.impossible}
+    return {place: f"a Dice outside [0, 1] in validation {odd}" for place, odd in wrong.items()}
 
 
-def _other_validations(validations: Sequence[Sequence[Validation]], what: str) -> dict[int, str]:
+def _other_validations(validated: Sequence[Validated], what: str) -> dict[int, str]:
     """Validations of other classes or patients than those of the other runs. what: "dice" or "patients"."""
-    names = [tuple(sorted({name for validation in own for name in getattr(validation, what)})) for own in validations]
-    if not names:
-        return {}
+    names: list[tuple[str, ...]] = [getattr(own, what) for own in validated]
     usual = _usual(names)
     return {
         place: f"its validations are of {_some(own)}, those of the other runs of {_some(usual)}"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from harness.leaderboard import numbers
 from harness.leaderboard.allocation import OUTSIDE
-from harness.leaderboard.scores import METRICS
+from harness.records.cases import METRICS
 from harness.records.untrusted_text import single_line
 
 Row = dict[Any, Any]

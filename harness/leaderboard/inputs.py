@@ -7,10 +7,10 @@ gives every table that its records support, and each title names the conditions 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,17 +19,17 @@ import pyarrow as pa
 
 from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe_differences, titles
-from harness.leaderboard.fitness import Places, unfit_reasons
-from harness.leaderboard.rows import RUN_COLUMNS, VALIDATION_COLUMNS, cell, read_search, run_row, validation_rows
+from harness.leaderboard.fitness import fit_block, unfit_reasons
+from harness.leaderboard.rows import RUN_COLUMNS, read_search, run_frame, validation_frame
 from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.records.accounts import Reconciliation
 from harness.records.calibration import judge_cells
-from harness.records.reader import CASE_COLUMNS, RunRecord, SuiteRecords
+from harness.records.cases import CASE_COLUMNS, Cases, no_cases
+from harness.records.ended import parse_paces
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Engine
-from harness.records.suite_folder import SelectionEntry
 
-_READERS = 4
-"""Files read at once: most of the time goes into waiting for the disk, or the network."""
+CONDITIONS = ["environment", "settings"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,12 @@ class Comparison:
     conditions: what all its runs share; None while nothing has run.
     commits:    commits of the code that ran (shown, not compared).
     runs:       one row per selected run of the suite, columns as in `rows.RUN_COLUMNS`.
-    cases:      CASE_COLUMNS of the ok runs, with run, cell, entry, labelled, subset and seed.
-    validations: validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with the same.
+    tested:     what each ok run was tested on, columns `cases.TESTED`, in the order of its per-case records.
+    scores:     (metric, checkpoint, cell, class_name) -> scores by patient and run.
+    structures: checkpoint, cell, class_name, n_structures, n_missed, n_spurious.
+    validations: validations of the ok runs, columns as in `rows.VALIDATION_COLUMNS`, with cell, entry, labelled, subset
+                 and seed.
+    records:    that all of it is from.
     data_warnings: what was warned of when the data was prepared.
     voxel_sizes: where voxel sizes, and with them millimetres, come from.
     """
@@ -52,30 +56,28 @@ class Comparison:
     conditions: Conditions | None
     commits: tuple[str, ...]
     runs: pd.DataFrame
-    cases: pd.DataFrame
+    tested: pd.DataFrame
+    scores: dict[Key, Scores]
+    structures: pd.DataFrame
     validations: pd.DataFrame
+    records: SuiteRecords = field(repr=False)
     data_warnings: tuple[str, ...] = ()
     voxel_sizes: tuple[str, ...] = ()
 
     @cached_property
-    def scores(self) -> dict[Key, Scores]:
-        """(metric, checkpoint, cell, class_name) -> scores by patient and run."""
-        return read_scores(self.cases)
-
-    @cached_property
     def summaries(self) -> dict[Key, Summary]:
-        """The same keys -> mean, interval and spread."""
+        """The keys of `scores` -> mean, interval and spread."""
         return summarise(self.scores)
 
     @cached_property
-    def structures(self) -> pd.DataFrame:
-        """checkpoint, cell, class_name, n_structures, n_missed, n_spurious."""
-        return count_structures(self.cases)
+    def cases(self) -> pd.DataFrame:
+        """`cases.CASE_COLUMNS` of the ok runs, with run, cell, entry, labelled, subset and seed; from their records."""
+        return _cases(self.records, self.runs[self.runs["status"] == "ok"])
 
     @property
     def checkpoints(self) -> list[str]:
         """Checkpoint rules that have records; the primary one is always shown."""
-        recorded = set(self.cases["checkpoint"].unique())
+        recorded = set(self.tested["checkpoint"])
         return [name for name in CHECKPOINTS if name == CHECKPOINTS[0] or name in recorded]
 
     @cached_property
@@ -133,13 +135,6 @@ class LeaderboardInput:
     reconciliation: Reconciliation | None
 
 
-_Selected = tuple[SelectionEntry, RunRecord, Conditions | None]
-"""A planned run with its record, and the conditions that it ran under; None as long as it has no result.
-
-Several planned runs may share a record: a search can lead two entries to the same configuration.
-"""
-
-
 def read_input(records: SuiteRecords) -> LeaderboardInput:
     """Read the runs of the current selection.
 
@@ -148,119 +143,146 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
         RecordError: a record is missing, damaged or newer than this version.
     """
     selection = records.require_selection()
-    runs = [(entry, record, _conditions(record)) for entry, record in records.selected]
+    runs = run_frame(selection.entries, records.ended)
     _refuse_mixed_versions(records, runs)
-    counts = Counter(conditions for _, record, conditions in runs if record.ok and conditions is not None)
-    groups = sorted({own for *_, own in runs if own is not None}, key=lambda c: (-counts[c], c))
+    conditions, ok = _conditions(records, runs), runs["status"] == "ok"
+    counts = Counter(own for own, fine in zip(conditions, ok, strict=True) if own is not None and fine)
+    groups = sorted({own for own in conditions if own is not None}, key=lambda c: (-counts[c], c))
     titled: list[tuple[Conditions | None, str]] = [*zip(groups, titles(groups), strict=True)] or [(None, "")]
-    ended = ((cell(entry.planned_run), record.run, record.validations) for entry, record, _ in runs if record.ok)
-    costly = {
-        name: f"a step of stage {stage} costs {judged.deviation:+.0%} against its calibration"
-        for (name, stage), judged in judge_cells(ended, records.store.calibrations()).items()
-        if judged.verdict == "not ranked"
-    }
-    comparisons = [_comparison(runs, costly, number, *group) for number, group in enumerate(titled, start=1)]
-    declared = _declared_engines(runs, selection.engine)
+    costly = _costly(records, runs[ok])
+    cases = records.cases_of(runs.loc[ok, "run"])
+    comparisons = []
+    for number, (group, title) in enumerate(titled, start=1):
+        others = np.array([own is not None and own != group for own in conditions], bool)
+        own_runs = runs.assign(status=runs["status"].mask(others, "elsewhere"))
+        comparisons.append(_comparison(records, own_runs, cases, costly, number, title, group))
+    declared = _declared_engines(records, runs, selection.engine)
     return LeaderboardInput(records.name, tuple(comparisons), declared, read_search(records), records.reconciliation)
 
 
-def _declared_engines(runs: Sequence[_Selected], usual: Engine) -> dict[str, str]:
-    by_cell: dict[str, list[Engine]] = {}
-    for entry, record, _ in runs:
-        if record.result is not None:
-            by_cell.setdefault(cell(entry.planned_run), []).append(record.run.engine)
-    texts = {name: describe_differences(engines, usual) for name, engines in by_cell.items()}
-    return {name: text for name, text in texts.items() if text}
+def _declared_engines(records: SuiteRecords, runs: pd.DataFrame, usual: Engine) -> dict[str, str]:
+    ran = runs[["cell", "settings"]].dropna().drop_duplicates()
+    engines = {
+        str(cell): [records.ended.settings[text].engine for text in own["settings"]]
+        for cell, own in ran.groupby("cell", sort=False)
+    }
+    texts = {cell: describe_differences(own, usual) for cell, own in engines.items()}
+    return {cell: text for cell, text in texts.items() if text}
 
 
-def _conditions(record: RunRecord) -> Conditions | None:
-    environment = record.environment
-    return None if environment is None else Conditions.of(record.run, environment)
+def _conditions(records: SuiteRecords, runs: pd.DataFrame) -> list[Conditions | None]:
+    """Under which each run ran; None as long as it has no result, and where it failed before it had an environment."""
+    known: dict[tuple[str, str], Conditions] = {}
+    for run, *key in runs.loc[runs["environment"].fillna("") != "", ["run", *CONDITIONS]].itertuples(index=False):
+        environment, text = key
+        if (environment, text) not in known:
+            named_by = records.run(run).folder.path / "result.json"
+            shared = records.environment(environment, named_by)
+            known[environment, text] = Conditions.of(records.ended.settings[text], shared)
+    return [known.get(key) for key in runs[CONDITIONS].itertuples(index=False, name=None)]
 
 
-def _refuse_mixed_versions(records: SuiteRecords, runs: Sequence[_Selected]) -> None:
-    ended = ((entry.planned_run.entry, record) for entry, record, _ in runs if record.result is not None)
-    ran = [(method, record.run.method_version, record.id[:10]) for method, record in ended]
-    for method, own in pd.DataFrame(ran, columns=["entry", "version", "run"]).groupby("entry", sort=False):
-        by_version = own.groupby("version")["run"].agg(", ".join)
+def _costly(records: SuiteRecords, ok: pd.DataFrame) -> dict[str, str]:
+    """Why the runs of a cell are in no number: its steps cost something else than calibrated."""
+    judged = judge_cells(
+        (
+            (cell, records.ended.settings[text].calibration, parse_paces(paces))
+            for cell, text, paces in ok[["cell", "settings", "paces"]].itertuples(index=False)
+        ),
+        records.store.calibrations(),
+    )
+    return {
+        name: f"a step of stage {stage} costs {own.deviation:+.0%} against its calibration"
+        for (name, stage), own in judged.items()
+        if own.verdict == "not ranked"
+    }
+
+
+def _refuse_mixed_versions(records: SuiteRecords, runs: pd.DataFrame) -> None:
+    for entry, own in runs.dropna(subset="method_version").groupby("entry", sort=False):
+        by_version = own["run"].str[:10].groupby(own["method_version"].astype(int)).agg(", ".join)
         if len(by_version) > 1:
             listed = "; ".join(f"version {version}: {ids}" for version, ids in by_version.items())
             raise UsageError(
-                f"{records.store.selection_path}: {method} was run in {len(by_version)} versions ({listed}). One table "
+                f"{records.store.selection_path}: {entry} was run in {len(by_version)} versions ({listed}). One table "
                 "never mixes versions of a method. Run the suite again: it selects the current version and runs what "
                 "is missing."
             )
 
 
-def _status(record: RunRecord, conditions: Conditions | None, group: Conditions | None) -> str:
-    if record.result is None:
-        return "missing"
-    return record.result.status if conditions is None or conditions == group else "elsewhere"
-
-
 def _comparison(
-    runs: Sequence[_Selected], costly: Mapping[str, str], number: int, group: Conditions | None, title: str
+    records: SuiteRecords,
+    runs: pd.DataFrame,
+    cases: Cases,
+    costly: Mapping[str, str],
+    number: int,
+    title: str,
+    group: Conditions | None,
 ) -> Comparison:
-    """costly: why the runs of a cell are in no number, by cell."""
-    rows = [run_row(entry, record, _status(record, own, group)) for entry, record, own in runs]
-    frame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    finished, cases, places = _judge(frame, [record for _, record, _ in runs], costly)
-    ids = frame[["run", "cell", "entry", "labelled", "subset", "seed"]]
-    validations = pd.DataFrame(
-        [row for record in dict.fromkeys(finished) for row in validation_rows(record)], columns=list(VALIDATION_COLUMNS)
+    """A finished run whose records do not fit is "unfit", with the reason: it is in no number.
+
+    costly: why the runs of a cell are in no number, by cell.
+    """
+    tested = runs[runs["status"] == "ok"].drop_duplicates("run")
+    blocks = cases.blocks(tested["run"])
+    faults = unfit_reasons(blocks, [records.ended.validated[text] for text in tested["validated"]])
+    reasons = pd.Series(
+        [fault or costly.get(cell) for fault, cell in zip(faults, tested["cell"], strict=True)],
+        tested["run"].array,
+        dtype=object,
     )
-    shown = [record.environment.shown for record in finished if record.environment is not None]
-    commits = {facts.get("commit") for facts in shown}
+    unfit = runs["run"].map(reasons.dropna())
+    unfit = unfit[unfit.notna() & (runs["status"] == "ok")]
+    runs = runs.assign(
+        status=runs["status"].mask(runs.index.isin(unfit.index), "unfit"),
+        failure_reason=runs["failure_reason"].astype(object).where(~runs.index.isin(unfit.index), unfit),
+    )
+    planned = runs[runs["status"] == "ok"]
+    fit = reasons[reasons.isna()]
+    block = fit_block(blocks, reasons.isna().to_numpy()) if len(fit) else no_cases()
+    placed = planned.assign(place=planned["run"].map(pd.Series(np.arange(len(fit)), fit.index)))
+    validations = validation_frame(records.ended, list(fit.index))
+    ids = planned[["run", "cell", "entry", "labelled", "subset", "seed"]]
+    shown = _shown(records, planned)
     warnings = dict.fromkeys(line for facts in shown for line in (facts.get("data_warnings") or "").splitlines())
     return Comparison(
         number=number,
         title=title,
         conditions=group,
-        commits=tuple(sorted(commit for commit in commits if commit)),
-        runs=frame.astype({"labelled": "Int64"}),
-        cases=_identified(cases, places, ids[frame["status"] == "ok"]),
+        commits=tuple(sorted({commit for facts in shown if (commit := facts.get("commit"))})),
+        runs=runs[list(RUN_COLUMNS)].astype({"labelled": "Int64"}),
+        tested=block.tested.to_pandas(),
+        scores=read_scores(block, placed),
+        structures=count_structures(block, placed),
         validations=validations.astype({"unlabelled_dice": "float64"}).merge(ids, on="run", how="left"),
+        records=records,
         data_warnings=tuple(warnings),
         voxel_sizes=tuple(dict.fromkeys(source for facts in shown if (source := facts.get("voxel_size")))),
     )
 
 
-def _judge(
-    frame: pd.DataFrame, records: Sequence[RunRecord], costly: Mapping[str, str]
-) -> tuple[list[RunRecord], pd.DataFrame, Places]:
-    """The runs that are ok, their per-case records, and the place of each row among them.
-
-    A finished run whose records do not fit is "unfit" in `frame` from then on, with the reason: it is in no number.
-    """
-    ended = [i for i, status in enumerate(frame["status"]) if status == "ok"]
-    if not ended:
-        return [], pd.DataFrame(), np.empty(0, np.int64)
-    with ThreadPoolExecutor(_READERS) as readers:
-        cases, places = _joined(list(readers.map(lambda i: records[i].cases_table, ended)))
-    reasons = unfit_reasons(cases, places, [records[i].validations for i in ended])
-    reasons = [reason or costly.get(str(frame.loc[i, "cell"])) for i, reason in zip(ended, reasons, strict=True)]
-    for i, reason in zip(ended, reasons, strict=True):
-        if reason is not None:
-            frame.loc[i, ["status", "failure_reason"]] = "unfit", reason
-    fit = np.array([reason is None for reason in reasons])
-    if not fit.all():
-        cases, places = cases[fit[places]].reset_index(drop=True), (np.cumsum(fit) - 1)[places[fit[places]]]
-    return [records[i] for i, fits in zip(ended, fit, strict=True) if fits], cases, places
+def _shown(records: SuiteRecords, runs: pd.DataFrame) -> list[dict[str, str | None]]:
+    """What the environments of these runs show, each once."""
+    distinct = runs[["run", "environment", "shown"]].drop_duplicates(["environment", "shown"])
+    return [
+        records.environment(environment, records.root / "runs" / run, json.loads(shown)).shown
+        for run, environment, shown in distinct.itertuples(index=False)
+        if environment
+    ]
 
 
-def _joined(tables: Sequence[pa.Table]) -> tuple[pd.DataFrame, Places]:
-    """All rows, and the table of each. Words are categories: there are few different ones in up to millions of rows."""
-    cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
-    cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
-    return cases, np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
-
-
-def _identified(cases: pd.DataFrame, places: Places, ids: pd.DataFrame) -> pd.DataFrame:
-    """Per-case records with the `ids` of their runs, one row per run; the columns alone where there are no runs."""
+def _cases(records: SuiteRecords, ok: pd.DataFrame) -> pd.DataFrame:
+    """Words are categories: there are few different ones in up to millions of rows."""
+    ids = ok[["run", "cell", "entry", "labelled", "subset", "seed"]]
     if ids.empty:
         return pd.DataFrame(columns=["run", *CASE_COLUMNS, *ids.columns.drop("run")])
+    tables = [records.run(run).cases_table for run in ids["run"]]
+    cases: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas(strings_to_categorical=True)
+    cases = cases.astype({name: "float64" for name in CASE_COLUMNS if name.endswith(("_voxel", "_mm"))})
     partly_known = [name for name in CASE_COLUMNS if name.endswith("_mm") and cases[name].isna().any()]
     cases[partly_known] = np.nan  # a mean over the volumes of known voxel size would be one of other patients
     words = ids.astype(dict.fromkeys(("run", "cell", "entry"), "category"))
-    repeated = words.iloc[places].reset_index(drop=True)
+    repeated = words.iloc[np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])].reset_index(
+        drop=True
+    )
     return pd.concat([repeated[["run"]], cases, repeated.drop(columns="run")], axis=1)

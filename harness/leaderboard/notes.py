@@ -87,7 +87,7 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield "Data", f"{data}, training images {shared.preprocessing}; protocol {shared.protocol_version}"
     if comparison.voxel_sizes:
         yield "Voxel size", " or ".join(comparison.voxel_sizes)
-    patients, cases = comparison.cases["patient"].nunique(), comparison.cases["case"].nunique()
+    patients, cases = comparison.tested["patient"].nunique(), comparison.tested["case"].nunique()
     ok = comparison.runs[comparison.runs["status"] == "ok"]
     seeds, subsets = (", ".join(map(str, sorted(ok[name].unique()))) or "none" for name in ("seed", "subset"))
     yield "Test", f"n = {patients} patients ({cases} volumes); seeds {seeds}; labelled subsets {subsets}"

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.leaderboard.scores import LARGER_IS_BETTER, MEAN_CLASS, METRICS, Key, Scores
+from harness.leaderboard.scores import LARGER_IS_BETTER, MEAN_CLASS, Key, Scores
+from harness.records.cases import METRICS
 from harness.stats.bootstrap import Floats
 from harness.stats.families import Reading, read_family
 from harness.stats.rliable import wins

@@ -19,7 +19,7 @@ from harness.leaderboard import grids
 from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.notes import IMPROVEMENT, LOUD, heading, notes
-from harness.leaderboard.scores import METRICS
+from harness.records.cases import METRICS
 from harness.records.untrusted_text import in_cell, in_markdown
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from harness.leaderboard.allocation import allocation_columns
 from harness.leaderboard.conditions import FIELDS
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.leaderboard.scores import MEAN_CLASS, METRICS, UNKNOWN, Summary
+from harness.leaderboard.scores import MEAN_CLASS, UNKNOWN, Summary
+from harness.records.cases import METRICS
 from harness.stats.families import rank_bounds
 
 Row = dict[Any, Any]

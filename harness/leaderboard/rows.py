@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from harness.api.strict import canonical_json
-from harness.records.reader import RunRecord, SuiteRecords
+from harness.records.ended import COUNTS, EndedRuns, Validated
+from harness.records.reader import SuiteRecords
 from harness.records.schema import PlannedRun, Trial
 from harness.records.suite_folder import SelectionEntry
 
@@ -26,6 +31,9 @@ wall_seconds: by phase, a dict.
 From method_version on, empty where there is no result.
 """
 
+TEXTS = ("environment", "settings", "shown", "validated", "paces")
+"""Columns of `harness.records.ended` that many runs share."""
+
 VALIDATION_COLUMNS = ("run", "validation", "progress", "step", "device_seconds", "dice", "unlabelled_dice")
 """Dice is the mean over foreground classes, a fraction; progress lies in [0, 1]."""
 
@@ -40,41 +48,37 @@ def cell(planned_run: PlannedRun) -> str:
     return f"{planned_run.entry}@{'all' if planned_run.labelled is None else planned_run.labelled}"
 
 
-def run_row(entry: SelectionEntry, record: RunRecord, status: str) -> dict[str, Any]:
-    """One row per selected run, with `RUN_COLUMNS`."""
-    planned_run, result = entry.planned_run, record.result
-    row = planned_run.model_dump() | {
-        "run": record.id,
-        "cell": cell(planned_run),
-        "reference": planned_run.labelled is None or not entry.ranked,
-        "status": status,
-    }
-    if result is None:
-        return row
-    own = result.model_dump(include=set(RUN_COLUMNS) - {*row, "validations"})
-    return (
-        row
-        | own
-        | result.spent.model_dump()
-        | {
-            "method_version": record.run.method_version,
-            "failure_kind": None if result.failure is None else result.failure.kind,
-            "failure_reason": None if result.failure is None else result.failure.reason,
-            "steps": result.spent.useful_steps,
-            "validations": len(result.validations),
-            "slurm_job": result.shown.get("slurm_job"),
+def run_frame(entries: Sequence[SelectionEntry], ended: EndedRuns) -> pd.DataFrame:
+    """One row per selected run, with `RUN_COLUMNS`, and with `TEXTS` of its record."""
+    planned = pd.DataFrame([
+        entry.planned_run.model_dump() | {
+            "run": entry.run,
+            "cell": cell(entry.planned_run),
+            "reference": entry.planned_run.labelled is None or not entry.ranked,
         }
+        for entry in entries
+    ])  # fmt: skip
+    own = ("run", "status", "method_version", "failure_kind", "failure_reason", "useful_device_seconds",
+           "lost_device_seconds", "attempts", *COUNTS, *TEXTS)  # fmt: skip
+    results = pd.DataFrame({name: ended.column(name) for name in own}).assign(
+        steps=ended.column("useful_steps"),
+        validations=ended.table["validations"].combine_chunks().value_lengths().to_numpy(),
+        wall_seconds=[json.loads(text) for text in ended.column("wall_seconds")],
+        slurm_job=[json.loads(text).get("slurm_job") for text in ended.column("shown")],
     )
+    words = ("run", "status", "failure_kind", "failure_reason", *TEXTS)
+    results = results.astype(dict.fromkeys(words, "str"))  # where nothing has ended, too
+    frame: pd.DataFrame = planned.merge(results, on="run", how="left")[[*RUN_COLUMNS, *TEXTS]]
+    return frame.assign(status=frame["status"].fillna("missing"))
 
 
-def validation_rows(record: RunRecord) -> list[dict[str, Any]]:
-    """Validations of a run, with `VALIDATION_COLUMNS`; no rows where the dataset has no validation cases."""
-    return [
-        dict(validation)
-        | {"run": record.id, "dice": validation.mean_dice, "unlabelled_dice": validation.mean_unlabelled_dice}
-        for validation in record.validations
-        if validation.dice
-    ]
+def validation_frame(ended: EndedRuns, runs: Sequence[str]) -> pd.DataFrame:
+    """Validations of these runs, with `VALIDATION_COLUMNS`; no rows where the dataset has no validation cases."""
+    lists = ended.table["validations"].combine_chunks().take(pa.array([ended.rows[run] for run in runs], pa.int64()))
+    frame = pa.Table.from_struct_array(lists.flatten()).to_pandas()
+    frame.insert(0, "run", np.repeat(np.array(runs, object), lists.value_lengths().to_numpy()))
+    known: pd.DataFrame = frame.loc[frame["dice"].notna(), list(VALIDATION_COLUMNS)]
+    return known
 
 
 def read_search(records: SuiteRecords) -> pd.DataFrame:
@@ -102,16 +106,16 @@ def _chosen(records: SuiteRecords) -> set[tuple[str, int, int]]:
 
 
 def _trial_row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, int]]) -> dict[str, Any]:
-    record = records.run(trial.run)
-    result, spent = record.result, record.spent
-    last = result.validations[-1] if result is not None and result.validations else None
-    return trial.model_dump() | {
+    row = trial.model_dump() | {
         "suite": records.name,
         "varied": canonical_json(trial.varied),
-        "params": canonical_json(record.run.params),
-        "status": "missing" if result is None else result.status if last is None or last.possible else "unfit",
-        "score": None if last is None else last.mean_dice,
-        "useful_device_seconds": spent.useful_device_seconds,
-        "lost_device_seconds": spent.lost_device_seconds,
         "chosen": (trial.entry, trial.study, trial.point) in chosen,
     }
+    ended = records.ended.values(trial.run)
+    if ended is None:
+        record = records.run(trial.run)
+        own = record.spent.model_dump() | {"status": "missing", "params": canonical_json(record.run.params)}
+        return row | own | {"score": None}
+    impossible = Validated.model_validate_json(ended["validated"]).impossible
+    fits = not ended["validations"] or ended["validations"][-1]["validation"] not in impossible
+    return row | ended | {"status": ended["status"] if fits else "unfit", "score": ended["validation_dice"]}

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.records.cases import MARKS, METRICS, Block
 from harness.stats.bootstrap import Floats, intervals, standard_deviation, subset_interval
-
-METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
-"""Dice and Jaccard as fractions; distances in voxels or millimetres (NaN where the spacing is unknown)."""
 
 LARGER_IS_BETTER = ("dice", "jaccard")
 
@@ -25,6 +24,7 @@ CHECKPOINTS = ("last", "best_val")
 MEAN_CLASS = "mean"
 """The class_name of a mean over the classes."""
 
+Places = NDArray[np.integer[Any]]
 Key = tuple[Any, ...]
 """Mostly (metric, checkpoint, cell, class_name)."""
 
@@ -85,23 +85,46 @@ class Summary(NamedTuple):
 UNKNOWN = Summary(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, 0)
 
 
-def read_scores(cases: pd.DataFrame) -> dict[Key, Scores]:
-    """(metric, checkpoint, cell, class_name) -> scores, for each class and for MEAN_CLASS, of the runs that are ok."""
-    if cases.empty:
-        return {}
-    overall = {(*key, MEAN_CLASS): scores for key, scores in _scores(cases, ["checkpoint", "cell"])}
-    return {**overall, **dict(_scores(cases, ["checkpoint", "cell", "class_name"]))}
+def read_scores(block: Block, planned: pd.DataFrame) -> dict[Key, Scores]:
+    """(metric, checkpoint, cell, class_name) -> scores, for MEAN_CLASS and for each class.
+
+    block: runs that were tested on the same. planned: cell, subset, seed and, as `place`, the run's in the block.
+    """
+    planned = planned.sort_values(["cell", "subset", "seed"])
+    cells = {cell: (own["place"].to_numpy(), own["subset"].to_numpy()) for cell, own in planned.groupby("cell")}
+    tested = block.tested.to_pandas()
+    patients = pd.factorize(tested["patient"])[0]
+    groups = [*_groups(tested.assign(class_name=MEAN_CLASS)), *_groups(tested)]
+    scores: dict[Key, Scores] = {}
+    for metric, (checkpoint, class_name, rows) in product(METRICS, groups):
+        means = _patient_means(block.values[metric], rows, patients)
+        for cell, (places, subsets) in cells.items():
+            scores[metric, checkpoint, cell, class_name] = Scores(means[places].T, subsets)
+    return scores
 
 
-def _scores(cases: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[Key, Scores]]:
-    means = cases.groupby([*keys, "subset", "seed", "patient"], observed=True)[list(METRICS)].mean()
-    wide = pd.DataFrame(means.unstack("patient")).sort_index()
-    subsets = wide.index.get_level_values("subset").to_numpy()
-    cells: dict[Any, Any] = wide.groupby(list(keys), sort=False, observed=True).indices
-    for metric in METRICS:
-        values = wide[metric].to_numpy(dtype="float64")
-        for key, runs in cells.items():
-            yield (metric, *key), Scores(values[runs].T, subsets[runs])
+def _groups(tested: pd.DataFrame) -> Iterator[tuple[str, str, Places]]:
+    """Checkpoint rule, class and their rows, each in the order in which it comes first."""
+    rows = tested.groupby(["checkpoint", "class_name"]).indices
+    for key in product(tested["checkpoint"].unique(), tested["class_name"].unique()):
+        if key in rows:
+            yield (*key, np.asarray(rows[key]))
+
+
+def _patient_means(values: Floats, rows: Places, patients: Places) -> Floats:
+    """[runs, patients] of `values` [runs, all rows], of which each patient has some among `rows`.
+
+    NaN for a patient without, and everywhere if some value is unknown: a mean over the volumes of known voxel size
+    would be one of other patients.
+    """
+    count = patients.max(initial=-1) + 1
+    if np.isnan(values).any():
+        return np.broadcast_to(np.nan, (len(values), count))
+    ordered = rows[np.argsort(patients[rows], kind="stable")]
+    present, starts, sizes = np.unique(patients[ordered], return_index=True, return_counts=True)
+    means = np.full((len(values), count), np.nan)
+    means[:, present] = np.add.reduceat(values[:, ordered], starts, axis=1) / sizes
+    return means
 
 
 def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
@@ -118,8 +141,15 @@ def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
     return summaries
 
 
-def count_structures(cases: pd.DataFrame) -> pd.DataFrame:
-    """Structures (one a case and run) tested, missed, or predicted where none are, by checkpoint, cell, class_name."""
-    groups = cases.groupby(["checkpoint", "cell", "class_name"], sort=False, observed=True)
-    counts = {"n_structures": ("missed", "size"), "n_missed": ("missed", "sum"), "n_spurious": ("spurious", "sum")}
-    return groups.agg(**counts).astype("int64").reset_index()
+def count_structures(block: Block, planned: pd.DataFrame) -> pd.DataFrame:
+    """Structures (one a case and run) tested, missed, or predicted where none are, by checkpoint, cell, class_name.
+
+    planned: cell and, as `place`, the run's in the block.
+    """
+    parts = [pd.DataFrame(columns=["checkpoint", "cell", "class_name", "n_structures", "n_missed", "n_spurious"])]
+    for checkpoint, class_name, rows in _groups(block.tested.to_pandas()):
+        counts = {f"n_{mark}": block.values[mark][:, rows].sum(axis=1)[planned["place"]] for mark in MARKS}
+        by_cell = pd.DataFrame({"cell": planned["cell"].array, "n_structures": len(rows), **counts})
+        parts.append(by_cell.assign(checkpoint=checkpoint, class_name=class_name))
+    counted = pd.concat(parts[1:] or parts).groupby(["cell", "checkpoint", "class_name"], sort=False).sum()
+    return counted.reset_index()[list(parts[0].columns)]

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from harness.api.strict import Instant, Strict, digest
 from harness.records.budget import Budget, StageSteps
-from harness.records.schema import Engine, Pace, Preprocessing, Run, Validation
+from harness.records.schema import CalibrationRef, Engine, Pace, Preprocessing
 
 FEWEST_STEPS = 20
 """A stage with fewer steps than these trains nothing."""
@@ -212,12 +212,12 @@ def judge_pace(paces: Sequence[Pace], ratio: float, header: CalibrationHeader) -
 
 
 def judge_cells(
-    runs: Iterable[tuple[str, Run, Sequence[Validation]]], calibrations: Sequence[Calibration]
+    runs: Iterable[tuple[str, CalibrationRef | None, Sequence[Pace]]], calibrations: Sequence[Calibration]
 ) -> dict[tuple[str, str], PaceJudgement]:
     """Judge each cell's stages by the supervised steps beside its runs.
 
     Args:
-        runs: Cell, run and validations, of finished runs.
+        runs: Cell, calibration and what steps cost beside validations, of finished runs.
         calibrations: All on record.
 
     Returns:
@@ -225,14 +225,13 @@ def judge_cells(
     """
     by_hash = {calibration.header.hash: calibration for calibration in calibrations}
     paces: dict[tuple[str, str, str, float], list[Pace]] = {}
-    for cell, run, validations in runs:
-        if run.calibration is None or run.calibration.header not in by_hash:
+    for cell, calibration, own in runs:
+        if calibration is None or calibration.header not in by_hash:
             continue
-        ratios = by_hash[run.calibration.header].ratios(run.calibration.entry)
-        for pace in (validation.pace for validation in validations):
-            if pace is not None:
-                key = (cell, pace.stage, run.calibration.header, ratios.get(pace.stage, 1.0))
-                paces.setdefault(key, []).append(pace)
+        ratios = by_hash[calibration.header].ratios(calibration.entry)
+        for pace in own:
+            key = (cell, pace.stage, calibration.header, ratios.get(pace.stage, 1.0))
+            paces.setdefault(key, []).append(pace)
     return {
         (cell, stage): judge_pace(own, ratio, by_hash[header].header)
         for (cell, stage, header, ratio), own in paces.items()

@@ -2,6 +2,9 @@
 
 Status, leaderboard, page, audit, tracking and reconciliation get one `SuiteRecords` and read no file themselves. It
 shows each record as it was at the first reading. A command that follows a suite makes a new one each time.
+
+Status, plan, leaderboard and page take runs that ended from `SuiteRecords.ended`, which an index may answer; all others
+read each run's own files.
 """
 
 from __future__ import annotations
@@ -22,15 +25,8 @@ from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder,
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CASE_COLUMNS = (
-    "checkpoint", "case", "patient", "phase", "class_name", "dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel",
-    "hd95_mm", "asd_mm", "assd_mm", "missed", "spurious", "voxels_true", "voxels_predicted",
-)  # fmt: skip
-"""Columns of cases.parquet: one row per checkpoint rule, case and class."""
-
-
-MOST_ROWS = 5_000_000
-"""Of cases.parquet: a small file can promise rows that fill the memory."""
+    from harness.records.cases import Cases
+    from harness.records.ended import EndedRuns
 
 
 class RunRecord:
@@ -82,9 +78,8 @@ class RunRecord:
         """Where its numbers were made, as shown by its last attempt. None without a result."""
         if self.result is None or not self.result.environment:
             return None
-        environment = self._suite.environment(self.result.environment, self.folder.path / "result.json")
-        shown = self.result.shown
-        return environment.model_copy(update={"shown": shown}) if shown else environment
+        path = self.folder.path / "result.json"
+        return self._suite.environment(self.result.environment, path, self.result.shown)
 
     @cached_property
     def tested(self) -> bool:
@@ -93,27 +88,13 @@ class RunRecord:
 
     @property
     def cases_table(self) -> pa.Table:
-        """Per-case records, an Arrow table with the columns `CASE_COLUMNS`."""
+        """Per-case records, an Arrow table with the columns `cases.CASE_COLUMNS`."""
         # no cached_property: in Python 3.11 its lock, shared by all runs, would let one thread read at a time
         if self._cases_table is None:
-            self._cases_table = self._read_cases_table()
+            from harness.records.cases import read_cases
+
+            self._cases_table = read_cases(self.folder)
         return self._cases_table
-
-    def _read_cases_table(self) -> pa.Table:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = self.folder.path / "cases.parquet"
-        try:
-            with pq.ParquetFile(pa.BufferReader(self.folder.content(path.name)), pre_buffer=False) as file:
-                if file.metadata.num_rows > MOST_ROWS:
-                    raise RecordError(f"{path}: {file.metadata.num_rows:,} rows are more than a test has")
-                table = file.read(use_threads=False)
-        except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-            raise RecordError(f"{path}: damaged: {error}") from None
-        if absent := [name for name in CASE_COLUMNS if name not in table.column_names]:
-            raise RecordError(f"{path}: no column {', '.join(absent)}; not a record of this version")
-        return table.select(CASE_COLUMNS)
 
     @cached_property
     def final_sha256(self) -> str | None:
@@ -170,6 +151,25 @@ class SuiteRecords:
         return self.store.reconciliation()
 
     @cached_property
+    def ended(self) -> EndedRuns:
+        """Runs of the current search and selection that have ended, as columns."""
+        trials = [] if self.trials is None else self.trials.trials
+        entries = [] if self.selection is None else self.selection.entries
+        return self.ended_of([*(trial.run for trial in trials), *(entry.run for entry in entries)], keep=True)
+
+    def ended_of(self, runs: Iterable[str], *, keep: bool = False) -> EndedRuns:
+        """Those of the runs with these ids that have ended. keep: whether to write the index of them."""
+        from harness.records.ended import read_ended
+
+        return read_ended(self.root, runs, lambda run: self.run(run).folder, keep=keep)
+
+    def cases_of(self, runs: Iterable[str]) -> Cases:
+        """Per-case records of runs that finished, by their ids, as matrices."""
+        from harness.records.cases import read_all_cases
+
+        return read_all_cases(self.root, runs, lambda run: self.run(run).folder)
+
+    @cached_property
     def runs(self) -> tuple[RunRecord, ...]:
         """Every run on record, by id."""
         return tuple(self.run(folder.id) for folder in self.store.folders())
@@ -192,8 +192,13 @@ class SuiteRecords:
         planned = {str(entry.planned_run): entry.run for entry, _ in self.selected}
         return self.run(find_id(name, planned, [run.id for run in self.runs], f"in {self.root}"))
 
-    def environment(self, fingerprint: str, named_by: Path) -> Environment:
-        """The environment of that fingerprint, shared by all runs of it. named_by: the file that names it."""
+    def environment(
+        self, fingerprint: str, named_by: Path, shown: Mapping[str, str | None] | None = None
+    ) -> Environment:
+        """The environment of that fingerprint, shared by all runs of it.
+
+        named_by: where it is named. shown: of one run, in place of what is on record.
+        """
         if fingerprint not in self._environments:
             path = self.root / "environments" / f"{fingerprint}.json"
             if not is_there(path):
@@ -202,7 +207,8 @@ class SuiteRecords:
             if environment.fingerprint != fingerprint:
                 raise RecordError(f"{path}: is not the environment that its name says")
             self._environments[fingerprint] = environment
-        return self._environments[fingerprint]
+        environment = self._environments[fingerprint]
+        return environment.model_copy(update={"shown": dict(shown)}) if shown else environment
 
 
 def find_id(name: str, ids_by_name: Mapping[str, str], ids: Iterable[str], where: str) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.records.budget import Budget
 from harness.records.lease import Lease, silence_seconds
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import PlannedRun, Spent, Trial
 from harness.records.suite_folder import Selection, Trials
+
+if TYPE_CHECKING:
+    from harness.records.ended import EndedRuns
 
 State = Literal["done", "failed", "running", "queued", "interrupted", "to run"]
 STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "interrupted", "to run")
@@ -67,15 +71,14 @@ def read_status(records: SuiteRecords) -> SuiteStatus:
     trials, selection = records.trials, records.selection
     if trials is None:
         selection = records.require_selection()
-    planned: list[tuple[PlannedRun | Trial, RunRecord]] = []
+    planned: list[tuple[PlannedRun | Trial, str]] = []
     if trials is not None:
-        planned += [(trial, records.run(trial.run)) for trial in trials.trials]
+        planned += [(trial, trial.run) for trial in trials.trials]
     if selection is not None and _belongs(selection, trials):
-        planned += [(entry.planned_run, records.run(entry.run)) for entry in selection.entries]
-    runs = [run for _, run in planned]
-    statuses = tuple((name, run_status(run)) for name, run in planned)
-    known = {run.id for run in runs}
-    return SuiteStatus(records.name, statuses, sum(run.id not in known for run in records.runs))
+        planned += [(entry.planned_run, entry.run) for entry in selection.entries]
+    by_run = run_statuses(records, [run for _, run in planned], records.ended)
+    others = sum(1 for _ in records.store.folders(without=by_run))
+    return SuiteStatus(records.name, tuple((name, by_run[run]) for name, run in planned), others)
 
 
 def _belongs(selection: Selection, trials: Trials | None) -> bool:
@@ -86,22 +89,31 @@ def _belongs(selection: Selection, trials: Trials | None) -> bool:
     return selection.suite_hash == trials.suite_hash and tried == {trial.run for trial in trials.trials}
 
 
-def run_status(record: RunRecord) -> RunStatus:
-    """How far one run is. A run without a folder has yet to start."""
+def run_statuses(records: SuiteRecords, runs: Sequence[str], ended: EndedRuns) -> dict[str, RunStatus]:
+    """Run id -> how far it is; ended: those of the runs that have a result."""
+    known = {status.run: status for status in _ended(ended)}
+    return {run: known[run] if run in known else _unfinished(records.run(run)) for run in runs}
+
+
+def _ended(ended: EndedRuns) -> Iterator[RunStatus]:
+    names = ("run", "status", "failure_kind", "failure_reason", "validation_dice", "settings")
+    for spent, run, status, kind, reason, dice, settings in zip(ended.spent, *map(ended.column, names), strict=True):
+        share = share_of(ended.settings[settings].budget, spent)
+        if kind is not None:
+            yield RunStatus("failed", spent, share, None, f"{kind}: {reason}", run)
+        else:
+            yield RunStatus("done", spent, share, dice, "ended early by the search" * (status == "ended_early"), run)
+
+
+def _unfinished(record: RunRecord) -> RunStatus:
+    """A run without a folder has yet to start."""
     if not record.exists:
         return RunStatus("to run", record.spent, 0.0, run=record.id)
-    spent, result = record.spent, record.result
+    spent = record.spent
     share = share_of(record.run.budget, spent)
-    state: State = "interrupted" if spent.attempts else "to run"
-    note, dice = "", None
-    if result is not None and result.failure is not None:
-        state, note = "failed", f"{result.failure.kind}: {result.failure.reason}"
-    elif result is not None:
-        state, note = "done", "ended early by the search" if result.status == "ended_early" else ""
-        dice = result.validations[-1].mean_dice if result.validations else None
-    elif record.folder.lease.held():
-        state, note = "running", _holder(record.folder.lease)
-    return RunStatus(state, spent, share, dice, note, record.id)
+    if record.folder.lease.held():
+        return RunStatus("running", spent, share, None, _holder(record.folder.lease), record.id)
+    return RunStatus("interrupted" if spent.attempts else "to run", spent, share, run=record.id)
 
 
 def share_of(budget: Budget, spent: Spent) -> float:

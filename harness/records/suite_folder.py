@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,12 +143,12 @@ class SuiteFolder:
             raise UsageError(f"{root}: no records here; {_nearest(root)}")
         return cls(root)
 
-    def folders(self) -> Iterator[RunFolder]:
-        """The folders of all runs on record, in the order of their ids."""
+    def folders(self, without: Container[str] = ()) -> Iterator[RunFolder]:
+        """The folders of all runs on record, in the order of their ids; without: ids that are left out."""
         runs = self.root / "runs"
         with read_errors(runs):
-            paths = sorted(runs.iterdir()) if is_there(runs) else []
-        yield from (RunFolder(path) for path in paths if is_there(path / "run.json"))
+            names = sorted(path.name for path in runs.iterdir()) if is_there(runs) else []
+        yield from (self.by_id(name) for name in names if name not in without and is_there(runs / name / "run.json"))
 
     def keep_suite(self, text: str, suite_hash: str) -> None:
         """Keep this version of the suite file beside the records."""

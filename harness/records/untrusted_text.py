@@ -26,6 +26,8 @@ def without_controls(text: str) -> str:
 
 def single_line(text: str) -> str:
     """The text in one line without control characters."""
+    if text.isascii() and text.isprintable():
+        return text
     return without_controls(re.sub(r"[ \t]*[\n\r\v\f\x85\u2028\u2029]\s*|\t", " ", _ESCAPES.sub("", text)))
 
 

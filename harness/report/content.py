@@ -10,6 +10,7 @@ import pandas as pd
 from harness.leaderboard.figure import PALETTE, palette_places
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
+from harness.leaderboard.scores import MEAN_CLASS
 from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, columns, plain
 from harness.report.surface import surfaces
@@ -78,10 +79,11 @@ def patients(comparison: Comparison) -> Iterator[Json]:
 
     Means over its classes, phases, and the seeds and subsets that ran.
     """
-    cases = comparison.cases
-    for checkpoint, own in cases.groupby("checkpoint", sort=False):
-        wide = own.groupby(["cell", "patient"], observed=True)["dice"].mean().unstack("cell").sort_index()
-        names = {"table": comparison.number, "checkpoint": checkpoint, "patients": list(wide.index)}
+    patients = comparison.tested["patient"].unique()
+    for checkpoint in comparison.tested["checkpoint"].unique():
+        keys = sorted(key for key in comparison.scores if (key[0], key[1], key[3]) == ("dice", checkpoint, MEAN_CLASS))
+        wide = pd.DataFrame({key[2]: comparison.scores[key].by_patient for key in keys})
+        names = {"table": comparison.number, "checkpoint": checkpoint, "patients": list(patients)}
         yield {**names, "cells": columns(wide)}
 
 

@@ -137,8 +137,14 @@ def suite_text(records: SuiteRecords) -> tuple[str, Json]:
 
 def environments(records: SuiteRecords) -> list[list[Fact]]:
     """Every environment that planned runs ended in, with what was shown; that of most runs first."""
-    ended = (run.environment for _, run in records.selected)
-    counts = Counter(_environment(environment) for environment in ended if environment is not None)
+    ended = records.ended
+    keys = zip(ended.column("environment"), ended.column("shown"), strict=True)
+    by_run = dict(zip(ended.rows, keys, strict=True))
+    of_runs = Counter(by_run[entry.run] for entry in records.require_selection().entries if entry.run in by_run)
+    counts = Counter[tuple[Fact, ...]]()
+    for (fingerprint, shown), count in of_runs.items():
+        if fingerprint:
+            counts[_environment(records.environment(fingerprint, records.root / "runs", json.loads(shown)))] += count
     return [[*environment, ("runs", str(count))] for environment, count in counts.most_common()]
 
 

@@ -60,7 +60,7 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
             f"Write them with `harness leaderboard runs/{leaderboard.suite} --data DIR`."
         )
     comparison = leaderboard.inputs.comparisons[0]
-    if comparison.conditions is None or any(run.result is None for _, run in records.selected):
+    if comparison.conditions is None or any(entry.run not in records.ended.rows for entry, _ in records.selected):
         return Panels(reason="Pictures of test cases are made once all runs have ended.")
     if cache.reference.checksum != comparison.conditions.data_checksum:
         return Panels(reason="The data at hand are not those that the runs were tested on.")
@@ -77,13 +77,13 @@ def worst_panels(records: SuiteRecords, leaderboard: Leaderboard, cache: Cache |
 
 
 def _shown(records: SuiteRecords, comparison: Comparison, labelled: int | None) -> Iterator[_Shown]:
-    cases = comparison.cases[comparison.cases["checkpoint"] == "last"]
     for entry in rows_of(comparison.listing, comparison.number, labelled).to_dict("records"):
         runs = comparison.runs_of(entry["cell"])
         ok = runs[runs["status"] == "ok"].sort_values(["subset", "seed"])
         run = None if ok.empty else records.run(str(ok["run"].iloc[0]))
         if run is not None and run.folder.has_predictions:
-            dice = cases[cases["run"] == run.id].groupby("case")["dice"].mean()
+            cases = run.cases_table.to_pandas()
+            dice = cases[cases["checkpoint"] == "last"].groupby("case")["dice"].mean()
             by_case = {str(case): float(value) for case, value in dice.items()}
             yield _Shown(entry["entry"], run, entry["block"] == "reference", by_case)
 

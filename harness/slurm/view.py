@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from harness.api.errors import ServiceError
-from harness.execution.dry_run import DryRun
 from harness.records.reader import SuiteRecords
 from harness.records.status import RunStatus, State, SuiteStatus
 from harness.slurm.client import SlurmRefusedError
 from harness.slurm.queue import Queue, QueueState, Task, ask_ends, ask_queue, identify
 from harness.slurm.record import Submission, unsettled
+
+if TYPE_CHECKING:
+    from harness.execution.dry_run import DryRun
 
 ASK_SECONDS = 60.0
 """Least seconds between two questions to the controller, which serves all users."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.leaderboard.fitness import unfit_reasons
 from harness.leaderboard.render import markdown
+from harness.records.cases import Cases
+from harness.records.ended import Validated
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from tests.support import cases_of, run_cli
@@ -178,6 +182,6 @@ def test_whatever_rows_are_gone_the_run_is_named(data: st.DataObject) -> None:
     for place in odd:
         kept = data.draw(st.integers(0, whole - 1))
         frames[place] = frames[place].sample(kept, random_state=data.draw(st.integers(0, 9)))
-    places = np.repeat(np.arange(count), [len(frame) for frame in frames])
-    reasons = unfit_reasons(pd.concat(frames, ignore_index=True), places, [[] for _ in frames])
+    tables = {str(place): pa.Table.from_pandas(frame, preserve_index=False) for place, frame in enumerate(frames)}
+    reasons = unfit_reasons(Cases.of(tables, Path()).blocks(tables), [Validated() for _ in frames])
     assert {place for place, reason in enumerate(reasons) if reason} == odd

@@ -220,7 +220,7 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
     leaderboard = build_leaderboard(records)
     write_leaderboard(leaderboard, folder)
     write_search_picture(leaderboard, folder)
-    audited = audit(records) if len(records.selected) <= MOST_AUDITED else None
+    audited = audit(records) if len(leaderboard.inputs.comparisons[0].runs) <= MOST_AUDITED else None
     page = write_page(records, leaderboard, cache, audited)
     log.info("tables and curves: %s\npage: %s", folder, page)
     return leaderboard

@@ -74,7 +74,7 @@ def print_leaderboard(leaderboard: Leaderboard, form: Literal["text", "csv", "ma
     help="Print again after so many seconds, until all runs have ended.",
 )
 def status_command(records: SuiteRecords, watch: float | None) -> None:
-    """Show how far every run of the suite in FOLDER is: needs no data, changes nothing.
+    """Show how far every run of the suite in FOLDER is: needs no data, changes no record.
 
     Runs that are done or failed have a result. A process trains those that are running. Interrupted ones go on from
     their checkpoint with `run`. Lost seconds are those that interruptions cost beyond the last checkpoint. Slurm is

@@ -72,9 +72,10 @@ def _hashes(block: Block) -> NDArray[np.uint64]:
 def _impossible_scores(blocks: Sequence[Block]) -> dict[int, str]:
     first: dict[int, str] = {}
     for block in blocks:
-        wrong = np.stack([_impossible(name, block.values[name]) for name in METRICS], axis=-1)
-        for run in np.flatnonzero(wrong.any(axis=(1, 2))):
-            row, column = np.argwhere(wrong[run])[0]
+        guilty = np.any([_impossible(name, block.values[name]).any(axis=1) for name in METRICS], axis=0)
+        for run in np.flatnonzero(guilty):
+            wrong = np.stack([_impossible(name, block.values[name][run]) for name in METRICS], axis=1)
+            row, column = np.argwhere(wrong)[0]
             value = block.values[METRICS[column]][run, row]
             text = f"cases.parquet has a {METRICS[column]} of {value:g}, which none can be"
             first[int(block.runs[run])] = text

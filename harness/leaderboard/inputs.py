@@ -110,7 +110,11 @@ class Comparison:
 
     def runs_of(self, cell: str) -> pd.DataFrame:
         """The rows of `runs` that one cell has, those that ran elsewhere among them."""
-        return self.runs[self.runs["cell"] == cell]
+        return self._by_cell[cell]
+
+    @cached_property
+    def _by_cell(self) -> dict[str, pd.DataFrame]:
+        return {str(cell): runs for cell, runs in self.runs.groupby("cell", sort=False)}
 
 
 def rows_of(frame: pd.DataFrame, table: int, labelled: int | None) -> pd.DataFrame:

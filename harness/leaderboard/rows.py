@@ -66,8 +66,8 @@ def run_frame(entries: Sequence[SelectionEntry], ended: EndedRuns) -> pd.DataFra
         wall_seconds=[json.loads(text) for text in ended.column("wall_seconds")],
         slurm_job=[json.loads(text).get("slurm_job") for text in ended.column("shown")],
     )
-    words = ("run", "status", "failure_kind", "failure_reason", *TEXTS)
-    results = results.astype(dict.fromkeys(words, "str"))  # where nothing has ended, too
+    words = ("run", "status", "failure_kind", "failure_reason")  # also where nothing has ended
+    results = results.astype(dict.fromkeys(words, "str") | dict.fromkeys(TEXTS, "object"))
     frame: pd.DataFrame = planned.merge(results, on="run", how="left")[[*RUN_COLUMNS, *TEXTS]]
     return frame.assign(status=frame["status"].fillna("missing"))
 

@@ -50,7 +50,8 @@ class Scores:
     @cached_property
     def complete(self) -> Floats:
         """The patients that every run was tested on: all, unless a case list was changed."""
-        return np.asarray(self.values[~np.isnan(self.values).any(axis=1)])
+        known = ~np.isnan(self.values).any(axis=1)
+        return self.values if known.all() else np.asarray(self.values[known])  # mostly no copy
 
     @cached_property
     def run_means(self) -> Floats:
@@ -93,13 +94,15 @@ def read_scores(block: Block, planned: pd.DataFrame) -> dict[Key, Scores]:
     planned = planned.sort_values(["cell", "subset", "seed"])
     cells = {cell: (own["place"].to_numpy(), own["subset"].to_numpy()) for cell, own in planned.groupby("cell")}
     tested = block.tested.to_pandas()
-    patients = pd.factorize(tested["patient"])[0]
+    patients, names = pd.factorize(tested["patient"])
+    count = len(names)
     groups = [*_groups(tested.assign(class_name=MEAN_CLASS)), *_groups(tested)]
     scores: dict[Key, Scores] = {}
     for metric, (checkpoint, class_name, rows) in product(METRICS, groups):
         means = _patient_means(block.values[metric], rows, patients)
         for cell, (places, subsets) in cells.items():
-            scores[metric, checkpoint, cell, class_name] = Scores(means[places].T, subsets)
+            own = np.broadcast_to(np.nan, (len(places), count)) if means is None else means[places]
+            scores[metric, checkpoint, cell, class_name] = Scores(own.T, subsets)
     return scores
 
 
@@ -111,18 +114,16 @@ def _groups(tested: pd.DataFrame) -> Iterator[tuple[str, str, Places]]:
             yield (*key, np.asarray(rows[key]))
 
 
-def _patient_means(values: Floats, rows: Places, patients: Places) -> Floats:
-    """[runs, patients] of `values` [runs, all rows], of which each patient has some among `rows`.
+def _patient_means(values: Floats, rows: Places, patients: Places) -> Floats | None:
+    """[runs, patients] of `values` [runs, all rows], of which each patient has some among `rows`, or NaN without any.
 
-    NaN for a patient without, and everywhere if some value is unknown: a mean over the volumes of known voxel size
-    would be one of other patients.
+    None if some value is unknown: a mean over the volumes of known voxel size would be one of other patients.
     """
-    count = patients.max(initial=-1) + 1
     if np.isnan(values).any():
-        return np.broadcast_to(np.nan, (len(values), count))
+        return None
     ordered = rows[np.argsort(patients[rows], kind="stable")]
     present, starts, sizes = np.unique(patients[ordered], return_index=True, return_counts=True)
-    means = np.full((len(values), count), np.nan)
+    means = np.full((len(values), patients.max(initial=-1) + 1), np.nan)
     means[:, present] = np.add.reduceat(values[:, ordered], starts, axis=1) / sizes
     return means
 

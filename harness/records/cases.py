@@ -96,13 +96,13 @@ class Cases:
     def blocks(self, runs: Iterable[str]) -> list[Block]:
         """The runs with those ids, in blocks by what they were tested on."""
         rows = np.array([self.rows[run] for run in runs], np.int64)
-        tested = self.table["tested"].combine_chunks()
+        tested = _array(self.table["tested"])
         codes = tested.indices.to_numpy()[rows]
         blocks = []
         for code in dict.fromkeys(codes.tolist()):
-            own = pa.ipc.open_stream(tested.dictionary[code].as_buffer()).read_all()
+            own = pa.ipc.open_stream(tested.dictionary[code].as_py()).read_all()  # a copy: the table may go
             places = np.flatnonzero(codes == code)
-            lists = {name: self.table[name].combine_chunks() for name in (*METRICS, *MARKS)}
+            lists = {name: _array(self.table[name]) for name in (*METRICS, *MARKS)}
             values = {name: _matrix(column, rows[places], len(own)) for name, column in lists.items()}
             blocks.append(Block(own, places, values))
         return blocks
@@ -127,11 +127,17 @@ def read_all_cases(root: Path, runs: Iterable[str], folder_of: Callable[[str], R
     return cases
 
 
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies a single one, too
+
+
 def _matrix(lists: pa.ListArray, rows: NDArray[np.int64], width: int) -> NDArray[Any]:
     """The lists of those rows, [rows, width]; NaN where a list is null."""
     values = lists.values.to_numpy(zero_copy_only=False)
     starts = lists.offsets.to_numpy()[rows]
     known = lists.is_valid().to_numpy(zero_copy_only=False)[rows]
+    if not known.any():
+        return np.broadcast_to(np.nan, (len(rows), width))
     if known.all() and (np.diff(starts) == width).all():  # all that lies between the first and the last: no copy
         return np.asarray(values[starts[0] : starts[0] + width * len(rows)].reshape(len(rows), width))
     matrix = np.full((len(rows), width), np.nan if values.dtype.kind == "f" else 0, values.dtype)

@@ -110,9 +110,13 @@ class EndedRuns:
         return {run: row for row, run in enumerate(self.table["run"].to_pylist())}
 
     def column(self, name: str) -> list[Any]:
-        """The values of one column."""
-        values: list[Any] = self.table[name].to_pylist()
-        return values
+        """The values of one column; equal texts that many runs share are one object."""
+        column = self.table[name].combine_chunks()
+        if not pa.types.is_dictionary(column.type):
+            values: list[Any] = column.to_pylist()
+            return values
+        words = column.dictionary.to_pylist()
+        return [None if place is None else words[place] for place in column.indices.to_pylist()]
 
     def values(self, run: str) -> dict[str, Any] | None:
         """All of one run; None where it has not ended."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.api.errors import RecordError
 from harness.records.artifacts import Figure
-from harness.records.files import write_bytes
+from harness.records.files import is_there, write_bytes
 from harness.records.reader import RunRecord, SuiteRecords
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,11 @@ def copy_figures(records: SuiteRecords) -> Gallery:
     """
     folder = records.store.leaderboard / "figures"
     pictures, files, room = [], [], MAX_PAGE_BYTES
-    for entry, run in sorted(
-        records.selected, key=lambda planned: (planned[0].planned_run.subset, planned[0].planned_run.seed)
-    ):
+    entries = records.require_selection().entries
+    for entry in sorted(entries, key=lambda entry: (entry.planned_run.subset, entry.planned_run.seed)):
+        if not is_there(records.root / "runs" / entry.run / "figures"):
+            continue
+        run = records.run(entry.run)
         for figure in _read(run):
             files.append(folder / f"{str(entry.planned_run).replace('/', '-')}-{figure.name}.png")
             write_bytes(files[-1], figure.png)

@@ -11,6 +11,7 @@ import yaml
 from markupsafe import Markup
 
 from harness.api.errors import RecordError
+from harness.api.strict import canonical_json
 from harness.audit import Audit
 from harness.data.cache import Cache
 from harness.leaderboard import notes
@@ -19,6 +20,7 @@ from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
+from harness.records.suite_folder import SelectionEntry
 from harness.report.columns import Json
 from harness.report.content import content
 from harness.report.figures import copy_figures
@@ -156,15 +158,22 @@ def _environment(environment: Environment) -> tuple[Fact, ...]:
 
 def configurations(records: SuiteRecords) -> list[tuple[str, list[Fact]]]:
     """The hyper-parameters of each method; by planned run where they differ."""
-    planned_runs: dict[tuple[str, tuple[Fact, ...]], list[str]] = {}
-    for entry, _ in records.selected:
-        params = tuple((name, _text(value)) for name, value in entry.params.items())
-        planned_runs.setdefault((entry.planned_run.entry, params), []).append(str(entry.planned_run).partition("/")[2])
+    planned_runs: dict[tuple[str, str], list[SelectionEntry]] = {}
+    for entry in records.require_selection().entries:
+        planned_runs.setdefault((entry.planned_run.entry, canonical_json(entry.params)), []).append(entry)
     methods = Counter(method for method, _ in planned_runs)
     return [
-        (method if methods[method] == 1 else f"{method} ({', '.join(names)})", list(params))
-        for (method, params), names in planned_runs.items()
+        (
+            method if methods[method] == 1 else f"{method} ({', '.join(map(_place, entries))})",
+            [(name, _text(value)) for name, value in entries[0].params.items()],
+        )
+        for (method, _), entries in planned_runs.items()
     ]
+
+
+def _place(entry: SelectionEntry) -> str:
+    """Labelled count, subset and seed, as the command line names them."""
+    return str(entry.planned_run).partition("/")[2]
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,226 @@
+"""The index beside the run folders: what it answers is what the records say, whatever happened to either."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.api.errors import RecordError
+from harness.records import index
+from harness.records.archive import export_records, read_archive
+from harness.records.files import write_text
+from harness.records.reader import SuiteRecords
+from harness.records.run_folder import RunFolder
+from harness.records.suite_folder import SuiteFolder
+from tests.support import cases_of
+from tests.synthetic import RunSpec, edit_record, write_records
+
+SPEC = RunSpec(labelled=(3,), seeds=1, patients=3, validations=2, history_steps=2)
+ALWAYS_OLD = -(10**15)
+
+Answer = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SuiteFolder:
+    """Records of four runs. The index keeps files however young they are."""
+    monkeypatch.setattr(index, "YOUNG_NS", ALWAYS_OLD)
+    return write_records(tmp_path / "s", SPEC)
+
+
+def answer(store: SuiteFolder) -> Answer:
+    """All that both indexes say, by run."""
+    records = SuiteRecords(store)
+    ended = {row["run"]: row for row in records.ended.table.to_pylist()}
+    cases = records.cases_of(ended).table.to_pylist()
+    rows = {row["run"]: ended[row["run"]] | row for row in cases}
+    return {run: {name: value for name, value in row.items() if name != "stamp"} for run, row in sorted(rows.items())}
+
+
+def answer_of_records(store: SuiteFolder) -> Answer:
+    """The same without an index."""
+    shutil.rmtree(store.root / "index", ignore_errors=True)
+    return answer(store)
+
+
+def first(store: SuiteFolder) -> RunFolder:
+    return next(store.folders())
+
+
+def in_place(path: Path, change: Callable[[Path], object]) -> None:
+    """Change a file and keep its inode and the time of its last change."""
+    before, copy = path.stat(), path.with_name("copy")
+    shutil.copy(path, copy)
+    change(copy)
+    path.write_bytes(copy.read_bytes())
+    copy.unlink()
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def with_steps(steps: int) -> Callable[[Path], None]:
+    return lambda path: edit_record(path, lambda raw: raw["spent"].update(useful_steps=steps))
+
+
+def test_what_was_read_once_is_not_read_again(store: SuiteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = answer(store)
+    monkeypatch.setattr(RunFolder, "require_result", None)
+    monkeypatch.setattr(RunFolder, "content", None)
+    assert answer(store) == expected
+
+
+def test_an_edit_in_place_of_equal_size_and_time_shows(store: SuiteFolder) -> None:
+    path = first(store).path / "result.json"
+    in_place(path, with_steps(1111))
+    assert answer(store)[path.parent.name]["useful_steps"] == 1111
+    before = path.stat()
+    in_place(path, with_steps(2222))
+    after = path.stat()
+    assert (before.st_size, before.st_mtime_ns, before.st_ino) == (after.st_size, after.st_mtime_ns, after.st_ino)
+    assert answer(store)[path.parent.name]["useful_steps"] == 2222
+
+
+def test_other_cases_show(store: SuiteFolder) -> None:
+    answer(store)
+    folder = first(store)
+    folder.write_cases(cases_of(folder).assign(dice=0.25))
+    folder.write_result(folder.require_result())
+    assert set(answer(store)[folder.id]["dice"]) == {0.25}
+
+
+def test_a_deleted_run_is_gone(store: SuiteFolder) -> None:
+    expected, folder = answer(store), first(store)
+    shutil.rmtree(folder.path)
+    del expected[folder.id]
+    assert answer(store) == expected == answer_of_records(store)
+
+
+def test_a_copied_suite_is_read_anew(store: SuiteFolder, tmp_path: Path) -> None:
+    expected = answer(store)
+    shutil.copytree(store.root, tmp_path / "copy")
+    copied = SuiteFolder.open(tmp_path / "copy")
+    for folder in copied.folders():
+        edit_record(folder.path / "result.json", lambda raw: raw.update(images_seen=7))
+    assert [row["images_seen"] for row in answer(copied).values()] == [7] * len(expected)
+
+
+@pytest.mark.parametrize("name", ["result.json", "run.json", "cases.parquet"])
+def test_a_damaged_record_is_named_although_an_index_knows_better(store: SuiteFolder, name: str) -> None:
+    answer(store)
+    path = first(store).path / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match=f"{path.parent.name}/{name}"):
+        answer(store)
+
+
+def flipped(place: float) -> Callable[[bytes], bytes]:
+    def change(content: bytes) -> bytes:
+        at = int(place * (len(content) - 1))
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    return change
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "cut in its header": lambda content: content[:40],
+    "cut": lambda content: content[: len(content) // 2],
+    "longer": lambda content: content + b"x",
+    "of another version": lambda content: content.replace(b"index 1", b"index 0", 1),
+    "another program's": lambda content: b"SQLite format 3\0" * 100,
+    **{f"flipped at {place}": flipped(place) for place in (0.0, 0.002, 0.1, 0.5, 0.9, 1.0)},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["runs.arrow", "cases.arrow"])
+def test_a_damaged_index_is_made_anew(store: SuiteFolder, name: str, damage: str) -> None:
+    expected, path = answer(store), store.root / "index" / name
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGES[damage](whole))
+    assert answer(store) == expected
+    assert path.read_bytes() == whole
+
+
+def test_an_index_of_other_columns_is_made_anew(store: SuiteFolder) -> None:
+    expected, folder = answer(store), store.root / "index"
+    whole = (folder / "runs.arrow").read_bytes()
+    shutil.copy(folder / "cases.arrow", folder / "runs.arrow")
+    assert answer(store) == expected
+    assert (folder / "runs.arrow").read_bytes() == whole
+
+
+def test_where_no_index_can_be_written_the_answer_is_the_same(store: SuiteFolder) -> None:
+    expected = answer_of_records(store)
+    shutil.rmtree(store.root / "index")
+    write_text(store.root / "index", "in its place")
+    assert answer(store) == expected
+
+
+def test_files_that_could_still_change_unseen_are_not_kept(tmp_path: Path) -> None:
+    store = write_records(tmp_path / "s", SPEC)
+    answer(store)
+    assert index.YOUNG_NS > 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "require_result", lambda folder: (_ for _ in ()).throw(RecordError("read")))
+        with pytest.raises(RecordError, match=r"^read$"):
+            answer(store)
+
+
+def test_an_export_leaves_the_index_out(store: SuiteFolder, tmp_path: Path) -> None:
+    answer(store)
+    export_records(SuiteRecords(store), tmp_path / "s.tar.gz")
+    _, records = read_archive(tmp_path / "s.tar.gz")
+    assert not [name for name in records if "index" in str(name)]
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_it_writes_leaves_what_was_there(store: SuiteFolder) -> None:
+    expected = answer(store)
+    whole = (store.root / "index" / "runs.arrow").read_bytes()
+    in_place(first(store).path / "result.json", with_steps(1234))
+    child = os.fork()
+    if not child:
+        os.fsync = lambda fd: os.kill(os.getpid(), signal.SIGKILL)  # the new file is written, and not yet renamed
+        SuiteRecords(store).ended  # noqa: B018
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert (store.root / "index" / "runs.arrow").read_bytes() == whole
+    expected[first(store).id]["useful_steps"] = 1234
+    assert answer(store) == expected
+
+
+EDITS: tuple[Callable[[SuiteFolder, int], object], ...] = (
+    lambda store, number: edit_record(list(store.folders())[number % 2].path / "result.json",
+                                      lambda raw: raw.update(images_seen=number)),
+    lambda store, number: in_place(first(store).path / "result.json", with_steps(1000 + number)),
+    lambda store, number: (store.root / "index" / "runs.arrow").write_bytes(b"x" * number),
+    lambda store, number: (store.root / "index" / "cases.arrow").unlink(missing_ok=True),
+    lambda store, number: (list(store.folders())[-1].path / "result.json").unlink(missing_ok=True),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None)
+@given(edits=st.lists(st.tuples(st.sampled_from(EDITS), st.integers(0, 900)), max_size=4))
+def test_after_any_edits_the_answer_is_that_of_the_records(
+    edits: list[tuple[Callable[[SuiteFolder, int], object], int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "YOUNG_NS", ALWAYS_OLD)
+        store = write_records(tmp_path_factory.mktemp("runs") / "s", SPEC)
+        answer(store)
+        for edit, number in edits:
+            edit(store, number)
+            np.testing.assert_equal(answer(store), answer_of_records(store))

@@ -177,9 +177,12 @@ time.sleep(600)
 
 def test_a_server_leaves_when_its_driver_is_killed(tmp_path: Path) -> None:
     order = order_of(tmp_path, "sleep")
-    command = [sys.executable, "-c", DRIVER, order.suite]
-    with subprocess.Popen(command, env=command_environment(), stdout=subprocess.PIPE, text=True) as driver:
+    command, pipe = [sys.executable, "-", order.suite], subprocess.PIPE  # a driver that no file holds, as a notebook
+    with subprocess.Popen(command, env=command_environment(), stdin=pipe, stdout=pipe, text=True) as driver:
+        assert driver.stdin is not None
         assert driver.stdout is not None
+        driver.stdin.write(DRIVER)
+        driver.stdin.close()
         server = int(driver.stdout.readline())
         wait_until(lambda: order.folder.log.exists() and order.folder.log.read_text(encoding="utf-8"), "it runs")
         child = int(order.folder.log.read_text(encoding="utf-8"))

@@ -158,14 +158,18 @@ def lines_of(folder: RunFolder, attempt: int) -> list[LedgerLine]:
 
 
 def processes_with(text: str) -> list[int]:
-    """Pids of living processes that have `text` in their command line, this one aside."""
+    """Pids of living processes with `text` in their command line, or in the name of the file that they print to.
+
+    This process is left out. A forked run has the command line of its server, and a log of its own.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            output = str((path / "fd" / "1").readlink())
             state = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
         except OSError:
             continue
-        if text in command and state not in "ZX" and int(path.name) != os.getpid():
+        if text in f"{command} {output}" and state not in "ZX" and int(path.name) != os.getpid():
             found.append(int(path.name))
     return found

@@ -10,7 +10,7 @@ from harness.api.params import Alteration, OptimiserSettings
 from harness.api.strict import Instant, Strict, digest, without_none
 from harness.records.budget import Budget
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised when the engine changes in a way that changes numbers; part of every run's id."""
 
 SCHEMA = 2

@@ -71,7 +71,7 @@ def test_fine_tuning_of_patches_has_the_same_losses(kind: type[ACTION], plain: t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dimension", "size"), [("2", ["32"]), ("3", ["16", "16", "16"])])
+@pytest.mark.parametrize(("dimension", "size"), [("2", ["32"]), ("3", ["32", "16", "16"])])
 def test_the_table_names_every_method_and_stage(
     dimension: str, size: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

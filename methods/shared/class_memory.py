@@ -84,7 +84,7 @@ class ClassMemory(nn.Module):
     def loss(self, rows: Tensor, members: Tensor) -> Tensor:
         """Weighted mean of 1 - cos over pairs, summed over classes with two rows and two entries, over K -> scalar."""
         n_classes, size = self.filled.shape
-        owners = torch.arange(n_classes, device=rows.device).repeat_interleave(size)
+        owners = torch.arange(n_classes, device=rows.device).unsqueeze(1).expand(-1, size).flatten()
         held = class_rows(owners, self.filled.flatten(), n_classes).to(rows.dtype)
         entries = F.normalize(self.entries.flatten(0, 1), dim=1)
         towards = class_means(self._weighted(entries, self.entry_selectors(entries, held), held), held)

@@ -61,7 +61,7 @@ def started(device: torch.device, size: tuple[int, ...] = (32, 32)) -> dict[str,
     return states
 
 
-@pytest.mark.parametrize("size", [(32, 32), (16, 16, 16)], ids=str)
+@pytest.mark.parametrize("size", [(32, 32), (32, 16, 16)], ids=str)
 def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]) -> None:
     for name, entry in started(torch.device("cpu"), size).items():
         with Watch() as watch:

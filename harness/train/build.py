@@ -22,6 +22,7 @@ from harness.suite.costs import task_of
 from harness.suite.registry import load_dataset, load_method
 from harness.train.checkpoint import TrainingState, derive_seed, generator_states, set_generator_states
 from harness.train.meter import Meter, ReplayMeter
+from harness.train.unsound import refuse_unsound_convolutions
 
 Series = Sequence[tuple[int, float, float]]
 
@@ -86,9 +87,10 @@ def warm_up(run: Run, data: TrainingSet, device: torch.device) -> None:
     """Uncharged steps on a throw-away copy, the same number for every method and stage; leaves no trace."""
     generators = generator_states(device)
     copy = build_state(run, data, device)
-    for stage, plan in enter_stages(copy):
-        for _ in range(run.engine.warmup_steps):
-            take_step(copy, stage, plan)
+    with refuse_unsound_convolutions(copy.method, run.engine, device):
+        for stage, plan in enter_stages(copy):
+            for _ in range(run.engine.warmup_steps):
+                take_step(copy, stage, plan)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     set_generator_states(device, generators)

@@ -95,6 +95,20 @@ def test_equals_the_field_s_loop(shape: tuple[int, int, int], stride: tuple[int,
     assert len(np.unique(labels)) > 1
 
 
+@pytest.mark.parametrize("shape", [(16, 16, 8), (21, 17, 9), (30, 22, 13), (12, 20, 5)])
+@pytest.mark.parametrize("stride", [(16, 16, 8), (7, 5, 3)])
+def test_equals_monai_s_sliding_windows(shape: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
+    """MONAI names strides by an overlap and rounds down: half a voxel more than the stride gives exactly this one."""
+    from monai.inferers.utils import sliding_window_inference
+
+    network, image = small_network().eval(), torch.from_numpy(volume(shape))
+    overlap = tuple(max(0.0, 1.0 - (step + 0.5) / side) for step, side in zip(stride, SIZE, strict=True))
+    with torch.no_grad():
+        expected = sliding_window_inference(image[None, None], SIZE, 4, lambda x: network(x).softmax(1), overlap)
+    assert isinstance(expected, Tensor)
+    assert torch.allclose(window_scores(network, image[None], 3, stride), expected[0], atol=1e-6)
+
+
 def test_the_reference_by_hand() -> None:
     """Along 21 voxels windows of 16 at steps of 4 begin at 0, 4 and, moved back from 8, at 5."""
     from tests.evaluation.plain import starts

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from harness.api.errors import InterruptedRunError, UsageError
 from harness.audit import audit
@@ -16,9 +18,11 @@ from harness.evaluation import evaluate
 from harness.evaluation.metrics import case_metrics
 from harness.evaluation.predict import keep_largest, predict_windows
 from harness.records.reader import SuiteRecords
+from harness.records.schema import Engine
 from harness.train import environment
 from harness.train.replay import replay
 from harness.train.stop import StopFlag
+from harness.train.unsound import refuse_unsound_convolutions
 from tests.cli.test_page import panels
 from tests.support import cases_of, run_cli, wait_until
 from tests.train.fixtures import MakeTiny
@@ -190,3 +194,29 @@ def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: Mak
     tiny = make_tiny({"tiny_floor": {}}, **{**VOLUMES, "engine": {"validation_stride": [16, 17, 16]}})
     with pytest.raises(UsageError, match=r"tiny.yaml:\d+: engine.validation_stride: steps of .* leave gaps"):
         tiny.session()
+
+
+@pytest.mark.parametrize("first_side", [16, 32])
+def test_patches_of_which_bfloat16_gradients_are_wrong_are_refused(
+    first_side: int, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The V-Net's maps come to two voxels along the first axis: refused while it warms up, before a step counts."""
+    monkeypatch.setattr(environment, "has_native_bfloat16", lambda: True)
+    changes: dict[str, Any] = {
+        **VOLUMES,
+        "preprocessing": {"size": [first_side, 32, 16]},
+        "engine": {**VOLUMES["engine"], "precision": "bfloat16", "warmup_steps": 1},
+    }
+    tiny = make_tiny({"supervised": {}}, **changes)
+    with pytest.raises(UsageError, match=r"wrong gradients on a CPU for maps of \(2, [24], [12]\) voxels"):
+        train(tiny, "supervised/2/0/0")
+    assert tiny.folder("supervised/2/0/0").ledger.spent().useful_steps == 0
+
+
+@pytest.mark.parametrize(
+    ("side", "precision", "trains"), [(3, "bfloat16", True), (2, "float32", True), (2, "bfloat16", False)]
+)
+def test_other_maps_and_frozen_layers_are_let_through(side: int, precision: str, trains: bool) -> None:
+    layer = nn.Conv3d(1, 1, 3, padding=1).requires_grad_(trains)
+    with refuse_unsound_convolutions(layer, Engine(precision=precision), torch.device("cpu")):  # type: ignore[arg-type]
+        assert layer(torch.zeros(1, 1, side, 4, 4)).shape[2] == side

@@ -138,7 +138,7 @@ def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str |
 
 
 def load_leaderboard(folder: str | Path) -> Leaderboard:
-    """Compute the leaderboard of a suite from its records alone, and write nothing.
+    """Compute the leaderboard of a suite from its records alone, and write nothing but the index of what was read.
 
     Args:
         folder: Records of one suite, RUNS/<suite name>.

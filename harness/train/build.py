@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -130,21 +131,33 @@ def training_step(state: TrainingState, stage: Stage, plan: BatchPlan, progress:
     """
     batch = state.sampler.next(plan)
     state.monitor.given(batch)
-    loss = update(state, stage, batch, on_device(progress, state.device) if state.run.engine.compile else progress)
+    given = on_device(progress, state.device) if state.run.engine.compile else progress
+    with forward_precision(state):
+        loss = state.method.training_loss(batch, stage, given)
+    descend(state, stage, loss, given)
     state.method.on_progress(stage, progress)
     return loss
 
 
 def update(state: TrainingState, stage: Stage, batch: Batch, progress: Progress) -> Loss:
-    """Loss, backward, optimiser and the method's averages: on the device alone, so that a graph can hold all of it."""
-    # the suite's precision for the forward pass; the backward pass follows it by itself
-    with torch.autocast(state.device.type, torch.bfloat16, enabled=state.run.engine.precision == "bfloat16"):
+    """What of a step is on the device alone, so that a graph can hold all of it."""
+    with forward_precision(state):
         loss = state.method.training_loss(batch, stage, progress)
+    descend(state, stage, loss, progress)
+    return loss
+
+
+def forward_precision(state: TrainingState) -> AbstractContextManager[object]:
+    """The suite's precision for a forward pass; the backward pass follows it by itself."""
+    return torch.autocast(state.device.type, torch.bfloat16, enabled=state.run.engine.precision == "bfloat16")
+
+
+def descend(state: TrainingState, stage: Stage, loss: Loss, progress: Progress) -> None:
+    """Backward, optimiser and the method's averages."""
     state.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
     state.optimiser.step()
     state.method.after_step(stage, progress)
-    return loss
 
 
 def on_device(progress: Progress, device: torch.device) -> Progress:

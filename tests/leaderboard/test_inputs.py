@@ -69,7 +69,7 @@ def test_other_environments_are_in_another_table(tmp_path, change, title):
     [
         ({"budget": Budget(device_seconds=600)}, "budget amount 600"),
         ({"budget": Budget(steps=300)}, "budget currency steps"),
-        ({"protocol_version": 3}, "protocol version 3"),
+        ({"protocol_version": 2}, "protocol version 2"),
     ],
 )
 def test_other_budgets_and_protocols_are_in_another_table(tmp_path, change, title):

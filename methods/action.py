@@ -75,9 +75,11 @@ class ActionParams(AnatomicalParams, StrongParams):
     valid_above: float = hyper(0.7, "confidence from which a pseudo-labelled pixel joins L_anco", ge=0, le=1)
     unsupervised_weight: float = hyper(1.0, "weight of L_unsup", ge=0)
     contrast_weight: float = hyper(0.01, "weight of each contrast of stage iii", ge=0, search=(1e-3, 1.0), scale="log")
-    student_temperature: Temperature = hyper(Constant(tau=0.1), "of the student's similarities in stages i and ii")
-    teacher_temperature: Temperature = hyper(Constant(tau=0.01), "of the teacher's")
-    anatomical_temperature: Temperature = hyper(Constant(tau=0.5), "of L_anco")
+    student_temperature: Temperature = hyper(
+        Constant(tau=0.1), "of the student's similarities in stages i and ii", cost=False
+    )
+    teacher_temperature: Temperature = hyper(Constant(tau=0.01), "of the teacher's", cost=False)
+    anatomical_temperature: Temperature = hyper(Constant(tau=0.5), "of L_anco", cost=False)
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:

@@ -57,10 +57,12 @@ REASSIGNMENTS = 100
 class ActionPPParams(ActionParams):
     """ACTION's, other temperatures, and L_aaco's."""
 
-    student_temperature: Temperature = hyper(Cosine(low=0.1, high=1.0), "of the student's similarities in i and ii")
-    teacher_temperature: Temperature = hyper(Cosine(low=0.01, high=1.0), "of the teacher's")
-    anatomical_temperature: Temperature = hyper(Cosine(low=0.1, high=1.0), "of L_anco")
-    supervised_temperature: Temperature = hyper(Cosine(low=0.1, high=1.0), "of L_aaco")
+    student_temperature: Temperature = hyper(
+        Cosine(low=0.1, high=1.0), "of the student's similarities in i and ii", cost=False
+    )
+    teacher_temperature: Temperature = hyper(Cosine(low=0.01, high=1.0), "of the teacher's", cost=False)
+    anatomical_temperature: Temperature = hyper(Cosine(low=0.1, high=1.0), "of L_anco", cost=False)
+    supervised_temperature: Temperature = hyper(Cosine(low=0.1, high=1.0), "of L_aaco", cost=False)
     lambda_a: float = hyper(0.2, "weight of the centre's term in L_aaco", ge=0, search=(0.05, 1.0), scale="log")
     centers: bool = hyper(True, "False: L_aaco without class centres")
     centers_per_class: int = hyper(1, "r", ge=1, search=(1, 2, 4, 8, 16), scale="choice")

@@ -129,13 +129,18 @@ class MethodParams(Strict):
 
     @classmethod
     def cost_bearing(cls) -> tuple[str, ...]:
-        """Name the fields whose values change what a training step costs.
+        """Name the fields whose values may change what a training step costs.
 
         Returns:
             Names, in the order of the fields.
         """
-        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
-        return tuple(name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("cost"))
+        bearing = []
+        for name, field in cls.model_fields.items():
+            extra = field.json_schema_extra
+            declared = extra.get("cost") if isinstance(extra, dict) else None
+            if declared or (declared is None and field.annotation is not float):
+                bearing.append(name)
+        return tuple(bearing)
 
     def current_value(self, name: str) -> Any:  # noqa: ANN401 - whatever the dimension's values are
         """Read the value that these parameters have on a dimension.
@@ -169,7 +174,7 @@ def hyper(
     gt: float | None = None,
     search: Sequence[Any] | None = None,
     scale: Literal["linear", "log", "choice"] = "linear",
-    cost: bool = False,
+    cost: bool | None = None,
 ) -> Any:  # noqa: ANN401 - a pydantic field stands where its value will
     """Declare one hyper-parameter of a `MethodParams` class.
 
@@ -183,7 +188,7 @@ def hyper(
             keeps the parameter out of searches.
         scale: How a search moves between them.
         cost: Whether its value changes what a training step costs. Under a budget of reference steps each of its values
-            is measured on its own.
+            is measured on its own. None: yes, unless it is a float, as weights, thresholds and decays are.
 
     Returns:
         A pydantic field, to stand where the parameter's default stands.

@@ -26,6 +26,8 @@ from harness.records.calibration import (
     resolve,
 )
 from harness.records.schema import Pace, Preprocessing
+from methods.action_pp import ActionPPParams
+from methods.ua_mt import UAMTParams
 
 KEY = EntryKey(method="two_stages", method_version=1, params={"passes": 8}, engine={}, stages=("first", "last"))
 
@@ -160,3 +162,11 @@ def test_nine_samples_of_three_steps_judge_nothing() -> None:
 def test_another_device_may_differ_by_more(factor: float, verdict: str) -> None:
     mixed = paces([2.0 * factor] * 9) + paces([2.0 * factor], device="f" * 64)
     assert judge_pace(mixed, 2.0, HEADER).verdict == verdict
+
+
+def test_what_may_change_a_step_is_measured_apart() -> None:
+    """Counts, switches and forms by default; not weights, thresholds and decays, nor what is declared free."""
+    assert "passes" in UAMTParams.cost_bearing()
+    assert not {"noise", "ema_decay", "consistency"} & set(UAMTParams.cost_bearing())
+    assert {"centers_per_class", "strong", "mixing", "queue"} <= set(ActionPPParams.cost_bearing())
+    assert not {"student_temperature", "supervised_temperature", "lambda_a"} & set(ActionPPParams.cost_bearing())

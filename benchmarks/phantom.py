@@ -32,16 +32,16 @@ RV, MYO, LV = 1, 2, 3
 
 
 class Phantom(Dataset):
-    """24 training, 4 validation and 8 test patients; two volumes each of 5 to 7 slices."""
+    """24 training, 4 validation and 16 test patients; two volumes each of 5 to 7 slices."""
 
     name: ClassVar[str] = "phantom"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     dimension: ClassVar[Literal[2, 3]] = 2
     classes: ClassVar[tuple[str, ...]] = ("background", "RV", "Myo", "LV")
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = {
         "train": tuple(f"phantom{number:03d}" for number in range(1, 25)),
         "val": tuple(f"phantom{number:03d}" for number in range(25, 29)),
-        "test": tuple(f"phantom{number:03d}" for number in range(29, 37)),
+        "test": tuple(f"phantom{number:03d}" for number in range(29, 45)),
     }
 
     def recognise(self, root: Path) -> str | None:

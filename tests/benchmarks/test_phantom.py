@@ -25,9 +25,9 @@ def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
     assert {split: len(patients) for split, patients in cache.manifest.splits.items()} == {
         "train": 24,
         "val": 4,
-        "test": 8,
+        "test": 16,
     }
-    assert len(cache.manifest.cases) == 72
+    assert len(cache.manifest.cases) == 88
     assert cache.manifest.warnings == []
     assert cache.manifest.checksum == prepare(Phantom(), None, tmp_path / "again").manifest.checksum
     assert next(iter(cache.cases("val"))).spacing_mm == SPACING_MM
@@ -100,7 +100,7 @@ def test_wall_and_blood_change_places_in_two_of_five_patients(cases: list[Case])
         blood, wall = (float(np.median(case.image[case.label == value])) for value in (LV, MYO))
         assert (wall > blood) is is_inverted(case.patient)
     assert not any(is_inverted(patient) for patient in Phantom.splits["train"][:3])
-    assert [sum(map(is_inverted, Phantom.splits[split])) for split in ("train", "val", "test")] == [9, 1, 4]
+    assert [sum(map(is_inverted, Phantom.splits[split])) for split in ("train", "val", "test")] == [9, 1, 7]
 
 
 def test_no_threshold_separates_the_tissues(cases: list[Case]) -> None:

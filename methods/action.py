@@ -32,7 +32,6 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
-from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.params import Alteration, OptimiserSettings, hyper
 from harness.api.progress import Progress, Scalar
@@ -121,6 +120,7 @@ class ACTION(Method):
 
     name = "action"
     capturable = True
+    engine_loss = True
     paper = "You et al., ACTION: Bootstrapping with Anatomical-aware Contrastive Distillation, IPMI 2023"
     Params = ActionParams
     temperatures: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -208,7 +208,7 @@ class ACTION(Method):
         with torch.no_grad():
             target = self.teacher.regions(self.teacher.backbone.decoder(theirs)).flatten(2)
         local = self.local(self.student.regions(logits), target, temperatures)
-        supervised = supervised_loss(logits[: len(batch.images)], batch.labels)
+        supervised = self.labelled_loss(logits[: len(batch.images)], batch.labels)
         terms = {"global": whole, "local": local, **supervised.terms}
         return Loss(supervised.total + whole + local, terms)
 
@@ -218,7 +218,7 @@ class ACTION(Method):
         mixed = self._mix(pseudo_label(weak, taught.logits[-len(weak) :]))
         seen: Seen = self.student(torch.cat((batch.images, params.augment(mixed.images, FINE_TUNING))))
         labelled, rest = seen.logits.tensor_split((len(batch.images),))
-        supervised = supervised_loss(labelled, batch.labels)
+        supervised = self.labelled_loss(labelled, batch.labels)
         unsupervised = unsupervised_loss(rest, mixed.labels, mixed.confidence, params.confident)
         labels = torch.cat((batch.labels, mixed.labels))
         trusted = torch.ones_like(batch.labels, dtype=torch.bool)

@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
-from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.progress import Progress
@@ -35,6 +34,7 @@ class CPS(Method):
 
     name = "cps"
     capturable = True
+    engine_loss = True
     paper = "Chen et al., Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision, CVPR 2021"
     Params = ConsistencyParams
 
@@ -53,7 +53,7 @@ class CPS(Method):
         n_labelled = len(batch.images)
         images = torch.cat((batch.images, *batch.unlabelled))
         first, second = self.first(images), self.second(images)
-        own, other = (supervised_loss(logits[:n_labelled], batch.labels) for logits in (first, second))
+        own, other = (self.labelled_loss(logits[:n_labelled], batch.labels) for logits in (first, second))
         pseudo = cross_pseudo_supervision(first[n_labelled:], second[n_labelled:])
         total = own.total + other.total + progress["consistency_weight"] * pseudo
         terms = {**own.terms, **{f"{name}_2": term for name, term in other.terms.items()}, "pseudo": pseudo}

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from harness.api.dataset import Task
-from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import hyper
@@ -41,6 +40,7 @@ class MeanTeacher(Method):
 
     name = "mean_teacher"
     capturable = True
+    engine_loss = True
     paper = "Tarvainen and Valpola, Mean teachers are better role models, NeurIPS 2017; as in SSL4MIS (Luo, 2020)"
     Params = MeanTeacherParams
 
@@ -65,7 +65,7 @@ class MeanTeacher(Method):
         labelled, rest = logits.tensor_split((len(batch.images),))
         with torch.no_grad():
             target = self.teacher(clipped_noise(unlabelled, self.params.noise, self.params.noise_clip)).softmax(dim=1)
-        supervised = supervised_loss(labelled, batch.labels)
+        supervised = self.labelled_loss(labelled, batch.labels)
         consistency = F.mse_loss(rest.softmax(dim=1), target)
         total = supervised.total + progress["consistency_weight"] * consistency
         return Loss(total, {**supervised.terms, "consistency": consistency})

@@ -13,7 +13,6 @@ from __future__ import annotations
 from torch import nn
 
 from harness.api.dataset import Task
-from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import Alteration
@@ -26,6 +25,7 @@ class Supervised(Method):
 
     name = "supervised"
     capturable = True
+    engine_loss = True
     unit = True
     paper = "Ronneberger et al., U-Net, MICCAI 2015; in 3D Milletari et al., V-Net, 3DV 2016; as in SSL4MIS (Luo, 2020)"
 
@@ -47,7 +47,7 @@ class Supervised(Method):
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """Supervised loss of the batch; terms: ce, dice."""
-        return supervised_loss(self.net(self.params.augment(batch.images)), batch.labels)
+        return self.labelled_loss(self.net(self.params.augment(batch.images)), batch.labels)
 
     @property
     def predictor(self) -> nn.Module:

@@ -26,7 +26,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
-from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import Alteration, hyper
@@ -69,6 +68,7 @@ class UAMT(Method):
 
     name = "ua_mt"
     capturable = True
+    engine_loss = True
     paper = "Yu et al., Uncertainty-aware Self-ensembling Model, MICCAI 2019"
     Params = UAMTParams
 
@@ -97,7 +97,7 @@ class UAMT(Method):
         (unlabelled,) = batch.unlabelled
         seen = torch.cat((batch.images, self.params.augment(unlabelled)))
         labelled, rest = self.student(seen).tensor_split((len(batch.images),))
-        supervised = supervised_loss(labelled, batch.labels)
+        supervised = self.labelled_loss(labelled, batch.labels)
         target, uncertainty = self._teach(unlabelled)
         mask = (uncertainty < progress["threshold"]).to(target.dtype)
         consistency = masked_consistency(rest.softmax(dim=1), target, mask, self.levels)

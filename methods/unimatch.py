@@ -28,7 +28,6 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
-from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import Alteration, MethodParams, hyper
@@ -76,6 +75,7 @@ class UniMatch(Method):
 
     name = "unimatch"
     capturable = True
+    engine_loss = True
     paper = "Yang et al., Revisiting Weak-to-Strong Consistency in Semi-Supervised Segmentation, CVPR 2023"
     Params = UniMatchParams
 
@@ -99,7 +99,7 @@ class UniMatch(Method):
             features = [torch.cat((each, self._perturb(each[n_labelled:]))) for each in features]
         logits = self.net.decoder(features)
         confidence, labels = logits[n_labelled:][:n_weak].detach().softmax(dim=1).max(dim=1)
-        supervised = supervised_loss(logits[:n_labelled], batch.labels)
+        supervised = self.labelled_loss(logits[:n_labelled], batch.labels)
         strong_loss = self._strong_loss(weak, (confidence, labels), given)
         terms = {**supervised.terms, "strong": strong_loss}
         total = supervised.total + self.params.strong_weight * strong_loss

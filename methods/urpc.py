@@ -25,7 +25,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
-from harness.api.losses import supervised_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.progress import Progress
@@ -92,6 +91,7 @@ class URPC(Method):
 
     name = "urpc"
     capturable = True
+    engine_loss = True
     paper = "Luo et al., Semi-Supervised Segmentation via Uncertainty Rectified Pyramid Consistency, MICCAI 2021"
     Params = ConsistencyParams
 
@@ -108,7 +108,7 @@ class URPC(Method):
         """All L_sup and w L_i; terms: ce and dice (finest scale), coarse (others), consistency, uncertainty."""
         n_labelled = len(batch.images)
         logits = self.net(torch.cat((batch.images, *batch.unlabelled)))
-        supervised = [supervised_loss(each[:n_labelled], batch.labels) for each in logits]
+        supervised = [self.labelled_loss(each[:n_labelled], batch.labels) for each in logits]
         totals = torch.stack([each.total for each in supervised])
         consistency, uncertainty = pyramid_consistency([each[n_labelled:] for each in logits])
         terms = {**supervised[0].terms, "coarse": totals[1:].mean()}

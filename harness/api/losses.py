@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.api.method import Loss
-
 SMOOTH = 1e-5
 """s of the Dice: keeps it defined for a class that neither probabilities nor labels hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What one step minimises.
+
+    Attributes:
+        total: A scalar on the device, with a gradient.
+        terms: Named parts of it: scalars on the device, detached or not. They are recorded and never read in the step.
+    """
+
+    total: Tensor
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+LabelledLoss = Callable[[Tensor, Tensor], Loss]
+"""Of logits [N, C, *size] and labels [N, *size]."""
 
 
 class Overlap(NamedTuple):
@@ -74,3 +91,33 @@ def supervised_loss(logits: Tensor, labels: Tensor) -> Loss:
     ce = F.nll_loss(log_probabilities, labels)
     dice = dice_loss(log_probabilities.exp(), labels)
     return Loss(0.5 * (ce + dice), {"ce": ce, "dice": dice})
+
+
+def nnunet_loss(logits: Tensor, labels: Tensor) -> Loss:
+    """nnU-Net's loss: cross-entropy + Dice of the foreground, with plain sums in the denominator.
+
+    Dice of a class: 1 - (2 sum(pg) + s) / (sum(p) + sum(g) + s) with s = 1e-5, mean over all classes but background.
+    Sums run over the whole batch, as in nnU-Net's 2D configurations and those of its 3D ones that follow a coarser one.
+    nnU-Net also supervises coarser scales of the decoder, which the networks here do not show.
+
+    Args:
+        logits: [N, C, *size].
+        labels: [N, *size] int64, classes 0 .. C - 1, 0 the background.
+
+    Returns:
+        The loss and its two parts, the terms ce and dice, scalars with gradient.
+    """
+    log_probabilities = logits.log_softmax(dim=1)
+    ce = F.nll_loss(log_probabilities, labels)
+    probabilities = log_probabilities[:, 1:].exp()
+    n_foreground = probabilities.shape[1]
+    values = torch.arange(1, n_foreground + 1, device=labels.device).view(1, n_foreground, *(1,) * (labels.ndim - 1))
+    own = labels.unsqueeze(1) == values
+    axes = (0, *range(2, probabilities.ndim))
+    sums = probabilities.sum(axes) + own.sum(axes)
+    dice = (1.0 - (2.0 * (probabilities * own).sum(axes) + SMOOTH) / (sums + SMOOTH)).mean()
+    return Loss(ce + dice, {"ce": ce, "dice": dice})
+
+
+LABELLED_LOSSES: Mapping[str, LabelledLoss] = {"default": supervised_loss, "nnunet": nnunet_loss}
+"""By the name that a suite's `engine.loss` has."""

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
+from harness.api.losses import LabelledLoss, Loss, supervised_loss
 from harness.api.params import Alteration, MethodParams, OptimiserSettings
 from harness.api.progress import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+
+__all__ = ["Batch", "BatchPlan", "Loss", "Method", "Stage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +73,6 @@ class Batch:
     unlabelled: tuple[Tensor, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What one step minimises.
-
-    Attributes:
-        total: A scalar on the device, with a gradient.
-        terms: Named parts of it: scalars on the device, detached or not. They are recorded and never read in the step.
-    """
-
-    total: Tensor
-    terms: Mapping[str, Tensor] = field(default_factory=dict)
-
-
 class Method(nn.Module):
     """One paper. Subclass it in a file of `methods/`, or in an installed package with an entry point.
 
@@ -103,6 +94,7 @@ class Method(nn.Module):
         - `ranked`: False for references, which the leaderboard shows apart.
         - `capturable`: True where `training_loss` and `after_step` may be recorded once as a CUDA graph and replayed:
           no host copies, no shapes that depend on values, numbers that change only in buffers and `progress["name"]`.
+        - `engine_loss`: True where the labelled term is `self.labelled_loss`, so that a suite can choose it.
         - `unit`: True for the one method whose step is the unit of a budget of reference steps.
         - `paper`: the citation that `harness list` shows.
         - `stages`: named shares of the budget; one stage by default.
@@ -128,12 +120,15 @@ class Method(nn.Module):
     labels: ClassVar[Literal["subset", "all"]] = "subset"
     ranked: ClassVar[bool] = True
     capturable: ClassVar[bool] = False
+    engine_loss: ClassVar[bool] = False
     unit: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.task = task
+        self.labelled_loss: LabelledLoss = supervised_loss
+        """Of logits [N, C, *size] and labels [N, *size]; the engine puts the suite's `engine.loss` in its place."""
 
     @classmethod
     def build(cls, task: Task, params: MethodParams) -> Method:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.api.method import Batch, BatchPlan
 from harness.data.stream import Stream
+from harness.records.schema import Augmentation
 
 
 class TrainingSet(ABC):
@@ -28,8 +29,14 @@ class TrainingSet(ABC):
         """Some image as a network gets it, [1, C, *size]."""
 
     @abstractmethod
-    def sampler(self, seed: int, augment: bool) -> Sampler:
+    def sampler(self, seed: int, augmentation: Augmentation) -> Sampler:
         """A new sampler of this set."""
+
+
+def scan_statistics(scans: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each scan, [n] float32 each, always made on the CPU: all devices get the same."""
+    deviations, means = zip(*(torch.std_mean(scan, correction=0) for scan in scans), strict=True)
+    return torch.stack(means), torch.stack(deviations)
 
 
 def labelled_or_not(labelled: Sequence[bool], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -39,19 +46,17 @@ def labelled_or_not(labelled: Sequence[bool], device: torch.device) -> tuple[Ten
 
 
 class Sampler(ABC):
-    """Draws augmented batches. Its generator is the only randomness of the data, and it is in the checkpoint."""
+    """Draws augmented batches. Its generator is the only randomness of the data, and it is in the checkpoint.
 
-    def __init__(self, data: TrainingSet, seed: int, augment: bool) -> None:
+    augmentation: what every image goes through.
+    """
+
+    def __init__(self, data: TrainingSet, seed: int, augmentation: Augmentation) -> None:
         self.data = data
-        self._augment = augment
+        self.augmentation: Augmentation = augmentation
         self._generator = torch.Generator(device=data.labelled.device).manual_seed(seed)
         self._labelled = Stream("labelled", data.labelled, self._generator)
         self._unlabelled = Stream("unlabelled", data.unlabelled, self._generator)
-
-    @property
-    def augmentation(self) -> Literal["weak", "none"]:
-        """What every image goes through."""
-        return "weak" if self._augment else "none"
 
     def next(self, plan: BatchPlan) -> Batch:
         """One step's images."""

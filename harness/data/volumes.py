@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.data import nnunet
+from harness.data.interpolate import Points, centred_points
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
 from harness.data.preprocess import Preprocessed
-from harness.data.sampler import Sampler, TrainingSet, labelled_or_not
+from harness.data.sampler import Sampler, TrainingSet, labelled_or_not, scan_statistics
+from harness.records.schema import Augmentation
 
 Shape = tuple[int, ...]
 
@@ -21,6 +24,7 @@ class Volumes(TrainingSet):
 
     images: [V] float32, labels: [V] uint8; the voxels of one volume after the other, each in C order.
     offsets: [N] int64, where each volume starts; shapes: [N, 3] int64.
+    means, deviations: [N] float32.
     patch: (X, Y, Z); no volume is smaller, however it is turned.
     """
 
@@ -28,6 +32,8 @@ class Volumes(TrainingSet):
     labels: Tensor
     offsets: Tensor
     shapes: Tensor
+    means: Tensor
+    deviations: Tensor
     labelled: Tensor
     unlabelled: Tensor
     patch: Shape
@@ -37,11 +43,14 @@ class Volumes(TrainingSet):
         """All cases on the device, in their order; `labelled` names patients."""
         shapes = torch.tensor(cases.shapes)
         offsets = shapes.prod(dim=1).cumsum(0) - shapes.prod(dim=1)
+        means, deviations = scan_statistics(cases.images.split(shapes.prod(dim=1).tolist()))
         return cls(
             cases.images.to(device),
             cases.labels.to(device),
             offsets.to(device),
             shapes.to(device),
+            means.to(device),
+            deviations.to(device),
             *labelled_or_not([case.patient in labelled for case in cases.cases], device),
             patch=cases.preprocessing.size,
         )
@@ -52,24 +61,32 @@ class Volumes(TrainingSet):
         volume = self.images[: int(self.shapes[0].prod())].view(self.shapes[0].tolist())
         return volume[tuple(slice(side) for side in self.patch)][None, None]
 
-    def sampler(self, seed: int, augment: bool) -> VolumeSampler:
+    def sampler(self, seed: int, augmentation: Augmentation) -> VolumeSampler:
         """A new sampler of these volumes."""
-        return VolumeSampler(self, seed, augment)
+        return VolumeSampler(self, seed, augmentation)
 
 
 class VolumeSampler(Sampler):
     """Each image of a batch is a patch of one volume, at a random place. Views of it are turned each in its own way."""
 
-    def __init__(self, data: Volumes, seed: int, augment: bool) -> None:
-        super().__init__(data, seed, augment)
+    def __init__(self, data: Volumes, seed: int, augmentation: Augmentation) -> None:
+        super().__init__(data, seed, augmentation)
         self._volumes = data
+        self._grid = centred_points(data.patch, data.images.device)
 
     def _annotated(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        voxels = self._voxels(index, self._places(index))
+        places = self._places(index)
+        if self.augmentation == "nnunet":
+            points = self._points(index, places)
+            labels = points.nearest(self._volumes.labels).view(-1, *self._volumes.patch)
+            return self._strong(index, points), labels.long()
+        voxels = self._voxels(index, places)
         return self._volumes.images[voxels][:, None], self._volumes.labels[voxels].long()
 
     def _views(self, index: Tensor, count: int) -> tuple[Tensor, ...]:
         places = self._places(index)
+        if self.augmentation == "nnunet":
+            return tuple(self._strong(index, self._points(index, places)) for _ in range(count))
         return tuple(self._volumes.images[self._voxels(index, places)][:, None] for _ in range(count))
 
     def _places(self, index: Tensor) -> Tensor:
@@ -78,6 +95,22 @@ class VolumeSampler(Sampler):
     def _voxels(self, index: Tensor, places: Tensor) -> Tensor:
         """[n, X, Y, Z]: where the patches' voxels lie, once they are turned."""
         count, device = len(index), index.device
-        turns = draw_turns(count, self._generator, device) if self._augment else no_turns(count, device)
+        turns = draw_turns(count, self._generator, device) if self.augmentation == "weak" else no_turns(count, device)
         volumes = self._volumes
         return patch_indices(volumes.offsets[index], volumes.shapes[index], places, turns, volumes.patch)
+
+    def _points(self, index: Tensor, places: Tensor) -> Points:
+        """Where patches are read, turned about their centres, scaled and mirrored."""
+        volumes = self._volumes
+        size = torch.stack([torch.full_like(index, side) for side in volumes.patch], 1)
+        shapes = volumes.shapes[index]
+        centres = (places * (shapes - size + 1)).long() + (size - 1) / 2
+        maps = nnunet.draw_maps(torch.ones_like(volumes.means[index]), volumes.patch, self._generator)
+        return Points(volumes.offsets[index], shapes, maps @ self._grid + centres[:, :, None].float())
+
+    def _strong(self, index: Tensor, points: Points) -> Tensor:
+        """[n, 1, X, Y, Z]: patches as they are read at these points, in other intensities."""
+        means, deviations = self._volumes.means[index], self._volumes.deviations[index]
+        images = points.linear(self._volumes.images, means).view(-1, 1, *self._volumes.patch)
+        draws = nnunet.draw_intensities(len(index), self._volumes.patch, self._generator, index.device)
+        return nnunet.change_intensities(images, draws, means, deviations)

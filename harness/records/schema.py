@@ -20,6 +20,9 @@ BY_FIRST_VERSION = "harness 0.1.0, which reads it"
 """The end of a sentence about what the first version wrote; its records have schema 1, and lie in units/."""
 
 
+Augmentation = Literal["weak", "none", "nnunet"]
+"""What the engine does to every training image: turns and flips, nothing, or nnU-Net's recipe."""
+
 Stride = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 """Voxels from one window to the next along each axis."""
 
@@ -76,7 +79,12 @@ class Engine(Strict):
     compile: Literal[True] | None = Field(
         None, exclude_if=_is_none, description="on CUDA: record each stage's step once as a graph, then replay it"
     )
-    augmentation: Literal["weak", "none"] = "weak"
+    augmentation: Augmentation = "weak"
+    loss: Literal["default", "nnunet"] = Field(
+        "default",
+        exclude_if=lambda loss: loss == "default",
+        description="of labelled images: 0.5 (cross-entropy + Dice), or nnU-Net's, without a Dice of the background",
+    )
     validations: int = Field(10, ge=1, description="validations at equal fractions of the budget")
     warmup_steps: int = Field(3, ge=0, description="uncharged steps on a throw-away copy")
     optimiser: OptimiserSettings = OptimiserSettings()
@@ -258,7 +266,7 @@ class Observed(Strict):
     tested network with gradients on are compared, bit by bit, with the batch that the engine gave.
     """
 
-    sampled: Literal["weak", "none"] = Field(description="augmentation that the engine's sampler applied")
+    sampled: Augmentation = Field(description="augmentation that the engine's sampler applied")
     declared: tuple[Alteration, ...] = Field(description="by the method's `augmentation`")
     steps: int = Field(0, description="in which images were compared")
     images_same: int = 0

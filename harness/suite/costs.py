@@ -58,7 +58,7 @@ def cost_key(method: type[Method], params: MethodParams, engine: Engine, usual: 
         method=method.name,
         method_version=method.version,
         params={name: values[name] for name in method.Params.cost_bearing()},
-        engine={name: value for name, value in own.items() if common.get(name) != value},
+        engine={name: own.get(name) for name in own | common if own.get(name) != common.get(name)},
         stages=tuple(stage.name for stage in stage_plans(method, params, task)),
     )
 

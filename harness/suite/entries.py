@@ -115,6 +115,12 @@ def _entry(loaded: LoadedSuite, name: str) -> Entry:
     if entry.engine.compile and not method.capturable:
         problem = f"{method.name} does not declare that its step can be captured; leave compile out for all methods"
         raise loaded.error(("engine", "compile"), problem)
+    if entry.engine.loss != "default" and not method.engine_loss:
+        problem = f"{method.name} has a loss of its own for labelled images; leave loss out, or {method.name}"
+        at: Location = (
+            ("methods", name, "engine", "loss") if "loss" in suite.methods[name].engine else ("engine", "loss")
+        )
+        raise loaded.error(at, problem)
     return entry if suite.search is None else replace(entry, space=_space(loaded, suite.search, entry))
 
 

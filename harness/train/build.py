@@ -9,6 +9,7 @@ import torch
 
 from harness.api.dataset import Task
 from harness.api.errors import UsageError
+from harness.api.losses import LABELLED_LOSSES
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.api.progress import Progress, poly
 from harness.data.cache import Cache
@@ -60,7 +61,7 @@ def build_state(run: Run, data: TrainingSet, device: torch.device, series: Serie
     method = build_method(run, device)
     shares = [stage.share for stage in method.stages]
     meter = Meter(run.budget, shares) if series is None else ReplayMeter(run.budget, shares, series)
-    sampler = data.sampler(derive_seed(run.seed, "sampling"), run.engine.augmentation == "weak")
+    sampler = data.sampler(derive_seed(run.seed, "sampling"), run.engine.augmentation)
     torch.manual_seed(derive_seed(run.seed, "training"))
     optimiser = method.optimiser(method.stages[0], run.engine.optimiser)
     return TrainingState(run, device, method, sampler, meter, optimiser)
@@ -73,6 +74,7 @@ def build_method(run: Run, device: torch.device) -> Method:
         raise UsageError(f"{run.method} is version {kind.version} here, the run asks for {run.method_version}")
     torch.manual_seed(derive_seed(run.seed, "weights"))
     method = kind.build(task_of_run(run), kind.Params.model_validate(run.params)).to(device)
+    method.labelled_loss = LABELLED_LOSSES[run.engine.loss]
     if run.engine.channels_last:
         volumes = len(run.preprocessing.size) == 3
         method = method.to(memory_format=torch.channels_last_3d if volumes else torch.channels_last)  # type: ignore[call-overload]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from harness.api.method import Batch
 from harness.api.params import Alteration
 from harness.evaluation.predict import inference
-from harness.records.schema import Observed
+from harness.records.schema import Augmentation, Observed
 
 
 class MethodMonitor:
@@ -87,7 +87,7 @@ class MethodMonitor:
         yield
         self._counts["validations_that_trained"] += state_sha256(method) != before
 
-    def record(self, sampled: Literal["weak", "none"], declared: tuple[Alteration, ...]) -> Observed:
+    def record(self, sampled: Augmentation, declared: tuple[Alteration, ...]) -> Observed:
         """What was seen."""
         return Observed.model_validate({"sampled": sampled, "declared": declared, **self._counts})
 

@@ -65,7 +65,7 @@ def work(folder: Path, preprocessing: Preprocessing) -> None:
     data = kind.load(cases, cases.patients[:4], device)
     validation = load_volumes(map_cases(cache, "val", preprocessing), device)
     spent = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.thread_time() - cpu}
-    sampler = data.sampler(0, augment=True)
+    sampler = data.sampler(0, augmentation="weak")
     for _ in range(20):
         sampler.next(BatchPlan(labelled=2, unlabelled=2))
     # every page, as a long run meets it

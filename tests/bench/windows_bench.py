@@ -74,7 +74,7 @@ def trained(cases: Sequence[Case], task: Task, steps: int, device: torch.device)
     optimiser = method.optimiser(method.stages[0], OptimiserSettings(learning_rate=0.05))
     first = cases[0]
     data = Volumes.load(preprocessed([first], Preprocessing(size=task.size)), [first.patient], device)
-    sampler = data.sampler(0, augment=True)
+    sampler = data.sampler(0, augmentation="weak")
     stage: Stage = method.stages[0]
     for step in range(steps):
         optimiser.zero_grad()

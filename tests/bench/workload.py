@@ -70,11 +70,13 @@ def random_set(size: Size, count: int, device: torch.device) -> TrainingSet:
     labels = torch.randint(classes, (count, *size), generator=generator, dtype=torch.uint8)
     index = torch.arange(count, device=device)
     halves = index[: count // 2], index[count // 2 :]
+    ones = torch.ones(count, device=device)
     if len(size) == 2:
-        return Slices(images.to(device), labels.to(device), torch.ones(count, device=device), *halves)
+        return Slices(images.to(device), labels.to(device), ones, ones, ones, *halves)
     shapes = torch.tensor(size, device=device).repeat(count, 1)
     offsets = index * shapes[0].prod()
-    return Volumes(images.flatten().to(device), labels.flatten().to(device), offsets, shapes, *halves, patch=size)
+    flat = images.flatten().to(device), labels.flatten().to(device)
+    return Volumes(*flat, offsets, shapes, ones, ones, *halves, patch=size)
 
 
 def entries(

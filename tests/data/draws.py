@@ -10,6 +10,9 @@ from harness.api.method import Batch, BatchPlan
 from harness.data.sampler import Sampler, TrainingSet
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
+from harness.records.schema import Augmentation
+
+AUGMENTATIONS: tuple[Augmentation, ...] = ("weak", "none", "nnunet")
 
 
 def batches(sampler: Sampler, plan: BatchPlan, count: int) -> list[Batch]:
@@ -25,15 +28,17 @@ def equal(first: list[Batch], second: list[Batch]) -> bool:
     )
 
 
-def assert_resumes_to_the_bit(data: TrainingSet, plan: BatchPlan, before: int, seed: int, augment: bool) -> None:
+def assert_resumes_to_the_bit(
+    data: TrainingSet, plan: BatchPlan, before: int, seed: int, augmentation: Augmentation
+) -> None:
     """What is drawn after a checkpoint is what would have been drawn without one, whatever seed the new sampler had."""
-    whole = data.sampler(seed, augment)
+    whole = data.sampler(seed, augmentation)
     batches(whole, plan, before)
     file = io.BytesIO()
     torch.save(whole.state_dict(), file)
     rest = batches(whole, plan, 6)
     file.seek(0)
-    resumed = data.sampler(seed + 1, augment)
+    resumed = data.sampler(seed + 1, augmentation)
     resumed.load_state_dict(torch.load(file, weights_only=True))
     assert equal(batches(resumed, plan, 6), rest)
 
@@ -43,18 +48,18 @@ def assert_the_seed_alone_decides(data: TrainingSet) -> None:
     plan = BatchPlan(labelled=2, unlabelled=2)
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    first = batches(data.sampler(1, augment=True), plan, 5)
+    first = batches(data.sampler(1, augmentation="weak"), plan, 5)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(6)
-    assert equal(first, batches(data.sampler(1, augment=True), plan, 5))
-    assert not equal(first, batches(data.sampler(2, augment=True), plan, 5))
+    assert equal(first, batches(data.sampler(1, augmentation="weak"), plan, 5))
+    assert not equal(first, batches(data.sampler(2, augmentation="weak"), plan, 5))
 
 
 def assert_batches_are_copies(data: Slices | Volumes) -> None:
     """A method that writes into its batch, with or without augmentation, does not write into the training set."""
     images, labels = data.images.clone(), data.labels.clone()
-    for augment in (True, False):
-        batch = data.sampler(0, augment).next(BatchPlan(labelled=2, unlabelled=2, views=2))
+    for augmentation in AUGMENTATIONS:
+        batch = data.sampler(0, augmentation).next(BatchPlan(labelled=2, unlabelled=2, views=2))
         for tensor in (batch.images, batch.labels, *batch.unlabelled):
             tensor.fill_(77)
     assert torch.equal(data.images, images)

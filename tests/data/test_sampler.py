@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,9 +17,15 @@ from harness.api.dataset import Case
 from harness.api.method import BatchPlan
 from harness.data.slices import Slices, SliceSampler
 from harness.data.stream import Stream
-from harness.records.schema import Preprocessing
-from tests.data.draws import assert_batches_are_copies, assert_resumes_to_the_bit, assert_the_seed_alone_decides
+from harness.records.schema import Augmentation, Preprocessing
+from tests.data.draws import (
+    AUGMENTATIONS,
+    assert_batches_are_copies,
+    assert_resumes_to_the_bit,
+    assert_the_seed_alone_decides,
+)
 from tests.data.preprocessed import preprocessed
+from tests.train.test_host_copies import Watch
 
 CPU = torch.device("cpu")
 
@@ -84,9 +91,9 @@ def test_passes_are_in_different_orders() -> None:
     assert len(passes) == 10
 
 
-@pytest.mark.parametrize("augment", [True, False])
-def test_streams_never_mix(augment: bool) -> None:
-    sampler = SliceSampler(training_set(), seed=3, augment=augment)
+@pytest.mark.parametrize("augmentation", ["weak", "none"])
+def test_streams_never_mix(augmentation: Augmentation) -> None:
+    sampler = SliceSampler(training_set(), seed=3, augmentation=augmentation)
     labelled: Counter[float] = Counter()
     unlabelled: Counter[float] = Counter()
     for _ in range(30):
@@ -100,7 +107,7 @@ def test_streams_never_mix(augment: bool) -> None:
 
 
 def test_shapes_types_and_views() -> None:
-    sampler = SliceSampler(training_set(), seed=0, augment=True)
+    sampler = SliceSampler(training_set(), seed=0, augmentation="weak")
     batch = sampler.next(BatchPlan(labelled=3, unlabelled=5, views=3))
     assert (batch.images.shape, batch.images.dtype) == ((3, 1, 16, 16), torch.float32)
     assert (batch.labels.shape, batch.labels.dtype) == ((3, 16, 16), torch.int64)
@@ -113,9 +120,7 @@ def test_shapes_types_and_views() -> None:
 def test_views_are_augmented_independently() -> None:
     data = training_set()
     ramp = torch.arange(256.0).reshape(1, 1, 16, 16).expand(12, 1, 16, 16).contiguous()
-    sampler = SliceSampler(
-        Slices(ramp, data.labels, data.aspects, data.labelled, data.unlabelled), seed=0, augment=True
-    )
+    sampler = SliceSampler(replace(data, images=ramp), seed=0, augmentation="weak")
     first, second = sampler.next(BatchPlan(labelled=1, unlabelled=6, views=2)).unlabelled
     assert any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert len({view.numpy().tobytes() for view in first}) > 1, "each image of a batch has its own"
@@ -126,9 +131,7 @@ def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
     data = training_set()
     labels = data.labels.clone()
     labels[data.unlabelled] = 99
-    sampler = SliceSampler(
-        Slices(data.images, labels, data.aspects, data.labelled, data.unlabelled), seed=0, augment=True
-    )
+    sampler = SliceSampler(replace(data, labels=labels), seed=0, augmentation="weak")
     for _ in range(20):
         batch = sampler.next(BatchPlan(labelled=4, unlabelled=4, views=2))
         assert set(batch.labels.unique().tolist()) <= {0, 1}
@@ -137,10 +140,10 @@ def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
             assert 99 not in view
 
 
-@given(before=st.integers(0, 9), seed=st.integers(0, 50), augment=st.booleans())
-def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
+@given(before=st.integers(0, 9), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation) -> None:
     plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes
-    assert_resumes_to_the_bit(training_set(), plan, before, seed, augment)
+    assert_resumes_to_the_bit(training_set(), plan, before, seed, augmentation)
 
 
 def test_what_a_method_writes_into_a_batch_stays_there() -> None:
@@ -152,7 +155,7 @@ def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> Non
 
 
 def test_what_one_stream_takes_does_not_change_which_slices_exist_in_the_other() -> None:
-    sampler = SliceSampler(training_set(), 0, augment=False)
+    sampler = SliceSampler(training_set(), 0, augmentation="none")
     for _ in range(7):
         sampler.next(BatchPlan(labelled=5, unlabelled=0))
     batch = sampler.next(BatchPlan(labelled=1, unlabelled=6))
@@ -161,6 +164,23 @@ def test_what_one_stream_takes_does_not_change_which_slices_exist_in_the_other()
 
 def test_without_augmentation_images_are_as_stored() -> None:
     data = training_set()
-    batch = SliceSampler(data, 0, augment=False).next(BatchPlan(labelled=6, unlabelled=6))
+    batch = SliceSampler(data, 0, augmentation="none").next(BatchPlan(labelled=6, unlabelled=6))
     for image in batch.images:
         assert any(torch.equal(image, stored) for stored in data.images[data.labelled])
+
+
+def test_strong_slices_keep_labels_on_their_structures_and_read_no_value() -> None:
+    """A bright disc that is its own label: intensities change, but the disc stays brighter than what surrounds it."""
+    rows, columns = np.mgrid[:32, :32]
+    disc = ((rows - 12) ** 2 + (columns - 18) ** 2 < 36).astype(np.uint8)
+    label = np.repeat(disc[None], 4, 0)
+    cases = [Case("a", "a", "train", 10.0 * label.astype(np.float32), label)]
+    data = Slices.load(preprocessed(cases, Preprocessing(size=(32, 32))), ("a",), CPU)
+    sampler = data.sampler(0, "nnunet")
+    for _ in range(10):
+        with Watch() as watch:
+            batch = sampler.next(BatchPlan(labelled=4, unlabelled=0))
+        assert watch.found == []
+        inside = batch.labels == 1
+        assert int(inside.sum()) > 0
+        assert float(batch.images[:, 0][inside].mean()) > 5 > float(batch.images[:, 0][~inside].mean())

@@ -19,8 +19,13 @@ from harness.api.method import BatchPlan
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
 from harness.data.shrink import pad, padded_shape, shrink_image
 from harness.data.volumes import Volumes
-from harness.records.schema import Preprocessing
-from tests.data.draws import assert_batches_are_copies, assert_resumes_to_the_bit, assert_the_seed_alone_decides
+from harness.records.schema import Augmentation, Preprocessing
+from tests.data.draws import (
+    AUGMENTATIONS,
+    assert_batches_are_copies,
+    assert_resumes_to_the_bit,
+    assert_the_seed_alone_decides,
+)
 from tests.data.preprocessed import preprocessed
 from tests.train.test_host_copies import Watch
 
@@ -124,10 +129,10 @@ def patients(images: torch.Tensor) -> list[int]:
     return [int(image.max()) for image in images]
 
 
-@pytest.mark.parametrize("augment", [True, False])
-def test_streams_never_mix_and_take_every_volume_once_a_pass(augment: bool) -> None:
-    sampler = volumes().sampler(3, augment)
-    assert sampler.augmentation == ("weak" if augment else "none")
+@pytest.mark.parametrize("augmentation", ["weak", "none"])
+def test_streams_never_mix_and_take_every_volume_once_a_pass(augmentation: Augmentation) -> None:
+    sampler = volumes().sampler(3, augmentation)
+    assert sampler.augmentation == augmentation
     labelled: Counter[int] = Counter()
     unlabelled: Counter[int] = Counter()
     for _ in range(10):
@@ -140,7 +145,7 @@ def test_streams_never_mix_and_take_every_volume_once_a_pass(augment: bool) -> N
 
 
 def test_shapes_types_and_views_of_one_place() -> None:
-    batch = volumes().sampler(0, augment=True).next(BatchPlan(labelled=2, unlabelled=6, views=3))
+    batch = volumes().sampler(0, augmentation="weak").next(BatchPlan(labelled=2, unlabelled=6, views=3))
     assert (batch.images.shape, batch.images.dtype) == ((2, 1, *PATCH), torch.float32)
     assert (batch.labels.shape, batch.labels.dtype) == ((2, *PATCH), torch.int64)
     assert [view.shape for view in batch.unlabelled] == [(6, 1, *PATCH)] * 3
@@ -153,7 +158,7 @@ def test_shapes_types_and_views_of_one_place() -> None:
 def test_labels_move_with_their_image() -> None:
     cases = [Case("a", "a", "train", np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.float32), label)
              for label in [np.random.default_rng(0).integers(0, 200, (20, 18, 17)).astype(np.uint8)]]  # fmt: skip
-    sampler = Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), ["a"], CPU).sampler(0, augment=True)
+    sampler = Volumes.load(preprocessed(cases, Preprocessing(size=PATCH)), ["a"], CPU).sampler(0, augmentation="weak")
     for _ in range(8):
         batch = sampler.next(BatchPlan(labelled=3, unlabelled=0))
         assert torch.equal(batch.images[:, 0].long(), batch.labels)
@@ -182,16 +187,16 @@ def test_predictors_get_volumes_without_the_padding_of_patches(shrink: int | Non
 
 
 def test_labels_of_unlabelled_volumes_are_never_handed_out() -> None:
-    sampler = volumes().sampler(0, augment=True)
+    sampler = volumes().sampler(0, augmentation="weak")
     seen = {int(v) for _ in range(20) for v in sampler.next(BatchPlan(2, 2, views=2)).labels.unique()}
     assert seen == {0, 1, 3}
 
 
-@given(before=st.integers(0, 5), seed=st.integers(0, 50), augment=st.booleans())
+@given(before=st.integers(0, 5), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
 @settings(max_examples=12)
-def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augment: bool) -> None:
+def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation) -> None:
     plan = BatchPlan(labelled=1, unlabelled=3, views=2)
-    assert_resumes_to_the_bit(volumes(), plan, before, seed, augment)
+    assert_resumes_to_the_bit(volumes(), plan, before, seed, augmentation)
 
 
 def test_what_a_method_writes_into_a_batch_stays_there() -> None:
@@ -203,7 +208,7 @@ def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> Non
 
 
 def test_a_batch_reads_no_value() -> None:
-    sampler = volumes().sampler(0, augment=True)
+    sampler = volumes().sampler(0, augmentation="weak")
     with Watch() as watch:
         sampler.next(BatchPlan(labelled=3, unlabelled=3, views=2))
     assert watch.found == []

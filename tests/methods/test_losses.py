@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.api.losses import dice_loss, overlap, supervised_loss
+from harness.api.losses import dice_loss, nnunet_loss, overlap, supervised_loss
 
 # Two pixels in a row, two classes: p(class 0) = .8, .4; labels 0, 1.
 P = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]]], dtype=torch.float64)
@@ -122,3 +122,12 @@ def test_gradients_are_finite_when_the_network_is_certain_and_wrong() -> None:
     assert loss.item() == pytest.approx(0.5 * (400.0 + 0.5), abs=1e-3)  # Dice: classes 0 and 3 cost 1, 1 and 2 nothing
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
+
+
+def test_nnunet_loss_by_hand() -> None:
+    loss = nnunet_loss(P.log() + 5.0, Y)  # class 1 alone: p = .2, .6, label on the second: 1 - 1.20001 / 1.80001
+    assert loss.terms["ce"].item() == pytest.approx((0.2231435513 + 0.5108256238) / 2, abs=1e-9)
+    assert loss.terms["dice"].item() == pytest.approx(1 - 1.20001 / 1.80001, abs=1e-9)
+    assert loss.total.item() == pytest.approx(0.3669845876 + 1 - 1.20001 / 1.80001, abs=1e-9)
+    logits, labels = gradient_inputs()
+    assert torch.autograd.gradcheck(lambda z: nnunet_loss(z, labels).total, (logits,))

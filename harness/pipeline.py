@@ -52,6 +52,7 @@ def run_suite(
     checkpoint_seconds: float = 30.0,
     reuse: str | Path | None = None,
     retry_failed: bool = False,
+    rung: int | None = None,
     panels: bool = True,
     track: bool = True,
     tracking_uri: str | None = None,
@@ -70,6 +71,7 @@ def run_suite(
         checkpoint_seconds: Wall seconds between two checkpoints of a run.
         reuse: Records of another suite. Runs that it has finished are taken over instead of trained again.
         retry_failed: Whether runs that ended with a failure record are trained again.
+        rung: Train this rung of the suite's ladder alone. None: all, the shortest first.
         panels: Whether the page shows the worst test cases. It then holds scans.
         track: Whether the records are mirrored into MLflow. What goes wrong there is a warning.
         tracking_uri: MLflow's store. None: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.
@@ -97,7 +99,7 @@ def run_suite(
         from harness.train.stop import StopFlag
 
         settings, stop = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address), StopFlag()
-        session = _open(loaded, data, runs, reuse, retry_failed)
+        session = _open(loaded, data, runs, reuse, retry_failed, rung)
         free_leases(session.store.by_id(run) for run in session.named)
         session, outcomes = run_search(session, settings, stop)
         if session.plan.finals:
@@ -114,13 +116,16 @@ def run_suite(
     return leaderboard
 
 
-def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str | Path = "runs") -> DryRun:
+def plan_suite(
+    suite: str | Path, *, data: str | Path | None = None, runs: str | Path = "runs", rung: int | None = None
+) -> DryRun:
     """Say what a suite would run and what is done of it, without writing a byte.
 
     Args:
         suite: Name of a shipped suite, or path of a suite's YAML file.
         data: As for `run_suite`. Data that are not prepared yet stay so; it is then unknown what is done.
         runs: Folder of all records.
+        rung: As for `run_suite`.
 
     Returns:
         The plan, with the state of each run where that is known.
@@ -134,7 +139,7 @@ def plan_suite(suite: str | Path, *, data: str | Path | None = None, runs: str |
     """
     from harness.execution.dry_run import make_dry_run
 
-    return make_dry_run(load_suite(suite), None if data is None else Path(data), Path(runs))
+    return make_dry_run(load_suite(suite), None if data is None else Path(data), Path(runs), rung)
 
 
 def load_leaderboard(folder: str | Path) -> Leaderboard:
@@ -167,6 +172,7 @@ def submit_suite(
     checkpoint_seconds: float = 30.0,
     reuse: str | Path | None = None,
     retry_failed: bool = False,
+    rung: int | None = None,
     panels: bool | None = None,
 ) -> SuiteSubmission:
     """Submit what a suite lacks to Slurm, and return without waiting. The same call submits again what was lost.
@@ -179,6 +185,7 @@ def submit_suite(
         checkpoint_seconds: Wall seconds between two checkpoints of a run.
         reuse: As for `run_suite`.
         retry_failed: As for `run_suite`.
+        rung: As for `run_suite`.
         panels: Whether the dependent job's page shows the worst test cases. None: where the data are at hand.
 
     Returns:
@@ -197,7 +204,7 @@ def submit_suite(
     loaded, asked = load_suite(suite), load_cluster(Path(cluster))
     refuse_adaptive(loaded, str(suite))
     check_partitions(asked)  # before minutes of preparing data
-    session = _open(loaded, data, runs, reuse, retry_failed)
+    session = _open(loaded, data, runs, reuse, retry_failed, rung)
     return submit_missing(session, asked, checkpoint_seconds, panels)
 
 
@@ -220,7 +227,7 @@ def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboar
     leaderboard = build_leaderboard(records)
     write_leaderboard(leaderboard, folder)
     write_search_picture(leaderboard, folder)
-    audited = audit(records) if len(leaderboard.inputs.comparisons[0].runs) <= MOST_AUDITED else None
+    audited = audit(records) if len(records.require_selection().entries) <= MOST_AUDITED else None
     page = write_page(records, leaderboard, cache, audited)
     log.info("tables and curves: %s\npage: %s", folder, page)
     return leaderboard
@@ -278,13 +285,18 @@ def has_failed_runs(leaderboard: Leaderboard) -> bool:
 
 
 def _open(
-    loaded: LoadedSuite, data: str | Path | None, runs: str | Path, reuse: str | Path | None, retry_failed: bool
+    loaded: LoadedSuite,
+    data: str | Path | None,
+    runs: str | Path,
+    reuse: str | Path | None,
+    retry_failed: bool,
+    rung: int | None,
 ) -> Session:
     """Plan the suite on its data, with what another one has finished and without failures that are to be retried."""
     from harness.execution.session import open_session
     from harness.execution.session import reuse as take_over
 
-    session = open_session(loaded, None if data is None else Path(data), Path(runs))
+    session = open_session(loaded, None if data is None else Path(data), Path(runs), rung)
     if reuse is not None:
         take_over(session, Path(reuse))
     if retry_failed:

@@ -24,7 +24,7 @@ from PIL.PngImagePlugin import PngInfo
 from harness.api.strict import digest
 from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard, write_leaderboard
 from harness.records.artifacts import CAPTION
-from harness.records.budget import Budget
+from harness.records.budget import Budget, StageSteps
 from harness.records.checksums import seal_record
 from harness.records.files import write_record, write_text
 from harness.records.ledger import LedgerLine, ProcessInfo
@@ -76,6 +76,8 @@ class RunSpec:
     overrides:    planned run -> fields of its Run that differ (method_version, budget, protocol_version, ...).
     environments: planned run -> the environment it ran in, where it is not `environment`.
     spacing_mm:   in-plane voxel size, None leaves the millimetre columns empty.
+    ladder:       rungs in place of `budget`; rung_gains: (method, rung) -> further gain in logit(Dice) on that rung.
+    unrun:        rungs that are planned, and of which nothing has run.
     """
 
     methods: Mapping[str, float] = field(default_factory=lambda: dict(GAINS))
@@ -101,12 +103,16 @@ class RunSpec:
     failure: Failure = Failure(kind="nan", reason="loss became NaN at step 17")
     overrides: Mapping[PlannedRunKey, Mapping[str, Any]] = field(default_factory=dict)
     environments: Mapping[PlannedRunKey, Environment] = field(default_factory=dict)
+    ladder: tuple[int, ...] = ()
+    rung_gains: Mapping[tuple[str, int | None], float] = field(default_factory=dict)
+    unrun: frozenset[int] = frozenset()
 
     @property
     def planned_runs(self) -> list[PlannedRun]:
         """Every final run; of the fully supervised reference one per seed."""
         return [
-            PlannedRun(entry=method, labelled=labelled, subset=subset, seed=seed)
+            PlannedRun(entry=method, labelled=labelled, subset=subset, seed=seed, rung=rung)
+            for rung in (self.ladder or (None,))
             for method in self.methods
             for labelled in ((None,) if method == FULLY_SUPERVISED else self.labelled)
             for subset in range(1 if method == FULLY_SUPERVISED else self.subsets)
@@ -133,7 +139,7 @@ class RunSpec:
             "subset": planned_run.subset,
             "seed": planned_run.seed,
             "engine": Engine(batch_size=8),
-            "budget": self.budget,
+            "budget": self.budget if planned_run.rung is None else rung_budget(planned_run.rung),
         }
         return Run(**{**fields, **self.overrides.get(key(planned_run), {})})
 
@@ -157,6 +163,11 @@ class RunSpec:
         return next(trials, None)
 
 
+def rung_budget(rung: int) -> Budget:
+    """Of a method whose step costs as much as a supervised one."""
+    return Budget(reference_steps=rung, stages=(StageSteps(name="train", share=1.0, steps=rung),))
+
+
 def key(planned_run: PlannedRun) -> PlannedRunKey:
     """(method, labelled, subset, seed), hashable."""
     return planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed
@@ -169,25 +180,27 @@ def write_records(root: Path, spec: RunSpec | None = None) -> SuiteFolder:
     text = (
         f"name: {root.name}\ndataset: phantom\npreprocessing: {{size: [96, 96]}}\nlabelled: {list(spec.labelled)}\n"
         f"subsets: {list(range(spec.subsets))}\nseeds: {list(range(spec.seeds))}\n"
-        f"methods: {{{', '.join(f'{name}: ' for name in spec.methods)}}}\nbudget: {{device_seconds: 300}}\n"
+        f"methods: {{{', '.join(f'{name}: ' for name in spec.methods)}}}\n"
+        f"budget: {f'{{ladder: {list(spec.ladder)}}}' if spec.ladder else '{device_seconds: 300}'}\n"
     )
     suite_hash = Suite.model_validate(parse(text)[0]).hash
     store.keep_suite(text, suite_hash)
-    runs = {key(planned_run): spec.run(planned_run) for planned_run in spec.planned_runs}
     entries = [
         SelectionEntry(
             planned_run=planned_run,
             params=spec.run(planned_run).params,
-            run=runs[key(planned_run)].id,
+            run=spec.run(planned_run).id,
             ranked=planned_run.labelled is not None,
+            baseline=planned_run.entry == "supervised",
             trial=spec.trial(planned_run),
         )
         for planned_run in spec.planned_runs
     ]
     store.write_selection(Selection(suite_hash=suite_hash, engine=Engine(batch_size=8), entries=entries))
     for planned_run in spec.planned_runs:
-        if key(planned_run) not in spec.missing:
-            write_run(store.by_id(runs[key(planned_run)].id), runs[key(planned_run)], planned_run, spec)
+        if key(planned_run) not in spec.missing and planned_run.rung not in spec.unrun:
+            run = spec.run(planned_run)
+            write_run(store.by_id(run.id), run, planned_run, spec)
     for planned_run, run in spec.searched():
         write_run(store.by_id(run.id), run, planned_run, spec)
     return store
@@ -267,8 +280,8 @@ def write_ledger(folder: RunFolder, run: Run, environment: str, *, interrupted: 
 
 def _full_spent(run: Run) -> tuple[float, int]:
     """Device seconds and steps of a whole run; 0.2 s a step."""
-    if run.budget.steps is not None:
-        return 0.2 * run.budget.steps, run.budget.steps
+    if run.budget.counts_steps:
+        return 0.2 * run.budget.total_steps, run.budget.total_steps
     seconds = 0.999 * run.budget.amount
     return seconds, round(seconds / 0.2)
 
@@ -284,7 +297,8 @@ def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
 def _level(planned_run: PlannedRun, spec: RunSpec) -> float:
     """Mean logit(Dice) of a planned run: 60 % Dice at 3 labelled, 77 % at 7, 90 % with all."""
     labelled = 2.2 if planned_run.labelled is None else 0.4 + 0.8 * np.log(planned_run.labelled / 3) / np.log(7 / 3)
-    return float(labelled + spec.methods[planned_run.entry])
+    further = spec.rung_gains.get((planned_run.entry, planned_run.rung), 0.0)
+    return float(labelled + spec.methods[planned_run.entry] + further)
 
 
 def _tuned(run: Run) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.audit.finding import Verdict, combine, held, not_applicable, not_held, not_held_by_results
-from harness.audit.records import AuditedSuite, EndedRun
+from harness.audit.records import AuditedSuite, EndedRun, SelectedRun
 from harness.audit.rule import NOT_RECORDED, counted, group_by_entry, one_value, rule, spread
 from harness.records.calibration import judge_cells
 from harness.records.ledger import summarise
@@ -23,8 +23,17 @@ NO_HISTORY = f"{NOT_RECORDED}history.parquet; imported records may come without 
 
 @rule(8, needs="runs")
 def one_budget(suite: AuditedSuite) -> Verdict:
-    """The budget in run.json is the same for every run, fully supervised references included."""
-    return one_value(suite.runs, "budget of a run", lambda run: str(run.asked.budget))
+    """The budget in run.json is the same for every run, fully supervised references included.
+
+    On a ladder it is the same for all runs of a rung: so many reference steps as the rung says.
+    """
+    return one_value(suite.runs, "budget of a run", _budget)
+
+
+def _budget(run: SelectedRun) -> str:
+    rung = run.planned_run.rung
+    on_it = rung is not None and run.asked.budget.reference_steps == rung
+    return "the reference steps of its rung" if on_it else str(run.asked.budget)
 
 
 @rule(9)
@@ -61,10 +70,11 @@ def no_overspending(suite: AuditedSuite) -> Verdict:
         )
         return not_held_by_results(missed, f"{counted(len(missed), 'run')} missed the budget", lines)
     over, under = max(map(excess, suite.finished)), min(map(excess, suite.finished))
-    budget = suite.finished[0].asked.budget
+    currency = suite.finished[0].asked.budget.currency.replace("_", " ")
+    budgets = " or ".join(dict.fromkeys(str(run.asked.budget) for run in suite.finished))
     return held(
-        f"{spread([spent(run) for run in suite.finished], f' {budget.currency}', 2)} spent by "
-        f"{counted(len(suite.finished), 'finished run')} of {budget} each: "
+        f"{spread([spent(run) for run in suite.finished], f' {currency}', 2)} spent by "
+        f"{counted(len(suite.finished), 'finished run')} of {budgets} each: "
         f"at most {max(0.0, over):.3f} over and {max(0.0, -under):.3f} left; longest step "
         f"{max(run.result.longest_step_seconds for run in suite.finished):.3f} s"
     )

@@ -39,6 +39,12 @@ cluster_option = click.option(
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Runs at once; default: the GPUs, or the cores without them."
 )
+rung_option = click.option(
+    "--rung",
+    type=click.IntRange(1),
+    metavar="N",
+    help="One rung of a suite whose budget is a ladder, in reference steps; default: all, the shortest first.",
+)
 checkpoint_option = click.option(
     "--checkpoint-seconds",
     type=click.FloatRange(0, min_open=True),

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 @options.suite_option
 @options.data_option
 @options.runs_option
+@options.rung_option
 @options.workers_option
 @click.option(
     "--executor",
@@ -37,6 +38,7 @@ def plan_command(
     suite: str,
     data: Path | None,
     runs: Path,
+    rung: int | None,
     workers: int | None,
     executor: Literal["local", "slurm"],
     cluster: Path | None,
@@ -51,7 +53,7 @@ def plan_command(
     """
     check_options(executor, cluster, workers)
     loaded = None if cluster is None else load_cluster(cluster)
-    dry_run = pipeline.plan_suite(suite, data=data, runs=runs)
+    dry_run = pipeline.plan_suite(suite, data=data, runs=runs, rung=rung)
     if loaded is not None:
         refuse_adaptive(dry_run.plan.loaded, suite)
         dry_run = with_jobs(dry_run)
@@ -79,6 +81,7 @@ def plan_command(
 @options.suite_option
 @options.data_option
 @options.runs_option
+@options.rung_option
 @options.panels_option
 @options.tracking_option
 @click.option(
@@ -106,6 +109,7 @@ def run_command(
     suite: str,
     data: Path | None,
     runs: Path,
+    rung: int | None,
     panels: bool | None,
     tracking_uri: str | None,
     executor: Literal["auto", "inline", "ray", "slurm"],
@@ -133,6 +137,7 @@ def run_command(
             checkpoint_seconds=checkpoint_seconds,
             reuse=reuse,
             retry_failed=retry_failed,
+            rung=rung,
             panels=panels,
         )
         if not submitted.over:
@@ -153,6 +158,7 @@ def run_command(
                 checkpoint_seconds=checkpoint_seconds,
                 reuse=reuse,
                 retry_failed=retry_failed,
+                rung=rung,
                 panels=panels is not False,
                 track=not no_track,
                 tracking_uri=tracking_uri,
@@ -175,8 +181,8 @@ def run_command(
 def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoint_seconds: float) -> int:
     """Train RUN of a suite, from its checkpoint if it has one; returns at once if it is done.
 
-    RUN is an id, the beginning of one, ENTRY/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1), or a trial of
-    the suite's search, ENTRY/trial/STUDY/POINT.
+    RUN is an id, the beginning of one, ENTRY/LABELLED/SUBSET/SEED (ua_mt/7/0/1, supervised_full/all/0/1; on a ladder
+    with the rung, ua_mt/7/0/1/2000), or a trial of the suite's search, ENTRY/trial/STUDY/POINT.
     """
     from harness.execution.inline import run_inline
     from harness.execution.outcome import Outcome

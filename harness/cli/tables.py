@@ -51,25 +51,28 @@ def budget_text(budget: Budget, runs: int) -> str:
 
 
 def plan_table(dry_run: DryRun) -> Printed:
-    """A line per entry, of the search and of the finals, and a last one for all: runs, their states, budget."""
+    """A line per entry, of the search and of the finals of each rung, and a last one for all: runs, states, budget."""
     from harness.records.status import STATES
 
     states = [state for state in STATES if state in (dry_run.states or {}).values()]
     trainings = dry_run.plan.trainings()
     searched = any(training.role == "search" for training in trainings)
     rows: list[Line] = []
-    for role, entry in dict.fromkeys((training.role, training.entry) for training in trainings):
-        own = [training for training in trainings if (training.role, training.entry) == (role, entry)]
+    for row in dict.fromkeys(map(_row_of, trainings)):
+        own, (role, entry, budget) = [training for training in trainings if _row_of(training) == row], row
         columns = zip(*((training.labelled or "all", training.subset, training.seed) for training in own), strict=True)
         varied = [" ".join(dict.fromkeys(map(str, column))) for column in columns]
         head = (f"{entry} ({role})" if searched else entry, *varied, str(len(own)))
-        budget = own[0].budget
-        rows.append((*head, *_counts(dry_run, own, states), str(budget), budget_text(budget, len(own))))
+        rows.append((*head, *_counts(dry_run, own, states), budget, budget_text(own[0].budget, len(own))))
     total = sum(training.budget.amount for training in trainings)
-    together = budget_text(dry_run.plan.budget.of(total), 1)
+    together = budget_text(trainings[0].budget.of(total), 1)
     rows.append(("all", "", "", "", str(len(trainings)), *_counts(dry_run, trainings, states), "", together))
     headers = ("entry", "labelled", "subsets", "seeds", "runs", *states, "budget a run", "budget")
     return headers, rows, "llll" + "r" * (len(states) + 3)
+
+
+def _row_of(training: PlannedTraining) -> tuple[str, str, str]:
+    return training.role, training.entry, str(training.budget)
 
 
 def _counts(dry_run: DryRun, trainings: Sequence[PlannedTraining], states: Sequence[State]) -> list[str]:

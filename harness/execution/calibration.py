@@ -51,7 +51,7 @@ def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = Tru
     Raises:
         UsageError: the calibration lacks an entry, or leaves a stage too few steps.
     """
-    if plan.loaded.suite.budget.reference_steps is None:
+    if plan.budget.currency != "reference_steps":
         return plan
     known = find_calibration(plan, store)
     if missing(configurations(plan), known) or known is None:
@@ -106,7 +106,7 @@ def measure_suite(
     from harness.data.prepare import resolve
     from harness.train.calibrate import calibrate
 
-    if loaded.suite.budget.reference_steps is None:
+    if loaded.suite.budget.currency != "reference_steps":
         raise loaded.error(("budget",), "is not in reference_steps, so nothing has to be calibrated")
     dataset = dataset_of(loaded)
     cache = resolve(dataset, data)

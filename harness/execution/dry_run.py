@@ -58,19 +58,20 @@ class DryRun:
         return "to run" if training.run is None else (self.states or {}).get(training.run.id, "to run")
 
 
-def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
+def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None) -> DryRun:
     """Plan a suite and compare it with the records.
 
     Args:
         loaded: the suite.
         data:   folder of the data set, or of prepared data. None takes HARNESS_DATA.
         runs:   folder RUNS of all suites.
+        rung:   of the suite's ladder, as `run` takes it.
 
     Raises:
         UsageError, DataError: as `run` would, for a bad suite or bad data.
     """
     dataset = dataset_of(loaded)
-    plan = make_plan(loaded, unprepared(dataset))
+    plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
     store = SuiteFolder(runs / loaded.suite.name)
     if data is None and dataset.layouts and not os.environ.get("HARNESS_DATA"):
         return DryRun(plan, store, None, "no data given")
@@ -78,7 +79,7 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path) -> DryRun:
     if cache is None:
         return DryRun(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
     plan = plan.on_data(cache.reference)
-    if plan.budget.reference_steps is not None:
+    if plan.budget.currency == "reference_steps":
         known = find_calibration(plan, store)
         if known is None or missing(configurations(plan), known):
             return DryRun(plan, store, None, "the steps of each run are known after calibration")
@@ -115,16 +116,18 @@ def wall_time(
     """
     if not pending:
         return "none, everything is done"
-    size = _size(pending[0])
-    rates: dict[str, list[float]] = {}
-    for (own, key), environment, rate in _finished(records):
-        if own == size and environment and environment.device_model == device_model:
-            rates.setdefault(key, []).append(rate)
-    unknown = dict.fromkeys(run.method for run in pending if _key(run) not in rates)
+    costs = {cost_of(run) for run in pending}
+    rates: dict[Cost, list[float]] = {}
+    for cost, environment, rate in _finished(records):
+        if cost in costs and environment and environment.device_model == device_model:
+            rates.setdefault(cost, []).append(rate)
+    unknown = dict.fromkeys(f"{run.method} of {run.budget}" for run in pending if cost_of(run) not in rates)
     if unknown:
         return UNKNOWN if not rates else f"{UNKNOWN} for {', '.join(unknown)}"
     shares = [share_of(run.budget, records.run(run.id).spent) for run in pending]
-    left = [(run.budget.amount * (1.0 - share), rates[_key(run)]) for run, share in zip(pending, shares, strict=True)]
+    left = [
+        (run.budget.amount * (1.0 - share), rates[cost_of(run)]) for run, share in zip(pending, shares, strict=True)
+    ]
     low = _makespan([amount * min(known) for amount, known in left], workers)
     high = _makespan([amount * max(known) for amount, known in left], workers)
     return low, high, _source(rates, pending[0], device_model)
@@ -159,7 +162,7 @@ def _finished(records: SuiteRecords) -> Iterator[tuple[Cost, Environment | None,
             yield (_size(settings), key), environment, sum(json.loads(wall).values()) / charged
 
 
-def _source(rates: Mapping[str, Sequence[float]], run: Run, device_model: str) -> str:
+def _source(rates: Mapping[Cost, Sequence[float]], run: Run, device_model: str) -> str:
     known = [rate for rates_of_key in rates.values() for rate in rates_of_key]
     per = run.budget.currency.removesuffix("s").replace("_", "-")
     return (

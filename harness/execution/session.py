@@ -103,21 +103,22 @@ class Session:
                 folder.reopen()
 
 
-def open_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
+def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None) -> Session:
     """Plan a suite, find or prepare its data, and record its trials, its selection and its runs before any starts.
 
     Args:
         loaded: the suite.
         data:   folder of the data set, or of prepared data. None takes HARNESS_DATA.
         runs:   folder RUNS of all suites.
+        rung:   of the suite's ladder, to whose runs the session is limited. None: all.
 
     Raises:
-        UsageError:  the suite is wrong.
+        UsageError:  the suite is wrong, or has no such rung.
         DataError:   the data are missing or damaged.
         RecordError: the records are of another version, or damaged.
         DiskError:   the records cannot be written.
     """
-    plan, cache, store = _plan_in_folder(loaded, data, runs)
+    plan, cache, store = _plan_in_folder(loaded, data, runs, rung)
     if loaded.suite.search is not None:
         store.write_trials(_trials_of(plan, store.trials()))
     else:
@@ -139,10 +140,10 @@ def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
 
 
 def _plan_in_folder(
-    loaded: LoadedSuite, data: Path | None, runs: Path, measure: bool = True
+    loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None, measure: bool = True
 ) -> tuple[Plan, Cache, SuiteFolder]:
     SuiteFolder.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
-    plan, cache = plan_on_data(loaded, data)
+    plan, cache = plan_on_data(loaded, data, rung)
     store = SuiteFolder.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
     return calibrated(plan, cache, store, measure), cache, store
@@ -167,10 +168,10 @@ def _trials_of(plan: Plan, recorded: Trials | None) -> Trials:
     return Trials(suite_hash=suite.hash, trials=[*kept, *(trial for trial in trials if trial not in kept)])
 
 
-def plan_on_data(loaded: LoadedSuite, data: Path | None) -> tuple[Plan, Cache]:
+def plan_on_data(loaded: LoadedSuite, data: Path | None, rung: int | None = None) -> tuple[Plan, Cache]:
     """The plan on the prepared data. The whole suite is checked before any data are touched."""
     dataset = dataset_of(loaded)
-    plan = make_plan(loaded, unprepared(dataset))
+    plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
     cache = resolve(dataset, data)
     return plan.on_data(cache.reference), cache
 

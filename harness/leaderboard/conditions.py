@@ -59,7 +59,13 @@ def titles(groups: Sequence[Conditions]) -> list[str]:
     """What tells each of `groups` from the others: "torch 2.13.0, budget amount 300"; empty where nothing does."""
     values = [asdict(group) for group in groups]
     names = [name for name in FIELDS if len({value[name] for value in values}) > 1]
-    return [", ".join(f"{name.replace('_', ' ')} {_short(name, value[name])}" for name in names) for value in values]
+    if "budget_amount" in names and {group.budget_currency for group in groups} == {"reference_steps"}:
+        names.remove("budget_amount")
+        budgets = [f"{group.budget_amount:g} reference steps" for group in groups]
+    else:
+        budgets = []
+    texts = [[f"{name.replace('_', ' ')} {_short(name, value[name])}" for name in names] for value in values]
+    return [", ".join([*budgets[i : i + 1], *own]) for i, own in enumerate(texts)]
 
 
 def _short(name: str, value: object) -> str:

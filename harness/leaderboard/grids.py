@@ -129,7 +129,8 @@ def _rank(row: Row) -> Cell:
 
 def _method(row: Row) -> Cell:
     others = (f", {row[f'n_{status}']} {status}" for status in ("failed", "unfit") if row[f"n_{status}"])
-    return row["entry"], f"{row['n_ok']}/{row['n_runs']} ok{''.join(others)}"
+    marked = ", marked" if row["marked"] else ""
+    return row["entry"], f"{row['n_ok']}/{row['n_runs']} ok{''.join(others)}{marked}"
 
 
 def _structures(row: Row) -> Cell:

@@ -2,16 +2,18 @@
 
 Runs that ran under different conditions (device model, torch, precision, data, budget, protocol) never share a table.
 They are grouped into separate comparisons instead of refused: a suite that was finished on a second machine still
-gives every table that its records support, and each title names the conditions that differ.
+gives every table that its records support, and each title names the conditions that differ. Each rung of a ladder has
+comparisons of its own.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,12 +22,11 @@ import pyarrow as pa
 from harness.api.errors import UsageError
 from harness.leaderboard.conditions import Conditions, describe_differences, titles
 from harness.leaderboard.fitness import fit_block, unfit_reasons
-from harness.leaderboard.rows import RUN_COLUMNS, read_search, run_frame, validation_frame
+from harness.leaderboard.pace import judge_pace_of
+from harness.leaderboard.rows import NO_RUNG, RUN_COLUMNS, read_search, run_frame, validation_frame
 from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_structures, read_scores, summarise
 from harness.records.accounts import Reconciliation
-from harness.records.calibration import judge_cells
 from harness.records.cases import CASE_COLUMNS, Cases, no_cases
-from harness.records.ended import parse_paces
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Engine
 
@@ -36,11 +37,13 @@ CONDITIONS = ["environment", "settings"]
 class Comparison:
     """Runs that may share a table.
 
-    number:     from 1; the comparison with the most finished runs comes first.
+    number:     from 1; the shortest rung comes first, and on each rung the comparison with the most finished runs.
+    rung:       of the suite's ladder, in reference steps; NO_RUNG without one.
+    first:      whether it is the first of its rung. It lists the runs that are missing.
     title:      the conditions in which it differs from the suite's other comparisons; empty if it is the only one.
     conditions: what all its runs share; None while nothing has run.
     commits:    commits of the code that ran (shown, not compared).
-    runs:       one row per selected run of the suite, columns as in `rows.RUN_COLUMNS`.
+    runs:       one row per selected run of the suite, or of the rung, columns as in `rows.RUN_COLUMNS`.
     tested:     what each ok run was tested on, columns `cases.TESTED`, in the order of its per-case records.
     scores:     (metric, checkpoint, cell, class_name) -> scores by patient and run.
     structures: checkpoint, cell, class_name, n_structures, n_missed, n_spurious.
@@ -52,6 +55,8 @@ class Comparison:
     """
 
     number: int
+    rung: int
+    first: bool
     title: str
     conditions: Conditions | None
     commits: tuple[str, ...]
@@ -89,8 +94,8 @@ class Comparison:
 
     @property
     def _listed(self) -> pd.DataFrame:
-        """Runs of this comparison. Missing runs are listed in the first comparison alone."""
-        others = ["elsewhere"] if self.number == 1 else ["elsewhere", "missing"]
+        """Runs of this comparison. Missing runs are listed in the first comparison of their rung alone."""
+        others = ["elsewhere"] if self.first else ["elsewhere", "missing"]
         return self.runs[~self.runs["status"].isin(others)]
 
     @cached_property
@@ -127,14 +132,18 @@ def rows_of(frame: pd.DataFrame, table: int, labelled: int | None) -> pd.DataFra
 class LeaderboardInput:
     """All that the tables of one suite are computed from; at least one comparison.
 
+    ladder:         rungs that the selection plans, the shortest first; empty where the suite has no ladder.
     declared:       cell -> engine settings in which it differs from the suite's, "optimiser.nesterov = True".
+    marked:         cell -> why its steps cost something else than calibrated, though not so much that it is unranked.
     search:         the trials, columns as in `rows.SEARCH_COLUMNS`; without rows where nothing was searched.
     reconciliation: what Slurm charged; None where the accounts were never read.
     """
 
     suite: str
     comparisons: tuple[Comparison, ...]
+    ladder: tuple[int, ...]
     declared: dict[str, str]
+    marked: dict[str, str]
     search: pd.DataFrame
     reconciliation: Reconciliation | None
 
@@ -150,18 +159,48 @@ def read_input(records: SuiteRecords) -> LeaderboardInput:
     runs = run_frame(selection.entries, records.ended)
     _refuse_mixed_versions(records, runs)
     conditions, ok = _conditions(records, runs), runs["status"] == "ok"
-    counts = Counter(own for own, fine in zip(conditions, ok, strict=True) if own is not None and fine)
-    groups = sorted({own for own in conditions if own is not None}, key=lambda c: (-counts[c], c))
-    titled: list[tuple[Conditions | None, str]] = [*zip(groups, titles(groups), strict=True)] or [(None, "")]
-    costly = _costly(records, runs[ok])
+    pace = judge_pace_of(records, runs[ok])
     cases = records.cases_of(runs.loc[ok, "run"])
     comparisons = []
-    for number, (group, title) in enumerate(titled, start=1):
-        others = np.array([own is not None and own != group for own in conditions], bool)
-        own_runs = runs.assign(status=runs["status"].mask(others, "elsewhere"))
-        comparisons.append(_comparison(records, own_runs, cases, costly, number, title, group))
-    declared = _declared_engines(records, runs, selection.engine)
-    return LeaderboardInput(records.name, tuple(comparisons), declared, read_search(records), records.reconciliation)
+    for group in _groups(runs, conditions):
+        others = np.array([own is not None and own != group.conditions for own in conditions], bool)
+        own_runs = runs.assign(status=runs["status"].mask(others, "elsewhere"))[(runs["rung"] == group.rung).array]
+        comparisons.append(_comparison(records, own_runs, cases, pace.unranked, group))
+    return LeaderboardInput(
+        suite=records.name,
+        comparisons=tuple(comparisons),
+        ladder=tuple(sorted(set(runs["rung"]) - {NO_RUNG})),
+        declared=_declared_engines(records, runs, selection.engine),
+        marked=pace.marked,
+        search=read_search(records),
+        reconciliation=records.reconciliation,
+    )
+
+
+class _Group(NamedTuple):
+    """The fields of a `Comparison` that are known before its runs are read."""
+
+    number: int
+    rung: int
+    first: bool
+    title: str
+    conditions: Conditions | None
+
+
+def _groups(runs: pd.DataFrame, conditions: Sequence[Conditions | None]) -> list[_Group]:
+    """A group for the conditions of each rung that has runs; where none has, one for the shortest rung."""
+    keys = [(rung, own) for rung, own in zip(runs["rung"], conditions, strict=True) if own is not None]
+    ran = zip(runs["rung"], conditions, runs["status"] == "ok", strict=True)
+    counts = Counter((rung, own) for rung, own, ok in ran if ok)
+    ordered = sorted(set(keys), key=lambda key: (key[0], -counts[key], key[1]))
+    if not ordered:
+        return [_Group(1, int(runs["rung"].min()), True, "", None)]
+    texts = titles([own for _, own in ordered])
+    rungs = [rung for rung, _ in ordered]
+    return [
+        _Group(place + 1, rung, rung not in rungs[:place], texts[place], own)
+        for place, (rung, own) in enumerate(ordered)
+    ]
 
 
 def _declared_engines(records: SuiteRecords, runs: pd.DataFrame, usual: Engine) -> dict[str, str]:
@@ -186,22 +225,6 @@ def _conditions(records: SuiteRecords, runs: pd.DataFrame) -> list[Conditions | 
     return [known.get(key) for key in runs[CONDITIONS].itertuples(index=False, name=None)]
 
 
-def _costly(records: SuiteRecords, ok: pd.DataFrame) -> dict[str, str]:
-    """Why the runs of a cell are in no number: its steps cost something else than calibrated."""
-    judged = judge_cells(
-        (
-            (cell, records.ended.settings[text].calibration, parse_paces(paces))
-            for cell, text, paces in ok[["cell", "settings", "paces"]].itertuples(index=False)
-        ),
-        records.store.calibrations(),
-    )
-    return {
-        name: f"a step of stage {stage} costs {own.deviation:+.0%} against its calibration"
-        for (name, stage), own in judged.items()
-        if own.verdict == "not ranked"
-    }
-
-
 def _refuse_mixed_versions(records: SuiteRecords, runs: pd.DataFrame) -> None:
     for entry, own in runs.dropna(subset="method_version").groupby("entry", sort=False):
         by_version = own["run"].str[:10].groupby(own["method_version"].astype(int)).agg(", ".join)
@@ -219,9 +242,7 @@ def _comparison(
     runs: pd.DataFrame,
     cases: Cases,
     costly: Mapping[str, str],
-    number: int,
-    title: str,
-    group: Conditions | None,
+    group: _Group,
 ) -> Comparison:
     """A finished run whose records do not fit is "unfit", with the reason: it is in no number.
 
@@ -250,9 +271,7 @@ def _comparison(
     shown = _shown(records, planned)
     warnings = dict.fromkeys(line for facts in shown for line in (facts.get("data_warnings") or "").splitlines())
     return Comparison(
-        number=number,
-        title=title,
-        conditions=group,
+        **group._asdict(),
         commits=tuple(sorted({commit for facts in shown if (commit := facts.get("commit"))})),
         runs=runs[list(RUN_COLUMNS)].astype({"labelled": "Int64"}),
         tested=block.tested.to_pandas(),

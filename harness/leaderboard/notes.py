@@ -13,7 +13,7 @@ from harness.stats.bootstrap import LEAST_SUBSETS
 
 MINI = "mini: small images, not comparable with published tables"
 WARNED = "Warned of in the data: "
-LOUD = (MINI, "Unfinished:", "Failed:", "Unfit:", "Unexplained:", WARNED)
+LOUD = (MINI, "Unfinished:", "Failed:", "Unfit:", "Marked:", "Unexplained:", WARNED)
 """Beginnings of notes that must not be overlooked."""
 
 INTERVAL = (
@@ -60,7 +60,9 @@ def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
     lines = [
         *([MINI] if inputs.suite.endswith("_mini") else []),
         *conditions,
+        *_unrun_rungs(inputs),
         *_gaps(comparison),
+        *_marked(inputs, comparison),
         *(f"{WARNED}{warning}." for warning in comparison.data_warnings),
         sample,
         INTERVAL,
@@ -82,7 +84,8 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         code = f"; commit {', '.join(commit[:10] for commit in comparison.commits)}" if comparison.commits else ""
         device = f"{shared.device_model} ({shared.device_type}, {threads}, {shared.precision})"
         data = f"{shared.dataset} v{shared.dataset_version} (checksum {shared.data_checksum[:10]})"
-        yield "Budget", f"{shared.budget_amount:g} {shared.budget_currency} a run, all stages counted"
+        budget = f"{shared.budget_amount:g} {shared.budget_currency.replace('_', ' ')}"
+        yield "Budget", f"{budget} a run, all stages counted"
         yield "Device", f"{device}, torch {shared.torch}{cuda}{code}"
         yield "Data", f"{data}, training images {shared.preprocessing}; protocol {shared.protocol_version}"
     if comparison.voxel_sizes:
@@ -117,6 +120,21 @@ def _allocations(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[s
     elif comparison.runs["slurm_job"].notna().any():
         why = "`harness reconcile` was not run" if record is None or record.problem is None else record.problem
         yield f"Not reconciled with Slurm's accounts: {why}."
+
+
+def _unrun_rungs(inputs: LeaderboardInput) -> Iterator[str]:
+    ran = {comparison.rung for comparison in inputs.comparisons}
+    if left := [str(rung) for rung in inputs.ladder if rung not in ran]:
+        rungs = "rungs" if len(left) > 1 else "rung"
+        yield f"Not run yet: {rungs} {', '.join(left)} of the ladder {', '.join(map(str, inputs.ladder))}."
+
+
+def _marked(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
+    """Cells of this table that are ranked although they got a little more or less compute than the others."""
+    for cell in dict.fromkeys(comparison.listing["cell"]):
+        if why := inputs.marked.get(cell):
+            entry, _, count = cell.rpartition("@")
+            yield f"Marked: {entry} ({count} labelled) is ranked, but {why}; more than 10 % would not be ranked."
 
 
 def _gaps(comparison: Comparison) -> Iterator[str]:

@@ -65,6 +65,7 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
             ),
         ]
         title = "no method trained on a labelled subset" if labelled is None else f"{labelled} labelled patients"
+        title += f", {comparison.rung} reference steps" if comparison.rung else ""
         yield title, [block for block in blocks if block.grid.rows]
 
 

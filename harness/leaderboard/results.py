@@ -38,6 +38,8 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
     place:                 order of display, by mean Dice; methods with a failed or unfit run come after all without,
                            methods of which no run has ended have none, nor have references.
     unfit:                 runs whose records do not fit those of the others, and why; they are in no number.
+    rung:                  of the suite's ladder, in reference steps; empty without one.
+    marked:                how much more or less than calibrated the cell's steps cost, where that is 5 to 10 %.
     rank, rank_worst:      best and worst rank that the data allow (`with_ranks` fills them; equal where the
                            rank is not shared).
     <metric>_std:          standard deviation over runs of a run's mean over patients; from two runs on.
@@ -53,7 +55,7 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
         for checkpoint in comparison.checkpoints
         for row in _table(inputs, comparison, listed, checkpoint)
     ]
-    integers = ("labelled", "place", "rank", "rank_worst", "method_version")
+    integers = ("labelled", "rung", "place", "rank", "rank_worst", "method_version")
     return pd.DataFrame(rows).astype(dict.fromkeys(integers, "Int64"))
 
 
@@ -67,6 +69,7 @@ def _table(inputs: LeaderboardInput, comparison: Comparison, listed: pd.DataFram
         row: Row = {
             "suite": inputs.suite,
             **names,
+            "rung": comparison.rung or None,
             "checkpoint": checkpoint,
             "trained_on": cell.rpartition("@")[2],
             **dict.fromkeys(("place", "rank", "rank_worst")),  # known once all rows of the table are
@@ -77,6 +80,7 @@ def _table(inputs: LeaderboardInput, comparison: Comparison, listed: pd.DataFram
             **_costs(runs),
             **_search(inputs.search, method),
             **allocation_columns(inputs.reconciliation, method, runs),
+            "marked": inputs.marked.get(cell, ""),
             "engine_declared": inputs.declared.get(cell, ""),
             **(dict.fromkeys(FIELDS) if comparison.conditions is None else asdict(comparison.conditions)),
         }

@@ -17,19 +17,24 @@ from harness.records.schema import PlannedRun, Trial
 from harness.records.suite_folder import SelectionEntry
 
 RUN_COLUMNS = (
-    "run", "cell", "entry", "labelled", "reference", "subset", "seed", "status", "method_version", "failure_kind",
-    "failure_reason", "useful_device_seconds", "lost_device_seconds", "steps", "attempts", "images_seen",
-    "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes", "validations",
-    "wall_seconds", "slurm_job",
+    "run", "cell", "entry", "labelled", "reference", "baseline", "subset", "seed", "rung", "status", "method_version",
+    "failure_kind", "failure_reason", "useful_device_seconds", "lost_device_seconds", "steps", "attempts",
+    "images_seen", "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes",
+    "validations", "wall_seconds", "slurm_job",
 )  # fmt: skip
 """
 cell:         what is averaged into one row, see `cell`.
 reference:    shown below the ranked rows, never ranked.
+baseline:     plain supervised training on the labelled patients alone.
+rung:         its budget in reference steps, where the suite has a ladder of them; else NO_RUNG.
 status:       ok, failed, missing (not run yet), elsewhere (ran under other conditions) or unfit (its records do not fit
               those of the others; failure_reason says why).
 wall_seconds: by phase, a dict.
 From method_version on, empty where there is no result.
 """
+
+NO_RUNG = 0
+"""Of runs whose suite has no ladder."""
 
 TEXTS = ("environment", "settings", "shown", "validated", "paces")
 """Columns of `harness.records.ended` that many runs share."""
@@ -54,6 +59,8 @@ def run_frame(entries: Sequence[SelectionEntry], ended: EndedRuns) -> pd.DataFra
         entry.planned_run.model_dump() | {
             "run": entry.run,
             "cell": cell(entry.planned_run),
+            "rung": entry.planned_run.rung or NO_RUNG,
+            "baseline": entry.baseline,
             "reference": entry.planned_run.labelled is None or not entry.ranked,
         }
         for entry in entries

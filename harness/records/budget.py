@@ -91,4 +91,4 @@ class Budget(Strict):
         return self.amount * share
 
     def __str__(self) -> str:
-        return f"{self.amount:g} {self.currency}"
+        return f"{self.amount:g} {self.currency.replace('_', ' ')}"

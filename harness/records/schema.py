@@ -323,16 +323,19 @@ class PlannedRun(Strict):
     """A final run that the plan can enumerate before any search ran.
 
     entry: its name in the suite: a registered method, or a variant of one with its own name.
+    rung:  its budget in reference steps, where the suite has a ladder of them.
     """
 
     entry: EntryName
     labelled: int | None
     subset: int
     seed: int
+    rung: int | None = Field(None, exclude_if=_is_none)
 
     def __str__(self) -> str:
-        """As the command line names it: ua_mt/7/0/1, supervised_full/all/0/1."""
-        return f"{self.entry}/{self.labelled or 'all'}/{self.subset}/{self.seed}"
+        """As the command line names it: ua_mt/7/0/1, supervised_full/all/0/1; ua_mt/7/0/1/2000 on a ladder's rung."""
+        name = f"{self.entry}/{self.labelled or 'all'}/{self.subset}/{self.seed}"
+        return name if self.rung is None else f"{name}/{self.rung}"
 
 
 class Trial(Strict):

@@ -30,8 +30,9 @@ from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, PlannedRun,
 class SelectionEntry(Strict):
     """The hyper-parameters of one planned run, and the id of the run that they make.
 
-    trial:  the trial that was chosen for it. None without a search.
-    engine: the settings of that trial. None for the suite's own.
+    trial:    the trial that was chosen for it. None without a search.
+    engine:   the settings of that trial. None for the suite's own.
+    baseline: whether it is plain supervised training on the labelled patients alone.
     """
 
     planned_run: PlannedRun
@@ -40,6 +41,7 @@ class SelectionEntry(Strict):
     engine: Engine | None = None
     trial: Trial | None = None
     ranked: bool = Field(True, description="False for references such as the fully supervised one")
+    baseline: bool = False
 
 
 class Trials(Strict):

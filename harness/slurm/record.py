@@ -29,6 +29,7 @@ class Submission(Strict):
     tasks:   run ids by array index, in the order in which they start; none for the dependent job.
     runs_at_once: runs side by side in a task.
     panels:  whether the leaderboard gets pictures; None: if the data are at hand.
+    rung:    of the suite's ladder, beyond whose runs nothing is submitted; None: all.
     """
 
     schema_version: Literal[2] = 2
@@ -42,6 +43,7 @@ class Submission(Strict):
     runs_at_once: int
     checkpoint_seconds: float
     panels: bool | None
+    rung: int | None = None
     at: str = Field("", description="UTC, ISO 8601")
 
     @property

@@ -116,7 +116,7 @@ def run_dependent_job(record: Path) -> SuiteSubmission | None:
     # in a container the paths of the cluster file may not be seen
     cluster = load_cluster(submissions.cluster_path(submission), check_paths=False)
     suite = load_suite(submissions.suite_path(submission))
-    session = open_session(suite, Path(submission.cache), submissions.root.parent)
+    session = open_session(suite, Path(submission.cache), submissions.root.parent, submission.rung)
     return submit_missing(session, cluster, submission.checkpoint_seconds, submission.panels, dependent=True)
 
 

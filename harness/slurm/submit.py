@@ -86,6 +86,7 @@ class Drafter:
             runs_at_once=self.loaded.cluster.runs_at_once,
             checkpoint_seconds=self.checkpoint_seconds,
             panels=self.panels,
+            rung=self.plan.rung,
         )
         batch = Batch(self.submissions, submission, self.loaded.cluster)
         text = batch.array_text() if kind == "tasks" else batch.dependent_text()

@@ -15,6 +15,7 @@ from harness.api.params import Dimension
 from harness.api.strict import Strict, digest
 from harness.records.budget import Budget
 from harness.records.schema import BY_FIRST_VERSION, Engine, EntryName, Preprocessing, SuiteName
+from harness.suite.budget import SuiteBudget
 from harness.suite.yaml_text import Location, YamlError, booleans_for_numbers, parse, read_text
 
 HASH = re.compile("[0-9a-f]{64}")
@@ -76,6 +77,13 @@ class Search(Strict):
     validations: int = Field(4, ge=1)
     engine: dict[str, Dimension] = Field(default_factory=dict)
 
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _no_ladder(cls, budget: Any) -> Any:  # noqa: ANN401 - raw YAML
+        if isinstance(budget, dict) and "ladder" in budget:
+            raise ValueError("a search has one budget, and its choice serves all rungs; give reference_steps")
+        return budget
+
     @model_validator(mode="after")
     def _counted(self) -> Search:
         if (self.trials is None) != (self.mode == "grid"):
@@ -94,7 +102,7 @@ class Suite(Strict):
     subsets: list[int] = Field([0], min_length=1, description="0 is the literature's; others are drawn by seed")
     seeds: list[int] = Field(min_length=1)
     methods: dict[EntryName, MethodEntry] = Field(min_length=1)
-    budget: Budget
+    budget: SuiteBudget
     engine: Engine = Engine()
     search: Search | None = None
     calibration: str | None = Field(
@@ -104,9 +112,9 @@ class Suite(Strict):
 
     @model_validator(mode="after")
     def _calibrated(self) -> Suite:
-        if any(budget.stages for budget in (self.budget, self.search and self.search.budget) if budget):
-            raise ValueError("budget.stages: a calibration says the steps of each stage; leave them out")
-        if self.calibration is not None and self.budget.reference_steps is None:
+        if self.search is not None and self.search.budget.stages:
+            raise ValueError("search.budget.stages: a calibration says the steps of each stage; leave them out")
+        if self.calibration is not None and self.budget.currency != "reference_steps":
             raise ValueError("calibration: belongs to a budget of reference_steps; leave it out")
         return self
 

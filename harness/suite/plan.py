@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from harness.records.budget import Budget
 from harness.records.calibration import Calibration
 from harness.records.schema import DatasetRef, Engine, PlannedRun, Run, Trial
 from harness.records.suite_folder import Candidate, Selection, SelectionEntry, candidates_digest
+from harness.suite.budget import SuiteBudget
 from harness.suite.costs import UNCOUNTED_STEPS, Configuration, cost_key, is_unit, searched_keys, task_of, unit_method
 from harness.suite.entries import Entry, PlannedTrial, entries_of, make_trials, priced_in
 from harness.suite.load import LoadedSuite, Search, Suite
@@ -67,6 +69,7 @@ class Plan:
     trials: those of the search that can be named; none without a search.
     finals: one per planned run; none before the selection.
     calibration: what a budget of reference steps is resolved by; until there is one, such runs have no ids.
+    rung:   limits `runs` and `trainings` to one rung of the suite's ladder; None: all of them. A selection names all.
     """
 
     loaded: LoadedSuite
@@ -76,12 +79,24 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     finals: tuple[FinalRun, ...]
     calibration: Calibration | None = None
+    rung: int | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
         """Each run once, trials first."""
-        runs = [*(planned.run for planned in self.trials), *(planned.run for planned in self.finals)]
-        return tuple({run.id: run for run in runs}.values())
+        finals = (planned.run for planned in self.finals if self._asks_for(planned.planned_run))
+        return tuple({run.id: run for run in (*(planned.run for planned in self.trials), *finals)}.values())
+
+    def _asks_for(self, planned_run: PlannedRun) -> bool:
+        return self.rung in (None, planned_run.rung)
+
+    def at_rung(self, rung: int | None) -> Plan:
+        """The same plan, limited to one rung. Raises `UsageError` for one that the suite's ladder lacks."""
+        ladder = self.budget.ladder or ()
+        if rung is not None and rung not in ladder:
+            rungs = f"its rungs are {', '.join(map(str, ladder))}" if ladder else "it has no ladder"
+            raise self.loaded.error(("budget",), f"there is no rung {rung}; {rungs}")
+        return replace(self, rung=rung)
 
     def trainings(self) -> list[PlannedTraining]:
         """All runs in their order, trials first.
@@ -98,9 +113,9 @@ class Plan:
                 known = run if number == first else None
                 trainings.append(PlannedTraining("search", trial.entry, *where, run.budget, known))
         runs = {final.planned_run: final.run for final in self.finals}
-        for name in self.planned_runs:
+        for name in filter(self._asks_for, self.planned_runs):
             where = (str(name), name.labelled, name.subset, name.seed)
-            trainings.append(PlannedTraining("final", name.entry, *where, self.budget, runs.get(name)))
+            trainings.append(PlannedTraining("final", name.entry, *where, self.budget.at(name.rung), runs.get(name)))
         return trainings
 
     @property
@@ -115,8 +130,8 @@ class Plan:
         return trials | {str(planned.planned_run): planned.run.id for planned in self.finals}
 
     @property
-    def budget(self) -> Budget:
-        """What each final may spend."""
+    def budget(self) -> SuiteBudget:
+        """What each final may spend, on each rung of a ladder."""
         return self.loaded.suite.budget
 
     def chosen_for(self, planned_run: PlannedRun) -> tuple[str, int]:
@@ -183,6 +198,7 @@ class Plan:
                 engine=None if planned.trial is None else planned.run.engine,
                 trial=planned.trial,
                 ranked=self.entries[planned.planned_run.entry].method.ranked,
+                baseline=self.entries[planned.planned_run.entry].method.unit,
             )
             for planned in self.finals
         ]
@@ -226,7 +242,7 @@ class Plan:
             subset=planned_run.subset,
             seed=planned_run.seed,
             engine=choice.engine,
-            budget=self.budget,
+            budget=self.budget.at(planned_run.rung),
         )
         return FinalRun(planned_run, priced_in(self.loaded, run, self.calibration), choice.trial)
 
@@ -274,15 +290,17 @@ def dataset_of(loaded: LoadedSuite) -> Dataset:
 
 
 def _planned_runs(loaded: LoadedSuite, entries: Mapping[str, Entry]) -> Iterator[PlannedRun]:
-    """Seeds outermost, so that a table is balanced at any time; a fully supervised reference once per seed."""
+    """Rung by rung, and seeds outermost, so that a table is balanced at any time.
+
+    A fully supervised reference has one run per seed.
+    """
     suite = loaded.suite
-    for seed in suite.seeds:
+    for rung, seed in product(suite.budget.rungs, suite.seeds):
         for name in (name for name, entry in entries.items() if entry.takes_all_labels):
-            yield PlannedRun(entry=name, labelled=None, subset=0, seed=seed)
-        for subset in suite.subsets:
-            for labelled in suite.labelled:
-                for name in (name for name, entry in entries.items() if not entry.takes_all_labels):
-                    yield PlannedRun(entry=name, labelled=labelled, subset=subset, seed=seed)
+            yield PlannedRun(entry=name, labelled=None, subset=0, seed=seed, rung=rung)
+        for subset, labelled in product(suite.subsets, suite.labelled):
+            for name in (name for name, entry in entries.items() if not entry.takes_all_labels):
+                yield PlannedRun(entry=name, labelled=labelled, subset=subset, seed=seed, rung=rung)
 
 
 def _problems(loaded: LoadedSuite, dataset: Dataset) -> Iterator[tuple[Location, str]]:

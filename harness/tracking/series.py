@@ -111,7 +111,7 @@ def result_points(asked: Run, result: Result, span: Span) -> Iterator[Point]:
     values: dict[str, float | None] = {
         **{f"spent/{name}": value for name, value in useful.items()},
         **{f"spent/{name}": getattr(spent, name) for name in ("lost_device_seconds", "lost_steps", "attempts")},
-        "spent/share_of_budget": useful[asked.budget.currency] / asked.budget.amount,
+        "spent/share_of_budget": spent.in_currency(asked.budget)[0] / asked.budget.amount,
         **{metric_name("stage", name, "device_seconds"): value for name, value in result.stage_device_seconds.items()},
         **{metric_name("stage", name, "steps"): value for name, value in result.stage_steps.items()},
         **{metric_name("wall_seconds", phase): value for phase, value in result.wall_seconds.items()},

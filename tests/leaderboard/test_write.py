@@ -93,7 +93,7 @@ def test_text_has_all_that_a_reader_must_know(tmp_path):
     flat = " ".join(terminal_text(board, width=400).split())
     for text in (flat, " ".join(markdown(board).split())):
         for text_part in (
-            "Leaderboard of acdc_mini", MINI, "Budget: 300 device_seconds a run",
+            "Leaderboard of acdc_mini", MINI, "Budget: 300 device seconds a run",
             "Device: Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0; commit 0000000000.",
             "Data: phantom v1 (checksum cccccccccc)", "n = 20 patients (40 volumes); seeds 0, 1, 2; labelled subsets 0",
             INTERVAL, EMPTY_MASKS, SIGNIFICANCE, DEVIATION, IMPROVEMENT, IMPUTED, RANKING,

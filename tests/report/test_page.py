@@ -48,7 +48,7 @@ def test_the_page_has_all_that_a_reader_must_know(written):
     for text in (
         MINI, INTERVAL, EMPTY_MASKS,
         "Unfinished: 1 of 14 runs are missing", "Failed: ua_mt 3-labelled subset 0 seed 1",
-        "300 device_seconds a run, all stages counted", "n = 8 patients (16 volumes)",
+        "300 device seconds a run, all stages counted", "n = 8 patients (16 volumes)",
         "phantom v1 (checksum cccccccccc)",
         "harness run --suite phantom_mini.yaml --data DIR", "harness leaderboard runs/phantom_mini --data DIR",
         "Not checked when this page was written; <code>harness audit runs/phantom_mini</code> does.",

@@ -109,7 +109,7 @@ def test_a_time_too_short_for_one_run_names_the_run_and_a_time_that_is_enough(tm
     with pytest.raises(UsageError) as caught:
         drafter.arrays(plan.runs)
     said = str(caught.value)
-    assert "mini.yaml:1: time: too short for one run: supervised/3/0/0 (3600 device_seconds)" in said
+    assert "mini.yaml:1: time: too short for one run: supervised/3/0/0 (3600 device seconds)" in said
     enough = int(said.split("set time: ")[1].split(maxsplit=1)[0])
     for time_limit, fits in ((enough, True), (enough - 1, False)):
         loaded = cluster_of(tmp_path, f"time: {time_limit}\n")

@@ -123,7 +123,7 @@ def test_a_final_run_in_mlflow(tmp_path: Path) -> None:
     assert (content.params["budget.currency"], content.params["budget.amount"]) == ("device_seconds", "300.0")
     assert (content.params["labelled"], content.params["preprocessing.size"]) == ("3", "[96, 96]")
     assert (content.tags["role"], content.tags["status"], content.tags["commit"]) == ("final", "ok", "0" * 40)
-    assert (content.tags["device_model"], content.tags["budget"]) == ("Synthetic CPU @ 2.50GHz", "300 device_seconds")
+    assert (content.tags["device_model"], content.tags["budget"]) == ("Synthetic CPU @ 2.50GHz", "300 device seconds")
     assert content.name == "supervised/3/0/0"
     assert content.points[0].name == "test/last/dice"  # what MLflow's compare page opens with
     assert [found.path.name for found in content.artifacts] == [
@@ -168,7 +168,7 @@ def test_a_search_run_has_its_validation_dice_and_never_a_test_split(tmp_path: P
     for run in searched:
         content = run_content(run)
         assert (content.status, content.tags["role"], content.tags["budget"]) == (
-            "FINISHED", "search", "60 device_seconds",
+            "FINISHED", "search", "60 device seconds",
         )  # fmt: skip
         assert content.points[0].name == "validation_dice"
         assert values(content)["validation_dice"] == run.result.validations[-1].mean_dice

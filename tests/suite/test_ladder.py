@@ -1,0 +1,75 @@
+"""A ladder of budgets: the order of its plan, one rung of it, and ids that a plain suite shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.api.errors import UsageError
+from harness.suite.load import LoadedSuite, load_suite
+from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
+
+SUITE = """\
+name: {name}
+dataset: phantom
+preprocessing: {{size: [32, 32]}}
+labelled: [3]
+seeds: [0, 1]
+methods: {{supervised: , ua_mt: }}
+budget: {budget}
+"""
+
+
+def load(folder: Path, budget: str, name: str = "steps_up") -> LoadedSuite:
+    path = folder / f"{name}.yaml"
+    path.write_text(SUITE.format(name=name, budget=budget), encoding="utf-8")
+    return load_suite(path)
+
+
+def plan_of(loaded: LoadedSuite) -> Plan:
+    return make_plan(loaded, unprepared(dataset_of(loaded)))
+
+
+def test_rung_by_rung_and_seeds_outermost_on_each(tmp_path: Path) -> None:
+    plan = plan_of(load(tmp_path, "{ladder: [500, 2000]}"))
+    assert [training.name for training in plan.trainings()] == [
+        f"{entry}/3/0/{seed}/{rung}" for rung in (500, 2000) for seed in (0, 1) for entry in ("supervised", "ua_mt")
+    ]
+    assert [training.budget.reference_steps for training in plan.trainings()] == [500] * 4 + [2000] * 4
+    assert str(plan.budget) == "500, 2000 reference steps"
+
+
+def test_a_rung_is_a_plain_budget_and_so_are_its_ids(tmp_path: Path) -> None:
+    ladder = plan_of(load(tmp_path, "{ladder: [500, 2000]}"))
+    plain = plan_of(load(tmp_path, "{reference_steps: 500}", "plain"))
+    assert {run.id for run in plain.runs} == {run.id for run in ladder.at_rung(500).runs}
+    assert {run.id for run in plain.runs} < {run.id for run in ladder.runs}
+
+
+def test_one_rung_limits_what_runs_and_not_what_is_selected(tmp_path: Path) -> None:
+    plan = plan_of(load(tmp_path, "{ladder: [500, 2000]}")).at_rung(2000)
+    assert {run.budget.reference_steps for run in plan.runs} == {2000}
+    assert len(plan.selection_entries()) == 8
+    assert {entry.planned_run.entry for entry in plan.selection_entries() if entry.baseline} == {"supervised"}
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        ("{ladder: [500, 2000]}", "there is no rung 600; its rungs are 500, 2000"),
+        ("{steps: 100}", "there is no rung 600; it has no ladder"),
+    ],
+)
+def test_another_rung_is_refused_with_the_list(tmp_path: Path, budget: str, words: str) -> None:
+    plan = plan_of(load(tmp_path, budget))
+    with pytest.raises(UsageError, match=rf"steps_up\.yaml:7: budget: {words}"):
+        plan.at_rung(600)
+
+
+def test_a_search_has_no_ladder(tmp_path: Path) -> None:
+    path = load(tmp_path, "{ladder: [500, 2000]}").path
+    search = "search: {trials: 2, budget: {ladder: [50, 60]}, labelled: 3, subset: 7, seed: 9}\n"
+    path.write_text(path.read_text(encoding="utf-8") + search, encoding="utf-8")
+    with pytest.raises(UsageError, match=r":8: search\.budget: a search has one budget, and its choice serves all"):
+        load_suite(path)

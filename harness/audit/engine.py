@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.audit.finding import Verdict, combine, held, not_applicable, not_held, not_held_by_results
 from harness.audit.records import AuditedSuite, SelectedRun
@@ -16,16 +16,24 @@ ENOUGH_IMAGES = 16
 
 @rule(19, needs="runs")
 def one_augmentation(suite: AuditedSuite) -> Verdict:
-    """The engine's augmentation in run.json is the same for every run.
+    """The engine's augmentation in run.json is the same for every run, but for declared labelled-only baselines.
 
     It is also what the engine's sampler applied (`observed` in result.json).
     """
-    asked = one_value(suite.runs, "the engine's augmentation", lambda run: run.asked.engine.augmentation)
+    asked = _same_but_baselines(suite, "the engine's augmentation", lambda run: run.asked.engine.augmentation)
     if not suite.finished:
         return asked
     if other := [run for run in suite.finished if run.observed.sampled != run.asked.engine.augmentation]:
         return combine(asked, not_held(other, "the sampler applied another augmentation than run.json asks for"))
     return combine(asked, held(f"applied as asked in {counted(len(suite.finished), 'run')} (result.json)"))
+
+
+def _same_but_baselines(suite: AuditedSuite, what: str, value: Callable[[SelectedRun], str]) -> Verdict:
+    """One value of all runs, but those of entries such as supervised_strong, which are named."""
+    baselines = group_by_entry(run for run in suite.runs if run.entry in suite.declared_baselines)
+    others = [run for run in suite.runs if run.entry not in suite.declared_baselines]
+    lines = [f"labelled-only baseline {entry} declares {value(runs[0])}" for entry, runs in baselines.items()]
+    return combine(*([one_value(others, what, value)] if others else []), *([held(*lines)] if lines else []))
 
 
 @rule(20)
@@ -111,13 +119,16 @@ def one_network(suite: AuditedSuite) -> Verdict:
 
 
 @rule(23, needs="selection")
-def one_loss(_suite: AuditedSuite) -> Verdict:
-    """Not visible in records.
+def one_loss(suite: AuditedSuite) -> Verdict:
+    """The engine's loss in run.json is the same for every run, but for declared labelled-only baselines.
 
-    Methods take the labelled loss from harness/api/losses.py, the engine draws initial weights from the
-    run's seed, and a test holds that equal seeds give every method the same backbone.
+    Else not visible in records. Methods take the labelled loss from harness/api/losses.py, the engine draws initial
+    weights from the run's seed, and a test holds that equal seeds give every method the same backbone.
     """
-    return not_applicable(f"{UNSEEN}read harness/api/losses.py and the method; equal seeds start equal by design")
+    unseen = not_applicable(f"{UNSEEN}read harness/api/losses.py and the method; equal seeds start equal by design")
+    if len({run.asked.engine.loss for run in suite.runs}) <= 1:
+        return unseen
+    return combine(_same_but_baselines(suite, "the labelled loss", lambda run: run.asked.engine.loss), unseen)
 
 
 @rule(24, needs="selection")

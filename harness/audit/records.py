@@ -97,6 +97,11 @@ class EndedRun(SelectedRun):
     result: Result
 
     @property
+    def labelled_alone(self) -> bool:
+        """Whether it trained, and on labelled images alone."""
+        return 0 < self.result.images_seen == self.result.labelled_images_seen
+
+    @property
     def device_type(self) -> str:
         """cpu or cuda; empty where the run ended before it had an environment."""
         return "" if self.environment is None else self.environment.device_type
@@ -177,6 +182,22 @@ class AuditedSuite:
         """Selected runs by id, in the order of the selection."""
         wanted = set(ids)
         return [run for run in self.runs if run.id in wanted]
+
+    @cached_property
+    def declared_baselines(self) -> frozenset[str]:
+        """Ranked entries with one augmentation or labelled loss of their own that train on labelled images alone.
+
+        Until a run of theirs has finished they count as such.
+        """
+        usual, seen_unlabelled = self.selection.engine, {run.entry for run in self.finished if not run.labelled_alone}
+        own: dict[str, set[tuple[str, str]]] = {}
+        for run in self.runs:
+            own.setdefault(run.entry, set()).add((run.asked.engine.augmentation, run.asked.engine.loss))
+        ranked = {planned_run.entry for planned_run in self.ranked} - seen_unlabelled
+        kept = {(usual.augmentation, usual.loss)}
+        return frozenset(
+            entry for entry, values in own.items() if entry in ranked and len(values) == 1 and values != kept
+        )
 
     @property
     def planned(self) -> int:

@@ -50,17 +50,13 @@ def baseline_and_reference(suite: AuditedSuite) -> Verdict:
     if not references:
         return not_held([], "no fully supervised reference: selection.json holds no unranked method with all labels")
     finished = group_by_entry(suite.finished)
-    baselines = [entry for entry in ranked if entry in finished and all(map(_labelled_alone, finished[entry]))]
+    baselines = [entry for entry in ranked if entry in finished and all(run.labelled_alone for run in finished[entry])]
     reference = f"fully supervised reference {references[0]}"
     if baselines:
         return held(f"{reference} (selection.json), labelled-only baseline {', '.join(baselines)} (result.json)")
     if ranked.keys() <= finished.keys():
         return not_held([], "no labelled-only baseline: every ranked method saw unlabelled images (result.json)")
     return not_applicable(f"{reference}; no labelled-only baseline has finished yet: {suite.progress}")
-
-
-def _labelled_alone(run: EndedRun) -> bool:
-    return 0 < run.result.images_seen == run.result.labelled_images_seen
 
 
 @rule(30, needs="selection")

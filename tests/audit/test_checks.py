@@ -219,6 +219,8 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "no hash": (lambda run: replace(result(weights_sha256=None)(run), final_sha256=None), {18}),
     "no augmentation": (engine(augmentation="none"), {19, 21}),
     "another augmentation than asked for": (seen(sampled="none"), {19}),
+    "another augmentation of one run": (engine(augmentation="nnunet"), {19, 21}),
+    "another loss of one run": (engine(loss="nnunet"), {21, 23}),
     "undeclared noise": (seen(images_altered=3), {20}),
     "undeclared mixing": (seen(images_mixed=1, images_altered=3, declared=("altered",)), {20}),
     "declared and not done": (seen(declared=("mixed",)), {20}),
@@ -286,6 +288,22 @@ def test_a_suite_without_baseline_or_reference_is_a_violation(gone: str, word: s
     bent = planned(fair, lambda planned_run: planned_run.entry != gone)
     assert broken(bent) == {29}
     assert word in verdicts(bent)[29].evidence[0]
+
+
+def strong(entry: str, fair: AuditedSuite) -> AuditedSuite:
+    """All runs of an entry with nnU-Net's augmentation and loss."""
+    bend = engine(augmentation="nnunet", loss="nnunet")
+    sampled = seen(sampled="nnunet")
+    return replace(fair, runs=tuple(sampled(bend(run)) if run.entry == entry else run for run in fair.runs))
+
+
+def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair: AuditedSuite) -> None:
+    baseline = verdicts(strong("supervised", fair))
+    assert (baseline[19].status, "supervised declares nnunet" in " ".join(baseline[19].evidence)) == ("held", True)
+    assert baseline[23].status != "not held"
+    for entry in ("ua_mt", "supervised_full"):
+        found = verdicts(strong(entry, fair))
+        assert (found[19].status, found[23].status) == ("not held", "not held"), entry
 
 
 def test_one_method_alone_needs_neither(fair: AuditedSuite) -> None:

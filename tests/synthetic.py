@@ -330,6 +330,8 @@ def _selection_frame(planned_run: PlannedRun, spec: RunSpec, selection: str) -> 
         "class_name": [spec.classes[c] for c in index.c],
         "dice": dice,
         "jaccard": dice / (2.0 - dice),
+        "nsd_voxel": dice**2,
+        "nsd_mm": dice * (np.nan if spec.spacing_mm is None else 1.0),
     })  # fmt: skip
     distances = {"hd95": 30.0 * (1.0 - dice) + 1.0, "asd": 8.0 * (1.0 - dice) + 0.2, "assd": 9.0 * (1.0 - dice) + 0.2}
     for name, voxels in distances.items():

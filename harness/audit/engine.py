@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from harness.audit.finding import Verdict, combine, held, not_applicable, not_held, not_held_by_results
 from harness.audit.records import AuditedSuite, SelectedRun
 from harness.audit.rule import UNSEEN, counted, group_by_entry, group_runs, one_value, rule, spread
-from harness.leaderboard.conditions import describe_differences
+from harness.leaderboard.conditions import describe_differences, show_tolerance
 from harness.records.schema import Observed
 
 ENOUGH_IMAGES = 16
@@ -135,6 +135,7 @@ def one_loss(suite: AuditedSuite) -> Verdict:
 def alike_test(suite: AuditedSuite) -> Verdict:
     """The stride of windows and the switch `largest_component` in run.json are the same for every run.
 
+    So is the tolerance of the surface Dice.
     The engine has no other post-processing than that switch: it takes the class of the highest score of the
     method's `predictor`. That this is the student is not visible in records; read the method.
     """
@@ -146,4 +147,5 @@ def _test(run: SelectedRun) -> str:
     engine, in_2d = run.asked.engine, len(run.asked.preprocessing.size) == 2
     steps = "the field's" if engine.window_stride is None else " x ".join(map(str, engine.window_stride))
     windows = "whole slices" if in_2d else f"windows at {steps} steps"
-    return f"{windows}, {'the largest component of each class alone' if engine.largest_component else 'as predicted'}"
+    kept = "the largest component of each class alone" if engine.largest_component else "as predicted"
+    return f"{windows}, {kept}, surface Dice at {show_tolerance(engine)}"

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEY = ["case", "class_name"]
+OVERLAPS = ["dice", "nsd_voxel"]
 DISTANCES = ["hd95_voxel", "asd_voxel", "assd_voxel"]
-MILLIMETRES = ["hd95_mm", "asd_mm", "assd_mm"]
+MILLIMETRES = ["nsd_mm", "hd95_mm", "asd_mm", "assd_mm"]
 
 
 @rule(25, needs="cases")
@@ -54,9 +55,9 @@ def _source(suite: AuditedSuite) -> str:
 
 @rule(26, needs="cases")
 def empty_masks(suite: AuditedSuite) -> Verdict:
-    """In cases.parquet one empty mask has Dice 0 and three equal distances above 0.
+    """In cases.parquet one empty mask has Dice and surface Dice 0 and three equal distances above 0.
 
-    Two empty masks have Dice 1 and distances 0; `missed` marks what was not found at all.
+    Two empty masks have both Dice 1 and distances 0; `missed` marks what was not found at all.
     """
     cases = suite.cases
     if wrong := suite.named(cases["run"][~_pays(cases)]):
@@ -71,8 +72,8 @@ def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
     spurious = (cases["voxels_true"] == 0) & (cases["voxels_predicted"] > 0)
     free = (cases["voxels_true"] == 0) & (cases["voxels_predicted"] == 0)
     low, high = cases[DISTANCES].min(axis=1), cases[DISTANCES].max(axis=1)
-    costs = (cases["dice"] == 0) & (low > 0) & (low == high)
-    costs_nothing = (cases["dice"] == 1) & (low == 0) & (high == 0)
+    costs = (cases[OVERLAPS] == 0).all(axis=1) & (low > 0) & (low == high)
+    costs_nothing = (cases[OVERLAPS] == 1).all(axis=1) & (low == 0) & (high == 0)
     marked = (cases["missed"] == missed) & (cases["spurious"] == spurious)
     return marked & (costs | ~(missed | spurious)) & (costs_nothing | ~free)
 

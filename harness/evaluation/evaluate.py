@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from harness.api.dataset import LabelMap, Task
 from harness.data.manifest import CaseInfo
 from harness.data.preprocess import Preprocessed
-from harness.evaluation.metrics import case_metrics
+from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.evaluation.predict import at_native, keep_largest, predict_slices, predict_windows
+from harness.records.cases import METRICS
 from harness.records.schema import Engine
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MILLIMETRES = ("hd95_mm", "asd_mm", "assd_mm")
+MILLIMETRES = tuple(name for name in METRICS if name.endswith("_mm"))
 """Empty where spacing is unknown; the type must not depend on that."""
 
 
@@ -95,7 +96,7 @@ def predict_all(network: nn.Module, volumes: Sequence[Volume], task: Task, engin
 
 
 def case_rows(
-    predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, checkpoint: str
+    predicted: Mapping[str, LabelMap], volumes: Sequence[Volume], task: Task, engine: Engine, checkpoint: str
 ) -> pd.DataFrame:
     """All metrics: one row per case and class, marked with the checkpoint rule that picked the weights.
 
@@ -103,10 +104,11 @@ def case_rows(
     """
     import pandas as pd
 
-    rows = []
+    rows, tolerance = [], Tolerance(*engine.nsd_tolerance)
     for volume in volumes:
         case = volume.case
-        metrics = case_metrics(predicted[case.id], volume.labels.cpu().numpy(), task.foreground, case.spacing_mm)
+        truth = volume.labels.cpu().numpy()
+        metrics = case_metrics(predicted[case.id], truth, task.foreground, case.spacing_mm, tolerance)
         for class_name, values in metrics.items():
             head = {"checkpoint": checkpoint, "case": case.id, "patient": case.patient, "phase": case.phase}
             rows.append(head | {"class_name": class_name} | asdict(values))

@@ -2,10 +2,14 @@
 
 Surfaces are the voxels of a mask that have a background face-neighbour; what lies outside the volume is background.
 ASD is directed, prediction to truth, as the field prints it; ASSD is the mean and HD95 the 95th percentile of both
-directed distance sets pooled. Where both masks hold something, every value equals MedPy's.
+directed distance sets pooled. Where both masks hold something, these and the overlaps equal MedPy's.
 
-Both masks empty: Dice and Jaccard 1, distances 0. Exactly one empty: Dice and Jaccard 0, distances the diagonal of the
-native volume, so that an undetected structure never scores better than one that was segmented badly.
+NSD, the normalised surface Dice (Nikolov et al., 2018), is the share of both distance sets that is at most a
+tolerance. It counts surface voxels, as MONAI does. The code of Nikolov et al. weighs surface elements between voxels
+by their area instead, so its values differ by what a digital surface is coarser.
+
+Both masks empty: Dice, Jaccard and NSD 1, distances 0. Exactly one empty: Dice, Jaccard and NSD 0, distances the
+diagonal of the native volume, so that an undetected structure never scores better than one that was segmented badly.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +29,38 @@ from harness.api.dataset import LabelMap
 
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.float64]
-Surface = tuple[float, float, float]
-"""HD95, ASD and ASSD in one unit of length."""
+
+_ROUNDING = 1e-9
+"""Relative slack of a tolerance: 13 x 0.2 mm less 3 x 0.2 mm is not exactly 2 mm."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Up to which distance two surfaces agree for the normalised surface Dice.
+
+    voxels: of voxels as unit cubes.
+    mm:     in millimetres.
+    """
+
+    voxels: float
+    mm: float
+
+
+class _Surface(NamedTuple):
+    """What two surfaces amount to: distances in one unit of length, and the share of both within a tolerance."""
+
+    hd95: float
+    asd: float
+    assd: float
+    nsd: float
 
 
 @dataclass(frozen=True)
 class ClassMetrics:
     """Metrics of one class in one volume.
 
-    dice, jaccard:                     in [0, 1].
+    dice, jaccard, nsd_voxel:          in [0, 1]; nsd_voxel at a tolerance in voxels.
+    nsd_mm:                            in [0, 1], at a tolerance in millimetres; None where the spacing is unknown.
     hd95_voxel, asd_voxel, assd_voxel: in voxels, as if voxels were unit cubes.
     hd95_mm, asd_mm, assd_mm:          in millimetres; None where the spacing is unknown.
     missed:                            the truth holds the class and the prediction does not.
@@ -41,6 +69,8 @@ class ClassMetrics:
 
     dice: float
     jaccard: float
+    nsd_voxel: float
+    nsd_mm: float | None
     hd95_voxel: float
     asd_voxel: float
     assd_voxel: float
@@ -54,13 +84,18 @@ class ClassMetrics:
 
 
 def case_metrics(
-    prediction: LabelMap, truth: LabelMap, classes: Sequence[str], spacing_mm: tuple[float, ...] | None
+    prediction: LabelMap,
+    truth: LabelMap,
+    classes: Sequence[str],
+    spacing_mm: tuple[float, ...] | None,
+    tolerance: Tolerance,
 ) -> dict[str, ClassMetrics]:
     """Metrics of every foreground class of one volume, in label order.
 
     prediction, truth: label maps of one shape at native resolution, values 0 .. len(classes).
     classes:           foreground names; label value = position + 1.
     spacing_mm:        voxel size along each axis, or None where it is unknown.
+    tolerance:         of the normalised surface Dice.
     Raises ValueError when shapes differ.
     """
     if prediction.shape != truth.shape:
@@ -68,35 +103,48 @@ def case_metrics(
     box = _bounding_box((prediction | truth) != 0)
     predicted_part, true_part = prediction[box], truth[box]
     return {
-        name: _class_metrics(predicted_part == value, true_part == value, truth.shape, spacing_mm)
+        name: _class_metrics(predicted_part == value, true_part == value, truth.shape, spacing_mm, tolerance)
         for value, name in enumerate(classes, start=1)
     }
 
 
 def _class_metrics(
-    prediction: Mask, truth: Mask, native_shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None
+    prediction: Mask,
+    truth: Mask,
+    native_shape: tuple[int, ...],
+    spacing_mm: tuple[float, ...] | None,
+    tolerance: Tolerance,
 ) -> ClassMetrics:
     """Masks may be cropped to any box that holds all of both; `native_shape` is that of the whole volume."""
     n_predicted, n_true, n_both = (int(np.count_nonzero(mask)) for mask in (prediction, truth, prediction & truth))
     n_union = n_predicted + n_true - n_both
-    mm: tuple[float | None, float | None, float | None] = (None, None, None)
+    mm = None
     if n_predicted and n_true:
         box = _bounding_box(prediction | truth)
         surfaces = _surface(prediction[box]), _surface(truth[box])
-        voxel = _surface_metrics(*surfaces, None)
+        distances = _distances(*surfaces, None)
+        voxel = _surface_metrics(*distances, tolerance.voxels)
         if spacing_mm is not None and len(set(spacing_mm)) == 1:
-            mm = (voxel[0] * spacing_mm[0], voxel[1] * spacing_mm[0], voxel[2] * spacing_mm[0])
+            side = spacing_mm[0]
+            within = _share_within(*distances, tolerance.mm / side)
+            mm = _Surface(side * voxel.hd95, side * voxel.asd, side * voxel.assd, within)
         elif spacing_mm is not None:
-            mm = _surface_metrics(*surfaces, np.array(spacing_mm))
-    else:  # 0 if both are empty, else the diagonal of the native volume
-        voxel = (math.hypot(*native_shape) if n_union else 0.0,) * 3
+            mm = _surface_metrics(*_distances(*surfaces, np.array(spacing_mm)), tolerance.mm)
+    else:
+        voxel = _without_surface(native_shape, empty=not n_union)
         if spacing_mm is not None:
-            mm = (math.hypot(*map(operator.mul, native_shape, spacing_mm)) if n_union else 0.0,) * 3
+            mm = _without_surface(tuple(map(operator.mul, native_shape, spacing_mm)), empty=not n_union)
     return ClassMetrics(
-        2.0 * n_both / (n_predicted + n_true) if n_union else 1.0,
-        n_both / n_union if n_union else 1.0,
-        *voxel,
-        *mm,
+        dice=2.0 * n_both / (n_predicted + n_true) if n_union else 1.0,
+        jaccard=n_both / n_union if n_union else 1.0,
+        nsd_voxel=voxel.nsd,
+        nsd_mm=mm and mm.nsd,
+        hd95_voxel=voxel.hd95,
+        asd_voxel=voxel.asd,
+        assd_voxel=voxel.assd,
+        hd95_mm=mm and mm.hd95,
+        asd_mm=mm and mm.asd,
+        assd_mm=mm and mm.assd,
         missed=n_true > 0 and n_predicted == 0,
         spurious=n_predicted > 0 and n_true == 0,
         voxels_true=n_true,
@@ -104,11 +152,24 @@ def _class_metrics(
     )
 
 
-def _surface_metrics(predicted: Mask, true: Mask, scale: Distances | None) -> Surface:
-    """Surface metrics of two surfaces that both hold something, in voxels, or in the unit of `scale`."""
-    to_truth, to_prediction = _distances(predicted, true, scale)
+def _surface_metrics(to_truth: Distances, to_prediction: Distances, tolerance: float) -> _Surface:
+    """Of two surfaces that both hold something, in the unit of their distances."""
     pooled = np.concatenate((to_truth, to_prediction))
-    return float(np.percentile(pooled, 95)), float(to_truth.mean()), float(pooled.mean())
+    within = _share_within(to_truth, to_prediction, tolerance)
+    return _Surface(float(np.percentile(pooled, 95)), float(to_truth.mean()), float(pooled.mean()), within)
+
+
+def _share_within(to_truth: Distances, to_prediction: Distances, tolerance: float) -> float:
+    """The normalised surface Dice: the share of all surface voxels that are at most `tolerance` from the other's."""
+    limit = tolerance * (1.0 + _ROUNDING)
+    within = np.count_nonzero(to_truth <= limit) + np.count_nonzero(to_prediction <= limit)
+    return within / (len(to_truth) + len(to_prediction))
+
+
+def _without_surface(sides: tuple[float, ...], *, empty: bool) -> _Surface:
+    """What two masks cost of which one is empty, or both; sides: of the native volume."""
+    far = 0.0 if empty else math.hypot(*sides)
+    return _Surface(far, far, far, 1.0 if empty else 0.0)
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:

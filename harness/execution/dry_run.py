@@ -18,6 +18,7 @@ from harness.api.strict import digest
 from harness.data.cache import Cache
 from harness.data.prepare import prepared_cache
 from harness.execution.calibration import find_calibration
+from harness.execution.session import refuse_unknown_millimetres
 from harness.records.budget import Budget
 from harness.records.checksums import sha256
 from harness.records.reader import SuiteRecords
@@ -78,6 +79,7 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
     cache = prepared_cache(dataset, data)
     if cache is None:
         return DryRun(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
+    refuse_unknown_millimetres(loaded, cache)
     plan = plan.on_data(cache.reference)
     if plan.budget.currency == "reference_steps":
         known = find_calibration(plan, store)

@@ -173,7 +173,19 @@ def plan_on_data(loaded: LoadedSuite, data: Path | None, rung: int | None = None
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
     cache = resolve(dataset, data)
+    refuse_unknown_millimetres(loaded, cache)
     return plan.on_data(cache.reference), cache
+
+
+def refuse_unknown_millimetres(loaded: LoadedSuite, cache: Cache) -> None:
+    """Raise `UsageError` for a tolerance in millimetres where the voxel size of a test case is unknown."""
+    unknown = [case.id for case in cache.manifest.of("test") if case.spacing_mm is None]
+    if unknown and loaded.suite.engine.nsd_tolerance_mm is not None:
+        raise loaded.error(
+            ("engine", "nsd_tolerance_mm"),
+            f"the voxel size of {len(unknown)} test cases of {cache.manifest.dataset} is unknown ({unknown[0]}); "
+            "give nsd_tolerance_voxels, or prepare the data from files that hold it",
+        )
 
 
 def reuse(session: Session, source: Path) -> list[Run]:

@@ -18,6 +18,7 @@ class Conditions:
     cuda:          "none" on a CPU.
     calibration:   hash of the header of the calibration that the steps come from; "none" under other budgets.
     preprocessing: training size and resize rule, e.g. "96 x 96 nearest", or the patches of volumes.
+    nsd_tolerance: of the surface Dice, e.g. "1 voxel, 2 mm".
     """
 
     device_model: str
@@ -30,6 +31,7 @@ class Conditions:
     dataset_version: int
     data_checksum: str
     preprocessing: str
+    nsd_tolerance: str
     budget_amount: float
     budget_currency: str
     protocol_version: int
@@ -45,6 +47,7 @@ class Conditions:
             dataset=settings.dataset.name,
             dataset_version=settings.dataset.version,
             preprocessing=str(settings.preprocessing),
+            nsd_tolerance=show_tolerance(settings.engine),
             budget_amount=settings.budget.amount,
             budget_currency=settings.budget.currency,
             protocol_version=settings.protocol_version,
@@ -73,6 +76,12 @@ def _short(name: str, value: object) -> str:
     if name in ("data_checksum", "calibration"):
         return str(value)[:10]
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def show_tolerance(engine: Engine) -> str:
+    """Up to which distance two surfaces agree: "1 voxel, 2 mm"."""
+    voxels, mm = engine.nsd_tolerance
+    return f"{voxels:g} voxel{'s' if voxels != 1 else ''}, {mm:g} mm"
 
 
 def describe_differences(engines: Iterable[Engine], usual: Engine) -> str:

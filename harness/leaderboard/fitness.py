@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.records.cases import METRICS, ROW, Block
+from harness.records.cases import FRACTIONS, METRICS, ROW, Block
 from harness.records.ended import Validated
 
 ROUNDING = 1e-9
 NAMED = 3
 """Patients or classes that a reason names."""
 
-_MOST = {name: 1.0 + ROUNDING if name in ("dice", "jaccard") else np.finfo(np.float64).max for name in METRICS}
+_MOST = {name: 1.0 + ROUNDING if name in FRACTIONS else np.finfo(np.float64).max for name in METRICS}
 
 T = TypeVar("T", bound=Hashable)
 

@@ -13,14 +13,14 @@ import pandas as pd
 
 from harness.leaderboard import numbers
 from harness.leaderboard.allocation import OUTSIDE
-from harness.records.cases import METRICS
+from harness.records.cases import FRACTIONS, METRICS
 from harness.records.untrusted_text import single_line
 
 Row = dict[Any, Any]
 Cell = tuple[str, str]
 """A value and its interval or range ("" for none)."""
 
-TITLES = {"dice": "Dice %", "jaccard": "Jaccard %", "hd95": "HD95", "asd": "ASD", "assd": "ASSD"}
+TITLES = {"dice": "Dice %", "jaccard": "Jaccard %", "nsd": "NSD %", "hd95": "HD95", "asd": "ASD", "assd": "ASSD"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def title(metric: str) -> str:
 
 def formatter(metric: str) -> Callable[[float], str]:
     """How a value of this metric is printed."""
-    return numbers.percent if metric in ("dice", "jaccard") else numbers.distance
+    return numbers.percent if metric in FRACTIONS else numbers.distance
 
 
 def metric_cell(row: Row, metric: str) -> Cell:

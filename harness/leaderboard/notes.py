@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from harness.leaderboard import allocation
@@ -21,7 +22,8 @@ INTERVAL = (
     "conditional on the seeds and subsets that ran."
 )
 EMPTY_MASKS = (
-    "Empty masks: both empty = Dice 1, distances 0; one empty = Dice 0, distances the diagonal of the volume; "
+    "Empty masks: both empty = Dice and NSD 1, distances 0; one empty = Dice and NSD 0, distances the diagonal of the "
+    "volume; "
     "missed = structures of which no voxel was found."
 )
 RANKING = (
@@ -88,12 +90,19 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield "Budget", f"{budget} a run, all stages counted"
         yield "Device", f"{device}, torch {shared.torch}{cuda}{code}"
         yield "Data", f"{data}, training images {shared.preprocessing}; protocol {shared.protocol_version}"
+        tolerance = shared.nsd_tolerance if _in_mm(comparison) else shared.nsd_tolerance.partition(",")[0]
+        yield "Surface Dice", f"NSD is the share of surface voxels within {tolerance} of the other surface"
     if comparison.voxel_sizes:
         yield "Voxel size", " or ".join(comparison.voxel_sizes)
     patients, cases = comparison.tested["patient"].nunique(), comparison.tested["case"].nunique()
     ok = comparison.runs[comparison.runs["status"] == "ok"]
     seeds, subsets = (", ".join(map(str, sorted(ok[name].unique()))) or "none" for name in ("seed", "subset"))
     yield "Test", f"n = {patients} patients ({cases} volumes); seeds {seeds}; labelled subsets {subsets}"
+
+
+def _in_mm(comparison: Comparison) -> bool:
+    """Whether some score stands on millimetres."""
+    return any(key[0] == "nsd_mm" and not np.isnan(scores.values).all() for key, scores in comparison.scores.items())
 
 
 def _beside(comparison: Comparison) -> Iterator[str]:

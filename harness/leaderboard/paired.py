@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from harness.leaderboard.inputs import Comparison, LeaderboardInput
-from harness.leaderboard.scores import LARGER_IS_BETTER, MEAN_CLASS, Key, Scores
-from harness.records.cases import METRICS
+from harness.leaderboard.scores import MEAN_CLASS, Key, Scores
+from harness.records.cases import FRACTIONS, METRICS
 from harness.stats.bootstrap import Floats
 from harness.stats.families import Reading, read_family
 from harness.stats.rliable import wins
@@ -96,7 +96,7 @@ def _readings(differences: Mapping[Pair, Floats], scores: Mapping[Key, Scores]) 
 def _wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
     """P(a better than b) of each patient, [patients, pairs of one family]; a smaller distance is the better one."""
     metric, checkpoint, class_name = pairs[0].metric, pairs[0].checkpoint, pairs[0].class_name
-    sign = 1.0 if metric in LARGER_IS_BETTER else -1.0
+    sign = 1.0 if metric in FRACTIONS else -1.0
     places = {cell: i for i, cell in enumerate(dict.fromkeys(cell for pair in pairs for cell in pair[5:]))}
     shares = wins([sign * scores[metric, checkpoint, cell, class_name].values for cell in places])
     return np.stack([shares[places[pair.first], places[pair.second]] for pair in pairs], axis=1)

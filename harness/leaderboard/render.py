@@ -25,7 +25,7 @@ from harness.records.untrusted_text import in_cell, in_markdown
 if TYPE_CHECKING:
     from harness.leaderboard.leaderboard import Leaderboard
 
-_TERMINAL_METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel")
+_TERMINAL_METRICS = ("dice", "nsd_voxel", "hd95_voxel", "asd_voxel")
 _CLASS_METRICS = ("dice", "hd95_voxel", "asd_voxel")
 _MOST_PAIRS = 15
 

@@ -13,10 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.records.cases import MARKS, METRICS, Block
+from harness.records.cases import FRACTIONS, MARKS, METRICS, Block
 from harness.stats.bootstrap import Floats, intervals, standard_deviation, subset_interval
-
-LARGER_IS_BETTER = ("dice", "jaccard")
 
 CHECKPOINTS = ("last", "best_val")
 """Checkpoint rules: the primary column first."""
@@ -136,7 +134,7 @@ def summarise(scores: Mapping[Key, Scores]) -> dict[Key, Summary]:
     summaries: dict[Key, Summary] = {}
     for i, (key, cell) in enumerate(scores.items()):
         mean, low, high = (float(ends[i]) for ends in over_patients[:3])
-        over_subsets = subset_interval(cell.subset_means, 0.0, 1.0 if key[0] in LARGER_IS_BETTER else math.inf)
+        over_subsets = subset_interval(cell.subset_means, 0.0, 1.0 if key[0] in FRACTIONS else math.inf)
         spread = standard_deviation(cell.run_means)
         summaries[key] = Summary(mean, low, high, spread, *over_subsets, int(over_patients.n[i]))
     return summaries

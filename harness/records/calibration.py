@@ -22,7 +22,10 @@ FEWEST_STEPS = 20
 """A stage with fewer steps than these trains nothing."""
 PRECISION = 0.02
 """Half width of the 95 % interval of a ratio, relative to it, from which on it is known well enough."""
-NOT_COST = ("validations", "warmup_steps", "optimiser", "window_stride", "validation_stride", "largest_component")
+NOT_COST = (
+    "validations", "warmup_steps", "optimiser", "window_stride", "validation_stride", "largest_component",
+    "nsd_tolerance_voxels", "nsd_tolerance_mm",
+)  # fmt: skip
 """Engine settings that no training step costs anything for."""
 
 Pair = tuple[float, float]

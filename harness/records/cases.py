@@ -21,8 +21,12 @@ from harness.records.run_folder import RunFolder
 ROW = ("checkpoint", "case", "patient", "phase", "class_name")
 """What a row of cases.parquet is about. Each run has it once."""
 
-METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
-"""Dice and Jaccard as fractions; distances in voxels or millimetres (NaN where the spacing is unknown)."""
+FRACTIONS = ("dice", "jaccard", "nsd_voxel", "nsd_mm")
+"""Metrics in [0, 1], of which more is better."""
+
+METRICS = (*FRACTIONS, "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
+"""All others are distances, in voxels or millimetres. What stands on millimetres is NaN where the spacing is unknown.
+"""
 
 MARKS = ("missed", "spurious")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.api.params import Alteration, OptimiserSettings
 from harness.api.strict import Instant, Strict, digest, without_none
@@ -69,6 +69,9 @@ class Preprocessing(Strict):
         return f"{size} patches" + (f" at 1/{self.shrink} of the resolution" if self.shrink else "")
 
 
+_NSD_TOLERANCE = {"nsd_tolerance_voxels": 1.0, "nsd_tolerance_mm": 2.0}
+
+
 class Engine(Strict):
     """What the engine owns. All methods share one setting, unless an entry of the suite declares another."""
 
@@ -97,12 +100,31 @@ class Engine(Strict):
     largest_component: Literal[True] | None = Field(
         None, exclude_if=_is_none, description="keep the largest component of each class alone"
     )
+    nsd_tolerance_voxels: float | None = Field(
+        None, gt=0, le=100, exclude_if=_is_none, description="of the test's surface Dice in voxels; None: 1"
+    )
+    nsd_tolerance_mm: float | None = Field(
+        None, gt=0, le=100, exclude_if=_is_none, description="the same in millimetres; None: 2"
+    )
 
     @field_validator("compile", "largest_component", mode="before")
     @classmethod
     def _off(cls, value: object) -> object:
         """False means the same as None and must not make another run of it."""
         return None if value is False else value
+
+    @field_validator("nsd_tolerance_voxels", "nsd_tolerance_mm")
+    @classmethod
+    def _usual(cls, value: float | None, info: ValidationInfo) -> float | None:
+        """The default, written out, must not make another run either."""
+        return None if value == _NSD_TOLERANCE[str(info.field_name)] else value
+
+    @property
+    def nsd_tolerance(self) -> tuple[float, float]:
+        """Up to which distance two surfaces agree for the test's surface Dice: in voxels, and in millimetres."""
+        own = {"nsd_tolerance_voxels": self.nsd_tolerance_voxels, "nsd_tolerance_mm": self.nsd_tolerance_mm}
+        voxels, mm = (_NSD_TOLERANCE[name] if value is None else value for name, value in own.items())
+        return voxels, mm
 
 
 class DatasetRef(Strict):

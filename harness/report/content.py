@@ -15,7 +15,7 @@ from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, columns, plain
 from harness.report.surface import surfaces
 
-METRICS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
+METRICS = ("dice", "jaccard", "nsd_voxel", "nsd_mm", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
 """What the page can switch to; the csv files hold all."""
 
 SHAPES = 6

@@ -22,7 +22,9 @@ HASH = re.compile("[0-9a-f]{64}")
 """Name of a version of a suite among the records."""
 
 SUITES = Path(__file__).resolve().parents[2] / "benchmarks" / "suites"
-SHARED_ENGINE = ("compile", "window_stride", "validation_stride", "largest_component")
+SHARED_ENGINE = (
+    "compile", "window_stride", "validation_stride", "largest_component", "nsd_tolerance_voxels", "nsd_tolerance_mm",
+)  # fmt: skip
 """Engine settings of the test and of all steps, which no method may have otherwise than the others."""
 RENAMED_FIELDS = {
     "looks": "validations",

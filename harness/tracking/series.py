@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from harness.records.cases import METRICS
 from harness.records.schema import Result, Run
 
 MAX_POINTS = 50
@@ -33,7 +34,6 @@ RESULT_SIZES = (
 )  # fmt: skip
 """Fields of a result that are metrics by their own names."""
 
-CASE_MEANS = ("dice", "jaccard", "hd95_voxel", "asd_voxel", "assd_voxel", "hd95_mm", "asd_mm", "assd_mm")
 CASE_COUNTS = {"missed": "n_missed", "spurious": "n_spurious"}
 
 
@@ -139,7 +139,7 @@ def case_metrics(cases: pd.DataFrame) -> dict[str, float]:
     values: dict[str, float] = {}
     for selection, rows in cases.groupby("checkpoint"):
         base = ("test", str(selection))
-        means = rows[[*CASE_MEANS]].astype(float)
+        means = rows[[*METRICS]].astype(float)
         by_patient = means.groupby([rows["class_name"], rows["patient"]]).mean(skipna=False)
         by_class = by_patient.groupby("class_name").mean(skipna=False)
         known = by_class.loc[:, by_class.notna().all()]

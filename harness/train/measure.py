@@ -89,7 +89,7 @@ def test_once(state: TrainingState, attempt: Attempt, cache: Cache, selection: P
     cases = preprocess(cache.manifest.of("test"), cache.test_cases(permit), run.preprocessing)
     volumes = load_volumes(cases, state.device)
     predicted = predict_all(state.method.predictor, volumes, task, run.engine)
-    last = case_rows(predicted, volumes, task, "last")
+    last = case_rows(predicted, volumes, task, run.engine, "last")
     tables = [last]
     if state.best_validation == state.last_validation:
         tables.append(last.assign(checkpoint="best_val"))
@@ -97,7 +97,7 @@ def test_once(state: TrainingState, attempt: Attempt, cache: Cache, selection: P
         best = copy.deepcopy(state.method.predictor)
         best.load_state_dict(state.best)
         of_best = predict_all(best, volumes, task, run.engine)
-        tables.append(case_rows(of_best, volumes, task, "best_val"))
+        tables.append(case_rows(of_best, volumes, task, run.engine, "best_val"))
     attempt.check()
     folder.write_predictions(predicted)
     folder.write_cases(pd.concat(tables, ignore_index=True))

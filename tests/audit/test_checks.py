@@ -86,7 +86,7 @@ def test_variants_are_entries_of_their_own(fair: AuditedSuite) -> None:
 def test_windows_at_other_steps_are_another_test(fair: AuditedSuite) -> None:
     volumes = asked(preprocessing=Preprocessing(size=(48, 48, 16)))
     suite = replace(fair, runs=tuple(map(volumes, fair.runs)))
-    assert verdicts(suite)[24].evidence[0].startswith("the test: windows at the field's steps, as predicted, in all of")
+    assert verdicts(suite)[24].evidence[0].startswith("the test: windows at the field's steps, as predicted, surface ")
     assert verdicts(bend(suite, engine(window_stride=(9, 9, 2))))[24].status == "not held"
 
 
@@ -226,9 +226,11 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "declared and not done": (seen(declared=("mixed",)), {20}),
     "several settings of one method": (engine(batch_size=12), {21}),
     "the largest component for one": (engine(largest_component=True), {21, 24}),
+    "another tolerance of the surface Dice": (engine(nsd_tolerance_mm=3.0), {21, 24}),
     "another network": (result(parameters_predictor=2_000_000), {22}),
     "another volume": (rows("voxels_true", 4999), {25, 27}),
     "a missed structure at no cost": (lambda run: rows("hd95_voxel", 0.0, first(True, run))(run), {26}),
+    "a missed structure with surface Dice": (lambda run: rows("nsd_voxel", 0.2, first(True, run))(run), {26}),
     "a missed structure with Dice": (lambda run: rows("dice", 0.1, first(True, run))(run), {26}),
     "a miss that is not marked": (lambda run: rows("voxels_predicted", 0, first(False, run))(run), {26}),
     "a missing row": (without_row, {27}),

@@ -15,16 +15,18 @@ from types import ModuleType
 import h5py
 import numpy as np
 import pytest
-from hypothesis import assume, given
+import torch
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from harness.evaluation.metrics import ClassMetrics, case_metrics
+from harness.evaluation.metrics import ClassMetrics, Tolerance, case_metrics
 from tests.support import command_environment, require
 
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, ...] | None
+TOLERANCE = Tolerance(voxels=1.0, mm=2.0)
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +71,9 @@ def points(*positions: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
     return mask
 
 
-def class_metrics(prediction: Mask, truth: Mask, spacing: Spacing) -> ClassMetrics:
+def class_metrics(prediction: Mask, truth: Mask, spacing: Spacing, tolerance: Tolerance = TOLERANCE) -> ClassMetrics:
     """Metrics of a case of this class alone."""
-    return case_metrics(prediction.astype(np.uint8), truth.astype(np.uint8), ["own"], spacing)["own"]
+    return case_metrics(prediction.astype(np.uint8), truth.astype(np.uint8), ["own"], spacing, tolerance)["own"]
 
 
 def assert_values(metrics: ClassMetrics, **expected: float | None) -> None:
@@ -84,7 +86,7 @@ def assert_values(metrics: ClassMetrics, **expected: float | None) -> None:
 
 def test_two_points_three_by_four_apart() -> None:
     metrics = class_metrics(points((0, 0), shape=(6, 6)), points((3, 4), shape=(6, 6)), (2.0, 2.0))
-    assert metrics == ClassMetrics(0.0, 0.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0, False, False, 1, 1)
+    assert metrics == ClassMetrics(0.0, 0.0, 0.0, 0.0, 5.0, 5.0, 5.0, 10.0, 10.0, 10.0, False, False, 1, 1)
 
 
 def test_a_square_beside_itself() -> None:
@@ -119,6 +121,31 @@ def test_a_hollow_inside_is_surface() -> None:
     assert_values(class_metrics(ring, filled, None), asd_voxel=4 / 20, dice=48 / 49)
 
 
+@pytest.mark.parametrize(("tolerance", "share"), [(0.5, 8 / 16), (1.0, 1.0)])
+def test_surface_dice_is_the_share_of_both_surfaces_within_the_tolerance(tolerance: float, share: float) -> None:
+    # The squares above: 4 of 8 surface voxels on either side lie on the other's surface, 4 are one voxel away.
+    truth = np.zeros((5, 6), dtype=bool)
+    truth[1:4, 1:4] = True
+    moved = np.roll(truth, 1, axis=1)
+    assert class_metrics(moved, truth, None, Tolerance(tolerance, 2.0)).nsd_voxel == share
+    in_mm = class_metrics(moved, truth, (3.0, 2.0), Tolerance(9.0, 2.0 * tolerance))
+    assert (in_mm.nsd_voxel, in_mm.nsd_mm) == (1.0, share)
+
+
+def test_surface_dice_weighs_both_surfaces_by_their_voxels() -> None:
+    # A line of 4 and its first voxel: forward {0}, backward {0, 1, 2, 3}; within 1 are 1 and 2 of 5 in all.
+    line, point = np.ones((1, 4), dtype=bool), points((0, 0), shape=(1, 4))
+    assert_values(class_metrics(point, line, None), nsd_voxel=3 / 5)
+
+
+@pytest.mark.parametrize("spacing", [(0.2, 0.2), (0.2, 0.3)])
+@pytest.mark.parametrize("first", range(8))
+def test_a_distance_that_equals_the_tolerance_is_within_wherever_it_lies(spacing: Spacing, first: int) -> None:
+    prediction, truth = points((first, 0), shape=(20, 1)), points((first + 10, 0), shape=(20, 1))
+    assert class_metrics(prediction, truth, spacing).nsd_mm == 1.0  # 10 x 0.2 mm, of which 2 are allowed
+    assert class_metrics(prediction, truth, spacing, Tolerance(9.99, 1.999)).nsd_mm == 0.0
+
+
 # Empty masks
 
 
@@ -126,8 +153,9 @@ def test_a_hollow_inside_is_surface() -> None:
 def test_both_empty_is_perfect(spacing: Spacing) -> None:
     nothing = np.zeros((2, 3, 4), dtype=bool)
     mm = None if spacing is None else 0.0
+    nsd_mm = None if spacing is None else 1.0
     assert class_metrics(nothing, nothing, spacing) == ClassMetrics(
-        1.0, 1.0, 0.0, 0.0, 0.0, mm, mm, mm, False, False, 0, 0
+        1.0, 1.0, 1.0, nsd_mm, 0.0, 0.0, 0.0, mm, mm, mm, False, False, 0, 0
     )
 
 
@@ -136,7 +164,8 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing) -> None
     # sqrt(3^2 + 4^2 + 12^2) = 13 voxels; with slices of 2 mm sqrt(6^2 + 4^2 + 12^2) = 14 mm.
     nothing, something = np.zeros((3, 4, 12), dtype=bool), points((1, 2, 3), (1, 2, 4), shape=(3, 4, 12))
     mm = None if spacing is None else 14.0
-    missed = ClassMetrics(0.0, 0.0, 13.0, 13.0, 13.0, mm, mm, mm, True, False, 2, 0)
+    nsd_mm = None if spacing is None else 0.0
+    missed = ClassMetrics(0.0, 0.0, 0.0, nsd_mm, 13.0, 13.0, 13.0, mm, mm, mm, True, False, 2, 0)
     assert class_metrics(nothing, something, spacing) == missed
     spurious = replace(missed, missed=False, spurious=True, voxels_true=0, voxels_predicted=2)
     assert class_metrics(something, nothing, spacing) == spurious
@@ -145,7 +174,7 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing) -> None
 def test_the_diagonal_of_a_case_is_not_that_of_its_crop() -> None:
     truth = np.zeros((3, 4, 12), dtype=np.uint8)
     truth[1, 1, 1] = 1
-    assert case_metrics(np.zeros_like(truth), truth, ["organ"], None)["organ"].hd95_voxel == 13.0
+    assert case_metrics(np.zeros_like(truth), truth, ["organ"], None, TOLERANCE)["organ"].hd95_voxel == 13.0
 
 
 # Re-derived from the definitions
@@ -188,6 +217,35 @@ def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind:
         assert getattr(metrics, f"asd_{run}") == pytest.approx(np.mean(forward), abs=1e-9)
         assert getattr(metrics, f"assd_{run}") == pytest.approx(np.mean(pooled), abs=1e-9)
         assert getattr(metrics, f"hd95_{run}") == pytest.approx(np.percentile(pooled, 95), abs=1e-9)
+        limit = {"voxel": TOLERANCE.voxels, "mm": TOLERANCE.mm}[run]
+        assert getattr(metrics, f"nsd_{run}") == np.mean(np.array(pooled) <= limit)
+
+
+# MONAI
+
+
+def by_transform(prediction: Mask, truth: Mask, spacing: Spacing, limit: float) -> float:
+    """The surface Dice by distance transforms of the whole volume."""
+    surfaces = [mask & ~np.asarray(ndimage.binary_erosion(mask)) for mask in (prediction, truth)]
+    to_surface = [np.asarray(ndimage.distance_transform_edt(~surface, sampling=spacing)) for surface in surfaces]
+    pooled = np.concatenate([to_surface[1][surfaces[0]], to_surface[0][surfaces[1]]])
+    return float(np.mean(pooled <= limit))
+
+
+@settings(max_examples=40)
+@given(pair=masks(empty=False), kind=KINDS)
+def test_surface_dice_equals_monais_and_that_of_distance_transforms(pair: tuple[Mask, Mask], kind: str) -> None:
+    require("monai", importlib.util.find_spec("monai") is not None, "MONAI is not installed")
+    from monai.metrics.surface_dice import compute_surface_dice
+
+    prediction, truth = pair
+    spacing = spacing_for(truth.ndim, kind)
+    metrics = class_metrics(prediction, truth, spacing)
+    own, limit = (metrics.nsd_voxel, TOLERANCE.voxels) if spacing is None else (metrics.nsd_mm, TOLERANCE.mm)
+    assert own == by_transform(prediction, truth, spacing, limit)
+    predicted, true = (torch.from_numpy(mask.astype(np.float32))[None, None] for mask in (prediction, truth))
+    of_monai = compute_surface_dice(predicted, true, [limit], include_background=True, spacing=spacing)
+    assert own == pytest.approx(float(of_monai), abs=1e-6)
 
 
 # MedPy
@@ -243,7 +301,7 @@ def test_equals_medpy_on_real_validation_labels(medpy: ModuleType, scans: Path) 
 
 def test_real_labels_against_themselves_are_perfect(scans: Path) -> None:
     for truth in labels_of(scans):
-        for metrics in case_metrics(truth, truth, ["RV", "Myo", "LV"], (10.0, 1.4, 1.4)).values():
+        for metrics in case_metrics(truth, truth, ["RV", "Myo", "LV"], (10.0, 1.4, 1.4), TOLERANCE).values():
             assert_values(metrics, dice=1.0, jaccard=1.0, hd95_voxel=0.0, asd_mm=0.0, assd_mm=0.0)
 
 
@@ -254,7 +312,7 @@ def test_real_labels_against_themselves_are_perfect(scans: Path) -> None:
 def test_only_asd_and_the_sides_depend_on_the_order(pair: tuple[Mask, Mask], kind: str) -> None:
     spacing = spacing_for(pair[0].ndim, kind)
     forward, backward = class_metrics(*pair, spacing), class_metrics(*pair[::-1], spacing)
-    for name in ("dice", "jaccard", "hd95_voxel", "assd_voxel", "hd95_mm", "assd_mm"):
+    for name in ("dice", "jaccard", "nsd_voxel", "nsd_mm", "hd95_voxel", "assd_voxel", "hd95_mm", "assd_mm"):
         assert getattr(forward, name) == pytest.approx(getattr(backward, name), abs=1e-12)
     assert (forward.missed, forward.voxels_true) == (backward.spurious, backward.voxels_predicted)
 
@@ -282,6 +340,7 @@ def test_values_stay_in_their_ranges(pair: tuple[Mask, Mask], kind: str) -> None
     metrics = class_metrics(*pair, spacing)
     assert 0.0 <= metrics.jaccard <= metrics.dice <= 1.0
     assert metrics.dice == pytest.approx(2 * metrics.jaccard / (1 + metrics.jaccard))
+    assert 0.0 <= metrics.nsd_voxel <= 1.0
     diagonal = math.hypot(*pair[0].shape)
     assert all(0.0 <= value <= diagonal for value in (metrics.hd95_voxel, metrics.asd_voxel, metrics.assd_voxel))
     assert (metrics.voxels_predicted, metrics.voxels_true) == (pair[0].sum(), pair[1].sum())
@@ -291,10 +350,21 @@ def test_values_stay_in_their_ranges(pair: tuple[Mask, Mask], kind: str) -> None
         assert all(value is not None and 0.0 <= value <= limit for value in values)
 
 
+@given(pair=masks(empty=False), kind=KINDS, factor=st.floats(1.0, 5.0))
+def test_a_wider_tolerance_never_scores_less(pair: tuple[Mask, Mask], kind: str, factor: float) -> None:
+    spacing = spacing_for(pair[0].ndim, kind)
+    wide = class_metrics(*pair, spacing, Tolerance(factor * TOLERANCE.voxels, factor * TOLERANCE.mm))
+    narrow = class_metrics(*pair, spacing)
+    assert wide.nsd_voxel >= narrow.nsd_voxel
+    assert (wide.nsd_mm or 0.0) >= (narrow.nsd_mm or 0.0)
+    everywhere = Tolerance(100.0, 1000.0)
+    assert class_metrics(*pair, spacing, everywhere).nsd_voxel == 1.0
+
+
 @given(mask=masks().map(lambda pair: pair[0]), kind=KINDS)
 def test_a_mask_equals_itself(mask: Mask, kind: str) -> None:
     metrics = class_metrics(mask, mask, spacing_for(mask.ndim, kind))
-    assert_values(metrics, dice=1.0, jaccard=1.0, hd95_voxel=0.0, asd_voxel=0.0, assd_voxel=0.0)
+    assert_values(metrics, dice=1.0, jaccard=1.0, nsd_voxel=1.0, hd95_voxel=0.0, asd_voxel=0.0, assd_voxel=0.0)
     assert (metrics.missed, metrics.spurious) == (False, False)
 
 
@@ -308,7 +378,7 @@ def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool) -
     if not crowded:
         prediction[rng.random(prediction.shape) < 0.95] = 0
         truth[rng.random(truth.shape) < 0.97] = 0
-    case = case_metrics(prediction, truth, ["RV", "Myo", "LV"], spacing)
+    case = case_metrics(prediction, truth, ["RV", "Myo", "LV"], spacing, TOLERANCE)
     assert list(case) == ["RV", "Myo", "LV"]
     for value, metrics in enumerate(case.values(), start=1):
         assert metrics == class_metrics(prediction == value, truth == value, spacing)
@@ -316,13 +386,16 @@ def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool) -
 
 def test_a_case_without_anything_is_perfect() -> None:
     nothing = np.zeros((2, 4, 4), dtype=np.uint8)
-    assert [metrics.dice for metrics in case_metrics(nothing, nothing, ["a", "b"], None).values()] == [1.0, 1.0]
+    assert [metrics.dice for metrics in case_metrics(nothing, nothing, ["a", "b"], None, TOLERANCE).values()] == [
+        1.0,
+        1.0,
+    ]
 
 
 def test_arguments_are_left_as_they_were() -> None:
     prediction, truth = (np.random.default_rng(seed).integers(0, 3, (3, 6, 6)).astype(np.uint8) for seed in (0, 1))
     copies = prediction.copy(), truth.copy()
-    case_metrics(prediction, truth, ["a", "b"], (2.0, 1.0, 1.0))
+    case_metrics(prediction, truth, ["a", "b"], (2.0, 1.0, 1.0), TOLERANCE)
     np.testing.assert_array_equal((prediction, truth), copies)
 
 
@@ -334,7 +407,7 @@ def test_shapes_that_differ_are_refused() -> None:
     small, large = np.ones((1, 4), dtype=np.uint8), np.ones((3, 4), dtype=np.uint8)
     for first, second in itertools.permutations((small, large)):
         with pytest.raises(ValueError, match="differ in shape"):
-            case_metrics(first, second, ["a"], None)
+            case_metrics(first, second, ["a"], None, TOLERANCE)
 
 
 def test_neither_torch_nor_medpy_is_loaded() -> None:

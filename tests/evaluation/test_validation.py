@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness.api.dataset import Case, Task
 from harness.evaluation.evaluate import dice_by_class, load_volumes, mean_dice, predict_all
-from harness.evaluation.metrics import case_metrics
+from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.records.schema import Engine, Preprocessing
 from tests.data.preprocessed import preprocessed
 
@@ -37,7 +37,7 @@ def test_dice_is_to_the_bit_that_of_the_test(seed: int, n_classes: int, empty: f
     )
     truth = np.where(rng.random(truth.shape) < 0.5, prediction, truth)
     names = [str(value) for value in range(1, n_classes)]
-    expected = [metrics.dice for metrics in case_metrics(prediction, truth, names, None).values()]
+    expected = [metrics.dice for metrics in case_metrics(prediction, truth, names, None, Tolerance(1.0, 2.0)).values()]
     assert dice_by_class(torch.from_numpy(prediction), torch.from_numpy(truth), n_classes).tolist() == expected
 
 
@@ -57,7 +57,7 @@ def test_a_validation_is_the_mean_of_whole_native_volumes() -> None:
     task, engine = Task("slices", 2, 1, NAMES, (32, 32)), Engine()
     volumes = load_volumes(preprocessed(cases, Preprocessing(size=(32, 32))), torch.device("cpu"))
     predicted = predict_all(Thresholds(), volumes, task, engine)
-    by_case = [case_metrics(predicted[case.id], case.label, NAMES[1:], None) for case in cases]
+    by_case = [case_metrics(predicted[case.id], case.label, NAMES[1:], None, Tolerance(1.0, 2.0)) for case in cases]
     expected = {name: np.mean([metrics[name].dice for metrics in by_case]) for name in NAMES[1:]}
     assert mean_dice(Thresholds(), volumes, task, engine) == expected
     assert mean_dice(Thresholds(), [], task, engine) == {}

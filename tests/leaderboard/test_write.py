@@ -103,6 +103,7 @@ def test_text_has_all_that_a_reader_must_know(tmp_path):
         ):  # fmt: skip
             assert text_part in text, text_part
     assert "HD95 mm" in markdown(board)
+    assert "within 1 voxel, 2 mm of the other surface" in markdown(board)
     assert "None" not in flat
     assert "nan " not in flat.replace("(nan:", "")
 
@@ -111,6 +112,7 @@ def test_a_full_size_suite_is_not_called_mini_and_unknown_spacing_has_no_millime
     text = markdown(board_of(plain))
     assert MINI not in text
     assert "HD95 voxel" in text
+    assert "within 1 voxel of the other surface" in text
     assert " mm " not in text
     assert "Unfinished" not in text
 

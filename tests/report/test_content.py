@@ -10,7 +10,7 @@ import pytest
 
 from harness.leaderboard.figure import PALETTE
 from harness.report.columns import columns, plain
-from harness.report.content import PROFILES, styles
+from harness.report.content import METRICS, PROFILES, styles
 from tests.report.conftest import FAILED, unpacked
 from tests.report.trials import trials
 from tests.support import cases_of, selected_of
@@ -54,7 +54,7 @@ def test_profiles_lose_nothing_but_level_points(written):
 def test_classes_and_pairs_keep_the_metrics_that_the_page_shows(written):
     for name, frame in (("classes", written.board.per_class), ("pairs", written.board.paired)):
         rows = unpacked(written.data[name])
-        assert {row["metric"] for row in rows} == {"dice", "jaccard", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm"}
+        assert {row["metric"] for row in rows} == set(METRICS)
         assert list(rows[0]) == frame.columns.tolist()
     pairs = written.board.paired.query("metric == 'dice' and checkpoint == 'last' and labelled == 7")
     own = [

@@ -134,6 +134,15 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
             "methods.ua_mt.engine.largest_component",
             "all methods have it alike",
         ),
+        ("batch_size: 8", "nsd_tolerance_mm: 0", 15, "engine.nsd_tolerance_mm", "greater than 0"),
+        ("batch_size: 8", "nsd_tolerance: 2", 15, "engine.nsd_tolerance", "nsd_tolerance_mm"),
+        (
+            "optimiser: {momentum: 0.5}",
+            "nsd_tolerance_voxels: 2",
+            12,
+            "methods.ua_mt.engine.nsd_tolerance_voxels",
+            "all methods have it alike",
+        ),
         ("batch_size: 8", "batch_size: 1", 15, "engine.batch_size", "greater than or equal to 2"),
         ("batch_size: 8", "threads: 4", 15, "engine.threads", "4"),
         ("name: small", "name: Small Suite", 2, "name", "Small Suite"),
@@ -169,6 +178,17 @@ def test_engine_settings_of_volumes_change_no_hash_where_they_are_not_asked_for(
     assert kept.hash != first.hash
     assert kept.engine_of("ua_mt").largest_component is True
     assert not {"window_stride", "validation_stride", "largest_component"} & first.engine.model_dump().keys()
+
+
+def test_a_tolerance_makes_another_suite_only_where_it_is_another(tmp_path: Path) -> None:
+    first = load(tmp_path, GOOD).suite
+    usual, wide = (
+        load(tmp_path, GOOD.replace("batch_size: 8", f"batch_size: 8\n  nsd_tolerance_voxels: {voxels}")).suite
+        for voxels in (1, 2.5)
+    )
+    assert (usual.hash, usual.engine) == (first.hash, first.engine)
+    assert (first.engine.nsd_tolerance, wide.engine.nsd_tolerance) == ((1.0, 2.0), (2.5, 2.0))
+    assert wide.hash != first.hash
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

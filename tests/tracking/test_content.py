@@ -49,8 +49,8 @@ def cases(**columns: object) -> pd.DataFrame:
         "patient": ["p1", "p2", "p1", "p2"],
         "class_name": ["RV", "RV", "Myo (wall)", "Myo (wall)"],
         "dice": [1.0, 0.5, 0.25, 0.25],
-        **dict.fromkeys(("jaccard", "hd95_voxel", "asd_voxel", "assd_voxel"), 2.0),
-        **dict.fromkeys(("hd95_mm", "asd_mm", "assd_mm"), None),
+        **dict.fromkeys(("jaccard", "nsd_voxel", "hd95_voxel", "asd_voxel", "assd_voxel"), 2.0),
+        **dict.fromkeys(("nsd_mm", "hd95_mm", "asd_mm", "assd_mm"), None),
         "missed": [False, False, True, False],
         "spurious": False,
     }

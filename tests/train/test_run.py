@@ -19,7 +19,7 @@ from harness.api.errors import InterruptedRunError, RecordError
 from harness.data.cache import Cache
 from harness.data.permit import TestPermit
 from harness.evaluation.evaluate import load_volumes, mean_dice
-from harness.evaluation.metrics import case_metrics
+from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
@@ -187,7 +187,9 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
     last = cases_of(folder).query("checkpoint == 'last'").to_dict("records")
     recorded = {(row["case"], row["class_name"]): row for row in last}
     for name, case in cases.items():
-        again = case_metrics(predicted[name], case.label, session.cache.manifest.classes[1:], case.spacing_mm)
+        again = case_metrics(
+            predicted[name], case.label, session.cache.manifest.classes[1:], case.spacing_mm, Tolerance(1.0, 2.0)
+        )
         for class_name, metrics in again.items():
             row = recorded[name, class_name]
             assert (metrics.dice, metrics.hd95_voxel) == (row["dice"], row["hd95_voxel"])

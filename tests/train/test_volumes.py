@@ -15,7 +15,7 @@ from harness.api.errors import InterruptedRunError, UsageError
 from harness.audit import audit
 from harness.data.permit import TestPermit
 from harness.evaluation import evaluate
-from harness.evaluation.metrics import case_metrics
+from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.evaluation.predict import keep_largest, predict_windows
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Engine
@@ -71,7 +71,9 @@ def test_metrics_are_native_and_follow_from_the_predictions(whole: Tiny) -> None
     permit = TestPermit(session.store.selection_path, folder.id, folder.path / "final.json")
     rows = cases_of(folder).query("checkpoint == 'last'").set_index(["case", "class_name"])
     for case in session.cache.test_cases(permit):
-        again = case_metrics(folder.predictions()[case.id], case.label, ("bright", "dim"), case.spacing_mm)
+        again = case_metrics(
+            folder.predictions()[case.id], case.label, ("bright", "dim"), case.spacing_mm, Tolerance(1.0, 2.0)
+        )
         for name, metrics in again.items():
             assert rows.loc[(case.id, name), "dice"] == metrics.dice
             assert rows.loc[(case.id, name), "hd95_mm"] == metrics.hd95_mm

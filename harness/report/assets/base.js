@@ -32,6 +32,8 @@ const known = (value) => typeof value === "number";
 const METRICS = {
   dice: { title: "Dice %", factor: 100, digits: 1, higher: true, step: "points" },
   jaccard: { title: "Jaccard %", factor: 100, digits: 1, higher: true, step: "points" },
+  nsd_voxel: { title: "NSD % voxel", factor: 100, digits: 1, higher: true, step: "points" },
+  nsd_mm: { title: "NSD % mm", factor: 100, digits: 1, higher: true, step: "points" },
   hd95_voxel: { title: "HD95 voxel", factor: 1, digits: 2, higher: false, step: "voxels" },
   asd_voxel: { title: "ASD voxel", factor: 1, digits: 2, higher: false, step: "voxels" },
   hd95_mm: { title: "HD95 mm", factor: 1, digits: 2, higher: false, step: "mm" },

@@ -246,6 +246,12 @@ def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path) -> None:
         (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "multiple of 2"),
         (ua_mt("passes", 0), "methods.ua_mt.params.passes", "passes:", "greater than or equal"),
         (ua_mt("noise", float("nan")), "methods.ua_mt.params.noise", "noise:", "finite"),
+        (
+            {"methods": {"bcp": {"engine": {"loss": "nnunet"}}}},
+            "methods.bcp.engine.loss",
+            "loss:",
+            "bcp has a loss of its own",
+        ),
         ({"methods": {"supervised": {"params": {"x": 1}}}}, "methods.supervised.params.x", "x:", "unknown field"),
     ],
     ids=lambda value: str(value)[:40],

@@ -21,6 +21,7 @@ from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 from harness.records.suite_folder import SelectionEntry
+from harness.report.claims import claims_beside
 from harness.report.columns import Json
 from harness.report.content import content
 from harness.report.figures import copy_figures
@@ -84,6 +85,7 @@ def write_page(
         panels=panels,
         gallery=copy_figures(records),
         audit=audit,
+        claims=claims_beside(leaderboard, str(asked.get("dataset"))),
         environments=environments(records),
         configurations=configurations(records),
         commands=commands(leaderboard.suite),

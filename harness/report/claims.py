@@ -1,0 +1,184 @@
+"""What papers print, where they picked the checkpoint, and what was measured here beside it.
+
+python -m harness.report.claims prints docs/explanation/claims.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+from harness.leaderboard import numbers
+from harness.leaderboard.inputs import Comparison, rows_of
+from harness.leaderboard.leaderboard import Leaderboard
+from harness.records.untrusted_text import in_cell
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "benchmarks" / "published"
+
+DATASETS = {"acdc": "acdc", "la": "la", "la_8020": "la"}
+"""Our datasets with the published test list, and what the published numbers call them."""
+
+NOT_MEASURED = "not measured"
+
+INTRODUCTION = """# Published claims
+
+One method has many published numbers, and most of them say where a checkpoint was picked only in code. This page puts
+them beside each other. It is made from [benchmarks/published](../../benchmarks/published) by
+`python -m harness.report.claims`.
+
+"Picked" is the list of patients by whose Dice the printed checkpoint was chosen:
+
+- **last**: none; it is the last checkpoint of the training.
+- **validation**: a list of its own. On ACDC these are ten patients with all their labels, where three or seven train.
+- **test list**: the very patients that the number is about.
+- **validation and test**: both lists as one, and the number is about both.
+- **not stated**: neither the source nor the code that belongs to it says.
+
+What this project measured stands on the page of a suite (`harness leaderboard`), under "Published claims": computed
+from its records, at its own budget. Here are no numbers of ours.
+"""
+
+GAINS = """## What the choice alone is worth
+
+From the logs and tables that the authors released: the best look at the reported list, the last checkpoint of the same
+training, and what lies between.
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A mean test Dice in percent, as printed.
+
+    entry:         what the method is called here; empty where it is not here.
+    picked_source: who says where the checkpoint was picked; empty where `source` does, or nobody.
+    """
+
+    dataset: str
+    labelled: int
+    method: str
+    entry: str
+    dice: str
+    picked: str
+    source: str
+    picked_source: str
+
+    @property
+    def sources(self) -> str:
+        """Of the Dice and of the choice."""
+        return f"{self.source}; picked: {self.picked_source}" if self.picked_source else self.source
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Dice in percent of one training, as its authors released it: at the best look and at the last one."""
+
+    method: str
+    dataset: str
+    labelled: int
+    best: str
+    last: str
+    source: str
+
+    @property
+    def gain(self) -> str:
+        """The difference."""
+        return f"{float(self.best) - float(self.last):+.2f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry of a suite beside what is published of its method. Texts; Dice in percent."""
+
+    entry: str
+    published: tuple[Claim, ...]
+    last: str
+    best_less_last: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One labelled count under one budget."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+def read_claims() -> list[Claim]:
+    """Everything published that is known here, in the order of its file."""
+    return [Claim(labelled=int(row.pop("labelled")), **row) for row in _rows("dice.csv")]
+
+
+def read_gains() -> list[Gain]:
+    """What a choice among checkpoints was worth in released trainings."""
+    return [Gain(labelled=int(row.pop("labelled")), **row) for row in _rows("selection_gains.csv")]
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    with (PUBLISHED / name).open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def claims_beside(leaderboard: Leaderboard, dataset: str) -> list[Table]:
+    """A table per board and labelled count: entries named as methods with published numbers. dataset: the suite's."""
+    published = [claim for claim in read_claims() if claim.dataset == DATASETS.get(dataset)]
+    tables = []
+    for comparison in leaderboard.inputs.comparisons:
+        for labelled in comparison.labelled_counts:
+            listed = rows_of(comparison.listing, comparison.number, labelled)["entry"]
+            rows = [
+                Row(entry, own, *_measured(leaderboard, comparison, labelled, entry))
+                for entry in listed
+                if (own := tuple(claim for claim in published if (claim.entry, claim.labelled) == (entry, labelled)))
+            ]
+            if rows:
+                tables.append(Table(f"{labelled} labelled patients{_budget(comparison)}", tuple(rows)))
+    return tables
+
+
+def _budget(comparison: Comparison) -> str:
+    """Of ours; empty where nothing has run."""
+    shared = comparison.conditions
+    if shared is None:
+        return ""
+    currency = shared.budget_currency.replace("_", " ")
+    return f"; ours at {shared.budget_amount:g} {currency}, training images {shared.preprocessing}"
+
+
+def _measured(leaderboard: Leaderboard, comparison: Comparison, labelled: int | None, entry: str) -> tuple[str, str]:
+    """Test Dice of our last checkpoint, and how much more the best validation's has."""
+    rows = rows_of(leaderboard.results, comparison.number, labelled)
+    dice = rows[rows["entry"] == entry].set_index("checkpoint")["dice"].to_dict()
+    last, best = dice.get("last", math.nan), dice.get("best_val", math.nan)
+    if math.isnan(last):
+        return NOT_MEASURED, NOT_MEASURED
+    return numbers.percent(last), NOT_MEASURED if math.isnan(best) else numbers.points(best - last)
+
+
+def document() -> str:
+    """docs/explanation/claims.md."""
+    parts = [INTRODUCTION]
+    names = {"acdc": "ACDC", "la": "Left atrium"}
+    for (dataset, labelled), group in groupby(
+        sorted(read_claims(), key=attrgetter("dataset", "labelled")), key=attrgetter("dataset", "labelled")
+    ):
+        lines = [(claim.method, claim.dice, claim.picked, claim.sources) for claim in group]
+        parts.append(f"## {names[dataset]}, {labelled} labelled\n")
+        parts.append(_markdown(("method", "Dice %", "picked", "source"), lines))
+    gains = [(g.method, g.dataset, str(g.labelled), g.best, g.last, g.gain, g.source) for g in read_gains()]
+    parts += [GAINS, _markdown(("method", "data", "labelled", "best", "last", "gain", "source"), gains)]
+    return "\n".join(parts)
+
+
+def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "".join(f"| {' | '.join(map(in_cell, line))} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

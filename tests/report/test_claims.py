@@ -1,0 +1,78 @@
+"""Published numbers: each has a source, the document is made of them, and the page puts ours beside them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from harness.records.reader import SuiteRecords
+from harness.report.claims import NOT_MEASURED, claims_beside, document, read_claims, read_gains
+from harness.report.page import write_page
+from harness.suite.registry import load_dataset, method_sources
+from tests.support import REPO, command_environment
+from tests.synthetic import RunSpec, board_of, write_records
+
+PICKED = {"last", "validation", "test list", "validation and test", "not stated"}
+
+
+def test_every_claim_has_a_source_and_says_where_it_was_picked() -> None:
+    claims = read_claims()
+    assert len(set(claims)) == len(claims) > 0
+    for claim in claims:
+        assert 0.0 < float(claim.dice) < 100.0
+        assert claim.source
+        assert claim.picked in PICKED
+        assert claim.labelled < len(load_dataset(claim.dataset).splits["train"])
+        assert claim.entry in {"", "supervised_strong", *method_sources()}
+
+
+def test_gains_are_of_the_best_look() -> None:
+    assert {gain.gain for gain in read_gains() if gain.method == "TraCoCo"} == {"+0.57"}
+    assert all(float(gain.best) >= float(gain.last) and gain.source for gain in read_gains())
+
+
+def test_the_document_is_what_the_command_prints() -> None:
+    text = (REPO / "docs" / "explanation" / "claims.md").read_text(encoding="utf-8")
+    assert text == document()
+    for claim in read_claims():
+        assert f"| {claim.method} | {claim.dice} | {claim.picked} | {claim.sources} |" in text
+
+
+@pytest.mark.slow
+def test_the_command_prints_it() -> None:
+    command = [sys.executable, "-m", "harness.report.claims"]
+    done = subprocess.run(command, env=command_environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == document()
+
+
+def test_ours_stand_beside_the_published_ones(tmp_path) -> None:
+    gone = frozenset({("mc_net", 3, 0, 0)})
+    spec = RunSpec(
+        methods={"ua_mt": 0.0, "mc_net": 0.1, "no_ramp": 0.2}, labelled=(3, 5), seeds=1, patients=4, missing=gone
+    )
+    board = board_of(write_records(tmp_path / "s", spec))
+    (table,) = claims_beside(board, "acdc")  # nobody printed five labelled patients
+    assert table.title.startswith("3 labelled patients; ours at ")
+    by_entry = {row.entry: row for row in table.rows}
+    assert set(by_entry) == {"ua_mt", "mc_net"}
+    results = board.results.set_index(["labelled", "entry", "checkpoint"])["dice"]
+    last, best = (100 * results[3, "ua_mt", name] for name in ("last", "best_val"))
+    assert (by_entry["ua_mt"].last, by_entry["ua_mt"].best_less_last) == (f"{last:.1f}", f"{best - last:+.1f}")
+    assert (by_entry["mc_net"].last, by_entry["mc_net"].best_less_last) == (NOT_MEASURED, NOT_MEASURED)
+    assert [claim.dice for claim in by_entry["ua_mt"].published] == ["46.04", "48.3", "61.0"]
+    assert claims_beside(board, "phantom") == claims_beside(board, "la_label_free") == []
+
+
+def test_the_page_has_the_section_where_something_is_published(tmp_path, monkeypatch) -> None:
+    store = write_records(tmp_path / "s", RunSpec(methods={"ua_mt": 0.0}, labelled=(3,), seeds=1, patients=4))
+    records, board = SuiteRecords(store), board_of(store)
+    assert 'id="claims"' not in write_page(records, board).read_text(encoding="utf-8")
+    monkeypatch.setattr("harness.report.page.suite_text", lambda _: ("", {"dataset": "acdc"}))
+    html = write_page(records, board).read_text(encoding="utf-8")
+    section = re.search(r'<section id="claims".*?</section>', html, re.DOTALL)
+    assert section is not None
+    assert "<td>46.04</td><td>not stated</td><td>AiEson/CrossMatch README.md</td>" in section[0]
+    assert 'rowspan="3">ua_mt</th>' in section[0]

@@ -82,7 +82,7 @@ def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_pat
 def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(tmp_path: Path) -> None:
     done = run_cli("plan", "--suite", "acdc_semi", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")})
     assert done.returncode == 0, done.stderr
-    budgets = {line.split()[0]: line.split("device_seconds")[-1].strip() for line in done.stdout.splitlines()[1:]}
+    budgets = {line.split()[0]: line.split("device seconds")[-1].strip() for line in done.stdout.splitlines()[1:]}
     assert budgets == {
         "supervised": "10800 s = 3:00:00",  # 2 labelled counts x 3 subsets x 3 seeds x 600 s
         "supervised_full": "1800 s = 0:30:00",

@@ -28,13 +28,13 @@ from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.params import Alteration, OptimiserSettings, hyper
 from harness.api.progress import Progress, Scalar
+from harness.api.staged import StagedParams, rate, share
 from methods.action_parts.contrast_net import ContrastNet, Seen
 from methods.action_parts.neighbours import global_neighbours, local_neighbours
 from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast
@@ -56,12 +56,15 @@ PREDICTORS: Mapping[str, tuple[str, ...]] = {"global": ("whole",), "local": ("wh
 """Parts of the method that are the student's alone."""
 
 
-class ActionParams(AnatomicalParams, StrongParams):
+class ActionParams(AnatomicalParams, StrongParams, StagedParams):
     """ACTION's; the defaults are the paper's, where it gives any, or the release's."""
 
-    share_global: float = hyper(1 / 6, "share of the budget for stage i; 0 leaves it out", ge=0, le=1)
-    share_local: float = hyper(1 / 6, "share of the budget for stage ii; 0 leaves it out", ge=0, le=1)
-    share_anatomical: float = hyper(2 / 3, "share of the budget for stage iii", gt=0, le=1)
+    share_global: float = share(1 / 6, "stage i")
+    share_local: float = share(1 / 6, "stage ii")
+    share_anatomical: float = share(2 / 3, "stage iii")
+    rate_global: float = rate("stage i")
+    rate_local: float = rate("stage ii")
+    rate_anatomical: float = rate("stage iii")
     ema_decay: float = hyper(
         0.99, "the teacher's decay per step", ge=0, le=1, search=(0.9, 0.99, 0.999), scale="choice"
     )
@@ -84,13 +87,6 @@ class ActionParams(AnatomicalParams, StrongParams):
     def augmentation(self) -> tuple[Alteration, ...]:
         """What happens to the student's images, as a method declares it."""
         return super().augmentation if self.mixing == "none" else ("mixed", *super().augmentation)
-
-    @model_validator(mode="after")
-    def _whole_budget(self) -> ActionParams:
-        total = self.share_global + self.share_local + self.share_anatomical
-        if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"share_global, share_local and share_anatomical must add up to 1, not to {total:g}")
-        return self
 
 
 class FineTuning(NamedTuple):
@@ -143,8 +139,7 @@ class ACTION(Method):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Those with a share above 0."""
-        shares = (self.params.share_global, self.params.share_local, self.params.share_anatomical)
-        return tuple(Stage(name, share) for name, share in zip(AVERAGED, shares, strict=True) if share > 0)
+        return self.params.stages()
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:

@@ -79,8 +79,7 @@ class ActionPPParams(ActionParams):
     positives: int = hyper(6, "positives of an anchor from the queue", ge=1)
     contrast_form: Literal["sampled", "release"] = hyper("sampled", "release: all positives, centre divided by them")
 
-    @classmethod
-    def space(cls) -> dict[str, Dimension]:
+    def space(self) -> dict[str, Dimension]:
         """The fields', and one schedule for all temperatures."""
         return {**super().space(), **TEMPERATURE_SPACE}
 

@@ -29,18 +29,22 @@ from torch import Tensor, nn
 from harness.api.dataset import Task
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.api.networks import backbone
-from harness.api.params import Alteration, MethodParams, hyper
+from harness.api.params import Alteration, hyper
 from harness.api.progress import Progress
+from harness.api.staged import StagedParams, rate, share
 from methods.shared.boxes import box_mask
 from methods.shared.components import largest_components
 from methods.shared.consistency import ema_update, teacher_of
 from methods.shared.masked import masked_dice_loss
 
 
-class BCPParams(MethodParams):
+class BCPParams(StagedParams):
     """Hyper-parameters of BCP; the defaults are the release's."""
 
-    share_labelled: float = hyper(0.25, "share of the budget for the first stage; 0 leaves it out", ge=0, le=0.9)
+    share_labelled: float = share(0.25, "the first stage")
+    share_self_training: float = share(0.75, "self-training")
+    rate_labelled: float = rate("the first stage")
+    rate_self_training: float = rate("self-training")
     pseudo_weight: float = hyper(0.5, "w, weight of pseudo-labelled parts", ge=0, search=(0.1, 1.0), scale="log")
     box: float = hyper(2 / 3, "sides of the box over those of the image", ge=0.1, le=0.9, search=(0.4, 0.9))
     ema_decay: float = hyper(
@@ -110,9 +114,7 @@ class BCP(Method):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Those with a share above 0."""
-        share = self.params.share_labelled
-        stages = (Stage("labelled", share), Stage("self_training", 1.0 - share))
-        return tuple(stage for stage in stages if stage.share > 0)
+        return self.params.stages()
 
     @property
     def augmentation(self) -> tuple[Alteration, ...]:

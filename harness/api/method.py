@@ -33,10 +33,12 @@ class Stage:
     Attributes:
         name: Unique within the method; it stands in histories and results.
         share: Part of the run's budget, above 0. The shares of all stages add up to 1.
+        rate: Factor on the engine's learning rate.
     """
 
     name: str
     share: float = 1.0
+    rate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class Method(nn.Module):
         - `engine_loss`: True where the labelled term is `self.labelled_loss`, so that a suite can choose it.
         - `unit`: True for the one method whose step is the unit of a budget of reference steps.
         - `paper`: the citation that `harness list` shows.
-        - `stages`: named shares of the budget; one stage by default.
+        - `stages`: named shares of the budget; one stage by default. `Params` of a method with several is a
+          `StagedParams` (harness.api.staged), so that all are tuned alike.
         - `batches`: labelled and unlabelled images of a step; half of each by default.
         - `augmentation`: what it does to images beyond the engine's augmentation; audited.
         - `start_stage`: hands weights over, freezes, resets banks. In training mode, inside the clock.

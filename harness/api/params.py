@@ -113,9 +113,8 @@ def rounded(value: float) -> float:
 class MethodParams(Strict):
     """Base of every method's `Params`: immutable, unknown names are errors, values are validated, NaN refused."""
 
-    @classmethod
-    def space(cls) -> dict[str, Dimension]:
-        """What a search varies, by the dimension's name: the fields that declare it, in their order.
+    def space(self) -> dict[str, Dimension]:
+        """What a search varies from these values on, by the dimension's name: fields that declare it, in their order.
 
         A class whose dimensions are not single fields (a schedule that several temperatures share) extends this, and
         `current_value` and `with_values` with it.
@@ -123,7 +122,7 @@ class MethodParams(Strict):
         Returns:
             Dimensions by name.
         """
-        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        extras = {name: field.json_schema_extra for name, field in type(self).model_fields.items()}
         spaces = {name: extra.get("search") for name, extra in extras.items() if isinstance(extra, dict)}
         return {name: Dimension.model_validate(space) for name, space in spaces.items() if space is not None}
 

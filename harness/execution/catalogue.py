@@ -35,7 +35,7 @@ def method_line(name: str) -> tuple[str, ...]:
 def hyper_parameters(params: type[MethodParams]) -> list[tuple[str, str, str, str, str]]:
     """The hyper-parameters of a method as declared: name, default, bounds, search space and description as text."""
     schema = params.model_json_schema()["properties"] if params.model_fields else {}
-    space = {name: str(dimension) for name, dimension in params.space().items()}
+    space = {name: str(dimension) for name, dimension in params().space().items()}
     own = [
         (name, str(field.default), _bounds(field.metadata, schema[name]), space.pop(name, ""), field.description or "")
         for name, field in params.model_fields.items()

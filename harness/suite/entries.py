@@ -126,7 +126,7 @@ def _entry(loaded: LoadedSuite, name: str) -> Entry:
 
 def _space(loaded: LoadedSuite, search: Search, entry: Entry) -> dict[str, Dimension]:
     """The method's dimensions as the suite narrows, pins or extends them, then the engine's that all entries share."""
-    space = entry.method.Params.space()
+    space = entry.params.space()
     for name, dimension in loaded.suite.methods[entry.name].search.items():
         at: Location = ("methods", entry.name, "search", name)
         if name not in space and name not in entry.method.Params.model_fields:

@@ -171,19 +171,19 @@ def on_device(progress: Progress, device: torch.device) -> Progress:
 def take_step(state: TrainingState, stage: Stage, plan: BatchPlan) -> None:
     """A step without clock, history and monitor: of a warm-up, or of a replay."""
     progress = state.meter.progress()
-    set_learning_rate(state.optimiser, state.run.engine, progress)
+    set_learning_rate(state.optimiser, state.run.engine, stage, progress)
     training_step(state, stage, plan, progress.with_schedules(state.method.schedules(stage, progress)))
     state.meter.count_step()
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, engine: Engine, progress: Progress) -> float:
-    """Scale every group's initial rate by the schedule at this stage's progress; the first group's rate.
+def set_learning_rate(optimiser: torch.optim.Optimizer, engine: Engine, stage: Stage, progress: Progress) -> float:
+    """Scale every group's initial rate by the stage's factor and the schedule at its progress; the first group's rate.
 
     Where steps are compiled, a rate is a scalar beside the parameters, always the same one: a graph reads it there.
     """
     settings = engine.optimiser
     factor = poly(progress.stage, settings.poly_power) if settings.schedule == "poly" else 1.0
-    rates = [group.setdefault("initial_lr", group["lr"]) * factor for group in optimiser.param_groups]
+    rates = [group.setdefault("initial_lr", group["lr"]) * factor * stage.rate for group in optimiser.param_groups]
     for group, rate in zip(optimiser.param_groups, rates, strict=True):
         device = group["params"][0].device
         if not engine.compile:

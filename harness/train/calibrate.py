@@ -180,7 +180,7 @@ def _steps(state: TrainingState) -> Iterator[Step]:
 def _step_of(state: TrainingState, stage: Stage, plan: BatchPlan) -> Step:
     def step(share: float) -> None:
         progress = Progress(share, share, state.meter.stage_steps[state.meter.stage])
-        set_learning_rate(state.optimiser, state.run.engine, progress)
+        set_learning_rate(state.optimiser, state.run.engine, stage, progress)
         training_step(state, stage, plan, progress.with_schedules(state.method.schedules(stage, progress)))
         state.meter.count_step()
 

@@ -115,7 +115,7 @@ def rehearse(run: Run, data: TrainingSet, device: torch.device) -> None:
         try:
             step = CapturedStep(copy, stage, plan)
             progress = copy.meter.progress()
-            set_learning_rate(copy.optimiser, run.engine, progress)
+            set_learning_rate(copy.optimiser, run.engine, stage, progress)
             step(progress.with_schedules(copy.method.schedules(stage, progress)))
             if device.type == "cuda":
                 torch.cuda.synchronize(device)

@@ -129,7 +129,7 @@ class Trainer:
             progress = state.meter.progress(self.clock.pending)
             with state.monitor.step():
                 self.clock.start()
-                rate = set_learning_rate(state.optimiser, state.run.engine, progress)
+                rate = set_learning_rate(state.optimiser, state.run.engine, stage, progress)
                 progress = progress.with_schedules(state.method.schedules(stage, progress))
                 loss = captured(progress) if captured else training_step(state, stage, plan, progress)
                 seconds = self.clock.stop()

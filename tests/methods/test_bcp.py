@@ -176,7 +176,7 @@ def test_self_training_starts_from_the_first_stage_and_averages_statistics_too()
 
 def test_stages_and_their_batches() -> None:
     assert bcp().stages == (Stage("labelled", 0.25), Stage("self_training", 0.75))
-    assert bcp(share_labelled=0).stages == (Stage("self_training", 1.0),)
+    assert bcp(share_labelled=0, share_self_training=1).stages == (Stage("self_training", 1.0),)
     method = bcp()
     plans = [method.batches(stage, 24) for stage in method.stages]
     assert plans == [BatchPlan(labelled=24, unlabelled=0), BatchPlan(labelled=12, unlabelled=12)]

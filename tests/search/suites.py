@@ -76,6 +76,7 @@ def entry(**search: Any) -> dict[str, Any]:
 ACTION_PP = (
     *("tau_family", "tau_low", "tau_high", "tau_periods", "centers_per_class", "lambda_a", "allocation"),
     *("contrast_weight", "ema_decay", "dimension"),
+    *("ratio_global", "ratio_local", "rate_global", "rate_local"),
 )
 
 

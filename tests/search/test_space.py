@@ -98,7 +98,7 @@ def test_impossible_dimensions_are_refused(scale: str, values: tuple[Any, ...], 
 
 
 def test_what_a_dimension_holds() -> None:
-    rate, kind = Params.space().values()
+    rate, kind = Params().space().values()
     assert [rate.holds(value) for value in (0.1, 0.5, 0.9)] == [True] * 3
     assert [rate.holds(value) for value in (0.0999, 0.91, None, "0.5", True, math.nan)] == [False] * 6
     assert [kind.holds(value) for value in ("a", "d", None)] == [True, False, False]
@@ -111,14 +111,14 @@ def test_people_read_a_dimension() -> None:
 
 
 def test_the_space_is_of_the_fields_that_declare_one_in_their_order() -> None:
-    assert list(Params.space()) == ["rate", "kind"]
-    assert Params.space()["rate"] == Dimension(scale="linear", values=(0.1, 0.9))
+    assert list(Params().space()) == ["rate", "kind"]
+    assert Params().space()["rate"] == Dimension(scale="linear", values=(0.1, 0.9))
     assert Params().current_value("kind") == "b"
     assert Params().current_value("absent") is None
     assert Params(rate=0.2).with_values({"kind": "c"}) == {"rate": 0.2, "fixed": 3, "kind": "c"}
 
 
-@pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "action", "action_pp"])
+@pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "bcp", "action", "action_pp"])
 @given(data=st.data())
 def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObject) -> None:
     """For every method that ships: each point of its space is possible, and `here` finds it again."""
@@ -130,12 +130,12 @@ def test_parameters_placed_at_a_point_stand_there(method: str, data: st.DataObje
     if point.get("tau_family", "cosine") == "cosine":
         assert {name: placed.current_value(name) for name in point} == point
     untouched = params.model_fields_set | set(type(params).model_fields) - set(point)
-    same = {name for name in untouched if not name.endswith("_temperature")}
+    same = {name for name in untouched if not (name.endswith("_temperature") or name.startswith("share_"))}
     assert placed.model_dump(include=same) == params.model_dump(include=same)
     assert type(params).model_validate(params.with_values({})) == params
 
 
-@pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "action", "action_pp"])
+@pytest.mark.parametrize("method", ["supervised", "ua_mt", "mc_net", "bcp", "action", "action_pp"])
 def test_the_default_of_a_method_stands_within_its_space(method: str) -> None:
     """TPE learns from point 0 only where the space holds it."""
     params = load_method(method).Params()

@@ -64,7 +64,7 @@ def train(entry: Entry, kind: type[CapturedStep] | None) -> list[Tensor]:
     captured, losses = None, []
     for number in range(STEPS):
         progress = Progress(number / STEPS, number / STEPS, number)
-        set_learning_rate(state.optimiser, state.run.engine, progress)
+        set_learning_rate(state.optimiser, state.run.engine, stage, progress)
         progress = progress.with_schedules(state.method.schedules(stage, progress))
         if kind is None or number == 0:
             loss = training_step(state, stage, plan, progress)

@@ -81,12 +81,12 @@ def started(name: str, asked: Asked, device: torch.device, precision: Precision,
     state, stage = entries(asked.size, asked.batch, device, precision, only=name)[name]
     engine = state.run.engine.model_copy(update={"compile": True if compiled else None})
     state.run = state.run.model_copy(update={"engine": engine})
-    set_learning_rate(state.optimiser, engine, MIDDLE)
+    set_learning_rate(state.optimiser, engine, stage, MIDDLE)
     return state, stage
 
 
 def progress_at(share: float, number: int, state: TrainingState, stage: Stage) -> Progress:
     """A point of a stage with its schedules; the learning rate is set to that point's."""
     progress = Progress(share, share, number)
-    set_learning_rate(state.optimiser, state.run.engine, progress)
+    set_learning_rate(state.optimiser, state.run.engine, stage, progress)
     return progress.with_schedules(state.method.schedules(stage, progress))

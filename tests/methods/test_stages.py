@@ -1,0 +1,102 @@
+"""Shares and learning-rate factors of stages: the same freedom for every method that has several."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from harness.api.method import Stage
+from harness.api.progress import Progress
+from harness.api.staged import StagedParams
+from harness.records.schema import Engine
+from harness.suite.registry import load_method, method_sources
+from harness.train.build import set_learning_rate
+from methods.action import ActionParams
+from methods.action_pp import ActionPPParams
+from methods.bcp import BCPParams
+from tests.methods.tiny import build
+
+KINDS: tuple[type[StagedParams], ...] = (BCPParams, ActionParams, ActionPPParams)
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+
+
+def shares(params: StagedParams) -> list[float]:
+    return [stage.share for stage in params.stages()]
+
+
+def placed(params: StagedParams, point: dict[str, float]) -> StagedParams:
+    return type(params).model_validate(params.with_values(point))
+
+
+def test_every_method_with_stages_has_them() -> None:
+    """A share and a factor for each stage, searched for all but the last; none changes what a step costs."""
+    staged = [name for name in method_sources() if len(build(load_method(name)).stages) > 1]
+    assert {"bcp", "action", "action_pp"} <= set(staged)
+    for name in staged:
+        method = load_method(name)
+        assert issubclass(method.Params, StagedParams), name
+        params, names = method.Params(), [stage.name for stage in build(method).stages]
+        declared = {f"{what}_{stage}" for what in ("share", "rate") for stage in names}
+        assert declared <= set(type(params).model_fields)
+        assert not declared & set(type(params).cost_bearing())
+        space = {dimension for dimension in params.space() if dimension.startswith(("ratio_", "rate_"))}
+        assert space == {f"{what}_{stage}" for what in ("ratio", "rate") for stage in names[:-1]}
+
+
+def test_shares_by_hand() -> None:
+    """0.25 x 2 : 0.75 = 0.4 : 0.6; 1/6 x 4 : 1/6 x 0.5 : 2/3 = 8 : 1 : 8."""
+    assert shares(placed(BCPParams(), {"ratio_labelled": 2.0})) == pytest.approx([0.4, 0.6])
+    action = placed(ActionParams(), {"ratio_global": 4.0, "ratio_local": 0.5})
+    assert shares(action) == pytest.approx([8 / 17, 1 / 17, 8 / 17])
+    assert action.current_value("ratio_global") == 4.0
+    kept = placed(action, {"ratio_local": 1.0})
+    assert shares(kept) == pytest.approx([4 / 9, 1 / 9, 4 / 9]), "what a point does not name stays"
+
+
+@every_kind
+@given(data=st.data())
+def test_shares_add_up_to_1_wherever_a_search_goes(kind: type[StagedParams], data: st.DataObject) -> None:
+    names = [name for name in kind().space() if name.startswith("ratio_")]
+    point = {name: data.draw(st.just(0.0) | st.floats(1e-3, 1e3), name) for name in names}
+    stages = placed(kind(), point).stages()
+    assert math.fsum(stage.share for stage in stages) == pytest.approx(1.0, abs=1e-12)
+    assert min(stage.share for stage in stages) > 0
+    assert len(stages) == 1 + sum(ratio > 0 for ratio in point.values()), "a ratio of 0 leaves the stage out"
+
+
+@every_kind
+def test_a_stage_that_is_left_out_is_not_searched(kind: type[StagedParams]) -> None:
+    *others, last = (stage.name for stage in kind().stages())
+    alone = kind.model_validate({**{f"share_{name}": 0 for name in others}, f"share_{last}": 1})
+    assert alone.stages() == (Stage(last),)
+    assert not [name for name in alone.space() if name.startswith(("ratio_", "rate_"))]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"share_labelled": 0.5}, "share_labelled and share_self_training must add up to 1, not to 1.25"),
+        ({"share_labelled": 1.0, "share_self_training": 0.0}, "share_self_training must be above 0"),
+        ({"share_labelled": -0.25, "share_self_training": 1.25}, "share_labelled"),
+        ({"rate_labelled": 0.0}, "rate_labelled"),
+        ({"rate_labelled": math.nan}, "rate_labelled"),
+    ],
+)
+def test_impossible_stages_are_refused(wrong: dict[str, float], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        BCPParams.model_validate(wrong)
+
+
+def test_the_factor_multiplies_the_engine_s_rate() -> None:
+    """0.02 x 0.25^0.9 x 0.1 = 0.02 x 0.2871746 x 0.1; a factor of 1 keeps every bit."""
+    sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.02)
+    progress = Progress(0.5, 0.75, 3)
+    for _ in range(2):
+        assert set_learning_rate(sgd, Engine(), Stage("a", rate=0.1), progress) == pytest.approx(0.02 * 0.02871746)
+    assert set_learning_rate(sgd, Engine(), Stage("a"), progress) == 0.02 * math.pow(0.25, 0.9)
+    assert sgd.param_groups[0]["lr"] == 0.02 * math.pow(0.25, 0.9)

@@ -53,6 +53,7 @@ def run_suite(
     reuse: str | Path | None = None,
     retry_failed: bool = False,
     rung: int | None = None,
+    yes: bool = False,
     panels: bool = True,
     track: bool = True,
     tracking_uri: str | None = None,
@@ -72,6 +73,7 @@ def run_suite(
         reuse: Records of another suite. Runs that it has finished are taken over instead of trained again.
         retry_failed: Whether runs that ended with a failure record are trained again.
         rung: Train this rung of the suite's ladder alone. None: all, the shortest first.
+        yes: Start even where a calibration expects more than 48 device-hours.
         panels: Whether the page shows the worst test cases. It then holds scans.
         track: Whether the records are mirrored into MLflow. What goes wrong there is a warning.
         tracking_uri: MLflow's store. None: $MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.
@@ -99,7 +101,7 @@ def run_suite(
         from harness.train.stop import StopFlag
 
         settings, stop = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address), StopFlag()
-        session = _open(loaded, data, runs, reuse, retry_failed, rung)
+        session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
         free_leases(session.store.by_id(run) for run in session.named)
         session, outcomes = run_search(session, settings, stop)
         if session.plan.finals:
@@ -173,6 +175,7 @@ def submit_suite(
     reuse: str | Path | None = None,
     retry_failed: bool = False,
     rung: int | None = None,
+    yes: bool = False,
     panels: bool | None = None,
 ) -> SuiteSubmission:
     """Submit what a suite lacks to Slurm, and return without waiting. The same call submits again what was lost.
@@ -186,6 +189,7 @@ def submit_suite(
         reuse: As for `run_suite`.
         retry_failed: As for `run_suite`.
         rung: As for `run_suite`.
+        yes: As for `run_suite`.
         panels: Whether the dependent job's page shows the worst test cases. None: where the data are at hand.
 
     Returns:
@@ -204,7 +208,7 @@ def submit_suite(
     loaded, asked = load_suite(suite), load_cluster(Path(cluster))
     refuse_adaptive(loaded, str(suite))
     check_partitions(asked)  # before minutes of preparing data
-    session = _open(loaded, data, runs, reuse, retry_failed, rung)
+    session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
     return submit_missing(session, asked, checkpoint_seconds, panels)
 
 
@@ -291,8 +295,13 @@ def _open(
     reuse: str | Path | None,
     retry_failed: bool,
     rung: int | None,
+    yes: bool,
 ) -> Session:
-    """Plan the suite on its data, with what another one has finished and without failures that are to be retried."""
+    """Plan the suite on its data, with what another one has finished and without failures that are to be retried.
+
+    Raises `UsageError` where what is left takes days and nobody has said yes.
+    """
+    from harness.execution.device_time import confirm, device_time
     from harness.execution.session import open_session
     from harness.execution.session import reuse as take_over
 
@@ -301,4 +310,8 @@ def _open(
         take_over(session, Path(reuse))
     if retry_failed:
         session.reopen_failed()
+    time = device_time(session.plan, session.store)
+    if time is not None and time.steps > 0:
+        log.info("expected: %s", time)
+        confirm(time, yes)
     return session

@@ -157,7 +157,7 @@ told() {
 trap 'told USR1' USR1
 trap 'told TERM' TERM
 
-arguments=(--suite "$SUITE" --runs "$runs" --executor ray)
+arguments=(--suite "$SUITE" --runs "$runs" --executor ray --yes)
 [ -z "${DATA:-}" ] || arguments+=(--data "$DATA")
 if [ -n "${TRACKING:-}" ]; then arguments+=(--tracking-uri "$TRACKING"); else arguments+=(--no-track); fi
 nodes=() steps=()

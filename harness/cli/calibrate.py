@@ -13,6 +13,9 @@ from harness.cli import options
 from harness.cli.tables import Line, Printed, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.execution.calibration import Comparison
     from harness.records.calibration import Calibration
 
 log = logging.getLogger(__name__)
@@ -23,7 +26,12 @@ log = logging.getLogger(__name__)
 @options.data_option
 @options.runs_option
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="A new .json file, to ship with a suite.")
-@click.option("--check", is_flag=True, help="Measure the suite's calibration again, and compare. Writes nothing.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Measure the suite's calibration again, and compare; writes nothing, and ends with 76 where a cost differs "
+    "by more than 5 %.",
+)
 def calibrate_command(suite: str, data: Path | None, runs: Path, to: Path | None, check: bool) -> None:
     """Measure what a training step of every entry costs, in steps of plain supervised training.
 
@@ -31,7 +39,7 @@ def calibrate_command(suite: str, data: Path | None, runs: Path, to: Path | None
     entries are measured anew, beside the suite's records, as a table of its own; with --to into a file that the suite
     can name.
     """
-    from harness.execution.calibration import differing_costs, measure_suite
+    from harness.execution.calibration import compare, differing_costs, measure_suite
     from harness.records.calibration import PRECISION
     from harness.records.files import write_record
     from harness.suite.load import load_suite
@@ -40,18 +48,20 @@ def calibrate_command(suite: str, data: Path | None, runs: Path, to: Path | None
         raise UsageError("--check writes nothing; leave out --to")
     loaded = load_suite(suite)
     known, measured, store = measure_suite(loaded, data, runs, check)
-    print_table(*cost_table(measured))
     if known is not None:
+        print_table(*check_table(compare(known, measured)))
         if lines := differing_costs(known, measured):
             raise AuditError("\n".join(lines))
         log.info("the calibration on record agrees within 5 %")
-    elif to is None:
+        return
+    print_table(*cost_table(measured))
+    if to is None:
         store.write_calibration(measured)
     else:
         stages = [(entry.key, stage) for entry in measured.entries for stage in entry.stages]
         if wide := "; ".join(f"{key}, stage {stage.name}" for key, stage in stages if stage.spread > PRECISION):
             raise AuditError(f"{to}: not written, since it is not known within {PRECISION:.0%}: {wide}; try again")
-        write_record(to, measured)
+        write_record(to, measured, indent=None)
 
 
 def cost_table(calibration: Calibration) -> Printed:
@@ -62,3 +72,15 @@ def cost_table(calibration: Calibration) -> Printed:
         for stage in entry.stages
     ]
     return ["entry", "stage", "supervised steps", "95 % within", "start"], rows, "llrrr"
+
+
+def check_table(compared: Sequence[Comparison]) -> Printed:
+    """Columns and rows: each stage, its cost on record and here, the interval of the latter, and the difference."""
+    rows: list[Line] = [
+        [
+            *(str(each.key), each.measured.name, f"{each.recorded.ratio:.3f}", f"{each.measured.ratio:.3f}"),
+            *(f"{each.measured.spread:.1%}", f"{each.difference:+.1%}"),
+        ]
+        for each in compared
+    ]
+    return ["entry", "stage", "on record", "here", "95 % within", "difference"], rows, "llrrrr"

@@ -92,14 +92,23 @@ def hours_table(dry_run: DryRun, runs: Sequence[Run], records: SuiteRecords, loa
     from harness.slurm.packing import expected_seconds
 
     what = "GPU-hours" if loaded.cluster.gpus else "core-hours"
-    expected = expected_seconds(runs, records, loaded)
+    known = dry_run.plan.calibration
+    step_seconds = known.header.reference_seconds if known is not None else None
+    expected = expected_seconds(runs, records, loaded, step_seconds)
     entry_of = {training.run.id: training.entry for training in reversed(dry_run.plan.trainings()) if training.run}
     rows: list[Sequence[str]] = []
     for entry in [*dict.fromkeys(entry_of[run.id] for run in runs), "all"]:
         own = [index for index, run in enumerate(runs) if entry in ("all", entry_of[run.id])]
-        budgets = _hours([runs[index].budget.device_seconds for index in own])
+        budgets = _hours([_budget_seconds(runs[index], step_seconds) for index in own])
         rows.append((entry, str(len(own)), budgets, _hours([expected[index] for index in own])))
     return ("entry", "to submit", f"budget in {what}", f"expected {what}"), rows, "lrrr"
+
+
+def _budget_seconds(run: Run, step_seconds: float | None) -> float | None:
+    """What a run may spend; step_seconds: of a reference step."""
+    if run.budget.reference_steps is None:
+        return run.budget.device_seconds
+    return None if step_seconds is None else run.budget.amount * step_seconds
 
 
 def _hours(seconds: Sequence[float | None]) -> str:

@@ -47,10 +47,13 @@ def plan_command(
     """Show the runs of a suite, what is done, and what the rest costs: the dry run of `run`.
 
     Writes nothing and prepares no data. Without data it cannot know what is done. The budget is exact. The wall time is
-    a range, estimated from finished runs of the same suite and device.
+    a range, estimated from finished runs of the same suite and device. Under a budget of reference steps it shows the
+    steps of each stage and the device-hours, as the calibration says.
 
     With --executor slurm it also shows the array tasks and the exact batch files, and submits nothing.
     """
+    from harness.execution.device_time import device_time
+
     check_options(executor, cluster, workers)
     loaded = None if cluster is None else load_cluster(cluster)
     dry_run = pipeline.plan_suite(suite, data=data, runs=runs, rung=rung)
@@ -60,6 +63,8 @@ def plan_command(
     print_table(*(plan_runs(dry_run) if list_all else plan_table(dry_run)))
     if dry_run.states is None:
         log.info("done: unknown, %s", dry_run.unknown)
+    if (time_to_go := device_time(dry_run.plan, dry_run.store)) is not None:
+        log.info("device time to go: %s", time_to_go)
     if loaded is not None:
         show_plan(dry_run, loaded)
         return
@@ -104,6 +109,7 @@ def plan_command(
     help="Folder of another suite's records; runs that it has finished are taken over instead of trained again.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train runs again that ended with a failure record.")
+@click.option("--yes", is_flag=True, help="Start even where the runs are expected to take more than 48 device-hours.")
 @options.checkpoint_option
 def run_command(
     suite: str,
@@ -119,6 +125,7 @@ def run_command(
     no_track: bool,
     reuse: Path | None,
     retry_failed: bool,
+    yes: bool,
     checkpoint_seconds: float,
 ) -> int:
     """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop.
@@ -138,6 +145,7 @@ def run_command(
             reuse=reuse,
             retry_failed=retry_failed,
             rung=rung,
+            yes=yes,
             panels=panels,
         )
         if not submitted.over:
@@ -159,6 +167,7 @@ def run_command(
                 reuse=reuse,
                 retry_failed=retry_failed,
                 rung=rung,
+                yes=yes,
                 panels=panels is not False,
                 track=not no_track,
                 tracking_uri=tracking_uri,

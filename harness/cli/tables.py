@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.api.dataset import Dataset
     from harness.execution.dry_run import DryRun
     from harness.records.status import State, SuiteStatus
-    from harness.suite.plan import PlannedTraining
+    from harness.suite.plan import Plan, PlannedTraining
 
 Line = Sequence[str]
 Printed = tuple[Line, list[Line], str]
@@ -63,12 +63,28 @@ def plan_table(dry_run: DryRun) -> Printed:
         columns = zip(*((training.labelled or "all", training.subset, training.seed) for training in own), strict=True)
         varied = [" ".join(dict.fromkeys(map(str, column))) for column in columns]
         head = (f"{entry} ({role})" if searched else entry, *varied, str(len(own)))
-        rows.append((*head, *_counts(dry_run, own, states), budget, budget_text(own[0].budget, len(own))))
+        budgets = budget, budget_text(own[0].budget, len(own))
+        rows.append((*head, *_counts(dry_run, own, states), *budgets, *_resolved(dry_run.plan, own)))
     total = sum(training.budget.amount for training in trainings)
     together = budget_text(trainings[0].budget.of(total), 1)
-    rows.append(("all", "", "", "", str(len(trainings)), *_counts(dry_run, trainings, states), "", together))
+    resolved = _resolved(dry_run.plan, trainings)
+    counts = _counts(dry_run, trainings, states)
+    rows.append(("all", "", "", "", str(len(trainings)), *counts, "", together, *["", *resolved[1:]][: len(resolved)]))
     headers = ("entry", "labelled", "subsets", "seeds", "runs", *states, "budget a run", "budget")
-    return headers, rows, "llll" + "r" * (len(states) + 3)
+    more = ("steps by stage", "device-hours")[: len(resolved)]
+    return (*headers, *more), rows, "llll" + "r" * (len(states) + 3) + "lr"[: len(more)]
+
+
+def _resolved(plan: Plan, own: Sequence[PlannedTraining]) -> list[str]:
+    """Under reference steps: the steps by stage of the first of some runs, and the device-hours of all of them."""
+    if plan.budget.currency != "reference_steps":
+        return []
+    if plan.calibration is None:
+        return ["after calibration", ""]
+    stages = next((training.run.budget.stages for training in own if training.run is not None), None)
+    steps = "after the selection" if stages is None else ", ".join(f"{stage.name} {stage.steps}" for stage in stages)
+    seconds = sum(training.budget.amount for training in own) * plan.calibration.header.reference_seconds
+    return [steps, f"{seconds / 3600:.2f}"]
 
 
 def _row_of(training: PlannedTraining) -> tuple[str, str, str]:

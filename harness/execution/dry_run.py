@@ -73,19 +73,21 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
     """
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
-    store = SuiteFolder(runs / loaded.suite.name)
+    store, known, lacking = SuiteFolder(runs / loaded.suite.name), None, False
+    if plan.budget.currency == "reference_steps":
+        known = find_calibration(plan, store)
+        lacking = known is None or bool(missing(configurations(plan), known))
+        plan = plan if lacking else plan.on_data(plan.data, known)
     if data is None and dataset.layouts and not os.environ.get("HARNESS_DATA"):
         return DryRun(plan, store, None, "no data given")
     cache = prepared_cache(dataset, data)
     if cache is None:
         return DryRun(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
     refuse_unknown_millimetres(loaded, cache)
-    plan = plan.on_data(cache.reference)
-    if plan.budget.currency == "reference_steps":
-        known = find_calibration(plan, store)
-        if known is None or missing(configurations(plan), known):
-            return DryRun(plan, store, None, "the steps of each run are known after calibration")
-        plan = plan.on_data(cache.reference, known)
+    if lacking:
+        plan = plan.on_data(cache.reference)
+        return DryRun(plan, store, None, "the steps of each run are known after calibration", cache)
+    plan = plan.on_data(cache.reference, known)
     if store.selection_path.exists():
         plan = plan.with_selection(store.selection())
     records, ids = SuiteRecords(store), [run.id for run in plan.runs]

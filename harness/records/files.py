@@ -86,9 +86,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
 
 
-def write_record(path: Path, record: Strict) -> None:
-    """Atomic JSON record, with the checksum of its content."""
-    write_text(path, seal_record(record.model_dump_json(indent=1)))
+def write_record(path: Path, record: Strict, indent: int | None = 1) -> None:
+    """Atomic JSON record, with the checksum of its content; indent: None for long lists of numbers on one line."""
+    write_text(path, seal_record(record.model_dump_json(indent=indent)))
 
 
 def read_content(path: Path, most_bytes: int | None = None) -> bytes:

@@ -109,6 +109,8 @@ class SuiteFolder:
         """The driver of an adaptive search holds it."""
         self.calibration_lease = Lease(root / "calibration.lease")
         """Who measures what steps cost holds it."""
+        self.calibration_part = root / "calibration.part.json"
+        """What an unfinished calibration has measured."""
         self.leaderboard = root / "leaderboard"
         """Folder of the tables and figures."""
 
@@ -191,7 +193,7 @@ class SuiteFolder:
         folder = self.root / "calibrations"
         with disk_errors(self.root):
             folder.mkdir(exist_ok=True)
-        write_record(folder / f"{calibration.header.hash}.json", calibration)
+        write_record(folder / f"{calibration.header.hash}.json", calibration, indent=None)
 
     def calibrations(self) -> list[Calibration]:
         """All calibrations on record, in the order of their hashes."""

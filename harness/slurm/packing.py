@@ -46,18 +46,23 @@ def room_seconds(cluster: Cluster) -> float:
 
 
 def plan_tasks(
-    runs: Sequence[Run], names: Sequence[str], records: SuiteRecords, loaded: LoadedCluster
+    runs: Sequence[Run],
+    names: Sequence[str],
+    records: SuiteRecords,
+    loaded: LoadedCluster,
+    step_seconds: float | None = None,
 ) -> list[PlannedTask]:
     """Pack `runs` into tasks that fit the cluster's time limit.
 
     names: of the runs, for messages. A run of unknown length (in steps, none finished yet) fills a task's time.
+    step_seconds: of a reference step, by the calibration.
     Raises `UsageError` if one run does not fit.
     """
     cluster = loaded.cluster
     room = room_seconds(cluster)
     if room <= 0:
         raise loaded.error(("time",), f"{cluster.time} minutes leave no room for a run after start and last checkpoint")
-    seconds = [room if known is None else known for known in expected_seconds(runs, records, loaded)]
+    seconds = [room if known is None else known for known in expected_seconds(runs, records, loaded, step_seconds)]
     longest = max(range(len(runs)), key=lambda index: seconds[index], default=None)
     if longest is None or seconds[longest] <= room:
         return pack_tasks(seconds, room, cluster.runs_at_once, cluster.max_parallel)
@@ -71,15 +76,24 @@ def plan_tasks(
     )
 
 
-def expected_seconds(runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> list[float | None]:
-    """Return the wall seconds that are left of each run, its start included; None if unknown."""
+def expected_seconds(
+    runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster, step_seconds: float | None = None
+) -> list[float | None]:
+    """Return the wall seconds that are left of each run, its start included; None if unknown.
+
+    step_seconds: of a reference step, by the calibration.
+    """
     shares = [1.0 - share_of(run.budget, records.run(run.id).spent) for run in runs]
     if loaded.cluster.run_time is not None:
         return [loaded.cluster.run_time * 60.0 * share for share in shares]
     rates = typical_rates(records)
+    unmeasured = {
+        "device_seconds": OVERHEAD,
+        "reference_steps": None if step_seconds is None else OVERHEAD * step_seconds,
+    }
     expected: list[float | None] = []
     for run, share in zip(runs, shares, strict=True):
-        rate = rates.get(cost_of(run), OVERHEAD if run.budget.device_seconds is not None else None)
+        rate = rates.get(cost_of(run), unmeasured.get(run.budget.currency))
         expected.append(None if rate is None else run.budget.amount * rate * share + RUN_START_SECONDS)
     return expected
 

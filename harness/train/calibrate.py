@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from itertools import cycle, islice
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
+from harness.api.errors import HarnessError, InterruptedRunError, RunFailedError
 from harness.api.method import BatchPlan, Stage
 from harness.api.progress import Progress
-from harness.api.strict import now
+from harness.api.strict import digest, now
 from harness.data.cache import Cache
 from harness.records.calibration import (
     PRECISION,
@@ -27,6 +30,7 @@ from harness.records.calibration import (
     StageCost,
     engine_cost,
 )
+from harness.records.partial_calibration import Unfinished
 from harness.records.schema import Run
 from harness.suite.costs import Configuration
 from harness.train.build import (
@@ -42,6 +46,7 @@ from harness.train.build import (
 from harness.train.checkpoint import TrainingState
 from harness.train.clock import StepClock, clock_of
 from harness.train.environment import fingerprint, pick_device, prepare_device
+from harness.train.stop import StopFlag
 
 log = logging.getLogger(__name__)
 
@@ -54,20 +59,18 @@ POINTS = (0.05, 0.5, 0.95)
 WARM_STEPS = 3
 STARTS = 2
 """Starts and events of a stage that a process measures."""
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What one process measured of one stage, in seconds."""
-
-    stage: str
-    pairs: list[Pair]
-    start: list[float]
-    events: list[float]
+POLL_SECONDS = 0.2
 
 
 def calibrate(
-    unit: Run, entries: Sequence[Configuration], cache: Cache, known: Calibration | None = None
+    unit: Run,
+    entries: Sequence[Configuration],
+    cache: Cache,
+    stop: StopFlag,
+    *,
+    known: Calibration | None = None,
+    part: Path | None = None,
+    refuse: Callable[[EntryCost], None] = lambda _cost: None,
 ) -> Calibration:
     """Measure entries beside supervised steps, in fresh processes.
 
@@ -75,42 +78,52 @@ def calibrate(
         unit: A run of plain supervised training at the suite's settings.
         entries: What is measured.
         cache: The prepared data.
+        stop: Once it is set, the measuring ends.
         known: A calibration whose header the new one has, so that its entries may join that. None makes a new header.
+        part: A file that keeps what is measured, until all of it is. The same call goes on from there.
+        refuse: Called with the cost of an entry once the first process has measured it. May raise.
 
     Returns:
         A calibration of these entries.
+
+    Raises:
+        InterruptedRunError: `stop` was set.
+        RunFailedError: A process that measures died.
     """
-    samples: dict[int, list[list[Samples]]] = {index: [] for index in range(len(entries))}
-    reference: list[float] = []
-    waiting = list(range(len(entries)))
+    settings = _settings(unit)
+    unfinished = Unfinished(part, digest([settings, known.header.hash if known is not None else None]))
+    samples: list[list[tuple[StageCost, ...]]] = [[] for _ in entries]
     for process in range(MOST_PAIRS * PROCESSES // PAIRS):
-        if not waiting:
-            break
-        log.info("calibration: process %d measures %d entries", process + 1, len(waiting))
-        for index, stages in zip(
-            waiting, _in_fresh_process(unit, [entries[i].run for i in waiting], cache), strict=True
-        ):
-            samples[index].append(stages)
-            reference += [first for stage in stages for first, _ in stage.pairs]
-        if process + 1 >= PROCESSES:
-            waiting = [index for index in waiting if _spread(samples[index]) > PRECISION]
-    costs = [EntryCost.of(each.key, _merged(samples[index])) for index, each in enumerate(entries)]
+        waiting = [i for i, own in enumerate(samples) if process < PROCESSES or _spread(own) > PRECISION]
+        left = [entries[i].run for i in waiting if unfinished.stages(process, entries[i].key) is None]
+        log.info("calibration: process %d measures %d entries", process + 1, len(left))
+        with closing(_in_fresh_process(unit, left, cache, stop)) as measured:
+            for index in waiting:
+                key = entries[index].key
+                stages = unfinished.stages(process, key) or unfinished.keep(process, key, next(measured))
+                samples[index].append(stages)
+                if process == 0:
+                    refuse(EntryCost.of(key, stages))
+    costs = [EntryCost.of(each.key, _merged(own)) for each, own in zip(entries, samples, strict=True)]
     for cost in costs:
         log.info("%s: %s", cost.key, ", ".join(f"{s.name} {s.ratio:.3f} +- {s.spread:.1%}" for s in cost.stages))
-    header = known.header if known is not None else _header(unit, reference)
+    reference = [first for cost in costs for stage in cost.stages for first, _ in stage.pairs]
+    new = {**settings, "reference": reference, "measured_at": now()}
+    header = known.header if known is not None else CalibrationHeader.model_validate(new)
+    unfinished.discard()
     return Calibration(header=header, entries=tuple(costs))
 
 
-def _spread(processes: Sequence[Sequence[Samples]]) -> float:
+def _spread(processes: Sequence[Sequence[StageCost]]) -> float:
     """The widest of an entry's stages."""
     return max(stage.spread for stage in _merged(processes))
 
 
-def _merged(processes: Sequence[Sequence[Samples]]) -> list[StageCost]:
+def _merged(processes: Sequence[Sequence[StageCost]]) -> list[StageCost]:
     """All processes' samples of each stage."""
     return [
         StageCost(
-            name=stages[0].stage,
+            name=stages[0].name,
             pairs=tuple(pair for own in stages for pair in own.pairs),
             start=tuple(seconds for own in stages for seconds in own.start),
             events=tuple(seconds for own in stages for seconds in own.events),
@@ -119,44 +132,81 @@ def _merged(processes: Sequence[Sequence[Samples]]) -> list[StageCost]:
     ]
 
 
-def _header(unit: Run, reference: Sequence[float]) -> CalibrationHeader:
+def _settings(unit: Run) -> dict[str, Any]:
+    """What the header says before anything is measured."""
     task = task_of_run(unit)
-    return CalibrationHeader(
-        protocol_version=unit.protocol_version,
-        dataset=task.name,
-        channels=task.channels,
-        n_classes=task.n_classes,
-        preprocessing=unit.preprocessing,
-        engine=engine_cost(unit.engine),
-        fingerprint=fingerprint(pick_device()),
-        reference=tuple(reference),
-        measured_at=now(),
-    )
+    return {
+        "protocol_version": unit.protocol_version,
+        "dataset": task.name,
+        "channels": task.channels,
+        "n_classes": task.n_classes,
+        "preprocessing": unit.preprocessing.model_dump(mode="json"),
+        "engine": engine_cost(unit.engine),
+        "fingerprint": fingerprint(pick_device()).model_dump(mode="json"),
+    }
 
 
-def _in_fresh_process(unit: Run, runs: Sequence[Run], cache: Cache) -> list[list[Samples]]:
-    """Measure in a process of its own, which ends afterwards."""
+def _in_fresh_process(
+    unit: Run, runs: Sequence[Run], cache: Cache, stop: StopFlag
+) -> Generator[tuple[StageCost, ...], None, None]:
+    """Measure runs in a process of its own, which ends with the last of them; each as soon as it is measured."""
+    if not runs:
+        return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(measure, unit, list(runs), cache.folder, PAIRS // PROCESSES).result()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_measured, args=(sender, unit, list(runs), cache.folder), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        for _ in runs:
+            while not receiver.poll(POLL_SECONDS):
+                _refuse_stopped(stop)
+            try:
+                measured = receiver.recv()
+            except EOFError:
+                stop.wait(1.0)  # a signal to the whole job may end the child first
+                _refuse_stopped(stop)
+                process.join()
+                raise RunFailedError(f"calibration: its process died with exit code {process.exitcode}") from None
+            if isinstance(measured, Exception):
+                raise measured
+            yield measured
+    finally:
+        process.terminate()
+        process.join()
+        receiver.close()
 
 
-def measure(unit: Run, runs: Sequence[Run], folder: Path, pairs: int) -> list[list[Samples]]:
+def _refuse_stopped(stop: StopFlag) -> None:
+    if stop.is_set():
+        raise InterruptedRunError(f"calibration: stopped by {stop.reason}; the same command goes on")
+
+
+def _send_measured(sender: Connection, unit: Run, runs: Sequence[Run], folder: Path) -> None:
+    """In the fresh process: send what is measured, or what went wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    with suppress(BrokenPipeError):  # it is gone
+        try:
+            for stages in measure(unit, runs, folder, PAIRS // PROCESSES):
+                sender.send(stages)
+        except HarnessError as error:
+            sender.send(error)
+
+
+def measure(unit: Run, runs: Sequence[Run], folder: Path, pairs: int) -> Iterator[tuple[StageCost, ...]]:
     """Samples of each stage of each run, in this process."""
     cache, device = Cache.open(folder), pick_device()
     prepare_device(device, unit.engine)
     data = training_set(unit, training_cases(unit, cache), device)
     clock = clock_of(device)
     reference = first_stage(build_state(unit, data, device))
-    measured = []
     for run in runs:
         own = (
             data
             if (run.labelled, run.subset) == (unit.labelled, unit.subset)
             else training_set(run, training_cases(run, cache), device)
         )
-        measured.append(list(_stages(build_state(run, own, device), reference, clock, pairs)))
-    return measured
+        yield tuple(_stages(build_state(run, own, device), reference, clock, pairs))
 
 
 Step = Callable[[float], None]
@@ -187,7 +237,7 @@ def _step_of(state: TrainingState, stage: Stage, plan: BatchPlan) -> Step:
     return step
 
 
-def _stages(state: TrainingState, reference: Step, clock: StepClock, pairs: int) -> Iterator[Samples]:
+def _stages(state: TrainingState, reference: Step, clock: StepClock, pairs: int) -> Iterator[StageCost]:
     """Samples of a state's stages, each entered in turn."""
     for step in _steps(state):
         seconds: list[Pair] = []
@@ -196,7 +246,17 @@ def _stages(state: TrainingState, reference: Step, clock: StepClock, pairs: int)
             seconds += [(first, second), (fourth, third)]
         events = [_timed_event(clock, state) for _ in range(STARTS)] if state.method.events(state.stage) else []
         start = [timed(clock, lambda _share: start_stage(state), 0.0) for _ in range(STARTS)]
-        yield Samples(state.stage.name, seconds, start, events)
+        yield StageCost(
+            name=state.stage.name,
+            pairs=tuple((_rounded(first), _rounded(second)) for first, second in seconds),
+            start=tuple(map(_rounded, start)),
+            events=tuple(map(_rounded, events)),
+        )
+
+
+def _rounded(seconds: float) -> float:
+    """To six digits, more than any clock is worth, so that files stay small."""
+    return float(f"{seconds:.6g}")
 
 
 def timed(clock: StepClock, step: Step, share: float) -> float:

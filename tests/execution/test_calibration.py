@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,24 +13,32 @@ import torch
 
 from harness.api.errors import InterruptedRunError, RecordError, UsageError
 from harness.audit import audit
+from harness.cli import main
+from harness.cli.tables import plan_table
 from harness.data.cache import Cache
+from harness.execution import calibration as finding_calibrations
 from harness.execution.calibration import differing_costs, find_calibration
+from harness.execution.device_time import confirm, device_time
 from harness.execution.dry_run import make_dry_run
 from harness.execution.session import join_session
 from harness.leaderboard.leaderboard import build_leaderboard
-from harness.records.calibration import Calibration
+from harness.records.calibration import Calibration, EntryCost, StageCost
+from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.suite.load import load_suite
 from harness.train import calibrate as calibrating
-from harness.train.calibrate import PAIRS, PROCESSES, Samples, measure
+from harness.train.calibrate import MOST_PAIRS, PAIRS, PROCESSES, measure
 from harness.train.pacing import Pacer
+from harness.train.stop import StopFlag
+from tests.support import LIMIT_SECONDS, wait_until
 from tests.synthetic import edit_record
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
 
 COSTS = {
     "tiny_staged": {"first": 1.0, "second": 2.0, "third": 4.0},
+    "supervised": {"train": 1.0},
     "supervised_full": {"train": 1.0},
     "tiny_floor": {"c": 1.5},
     "action_pp": {"global": 0.7, "local": 1.6, "anatomical": 3.0},
@@ -41,21 +50,30 @@ STAGED = "tiny_staged/2/0/0"
 class Machine:
     """Stands for fresh processes: says what steps cost without taking any.
 
-    factor: how much more a step of tiny_staged costs here than in `COSTS`; asked: methods measured so far.
+    factor: how much more a step of tiny_staged costs here than in `COSTS`; asked: methods of each process; left: how
+    many entries are measured until a signal arrives.
     """
 
     def __init__(self) -> None:
         self.factor = 1.0
         self.asked: list[list[str]] = []
+        self.left = 1000
 
-    def __call__(self, _unit: Run, runs: Sequence[Run], _cache: Cache) -> list[list[Samples]]:
-        self.asked.append([run.method for run in runs])
-        return [list(self._stages(run.method)) for run in runs]
+    def __call__(
+        self, _unit: Run, runs: Sequence[Run], _cache: Cache, _stop: StopFlag
+    ) -> Iterator[tuple[StageCost, ...]]:
+        self.asked.append([])
+        for run in runs:
+            if not self.left:
+                raise InterruptedRunError("calibration: stopped by SIGTEST; the same command goes on")
+            self.left -= 1
+            self.asked[-1].append(run.method)
+            yield tuple(self._stages(run.method))
 
-    def _stages(self, method: str) -> Iterator[Samples]:
+    def _stages(self, method: str) -> Iterator[StageCost]:
         for name, ratio in COSTS[method].items():
             cost = ratio * (self.factor if method == "tiny_staged" else 1.0)
-            yield Samples(name, [(0.01, 0.01 * cost)] * (PAIRS // PROCESSES), [0.02], [])
+            yield StageCost(name=name, pairs=((0.01, 0.01 * cost),) * (PAIRS // PROCESSES), start=(0.02,))
 
 
 @pytest.fixture
@@ -82,7 +100,7 @@ def test_measured_once_and_written_into_every_run(make_tiny: MakeTiny, machine: 
     """
     tiny = make_tiny({"supervised": {}, "supervised_full": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
-    assert machine.asked == [["supervised_full", "tiny_staged"]] * PROCESSES, "the unit needs no measuring"
+    assert machine.asked == [["tiny_staged", "supervised_full"]] * PROCESSES, "small shares first, the unit never"
     assert steps_of(tiny, STAGED) == {"first": 98, "second": 49, "third": 49}
     assert steps_of(tiny, "supervised/2/0/0") == {"train": 400}
     assert steps_of(tiny, "supervised_full/all/0/0") == {"train": 398}
@@ -259,9 +277,182 @@ def test_a_plan_without_calibration_knows_no_steps_yet(make_tiny: MakeTiny, mach
 
 
 def test_a_budget_that_starves_a_stage_is_refused(make_tiny: MakeTiny, machine: Machine) -> None:
-    tiny = make_tiny({"tiny_staged": {}}, budget={"reference_steps": 80})
-    with pytest.raises(UsageError, match=r"tiny_staged: 80 reference steps leave 18 steps to stage first"):
+    tiny = make_tiny({"tiny_staged": {}}, budget={"reference_steps": 165})
+    with pytest.raises(UsageError, match=r"^tiny_staged: 165 reference steps leave 19 steps to stage second"):
         tiny.session()
+
+
+def test_a_starved_stage_is_refused_once_it_is_measured(make_tiny: MakeTiny, machine: Machine) -> None:
+    """60 reference steps leave 13 to the first stage: the first process comes to no other entry."""
+    tiny = make_tiny({"supervised_full": {}, "tiny_staged": {}}, budget={"reference_steps": 60})
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"tiny_staged: even with 5% more, 63 .* leave 13 steps to stage first"):
+            tiny.session()
+    assert machine.asked == [["tiny_staged"]], "what was measured is kept, and refused again"
+
+
+def test_what_was_measured_before_a_signal_is_kept(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"supervised_full": {}, "tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
+    machine.left = 4
+    with pytest.raises(InterruptedRunError, match="the same command goes on"):
+        tiny.session()
+    machine.left = 1000
+    assert (tiny.store / "calibration.part.json").exists()
+    tiny.session()
+    third = ["tiny_staged", "supervised_full", "tiny_floor"]
+    assert machine.asked == [third, ["tiny_staged"], ["supervised_full", "tiny_floor"], third]
+    assert not (tiny.store / "calibration.part.json").exists()
+    (path,) = calibrations(tiny)
+    measured = Calibration.model_validate_json(_opened(path))
+    assert [len(stage.pairs) for cost in measured.entries for stage in cost.stages] == [PAIRS] * 5
+
+
+def test_what_another_device_measured_is_left_out(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
+    machine.left = 1
+    with pytest.raises(InterruptedRunError):
+        tiny.session()
+    edit_record(tiny.store / "calibration.part.json", lambda content: content.update(key="f" * 64))
+    machine.left, machine.asked = 1000, []
+    tiny.session()
+    assert machine.asked[0] == ["tiny_staged", "tiny_floor"]
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_calibration_with_75(make_tiny: MakeTiny) -> None:
+    """Real processes: the one that measures ends with its parent, and what it measured is kept."""
+    tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
+    process = tiny.start("run", "--executor", "inline", "--no-track")
+    part = tiny.store / "calibration.part.json"
+    wait_until(part.exists, lambda: tiny.output, process=process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT_SECONDS) == 75, tiny.output
+    assert "calibration: stopped by SIGTERM; the same command goes on" in tiny.output
+    assert json.loads(part.read_text())["entries"][0]["process"] == 0
+    assert calibrations(tiny) == []
+
+
+def test_a_suite_of_the_unit_alone_is_calibrated_too(make_tiny: MakeTiny, machine: Machine) -> None:
+    """The seconds of its step are needed for the expected time."""
+    tiny = make_tiny({"supervised": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    assert machine.asked == [["supervised"]] * PROCESSES
+    assert steps_of(tiny, "supervised/2/0/0") == {"train": 400}
+
+
+def test_the_plan_says_steps_and_device_hours(make_tiny: MakeTiny, machine: Machine) -> None:
+    """360,000 reference steps of 0.01 s are an hour; two seeds of two entries are four."""
+    tiny = make_tiny({"supervised": {}, "tiny_staged": {}}, budget={"reference_steps": 360_000}, seeds=[0, 1])
+    loaded = load_suite(str(tiny.suite))
+    headers, rows, _ = plan_table(make_dry_run(loaded, None, tiny.runs))
+    assert [dict(zip(headers, row, strict=True))["steps by stage"] for row in rows] == ["after calibration"] * 2 + [""]
+    session = tiny.session()
+    headers, rows, _ = plan_table(make_dry_run(loaded, None, tiny.runs))
+    cells = [dict(zip(headers, row, strict=True)) for row in rows]
+    assert [row["device-hours"] for row in cells] == ["2.00", "2.00", "4.00"]
+    assert [row["steps by stage"] for row in cells] == ["train 360000", "first 89998, second 44999, third 44999", ""]
+    left = device_time(session.plan, session.store)
+    assert left is not None
+    assert left.hours == pytest.approx(4.0)
+
+
+def test_two_days_are_asked_for_twice(
+    make_tiny: MakeTiny, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = make_tiny({"supervised": {}}, budget={"reference_steps": 360_000}, seeds=list(range(49)))
+    arguments = ["run", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--executor", "inline", "--no-track"]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 64
+    assert re.search(r"49\.00 device-hours: 17640000 supervised steps of 0\.01 s .*`--yes`", capsys.readouterr().err)
+    tiny.suite.write_text(tiny.suite.read_text().replace("- 48\n", ""))
+    session = tiny.session()
+    left = device_time(session.plan, session.store)
+    assert left is not None
+    confirm(left, yes=False)
+
+
+def test_check_prints_each_stage_and_ends_with_76(
+    make_tiny: MakeTiny, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget=REFERENCE_STEPS)
+    arguments = ["calibrate", "--suite", str(tiny.suite), "--runs", str(tiny.runs)]
+    codes = []
+    for factor, more in ((1.0, []), (1.04, ["--check"]), (1.06, ["--check"])):
+        machine.factor = factor
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, *more])
+        codes.append(ended.value.code)
+    assert codes == [0, 0, 76]
+    printed = capsys.readouterr()
+    table = [line.split() for line in printed.out.splitlines()[-5:]]
+    assert table[0] == ["entry", "stage", "on", "record", "here", "95", "%", "within", "difference"]
+    assert table[1][-5:] == ["first", "1.000", "1.060", "0.0%", "+6.0%"]
+    assert table[4][-5:] == ["c", "1.500", "1.500", "0.0%", "+0.0%"]
+    assert "stage third: costs 4.240 supervised steps here, 4.000 on record" in printed.err
+
+
+def test_a_shipped_calibration_serves_other_processors(
+    make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By name, from a file that --to wrote; no step is measured, and the steps are those of its machine."""
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    with pytest.raises(SystemExit) as ended:
+        main(["calibrate", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--to", str(tmp_path / "tiny.json")])
+    assert ended.value.code == 0
+    machine.asked.clear()
+    edit_record(tmp_path / "tiny.json", lambda content: content["header"]["fingerprint"].update(device_model="Another"))
+    monkeypatch.setattr(finding_calibrations, "SHIPPED", tmp_path)
+    shipped = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration="tiny")
+    assert steps_of(shipped, STAGED) == {"first": 98, "second": 49, "third": 49}
+    assert machine.asked == []
+    more = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS, calibration="tiny")
+    assert steps_of(more, "tiny_floor/2/0/0") == {"c": 265}, "(400 - 2) / 1.5: it is measured, and joins"
+    assert machine.asked == [["tiny_staged", "tiny_floor"]] * PROCESSES
+    assert steps_of(more, "tiny_floor/2/0/0") == {"c": 265}
+    assert len(machine.asked) == PROCESSES
+    machine.factor = 0.9
+    refused = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS, calibration="tiny")
+    with pytest.raises(UsageError, match="leave `calibration: tiny` out of the suite"):
+        refused.session()
+    misspelt = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration="tine")
+    with pytest.raises(UsageError, match="no such calibration; did you mean 'tiny'"):
+        misspelt.session()
+
+
+def test_a_calibration_with_other_threads_is_refused(make_tiny: MakeTiny, machine: Machine, tmp_path: Path) -> None:
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    path = tmp_path / "two.json"
+    path.write_bytes(calibrations(tiny)[0].read_bytes())
+    edit_record(path, lambda content: content["header"]["engine"].update(threads=2))
+    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(path))
+    with pytest.raises(UsageError, match=r"calibration: was measured with threads 2, not 1"):
+        other.session()
+
+
+def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: MakeTiny, machine: Machine) -> None:
+    """Named by a path beside the suite file, of which a batch job knows the copy on record alone."""
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration="costs.json")
+    (other.root / "costs.json").write_bytes(calibrations(tiny)[0].read_bytes())
+    expected = other.session().plan.runs
+    (copy,) = (other.store / "suites").glob("*.yaml")
+    assert join_session(load_suite(str(copy)), None, other.runs).plan.runs == expected
+
+
+def test_a_file_of_fifteen_entries_is_small(tmp_path: Path, make_tiny: MakeTiny, machine: Machine) -> None:
+    """Two stages each, as many pairs as there may be, six digits a number."""
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    (path,) = calibrations(tiny)
+    known = Calibration.model_validate_json(_opened(path))
+    stage = StageCost(name="second", pairs=((0.0123456, 0.0234567),) * MOST_PAIRS, start=(0.0123456,) * 6)
+    entries = tuple(EntryCost.of(known.entries[0].key, [stage, stage]) for _ in range(15))
+    header = known.header.model_copy(update={"reference": (0.0123456,) * MOST_PAIRS * 30})
+    write_record(tmp_path / "many.json", Calibration(header=header, entries=entries), indent=None)
+    assert (tmp_path / "many.json").stat().st_size < 100_000
 
 
 def test_a_process_measures_every_stage_in_pairs(make_tiny: MakeTiny, machine: Machine) -> None:
@@ -273,8 +464,8 @@ def test_a_process_measures_every_stage_in_pairs(make_tiny: MakeTiny, machine: M
             for entry in session.plan.entries.values()]  # fmt: skip
     torch.set_num_threads(1)
     staged, action_pp = measure(session.plan.unit_run, runs, session.cache.folder, 4)
-    assert [stage.stage for stage in staged] == ["first", "second", "third"]
-    assert [stage.stage for stage in action_pp] == ["global", "local", "anatomical"]
+    assert [stage.name for stage in staged] == ["first", "second", "third"]
+    assert [stage.name for stage in action_pp] == ["global", "local", "anatomical"]
     assert all(len(stage.pairs) == 4 and min(map(min, stage.pairs)) > 0 for stage in [*staged, *action_pp])
     assert [bool(stage.events) for stage in action_pp] == [False, False, True]
     assert all(second > first for first, second in action_pp[2].pairs), "its last stage costs more than a plain step"

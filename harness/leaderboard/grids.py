@@ -105,6 +105,29 @@ def pair_grid(pairs: pd.DataFrame) -> Grid:
     return _grid(pairs, _PAIRS)
 
 
+def break_even_grid(leads: pd.DataFrame) -> Grid:
+    """Break-even of each entry, and on each rung its lead over the baseline that is nearest; rows of one table."""
+    ordered = leads.sort_values("difference", ascending=False, na_position="first").to_dict("records")
+    nearest = {(row["entry"], row["rung"]): row for row in ordered}
+
+    def lead(rung: int) -> Callable[[Row], Cell]:
+        def cell(row: Row) -> Cell:
+            own = nearest[row["entry"], rung]
+            return numbers.points(own["difference"]), _bounds(own, "simultaneous", numbers.points)
+
+        return cell
+
+    columns: dict[str, Callable[[Row], Cell]] = {
+        "method": _ENTRY,
+        "break-even": lambda row: (
+            str(row["break_even"]) if isinstance(row["break_even"], int) else row["verdict"],
+            "",
+        ),
+    }
+    columns |= {f"{rung} steps": lead(rung) for rung in leads["rung"].unique()}
+    return _grid(leads.drop_duplicates("entry"), columns, text=2)
+
+
 def _grid(table: pd.DataFrame, columns: Mapping[str, Callable[[Row], Cell]], text: int = 1) -> Grid:
     """Header -> the cell of a row, for every row of the table."""
     rows: list[Row] = table.to_dict("records")

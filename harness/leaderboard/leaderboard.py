@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.leaderboard.break_even import build_break_even
 from harness.leaderboard.figure import draw_curves
 from harness.leaderboard.inputs import LeaderboardInput, read_input
 from harness.leaderboard.long_form import build_curves, build_per_class, build_profiles
@@ -35,6 +36,8 @@ class Leaderboard:
         paired_per_class: The columns of `paired`, class by class, for Dice alone.
         curves: One row per method and validation: Dice against device-seconds. Columns: `long_form.CURVES`.
         profiles: One row per method and Dice threshold: share of scores above it. Columns: `long_form.PROFILES`.
+        break_even: One row per entry, rung and labelled-only baseline: the lead, and from which rung on it holds.
+            Columns: `break_even.COLUMNS`. Without rows where the suite has no ladder.
     """
 
     inputs: LeaderboardInput
@@ -44,6 +47,7 @@ class Leaderboard:
     paired_per_class: pd.DataFrame
     curves: pd.DataFrame
     profiles: pd.DataFrame
+    break_even: pd.DataFrame
 
     @property
     def suite(self) -> str:
@@ -65,6 +69,7 @@ class Leaderboard:
             "per_class": self.per_class,
             "profiles": self.profiles,
             "curves": self.curves,
+            **({} if self.break_even.empty else {"break_even": self.break_even}),
             **({} if self.search is None else {"search": self.search}),
         }
 
@@ -97,6 +102,7 @@ def build_leaderboard(records: SuiteRecords) -> Leaderboard:
         paired_per_class=paired_per_class,
         curves=build_curves(inputs),
         profiles=build_profiles(inputs),
+        break_even=build_break_even(inputs, results),
     )
 
 

@@ -42,6 +42,12 @@ SUBSETS = (
     "these test patients, clipped to the range of the metric; from three subsets on."
 )
 IMPUTED = "Dice, failed = 0: every case of a failed run counts as Dice 0. Distances are not imputed."
+BREAK_EVEN = (
+    "Break-even: the smallest rung from which on, there and on every longer rung with at least three seeds, a method "
+    "is significantly ahead of every labelled-only baseline. Intervals and tests are over all pairs of ranked methods "
+    "on all these rungs at once, so a lead that is significant among those of its rung alone need not be so here. "
+    "Shown: Dice points over the nearest baseline, last checkpoint."
+)
 IMPROVEMENT = (
     "P(better): probability that the first beats the second on the same patient, over all pairs of their runs; ties "
     "count one half. 95 % percentile bootstrap over patients."

@@ -58,14 +58,14 @@ def build_paired(inputs: LeaderboardInput, results: pd.DataFrame, *, per_class: 
     for comparison in inputs.comparisons:
         names = dict.fromkeys(key[3] for key in comparison.scores)
         class_names = [name for name in names if (name != MEAN_CLASS) == per_class]
-        differences = _differences(comparison, results[results["table"] == comparison.number], class_names, metrics)
+        differences = pair_differences(comparison, results[results["table"] == comparison.number], class_names, metrics)
         readings = _readings(differences, comparison.scores)
         rows += [{"suite": inputs.suite, "table": comparison.number, **_row(*item)} for item in readings.items()]
     types = {"labelled": "Int64", "excludes_zero": "bool", "significant": "bool"}
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
-def _differences(
+def pair_differences(
     comparison: Comparison, results: pd.DataFrame, class_names: Sequence[str], metrics: Sequence[str]
 ) -> dict[Pair, Floats]:
     """Pair -> a - b of each patient, where there is any."""
@@ -89,11 +89,11 @@ def _readings(differences: Mapping[Pair, Floats], scores: Mapping[Key, Scores]) 
     readings: dict[Pair, Reading] = {}
     for pairs in families.values():
         columns = np.stack([differences[pair] for pair in pairs], axis=1)
-        readings.update(zip(pairs, read_family(columns, _wins(pairs, scores)), strict=True))
+        readings.update(zip(pairs, read_family(columns, pair_wins(pairs, scores)), strict=True))
     return {pair: readings[pair] for pair in differences}
 
 
-def _wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
+def pair_wins(pairs: Sequence[Pair], scores: Mapping[Key, Scores]) -> Floats:
     """P(a better than b) of each patient, [patients, pairs of one family]; a smaller distance is the better one."""
     metric, checkpoint, class_name = pairs[0].metric, pairs[0].checkpoint, pairs[0].class_name
     sign = 1.0 if metric in FRACTIONS else -1.0

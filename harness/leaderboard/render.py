@@ -18,7 +18,7 @@ from rich.text import Text
 from harness.leaderboard import grids
 from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison, rows_of
-from harness.leaderboard.notes import IMPROVEMENT, LOUD, heading, notes
+from harness.leaderboard.notes import BREAK_EVEN, IMPROVEMENT, LOUD, heading, notes
 from harness.records.cases import METRICS
 from harness.records.untrusted_text import in_cell, in_markdown
 
@@ -69,6 +69,17 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
         yield title, [block for block in blocks if block.grid.rows]
 
 
+def break_even_blocks(board: Leaderboard) -> Iterator[Block]:
+    """From which budget on each entry is ahead, a table per ladder and labelled count; none without a ladder."""
+    last = board.break_even[board.break_even["checkpoint"] == "last"]
+    several = last["ladder"].nunique() > 1
+    for (ladder, labelled), leads in last.groupby(["ladder", "labelled"]):
+        baselines = " and ".join(leads["baseline"].unique())
+        which = f", ladder {ladder}" if several else ""
+        title = f"{labelled} labelled patients{which}: break-even in reference steps against {baselines}"
+        yield Block(title, grids.break_even_grid(leads), (BREAK_EVEN,))
+
+
 def _class_metrics(classes: pd.DataFrame, *, full: bool) -> list[str]:
     """All that fit 100 columns: with many classes the Dice alone."""
     if full:
@@ -85,9 +96,15 @@ def show(board: Leaderboard, console: Console) -> None:
         for title, blocks in sections(board, comparison, full=False):
             console.print()
             for block in blocks:
-                console.print(_table(block.grid, f"{title}: {block.title}"))
-                for line in block.below:
-                    console.print(Padding(Text(line, style="dim"), (0, 0, 0, 1)))
+                _show_block(console, block, f"{title}: {block.title}")
+    for block in break_even_blocks(board):
+        _show_block(console, block, block.title)
+
+
+def _show_block(console: Console, block: Block, title: str) -> None:
+    console.print(_table(block.grid, title))
+    for line in block.below:
+        console.print(Padding(Text(line, style="dim"), (0, 0, 0, 1)))
 
 
 def _table(grid: Grid, title: str) -> Table:
@@ -128,6 +145,8 @@ def markdown(board: Leaderboard) -> str:
             parts.append(f"## {title}")
             for block in blocks:
                 parts += [f"{block.title[0].upper()}{block.title[1:]}:", _markdown_table(block.grid), *block.below]
+    for block in break_even_blocks(board):
+        parts += [f"## {block.title}", _markdown_table(block.grid), *block.below]
     parts.append("![Validation Dice against device-seconds](curves.png)")
     return "\n\n".join(parts) + "\n"
 

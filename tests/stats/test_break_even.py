@@ -1,0 +1,45 @@
+"""Break-even of a ladder, by hand and by its definition."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.stats.break_even import NOT_DETERMINED, NOT_WITHIN, WITHIN, break_even
+
+AHEAD = st.dictionaries(st.integers(1, 50), st.sampled_from([True, False, None]))
+
+
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [
+        ({500: True, 2000: True, 8000: True}, (500, WITHIN)),
+        ({500: False, 2000: True, 8000: True}, (2000, WITHIN)),
+        ({8000: True, 500: False, 2000: True}, (2000, WITHIN)),
+        ({500: True, 2000: False, 8000: True}, (8000, WITHIN)),
+        ({500: True, 2000: True, 8000: False}, (None, NOT_WITHIN)),
+        ({500: False, 2000: False, 8000: False}, (None, NOT_WITHIN)),
+        ({500: True, 2000: None, 8000: True}, (500, WITHIN)),
+        ({500: None, 2000: True, 8000: None}, (2000, WITHIN)),
+        ({500: True, 2000: False, 8000: None}, (None, NOT_WITHIN)),
+        ({500: None, 2000: None}, (None, NOT_DETERMINED)),
+        ({}, (None, NOT_DETERMINED)),
+    ],
+)
+def test_by_hand(ahead, expected):
+    assert break_even(ahead) == expected
+
+
+@given(AHEAD)
+def test_it_is_the_smallest_rung_from_which_on_no_rung_is_behind(ahead):
+    judged = {rung: lead for rung, lead in ahead.items() if lead is not None}
+    lasting = [rung for rung in judged if all(lead for other, lead in judged.items() if other >= rung)]
+    smallest, verdict = break_even(ahead)
+    assert smallest == min(lasting, default=None)
+    assert verdict == (NOT_DETERMINED if not judged else WITHIN if lasting else NOT_WITHIN)
+
+
+@given(AHEAD)
+def test_rungs_that_say_nothing_change_nothing(ahead):
+    assert break_even(ahead) == break_even({rung: lead for rung, lead in ahead.items() if lead is not None})

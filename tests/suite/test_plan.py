@@ -75,11 +75,11 @@ def test_every_planned_run_once_seeds_outermost_and_the_fully_supervised_referen
     assert planned_runs == expected
 
 
-def test_seven_and_three_labelled_of_acdc_make_33_runs() -> None:
-    """5 methods x 2 counts x 3 seeds, and the fully supervised reference, which has no count, 3 times."""
+def test_three_labelled_of_acdc_make_48_runs() -> None:
+    """15 entries x 1 count x 3 seeds, and the fully supervised reference, which has no count, 3 times."""
     loaded = load_suite("acdc_mini")
     plan = make_plan(loaded, unprepared(load_dataset(loaded.suite.dataset)))
-    assert len(plan.runs) == len(plan.finals) == 33
+    assert len(plan.runs) == len(plan.finals) == 48
 
 
 def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:

@@ -290,9 +290,9 @@ def facts(name: str) -> dict[str, Any]:
 def test_the_facts_of_the_shipped_suites() -> None:
     """As the design gives them."""
     mini, semi, paper = facts("acdc_mini"), facts("acdc_semi"), facts("acdc_paper")
-    assert (mini["budget"]["device_seconds"], mini["preprocessing"]["size"]) == (300, (96, 96))
-    assert (mini["engine"]["batch_size"], mini["labelled"], len(mini["seeds"])) == (8, [3, 7], 3)
-    assert (semi["budget"]["device_seconds"], semi["labelled"]) == (600, [3, 7])
+    assert (mini["budget"]["reference_steps"], mini["preprocessing"]["size"]) == (500, (96, 96))
+    assert (mini["engine"]["batch_size"], mini["labelled"], len(mini["seeds"])) == (8, [3], 3)
+    assert (semi["budget"]["ladder"], semi["labelled"]) == ((3000, 30000), [3, 7])
     assert (len(semi["subsets"]), len(semi["seeds"])) == (3, 3)
     assert semi["preprocessing"]["size"] == paper["preprocessing"]["size"] == (256, 256)
     assert paper["budget"]["steps"] is not None
@@ -304,13 +304,14 @@ def test_the_facts_of_the_shipped_suites() -> None:
 def test_the_facts_of_the_suites_on_volumes() -> None:
     mini, semi, paper = facts("la_mini"), facts("la_semi"), facts("la_paper")
     assert mini["preprocessing"] == {"size": (48, 48, 16), "resize": "nearest", "shrink": 3}
-    assert (mini["budget"]["device_seconds"], mini["engine"]["batch_size"]) == (300, 4)
-    assert (mini["labelled"], mini["seeds"]) == ([4, 8], [0, 1])
+    assert (mini["budget"]["reference_steps"], mini["engine"]["batch_size"]) == (500, 4)
+    assert (mini["labelled"], mini["seeds"]) == ([4], [0, 1, 2])
     assert semi["preprocessing"] == paper["preprocessing"] == {"size": (112, 112, 80), "resize": "nearest"}
     assert semi["engine"]["window_stride"] == paper["engine"]["window_stride"] == (18, 18, 4)
     assert (len(semi["subsets"]), len(semi["seeds"])) == (3, 3)
     assert (semi["dataset"], mini["dataset"], paper["dataset"]) == ("la", "la", "la_8020")
-    assert (semi["budget"]["steps"], paper["budget"]["device_seconds"]) == (None, None)
-    for suite in (mini, semi, paper):
-        assert list(suite["methods"]) == list(facts("acdc_semi")["methods"])
-        assert suite["engine"]["threads"] == 1
+    assert semi["budget"]["ladder"] == (600, 6000)
+    assert paper["budget"]["steps"] is not None
+    for suite in (mini, semi):
+        assert list(suite["methods"]) == list(facts("acdc_semi")["methods"]) == list(facts("acdc_bench")["methods"])
+    assert all(suite["engine"]["threads"] == 1 for suite in (mini, semi, paper))

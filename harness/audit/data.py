@@ -8,6 +8,7 @@ from harness.api.errors import HarnessError
 from harness.audit.finding import Verdict, combine, held, held_unless, not_applicable, not_held
 from harness.audit.records import AuditedSuite, EndedRun
 from harness.audit.rule import counted, one_value, rule
+from harness.data.subsets import validation_patients
 from harness.records.schema import DatasetRef
 from harness.suite.registry import load_dataset
 
@@ -19,7 +20,7 @@ ENOUGH = 3
 def splits(suite: AuditedSuite) -> Verdict:
     """The patients in each run's cases.parquet are those of the published test list, and nobody else.
 
-    Validations, where result.json names their patients, are of the published validation list.
+    Validations, where result.json names their patients, are of the published validation list or the draw from it.
     """
     data = suite.finished[0].asked.dataset
     published = published_splits(data)
@@ -35,17 +36,19 @@ def splits(suite: AuditedSuite) -> Verdict:
     listed = f"the {len(published['test'])} patients of the published test list"
     if others := suite.named(tested.index[tested.map(set) != set(published["test"])]):
         return not_held(others, f"cases.parquet does not hold {listed}")
-    if strangers := [run for run in suite.finished if _validated(run) - set(published["val"])]:
-        who = _some(sorted(_validated(strangers[0]) - set(published["val"])))
+    if strangers := [run for run in suite.finished if _strangers(run, published["val"])]:
+        who = _some(sorted(_strangers(strangers[0], published["val"])))
         return not_held(strangers, f"validated on patients of no validation list ({who}) by result.json")
     kept = ", ".join(f"{len(ids)} {split}" for split, ids in published.items())
     runs = counted(len(tested), "finished run")
     return held(f"{listed}, no other, in cases.parquet of all {runs} (published: {kept})")
 
 
-def _validated(run: EndedRun) -> set[str]:
-    """Patients of its validations."""
-    return {patient for validation in run.result.validations for patient in validation.patients}
+def _strangers(run: EndedRun, published: Sequence[str]) -> set[str]:
+    """Patients of its validations whom it was not to be validated on."""
+    validated = {patient for validation in run.result.validations for patient in validation.patients}
+    asked = run.asked
+    return validated.difference(validation_patients(published, asked.validation_patients, asked.dataset.name))
 
 
 @rule(2, needs="runs")

@@ -1,4 +1,4 @@
-"""Which training patients are labelled."""
+"""Which training patients are labelled, and whose labels choose checkpoints and hyper-parameters."""
 
 from __future__ import annotations
 
@@ -28,8 +28,33 @@ def labelled_patients(order: Sequence[str], count: int | None, subset: int, data
         raise UsageError(f"labelled: {dataset} has {len(order)} training patients; give 1 to {len(order)}, not {count}")
     if subset == 0:
         return tuple(order[:count])
+    return _drawn(order, count, f"{dataset}:{subset}")
+
+
+def validation_patients(order: Sequence[str], count: int | None, dataset: str) -> tuple[str, ...]:
+    """The patients on whom a run is validated: the same for all runs that ask for as many.
+
+    order:   validation patients in published order.
+    count:   how many there are to be; None takes all of them.
+    dataset: its name, which alone seeds the draw. Larger counts contain the smaller ones.
+
+    They keep their published order, so that all of them give the same numbers as None.
+    Raises `UsageError` for a count that does not exist.
+    """
+    if count is None:
+        return tuple(order)
+    if not 1 <= count <= len(order):
+        raise UsageError(
+            f"validation_patients: {dataset} has {len(order)}; give 1 to {len(order)}, not {count}, or leave it out"
+        )
+    drawn = _drawn(order, count, f"{dataset}:validation")
+    return tuple(patient for patient in order if patient in drawn)
+
+
+def _drawn(order: Sequence[str], count: int, purpose: str) -> tuple[str, ...]:
+    """The first patients of a permutation that the purpose seeds."""
 
     def key(patient: str) -> str:
-        return hashlib.sha256(f"{dataset}:{subset}:{patient}".encode()).hexdigest()
+        return hashlib.sha256(f"{purpose}:{patient}".encode()).hexdigest()
 
     return tuple(sorted(order, key=key)[:count])

@@ -100,10 +100,21 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield "Surface Dice", f"NSD is the share of surface voxels within {tolerance} of the other surface"
     if comparison.voxel_sizes:
         yield "Voxel size", " or ".join(comparison.voxel_sizes)
+    yield "Labels", _labels(comparison)
     patients, cases = comparison.tested["patient"].nunique(), comparison.tested["case"].nunique()
     ok = comparison.runs[comparison.runs["status"] == "ok"]
     seeds, subsets = (", ".join(map(str, sorted(ok[name].unique()))) or "none" for name in ("seed", "subset"))
     yield "Test", f"n = {patients} patients ({cases} volumes); seeds {seeds}; labelled subsets {subsets}"
+
+
+def _labels(comparison: Comparison) -> str:
+    """How many patients train with labels, and the labels of how many others choose what is trained and tested."""
+    runs, trials = comparison.runs, comparison.records.trials
+    counts = " and ".join(map(str, sorted(runs["labelled"].dropna().unique())))
+    selecting = runs["validation_patients"].max()
+    chosen = "best_val and hyper-parameters" if trials is not None and trials.trials else "best_val"
+    beside = f"; those of {selecting:.0f} validation patients choose {chosen}" if selecting > 0 else ""
+    return f"of {counts or 'all'} patients for training{beside}"
 
 
 def _in_mm(comparison: Comparison) -> bool:

@@ -33,7 +33,7 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
 
     Metrics have a mean, `_low` and `_high` (95 % bootstrap-t over patients, conditional on the seeds and subsets that
     ran). Dice and Jaccard are fractions. `labelled` is the table's count, `trained_on` the method's own: "all" for a
-    reference.
+    reference, `selected_on` the validation patients whose labels chose best_val and, in a search, hyper-parameters.
 
     place:                 order of display, by mean Dice; methods with a failed or unfit run come after all without,
                            methods of which no run has ended have none, nor have references.
@@ -55,7 +55,7 @@ def build_results(inputs: LeaderboardInput) -> pd.DataFrame:
         for checkpoint in comparison.checkpoints
         for row in _table(inputs, comparison, listed, checkpoint)
     ]
-    integers = ("labelled", "rung", "place", "rank", "rank_worst", "method_version")
+    integers = ("labelled", "selected_on", "rung", "place", "rank", "rank_worst", "method_version")
     return pd.DataFrame(rows).astype(dict.fromkeys(integers, "Int64"))
 
 
@@ -72,6 +72,7 @@ def _table(inputs: LeaderboardInput, comparison: Comparison, listed: pd.DataFram
             "rung": comparison.rung or None,
             "checkpoint": checkpoint,
             "trained_on": cell.rpartition("@")[2],
+            "selected_on": runs["validation_patients"].max(),
             **dict.fromkeys(("place", "rank", "rank_worst")),  # known once all rows of the table are
             **progress,
             **metrics,

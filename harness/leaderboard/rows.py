@@ -20,7 +20,7 @@ RUN_COLUMNS = (
     "run", "cell", "entry", "labelled", "reference", "baseline", "subset", "seed", "rung", "status", "method_version",
     "failure_kind", "failure_reason", "useful_device_seconds", "lost_device_seconds", "steps", "attempts",
     "images_seen", "labelled_images_seen", "parameters_training", "parameters_predictor", "peak_memory_bytes",
-    "validations", "wall_seconds", "slurm_job",
+    "validations", "validation_patients", "wall_seconds", "slurm_job",
 )  # fmt: skip
 """
 cell:         what is averaged into one row, see `cell`.
@@ -29,6 +29,7 @@ baseline:     plain supervised training on the labelled patients alone.
 rung:         its budget in reference steps, where the suite has a ladder of them; else NO_RUNG.
 status:       ok, failed, missing (not run yet), elsewhere (ran under other conditions) or unfit (its records do not fit
               those of the others; failure_reason says why).
+validation_patients: how many its validations are of.
 wall_seconds: by phase, a dict.
 From method_version on, empty where there is no result.
 """
@@ -70,6 +71,7 @@ def run_frame(entries: Sequence[SelectionEntry], ended: EndedRuns) -> pd.DataFra
     results = pd.DataFrame({name: ended.column(name) for name in own}).assign(
         steps=ended.column("useful_steps"),
         validations=ended.table["validations"].combine_chunks().value_lengths().to_numpy(),
+        validation_patients=[len(ended.validated[text].patients) for text in ended.column("validated")],
         wall_seconds=[json.loads(text) for text in ended.column("wall_seconds")],
         slurm_job=[json.loads(text).get("slurm_job") for text in ended.column("shown")],
     )

@@ -159,6 +159,9 @@ class Run(Strict):
     labelled: int | None = Field(description="labelled patients; None: all of the training split")
     subset: int = Field(ge=0)
     seed: int = Field(ge=0)
+    validation_patients: int | None = Field(
+        None, ge=1, exclude_if=_is_none, description="drawn from the validation split; None: all of it"
+    )
     engine: Engine
     budget: Budget
     calibration: CalibrationRef | None = Field(None, exclude_if=_is_none)

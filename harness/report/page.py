@@ -118,11 +118,9 @@ def _asset(name: str) -> Markup:
 
 def facts(comparison: Comparison) -> list[Fact]:
     """Data, budget, sample and device of one comparison."""
-    counts = [str(value) for value in sorted(comparison.runs["labelled"].dropna().unique())]
     states = Counter(comparison.runs["status"])
     return [
         *notes.facts(comparison),
-        ("Labelled", f"{' and '.join(counts) or 'all'} patients"),
         ("Runs", ", ".join(f"{count} {state}" for state, count in states.most_common())),
     ]
 

@@ -219,6 +219,7 @@ def make_trial(
         labelled=None if entry.takes_all_labels else search.labelled,
         subset=0 if entry.takes_all_labels else search.subset,
         seed=search.seed + study,
+        validation_patients=loaded.suite.validation_patients,
         engine=engine.model_copy(update={"validations": search.validations}),
         budget=search.budget,
     )

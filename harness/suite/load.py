@@ -40,6 +40,10 @@ ALIKE = "all methods have it alike; give it in the suite's own engine"
 M = TypeVar("M", bound=Strict)
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class MethodEntry(Strict):
     """An entry as the suite's file gives it: a method, or a variant of one under a name of its own.
 
@@ -105,6 +109,12 @@ class Suite(Strict):
     seeds: list[int] = Field(min_length=1)
     methods: dict[EntryName, MethodEntry] = Field(min_length=1)
     budget: SuiteBudget
+    validation_patients: int | None = Field(
+        None,
+        ge=1,
+        exclude_if=_is_none,
+        description="whose labels choose checkpoints and hyper-parameters, drawn from the validation split; None: all",
+    )
     engine: Engine = Engine()
     search: Search | None = None
     calibration: str | None = Field(

@@ -241,6 +241,7 @@ class Plan:
             labelled=planned_run.labelled,
             subset=planned_run.subset,
             seed=planned_run.seed,
+            validation_patients=self.loaded.suite.validation_patients,
             engine=choice.engine,
             budget=self.budget.at(planned_run.rung),
         )
@@ -305,19 +306,28 @@ def _planned_runs(loaded: LoadedSuite, entries: Mapping[str, Entry]) -> Iterator
 
 def _problems(loaded: LoadedSuite, dataset: Dataset) -> Iterator[tuple[Location, str]]:
     """What is wrong with a suite for its dataset, by field."""
-    suite, most = loaded.suite, len(dataset.splits["train"])
+    suite = loaded.suite
     if len(suite.preprocessing.size) != dataset.dimension:
         size = f"{dataset.name} is {dataset.dimension}D, so size has {dataset.dimension} numbers"
         yield ("preprocessing", "size"), size
     yield from _window_problems(suite, dataset)
+    yield from _label_problems(suite, dataset)
+    if suite.search is not None:
+        yield from _search_problems(suite, suite.search, dataset)
+
+
+def _label_problems(suite: Suite, dataset: Dataset) -> Iterator[tuple[Location, str]]:
+    """Training needs unlabelled patients, and no validation has more patients than the dataset."""
+    most, validated = len(dataset.splits["train"]), len(dataset.splits["val"])
     counts: list[tuple[Location, int]] = [(("labelled", index), count) for index, count in enumerate(suite.labelled)]
     counts += [] if suite.search is None else [(("search", "labelled"), suite.search.labelled)]
     for location, labelled in counts:
         if labelled >= most:
             none_left = f"{labelled} labelled patients leave no unlabelled ones"
             yield location, f"{none_left}: {dataset.name} trains on {most} patients"
-    if suite.search is not None:
-        yield from _search_problems(suite, suite.search, dataset)
+    if suite.validation_patients is not None and suite.validation_patients > validated:
+        few = f"{dataset.name} has {validated} validation patients; give fewer, or leave it out for all"
+        yield ("validation_patients",), few
 
 
 def _window_problems(suite: Suite, dataset: Dataset) -> Iterator[tuple[Location, str]]:

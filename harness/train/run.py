@@ -20,6 +20,7 @@ from harness.data.cache import Cache
 from harness.data.mapped import map_cases
 from harness.data.permit import keep_closed
 from harness.data.sampler import TrainingSet
+from harness.data.subsets import validation_patients
 from harness.evaluation.evaluate import load_volumes
 from harness.records.artifacts import CAPTION, Array, refuse_large, refuse_unfit
 from harness.records.ledger import wall_by_phase
@@ -126,10 +127,12 @@ def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Train
     with attempt.phases("data"):
         cases = training_cases(run, cache)
         data = training_set(run, cases, device)
+        validation = map_cases(cache, "val", run.preprocessing)
+        selecting = validation_patients(validation.patients, run.validation_patients, run.dataset.name)
         validator = Validator(
             folder,
             task_of_run(run),
-            load_volumes(map_cases(cache, "val", run.preprocessing), device),
+            load_volumes(validation, device, selecting),
             load_volumes(cases, device, unlabelled_patients(run, cases)),
         )
     history = History(folder)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.api.errors import UsageError
-from harness.data.subsets import labelled_patients
+from harness.data.subsets import labelled_patients, validation_patients
 
 ORDER = tuple(f"patient{number:03d}" for number in (99, 38, 50, 100, 58, 21, 49, 20, 72, 40))
 
@@ -46,3 +46,24 @@ def test_subsets_and_datasets_differ() -> None:
 def test_impossible_subsets_are_refused(count: int, subset: int) -> None:
     with pytest.raises(UsageError, match="subsets count from 0" if subset < 0 else "has 10 training patients"):
         labelled_patients(ORDER, count, subset, "acdc")
+
+
+def test_validation_patients_are_drawn_for_a_purpose_of_their_own() -> None:
+    keys = {patient: hashlib.sha256(b"acdc:validation:" + patient.encode()).hexdigest() for patient in ORDER}
+    drawn = sorted(ORDER, key=keys.__getitem__)[:3]
+    assert validation_patients(ORDER, 3, "acdc") == tuple(patient for patient in ORDER if patient in drawn)
+    assert validation_patients(ORDER, None, "acdc") == validation_patients(ORDER, 10, "acdc") == ORDER
+
+
+@given(few=st.integers(1, 10), more=st.integers(0, 9), shuffled=st.permutations(ORDER))
+def test_more_validation_patients_contain_fewer(few: int, more: int, shuffled: list[str]) -> None:
+    chosen = validation_patients(ORDER, few, "acdc")
+    assert len(chosen) == few
+    assert set(chosen) <= set(validation_patients(ORDER, min(few + more, 10), "acdc"))
+    assert set(validation_patients(shuffled, few, "acdc")) == set(chosen)
+
+
+@pytest.mark.parametrize("count", [0, -1, 11])
+def test_impossible_numbers_of_validation_patients_are_refused(count: int) -> None:
+    with pytest.raises(UsageError, match=f"validation_patients: acdc has 10; give 1 to 10, not {count}"):
+        validation_patients(ORDER, count, "acdc")

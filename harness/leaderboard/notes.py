@@ -46,7 +46,7 @@ BREAK_EVEN = (
     "Break-even: the smallest rung from which on, there and on every longer rung with at least three seeds, a method "
     "is significantly ahead of every labelled-only baseline. Intervals and tests are over all pairs of ranked methods "
     "on all these rungs at once, so a lead that is significant among those of its rung alone need not be so here. "
-    "Shown: Dice points over the nearest baseline, last checkpoint."
+    "Shown: Dice points over the nearest baseline."
 )
 IMPROVEMENT = (
     "P(better): probability that the first beats the second on the same patient, over all pairs of their runs; ties "

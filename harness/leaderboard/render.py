@@ -76,7 +76,8 @@ def break_even_blocks(board: Leaderboard) -> Iterator[Block]:
     for (ladder, labelled), leads in last.groupby(["ladder", "labelled"]):
         baselines = " and ".join(leads["baseline"].unique())
         which = f", ladder {ladder}" if several else ""
-        title = f"{labelled} labelled patients{which}: break-even in reference steps against {baselines}"
+        title = f"{labelled} labelled patients{which}: break-even of the last checkpoint in reference steps"
+        title += f", against {baselines}"
         yield Block(title, grids.break_even_grid(leads), (BREAK_EVEN,))
 
 

@@ -13,6 +13,7 @@ from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.scores import MEAN_CLASS
 from harness.records.accounts import Reconciliation, Seconds
 from harness.report.columns import Json, columns, plain
+from harness.report.ladder import ladder_content
 from harness.report.surface import surfaces
 
 METRICS = ("dice", "jaccard", "nsd_voxel", "nsd_mm", "hd95_voxel", "asd_voxel", "hd95_mm", "asd_mm")
@@ -34,6 +35,7 @@ def content(leaderboard: Leaderboard) -> Json:
         "suite": inputs.suite,
         "styles": styles(leaderboard.results),
         "groups": groups(inputs.comparisons),
+        "ladder": ladder_content(leaderboard),
         "rows": columns(leaderboard.results),
         "classes": columns(_shown(leaderboard.per_class)),
         "pairs": columns(pd.concat([_shown(leaderboard.paired), leaderboard.paired_per_class])),
@@ -66,6 +68,7 @@ def groups(comparisons: Sequence[Comparison]) -> list[Json]:
         {
             "table": comparison.number,
             "labelled": labelled,
+            "rung": comparison.rung or None,
             "title": "references alone" if labelled is None else f"{labelled} labelled patients",
             "conditions": comparison.title,
         }

@@ -88,11 +88,11 @@ def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool
         return f"{name} is significantly ahead of {whom}: {dice}, {_difference(nearest)} above {behind[0]}."
     if others[0]["dice"] == leader["dice"]:
         equal = [row["entry"] for row in others if row["dice"] == leader["dice"]]
-        return f"No method is ahead. {_joined([name, *equal])} have the same highest mean ({dice})."
+        return f"No method is ahead. {joined([name, *equal])} have the same highest mean ({dice})."
     if len(undetermined) == len(others):
         return f"{name} has the highest mean ({dice}), but with so few patients no difference can be significant."
-    lead = f"{name} has the highest mean ({dice}). Its lead over {_joined(close + undetermined)} is not significant"
-    return f"{lead}, its lead over {_joined(behind)} is." if behind else f"No method is significantly ahead. {lead}."
+    lead = f"{name} has the highest mean ({dice}). Its lead over {joined(close + undetermined)} is not significant"
+    return f"{lead}, its lead over {joined(behind)} is." if behind else f"No method is significantly ahead. {lead}."
 
 
 def _with_failures(row: Row) -> str:
@@ -119,7 +119,7 @@ def _scope(ranked: Sequence[Row]) -> str:
 
 
 def _numbered(name: str, values: Sequence[int]) -> str:
-    return f"{name}{'' if len(values) == 1 else 's'} {_joined([str(value) for value in values])}"
+    return f"{name}{'' if len(values) == 1 else 's'} {joined([str(value) for value in values])}"
 
 
 def _difference(pair: Row) -> str:
@@ -134,5 +134,6 @@ def _runs(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
 
 
-def _joined(names: Sequence[str]) -> str:
+def joined(names: Sequence[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -26,12 +26,13 @@ from harness.report.columns import Json
 from harness.report.content import content
 from harness.report.figures import copy_figures
 from harness.report.headline import verdicts
+from harness.report.ladder import break_even_answers
 from harness.report.panels import worst_panels
 from harness.suite.yaml_text import YamlError, parse
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
-    "base", "chart", "state", "table", "matrix", "curves", "patients", "surface", "panels", "budget", "main",
+    "base", "chart", "state", "ladder", "table", "matrix", "curves", "patients", "surface", "panels", "budget", "main",
 )  # fmt: skip
 """The page's own JavaScript, in the order in which it runs."""
 
@@ -82,6 +83,8 @@ def write_page(
         ],
         data=_embedded(data),
         has_search=bool(data["search"]),
+        ladder=notes.BREAK_EVEN if data["ladder"] else "",
+        break_even=break_even_answers(leaderboard),
         panels=panels,
         gallery=copy_figures(records),
         audit=audit,

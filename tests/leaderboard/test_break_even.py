@@ -125,7 +125,9 @@ def test_it_is_told_in_csv_text_and_markdown(board: Leaderboard, tmp_path: Path)
     table = pd.read_csv(tmp_path / "break_even.csv").query("checkpoint == 'last'")
     assert table.groupby("entry")["break_even"].first().to_dict()["late"] == 2000
     text = terminal_text(board)
-    assert "3 labelled patients: break-even in reference steps against supervised" in text
+    assert "3 labelled patients: break-even of the last checkpoint in reference steps, against" in " ".join(
+        text.split()
+    )
     assert max(map(len, text.splitlines())) <= 100
     line = next(line for line in markdown(board).splitlines() if line.startswith("| late | 2000 |"))
     lead = table.query("entry == 'late' and rung == 8000").iloc[0]

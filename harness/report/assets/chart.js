@@ -24,19 +24,20 @@ const logarithmic = ([low, high], range) => {
 };
 const short = (value) => minus(String(Number(value.toPrecision(3))));
 
-// An empty chart of a container's width. Options: height, x and y domains, their titles, margins, label; bare: no y axis.
+// An empty chart of a container's width. Options: height, x and y domains, their titles, margins, label; bare: no y axis;
+// stops: the only values on x, which is then logarithmic.
 const frame = (container, options) => {
   const width = Math.max(260, container.clientWidth || 600);
   const { height = 300, label } = options;
   const [top, right, bottom, left] = options.margins ?? [10, 12, 38, 44];
-  const x = linear(options.x, [left, width - right]);
+  const x = (options.stops ? logarithmic : linear)(options.x, [left, width - right]);
   const y = linear(options.y, [height - bottom, top]);
   const svg = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": label });
   for (const value of options.bare ? [] : ticks(...options.y)) {
     svg.append(s("line", { class: "gridline", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
     svg.append(s("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, short(value)));
   }
-  for (const value of ticks(...options.x, width < 420 ? 4 : 7)) {
+  for (const value of options.stops ?? ticks(...options.x, width < 420 ? 4 : 7)) {
     svg.append(s("line", { class: "axis", x1: x(value), x2: x(value), y1: height - bottom, y2: height - bottom + 4 }));
     svg.append(s("text", { x: x(value), y: height - bottom + 16, "text-anchor": "middle" }, short(value)));
   }

@@ -6,10 +6,13 @@ const PAIRS = unpack(DATA.pairs);
 const CURVES = unpack(DATA.curves);
 const PROFILES = unpack(DATA.profiles);
 const MEAN = "mean";
-
-const state = { labelled: "all", checkpoint: "last", metric: "dice", klass: MEAN, filter: "", hidden: new Set(), sort: { key: "place", up: true } };
-
 const unique = (values) => [...new Set(values)];
+
+const RUNGS = unique(DATA.groups.map((group) => group.rung).filter(known));
+
+// rung: of a ladder; null for all.
+const state = { rung: RUNGS.at(-1) ?? null, labelled: "all", checkpoint: "last", metric: "dice", klass: MEAN, filter: "", hidden: new Set(), sort: { key: "place", up: true } };
+
 const CHECKPOINTS = unique(ROWS.map((row) => row.checkpoint));
 const METRICS_THERE = Object.keys(METRICS).filter((metric) => ROWS.some((row) => known(row[metric])));
 const CLASS_NAMES = unique(CLASSES.map((row) => row.class_name));
@@ -27,7 +30,8 @@ const indexed = (rows) => {
 const rowsOf = indexed(ROWS), classesOf = indexed(CLASSES), pairsOf = indexed(PAIRS), curvesOf = indexed(CURVES), profilesOf = indexed(PROFILES);
 
 const visible = (method) => !state.hidden.has(method) && method.toLowerCase().includes(state.filter);
-const shownGroups = () => DATA.groups.filter((group) => state.labelled === "all" || slug(group) === state.labelled);
+const groupsOfRung = () => DATA.groups.filter((group) => state.rung === null || group.rung === state.rung);
+const shownGroups = () => groupsOfRung().filter((group) => state.labelled === "all" || slug(group) === state.labelled);
 const titleOf = (group) => (group.conditions ? `${group.title} (table ${group.table}: ${group.conditions})` : group.title);
 
 // The table rows of a group under the chosen checkpoint rule, in the order of the leaderboard.
@@ -49,8 +53,29 @@ const drawGroups = (body, draw) => {
 
 const options = (select, pairs, chosen) => replace(select, pairs.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
 
+const listCounts = () => options($("view-labelled"), [["all", "all counts"], ...groupsOfRung().map((group) => [slug(group), titleOf(group)])], state.labelled);
+
+// A button per rung of a ladder; the labelled count stays chosen where the rung has it.
+const bindRungs = (render) => {
+  if (!RUNGS.length) return;
+  const choose = (rung) => {
+    const count = DATA.groups.find((group) => slug(group) === state.labelled)?.labelled;
+    state.rung = rung;
+    const same = groupsOfRung().find((group) => group.labelled === count);
+    state.labelled = same ? slug(same) : "all";
+    listCounts();
+    show();
+    render();
+  };
+  const buttons = [...RUNGS, null].map((rung) => [rung, h("button", { type: "button", class: "tab", onclick: () => choose(rung) }, rung === null ? "all rungs" : count(rung))]);
+  const show = () => { for (const [rung, button] of buttons) button.setAttribute("aria-pressed", String(rung === state.rung)); };
+  replace($("view-rung"), h("span", {}, "Reference steps"), buttons.map(([, button]) => button));
+  show();
+};
+
 const bindView = (render) => {
-  options($("view-labelled"), [["all", "all counts"], ...DATA.groups.map((group) => [slug(group), titleOf(group)])], "all");
+  bindRungs(render);
+  listCounts();
   options($("view-checkpoint"), CHECKPOINTS.map((name) => [name, name === "last" ? "last (primary)" : name]), "last");
   options($("view-metric"), METRICS_THERE.map((name) => [name, METRICS[name].title]), "dice");
   options($("view-class"), [[MEAN, "mean of all"], ...CLASS_NAMES.map((name) => [name, name])], MEAN);

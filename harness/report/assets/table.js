@@ -43,6 +43,8 @@ const runsCell = (row) => [
 ];
 const missedOf = (row) => (state.klass === MEAN ? row : valueOf(row, "dice"));
 const budgetShare = (row) => {
+  // Reference steps are spent by definition: the steps that they buy were resolved before.
+  if (row.budget_currency === "reference_steps") return "";
   const spent = row.budget_currency === "steps" ? [row.steps_min, row.steps_max] : [row.device_seconds_min, row.device_seconds_max];
   if (!known(spent[0])) return "";
   return `${unique(spent.map((one) => ((100 * one) / row.budget_amount).toFixed(1))).join("\u2013")} %`;

@@ -68,8 +68,9 @@ class RunContent:
 def run_content(run: TrackedRun) -> RunContent:
     """Mirror one run. Raises `RecordError` for a record that is missing or damaged."""
     asked, result, span, folder = run.asked, run.result, run.span, run.record.folder.path
-    # a final as the command line names it, ua_mt/7/0/1; a trial by its id
-    name = f"search/{run.record.id[:8]}" if run.is_search else f"{run.labelled}/{asked.subset}/{asked.seed}"
+    # a final as the command line names it, ua_mt/7/0/1, on a ladder ua_mt/7/0/1/500; a trial by its id
+    rung = "" if run.rung is None else f"/{run.rung}"
+    name = f"search/{run.record.id[:8]}" if run.is_search else f"{run.labelled}/{asked.subset}/{asked.seed}{rung}"
     return RunContent(
         name=f"{run.entry}/{name}",
         status="FAILED" if result.status == "failed" else "FINISHED",
@@ -96,6 +97,7 @@ def _tags(run: TrackedRun) -> dict[str, str]:
     tags: dict[str, object] = {
         "method": run.entry,
         "labelled": run.labelled,
+        "rung": run.rung,
         **run.asked.model_dump(include={"subset", "seed", "role"}),
         "budget": run.asked.budget,
         **result.model_dump(include={"status", "weights_sha256"}),

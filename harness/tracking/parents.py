@@ -1,7 +1,7 @@
 """The MLflow runs above the runs.
 
-That of an entry: the means of its finals by labelled count. That of the suite: leaderboard as a table, figures, page,
-selection and YAML file.
+That of an entry: the means of its finals by labelled count, and by rung of a ladder. That of the suite: leaderboard as
+a table, figures, page, selection and YAML file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.tracking.tracked import TrackedRun, TrackedSuite, counts, fingerpri
 TABLE = "leaderboard.json"
 """The name of the logged table; the csv with all columns lies in leaderboard/ too."""
 
-FIRST_COLUMNS = ("labelled", "checkpoint", "rank", "entry", "dice", "dice_low", "dice_high", "n_ok")
+FIRST_COLUMNS = ("labelled", "rung", "checkpoint", "rank", "entry", "dice", "dice_low", "dice_high", "n_ok")
 DECIMALS = 4
 
 
@@ -109,9 +109,8 @@ def entry_content(suite: TrackedSuite, entry: str) -> RunContent:
     }
     tags = {"method": entry}
     curves: list[Point] = []
-    for labelled in sorted({run.labelled for run in finals}):
-        group = [run for run in finals if run.labelled == labelled]
-        name = f"labelled_{labelled}"
+    for name in sorted({run.table for run in finals}):
+        group = [run for run in finals if run.table == name]
         if len(set(map(_comparable, group))) > 1:
             tags[f"{name}.means"] = "none: budgets, environments, data or versions differ between its runs"
             continue

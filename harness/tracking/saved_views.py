@@ -91,27 +91,26 @@ class View:
 
 def saved_views(suite: TrackedSuite) -> list[View]:
     """The views that a suite's runs give something to see in."""
-    labelled = {run.labelled for run in suite.runs if not run.is_search}
-    where, columns = f"tags.{Tag.ROLE} = 'final'", _columns(FINAL_COLUMNS, FINAL_METRICS)
+    rung = ("tags.rung",) if any(run.rung is not None for run in suite.runs) else ()
+    where, columns = f"tags.{Tag.ROLE} = 'final'", _columns((*FINAL_COLUMNS, *rung), FINAL_METRICS)
     table = View("harness_finals", "Finals", "TABLE", where, MAIN, columns)
-    finals = [_methods(sorted(labelled, key=lambda count: (len(count), count))), table] if labelled else []
+    finals = [_methods(suite.tables), table] if suite.tables else []
     trials = {entry: [run.asked for run in runs if run.is_search] for entry, runs in suite.entries.items()}
     return [*finals, *(_search(entry, asked) for entry, asked in trials.items() if asked)]
 
 
-def _methods(labelled: Sequence[str]) -> View:
-    """Test Dice, and validation Dice against device seconds, by method."""
-    groups = [f"labelled_{count}" for count in labelled]
+def _methods(tables: Sequence[str]) -> View:
+    """Test Dice, and validation Dice against device seconds, by method; tables: `TrackedSuite.tables`."""
     many = {"runsCountToCompare": MANY_RUNS}
     plain = {"xAxisKey": "step", "useGlobalXaxisKey": False, "lineSmoothness": 0, "useGlobalLineSmoothing": False}
     charts: list[Chart] = []
-    for name in groups:
+    for name in tables:
         curve = f"{name}/{CURVE}"
         charts.append({"type": "BAR", "metricKey": f"{HEADLINE}/{name}", **many})
         charts.append({"type": "LINE", "metricKey": curve, "selectedMetricKeys": [curve], **plain, **many})
     return View(
-        "harness_methods", "Methods", "CHART", f"tags.{Tag.ROLE} = 'method'", f"{HEADLINE}/{groups[0]}",
-        _columns(("tags.method",), [metric for name in groups for metric in (f"{HEADLINE}/{name}", f"{name}/{CURVE}")]),
+        "harness_methods", "Methods", "CHART", f"tags.{Tag.ROLE} = 'method'", f"{HEADLINE}/{tables[0]}",
+        _columns(("tags.method",), [metric for name in tables for metric in (f"{HEADLINE}/{name}", f"{name}/{CURVE}")]),
         tuple(charts), per_row=2,
     )  # fmt: skip
 

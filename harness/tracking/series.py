@@ -23,7 +23,7 @@ MAIN = "test/last/dice"
 """What matters most, and a run's first metric: MLflow's compare page plots the one that a run was given first."""
 
 HEADLINE = "dice"
-"""Of an entry's run: its main metric by labelled count once more, as dice/labelled_3, for the page lists by name."""
+"""Of an entry's run: its main metric of each table once more, as dice/labelled_3, for the page lists by name."""
 
 CURVE = "val/dice_by_device_seconds"
 """Of an entry's run; its steps are device seconds."""

@@ -16,7 +16,7 @@ from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import Result, Run
 from harness.tracking.series import Span, case_metrics
 
-LAYOUT = 5
+LAYOUT = 6
 """Raised when the same records give other runs, so that tracking again replaces the old ones."""
 
 DIGEST_LENGTH = 12
@@ -39,11 +39,12 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class TrackedRun:
-    """A run that has ended, and the entry of the suite that it belongs to."""
+    """A run that has ended, the entry of the suite that it belongs to, and its rung of the suite's ladder, if any."""
 
     record: RunRecord
     result: Result
     entry: str
+    rung: int | None
 
     @property
     def asked(self) -> Run:
@@ -56,6 +57,11 @@ class TrackedRun:
         return "all" if self.asked.labelled is None else str(self.asked.labelled)
 
     @property
+    def table(self) -> str:
+        """The runs that one mean is about: labelled_3, and on a ladder labelled_3_rung_500."""
+        return f"labelled_{self.labelled}" + ("" if self.rung is None else f"_rung_{self.rung}")
+
+    @property
     def is_search(self) -> bool:
         """Whether it is a trial of a search; a final otherwise."""
         return self.asked.role == "search"
@@ -63,7 +69,7 @@ class TrackedRun:
     @cached_property
     def fingerprint(self) -> str:
         """Of all that its mirrored run is made of."""
-        return digest([LAYOUT, self.result.model_dump(mode="json")])
+        return digest([LAYOUT, self.rung, self.result.model_dump(mode="json")])
 
     @cached_property
     def span(self) -> Span:
@@ -109,9 +115,9 @@ class TrackedSuite:
 
     def __init__(self, records: SuiteRecords) -> None:
         self.records = records
-        entry_of = records.entry_of
+        entry_of, rungs = records.entry_of, {run.id: entry.planned_run.rung for entry, run in records.selected}
         self.runs = [
-            TrackedRun(record, record.result, entry_of.get(record.id, record.run.method))
+            TrackedRun(record, record.result, entry_of.get(record.id, record.run.method), rungs.get(record.id))
             for record in records.runs
             if record.result is not None
         ]
@@ -131,6 +137,12 @@ class TrackedSuite:
         """Runs by entry, in the order of the entries' names."""
         entry = attrgetter("entry")
         return {name: list(runs) for name, runs in groupby(sorted(self.runs, key=entry), key=entry)}
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """Those of the finals, by rung and labelled count."""
+        finals = {(run.rung or 0, len(run.labelled), run.labelled): run.table for run in self.runs if not run.is_search}
+        return [finals[key] for key in sorted(finals)]
 
     def selected_finals(self, runs: Sequence[TrackedRun]) -> list[TrackedRun]:
         """Those finals among the runs that the current selection names."""

@@ -16,6 +16,7 @@ from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking.content import RunContent, run_content
 from harness.tracking.parents import entry_content, entry_fingerprint
+from harness.tracking.saved_views import saved_views
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
 from harness.tracking.tracked import TrackedRun, TrackedSuite, milliseconds
 from tests.support import cases_of
@@ -190,6 +191,34 @@ def test_the_method_has_the_means_of_its_runs(tmp_path: Path) -> None:
         assert found[f"dice/labelled_{labelled}"] == found[f"labelled_{labelled}/test/last/dice"]
         assert not [name for name in found if name.endswith("hd95_voxel/RV")]  # the runs' runs have the rest
     assert (found["n_ok"], found["n_failed"], found["n_planned"], found["n_search"]) == (6, 0, 6, 0)
+
+
+def test_a_ladder_has_means_of_each_rung(tmp_path: Path) -> None:
+    spec = RunSpec(
+        methods={"ua_mt": 0.1}, labelled=(3,), seeds=2, patients=2, validations=1, history_steps=1, ladder=(500, 2000),
+        rung_gains={("ua_mt", 2000): 1.0},
+    )  # fmt: skip
+    suite = suite_of(small_suite(tmp_path, spec))
+    contents = [run_content(run) for run in suite.runs]
+    assert {content.name: content.tags["rung"] for content in contents} == {
+        f"ua_mt/3/0/{seed}/{rung}": str(rung) for seed in (0, 1) for rung in (500, 2000)
+    }
+    found = values(entry_content(suite, "ua_mt"))
+    for rung in (500, 2000):
+        dice = [run.test_metrics["test/last/dice"] for run in suite.runs if run.rung == rung]
+        assert found[f"dice/labelled_3_rung_{rung}"] == pytest.approx(np.mean(dice))
+        assert found[f"labelled_3_rung_{rung}/n_ok"] == 2
+    assert "dice/labelled_3" not in found
+    methods, finals = saved_views(suite)
+    bars = [chart["metricKey"] for chart in methods.charts if chart["type"] == "BAR"]
+    assert bars == ["dice/labelled_3_rung_500", "dice/labelled_3_rung_2000"]
+    assert "tags.`rung`" in finals.columns
+
+
+def test_without_a_ladder_there_is_no_rung(tmp_path: Path) -> None:
+    suite = suite_of(small_suite(tmp_path))
+    assert "rung" not in run_content(suite.runs[0]).tags
+    assert not any("rung" in column for view in saved_views(suite) for column in view.columns)
 
 
 def test_the_methods_curve_is_the_mean_of_its_validations_at_device_seconds(tmp_path: Path) -> None:

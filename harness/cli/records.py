@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 @data_option
 @panels_option
 @click.option(
+    "--rung",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Print one rung of a suite whose budget is a ladder, in reference steps; what is written holds all.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "csv", "markdown"]),
@@ -34,7 +40,11 @@ log = logging.getLogger(__name__)
     help="What is printed; csv, markdown, figure and page are written beside the records each time.",
 )
 def leaderboard_command(
-    records: SuiteRecords, data: Path | None, panels: bool | None, form: Literal["text", "csv", "markdown"]
+    records: SuiteRecords,
+    data: Path | None,
+    panels: bool | None,
+    rung: int | None,
+    form: Literal["text", "csv", "markdown"],
 ) -> None:
     """Compute the tables of the suite in FOLDER from its records, write them into FOLDER/leaderboard, print them.
 
@@ -44,7 +54,8 @@ def leaderboard_command(
     from harness.pipeline import find_data, write_views
 
     wanted = data is not None if panels is None else panels
-    print_leaderboard(write_views(records, find_data(records, data) if wanted else None), form)
+    leaderboard = write_views(records, find_data(records, data) if wanted else None)
+    print_leaderboard(leaderboard if rung is None else leaderboard.at_rung(rung), form)
 
 
 def print_leaderboard(leaderboard: Leaderboard, form: Literal["text", "csv", "markdown"] = "text") -> None:

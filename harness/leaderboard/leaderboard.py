@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from harness.api.errors import UsageError
 from harness.leaderboard.break_even import build_break_even
 from harness.leaderboard.figure import draw_curves
 from harness.leaderboard.inputs import LeaderboardInput, read_input
@@ -72,6 +73,34 @@ class Leaderboard:
             **({} if self.break_even.empty else {"break_even": self.break_even}),
             **({} if self.search is None else {"search": self.search}),
         }
+
+    def at_rung(self, rung: int) -> Leaderboard:
+        """Keep the tables of one rung of the suite's ladder. Without break-even, which is about several.
+
+        Args:
+            rung: In reference steps.
+
+        Returns:
+            A leaderboard whose tables keep their numbers.
+
+        Raises:
+            UsageError: The suite has no such rung, or nothing has run on it yet.
+        """
+        kept = tuple(each for each in self.inputs.comparisons if each.rung == rung and each.conditions is not None)
+        if not kept:
+            there = (
+                f"its rungs are {', '.join(map(str, self.inputs.ladder))}" if self.inputs.ladder else "it has no ladder"
+            )
+            why = "has not run yet" if rung in self.inputs.ladder else "is none of the suite's"
+            raise UsageError(f"{self.suite}: --rung: {rung} {why}; {there}")
+        numbers = [each.number for each in kept]
+        frames = {
+            name: frame[frame["table"].isin(numbers)]
+            for name, frame in vars(self).items()
+            if isinstance(frame, pd.DataFrame) and "table" in frame
+        }
+        inputs = replace(self.inputs, comparisons=kept, ladder=(rung,))
+        return replace(self, inputs=inputs, break_even=self.break_even.iloc[:0], **frames)
 
     def __str__(self) -> str:
         """The tables as plain text, 100 columns wide."""

@@ -55,11 +55,9 @@ IMPROVEMENT = (
 
 
 def heading(inputs: LeaderboardInput, comparison: Comparison) -> str:
-    """Name of the suite; with several comparisons also number and title of this one."""
-    if len(inputs.comparisons) == 1:
-        return single_line(f"Leaderboard of {inputs.suite}")
-    place = f"table {comparison.number} of {len(inputs.comparisons)}"
-    return single_line(f"Leaderboard of {inputs.suite}, {place}: {comparison.title}")
+    """Name of the suite; where it has several comparisons also number and title of this one."""
+    table = f", table {comparison.number}: {comparison.title}" if comparison.title else ""
+    return single_line(f"Leaderboard of {inputs.suite}{table}")
 
 
 def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:

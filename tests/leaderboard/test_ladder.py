@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from harness.api.errors import UsageError
+from harness.leaderboard.render import markdown
 from tests.synthetic import RunSpec, board_of, write_records
 
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2, ladder=(500, 2000, 8000))
@@ -28,3 +32,24 @@ def test_where_nothing_ran_the_shortest_rung_is_listed(tmp_path: Path) -> None:
     spec = RunSpec(**{**vars(SPEC), "unrun": frozenset(SPEC.ladder)})
     (comparison,) = board_of(write_records(tmp_path / "s", spec)).inputs.comparisons
     assert (comparison.rung, set(comparison.runs["status"])) == (500, {"missing"})
+
+
+def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path: Path) -> None:
+    board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset({8000})})))
+    alone = board.at_rung(2000)
+    for name, frame in alone.tables.items():
+        assert set(frame["table"]) == {2}, name
+        assert frame.equals(board.tables[name].query("table == 2")), name
+    text = markdown(alone)
+    assert "# Leaderboard of s, table 2: 2000 reference steps" in text
+    assert "500 reference" not in text
+    assert "Not run yet" not in text
+    assert "break-even" not in text
+    for rung, words in ((8000, "has not run yet; its rungs are 500, 2000, 8000"), (9, "is none of the suite's")):
+        with pytest.raises(UsageError, match=f"--rung: {rung} {words}"):
+            board.at_rung(rung)
+
+
+def test_without_a_ladder_no_rung_can_be_asked_for(plain) -> None:
+    with pytest.raises(UsageError, match="is none of the suite's; it has no ladder"):
+        board_of(plain).at_rung(500)

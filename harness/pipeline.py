@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.api.errors import InterruptedRunError, RecordError, ServiceError
+from harness.api.errors import InterruptedRunError, RecordError, ServiceError, UsageError
 from harness.records.reader import SuiteRecords
 from harness.suite.load import LoadedSuite, load_suite
 from harness.suite.registry import load_dataset
@@ -180,6 +180,9 @@ def submit_suite(
 ) -> SuiteSubmission:
     """Submit what a suite lacks to Slurm, and return without waiting. The same call submits again what was lost.
 
+    Under a budget of reference steps without a calibration that is a job that measures one, and a dependent job that
+    plans and submits the runs.
+
     Args:
         suite: Name of a shipped suite, or path of a suite's YAML file.
         cluster: A cluster file, as slurm/cluster.example.yaml.
@@ -193,23 +196,35 @@ def submit_suite(
         panels: Whether the dependent job's page shows the worst test cases. None: where the data are at hand.
 
     Returns:
-        How many runs wait, run or are missing. It is `over` once every run has a result.
+        How many runs wait, run or are missing, or the job that calibrates first. It is `over` once every run has a
+        result.
 
     Raises:
-        UsageError: The suite or the cluster file is wrong, or another process submits this suite.
+        UsageError: The suite, an option or the cluster file is wrong, or another process submits this suite.
         ServiceError: Slurm does not answer.
 
     Example:
         >>> submit_suite("acdc_semi", cluster="cluster.yaml", data="/data/acdc")  # doctest: +SKIP
     """
-    from harness.slurm.cluster import check_partitions, load_cluster, refuse_adaptive
+    from harness.execution.session import open_uncalibrated
+    from harness.slurm.calibration import submit_calibration
+    from harness.slurm.cluster import check_partitions, load_cluster, refuse_adaptive, refuse_mixed_gpus
     from harness.slurm.run import submit_missing
 
     loaded, asked = load_suite(suite), load_cluster(Path(cluster))
     refuse_adaptive(loaded, str(suite))
+    refuse_mixed_gpus(asked, loaded)
     check_partitions(asked)  # before minutes of preparing data
+    uncalibrated = open_uncalibrated(loaded, None if data is None else Path(data), Path(runs), rung)
+    if uncalibrated is not None:
+        if reuse is not None or retry_failed:
+            raise UsageError(
+                f"{uncalibrated.store.root}: a job calibrates it first, so its runs are not known yet; give --reuse "
+                "and --retry-failed once that has ended"
+            )
+        return submit_calibration(uncalibrated, asked, checkpoint_seconds, panels, yes=yes)
     session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
-    return submit_missing(session, asked, checkpoint_seconds, panels)
+    return submit_missing(session, asked, checkpoint_seconds, panels, yes=yes)
 
 
 def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboard:
@@ -301,7 +316,7 @@ def _open(
 
     Raises `UsageError` where what is left takes days and nobody has said yes.
     """
-    from harness.execution.device_time import confirm, device_time
+    from harness.execution.device_time import announce
     from harness.execution.session import open_session
     from harness.execution.session import reuse as take_over
 
@@ -310,8 +325,5 @@ def _open(
         take_over(session, Path(reuse))
     if retry_failed:
         session.reopen_failed()
-    time = device_time(session.plan, session.store)
-    if time is not None and time.steps > 0:
-        log.info("expected: %s", time)
-        confirm(time, yes)
+    announce(session.plan, session.store, yes)
     return session

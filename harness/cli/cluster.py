@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.records.schema import Run
     from harness.slurm.cluster import LoadedCluster
     from harness.slurm.run import SuiteSubmission
-    from harness.slurm.submit import Draft
+    from harness.slurm.submit import Draft, Drafter
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ def check_options(executor: str, cluster: Path | None, workers: int | None, ray_
 def report_slurm_run(done: SuiteSubmission) -> int:
     """Log what waits and how to follow it. Returns the exit code."""
     root = done.session.store.root
+    if done.calibration is not None:
+        log.info(f"{root}: the steps of each run are known after calibration, by job {done.calibration}")
+        log.info(f"stop:  harness cancel {root}")
     if done.queued:
         log.info(f"{root}: {done.session.summary}; {done.queued} wait or run")
         log.info(f"watch: harness status {root} --watch 60")
@@ -67,24 +70,37 @@ def with_jobs(dry_run: DryRun) -> DryRun:
 
 
 def show_plan(dry_run: DryRun, loaded: LoadedCluster) -> None:
-    """Print the cost of the runs to submit, the array tasks and the batch files, below the plan."""
+    """Print the cost of the runs to submit, the array tasks and the batch files, below the plan.
+
+    Before the suite is calibrated there is the batch file of that job in their place.
+    """
     from harness.slurm.submit import Drafter
 
-    states = dry_run.states or {}
-    runs = [run for run in dry_run.pending if states.get(run.id) not in ("queued", "running")]
     records, cache = SuiteRecords(dry_run.store), dry_run.cache
     drafter = Drafter(dry_run.plan, records, Path() if cache is None else cache.folder, loaded)
-    drafts = drafter.arrays(runs)
-    click.echo()
-    print_table(*hours_table(dry_run, runs, records, loaded))
-    click.echo()
-    print_table(*task_table(dry_run, drafts))
+    if dry_run.plan.uncalibrated:
+        log.info("steps after calibration: a job measures first what they cost, then the runs are submitted")
+        drafts = [drafter.calibration_job()]
+    else:
+        drafts = _show_tasks(dry_run, drafter)
     last = drafter.dependent_job(len(drafts)) if drafts and cache is not None else None
     for draft in [*drafts, *([last] if last else [])]:
         click.echo(f"\n{draft.text.rstrip()}")
     if loaded.cluster.mixes_gpus:
         log.info("note: neither gpu_type nor constraint is set; results of different GPU models never share a table")
     log.info("nothing was submitted")
+
+
+def _show_tasks(dry_run: DryRun, drafter: Drafter) -> list[Draft]:
+    """Print what the runs to submit cost, and the tasks that they are packed into; the arrays of these."""
+    states = dry_run.states or {}
+    runs = [run for run in dry_run.pending if states.get(run.id) not in ("queued", "running")]
+    drafts = drafter.arrays(runs)
+    click.echo()
+    print_table(*hours_table(dry_run, runs, drafter.records, drafter.loaded))
+    click.echo()
+    print_table(*task_table(dry_run, drafts))
+    return drafts
 
 
 def hours_table(dry_run: DryRun, runs: Sequence[Run], records: SuiteRecords, loaded: LoadedCluster) -> Printed:
@@ -176,7 +192,8 @@ def slurm_task_command(submission: Path, index: int | None) -> int:
     """Do the work of one job of SUBMISSION, a file RUNS/<suite>/slurm/<name>.json.
 
     With INDEX: train the unfinished runs of that array task. On SIGUSR1 and SIGTERM they checkpoint, and it exits with
-    75; the same command goes on. Without INDEX: do the dependent job's work, submit the finals or rank.
+    75; the same command goes on. Without INDEX: do the work of a calibration job, or of the dependent job, which
+    submits runs or ranks.
     """
     from harness.train.stop import StopFlag
 
@@ -187,15 +204,19 @@ def slurm_task_command(submission: Path, index: int | None) -> int:
 
     from harness.execution.run import exit_code
     from harness.pipeline import write_views
+    from harness.slurm.calibration import run_calibration_job
     from harness.slurm.record import Submissions
     from harness.slurm.run import run_dependent_job
 
+    submitted = Submissions.holding(submission)[1]
+    if submitted.kind == "calibrate":
+        run_calibration_job(submission)
+        return 0
     done = run_dependent_job(submission)
     if done is None:
         return 0
     if not done.over:
         return report_slurm_run(done)
-    panels = Submissions.holding(submission)[1].panels
-    cache = None if panels is False else done.session.cache
+    cache = None if submitted.panels is False else done.session.cache
     print_leaderboard(write_views(SuiteRecords(done.session.store), cache))
     return exit_code([], done.session, stopped=False)

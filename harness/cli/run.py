@@ -15,7 +15,7 @@ from harness.cli.cluster import check_options, report_slurm_run, show_plan, with
 from harness.cli.records import print_leaderboard
 from harness.cli.tables import duration, plan_runs, plan_table, print_table
 from harness.records.reader import SuiteRecords
-from harness.slurm.cluster import load_cluster, refuse_adaptive
+from harness.slurm.cluster import load_cluster, refuse_adaptive, refuse_mixed_gpus
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ def plan_command(
     a range, estimated from finished runs of the same suite and device. Under a budget of reference steps it shows the
     steps of each stage and the device-hours, as the calibration says.
 
-    With --executor slurm it also shows the array tasks and the exact batch files, and submits nothing.
+    With --executor slurm it also shows the array tasks and the exact batch files, and submits nothing; before the
+    suite is calibrated, the batch file of that job.
     """
     from harness.execution.device_time import device_time
 
@@ -59,6 +60,7 @@ def plan_command(
     dry_run = pipeline.plan_suite(suite, data=data, runs=runs, rung=rung)
     if loaded is not None:
         refuse_adaptive(dry_run.plan.loaded, suite)
+        refuse_mixed_gpus(loaded, dry_run.plan.loaded)
         dry_run = with_jobs(dry_run)
     print_table(*(plan_runs(dry_run) if list_all else plan_table(dry_run)))
     if dry_run.states is None:
@@ -131,7 +133,7 @@ def run_command(
     """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop.
 
     With --executor slurm it submits the runs that are missing and in no job, and returns. Once all have ended, it ranks
-    and tracks.
+    and tracks. A suite that has to be calibrated first gets a job for that, and one after it that submits the runs.
     """
     check_options(executor, cluster, workers, ray_address)
     if executor == "slurm":

@@ -56,6 +56,11 @@ def find_calibration(plan: Plan, store: SuiteFolder) -> Calibration | None:
     return max(stored, key=lambda each: each.header.measured_at, default=None)
 
 
+def is_lacking(plan: Plan, known: Calibration | None) -> bool:
+    """Whether something must be measured before the steps of a plan are known."""
+    return known is None or bool(missing(configurations(plan), known))
+
+
 def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = True) -> Plan:
     """The plan with its steps by stage, under a budget of reference steps; as it is under another one.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from harness.records.reader import SuiteRecords
 from harness.records.status import run_statuses
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.plan import Plan
+
+log = logging.getLogger(__name__)
 
 MOST_HOURS = 48.0
 """What starts without being asked for twice."""
@@ -55,6 +58,14 @@ def device_time(plan: Plan, store: SuiteFolder) -> DeviceTime | None:
     ]
     unnamed = [training.budget.amount for training in plan.trainings() if training.run is None]
     return DeviceTime(math.fsum([*left, *unnamed]), plan.calibration.header)
+
+
+def announce(plan: Plan, store: SuiteFolder, yes: bool) -> None:
+    """Log how long the runs are expected to take. Raises `UsageError` for days that nobody has agreed to."""
+    time = device_time(plan, store)
+    if time is not None and time.steps > 0:
+        log.info("expected: %s", time)
+        confirm(time, yes)
 
 
 def confirm(time: DeviceTime, yes: bool) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from harness.api.strict import digest
 from harness.data.cache import Cache
 from harness.data.prepare import prepared_cache
-from harness.execution.calibration import find_calibration
+from harness.execution.calibration import find_calibration, is_lacking
 from harness.execution.session import refuse_unknown_millimetres
 from harness.records.budget import Budget
 from harness.records.checksums import sha256
@@ -25,9 +25,8 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment, Preprocessing, Run, Stride
 from harness.records.status import State, run_statuses, share_of
 from harness.records.suite_folder import SuiteFolder
-from harness.suite.costs import missing
 from harness.suite.load import LoadedSuite
-from harness.suite.plan import Plan, PlannedTraining, configurations, dataset_of, make_plan, unprepared
+from harness.suite.plan import Plan, PlannedTraining, dataset_of, make_plan, unprepared
 
 if TYPE_CHECKING:
     from harness.records.ended import Settings
@@ -76,7 +75,7 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
     store, known, lacking = SuiteFolder(runs / loaded.suite.name), None, False
     if plan.budget.currency == "reference_steps":
         known = find_calibration(plan, store)
-        lacking = known is None or bool(missing(configurations(plan), known))
+        lacking = is_lacking(plan, known)
         plan = plan if lacking else plan.on_data(plan.data, known)
     if data is None and dataset.layouts and not os.environ.get("HARNESS_DATA"):
         return DryRun(plan, store, None, "no data given")

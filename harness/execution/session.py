@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.api.errors import RecordError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.execution.calibration import calibrated
+from harness.execution.calibration import calibrated, find_calibration, is_lacking
 from harness.records.files import read_content, write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords, find_id
@@ -103,7 +103,9 @@ class Session:
                 folder.reopen()
 
 
-def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None) -> Session:
+def open_session(
+    loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None, *, measure: bool = True
+) -> Session:
     """Plan a suite, find or prepare its data, and record its trials, its selection and its runs before any starts.
 
     Args:
@@ -111,14 +113,15 @@ def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
         data:   folder of the data set, or of prepared data. None takes HARNESS_DATA.
         runs:   folder RUNS of all suites.
         rung:   of the suite's ladder, to whose runs the session is limited. None: all.
+        measure: whether a calibration that is missing is measured here, or refused.
 
     Raises:
-        UsageError:  the suite is wrong, or has no such rung.
+        UsageError:  the suite is wrong, has no such rung, or is not calibrated and must not be here.
         DataError:   the data are missing or damaged.
         RecordError: the records are of another version, or damaged.
         DiskError:   the records cannot be written.
     """
-    plan, cache, store = _plan_in_folder(loaded, data, runs, rung)
+    plan, cache, store = _plan_in_folder(loaded, data, runs, rung, measure)
     if loaded.suite.search is not None:
         store.write_trials(_trials_of(plan, store.trials()))
     else:
@@ -126,6 +129,22 @@ def open_session(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
         if store.trials() is not None:  # of an earlier version of the suite
             store.write_trials(Trials(suite_hash=loaded.suite.hash, trials=[]))
     return _record_runs(plan, cache, store)
+
+
+def open_uncalibrated(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None) -> Session | None:
+    """A suite that must be calibrated before its runs are known: its plan without steps. None: `open_session` opens it.
+
+    Raises what `open_session` does. What it finds of a calibration that the suite names is kept beside the runs.
+    """
+    if loaded.suite.budget.currency != "reference_steps":
+        return None
+    plan, cache, store = _in_folder(loaded, data, runs, rung)
+    known = find_calibration(plan, store)
+    if not is_lacking(plan, known):
+        return None
+    if known is not None and known not in store.calibrations():
+        store.write_calibration(known)
+    return Session(plan, cache, store)
 
 
 def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
@@ -142,11 +161,16 @@ def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
 def _plan_in_folder(
     loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None, measure: bool = True
 ) -> tuple[Plan, Cache, SuiteFolder]:
+    plan, cache, store = _in_folder(loaded, data, runs, rung)
+    return calibrated(plan, cache, store, measure), cache, store
+
+
+def _in_folder(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None) -> tuple[Plan, Cache, SuiteFolder]:
     SuiteFolder.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
     plan, cache = plan_on_data(loaded, data, rung)
     store = SuiteFolder.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
-    return calibrated(plan, cache, store, measure), cache, store
+    return plan, cache, store
 
 
 def _record_runs(plan: Plan, cache: Cache, store: SuiteFolder) -> Session:

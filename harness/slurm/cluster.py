@@ -209,6 +209,17 @@ def refuse_adaptive(loaded: LoadedSuite, suite: str) -> None:
         )
 
 
+def refuse_mixed_gpus(cluster: LoadedCluster, loaded: LoadedSuite) -> None:
+    """Refuse to calibrate where Slurm may hand out several GPU models: what steps cost is measured on one."""
+    suite = loaded.suite
+    if cluster.cluster.mixes_gpus and suite.budget.currency == "reference_steps" and suite.calibration is None:
+        raise cluster.error(
+            ("gpus",),
+            "under reference steps the calibration job and the arrays need one GPU model: set gpu_type or constraint "
+            "here, or name a `calibration` in the suite",
+        )
+
+
 def check_partitions(loaded: LoadedCluster) -> None:
     """Check partitions and times by one call of scontrol. Raises `UsageError` with the line of the wrong field.
 
@@ -256,7 +267,7 @@ def explain_array_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> 
 
 def explain_dependent_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> UsageError:
     """Explain the refusal of the dependent job, whose arrays are submitted already."""
-    what = "the arrays before it stay; once this is mended, `harness run` again submits that job alone"
+    what = "the jobs before it stay; once this is mended, `harness run` again submits that job alone"
     return loaded.error(("finish",), f"Slurm refuses the dependent job: {refusal.message}; {what}")
 
 

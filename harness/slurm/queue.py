@@ -136,12 +136,13 @@ class QueueState:
     ) -> QueueState:
         """Sort pending runs by their state. held: ids of runs whose lease a process holds."""
         busy = {run for run, task in map_runs_to_tasks(submissions, queue).items() if task.active} | set(held)
-        active = [(index, task) for (_, index), task in queue.items() if task.active]
+        active = [(key, task) for key, task in queue.items() if task.active]
+        dependent = {submission.name for submission in submissions if submission.kind == "finish"}
         return cls(
             queued=tuple(run for run in pending if run.id in busy),
             missing=tuple(run for run in pending if run.id not in busy),
-            arrays=tuple(sorted({task.array for index, task in active if index is not None})),
-            followed=any(index is None for index, _ in active),
+            arrays=tuple(sorted({task.array for (_, index), task in active if index is not None})),
+            followed=any(name in dependent for (name, _), _ in active),
         )
 
 

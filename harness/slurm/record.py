@@ -14,28 +14,32 @@ from harness.records.files import read_record, write_record
 from harness.records.lease import Lease
 from harness.records.reader import SuiteRecords
 
+Kind = Literal["tasks", "calibrate", "finish"]
+
 
 class Submission(Strict):
-    """One job of Slurm: an array of tasks, or the dependent job that comes after arrays.
+    """One job of Slurm: an array of tasks, a calibration, or the dependent job that comes after either.
 
     Written before `sbatch` is called and again with the job's id, so that a job whose submitter died is found by its
     name, which no other job has.
 
     name:    of the job in Slurm, and of this file.
     job:     Slurm's id of the (array) job; None while it is not known.
-    kind:    an array, or the dependent job, which the cluster file calls `finish`.
+    kind:    an array, a calibration, or the dependent job, which the cluster file calls `finish`.
     suite:   hash of the version of the suite; cluster: digest of the cluster file's text.
     cache:   the data's folder.
-    tasks:   run ids by array index, in the order in which they start; none for the dependent job.
+    tasks:   run ids by array index, in the order in which they start; none but for an array.
     runs_at_once: runs side by side in a task.
     panels:  whether the leaderboard gets pictures; None: if the data are at hand.
     rung:    of the suite's ladder, beyond whose runs nothing is submitted; None: all.
+    yes:     whether more than two days of device time were agreed to.
+    opened:  hash of the version of the suite that was on record by then; None: none.
     """
 
     schema_version: Literal[2] = 2
     name: str
     job: str | None = None
-    kind: Literal["tasks", "finish"]
+    kind: Kind
     suite: str
     cluster: str
     cache: str
@@ -44,6 +48,8 @@ class Submission(Strict):
     checkpoint_seconds: float
     panels: bool | None
     rung: int | None = None
+    yes: bool = False
+    opened: str | None = None
     at: str = Field("", description="UTC, ISO 8601")
 
     @property
@@ -101,8 +107,15 @@ class Submissions:
         return Lease(self.folder / "lease")
 
 
+def version_on_record(records: SuiteRecords) -> str | None:
+    """Hash of the version of the suite that was opened last in its run directory; None where none was."""
+    # trials are rewritten whenever a version is opened, once there are some
+    current = records.selection if records.trials is None else records.trials
+    return None if current is None else current.suite_hash
+
+
 def unsettled(records: SuiteRecords) -> list[Submission]:
-    """List jobs that may have work left: dependent jobs, and arrays with a run without a result."""
+    """List jobs that may have work left: those without tasks, and arrays with a run without a result."""
     return [
         submission
         for submission in Submissions(records.root)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.api.errors import InterruptedRunError, RunFailedError, UsageError
+from harness.execution.device_time import announce
 from harness.execution.fork_server import ForkServer
 from harness.execution.outcome import Outcome
 from harness.execution.process import BUSY
@@ -17,8 +18,8 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.search.run import select_when_over
 from harness.slurm.cluster import LoadedCluster, load_cluster
-from harness.slurm.queue import QueueState, ask_queue, free_leases, identify
-from harness.slurm.record import Submissions, unsettled
+from harness.slurm.queue import Queue, QueueState, ask_queue, free_leases, identify
+from harness.slurm.record import Submission, Submissions, unsettled, version_on_record
 from harness.slurm.submit import Drafter, follow, submit, submitting
 from harness.suite.load import load_suite
 from harness.train.stop import StopFlag
@@ -30,23 +31,27 @@ log = logging.getLogger(__name__)
 class SuiteSubmission:
     """What a suite has at Slurm after a call that submits: how many of its runs wait, and how many do not.
 
+    Before its calibration a suite has no runs, neither waiting nor missing.
+
     Attributes:
         session: The suite with its data and records. Its plan holds the finals once a search is over.
         queued:  Runs that wait or run now, those just submitted among them.
         missing: Runs without a result that are in no job.
         named:   Whether the missing runs are finals that a selection has just named in a container, where nothing can
             be submitted.
+        calibration: The job that measures first what steps cost. None where that is known.
     """
 
     session: Session
     queued: int
     missing: int
     named: bool = False
+    calibration: str | None = None
 
     @property
     def over(self) -> bool:
         """Every run has a result."""
-        return not self.queued and not self.missing
+        return not self.queued and not self.missing and self.calibration is None
 
 
 def submit_missing(
@@ -56,6 +61,7 @@ def submit_missing(
     panels: bool | None = None,
     *,
     dependent: bool = False,
+    yes: bool = False,
 ) -> SuiteSubmission:
     """Submit the runs without a result that neither wait nor run, after the selection if a search is over.
 
@@ -66,6 +72,7 @@ def submit_missing(
         panels: whether the page shows pictures of test cases; None: where the data are at hand.
         dependent: whether the dependent job calls. It submits no run that this version of the suite has submitted
             before, so that a run that keeps dying does not come back by itself.
+        yes: whether more than two days of device time were agreed to.
 
     Returns:
         The session, with its finals after a search, and how many runs wait or run.
@@ -84,7 +91,7 @@ def submit_missing(
         if dependent and cluster.cluster.container is not None:  # no command of Slurm's is in there
             return SuiteSubmission(session, 0, len(pending), named=bool(session.plan.finals) and not had_finals)
         records = SuiteRecords(session.store)
-        drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels)
+        drafter = Drafter(session.plan, records, session.cache.folder, cluster, checkpoint_seconds, panels, yes)
         state = _ask_state(session, records, pending)
         suite = session.plan.loaded.suite.hash
         before = {run for array in submissions if array.job and array.suite == suite for run in array.runs}
@@ -98,7 +105,7 @@ def submit_missing(
 
 
 def run_dependent_job(record: Path) -> SuiteSubmission | None:
-    """Do the work of the dependent job: select and submit the finals. None if a later version of the suite was run.
+    """Do the work of the dependent job: plan, select and submit. None if a later version of the suite was run.
 
     The caller writes the leaderboard if everything is over.
 
@@ -107,40 +114,52 @@ def run_dependent_job(record: Path) -> SuiteSubmission | None:
 
     Raises:
         RecordError: there is no such submission.
-        UsageError, ServiceError: as `submit_missing` does.
+        UsageError: the calibration before it left none, the runs take days that nobody has agreed to, or as
+            `submit_missing` does.
+        ServiceError: as `submit_missing` does.
     """
     submissions, submission = Submissions.holding(record)
-    if superseded(submission.suite, SuiteRecords.open(submissions.root)):
+    if superseded(submission, SuiteRecords.open(submissions.root)):
         log.info("%s: a later version of the suite was run; nothing to do", submissions.suite_path(submission))
         return None
     # in a container the paths of the cluster file may not be seen
     cluster = load_cluster(submissions.cluster_path(submission), check_paths=False)
     suite = load_suite(submissions.suite_path(submission))
-    session = open_session(suite, Path(submission.cache), submissions.root.parent, submission.rung)
-    return submit_missing(session, cluster, submission.checkpoint_seconds, submission.panels, dependent=True)
+    session = open_session(suite, Path(submission.cache), submissions.root.parent, submission.rung, measure=False)
+    announce(session.plan, session.store, submission.yes)
+    asked = submission.checkpoint_seconds, submission.panels
+    return submit_missing(session, cluster, *asked, dependent=True, yes=submission.yes)
 
 
-def superseded(suite_hash: str, records: SuiteRecords) -> bool:
-    """Whether a later version of the suite was opened in its run directory.
+def superseded(submission: Submission, records: SuiteRecords) -> bool:
+    """Whether a later version of the suite was opened in its run directory, or waits there for its calibration.
 
     The dependent job of an earlier one must not turn back what the later one has named or selected.
     """
-    # trials are rewritten whenever a version is opened, once there are some
-    current = records.selection if records.trials is None else records.trials
-    return current is not None and current.suite_hash != suite_hash
+    measured = (each for each in Submissions(records.root) if each.kind == "calibrate" and each.at > submission.at)
+    opened = version_on_record(records)
+    return opened not in (None, submission.suite, submission.opened) or any(
+        each.suite != submission.suite for each in measured
+    )
 
 
 def _ask_state(session: Session, records: SuiteRecords, pending: Sequence[Run]) -> QueueState:
-    """Ask for the state of the pending runs. Records jobs that only Slurm knows, and removes leases of ended jobs."""
+    """Ask for the state of the pending runs, and remove leases of ended jobs."""
+    known, queue = ask_jobs(records)
+    folders = [session.folder(run) for run in pending]
+    free_leases(folders)
+    return QueueState.of(pending, known, queue, {folder.id for folder in folders if folder.lease.held()})
+
+
+def ask_jobs(records: SuiteRecords) -> tuple[list[Submission], Queue]:
+    """The suite's jobs that may have work left, and the queue. Records ids that only Slurm knows."""
     recorded = unsettled(records)
     queue = ask_queue(recorded)
     known = identify(recorded, queue)
     for submission in known:
         if submission not in recorded:
             Submissions(records.root).write(submission)
-    folders = [session.folder(run) for run in pending]
-    free_leases(folders)
-    return QueueState.of(pending, known, queue, {folder.id for folder in folders if folder.lease.held()})
+    return known, queue
 
 
 def run_task(record: Path, index: int, stop: StopFlag) -> int:

@@ -30,14 +30,14 @@ trap 'stopped=1; [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null' USR1 TERM
 RUN = """\
 code={interrupted}
 if [ -z "$stopped" ]; then
-  {python} -P -m harness slurm-task {record} "$SLURM_ARRAY_TASK_ID" &
+  {command} &
   driver=$!
   while kill -0 "$driver" 2>/dev/null; do wait "$driver"; done  # a trap interrupts it
   wait "$driver"
   code=$?
 fi
 case $code in {codes}) ;; *) exit "$code" ;; esac
-task=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID  # the bare id of one task is at times that of the whole array
+task={job}
 if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {restarts} ]; then
   # not where somebody cancelled it, nor where Slurm requeues it by itself, as after preemption
   case $(scontrol --oneliner show job "$task") in
@@ -45,6 +45,9 @@ if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {restarts} ]; then
   esac
 fi
 exit "$code\""""
+
+
+ARRAY_TASK = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID  # the bare id of one task is at times that of the whole array"
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,23 @@ class Batch:
 
     def array_text(self) -> str:
         """The file of an array of tasks."""
-        cluster = self.cluster
+        array = {"array_parallelism": self.cluster.max_parallel, "map_count": len(self.submission.tasks)}
+        return self._requeued_text(self.cluster, array, '"$SLURM_ARRAY_TASK_ID"', ARRAY_TASK, "%A_%a.log")
+
+    def calibration_text(self) -> str:
+        """The file of a calibration, which asks for what one run does: entries are measured one after the other."""
+        return self._requeued_text(
+            self.cluster.model_copy(update={"runs_at_once": 1}), {}, "", "$SLURM_JOB_ID", "%j.log"
+        )
+
+    def _requeued_text(self, cluster: Cluster, more: dict[str, Any], index: str, job: str, log: str) -> str:
+        """The file of a job that goes on after a stop. job: its id in the shell; index: that of its task."""
         cpus = cluster.cpus * cluster.runs_at_once
         command = RUN.format(
             interrupted=InterruptedRunError.exit_code,
             codes="|".join(map(str, (InterruptedRunError.exit_code, *STARTING_KILLED))),
-            python=self._python(cpus),
-            record=self._record,
+            command=f"{self._python(cpus)} -P -m harness slurm-task {self._record} {index}".rstrip(),
+            job=job,
             restarts=cluster.max_restarts,
         )
         options = {
@@ -73,11 +86,9 @@ class Batch:
             "cpus_per_task": cpus,
             "mem": f"{cluster.memory_mb * cluster.runs_at_once}M",
             "time": cluster.time,
-            "array_parallelism": cluster.max_parallel,
-            "map_count": len(self.submission.tasks),
             "setup": [LISTEN, *self._setup()],
         }
-        return self._text(command, options, signal=f"B:USR1@{cluster.warning_seconds}", log="%A_%a.log")
+        return self._text(command, options | more, signal=f"B:USR1@{cluster.warning_seconds}", log=log)
 
     def dependent_text(self) -> str:
         """The file of the dependent job."""
@@ -99,7 +110,7 @@ class Batch:
         return shlex.quote(str(self.submissions.path(self.submission).resolve()))
 
     def _text(self, command: str, options: dict[str, Any], signal: str, log: str) -> str:
-        """Return the file with the options that both kinds of jobs share, by submitit's names."""
+        """Return the file with the options that all kinds of jobs share, by submitit's names."""
         try:
             from submitit.slurm.slurm import _make_sbatch_string
         except ImportError:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from harness.api.strict import digest, now
 from harness.execution.run import lock_suite
@@ -18,7 +17,7 @@ from harness.slurm.client import SlurmRefusedError, ask
 from harness.slurm.cluster import LoadedCluster, explain_array_refusal, explain_dependent_refusal
 from harness.slurm.packing import PlannedTask, plan_tasks
 from harness.slurm.queue import ask_queue
-from harness.slurm.record import Submission, Submissions, unsettled
+from harness.slurm.record import Kind, Submission, Submissions, unsettled, version_on_record
 from harness.slurm.script import Batch
 from harness.suite.plan import Plan
 from harness.train.stop import StopFlag
@@ -35,7 +34,7 @@ class Draft:
 
     submission: its record, still without an id.
     text:       its batch file.
-    tasks:      the tasks of an array with their expected times; none for the dependent job.
+    tasks:      the tasks of an array with their expected times; none for another job.
     """
 
     submission: Submission
@@ -53,6 +52,7 @@ class Drafter:
     loaded: LoadedCluster
     checkpoint_seconds: float = 30.0
     panels: bool | None = None
+    yes: bool = False
 
     @property
     def submissions(self) -> Submissions:
@@ -69,30 +69,42 @@ class Drafter:
         parts = [slice(start, start + size) for start in range(0, len(tasks), size)]
         return [self._draft("tasks", number, ids[part], tasks[part]) for number, part in enumerate(parts)]
 
+    def calibration_job(self) -> Draft:
+        """Draft the job that measures what the plan's steps cost."""
+        return self._draft("calibrate", 0)
+
     def dependent_job(self, unsent: int = 0) -> Draft | None:
-        """Draft the job that comes after arrays, `unsent` of which are drafts; None if it is turned off."""
-        return None if self.loaded.cluster.finish is None else self._draft("finish", unsent, [], [])
+        """Draft the job that comes after others, `unsent` of which are drafts.
+
+        None if it is turned off, and after a calibration in a container, where it could submit nothing.
+        """
+        cluster = self.loaded.cluster
+        if cluster.finish is None or (self.plan.uncalibrated and cluster.container is not None):
+            return None
+        return self._draft("finish", unsent)
 
     def _draft(
-        self, kind: Literal["tasks", "finish"], number: int, tasks: list[list[str]], planned: Sequence[PlannedTask]
+        self, kind: Kind, number: int, tasks: Sequence[list[str]] = (), planned: Sequence[PlannedTask] = ()
     ) -> Draft:
         """Name the job by a hash of its tasks and the number of earlier submissions, so that names are unique."""
         root, before = self.records.root, sum(1 for _ in self.submissions)
         submission = Submission(
-            name=f"{root.name}-{kind}-{digest([str(root.resolve()), before + number, tasks])[:8]}",
+            name=f"{root.name}-{kind}-{digest([str(root.resolve()), before + number, list(tasks)])[:8]}",
             kind=kind,
             suite=self.plan.loaded.suite.hash,
             cluster=digest(self.loaded.text),
             cache=str(self.cache.resolve()),
-            tasks=tasks,
+            tasks=list(tasks),
             runs_at_once=self.loaded.cluster.runs_at_once,
             checkpoint_seconds=self.checkpoint_seconds,
             panels=self.panels,
             rung=self.plan.rung,
+            yes=self.yes,
+            opened=version_on_record(self.records),
         )
         batch = Batch(self.submissions, submission, self.loaded.cluster)
-        text = batch.array_text() if kind == "tasks" else batch.dependent_text()
-        return Draft(submission, text, tuple(planned))
+        texts = {"tasks": batch.array_text, "calibrate": batch.calibration_text, "finish": batch.dependent_text}
+        return Draft(submission, texts[kind](), tuple(planned))
 
 
 def submit(drafter: Drafter, runs: Sequence[Run], after: Sequence[str], still_alone: Callable[[], None]) -> None:
@@ -109,8 +121,16 @@ def submit(drafter: Drafter, runs: Sequence[Run], after: Sequence[str], still_al
     follow(drafter, [*after, *jobs], still_alone)
 
 
+def submit_measuring(drafter: Drafter, after: Sequence[str], still_alone: Callable[[], None]) -> str:
+    """Submit the job that measures what the plan's steps cost. after: jobs that measure already. Its id."""
+    still_alone()
+    job = _send(drafter, drafter.calibration_job(), after)
+    log.info("job %s: measures what a step of each entry costs", job)
+    return job
+
+
 def follow(drafter: Drafter, after: Sequence[str], still_alone: Callable[[], None]) -> None:
-    """Submit the dependent job of the jobs `after`, unless the cluster file turns it off."""
+    """Submit the dependent job of the jobs `after`, if there is to be one."""
     draft = drafter.dependent_job()
     if draft is not None:
         still_alone()
@@ -131,7 +151,7 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
     except SlurmRefusedError as refusal:
         submissions.path(submission).unlink()
         script.unlink()
-        explain = explain_array_refusal if draft.tasks else explain_dependent_refusal
+        explain = explain_dependent_refusal if submission.kind == "finish" else explain_array_refusal
         raise explain(refusal, loaded) from None
     job = printed.strip().partition(";")[0]
     submissions.write(submission.model_copy(update={"job": job}))
@@ -140,6 +160,8 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
 
 def describe_dependent_job(drafter: Drafter) -> str:
     """Say what the dependent job does."""
+    if drafter.plan.uncalibrated:
+        return "it plans and submits the runs"
     if drafter.plan.loaded.suite.search is None or drafter.plan.finals:
         return "it writes the leaderboard"
     if drafter.loaded.cluster.container is not None:

@@ -87,6 +87,11 @@ class Plan:
         finals = (planned.run for planned in self.finals if self._asks_for(planned.planned_run))
         return tuple({run.id: run for run in (*(planned.run for planned in self.trials), *finals)}.values())
 
+    @property
+    def uncalibrated(self) -> bool:
+        """Whether it is not known yet how many steps its runs take, so that they have no ids."""
+        return self.budget.currency == "reference_steps" and self.calibration is None
+
     def _asks_for(self, planned_run: PlannedRun) -> bool:
         return self.rung in (None, planned_run.rung)
 

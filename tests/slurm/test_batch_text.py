@@ -39,12 +39,12 @@ def generalised(text: str, tmp_path: Path) -> str:
     return "\n".join(line.rstrip() for line in text.replace(str(tmp_path.resolve()), "ROOT").splitlines()) + "\n"
 
 
-@pytest.mark.parametrize("kind", ["array", "finish"])
+@pytest.mark.parametrize("kind", ["array", "calibrate", "finish"])
 @pytest.mark.parametrize("name", sorted(CLUSTERS))
 def test_the_text_is_the_golden_one(name: str, kind: str, tmp_path: Path) -> None:
-    one = submission(*ARRAY) if kind == "array" else submission(name="tiny-finish-1")
-    place = batch_of(tmp_path, name, one)
-    text = generalised(place.array_text() if kind == "array" else place.dependent_text(), tmp_path)
+    place = batch_of(tmp_path, name, submission(*ARRAY) if kind == "array" else submission(name=f"tiny-{kind}-1"))
+    texts = {"array": place.array_text, "calibrate": place.calibration_text, "finish": place.dependent_text}
+    text = generalised(texts[kind](), tmp_path)
     golden = GOLDEN / f"{name}-{kind}.sh"
     if os.environ.get("HARNESS_GOLDEN") == "write":
         golden.write_text(text)
@@ -56,11 +56,14 @@ def test_a_shell_can_read_it(name: str, tmp_path: Path) -> None:
     for text in (
         batch_of(tmp_path, name, submission(*ARRAY)).array_text(),
         batch_of(tmp_path, name, submission()).dependent_text(),
+        batch_of(tmp_path, name, submission()).calibration_text(),
     ):
         subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 
-def run_batch(tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: str = "") -> tuple[int, str]:
+def run_batch(
+    tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: str = "", calibrates: bool = False
+) -> tuple[int, str]:
     """Run the batch file with a stand-in for Python: its exit code, and what it asked of scontrol.
 
     job: what `scontrol show job` prints; hit: a signal for the batch shell once Python runs.
@@ -70,10 +73,11 @@ def run_batch(tmp_path: Path, python: str, job: str, *, restarts: int = 0, hit: 
     stand_in(tmp_path / "venv" / "bin", "python", f'echo "$@" > {tmp_path}/called; {python}')
     stand_in(tmp_path / "commands", "scontrol", f'[ "$1" = requeue ] && echo "$2" > {tmp_path}/requeued; echo "{job}"')
     script = tmp_path / "batch.sh"
-    script.write_text(place.array_text())
+    script.write_text(place.calibration_text() if calibrates else place.array_text())
     environment = {
         **os.environ,
         "PATH": path_with(tmp_path / "commands"),
+        "SLURM_JOB_ID": "57",
         "SLURM_ARRAY_JOB_ID": "55",
         "SLURM_ARRAY_TASK_ID": "1",
         "SLURM_RESTART_COUNT": str(restarts),
@@ -107,6 +111,14 @@ def test_what_is_left_is_requeued_unless_somebody_decided_otherwise(
     job: str, restarts: int, requeued: str, tmp_path: Path
 ) -> None:
     assert run_batch(tmp_path, "exit 75", job, restarts=restarts) == (75, requeued)
+
+
+def test_a_calibration_is_requeued_by_the_id_of_its_job(tmp_path: Path) -> None:
+    assert run_batch(tmp_path, "exit 75", "JobState=RUNNING", calibrates=True) == (75, "57")
+    assert (tmp_path / "called").read_text().split()[-2:] == [
+        "slurm-task",
+        str(tmp_path.resolve() / "runs" / "tiny" / "slurm" / "tiny-tasks-1.json"),
+    ]
 
 
 @pytest.mark.parametrize("signal", ["USR1", "TERM"])

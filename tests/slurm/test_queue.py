@@ -89,7 +89,7 @@ def test_runs_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path
     assert state.queued == (runs[0], runs[2], runs[3])
     assert state.missing == (runs[1], runs[4], runs[5])  # timed out, forgotten, never submitted
     assert (state.arrays, state.followed) == (("55",), False)
-    assert QueueState.of(runs[:6], [array], ask_queue([array, FINISH])).followed
+    assert QueueState.of(runs[:6], [array, FINISH], ask_queue([array, FINISH])).followed
     held = QueueState.of(runs[:6], [array], queue, {runs[1].id})
     assert held.queued == (runs[0], runs[1], runs[2], runs[3])
 

@@ -54,6 +54,14 @@ def test_an_adaptive_search_is_sent_elsewhere(ground: Path) -> None:
     refuse(*args, code=64, named=named, unchanged=ground)
 
 
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_gpus_of_several_models_are_not_calibrated_together(verb: str, ground: Path) -> None:
+    write_suite(ground, ("{steps: 4}", "{reference_steps: 40}"))
+    write_cluster(ground, "time: 5\ngpus: 1\n")
+    named = ("mini.yaml:2: gpus: under reference steps", "set gpu_type or constraint here, or name a `calibration`")
+    refuse(verb, *SLURM, "--cluster", "mini.yaml", code=64, named=named, unchanged=ground)
+
+
 def test_without_slurm_nothing_is_begun(ground: Path) -> None:
     named = ("scontrol is not on the PATH: Slurm is not installed here",)
     env = {"PATH": str(ground / "nothing")}

@@ -137,6 +137,22 @@ def test_after_a_search_the_cluster_goes_on_to_the_finals_by_itself(ground: Grou
     assert len(numbers(ground.store)) == 1
 
 
+def test_a_suite_is_calibrated_by_a_job_before_its_runs_are_submitted(ground: Ground) -> None:
+    write_suite(ground.folder, ("steps: 4", "reference_steps: 120"))
+    planned = ground.harness("plan", "--executor", "slurm", "--cluster", "mini.yaml")
+    assert "after calibration" in planned.stdout
+    assert "steps after calibration: a job measures first" in planned.stderr
+    assert "the steps of each run are known after calibration, by job" in ground.submit().stderr
+    ground.submit()  # both jobs are queued
+    ground.until((ground.store.leaderboard / "index.html").exists)
+    assert [job.kind for job in Submissions(ground.store.root)] == ["calibrate", "finish", "tasks", "finish"]
+    (calibration,) = ground.store.calibrations()
+    runs = [ground.store.by_id(entry.run) for entry in ground.store.selection().entries]
+    assert {(run.run.calibration or pytest.fail("no steps")).header for run in runs} == {calibration.header.hash}
+    assert all(result is not None and result.status == "ok" for result in (run.result() for run in runs))
+    assert len(numbers(ground.store)) == 2
+
+
 def test_cancel_stops_this_suite_alone(ground: Ground) -> None:
     write_suite(ground.folder, ("steps: 4", "steps: 100000"))
     other = ground.slurm.run("sbatch", "--parsable", "-o", "/dev/null", "--wrap", "sleep 300").strip()

@@ -236,11 +236,12 @@ def test_the_dependent_job_of_an_earlier_version_knows_it(search: object, tmp_pa
     store, earlier = session.store, session.plan.loaded.suite.hash
     if search is not None:
         store.write_trials(Trials(suite_hash=earlier, trials=[]))
-    assert not superseded(earlier, SuiteRecords(store))
+    dependent = submission().model_copy(update={"suite": earlier})
+    assert not superseded(dependent, SuiteRecords(store))
     later = session_of(tmp_path, cache, search=search, labelled=[4])
     if search is not None:
         store.write_trials(Trials(suite_hash=later.plan.loaded.suite.hash, trials=[]))
-    assert superseded(earlier, SuiteRecords(store))
+    assert superseded(dependent, SuiteRecords(store))
 
 
 def written(session: Session, text: str) -> Path:

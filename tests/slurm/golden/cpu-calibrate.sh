@@ -1,0 +1,38 @@
+#!/bin/bash
+
+# Parameters
+#SBATCH --cpus-per-task=1
+#SBATCH --job-name=tiny-calibrate-1
+#SBATCH --mem=4096M
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --open-mode=append
+#SBATCH --output=ROOT/runs/tiny/slurm/%j.log
+#SBATCH --requeue
+#SBATCH --signal=B:USR1@60
+#SBATCH --time=10
+
+# setup
+# USR1 comes before the time limit, TERM with preemption and scancel; Python checkpoints, and what is left is requeued
+stopped= driver=
+trap 'stopped=1; [ -z "$driver" ] || kill -USR1 "$driver" 2>/dev/null' USR1 TERM
+
+# command
+export SUBMITIT_EXECUTOR=slurm
+code=75
+if [ -z "$stopped" ]; then
+  ROOT/venv/bin/python -P -m harness slurm-task ROOT/runs/tiny/slurm/tiny-calibrate-1.json &
+  driver=$!
+  while kill -0 "$driver" 2>/dev/null; do wait "$driver"; done  # a trap interrupts it
+  wait "$driver"
+  code=$?
+fi
+case $code in 75|138|143) ;; *) exit "$code" ;; esac
+task=$SLURM_JOB_ID
+if [ "${SLURM_RESTART_COUNT:-0}" -lt 20 ]; then
+  # not where somebody cancelled it, nor where Slurm requeues it by itself, as after preemption
+  case $(scontrol --oneliner show job "$task") in
+    *JobState=RUNNING*|*Reason=TimeLimit*) scontrol requeue "$task" ;;
+  esac
+fi
+exit "$code"

@@ -1,0 +1,197 @@
+"""Suites under reference steps on a cluster: a job calibrates, and one that depends on it plans and submits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.api.errors import UsageError
+from harness.cli.cluster import report_slurm_run, show_plan
+from harness.data.cache import Cache
+from harness.data.prepare import resolve
+from harness.pipeline import plan_suite, submit_suite
+from harness.records.calibration import StageCost
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Run
+from harness.records.suite_folder import SuiteFolder
+from harness.slurm.calibration import run_calibration_job
+from harness.slurm.cluster import load_cluster
+from harness.slurm.record import Submission, Submissions
+from harness.slurm.run import SuiteSubmission, run_dependent_job, superseded
+from harness.suite.registry import load_dataset
+from harness.train import calibrate as calibrating
+from harness.train.stop import StopFlag
+from tests.cli.ground import snapshot, write_suite
+from tests.slurm.submissions import path_with, stand_in, write_cluster
+
+REFERENCE = ("{steps: 4}", "{reference_steps: 40}")
+
+
+def measured(_unit: Run, runs: Sequence[Run], _cache: Cache, _stop: StopFlag) -> Iterator[tuple[StageCost, ...]]:
+    """In the place of a fresh process: each step costs half a supervised one of 0.01 s, and the start nothing."""
+    for _ in runs:
+        yield (StageCost(name="train", pairs=((0.01, 0.005),) * 10, start=(0.0,)),)
+
+
+@pytest.fixture
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a suite, a cluster file and stand-ins: sbatch gives ids from 1, squeue shows what `queue` holds."""
+    write_suite(tmp_path, REFERENCE)
+    write_cluster(tmp_path, "time: 5\nmemory: 500M\nrun_time: 2\nruns_at_once: 2\n")
+    commands = tmp_path / "commands"
+    stand_in(commands, "sbatch", f'echo "$@" >> {tmp_path}/sent; wc -l < {tmp_path}/sent')
+    stand_in(commands, "squeue", f"cat {tmp_path}/queue 2>/dev/null || true")
+    stand_in(commands, "scontrol", "echo 'PartitionName=main MaxTime=01:00:00'")
+    monkeypatch.setenv("PATH", path_with(commands))
+    monkeypatch.setattr(calibrating, "_in_fresh_process", measured)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def submit(**options: object) -> SuiteSubmission:
+    return submit_suite("tiny.yaml", cluster="mini.yaml", **options)  # type: ignore[arg-type]
+
+
+def submissions(kind: str) -> list[Submission]:
+    return [each for each in Submissions(Path("runs/tiny")) if each.kind == kind]
+
+
+def record(submission: Submission) -> Path:
+    return Submissions(Path("runs/tiny")).path(submission)
+
+
+def sent() -> list[str]:
+    return Path("sent").read_text().splitlines()
+
+
+def queue_of(*waiting: Submission) -> None:
+    """Let squeue show these jobs."""
+    Path("queue").write_text("".join(f"{job.name}|N/A|{job.job}|{job.job}|PENDING||None\n" for job in waiting))
+
+
+def test_a_calibration_and_the_job_that_plans_after_it(ground: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "harness")
+    done = submit()
+    assert caplog.messages[-2:] == [
+        "job 1: measures what a step of each entry costs",
+        "job 2 follows: it plans and submits the runs",
+    ]
+    assert (done.calibration, done.over, report_slurm_run(done)) == ("1", False, 0)
+    assert caplog.messages[-2].endswith("the steps of each run are known after calibration, by job 1")
+    (calibration,), (finish,) = submissions("calibrate"), submissions("finish")
+    assert [line.split()[1:-1] for line in sent()] == [[], ["--dependency=afterany:1"]]
+    text = record(calibration).with_suffix(".sh").read_text()
+    assert "#SBATCH --mem=500M\n" in text, "what one run asks for"
+    assert "--array" not in text
+    assert f"slurm-task {record(calibration).resolve()} &" in text
+    store = SuiteFolder(Path("runs/tiny"))
+    assert (list(store.folders()), store.selection_path.exists()) == ([], False)
+    queue_of(calibration, finish)
+    assert submit().calibration == "1"
+    assert len(sent()) == 2, "both wait"
+    queue_of(calibration)
+    submit()
+    assert "--dependency=afterany:1 " in sent()[2], "the second one was refused, or its submitter died"
+
+
+def test_the_jobs_measure_and_submit_what_an_inline_run_would(ground: Path) -> None:
+    submit()
+    run_calibration_job(record(submissions("calibrate")[0]))
+    done = run_dependent_job(record(submissions("finish")[0]))
+    assert done is not None
+    assert (done.queued, done.missing, done.calibration) == (2, 0, None)
+    (array,) = submissions("tasks")
+    assert array.runs == [run.id for run in done.session.plan.runs]
+    steps = {run.method: run.budget.stages[0].steps for run in done.session.plan.runs if run.budget.stages}
+    assert steps == {"supervised": 40, "ua_mt": 80}
+    assert "--dependency=afterany:3 " in sent()[3], "the leaderboard comes after the array"
+    run_calibration_job(record(submissions("calibrate")[0]))  # requeued for nothing
+    assert submit().queued == 2
+
+
+def test_without_what_it_should_have_measured_nothing_is_submitted(ground: Path) -> None:
+    submit()
+    with pytest.raises(UsageError, match=r"runs/tiny: is not calibrated yet"):
+        run_dependent_job(record(submissions("finish")[0]))
+    assert len(sent()) == 2
+
+
+def test_two_days_are_agreed_to_when_the_calibration_is_submitted(ground: Path) -> None:
+    """40 million steps of 0.01 s are 111 hours a run."""
+    write_suite(ground, ("{steps: 4}", "{reference_steps: 40000000}"))
+    submit()
+    run_calibration_job(record(submissions("calibrate")[0]))
+    with pytest.raises(UsageError, match=r"222\.22 device-hours"):
+        run_dependent_job(record(submissions("finish")[0]))
+    agreed = submissions("finish")[0].model_copy(update={"yes": True})
+    Submissions(Path("runs/tiny")).write(agreed)
+    done = run_dependent_job(record(agreed))
+    assert done is not None
+    assert done.queued == 2
+    assert all(each.yes for each in submissions("finish"))
+
+
+def test_yes_is_on_record(ground: Path) -> None:
+    submit(yes=True)
+    assert [each.yes for each in Submissions(Path("runs/tiny"))] == [True, True]
+
+
+@pytest.mark.parametrize("options", [{"retry_failed": True}, {"reuse": "runs/other"}])
+def test_what_needs_known_runs_is_refused_before(options: dict[str, object], ground: Path) -> None:
+    with pytest.raises(UsageError, match="a job calibrates it first, so its runs are not known yet; give --reuse"):
+        submit(**options)
+    assert not Path("sent").exists()
+
+
+def test_of_two_versions_that_wait_for_their_calibration_the_later_goes_on(ground: Path) -> None:
+    submit()
+    (first,), (first_finish,) = submissions("calibrate"), submissions("finish")
+    queue_of(first, first_finish)
+    write_suite(ground, REFERENCE, ("  ua_mt:", "  ua_mt:\n  mean_teacher:"))
+    submit()
+    assert "--dependency=afterany:1 " in sent()[2], "one calibration after the other"
+    records = SuiteRecords.open(Path("runs/tiny"))
+    assert [superseded(each, records) for each in submissions("finish")] == [True, False]
+
+
+def test_a_method_that_joins_a_suite_is_measured_and_its_runs_submitted(ground: Path) -> None:
+    """The selection on record is of the version before."""
+    submit()
+    run_calibration_job(record(submissions("calibrate")[0]))
+    assert submit().queued == 2
+    write_suite(ground, REFERENCE, ("  ua_mt:", "  ua_mt:\n  mean_teacher:"))
+    done = submit()
+    assert done.calibration is not None
+    run_calibration_job(record(submissions("calibrate")[1]))
+    joined = run_dependent_job(record(submissions("finish")[-1]))
+    assert joined is not None
+    assert {run.method for run in joined.session.plan.runs} == {"supervised", "ua_mt", "mean_teacher"}
+
+
+@pytest.mark.parametrize("text", ["time: 5\nfinish: null\n", "time: 5\ncontainer: mini.yaml\n"])
+def test_where_no_job_may_follow_the_same_command_goes_on(
+    text: str, ground: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "harness")
+    write_cluster(ground, text)
+    assert submit().calibration == "1"
+    assert len(sent()) == 1
+    assert caplog.messages[-1] == "once it has ended, `harness run` again submits the runs"
+
+
+def test_a_plan_shows_the_batch_files_and_writes_nothing(
+    ground: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO, "harness")
+    resolve(load_dataset("phantom"), None)
+    before = snapshot(ground)
+    show_plan(plan_suite("tiny.yaml"), load_cluster(Path("mini.yaml")))
+    assert caplog.messages[-2].startswith("steps after calibration: a job measures first what they cost")
+    printed = capsys.readouterr().out
+    assert "#SBATCH --job-name=tiny-calibrate-" in printed
+    assert "#SBATCH --job-name=tiny-finish-" in printed
+    assert "--array" not in printed
+    assert snapshot(ground) == before

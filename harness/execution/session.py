@@ -21,7 +21,7 @@ from harness.records.files import read_content, write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords, find_id
 from harness.records.run_folder import RunFolder
-from harness.records.schema import Run, Trial
+from harness.records.schema import Infeasible, Run, Trial
 from harness.records.suite_folder import Selection, SuiteFolder, Trials
 from harness.records.verification import find_run_flaws
 from harness.suite.load import LoadedSuite
@@ -67,6 +67,11 @@ class Session:
         """The trials of the current search on record."""
         trials = self.store.trials()
         return [] if trials is None else trials.trials
+
+    def recorded_infeasible(self) -> list[Infeasible]:
+        """The infeasible proposals of the current search on record."""
+        trials = self.store.trials()
+        return [] if trials is None else trials.infeasible
 
     @property
     def summary(self) -> str:
@@ -186,10 +191,13 @@ def _trials_of(plan: Plan, recorded: Trials | None) -> Trials:
     """The trials of the plan, and those that an adaptive search recorded earlier in the same studies."""
     suite, trials = plan.loaded.suite, [planned.trial for planned in plan.trials]
     adaptive = suite.search is not None and suite.search.mode == "adaptive"
-    earlier = recorded.trials if adaptive and recorded is not None and recorded.suite_hash == suite.hash else []
-    begun = {(trial.entry, trial.study) for trial in trials if trial in earlier}
-    kept = [trial for trial in earlier if (trial.entry, trial.study) in begun]
-    return Trials(suite_hash=suite.hash, trials=[*kept, *(trial for trial in trials if trial not in kept)])
+    if not adaptive or recorded is None or recorded.suite_hash != suite.hash:
+        return Trials(suite_hash=suite.hash, trials=trials, infeasible=list(plan.infeasible))
+    begun = {(trial.entry, trial.study) for trial in trials if trial in recorded.trials}
+    kept = [trial for trial in recorded.trials if (trial.entry, trial.study) in begun]
+    refused = [proposal for proposal in recorded.infeasible if (proposal.entry, proposal.study) in begun]
+    every = [*kept, *(trial for trial in trials if trial not in kept)]
+    return Trials(suite_hash=suite.hash, trials=every, infeasible=refused)
 
 
 def plan_on_data(loaded: LoadedSuite, data: Path | None, rung: int | None = None) -> tuple[Plan, Cache]:

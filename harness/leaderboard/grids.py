@@ -82,6 +82,8 @@ def cost_grid(table: pd.DataFrame, *, full: bool) -> Grid:
     hidden = set() if full else {"validations"} if table["n_failed"].any() else {"validations", "failed s"}
     if not table["search_trials"].any():
         hidden |= {"search s", "search lost s"}
+    if table["search_reference_steps_total"].isna().all():
+        hidden |= {"search ref. steps"}
     return _grid(table, {name: cell for name, cell in _COSTS.items() if name not in hidden})
 
 
@@ -170,6 +172,12 @@ def _spread(name: str, text: Callable[[float], str]) -> Callable[[Row], Cell]:
     return cell
 
 
+def _search_steps(row: Row) -> Cell:
+    """Reference steps that all trials of an entry spent, and those of each."""
+    total, trial = (numbers.count(row[f"search_reference_steps_{which}"]) for which in ("total", "trial"))
+    return total, "" if trial == numbers.UNDEFINED else f"{trial} each"
+
+
 def _single(name: str, text: Callable[[float], str] | type[str] = str) -> Callable[[Row], Cell]:
     return lambda row: (text(row[name]), "")
 
@@ -181,6 +189,7 @@ _COSTS: dict[str, Callable[[Row], Cell]] = {
     "device-s": _spread("device_seconds", numbers.seconds),
     "lost s": _single("lost_device_seconds_total", numbers.seconds),
     "search s": _single("search_device_seconds_total", numbers.seconds),
+    "search ref. steps": _search_steps,
     "search lost s": _single("search_lost_device_seconds_total", numbers.seconds),
     "failed s": _single("failed_device_seconds_total", numbers.seconds),
     "steps": _spread("steps", numbers.count),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -67,6 +68,7 @@ def notes(inputs: LeaderboardInput, comparison: Comparison) -> list[str]:
         *([MINI] if inputs.suite.endswith("_mini") else []),
         *conditions,
         *_unrun_rungs(inputs),
+        *_search(inputs, comparison),
         *_gaps(comparison),
         *_marked(inputs, comparison),
         *(f"{WARNED}{warning}." for warning in comparison.data_warnings),
@@ -151,6 +153,20 @@ def _unrun_rungs(inputs: LeaderboardInput) -> Iterator[str]:
     if left := [str(rung) for rung in inputs.ladder if rung not in ran]:
         rungs = "rungs" if len(left) > 1 else "rung"
         yield f"Not run yet: {rungs} {', '.join(left)} of the ladder {', '.join(map(str, inputs.ladder))}."
+
+
+def _search(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:
+    """Reference steps of a trial and of all trials of an entry, and the proposals that could not be trained."""
+    search, trials = inputs.search, comparison.records.trials
+    totals = search.groupby("entry")["reference_steps"].sum(min_count=1).dropna()
+    if not totals.empty:
+        low, high = (f"{total:,.0f}" for total in (totals.min(), totals.max()))
+        spent = low if low == high else f"{low} to {high}"
+        yield f"Search: {search['reference_steps_budget'].max():,.0f} reference steps a trial, {spent} an entry in all."
+    if trials is not None and trials.infeasible:
+        counts = Counter(proposal.entry for proposal in trials.infeasible)
+        entries = ", ".join(f"{count} of {entry}" for entry, count in counts.items())
+        yield f"Infeasible, replaced and not charged: proposals with a stage of too few steps ({entries})."
 
 
 def _marked(inputs: LeaderboardInput, comparison: Comparison) -> Iterator[str]:

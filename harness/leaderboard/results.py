@@ -182,10 +182,12 @@ def _costs(runs: pd.DataFrame) -> Row:
 
 
 def _search(trials: pd.DataFrame, method: str) -> Row:
-    """Cost of the search: trials that ran, seconds spent, seconds lost to interruptions."""
+    """Cost of the search: trials that ran, seconds spent and lost; reference steps spent, and those of a trial."""
     own = trials[(trials["entry"] == method) & (trials["status"] != "missing")]
     useful, lost = own[["useful_device_seconds", "lost_device_seconds"]].astype("float64").sum()
     totals = {"search_device_seconds_total": useful, "search_lost_device_seconds_total": lost}
+    totals["search_reference_steps_total"] = own["reference_steps"].sum(min_count=1)
+    totals["search_reference_steps_trial"] = own["reference_steps_budget"].max()
     return {"search_trials": len(own), **totals}
 
 

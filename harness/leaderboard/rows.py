@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.api.strict import canonical_json
+from harness.records.budget import Budget
 from harness.records.ended import COUNTS, EndedRuns, Validated
 from harness.records.reader import SuiteRecords
 from harness.records.schema import PlannedRun, Trial
@@ -45,7 +46,7 @@ VALIDATION_COLUMNS = ("run", "validation", "progress", "step", "device_seconds",
 
 SEARCH_COLUMNS = (
     "suite", "entry", "study", "point", "run", "varied", "params", "status", "score", "useful_device_seconds",
-    "lost_device_seconds", "chosen",
+    "lost_device_seconds", "reference_steps", "reference_steps_budget", "chosen",
 )  # fmt: skip
 
 
@@ -97,12 +98,14 @@ def read_search(records: SuiteRecords) -> pd.DataFrame:
     varied: JSON, the trial's value on each searched dimension; params: JSON, all hyper-parameters.
     status: ok, failed, ended_early (by the search), missing (not over yet) or unfit (its Dice lies outside [0, 1]).
     score:  validation Dice of the last validation, a fraction, mean over foreground classes.
+    reference_steps: what it usefully spent, and what it might spend; empty under another currency.
     """
     trials = [] if records.trials is None else records.trials.trials
     chosen = _chosen(records)
     rows = [_trial_row(records, trial, chosen) for trial in trials]
     frame = pd.DataFrame(rows, columns=list(SEARCH_COLUMNS))
-    return frame.astype({"study": "int64", "point": "int64", "chosen": "bool", "score": "float64"})
+    numbers = dict.fromkeys(("score", "reference_steps", "reference_steps_budget"), "float64")
+    return frame.astype({"study": "int64", "point": "int64", "chosen": "bool", **numbers})
 
 
 def _chosen(records: SuiteRecords) -> set[tuple[str, int, int]]:
@@ -124,7 +127,15 @@ def _trial_row(records: SuiteRecords, trial: Trial, chosen: set[tuple[str, int, 
     if ended is None:
         record = records.run(trial.run)
         own = record.spent.model_dump() | {"status": "missing", "params": canonical_json(record.run.params)}
-        return row | own | {"score": None}
+        return row | own | _reference_steps(record.run.budget, record.spent.useful_steps) | {"score": None}
     impossible = Validated.model_validate_json(ended["validated"]).impossible
     fits = not ended["validations"] or ended["validations"][-1]["validation"] not in impossible
-    return row | ended | {"status": ended["status"] if fits else "unfit", "score": ended["validation_dice"]}
+    spent = _reference_steps(records.ended.settings[ended["settings"]].budget, ended["useful_steps"])
+    return row | ended | spent | {"status": ended["status"] if fits else "unfit", "score": ended["validation_dice"]}
+
+
+def _reference_steps(budget: Budget, steps: int) -> dict[str, float]:
+    """Those that a trial spent, and its budget; nothing under another currency."""
+    if budget.stages is None:
+        return {}
+    return {"reference_steps": budget.spent(steps, 0.0), "reference_steps_budget": budget.amount}

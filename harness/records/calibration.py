@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from harness.api.errors import UsageError
 from harness.api.strict import Instant, Strict, digest
 from harness.records.budget import Budget, StageSteps
 from harness.records.schema import CalibrationRef, Engine, Pace, Preprocessing
@@ -241,7 +242,7 @@ def judge_cells(
     }
 
 
-class TooFewStepsError(ValueError):
+class TooFewStepsError(UsageError):
     """A stage would have less than `FEWEST_STEPS` steps."""
 
 

@@ -380,3 +380,16 @@ class Trial(Strict):
     def __str__(self) -> str:
         """As the command line names it: action_pp/trial/0/5 is study 0, point 5."""
         return f"{self.entry}/trial/{self.study}/{self.point}"
+
+
+class Infeasible(Strict):
+    """A configuration that a search proposed and that no budget of it could train; another one took its place.
+
+    point, varied: as of a `Trial`.
+    """
+
+    entry: EntryName
+    study: int
+    point: int
+    varied: dict[str, Any]
+    reason: str

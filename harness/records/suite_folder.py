@@ -24,7 +24,7 @@ from harness.records.files import (
 )
 from harness.records.lease import Lease
 from harness.records.run_folder import RunFolder
-from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, PlannedRun, RunId, Trial
+from harness.records.schema import BY_FIRST_VERSION, SCHEMA, Engine, Infeasible, PlannedRun, RunId, Trial
 
 
 class SelectionEntry(Strict):
@@ -45,11 +45,15 @@ class SelectionEntry(Strict):
 
 
 class Trials(Strict):
-    """trials.json: every configuration that a search tries, in the order in which they start."""
+    """trials.json: every configuration that a search tries, in the order in which they start.
+
+    infeasible: proposals on which nothing was spent, under reference steps.
+    """
 
     schema_version: Literal[2] = 2
     suite_hash: str
     trials: list[Trial]
+    infeasible: list[Infeasible] = Field(default_factory=list, exclude_if=lambda proposals: not proposals)
 
 
 class Candidate(Strict):

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.api.errors import suggest
 from harness.api.params import Dimension, rounded
-from harness.records.schema import Trial
+from harness.records.schema import Infeasible, Trial
 
 METRIC = "dice"
 
@@ -20,9 +20,16 @@ class TPESampler:
     recorded: earlier trials. `ask` returns their points first, in order. The suite's own configuration comes first of
               all. Where it lies outside the space, TPE does not learn from it.
     seed:     of the sampler.
+    infeasible: earlier proposals that were refused. TPE keeps away from them.
     """
 
-    def __init__(self, space: Mapping[str, Dimension], recorded: Sequence[Trial], seed: int) -> None:
+    def __init__(
+        self,
+        space: Mapping[str, Dimension],
+        recorded: Sequence[Trial],
+        seed: int,
+        infeasible: Sequence[Infeasible] = (),
+    ) -> None:
         import optuna
         from ray.tune.search.optuna import OptunaSearch
 
@@ -41,6 +48,9 @@ class TPESampler:
                     points_to_evaluate=[point for point in first if point is not None],
                     seed=seed,
                 )
+            for proposal in infeasible:
+                point = {name: proposal.varied[name] for name in space}
+                self._search.add_evaluated_point(point, 0.0, pruned=True)
         self._known: set[str] = set()
 
     def ask(self, name: str) -> dict[str, Any] | None:
@@ -57,6 +67,14 @@ class TPESampler:
         if self._search is not None and name in self._known:
             result = None if failed or dice is None else {METRIC: dice, "training_iteration": 1}
             self._search.on_trial_complete(name, result, error=result is None)
+
+    def refuse(self, name: str) -> None:
+        """Report that a point is infeasible.
+
+        Optuna counts it as pruned before its first value, so below all that have a score. TPE ignores failed points.
+        """
+        assert self._search is not None, "the suite's own configuration is feasible"
+        self._search.on_trial_complete(name, None)
 
     def _inside(self, varied: Mapping[str, Any]) -> dict[str, Any] | None:
         inside = all(name in varied and dimension.holds(varied[name]) for name, dimension in self._space.items())

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from harness.execution.session import Session
 from harness.records.ledger import summarise, summarise_at_rest
+from harness.records.schema import Infeasible
 from harness.records.suite_folder import SuiteFolder, Trials
 from harness.search.optuna import TPESampler
-from harness.suite.entries import Entry, PlannedTrial, make_trial
+from harness.suite.entries import Entry
 from harness.suite.load import Search
+from harness.suite.trials import PlannedTrial, make_trial
 
 WAIT = "wait"
 DONE = "done"
@@ -57,7 +59,8 @@ class Adaptive:
     others go on. The last trials may spend only what is left, so that every entry ends within a step of its budget.
 
     A proposal whose run is on record already is no new trial: the sampler gets its known score and proposes another
-    point. `MOST_BARREN` proposals in a row without a new trial end the study, whatever is left of its budget.
+    point. One that is infeasible is put down, and the sampler learns that it is. `MOST_BARREN` proposals in a row
+    without a new trial end the study, whatever is left of its budget.
     """
 
     def __init__(
@@ -84,6 +87,11 @@ class Adaptive:
         while self._barren < MOST_BARREN and self._left() > TOLERANCE * self._budget:
             key, point = self._ask()
             planned = self._study.plan(len(self._known), point)
+            if isinstance(planned, Infeasible):
+                self._study.record(planned)
+                self._sampler.refuse(key)
+                self._barren += 1
+                continue
             if planned.run.id not in self._known:
                 self._study.record(planned)
                 self._known[planned.run.id] = planned
@@ -165,26 +173,39 @@ class Study:
         every = recorded_trials(self.session)
         return [each for each in every if (each.trial.entry, each.trial.study) == (self.entry.name, self.number)]
 
+    def infeasible(self) -> list[Infeasible]:
+        """Its infeasible proposals so far."""
+        every = self.session.recorded_infeasible()
+        return [each for each in every if (each.entry, each.study) == (self.entry.name, self.number)]
+
     def proposals(self) -> Adaptive:
-        """What to run next, given the records. The number of recorded trials is part of the sampler's seed."""
-        recorded = self.recorded()
-        seed = (self.search.seed + self.number) * 1000 + len(recorded)
-        sampler = TPESampler(self.entry.space, [planned.trial for planned in recorded], seed)
+        """What to run next, given the records. The number of recorded proposals is part of the sampler's seed."""
+        recorded, infeasible = self.recorded(), self.infeasible()
+        seed = (self.search.seed + self.number) * 1000 + len(recorded) + len(infeasible)
+        sampler = TPESampler(self.entry.space, [planned.trial for planned in recorded], seed, infeasible)
         budget = (self.search.trials or 1) * self.search.budget.amount
         return Adaptive(self.session.store, budget, recorded, sampler, self)
 
-    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
-        """The trial of a point, not yet recorded. None: the suite's own configuration."""
+    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial | Infeasible:
+        """The trial of a point, not yet recorded, or why there is none.
+
+        number: trials so far. point: None for the suite's own configuration.
+        """
         plan = self.session.plan
-        at = self.search, self.entry, self.number, number, point or {}
+        at = self.search, self.entry, self.number, number + len(self.infeasible()), point or {}
         return make_trial(plan.loaded, *at, plan.data, plan.calibration)
 
-    def record(self, planned: PlannedTrial) -> None:
-        """Record a new trial before it starts."""
+    def record(self, proposal: PlannedTrial | Infeasible) -> None:
+        """Record a new trial before it starts, or a proposal that is infeasible."""
         session = self.session
-        session.folder(planned.run).create(planned.run)
-        trials = [*session.recorded_trials(), planned.trial]
-        session.store.write_trials(Trials(suite_hash=session.plan.loaded.suite.hash, trials=trials))
+        trials, infeasible = session.recorded_trials(), session.recorded_infeasible()
+        if isinstance(proposal, Infeasible):
+            infeasible = [*infeasible, proposal]
+        else:
+            session.folder(proposal.run).create(proposal.run)
+            trials = [*trials, proposal.trial]
+        suite_hash = session.plan.loaded.suite.hash
+        session.store.write_trials(Trials(suite_hash=suite_hash, trials=trials, infeasible=infeasible))
 
 
 def recorded_trials(session: Session) -> list[PlannedTrial]:

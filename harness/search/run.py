@@ -14,9 +14,9 @@ from harness.execution.run import ExecuteSettings, execute, lock_suite, make_dis
 from harness.execution.session import Session
 from harness.records.suite_folder import Candidate, Selection, SuiteFolder
 from harness.search.proposals import Listed, Proposals, Study, recorded_trials
-from harness.suite.entries import PlannedTrial
 from harness.suite.load import Search
 from harness.suite.plan import Plan
+from harness.suite.trials import PlannedTrial
 from harness.train.stop import StopFlag
 
 log = logging.getLogger(__name__)

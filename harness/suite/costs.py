@@ -87,7 +87,8 @@ def priced(run: Run, usual: Engine, task: Task, calibration: Calibration) -> Run
     usual: the suite's engine settings.
 
     Raises:
-        UsageError: the calibration lacks it, or a stage would have too few steps.
+        UsageError: the calibration lacks it.
+        TooFewStepsError: a stage would have too few steps.
     """
     method = load_method(run.method)
     params = method.Params.model_validate(run.params)
@@ -100,7 +101,7 @@ def priced(run: Run, usual: Engine, task: Task, calibration: Calibration) -> Run
     try:
         budget = resolve(run.budget, stage_plans(method, params, task), cost)
     except TooFewStepsError as error:
-        raise UsageError(f"{run.method}: {error}; give it a larger budget or another share") from None
+        raise TooFewStepsError(f"{run.method}: {error}; give it a larger budget or another share") from None
     reference = CalibrationRef(header=calibration.header.hash, entry=cost.digest if cost else None)
     return run.model_copy(update={"budget": budget, "calibration": reference})
 

@@ -63,7 +63,7 @@ class Search(Strict):
     """How all entries of a suite are tuned: alike, on validation, before any final run starts.
 
     mode:     headline: configurations drawn in the plan (scrambled Sobol); grid: every combination of choices;
-              adaptive: Optuna's TPE with ASHA through Ray Tune, until the same device seconds are spent.
+              adaptive: Optuna's TPE with ASHA through Ray Tune, until as much of the budget's currency is spent.
     trials:   configurations of an entry in one study, the default one included; None for a grid, which counts itself.
     studies:  independent studies, each with points and a seed of its own. Seed k of the finals takes study k % studies.
     budget:   of one configuration.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -14,17 +15,21 @@ from harness.api.errors import UsageError
 from harness.api.params import MethodParams
 from harness.records.budget import Budget
 from harness.records.calibration import Calibration
-from harness.records.schema import DatasetRef, Engine, PlannedRun, Run, Trial
+from harness.records.schema import DatasetRef, Engine, Infeasible, PlannedRun, Run, Trial
 from harness.records.suite_folder import Candidate, Selection, SelectionEntry, candidates_digest
 from harness.suite.budget import SuiteBudget
 from harness.suite.costs import UNCOUNTED_STEPS, Configuration, cost_key, is_unit, searched_keys, task_of, unit_method
-from harness.suite.entries import Entry, PlannedTrial, entries_of, make_trials, priced_in
+from harness.suite.entries import Entry, entries_of
 from harness.suite.load import LoadedSuite, Search, Suite
 from harness.suite.registry import load_dataset
+from harness.suite.trials import PlannedTrial, make_trials, priced_in
 from harness.suite.yaml_text import Location
 
 if TYPE_CHECKING:
     from harness.api.method import Method
+
+QUARTER = 4
+"""Trials to the length of the shortest final run at most: what is best in much shorter ones says little about it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Plan:
 
     trials: those of the search that can be named; none without a search.
     finals: one per planned run; none before the selection.
+    infeasible: proposals of the search that were replaced.
     calibration: what a budget of reference steps is resolved by; until there is one, such runs have no ids.
     rung:   limits `runs` and `trainings` to one rung of the suite's ladder; None: all of them. A selection names all.
     """
@@ -78,6 +84,7 @@ class Plan:
     planned_runs: tuple[PlannedRun, ...]
     trials: tuple[PlannedTrial, ...]
     finals: tuple[FinalRun, ...]
+    infeasible: tuple[Infeasible, ...] = ()
     calibration: Calibration | None = None
     rung: int | None = None
 
@@ -150,8 +157,9 @@ class Plan:
 
         A selection holds for the data that it was made on, so the finals of a search are unknown again.
         """
-        trials = make_trials(self.loaded, self.entries, data, calibration)
-        plan = replace(self, data=data, trials=trials, finals=(), calibration=calibration)
+        trials, infeasible = make_trials(self.loaded, self.entries, data, calibration)
+        named = replace(self, trials=trials, infeasible=infeasible)
+        plan = replace(named, data=data, finals=(), calibration=calibration)
         return plan if self.loaded.suite.search is not None else plan.with_choices({})
 
     def with_choices(self, choices: Mapping[tuple[str, int], Choice]) -> Plan:
@@ -278,7 +286,8 @@ def make_plan(loaded: LoadedSuite, data: DatasetRef) -> Plan:
     for location, problem in _problems(loaded, dataset):
         raise loaded.error(location, problem)
     entries = entries_of(loaded)
-    plan = Plan(loaded, data, entries, tuple(_planned_runs(loaded, entries)), make_trials(loaded, entries, data), ())
+    trials, _ = make_trials(loaded, entries, data)
+    plan = Plan(loaded, data, entries, tuple(_planned_runs(loaded, entries)), trials, ())
     return plan if loaded.suite.search is not None else plan.with_choices({})
 
 
@@ -357,3 +366,8 @@ def _search_problems(suite: Suite, search: Search, dataset: Dataset) -> Iterator
         yield ("search", "seed"), f"the finals use seed {min(seeds)} too; begin elsewhere"
     if search.budget.currency != suite.budget.currency:
         yield ("search", "budget"), f"the finals are budgeted in {suite.budget.currency}; so must trials be"
+    elif suite.budget.currency == "reference_steps":
+        shortest = suite.budget.at(suite.budget.rungs[0])
+        if QUARTER * search.budget.amount < shortest.amount:
+            least = f"give at least {math.ceil(shortest.amount / QUARTER)}"
+            yield ("search", "budget"), f"{search.budget} is under a quarter of the finals' {shortest}; {least}"

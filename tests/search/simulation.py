@@ -9,9 +9,9 @@ from typing import Literal
 
 from harness.records.budget import Budget
 from harness.records.ledger import LedgerLine, summarise
-from harness.records.schema import DatasetRef, Engine, Failure, Preprocessing, Run, Spent, Trial, Validation
+from harness.records.schema import DatasetRef, Engine, Failure, Infeasible, Preprocessing, Run, Spent, Trial, Validation
 from harness.search.proposals import Adaptive, Proposal
-from harness.suite.entries import PlannedTrial
+from harness.suite.trials import PlannedTrial
 from harness.train.meter import Meter
 
 Kind = Literal["start", "heartbeat", "checkpoint", "end"]
@@ -150,6 +150,7 @@ class FakeStore:
     """Runs by id, and what trials.json would say; it is also the study that plans and records.
 
     failures: of points, which come after the first validation.
+    infeasible_points: for which there is no trial; refused: those that were proposed.
     """
 
     budget: Budget
@@ -158,12 +159,19 @@ class FakeStore:
     failures: Mapping[int, Failure] = field(default_factory=dict)
     runs: dict[str, FakeRun] = field(default_factory=dict)
     named: list[PlannedTrial] = field(default_factory=list)
+    infeasible_points: frozenset[int] = frozenset()
+    refused: list[Infeasible] = field(default_factory=list)
 
     def by_id(self, run: str) -> FakeRun:
         return self.runs[run]
 
-    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial:
+    def plan(self, number: int, point: dict[str, object] | None) -> PlannedTrial | Infeasible:
         place = 0 if point is None else int(str(point["point"]))
+        if place in self.infeasible_points:
+            return Infeasible(entry="made_up", study=0, point=number, varied={"point": place}, reason="made up")
+        return self.trial_at(number, place)
+
+    def trial_at(self, number: int, place: int) -> PlannedTrial:
         run = run_of(place, self.budget)
         trial = Trial(entry="made_up", study=0, point=number, varied={"point": place}, run=run.id)
         planned = PlannedTrial(trial, run)
@@ -171,7 +179,10 @@ class FakeStore:
         self.runs.setdefault(run.id, FakeRun(planned, cycle(self.costs), barren, fails))
         return planned
 
-    def record(self, planned: PlannedTrial) -> None:
+    def record(self, planned: PlannedTrial | Infeasible) -> None:
+        if isinstance(planned, Infeasible):
+            self.refused.append(planned)
+            return
         assert planned.run.id not in {one.run.id for one in self.named}, "a trial is named once"
         self.named.append(planned)
 
@@ -194,6 +205,7 @@ class Points:
     script: Sequence[int]
     asked: int = 0
     told: dict[str, tuple[float | None, bool]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
 
     def ask(self, name: str) -> dict[str, object] | None:
         number = self.asked
@@ -205,6 +217,9 @@ class Points:
     def tell(self, name: str, dice: float | None, failed: bool) -> None:
         assert name not in self.told, "told once"
         self.told[name] = dice, failed
+
+    def refuse(self, name: str) -> None:
+        self.refused.append(name)
 
 
 @dataclass

@@ -13,9 +13,9 @@ from harness.api.errors import UsageError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import DatasetRef, Failure, Result, Spent, Validation
 from harness.records.suite_folder import SuiteFolder, Trials
-from harness.suite.entries import PlannedTrial
 from harness.suite.load import load_suite
 from harness.suite.plan import Plan, make_plan
+from harness.suite.trials import PlannedTrial
 
 DATA = DatasetRef(name="phantom", version=1, checksum="c" * 64)
 SEARCH: dict[str, Any] = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.api.params import Dimension
-from harness.records.schema import Trial
+from harness.records.schema import Infeasible, Trial
 from tests.support import require
 
 
@@ -114,3 +114,30 @@ def test_a_diverging_part_of_the_space_is_left_where_it_is_told_as_0() -> None:
 
     forgotten, zero = (sum(diverging(seed, dice) for seed in range(5)) / 5 for dice in (None, 0.0))
     assert zero < 0.8 * forgotten
+
+
+def test_an_infeasible_point_counts_as_worse_than_any_score() -> None:
+    """The sampler never meets a score above a rate of 0.1; it learns to stay below."""
+    proposals = []
+    tpe = sampler([trial(0)], seed=1)
+    for number in range(60):
+        point = tpe.ask(str(number))
+        proposals.append(point)
+        if point["rate"] > 0.1:
+            tpe.refuse(str(number))
+        else:
+            tpe.tell(str(number), 0.5, False)
+    refused = [point["rate"] > 0.1 for point in proposals]
+    assert sum(refused[-30:]) < sum(refused[:30])
+
+
+def test_infeasible_points_on_record_are_not_asked_for_and_count_too() -> None:
+    from harness.search.optuna import TPESampler
+
+    out = [
+        Infeasible(entry="row", study=0, point=number, varied={**POINT, "rate": rate}, reason="20 steps")
+        for number, rate in enumerate((0.3, 0.5, 0.9), start=1)
+    ]
+    tpe: Any = TPESampler(SPACE, [trial(0)], 0, out)
+    assert tpe.ask("0") == POINT
+    assert [each.state.name for each in tpe._search._ot_study.trials].count("PRUNED") == 3

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.api.params import Dimension
-from harness.suite.entries import combine_choices, draw_sobol_points
+from harness.suite.trials import combine_choices, draw_sobol_points
 
 KINDS = ("a", "b", "c", "d")
 SPACE = {

@@ -286,7 +286,7 @@ def test_a_few_failures_among_others_do_not_end_it() -> None:
 
 def test_a_listed_search_gives_every_trial_its_whole_budget_and_no_other() -> None:
     store = FakeStore(Budget(steps=10), [1.0])
-    planned = [store.plan(number, {"point": number}) for number in range(3)]
+    planned = [store.trial_at(number, number) for number in range(3)]
     listed = Listed(planned)
     given_out = [listed.next(str(number)) for number in range(4)]
     assert given_out == [*(Proposal(one, math.inf) for one in planned), DONE]

@@ -16,8 +16,8 @@ from harness.api.errors import ClosedSplitError
 from harness.data.permit import TestPermit
 from harness.records.suite_folder import Selection, SuiteFolder, candidates_digest
 from harness.search.run import decide, describe_choices
-from harness.suite.entries import PlannedTrial
 from harness.suite.plan import Plan
+from harness.suite.trials import PlannedTrial
 from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
 from tests.synthetic import edit_record
 

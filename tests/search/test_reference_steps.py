@@ -1,0 +1,224 @@
+"""A search under reference steps: equal spending, and proposals that no budget of it could train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.api.errors import UsageError
+from harness.audit import audit
+from harness.execution.run import ExecuteSettings, execute
+from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard
+from harness.records.budget import Budget
+from harness.records.calibration import Calibration, CalibrationHeader, EntryCost, Fingerprint, StageCost, engine_cost
+from harness.records.reader import SuiteRecords
+from harness.records.schema import PROTOCOL_VERSION
+from harness.records.suite_folder import SuiteFolder
+from harness.search.proposals import MOST_BARREN
+from harness.suite.costs import task_of
+from harness.suite.load import load_suite
+from harness.suite.plan import Plan, configurations, dataset_of, make_plan, unprepared
+from harness.suite.trials import draw_sobol_points
+from harness.train.stop import StopFlag
+from tests.search.simulation import Driver, FakeStore
+from tests.search.suites import plan_of, refusal, trials_of
+from tests.search.tiny_search import edit, make_search, search_inline
+from tests.train.fixtures import MakeTiny
+
+RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
+COSTS = {"labelled": 1.5, "self_training": 2.5}
+"""Supervised steps that a step of BCP's stages costs here."""
+
+START = 2.0
+"""Supervised steps before the first step of each stage."""
+
+WIDE = {"ratio_labelled": {"scale": "log", "values": [0.05, 4.0]}}
+"""Shares of BCP's first stage down to 1.6 %."""
+
+FINALS: dict[str, Any] = {"reference_steps": 1000}
+METHODS: dict[str, Any] = {"methods": {"supervised": None, "bcp": {"search": WIDE}}}
+
+
+def calibration_of(plan: Plan, ratios: Mapping[str, float]) -> Calibration:
+    """What steps cost, by the names of stages."""
+    suite, dataset = plan.loaded.suite, dataset_of(plan.loaded)
+    task = task_of(dataset, suite.preprocessing.size)
+    header = CalibrationHeader(
+        protocol_version=PROTOCOL_VERSION,
+        dataset=task.name,
+        channels=task.channels,
+        n_classes=task.n_classes,
+        preprocessing=suite.preprocessing,
+        engine=engine_cost(suite.engine),
+        fingerprint=Fingerprint(device_type="cpu", device_model="made up", device={}, software={}),
+        reference=(1.0,),
+        measured_at="2026-11-02T10:00:00Z",
+    )
+    costs = {name: StageCost(name=name, pairs=((1.0, ratio),) * 2, start=(START,)) for name, ratio in ratios.items()}
+    keys = [each.key for each in configurations(plan) if not each.unit]
+    entries = (EntryCost.of(key, [costs[name] for name in key.stages]) for key in keys)
+    return Calibration(header=header, entries=tuple(entries))
+
+
+def priced(
+    folder: Path, ratios: Mapping[str, float] = COSTS, finals: Mapping[str, Any] = FINALS, **search: Any
+) -> Plan:
+    fields: dict[str, Any] = {"budget": {"reference_steps": 400}, "trials": 6, "engine": RATE, **search}
+    plan = plan_of(folder, {**METHODS, "budget": finals}, **fields)
+    return plan.on_data(plan.data, calibration_of(plan, ratios))
+
+
+def refused(folder: Path, ratios: Mapping[str, float] = COSTS, **search: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        priced(folder, ratios, **search)
+    assert caught.value.exit_code == 64
+    return str(caught.value)
+
+
+def cost(budget: Budget, ratios: Mapping[str, float]) -> float:
+    """c n + h over the stages."""
+    return sum(ratios[stage.name] * stage.steps + START for stage in budget.stages or ())
+
+
+def test_infeasible_points_are_put_down_and_the_next_ones_take_their_place(tmp_path: Path) -> None:
+    plan = priced(tmp_path)
+    tried, out = trials_of(plan, "bcp"), plan.infeasible
+    assert len(tried) == len(trials_of(plan, "supervised")) == 6
+    assert out
+    assert {proposal.entry for proposal in out} == {"bcp"}
+    assert all("steps to stage labelled" in proposal.reason for proposal in out)
+    numbers = sorted([each.trial.point for each in tried] + [proposal.point for proposal in out])
+    assert numbers == list(range(numbers[-1] + 1))
+    drawn = draw_sobol_points(plan.entries["bcp"].space, numbers[-1], ("bcp", 0, 100))
+    varied = {each.trial.point: each.trial.varied for each in tried} | {each.point: each.varied for each in out}
+    assert [varied[number] for number in numbers[1:]] == drawn
+    for budget in (each.run.budget for each in tried):
+        assert all(stage.steps >= 20 for stage in budget.stages or ())
+
+
+def test_the_first_stages_share_decides_by_hand(tmp_path: Path) -> None:
+    """20 steps at 1.5 after a start of 2 are 32 of 400: a share of 0.08, 0.087 of the last stage's, 0.261 of BCP's."""
+    plan = priced(tmp_path, trials=12)
+    ratios = {each.trial.varied["ratio_labelled"] for each in trials_of(plan, "bcp")}
+    assert min(ratios) > 3 * 0.08 / 0.92 > max(each.varied["ratio_labelled"] for each in plan.infeasible)
+
+
+def test_all_methods_spend_the_same_within_a_per_cent(tmp_path: Path) -> None:
+    plan = priced(tmp_path, trials=8)
+    bcp = sum(cost(each.run.budget, COSTS) for each in trials_of(plan, "bcp"))
+    supervised = sum(each.run.budget.total_steps for each in trials_of(plan, "supervised"))
+    assert supervised == 8 * 400
+    assert bcp == pytest.approx(supervised, rel=0.01)
+
+
+def test_what_a_rung_of_the_finals_could_not_train_is_infeasible_too(tmp_path: Path) -> None:
+    """On a rung of 150 the first stage needs a share of 32 / 150."""
+    short, usual = (
+        {each.trial.varied["ratio_labelled"] for each in trials_of(priced(tmp_path, finals=finals, trials=12), "bcp")}
+        for finals in ({"ladder": [150, 2000]}, FINALS)
+    )
+    assert min(short) > 3 * 32 / (150 - 32) > min(usual)
+
+
+def test_an_own_configuration_that_cannot_be_tried_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, {"labelled": 12.0, "self_training": 2.5})
+    assert "small.yaml" in message
+    assert "methods.bcp: as the suite has it, it cannot be tried: bcp: 400 reference steps leave 8 steps" in message
+
+
+def test_steps_too_coarse_for_equal_spending_are_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, {"labelled": 1.0, "self_training": 4.5})
+    assert "a step of stage self_training costs 4.5 of 400 reference steps" in message
+    assert message.endswith("a trial needs 450")
+
+
+def test_an_entry_with_too_little_to_vary_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, engine=None)
+    assert "methods.supervised: only 1 of its configurations can be tried, where entries get 6 trials each" in message
+
+
+def test_trials_under_a_quarter_of_the_shortest_final_are_refused(tmp_path: Path) -> None:
+    ladder = {**METHODS, "budget": {"ladder": [501, 2000]}}
+    message = refusal(tmp_path, ladder, budget={"reference_steps": 125})
+    assert "search.budget: 125 reference steps is under a quarter of the finals' 501 reference steps" in message
+    assert message.endswith("give at least 126")
+    plan_of(tmp_path, ladder, budget={"reference_steps": 126})
+
+
+def test_an_adaptive_search_charges_nothing_for_infeasible_points_and_tells_its_sampler() -> None:
+    """3 x 10 steps: points 1 and 3 are infeasible, so 0, 2 and 4 run."""
+    store = FakeStore(Budget(steps=10), [1.0], infeasible_points=frozenset({1, 3}))
+    driver = Driver(store, 30, 1, [1, 2, 3, 4]).finish()
+    assert [each.trial.varied["point"] for each in store.named] == [0, 2, 4]
+    assert store.spent == 30
+    assert [each.varied["point"] for each in store.refused] == [1, 3]
+    assert driver.sampler.refused == ["1", "3"]
+    assert driver.sampler.told.keys() == {"0", "2", "4"}
+
+
+def test_an_adaptive_search_without_a_feasible_point_ends() -> None:
+    store = FakeStore(Budget(steps=10), [1.0], infeasible_points=frozenset({1}))
+    Driver(store, 30, 1, [1]).finish()
+    assert store.spent == 10
+    assert len(store.refused) == MOST_BARREN
+
+
+def test_infeasible_proposals_are_on_record_and_on_the_board(make_tiny: MakeTiny) -> None:
+    search = {"budget": {"reference_steps": 400}, "trials": 6, "engine": RATE}
+    tiny = make_search(make_tiny, {"supervised": {}}, search, budget=FINALS)
+    edit(tiny, **METHODS)
+    loaded = load_suite(tiny.suite)
+    plan = make_plan(loaded, unprepared(dataset_of(loaded)))
+    store = SuiteFolder.create(tiny.store)
+    store.write_calibration(calibration_of(plan, COSTS))
+    session = tiny.session()
+    trials = store.trials()
+    assert trials is not None
+    assert trials.infeasible == list(session.plan.infeasible) != []
+    assert len(trials.trials) == 12
+    store.write_selection(session.plan.with_choices({}).selection([]))
+    text = str(build_leaderboard(SuiteRecords.open(tiny.store)))
+    count = len(trials.infeasible)
+    assert f"not charged: proposals with a stage of too few steps ({count} of bcp)." in text.replace("\n", " ")
+
+
+TINY = {"first": 1.0, "second": 1.0, "third": 1.2, "c": 1.5}
+
+
+@pytest.fixture(scope="module")
+def searched(make_tiny: MakeTiny) -> Leaderboard:
+    """A whole search by reference steps in this process, its finals, and the board of their records."""
+    budget = {"reference_steps": 160}
+    search = {"budget": budget, "engine": RATE}
+    tiny = make_search(make_tiny, {"tiny_staged": {}, "tiny_floor": {}}, search, budget=budget)
+    loaded = load_suite(tiny.suite)
+    plan = make_plan(loaded, unprepared(dataset_of(loaded)))
+    SuiteFolder.create(tiny.store).write_calibration(calibration_of(plan, TINY))
+    session, _, _ = search_inline(tiny)
+    execute(session, ExecuteSettings("inline", 1, 1000.0), StopFlag())
+    return build_leaderboard(SuiteRecords.open(tiny.store))
+
+
+@pytest.mark.slow
+def test_records_of_a_search_show_equal_spending(searched: Leaderboard) -> None:
+    records = searched.inputs.comparisons[0].records
+    assert records.trials is not None
+    spent = dict.fromkeys(("tiny_staged", "tiny_floor"), 0.0)
+    for trial in records.trials.trials:
+        steps = records.run(trial.run).folder.require_result().stage_steps
+        spent[trial.entry] += sum(TINY[name] * count + START for name, count in steps.items())
+    assert spent["tiny_staged"] == pytest.approx(spent["tiny_floor"], rel=0.01)
+    assert all(total == pytest.approx(3 * 160, rel=0.01) for total in spent.values())
+    assert next(each for each in audit(records).findings if each.number == 7).status == "held"
+
+
+@pytest.mark.slow
+def test_the_board_shows_trials_and_their_sum(searched: Leaderboard) -> None:
+    columns = ["search_reference_steps_total", "search_reference_steps_trial"]
+    assert searched.results[columns].drop_duplicates().to_numpy().tolist() == [[480.0, 160.0]]
+    text = str(searched)
+    assert "Search: 160 reference steps a trial, 480 an entry in all." in text
+    assert "160 each" in text

@@ -215,7 +215,8 @@ def submit_suite(
     refuse_adaptive(loaded, str(suite))
     refuse_mixed_gpus(asked, loaded)
     check_partitions(asked)  # before minutes of preparing data
-    uncalibrated = open_uncalibrated(loaded, None if data is None else Path(data), Path(runs), rung)
+    source = None if reuse is None else Path(reuse)
+    uncalibrated = open_uncalibrated(loaded, None if data is None else Path(data), Path(runs), rung, source)
     if uncalibrated is not None:
         if reuse is not None or retry_failed:
             raise UsageError(
@@ -320,9 +321,10 @@ def _open(
     from harness.execution.session import open_session
     from harness.execution.session import reuse as take_over
 
-    session = open_session(loaded, None if data is None else Path(data), Path(runs), rung)
-    if reuse is not None:
-        take_over(session, Path(reuse))
+    source = None if reuse is None else Path(reuse)
+    session = open_session(loaded, None if data is None else Path(data), Path(runs), rung, source)
+    if source is not None:
+        take_over(session, source)
     if retry_failed:
         session.reopen_failed()
     announce(session.plan, session.store, yes)

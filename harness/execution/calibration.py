@@ -87,6 +87,17 @@ def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = Tru
     return plan.on_data(plan.data, known)
 
 
+def adopt_calibrations(plan: Plan, store: SuiteFolder, source: SuiteFolder) -> None:
+    """Take over what another suite has measured, where nothing was measured here yet: its steps, and so its runs.
+
+    Raises:
+        RecordError: a calibration is damaged, or was edited by hand.
+    """
+    if plan.budget.currency == "reference_steps" and find_calibration(plan, store) is None:
+        for calibration in source.calibrations():
+            store.write_calibration(calibration)
+
+
 @contextmanager
 def _alone(store: SuiteFolder) -> Iterator[StopFlag]:
     """Let one process at a time calibrate a suite; what it yields is set by signals.

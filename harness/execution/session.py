@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.api.errors import RecordError
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
-from harness.execution.calibration import calibrated, find_calibration, is_lacking
+from harness.execution.calibration import adopt_calibrations, calibrated, find_calibration, is_lacking
 from harness.records.files import read_content, write_bytes
 from harness.records.lease import LeaseHeldError
 from harness.records.reader import RunRecord, SuiteRecords, find_id
@@ -109,7 +109,13 @@ class Session:
 
 
 def open_session(
-    loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None, *, measure: bool = True
+    loaded: LoadedSuite,
+    data: Path | None,
+    runs: Path,
+    rung: int | None = None,
+    source: Path | None = None,
+    *,
+    measure: bool = True,
 ) -> Session:
     """Plan a suite, find or prepare its data, and record its trials, its selection and its runs before any starts.
 
@@ -118,15 +124,19 @@ def open_session(
         data:   folder of the data set, or of prepared data. None takes HARNESS_DATA.
         runs:   folder RUNS of all suites.
         rung:   of the suite's ladder, to whose runs the session is limited. None: all.
+        source: folder of another suite's records, whose calibration serves where there is none yet: equal steps are
+                equal runs, which `reuse` can take over.
         measure: whether a calibration that is missing is measured here, or refused.
 
     Raises:
-        UsageError:  the suite is wrong, has no such rung, or is not calibrated and must not be here.
+        UsageError:  the suite is wrong, has no such rung, or is not calibrated and must not be here; or there are no
+                     records in `source`.
         DataError:   the data are missing or damaged.
         RecordError: the records are of another version, or damaged.
         DiskError:   the records cannot be written.
     """
-    plan, cache, store = _plan_in_folder(loaded, data, runs, rung, measure)
+    plan, cache, store = _in_folder(loaded, data, runs, rung, source)
+    plan = calibrated(plan, cache, store, measure)
     if loaded.suite.search is not None:
         store.write_trials(_trials_of(plan, store.trials()))
     else:
@@ -136,14 +146,16 @@ def open_session(
     return _record_runs(plan, cache, store)
 
 
-def open_uncalibrated(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None) -> Session | None:
+def open_uncalibrated(
+    loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None, source: Path | None = None
+) -> Session | None:
     """A suite that must be calibrated before its runs are known: its plan without steps. None: `open_session` opens it.
 
     Raises what `open_session` does. What it finds of a calibration that the suite names is kept beside the runs.
     """
     if loaded.suite.budget.currency != "reference_steps":
         return None
-    plan, cache, store = _in_folder(loaded, data, runs, rung)
+    plan, cache, store = _in_folder(loaded, data, runs, rung, source)
     known = find_calibration(plan, store)
     if not is_lacking(plan, known):
         return None
@@ -157,24 +169,22 @@ def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
 
     So a child of an earlier driver cannot undo the selection of a later one.
     """
-    plan, cache, store = _plan_in_folder(loaded, data, runs, measure=False)
+    plan, cache, store = _in_folder(loaded, data, runs)
+    plan = calibrated(plan, cache, store, measure=False)
     if loaded.suite.search is None and not store.selection_path.exists():
         store.write_selection(plan.selection())
     return _record_runs(plan, cache, store)
 
 
-def _plan_in_folder(
-    loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None, measure: bool = True
+def _in_folder(
+    loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None, source: Path | None = None
 ) -> tuple[Plan, Cache, SuiteFolder]:
-    plan, cache, store = _in_folder(loaded, data, runs, rung)
-    return calibrated(plan, cache, store, measure), cache, store
-
-
-def _in_folder(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None) -> tuple[Plan, Cache, SuiteFolder]:
     SuiteFolder.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
     plan, cache = plan_on_data(loaded, data, rung)
     store = SuiteFolder.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
+    if source is not None:
+        adopt_calibrations(plan, store, SuiteRecords.open(source).store)
     return plan, cache, store
 
 

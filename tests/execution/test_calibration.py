@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -20,18 +23,20 @@ from harness.execution import calibration as finding_calibrations
 from harness.execution.calibration import differing_costs, find_calibration
 from harness.execution.device_time import confirm, device_time
 from harness.execution.dry_run import make_dry_run
-from harness.execution.session import join_session
+from harness.execution.session import join_session, open_session, reuse
 from harness.leaderboard.leaderboard import build_leaderboard
+from harness.records.archive import export_records, import_records
 from harness.records.calibration import Calibration, EntryCost, StageCost
 from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.suite.load import load_suite
+from harness.suite.plan import PlannedTraining
 from harness.train import calibrate as calibrating
 from harness.train.calibrate import MOST_PAIRS, PAIRS, PROCESSES, measure
 from harness.train.pacing import Pacer
 from harness.train.stop import StopFlag
-from tests.support import LIMIT_SECONDS, wait_until
+from tests.support import LIMIT_SECONDS, command_environment, wait_until
 from tests.synthetic import edit_record
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
@@ -316,6 +321,86 @@ def test_what_another_device_measured_is_left_out(make_tiny: MakeTiny, machine: 
     machine.left, machine.asked = 1000, []
     tiny.session()
     assert machine.asked[0] == ["tiny_staged", "tiny_floor"]
+
+
+def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine: Machine) -> None:
+    """By a plain suite of as many steps with one entry more: the run is the same, and so is what its steps cost."""
+    ladder = make_tiny({"tiny_staged": {}}, budget={"ladder": [400, 800]})
+    train(ladder, f"{STAGED}/400")
+    machine.factor, machine.asked = 1.04, []
+    plain = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS, name="plain")
+    session = open_session(load_suite(str(plain.suite)), None, plain.runs, source=ladder.store)
+    assert machine.asked == [["tiny_staged", "tiny_floor"]] * PROCESSES, "the other entry joins"
+    (taken,) = reuse(session, ladder.store)
+    assert taken.id == ladder.folder(f"{STAGED}/400").id
+    assert [run.method for run in session.pending()] == ["tiny_floor"]
+    assert [path.name for path in calibrations(plain)] == [path.name for path in calibrations(ladder)]
+    (comparison,) = build_leaderboard(SuiteRecords.open(plain.store)).inputs.comparisons
+    assert comparison.runs.set_index("entry")["status"].to_dict() == {"tiny_staged": "ok", "tiny_floor": "missing"}
+
+
+def test_a_suite_with_a_calibration_of_its_own_keeps_it(make_tiny: MakeTiny, machine: Machine) -> None:
+    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+    other.session()
+    machine.factor = 1.5
+    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, name="own")
+    own = tiny.folder(STAGED).id
+    kept = calibrations(tiny)
+    session = open_session(load_suite(str(tiny.suite)), None, tiny.runs, source=other.store)
+    assert (session.find(STAGED).id, calibrations(tiny)) == (own, kept)
+
+
+def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine: Machine, tmp_path: Path) -> None:
+    """With what their steps cost: the tables are the same, and the runs are not trained again."""
+    tiny = make_tiny({"tiny_floor": {}}, budget={"ladder": [40, 80]})
+    for rung in (40, 80):
+        train(tiny, f"tiny_floor/2/0/0/{rung}")
+    export_records(SuiteRecords.open(tiny.store), tmp_path / "out.tar.gz")
+    there, *_ = import_records(tmp_path / "out.tar.gz", tmp_path / "runs")
+    assert [path.name for path in (there / "calibrations").iterdir()] == [path.name for path in calibrations(tiny)]
+    boards = [build_leaderboard(SuiteRecords.open(folder)) for folder in (tiny.store, there)]
+    for name, frame in boards[0].tables.items():
+        assert frame.equals(boards[1].tables[name]), name
+    machine.factor, machine.asked = 2.0, []
+    session = open_session(load_suite(str(tiny.suite)), None, tmp_path / "runs")
+    assert (session.pending(), machine.asked) == ([], [])
+
+
+@pytest.mark.slow
+def test_a_ladder_on_the_command_line(make_tiny: MakeTiny, machine: Machine) -> None:
+    """A rung first, then the rest, of a labelled-only baseline and an entry: a table per rung, and the break-even."""
+    tiny = make_tiny({"tiny_floor": {}, "tiny_staged": {}}, budget={"ladder": [200, 400]})
+    tiny.session()  # so that the command line has nothing to measure
+    environment = command_environment(tiny.environment)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(arguments, env=environment, cwd=tiny.root, capture_output=True, text=True, check=False)
+
+    def board(*more: str) -> subprocess.CompletedProcess[str]:
+        return run(sys.executable, "-m", "harness", "leaderboard", str(tiny.store), *more)
+
+    first = run(*tiny.arguments("run", "--rung", "200", "--executor", "inline", "--no-track"))
+    assert first.returncode == 0, first.stderr
+    assert {training.name.rpartition("/")[2] for training in _ended(tiny)} == {"200"}
+    refused = board("--rung", "400")
+    assert (refused.returncode, "400 has not run yet; its rungs are 200, 400" in refused.stderr) == (64, True)
+    second = run(*tiny.arguments("run", "--executor", "inline", "--no-track"))
+    assert second.returncode == 0, second.stderr
+    assert len(_ended(tiny)) == 4
+    text = board("--rung", "400").stdout
+    assert "2 labelled patients, 400 reference steps: test metrics" in text
+    assert "200 reference steps" not in text
+    assert "break-even" in board().stdout
+    table = pd.read_csv(tiny.store / "leaderboard" / "break_even.csv")
+    assert table[["entry", "baseline"]].drop_duplicates().to_numpy().tolist() == [["tiny_staged", "tiny_floor"]]
+    assert sorted(table["rung"].unique()) == [200, 400]
+    assert set(table["verdict"]) == {"not determined"}, "of a single seed"
+    assert '<section id="ladder"' in (tiny.store / "leaderboard" / "index.html").read_text()
+
+
+def _ended(tiny: Tiny) -> list[PlannedTraining]:
+    session = tiny.session()
+    return [each for each in session.plan.trainings() if each.run is not None and session.folder(each.run).done]
 
 
 @pytest.mark.slow

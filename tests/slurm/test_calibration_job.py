@@ -141,6 +141,7 @@ def test_yes_is_on_record(ground: Path) -> None:
 
 @pytest.mark.parametrize("options", [{"retry_failed": True}, {"reuse": "runs/other"}])
 def test_what_needs_known_runs_is_refused_before(options: dict[str, object], ground: Path) -> None:
+    SuiteFolder.create(Path("runs/other"))
     with pytest.raises(UsageError, match="a job calibrates it first, so its runs are not known yet; give --reuse"):
         submit(**options)
     assert not Path("sent").exists()

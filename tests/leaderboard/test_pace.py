@@ -1,0 +1,106 @@
+"""Marks of cells whose steps cost something else than calibrated, from records whose costs are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.api.strict import digest
+from harness.leaderboard.inputs import LeaderboardInput, read_input
+from harness.leaderboard.leaderboard import build_leaderboard
+from harness.leaderboard.render import markdown
+from harness.records.calibration import Calibration, CalibrationHeader, EntryCost, EntryKey, Fingerprint, StageCost
+from harness.records.reader import SuiteRecords
+from harness.records.schema import CalibrationRef, Pace, Preprocessing
+from harness.records.suite_folder import SuiteFolder
+from tests.synthetic import RunSpec, edit_record, write_records
+
+RATIO = 2.0
+COST = EntryCost.of(
+    EntryKey(method="ua_mt", method_version=1, params={}, engine={}, stages=("train",)),
+    [StageCost(name="train", pairs=((0.3, 0.3 * RATIO),) * 2, start=(0.0,))],
+)
+HEADER = CalibrationHeader(
+    protocol_version=3, dataset="phantom", channels=1, n_classes=4, preprocessing=Preprocessing(size=(96, 96)),
+    engine={}, fingerprint=Fingerprint(device_type="cpu", device_model="a processor", device={}, software={}),
+    reference=(0.3,), measured_at="2026-11-28T12:00:00+00:00",
+)  # fmt: skip
+DEVICE = digest(HEADER.fingerprint.model_dump(mode="json"))
+SPEC = RunSpec(
+    methods={"supervised": 0.0, "ua_mt": 0.1}, labelled=(3,), seeds=2, patients=6, validations=1, history_steps=1,
+    ladder=(500, 2000),
+)  # fmt: skip
+
+
+def records_with(root: Path, factors: dict[int, float], samples: int = 15, device: str = DEVICE) -> SuiteRecords:
+    """Records of a ladder; factors: rung -> how much more than calibrated a step of ua_mt cost on it."""
+    store = write_records(root / "s", SPEC)
+    store.write_calibration(Calibration(header=HEADER, entries=(COST,)))
+    for planned in SPEC.planned_runs:
+        cost = RATIO * factors[planned.rung or 0] if planned.entry == "ua_mt" else 1.0
+        pace = Pace(stage="train", reference=(0.3,) * samples, own=(0.3 * cost,) * samples, device=device)
+        entry = COST.digest if planned.entry == "ua_mt" else None
+        rewrite(store, SPEC.run(planned).id, CalibrationRef(header=HEADER.hash, entry=entry), pace)
+    return SuiteRecords(store)
+
+
+def rewrite(store: SuiteFolder, run: str, calibration: CalibrationRef, pace: Pace) -> None:
+    """The run came from a calibration, and took supervised steps beside its validation."""
+    folder = store.by_id(run)
+    edit_record(folder.path / "run.json", lambda raw: raw.update(calibration=calibration.model_dump()))
+    result = folder.require_result()
+    (validation,) = result.validations
+    folder.write_result(result.model_copy(update={"validations": [validation.model_copy(update={"pace": pace})]}))
+
+
+def statuses(inputs: LeaderboardInput) -> set[tuple[str, str]]:
+    return {
+        (entry, status)
+        for comparison in inputs.comparisons
+        for entry, status in comparison.runs[["entry", "status"]].itertuples(index=False)
+    }
+
+
+ALL_OK = {("supervised", "ok"), ("ua_mt", "ok")}
+
+
+def test_5_to_10_per_cent_are_marked_and_ranked(tmp_path: Path) -> None:
+    board = build_leaderboard(records_with(tmp_path, {500: 1.08, 2000: 1.08}))
+    assert board.inputs.marked == {"ua_mt@3": "a step of stage train costs +8% against its calibration"}
+    assert statuses(board.inputs) == ALL_OK
+    marked = board.results.set_index("entry")["marked"]
+    assert set(marked["ua_mt"]) == {"a step of stage train costs +8% against its calibration"}
+    assert set(marked["supervised"]) == {""}
+    text = markdown(board)
+    assert text.count("Marked: ua_mt (3 labelled) is ranked, but a step of stage train costs +8%") == 2, "on each rung"
+    assert "2/2 ok, marked" in text
+
+
+@pytest.mark.parametrize("factor", [0.97, 1.0, 1.04])
+def test_5_per_cent_are_not(tmp_path: Path, factor: float) -> None:
+    inputs = read_input(records_with(tmp_path, {500: factor, 2000: factor}))
+    assert (inputs.marked, statuses(inputs)) == ({}, ALL_OK)
+
+
+def test_more_than_10_per_cent_are_in_no_number(tmp_path: Path) -> None:
+    inputs = read_input(records_with(tmp_path, {500: 0.85, 2000: 0.85}))
+    assert inputs.marked == {}
+    assert statuses(inputs) == {("supervised", "ok"), ("ua_mt", "unfit")}
+    reasons = inputs.comparisons[0].runs.query("entry == 'ua_mt'")["failure_reason"]
+    assert set(reasons) == {"a step of stage train costs -15% against its calibration"}
+
+
+def test_rungs_are_judged_together(tmp_path: Path) -> None:
+    """12 % more on one and as calibrated on the other: 6 % in all, so both are marked and neither is left out."""
+    inputs = read_input(records_with(tmp_path, {500: 1.0, 2000: 1.12}))
+    assert inputs.marked == {"ua_mt@3": "a step of stage train costs +6% against its calibration"}
+    assert statuses(inputs) == ALL_OK
+
+
+def test_few_samples_and_other_devices_are_judged_by_less(tmp_path: Path) -> None:
+    few = read_input(records_with(tmp_path / "few", {500: 3.0, 2000: 3.0}, samples=7))
+    assert (few.marked, statuses(few)) == ({}, ALL_OK), "28 supervised steps say nothing"
+    elsewhere = read_input(records_with(tmp_path / "elsewhere", {500: 1.4, 2000: 1.4}, device="f" * 64))
+    assert elsewhere.marked == {"ua_mt@3": "a step of stage train costs +40% against its calibration"}
+    assert statuses(elsewhere) == ALL_OK

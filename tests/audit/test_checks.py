@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.acdc import ACDC
 from harness.api.params import OptimiserSettings
 from harness.audit import RULES
 from harness.audit.environment import one_speed
@@ -62,6 +63,19 @@ def test_a_fair_suite_holds_all_that_applies(fair: AuditedSuite) -> None:
         *UNSEEN,
     }
     assert all(verdict.evidence for verdict in found.values())
+
+
+@pytest.mark.parametrize(("count", "wrong"), [(None, set()), (10, set()), (2, {1})])
+def test_validation_patients_who_were_not_drawn_are_strangers(
+    fair: AuditedSuite, count: int | None, wrong: set[int]
+) -> None:
+    def validated_on_all_ten(run: SelectedRun) -> SelectedRun:
+        assert run.result is not None
+        patients = {"patients": ACDC.splits["val"]}
+        validations = [each.model_copy(update=patients) for each in run.result.validations]
+        return asked(validation_patients=count)(result(validations=validations)(run))
+
+    assert broken(replace(fair, runs=tuple(map(validated_on_all_ten, fair.runs)))) == wrong
 
 
 def test_variants_are_entries_of_their_own(fair: AuditedSuite) -> None:

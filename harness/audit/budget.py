@@ -222,12 +222,22 @@ def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
     """Steps of each cell's stages cost what their calibration says, in supervised steps taken beside its runs.
 
     Up to 5 % apart holds, from 5 to 10 % is marked, more is not held and not ranked; on another device than the
-    calibration's that is from 50 % on. Under 30 supervised steps a cell's stage is not judged.
+    calibration's that is from 50 % on. Under 30 supervised steps a cell's stage is not judged. The costs that run.json
+    names are on record, unchanged.
     """
     asked = [run for run in suite.finished if run.asked.calibration is not None]
     if not asked:
         return not_applicable("no budget of reference steps, so no steps were resolved by their cost")
     cells = {_cell(run): run for run in asked}
+    sealed = {
+        (each.header.hash, entry)
+        for each in suite.calibrations
+        for entry in (None, *(cost.digest for cost in each.entries))
+    }
+    if other := [
+        run for run in asked if (named := run.asked.calibration) and (named.header, named.entry) not in sealed
+    ]:
+        return not_held(other, "calibrations/ lacks the costs that run.json names: removed, or edited by hand")
     paces = ([own.pace for own in run.result.validations if own.pace is not None] for run in asked)
     cells_and_paces = ((_cell(run), run.asked.calibration, own) for run, own in zip(asked, paces, strict=True))
     judged = judge_cells(cells_and_paces, suite.calibrations)

@@ -245,3 +245,44 @@ class Boasts(Semi):
 
     name = "cheat_boasts"
     augmentation: tuple[Alteration, ...] = ("mixed",)
+
+
+class Extra(Semi):
+    """Does more work now and then; passes: how much of it in a step."""
+
+    passes = 90
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        """Passes that nobody needs, and the honest loss."""
+        with torch.no_grad():
+            for _ in range(self.passes * self.works(progress)):
+                self.net(batch.images)
+        return super().training_loss(batch, stage, progress)
+
+    def works(self, progress: Progress) -> bool:
+        """Whether in this step."""
+        raise NotImplementedError
+
+
+class Lazy(Extra):
+    """Costs more than calibrated: works in all steps but those that are calibrated, which begin amid the stage."""
+
+    name = "cheat_lazy"
+    trains: bool | None = None
+
+    def works(self, progress: Progress) -> bool:
+        """Unless its first step was no training's."""
+        if self.trains is None:
+            self.trains = progress.stage < 0.1
+        return self.trains
+
+
+class Grows(Extra):
+    """Costs more than calibrated: its cost grows with progress, and falls before the last point that is calibrated."""
+
+    name = "cheat_grows"
+    passes = 300
+
+    def works(self, progress: Progress) -> bool:
+        """Between the points of 0.5 and 0.95."""
+        return 0.55 < progress.stage < 0.9

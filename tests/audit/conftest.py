@@ -29,6 +29,8 @@ CHEATS = {
     "cheat_in_place": "InPlace",
     "cheat_pastes": "Pastes",
     "cheat_boasts": "Boasts",
+    "cheat_lazy": "Lazy",
+    "cheat_grows": "Grows",
 }
 
 

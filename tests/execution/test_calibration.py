@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -36,7 +38,7 @@ from harness.train import calibrate as calibrating
 from harness.train.calibrate import MOST_PAIRS, PAIRS, PROCESSES, measure
 from harness.train.pacing import Pacer
 from harness.train.stop import StopFlag
-from tests.support import LIMIT_SECONDS, command_environment, wait_until
+from tests.support import LIMIT_SECONDS, REPO, command_environment, wait_until
 from tests.synthetic import edit_record
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
@@ -151,6 +153,33 @@ def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine) -
     assert (result.weights_sha256, result.spent.lost_steps) == (expected.weights_sha256, 0)
 
 
+@pytest.mark.slow
+def test_killed_and_finished_from_another_checkout_it_is_the_same_run(
+    make_tiny: MakeTiny, machine: Machine, tmp_path: Path
+) -> None:
+    """SIGKILL after some checkpoint; a copy of the packages goes on, and the weights are those of a run without it."""
+    methods = {"tiny_staged": {"pause_seconds": 0.02}}
+    whole = train(make_tiny(methods, budget=REFERENCE_STEPS), STAGED)
+    tiny = make_tiny(methods, budget=REFERENCE_STEPS)
+    folder = tiny.folder(STAGED)
+    process = tiny.start("train", STAGED, "--checkpoint-seconds", "0.2")
+    wait_until(folder.checkpoint.exists, lambda: tiny.output, process=process)
+    process.kill()
+    assert process.wait(LIMIT_SECONDS) == -signal.SIGKILL
+    for package in ("harness", "methods", "benchmarks"):
+        shutil.copytree(REPO / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    search_path = str(tiny.environment["PYTHONPATH"]).replace(str(REPO), str(tmp_path))
+    elsewhere = replace(tiny, environment={**tiny.environment, "PYTHONPATH": search_path})
+    where = [sys.executable, "-c", "import harness; print(harness.__file__)"]
+    environment = command_environment(elsewhere.environment)
+    printed = subprocess.run(where, env=environment, cwd=tiny.root, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == str(tmp_path / "harness" / "__init__.py")
+    assert elsewhere.start("train", STAGED).wait(LIMIT_SECONDS) == 0, tiny.output
+    result = folder.require_result()
+    assert (result.spent.attempts, result.stage_steps) == (2, whole.stage_steps)
+    assert result.weights_sha256 == whole.weights_sha256
+
+
 def test_supervised_steps_beside_a_run_leave_no_trace(
     make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,18 +262,39 @@ def test_costs_within_5_per_cent_agree(make_tiny: MakeTiny, machine: Machine) ->
         ({"engine": {"batch_size": 6}}, "batch_size 4, not 6"),
         ({"engine": {"precision": "bfloat16"}}, "precision float32, not bfloat16"),
         ({"preprocessing": {"size": [48, 48], "resize": "area"}}, "preprocessing 32 x 32 area, not 48 x 48 area"),
-        ({"dataset": "phantom"}, "dataset tiny_squares, not phantom"),
+        ({"dataset": "phantom"}, "dataset tiny_squares, not phantom; n_classes 3, not 4"),
     ],
 )
 def test_a_named_calibration_of_other_settings_is_refused(
-    make_tiny: MakeTiny, machine: Machine, changes: dict[str, object], message: str
+    make_tiny: MakeTiny,
+    machine: Machine,
+    changes: dict[str, object],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     (path,) = calibrations(tiny)
     other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(path), **changes)
-    with pytest.raises(UsageError, match=f"tiny.yaml:[0-9]+: calibration: was measured with .*{message}"):
-        other.session()
+    assert refused(other, capsys).endswith(f"tiny.yaml:{line_of(other)}: calibration: was measured with {message}")
+
+
+def refused(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line by which `harness run` refuses a suite, with 64."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--executor", "inline", "--no-track"])
+    assert ended.value.code == 64
+    *before, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert all(text.startswith("preparing ") for text in before), before
+    return line
+
+
+def line_of(tiny: Tiny) -> int:
+    """Where a suite names its calibration."""
+    lines = tiny.suite.read_text().splitlines()
+    return 1 + next(number for number, line in enumerate(lines) if line.startswith("calibration:"))
 
 
 def test_a_named_calibration_is_kept_beside_the_runs(make_tiny: MakeTiny, machine: Machine) -> None:
@@ -505,15 +555,16 @@ def test_a_shipped_calibration_serves_other_processors(
         misspelt.session()
 
 
-def test_a_calibration_with_other_threads_is_refused(make_tiny: MakeTiny, machine: Machine, tmp_path: Path) -> None:
+def test_a_calibration_with_other_threads_is_refused(
+    make_tiny: MakeTiny, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()
     path = tmp_path / "two.json"
     path.write_bytes(calibrations(tiny)[0].read_bytes())
     edit_record(path, lambda content: content["header"]["engine"].update(threads=2))
     other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(path))
-    with pytest.raises(UsageError, match=r"calibration: was measured with threads 2, not 1"):
-        other.session()
+    assert refused(other, capsys).endswith("calibration: was measured with threads 2, not 1")
 
 
 def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: MakeTiny, machine: Machine) -> None:

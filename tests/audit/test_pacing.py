@@ -1,0 +1,127 @@
+"""Methods that really train and cost something else than their calibration says, and calibrations edited by hand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.api.errors import AuditError, RecordError
+from harness.audit import Finding, audit
+from harness.data.cache import Cache
+from harness.execution.inline import run_inline
+from harness.leaderboard.leaderboard import build_leaderboard
+from harness.records.calibration import Calibration, EntryCost, StageCost
+from harness.records.reader import SuiteRecords
+from harness.records.schema import Run
+from harness.records.suite_folder import SuiteFolder
+from harness.train import calibrate as calibrating
+from harness.train.run import RunSettings
+from harness.train.stop import StopFlag
+from tests.support import run_cli
+from tests.synthetic import edit_record
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny
+
+pytestmark = pytest.mark.slow
+
+HONEST, CHEATS = {"supervised_full"}, {"cheat_lazy", "cheat_grows"}
+
+
+def in_this_process(unit: Run, runs: Sequence[Run], cache: Cache, _stop: StopFlag) -> Iterator[tuple[StageCost, ...]]:
+    """Measure as a fresh process does, without starting one."""
+    return calibrating.measure(unit, runs, cache.folder, calibrating.PAIRS // calibrating.PROCESSES)
+
+
+@pytest.fixture(scope="module")
+def paced(make_tiny: MakeTiny) -> Tiny:
+    """Calibrated and trained for real: three seeds, so that each cell has more than 30 supervised steps beside it."""
+    names = sorted(HONEST | CHEATS)
+    small = {"budget": {"reference_steps": 24}, "engine": {"batch_size": 2}}
+    tiny = make_tiny({name: {} for name in names}, seeds=[0, 1, 2], **small)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrating, "_in_fresh_process", in_this_process)
+        patch.setattr(calibrating, "PROCESSES", 1)
+        for name in ("PAIRS", "MOST_PAIRS"):
+            patch.setattr(calibrating, name, 10)
+        session = tiny.session()
+    outcomes = run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0))
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+    return tiny
+
+
+def rule_35(store: Path) -> Finding:
+    (finding,) = [finding for finding in audit(SuiteRecords.open(store)).findings if finding.number == 35]
+    return finding
+
+
+def entries_of(store: Path, runs: Sequence[str]) -> set[str]:
+    """The entries that these runs are of."""
+    return {entry.planned_run.entry for entry in SuiteFolder.open(store).selection().entries if entry.run in runs}
+
+
+def test_who_works_less_while_calibrated_or_more_with_progress_is_caught(paced: Tiny) -> None:
+    finding = rule_35(paced.store)
+    assert finding.status == "not held"
+    assert entries_of(paced.store, finding.runs) >= CHEATS
+    lines = (re.match(r"(\w+)@\w+, stage \w+: ([+-][\d.]+)% in 36 supervised steps", text) for text in finding.evidence)
+    deviations = {line[1]: float(line[2]) for line in lines if line}
+    assert deviations.keys() == HONEST | CHEATS
+    assert min(deviations[name] for name in CHEATS) > 20.0, deviations
+    assert max(abs(deviations[name]) for name in HONEST) < 25.0, deviations
+
+
+def test_they_are_in_no_table(paced: Tiny) -> None:
+    runs = build_leaderboard(SuiteRecords.open(paced.store)).inputs.comparisons[0].runs
+    assert set(runs[runs["entry"].isin(CHEATS)]["status"]) == {"unfit"}
+
+
+def test_the_command_line_names_the_rule(paced: Tiny) -> None:
+    done = run_cli("audit", paced.store)
+    assert done.returncode == AuditError.exit_code
+    assert "35. A step costs what it was said to cost" in done.stderr
+
+
+@pytest.fixture
+def copied(paced: Tiny, tmp_path: Path) -> SuiteFolder:
+    """The records, to be edited."""
+    return SuiteFolder.open(Path(shutil.copytree(paced.store, tmp_path / "tiny")))
+
+
+def dearer(cost: EntryCost) -> EntryCost:
+    """Five times the cost, sealed anew: what the lazy method does in truth."""
+    stages = [
+        stage.model_copy(update={"pairs": tuple((reference, 5 * own) for reference, own in stage.pairs)})
+        for stage in cost.stages
+    ]
+    return EntryCost.of(cost.key, stages)
+
+
+def test_an_edited_cost_that_is_sealed_anew_is_not_the_one_that_gave_the_steps(copied: SuiteFolder) -> None:
+    (known,) = copied.calibrations()
+    entries = tuple(dearer(cost) if cost.key.method == "cheat_lazy" else cost for cost in known.entries)
+    copied.write_calibration(Calibration(header=known.header, entries=entries))
+    finding = rule_35(copied.root)
+    assert finding.status == "not held"
+    assert entries_of(copied.root, finding.runs) == {"cheat_lazy"}
+    assert "calibrations/ lacks the costs that run.json names: removed, or edited by hand" in finding.evidence[0]
+
+
+def test_an_edited_header_or_a_lost_file_is_seen_by_every_run(copied: SuiteFolder) -> None:
+    (path,) = (copied.root / "calibrations").glob("*.json")
+    edit_record(path, lambda content: content["header"]["fingerprint"].update(device_model="Another"))
+    assert entries_of(copied.root, rule_35(copied.root).runs) == HONEST | CHEATS
+    path.unlink()
+    assert entries_of(copied.root, rule_35(copied.root).runs) == HONEST | CHEATS
+
+
+def test_edited_samples_are_no_record(copied: SuiteFolder) -> None:
+    (path,) = (copied.root / "calibrations").glob("*.json")
+    edit_record(path, lambda content: content["entries"][0]["stages"][0]["pairs"].pop())
+    done = run_cli("audit", copied.root)
+    assert done.returncode == RecordError.exit_code
+    assert "are not those that were measured: their digest is another" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -59,7 +59,7 @@ const ladderPicture = (host, picture, leads) => {
 };
 
 const leadTable = (picture, leads) => {
-  if (!leads.size) return h("p", { class: "hint" }, "No entry beside the labelled-only baselines.");
+  if (!leads.size) return h("p", { class: "hint" }, picture.baselines.length ? "No entry beside the labelled-only baselines." : "No labelled-only baseline to be ahead of.");
   const rungs = unique([...leads.values()].flatMap((own) => [...own.keys()]));
   const title = `Break-even against ${picture.baselines.join(" and ")}, ${picture.title}`;
   const cell = (lead) => h("td", {}, h("span", { class: "value" }, signed("dice", lead.difference), lead.ahead ? " \u25b2" : ""), h("span", { class: "sub" }, bounds("dice", lead.simultaneous_low, lead.simultaneous_high)));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +25,7 @@ def row(method: str, point: int, varied: dict[str, Any], score: float, **changes
     usual = {
         "suite": "phantom_mini", "entry": method, "study": 0, "point": point, "params": json.dumps(varied),
         "varied": json.dumps(varied), "score": score, "status": "ok", "useful_device_seconds": 60.0,
-        "lost_device_seconds": 0.0, "chosen": False,
+        "lost_device_seconds": 0.0, "reference_steps": math.nan, "reference_steps_budget": math.nan, "chosen": False,
     }  # fmt: skip
     return {**usual, **changes}
 

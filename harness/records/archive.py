@@ -19,7 +19,9 @@ from pathlib import Path, PurePosixPath
 
 from harness.api.errors import RecordError, UsageError
 from harness.records.archive_members import SUITE_NAME, read_archive
-from harness.records.files import disk_errors, read_content, write_bytes
+from harness.records.calibration import Calibration
+from harness.records.checksums import open_record
+from harness.records.files import disk_errors, read_content, read_record, write_bytes
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
 from harness.records.verification import find_flaws
@@ -27,8 +29,8 @@ from harness.records.verification import find_flaws
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
 FIRST_WRITTEN_WINS = ("suites", "environments", "calibrations", "reconciliation.json")
 """Records that stay as they are here, whatever an import says. A hash of the compared content names suites,
-environments and calibrations, so their comments, hosts, commits and further entries may differ. A reconciliation may be
-made more than once."""
+environments and calibrations, so their comments, hosts and commits may differ. A reconciliation may be made more than
+once. Further entries of a calibration join those that are here."""
 
 NAMED_CONFLICTS = 5
 
@@ -121,12 +123,21 @@ def import_records(file: Path, runs: Path, suite_hash: SuiteHash | None = None) 
     for flaw in find_archive_flaws(file, records, suite_hash):
         raise RecordError(f"{flaw}; nothing was imported")
     _refuse_conflicts(file, root, records)
-    SuiteFolder.create(root)
+    store = SuiteFolder.create(root)
     new = [path for path in records if not (root / path).exists()]
+    _join_calibrations(store, {path: content for path, content in records.items() if path not in new})
     # a run counts as done once its result is there, so results come last
     for path in sorted(new, key=lambda path: (path.name == "result.json", path)):
         write_bytes(root / path, records[path])
     return root, len(new), len(records) - len(new)
+
+
+def _join_calibrations(store: SuiteFolder, records: Mapping[PurePosixPath, bytes]) -> None:
+    """Add what an export measured beside entries that are here, so that its runs find what their steps cost."""
+    for path, content in records.items():
+        if path.parts[0] == "calibrations" and read_content(store.root / path) != content:
+            theirs = Calibration.model_validate_json(open_record(content) or b"")
+            store.write_calibration(read_record(store.root / path, Calibration).joined(theirs))
 
 
 def find_archive_flaws(

@@ -171,6 +171,12 @@ class Calibration(Strict):
         same = (entry for entry in self.entries if entry.key.model_dump(exclude={"stages"}) == named)
         return next((entry for entry in same if set(key.stages) <= set(entry.key.stages)), None)
 
+    def joined(self, other: Calibration) -> Calibration:
+        """The entries of two calibrations with one header, these first."""
+        own = {entry.digest for entry in self.entries}
+        further = [entry for entry in other.entries if entry.digest not in own]
+        return self.model_copy(update={"entries": (*self.entries, *further)})
+
     def ratios(self, entry: str | None) -> dict[str, float]:
         """Stage -> supervised steps that one of its steps costs, of an entry by its digest; empty for the unit."""
         return {stage.name: stage.ratio for cost in self.entries if cost.digest == entry for stage in cost.stages}

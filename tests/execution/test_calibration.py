@@ -29,9 +29,10 @@ from harness.execution.session import join_session, open_session, reuse
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.archive import export_records, import_records
 from harness.records.calibration import Calibration, EntryCost, StageCost
-from harness.records.files import write_record
+from harness.records.files import read_record, write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
+from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import load_suite
 from harness.suite.plan import PlannedTraining
 from harness.train import calibrate as calibrating
@@ -414,6 +415,27 @@ def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine:
     machine.factor, machine.asked = 2.0, []
     session = open_session(load_suite(str(tiny.suite)), None, tmp_path / "runs")
     assert (session.pending(), machine.asked) == ([], [])
+
+
+def test_entries_that_joined_a_calibration_elsewhere_are_imported(
+    make_tiny: MakeTiny, machine: Machine, tmp_path: Path
+) -> None:
+    """Two folders start with one calibration, and each measures another entry beside it."""
+    tiny = make_tiny({"tiny_floor": {}}, budget=REFERENCE_STEPS)
+    tiny.session()
+    export_records(SuiteRecords.open(tiny.store), tmp_path / "out.tar.gz")
+    there, *_ = import_records(tmp_path / "out.tar.gz", tmp_path / "runs")
+    known = read_record(calibrations(tiny)[0], Calibration)
+    key, stages = known.entries[0].key, known.entries[0].stages
+    first, second = (EntryCost.of(key.model_copy(update={"method_version": version}), stages) for version in (8, 9))
+    SuiteFolder(tiny.store).write_calibration(known.model_copy(update={"entries": (*known.entries, first)}))
+    SuiteFolder(there).write_calibration(known.model_copy(update={"entries": (*known.entries, second)}))
+    export_records(SuiteRecords.open(tiny.store), tmp_path / "out.tar.gz")
+    for _ in range(2):
+        import_records(tmp_path / "out.tar.gz", tmp_path / "runs")
+        assert SuiteFolder(there).calibrations() == [
+            known.model_copy(update={"entries": (*known.entries, second, first)})
+        ]
 
 
 @pytest.mark.slow

@@ -149,19 +149,17 @@ def test_a_step_in_bfloat16_has_losses_in_float32_and_close_to_those(kind: type[
 
 @every_method
 def test_search_spaces_lie_within_the_bounds(kind: type[Method]) -> None:
-    fields = kind.Params.model_fields
-    for name, field in fields.items():
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)
-        assert field.description
-        space = extra["search"]
-        if isinstance(space, dict):
-            values = space["values"]
-            assert isinstance(values, list)
-            for value in values:
-                kind.Params.model_validate({name: value})
-            assert space["scale"] == "choice" or (len(values) == 2 and values[0] <= field.default <= values[1])
-            assert space["scale"] != "choice" or field.default in values
+    params = kind.Params()
+    assert all(field.description for field in kind.Params.model_fields.values())
+    for name, dimension in params.space().items():
+        for value in dimension.values:
+            kind.Params.model_validate(params.with_values({name: value}))
+        default = params.current_value(name)
+        if dimension.scale == "choice":
+            assert default in dimension.values
+        else:
+            low, high = dimension.values
+            assert low <= default <= high
 
 
 @every_method

@@ -95,7 +95,8 @@ def adopt_calibrations(plan: Plan, store: SuiteFolder, source: SuiteFolder) -> N
     """
     if plan.budget.currency == "reference_steps" and find_calibration(plan, store) is None:
         for calibration in source.calibrations():
-            store.write_calibration(calibration)
+            if not differences(plan, calibration.header):
+                store.write_calibration(calibration)
 
 
 @contextmanager

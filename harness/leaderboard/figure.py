@@ -49,7 +49,8 @@ def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
     axes[0].set_ylabel("validation Dice (%), mean over classes", fontsize=9.5)
     if not panels:
         axes[0].text(0.5, 0.5, "no validations yet", ha="center", transform=axes[0].transAxes)
-    figure.suptitle(in_figure(title), fontsize=11.5, x=0.01, ha="left", fontweight="bold", color="#111111")
+    look = {"fontsize": 11.5, "fontweight": "bold", "color": "#111111"}
+    figure.suptitle(in_figure(title), x=0.01, ha="left", wrap=True, **look)
     figure.savefig(path, format="png", metadata={"Software": None})
 
 

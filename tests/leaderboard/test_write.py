@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.image import imread
 
+from harness.leaderboard.figure import draw_curves
 from harness.leaderboard.notes import (
     DEVIATION,
     EMPTY_MASKS,
@@ -82,6 +83,12 @@ def test_the_csv_follows_from_the_per_case_records_alone(tmp_path):
                         patients.setdefault(case["patient"], []).append(case["hd95_voxel"])
         assert row["hd95_voxel"] == pytest.approx(fmean(fmean(values) for values in patients.values()))
         assert row["n_patients"] == len(patients) == 20
+
+
+def test_a_long_title_of_the_curves_is_not_cut(tmp_path):
+    curves = board_of(write_records(tmp_path / "one_count", RunSpec(labelled=(3,)))).curves
+    draw_curves(curves, f"acdc_mini ({MINI})", tmp_path / "curves.png")
+    assert (imread(tmp_path / "curves.png")[:, -3:, :3] == 1.0).all(), "white up to the right edge"
 
 
 def test_text_has_all_that_a_reader_must_know(tmp_path):

@@ -163,7 +163,10 @@ def track_command(records: SuiteRecords, tracking_uri: str | None) -> None:
 @click.option("--to", "file", type=PATH, required=True, metavar="FILE", help="A .tar.gz file; .tar.xz is smaller.")
 @click.option("--no-history", is_flag=True, help="Leave out the losses of every step: tables need none, replay does.")
 @click.option("--no-predictions", is_flag=True, help="Leave out label maps: tables need none, pictures do.")
-def export_command(records: SuiteRecords, file: Path, no_history: bool, no_predictions: bool) -> None:
+@click.option("--no-artifacts", is_flag=True, help="Leave out arrays and figures that methods left for people.")
+def export_command(
+    records: SuiteRecords, file: Path, no_history: bool, no_predictions: bool, no_artifacts: bool
+) -> None:
     """Pack the records in FOLDER, without weights, logs and scans, into one file to share.
 
     Whoever imports it gets the same leaderboard. The same records give the same bytes. Environment records name the
@@ -171,7 +174,9 @@ def export_command(records: SuiteRecords, file: Path, no_history: bool, no_predi
     """
     from harness.records.archive import export_records
 
-    count = export_records(records, file, history=not no_history, predictions=not no_predictions)
+    count = export_records(
+        records, file, history=not no_history, predictions=not no_predictions, artifacts=not no_artifacts
+    )
     log.info("%s: %d records, %.2f MB", file, count, file.stat().st_size / 1e6)
 
 

@@ -24,7 +24,7 @@ from harness.records.checksums import open_record
 from harness.records.files import disk_errors, read_content, read_record, write_bytes
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
-from harness.records.verification import find_flaws
+from harness.records.verification import LEFT_OUT, find_flaws
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.xz")
 FIRST_WRITTEN_WINS = ("suites", "environments", "calibrations", "reconciliation.json")
@@ -37,7 +37,9 @@ NAMED_CONFLICTS = 5
 __all__ = ["export_records", "find_archive_flaws", "import_records", "read_archive"]
 
 
-def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, predictions: bool = True) -> int:
+def export_records(
+    suite: SuiteRecords, file: Path, *, history: bool = True, predictions: bool = True, artifacts: bool = True
+) -> int:
     """Write the records of a suite to one file, atomically.
 
     Args:
@@ -46,6 +48,7 @@ def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, pre
         history:     include losses and schedules of every step: most of the bytes. Replay and audit need them, tables
                      do not.
         predictions: include label maps of the test cases, for pictures and to compute metrics again.
+        artifacts:   include arrays and figures that methods left for people.
 
     Returns:
         Number of files in the archive.
@@ -60,12 +63,9 @@ def export_records(suite: SuiteRecords, file: Path, *, history: bool = True, pre
         raise RecordError(f"{flaw}; nothing was exported")
     if not SUITE_NAME.fullmatch(suite.name):
         raise UsageError(f"{suite.root}: rename the folder to small letters, digits, - and _, as an import asks for")
-    paths = sorted(
-        path
-        for path in shared_paths(suite)
-        if (history or not (path.name == "history.parquet" or path.parent.name == "history"))
-        and (predictions or path.name != "predictions.npz")
-    )
+    wanted = {"history": history, "predictions": predictions, "arrays": artifacts, "figures": artifacts}
+    left_out = tuple(name for name in LEFT_OUT if not wanted[name])
+    paths = sorted(path for path in shared_paths(suite) if not _in_run(path).startswith(left_out))
     write_bytes(file, _packed(suite, paths, small=file.suffix == ".xz"))
     return len(paths)
 
@@ -81,6 +81,11 @@ def shared_paths(suite: SuiteRecords) -> Iterator[PurePosixPath]:
         if run.folder.done:
             paths += [*run.folder.ended_files(), run.folder.path / "result.json"]
     return (PurePosixPath(path.relative_to(store.root).as_posix()) for path in paths)
+
+
+def _in_run(path: PurePosixPath) -> str:
+    """Name of a file within its run's folder; empty for records of the suite."""
+    return "/".join(path.parts[2:]) if path.parts[0] == "runs" else ""
 
 
 def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> bytes:

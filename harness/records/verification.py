@@ -11,7 +11,7 @@ from harness.records.checksums import refuse_damaged_zip
 from harness.records.files import is_there, read_errors, refuse_other_than_file
 from harness.records.reader import RunRecord, SuiteRecords
 
-LEFT_OUT = ("history", "predictions")
+LEFT_OUT = ("history", "predictions", "arrays", "figures")
 """Beginnings of the names of files that a reduced export leaves out."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -73,20 +74,20 @@ def test_the_leaderboard_of_imported_records_is_the_same(store: SuiteFolder, tmp
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz"])
-def test_tables_need_neither_history_nor_label_maps(
+def test_tables_need_neither_history_nor_label_maps_nor_artifacts(
     store: SuiteFolder, archive: Path, tmp_path: Path, suffix: str
 ) -> None:
     """An export without them is smaller and gives the same leaderboard; importing the whole one later adds the rest."""
     small, there = tmp_path / f"small{suffix}", tmp_path / "elsewhere"
     command = ("export", store.root, "--to", small)
-    done = run_cli(*command, "--no-history", "--no-predictions")
+    done = run_cli(*command, "--no-history", "--no-predictions", "--no-artifacts")
     assert done.returncode == 0, done.stderr
     assert small.stat().st_size < archive.stat().st_size
     imported = SuiteFolder(import_records(small, there)[0])
     assert write_tables(imported)[0].read_bytes() == write_tables(store)[0].read_bytes()
     written = {path.relative_to(store.root) for path in store.root.glob("runs/**/*.*")}
-    left_out = {path for path in written if "history" in str(path) or path.name == "predictions.npz"}
-    assert left_out
+    left_out = {path for path in written if re.search(r"history|predictions|arrays|figures", str(path))}
+    assert {path.name for path in left_out} >= {"predictions.npz", "arrays.npz", "centers.png"}
     assert not [path for path in left_out if (imported.root / path).exists()]
     assert import_records(archive, there)[1] == len(left_out)
     assert all((imported.root / path).exists() for path in left_out)

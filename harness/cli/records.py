@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Form = Literal["text", "csv", "markdown", "latex"]
+"""What `leaderboard` prints."""
+
 
 @click.command("leaderboard")
 @records_argument
@@ -35,16 +38,17 @@ log = logging.getLogger(__name__)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "csv", "markdown"]),
+    type=click.Choice(["text", "csv", "markdown", "latex"]),
     default="text",
-    help="What is printed; csv, markdown, figure and page are written beside the records each time.",
+    help="What is printed; csv, markdown, figure and page are written beside the records each time. latex: tables for "
+    "a paper, with booktabs.",
 )
 def leaderboard_command(
     records: SuiteRecords,
     data: Path | None,
     panels: bool | None,
     rung: int | None,
-    form: Literal["text", "csv", "markdown"],
+    form: Form,
 ) -> None:
     """Compute the tables of the suite in FOLDER from its records, write them into FOLDER/leaderboard, print them.
 
@@ -58,10 +62,11 @@ def leaderboard_command(
     print_leaderboard(leaderboard if rung is None else leaderboard.at_rung(rung), form)
 
 
-def print_leaderboard(leaderboard: Leaderboard, form: Literal["text", "csv", "markdown"] = "text") -> None:
+def print_leaderboard(leaderboard: Leaderboard, form: Form = "text") -> None:
     """The leaderboard on standard output; in colour where that is a terminal."""
     from rich.console import Console
 
+    from harness.leaderboard.latex import latex
     from harness.leaderboard.render import markdown, show, terminal_text
     from harness.records.untrusted_text import csv_text
 
@@ -70,6 +75,8 @@ def print_leaderboard(leaderboard: Leaderboard, form: Literal["text", "csv", "ma
         click.echo(csv_text(leaderboard.results), nl=False)
     elif form == "markdown":
         click.echo(markdown(leaderboard), nl=False)
+    elif form == "latex":
+        click.echo(latex(leaderboard), nl=False)
     elif console.is_terminal:
         show(leaderboard, console)
     else:

@@ -30,19 +30,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.consistency import ema_update, teacher_of
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.mixing import Mixed, classmix, cutmix, pseudo_label
 from harness.api.params import Alteration, OptimiserSettings, hyper
 from harness.api.progress import Progress, Scalar
 from harness.api.staged import StagedParams, rate, share
+from harness.api.views import FINE_TUNING, PRE_TRAINING, StrongParams
 from methods.action_parts.contrast_net import ContrastNet, Seen
 from methods.action_parts.neighbours import global_neighbours, local_neighbours
 from methods.action_parts.pixel_contrast import AnatomicalParams, anatomical_contrast
-from methods.action_parts.pseudo import Mixed, classmix, cutmix, pseudo_label, unsupervised_loss
+from methods.action_parts.pseudo import unsupervised_loss
 from methods.action_parts.representation import SampledFeatures
 from methods.action_parts.temperature import Constant, Temperature
-from methods.shared.consistency import ema_update, teacher_of
-from methods.shared.strong import FINE_TUNING, PRE_TRAINING, StrongParams
 
 Taus = dict[str, Scalar]
 

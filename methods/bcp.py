@@ -26,16 +26,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.components import largest_components
+from harness.api.consistency import ema_update, teacher_of
 from harness.api.dataset import Task
+from harness.api.losses import masked_dice_loss
 from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
+from harness.api.mixing import box_mask
 from harness.api.networks import backbone
 from harness.api.params import Alteration, hyper
 from harness.api.progress import Progress
 from harness.api.staged import StagedParams, rate, share
-from methods.shared.boxes import box_mask
-from methods.shared.components import largest_components
-from methods.shared.consistency import ema_update, teacher_of
-from methods.shared.masked import masked_dice_loss
 
 
 class BCPParams(StagedParams):

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.consistency import ConsistencyParams
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.progress import Progress
-from methods.shared.consistency import ConsistencyParams
 
 
 def cross_pseudo_supervision(first: Tensor, second: Tensor) -> Tensor:

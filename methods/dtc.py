@@ -21,13 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.consistency import ConsistencyParams
 from harness.api.dataset import Task
 from harness.api.losses import dice_loss
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import VNET_DROPOUT, WIDTHS, backbone
 from harness.api.params import hyper
 from harness.api.progress import Progress
-from methods.shared.consistency import ConsistencyParams
 from methods.shared.distance import signed_distances
 
 

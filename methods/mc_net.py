@@ -26,13 +26,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.consistency import ConsistencyParams
 from harness.api.dataset import Task
 from harness.api.losses import dice_loss, overlap
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone, second_decoder, third_decoder
 from harness.api.params import hyper
 from harness.api.progress import Progress
-from methods.shared.consistency import ConsistencyParams
 
 
 class MCNetParams(ConsistencyParams):

@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from harness.api.consistency import ConsistencyParams, clipped_noise, ema_decay, ema_update, teacher_of
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import hyper
 from harness.api.progress import Progress
-from methods.shared.consistency import ConsistencyParams, clipped_noise, ema_decay, ema_update, teacher_of
 
 
 class MeanTeacherParams(ConsistencyParams):

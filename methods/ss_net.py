@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.consistency import ConsistencyParams
 from harness.api.dataset import Task
 from harness.api.losses import dice_loss
 from harness.api.method import Batch, Loss, Method, Stage
@@ -37,7 +38,6 @@ from harness.api.progress import Progress
 from methods.action_parts.arithmetic import unrounded
 from methods.shared.adversarial import adversarial_loss
 from methods.shared.class_memory import ClassMemory, class_rows
-from methods.shared.consistency import ConsistencyParams
 
 FEATURES = 32
 

@@ -17,7 +17,7 @@ from harness.api.method import Batch, BatchPlan, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import Alteration
 from harness.api.progress import Progress
-from methods.shared.strong import StrongParams
+from harness.api.views import StrongParams
 
 
 class Supervised(Method):

@@ -25,13 +25,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from harness.api.consistency import ConsistencyParams, clipped_noise, ema_decay, ema_update, teacher_of
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import Alteration, hyper
 from harness.api.progress import Progress, ramp_up
-from methods.shared.consistency import ConsistencyParams, clipped_noise, ema_decay, ema_update, teacher_of
-from methods.shared.strong import StrongParams
+from harness.api.views import StrongParams
 
 
 class UAMTParams(ConsistencyParams, StrongParams):

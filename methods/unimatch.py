@@ -14,7 +14,7 @@ chance 0.5, 2 to 40 % of the image, aspect ratio 0.3 to 1 / 0.3.
 Formulas and defaults as in the authors' release for ACDC.
 Deviations: the partner is the next unlabelled image of the batch, in the release one of another batch. The release
 decodes perturbed labelled images too, which nothing reads but the decoder's batch statistics; here they are left out. A
-box that would not fit is shortened; the release draws again. Jitter and blur are those of `methods.shared.strong`.
+box that would not fit is shortened; the release draws again. Jitter and blur are those of `harness.api.views`.
 An own reading is 3D, for which the authors give no form: whole channels of the V-Net's maps are dropped, and a box has
 2 to 40 % of the volume, the aspect ratio between its first two sides, the third between them.
 """
@@ -28,13 +28,13 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import Task
+from harness.api.losses import masked_dice_loss
 from harness.api.method import Batch, Loss, Method, Stage
+from harness.api.mixing import box_mask, partner
 from harness.api.networks import backbone
 from harness.api.params import Alteration, MethodParams, hyper
 from harness.api.progress import Progress
-from methods.shared.boxes import box_mask
-from methods.shared.masked import masked_dice_loss
-from methods.shared.strong import Strength, strong
+from harness.api.views import Strength, strong
 
 STRONG = Strength(brightness=0.5, contrast=0.5, jitter_probability=0.8, sigma_range=(0.1, 2.0), blur_probability=0.5)
 BOX_PROBABILITY = 0.5
@@ -50,11 +50,6 @@ class UniMatchParams(MethodParams):
     strong_weight: float = hyper(0.5, "weight of the strong views together", ge=0, search=(0.1, 2.0), scale="log")
     feature_weight: float = hyper(0.5, "weight of perturbed features", ge=0, search=(0.1, 2.0), scale="log")
     feature_dropout: float = hyper(0.5, "share of channels dropped from each encoder map", ge=0, le=0.9)
-
-
-def partner(images: Tensor) -> Tensor:
-    """The image that each image of a batch is mixed with: the next one."""
-    return images.roll(-1, dims=0)
 
 
 def draw_boxes(count: int, size: Sequence[int], device: torch.device) -> Tensor:

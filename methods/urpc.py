@@ -24,11 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.api.consistency import ConsistencyParams
 from harness.api.dataset import Task
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.networks import backbone
 from harness.api.progress import Progress
-from methods.shared.consistency import ConsistencyParams
 
 PYRAMID = (128, 64, 32)
 """Channels of the maps that get a head, coarse to fine."""

@@ -5,7 +5,7 @@ A `Method` is an `nn.Module`, so its state dict is its whole state: parameters, 
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -75,7 +75,7 @@ class Batch:
     unlabelled: tuple[Tensor, ...] = ()
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """One paper. Subclass it in a file of `methods/`, or in an installed package with an entry point.
 
     The engine owns the loop, the clock, the optimiser's settings, batches, precision, validation and checkpoints. It

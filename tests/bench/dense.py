@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.api.consistency import teacher_of
 from harness.api.dataset import Task
 from harness.api.method import Loss
 from harness.api.progress import Scalar
@@ -28,7 +29,6 @@ from methods.action_parts.pixel_contrast import (
 )
 from methods.action_parts.representation import RepresentationHead, SampledFeatures
 from methods.action_pp import ACTIONPP
-from methods.shared.consistency import teacher_of
 from tests.methods.references import dense_features
 
 OUT = -1e4

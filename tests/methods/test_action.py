@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor
 
+from harness.api import views
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Stage
+from harness.api.mixing import pseudo_label
 from harness.api.params import OptimiserSettings
 from harness.api.progress import Progress
 from methods.action import ACTION, ActionParams
-from methods.action_parts.pseudo import pseudo_label, unsupervised_loss
-from methods.shared import strong as strong_module
+from methods.action_parts.pseudo import unsupervised_loss
 from methods.supervised import Supervised
 from tests.methods.staged import KINDS, assert_step_reads_no_value, enter, of_seed, small, stage_of, step
 from tests.methods.test_methods import same_state
@@ -153,7 +154,7 @@ def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum() -> None:
 
 @every_stage
 def test_teacher_sees_the_weak_view_and_the_student_the_strong_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    certain = strong_module.Strength(jitter_probability=1.0, blur_probability=1.0)
+    certain = views.Strength(jitter_probability=1.0, blur_probability=1.0)
     monkeypatch.setattr("methods.action.PRE_TRAINING", certain)
     monkeypatch.setattr("methods.action.FINE_TUNING", certain)
     for strong in (True, False):
@@ -177,10 +178,10 @@ def test_each_stage_has_its_strength(name: str, strength: str, monkeypatch: pyte
         used.append(how)
         return images
 
-    monkeypatch.setattr(strong_module, "strong", spy)
+    monkeypatch.setattr(views, "strong", spy)
     method = small(ACTION)
     step_loss(method, batch_for(method), stage_of(method, name), progress_at(0.5))
-    assert used == [getattr(strong_module, strength)]
+    assert used == [getattr(views, strength)]
 
 
 @pytest.mark.parametrize("mixing", ["classmix", "cutmix", "none"])

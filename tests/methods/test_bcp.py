@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
+from harness.api.components import largest_components
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Stage
 from harness.api.params import OptimiserSettings
 from methods.bcp import BCP, BCPParams, halves, mix, part_losses
-from methods.shared.components import largest_components
 from tests.methods.test_losses import gradient_inputs
 from tests.methods.test_ua_mt import Recorder
 from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from methods.shared.boxes import box_mask
+from harness.api.mixing import box_mask
 
 
 def test_boxes_by_hand() -> None:

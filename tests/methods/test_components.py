@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from methods.shared.components import largest_components
+from harness.api.components import largest_components
 
 Mask = NDArray[np.bool_]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from methods.shared.consistency import ema_decay, ema_update, teacher_of
+from harness.api.consistency import ema_decay, ema_update, teacher_of
 
 
 def net() -> nn.Sequential:

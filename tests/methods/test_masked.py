@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.api.losses import dice_loss
-from methods.shared.masked import masked_dice_loss
+from harness.api.losses import dice_loss, masked_dice_loss
 from tests.methods.test_losses import gradient_inputs
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.action_parts.pseudo import Mixed, box_mask, class_mask, classmix, cutmix, partner, paste
+from harness.api.mixing import Mixed, class_mask, classmix, cutmix, half_boxes, partner, paste
 
 LARGEST = 1 - 2**-24  # of torch.rand in float32
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
@@ -28,13 +28,13 @@ def batch(count: int, size: tuple[int, ...], seed: int = 0) -> Mixed:
 
 def test_box_by_hand() -> None:
     # 4 x 6, half is 12: widths 3 .. 6, 0.5 -> 5; height 12 / 5 = 2.4 -> 2; rows start at 0 .. 2, columns at 0 .. 1.
-    mask = box_mask(torch.tensor([[0.5, 0.7, 0.4]]), (4, 6))
+    mask = half_boxes(torch.tensor([[0.5, 0.7, 0.4]]), (4, 6))
     assert mask.int().tolist() == [[[0] * 6, [0] * 6, [1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0]]]
 
 
 def test_box_by_hand_in_3d() -> None:
     # 4 x 4 x 6, half is 48: depth 3 .. 6, 0.25 -> 4; rest 12: rows 3 .. 4, 0.9 -> 4; 12 / 4 = 3 slices, from 1 on.
-    mask = box_mask(torch.tensor([[0.9, 0.25, 0.6, 0.6, 0.4]]), (4, 4, 6))
+    mask = half_boxes(torch.tensor([[0.9, 0.25, 0.6, 0.6, 0.4]]), (4, 4, 6))
     expected = torch.zeros(1, 4, 4, 6, dtype=torch.bool)
     expected[:, 1:4, 0:4, 1:5] = True
     assert torch.equal(mask, expected)
@@ -43,11 +43,11 @@ def test_box_by_hand_in_3d() -> None:
 def test_every_width_from_half_to_all_and_every_place_is_equally_likely() -> None:
     u = (torch.arange(12) + 0.5) / 12
     middle = torch.full_like(u, 0.5)
-    mask = box_mask(torch.stack((u, middle, middle), dim=1), (6, 6))
+    mask = half_boxes(torch.stack((u, middle, middle), dim=1), (6, 6))
     assert mask.any(dim=1).sum(dim=1).tolist() == [3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6]
-    mask = box_mask(torch.stack((middle * 0, u, middle * 0), dim=1), (8, 2))  # 1 wide, all 8 rows: nowhere to go
+    mask = half_boxes(torch.stack((middle * 0, u, middle * 0), dim=1), (8, 2))  # 1 wide, all 8 rows: nowhere to go
     assert mask[:, :, 0].all()
-    mask = box_mask(torch.stack((middle * 0, middle, u), dim=1), (2, 6))  # 3 wide at 0 .. 3
+    mask = half_boxes(torch.stack((middle * 0, middle, u), dim=1), (2, 6))  # 3 wide at 0 .. 3
     assert mask.any(dim=1).int().argmax(dim=1).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
 
 
@@ -56,7 +56,7 @@ def test_a_box_is_inside_and_covers_half(size: list[int], data: st.DataObject) -
     number = st.sampled_from([0.0, LARGEST]) | st.floats(0, LARGEST, width=32)
     rows = st.lists(number, min_size=2 * len(size) - 1, max_size=2 * len(size) - 1)
     draws = torch.tensor(data.draw(st.lists(rows, min_size=1, max_size=3)), dtype=torch.float32)
-    for mask in box_mask(draws, size).numpy():
+    for mask in half_boxes(draws, size).numpy():
         assert mask.shape == tuple(size)
         corners = [(axis.min(), axis.max() + 1) for axis in np.nonzero(mask)]
         sides = [int(stop - start) for start, stop in corners]

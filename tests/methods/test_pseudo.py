@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.action_parts import pseudo
-from methods.action_parts.pseudo import Mixed, confident_share, unsupervised_loss
+from harness.api import mixing
+from harness.api.mixing import Mixed
+from methods.action_parts.pseudo import confident_share, unsupervised_loss
 
 # Two images of two pixels; p(label) = .8, .4 and .5, .1.
 LOGITS = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]], [[[0.5, 0.9]], [[0.5, 0.1]]]], dtype=torch.float64).log()
@@ -21,7 +22,7 @@ LABELS = torch.tensor([[[0, 0]], [[1, 1]]])
 
 def pseudo_label(logits: Tensor) -> Mixed:
     """Of images that do not matter."""
-    return pseudo.pseudo_label(logits, logits)
+    return mixing.pseudo_label(logits, logits)
 
 
 def derived(logits: Tensor, labels: Tensor, confidence: Tensor, threshold: float) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from methods.shared.consistency import ConsistencyParams
+from harness.api.consistency import ConsistencyParams
 from tests.methods.tiny import progress_at
 
 

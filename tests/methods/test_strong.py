@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from methods.shared.strong import FINE_TUNING, PRE_TRAINING, Draws, Strength, augment, blur, draw, jitter, strong
+from harness.api.views import FINE_TUNING, PRE_TRAINING, Draws, Strength, augment, blur, draw, jitter, strong
 
 NEVER = Strength(jitter_probability=0.0, blur_probability=0.0)
 ALWAYS = Strength(jitter_probability=1.0, blur_probability=1.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.api import views
 from harness.api.method import Method
-from methods.shared import strong as strong_module
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT, UAMTParams
@@ -16,8 +16,8 @@ from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 @pytest.fixture(autouse=True)
 def _certain(monkeypatch: pytest.MonkeyPatch) -> None:
-    certain, real = strong_module.Strength(jitter_probability=1.0, blur_probability=1.0), strong_module.strong
-    monkeypatch.setattr(strong_module, "strong", lambda images, _strength: real(images, certain))
+    certain, real = views.Strength(jitter_probability=1.0, blur_probability=1.0), views.strong
+    monkeypatch.setattr(views, "strong", lambda images, _strength: real(images, certain))
 
 
 def test_it_is_off_unless_asked_for_and_written_out() -> None:

@@ -1,4 +1,4 @@
-"""Strong augmentation of ACTION and ReCo for medical images: colour jitter, then Gaussian blur, by chance.
+"""Strong views, as ACTION and ReCo have them for medical images: colour jitter, then Gaussian blur, by chance.
 
     jitter  x <- clamp(b (c x + (1 - c) mean(x)), 0, 1), brightness b and contrast c each uniform in 1 +- strength
     blur    x <- G(sigma) * x, sigma uniform in [0.15, 1.15] pixels, 2 ceil(3 x 1.15) + 1 = 9 taps, mirrored at borders
@@ -59,12 +59,29 @@ class Draws(NamedTuple):
 
 
 def strong(images: Tensor, strength: Strength = FINE_TUNING) -> Tensor:
-    """Augment images [N, C, *size], each by draws of its own from torch's default generator."""
+    """Make strong views of images, each by draws of its own from torch's default generator; geometry stays.
+
+    Args:
+        images: [N, C, *size].
+        strength: How strong, and how often.
+
+    Returns:
+        Images of the same shape; those given stay as they are.
+    """
     return augment(images, draw(len(images), strength, images.device), strength.radius)
 
 
 def draw(count: int, strength: Strength, device: torch.device) -> Draws:
-    """Draws for `count` images, made on the device."""
+    """Draw what happens to so many images.
+
+    Args:
+        count: Number of images.
+        strength: How strong, and how often.
+        device: Where the draws are made.
+
+    Returns:
+        A value an image of each kind.
+    """
     uniform = torch.rand(5, count, device=device)
     low, high = strength.sigma_range
     return Draws(
@@ -77,14 +94,32 @@ def draw(count: int, strength: Strength, device: torch.device) -> Draws:
 
 
 def augment(images: Tensor, draws: Draws, radius: int) -> Tensor:
-    """Apply draws; an image with both switches off keeps every bit."""
+    """Apply draws; an image with both switches off keeps every bit.
+
+    Args:
+        images: [N, C, *size].
+        draws: For N images.
+        radius: Of the blur's kernel, `Strength.radius`.
+
+    Returns:
+        Images of the same shape.
+    """
     jittered = jitter(images, draws.brightness, draws.contrast)
     images = torch.where(_per_image(draws.jittered, images), jittered, images)
     return torch.where(_per_image(draws.blurred, images), blur(images, draws.sigma, radius), images)
 
 
 def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
-    """Scale about the image's mean, then about black, then clamp to black and white: [N, C, *size] with factors [N]."""
+    """Scale about the image's mean, then about black, then clamp to black and white.
+
+    Args:
+        images: [N, C, *size].
+        brightness: [N], factors about black.
+        contrast: [N], factors about the mean.
+
+    Returns:
+        Images of the same shape.
+    """
     bright, contrasted = _per_image(brightness, images), _per_image(contrast, images)
     axes = tuple(range(1, images.ndim))
     black, white = images.amin(axes, keepdim=True).clamp(max=0.0), images.amax(axes, keepdim=True).clamp(min=1.0)
@@ -95,10 +130,18 @@ def jitter(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
 
 
 def blur(images: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Gaussian blur of [N, C, *size] with sigma [N] in pixels, axis after axis, 2 radius + 1 taps.
+    """Blur by a Gaussian, axis after axis, with 2 radius + 1 taps.
 
     Borders are mirrored about the outermost pixel's centre (d c b | a b c d | c b a), on axes of any length. Sums of
     shifted images: unlike a grouped convolution they are the same code in 2D and 3D and quick without a GPU.
+
+    Args:
+        images: [N, C, *size].
+        sigma: [N], in pixels.
+        radius: Taps on either side of the centre.
+
+    Returns:
+        Images of the same shape.
     """
     taps = torch.arange(radius + 1, device=sigma.device)
     weights = (-0.5 * (taps / sigma.unsqueeze(1)).square()).exp()  # one side with the centre, [N, radius + 1]
@@ -137,5 +180,13 @@ class StrongParams(MethodParams):
         return ("altered",) if self.strong else ()
 
     def augment(self, images: Tensor, strength: Strength = FINE_TUNING) -> Tensor:
-        """Images [N, C, *size] as the trained network is to see them."""
+        """Give images as the trained network is to see them.
+
+        Args:
+            images: [N, C, *size].
+            strength: How strong, and how often.
+
+        Returns:
+            Strong views where the switch is on, else the images themselves.
+        """
         return strong(images, strength) if self.strong else images

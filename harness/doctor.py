@@ -16,7 +16,7 @@ from typing import Literal
 
 import harness
 from harness.api.errors import HarnessError, ServiceError
-from harness.suite.registry import dataset_sources, load_dataset, load_datasets, load_method, method_sources
+from harness.suite.registry import load_datasets, load_methods
 from harness.tracking import check_tracking
 
 CORE_PACKAGES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "h5py", "pydantic", "matplotlib")
@@ -85,12 +85,11 @@ def _device() -> str:
 
 
 def _plugins() -> str:
-    methods, datasets = sorted(method_sources()), sorted(dataset_sources())
-    for name in methods:
-        load_method(name)
-    for name in datasets:
-        load_dataset(name)
-    return f"methods {', '.join(methods)}; datasets {', '.join(datasets)}"
+    (methods, broken), (datasets, more) = load_methods(), load_datasets()
+    if broken or more:
+        raise ServiceError("; ".join([*broken.values(), *more.values()]))
+    names = (", ".join(each.name for each in loaded) for loaded in (methods, datasets))
+    return "methods {}; datasets {}".format(*names)
 
 
 def _disk(runs: Path) -> str:
@@ -120,7 +119,7 @@ def _data(data: Path | None) -> str:
     if (data / "manifest.json").is_file():
         manifest = Cache.open(data).manifest
         return f"{data}: prepared {manifest.dataset} v{manifest.version}, {len(manifest.cases)} cases"
-    read = [dataset for dataset in load_datasets() if dataset.layouts and locate(dataset, data)]
+    read = [dataset for dataset in load_datasets()[0] if dataset.layouts and locate(dataset, data)]
     if not read:
         raise ServiceError(f"{data}: no layout of any dataset is recognised in it")
     states = (f"{each.name} ({'prepared' if prepared_cache(each, data) else 'not prepared yet'})" for each in read)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from harness.api.errors import DataError, ServiceError
 from harness.cli.options import PATH, data_option, runs_option, tracking_option
 from harness.cli.tables import cache_table, dataset_table, print_table, suite_table
+from harness.records.schema import Engine
 from harness.records.untrusted_text import without_controls
 from harness.suite.load import SUITES
-from harness.suite.registry import load_dataset, load_datasets, load_method, method_sources
+from harness.suite.registry import load_dataset, load_datasets, load_method
 
 log = logging.getLogger(__name__)
 
@@ -56,32 +59,64 @@ def list_() -> None:
     """List datasets with their splits and layouts, and the caches that are prepared."""
     from harness.data.locate import cache_home
 
-    print_table(*dataset_table(load_datasets()))
+    datasets, broken = load_datasets()
+    print_table(*dataset_table(datasets))
     click.echo()
     print_table(*cache_table(sorted(cache_home().glob("*/manifest.json"))))
+    warn_of(broken)
 
 
 @click.command("list")
-@click.option("--method", metavar="NAME", help="Show one method: its hyper-parameters with defaults, bounds, search.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    help="Show one method: its hyper-parameters with bounds and search, its stages and hooks.",
+)
 def list_command(method: str | None) -> None:
     """List methods, datasets and suites.
 
     Parameters of a method are counted on a 2D task with one channel and four classes. References are shown in a
     leaderboard and never ranked.
     """
-    from harness.execution.catalogue import METHOD_COLUMNS, hyper_parameters, method_line
+    from harness.execution.catalogue import METHOD_COLUMNS, method_lines
 
     if method:
-        print_table(METHOD_COLUMNS, [method_line(method)], "lllrrll")
-        click.echo()
-        rows = hyper_parameters(load_method(method).Params)
-        print_table(("parameter", "default", "bounds", "search", "what"), rows, "lllll")
+        show_method(method)
         return
-    print_table(METHOD_COLUMNS, [method_line(name) for name in sorted(method_sources())], "lllrrll")
+    lines, broken = method_lines()
+    print_table(METHOD_COLUMNS, lines, "lllrrll")
     click.echo()
-    print_table(*dataset_table(load_datasets()))
+    datasets, more = load_datasets()
+    print_table(*dataset_table(datasets))
     click.echo()
     print_table(*suite_table(sorted(SUITES.glob("*.yaml"))))
+    warn_of(broken | more)
+
+
+def warn_of(broken: Mapping[str, str]) -> None:
+    """Name the plug-ins that cannot be used, each with its reason; nothing else suffers from them."""
+    for name, why in broken.items():
+        log.warning("%s cannot be used: %s", name, why)
+
+
+def show_method(name: str) -> None:
+    """All that there is to know of one method."""
+    from harness.api.params import Alteration
+    from harness.execution import catalogue
+
+    kind = load_method(name)
+    print_table(catalogue.METHOD_COLUMNS, [catalogue.method_line(name)], "lllrrll")
+    click.echo()
+    rows = catalogue.hyper_parameters(kind.Params)
+    print_table(("parameter", "default", "bounds", "search", "what"), rows, "lllll")
+    click.echo()
+    headers = ("stage", "share", "learning rate x", "labelled", "unlabelled", "views")
+    print_table(headers, catalogue.stage_lines(kind), "lrrrrr")
+    click.echo()
+    print_table(catalogue.HOOK_COLUMNS, catalogue.hook_lines(kind), "llllll")
+    declared = ", ".join(catalogue.standard(kind).augmentation) or "nothing"
+    click.echo(f"\nimages of a step: of {Engine().batch_size}, the default batch size")
+    click.echo(f"augmentation declared: {declared} (there are: {', '.join(get_args(Alteration))})")
 
 
 @click.command("doctor")

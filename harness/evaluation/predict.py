@@ -20,6 +20,7 @@ from torch.nn import functional
 from harness.api.dataset import LabelMap, Task
 from harness.data.shrink import pad
 from harness.records.schema import Engine
+from harness.suite.contract import answer_problem
 
 Precision = Literal["float32", "bfloat16"]
 Stride = Sequence[int] | None
@@ -65,8 +66,16 @@ def predict_slices(network: nn.Module, volumes: Sequence[Tensor], engine: Engine
     slices = list(chain.from_iterable(volumes))
     with inference(network, slices[0].device, engine.precision):
         passes = stacked(slices, SLICES_AT_ONCE, memory_format)
-        labels = torch.cat([network(images).argmax(dim=1).to(torch.uint8) for images in passes])
+        labels = torch.cat([logits_of(network, images).argmax(dim=1).to(torch.uint8) for images in passes])
     return list(labels.split([len(volume) for volume in volumes]))
+
+
+def logits_of(network: nn.Module, images: Tensor) -> Tensor:
+    """What a network answers to images [N, C, *size]. Raises `ValueError` for another shape than [N, *, *size]."""
+    logits: Tensor = network(images)
+    if problem := answer_problem(logits, images):
+        raise ValueError(f"the predictor ({type(network).__name__}) {problem}")
+    return logits
 
 
 def predict_windows(
@@ -96,7 +105,7 @@ def window_scores(
     places = [(number, window) for number, volume in enumerate(padded) for window in windows(volume, task, stride)]
     crops = [padded[number][(slice(None), *window)] for number, window in places]
     passes = stacked(crops, engine.batch_size, memory_format)
-    scores = chain.from_iterable(network(images).float().softmax(dim=1) for images in passes)
+    scores = chain.from_iterable(logits_of(network, images).float().softmax(dim=1) for images in passes)
     for number, scored in groupby(zip(places, scores, strict=True), key=lambda pair: pair[0][0]):
         shape = padded[number].shape[1:]
         total, count = crops[0].new_zeros(task.n_classes, *shape), crops[0].new_zeros(shape)

@@ -26,9 +26,10 @@ from harness.records.files import is_there, read_record
 from harness.records.lease import LeaseHeldError
 from harness.records.schema import PROTOCOL_VERSION
 from harness.records.suite_folder import SuiteFolder
+from harness.suite.contract import refuse_broken_methods
 from harness.suite.costs import Configuration, cost_key, is_unit, missing, stage_plans, task_of
 from harness.suite.load import LoadedSuite
-from harness.suite.plan import Plan, configurations, dataset_of, make_plan
+from harness.suite.plan import Plan, configurations, dataset_of, make_plan, unprepared
 from harness.suite.registry import load_method
 from harness.train.stop import Heartbeat, StopFlag
 
@@ -206,6 +207,7 @@ def measure_suite(
     if loaded.suite.budget.currency != "reference_steps":
         raise loaded.error(("budget",), "is not in reference_steps, so nothing has to be calibrated")
     dataset = dataset_of(loaded)
+    refuse_broken_methods(make_plan(loaded, unprepared(dataset)))
     cache = find_data(dataset, data)
     plan = make_plan(loaded, cache.reference)
     root = runs / loaded.suite.name

@@ -25,6 +25,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment, Preprocessing, Run, Stride
 from harness.records.status import State, run_statuses, share_of
 from harness.records.suite_folder import SuiteFolder
+from harness.suite.contract import refuse_broken_methods
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, PlannedTraining, dataset_of, make_plan, unprepared
 
@@ -72,6 +73,7 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
     """
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
+    refuse_broken_methods(plan)
     store, known, lacking = SuiteFolder(runs / loaded.suite.name), None, False
     if plan.budget.currency == "reference_steps":
         known = find_calibration(plan, store)

@@ -24,6 +24,7 @@ from harness.records.run_folder import RunFolder
 from harness.records.schema import Infeasible, Run, Trial
 from harness.records.suite_folder import Selection, SuiteFolder, Trials
 from harness.records.verification import find_run_flaws
+from harness.suite.contract import refuse_broken_methods
 from harness.suite.load import LoadedSuite
 from harness.suite.plan import Plan, dataset_of, make_plan, unprepared
 
@@ -135,7 +136,7 @@ def open_session(
         RecordError: the records are of another version, or damaged.
         DiskError:   the records cannot be written.
     """
-    plan, cache, store = _in_folder(loaded, data, runs, rung, source)
+    plan, cache, store = _in_folder(loaded, data, runs, rung, source, check=True)
     plan = calibrated(plan, cache, store, measure)
     if loaded.suite.search is not None:
         store.write_trials(_trials_of(plan, store.trials()))
@@ -155,7 +156,7 @@ def open_uncalibrated(
     """
     if loaded.suite.budget.currency != "reference_steps":
         return None
-    plan, cache, store = _in_folder(loaded, data, runs, rung, source)
+    plan, cache, store = _in_folder(loaded, data, runs, rung, source, check=True)
     known = find_calibration(plan, store)
     if not is_lacking(plan, known):
         return None
@@ -177,10 +178,16 @@ def join_session(loaded: LoadedSuite, data: Path | None, runs: Path) -> Session:
 
 
 def _in_folder(
-    loaded: LoadedSuite, data: Path | None, runs: Path, rung: int | None = None, source: Path | None = None
+    loaded: LoadedSuite,
+    data: Path | None,
+    runs: Path,
+    rung: int | None = None,
+    source: Path | None = None,
+    *,
+    check: bool = False,
 ) -> tuple[Plan, Cache, SuiteFolder]:
     SuiteFolder.refuse_foreign(runs / loaded.suite.name)  # before minutes of preparing data
-    plan, cache = plan_on_data(loaded, data, rung)
+    plan, cache = plan_on_data(loaded, data, rung, check=check)
     store = SuiteFolder.create(runs / loaded.suite.name)
     store.keep_suite(loaded.text, loaded.suite.hash)
     if source is not None:
@@ -210,10 +217,17 @@ def _trials_of(plan: Plan, recorded: Trials | None) -> Trials:
     return Trials(suite_hash=suite.hash, trials=every, infeasible=refused)
 
 
-def plan_on_data(loaded: LoadedSuite, data: Path | None, rung: int | None = None) -> tuple[Plan, Cache]:
-    """The plan on the prepared data. The whole suite is checked before any data are touched."""
+def plan_on_data(
+    loaded: LoadedSuite, data: Path | None, rung: int | None = None, *, check: bool = False
+) -> tuple[Plan, Cache]:
+    """The plan on the prepared data. The whole suite is checked before any data are touched.
+
+    check: Build each method too. A process of one run leaves that to the driver, which has done so.
+    """
     dataset = dataset_of(loaded)
     plan = make_plan(loaded, unprepared(dataset)).at_rung(rung)
+    if check:
+        refuse_broken_methods(plan)
     cache = resolve(dataset, data)
     refuse_unknown_millimetres(loaded, cache)
     return plan.on_data(cache.reference), cache

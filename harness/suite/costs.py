@@ -14,7 +14,7 @@ from harness.api.params import Dimension, MethodParams
 from harness.api.strict import canonical_json
 from harness.records.calibration import Calibration, EntryKey, StagePlan, TooFewStepsError, engine_cost, resolve
 from harness.records.schema import CalibrationRef, Engine, Run
-from harness.suite.registry import load_method, method_sources
+from harness.suite.registry import load_method, load_methods
 
 if TYPE_CHECKING:
     from harness.api.method import Method
@@ -40,7 +40,7 @@ def task_of(dataset: Dataset, size: tuple[int, ...]) -> Task:
 
 def unit_method() -> type[Method]:
     """The method whose step is the unit of reference steps. Raises `UsageError` where there are none or several."""
-    units = [kind for kind in map(load_method, sorted(method_sources())) if kind.unit]
+    units = [kind for kind in load_methods()[0] if kind.unit]
     if len(units) != 1:
         names = ", ".join(kind.name for kind in units) or "none"
         raise UsageError(f"reference steps need exactly one method that is their unit; there are: {names}")

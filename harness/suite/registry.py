@@ -6,8 +6,8 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
@@ -17,21 +17,27 @@ from typing import TYPE_CHECKING, TypeVar
 import harness
 from harness.api.errors import UsageError, suggest
 from harness.records.schema import BY_FIRST_VERSION
+from harness.suite.blame import blame
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
     from harness.api.method import Method
 
 T = TypeVar("T")
+L = TypeVar("L")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a plug-in comes from, without importing it: `module` or `module:attribute`."""
+    """Where a plug-in comes from, without importing it: `module` or `module:attribute`.
+
+    clash: why its name cannot be used, where several plug-ins have it.
+    """
 
     name: str
     target: str
     origin: str
+    clash: str = ""
 
 
 def method_sources() -> Mapping[str, Source]:
@@ -58,9 +64,24 @@ def load_dataset(name: str) -> Dataset:
     return _load(name, dataset_sources(), Dataset)()
 
 
-def load_datasets() -> list[Dataset]:
-    """An instance of every dataset, by name."""
-    return [load_dataset(name) for name in sorted(dataset_sources())]
+def load_datasets() -> tuple[list[Dataset], dict[str, str]]:
+    """An instance of every dataset that can be loaded, by name, and why the others cannot."""
+    return _loaded(load_dataset, dataset_sources())
+
+
+def load_methods() -> tuple[list[type[Method]], dict[str, str]]:
+    """Every method that can be loaded, by name, and why the others cannot: a broken plug-in harms no other one."""
+    return _loaded(load_method, method_sources())
+
+
+def _loaded(load: Callable[[str], L], names: Iterable[str]) -> tuple[list[L], dict[str, str]]:
+    whole, broken = [], {}
+    for name in sorted(names):
+        try:
+            whole.append(load(name))
+        except UsageError as error:
+            broken[name] = str(error)
+    return whole, broken
 
 
 def _sources(package: str, group: str) -> dict[str, Source]:
@@ -70,12 +91,11 @@ def _sources(package: str, group: str) -> dict[str, Source]:
             sources[module.name] = Source(module.name, f"{package}.{module.name}", f"{package}/{module.name}.py")
     for point in _entry_points(group, tuple(sys.path)):
         origin = f"{point.dist.name if point.dist else 'an installed package'} ({point.value})"
-        if point.name in sources:
-            raise UsageError(
-                f"{point.name!r} is defined twice: by {sources[point.name].origin} and by {origin}; "
-                "rename one or uninstall the package"
-            )
-        sources[point.name] = Source(point.name, point.value, origin)
+        source = Source(point.name, point.value, origin)
+        if known := sources.get(point.name):
+            twice = f"{point.name!r} is defined twice: by {known.origin} and by {origin}"
+            source = replace(known, clash=f"{twice}; rename one or uninstall the package")
+        sources[point.name] = source
     return sources
 
 
@@ -104,14 +124,10 @@ def _load(name: str, known: Mapping[str, Source], base: type[T]) -> type[T]:
     if name not in known:
         raise UsageError(f"unknown {base.__name__.lower()} {name!r}; {suggest(name, known)}")
     source = known[name]
+    if source.clash:
+        raise UsageError(source.clash)
     module_name, _, attribute = source.target.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        if (error.name or "").startswith("harness.spec"):
-            said = f"{source.origin}: written for {BY_FIRST_VERSION}; its contracts are in harness.api now"
-            raise UsageError(said) from error
-        raise UsageError(f"{source.origin}: cannot be imported ({error}); install what it needs") from error
+    module = _import(module_name, source)
     if attribute:
         candidates = [getattr(module, attribute, None)]
     else:
@@ -123,4 +139,39 @@ def _load(name: str, known: Mapping[str, Source], base: type[T]) -> type[T]:
             f"{source.origin}: expected exactly one {base.__name__} class with name = {source.name!r}, "
             f"found {len(named)}"
         )
+    if problem := _class_problem(named[0]):
+        raise UsageError(f"{source.origin}: {named[0].__name__}{problem}")
     return named[0]
+
+
+def _import(module: str, source: Source) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        if (error.name or "").startswith("harness.spec"):
+            said = f"{source.origin}: written for {BY_FIRST_VERSION}; its contracts are in harness.api now"
+            raise UsageError(said) from error
+        raise UsageError(f"{source.origin}: cannot be imported ({error}); install what it needs") from error
+    except (Exception, SystemExit) as error:  # whatever a plug-in does there ends no other command
+        raise UsageError(f"{source.origin}: cannot be imported: {blame(error, {module.partition('.')[0]})}") from error
+
+
+def _class_problem(kind: type) -> str:
+    """What a plug-in's class lacks, as the end of a sentence about it; nothing of it is built."""
+    from harness.api.params import MethodParams
+
+    if lacking := sorted(getattr(kind, "__abstractmethods__", ())):
+        return f" does not define {' and '.join(lacking)}"
+    params = getattr(kind, "Params", MethodParams)
+    if not (inspect.isclass(params) and issubclass(params, MethodParams)):
+        return f".Params is {_article(params)}; make it a subclass of harness.api.MethodParams"
+    given = ("task", "params") if hasattr(kind, "Params") else ()
+    try:
+        inspect.signature(kind).bind(*given)
+    except TypeError as error:
+        return f".__init__ must take ({', '.join(('self', *given))}): {error}"
+    return ""
+
+
+def _article(value: object) -> str:
+    return f"the class {value.__name__}" if inspect.isclass(value) else f"a {type(value).__name__}"

@@ -16,6 +16,8 @@ from harness.records.lease import Lease, LeaseLostError
 from harness.records.ledger import LedgerLine, ProcessInfo, wall_by_phase
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Environment, Failure, Result
+from harness.suite.blame import blame, packages_of
+from harness.suite.registry import load_method
 from harness.train.clock import Phases
 from harness.train.environment import peak_memory_bytes
 from harness.train.history import NonFiniteLossError
@@ -131,7 +133,8 @@ class Attempt:
     def _failed(self, kind: str, error: BaseException) -> Result:
         write_text(self.folder.path / "error.txt", printable("".join(traceback.format_exception(error))))
         self.write("end", f"failed: {kind}")
-        reason = printable(f"{type(error).__name__}: {error}")
+        packages = packages_of(load_method(self.folder.run.method)) if kind != "data" else ()
+        reason = printable(blame(error, packages))
         return Result(
             run=self.folder.id,
             status="failed",
@@ -146,7 +149,7 @@ class Attempt:
 
 
 def kind_of(error: BaseException) -> str | None:
-    """Kind of the failure that an error makes of a run; None for one that the user must act on, and for an exit."""
+    """Kind of the failure that an error makes of a run; None where the user must act, and for an interrupt."""
     if isinstance(error, HarnessError):
         return "data" if isinstance(error, DataError) else None
     if isinstance(error, NonFiniteLossError):
@@ -154,7 +157,7 @@ def kind_of(error: BaseException) -> str | None:
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
         return "oom"
     # whatever else a method raises becomes a row of the table
-    return "error" if isinstance(error, Exception) else None
+    return "error" if isinstance(error, (Exception, SystemExit)) else None
 
 
 def printable(text: str) -> str:

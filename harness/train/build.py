@@ -154,8 +154,10 @@ def forward_precision(state: TrainingState) -> AbstractContextManager[object]:
     return torch.autocast(state.device.type, torch.bfloat16, enabled=state.run.engine.precision == "bfloat16")
 
 
-def descend(state: TrainingState, stage: Stage, loss: Loss, progress: Progress) -> None:
-    """Backward, optimiser and the method's averages."""
+def descend(state: TrainingState, stage: Stage, loss: object, progress: Progress) -> None:
+    """Backward, optimiser and the method's averages. Raises `TypeError` for what is no `Loss`."""
+    if not isinstance(loss, Loss):
+        raise TypeError(f"{type(state.method).__name__}.training_loss gives a {type(loss).__name__}, no Loss")
     state.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
     state.optimiser.step()

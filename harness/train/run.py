@@ -27,6 +27,7 @@ from harness.records.ledger import wall_by_phase
 from harness.records.run_folder import DamagedRecordError, RunFolder
 from harness.records.schema import Result, Run
 from harness.records.suite_folder import SuiteFolder
+from harness.suite.contract import refuse_broken
 from harness.train.attempt import Attempt
 from harness.train.build import (
     build_method,
@@ -138,6 +139,7 @@ def make_trainer(attempt: Attempt, cache: Cache, settings: RunSettings) -> Train
     history = History(folder)
     with attempt.phases("build"):
         state = build_state(run, data, device)
+        refuse_broken(state.method, task_of_run(run), run.engine.batch_size)
         resumed = resume(state, attempt, history)
     attempt.start(state.meter)
     if state.meter.has_steps_left:

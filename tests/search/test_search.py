@@ -191,7 +191,7 @@ def _on_other_data(tiny: Tiny) -> Any:
 
     session = tiny.session()
     reference = session.plan.data.model_copy(update={"checksum": "d" * 64})
-    return lambda loaded, data, rung: (make_plan(loaded, reference), session.cache)
+    return lambda loaded, data, rung, check: (make_plan(loaded, reference), session.cache)
 
 
 def test_a_suite_that_gives_up_its_search_shows_its_finals_again(make_tiny: MakeTiny) -> None:

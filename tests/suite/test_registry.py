@@ -9,17 +9,29 @@ import pytest
 
 from harness.api.errors import UsageError
 from harness.api.method import Method
-from harness.suite.registry import dataset_sources, load_dataset, load_method, method_sources
+from harness.suite.registry import (
+    dataset_sources,
+    load_dataset,
+    load_datasets,
+    load_method,
+    load_methods,
+    method_sources,
+)
 from tests.support import REPO, run_cli
 from tests.train.tiny import install, write_metadata
 
 METHOD = """
 from harness.api.method import Method
 
-class Good(Method):
+class Base(Method):
+    def training_loss(self, batch, stage, progress): ...
+    predictor = property(lambda self: self.net)
+    def __init__(self, task, params): super().__init__(task)
+
+class Good(Base):
     name = "good"
 
-class AlsoHere(Method):
+class AlsoHere(Base):
     name = "also_here"
 
 class NoMethod:
@@ -84,16 +96,15 @@ def test_finding_imports_nothing(site: Path) -> None:
 def test_a_name_that_is_taken_twice_is_refused_with_both_origins(site: Path) -> None:
     package(site, "second_ua", METHOD, "ua_mt = second_ua:Good")
     with pytest.raises(UsageError, match=r"'ua_mt' is defined twice.*methods/ua_mt\.py.*extra \(second_ua:Good\)"):
-        method_sources()
-    with pytest.raises(UsageError, match="defined twice"):
-        load_method("supervised")
+        load_method("ua_mt")
+    assert load_method("supervised").name == "supervised"
 
 
 def test_two_packages_with_one_name_are_refused(site: Path) -> None:
     package(site, "first_good", METHOD, "good = first_good:Good", name="first")
     package(site, "second_good", METHOD, "good = second_good:Good", name="second")
     with pytest.raises(UsageError, match=r"'good' is defined twice"):
-        method_sources()
+        load_method("good")
 
 
 def test_a_dataset_may_have_the_name_of_a_method(site: Path) -> None:
@@ -129,6 +140,41 @@ def test_a_package_that_cannot_be_imported_is_named(site: Path) -> None:
         load_method("good")
     with pytest.raises(UsageError, match=r"extra \(absent_module:Bad\).*absent_module"):
         load_method("bad")
+
+
+BROKEN = {
+    "class Bad(": r"cannot be imported: SyntaxError: .*line 1",
+    "import sys\nsys.exit(3)": r"cannot be imported: SystemExit: 3 \(MODULE\.py:2\)",
+    "def f():\n    raise KeyError('x')\nf()": r"cannot be imported: KeyError: 'x' \(MODULE\.py:2\)",
+    METHOD
+    + "class Bad(Base):\n    name = 'bad'\n    Params = {'weight': 1.0}": r"Bad\.Params is a dict; make it a sub",
+    METHOD + "class Bad(Base):\n    name = 'bad'\n    Params = int": r"Bad\.Params is the class int; make it a sub",
+    METHOD
+    + "class Bad(Base):\n    name = 'bad'\n    def __init__(self, task): ...": r"Bad\.__init__ must take \(self, ta",
+    METHOD + "class Bad(Method):\n    name = 'bad'\n    def __init__(self, task, params): ...": (
+        r"Bad does not define predictor and training_loss"
+    ),
+}
+
+
+@pytest.mark.parametrize("number", range(len(BROKEN)))
+def test_a_broken_plug_in_is_refused_where_it_is_used_and_harms_no_other(number: int, site: Path) -> None:
+    """Modules have names of their own: Python remembers a failed import no more, but a good one."""
+    text, said = list(BROKEN.items())[number]
+    module = f"broken_{number}"
+    package(site, module, text, f"bad = {module}:Bad")
+    with pytest.raises(UsageError, match=rf"extra \({module}:Bad\): {said.replace('MODULE', module)}"):
+        load_method("bad")
+    methods, broken = load_methods()
+    assert list(broken) == ["bad"]
+    assert "ua_mt" in {kind.name for kind in methods}
+
+
+def test_a_broken_dataset_harms_no_other(site: Path) -> None:
+    package(site, "broken_data", "1 / 0", datasets="bad = broken_data:Data")
+    datasets, broken = load_datasets()
+    assert "phantom" in {dataset.name for dataset in datasets}
+    assert "ZeroDivisionError" in broken["bad"]
 
 
 def test_a_typo_is_refused_with_the_nearest_name() -> None:

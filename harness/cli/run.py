@@ -16,6 +16,7 @@ from harness.cli.records import print_leaderboard
 from harness.cli.tables import duration, plan_runs, plan_table, print_table
 from harness.records.reader import SuiteRecords
 from harness.slurm.cluster import load_cluster, refuse_adaptive, refuse_mixed_gpus
+from harness.suite.load import load_suite
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,10 @@ def run_command(
             log.info(unfinished)
             return unfinished.exit_code
     print_leaderboard(leaderboard)
-    return RunFailedError.exit_code if pipeline.has_failed_runs(leaderboard) else 0
+    if not pipeline.has_failed_runs(leaderboard):
+        return 0
+    log.info("some runs failed: `harness errors %s` prints their tracebacks", runs / load_suite(suite).suite.name)
+    return RunFailedError.exit_code
 
 
 @click.command("train")
@@ -199,7 +203,6 @@ def train_command(run: str, suite: str, data: Path | None, runs: Path, checkpoin
     from harness.execution.outcome import Outcome
     from harness.execution.process import BUSY, parent_and_allowance
     from harness.execution.session import join_session
-    from harness.suite.load import load_suite
     from harness.train.run import RunSettings
     from harness.train.stop import StopFlag
 

@@ -1,0 +1,121 @@
+"""What `harness new` writes: a package with a method that trains, and suites that are copies of shipped ones."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness.api.errors import UsageError
+from harness.suite.load import SUITES, LoadedSuite, load_suite
+from harness.suite.registry import method_sources
+
+TEMPLATES = Path(__file__).with_name("templates")
+PLACES = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    "my_method.py": "src/{name}.py",
+    "test_my_method.py": "tests/test_{name}.py",
+}
+"""File of `templates/` -> where it goes in the new package."""
+
+
+def new_method(name: str, parent: Path) -> Path:
+    """Write a package with one method, its test, and a suite that trains it beside the demo's methods.
+
+    Args:
+        name: Of the method, its module and its folder: small letters, digits and _.
+        parent: Folder in which that of the package is made.
+
+    Returns:
+        The package's folder.
+
+    Raises:
+        UsageError: The name is none, or taken; or the folder exists.
+        OSError: It cannot be written.
+    """
+    folder = parent / name
+    if problem := _name_problem(name):
+        raise UsageError(f"{name!r}: {problem}; take another name")
+    if folder.exists():
+        raise UsageError(f"{folder}: exists already; take another name, or --to another folder")
+    title = "".join(part.capitalize() for part in name.split("_"))
+    for template, place in PLACES.items():
+        text = (TEMPLATES / template).read_text(encoding="utf-8")
+        text = (
+            text.replace("harness.templates.my_method", name)
+            .replace("my_method", name)
+            .replace("MyMethod", title)
+            .replace("my-method", name.replace("_", "-"))
+        )
+        path = folder / place.format(name=name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    new_suite(f"{name}_demo", [name], folder)
+    return folder
+
+
+def _name_problem(name: str) -> str:
+    """Why a name cannot be that of a method and of the module that holds it; empty where it can."""
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        return "is no name of a Python module in small letters, digits and _"
+    if known := method_sources().get(name):
+        return f"is a method already ({known.origin})"
+    if name in sys.stdlib_module_names or find_spec(name) is not None:
+        return "is a Python package already, which it would hide"
+    return ""
+
+
+def new_suite(name: str, methods: Sequence[str], parent: Path, like: str = "demo") -> Path:
+    """Write a suite of the user's own, a copy of another one with more methods.
+
+    Args:
+        name: Of the suite and its file: small letters, digits, _ and -.
+        methods: Added to the copy, with their default hyper-parameters.
+        parent: Folder of the file.
+        like: Name of a shipped suite, or path of a suite's YAML file.
+
+    Returns:
+        The new file, NAME.yaml.
+
+    Raises:
+        UsageError: The name is none, or taken; the other suite is wrong, or has a method of that name already.
+        OSError: The file cannot be written.
+    """
+    if (SUITES / f"{name}.yaml").exists():
+        raise UsageError(f"{name!r} is a shipped suite, whose records lie in runs/{name}; take another name")
+    path = parent / f"{name}.yaml"
+    if path.exists():
+        raise UsageError(f"{path}: exists already; take another name, or --to another folder")
+    source = load_suite(like)
+    if taken := [method for method in methods if method in source.suite.methods]:
+        raise UsageError(f"{source.path}: has an entry {taken[0]!r} already; leave it out")
+    path.write_text(_copy(source, name, methods), encoding="utf-8")
+    try:
+        load_suite(path)
+    except UsageError:
+        path.unlink()
+        raise
+    return path
+
+
+def _copy(source: LoadedSuite, name: str, methods: Sequence[str]) -> str:
+    """Text of a suite with another name and more methods, without its first comment.
+
+    A calibration that it names is left out where methods are added, which it lacks.
+    """
+    lines = source.text.splitlines()
+    starts = sorted(line for location, line in source.lines.items() if len(location) == 1)
+    first, after = source.lines["methods",], [line for line in starts if line > source.lines["methods",]]
+    end = after[0] - 1 if after else len(lines)
+    while not lines[end - 1].strip() or lines[end - 1].startswith("#"):
+        end -= 1
+    indent = re.match(" *", lines[first])
+    added = [f"{indent.group() if indent else '  '}{method}:" for method in methods]
+    copied = [*lines[:end], *added, *lines[end:]]
+    copied[source.lines["name",] - 1] = f"name: {name}"
+    kept = [line for line in copied[starts[0] - 1 :] if not (methods and line.startswith("calibration:"))]
+    return "\n".join([f"# A copy of the suite {source.suite.name}.", *kept, ""])

@@ -36,8 +36,8 @@ def calibrate_command(suite: str, data: Path | None, runs: Path, to: Path | None
     """Measure what a training step of every entry costs, in steps of plain supervised training.
 
     A suite with a budget of reference steps needs that; `harness run` measures what it lacks by itself. Here all
-    entries are measured anew, beside the suite's records, as a table of its own; with --to into a file that the suite
-    can name.
+    entries are measured anew, beside the suite's records, as a table of its own; with --to also into a file that the
+    suite can name.
     """
     from harness.execution.calibration import compare, differing_costs, measure_suite
     from harness.records.calibration import PRECISION
@@ -55,12 +55,14 @@ def calibrate_command(suite: str, data: Path | None, runs: Path, to: Path | None
         log.info("the calibration on record agrees within 5 %")
         return
     print_table(*cost_table(measured))
-    if to is None:
-        store.write_calibration(measured)
-    else:
+    store.write_calibration(measured)
+    if to is not None:
         stages = [(entry.key, stage) for entry in measured.entries for stage in entry.stages]
         if wide := "; ".join(f"{key}, stage {stage.name}" for key, stage in stages if stage.spread > PRECISION):
-            raise AuditError(f"{to}: not written, since it is not known within {PRECISION:.0%}: {wide}; try again")
+            raise AuditError(
+                f"{to}: not written, since it is not known within {PRECISION:.0%}: {wide}. "
+                "It is kept beside the runs, and shows its intervals there; on a quieter machine it may be shipped"
+            )
         write_record(to, measured, indent=None)
 
 

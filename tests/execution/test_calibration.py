@@ -549,6 +549,20 @@ def test_check_prints_each_stage_and_ends_with_76(
     assert "stage third: costs 4.240 supervised steps here, 4.000 on record" in printed.err
 
 
+def test_what_is_too_wide_to_be_shipped_is_kept_beside_the_runs(
+    make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("harness.records.calibration.PRECISION", -1.0)
+    tiny, file = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS), tmp_path / "tiny.json"
+    with pytest.raises(SystemExit) as ended:
+        main(["calibrate", "--suite", str(tiny.suite), "--runs", str(tiny.runs), "--to", str(file)])
+    assert ended.value.code == 76
+    assert not file.exists()
+    machine.asked.clear()
+    assert steps_of(tiny, STAGED) == {"first": 98, "second": 49, "third": 49}
+    assert machine.asked == []
+
+
 def test_a_shipped_calibration_serves_other_processors(
     make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

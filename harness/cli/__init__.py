@@ -31,7 +31,7 @@ VERBS = {
     "new": ("author", "Write a method or a suite of your own to begin with."),
     "replay": ("run", "Train a finished run again from its recorded progress and compare the weights."),
     "clean": ("records", "Delete the checkpoints of finished runs (shows what it would delete first)."),
-    "export": ("records", "Pack a suite's records, without weights, into one file to share."),
+    "export": ("records", "Pack a suite's records into one file to share."),
     "import": ("records", "Unpack records that somebody exported."),
     "verify": ("records", "Compare every record and archive with its checksums, and name what is damaged."),
     "doctor": ("data", "Check versions, device, disk, data, tracking and Slurm: what works and what does not."),

@@ -171,10 +171,11 @@ def track_command(records: SuiteRecords, tracking_uri: str | None) -> None:
 @click.option("--no-history", is_flag=True, help="Leave out the losses of every step: tables need none, replay does.")
 @click.option("--no-predictions", is_flag=True, help="Leave out label maps: tables need none, pictures do.")
 @click.option("--no-artifacts", is_flag=True, help="Leave out arrays and figures that methods left for people.")
+@click.option("--weights", is_flag=True, help="Pack each run's last weights too, so that others predict new scans.")
 def export_command(
-    records: SuiteRecords, file: Path, no_history: bool, no_predictions: bool, no_artifacts: bool
+    records: SuiteRecords, file: Path, no_history: bool, no_predictions: bool, no_artifacts: bool, weights: bool
 ) -> None:
-    """Pack the records in FOLDER, without weights, logs and scans, into one file to share.
+    """Pack the records in FOLDER, without checkpoints, logs and scans, into one file to share.
 
     Whoever imports it gets the same leaderboard. The same records give the same bytes. Environment records name the
     host, its processor and the versions that ran.
@@ -182,7 +183,12 @@ def export_command(
     from harness.records.archive import export_records
 
     count = export_records(
-        records, file, history=not no_history, predictions=not no_predictions, artifacts=not no_artifacts
+        records,
+        file,
+        history=not no_history,
+        predictions=not no_predictions,
+        artifacts=not no_artifacts,
+        weights=weights,
     )
     log.info("%s: %d records, %.2f MB", file, count, file.stat().st_size / 1e6)
 
@@ -237,15 +243,17 @@ def verify_command(path: Path) -> None:
 
 @click.command("clean")
 @records_argument
+@click.option("--weights", is_flag=True, help="Delete weights.pt too: `predict` then refuses these runs.")
 @click.option("--yes", is_flag=True, help="Delete; without it, only show what would be deleted.")
-def clean_command(records: SuiteRecords, yes: bool) -> None:
-    """Delete the checkpoints of the finished runs in FOLDER: their weights go, every record stays.
+def clean_command(records: SuiteRecords, weights: bool, yes: bool) -> None:
+    """Delete the checkpoints of the finished runs in FOLDER; every record stays.
 
-    `replay` trains the same weights again. Runs that failed or are not finished keep their checkpoints.
+    Runs that failed or are not finished keep their checkpoints. A finished run keeps weights.pt, with which `predict`
+    segments new scans, unless --weights is said.
     """
     from harness.records.reader import delete, leftovers
 
-    files = leftovers(records)
+    files = leftovers(records, weights=weights)
     for path, size_bytes in files.items():
         click.echo(f"{size_bytes:>12}  {path}")
     if yes:

@@ -1,9 +1,9 @@
-"""Packs records without weights into one file, and imports it, all or nothing: a reviewer makes the same tables.
+"""Packs records into one file, and imports it, all or nothing: a reviewer makes the same tables.
 
 The archive holds SUITE/suites/<hash>.yaml, selection.json, trials.json, reconciliation.json, calibrations,
 environments/<fingerprint>.json and run.json of every run. Of a run that has ended it also holds result.json,
-ledger.jsonl, history, cases.parquet, predictions.npz, arrays.npz, figures and final.json. Checkpoints, leases, logs and
-tracebacks are left out. The same records give the same bytes.
+ledger.jsonl, history, cases.parquet, predictions.npz, arrays.npz, figures and final.json, and weights.pt where that is
+asked for. Checkpoints, leases, logs and tracebacks are left out. The same records give the same bytes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,13 @@ __all__ = ["export_records", "find_archive_flaws", "import_records", "read_archi
 
 
 def export_records(
-    suite: SuiteRecords, file: Path, *, history: bool = True, predictions: bool = True, artifacts: bool = True
+    suite: SuiteRecords,
+    file: Path,
+    *,
+    history: bool = True,
+    predictions: bool = True,
+    artifacts: bool = True,
+    weights: bool = False,
 ) -> int:
     """Write the records of a suite to one file, atomically.
 
@@ -49,6 +55,7 @@ def export_records(
                      do not.
         predictions: include label maps of the test cases, for pictures and to compute metrics again.
         artifacts:   include arrays and figures that methods left for people.
+        weights:     include the last weights of each run, for predictions of new scans.
 
     Returns:
         Number of files in the archive.
@@ -63,7 +70,8 @@ def export_records(
         raise RecordError(f"{flaw}; nothing was exported")
     if not SUITE_NAME.fullmatch(suite.name):
         raise UsageError(f"{suite.root}: rename the folder to small letters, digits, - and _, as an import asks for")
-    wanted = {"history": history, "predictions": predictions, "arrays": artifacts, "figures": artifacts}
+    wanted = {"history": history, "predictions": predictions, "weights": weights}
+    wanted |= dict.fromkeys(("arrays", "figures"), artifacts)
     left_out = tuple(name for name in LEFT_OUT if not wanted[name])
     paths = sorted(path for path in shared_paths(suite) if not _in_run(path).startswith(left_out))
     write_bytes(file, _packed(suite, paths, small=file.suffix == ".xz"))

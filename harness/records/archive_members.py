@@ -28,6 +28,7 @@ RECORDS = re.compile(
 LARGEST = {
     "predictions.npz": MAX_LABEL_BYTES,
     "arrays.npz": 3 * MAX_BYTES,
+    "weights.pt": 2_000_000_000,
     ".png": MAX_BYTES,
     ".yaml": 1_000_000,
     "run.json": 1_000_000,

@@ -225,16 +225,18 @@ def find_id(name: str, ids_by_name: Mapping[str, str], ids: Iterable[str], where
     return matches[0]
 
 
-def leftovers(suite: SuiteRecords) -> dict[Path, int]:
+def leftovers(suite: SuiteRecords, *, weights: bool = False) -> dict[Path, int]:
     """Sizes of files that can be deleted: checkpoints of runs that ended well, and half-written ones beside them.
 
     A failed run keeps its checkpoint: `run --retry-failed` goes on from it.
+
+    weights: whether the weights that predict new scans can be deleted, too.
     """
     paths: list[Path] = []
     for run in suite.runs:
         if run.result is not None and run.result.status != "failed" and not run.folder.lease.held():
-            name = run.folder.checkpoint.name
-            paths += sorted([*run.folder.path.glob(name), *run.folder.path.glob(f".{name}.*")])
+            for path in (run.folder.checkpoint, *([run.folder.weights] if weights else [])):
+                paths += sorted([*run.folder.path.glob(path.name), *run.folder.path.glob(f".{path.name}.*")])
     return {path: path.stat().st_size for path in paths}
 
 

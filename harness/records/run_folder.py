@@ -36,11 +36,14 @@ if TYPE_CHECKING:
 
 WRITTEN = (
     *("checkpoint.pt", "validations.jsonl", "history.parquet", "cases.parquet", "predictions.npz", "arrays.npz"),
-    *("final.json", "error.txt"),
+    *("final.json", "weights.pt", "error.txt"),
 )
 """Files of a run that are written atomically by whoever holds its lease."""
 
-ENDED_FILES = ("ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "arrays.npz", "final.json")
+ENDED_FILES = (
+    *("ledger.jsonl", "cases.parquet", "history.parquet", "predictions.npz", "arrays.npz", "final.json"),
+    "weights.pt",
+)
 """Files of a run that has ended, beside run.json, result.json and what lies in its folders."""
 ENDED_FOLDERS = {"history": "*.parquet", "figures": "*.png"}
 
@@ -61,6 +64,8 @@ class RunFolder:
         """Resume point; holds method, optimiser, generators, sampler, meter and the best validation's weights."""
         self.final = path / "final.json"
         """Records that the weights can no longer change. Without it the test split stays closed."""
+        self.weights = path / "weights.pt"
+        """The tested network's last weights, for new scans; `harness clean --weights` deletes it."""
         self.log = path / "log.txt"
         """Output of the run's process, where it had its own."""
         self._predictions = path / "predictions.npz"

@@ -11,7 +11,7 @@ from harness.records.checksums import refuse_damaged_zip
 from harness.records.files import is_there, read_errors, refuse_other_than_file
 from harness.records.reader import RunRecord, SuiteRecords
 
-LEFT_OUT = ("history", "predictions", "arrays", "figures")
+LEFT_OUT = ("history", "predictions", "arrays", "figures", "weights")
 """Beginnings of the names of files that a reduced export leaves out."""
 
 
@@ -72,6 +72,7 @@ def _run_checks(run: RunRecord) -> list[Callable[[], object]]:
         folder.arrays,
         folder.figures,
         folder.predictions,
+        lambda: is_there(folder.weights) and folder.content(folder.weights.name),
     ]
     if run.result is None:
         return [*checks, partial(_check_checkpoint, run)]

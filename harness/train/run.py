@@ -55,6 +55,7 @@ from harness.train.measure import Validator, test_once
 from harness.train.pacing import Pacer, unit_of
 from harness.train.stop import StopFlag
 from harness.train.trainer import Trainer
+from harness.train.weights import save_weights
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,8 @@ def train_run(folder: RunFolder, cache: Cache, selection: Path, settings: RunSet
             if run.role == "final":  # what a search tries never meets the test split
                 with attempt.phases("eval"):
                     test_once(trainer.state, attempt, recording_cache, selection)
+                with attempt.phases("checkpoint"):
+                    save_weights(trainer.state, folder, manifest)
             finish(trainer, peak_bytes, "ok" if completed else "ended_early")
         assert attempt.result is not None, "an attempt that ends without an error has a result"
         return folder.write_result(attempt.result)

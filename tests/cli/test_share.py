@@ -93,6 +93,19 @@ def test_tables_need_neither_history_nor_label_maps_nor_artifacts(
     assert all((imported.root / path).exists() for path in left_out)
 
 
+def test_weights_travel_where_that_is_asked_for(store: SuiteFolder, tmp_path: Path) -> None:
+    for folder in store.folders():
+        folder.weights.write_bytes(folder.id.encode())
+        write_checksums(folder)
+    small, whole, there = tmp_path / "small.tar.gz", tmp_path / "whole.tar.gz", tmp_path / "elsewhere"
+    for file, more in ((small, ()), (whole, ("--weights",))):
+        assert run_cli("export", store.root, "--to", file, *more).returncode == 0
+    imported = SuiteFolder(import_records(small, there)[0])
+    assert not [folder for folder in imported.folders() if folder.weights.exists()]
+    assert import_records(whole, there)[1] == len(list(store.folders()))
+    assert all(folder.content("weights.pt") == folder.id.encode() for folder in imported.folders())
+
+
 def test_equal_records_give_equal_bytes(store: SuiteFolder, archive: Path, tmp_path: Path) -> None:
     again = write_records(tmp_path / "other" / "synthetic", SPEC)
     for folder in again.folders():

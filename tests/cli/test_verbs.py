@@ -215,6 +215,11 @@ def test_clean_shows_first_and_keeps_every_record(records: Path) -> None:
     assert {Path(name).name for name in gone} == {"checkpoint.pt", ".checkpoint.pt.abc"}
     assert len(gone) == 3
     assert before.items() >= snapshot(records).items()
+    assert run_cli(*clean, "--weights", "--yes").returncode == 0
+    gone = before.keys() - snapshot(records).keys()
+    assert sum(name.endswith("/weights.pt") for name in gone) == 2
+    assert len(gone) == 5
+    assert run_cli("verify", records).returncode == 0, "weights may be deleted"
 
 
 def test_clean_keeps_what_can_go_on(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""weights.pt: the tested network comes back to the bit; what is damaged, foreign or gone is refused by name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.api.errors import RecordError, UsageError
+from harness.records.reader import RunRecord, SuiteRecords, leftovers
+from harness.records.verification import find_run_flaws
+from harness.train.checkpoint import weights_sha256
+from harness.train.weights import load_predictor
+from tests.synthetic import write_checksums
+from tests.train.fixtures import MakeTiny
+from tests.train.tiny import Tiny, train
+
+pytestmark = pytest.mark.slow
+
+CPU = torch.device("cpu")
+STAGED, DOOMED, ABSENT = "tiny_staged/2/0/0", "tiny_error/2/0/0", "tiny_floor/2/0/0"
+
+
+@pytest.fixture(scope="module")
+def trained(make_tiny: MakeTiny) -> Tiny:
+    """A run that ended well, one that failed and one that never began."""
+    tiny = make_tiny({"tiny_staged": {}, "tiny_error": {}, "tiny_floor": {}}, budget={"steps": 8})
+    train(tiny, STAGED)
+    train(tiny, DOOMED)
+    return tiny
+
+
+@pytest.fixture
+def record(trained: Tiny, tmp_path: Path) -> RunRecord:
+    """A copy of the one that ended well."""
+    return SuiteRecords.open(Path(shutil.copytree(trained.store, tmp_path / "tiny"))).find(STAGED)
+
+
+def test_the_tested_network_comes_back_to_the_bit(record: RunRecord) -> None:
+    predictor = load_predictor(record, CPU)
+    assert record.result is not None
+    assert weights_sha256(predictor.network) == record.result.weights_sha256
+    assert "weights.pt" in record.result.files
+    assert not predictor.network.training
+    assert predictor.layout == "generated"
+    assert not [path for path in record.folder.path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [(DOOMED, "failed .*it has no weights"), (ABSENT, "is not finished: `harness run`")]
+)
+def test_a_run_without_a_result_has_nothing_to_predict_with(trained: Tiny, name: str, reason: str) -> None:
+    suite = SuiteRecords.open(trained.store)
+    with pytest.raises(UsageError, match=reason):
+        load_predictor(suite.run(trained.session().find(name).id), CPU)
+
+
+class Evil:
+    """A pickle that would run a command."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("exit 1",)
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def changed(**changes: object) -> Callable[[Path], object]:
+    return lambda path: torch.save(torch.load(path, weights_only=True) | changes, path)
+
+
+def other_weights(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    next(iter(content["predictor"].values())).add_(1)
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sealed", "reason"),
+    [
+        (flipped, False, "checksum is not the one in result.json"),
+        (Path.unlink, False, "not there: deleted by `harness clean --weights`"),
+        (lambda path: torch.save({"predictor": Evil()}, path), True, "not the weights of a run"),
+        (lambda path: path.write_bytes(b"weights"), True, "not the weights of a run"),
+        (lambda path: torch.save([1], path), True, "whole, but not the weights of a run"),
+        (changed(run="0" * 64), True, "is of run 0000000000"),
+        (changed(schema_version=3), True, "schema_version 3"),
+        (changed(predictor={}), True, "not the weights of tiny_staged as it is here"),
+        (other_weights, True, "holds other weights than those that result.json names"),
+    ],
+)
+def test_what_is_no_longer_the_runs_is_refused(
+    record: RunRecord, damage: Callable[[Path], object], sealed: bool, reason: str
+) -> None:
+    """sealed: somebody gave the changed file a checksum in result.json, too."""
+    damage(record.folder.weights)
+    if sealed:
+        write_checksums(record.folder)
+    fresh = SuiteRecords.open(record.folder.path.parents[1]).find(STAGED)
+    with pytest.raises(RecordError, match=reason):
+        load_predictor(fresh, CPU)
+    assert bool(list(find_run_flaws(fresh))) is (damage is flipped)
+
+
+def test_weights_are_deleted_where_that_is_asked_for(record: RunRecord) -> None:
+    suite = SuiteRecords.open(record.folder.path.parents[1])
+    assert record.folder.weights not in leftovers(suite)
+    assert leftovers(suite, weights=True).keys() - leftovers(suite).keys() == {record.folder.weights}

@@ -30,7 +30,7 @@ echo 'error: no Python 3.11 or 3.12 that can make environments among: $(PYTHON_C
 exit 1
 endef
 
-.PHONY: help venv demo check test lint format bench same constraints clean
+.PHONY: help venv demo check test lint docs format bench same constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -69,6 +69,11 @@ lint: venv ## ruff (rules and format) and mypy --strict
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
+docs: venv ## build the documentation into docs/_build/html; a warning is an error
+	@$(BIN)/python $(PIP) $(PIP_ARGS) -c constraints.txt -e '.[docs]'
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo 'docs: docs/_build/html/index.html'
+
 format: venv ## let ruff sort imports and format
 	@$(BIN)/ruff check --select I --fix
 	@$(BIN)/ruff format
@@ -85,7 +90,7 @@ constraints: ## resolve the newest versions that pyproject.toml allows and write
 	torch=$$(sed -n 's/^torch==/torch==/p' constraints.txt); \
 	echo "constraints: resolving with $$torch; raise that pin by hand when a newer release was tested"; \
 	.cache/resolve/bin/python $(PIP) $(PIP_ARGS) --upgrade setuptools; \
-	.cache/resolve/bin/python $(PIP) $(PIP_ARGS) "$$torch" -e '.[test]'; \
+	.cache/resolve/bin/python $(PIP) $(PIP_ARGS) "$$torch" -e '.[test,docs]'; \
 	{ grep '^#' constraints.txt; \
 	  .cache/resolve/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 	    | sed 's/^\(torch==[^+]*\)+.*/\1/' | LC_ALL=C sort -f; } >.cache/constraints.txt; \

@@ -8,16 +8,22 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from statistics import median
+
+import numpy as np
 
 from harness.leaderboard import numbers
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.leaderboard import Leaderboard
+from harness.leaderboard.scores import MEAN_CLASS
 from harness.records.untrusted_text import in_cell
+from harness.stats.agreement import rank_agreement
+from harness.stats.bootstrap import Floats, intervals
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "benchmarks" / "published"
 
@@ -25,6 +31,8 @@ DATASETS = {"acdc": "acdc", "la": "la", "la_8020": "la"}
 """Our datasets with the published test list, and what the published numbers call them."""
 
 NOT_MEASURED = "not measured"
+LEAST_METHODS = 3
+"""Two are in order or not; that is no coefficient."""
 
 INTRODUCTION = """# Published claims
 
@@ -93,7 +101,11 @@ class Gain:
 
 @dataclass(frozen=True)
 class Row:
-    """An entry of a suite beside what is published of its method. Texts; Dice in percent."""
+    """An entry of a suite beside what is published of its method.
+
+    last:           our mean test Dice of the last checkpoint, in percent.
+    best_less_last: points by which the checkpoint of the best validation has more on the same patients, with interval.
+    """
 
     entry: str
     published: tuple[Claim, ...]
@@ -103,10 +115,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One labelled count under one budget."""
+    """One labelled count under one budget.
+
+    agreement: a sentence on the published order of the methods and ours; empty below three methods.
+    """
 
     title: str
     rows: tuple[Row, ...]
+    agreement: str
 
 
 def read_claims() -> list[Claim]:
@@ -130,14 +146,21 @@ def claims_beside(leaderboard: Leaderboard, dataset: str) -> list[Table]:
     tables = []
     for comparison in leaderboard.inputs.comparisons:
         for labelled in comparison.labelled_counts:
-            listed = rows_of(comparison.listing, comparison.number, labelled)["entry"]
+            listed = rows_of(comparison.listing, comparison.number, labelled)
+            scores = {
+                entry: (_by_patient(comparison, cell, "last"), _by_patient(comparison, cell, "best_val"))
+                for cell, entry in zip(listed["cell"], listed["entry"], strict=True)
+            }
             rows = [
-                Row(entry, own, *_measured(leaderboard, comparison, labelled, entry))
-                for entry in listed
+                Row(entry, own, *_measured(*scores[entry]))
+                for entry in listed["entry"]
                 if (own := tuple(claim for claim in published if (claim.entry, claim.labelled) == (entry, labelled)))
             ]
             if rows:
-                tables.append(Table(f"{labelled} labelled patients{_budget(comparison)}", tuple(rows)))
+                title = f"{labelled} labelled patients{_budget(comparison)}"
+                tables.append(
+                    Table(title, tuple(rows), _agreement(rows, {name: last for name, (last, _) in scores.items()}))
+                )
     return tables
 
 
@@ -150,14 +173,34 @@ def _budget(comparison: Comparison) -> str:
     return f"; ours at {shared.budget_amount:g} {currency}, training images {shared.preprocessing}"
 
 
-def _measured(leaderboard: Leaderboard, comparison: Comparison, labelled: int | None, entry: str) -> tuple[str, str]:
+def _by_patient(comparison: Comparison, cell: object, checkpoint: str) -> Floats:
+    """Test Dice of each patient, mean over runs and classes; empty where nothing was tested."""
+    scores = comparison.scores.get(("dice", checkpoint, cell, MEAN_CLASS))
+    return scores.complete.mean(axis=1) if scores is not None and len(scores.complete) else np.empty(0)
+
+
+def _measured(last: Floats, best: Floats) -> tuple[str, str]:
     """Test Dice of our last checkpoint, and how much more the best validation's has."""
-    rows = rows_of(leaderboard.results, comparison.number, labelled)
-    dice = rows[rows["entry"] == entry].set_index("checkpoint")["dice"].to_dict()
-    last, best = dice.get("last", math.nan), dice.get("best_val", math.nan)
-    if math.isnan(last):
+    if not len(last):
         return NOT_MEASURED, NOT_MEASURED
-    return numbers.percent(last), NOT_MEASURED if math.isnan(best) else numbers.points(best - last)
+    if len(best) != len(last):
+        return numbers.percent(last.mean()), NOT_MEASURED
+    mean, low, high, _ = (float(column[0]) for column in intervals((best - last)[:, None]))
+    between = "" if math.isnan(low) or math.isnan(high) else f" ({numbers.points(low)} to {numbers.points(high)})"
+    return numbers.percent(last.mean()), numbers.points(mean) + between
+
+
+def _agreement(rows: Sequence[Row], last: Mapping[str, Floats]) -> str:
+    """Kendall's tau of the methods' printed Dice, the median where there are several, and ours."""
+    measured = [row for row in rows if len(last[row.entry])]
+    if len(measured) < LEAST_METHODS:
+        return ""
+    printed = np.array([median(float(claim.dice) for claim in row.published) for row in measured])
+    tau, low, high = rank_agreement(printed, np.column_stack([last[row.entry] for row in measured]))
+    return (
+        f"Order of these {len(measured)} methods as printed (the median of several numbers) against ours: Kendall's "
+        f"tau {tau:.2f}, 95 % interval over our patients {low:.2f} to {high:.2f} (1: the same order, 0: unrelated)."
+    )
 
 
 def document() -> str:

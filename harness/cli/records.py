@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.api.errors import AuditError
+from harness.api.errors import AuditError, UsageError
 from harness.cli.options import PATH, data_option, panels_option, records_argument, runs_option, tracking_option
 from harness.cli.tables import print_table, status_table
 from harness.records.reader import SuiteRecords
@@ -43,44 +43,49 @@ Form = Literal["text", "csv", "markdown", "latex"]
     help="What is printed; csv, markdown, figure and page are written beside the records each time. latex: tables for "
     "a paper, with booktabs.",
 )
+@click.option("--explain", is_flag=True, help="Print all tables with what their numbers mean, 100 columns wide.")
 def leaderboard_command(
     records: SuiteRecords,
     data: Path | None,
     panels: bool | None,
     rung: int | None,
     form: Form,
+    explain: bool,
 ) -> None:
-    """Compute the tables of the suite in FOLDER from its records, write them into FOLDER/leaderboard, print them.
+    """Compute the tables of the suite in FOLDER from its records, write them into FOLDER/leaderboard, print the answer.
 
     Needs no data and no weights: the same records give the same tables, byte for byte. Beside them it writes
     index.html, a page with everything in it; given the data, with pictures of the worst test cases.
     """
     from harness.pipeline import find_data, write_views
 
+    if explain and form != "text":
+        raise UsageError(f"--explain is about text; --format {form} holds all of it, leave out one of them")
     wanted = data is not None if panels is None else panels
     leaderboard = write_views(records, find_data(records, data) if wanted else None)
-    print_leaderboard(leaderboard if rung is None else leaderboard.at_rung(rung), form)
+    print_leaderboard(leaderboard if rung is None else leaderboard.at_rung(rung), form, explain=explain)
 
 
-def print_leaderboard(leaderboard: Leaderboard, form: Form = "text") -> None:
-    """The leaderboard on standard output; in colour where that is a terminal."""
+def print_leaderboard(leaderboard: Leaderboard, form: Form = "text", *, explain: bool = False) -> None:
+    """The leaderboard on standard output; in colour where that is a terminal. explain: all tables and definitions."""
     from rich.console import Console
 
     from harness.leaderboard.latex import latex
     from harness.leaderboard.render import markdown, show, terminal_text
+    from harness.leaderboard.summary import show_summary, summary_text
     from harness.records.untrusted_text import csv_text
 
+    if form != "text":
+        texts = {"csv": lambda: csv_text(leaderboard.results), "markdown": lambda: markdown(leaderboard)}
+        click.echo(texts.get(form, lambda: latex(leaderboard))(), nl=False)
+        return
     console = Console()
-    if form == "csv":
-        click.echo(csv_text(leaderboard.results), nl=False)
-    elif form == "markdown":
-        click.echo(markdown(leaderboard), nl=False)
-    elif form == "latex":
-        click.echo(latex(leaderboard), nl=False)
-    elif console.is_terminal:
-        show(leaderboard, console)
+    if console.is_terminal:
+        (show if explain else show_summary)(leaderboard, console)
     else:
-        click.echo(terminal_text(leaderboard), nl=False)
+        click.echo((terminal_text if explain else summary_text)(leaderboard), nl=False)
+    if not explain:
+        log.info("all tables and what they mean: harness leaderboard %s --explain", leaderboard.folder)
 
 
 @click.command("status")
@@ -218,7 +223,7 @@ def verify_command(path: Path) -> None:
 
     Checksums are compared, and what they stand for: ids, names, versions, and files that a result says there are.
     """
-    from harness.api.errors import RecordError, UsageError
+    from harness.api.errors import RecordError
     from harness.records.archive import find_archive_flaws, read_archive
     from harness.records.reader import SuiteRecords
     from harness.records.verification import find_flaws

@@ -1,4 +1,4 @@
-"""Validation Dice against device-seconds as a picture, one panel per labelled count."""
+"""Validation Dice against the budget as a picture, one panel per labelled count."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)))
 """Line styles for more methods than colours."""
 
 REFERENCE = "#555555"
+
+CURRENCIES = {"device_seconds": "device-seconds", "reference_steps": "reference steps", "steps": "steps"}
+"""What a budget is counted in, in words."""
 
 Dash = str | tuple[int, tuple[float, ...]]
 Style = tuple[str, Dash]
@@ -70,12 +73,12 @@ def _panel(axis: Axes, panel: pd.DataFrame, styles: dict[str, Style]) -> None:
     ends = []
     for method, line in panel.groupby("entry", sort=False):
         colour, dashes = styles[str(method)]
-        seconds = line["device_seconds_mean"].to_numpy()
+        spent = line["spent"].to_numpy()
         mean, low, high = (100.0 * line[f"validation_dice_{name}"].to_numpy() for name in ("mean", "min", "max"))
-        axis.fill_between(seconds, low, high, color=colour, alpha=0.13, linewidth=0)
-        axis.plot(seconds, mean, color=colour, linestyle=dashes, linewidth=1.8, marker="o", markersize=3.2)
-        ends.append((str(method), colour, float(seconds[-1]), float(mean[-1])))
-    axis.set_xlabel("device-seconds of training, all stages", fontsize=9.5)
+        axis.fill_between(spent, low, high, color=colour, alpha=0.13, linewidth=0)
+        axis.plot(spent, mean, color=colour, linestyle=dashes, linewidth=1.8, marker="o", markersize=3.2)
+        ends.append((str(method), colour, float(spent[-1]), float(mean[-1])))
+    axis.set_xlabel(f"{CURRENCIES[panel['budget_currency'].iloc[0]]} of training, all stages", fontsize=9.5)
     axis.set_xlim(left=0.0)
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#999999")
@@ -90,10 +93,10 @@ def _label_ends(axis: Axes, ends: list[tuple[str, str, float, float]]) -> None:
     ends = sorted(ends, key=lambda end: end[3])
     low, high = axis.get_ylim()
     heights = _spread(np.array([end[3] for end in ends]), 0.055 * (high - low), high)
-    for (method, colour, seconds, value), height in zip(ends, heights, strict=True):
+    for (method, colour, spent, value), height in zip(ends, heights, strict=True):
         leader = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2}
         axis.annotate(
-            in_figure(method), xy=(seconds, value), xytext=(1.02, height), textcoords=axis.get_yaxis_transform(),
+            in_figure(method), xy=(spent, value), xytext=(1.02, height), textcoords=axis.get_yaxis_transform(),
             color=colour, fontsize=9, va="center", annotation_clip=False, arrowprops={**leader, "relpos": (0, 0.5)},
         )  # fmt: skip
 

@@ -15,8 +15,10 @@ from harness.leaderboard import numbers
 from harness.leaderboard.allocation import OUTSIDE
 from harness.records.cases import FRACTIONS, METRICS
 from harness.records.untrusted_text import single_line
+from harness.stats.families import NOT_SIGNIFICANT, SIGNIFICANT, UNDETERMINED
 
 Row = dict[Any, Any]
+Pairs = Mapping[tuple[str, str], Row]
 Cell = tuple[str, str]
 """A value and its interval or range ("" for none)."""
 
@@ -61,6 +63,34 @@ def main_grid(table: pd.DataFrame, best_val: pd.DataFrame, metrics: Sequence[str
     if second:
         columns["Dice % best_val"] = lambda row: second.get(row["entry"], (numbers.UNDEFINED, ""))
     return _grid(table, {**columns, "missed": _structures}, text=2)
+
+
+def short_grid(table: pd.DataFrame, pairs: Pairs, baseline: str | None) -> Grid:
+    """What fits 80 columns: rank, method, Dice, its interval and its lead over a baseline, HD95, missed structures.
+
+    pairs: (first, second) -> the row of first - second.
+    """
+    hd95 = "hd95_mm" if table["hd95_mm"].notna().any() else "hd95_voxel"
+
+    def lead(row: Row) -> Row:
+        return pairs.get((row["entry"], str(baseline)), {"difference": math.nan, "verdict": ""})
+
+    columns: dict[str, Callable[[Row], Cell]] = {
+        "#": lambda row: ("ref.", "") if row["block"] == "reference" else _rank(row),
+        "method": _ENTRY,
+        "Dice\N{NO-BREAK SPACE}%": lambda row: (metric_cell(row, "dice")[0], ""),
+        "95\N{NO-BREAK SPACE}%": lambda row: (metric_cell(row, "dice")[1], ""),
+    }
+    if baseline is not None:
+        columns["lead"] = lambda row: (
+            "baseline" if row["entry"] == baseline else numbers.points(lead(row)["difference"]),
+            "",
+        )
+        columns["sig."] = lambda row: (_VERDICTS.get(lead(row)["verdict"], ""), "")
+    columns[title(hd95)] = lambda row: (numbers.distance(row[hd95]), "")
+    columns["missed"] = lambda row: (f"{row['n_missed']}/{row['n_structures']}", "")
+    columns["runs"] = lambda row: (f"{row['n_ok']}/{row['n_runs']}", "")
+    return _grid(table, columns, text=2)
 
 
 def class_grid(table: pd.DataFrame, classes: pd.DataFrame, metrics: Sequence[str]) -> Grid:
@@ -183,6 +213,7 @@ def _single(name: str, text: Callable[[float], str] | type[str] = str) -> Callab
 
 
 _ENTRY = _single("entry")
+_VERDICTS = {SIGNIFICANT: "yes", NOT_SIGNIFICANT: "no", UNDETERMINED: "?"}
 
 _COSTS: dict[str, Callable[[Row], Cell]] = {
     "method": _ENTRY,

@@ -28,7 +28,7 @@ from harness.leaderboard.scores import CHECKPOINTS, Key, Scores, Summary, count_
 from harness.records.accounts import Reconciliation
 from harness.records.cases import CASE_COLUMNS, Cases, no_cases
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Engine
+from harness.records.schema import Engine, Environment
 
 CONDITIONS = ["environment", "settings"]
 
@@ -43,6 +43,7 @@ class Comparison:
     title:      the conditions in which it differs from the suite's other comparisons; empty if it is the only one.
     conditions: what all its runs share; None while nothing has run.
     commits:    commits of the code that ran (shown, not compared).
+    devices:    models of the devices that runs ended on; under reference steps there may be several.
     runs:       one row per selected run of the suite, or of the rung, columns as in `rows.RUN_COLUMNS`.
     tested:     what each ok run was tested on, columns `cases.TESTED`, in the order of its per-case records.
     scores:     (metric, checkpoint, cell, class_name) -> scores by patient and run.
@@ -60,6 +61,7 @@ class Comparison:
     title: str
     conditions: Conditions | None
     commits: tuple[str, ...]
+    devices: tuple[str, ...]
     runs: pd.DataFrame
     tested: pd.DataFrame
     scores: dict[Key, Scores]
@@ -268,10 +270,12 @@ def _comparison(
     placed = planned.assign(place=planned["run"].map(pd.Series(np.arange(len(fit)), fit.index)))
     validations = validation_frame(records.ended, list(fit.index))
     ids = planned[["run", "cell", "entry", "labelled", "subset", "seed"]]
-    shown = _shown(records, planned)
+    environments = _environments(records, planned)
+    shown = [environment.shown for environment in environments]
     warnings = dict.fromkeys(line for facts in shown for line in (facts.get("data_warnings") or "").splitlines())
     return Comparison(
         **group._asdict(),
+        devices=tuple(sorted({environment.device_model for environment in environments})),
         commits=tuple(sorted({commit for facts in shown if (commit := facts.get("commit"))})),
         runs=runs[list(RUN_COLUMNS)].astype({"labelled": "Int64"}),
         tested=block.tested.to_pandas(),
@@ -284,11 +288,11 @@ def _comparison(
     )
 
 
-def _shown(records: SuiteRecords, runs: pd.DataFrame) -> list[dict[str, str | None]]:
-    """What the environments of these runs show, each once."""
+def _environments(records: SuiteRecords, runs: pd.DataFrame) -> list[Environment]:
+    """The environments of these runs, each once by what it shows."""
     distinct = runs[["run", "environment", "shown"]].drop_duplicates(["environment", "shown"])
     return [
-        records.environment(environment, records.root / "runs" / run, json.loads(shown)).shown
+        records.environment(environment, records.root / "runs" / run, json.loads(shown))
         for run, environment, shown in distinct.itertuples(index=False)
         if environment
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.leaderboard.grids import Cell, Grid, main_grid
 from harness.leaderboard.inputs import Comparison, rows_of
-from harness.leaderboard.notes import facts
+from harness.leaderboard.notes import MINI, facts
 from harness.records.untrusted_text import single_line
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def latex(board: Leaderboard) -> str:
 
 def _tables(board: Leaderboard, comparison: Comparison) -> Iterator[str]:
     about = ". ".join(f"{name}: {text}" for name, text in facts(comparison))
+    about = f"{MINI}. {about}" if board.suite.endswith("_mini") else about
     for labelled in comparison.labelled_counts:
         rows = rows_of(board.results, comparison.number, labelled)
         grid = main_grid(rows[rows["checkpoint"] == "last"], rows.iloc[:0], METRICS)

@@ -14,8 +14,9 @@ from harness.leaderboard.inputs import LeaderboardInput, read_input
 from harness.leaderboard.long_form import build_curves, build_per_class, build_profiles
 from harness.leaderboard.notes import MINI
 from harness.leaderboard.paired import build_paired
-from harness.leaderboard.render import markdown, terminal_text
+from harness.leaderboard.render import markdown
 from harness.leaderboard.results import build_results, with_class_ranks, with_ranks
+from harness.leaderboard.summary import summary_text
 from harness.records.files import write_atomic, write_text
 from harness.records.reader import SuiteRecords
 from harness.records.untrusted_text import csv_text
@@ -35,7 +36,7 @@ class Leaderboard:
         paired: One row per pair of methods and metric: differences with intervals, tests and a verdict. Columns:
             `paired.COLUMNS`.
         paired_per_class: The columns of `paired`, class by class, for Dice alone.
-        curves: One row per method and validation: Dice against device-seconds. Columns: `long_form.CURVES`.
+        curves: One row per method and validation: Dice against the budget. Columns: `long_form.CURVES`.
         profiles: One row per method and Dice threshold: share of scores above it. Columns: `long_form.PROFILES`.
         break_even: One row per entry, rung and labelled-only baseline: the lead, and from which rung on it holds.
             Columns: `break_even.COLUMNS`. Without rows where the suite has no ladder.
@@ -54,6 +55,11 @@ class Leaderboard:
     def suite(self) -> str:
         """The suite's name."""
         return self.inputs.suite
+
+    @property
+    def folder(self) -> Path:
+        """The records that it was computed from."""
+        return self.inputs.comparisons[0].records.root
 
     @property
     def search(self) -> pd.DataFrame | None:
@@ -103,8 +109,8 @@ class Leaderboard:
         return replace(self, inputs=inputs, break_even=self.break_even.iloc[:0], **frames)
 
     def __str__(self) -> str:
-        """The tables as plain text, 100 columns wide."""
-        return terminal_text(self)
+        """The answer and a table per labelled count as plain text, 80 columns wide."""
+        return summary_text(self)
 
 
 def build_leaderboard(records: SuiteRecords) -> Leaderboard:

@@ -15,9 +15,11 @@ CLASSES = (
     "subsets_low", "subsets_high", "rank", "rank_worst", "n_patients", "n_structures", "n_missed", "n_spurious",
 )  # fmt: skip
 CURVES = (
-    "suite", "table", "labelled", "block", "entry", "validation", "progress", "device_seconds_mean", "steps_mean",
-    "validation_dice_mean", "validation_dice_min", "validation_dice_max", "unlabelled_dice_mean", "n_runs",
+    "suite", "table", "labelled", "block", "entry", "validation", "progress", "spent", "budget_currency",
+    "device_seconds_mean", "steps_mean", "validation_dice_mean", "validation_dice_min", "validation_dice_max",
+    "unlabelled_dice_mean", "n_runs",
 )  # fmt: skip
+"""spent: progress times the budget, in the budget's currency."""
 PROFILES = (
     "suite", "table", "labelled", "checkpoint", "block", "entry", "class_name", "tau", "share", "low", "high",
     "simultaneous_low", "simultaneous_high", "n_patients", "n_runs",
@@ -77,7 +79,9 @@ def _curves(comparison: Comparison) -> pd.DataFrame:
         unlabelled_dice_mean=("unlabelled_dice", "mean"),
         n_runs=("run", "nunique"),
     )
-    return validations.reset_index()
+    shared = comparison.conditions
+    amount, currency = (0.0, "") if shared is None else (shared.budget_amount, shared.budget_currency)
+    return validations.assign(spent=amount * validations["progress"], budget_currency=currency).reset_index()
 
 
 def _profiles(comparison: Comparison) -> pd.DataFrame:

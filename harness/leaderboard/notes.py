@@ -90,7 +90,8 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         threads = f"{shared.threads} thread{'s' if shared.threads != 1 else ''}"
         cuda = "" if shared.cuda == "none" else f", CUDA {shared.cuda}"
         code = f"; commit {', '.join(commit[:10] for commit in comparison.commits)}" if comparison.commits else ""
-        device = f"{shared.device_model} ({shared.device_type}, {threads}, {shared.precision})"
+        models = " and ".join(comparison.devices) or shared.device_model
+        device = f"{models} ({shared.device_type}, {threads}, {shared.precision})"
         data = f"{shared.dataset} v{shared.dataset_version} (checksum {shared.data_checksum[:10]})"
         budget = f"{shared.budget_amount:g} {shared.budget_currency.replace('_', ' ')}"
         yield "Budget", f"{budget} a run, all stages counted"

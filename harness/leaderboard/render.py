@@ -103,12 +103,13 @@ def show(board: Leaderboard, console: Console) -> None:
 
 
 def _show_block(console: Console, block: Block, title: str) -> None:
-    console.print(_table(block.grid, title))
+    console.print(rich_table(block.grid, title))
     for line in block.below:
         console.print(Padding(Text(line, style="dim"), (0, 0, 0, 1)))
 
 
-def _table(grid: Grid, title: str) -> Table:
+def rich_table(grid: Grid, title: str) -> Table:
+    """A table for the terminal: words to the left, numbers to the right, references below a line."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
     for i, header in enumerate(grid.headers):
         words = i < grid.text
@@ -148,7 +149,7 @@ def markdown(board: Leaderboard) -> str:
                 parts += [f"{block.title[0].upper()}{block.title[1:]}:", _markdown_table(block.grid), *block.below]
     for block in break_even_blocks(board):
         parts += [f"## {block.title}", _markdown_table(block.grid), *block.below]
-    parts.append("![Validation Dice against device-seconds](curves.png)")
+    parts.append("![Validation Dice against the budget](curves.png)")
     return "\n\n".join(parts) + "\n"
 
 

@@ -15,6 +15,7 @@ from harness.api.strict import canonical_json
 from harness.audit import Audit
 from harness.data.cache import Cache
 from harness.leaderboard import notes
+from harness.leaderboard.headline import break_even_answers, verdicts
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.records.files import write_text
@@ -25,8 +26,6 @@ from harness.report.claims import claims_beside
 from harness.report.columns import Json
 from harness.report.content import content
 from harness.report.figures import copy_figures
-from harness.report.headline import verdicts
-from harness.report.ladder import break_even_answers
 from harness.report.panels import worst_panels
 from harness.suite.yaml_text import YamlError, parse
 

@@ -57,7 +57,7 @@ def test_run_searches_chooses_and_then_runs_the_finals(searched: FinishedRun) ->
     chosen = [number for number, line in enumerate(said) if line.startswith("chosen: ")]
     (finals,) = [number for number, line in enumerate(said) if "2 runs, 0 done, 2 to run, each 4 steps" in line]
     assert search < chosen[0] < chosen[1] < finals
-    assert "Leaderboard of tiny" in searched.stdout
+    assert "tiny: " in searched.stdout
     assert {path.name for path in (searched.runs / "tiny").iterdir()} >= {"trials.json", "selection.json"}
     runs = SuiteFolder(searched.runs / "tiny").folders()
     assert sorted((one.run.role, (one.path / "cases.parquet").exists()) for one in runs) == [

@@ -6,31 +6,32 @@ const curvePanel = (domain) => (host, group) => {
   const longest = Math.max(...[...lines.keys()].map((name) => name.length));
   const wide = host.clientWidth > 420;
   const all = [...lines.values()].flat();
+  const currency = all[0].budget_currency.replace("device_", "device-").replace("_", " ");
   const chart = frame(host, {
-    x: [0, Math.max(...all.map((row) => row.device_seconds_mean), ...rowsOf(group).filter((row) => row.budget_currency === "device_seconds").map((row) => row.budget_amount))], y: domain, xTitle: "device-seconds of training, all stages",
+    x: [0, Math.max(...all.map((row) => row.spent), ...rowsOf(group).map((row) => row.budget_amount))], y: domain, xTitle: `${currency} of training, all stages`,
     yTitle: "validation Dice %", margins: [10, wide ? Math.min(140, 24 + 6.6 * longest) : 10, 38, 44],
-    label: `Validation Dice against device-seconds, ${titleOf(group)}`,
+    label: `Validation Dice against ${currency}, ${titleOf(group)}`,
   });
   const y = (value) => chart.y(100 * value);
   const ends = [];
   for (const [method, validations] of lines) {
-    const up = validations.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_max)]);
-    const down = validations.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_min)]).reverse();
-    const mean = validations.map((row) => [chart.x(row.device_seconds_mean), y(row.validation_dice_mean)]);
+    const up = validations.map((row) => [chart.x(row.spent), y(row.validation_dice_max)]);
+    const down = validations.map((row) => [chart.x(row.spent), y(row.validation_dice_min)]).reverse();
+    const mean = validations.map((row) => [chart.x(row.spent), y(row.validation_dice_mean)]);
     const reference = DATA.styles[method].colour === null;
     chart.svg.append(s("path", { d: `${path([...up, ...down])}z`, fill: colour(method), opacity: 0.13 }));
     chart.svg.append(s("path", { d: path(mean), fill: "none", stroke: colour(method), "stroke-width": 1.8, "stroke-dasharray": reference ? "4 3" : null }));
-    const taught = validations.filter((row) => known(row.unlabelled_dice_mean)).map((row) => [chart.x(row.device_seconds_mean), y(row.unlabelled_dice_mean)]);
+    const taught = validations.filter((row) => known(row.unlabelled_dice_mean)).map((row) => [chart.x(row.spent), y(row.unlabelled_dice_mean)]);
     if (taught.length) chart.svg.append(s("path", { d: path(taught), fill: "none", stroke: colour(method), "stroke-width": 1.2, "stroke-dasharray": "1 3", "stroke-linecap": "round" }));
     chart.svg.append(...mean.map(([px, py]) => mark(method, px, py, 3.2)));
     ends.push([method, ...mean.at(-1)]);
   }
   if (wide) chart.svg.append(...endLabels(chart, ends).flat());
-  const stops = unique(all.map((row) => row.device_seconds_mean)).sort((a, b) => a - b);
+  const stops = unique(all.map((row) => row.spent)).sort((a, b) => a - b);
   const output = readable(chart, stops, (stop) => [
-    h("b", {}, `${seconds(stop)} s: `),
+    h("b", {}, `${short(stop)} ${currency}: `),
     [...lines].map(([method, validations]) => {
-      const validation = validations.findLast((row) => row.device_seconds_mean <= stop + 1e-9);
+      const validation = validations.findLast((row) => row.spent <= stop + 1e-9);
       if (!validation) return `${method} no validation yet`;
       const taught = known(validation.unlabelled_dice_mean) ? `, on unlabelled images ${percent(validation.unlabelled_dice_mean)}` : "";
       return `${method} ${percent(validation.validation_dice_mean)} [${percent(validation.validation_dice_min)}, ${percent(validation.validation_dice_max)}]${taught}`;

@@ -1,24 +1,29 @@
-"""The answer in a sentence per table, no bolder than its statistics."""
+"""The answer in sentences, no bolder than its statistics: of each table, and of a ladder's break-even."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from harness.leaderboard import numbers
+from harness.leaderboard.break_even import find_baselines
+from harness.leaderboard.grids import Pairs, Row
 from harness.leaderboard.inputs import Comparison, rows_of
-from harness.leaderboard.leaderboard import Leaderboard
 from harness.leaderboard.results import spoilt
+from harness.stats.break_even import NOT_DETERMINED, NOT_WITHIN, WITHIN
 from harness.stats.families import NOT_SIGNIFICANT, SIGNIFICANT
 
-Row = dict[Any, Any]
-Pairs = dict[tuple[str, str], Row]
+if TYPE_CHECKING:
+    from harness.leaderboard.leaderboard import Leaderboard
+
+MOST_NAMES = 4
+"""Of methods that do not decide what a sentence says; of more the last ones are counted."""
 
 
 def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """Title and sentences of each table, the most important one first, of the mean Dice of the last checkpoint."""
+    """Title and sentences of each table, the answer first, of the mean Dice of the last checkpoint."""
     answers = []
     counts = leaderboard.results.loc[leaderboard.results["table"] == comparison.number, "labelled"].unique()
     for labelled in (None if pd.isna(count) else int(count) for count in counts):
@@ -26,13 +31,48 @@ def verdicts(leaderboard: Leaderboard, comparison: Comparison) -> list[tuple[str
         results, paired = (frame[frame["checkpoint"] == "last"] for frame in frames)
         rows, pairs = results.to_dict("records"), paired[paired["metric"] == "dice"].to_dict("records")
         title = "References alone" if labelled is None else f"{labelled} labelled patients"
-        answers.append((title, list(_sentences(rows, _both_ways(pairs)))))
+        baseline = best_baseline(comparison, labelled, results)
+        answers.append((title, list(_sentences(rows, both_ways(pairs), baseline))))
     return answers
 
 
-def _both_ways(pairs: Sequence[Row]) -> Pairs:
+def break_even_answers(board: Leaderboard) -> list[tuple[str, list[str]]]:
+    """Title and sentences of each ladder and labelled count, of the last checkpoint."""
+    last = board.break_even[board.break_even["checkpoint"] == "last"]
+    several = last["ladder"].nunique() > 1
+    return [
+        (f"Break-even, {labelled} labelled patients{f', ladder {ladder}' if several else ''}", list(_break_even(leads)))
+        for (ladder, labelled), leads in last.groupby(["ladder", "labelled"])
+    ]
+
+
+def _break_even(leads: pd.DataFrame) -> Iterator[str]:
+    baselines = joined(list(leads["baseline"].unique()))
+    entries = leads.drop_duplicates("entry")
+    for rung, own in entries[entries["verdict"] == WITHIN].groupby("break_even"):
+        be = "is" if len(own) == 1 else "are"
+        yield f"From {rung} reference steps on {joined(list(own['entry']))} {be} significantly ahead of {baselines}."
+    reasons = {
+        NOT_WITHIN: "not significantly ahead, or with a failed or unfit run, on the longest rung with three seeds",
+        NOT_DETERMINED: "no rung has three seeds of the entry and of each baseline, and patients enough for a verdict",
+    }
+    for verdict, reason in reasons.items():
+        if names := list(entries.loc[entries["verdict"] == verdict, "entry"]):
+            yield f"{verdict.capitalize()}: {joined(names)} ({reason})."
+
+
+def best_baseline(comparison: Comparison, labelled: int | None, results: pd.DataFrame) -> str | None:
+    """The labelled-only baseline with the highest mean among the rows of a table, best first; None without one."""
+    if labelled is None:
+        return None
+    names = {cell.rpartition("@")[0] for cell in find_baselines([comparison], labelled)}
+    own = results[results["entry"].isin(names) & (results["n_ok"] > 0)]
+    return None if own.empty else str(own["entry"].iloc[0])
+
+
+def both_ways(pairs: Sequence[Row]) -> Pairs:
     """(first, second) -> the difference first - second, for both orders of each pair."""
-    table: Pairs = {}
+    table: dict[tuple[str, str], Row] = {}
     for pair in pairs:
         first, second = pair["entry_a"], pair["entry_b"]
         turned = {**pair, "difference": -pair["difference"]}
@@ -42,14 +82,16 @@ def _both_ways(pairs: Sequence[Row]) -> Pairs:
     return table
 
 
-def _sentences(rows: Sequence[Row], pairs: Pairs) -> Iterator[str]:
+def _sentences(rows: Sequence[Row], pairs: Pairs, baseline: str | None) -> Iterator[str]:
     ranked = [row for row in rows if row["block"] == "ranked" and row["n_ok"]]
     if not ranked:
         yield "No ranked method has finished a run yet."
     else:
         leader = ranked[0]
         comparable = [row for row in ranked[1:] if spoilt(row) == spoilt(leader)]
-        yield _lead(leader, comparable, pairs, all_of_them=len(comparable) == len(ranked) - 1)
+        lead = _lead(leader, comparable, pairs, all_of_them=len(comparable) == len(ranked) - 1)
+        beside = _beside_baseline([row["entry"] for row in ranked if not spoilt(row)], pairs, baseline)
+        yield f"{lead} {beside}".strip()
         yield from (_with_failures(row) for row in ranked if row not in comparable and row["dice"] > leader["dice"])
         yield from (_reference(row, leader, pairs) for row in rows if row["block"] == "reference" and row["n_ok"])
         yield _scope(ranked)
@@ -78,12 +120,12 @@ def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool
     behind = [method for method, verdict in readings.items() if verdict == SIGNIFICANT]
     close = [method for method, verdict in readings.items() if verdict == NOT_SIGNIFICANT]
     undetermined = [method for method in readings if method not in (*behind, *close)]
-    if not others and not all_of_them:
-        return f"{name} reaches {dice}; runs of every other ranked method failed or do not fit."
     if not others:
-        return f"{name} reaches {dice}; no other ranked method has numbers to compare it with."
+        alone = "no other ranked method has numbers to compare it with"
+        failed = "runs of every other ranked method failed or do not fit"
+        return f"{name} reaches {dice}; {alone if all_of_them else failed}."
     if len(behind) == len(others):
-        nearest = pairs[name, others[0]["entry"]]
+        nearest = pairs[name, behind[0]]
         whom = "every other ranked method" + ("" if all_of_them else " without a failure")
         return f"{name} is significantly ahead of {whom}: {dice}, {_difference(nearest)} above {behind[0]}."
     if others[0]["dice"] == leader["dice"]:
@@ -91,8 +133,25 @@ def _lead(leader: Row, others: Sequence[Row], pairs: Pairs, *, all_of_them: bool
         return f"No method is ahead. {joined([name, *equal])} have the same highest mean ({dice})."
     if len(undetermined) == len(others):
         return f"{name} has the highest mean ({dice}), but with so few patients no difference can be significant."
-    lead = f"{name} has the highest mean ({dice}). Its lead over {joined(close + undetermined)} is not significant"
+    lead = f"{name} has the highest mean ({dice})"
+    if behind and len(others) > MOST_NAMES:
+        return f"{lead}, significantly above {len(behind)} of {len(others)} other ranked methods."
+    lead = f"{lead}. Its lead over {_some(close + undetermined)} is not significant"
     return f"{lead}, its lead over {joined(behind)} is." if behind else f"No method is significantly ahead. {lead}."
+
+
+def _beside_baseline(entries: Sequence[str], pairs: Pairs, baseline: str | None) -> str:
+    """Which methods are significantly above labelled-only training, and which below; empty where two are compared."""
+    others = [entry for entry in entries if entry != baseline]
+    if baseline is None or len(others) < 2:
+        return ""
+    if baseline == entries[0]:
+        return "That is training on the labelled patients alone: no method is ahead of it."
+    leads = {entry: pairs.get((entry, baseline), {}) for entry in others}
+    decided = {entry: pair["difference"] > 0 for entry, pair in leads.items() if pair.get("verdict") == SIGNIFICANT}
+    above, below = ([entry for entry, ahead in decided.items() if ahead is wanted] for wanted in (True, False))
+    text = f"Significantly above {baseline}, the best labelled-only training: {joined(above) if above else 'none'}"
+    return f"{text}; below: {joined(below)}." if below else f"{text}."
 
 
 def _with_failures(row: Row) -> str:
@@ -119,7 +178,13 @@ def _scope(ranked: Sequence[Row]) -> str:
 
 
 def _numbered(name: str, values: Sequence[int]) -> str:
-    return f"{name}{'' if len(values) == 1 else 's'} {joined([str(value) for value in values])}"
+    return f"{name}{'' if len(values) == 1 else 's'} {_listed(values)}"
+
+
+def _listed(values: Sequence[int]) -> str:
+    """All of them: "0, 1 and 2"; "0 to 9" where they are many and lack none between."""
+    whole = len(values) > MOST_NAMES and values[-1] - values[0] == len(values) - 1
+    return f"{values[0]} to {values[-1]}" if whole else joined([str(value) for value in values])
 
 
 def _difference(pair: Row) -> str:
@@ -137,3 +202,9 @@ def _runs(count: int) -> str:
 def joined(names: Sequence[str]) -> str:
     """Names in a sentence: "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """As `joined`, but "a, b, c and 4 others" where there are more than `MOST_NAMES`."""
+    few = len(names) <= MOST_NAMES
+    return joined(names if few else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} others"])

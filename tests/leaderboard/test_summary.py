@@ -1,0 +1,74 @@
+"""The leaderboard at a glance: what it says, and in which width."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import cli
+from harness.leaderboard.notes import MINI
+from harness.leaderboard.summary import summary_text
+from harness.records.budget import Budget, StageSteps
+from tests.synthetic import GAINS, RunSpec, board_of, write_records
+
+STEPS = Budget(reference_steps=500, stages=(StageSteps(name="train", share=1.0, steps=500),))
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory):
+    """Two failed runs, under reference steps, on two device models."""
+    failed = frozenset({("ua_mt", 3, 0, 0), ("ua_mt", 3, 0, 1)})
+    spec = RunSpec(failed=failed, spacing_mm=1.5, budget=STEPS)
+    other = spec.environment.model_copy(update={"device_model": "Other CPU"})
+    spec = RunSpec(failed=failed, spacing_mm=1.5, budget=STEPS, environments={("mc_net", 3, 0, 1): other})
+    return board_of(write_records(tmp_path_factory.mktemp("runs") / "phantom_mini", spec))
+
+
+def test_the_answer_comes_first_in_80_columns(mini):
+    lines = summary_text(mini).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("phantom_mini: 500 reference steps a run, 20 test patients of phantom")
+    assert lines[1].startswith(" 3 labelled patients: ")
+    assert [line.split(":")[0].strip() for line in lines[-3:]] == ["#", "95 %", "lead"], "three lines of legend"
+    text = "\n".join(lines)
+    for part in (*GAINS, MINI, "baseline", "ref.", "1/3", "HD95"):
+        assert part in text
+    failed = "Failed: ua_mt 3-labelled subset 0 seed 0 (nan: loss became NaN at step 17); 1 more such."
+    assert failed in " ".join(text.split())
+    assert str(mini) == summary_text(mini)
+
+
+def test_lead_is_over_the_baseline_and_marked_as_the_pairs_are(mini):
+    table = summary_text(mini).split("7 labelled patients")[-1]
+    rows = {line.split()[1]: line.split() for line in table.splitlines() if "[" in line}
+    pair = mini.paired.query("labelled == 7 and checkpoint == 'last' and metric == 'dice'")
+    (difference,) = pair[(pair["entry_a"] == "mc_net") & (pair["entry_b"] == "supervised")].to_dict("records")
+    lead = rows["mc_net"].index(f"{100 * difference['difference']:+.1f}")
+    assert rows["mc_net"][lead + 1] == ("yes" if difference["significant"] else "no")
+    assert "baseline" in rows["supervised"]
+
+
+def test_nothing_has_run_yet(tmp_path):
+    spec = RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1, missing=frozenset({("supervised", 3, 0, 0)}))
+    text = summary_text(board_of(write_records(tmp_path / "empty", spec)))
+    assert "No ranked method has finished a run yet." in text
+    assert "0/1" in text
+
+
+def test_devices_that_ran_are_named(mini):
+    from harness.leaderboard.notes import notes
+
+    (device,) = [line for line in notes(mini.inputs, mini.inputs.comparisons[0]) if line.startswith("Device: ")]
+    assert device.startswith("Device: Other CPU and Synthetic CPU @ 2.50GHz (cpu, 1 thread, float32), torch 2.13.0")
+
+
+def test_curves_are_against_the_budget(mini):
+    last = mini.curves.groupby("entry").last()
+    assert last["spent"].tolist() == (500 * last["progress"]).tolist()
+    assert set(last["budget_currency"]) == {"reference_steps"}
+
+
+def test_explain_is_about_text(tmp_path):
+    write_records(tmp_path / "s", RunSpec(methods={"supervised": 0.0}, labelled=(3,), seeds=1))
+    refused = CliRunner().invoke(cli, ["leaderboard", str(tmp_path / "s"), "--explain", "--format", "csv"])
+    assert "--explain is about text; --format csv holds all of it" in str(refused.exception)

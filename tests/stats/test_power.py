@@ -1,0 +1,69 @@
+"""The smallest difference that a test set resolves, against textbook values and simulations of the actual verdict."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from harness.stats.families import read_family
+from harness.stats.power import smallest_difference, spread_of
+
+
+@pytest.mark.parametrize(("patients", "difference"), [(34, 0.5), (15, 0.8)])
+def test_two_methods_take_little_more_than_a_paired_t_test(patients, difference):
+    """Cohen (1988), tables of the t-test, which is the best for normal differences: 80 % power, two-sided 5 %."""
+    assert 0.98 < smallest_difference(1.0, patients, 2) / difference < 1.1
+
+
+@pytest.mark.parametrize(("patients", "methods"), [(20, 3), (20, 6)])
+def test_a_simulated_table_finds_the_smallest_difference_as_often_as_promised(patients, methods):
+    """By the verdict of the leaderboard: simultaneous bootstrap interval and signed-rank test under Holm."""
+    generator = np.random.default_rng(0)
+    gain = smallest_difference(math.sqrt(2.0), patients, methods)
+    pairs = list(combinations(range(methods), 2))
+    hits = 0
+    for _ in range(80):
+        scores = generator.normal(size=(patients, methods))
+        scores[:, 0] += gain
+        differences = np.stack([scores[:, a] - scores[:, b] for a, b in pairs], axis=1)
+        hits += read_family(differences, np.full(differences.shape, 0.5))[0].significant
+    assert 52 <= hits <= 74, f"{hits} of 80 at a promised 80 %"
+
+
+def test_no_difference_is_resolved_by_too_few_patients():
+    assert smallest_difference(1.0, 8, 5) == math.inf, "ten pairs: 10 x 2 / 2^8 is above 5 %"
+    assert smallest_difference(1.0, 3, 2) == math.inf
+    assert smallest_difference(1.0, 20, 1) == math.inf, "nothing to compare"
+
+
+def test_more_patients_resolve_more_and_more_methods_less():
+    difference = smallest_difference(0.1, 20, 4)
+    assert smallest_difference(0.2, 20, 4) == pytest.approx(2 * difference)
+    assert smallest_difference(0.1, 30, 4) < difference < smallest_difference(0.1, 20, 5)
+
+
+@pytest.mark.parametrize("within", [0.0, 0.3])
+def test_components_are_those_that_were_drawn(within):
+    generator = np.random.default_rng(1)
+    pairs = [
+        generator.normal(0, 0.2, (400, 1)) + generator.normal(0, within, (400, 5)) + generator.normal(0, 1, 5)
+        for _ in range(9)
+    ]
+    spread = spread_of(pairs)
+    assert spread is not None
+    assert spread.between == pytest.approx(0.2, rel=0.1)
+    assert spread.within == pytest.approx(within, rel=0.1)
+    assert spread.of_runs(4) == pytest.approx(math.hypot(0.2, within / 2), rel=0.1)
+    assert (spread.runs, spread.pairs, spread.patients) == (5, 9, 400)
+
+
+def test_a_single_run_counts_all_as_between_patients():
+    spread = spread_of([np.array([[0.1], [0.2], [0.6]])])
+    assert spread is not None
+    assert spread.between == pytest.approx(np.std([0.1, 0.2, 0.6], ddof=1))
+    assert spread.within == 0.0
+    assert spread.of_runs(3) == spread.between
+    assert spread_of([np.ones((1, 2))]) is None

@@ -26,6 +26,7 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"harness {release}"
 myst_heading_anchors = 3
+smartquotes = False  # --to is an option
 default_role = "code"  # docstrings are markdown: single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
@@ -34,7 +35,7 @@ napoleon_use_ivar = True
 
 DOCS = Path(__file__).resolve().parent
 LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
-FIELDS = re.compile(r"^% fields (\S+):(\S+)$", re.MULTILINE)
+FIELDS = re.compile(r"<!-- fields (\S+):(\S+) -->")
 PAGES = {"benchmarks/RULES.md": "explanation/rules.md"} | {
     f"{name}.md": f"developers/{name.lower()}.md" for name in ("CONTRIBUTING", "CHANGELOG")
 }
@@ -73,24 +74,13 @@ def inner_link(match: re.Match[str], page: Path, origin: Path | None = None) -> 
 
 
 def field_table(model: type[BaseModel]) -> str:
-    """A section with a model's docstring and a table of its fields."""
+    """The first line of a model's docstring, and a table of its fields."""
     doc = inspect.getdoc(model) or ""
-    said = described(doc)
-    lines = [
-        f"## {model.__name__}",
-        "",
-        doc.partition("\n")[0],
-        "",
-        "| field | type | default | meaning |",
-        "|---|---|---|---|",
-    ]
+    meanings = described(doc)
+    lines = [doc.partition("\n")[0], "", "| field | type | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
-        cells = (
-            f"`{name}`",
-            f"`{shown(field.annotation)}`",
-            default_of(field),
-            field.description or said.get(name, ""),
-        )
+        meaning = field.description or meanings.get(name, "")
+        cells = (f"`{name}`", f"`{shown(field.annotation)}`", default_of(field), meaning)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
 
@@ -112,7 +102,7 @@ def described(doc: str) -> dict[str, str]:
 
 
 def shown(annotation: Any) -> str:  # noqa: ANN401 - any type expression
-    """A type as a YAML author reads it: `list of int`, `weak or none`."""
+    """A type as a YAML author reads it: list of int; weak, none, nnunet."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return shown(inner[0])
@@ -122,8 +112,8 @@ def shown(annotation: Any) -> str:  # noqa: ANN401 - any type expression
         return " or ".join(shown(part) for part in inner if part is not type(None))
     if origin in (list, tuple):
         return f"list of {shown(inner[0])}"
-    if origin is dict:
-        return f"mapping to {shown(inner[1])}"
+    if origin is dict or (inspect.isclass(annotation) and issubclass(annotation, BaseModel)):
+        return "mapping"
     return str(getattr(annotation, "__name__", annotation)).replace("str", "text")
 
 
@@ -133,7 +123,7 @@ def default_of(field: Any) -> str:  # noqa: ANN401 - pydantic's FieldInfo
         return "" if field.default_factory is None else "none"
     if isinstance(field.default, BaseModel):
         return "as below"
-    if field.default is None:
+    if field.default is None or field.default == "":
         return "none"
     return f"{str(field.default).lower() if isinstance(field.default, bool) else field.default}"
 

@@ -98,7 +98,18 @@ class Search(Strict):
 
 
 class Suite(Strict):
-    """Which methods, on which data, with how many labels, subsets and seeds, under which budget."""
+    """Which methods, on which data, with how many labels, subsets and seeds, under which budget.
+
+    name:          of the folder of its records; small letters, digits, - and _.
+    description:   a line that tables and page show.
+    dataset:       a name that `harness list` shows.
+    preprocessing: how scans become training images.
+    seeds:         of weights, batches and augmentation; each is a run.
+    methods:       entries by name; one without settings is a bare name (`ua_mt:`).
+    budget:        of each run, or a ladder of budgets.
+    engine:        settings that all entries share.
+    search:        how entries are tuned before the final runs; None: not at all.
+    """
 
     name: SuiteName
     description: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from harness.api import errors
 from harness.cli import cli
@@ -171,6 +173,12 @@ def test_example_suites_are_suites() -> None:
     text = text_of(Path("docs/reference/suite.md"))
     examples = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     assert [Suite.model_validate(yaml.safe_load(example)).name for example in examples] == ["mine"]
+
+
+def test_the_tables_of_fields_are_of_models() -> None:
+    models = re.findall(r"<!-- fields (\S+):(\S+) -->", text_of(Path("docs/reference/suite.md")))
+    assert len(models) == 10
+    assert all(issubclass(getattr(importlib.import_module(module), name), BaseModel) for module, name in models)
 
 
 def test_the_picture_shows_every_room() -> None:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains, look_for
 from benchmarks.layouts.files import inside, only_one, text_of
-from benchmarks.layouts.geometry import grid_problems, grid_warnings
-from benchmarks.layouts.nifti_file import read_nifti
-from benchmarks.layouts.pair import read_pair
 from harness.api.dataset import Case, CaseSource, Split
 from harness.api.errors import DataError
+from harness.api.scans.geometry import grid_problems, grid_warnings
+from harness.api.scans.nifti_file import read_nifti
+from harness.api.scans.pair import read_pair
 
 FRAMES = ("frame01", "frame02")
 CHALLENGE_TEST = frozenset(f"patient{number:03d}" for number in range(101, 151))

@@ -8,11 +8,11 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from benchmarks.layouts.compressed import MOST_GROWTH, require_possible, require_regular
-from benchmarks.layouts.values import require_real, whole_labels
 from harness.api.dataset import LabelMap
 from harness.api.errors import DataError
 from harness.api.reading import reading
+from harness.api.scans.compressed import MOST_GROWTH, require_possible, require_regular
+from harness.api.scans.values import require_real, whole_labels
 
 
 def read_h5(path: Path) -> tuple[NDArray[Any], LabelMap]:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from benchmarks.layouts import look_for
 from benchmarks.layouts.crops import Crop
 from benchmarks.layouts.files import inside
-from benchmarks.layouts.geometry import Spacing, grid_problems, grid_warnings
-from benchmarks.layouts.nrrd_file import read_nrrd
-from benchmarks.layouts.pair import read_pair
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
 from harness.api.dataset import Case, CaseSource, Split
 from harness.api.errors import DataError
+from harness.api.scans.geometry import Spacing, grid_problems, grid_warnings
+from harness.api.scans.nrrd_file import read_nrrd
+from harness.api.scans.pair import read_pair
 
 IMAGE, LABEL = "lgemri.nrrd", "laendo.nrrd"
 OFFICIAL_SIGN = f"<ID>/{IMAGE} and <ID>/{LABEL} (also in '2018LA_Seg_Training Set/' and 'Training Set/')"

@@ -26,13 +26,17 @@ class Case:
         id: Unique within the dataset, e.g. patient099_frame01.
         patient: What every split and every bootstrap keeps together.
         split: "train", "val" or "test".
-        image: float32, (Z, H, W) for slice data and (X, Y, Z) for volumes.
-        label: uint8, the shape of `image`, values 0 .. n_classes - 1.
+        image: float32, (Z, H, W) for slice data and (X, Y, Z) for volumes; of several channels, these in front of it.
+        label: uint8, the shape of a channel, values 0 .. n_classes - 1.
         spacing_mm: Voxel size in millimetres along the axes of `image`. None where the source does not hold it.
         phase: "ED", "ES" or None.
         phase_source: How the phase is known.
         spacing_source: How the voxel size is known: the header's field and unit, or who declares it.
         warnings: What a reader of any table should know of this case and what is no error, a line each, without its id.
+        annotated: False where nobody has labelled it, in the training split alone: it is never among the labelled ones,
+            nothing is compared with its label, which is blank.
+        grid: The shape at which it is trained on and predicted, where that is not its own (volumes of several voxel
+            sizes). Metrics are native.
     """
 
     id: str
@@ -45,6 +49,18 @@ class Case:
     phase_source: str | None = None
     spacing_source: str | None = None
     warnings: tuple[str, ...] = ()
+    annotated: bool = True
+    grid: tuple[int, int, int] | None = None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the image."""
+        return self.image.shape[0] if self.image.ndim == 4 else 1
+
+    @property
+    def first_channel(self) -> NDArray[np.float32]:
+        """Of the image, the first channel, of the label's shape: what checks and pictures look at."""
+        return self.image[0] if self.image.ndim == 4 else self.image
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,7 @@ class Dataset(ABC):
             has not is turned, and refused. None: not known, or not so.
         scaling: "unit": each image is scaled to 0..1, and other values are refused; "standard": to mean 0 and standard
             deviation 1, before any crop. None: as scanned.
+        unlabelled: Training patients of whom no case is annotated. They are the last of the training split.
     """
 
     name: ClassVar[str]
@@ -103,6 +120,7 @@ class Dataset(ABC):
     track: ClassVar[str | None] = None
     slice_axis: ClassVar[Literal[0, 1, 2] | None] = None
     scaling: ClassVar[Literal["unit", "standard"] | None] = None
+    unlabelled: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def recognise(self, root: Path) -> str | None:

@@ -10,6 +10,7 @@ from harness.audit.records import AuditedSuite, EndedRun
 from harness.audit.rule import counted, one_value, rule
 from harness.data.subsets import validation_patients
 from harness.records.schema import DatasetRef
+from harness.suite.prepared import PreparedDataset
 from harness.suite.registry import load_dataset
 
 ENOUGH = 3
@@ -119,7 +120,7 @@ def published_splits(data: DatasetRef) -> Mapping[str, Sequence[str]] | None:
         dataset = load_dataset(data.name)
     except HarnessError:
         return None
-    if dataset.version != data.version:
+    if dataset.version != data.version or (isinstance(dataset, PreparedDataset) and dataset.checksum != data.checksum):
         return None
     return {str(split): patients for split, patients in dataset.splits.items()}
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import click
 
-from harness.api.errors import DataError, ServiceError
+from harness.api.errors import DataError, ServiceError, UsageError
 from harness.cli.options import PATH, data_option, runs_option, tracking_option
 from harness.cli.tables import cache_table, dataset_table, print_table, suite_table
 from harness.records.schema import Engine
 from harness.records.untrusted_text import without_controls
 from harness.suite.load import SUITES
-from harness.suite.registry import load_dataset, load_datasets, load_method
+from harness.suite.registry import dataset_sources, load_dataset, load_datasets, load_method
 
 log = logging.getLogger(__name__)
+
+DATASET_JSON = "dataset.json"
+Spacing = tuple[float, float, float]
+_DIMENSIONS: dict[str, Literal[2, 3]] = {"2": 2, "3": 3}
 
 
 @click.group("data")
@@ -25,16 +30,72 @@ def data_command() -> None:
     """Prepare data once, verify what was prepared, list what there is."""
 
 
-@data_command.command()
-@click.argument("name")
-@click.option("--from", "source", type=PATH, envvar="HARNESS_DATA", show_envvar=True, help="Raw scans, as published.")
-@click.option("--to", "destination", type=PATH, help="A new folder; default: one by checksum in $HARNESS_CACHE.")
-def prepare(name: str, source: Path | None, destination: Path | None) -> None:
-    """Check dataset NAME, name all its flaws at once, write it as one cache and print the cache's folder."""
-    from harness.data import prepare as preparing
+def _millimetres(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Spacing | None:
+    """Three lengths, separated by commas."""
+    if text is None:
+        return None
+    try:
+        x, y, z = (float(side) for side in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} are not three lengths, as 0.8,0.8,3") from None
+    if not all(0 < side < math.inf for side in (x, y, z)):
+        raise click.BadParameter(f"{text!r}: a length in mm is more than 0")
+    return x, y, z
 
-    dataset = load_dataset(name)
-    cache = preparing.prepare(dataset, source, destination) if destination else preparing.resolve(dataset, source)
+
+@data_command.command()
+@click.argument("name", required=False)
+@click.option(
+    "--from", "source", type=PATH, envvar="HARNESS_DATA", show_envvar=True,
+    help="Raw scans: of a dataset of the harness as published, else in nnU-Net's raw format.",
+)  # fmt: skip
+@click.option("--to", "destination", type=PATH, help="A new folder; default: one in $HARNESS_CACHE.")
+@click.option("--dimension", type=click.Choice(["2", "3"]), help="nnU-Net's format: 2 trains on slices, 3 on patches.")
+@click.option(
+    "--spacing-mm", callback=_millimetres, metavar="X,Y,Z",
+    help="nnU-Net's format: voxel size of files whose header says none, along their axes.",
+)  # fmt: skip
+@click.option(
+    "--resample/--no-resample", default=None,
+    help="nnU-Net's format: bring volumes to the median voxel size; default: where all voxel sizes are known.",
+)  # fmt: skip
+@click.option(
+    "--patient", metavar="REGEX",
+    help="nnU-Net's format: finds the patient at the start of a case's id, so that scans of one stay together.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, help="nnU-Net's format: of the splits that are drawn.")
+def prepare(
+    name: str | None,
+    source: Path | None,
+    destination: Path | None,
+    dimension: Literal["2", "3"] | None,
+    spacing_mm: Spacing | None,
+    resample: bool | None,
+    patient: str | None,
+    seed: int,
+) -> None:
+    """Check a dataset, name all its flaws at once, write it as one cache and print the cache's folder.
+
+    NAME is a dataset of the harness, or a new name for scans in nnU-Net's raw format (dataset.json, imagesTr, labelsTr;
+    imagesTs with labelsTs are the test split; images without labels, in imagesTr or imagesUn, join the unlabelled
+    ones). Without NAME such scans are called after their folder.
+    """
+    from harness.data import prepare as preparing
+    from harness.data.own import prepare as own
+
+    choices = own.Choices(_DIMENSIONS.get(dimension or ""), spacing_mm, resample, patient, seed)
+    if source is not None and name not in dataset_sources() and (source / DATASET_JSON).is_file():
+        name = name or own.name_of(source)
+        cache = own.prepare_scans(source, name, choices, destination)
+    elif name is None:
+        raise UsageError(f"{source or 'harness data prepare'}: no {DATASET_JSON} of nnU-Net's raw format; give NAME")
+    elif choices != own.Choices():
+        raise UsageError(
+            f"{name}: --dimension, --spacing-mm, --resample, --patient and --seed are for nnU-Net's format"
+        )
+    else:
+        dataset = load_dataset(name)
+        cache = preparing.prepare(dataset, source, destination) if destination else preparing.resolve(dataset, source)
     manifest = cache.manifest
     splits = ", ".join(f"{len(patients)} {split}" for split, patients in manifest.splits.items())
     track = f" track {manifest.track}," if manifest.track else ""
@@ -57,12 +118,13 @@ def verify(folder: Path) -> None:
 @data_command.command(name="list")
 def list_() -> None:
     """List datasets with their splits and layouts, and the caches that are prepared."""
-    from harness.data.locate import cache_home
+    from harness.records.manifest import MANIFEST, cache_home
 
     datasets, broken = load_datasets()
     print_table(*dataset_table(datasets))
     click.echo()
-    print_table(*cache_table(sorted(cache_home().glob("*/manifest.json"))))
+    manifests = [path for pattern in ("*", "prepared/*") for path in sorted(cache_home().glob(f"{pattern}/{MANIFEST}"))]
+    print_table(*cache_table(manifests))
     warn_of(broken)
 
 

@@ -14,6 +14,7 @@ from harness.records.accounts import AllocationAccount, EntryAccount, Seconds
 from harness.records.budget import Budget
 from harness.records.untrusted_text import single_line
 from harness.suite.load import load_suite
+from harness.suite.prepared import PreparedDataset
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
@@ -126,7 +127,7 @@ def dataset_table(datasets: Sequence[Dataset]) -> Printed:
         (
             *(dataset.name, str(dataset.version), f"{dataset.dimension}D", " ".join(dataset.classes[1:])),
             " / ".join(str(len(patients)) for patients in dataset.splits.values()),
-            ", ".join(dataset.layouts) or "generated",
+            ", ".join(dataset.layouts) or ("prepared" if isinstance(dataset, PreparedDataset) else "generated"),
             dataset.track or "",
         )
         for dataset in datasets
@@ -144,7 +145,7 @@ def cache_table(manifests: Sequence[Path]) -> Printed:
 
     Among them are the preprocessed cases that runs share, which may be deleted while nobody trains.
     """
-    from harness.data.cache import read_manifest
+    from harness.records.manifest import read_manifest
 
     rows: list[Line] = []
     for path in manifests:

@@ -8,29 +8,23 @@ test.h5         test cases, in a file of their own that nothing opens before the
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import h5py
-from pydantic import ValidationError
+import numpy as np
 
 from harness.api.dataset import Case
-from harness.api.errors import ClosedSplitError, DataError, RecordError
+from harness.api.errors import ClosedSplitError, DataError
 from harness.api.reading import explain, one_line, reading
-from harness.data.digests import case_sha256, manifest_checksum
-from harness.data.manifest import CaseInfo, Manifest
+from harness.data.digests import case_sha256
 from harness.data.permit import TestPermit, guard
+from harness.records.manifest import MANIFEST, CaseInfo, Manifest, read_manifest
 from harness.records.schema import DatasetRef
 
-MANIFEST = "manifest.json"
 DEVELOPMENT = "development.h5"
 TEST = "test.h5"
-MANIFEST_SCHEMA = 1
-LARGEST_MANIFEST = 64 * 1024**2
-"""Bytes; that of ACDC, with 200 cases, has 60,000."""
 
 
 @dataclass(frozen=True)
@@ -94,35 +88,6 @@ class Cache:
         return ClosedSplitError(f"{self.folder / TEST}: {why}")
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and validate a manifest. Raises `RecordError` for a newer schema, `DataError` for anything else."""
-    try:
-        if path.stat().st_size > LARGEST_MANIFEST:
-            raise ValueError("larger than any manifest is")
-        content: Any = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{path.parent}: not a prepared cache, it has no {MANIFEST}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: unreadable manifest ({error}); prepare the cache again") from None
-    schema = content.get("schema_version") if isinstance(content, dict) else None
-    if isinstance(schema, int) and schema > MANIFEST_SCHEMA:
-        raise RecordError(
-            f"{path}: schema_version {schema} is newer than {MANIFEST_SCHEMA}, which this version reads; "
-            "upgrade harness or prepare the cache again"
-        )
-    try:
-        manifest = Manifest.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "top level"
-        raise DataError(f"{path}: not the manifest of a cache ({where}: {first['msg']})") from None
-    if manifest_checksum(manifest) != manifest.checksum:
-        raise DataError(f"{path}: checksum does not belong to its cases and splits; delete the cache and prepare again")
-    if manifest.sha256 not in (None, manifest.own_sha256):
-        raise DataError(f"{path}: damaged, it is not what its sha256 is of; delete the cache and prepare again")
-    return manifest
-
-
 def read_cases(path: Path, infos: Sequence[CaseInfo]) -> Iterable[Case]:
     """Read cases from one file of a cache, each checked against its sha256."""
     for case, info in zip(read_unchecked(path, infos), infos, strict=True):
@@ -157,10 +122,12 @@ def _case(file: h5py.File, info: CaseInfo) -> Case:
         patient=info.patient,
         split=info.split,
         image=file[info.id]["image"][()],
-        label=file[info.id]["label"][()],
+        label=file[info.id]["label"][()] if info.annotated else np.zeros(info.shape, np.uint8),
         spacing_mm=info.spacing_mm,
         phase=info.phase,
         phase_source=info.phase_source,
+        annotated=info.annotated,
+        grid=info.grid,
     )
 
 
@@ -175,5 +142,6 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
         for case in cases:
             group = file.create_group(case.id)
             group.create_dataset("image", data=case.image)
-            group.create_dataset("label", data=case.label)
+            if case.annotated:
+                group.create_dataset("label", data=case.label)
     path.write_bytes(memory.getbuffer())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from harness.api.dataset import Case, Dataset
 from harness.data.twins import Twin, find_twins, turned_frames
@@ -22,6 +23,7 @@ def check_pairs(
     images: `array_sha256` of each image by case id; where: its file.
     """
     problems, warnings = _repeated_pixels(cases, images, where)
+    cases = [case if case.channels == 1 else replace(case, image=case.first_channel) for case in cases]
     for twin in _new(find_twins(cases, dataset.dimension), images):
         first, second = twin.first, twin.second
         if first.split == second.split:

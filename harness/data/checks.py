@@ -14,7 +14,7 @@ from harness.api.errors import DataError
 from harness.api.reading import reading
 from harness.data.cache import DEVELOPMENT, TEST, Cache, read_unchecked
 from harness.data.case_pairs import check_pairs
-from harness.data.digests import array_sha256, case_sha256, manifest_checksum
+from harness.data.digests import array_sha256, case_sha256
 from harness.data.naming import some
 from harness.data.plausible import VolumeStatistics, measure_volume, oddities, own_problems
 
@@ -47,7 +47,7 @@ def read_checked(dataset: Dataset, sources: Sequence[CaseSource]) -> Checked:
             problems += str(error).splitlines()
     volumes: list[VolumeStatistics] = []
     for source, case in read:
-        flaws = case_problems(source, case, len(dataset.classes))
+        flaws = case_problems(source, case, len(dataset.classes), dataset.channels)
         if not flaws:
             volumes.append(measure_volume(case, len(dataset.classes)))
             flaws = [f"{_where(source)}: {text}" for text in own_problems(volumes[-1], dataset)]
@@ -77,7 +77,7 @@ def _of_cases(cases: Sequence[Case]) -> list[str]:
     return [f"{some(ids)}: {text}" for text, ids in by_text.items()]
 
 
-def case_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
+def case_problems(source: CaseSource, case: Case, n_classes: int, channels: int = 1) -> list[str]:
     """What is wrong with one case by itself, a line each; n_classes counts the background."""
     where = _where(source)
     problems = []
@@ -86,9 +86,12 @@ def case_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
     for name, array, expected in (("image", case.image, np.float32), ("label", case.label, np.uint8)):
         if array.dtype != expected:
             problems.append(f"{where}: {name} is {array.dtype}; store it as {np.dtype(expected)}")
-        if array.ndim != 3 or array.size == 0:
+        volume = array if name == "label" or channels == 1 else array[0]
+        if volume.ndim != 3 or volume.size == 0:
             problems.append(f"{where}: {name} has shape {array.shape}; a volume has three axes, none of them empty")
-    if case.image.shape != case.label.shape:
+    if channels > 1 and len(case.image) != channels:
+        problems.append(f"{where}: image has {len(case.image)} channels and not {channels}; mend the dataset's reader")
+    if (case.image.shape if channels == 1 else case.image.shape[1:]) != case.label.shape:
         problems.append(
             f"{where}: image {case.image.shape} and label {case.label.shape} differ in shape; one of them is wrong"
         )
@@ -100,7 +103,8 @@ def case_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
 def _value_problems(source: CaseSource, case: Case, n_classes: int) -> list[str]:
     problems = []
     if not np.isfinite([case.image.min(), case.image.max()]).all():  # both pass on nan
-        where = _where_first(source, ~np.isfinite(case.image))
+        wrong = ~np.isfinite(case.image).reshape(-1, *case.label.shape).all(axis=0)
+        where = _where_first(source, np.asarray(wrong))
         problems.append(f"{where}: image holds values that are not finite; replace the file")
     if case.label.max() >= n_classes:
         outside = case.label >= n_classes
@@ -164,7 +168,7 @@ def verify(cache: Cache) -> list[str]:
                     problems.append(f"{cache.folder / name}: {info.id} does not match its sha256")
         except DataError as error:
             problems.append(str(error))
-    if manifest_checksum(cache.manifest) != cache.manifest.checksum:
+    if cache.manifest.own_checksum != cache.manifest.checksum:
         problems.append(f"{cache.folder}: the manifest's checksum does not belong to its cases and splits")
     return problems
 

@@ -6,7 +6,7 @@ Scans lie end to end in one flat tensor, so a patch is read from all of its volu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
@@ -31,6 +31,14 @@ class Points:
     first: Tensor
     shapes: Tensor
     places: Tensor
+
+    def in_channels(self, first: Tensor) -> Points:
+        """The same places in every channel, a row each; first: [n, C], position of each channel's first voxel."""
+        count = first.shape[1]
+        if count == 1:
+            return replace(self, first=first[:, 0])
+        shapes, places = (each.repeat_interleave(count, dim=0) for each in (self.shapes, self.places))
+        return Points(first.flatten(), shapes, places)
 
     def linear(self, flat: Tensor, outside: Tensor) -> Tensor:
         """[n, P]: between the 2^D voxels around each point. outside: [n], the value beyond a scan's border."""

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.api.errors import HarnessError
-from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, read_manifest
+from harness.data.cache import DEVELOPMENT, TEST, Cache
 from harness.data.lock import alone
+from harness.records.manifest import MANIFEST, read_manifest
 
 log = logging.getLogger(__name__)
 

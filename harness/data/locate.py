@@ -8,12 +8,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import harness.api.scans
 from harness.api.dataset import Dataset
 from harness.api.strict import digest
 
 CACHE_FORMAT = 2
 """Raised when the files of a cache change, or the checks that scans pass before they are in one, so that no old cache
 is taken for a new one."""
+
+SCANS = Path(harness.api.scans.__file__).parent
+"""What reads the files of all datasets."""
 
 
 def locate(dataset: Dataset, root: Path) -> tuple[Path, str] | None:
@@ -27,11 +31,6 @@ def locate(dataset: Dataset, root: Path) -> tuple[Path, str] | None:
 
 def _namesakes(root: Path, name: str) -> list[Path]:
     return sorted(child for child in root.iterdir() if child.name.lower() == name.lower() and child.is_dir())
-
-
-def cache_home() -> Path:
-    """Where caches are kept: $HARNESS_CACHE, or ~/.cache/harness."""
-    return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness")
 
 
 def cache_name(dataset: Dataset, folder: Path | None) -> str:
@@ -55,6 +54,8 @@ def cache_name(dataset: Dataset, folder: Path | None) -> str:
 def _reader_sha256(dataset: Dataset) -> str:
     """Of the files that define the dataset, with the packages beside them, where readers of its layouts may lie.
 
+    And of ours that read the files of scans.
+
     Beside a module of no package lies whatever else is installed: that is none of the dataset's business.
     """
     hasher = hashlib.sha256()
@@ -62,7 +63,7 @@ def _reader_sha256(dataset: Dataset) -> str:
         try:
             file = Path(inspect.getfile(cls))
             beside = sorted(file.parent.glob("*/**/*.py")) if "." in cls.__module__ else []
-            for path in (file, *beside):
+            for path in (file, *beside, *sorted(SCANS.glob("*.py"))):
                 hasher.update(path.read_bytes())
         except (OSError, TypeError):  # made at a prompt, or frozen: it has no file
             hasher.update(cls.__qualname__.encode())

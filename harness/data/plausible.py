@@ -50,7 +50,7 @@ class VolumeStatistics:
     @property
     def shortest(self) -> int | None:
         """The one axis with the fewest samples; None where several have."""
-        shape = self.case.image.shape
+        shape = self.case.label.shape
         return shape.index(min(shape)) if shape.count(min(shape)) == 1 else None
 
     @property
@@ -61,7 +61,7 @@ class VolumeStatistics:
 
 def measure_volume(case: Case, n_classes: int) -> VolumeStatistics:
     """Measure a volume whose types, shapes and label values are right."""
-    image = case.image
+    image = case.first_channel
     sample = image.ravel()[:: (image.size // 4096) | 1]
     counts = [np.count_nonzero(case.label == number) for number in range(n_classes)]  # bincount takes ten times as long
     return VolumeStatistics(
@@ -84,7 +84,7 @@ def _blank(volume: VolumeStatistics, dataset: Dataset) -> str:
 
 
 def _turned(volume: VolumeStatistics, dataset: Dataset) -> str:
-    axis, shape = dataset.slice_axis, volume.case.image.shape
+    axis, shape = dataset.slice_axis, volume.case.label.shape
     if axis is None or shape[axis] == min(shape):
         return ""
     return (
@@ -118,7 +118,7 @@ def _alone(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tu
     for volume in volumes:
         if volume.shares[0] == 0:
             yield volume, "every voxel of the label is of a class, none is background"
-        if volume.levels < min(FEW_LEVELS, volume.case.image.size / 8):
+        if volume.levels < min(FEW_LEVELS, volume.case.label.size / 8):
             yield volume, "hardly any grey levels in the image, as in a label map or a blank image"
         if dataset.scaling == "unit" and volume.high - volume.low < UNIT_LEAST:
             yield volume, f"grey values span less than {UNIT_LEAST:g} of 0..1, to which this layout scales each volume"
@@ -129,9 +129,8 @@ def _alone(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tu
 def _beside_others(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tuple[VolumeStatistics, str]]:
     if len(volumes) < 3:
         return
-    spread, share = (
-        float(np.median([getattr(volume, name) for volume in volumes])) for name in ("spread", "foreground")
-    )
+    spread = float(np.median([volume.spread for volume in volumes]))
+    share = float(np.median([volume.foreground for volume in volumes if volume.case.annotated]))
     axes = [volume.shortest for volume in volumes]
     usual_axis = max(set(axes), key=axes.count)
     if axes.count(usual_axis) < USUAL * len(axes):
@@ -150,6 +149,7 @@ def _beside_others(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Ite
 
 
 def _without_a_class(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tuple[VolumeStatistics, str]]:
+    volumes = [volume for volume in volumes if volume.case.annotated]
     for volume in volumes:
         if not any(volume.shares[1:]):
             yield volume, "no class at all in the label"
@@ -164,8 +164,8 @@ def _without_a_class(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> I
 def _of_one_patient(volumes: Sequence[VolumeStatistics], dataset: Dataset) -> Iterator[tuple[VolumeStatistics, str]]:
     first: dict[str, tuple[int, ...]] = {}
     for volume in volumes:
-        shape = first.setdefault(volume.case.patient, volume.case.image.shape)
-        if volume.case.image.shape != shape:
+        shape = first.setdefault(volume.case.patient, volume.case.label.shape)
+        if volume.case.label.shape != shape:
             yield volume, "another shape than the other volume of its patient: turned, or slices missing"
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from harness.api.dataset import Case, Dataset
 from harness.api.errors import DataError, DiskError
 from harness.api.reading import reading
-from harness.data.cache import DEVELOPMENT, MANIFEST, TEST, Cache, write_cases
+from harness.data.cache import DEVELOPMENT, TEST, Cache, write_cases
 from harness.data.checks import Checked, read_checked
-from harness.data.digests import data_checksum
-from harness.data.locate import cache_home, cache_name, locate
-from harness.data.manifest import CaseInfo, Manifest
+from harness.data.locate import cache_name, locate
+from harness.records.manifest import MANIFEST, CaseInfo, Manifest, Preparation, cache_home, data_checksum
+from harness.suite.prepared import PreparedDataset
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ def prepared_cache(dataset: Dataset, data: Path | None) -> Cache | None:
 
 def _place(dataset: Dataset, data: Path | None) -> tuple[Path, Path | None, str]:
     """Where the cache lies or will lie, and the folder and layout from which it is prepared."""
+    if isinstance(dataset, PreparedDataset):
+        return _prepared_place(dataset, data), None, ""
     if data is None and dataset.layouts and os.environ.get("HARNESS_DATA"):
         data = Path(os.environ["HARNESS_DATA"])
     if data is None and dataset.layouts:
@@ -60,6 +62,12 @@ def _place(dataset: Dataset, data: Path | None) -> tuple[Path, Path | None, str]
         return cache_home() / cache_name(dataset, folder), folder, layout
 
 
+def _prepared_place(dataset: PreparedDataset, data: Path | None) -> Path:
+    if data is None or (data / MANIFEST).is_file():
+        return data or dataset.cache
+    raise DataError(f"{data}: no prepared cache; {dataset.name} lies in {dataset.cache}: leave --data out")
+
+
 def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
     """Read, check and write `dataset` as a cache into the folder `destination`, which appears whole or not at all.
 
@@ -68,16 +76,27 @@ def prepare(dataset: Dataset, root: Path | None, destination: Path) -> Cache:
     Raises `DataError` with all problems at once, or when `destination` holds anything else; `DiskError` when it cannot
     be written. A cache of the same data that is already there is kept.
     """
-    _refuse_occupied(destination)
+    refuse_occupied(destination)
     folder, layout = _source(dataset, root)
     with reading(folder or dataset.name):
         sources = dataset.sources(folder)
-    checked = read_checked(dataset, sources)
+    return write_cache(dataset, layout, folder, read_checked(dataset, sources), destination)
+
+
+def write_cache(
+    dataset: Dataset,
+    layout: str,
+    folder: Path | None,
+    checked: Checked,
+    destination: Path,
+    preparation: Preparation | None = None,
+) -> Cache:
+    """Write checked cases of a `layout` read from `folder`, and warn of what is odd; raises as `prepare`."""
     # without the folder: warnings go into tables and pages, which others read
     checked = replace(checked, warnings=tuple(line.replace(f"{folder}{os.sep}", "") for line in checked.warnings))
     for warning in checked.warnings:
         log.warning(warning)
-    manifest = _manifest(dataset, layout, checked)
+    manifest = _manifest(dataset, layout, checked, preparation)
     if any(case.spacing_source for case in manifest.cases):
         log.info(f"{dataset.name}: voxel size from {manifest.spacing_source}")
     return _publish(manifest, checked.cases, destination)
@@ -124,7 +143,7 @@ def _opened(dataset: Dataset, folder: Path) -> Cache:
     return cache
 
 
-def _refuse_occupied(destination: Path) -> None:
+def refuse_occupied(destination: Path) -> None:
     """Raise `DataError` unless `destination` is absent, empty or a cache."""
     if destination.is_dir() and ((destination / MANIFEST).is_file() or not any(destination.iterdir())):
         return
@@ -132,7 +151,7 @@ def _refuse_occupied(destination: Path) -> None:
         raise DataError(f"{destination}: exists and is not a cache; choose another folder")
 
 
-def _manifest(dataset: Dataset, layout: str, checked: Checked) -> Manifest:
+def _manifest(dataset: Dataset, layout: str, checked: Checked, preparation: Preparation | None) -> Manifest:
     splits = {str(split): list(patients) for split, patients in dataset.splits.items()}
     hashes = checked.sha256
     manifest = Manifest(
@@ -145,6 +164,7 @@ def _manifest(dataset: Dataset, layout: str, checked: Checked) -> Manifest:
         splits=splits,
         cases=[CaseInfo.about(case, hashes[case.id]) for case in checked.cases],
         warnings=list(checked.warnings),
+        preparation=preparation,
     )
     return manifest.model_copy(update={"sha256": manifest.own_sha256})
 

@@ -10,9 +10,17 @@ import torch
 from torch import Tensor
 
 from harness.api.dataset import Case
-from harness.data.manifest import CaseInfo
 from harness.data.resize import resize_images, resize_labels
-from harness.data.shrink import pad, padded_shape, shrink_image, shrink_labels, shrunk_shape
+from harness.data.shrink import (
+    pad,
+    padded_shape,
+    resample_image,
+    resample_labels,
+    shrink_image,
+    shrink_labels,
+    shrunk_shape,
+)
+from harness.records.manifest import CaseInfo
 from harness.records.schema import Preprocessing
 
 Shape = tuple[int, ...]
@@ -22,7 +30,8 @@ Shape = tuple[int, ...]
 class Preprocessed:
     """Cases on the host, in memory or mapped from a file (`harness.data.mapped`).
 
-    images: [V] float32, labels: [V] uint8; the voxels at training size of one case after the other, each in C order.
+    images: [C V] float32, labels: [V] uint8; the voxels at training size of one case after the other, each in C order:
+            slices [Z, C, h, w], volumes [C, x, y, z].
     native: [W] uint8; the labels as annotated, in the same order.
     """
 
@@ -38,27 +47,37 @@ class Preprocessed:
         return list(dict.fromkeys(case.patient for case in self.cases))
 
     @property
+    def annotated_patients(self) -> list[str]:
+        """Those of whom some case has labels, in published order."""
+        return list(dict.fromkeys(case.patient for case in self.cases if case.annotated))
+
+    @property
+    def channels(self) -> int:
+        """Of each image."""
+        return len(self.images) // max(1, len(self.labels))
+
+    @property
     def shapes(self) -> list[Shape]:
         """Of each case at training size: slices (Z, h, w), volumes (x, y, z)."""
-        return [training_shape(case.shape, self.preprocessing) for case in self.cases]
+        return [training_shape(case, self.preprocessing) for case in self.cases]
 
     def volumes(self) -> Iterator[tuple[CaseInfo, Tensor, Tensor]]:
         """Each case with views of its image as predictors get it, without padding, and of its native label.
 
         image: 2D: [Z, C, h, w]; 3D: [C, x, y, z].
         """
-        images = self.images.split([math.prod(shape) for shape in self.shapes])
+        images = self.images.split([self.channels * math.prod(shape) for shape in self.shapes])
         native = self.native.split([math.prod(case.shape) for case in self.cases])
         for case, shape, image, label in zip(self.cases, self.shapes, images, native, strict=True):
-            yield case, self._unpadded(image.view(shape), case.shape), label.view(case.shape)
+            yield case, self._unpadded(image, case, shape), label.view(case.shape)
 
-    def _unpadded(self, image: Tensor, native_shape: Shape) -> Tensor:
+    def _unpadded(self, image: Tensor, case: CaseInfo, shape: Shape) -> Tensor:
         if len(self.preprocessing.size) == 2:
-            return image[:, None]
-        sides = shrunk_shape(native_shape, self.preprocessing.shrink)
-        for axis, side in enumerate(sides):
+            return image.view(shape[0], self.channels, *shape[1:])
+        image = image.view(self.channels, *shape)
+        for axis, side in enumerate(shrunk_shape(case.grid or case.shape, self.preprocessing.shrink), start=1):
             image = image.narrow(axis, (image.shape[axis] - side) // 2, side)
-        return image[None]
+        return image
 
 
 def preprocess(infos: Sequence[CaseInfo], cases: Iterable[Case], preprocessing: Preprocessing) -> Preprocessed:
@@ -66,12 +85,13 @@ def preprocess(infos: Sequence[CaseInfo], cases: Iterable[Case], preprocessing: 
 
     infos: of the same cases, in their order. cases: taken one at a time, so that no more than one is in memory.
     """
-    sizes = [math.prod(training_shape(info.shape, preprocessing)) for info in infos]
+    sizes = [math.prod(training_shape(info, preprocessing)) for info in infos]
+    image_sizes = [info.channels * size for info, size in zip(infos, sizes, strict=True)]
     native_sizes = [math.prod(info.shape) for info in infos]
-    images = torch.empty(sum(sizes))
+    images = torch.empty(sum(image_sizes))
     labels = torch.empty(sum(sizes), dtype=torch.uint8)
     native = torch.empty(sum(native_sizes), dtype=torch.uint8)
-    places = zip(images.split(sizes), labels.split(sizes), native.split(native_sizes), strict=True)
+    places = zip(images.split(image_sizes), labels.split(sizes), native.split(native_sizes), strict=True)
     for case, (image, label, annotated) in zip(cases, places, strict=True):
         image.copy_(training_image(case, preprocessing).flatten())
         label.copy_(training_labels(case, preprocessing).flatten())
@@ -79,25 +99,27 @@ def preprocess(infos: Sequence[CaseInfo], cases: Iterable[Case], preprocessing: 
     return Preprocessed(preprocessing, infos, images, labels, native)
 
 
-def training_shape(native_shape: Shape, preprocessing: Preprocessing) -> Shape:
-    """Of a case at training size; volumes as they are padded for patches."""
+def training_shape(case: CaseInfo, preprocessing: Preprocessing) -> Shape:
+    """Of a case's labels at training size; volumes as they are padded for patches."""
     size = preprocessing.size
     if len(size) == 2:
-        return native_shape[0], *size
-    return padded_shape(shrunk_shape(native_shape, preprocessing.shrink), size)
+        return case.shape[0], *size
+    return padded_shape(shrunk_shape(case.grid or case.shape, preprocessing.shrink), size)
 
 
 def training_image(case: Case, preprocessing: Preprocessing) -> Tensor:
-    """Of `training_shape`: every slice resized, or the volume shrunk and padded with zeros, their mean."""
-    image, size = torch.from_numpy(case.image), preprocessing.size
+    """Every slice resized, [Z, C, h, w]; or the volume resampled, shrunk and padded with zeros, [C, x, y, z]."""
+    image, size = torch.from_numpy(case.image).view(case.channels, *case.label.shape), preprocessing.size
     if len(size) == 2:
-        return resize_images(image[:, None], (size[0], size[1]), preprocessing.resize)
-    return pad(shrink_image(image, preprocessing.shrink), training_shape(case.image.shape, preprocessing))
+        return resize_images(image.transpose(0, 1), (size[0], size[1]), preprocessing.resize)
+    small = shrink_image(resample_image(image, case.grid), preprocessing.shrink)
+    return pad(small, padded_shape(tuple(small.shape[1:]), size))
 
 
 def training_labels(case: Case, preprocessing: Preprocessing) -> Tensor:
-    """Of `training_shape`, by nearest neighbour."""
+    """The same of a label, without channels, by nearest neighbour."""
     labels, size = torch.from_numpy(case.label), preprocessing.size
     if len(size) == 2:
         return resize_labels(labels, (size[0], size[1]))
-    return pad(shrink_labels(labels, preprocessing.shrink), training_shape(case.label.shape, preprocessing))
+    small = shrink_labels(resample_labels(labels, case.grid), preprocessing.shrink)
+    return pad(small, padded_shape(tuple(small.shape), size))

@@ -33,10 +33,14 @@ class TrainingSet(ABC):
         """A new sampler of this set."""
 
 
-def scan_statistics(scans: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each scan, [n] float32 each, always made on the CPU: all devices get the same."""
-    deviations, means = zip(*(torch.std_mean(scan, correction=0) for scan in scans), strict=True)
-    return torch.stack(means), torch.stack(deviations)
+def scan_statistics(scans: Iterable[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of each scan, [n, C] float32 each.
+
+    Always made on the CPU: all devices get the same.
+    """
+    pairs = [[torch.stack(torch.std_mean(channel, correction=0)) for channel in scan] for scan in scans]
+    deviations, means = torch.stack([torch.stack(scan) for scan in pairs]).unbind(2)
+    return means, deviations
 
 
 def labelled_or_not(labelled: Sequence[bool], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Native volumes to a fraction of their resolution, the same way for training, validation and test.
+"""Native volumes to the voxel size of their dataset and to a fraction of it, for training, validation and test alike.
 
 And zeros around those that are smaller than a patch.
 """
@@ -11,16 +11,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def resample_image(image: Tensor, grid: tuple[int, ...] | None) -> Tensor:
+    """[C, X, Y, Z] float32 -> [C, *grid], linearly between the centres of voxels; None leaves it alone."""
+    return image if grid is None else F.interpolate(image[None], grid, mode="trilinear")[0]
+
+
+def resample_labels(labels: Tensor, grid: tuple[int, ...] | None) -> Tensor:
+    """[X, Y, Z] uint8 -> `grid`, nearest neighbour."""
+    return labels if grid is None else F.interpolate(labels[None, None], grid, mode="nearest-exact")[0, 0]
+
+
 def shrunk_shape(shape: tuple[int, ...], factor: int | None) -> tuple[int, ...]:
     """Each side divided by `factor`, to the nearest whole number of voxels; None leaves it alone."""
     return shape if factor is None else tuple(max(1, round(side / factor)) for side in shape)
 
 
 def shrink_image(image: Tensor, factor: int | None) -> Tensor:
-    """[X, Y, Z] float32 -> `shrunk_shape`: each voxel the mean of those whose place it takes."""
+    """[..., X, Y, Z] float32 -> its `shrunk_shape`: each voxel the mean of those whose place it takes."""
     if factor is None:
         return image
-    return F.interpolate(image[None, None], shrunk_shape(tuple(image.shape), factor), mode="area")[0, 0]
+    before, shape = image.shape[:-3], image.shape[-3:]
+    small = shrunk_shape(tuple(shape), factor)
+    return F.interpolate(image.reshape(1, -1, *shape), small, mode="area").view(*before, *small)
 
 
 def shrink_labels(labels: Tensor, factor: int | None) -> Tensor:

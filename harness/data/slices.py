@@ -21,7 +21,7 @@ class Slices(TrainingSet):
 
     images: [N, C, H, W] float32; labels: [N, H, W] uint8.
     aspects: [N] float32, width over height of what a pixel covers of the native slice.
-    means, deviations: [N] float32, of the scan that each slice is of.
+    means, deviations: [N, C] float32, of the scan that each slice is of.
     """
 
     images: Tensor
@@ -36,14 +36,15 @@ class Slices(TrainingSet):
     def load(cls, cases: Preprocessed, labelled: Sequence[str], device: torch.device) -> Slices:
         """All slices on the device, in the order of the cases; `labelled` names patients."""
         height, width = cases.preprocessing.size
-        images = cases.images.view(-1, 1, height, width).to(device)
+        images = cases.images.view(-1, cases.channels, height, width).to(device)
         labels = cases.labels.view(-1, height, width).to(device)
         slices = [case for case in cases.cases for _ in range(case.shape[0])]
         aspects = torch.tensor([case.shape[2] / width * height / case.shape[1] for case in slices], device=device)
-        is_labelled = [case.patient in labelled for case in slices]
+        is_labelled = [case.annotated and case.patient in labelled for case in slices]
         depths = [case.shape[0] for case in cases.cases]
-        statistics = scan_statistics(cases.images.view(-1, height, width).split(depths))
-        means, deviations = (each.repeat_interleave(torch.tensor(depths)).to(device) for each in statistics)
+        scans = cases.images.view(-1, cases.channels, height, width).split(depths)
+        statistics = scan_statistics(scan.unbind(1) for scan in scans)
+        means, deviations = (each.repeat_interleave(torch.tensor(depths), dim=0).to(device) for each in statistics)
         return cls(images, labels, aspects, means, deviations, *labelled_or_not(is_labelled, device))
 
     @property
@@ -98,8 +99,10 @@ class SliceSampler(Sampler):
         return Points(index * (height * width), shapes, places)
 
     def _strong(self, index: Tensor, points: Points) -> Tensor:
-        """[n, 1, H, W]: slices as they are read at these points, in other intensities."""
-        means, deviations = self._slices.means[index], self._slices.deviations[index]
-        images = points.linear(self._slices.images.view(-1), means).view(-1, 1, *self._size)
-        draws = nnunet.draw_intensities(len(index), self._size, self._generator, index.device)
-        return nnunet.change_intensities(images, draws, means, deviations)
+        """[n, C, H, W]: slices as they are read at these points, each channel in other intensities of its own."""
+        means, deviations = self._slices.means[index].flatten(), self._slices.deviations[index].flatten()
+        channels, pixels = self._slices.images.shape[1], self._size[0] * self._size[1]
+        first = (index[:, None] * channels + torch.arange(channels, device=index.device)) * pixels
+        read = points.in_channels(first).linear(self._slices.images.view(-1), means).view(-1, 1, *self._size)
+        draws = nnunet.draw_intensities(len(read), self._size, self._generator, index.device)
+        return nnunet.change_intensities(read, draws, means, deviations).view(-1, channels, *self._size)

@@ -28,7 +28,7 @@ def labelled_patients(order: Sequence[str], count: int | None, subset: int, data
         raise UsageError(f"labelled: {dataset} has {len(order)} training patients; give 1 to {len(order)}, not {count}")
     if subset == 0:
         return tuple(order[:count])
-    return _drawn(order, count, f"{dataset}:{subset}")
+    return drawn(order, count, f"{dataset}:{subset}")
 
 
 def validation_patients(order: Sequence[str], count: int | None, dataset: str) -> tuple[str, ...]:
@@ -47,12 +47,12 @@ def validation_patients(order: Sequence[str], count: int | None, dataset: str) -
         raise UsageError(
             f"validation_patients: {dataset} has {len(order)}; give 1 to {len(order)}, not {count}, or leave it out"
         )
-    drawn = _drawn(order, count, f"{dataset}:validation")
-    return tuple(patient for patient in order if patient in drawn)
+    chosen = drawn(order, count, f"{dataset}:validation")
+    return tuple(patient for patient in order if patient in chosen)
 
 
-def _drawn(order: Sequence[str], count: int, purpose: str) -> tuple[str, ...]:
-    """The first patients of a permutation that the purpose seeds."""
+def drawn(order: Sequence[str], count: int, purpose: str) -> tuple[str, ...]:
+    """The first patients of a permutation that the purpose seeds, whatever their order."""
 
     def key(patient: str) -> str:
         return hashlib.sha256(f"{purpose}:{patient}".encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,9 +23,9 @@ Shape = tuple[int, ...]
 class Volumes(TrainingSet):
     """All training volumes, of any shapes.
 
-    images: [V] float32, labels: [V] uint8; the voxels of one volume after the other, each in C order.
-    offsets: [N] int64, where each volume starts; shapes: [N, 3] int64.
-    means, deviations: [N] float32.
+    images: [C V] float32, labels: [V] uint8; the voxels of one volume after the other, [C, X, Y, Z] each in C order.
+    offsets: [N] int64, where each volume's labels start; shapes: [N, 3] int64.
+    means, deviations: [N, C] float32.
     patch: (X, Y, Z); no volume is smaller, however it is turned.
     """
 
@@ -43,7 +44,8 @@ class Volumes(TrainingSet):
         """All cases on the device, in their order; `labelled` names patients."""
         shapes = torch.tensor(cases.shapes)
         offsets = shapes.prod(dim=1).cumsum(0) - shapes.prod(dim=1)
-        means, deviations = scan_statistics(cases.images.split(shapes.prod(dim=1).tolist()))
+        sides = [cases.channels * math.prod(shape) for shape in cases.shapes]
+        means, deviations = scan_statistics(volume.chunk(cases.channels) for volume in cases.images.split(sides))
         return cls(
             cases.images.to(device),
             cases.labels.to(device),
@@ -51,15 +53,26 @@ class Volumes(TrainingSet):
             shapes.to(device),
             means.to(device),
             deviations.to(device),
-            *labelled_or_not([case.patient in labelled for case in cases.cases], device),
+            *labelled_or_not([case.annotated and case.patient in labelled for case in cases.cases], device),
             patch=cases.preprocessing.size,
         )
 
     @property
+    def channels(self) -> int:
+        """Of each image."""
+        return len(self.images) // len(self.labels)
+
+    @property
     def example(self) -> Tensor:
         """The first corner of the first volume."""
-        volume = self.images[: int(self.shapes[0].prod())].view(self.shapes[0].tolist())
-        return volume[tuple(slice(side) for side in self.patch)][None, None]
+        first = self.images[: self.channels * int(self.shapes[0].prod())]
+        volume = first.view(1, self.channels, *self.shapes[0].tolist())
+        return volume[..., : self.patch[0], : self.patch[1], : self.patch[2]]
+
+    def channel_starts(self, index: Tensor) -> Tensor:
+        """[n, C]: where the channels of volumes start."""
+        channel = torch.arange(self.channels, device=index.device)
+        return self.offsets[index, None] * self.channels + channel * self.shapes[index].prod(dim=1, keepdim=True)
 
     def sampler(self, seed: int, augmentation: Augmentation) -> VolumeSampler:
         """A new sampler of these volumes."""
@@ -81,13 +94,21 @@ class VolumeSampler(Sampler):
             labels = points.nearest(self._volumes.labels).view(-1, *self._volumes.patch)
             return self._strong(index, points), labels.long()
         voxels = self._voxels(index, places)
-        return self._volumes.images[voxels][:, None], self._volumes.labels[voxels].long()
+        return self._images(index, voxels), self._volumes.labels[voxels].long()
 
     def _views(self, index: Tensor, count: int) -> tuple[Tensor, ...]:
         places = self._places(index)
         if self.augmentation == "nnunet":
             return tuple(self._strong(index, self._points(index, places)) for _ in range(count))
-        return tuple(self._volumes.images[self._voxels(index, places)][:, None] for _ in range(count))
+        return tuple(self._images(index, self._voxels(index, places)) for _ in range(count))
+
+    def _images(self, index: Tensor, voxels: Tensor) -> Tensor:
+        """[n, C, X, Y, Z]: what images hold where these voxels of their labels lie."""
+        volumes = self._volumes
+        if volumes.channels == 1:
+            return volumes.images[voxels][:, None]
+        shifts = volumes.channel_starts(index) - volumes.offsets[index, None]
+        return volumes.images[voxels[:, None] + shifts[:, :, None, None, None]]
 
     def _places(self, index: Tensor) -> Tensor:
         return draw_places(len(index), self._generator, index.device)
@@ -105,12 +126,14 @@ class VolumeSampler(Sampler):
         size = torch.stack([torch.full_like(index, side) for side in volumes.patch], 1)
         shapes = volumes.shapes[index]
         centres = (places * (shapes - size + 1)).long() + (size - 1) / 2
-        maps = nnunet.draw_maps(torch.ones_like(volumes.means[index]), volumes.patch, self._generator)
+        isotropic = torch.ones(len(index), device=index.device)
+        maps = nnunet.draw_maps(isotropic, volumes.patch, self._generator)
         return Points(volumes.offsets[index], shapes, maps @ self._grid + centres[:, :, None].float())
 
     def _strong(self, index: Tensor, points: Points) -> Tensor:
-        """[n, 1, X, Y, Z]: patches as they are read at these points, in other intensities."""
-        means, deviations = self._volumes.means[index], self._volumes.deviations[index]
-        images = points.linear(self._volumes.images, means).view(-1, 1, *self._volumes.patch)
-        draws = nnunet.draw_intensities(len(index), self._volumes.patch, self._generator, index.device)
-        return nnunet.change_intensities(images, draws, means, deviations)
+        """[n, C, X, Y, Z]: patches as they are read at these points, each channel in other intensities of its own."""
+        volumes, patch = self._volumes, self._volumes.patch
+        means, deviations = volumes.means[index].flatten(), volumes.deviations[index].flatten()
+        read = points.in_channels(volumes.channel_starts(index)).linear(volumes.images, means).view(-1, 1, *patch)
+        draws = nnunet.draw_intensities(len(read), patch, self._generator, index.device)
+        return nnunet.change_intensities(read, draws, means, deviations).view(-1, volumes.channels, *patch)

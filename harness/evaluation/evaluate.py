@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from harness.api.dataset import LabelMap, Task
-from harness.data.manifest import CaseInfo
 from harness.data.preprocess import Preprocessed
 from harness.evaluation.metrics import Tolerance, case_metrics
 from harness.evaluation.predict import at_native, keep_largest, predict_slices, predict_windows
 from harness.records.cases import METRICS
+from harness.records.manifest import CaseInfo
 from harness.records.schema import Engine
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class Volume:
 
 
 def load_volumes(data: Preprocessed, device: torch.device, patients: Collection[str] | None = None) -> list[Volume]:
-    """The cases of these patients, or of all."""
+    """The annotated cases of these patients, or of all."""
     return [
         Volume(case, images.to(device), labels.to(device))
         for case, images, labels in data.volumes()
-        if patients is None or case.patient in patients
+        if case.annotated and (patients is None or case.patient in patients)
     ]
 
 

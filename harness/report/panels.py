@@ -114,7 +114,7 @@ def _group(labelled: int | None, shown: Sequence[_Shown], cases: Mapping[str, Ca
 
 def _panel(case: Case, worst: str, shown: Sequence[_Shown], predicted: Mapping[str, LabelMap], in_2d: bool) -> Json:
     """One slice: that with the most wrong voxels of the method for which the case was chosen."""
-    images, labels = as_slices(case.image, in_2d), as_slices(case.label, in_2d)
+    images, labels = as_slices(case.first_channel, in_2d), as_slices(case.label, in_2d)
     slices = {name: as_slices(volume, in_2d) for name, volume in predicted.items()}
     index = int(np.count_nonzero(slices[worst] != labels, axis=(1, 2)).argmax())
     truth, maps = labels[index], {name: volume[index] for name, volume in slices.items()}

@@ -113,7 +113,7 @@ class Suite(Strict):
 
     name: SuiteName
     description: str = ""
-    dataset: str
+    dataset: str = Field(description="a name; {prepared: NAME} for scans of one's own")
     preprocessing: Preprocessing
     labelled: list[int] = Field(min_length=1, description="labelled patients; one table per count")
     subsets: list[int] = Field([0], min_length=1, description="0 is the literature's; others are drawn by seed")
@@ -150,6 +150,16 @@ class Suite(Strict):
         if len(set(values)) != len(values):
             raise ValueError(f"values must differ, not {values}")
         return values
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _prepared(cls, dataset: Any) -> Any:  # noqa: ANN401 - raw YAML
+        """{prepared: NAME} is that name: no prepared dataset has the name of one that code describes."""
+        if not isinstance(dataset, dict):
+            return dataset
+        if list(dataset) != ["prepared"]:
+            raise ValueError(f"give a name, or {{prepared: NAME}}, not the field(s) {', '.join(map(str, dataset))}")
+        return dataset["prepared"]
 
     @field_validator("methods", mode="before")
     @classmethod

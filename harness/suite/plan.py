@@ -332,11 +332,13 @@ def _problems(loaded: LoadedSuite, dataset: Dataset) -> Iterator[tuple[Location,
 
 def _label_problems(suite: Suite, dataset: Dataset) -> Iterator[tuple[Location, str]]:
     """Training needs unlabelled patients, and no validation has more patients than the dataset."""
-    most, validated = len(dataset.splits["train"]), len(dataset.splits["val"])
+    most, validated = len(dataset.splits["train"]) - len(dataset.unlabelled), len(dataset.splits["val"])
     counts: list[tuple[Location, int]] = [(("labelled", index), count) for index, count in enumerate(suite.labelled)]
     counts += [] if suite.search is None else [(("search", "labelled"), suite.search.labelled)]
     for location, labelled in counts:
-        if labelled >= most:
+        if labelled > most and dataset.unlabelled:
+            yield location, f"{labelled} labelled patients: {dataset.name} has labels of {most} training patients"
+        elif labelled >= most and not dataset.unlabelled:
             none_left = f"{labelled} labelled patients leave no unlabelled ones"
             yield location, f"{none_left}: {dataset.name} trains on {most} patients"
     if suite.validation_patients is not None and suite.validation_patients > validated:

@@ -15,9 +15,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
 import harness
-from harness.api.errors import UsageError, suggest
+from harness.api.errors import DataError, UsageError, suggest
 from harness.records.schema import BY_FIRST_VERSION
 from harness.suite.blame import blame
+from harness.suite.prepared import prepared_dataset, prepared_names
 
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
@@ -58,15 +59,24 @@ def load_method(name: str) -> type[Method]:
 
 
 def load_dataset(name: str) -> Dataset:
-    """An instance of the dataset called `name`. Raises `UsageError` with the nearest names for a typo."""
+    """An instance of the dataset called `name`, or what its prepared cache says of it where no code does.
+
+    Raises `UsageError` with the nearest names for a typo.
+    """
     from harness.api.dataset import Dataset
 
-    return _load(name, dataset_sources(), Dataset)()
+    known, prepared = dataset_sources(), prepared_names()
+    if name in prepared and name not in known:
+        return prepared_dataset(name)
+    if name not in known:
+        own = "scans of your own are prepared by `harness data prepare NAME --from DIR`"
+        raise UsageError(f"unknown dataset {name!r}; {suggest(name, [*known, *prepared])}; {own}")
+    return _load(name, known, Dataset)()
 
 
 def load_datasets() -> tuple[list[Dataset], dict[str, str]]:
     """An instance of every dataset that can be loaded, by name, and why the others cannot."""
-    return _loaded(load_dataset, dataset_sources())
+    return _loaded(load_dataset, {*dataset_sources(), *prepared_names()})
 
 
 def load_methods() -> tuple[list[type[Method]], dict[str, str]]:
@@ -79,7 +89,7 @@ def _loaded(load: Callable[[str], L], names: Iterable[str]) -> tuple[list[L], di
     for name in sorted(names):
         try:
             whole.append(load(name))
-        except UsageError as error:
+        except (UsageError, DataError) as error:
             broken[name] = str(error)
     return whole, broken
 

@@ -39,7 +39,7 @@ def training_cases(run: Run, cache: Cache) -> Preprocessed:
 
 def training_set(run: Run, cases: Preprocessed, device: torch.device) -> TrainingSet:
     """The run's training slices or volumes on the device, its labelled patients marked."""
-    labelled = labelled_patients(cases.patients, run.labelled, run.subset, run.dataset.name)
+    labelled = labelled_patients(cases.annotated_patients, run.labelled, run.subset, run.dataset.name)
     kind = Volumes if len(run.preprocessing.size) == 3 else Slices
     return kind.load(cases, labelled, device)
 
@@ -49,9 +49,9 @@ UNLABELLED_PATIENTS = 8
 
 
 def unlabelled_patients(run: Run, cases: Preprocessed) -> set[str]:
-    """A few evenly spread training patients whose labels the method never sees; none where it sees all."""
-    labelled = set(labelled_patients(cases.patients, run.labelled, run.subset, run.dataset.name))
-    rest = [patient for patient in cases.patients if patient not in labelled]
+    """A few evenly spread training patients whose labels the method never sees; none where it sees all that exist."""
+    labelled = set(labelled_patients(cases.annotated_patients, run.labelled, run.subset, run.dataset.name))
+    rest = [patient for patient in cases.annotated_patients if patient not in labelled]
     count = min(UNLABELLED_PATIENTS, len(rest))
     return {rest[i * len(rest) // count] for i in range(count)}
 

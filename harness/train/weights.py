@@ -12,8 +12,8 @@ from torch import nn
 
 from harness.api.errors import RecordError, UsageError
 from harness.api.reading import one_line
-from harness.data.manifest import Manifest
 from harness.records.files import is_there, refuse_other_version, write_atomic
+from harness.records.manifest import Manifest
 from harness.records.reader import RunRecord
 from harness.records.run_folder import RunFolder
 from harness.records.schema import SCHEMA

@@ -141,7 +141,8 @@ class ReadsFile(Semi):
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """No cache object, no permit."""
         from harness.api.errors import ClosedSplitError
-        from harness.data.cache import read_cases, read_manifest
+        from harness.data.cache import read_cases
+        from harness.records.manifest import read_manifest
 
         infos = [info for info in read_manifest(cache_folder() / "manifest.json").cases if info.split == "test"]
         try:

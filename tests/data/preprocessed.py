@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.api.dataset import Case
-from harness.data.manifest import CaseInfo
 from harness.data.preprocess import Preprocessed, preprocess
+from harness.records.manifest import CaseInfo
 from harness.records.schema import Preprocessing
 
 

@@ -19,15 +19,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.layouts.compressed import require_possible
 from benchmarks.layouts.h5_file import read_h5
-from benchmarks.layouts.nifti_file import read_nifti
-from benchmarks.layouts.nrrd_file import read_nrrd
-from benchmarks.layouts.pair import read_pair
-from benchmarks.layouts.values import whole_labels
 from harness.api.dataset import CaseSource
 from harness.api.errors import DataError, UsageError
 from harness.api.reading import reading
+from harness.api.scans.compressed import require_possible
+from harness.api.scans.nifti_file import read_nifti
+from harness.api.scans.nrrd_file import read_nrrd
+from harness.api.scans.pair import read_pair
+from harness.api.scans.values import whole_labels
 from harness.data.checks import read_checked
 from harness.data.prepare import prepare
 from tests.data.headers import nrrd

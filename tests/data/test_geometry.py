@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.layouts.geometry import NOT_SET, Geometry, grid_problems, grid_warnings
-from benchmarks.layouts.nifti_file import read_nifti
-from benchmarks.layouts.nrrd_file import read_nrrd
 from harness.api.errors import DataError
+from harness.api.scans.geometry import NOT_SET, Geometry, grid_problems, grid_warnings
+from harness.api.scans.nifti_file import read_nifti
+from harness.api.scans.nrrd_file import read_nrrd
 from harness.data.prepare import prepare
 from tests.data.headers import SHAPE, Nifti, diagonal, nrrd
 from tests.data.small_acdc import SmallACDC

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.layouts.compressed import content_of, file_bytes, first_bytes, packing_of
-from benchmarks.layouts.geometry import ALIKE, Geometry, Header, Steps, geometry_of
 from harness.api.errors import DataError
 from harness.api.reading import reading
+from harness.api.scans.compressed import content_of, file_bytes, first_bytes, packing_of
+from harness.api.scans.geometry import ALIKE, Geometry, Header, Steps, geometry_of
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header, Nifti1Image

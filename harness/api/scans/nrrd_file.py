@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmarks.layouts.compressed import Packing, content_of, file_bytes, require_possible
-from benchmarks.layouts.geometry import Geometry, Header, Steps, geometry_of
 from harness.api.errors import DataError
 from harness.api.reading import reading
+from harness.api.scans.compressed import Packing, content_of, file_bytes, require_possible
+from harness.api.scans.geometry import Geometry, Header, Steps, geometry_of
 
 TEXT = frozenset({"ascii", "ASCII", "text", "txt"})
 PACKINGS: Mapping[str, Packing] = {"raw": "none", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}

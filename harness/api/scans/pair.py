@@ -9,10 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from benchmarks.layouts.geometry import Geometry
-from benchmarks.layouts.values import require_real, whole_labels
 from harness.api.dataset import LabelMap
 from harness.api.errors import DataError
+from harness.api.scans.geometry import Geometry
+from harness.api.scans.values import require_real, whole_labels
 
 Read = Callable[[Path], tuple[NDArray[Any], Geometry]]
 

@@ -1,0 +1,1 @@
+"""Anybody's scans in nnU-Net's raw format, prepared without code."""

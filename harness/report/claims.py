@@ -31,6 +31,7 @@ DATASETS = {"acdc": "acdc", "la": "la", "la_8020": "la"}
 """Our datasets with the published test list, and what the published numbers call them."""
 
 NOT_MEASURED = "not measured"
+SAME_CHECKPOINT = "0, the last was best"
 LEAST_METHODS = 3
 """Two are in order or not; that is no coefficient."""
 
@@ -185,6 +186,8 @@ def _measured(last: Floats, best: Floats) -> tuple[str, str]:
         return NOT_MEASURED, NOT_MEASURED
     if len(best) != len(last):
         return numbers.percent(last.mean()), NOT_MEASURED
+    if not (best - last).any():
+        return numbers.percent(last.mean()), SAME_CHECKPOINT
     mean, low, high, _ = (float(column[0]) for column in intervals((best - last)[:, None]))
     between = "" if math.isnan(low) or math.isnan(high) else f" ({numbers.points(low)} to {numbers.points(high)})"
     return numbers.percent(last.mean()), numbers.points(mean) + between

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
 from harness.records.reader import SuiteRecords
 from harness.report.claims import NOT_MEASURED, claims_beside, document, read_claims, read_gains
+from harness.report.claims import _measured as measured
 from harness.report.page import write_page
 from harness.suite.registry import load_dataset, method_sources
 from tests.support import REPO, command_environment
@@ -83,6 +85,11 @@ def test_the_order_of_measured_methods_stands_beside_the_printed_one(tmp_path) -
         f"these 3 methods as printed (the median of several numbers) against ours: Kendall's tau {tau:.2f}, "
         in table.agreement
     )
+
+
+def test_a_last_checkpoint_that_was_best_gains_nothing() -> None:
+    dice = np.array([0.4, 0.5, 0.6])
+    assert measured(dice, dice) == ("50.0", "0, the last was best")
 
 
 def test_the_page_has_the_section_where_something_is_published(tmp_path, monkeypatch) -> None:

@@ -38,10 +38,10 @@ def new_method(name: str, parent: Path) -> Path:
         OSError: It cannot be written.
     """
     folder = parent / name
-    if problem := _name_problem(name):
-        raise UsageError(f"{name!r}: {problem}; take another name")
     if folder.exists():
         raise UsageError(f"{folder}: exists already; take another name, or --to another folder")
+    if problem := _name_problem(name):
+        raise UsageError(f"{name!r} {problem}; take another name")
     title = "".join(part.capitalize() for part in name.split("_"))
     for template, place in PLACES.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
@@ -64,7 +64,8 @@ def _name_problem(name: str) -> str:
         return "is no name of a Python module in small letters, digits and _"
     if known := method_sources().get(name):
         return f"is a method already ({known.origin})"
-    if name in sys.stdlib_module_names or find_spec(name) is not None:
+    spec = find_spec(name)
+    if name in sys.stdlib_module_names or (spec is not None and spec.origin is not None):
         return "is a Python package already, which it would hide"
     return ""
 

@@ -177,7 +177,8 @@ def show_method(name: str) -> None:
     click.echo()
     print_table(catalogue.HOOK_COLUMNS, catalogue.hook_lines(kind), "llllll")
     declared = ", ".join(catalogue.standard(kind).augmentation) or "nothing"
-    click.echo(f"\nimages of a step: of {Engine().batch_size}, the default batch size")
+    click.echo(f"\nimages of a step: at the default batch size of {Engine().batch_size}")
+    click.echo("values on the device: no host copies there, neither .item() nor .cpu() nor `if` of a tensor")
     click.echo(f"augmentation declared: {declared} (there are: {', '.join(get_args(Alteration))})")
 
 

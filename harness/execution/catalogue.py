@@ -25,20 +25,20 @@ BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 METHOD_COLUMNS = ("method", "version", "shown", "training", "predictor", "file", "paper")
-HOOK_COLUMNS = ("hook", "defined", "when", "device", "networks", "in the clock")
+HOOK_COLUMNS = ("hook", "defined", "when", "values on", "networks", "charged")
 HOOKS = (
-    ("start_stage", "before a stage's first step", "any", "training", "yes"),
+    ("start_stage", "before a stage's first step", "either", "training", "yes"),
     ("schedules", "before each step", "host", "training", "yes"),
-    ("training_loss", "each step", "no host copy", "training", "yes"),
-    ("after_step", "after each optimiser step", "no host copy", "training", "yes"),
+    ("training_loss", "each step", "device", "training", "yes"),
+    ("after_step", "after each optimiser step", "device", "training", "yes"),
     ("on_progress", "after each step", "host", "training", "yes"),
-    ("predictor", "validations, the test", "no host copy", "evaluation", "no"),
-    ("pseudo_label_network", "each third validation, the last", "no host copy", "evaluation", "no"),
+    ("predictor", "validations, the test", "device", "evaluation", "no"),
+    ("pseudo_label_network", "each third validation, the last", "device", "evaluation", "no"),
     ("diagnostics", "validations", "host", "training", "no"),
     ("arrays", "after the last step", "host", "training", "no"),
     ("figures", "after the last step", "host", "", "no"),
 )
-"""Hooks of a method: when each is called, where its values may be, the mode of the networks, and what is charged."""
+"""When each hook is called, where its values live (device: no host copies), the networks' mode, if it is charged."""
 
 
 def method_lines() -> tuple[list[tuple[str, ...]], dict[str, str]]:

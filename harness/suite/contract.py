@@ -105,7 +105,7 @@ def _stage_problems(method: Method, batch_size: int) -> Iterator[str]:
             f"{type(method).__name__}.batches", type(method), partial(method.batches, stage, batch_size)
         )
         if not isinstance(plan, BatchPlan):
-            yield f"batches gives a {type(plan).__name__} for stage {stage.name!r}, no BatchPlan"
+            yield f"batches gives {type(plan).__name__} for stage {stage.name!r}, no BatchPlan"
         elif min(plan.labelled, plan.unlabelled) < 0 or plan.labelled + plan.unlabelled < 1 or plan.views < 1:
             yield f"batches gives {plan} for stage {stage.name!r}: no images, or no view of them"
 
@@ -118,7 +118,7 @@ def _network_problems(method: Method, task: Task) -> Iterator[str]:
     for name in NETWORKS:
         network = _value(method, name)
         if not isinstance(network, nn.Module):
-            yield f"{name} is a {type(network).__name__}, no network"
+            yield f"{name} is {type(network).__name__}, no network"
         else:
             answer = called(f"{type(method).__name__}.{name}", type(method), partial(_answer, network, images))
             if problem := answer_problem(answer, images, task.n_classes):

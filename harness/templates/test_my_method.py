@@ -12,6 +12,7 @@ TASK = Task("test", 2, 1, ("background", "left", "right"), (32, 32))
 
 def test_a_few_steps_lower_the_loss() -> None:
     """Bright and dark halves, a few steps of the engine's optimiser."""
+    torch.set_num_threads(1)  # as in every run
     torch.manual_seed(0)
     method = MyMethod(TASK, MyMethodParams())
     (stage,) = method.stages

@@ -157,7 +157,7 @@ def forward_precision(state: TrainingState) -> AbstractContextManager[object]:
 def descend(state: TrainingState, stage: Stage, loss: object, progress: Progress) -> None:
     """Backward, optimiser and the method's averages. Raises `TypeError` for what is no `Loss`."""
     if not isinstance(loss, Loss):
-        raise TypeError(f"{type(state.method).__name__}.training_loss gives a {type(loss).__name__}, no Loss")
+        raise TypeError(f"{type(state.method).__name__}.training_loss gives {type(loss).__name__}, no Loss")
     state.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()
     state.optimiser.step()

@@ -57,6 +57,11 @@ def reference(network: nn.Module, images: Tensor, native_shape: tuple[int, int, 
     return np.stack(slices)
 
 
+def test_a_predictor_of_wrong_shape_is_named() -> None:
+    with pytest.raises(ValueError, match=r"the predictor \(Flatten\) answers \[2, 1024\] to images \[2, 1, 32, 32\]"):
+        predict_labels(nn.Flatten(), images_of(2), (2, 32, 32))
+
+
 @pytest.mark.parametrize("native", [(5, 32, 32), (5, 47, 61), (1, 154, 428), (7, 33, 16), (3, 17, 19)])
 def test_equals_one_slice_at_a_time(native: tuple[int, int, int]) -> None:
     network, images = small_network(), images_of(native[0])

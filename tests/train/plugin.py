@@ -319,6 +319,26 @@ class Raising(Faulty):
         raise ValueError("wrong shape\nin 'scan\udce9.h5'")
 
 
+class Leaving(Faulty):
+    """Ends the process, as a script would."""
+
+    name = "tiny_exit"
+
+    def fault(self, loss: Loss) -> Loss:
+        """Python's way out."""
+        sys.exit("no more")
+
+
+class Lossless(Faulty):
+    """Forgets to return."""
+
+    name = "tiny_none"
+
+    def fault(self, loss: Loss) -> Loss:
+        """Nothing."""
+        return None  # type: ignore[return-value]
+
+
 class OutOfMemory(Faulty):
     """Asks for more memory than there is."""
 

@@ -13,12 +13,23 @@ import pytest
 
 from harness.api.errors import ClosedSplitError, DataError, DiskError, InterruptedRunError, UsageError
 from harness.execution.inline import run_inline
+from harness.records.failures import failures
+from harness.records.reader import SuiteRecords
 from harness.records.schema import Result
 from harness.train.run import RunSettings, train_run
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, train
 
-FAULTS = ["tiny_nan", "tiny_error", "tiny_oom", "tiny_torch_oom", "tiny_peek", "tiny_quiet_peek"]
+FAULTS = [
+    "tiny_nan",
+    "tiny_error",
+    "tiny_exit",
+    "tiny_none",
+    "tiny_oom",
+    "tiny_torch_oom",
+    "tiny_peek",
+    "tiny_quiet_peek",
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +38,7 @@ def faulty(make_tiny: MakeTiny) -> Tiny:
     tiny = make_tiny({**{name: {} for name in FAULTS}, "tiny_staged": {}}, budget={"steps": 8})
     session = tiny.session()
     outcomes = list(run_inline(session, session.pending(), RunSettings(checkpoint_seconds=1000.0)))
-    assert [outcome.status for outcome in outcomes] == ["failed"] * 5 + ["ok"] * 2
+    assert [outcome.status for outcome in outcomes] == ["failed"] * 7 + ["ok"] * 2
     return tiny
 
 
@@ -41,7 +52,9 @@ def result_of(tiny: Tiny, method: str) -> Result:
     ("method", "kind", "reason"),
     [
         ("tiny_nan", "nan", "step 2 "),
-        ("tiny_error", "error", "ValueError: wrong shape"),
+        ("tiny_error", "error", "ValueError: wrong shape in Faulty.training_loss (tiny_plugin.py:"),
+        ("tiny_exit", "error", "SystemExit: no more in Faulty.training_loss (tiny_plugin.py:"),
+        ("tiny_none", "error", "TypeError: Lossless.training_loss gives NoneType, no Loss"),
         ("tiny_oom", "oom", "MemoryError: no 10 TB here"),
         ("tiny_torch_oom", "oom", "allocate"),
         ("tiny_peek", "data", "ClosedSplitError"),
@@ -67,6 +80,22 @@ def test_a_failure_leaves_no_numbers_and_says_what_it_spent(method: str, faulty:
     assert (last.kind, last.note) == ("end", f"failed: {result.failure.kind if result.failure else None}")
     assert "Traceback" in (folder.path / "error.txt").read_text(encoding="utf-8")
     assert not folder.lease.held()
+
+
+def test_errors_are_told_with_their_tracebacks(faulty: Tiny) -> None:
+    told = {failure.runs: failure for failure in failures(SuiteRecords.open(faulty.store))}
+    assert len(told) == 7
+    error = told["tiny_error/2/0/0",]
+    assert error.reason.startswith("ValueError: wrong shape in ")
+    assert 'in fault\n    raise ValueError("wrong shape' in error.traceback
+
+
+def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny) -> None:
+    tiny = make_tiny({"tiny_oom": {}}, budget={"steps": 8}, seeds=[0, 1])
+    for name in ("tiny_oom/2/0/0", "tiny_oom/2/0/1"):
+        train(tiny, name)
+    (failure,) = failures(SuiteRecords.open(tiny.store))
+    assert failure.runs == ("tiny_oom/2/0/0", "tiny_oom/2/0/1")
 
 
 def test_the_others_go_on(faulty: Tiny) -> None:

@@ -30,6 +30,8 @@ METHODS = {
     "tiny_hand_over": "HandOver",
     "tiny_nan": "NotANumber",
     "tiny_error": "Raising",
+    "tiny_exit": "Leaving",
+    "tiny_none": "Lossless",
     "tiny_oom": "OutOfMemory",
     "tiny_torch_oom": "TorchOutOfMemory",
     "tiny_peek": "Peeking",

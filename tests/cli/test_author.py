@@ -1,0 +1,137 @@
+"""The way of an author: a package by `harness new`, its method in the list, on a board; what fails on the way, told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.cli import main
+from tests.cli.ground import refuse, snapshot
+from tests.support import REPO, command_environment, run_cli
+from tests.train.tiny import write_metadata
+
+BROKEN = "import sys\nsys.exit(4)\n"
+FAILING = """
+from harness.api import Loss
+from methods.supervised import Supervised
+
+class Failing(Supervised):
+    name = "failing"
+    unit = False
+
+    def training_loss(self, batch, stage, progress):
+        return Loss(progress["teacher"])
+"""
+
+
+@pytest.fixture
+def search_path(tmp_path: Path) -> str:
+    """PYTHONPATH with what `pip install -e` would leave of a new method and of two bad ones."""
+    done = run_cli("new", "method", "my_idea", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "my_idea\n"), done.stderr
+    site = tmp_path / "my_idea" / "src"
+    (site / "failing_plugin.py").write_text(FAILING)
+    (site / "broken_plugin.py").write_text(BROKEN)
+    pyproject = (tmp_path / "my_idea" / "pyproject.toml").read_text()
+    (line,) = [line for line in pyproject.splitlines() if line.startswith("my_idea = ")]
+    points = [line.replace('"', ""), "failing = failing_plugin:Failing", "broken = broken_plugin:Broken"]
+    write_metadata(site, "\n".join(["[harness.methods]", *points, ""]), "my-idea")
+    return f"{site}:{REPO}"
+
+
+def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
+    tmp_path: Path, search_path: str
+) -> None:
+    env = {"PYTHONPATH": search_path}
+    listed = run_cli("list", cwd=tmp_path, env=env)
+    assert listed.returncode == 0, listed.stderr
+    assert {"my_idea", "ua_mt", "acdc"} <= {line.split()[0] for line in listed.stdout.splitlines() if line}
+    said = (
+        "broken cannot be used: my-idea (broken_plugin:Broken): cannot be imported: SystemExit: 4 (broken_plugin.py:2)"
+    )
+    assert said in listed.stderr
+    shown = run_cli("list", "--method", "my_idea", cwd=tmp_path, env=env)
+    assert "augmentation declared: altered (there are: mixed, altered)" in shown.stdout
+    rows = {line.split()[0]: line.split() for line in shown.stdout.splitlines() if line}
+    assert rows["train"] == ["train", "1", "1", "12", "12", "1"]
+    assert rows["confident"][1:6] == ["0.8", ">=", "0,", "<=", "1"]
+    assert rows["training_loss"][1:] == ["yes", "each", "step", "device", "training", "yes"]
+
+    text = yaml.safe_load((tmp_path / "my_idea" / "my_idea_demo.yaml").read_text())
+    text |= {"name": "own", "seeds": [0], "budget": {"steps": 4}, "methods": {"my_idea": None, "failing": None}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
+    run = run_cli("run", "--suite", "own.yaml", "--no-track", "--executor", "inline", cwd=tmp_path, env=env)
+    assert run.returncode == 70, run.stderr
+    assert "`harness errors runs/own` prints their tracebacks" in run.stderr
+    reason = "KeyError: 'teacher' in Failing.training_loss (failing_plugin.py:10)"
+    assert f"failing/3/0/0: failed: error: {reason}" in run.stderr
+    errors = run_cli("errors", "runs/own", cwd=tmp_path, env=env)
+    assert errors.stdout.startswith(f"failing/3/0/0\nerror: {reason}\nTraceback ")
+    assert "1 runs failed, in 1 ways" in errors.stderr
+
+
+def test_the_new_package_passes_its_own_test(tmp_path: Path, search_path: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    env = command_environment({"PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(command, cwd=tmp_path / "my_idea", env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_broken_method_is_refused_where_a_suite_uses_it(tmp_path: Path, search_path: str) -> None:
+    (tmp_path / "bad.yaml").write_text((tmp_path / "my_idea" / "my_idea_demo.yaml").read_text() + "\n")
+    text = (tmp_path / "bad.yaml").read_text().replace("  my_idea:", "  broken:")
+    (tmp_path / "bad.yaml").write_text(text)
+    named = ("bad.yaml:", "methods.broken: ", "cannot be imported: SystemExit: 4")
+    refuse("plan", "--suite", "bad.yaml", code=64, named=named, unchanged=tmp_path, env={"PYTHONPATH": search_path})
+
+
+def test_a_new_suite_is_a_copy_with_more_methods(tmp_path: Path) -> None:
+    done = run_cli("new", "suite", "mine", "--like", "acdc_paper", "--method", "cps", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "mine.yaml\n"), done.stderr
+    made, like = (
+        yaml.safe_load(path.read_text())
+        for path in (tmp_path / "mine.yaml", REPO / "benchmarks" / "suites" / "acdc_paper.yaml")
+    )
+    like["methods"]["cps"] = None
+    assert made == like | {"name": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "more", "said"),
+    [
+        ("method", "ua_mt", (), "'ua_mt' is a method already (methods/ua_mt.py)"),
+        ("method", "torch", (), "'torch' is a Python package already"),
+        ("method", "string", (), "'string' is a Python package already"),
+        ("method", "My-Idea", (), "'My-Idea' is no name of a Python module"),
+        ("method", "class", (), "'class' is no name of a Python module"),
+        ("method", "taken", (), "taken: exists already"),
+        ("suite", "taken", (), "taken.yaml: exists already"),
+        ("suite", "demo", (), "'demo' is a shipped suite"),
+        ("suite", "My Suite", (), "name"),
+        ("suite", "mine", ("--method", "ua_m"), "did you mean 'ua_mt'?"),
+        ("suite", "mine", ("--method", "supervised"), "has an entry 'supervised' already"),
+        ("suite", "mine", ("--like", "demo4"), "unknown suite 'demo4'; did you mean 'demo'?"),
+    ],
+)
+def test_bad_names_and_taken_places_are_refused(
+    what: str,
+    name: str,
+    more: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken.yaml").touch()
+    before = snapshot(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(["new", what, name, *more])
+    assert left.value.code == 64
+    assert said in capsys.readouterr().err
+    assert snapshot(tmp_path) == before

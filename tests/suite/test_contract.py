@@ -1,0 +1,141 @@
+"""A method that breaks its contract is refused before it trains, and the message names what and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor, nn
+
+from harness.api import Batch, BatchPlan, Loss, Method, MethodParams, Progress, Stage, Task
+from harness.api.errors import UsageError
+from harness.suite.contract import answer_problem, build_whole, refuse_broken_methods
+from harness.suite.load import load_suite
+from harness.suite.plan import make_plan, unprepared
+from harness.suite.registry import load_dataset
+from tests.suite.test_plan import SUITE
+from tests.train.tiny import write_metadata
+
+TASK = Task("test", 2, 1, ("background", "RV", "Myo", "LV"), (32, 32))
+
+
+class Sound(Method):
+    """One convolution; the faults below replace a member each."""
+
+    name = "sound"
+    outputs = 4
+
+    def __init__(self, task: Task, params: MethodParams) -> None:
+        super().__init__(task)
+        self.net = nn.Conv2d(1, self.outputs, 3, padding=1)
+
+    def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
+        return Loss(self.net(batch.images).mean())
+
+    @property
+    def predictor(self) -> nn.Module:
+        return self.net
+
+
+class Reading(nn.Module):
+    """Needs a value, so that its shapes cannot be known without one."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.net = nn.Conv2d(1, outputs, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.sum().item() == 0
+        answer: Tensor = self.net(images)
+        return answer
+
+
+def leave(*_: object) -> None:
+    raise SystemExit(3)
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "alteration": ({"augmentation": ("mixed", "jitter")}, r"augmentation declares 'jitter'; there are: 'mixed', 'alt"),
+    "labels": ({"labels": "full"}, r"labels is 'full'; it is 'subset' or 'all'"),
+    "no stage": ({"stages": ()}, r"stages gives \[\]; give at least one Stage"),
+    "shares": (
+        {"stages": (Stage("a", 0.5), Stage("b", 0.6))},
+        r"stages has shares of 0\.5, 0\.6; each is above 0, and they add up",
+    ),
+    "alike": ({"stages": (Stage("a", 0.5), Stage("a", 0.5))}, r"stages names two alike: a, a"),
+    "batches": ({"batches": lambda *_: 4}, r"batches gives int for stage 'train', no BatchPlan"),
+    "no image": ({"batches": lambda *_: BatchPlan(0, 0)}, r"batches gives .* for stage 'train': no images, or no view"),
+    "classes": (
+        {"outputs": 5},
+        r"predictor answers \[1, 5, 32, 32\] to images \[1, 1, 32, 32\]; logits are \[1, 4, 32",
+    ),
+    "no network": ({"predictor": None}, r"predictor is NoneType, no network"),
+    "absent": (
+        {"predictor": property(lambda self: self.student)},
+        r"predictor raises AttributeError: .*'student' in <lambda> \(test_contract\.py:\d+\)",
+    ),
+    "value": ({"predictor": property(lambda self: Reading(5))}, r"predictor answers \[1, 5, 32, 32\]"),
+    "no tensor": ({"predictor": property(lambda self: nn.LSTM(32, 4))}, r"predictor raises"),
+    "teacher": (
+        {"pseudo_label_network": property(lambda self: nn.Flatten())},
+        r"pseudo_label_network answers \[1, 1024",
+    ),
+    "exit": ({"batches": leave}, r"batches raises SystemExit: 3 in leave \(test_contract\.py:\d+\)"),
+    "init": ({"__init__": lambda self, task, params: 1 / 0}, r"__init__ raises ZeroDivisionError: .*test_contract\.py"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _module_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an author's module is called: `tests` is no package of a plug-in."""
+    monkeypatch.setitem(globals(), "__name__", "test_contract")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_refused_by_name(fault: str) -> None:
+    changes, said = FAULTS[fault]
+    kind = type("Faulty", (Sound,), {"__module__": "test_contract", **changes})
+    with pytest.raises(UsageError, match=rf"Faulty\.{said}"):
+        build_whole(kind, MethodParams(), TASK, 4)
+
+
+@pytest.mark.parametrize("network", [None, partial(Reading, 4)])
+def test_a_sound_method_passes_and_leaves_no_trace(network: Callable[[], nn.Module] | None) -> None:
+    kind = type("Fine", (Sound,), {} if network is None else {"predictor": property(lambda self: network())})
+    before = torch.get_rng_state()
+    method = build_whole(kind, MethodParams(), TASK, 4)
+    assert network is not None or torch.equal(torch.get_rng_state(), before)
+    assert {parameter.device.type for parameter in method.parameters()} == {"cpu"}
+    assert method.training
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (torch.zeros(2, 4, 8, 8), ""),
+        ((torch.zeros(2, 4, 8, 8),), "answers with a tuple, not with logits"),
+        (torch.zeros(2, 8, 8), "answers [2, 8, 8] to images [2, 1, 8, 8]; logits are [2, 8, 8, 8]"),
+        (torch.zeros(4), "answers [4] to images [2, 1, 8, 8]; logits are [2, 1, 8, 8]"),
+    ],
+)
+def test_answers_by_hand(answer: object, said: str) -> None:
+    assert answer_problem(answer, torch.zeros(2, 1, 8, 8)) == said
+
+
+def test_a_suite_names_the_line_of_the_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from harness.api import Method\nfrom methods.supervised import Supervised\nclass Loud(Supervised):\n"
+    (tmp_path / "loud_plugin.py").write_text(
+        f"{text}    name = 'loud'\n    unit = False\n    augmentation = ('noise',)\n"
+    )
+    write_metadata(tmp_path, "[harness.methods]\nloud = loud_plugin:Loud\n", "loud")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({**SUITE, "methods": {"supervised": None, "loud": None}}, sort_keys=False))
+    plan = make_plan(load_suite(path), unprepared(load_dataset("phantom")))
+    with pytest.raises(UsageError, match=r"small\.yaml:\d+: methods\.loud: Loud\.augmentation declares 'noise'"):
+        refuse_broken_methods(plan)

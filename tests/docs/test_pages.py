@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from harness.api import errors
 from harness.cli import cli
+from harness.records.run_folder import ENDED_FILES, ENDED_FOLDERS, WRITTEN
 from harness.records.schema import Failure
 from harness.suite.load import SUITES, Suite
 from tests.support import REPO
@@ -179,6 +180,11 @@ def test_the_tables_of_fields_are_of_models() -> None:
     models = re.findall(r"<!-- fields (\S+):(\S+) -->", text_of(Path("docs/reference/suite.md")))
     assert len(models) == 10
     assert all(issubclass(getattr(importlib.import_module(module), name), BaseModel) for module, name in models)
+
+
+def test_the_page_of_records_names_every_file_of_a_run() -> None:
+    page = text_of(Path("docs/reference/records.md"))
+    assert [name for name in {*WRITTEN, *ENDED_FILES, *ENDED_FOLDERS} if f"`{name.rstrip('/')}" not in page] == []
 
 
 def test_the_picture_shows_every_room() -> None:

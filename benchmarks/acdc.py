@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from benchmarks.layouts.acdc_official import official_folder, official_sources
+from numpy.typing import NDArray
+
+from benchmarks.layouts.acdc_official import official_folder, official_scan, official_sources
 from benchmarks.layouts.ssl4mis import is_ssl4mis, ssl4mis_sources
-from harness.api.dataset import SPLITS, CaseSource, Dataset, Split, read_split
-from harness.api.errors import DataError
+from harness.api.dataset import SPLITS, CaseSource, Dataset, NewScan, Split, read_split
+from harness.api.errors import DataError, UsageError
 
 LISTS = Path(__file__).parent / "splits" / "acdc"
 
@@ -49,3 +51,12 @@ class ACDC(Dataset):
         if folder is None:
             raise DataError(f"{root}: holds none of the layouts {', '.join(self.layouts)} of {self.name}")
         return list(official_sources(folder, homes))
+
+    def new_scan(self, voxels: NDArray[Any], spacing_mm: tuple[float, float, float] | None, layout: str) -> NewScan:
+        """A short-axis scan, slices along the file's third axis, as those of the official layout."""
+        if layout != "official":
+            raise UsageError(
+                f"{self.name}: the run learnt from {layout} files, which record neither voxel size nor axes and grey "
+                "values of the scans behind them; train on the official layout to predict new scans"
+            )
+        return official_scan(voxels, spacing_mm)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
+
+from numpy.typing import NDArray
 
 from benchmarks.layouts.crops import Box, Grey, Mask, legacy_crop
 from benchmarks.layouts.la_official import OFFICIAL_SIGN, official_folder, official_sources
 from benchmarks.layouts.ua_mt import UA_MT_SIGN, ua_mt_folder, ua_mt_sources
-from harness.api.dataset import CaseSource, Dataset, Split, read_split
-from harness.api.errors import DataError
+from harness.api.dataset import CaseSource, Dataset, NewScan, Split, read_split
+from harness.api.errors import DataError, UsageError
 
 LISTS = Path(__file__).parent / "splits" / "la"
 TRAIN, TEST = read_split(LISTS / "train.txt"), read_split(LISTS / "test.txt")
@@ -46,6 +48,13 @@ class LA(Dataset):
     def crop(self, patient: str, grey: Grey, label: Mask) -> Box:
         """What is kept of a whole volume of the official layout."""
         return legacy_crop(patient, label)
+
+    def new_scan(self, voxels: NDArray[Any], spacing_mm: tuple[float, float, float] | None, layout: str) -> NewScan:
+        """Refused: the networks know volumes that were cropped with the help of their annotation."""
+        raise UsageError(
+            f"{self.name}: the run learnt from volumes cropped around their annotation, which a new scan has not; "
+            "train on la_label_free to predict new scans"
+        )
 
     def recognise(self, root: Path) -> str | None:
         """ua_mt-h5 or official, whichever `root` holds; h5 files lie beside the official ones where UA-MT made them."""

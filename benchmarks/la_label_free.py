@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.la import LA
 from benchmarks.layouts.crops import Box, Grey, Mask, body_crop
-from benchmarks.layouts.la_official import OFFICIAL_SIGN
+from benchmarks.layouts.la_official import OFFICIAL_SIGN, official_scan
+from harness.api.dataset import NewScan
 
 
 class LALabelFree(LA):
@@ -21,3 +25,7 @@ class LALabelFree(LA):
     def crop(self, patient: str, grey: Grey, label: Mask) -> Box:
         """The body; the label is compared with it afterwards."""
         return body_crop(grey, label)
+
+    def new_scan(self, voxels: NDArray[Any], spacing_mm: tuple[float, float, float] | None, layout: str) -> NewScan:
+        """A volume as the challenge's: axial slices along the file's third axis, 0.625 mm voxels."""
+        return official_scan(voxels, spacing_mm, lambda grey: body_crop(grey, np.zeros(grey.shape, np.uint8)))

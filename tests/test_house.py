@@ -27,6 +27,7 @@ FLOORS = {
     "harness.evaluation": 4.0,
     "harness.train": 5.0,
     "harness.execution": 6.0,
+    "harness.prediction": 6.0,
     "harness.search": 7.0,
     "harness.slurm": 8.0,
     "harness.reconcile": 9.0,

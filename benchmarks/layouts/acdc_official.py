@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from benchmarks.layouts import broken, contains, look_for
 from benchmarks.layouts.files import inside, only_one, text_of
-from harness.api.dataset import Case, CaseSource, Split
+from harness.api.dataset import Case, CaseSource, NewScan, Split
 from harness.api.errors import DataError
-from harness.api.scans.geometry import grid_problems, grid_warnings
+from harness.api.scans.geometry import Spacing, grid_problems, grid_warnings
 from harness.api.scans.nifti_file import read_nifti
 from harness.api.scans.pair import read_pair
 
@@ -104,11 +104,15 @@ def _load_official(id_: str, split: Split, images: Sequence[Path], labels: Seque
     if problems := grid_problems(pair.image_geometry, pair.label_geometry):
         raise DataError("\n".join(problems))
     geometry = pair.image_geometry
+    try:
+        image = _scaled(np.ascontiguousarray(pair.image.transpose(2, 1, 0)))
+    except DataError as error:
+        raise DataError(f"{image_path}: {error}") from None
     return Case(
         id=id_,
         patient=id_.split("_", maxsplit=1)[0],
         split=split,
-        image=_scaled(np.ascontiguousarray(pair.image.transpose(2, 1, 0)), image_path),
+        image=image,
         label=np.ascontiguousarray(pair.label.transpose(2, 1, 0)),
         spacing_mm=geometry.spacing_mm and geometry.spacing_mm[::-1],
         spacing_source=geometry.source if geometry.spacing_mm else None,
@@ -118,9 +122,20 @@ def _load_official(id_: str, split: Split, images: Sequence[Path], labels: Seque
     )
 
 
-def _scaled(grey: NDArray[Any], path: Path) -> NDArray[np.float32]:
+def official_scan(voxels: NDArray[Any], spacing_mm: Spacing | None) -> NewScan:
+    """A scan [X, Y, Z] without annotation, prepared as the annotated ones are: slices first, scaled to [0, 1]."""
+    if voxels.shape[2] > min(voxels.shape[:2]):
+        raise DataError(f"has shape {voxels.shape}; slices must lie along the third axis: turn it")
+    return NewScan(
+        image=_scaled(np.ascontiguousarray(voxels.transpose(2, 1, 0))),
+        spacing_mm=spacing_mm and spacing_mm[::-1],
+        restore=lambda labels: labels.transpose(2, 1, 0),
+    )
+
+
+def _scaled(grey: NDArray[Any]) -> NDArray[np.float32]:
     low, high = float(grey.min()), float(grey.max())
     if low == high:
-        raise DataError(f"{path}: every voxel is {low:g}; replace the file")
+        raise DataError(f"every voxel is {low:g}; replace the file")
     with np.errstate(invalid="ignore"):  # values that are not finite are reported with their file later on
         return ((grey.astype(np.float64) - low) / (high - low)).astype(np.float32)

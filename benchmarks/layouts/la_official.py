@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.layouts import look_for
-from benchmarks.layouts.crops import Crop
+from benchmarks.layouts.crops import Box, Crop, Grey
 from benchmarks.layouts.files import inside
 from benchmarks.layouts.volumes import label_problems, list_sources, patients_folder, patients_in, volume_problems
-from harness.api.dataset import Case, CaseSource, Split
+from harness.api.dataset import Case, CaseSource, LabelMap, NewScan, Split
 from harness.api.errors import DataError
 from harness.api.scans.geometry import Spacing, grid_problems, grid_warnings
 from harness.api.scans.nrrd_file import read_nrrd
@@ -92,6 +92,22 @@ def _load(patient: str, split: Split, image_path: Path, label_path: Path, crop: 
         spacing_source=geometry.source if geometry.spacing_mm else None,
         warnings=grid_warnings(geometry, pair.label_geometry),
     )
+
+
+def official_scan(grey: NDArray[Any], spacing_mm: Spacing | None, crop: Callable[[Grey], Box]) -> NewScan:
+    """A volume without annotation, prepared as the annotated ones are: z-scored as a whole, then cropped."""
+    if grey.min() == grey.max():
+        raise DataError(f"every voxel is {grey.flat[0]:g}; replace the file")
+    box = crop(grey)
+
+    def restore(labels: LabelMap) -> LabelMap:
+        whole = np.zeros(grey.shape, np.uint8)
+        whole[box] = labels
+        return whole
+
+    other = spacing_mm is not None and not np.allclose(spacing_mm, SPACING_MM, rtol=0.1)
+    resized = f"its voxels are {spacing_mm} mm and not {SPACING_MM}, as those learnt from; nothing was resampled"
+    return NewScan(np.ascontiguousarray(z_scored(grey)[box]), spacing_mm, restore, (resized,) * other)
 
 
 def z_scored(grey: NDArray[Any]) -> NDArray[np.float32]:

@@ -6,10 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.api.errors import UsageError
 
 Split = Literal["train", "val", "test"]
 LabelMap = NDArray[np.uint8]
@@ -84,6 +86,25 @@ class CaseSource:
     slices: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class NewScan:
+    """A scan without annotation, prepared as its dataset's cases are.
+
+    Attributes:
+        image: As of a `Case`.
+        spacing_mm: As of a `Case`.
+        restore: Brings a label map of the shape of a channel back to the axes and the extent of the file, [X, Y, Z].
+        warnings: What a reader of the label map should know, a line each.
+        grid: As of a `Case`.
+    """
+
+    image: NDArray[np.float32]
+    spacing_mm: tuple[float, float, float] | None
+    restore: Callable[[LabelMap], LabelMap]
+    warnings: tuple[str, ...] = ()
+    grid: tuple[int, int, int] | None = None
+
+
 class Dataset(ABC):
     """One dataset: a file in `benchmarks/`, or an entry point of an installed package.
 
@@ -149,6 +170,23 @@ class Dataset(ABC):
         Raises:
             DataError: Nothing can be enumerated.
         """
+
+    def new_scan(self, voxels: NDArray[Any], spacing_mm: tuple[float, float, float] | None, layout: str) -> NewScan:
+        """Prepare a scan that is none of the dataset's as its own are, for the prediction by a finished run.
+
+        Args:
+            voxels: As they lie in the file, [X, Y, Z]; of several channels, [C, X, Y, Z].
+            spacing_mm: Along the axes of the file. None where the file does not say.
+            layout: That the run's training scans were read from.
+
+        Returns:
+            The image as a network of the dataset gets it, and the way back.
+
+        Raises:
+            UsageError: It is not known how the dataset's own scans were prepared.
+            DataError: This scan cannot be prepared so.
+        """
+        raise UsageError(f"{self.name}: new scans cannot be predicted, since it does not say how it prepares its own")
 
 
 @dataclass(frozen=True, slots=True)

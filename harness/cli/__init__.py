@@ -24,6 +24,7 @@ VERBS = {
     "leaderboard": ("records", "Compute the tables and the page of a suite from its per-case records."),
     "errors": ("author", "Print why runs failed, with the traceback of each."),
     "audit": ("records", "Say which rules of a fair comparison a suite holds, with the evidence from its records."),
+    "predict": ("predict", "Segment new scans with finished runs: label maps in the scans' own geometry."),
     "reconcile": ("cluster", "Compare a suite's ledgers with what Slurm's accounting charged for it."),
     "track": ("records", "Mirror a suite's records into MLflow."),
     "data": ("data", "Prepare, verify and list data."),

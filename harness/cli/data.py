@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,7 +10,7 @@ from typing import Literal, get_args
 import click
 
 from harness.api.errors import DataError, ServiceError, UsageError
-from harness.cli.options import PATH, data_option, runs_option, tracking_option
+from harness.cli.options import PATH, Spacing, data_option, millimetres, runs_option, tracking_option
 from harness.cli.tables import cache_table, dataset_table, print_table, suite_table
 from harness.records.schema import Engine
 from harness.records.untrusted_text import without_controls
@@ -21,26 +20,12 @@ from harness.suite.registry import dataset_sources, load_dataset, load_datasets,
 log = logging.getLogger(__name__)
 
 DATASET_JSON = "dataset.json"
-Spacing = tuple[float, float, float]
 _DIMENSIONS: dict[str, Literal[2, 3]] = {"2": 2, "3": 3}
 
 
 @click.group("data")
 def data_command() -> None:
     """Prepare data once, verify what was prepared, list what there is."""
-
-
-def _millimetres(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Spacing | None:
-    """Three lengths, separated by commas."""
-    if text is None:
-        return None
-    try:
-        x, y, z = (float(side) for side in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} are not three lengths, as 0.8,0.8,3") from None
-    if not all(0 < side < math.inf for side in (x, y, z)):
-        raise click.BadParameter(f"{text!r}: a length in mm is more than 0")
-    return x, y, z
 
 
 @data_command.command()
@@ -52,7 +37,7 @@ def _millimetres(_context: click.Context, _parameter: click.Parameter, text: str
 @click.option("--to", "destination", type=PATH, help="A new folder; default: one in $HARNESS_CACHE.")
 @click.option("--dimension", type=click.Choice(["2", "3"]), help="nnU-Net's format: 2 trains on slices, 3 on patches.")
 @click.option(
-    "--spacing-mm", callback=_millimetres, metavar="X,Y,Z",
+    "--spacing-mm", callback=millimetres, metavar="X,Y,Z",
     help="nnU-Net's format: voxel size of files whose header says none, along their axes.",
 )  # fmt: skip
 @click.option(

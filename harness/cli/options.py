@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from harness.records.reader import SuiteRecords
 
 PATH = click.Path(path_type=Path)
+Spacing = tuple[float, float, float]
 
 records_argument = click.argument(
     "records", metavar="FOLDER", type=PATH, callback=lambda _context, _parameter, folder: SuiteRecords.open(folder)
@@ -63,3 +65,16 @@ tracking_option = click.option(
     show_envvar=True,
     help="MLflow's store; default sqlite:///mlflow.db.",
 )
+
+
+def millimetres(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Spacing | None:
+    """Three lengths, separated by commas."""
+    if text is None:
+        return None
+    try:
+        x, y, z = (float(side) for side in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} are not three lengths, as 0.8,0.8,3") from None
+    if not all(0 < side < math.inf for side in (x, y, z)):
+        raise click.BadParameter(f"{text!r}: a length in mm is more than 0")
+    return x, y, z

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.api.dataset import Case
+from harness.api.dataset import Case, NewScan
 from harness.data.resize import resize_images, resize_labels
 from harness.data.shrink import (
     pad,
@@ -114,6 +114,14 @@ def training_image(case: Case, preprocessing: Preprocessing) -> Tensor:
         return resize_images(image.transpose(0, 1), (size[0], size[1]), preprocessing.resize)
     small = shrink_image(resample_image(image, case.grid), preprocessing.shrink)
     return pad(small, padded_shape(tuple(small.shape[1:]), size))
+
+
+def predictor_image(scan: NewScan, preprocessing: Preprocessing) -> Tensor:
+    """A new scan as predictors get it: its slices [Z, C, h, w], or the volume [C, x, y, z] without padding."""
+    image, size = torch.from_numpy(scan.image).view(-1, *scan.image.shape[-3:]), preprocessing.size
+    if len(size) == 2:
+        return resize_images(image.transpose(0, 1), (size[0], size[1]), preprocessing.resize)
+    return shrink_image(resample_image(image, scan.grid), preprocessing.shrink)
 
 
 def training_labels(case: Case, preprocessing: Preprocessing) -> Tensor:

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from harness.api.dataset import LabelMap, Task
 from harness.data.preprocess import Preprocessed
 from harness.evaluation.metrics import Tolerance, case_metrics
-from harness.evaluation.predict import at_native, keep_largest, predict_slices, predict_windows
+from harness.evaluation.predict import (
+    at_native,
+    inference,
+    keep_largest,
+    predict_slices,
+    predict_windows,
+    slice_scores,
+    window_scores,
+)
 from harness.records.cases import METRICS
 from harness.records.manifest import CaseInfo
 from harness.records.schema import Engine
@@ -57,8 +65,49 @@ def predict(
     else:
         predicted = predict_windows(network, images, task, stride, engine)
     for volume, coarse in zip(volumes, predicted, strict=True):
-        labels = at_native(coarse, volume.labels.shape)
-        yield torch.from_numpy(keep_largest(labels.cpu().numpy())).to(labels) if engine.largest_component else labels
+        yield native_labels(coarse, volume.labels.shape, engine)
+
+
+def native_labels(coarse: Tensor, shape: tuple[int, ...], engine: Engine) -> Tensor:
+    """A predicted label map at native resolution, post-processed where the suite asks for that."""
+    labels = at_native(coarse, shape)
+    return torch.from_numpy(keep_largest(labels.cpu().numpy())).to(labels) if engine.largest_component else labels
+
+
+def predict_ensemble(
+    members: Sequence[tuple[nn.Module, Engine]], image: Tensor, shape: tuple[int, ...], task: Task
+) -> LabelMap:
+    """Label map of one scan by several networks: the class of the highest mean probability.
+
+    A single network gives what `predict` gives.
+
+    Args:
+        members: Networks of one task, on the image's device, with the settings of their runs. The first one's
+            decide on post-processing.
+        image: As predictors get it: slices [Z, C, h, w], or a volume [C, x, y, z].
+        shape: Of the scan at native resolution.
+        task: At training resolution.
+
+    Returns:
+        Labels of that shape, on the host.
+    """
+    network, engine = members[0]
+    if len(members) > 1:
+        scores = sum(_scores(*member, image, task) for member in members)
+        coarse = torch.as_tensor(scores).argmax(dim=1 if task.dimension == 2 else 0).to(torch.uint8)
+    elif task.dimension == 2:
+        (coarse,) = predict_slices(network, [image], engine)
+    else:
+        (coarse,) = predict_windows(network, [image], task, engine.window_stride, engine)
+    return native_labels(coarse, shape, engine).cpu().numpy()
+
+
+def _scores(network: nn.Module, engine: Engine, image: Tensor, task: Task) -> Tensor:
+    """Probability of every class: [Z, n_classes, h, w] or [n_classes, x, y, z]."""
+    if task.dimension == 2:
+        return slice_scores(network, image, engine)
+    with inference(network, image.device, engine.precision):
+        return next(window_scores(network, [image], task, engine.window_stride, engine))
 
 
 def mean_dice(network: nn.Module, volumes: Sequence[Volume], task: Task, engine: Engine) -> dict[str, float]:

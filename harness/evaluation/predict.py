@@ -78,6 +78,14 @@ def logits_of(network: nn.Module, images: Tensor) -> Tensor:
     return logits
 
 
+def slice_scores(network: nn.Module, slices: Tensor, engine: Engine) -> Tensor:
+    """Softmax scores of every class, [Z, n_classes, h, w] float32, of one volume; arguments as of `predict_slices`."""
+    memory_format = torch.channels_last if engine.channels_last else torch.contiguous_format
+    with inference(network, slices.device, engine.precision):
+        passes = stacked(list(slices), SLICES_AT_ONCE, memory_format)
+        return torch.cat([logits_of(network, images).float().softmax(dim=1) for images in passes])
+
+
 def predict_windows(
     network: nn.Module, volumes: Sequence[Tensor], task: Task, stride: Stride, engine: Engine
 ) -> list[Tensor]:

@@ -211,6 +211,17 @@ class SuiteRecords:
         return environment.model_copy(update={"shown": dict(shown)}) if shown else environment
 
 
+def find_run(path: Path) -> RunRecord:
+    """Find a run by one path: SUITE FOLDER/NAME as runs/acdc_mini/ua_mt/7/0/1, or its own folder.
+
+    Raises `UsageError` where no records are, and where no run or several match.
+    """
+    for folder in (path, *path.parents):
+        if is_there(folder / "suites"):
+            return SuiteRecords.open(folder).find(path.relative_to(folder).as_posix().removeprefix("runs/"))
+    raise UsageError(f"{path}: no run; name it as RUNS/SUITE/ENTRY/LABELLED/SUBSET/SEED or by its folder")
+
+
 def find_id(name: str, ids_by_name: Mapping[str, str], ids: Iterable[str], where: str) -> str:
     """The id of a run by its name or the beginning of its id.
 

@@ -67,13 +67,16 @@ def build_state(run: Run, data: TrainingSet, device: torch.device, series: Serie
     return TrainingState(run, device, method, sampler, meter, optimiser)
 
 
-def build_method(run: Run, device: torch.device) -> Method:
-    """The method with the initial weights of the run's seed: equal seeds give every method the same backbone."""
+def build_method(run: Run, device: torch.device, task: Task | None = None) -> Method:
+    """The method with the initial weights of the run's seed: equal seeds give every method the same backbone.
+
+    task: of the run, where its dataset is not to be looked up.
+    """
     kind = load_method(run.method)
     if kind.version != run.method_version:
         raise UsageError(f"{run.method} is version {kind.version} here, the run asks for {run.method_version}")
     torch.manual_seed(derive_seed(run.seed, "weights"))
-    method = kind.build(task_of_run(run), kind.Params.model_validate(run.params)).to(device)
+    method = kind.build(task or task_of_run(run), kind.Params.model_validate(run.params)).to(device)
     method.labelled_loss = LABELLED_LOSSES[run.engine.loss]
     if run.engine.channels_last:
         volumes = len(run.preprocessing.size) == 3

@@ -35,7 +35,7 @@ def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
     """
     with reading(path):
         raw = file_bytes(path)
-        kind, header = _header(first_bytes(raw, LARGEST_HEADER))
+        kind, header = _header(raw)
         content = content_of(raw, _wanted(header), packing_of(raw))
         with np.errstate(all="ignore"):  # nibabel computes with sizes that may be no numbers
             voxels = np.asarray(kind.from_bytes(content).dataobj)
@@ -45,9 +45,17 @@ def read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
         return voxels, geometry_of(_fields(path, header))
 
 
-def _header(start: bytes) -> tuple[type[Nifti1Image], Nifti1Header]:
-    """The class of nibabel's that reads a file which starts so, and its header without repairs."""
+def raw_header(path: Path) -> Nifti1Header:
+    """The header as it stands in a file. Raises `DataError` with the file where it has none."""
+    with reading(path):
+        return _header(file_bytes(path))[1]
+
+
+def _header(raw: bytes) -> tuple[type[Nifti1Image], Nifti1Header]:
+    """The class of nibabel's that reads a file of this content, and its header without repairs."""
     import nibabel
+
+    start = first_bytes(raw, LARGEST_HEADER)
 
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it prints what it repairs; that is reported here
     sizes = {int.from_bytes(start[:4], order) for order in ("little", "big")}

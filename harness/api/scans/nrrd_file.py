@@ -49,6 +49,12 @@ def read_nrrd(path: Path) -> tuple[NDArray[Any], Geometry]:
         return voxels, geometry_of(_fields(path, header))
 
 
+def nrrd_header(path: Path) -> dict[str, Any]:
+    """The fields of a file's header. Raises `DataError` with the file where it has none."""
+    with reading(path):
+        return _split(file_bytes(path))[0]
+
+
 def _split(raw: bytes) -> tuple[dict[str, Any], bytes]:
     """The header and the bytes behind its empty line."""
     import nrrd

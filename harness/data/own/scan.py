@@ -27,16 +27,21 @@ class Scan:
     label:    [X, Y, Z] uint8; None where there is none.
     spacing:  mm along X, Y, Z; None where it is unknown.
     source:   where that is from.
-    oriented: whether X, Y and Z run most nearly to the right, anterior and superior; else they lie as in the file,
-              whose header does not say.
+    turn:     what turned the file's axes, nibabel's orientation [3, 2], so that X, Y and Z run most nearly to the
+              right, anterior and superior; None: they lie as in the file, whose header does not say.
     """
 
     image: NDArray[np.float32]
     label: NDArray[np.uint8] | None
     spacing: Spacing | None
     source: str
-    oriented: bool
+    turn: NDArray[np.float64] | None
     warnings: tuple[str, ...]
+
+    @property
+    def oriented(self) -> bool:
+        """Whether it is known how its axes lie in the patient."""
+        return self.turn is not None
 
 
 def read_case(images: Sequence[Path], label: Path | None, declared: Spacing | None = None) -> Scan:
@@ -87,7 +92,7 @@ def read_case(images: Sequence[Path], label: Path | None, declared: Spacing | No
         label=np.ascontiguousarray(turned[-1], np.uint8) if label else None,
         spacing=spacing,
         source=geometry.source if spacing else "",
-        oriented=turn is not None,
+        turn=turn,
         warnings=tuple(warnings),
     )
 

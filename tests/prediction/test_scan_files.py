@@ -1,0 +1,105 @@
+"""Files of scans: grouped by name and channel, read with their geometry, label maps written where the scan lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.api.errors import DataError
+from harness.prediction.scan_files import label_name, list_scans, read_channels, write_labels
+from tests.data.headers import Nifti
+
+SHAPE = (6, 5, 4)
+GREY = np.arange(120, dtype=np.int16).reshape(SHAPE)
+TURN = np.array([[0.0, -0.8, 0.6], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])
+"""Oblique, and right-handed as NIfTI and ITK both keep it."""
+
+
+def write(path: Path, grey: np.ndarray = GREY, shift: float = 0) -> Path:
+    """A scan by ITK, which shares no code with the harness."""
+    itk = pytest.importorskip("SimpleITK")
+    image = itk.GetImageFromArray(np.ascontiguousarray(grey.transpose(2, 1, 0)))
+    image.SetSpacing((1.5, 1.25, 8.0))
+    image.SetOrigin((-31.5 + shift, 12.0, 99.0))
+    image.SetDirection(TURN.ravel().tolist())
+    itk.WriteImage(image, str(path))
+    return path
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha", ".mhd"])
+def test_labels_lie_where_the_scan_lies(tmp_path: Path, ending: str) -> None:
+    itk = pytest.importorskip("SimpleITK")
+    source = write(tmp_path / f"heart{ending}")
+    (scan,) = list_scans(tmp_path, 1)
+    voxels, geometry = read_channels(scan.files)
+    assert np.array_equal(voxels, GREY)
+    assert geometry.spacing_mm == pytest.approx((1.5, 1.25, 8.0))
+    labels = np.random.default_rng(0).integers(0, 4, SHAPE, dtype=np.uint8)
+    out = tmp_path / "out" / label_name(scan)
+    write_labels(labels, source, out)
+    assert [path.name for path in out.parent.iterdir()] == [label_name(scan)], "one file"
+    theirs, mine = itk.ReadImage(str(source)), itk.ReadImage(str(out))
+    assert np.array_equal(itk.GetArrayFromImage(mine).transpose(2, 1, 0), labels)
+    for place in ("GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(mine, place)() == pytest.approx(getattr(theirs, place)())
+
+
+@pytest.mark.parametrize("header", [Nifti(sform=1, rows=[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]), Nifti(units=3)])
+def test_what_a_header_says_of_geometry_stays_byte_by_byte(tmp_path: Path, header: Nifti) -> None:
+    """Both ways to give it, as the scan has them, codes and units too: a reader that repairs sees the same."""
+    source = header.write(tmp_path / "a.nii")
+    write_labels(np.ones(SHAPE, np.uint8), source, tmp_path / "out.nii")
+    theirs, mine = source.read_bytes(), (tmp_path / "out.nii").read_bytes()
+    for first, last in ((76, 92), (123, 124), (252, 328)):  # pixdim, xyzt_units, both forms
+        assert mine[first:last] == theirs[first:last]
+
+
+def names(folder: Path, *files: str) -> Path:
+    folder.mkdir()
+    for name in files:
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("channels", "files", "scans"),
+    [
+        (1, ["b.nii", "a.nii.gz", "notes.txt", ".c.nii"], ["a", "b"]),
+        (1, ["a_0000.nii.gz", "b_0000.nii.gz"], ["a", "b"]),
+        (1, ["scan_0007.mha", "scan_0012.mha"], ["scan_0007", "scan_0012"]),
+        (2, ["a_0000.nrrd", "a_0001.nrrd", "b_0000.nrrd", "b_0001.nrrd"], ["a", "b"]),
+    ],
+)
+def test_scans_are_told_by_name(tmp_path: Path, channels: int, files: list[str], scans: list[str]) -> None:
+    listed = list_scans(names(tmp_path / "in", *files), channels)
+    assert [scan.id for scan in listed] == scans
+    assert all(len(scan.files) == channels for scan in listed)
+
+
+@pytest.mark.parametrize(
+    ("channels", "files", "reason"),
+    [
+        (1, [], "holds no scan"),
+        (1, ["a.txt"], "holds no scan"),
+        (1, ["a_0000.nii", "a_0001.nii"], r"takes 1 channel"),
+        (2, ["a.nii"], r"a.nii: the run takes 2 channel.*a_0000 to a_0001"),
+        (2, ["a_0000.nii", "a_0002.nii"], "a_0002.nii: the run takes 2"),
+        (1, ["a.nii", "a.nii.gz"], "a.nii, a.nii.gz: the run takes 1.*once"),
+    ],
+)
+def test_other_channels_and_double_names_are_refused(
+    tmp_path: Path, channels: int, files: list[str], reason: str
+) -> None:
+    with pytest.raises(DataError, match=reason):
+        list_scans(names(tmp_path / "in", *files), channels)
+
+
+def test_channels_lie_on_one_grid(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "a_0000.nii.gz"), write(tmp_path / "a_0001.nii.gz", GREY + 1)
+    voxels, _ = read_channels([first, second])
+    assert np.array_equal(voxels, np.stack([GREY, GREY + 1]))
+    for other in (write(tmp_path / "b.nii.gz", shift=3), write(tmp_path / "c.nii.gz", GREY[:5])):
+        with pytest.raises(DataError, match=f"{other.name}: (lies on another grid|has shape)"):
+            read_channels([first, other])

@@ -34,6 +34,7 @@ FLOORS = {
     "harness.leaderboard": 9.0,
     "harness.audit": 10.0,
     "harness.report": 11.0,
+    "harness.check": 11.0,
     "harness.tracking": 11.0,
     "harness.doctor": 12.0,
     "harness.scaffold": 12.0,

@@ -74,6 +74,12 @@ class AuditError(HarnessError):
     exit_code = 76
 
 
+class MethodCheckError(HarnessError):
+    """A method does not keep the contract: a line of `harness check` failed."""
+
+    exit_code = 77
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Help with a mistyped name.
 

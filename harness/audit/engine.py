@@ -43,7 +43,7 @@ def declared_augmentation(suite: AuditedSuite) -> Verdict:
     In the first step of each stage and the first after each validation: mixed (cutmix, classmix) or altered (jitter,
     blur, noise, warps) images must be declared by the method's `augmentation`, and what is declared must show.
     """
-    problems = [(run, problem) for run in suite.finished for problem in _problems(run.observed)]
+    problems = [(run, problem) for run in suite.finished for problem in image_problems(run.observed)]
     if problems:
         guilty, lines = zip(*problems, strict=True)
         return not_held_by_results(guilty, "images reached the tested network otherwise than declared", lines)
@@ -51,7 +51,8 @@ def declared_augmentation(suite: AuditedSuite) -> Verdict:
     return held(*(f"{method}: {_seen([run.observed for run in runs])}" for method, runs in methods))
 
 
-def _problems(observed: Observed) -> Iterator[str]:
+def image_problems(observed: Observed) -> Iterator[str]:
+    """What a method did to its images and does not declare, or declares and did not do."""
     declared = " and ".join(observed.declared)
     for kind in ("mixed", "altered"):
         count = observed.images[kind]

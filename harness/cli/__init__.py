@@ -28,6 +28,7 @@ VERBS = {
     "reconcile": ("cluster", "Compare a suite's ledgers with what Slurm's accounting charged for it."),
     "track": ("records", "Mirror a suite's records into MLflow."),
     "data": ("data", "Prepare, verify and list data."),
+    "check": ("check", "Try a method on small phantoms: which rules of the contract it keeps, and where it does not."),
     "list": ("data", "List methods, datasets and suites."),
     "new": ("author", "Write a method or a suite of your own to begin with."),
     "replay": ("run", "Train a finished run again from its recorded progress and compare the weights."),
@@ -82,7 +83,8 @@ def cli(verbose: bool, quiet: bool) -> None:
     """Fair benchmarks of semi-supervised medical segmentation, under identical budgets.
 
     Exit codes: 0 done, 64 usage or suite, 65 data or records, 69 a service is missing, 70 a run failed, 74 disk,
-    75 interrupted (the same command goes on later), 76 a rule of fairness is not held, 130 stopped by hand.
+    75 interrupted (the same command goes on later), 76 a rule of fairness is not held, 77 a method does not
+    keep the contract, 130 stopped by hand.
     """
     handler = StderrHandler()
     if verbose:

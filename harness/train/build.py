@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 
@@ -58,7 +59,13 @@ def unlabelled_patients(run: Run, cases: Preprocessed) -> set[str]:
 
 def build_state(run: Run, data: TrainingSet, device: torch.device, series: Series | None = None) -> TrainingState:
     """A fresh state before `start_stage` of the first stage; `series` replays recorded progress instead of a clock."""
-    method = build_method(run, device)
+    return state_of(run, build_method(run, device), data, device, series)
+
+
+def state_of(
+    run: Run, method: Method, data: TrainingSet, device: torch.device, series: Series | None = None
+) -> TrainingState:
+    """The same of a method that is built already."""
     shares = [stage.share for stage in method.stages]
     meter = Meter(run.budget, shares) if series is None else ReplayMeter(run.budget, shares, series)
     sampler = data.sampler(derive_seed(run.seed, "sampling"), run.engine.augmentation)
@@ -75,8 +82,13 @@ def build_method(run: Run, device: torch.device, task: Task | None = None) -> Me
     kind = load_method(run.method)
     if kind.version != run.method_version:
         raise UsageError(f"{run.method} is version {kind.version} here, the run asks for {run.method_version}")
+    return method_of(run, kind, task or task_of_run(run), device)
+
+
+def method_of(run: Run, kind: type[Method], task: Task, device: torch.device) -> Method:
+    """The same of a class that need not be registered."""
     torch.manual_seed(derive_seed(run.seed, "weights"))
-    method = kind.build(task or task_of_run(run), kind.Params.model_validate(run.params)).to(device)
+    method = kind.build(task, kind.Params.model_validate(run.params)).to(device)
     method.labelled_loss = LABELLED_LOSSES[run.engine.loss]
     if run.engine.channels_last:
         volumes = len(run.preprocessing.size) == 3
@@ -111,6 +123,18 @@ def start_stage(state: TrainingState) -> None:
     state.method.train()
     state.method.start_stage(stage)
     state.optimiser = state.method.optimiser(stage, state.run.engine.optimiser)
+
+
+def go_on(state: TrainingState, content: Mapping[str, Any]) -> None:
+    """Bring a fresh state to where the content of a checkpoint was taken.
+
+    What a stage froze stays frozen in those after it, so each stage up to that of the checkpoint is started, in order.
+    """
+    state.meter.load_state_dict(content["meter"])
+    for stage in state.method.stages[: state.meter.stage]:
+        state.method.start_stage(stage)
+    start_stage(state)
+    state.load(content)
 
 
 def enter_stages(state: TrainingState) -> Iterator[tuple[Stage, BatchPlan]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class TrainingState:
         self.images_seen += plan.labelled + plan.unlabelled
         self.labelled_images_seen += plan.labelled
 
-    def load(self, content: dict[str, Any]) -> None:
+    def load(self, content: Mapping[str, Any]) -> None:
         """Go on from a checkpoint; the optimiser must already be that of the checkpoint's stage."""
         for name in PARTS:
             getattr(self, name).load_state_dict(content[name])
@@ -87,16 +88,18 @@ class TrainingState:
 
 def save_checkpoint(state: TrainingState, folder: RunFolder, environment: str) -> None:
     """Write a checkpoint atomically. Raises `DiskError` where that is not possible, and as `RunFolder.to_write`."""
-    content = {
-        "schema_version": SCHEMA,
-        "run": state.run.id,
-        "environment": environment,
+    content = {"schema_version": SCHEMA, "run": state.run.id, "environment": environment, **content_of(state)}
+    write_atomic(folder.to_write(folder.checkpoint.name), lambda temporary: save_tensors(content, temporary))
+
+
+def content_of(state: TrainingState) -> dict[str, Any]:
+    """What a checkpoint holds of a state; its tensors are the state's own."""
+    return {
         "generators": generator_states(state.device),
         "validations": [validation.model_dump() for validation in state.validations],
         **{name: getattr(state, name).state_dict() for name in (*PARTS, "meter")},
         **{name: getattr(state, name) for name in VALUES},
     }
-    write_atomic(folder.to_write(folder.checkpoint.name), lambda temporary: save_tensors(content, temporary))
 
 
 def read_checkpoint(path: Path, run: Run, environment: str) -> dict[str, Any] | None:

@@ -32,7 +32,7 @@ from harness.train.attempt import Attempt
 from harness.train.build import (
     build_method,
     build_state,
-    start_stage,
+    go_on,
     task_of_run,
     training_cases,
     training_set,
@@ -191,12 +191,7 @@ def resume(state: TrainingState, attempt: Attempt, history: History) -> bool:
         history.forget_after(0)
         folder.final.unlink(missing_ok=True)
         return False
-    state.meter.load_state_dict(content["meter"])
-    # what a stage froze stays frozen in those after it: each is started, in order
-    for stage in state.method.stages[: state.meter.stage]:
-        state.method.start_stage(stage)
-    start_stage(state)
-    state.load(content)
+    go_on(state, content)
     folder.write_validations(state.validations)
     history.forget_after(state.meter.steps)
     return True

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harness.api.dataset import Case
 from harness.api.method import BatchPlan
+from harness.check.watching import ReadWatch
 from harness.data.slices import Slices, SliceSampler
 from harness.data.stream import Stream
 from harness.records.schema import Augmentation, Preprocessing
@@ -25,7 +26,6 @@ from tests.data.draws import (
     assert_the_seed_alone_decides,
 )
 from tests.data.preprocessed import preprocessed
-from tests.train.test_host_copies import Watch
 
 CPU = torch.device("cpu")
 
@@ -178,9 +178,9 @@ def test_strong_slices_keep_labels_on_their_structures_and_read_no_value() -> No
     data = Slices.load(preprocessed(cases, Preprocessing(size=(32, 32))), ("a",), CPU)
     sampler = data.sampler(0, "nnunet")
     for _ in range(10):
-        with Watch() as watch:
+        with ReadWatch() as watch:
             batch = sampler.next(BatchPlan(labelled=4, unlabelled=0))
-        assert watch.found == []
+        assert watch.seen == []
         inside = batch.labels == 1
         assert int(inside.sum()) > 0
         assert float(batch.images[:, 0][inside].mean()) > 5 > float(batch.images[:, 0][~inside].mean())

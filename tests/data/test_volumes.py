@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harness.api.dataset import Case
 from harness.api.method import BatchPlan
+from harness.check.watching import ReadWatch
 from harness.data.patches import draw_places, draw_turns, no_turns, patch_indices
 from harness.data.shrink import pad, padded_shape, shrink_image
 from harness.data.volumes import Volumes
@@ -27,7 +28,6 @@ from tests.data.draws import (
     assert_the_seed_alone_decides,
 )
 from tests.data.preprocessed import preprocessed
-from tests.train.test_host_copies import Watch
 
 CPU = torch.device("cpu")
 PATCH = (16, 16, 16)
@@ -209,6 +209,6 @@ def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> Non
 
 def test_a_batch_reads_no_value() -> None:
     sampler = volumes().sampler(0, augmentation="weak")
-    with Watch() as watch:
+    with ReadWatch() as watch:
         sampler.next(BatchPlan(labelled=3, unlabelled=3, views=2))
-    assert watch.found == []
+    assert watch.seen == []

@@ -8,44 +8,17 @@ tested in tests/methods, this adds the engine's part of the step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.check.watching import ReadWatch
 from harness.train.clock import clock_of
 from harness.train.environment import prepare_device
 from tests.bench.workload import Entry, entries, take_middle_step
 from tests.support import require
 
 pytestmark = pytest.mark.slow
-
-READS = {"_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique_dim", "_unique2"}
-"""Operations whose result, or its shape, is a value that the host has to wait for."""
-
-
-class Watch(TorchDispatchMode):
-    """Collects operations that read values, backward and optimiser included."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> object:
-        name = func.overloadpacket.__name__
-        if name in READS or (name in {"index", "index_put_", "_index_put_impl_"} and by_mask(args)):
-            self.found.append(name)
-        if name == "repeat_interleave" and "output_size" not in (kwargs or {}):
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
-
-
-def by_mask(args: tuple[Any, ...]) -> bool:
-    """Whether an index is a mask, whose true entries must be counted first."""
-    return any(isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in args[1])
 
 
 def read_in_backward(x: torch.Tensor) -> None:
@@ -64,9 +37,9 @@ def started(device: torch.device, size: tuple[int, ...] = (32, 32)) -> dict[str,
 @pytest.mark.parametrize("size", [(32, 32), (32, 16, 16)], ids=str)
 def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]) -> None:
     for name, entry in started(torch.device("cpu"), size).items():
-        with Watch() as watch:
+        with ReadWatch() as watch:
             take_middle_step(*entry)
-        assert watch.found == [], name
+        assert watch.seen == [], name
 
 
 @pytest.mark.parametrize(
@@ -83,9 +56,9 @@ def test_on_a_cpu_no_operation_of_a_step_reads_a_value(size: tuple[int, ...]) ->
     ],
 )
 def test_a_planted_read_is_found(read: Callable[[torch.Tensor], object]) -> None:
-    with Watch() as watch:
+    with ReadWatch() as watch:
         read(torch.tensor([1.0, -1.0, 2.0]))
-    assert watch.found
+    assert watch.seen
 
 
 def test_on_cuda_a_step_copies_nothing_to_the_host() -> None:

@@ -1,0 +1,136 @@
+"""All lines of the check, in their order, and how each comes to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from harness.api.method import Method
+from harness.check import contract, network, repeat, step
+from harness.check.isolation import SETTERS, changed_settings, settings, undisturbed
+from harness.check.outcome import FaultError, NotApplicableError, Outcome
+from harness.check.places import place_in_files, place_of_error, place_of_text
+from harness.check.rig import Rig, rig_of
+from harness.check.subject import load
+
+DIMENSIONS = (2, 3)
+KINDS = {2: "slices", 3: "patches"}
+STATES = ("failed", "passed", "does not apply")
+"""Of several outcomes of a line the first of these counts."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A rule and what tries it.
+
+    Attributes:
+        name: As the report shows it.
+        try_on: Tries a method on a task. What it returns is the evidence; it raises what is wrong.
+        once: It is tried on slices alone where both are served: it says the same of patches, which take longer.
+        needed: Where it fails, the lines after it cannot be tried.
+    """
+
+    name: str
+    try_on: Callable[[Rig], str]
+    once: bool = False
+    needed: bool = False
+
+
+LINES = (
+    Line("definition", contract.definition, once=True, needed=True),
+    Line("params", contract.params, once=True),
+    Line("builds", contract.builds, needed=True),
+    Line("stages", contract.stages, needed=True),
+    Line("predictor", network.predictor),
+    Line("loss", network.loss),
+    Line("host copies", step.host_copies),
+    Line("batch", step.batch, once=True),
+    Line("state", repeat.state, once=True),
+    Line("randomness", repeat.randomness, once=True),
+    Line("side effects", repeat.side_effects, once=True),
+    Line("augmentation", network.augmentation, once=True),
+    Line("capture", network.capture, once=True),
+    Line("test split", repeat.test_split, once=True),
+    Line("budget", step.budget, once=True),
+    Line("cost", step.cost, once=True),
+)
+
+
+def check(target: str) -> Iterator[Outcome]:
+    """Try every rule on a method, one when it is asked for.
+
+    Args:
+        target: Name of a registered method, a dotted module, or a file; `:Class` behind it chooses among several.
+
+    Yields:
+        An outcome for each of `LINES`, in their order.
+
+    Raises:
+        UsageError: There is no such method, module or file, or several classes are meant.
+    """
+    before, broken = settings(), ""
+    try:
+        kind = load(target)
+    except FaultError as fault:
+        yield Outcome(LINES[0].name, "failed", str(fault), fault.place)
+        yield from (_untried(line, LINES[0].name) for line in LINES[1:])
+        return
+    on_import = [name for name in changed_settings(before) if name.startswith("torch's")]
+    for line in LINES:
+        if broken:
+            yield _untried(line, broken)
+            continue
+        outcome = try_line(line, kind)
+        if line.try_on is repeat.side_effects and on_import and outcome.state == "passed":
+            place = place_in_files(kind, SETTERS)
+            outcome = replace(outcome, state="failed", text=f"its import changes {on_import[0]}", place=place)
+        yield outcome
+        broken = line.name if line.needed and outcome.state == "failed" else ""
+
+
+def _untried(line: Line, broken: str) -> Outcome:
+    return Outcome(line.name, "does not apply", f"mend {broken!r} first")
+
+
+def try_line(line: Line, kind: type[Method]) -> Outcome:
+    """What one line comes to, on slices and on patches as far as the method serves them."""
+    rigs = [rig_of(kind, dimension) for dimension in DIMENSIONS]
+    refusals = [_refusal(rig) for rig in rigs]
+    served = [rig for rig, why in zip(rigs, refusals, strict=True) if why is None] or rigs
+    outcomes = [_try(line, rig) for rig in (served[:1] if line.once else served)]
+    worst = min(outcomes, key=lambda outcome: STATES.index(outcome.state))
+    if len({(outcome.state, outcome.text) for outcome in outcomes}) > 1:
+        pairs = zip(served, outcomes, strict=True)
+        texts = [f"{rig.task.dimension}D: {own.text}" for rig, own in pairs if own.state == worst.state]
+        return replace(worst, text="; ".join(texts))
+    if line.try_on is contract.builds and len(served) < len(rigs) and worst.state == "passed":
+        why = next(filter(None, refusals))
+        return replace(worst, text=f"serves {KINDS[served[0].task.dimension]} alone: {why}")
+    return worst
+
+
+def _refusal(rig: Rig) -> str | None:
+    """Why a method says that it does not serve a task; None where it builds, or fails to build."""
+    try:
+        with undisturbed():
+            return contract.refusal(rig)
+    except (Exception, SystemExit):  # noqa: BLE001 - the line itself meets it, and says where
+        return None
+
+
+def _try(line: Line, rig: Rig) -> Outcome:
+    """A line on one kind of task; whatever the method raises is its finding."""
+    kind = rig.kind
+    whole = rf"\s*class {kind.__name__}\b"
+    try:
+        with undisturbed():
+            return Outcome(line.name, "passed", line.try_on(rig))
+    except NotApplicableError as why:
+        return Outcome(line.name, "does not apply", str(why))
+    except FaultError as fault:
+        return Outcome(line.name, "failed", str(fault), fault.place or place_of_text(kind, whole))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - anything may go wrong in a method
+        hook, place = place_of_error(error, rig.roots)
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        text = f"{hook} raises {what}" if hook else what
+        return Outcome(line.name, "failed", text, place or place_of_text(kind, whole))

@@ -1,0 +1,161 @@
+"""Lines on networks and losses: what is predicted, what is learnt, what becomes of the images."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from harness.api.params import Alteration
+from harness.audit.engine import image_problems
+from harness.check.contract import refusal
+from harness.check.outcome import FaultError, NotApplicableError
+from harness.check.rig import STEPS, Rig, Step, content, first_difference, steps, take_step
+from harness.evaluation.predict import inference
+from harness.train.build import on_device, start_stage, update
+from harness.train.graph import as_recorded
+
+OTHER_CLASSES = ("background", "a", "b")
+
+
+def predictor(rig: Rig) -> str:
+    """Logits of the task's shape from predictor and pseudo-label network, in training and in evaluation mode."""
+    method = rig.build()
+    for name in ("predictor", "pseudo_label_network"):
+        network = getattr(method, name)
+        if not isinstance(network, nn.Module):
+            raise FaultError(f"{name} is a {type(network).__name__}, not a network", rig.hook(name))
+        own = {id(p) for p in method.parameters()}
+        if any(id(p) not in own for p in network.parameters()):
+            raise FaultError(f"{name} has parameters that are not the method's", rig.hook(name))
+        _refuse_logits(network, rig.images, rig, name)
+    _refuse_chance(method.predictor, rig)
+    copy.deepcopy(method.predictor)
+    other = replace(rig.task, channels=2, classes=OTHER_CLASSES)
+    wide = replace(rig, task=other)
+    if refusal(wide) is not None:
+        return f"logits of {rig.task.n_classes} classes"
+    _refuse_logits(wide.build().predictor, rig.images.expand(-1, 2, *rig.images.shape[2:]), wide, "predictor")
+    return f"logits of {rig.task.n_classes} classes; of {len(OTHER_CLASSES)} classes from 2 channels too"
+
+
+def _refuse_logits(network: nn.Module, images: Tensor, rig: Rig, name: str) -> None:
+    expected = (rig.task.n_classes, *rig.task.size)
+    for mode in ("training", "evaluation"):
+        network.train(mode == "training")
+        for given in (images, images[:1]) if mode == "evaluation" else (images,):
+            with torch.no_grad():
+                logits = network(given)
+            what = f"{name} in {mode} mode"
+            if not isinstance(logits, Tensor):
+                raise FaultError(f"{what} gives a {type(logits).__name__}, not logits", rig.hook(name))
+            if logits.shape != (len(given), *expected):
+                shapes = f"{list(logits.shape)} from images {list(given.shape)}"
+                raise FaultError(f"{what} gives {shapes}, not {[len(given), *expected]}", rig.hook(name))
+            if not logits.is_floating_point() or not logits.isfinite().all():
+                raise FaultError(f"{what} gives {logits.dtype} with values that are not finite", rig.hook(name))
+    network.train()
+
+
+def _refuse_chance(network: nn.Module, rig: Rig) -> None:
+    with inference(network, rig.images.device):
+        if not torch.equal(network(rig.images), network(rig.images)):
+            raise FaultError("predictor in evaluation mode answers twice in two ways", rig.hook("predictor"))
+
+
+def loss(rig: Rig) -> str:
+    """Losses are finite scalars on the device; all that a stage trains gets finite gradients; the predictor learns."""
+    state = rig.state()
+    before = {name: value.clone() for name, value in state.method.predictor.state_dict().items()}
+    pending: dict[int, tuple[str, str]] = {}
+    terms: dict[str, None] = {}
+    names = {id(p): name for name, p in state.method.named_parameters()}
+    for step in steps(state):
+        _refuse_loss(step, rig)
+        terms |= dict.fromkeys(step.loss.terms)
+        if state.meter.stage_steps[state.meter.stage] == 1:
+            pending |= {id(p): (step.stage.name, names[id(p)]) for p in _trained(state.optimiser)}
+        for parameter in _trained(state.optimiser):
+            if parameter.grad is None:
+                continue
+            if not parameter.grad.isfinite().all():
+                raise FaultError(
+                    f"{names[id(parameter)]} gets a gradient that is not finite", rig.hook("training_loss")
+                )
+            pending.pop(id(parameter), None)
+    if pending:
+        stage, name = next(iter(pending.values()))
+        why = f"{name} and {len(pending) - 1} more" if len(pending) > 1 else name
+        raise FaultError(f"stage {stage} trains {why}, which no loss gives a gradient", rig.hook("training_loss"))
+    after = state.method.predictor.state_dict()
+    if all(torch.equal(after[name], value) for name, value in before.items()):
+        raise FaultError("the predictor's weights are after training what they were before", rig.hook("predictor"))
+    return f"{state.meter.steps} steps; terms {', '.join(terms) or 'none'}"
+
+
+def _trained(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def _refuse_loss(step: Step, rig: Rig) -> None:
+    place = rig.hook("training_loss")
+    values: dict[str, object] = {"the total": step.loss.total, **step.loss.terms}
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or value.shape != ():
+            kind = f"of shape {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise FaultError(f"{name} of the loss is {kind}, not a scalar on the device", place)
+        if not value.isfinite():
+            raise FaultError(f"{name} of the loss is {float(value.detach())} in step {step.progress.step}", place)
+
+
+def augmentation(rig: Rig) -> str:
+    """What is declared is what the engine sees arrive at the tested network, image by image, as the audit does."""
+    state = rig.state(count=2 * STEPS)  # so that the audit's rule has images enough
+    declared, allowed = state.method.augmentation, get_args(Alteration)
+    given: object = declared
+    if not isinstance(given, tuple) or not set(declared) <= set(allowed):
+        why = f"declares {declared!r}; allowed is a tuple of {' and '.join(map(repr, allowed))}"
+        raise FaultError(why, rig.hook("augmentation"))
+    running = steps(state, lambda batch: state.monitor.step())
+    while True:
+        state.monitor.request_image_check(state.method.predictor, state.sampler.data.example)
+        if next(running, None) is None:
+            break
+        state.monitor.compare()
+    observed = state.monitor.record(state.sampler.augmentation, declared)
+    if problem := next(image_problems(observed), None):
+        raise FaultError(problem, rig.hook("augmentation"))
+    images = ", ".join(f"{count} {name}" for name, count in observed.images.items() if count)
+    return f"declares {' and '.join(declared) or 'nothing'}; saw {images or 'no image'}"
+
+
+def capture(rig: Rig) -> str:
+    """If declared `capturable`: a step reads nothing of its progress but schedules, and buffers keep their shapes."""
+    if not rig.kind.capturable:
+        raise NotApplicableError("not declared capturable")
+    for index, stage in enumerate(rig.build().stages):
+        results = []
+        for recorded in (False, True):
+            state = rig.state()
+            for _ in range(index):
+                start_stage(state)
+                state.meter.next_stage()
+            start_stage(state)
+            take_step(state)
+            shapes = {name: buffer.shape for name, buffer in state.method.named_buffers()}
+            progress = state.meter.progress()
+            given = on_device(progress.with_schedules(state.method.schedules(stage, progress)), state.device)
+            if recorded:
+                given = as_recorded(given.schedules)
+            batch = state.sampler.next(state.method.batches(stage, state.run.engine.batch_size))
+            taken = update(state, stage, batch, given)
+            results.append(([taken.total.detach()], content(state)))
+            if shapes != {name: buffer.shape for name, buffer in state.method.named_buffers()}:
+                raise FaultError("a step changes the shape of a buffer", rig.hook("training_loss"))
+        if first_difference(*results):
+            why = f"stage {stage.name} reads its progress otherwise than by progress['name']"
+            raise FaultError(f"declared capturable, but {why}", rig.hook("training_loss"))
+    return "each stage's step depends on schedules alone"

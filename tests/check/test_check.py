@@ -1,0 +1,156 @@
+"""Each line of the check fails for a planted fault, at its place in the file, and passes for a sound method."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+
+from harness.api.errors import UsageError
+from harness.check.lines import LINES, Line, check, try_line
+from harness.check.outcome import Outcome
+from harness.check.subject import load
+from harness.check.testing import MethodTests
+from harness.suite.registry import load_method, method_sources
+from tests.check.planted import SOUND, Fault, faults
+from tests.support import run_cli
+from tests.train.fixtures import one_thread
+
+__all__ = ["one_thread"]
+
+NAMES = [line.name for line in LINES]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a method's file is written; what is imported from it is forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "faulty", raising=False)
+    return tmp_path
+
+
+def write(folder: Path, body: str = "pass", name: str = "faulty") -> Path:
+    file = folder / "faulty.py"
+    text = indent(f"name = {name!r}\n{body}\n", "    ")
+    file.write_text(f"{SOUND}\n\nclass Faulty(Sound):\n{text}", encoding="utf-8")
+    return file
+
+
+def tried(file: Path, name: str) -> Outcome:
+    return try_line(LINES[NAMES.index(name)], load(f"{file}:Faulty"))
+
+
+def marked(file: Path) -> str:
+    """The place that a file marks."""
+    numbers = [k for k, row in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if row.endswith("#!")]
+    return f"{file}:{numbers[0]}" if numbers else ""
+
+
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: f"{fault.line}: {fault.text[:40]}")
+def test_a_planted_fault_fails_its_line_at_its_place(fault: Fault, folder: Path) -> None:
+    file = write(folder, fault.body)
+    outcome = tried(file, fault.line)
+    assert outcome.state == "failed", outcome
+    assert re.search(fault.text, outcome.text), outcome.text
+    assert outcome.place.startswith(marked(file) or f"{file}:"), outcome
+
+
+def test_every_line_has_a_planted_fault() -> None:
+    assert {fault.line for fault in faults()} == set(NAMES)
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
+def test_a_sound_method_passes(line: Line, folder: Path) -> None:
+    outcome = tried(write(folder), line.name)
+    assert (outcome.state, outcome.place) == ("passed", ""), outcome
+
+
+def test_a_method_may_serve_slices_alone_and_need_not_be_capturable(folder: Path) -> None:
+    body = (
+        'capturable = False\ndef prepare(self):\n    if self.task.dimension == 3:\n        raise UsageError("2D only")'
+    )
+    file = write(folder, body)
+    assert tried(file, "builds").text == "serves slices alone: 2D only"
+    assert tried(file, "loss").state == "passed"
+    assert tried(file, "capture") == Outcome("capture", "does not apply", "not declared capturable")
+
+
+def test_lines_that_stand_on_a_broken_one_do_not_apply(folder: Path) -> None:
+    outcomes = list(check(f"{write(folder, 'predictor = Method.predictor')}:Faulty"))
+    assert [outcome.line for outcome in outcomes] == NAMES
+    assert [outcome.state for outcome in outcomes] == ["failed", *["does not apply"] * (len(NAMES) - 1)]
+    assert outcomes[1].text == "mend 'definition' first"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("def f(:\n", "cannot be imported: SyntaxError: .*invalid"),
+        ("import os\nraise SystemExit('bye')\n", "cannot be imported: SystemExit: bye"),
+        ("import a_package_that_nobody_has\n", "cannot be imported: ModuleNotFoundError"),
+        ("x = 1\n", "holds no class of its own that is a Method"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_fails_the_first_line(text: str, why: str, folder: Path) -> None:
+    file = folder / "faulty.py"
+    file.write_text(text, encoding="utf-8")
+    outcome = next(iter(check(str(file))))
+    assert (outcome.line, outcome.state) == ("definition", "failed")
+    assert re.search(why, outcome.text), outcome
+    assert outcome.place == f"{file}:{2 if 'SystemExit' in text else 1}"
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("ua_mtt", "no method, module or file 'ua_mtt'; did you mean 'ua_mt'"),
+        ("absent.py", "absent.py: there is no such file"),
+        ("{file}", "several methods, Sound, Faulty; choose one with FILE:CLASS"),
+        ("{file}:Fault", "no method class 'Fault'; did you mean 'Faulty'"),
+    ],
+)
+def test_what_names_no_method_is_refused(target: str, why: str, folder: Path) -> None:
+    with pytest.raises(UsageError, match=why):
+        load(target.format(file=write(folder)))
+
+
+@pytest.mark.parametrize("setting", ["torch.set_default_dtype(torch.float64)", "torch.backends.cudnn.benchmark = True"])
+@pytest.mark.slow
+def test_an_import_that_changes_torch_is_found(setting: str, tmp_path: Path) -> None:
+    """In a process of its own, which it spoils."""
+    file = write(tmp_path)
+    file.write_text(f"import torch\n{setting}\n{file.read_text(encoding='utf-8')}", encoding="utf-8")
+    done = run_cli("check", f"{file}:Faulty", cwd=tmp_path)
+    assert done.returncode == 77, done.stdout + done.stderr
+    assert re.search(r"^failed +side effects +faulty\.py:2: its import changes torch's", done.stdout, re.MULTILINE), (
+        done.stdout
+    )
+
+
+@pytest.mark.slow
+class TestShipped(MethodTests):
+    """The class that authors subclass, on the smallest shipped method."""
+
+    method = load_method("supervised")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(method_sources()))
+def test_every_shipped_method_passes_its_own_check(name: str) -> None:
+    wrong = [outcome for outcome in check(name) if outcome.state == "failed"]
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_the_command_line_says_what_failed_and_where(tmp_path: Path) -> None:
+    file = write(tmp_path, "def change(self, images):\n    return images * images.mean().item()  #!")
+    done = run_cli("check", "faulty.py:Faulty", cwd=tmp_path)
+    assert done.returncode == 77, done.stderr
+    place = marked(file).removeprefix(f"{tmp_path}/")
+    assert f"failed          host copies   {place}: training_loss waits for a value of the device" in done.stdout
+    assert len(done.stdout.splitlines()) == len(LINES)
+    assert "error: faulty.py:Faulty does not keep the contract: host copies" in done.stderr
+    assert run_cli("check", "ua-mt").returncode == 64

@@ -68,22 +68,24 @@ def check(target: str) -> Iterator[Outcome]:
     Raises:
         UsageError: There is no such method, module or file, or several classes are meant.
     """
-    before, broken = settings(), ""
     try:
-        kind = load(target)
+        with undisturbed():
+            before = settings()
+            kind = load(target)
+            on_import = [name for name in changed_settings(before) if name.startswith("torch's")]
     except FaultError as fault:
         yield Outcome(LINES[0].name, "failed", str(fault), fault.place)
         yield from (_untried(line, LINES[0].name) for line in LINES[1:])
         return
-    on_import = [name for name in changed_settings(before) if name.startswith("torch's")]
+    broken = ""
     for line in LINES:
         if broken:
             yield _untried(line, broken)
             continue
         outcome = try_line(line, kind)
-        if line.try_on is repeat.side_effects and on_import and outcome.state == "passed":
-            place = place_in_files(kind, SETTERS)
-            outcome = replace(outcome, state="failed", text=f"its import changes {on_import[0]}", place=place)
+        if line.try_on is repeat.side_effects and on_import:
+            text = f"its import changes {on_import[0]}"
+            outcome = Outcome(line.name, "failed", text, place_in_files(kind, SETTERS))
         yield outcome
         broken = line.name if line.needed and outcome.state == "failed" else ""
 

@@ -35,7 +35,7 @@ def load(target: str) -> type[Method]:
     text, _, name = target.partition(":")
     if text.endswith(".py") or Path(text).is_file():
         module = _imported_file(Path(text))
-    elif text.isidentifier() and find_spec(text) is None:
+    elif not (top := text.partition(".")[0]) or find_spec(top) is None:
         raise UsageError(f"no method, module or file {target!r}; {suggest(target, known)}")
     else:
         module = _imported(text)

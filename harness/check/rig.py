@@ -16,12 +16,12 @@ from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.params import MethodParams
 from harness.api.progress import Progress
 from harness.check.places import Roots, place_of_hook, roots_of
-from harness.data.manifest import CaseInfo
 from harness.data.preprocess import preprocess
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
 from harness.records.budget import Budget, StageSteps
+from harness.records.manifest import CaseInfo
 from harness.records.schema import DatasetRef, Engine, Preprocessing, Run
 from harness.suite.costs import task_of
 from harness.suite.registry import load_dataset

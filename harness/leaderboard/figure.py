@@ -42,7 +42,7 @@ def draw_curves(curves: pd.DataFrame, title: str, path: Path) -> None:
     figure = Figure(figsize=(4.6 * columns + 1.2, 4.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
-    styles = {name: _style(place) for name, place in palette_places(curves).items()}
+    styles = {name: style_of(place) for name, place in palette_places(curves).items()}
     counts = set(curves["labelled"].dropna())
     several = curves["table"].nunique() > 1
     for axis, ((number, labelled), panel) in zip(axes, panels, strict=False):
@@ -63,7 +63,8 @@ def palette_places(rows: pd.DataFrame) -> dict[str, int | None]:
     return dict.fromkeys(by_block["reference"]) | {name: i for i, name in enumerate(by_block["ranked"])}
 
 
-def _style(place: int | None) -> Style:
+def style_of(place: int | None) -> Style:
+    """Colour and dashes of a method by its number; None for a reference."""
     if place is None:
         return REFERENCE, (0, (1, 1.5))
     return PALETTE[place % len(PALETTE)], DASHES[place // len(PALETTE) % len(DASHES)]
@@ -80,15 +81,20 @@ def _panel(axis: Axes, panel: pd.DataFrame, styles: dict[str, Style]) -> None:
         ends.append((str(method), colour, float(spent[-1]), float(mean[-1])))
     axis.set_xlabel(f"{CURRENCIES[panel['budget_currency'].iloc[0]]} of training, all stages", fontsize=9.5)
     axis.set_xlim(left=0.0)
+    set_plain(axis)
+    label_ends(axis, ends)
+
+
+def set_plain(axis: Axes) -> None:
+    """Two grey spines, a faint grid, small ticks."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#999999")
     axis.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.tick_params(labelsize=8.5, color="#999999")
-    _label_ends(axis, ends)
 
 
-def _label_ends(axis: Axes, ends: list[tuple[str, str, float, float]]) -> None:
+def label_ends(axis: Axes, ends: list[tuple[str, str, float, float]]) -> None:
     """Names at the ends of the lines, shifted where they would overlap."""
     ends = sorted(ends, key=lambda end: end[3])
     low, high = axis.get_ylim()

@@ -150,6 +150,8 @@ def markdown(board: Leaderboard) -> str:
     for block in break_even_blocks(board):
         parts += [f"## {block.title}", _markdown_table(block.grid), *block.below]
     parts.append("![Validation Dice against the budget](curves.png)")
+    if board.inputs.ladder:
+        parts.append("![Test Dice against the budget of a run](ladder.svg)")
     return "\n\n".join(parts) + "\n"
 
 

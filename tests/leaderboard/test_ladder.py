@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from harness.api.errors import UsageError
+from harness.leaderboard.leaderboard import write_leaderboard
 from harness.leaderboard.render import markdown
 from tests.synthetic import RunSpec, board_of, write_records
 
@@ -53,3 +55,15 @@ def test_one_rung_keeps_its_numbers_and_speaks_of_no_other(tmp_path: Path) -> No
 def test_without_a_ladder_no_rung_can_be_asked_for(plain) -> None:
     with pytest.raises(UsageError, match="is none of the suite's; it has no ladder"):
         board_of(plain).at_rung(500)
+
+
+@pytest.mark.parametrize("unrun", [{8000}, {2000, 8000}, {500, 2000, 8000}])
+def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path, unrun: set[int]) -> None:
+    board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset(unrun)})))
+    first, second = (write_leaderboard(board, tmp_path / name)[-1] for name in ("a", "b"))
+    assert first.name == "ladder.svg"
+    text = first.read_text(encoding="utf-8")
+    assert text == second.read_text(encoding="utf-8")
+    shown = {words for words in re.findall(r">([^<>]+)</text>", text) if re.fullmatch(r"[a-z_]+|[\d,]{3,}", words)}
+    ran = {f"{rung:,}" for rung in set(SPEC.ladder) - unrun}
+    assert shown == (ran | {*SPEC.methods, "supervised_full"} if ran else set())

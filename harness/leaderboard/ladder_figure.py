@@ -1,0 +1,89 @@
+"""Test Dice against the rungs of a ladder as a picture: labelled-only baselines as bands, methods as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.leaderboard.break_even import find_baselines, ladders
+from harness.leaderboard.figure import Style, label_ends, palette_places, set_plain, style_of
+from harness.leaderboard.inputs import Comparison, LeaderboardInput
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SHIFT = 0.012
+"""Between the intervals of two methods on a rung, as a share of it, so that they do not hide each other."""
+
+
+def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path) -> None:
+    """Write an SVG: a panel per ladder and labelled count, reference steps against test Dice of the last checkpoint.
+
+    Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey.
+
+    Args:
+        inputs: Of the leaderboard; its ladder must have rungs that ran.
+        results: The frame of `results.build_results`.
+        path: The file.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    last = results[(results["checkpoint"] == "last") & results["dice"].notna()]
+    styles = {name: style_of(place) for name, place in palette_places(last).items()}
+    panels = [
+        (ladder, int(count))
+        for ladder in ladders(inputs)
+        for count in sorted(last.loc[last["table"].isin(_numbers(ladder)), "labelled"].dropna().unique())
+    ]
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ladder"}):
+        figure = Figure(figsize=(6.4 * max(1, len(panels)), 4.4), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots(1, max(1, len(panels)), sharey=True, squeeze=False)[0]
+        for axis, (ladder, count) in zip(axes, panels, strict=False):
+            own = last[last["table"].isin(_numbers(ladder)) & (last["labelled"] == count)]
+            baselines = {cell.rpartition("@")[0] for cell in find_baselines(ladder, count)}
+            _panel(axis, own, styles, baselines)
+            axis.set_title(f"{inputs.suite}, {count} labelled patients", fontsize=10.5, loc="left", color="#222222")
+        axes[0].set_ylabel("test Dice (%), mean over classes", fontsize=9.5)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _numbers(ladder: Sequence[Comparison]) -> list[int]:
+    return [comparison.number for comparison in ladder]
+
+
+def _panel(axis: Axes, rows: pd.DataFrame, styles: dict[str, Style], baselines: set[str]) -> None:
+    rungs = sorted(rows["rung"].unique())
+    axis.set_xscale("log")
+    ends = []
+    for place, (name, line) in enumerate(rows.sort_values("rung").groupby("entry", sort=False)):
+        entry, (colour, dashes) = str(name), styles[str(name)]
+        rung = line["rung"].to_numpy(float)
+        dice, low, high = (100.0 * line[column].to_numpy() for column in ("dice", "dice_low", "dice_high"))
+        if entry in baselines:
+            # a band needs a width, also on a single rung
+            spread = rung if len(rung) > 1 else rung.repeat(2) * (1.0 - 2 * SHIFT, 1.0 + 2 * SHIFT)
+            band = (low, high) if len(rung) > 1 else (low.repeat(2), high.repeat(2))
+            axis.fill_between(spread, *band, color=colour, alpha=0.15, linewidth=0)
+            axis.plot(rung, dice, color=colour, linestyle=dashes, linewidth=1.8)
+        else:
+            at = rung * (1.0 + SHIFT * (place - 0.5 * rows["entry"].nunique()))
+            look: dict[str, Any] = {
+                "color": colour,
+                "linestyle": dashes,
+                "linewidth": 1.8,
+                "marker": "o",
+                "markersize": 3.6,
+            }
+            axis.errorbar(at, dice, yerr=(dice - low, high - dice), elinewidth=0.9, capsize=2.0, **look)
+        ends.append((entry, colour, float(rung[-1]), float(dice[-1])))
+    axis.set_xticks(rungs, [f"{rung:,}" for rung in rungs])
+    axis.set_xticks([], minor=True)
+    axis.set_xlabel("budget of a run, in reference steps", fontsize=9.5)
+    set_plain(axis)
+    label_ends(axis, ends)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from tests.suite.test_plan import SUITE
 from tests.train.tiny import write_metadata
 
 TASK = Task("test", 2, 1, ("background", "RV", "Myo", "LV"), (32, 32))
+SOLID = Task("test", 3, 1, TASK.classes, (16, 16, 16))
 
 
 class Sound(Method):
@@ -42,17 +41,16 @@ class Sound(Method):
         return self.net
 
 
-class Reading(nn.Module):
-    """Needs a value, so that its shapes cannot be known without one."""
+class Repeating(nn.Module):
+    """Gives its image once a class; reading: and needs a value, so that its shapes cannot be known without one."""
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(self, outputs: int, *, reading: bool = False) -> None:
         super().__init__()
-        self.net = nn.Conv2d(1, outputs, 3, padding=1)
+        self.outputs, self.reading = outputs, reading
 
     def forward(self, images: Tensor) -> Tensor:
-        assert images.sum().item() == 0
-        answer: Tensor = self.net(images)
-        return answer
+        assert not self.reading or images.sum().item() == 0
+        return images.expand(-1, self.outputs, *images.shape[2:])
 
 
 def leave(*_: object) -> None:
@@ -79,7 +77,6 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"predictor": property(lambda self: self.student)},
         r"predictor raises AttributeError: .*'student' in <lambda> \(test_contract\.py:\d+\)",
     ),
-    "value": ({"predictor": property(lambda self: Reading(5))}, r"predictor answers \[1, 5, 32, 32\]"),
     "no tensor": ({"predictor": property(lambda self: nn.LSTM(32, 4))}, r"predictor raises"),
     "teacher": (
         {"pseudo_label_network": property(lambda self: nn.Flatten())},
@@ -104,13 +101,22 @@ def test_a_planted_fault_is_refused_by_name(fault: str) -> None:
         build_whole(kind, MethodParams(), TASK, 4)
 
 
-@pytest.mark.parametrize("network", [None, partial(Reading, 4)])
-def test_a_sound_method_passes_and_leaves_no_trace(network: Callable[[], nn.Module] | None) -> None:
-    kind = type("Fine", (Sound,), {} if network is None else {"predictor": property(lambda self: network())})
+@pytest.mark.parametrize("task", [TASK, SOLID])
+@pytest.mark.parametrize("reading", [False, True])
+def test_answers_are_known_with_values_and_without(task: Task, reading: bool) -> None:
+    right, wrong = (
+        type("Faulty", (Sound,), {"predictor": property(lambda self, n=count: Repeating(n, reading=reading))})
+        for count in (4, 5)
+    )
+    build_whole(right, MethodParams(), task, 4)
+    with pytest.raises(UsageError, match=r"Faulty\.predictor answers \[1, 5, "):
+        build_whole(wrong, MethodParams(), task, 4)
+
+
+def test_a_sound_method_passes_and_leaves_no_trace() -> None:
     before = torch.get_rng_state()
-    method = build_whole(kind, MethodParams(), TASK, 4)
-    assert network is not None or torch.equal(torch.get_rng_state(), before)
-    assert {parameter.device.type for parameter in method.parameters()} == {"cpu"}
+    method = build_whole(Sound, MethodParams(), TASK, 4)
+    assert torch.equal(torch.get_rng_state(), before)
     assert method.training
 
 

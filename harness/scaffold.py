@@ -1,4 +1,4 @@
-"""What `harness new` writes: a package with a method that trains, and suites that are copies of shipped ones."""
+"""What `harness new` writes: a package with a method that keeps the contract, and copies of suites."""
 
 from __future__ import annotations
 

@@ -32,9 +32,9 @@ def method_(name: str, to: Path) -> None:
     folder = new_method(name, to)
     click.echo(folder)
     log.info(
-        "a mean teacher with strong views, until you replace its loss in %s\nnext:  pip install -e %s\n"
-        "then:  harness run --suite %s",
-        *(folder / "src" / f"{name}.py", folder, folder / f"{name}_demo.yaml"),
+        "a mean teacher with strong views, until you replace its loss in %s\nnext:\n    pip install -e %s\n"
+        "    harness check %s\n    harness run --suite %s",
+        *(folder / "src" / f"{name}.py", folder, name, folder / f"{name}_demo.yaml"),
     )
 
 

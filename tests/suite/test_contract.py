@@ -104,12 +104,10 @@ def test_a_planted_fault_is_refused_by_name(fault: str) -> None:
 @pytest.mark.parametrize("task", [TASK, SOLID])
 @pytest.mark.parametrize("reading", [False, True])
 def test_answers_are_known_with_values_and_without(task: Task, reading: bool) -> None:
-    right, wrong = (
-        type("Faulty", (Sound,), {"predictor": property(lambda self, n=count: Repeating(n, reading=reading))})
-        for count in (4, 5)
-    )
+    right = type("Right", (Sound,), {"predictor": Repeating(4, reading=reading)})
     build_whole(right, MethodParams(), task, 4)
-    with pytest.raises(UsageError, match=r"Faulty\.predictor answers \[1, 5, "):
+    wrong = type("Wrong", (Sound,), {"predictor": Repeating(5, reading=reading)})
+    with pytest.raises(UsageError, match=r"Wrong\.predictor answers \[1, 5, "):
         build_whole(wrong, MethodParams(), task, 4)
 
 

@@ -169,11 +169,11 @@ def predict_scans(
         DataError: There is no scan, or some cannot be predicted, each named; the others were.
         DiskError: The destination cannot be written.
     """
-    refuse_mixed([record.run for record in records])
+    refuse_mixed(records)
     ensemble = Ensemble.load(records, threads, spacing_mm)
     scans = list_scans(images, ensemble.dataset.channels)
     prediction = Prediction(
-        runs={record.id: record.run.label for record in records},
+        runs={record.id: record.label for record in records},
         dataset=ensemble.dataset.name,
         classes={name: value for value, name in enumerate(ensemble.dataset.classes)},
     )
@@ -195,19 +195,20 @@ def predict_scans(
     return prediction
 
 
-def refuse_mixed(runs: Sequence[Run]) -> None:
+def refuse_mixed(records: Sequence[RunRecord]) -> None:
     """Raise `UsageError` unless the runs can be an ensemble: one dataset, one resolution, the same windows."""
-    for other in runs[1:]:
+    first = records[0].run
+    for record in records[1:]:
+        other = record.run
         for what, mine, theirs in (
-            ("dataset", runs[0].dataset, other.dataset),
-            ("preprocessing", runs[0].preprocessing, other.preprocessing),
-            ("window_stride", runs[0].engine.window_stride, other.engine.window_stride),
-            ("largest_component", runs[0].engine.largest_component, other.engine.largest_component),
+            ("dataset", first.dataset, other.dataset),
+            ("preprocessing", first.preprocessing, other.preprocessing),
+            ("window_stride", first.engine.window_stride, other.engine.window_stride),
+            ("largest_component", first.engine.largest_component, other.engine.largest_component),
         ):
             if mine != theirs:
-                raise UsageError(
-                    f"{runs[0].label} and {other.label} are no ensemble, they differ in {what}: {mine} and {theirs}"
-                )
+                names = f"{records[0].label} and {record.label}"
+                raise UsageError(f"{names} are no ensemble, they differ in {what}: {mine} and {theirs}")
 
 
 def refuse_occupied(folder: Path, prediction: Prediction) -> None:

@@ -48,6 +48,11 @@ class RunRecord:
         """The settings of the run."""
         return self.folder.run
 
+    @property
+    def label(self) -> str:
+        """Short text for people, with the name of its entry in the suite."""
+        return self.run.label_in(self._suite.entry_of.get(self.id, self.run.method))
+
     @cached_property
     def result(self) -> Result | None:
         """How it ended. None while it has not."""

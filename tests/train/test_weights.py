@@ -60,6 +60,12 @@ def test_a_run_without_a_result_has_nothing_to_predict_with(trained: Tiny, name:
         load_predictor(suite.run(trained.session().find(name).id), CPU)
 
 
+def test_a_trial_of_a_search_keeps_no_weights(record: RunRecord) -> None:
+    record.folder.__dict__["run"] = record.run.model_copy(update={"role": "search"})
+    with pytest.raises(UsageError, match="is a trial of a search, which keeps no weights"):
+        load_predictor(record, CPU)
+
+
 class Evil:
     """A pickle that would run a command."""
 

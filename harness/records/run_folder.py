@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from harness.api.errors import RecordError
+from harness.records.append_only import parse_lines
 from harness.records.artifacts import (
     MAX_BYTES,
     MAX_LABEL_BYTES,
@@ -26,7 +27,7 @@ from harness.records.artifacts import (
 from harness.records.checksums import open_line, seal_line, sha256
 from harness.records.files import is_there, read_content, read_record, write_atomic, write_bytes, write_record
 from harness.records.lease import Lease
-from harness.records.ledger import Ledger, LedgerLine, parse_lines
+from harness.records.ledger import Ledger, LedgerLine
 from harness.records.schema import Environment, Result, Run, Validation
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class RunFolder:
     def ledger_lines(self) -> list[LedgerLine]:
         """What it spent, line by line. Raises `RecordError` for a damaged line."""
         path = self.ledger.path
-        return parse_lines(self.content(path.name), path) if is_there(path) else []
+        return parse_lines(self.content(path.name), path, LedgerLine) if is_there(path) else []
 
     def write_validations(self, validations: Sequence[Validation]) -> None:
         """Record the validations so far. In the end result.json has them all."""

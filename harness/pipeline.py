@@ -18,6 +18,8 @@ from harness.suite.load import LoadedSuite, load_suite
 from harness.suite.registry import load_dataset
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from harness.data.cache import Cache
     from harness.execution.dry_run import DryRun
     from harness.execution.session import Session
@@ -226,6 +228,61 @@ def submit_suite(
         return submit_calibration(uncalibrated, asked, checkpoint_seconds, panels, yes=yes)
     session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
     return submit_missing(session, asked, checkpoint_seconds, panels, yes=yes)
+
+
+def score_predictions(
+    predictions: str | Path,
+    *,
+    dataset: str,
+    name: str,
+    note: str = "",
+    data: str | Path | None = None,
+    runs: str | Path = "runs",
+) -> pd.DataFrame:
+    """Score label maps from elsewhere on a dataset's test split. Boards on the same data in RUNS then show them.
+
+    Each call is a use of the test split, and is recorded with a running number before the split is opened. What can be
+    checked without the annotation is checked before.
+
+    Args:
+        predictions: A folder with a file for each test case, <case id>.nii.gz, .nii or .npy.
+        dataset: As suites name it.
+        name: Of the row, at most 40 characters.
+        note: What the label maps were made with, at most 300 characters; shown beside the name.
+        data: As for `run_suite`.
+        runs: Folder of all records.
+
+    Returns:
+        Per-case records, columns as of a run's cases.parquet.
+
+    Raises:
+        UsageError: The dataset is unknown, or the name is empty or too long.
+        DataError: Data are absent. A case has no label map, or a label map is flawed or of other geometry.
+        DiskError: Records cannot be written.
+
+    Example:
+        >>> score_predictions("out", dataset="acdc", name="nnU-Net, 70 labels", data=DIR)  # doctest: +SKIP
+    """
+    from harness.data.label_maps import labels_sha256, read_label_maps
+    from harness.data.permit import ScoringPermit
+    from harness.data.prepare import resolve
+    from harness.evaluation.metrics import Tolerance
+    from harness.evaluation.score import score
+    from harness.records.schema import Engine
+    from harness.records.scored import ScoredFolder
+
+    for option, text, most in (("name", name, 40), ("note", note, 300)):
+        if len(text) > most or (option == "name" and not text.strip()):
+            raise UsageError(f"--{option}: {len(text)} characters; give 1 to {most}")
+    known = load_dataset(dataset)
+    cache, folder = resolve(known, None if data is None else Path(data)), ScoredFolder(Path(runs), dataset)
+    labels = read_label_maps(Path(predictions), cache.manifest, known.dimension)
+    use = folder.record_use(name, note, cache.reference, labels_sha256(labels))
+    log.info("use %d of the test split of %s on record in %s", use.number, dataset, runs)
+    tolerance = Engine().nsd_tolerance
+    rows = score(labels, cache, ScoringPermit(folder, use), known.dimension, Tolerance(*tolerance))
+    folder.write(use, rows, tolerance)
+    return rows
 
 
 def write_views(records: SuiteRecords, cache: Cache | None = None) -> Leaderboard:

@@ -26,6 +26,7 @@ VERBS = {
     "audit": ("records", "Say which rules of a fair comparison a suite holds, with the evidence from its records."),
     "predict": ("predict", "Segment new scans with finished runs: label maps in the scans' own geometry."),
     "reconcile": ("cluster", "Compare a suite's ledgers with what Slurm's accounting charged for it."),
+    "score": ("sharing", "Score label maps from elsewhere on a test split; shown beside the ranked rows, recorded."),
     "track": ("records", "Mirror a suite's records into MLflow."),
     "data": ("data", "Prepare, verify and list data."),
     "check": ("check", "Try a method on small phantoms: which rules of the contract it keeps, and where it does not."),

@@ -19,7 +19,7 @@ from harness.api.dataset import Case
 from harness.api.errors import ClosedSplitError, DataError
 from harness.api.reading import explain, one_line, reading
 from harness.data.digests import case_sha256
-from harness.data.permit import TestPermit, guard
+from harness.data.permit import ScoringPermit, TestPermit, guard
 from harness.records.manifest import MANIFEST, CaseInfo, Manifest, read_manifest
 from harness.records.schema import DatasetRef
 
@@ -69,9 +69,9 @@ class Cache:
             raise DataError(f"{self.folder}: there is no split {split!r}; there are train and val")
         return read_cases(self.folder / DEVELOPMENT, self.manifest.of(split))
 
-    def test_cases(self, permit: TestPermit) -> Iterable[Case]:
+    def test_cases(self, permit: TestPermit | ScoringPermit) -> Iterable[Case]:
         """The same of the test cases, once the permit holds. Raises `ClosedSplitError` if it does not."""
-        if not isinstance(permit, TestPermit):
+        if not isinstance(permit, TestPermit | ScoringPermit):
             raise self._violation("test cases were asked for without a permit")
         if guard() is not None:
             raise self._violation("test cases were asked for while the run trains")

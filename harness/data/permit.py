@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from harness.api.errors import ClosedSplitError, DiskError, InterruptedRunError, RecordError
 from harness.records.files import read_record
+from harness.records.scored import ScoredFolder, Use
 from harness.records.suite_folder import Selection, candidates_digest
 
 _guard: ContextVar[Callable[[str], None] | None] = ContextVar("guard", default=None)
@@ -35,6 +36,23 @@ def keep_closed(tell: Callable[[str], None]) -> Iterator[None]:
 def guard() -> Callable[[str], None] | None:
     """The function to call at an attempt to open the test split now; None where nothing keeps it closed."""
     return _guard.get()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringPermit:
+    """Says that this use of the test split is on record.
+
+    scored: where uses of the dataset's test split are recorded.
+    use:    the recorded one.
+    """
+
+    scored: ScoredFolder
+    use: Use
+
+    def check(self) -> None:
+        """Read the file now. Raises `ClosedSplitError` where it does not hold the use."""
+        if self.use not in self.scored.uses():
+            raise ClosedSplitError(f"the test split is closed: {self.scored.log.path} does not name this use")
 
 
 @dataclass(frozen=True, slots=True)

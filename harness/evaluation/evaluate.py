@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from harness.api.dataset import LabelMap, Task
 from harness.data.preprocess import Preprocessed
-from harness.evaluation.metrics import Tolerance, case_metrics
+from harness.evaluation.metric_rows import metric_rows
+from harness.evaluation.metrics import Tolerance
 from harness.evaluation.predict import (
     at_native,
     inference,
@@ -22,15 +23,11 @@ from harness.evaluation.predict import (
     slice_scores,
     window_scores,
 )
-from harness.records.cases import METRICS
 from harness.records.manifest import CaseInfo
 from harness.records.schema import Engine
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MILLIMETRES = tuple(name for name in METRICS if name.endswith("_mm"))
-"""Empty where spacing is unknown; the type must not depend on that."""
 
 
 @dataclass(frozen=True)
@@ -151,15 +148,5 @@ def case_rows(
 
     predicted: what `predict_all` gave for `volumes`.
     """
-    import pandas as pd
-
-    rows, tolerance = [], Tolerance(*engine.nsd_tolerance)
-    for volume in volumes:
-        case = volume.case
-        truth = volume.labels.cpu().numpy()
-        metrics = case_metrics(predicted[case.id], truth, task.foreground, case.spacing_mm, tolerance)
-        for class_name, values in metrics.items():
-            head = {"checkpoint": checkpoint, "case": case.id, "patient": case.patient, "phase": case.phase}
-            rows.append(head | {"class_name": class_name} | asdict(values))
-    frame = pd.DataFrame(rows)
-    return frame.astype(dict.fromkeys(MILLIMETRES, "float64"))
+    truths = ((volume.case, volume.labels.cpu().numpy()) for volume in volumes)
+    return metric_rows(predicted, truths, task.foreground, Tolerance(*engine.nsd_tolerance), checkpoint)

@@ -17,6 +17,7 @@ from harness.leaderboard.notes import MINI
 from harness.leaderboard.paired import build_paired
 from harness.leaderboard.render import markdown
 from harness.leaderboard.results import build_results, with_class_ranks, with_ranks
+from harness.leaderboard.scored import build_scored
 from harness.leaderboard.summary import summary_text
 from harness.records.files import write_atomic, write_text
 from harness.records.reader import SuiteRecords
@@ -41,6 +42,8 @@ class Leaderboard:
         profiles: One row per method and Dice threshold: share of scores above it. Columns: `long_form.PROFILES`.
         break_even: One row per entry, rung and labelled-only baseline: the lead, and from which rung on it holds.
             Columns: `break_even.COLUMNS`. Without rows where the suite has no ladder.
+        scored: One row per set of label maps from elsewhere that was scored on the same test split. Columns:
+            `scored.COLUMNS`. They have no budget, and no place among the ranked.
     """
 
     inputs: LeaderboardInput
@@ -51,6 +54,7 @@ class Leaderboard:
     curves: pd.DataFrame
     profiles: pd.DataFrame
     break_even: pd.DataFrame
+    scored: pd.DataFrame
 
     @property
     def suite(self) -> str:
@@ -79,6 +83,7 @@ class Leaderboard:
             "curves": self.curves,
             **({} if self.break_even.empty else {"break_even": self.break_even}),
             **({} if self.search is None else {"search": self.search}),
+            **({} if self.scored.empty else {"scored": self.scored}),
         }
 
     def at_rung(self, rung: int) -> Leaderboard:
@@ -139,6 +144,7 @@ def build_leaderboard(records: SuiteRecords) -> Leaderboard:
         curves=build_curves(inputs),
         profiles=build_profiles(inputs),
         break_even=build_break_even(inputs, results),
+        scored=build_scored(inputs),
     )
 
 

@@ -19,6 +19,7 @@ from harness.leaderboard import grids
 from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.notes import BREAK_EVEN, IMPROVEMENT, LOUD, heading, notes
+from harness.leaderboard.scored import scored_grid, scored_lines
 from harness.records.cases import METRICS
 from harness.records.untrusted_text import in_cell, in_markdown
 
@@ -81,6 +82,13 @@ def break_even_blocks(board: Leaderboard) -> Iterator[Block]:
         yield Block(title, grids.break_even_grid(leads), (BREAK_EVEN,))
 
 
+def scored_blocks(board: Leaderboard, *, full: bool) -> Iterator[Block]:
+    """Label maps that were predicted elsewhere; none without them."""
+    if not board.scored.empty:
+        grid = scored_grid(board.scored, METRICS) if full else scored_grid(board.scored, _TERMINAL_METRICS, note=40)
+        yield Block("label maps from elsewhere on the same test split, not ranked", grid, scored_lines(board.scored))
+
+
 def _class_metrics(classes: pd.DataFrame, *, full: bool) -> list[str]:
     """All that fit 100 columns: with many classes the Dice alone."""
     if full:
@@ -99,6 +107,8 @@ def show(board: Leaderboard, console: Console) -> None:
             for block in blocks:
                 _show_block(console, block, f"{title}: {block.title}")
     for block in break_even_blocks(board):
+        _show_block(console, block, block.title)
+    for block in scored_blocks(board, full=False):
         _show_block(console, block, block.title)
 
 
@@ -149,6 +159,8 @@ def markdown(board: Leaderboard) -> str:
                 parts += [f"{block.title[0].upper()}{block.title[1:]}:", _markdown_table(block.grid), *block.below]
     for block in break_even_blocks(board):
         parts += [f"## {block.title}", _markdown_table(block.grid), *block.below]
+    for block in scored_blocks(board, full=True):
+        parts += [f"## {block.title[0].upper()}{block.title[1:]}", _markdown_table(block.grid), *block.below]
     parts.append("![Validation Dice against the budget](curves.png)")
     if board.inputs.ladder:
         parts.append("![Test Dice against the budget of a run](ladder.svg)")

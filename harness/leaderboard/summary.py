@@ -16,6 +16,7 @@ from harness.leaderboard.headline import best_baseline, both_ways, break_even_an
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.notes import LOUD, notes
 from harness.leaderboard.render import rich_table
+from harness.leaderboard.scored import scored_grid, scored_lines
 from harness.records.untrusted_text import single_line
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ def show_summary(board: Leaderboard, console: Console) -> None:
             _show_table(board, comparison, labelled, console)
         for line in _warnings(board, comparison):
             _print(console, line, "bold yellow")
+    if not board.scored.empty:
+        console.print()
+        console.print(
+            rich_table(scored_grid(board.scored, ("dice",), note=40), " Label maps from elsewhere, not ranked")
+        )
+        _print(console, scored_lines(board.scored)[1])
     for line in LEGEND:
         _print(console, line, "dim")
 

@@ -53,9 +53,13 @@ _AT_ONCE = 256
 
 def read_cases(folder: RunFolder) -> pa.Table:
     """cases.parquet of a run, with `CASE_COLUMNS`. Raises `RecordError` where it is missing, damaged or foreign."""
-    path = folder.path / "cases.parquet"
+    return parse_cases(folder.content("cases.parquet"), folder.path / "cases.parquet")
+
+
+def parse_cases(content: bytes, path: Path) -> pa.Table:
+    """The same of the content of such a file; path: its own, for messages."""
     try:
-        with pq.ParquetFile(pa.BufferReader(folder.content(path.name)), pre_buffer=False) as file:
+        with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
             if file.metadata.num_rows > MOST_ROWS:
                 raise RecordError(f"{path}: {file.metadata.num_rows:,} rows are more than a test has")
             table = file.read(use_threads=False)

@@ -18,13 +18,14 @@ from harness.leaderboard import notes
 from harness.leaderboard.headline import break_even_answers, verdicts
 from harness.leaderboard.inputs import Comparison
 from harness.leaderboard.leaderboard import Leaderboard
+from harness.leaderboard.scored import scored_grid, scored_lines
 from harness.records.files import write_text
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Environment
 from harness.records.suite_folder import SelectionEntry
 from harness.report.claims import claims_beside
 from harness.report.columns import Json
-from harness.report.content import content
+from harness.report.content import METRICS, content
 from harness.report.figures import copy_figures
 from harness.report.panels import worst_panels
 from harness.suite.yaml_text import YamlError, parse
@@ -85,6 +86,8 @@ def write_page(
         ladder=notes.BREAK_EVEN if data["ladder"] else "",
         break_even=break_even_answers(leaderboard),
         panels=panels,
+        scored=None if leaderboard.scored.empty else scored_grid(leaderboard.scored, METRICS),
+        scored_lines=() if leaderboard.scored.empty else scored_lines(leaderboard.scored),
         gallery=copy_figures(records),
         audit=audit,
         claims=claims_beside(leaderboard, str(asked.get("dataset"))),

@@ -1,0 +1,120 @@
+"""Label maps from elsewhere that were scored on a test split, and each time that the split was opened for them.
+
+RUNS/scored/<dataset>/uses.jsonl              a line for each use, appended before the split is opened
+RUNS/scored/<dataset>/<scoring>/score.json    what was scored
+                               /cases.parquet its metrics, as of a run
+
+Final runs open the split once each, which their final.json records; a use's number counts them too. Without a result,
+a use remains a use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from harness.api.errors import RecordError
+from harness.api.strict import Instant, Strict, now
+from harness.records.append_only import AppendOnly
+from harness.records.cases import parse_cases
+from harness.records.checksums import sha256
+from harness.records.files import disk_errors, is_there, read_content, read_record, write_atomic, write_record
+from harness.records.schema import DatasetRef
+from harness.records.suite_folder import SuiteFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+class Use(Strict):
+    """One line of uses.jsonl: the test split is about to be opened.
+
+    number: of all uses on record in RUNS, this one included.
+    """
+
+    schema_version: Literal[2] = 2
+    scoring: int = Field(ge=1, description="counts the lines")
+    final_runs: int = Field(ge=0, description="final runs on record in RUNS that had opened the split before")
+    name: str = Field(min_length=1, max_length=40)
+    note: str = Field(max_length=300)
+    at: Instant
+    dataset: DatasetRef
+    predictions_sha256: str
+
+    @property
+    def number(self) -> int:
+        """Its place among all uses."""
+        return self.final_runs + self.scoring
+
+
+class Score(Strict):
+    """score.json: the use that made cases.parquet, and what its surface Dice tolerates in voxels and mm."""
+
+    schema_version: Literal[2] = 2
+    use: Use
+    nsd_tolerance: tuple[float, float]
+    cases_sha256: str
+
+
+class ScoredFolder:
+    """RUNS/scored/<dataset>."""
+
+    def __init__(self, runs: Path, dataset: str) -> None:
+        self.runs = runs
+        self.dataset = dataset
+        self.path = runs / "scored" / dataset
+        self.log = AppendOnly(self.path / "uses.jsonl", Use)
+
+    def uses(self) -> list[Use]:
+        """All uses in order. Raises `RecordError` where a line is damaged or was taken out."""
+        uses = self.log.lines()
+        if [use.scoring for use in uses] != list(range(1, len(uses) + 1)):
+            raise RecordError(f"{self.log.path}: lines are missing or were added by hand; restore it from a copy")
+        return uses
+
+    def record_use(self, name: str, note: str, dataset: DatasetRef, predictions_sha256: str) -> Use:
+        """Append a use, before the split is opened."""
+        use = Use(
+            scoring=len(self.uses()) + 1,
+            final_runs=count_final_runs(self.runs, self.dataset),
+            name=name,
+            note=note,
+            at=now(),
+            dataset=dataset,
+            predictions_sha256=predictions_sha256,
+        )
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self.log.append(use)
+        return use
+
+    def write(self, use: Use, cases: pd.DataFrame, nsd_tolerance: tuple[float, float]) -> Path:
+        """Write what a use gave, score.json last. Returns its folder."""
+        folder = self.path / str(use.scoring)
+        table = folder / "cases.parquet"
+        write_atomic(table, lambda temporary: cases.to_parquet(temporary, index=False))
+        digest = sha256(read_content(table))
+        write_record(folder / "score.json", Score(use=use, nsd_tolerance=nsd_tolerance, cases_sha256=digest))
+        return folder
+
+    def scores(self) -> Iterator[tuple[Score, pa.Table]]:
+        """What each use that has a result gave, in their order. Raises `RecordError` for what is damaged or foreign."""
+        for use in self.uses():
+            path = self.path / str(use.scoring) / "score.json"
+            if is_there(path):
+                score, table = read_record(path, Score), path.with_name("cases.parquet")
+                content = read_content(table)
+                if score.use != use or sha256(content) != score.cases_sha256:
+                    raise RecordError(f"{path.parent}: does not belong to {self.log.path}; restore both from a copy")
+                yield score, parse_cases(content, table)
+
+
+def count_final_runs(runs: Path, dataset: str) -> int:
+    """How many final runs on record in all suites of RUNS have opened the test split of a dataset."""
+    folders = (SuiteFolder(path.parent) for path in sorted(runs.glob("*/suites")))
+    tested = (run for suite in folders for run in suite.folders() if is_there(run.final))
+    return sum(run.run.dataset.name == dataset for run in tested)

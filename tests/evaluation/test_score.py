@@ -1,0 +1,198 @@
+"""Label maps from elsewhere: our metrics, each use of the test split on record, a row apart from the ranked ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from harness.api.errors import ClosedSplitError, DataError, HarnessError, RecordError, UsageError
+from harness.data.cache import TEST, Cache
+from harness.data.own.prepare import Choices, prepare_scans
+from harness.data.permit import ScoringPermit
+from harness.data.prepare import resolve
+from harness.leaderboard.render import markdown, terminal_text
+from harness.leaderboard.summary import summary_text
+from harness.pipeline import score_predictions, write_views
+from harness.records.reader import SuiteRecords
+from harness.records.scored import ScoredFolder, Use, count_final_runs
+from harness.suite.registry import load_dataset
+from tests.data.raw_format import SPACING, voxels_of, write_folder, write_nifti
+from tests.synthetic import RunSpec, board_of, write_records
+
+Labels = dict[str, NDArray[Any]]
+FEW = RunSpec(
+    labelled=(3,), seeds=1, patients=6, validations=2, history_steps=2, failed=frozenset({("ua_mt", 3, 0, 0)})
+)
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return resolve(load_dataset("phantom"), None)
+
+
+@pytest.fixture
+def truth(cache: Cache) -> Labels:
+    with h5py.File(cache.folder / TEST) as file:
+        return {case.id: file[case.id]["label"][()] for case in cache.manifest.of("test")}
+
+
+def write(folder: Path, labels: Labels, spacing: tuple[float, ...] = (1.5, 1.5, 10.0), ending: str = "") -> Path:
+    """As NIfTI, [X, Y, Z] on disk."""
+    folder.mkdir(exist_ok=True)
+    for case, values in labels.items():
+        image = nibabel.Nifti1Image(values.transpose().astype(np.float32), np.diag([*spacing, 1.0]))
+        nibabel.save(image, folder / f"{case}{ending}.nii.gz")
+    return folder
+
+
+def shifted(labels: Labels) -> Labels:
+    return {case: np.roll(values, 2, axis=2) for case, values in labels.items()}
+
+
+def score(folder: Path, runs: Path, name: str = "theirs"):
+    return score_predictions(folder, dataset="phantom", name=name, runs=runs)
+
+
+def test_dice_follows_from_voxel_counts_and_the_truth_scores_1(cache: Cache, truth: Labels, tmp_path: Path) -> None:
+    moved = shifted(truth)
+    rows = score(write(tmp_path / "moved", moved, ending="_pred"), tmp_path / "runs").set_index(["case", "class_name"])
+    assert len(rows) == len(truth) * len(cache.manifest.classes[1:])
+    for case, values in truth.items():
+        for label, name in enumerate(cache.manifest.classes[1:], start=1):
+            ours, theirs = moved[case] == label, values == label
+            dice = 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum())
+            assert rows.loc[(case, name), "dice"] == pytest.approx(dice, abs=1e-12)
+    (tmp_path / "arrays").mkdir()
+    for case, values in truth.items():
+        np.save(tmp_path / "arrays" / f"{case}.npy", values)
+    exact = score(tmp_path / "arrays", tmp_path / "runs")
+    assert (exact["dice"] == 1).all()
+    assert (exact["hd95_mm"] == 0).all()
+
+
+def test_each_use_has_a_number_in_which_final_runs_count(truth: Labels, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    write_records(runs / "mini", FEW)
+    finals = len(FEW.planned_runs) - len(FEW.failed)
+    assert count_final_runs(runs, "phantom") == finals
+    assert count_final_runs(runs, "acdc") == 0
+    folder = write(tmp_path / "theirs", truth)
+    for number in (1, 2):
+        score(folder, runs)
+        assert [use.number for use in ScoredFolder(runs, "phantom").uses()] == [finals + 1, finals + 2][:number]
+    mirrored = write(tmp_path / "mirrored", {case: values[:, ::-1] for case, values in truth.items()})
+    with pytest.raises(DataError, match="lie mirrored along y"):
+        score(mirrored, runs)
+    scored = ScoredFolder(runs, "phantom")
+    assert [use.scoring for use in scored.uses()] == [1, 2, 3], "the split was opened, whatever came of it"
+    assert [score.use.scoring for score, _ in scored.scores()] == [1, 2]
+    lines = scored.log.path.read_bytes().splitlines(keepends=True)
+    scored.log.path.write_bytes(b"".join(lines[1:]))
+    with pytest.raises(RecordError, match="lines are missing"):
+        scored.uses()
+
+
+def test_the_split_opens_only_for_a_use_on_record(cache: Cache, tmp_path: Path) -> None:
+    recorded = ScoredFolder(tmp_path, "phantom")
+    use = recorded.record_use("theirs", "", cache.reference, "0" * 64)
+    assert len(list(cache.test_cases(ScoringPermit(recorded, use)))) == len(cache.manifest.of("test"))
+    other = Use.model_validate(use.model_dump() | {"name": "another"})
+    with pytest.raises(ClosedSplitError, match="does not name this use"):
+        cache.test_cases(ScoringPermit(recorded, other))
+
+
+def test_boards_on_the_same_data_show_it_apart(cache: Cache, truth: Labels, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    same = write_records(runs / "same", RunSpec(**{**vars(FEW), "checksum": cache.manifest.checksum}))
+    others = write_records(runs / "others", FEW)
+    for name, labels in (("worse_|<b>", shifted(truth)), ("exact", truth), ("exact", truth)):
+        score(write(tmp_path / "theirs", labels), runs, name)
+    board, without = board_of(same), board_of(others)
+    assert without.scored.empty
+    ranked = ["entry", "block", "rank", "rank_worst", "dice", "dice_low"]
+    assert board.results[ranked].equals(without.results[ranked])
+    assert board.scored[["name", "times_scored"]].to_numpy().tolist() == [["exact", 2], ["worse_|<b>", 1]]
+    finals = count_final_runs(runs, "phantom")
+    assert board.scored["test_use"].tolist() == [finals + 3, finals + 1]
+    assert board.scored[["dice", "dice_low", "n_missed"]].to_numpy()[0].tolist() == [1, 1, 0]
+    assert "Label maps from elsewhere, not ranked" in summary_text(board)
+    assert max(map(len, summary_text(board).splitlines())) <= 80
+    text = " ".join(terminal_text(board).split())
+    assert "not ranked" in text
+    assert f"opened {finals + 3} times on record here: once by each of {finals} final runs, 3 times for" in text
+    assert "worse_\\|&lt;b>" in markdown(board)
+    write_views(SuiteRecords(same))
+    assert (same.leaderboard / "scored.csv").read_text().splitlines()[1].startswith("same,exact,")
+    page = (same.leaderboard / "index.html").read_text()
+    assert "worse_|&lt;b&gt;" in page
+    assert "Label maps from elsewhere" in page
+
+
+def _broken(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Path, Labels], None]:
+    def make(folder: Path, truth: Labels) -> None:
+        first = next(iter(truth))
+        write(folder, {**truth, first: change(truth[first])})
+
+    return make
+
+
+def _text(folder: Path, truth: Labels) -> None:
+    write(folder, truth)
+    next(iter(sorted(folder.iterdir()))).write_text("no scan")
+
+
+def _twice(folder: Path, truth: Labels) -> None:
+    write(write(folder, truth), truth, ending="_pred")
+
+
+BAD: dict[str, tuple[Callable[[Path, Labels], object], str]] = {
+    "no folder": (lambda folder, truth: None, "missing"),
+    "missing cases": (lambda folder, truth: write(folder, dict(list(truth.items())[8:])), r"for 8 of \d+ test cases"),
+    "axes in another order": (_broken(np.transpose), "its axes are in another order; bring it back"),
+    "cropped": (_broken(lambda values: values[:, 4:, :]), "voxels where the scan of"),
+    "other voxels": (lambda folder, truth: write(folder, truth, (3.0, 1.5, 10.0)), "voxels of 10 x 1.5 x 3 mm where"),
+    "out of range": (_broken(lambda values: values * np.uint8(85)), "holds 85, 170, 255; write the number"),
+    "probabilities": (_broken(lambda values: values * np.float32(0.4)), "holds 0.4, 0.8, 1.2; write"),
+    "no NIfTI": (_text, "cannot be read"),
+    "two files for a case": (_twice, "is of the same case; remove one"),
+}
+
+
+@pytest.mark.parametrize("flaw", BAD)
+def test_what_cannot_be_scored_is_refused_before_the_split_opens(flaw: str, truth: Labels, tmp_path: Path) -> None:
+    make, message = BAD[flaw]
+    make(tmp_path / "theirs", truth)
+    with pytest.raises(DataError, match=message):
+        score(tmp_path / "theirs", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "message"),
+    [("phantom", " ", "--name"), ("phantom", "a" * 41, "41"), ("fantom", "a", "phantom")],
+)
+def test_names_are_checked_first(dataset: str, name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        score_predictions(tmp_path, dataset=dataset, name=name, runs=tmp_path)
+    assert isinstance(refused.value, HarnessError)
+
+
+def test_ones_own_scans_may_lie_another_way_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    raw = write_folder(tmp_path / "raw", {"Tr": [f"p{number:02}" for number in range(10)]})
+    manifest = prepare_scans(raw, "own", Choices()).manifest
+    for case in manifest.of("test"):
+        label = voxels_of(sum(map(ord, case.id)))[1]
+        write_nifti(tmp_path / "theirs" / f"{case.id}.nii.gz", label[::-1], SPACING, flips="x")
+    rows = score_predictions(tmp_path / "theirs", dataset="own", name="theirs", runs=tmp_path / "runs")
+    assert (rows["dice"] == 1).all()
+    write_nifti(tmp_path / "theirs" / f"{case.id}.nii.gz", label, None)
+    with pytest.raises(DataError, match="header says no directions"):
+        score_predictions(tmp_path / "theirs", dataset="own", name="theirs", runs=tmp_path / "runs")

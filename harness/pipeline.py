@@ -245,7 +245,7 @@ def score_predictions(
     checked without the annotation is checked before.
 
     Args:
-        predictions: A folder with a file for each test case, <case id>.nii.gz, .nii or .npy.
+        predictions: A folder with a file for each test case, <case id>.nii.gz, .nrrd, .mha or .npy.
         dataset: As suites name it.
         name: Of the row, at most 40 characters.
         note: What the label maps were made with, at most 300 characters; shown beside the name.

@@ -1,0 +1,130 @@
+"""A folder of exports, one per contributor: each is verified and audited, and all are ranked together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.api.errors import HarnessError, UsageError
+from harness.audit import Audit, audit
+from harness.leaderboard import numbers
+from harness.leaderboard.inputs import LeaderboardInput, read_input
+from harness.leaderboard.joint import differing_twins, rank_together
+from harness.leaderboard.sources import archives_in, unpacked
+from harness.records.untrusted_text import in_cell, in_markdown
+
+HEADERS = ("#", "method", "by", "Dice %", "runs", "patients")
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One export.
+
+    name:  its path in the folder without the suffix: acdc_mini/alice.
+    flaw:  why it is not used; empty where it is whole.
+    runs:  on record. audit, inputs: None with a flaw.
+    """
+
+    name: str
+    suite: str = ""
+    runs: int = 0
+    flaw: str = ""
+    audit: Audit | None = None
+    inputs: LeaderboardInput | None = None
+
+    @property
+    def broken_rules(self) -> list[str]:
+        """Number and title of the rules that it does not hold."""
+        return [f"{rule.number}. {rule.title}" for rule in self.audit.violations] if self.audit else []
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a folder of exports says.
+
+    ranking: columns as in `joint.COLUMNS`; contributions that hold every rule, and no others.
+    twins:   runs of one id with different scores, a line each.
+    """
+
+    contributions: tuple[Contribution, ...]
+    ranking: pd.DataFrame
+    twins: tuple[str, ...]
+
+    def markdown(self) -> str:
+        """All of it as markdown: contributions first, then a table for each labelled count."""
+        return "\n\n".join(self._parts()) + "\n"
+
+    def _parts(self) -> Iterator[str]:
+        yield "# Results of all contributors"
+        lines: list[tuple[str, ...]] = [("contribution", "suite", "runs", "records", "rules not held")]
+        for each in self.contributions:
+            state = f"not used: {each.flaw}" if each.flaw else "whole"
+            lines.append((each.name, each.suite, str(each.runs), state, "; ".join(each.broken_rules) or "none"))
+        yield _table(lines, "lllll")
+        yield from (f"- **Differs:** {in_markdown(line)}" for line in self.twins)
+        keys = ["dataset", "budget", "conditions", "labelled"]
+        for (dataset, budget, conditions, labelled), rows in self.ranking.groupby(keys, sort=False):
+            about = f"{dataset}, {labelled} labelled patients, {budget} a run"
+            yield f"## {in_markdown(', '.join(filter(None, (about, str(conditions)))))}"
+            yield _table([HEADERS, *map(_cells, rows.to_dict("records"))], "lllrrr")
+        yield (
+            "Ranked by the mean Dice of the last checkpoint over patients, with its 95 % interval. A rank spans what "
+            "significant differences allow among all pairs of a table. Tables hold runs under equal conditions alone; "
+            "contributions that break a rule are left out."
+        )
+
+
+def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
+    rank, worst = row["rank"], row["rank_worst"]
+    percent = [numbers.percent(row[name]) for name in ("dice", "dice_low", "dice_high")]
+    return (
+        str(rank) if rank == worst else f"{rank}-{worst}",
+        str(row["entry"]),
+        str(row["contributors"]),
+        f"{percent[0]} {numbers.bounds(*percent[1:])}".strip(),
+        f"{row['n_ok']}/{row['n_runs']}",
+        str(row["n_patients"]),
+    )
+
+
+def _table(lines: list[tuple[str, ...]], align: str) -> str:
+    rule = tuple({"l": ":--", "r": "--:"}[side] for side in align)
+    cells = [tuple(map(in_cell, line)) for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [cells[0], rule, *cells[1:]])
+
+
+def collect(folder: Path) -> Collection:
+    """Verify, audit and rank every export in a folder and below it.
+
+    Args:
+        folder: say a clone of a results repository. Hidden folders are left out.
+
+    Returns:
+        What each export is, and the tables of those that hold every rule.
+
+    Raises:
+        UsageError: there is no export.
+        DataError: two contributors tested on different patients under the same conditions.
+    """
+    archives = archives_in(folder)
+    if not archives:
+        raise UsageError(f"{folder}: no exports here; `harness export RUNS/SUITE --to FILE.tar.xz` writes one")
+    with tempfile.TemporaryDirectory(prefix="harness-collect-") as name:
+        contributions = [_read(folder, file, Path(name) / str(i)) for i, file in enumerate(archives)]
+        fair = {each.name: each.inputs for each in contributions if each.inputs is not None and not each.broken_rules}
+        return Collection(tuple(contributions), rank_together(fair), tuple(differing_twins(fair)))
+
+
+def _read(folder: Path, file: Path, temporary: Path) -> Contribution:
+    name = file.relative_to(folder).as_posix().partition(".t")[0]
+    try:
+        records = unpacked(file, temporary)
+        runs = len(records.runs)
+        return Contribution(name, records.name, runs, audit=audit(records), inputs=read_input(records))
+    except HarnessError as error:
+        return Contribution(name, flaw=str(error).partition("\n")[0].replace(str(file), file.name))

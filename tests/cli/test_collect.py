@@ -1,0 +1,114 @@
+"""A results repository in git: clone it, and one command verifies, audits and ranks what everyone sent."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.records.archive import export_records, import_records
+from harness.records.files import write_record
+from harness.records.reader import SuiteRecords
+from harness.records.suite_folder import SuiteFolder
+from tests.support import REPO, run_cli
+from tests.synthetic import write_checksums
+
+SHIPPED = REPO / "benchmarks" / "results" / "acdc_mini" / "records.tar.xz"
+EVERYONE = ("supervised", "bcp", "urpc", "supervised_full")
+
+
+def contribute(repository: Path, name: str, entries: Collection[str], change: Callable[[SuiteFolder], None]) -> Path:
+    """Some entries of the shipped records, changed, as NAME's export."""
+    root, *_ = import_records(SHIPPED, repository.parent / name)
+    store = SuiteFolder(root)
+    selection = store.selection()
+    kept = [entry for entry in selection.entries if entry.planned_run.entry in entries]
+    write_record(store.selection_path, selection.model_copy(update={"entries": kept}))
+    for folder in store.folders():
+        if folder.id not in {entry.run for entry in kept}:
+            shutil.rmtree(folder.path)
+    change(store)
+    file = repository / "acdc_mini" / f"{name}.tar.xz"
+    file.parent.mkdir(exist_ok=True)
+    export_records(SuiteRecords(store), file)
+    return file
+
+
+def better_bcp(store: SuiteFolder) -> None:
+    """The same run ids with other scores, sealed anew."""
+    (run,) = [entry.run for entry in store.selection().entries if entry.planned_run.entry == "bcp"]
+    table = store.by_id(run).path / "cases.parquet"
+    cases = pd.read_parquet(table)
+    dice = cases["dice"].where(cases["dice"] == 0, 1 - 0.5 * (1 - cases["dice"]))  # the audit knows missed structures
+    cases.assign(dice=dice, jaccard=dice / (2 - dice)).to_parquet(table, index=False)
+    write_checksums(store.by_id(run))
+
+
+def nothing(_store: SuiteFolder) -> None:
+    """As shipped."""
+
+
+def git(folder: Path, *command: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Alice ran four entries, Bob two of the same and another one."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    contribute(folder, "alice", EVERYONE, nothing)
+    contribute(folder, "bob", ("supervised", "bcp", "ua_mt", "supervised_full"), nothing)
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "Results of two")
+    return folder
+
+
+def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", str(repository), "clone")
+    done = run_cli("collect", "clone", "--to", "board.md", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "board.csv").set_index("entry")
+    who = {"supervised": "alice, bob", "bcp": "alice, bob", "urpc": "alice", "ua_mt": "bob"}
+    named = {entry: ", ".join(f"acdc_mini/{name}" for name in names.split(", ")) for entry, names in who.items()}
+    assert rows["contributors"].to_dict() == named
+    shipped = pd.read_csv(SHIPPED.with_name("leaderboard.csv")).query("checkpoint == 'last'").set_index("entry")
+    for column in ("dice", "dice_low", "dice_high", "n_patients"):
+        pd.testing.assert_series_equal(rows[column], shipped.loc[rows.index, column], check_index=False)
+    assert rows["dice"].is_monotonic_decreasing
+    text = (tmp_path / "board.md").read_text()
+    assert "## acdc, 3 labelled patients, 500 reference steps a run" in text
+    assert "| acdc_mini/alice | acdc_mini | 4 | whole | none |" in text
+
+
+def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository: Path, tmp_path: Path) -> None:
+    folder = repository / "acdc_mini"
+    contribute(repository, "carol", ("supervised", "bcp"), nothing)  # without the fully supervised reference
+    done = run_cli("collect", repository)
+    assert done.returncode == 76, done.stderr
+    assert "acdc_mini/carol: not held: 29." in done.stderr
+    assert "acdc_mini/carol |" not in done.stdout.partition("## ")[2]
+    (folder / "carol.tar.xz").write_bytes((folder / "bob.tar.xz").read_bytes()[:5000])
+    contribute(repository, "dave", EVERYONE, better_bcp)
+    done = run_cli("collect", repository)
+    assert done.returncode == 65, done.stderr
+    assert "acdc_mini/carol: carol.tar.xz: cannot be read as an export" in done.stderr
+    assert "warning: bcp, 3 labelled, run " in done.stderr
+    assert "acdc_mini/alice and acdc_mini/dave differ (up to" in done.stderr
+    assert "- **Differs:** bcp, 3 labelled, run " in done.stdout
+    paired = run_cli("compare", folder / "alice.tar.xz", folder / "dave.tar.xz", "--format", "csv")
+    assert paired.returncode == 0, paired.stderr
+    assert "cells that differ: 1; equal in every score: 3" in paired.stderr
+    (row,) = pd.read_csv(io.StringIO(paired.stdout)).to_dict("records")
+    assert (row["entry"], row["verdict"]) == ("bcp", "significant")
+    assert row["difference"] > 0
+    empty = run_cli("collect", tmp_path / "alice" / "acdc_mini" / "suites")
+    assert empty.returncode == 64
+    assert "no exports here" in empty.stderr

@@ -1,0 +1,117 @@
+"""Two boards side by side: what differs is paired over patients, what cannot be compared is refused."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.api.errors import DataError, UsageError
+from harness.leaderboard.compare import BoardDifference, compare_boards
+from harness.leaderboard.inputs import read_input
+from harness.leaderboard.sources import opened
+from harness.records.archive import export_records
+from harness.records.reader import SuiteRecords
+from harness.records.schema import DatasetRef
+from harness.records.suite_folder import SuiteFolder
+from tests.synthetic import RunSpec, key, write_records
+
+SPEC = RunSpec(labelled=(3,), seeds=3, patients=8, validations=2, history_steps=2)
+BETTER = replace(SPEC, methods={**SPEC.methods, "ua_mt": 1.5})
+
+
+def compared(a: SuiteFolder, b: SuiteFolder, metric: str = "dice") -> BoardDifference:
+    inputs = [read_input(SuiteRecords(store)) for store in (a, b)]
+    return compare_boards(inputs[0], inputs[1], ("A", "B"), metric)
+
+
+def by_patient(store: SuiteFolder, spec: RunSpec, method: str, seeds: range, metric: str) -> pd.Series:
+    """Mean over classes, phases and runs, from the parquet files."""
+    runs = [spec.run(run).id for run in spec.planned_runs if run.entry == method and run.seed in seeds]
+    tables = [pd.read_parquet(store.root / "runs" / run / "cases.parquet") for run in runs]
+    return pd.concat(tables).query("checkpoint == 'last'").groupby("patient")[metric].mean()
+
+
+@pytest.mark.parametrize("metric", ["dice", "hd95_voxel"])
+def test_the_cell_that_differs_is_paired_over_patients(metric: str, tmp_path: Path) -> None:
+    a, b = write_records(tmp_path / "a", SPEC), write_records(tmp_path / "b", BETTER)
+    found = compared(a, b, metric)
+    (row,) = found.differing.to_dict("records")
+    assert (row["entry"], row["labelled"], row["runs_paired"]) == ("ua_mt", "3", 3)
+    assert {key.cell for key in found.equal} == {"supervised@3", "mc_net@3", "supervised_full@all"}
+    assert (found.only_a, found.only_b, found.conditions) == ((), (), ())
+    gaps = by_patient(b, BETTER, "ua_mt", range(3), metric) - by_patient(a, SPEC, "ua_mt", range(3), metric)
+    assert row["difference"] == pytest.approx(gaps.mean())
+    assert row["b"] - row["a"] == pytest.approx(gaps.mean())
+    assert row["simultaneous_low"] < row["difference"] < row["simultaneous_high"]
+    back = compared(b, a, metric).differing.iloc[0]
+    assert back["difference"] == -row["difference"]
+    assert row["probability_of_improvement"] == pytest.approx(1 - back["probability_of_improvement"])
+    assert (row["probability_of_improvement"] > 0.5) == ((gaps.mean() > 0) == (metric == "dice"))
+
+
+def test_only_runs_that_both_have_are_paired(tmp_path: Path) -> None:
+    a = write_records(tmp_path / "a", SPEC)
+    fewer = write_records(tmp_path / "fewer", replace(BETTER, seeds=2, methods={"ua_mt": 1.5, "mc_net": 0.3, "new": 0}))
+    found = compared(a, fewer)
+    (row,) = found.differing.to_dict("records")
+    assert (row["runs_a"], row["runs_b"], row["runs_paired"]) == (3, 2, 2)
+    gaps = by_patient(fewer, BETTER, "ua_mt", range(2), "dice") - by_patient(a, SPEC, "ua_mt", range(2), "dice")
+    assert row["difference"] == pytest.approx(gaps.mean())
+    assert [key.cell for key in found.equal] == ["mc_net@3"]
+    assert [key.cell for key in found.only_a] == ["supervised@3", "supervised_full@all"]
+    assert [key.cell for key in found.only_b] == ["new@3"]
+    early = frozenset((*key(run)[:3], 0) for run in SPEC.planned_runs)
+    other = write_records(tmp_path / "other", replace(SPEC, missing=early | {(*run[:3], 1) for run in early}))
+    first = write_records(tmp_path / "first", replace(SPEC, seeds=2))
+    assert (compared(first, other).differing["runs_paired"] == 0).all()
+    assert len(compared(first, other).differing) == 4
+
+
+def test_other_conditions_are_named(tmp_path: Path) -> None:
+    newer = SPEC.environment.model_copy(update={"torch": "2.14.0"})
+    there = write_records(tmp_path / "b", replace(SPEC, environments={key(run): newer for run in SPEC.planned_runs}))
+    found = compared(write_records(tmp_path / "a", SPEC), there)
+    assert found.conditions == (("torch 2.13.0", "torch 2.14.0"),)
+    assert found.differing.empty
+
+
+def test_other_data_and_other_patients_are_refused(tmp_path: Path) -> None:
+    a = write_records(tmp_path / "a", SPEC)
+    data = {"dataset": DatasetRef(name="la", version=1, checksum=SPEC.checksum)}
+    la = write_records(tmp_path / "la", replace(SPEC, overrides={key(run): data for run in SPEC.planned_runs}))
+    with pytest.raises(DataError, match="A is of the dataset phantom and B of la"):
+        compared(a, la)
+    with pytest.raises(DataError, match="tested on other patients"):
+        compared(a, write_records(tmp_path / "few", replace(SPEC, patients=6)))
+
+
+def test_records_are_found_wherever_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = write_records(tmp_path / "runs" / "mini", replace(SPEC, seeds=1))
+    archive = tmp_path / "repository" / "mini" / "records.tar.xz"
+    archive.parent.mkdir(parents=True)
+    export_records(SuiteRecords(store), archive)
+    monkeypatch.chdir(tmp_path / "repository")
+    for command in (
+        ("init", "-q"),
+        ("add", "."),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"),
+    ):
+        subprocess.run(["git", *command], check=True)
+    sources = [str(store.root), str(archive), "mini", "HEAD:mini/records.tar.xz"]
+    for source in sources:
+        with opened(source) as records:
+            assert {run.id for run in records.runs} == {run.id for run in SuiteRecords(store).runs}
+    archive.unlink()
+    wrong = {
+        "mini": "no records here",
+        "HEAD:other.tar.xz": "git has none of that name",
+        "nowhere": "no such file or folder",
+        str(tmp_path / "runs"): "mini",
+    }
+    for source, message in wrong.items():
+        with pytest.raises(UsageError, match=message), opened(source):
+            pass

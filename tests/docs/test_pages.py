@@ -176,6 +176,11 @@ def test_example_suites_are_suites() -> None:
     assert [Suite.model_validate(yaml.safe_load(example)).name for example in examples] == ["mine"]
 
 
+def test_the_table_of_suites_names_them_all() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", text_of(Path("docs/how-to/one-machine.md")), re.MULTILINE)
+    assert {path.stem for path in SUITES.glob("*.yaml")} == {*listed} - {"la", "la_8020", "la_label_free"}
+
+
 def test_the_tables_of_fields_are_of_models() -> None:
     models = re.findall(r"<!-- fields (\S+):(\S+) -->", text_of(Path("docs/reference/suite.md")))
     assert len(models) == 10

@@ -56,8 +56,10 @@ def prepare_included(app: Sphinx, relative_path: Path, parent_docname: str, cont
     content[0] = LINK.sub(lambda match: inner_link(match, page, origin), content[0])
 
 
-def escape_stars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Shapes such as [N, C, *size] begin no emphasis."""
+def mend_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Shapes such as [N, C, *size] begin no emphasis; what a module's text indents after a colon is shown as it is."""
+    if what == "module":
+        lines[:] = re.sub(r":\n(?= +\S)", "::\n\n", "\n".join(lines)).split("\n")
     lines[:] = [re.sub(r"\*(?=size\b)", r"\\*", line) for line in lines]
 
 
@@ -132,4 +134,4 @@ def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     app.connect("source-read", prepare)
     app.connect("include-read", prepare_included)
-    app.connect("autodoc-process-docstring", escape_stars)
+    app.connect("autodoc-process-docstring", mend_docstring)

@@ -16,7 +16,7 @@ from harness.records.untrusted_text import without_controls
 
 VERBS = {
     "run": ("run", "Run a suite: train what is missing, test once, track, rank."),
-    "plan": ("run", "Show what a suite would run, and what is done already. Runs nothing."),
+    "plan": ("plan", "Show what a suite would run, and what is done already. Runs nothing."),
     "train": ("run", "Train one run of a suite in this process (needs neither Ray nor MLflow)."),
     "calibrate": ("calibrate", "Measure what a step of each entry costs, for a budget of reference steps."),
     "status": ("records", "Show how far a suite is."),

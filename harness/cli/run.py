@@ -1,4 +1,4 @@
-"""What trains: `harness plan` and `run` for a suite, `train` and `replay` for one run in this process."""
+"""What trains: `harness run` for a suite, `train` and `replay` for one run in this process."""
 
 from __future__ import annotations
 
@@ -11,78 +11,12 @@ import click
 from harness import pipeline
 from harness.api.errors import RunFailedError
 from harness.cli import options
-from harness.cli.cluster import check_options, report_slurm_run, show_plan, with_jobs
+from harness.cli.cluster import check_options, report_slurm_run
 from harness.cli.records import print_leaderboard
-from harness.cli.tables import duration, plan_runs, plan_table, print_table
 from harness.records.reader import SuiteRecords
-from harness.slurm.cluster import load_cluster, refuse_adaptive, refuse_mixed_gpus
 from harness.suite.load import load_suite
 
 log = logging.getLogger(__name__)
-
-
-@click.command("plan")
-@options.suite_option
-@options.data_option
-@options.runs_option
-@options.rung_option
-@options.workers_option
-@click.option(
-    "--executor",
-    type=click.Choice(["local", "slurm"]),
-    default="local",
-    help="Where `run` would train: on this machine, or in jobs of Slurm.",
-)
-@options.cluster_option
-@click.option("--list", "list_all", is_flag=True, help="List every run: its name, its id and its state.")
-def plan_command(
-    suite: str,
-    data: Path | None,
-    runs: Path,
-    rung: int | None,
-    workers: int | None,
-    executor: Literal["local", "slurm"],
-    cluster: Path | None,
-    list_all: bool,
-) -> None:
-    """Show the runs of a suite, what is done, and what the rest costs: the dry run of `run`.
-
-    Writes nothing and prepares no data. Without data it cannot know what is done. The budget is exact. The wall time is
-    a range, estimated from finished runs of the same suite and device. Under a budget of reference steps it shows the
-    steps of each stage and the device-hours, as the calibration says.
-
-    With --executor slurm it also shows the array tasks and the exact batch files, and submits nothing; before the
-    suite is calibrated, the batch file of that job.
-    """
-    from harness.execution.device_time import device_time
-
-    check_options(executor, cluster, workers)
-    loaded = None if cluster is None else load_cluster(cluster)
-    dry_run = pipeline.plan_suite(suite, data=data, runs=runs, rung=rung)
-    if loaded is not None:
-        refuse_adaptive(dry_run.plan.loaded, suite)
-        refuse_mixed_gpus(loaded, dry_run.plan.loaded)
-        dry_run = with_jobs(dry_run)
-    print_table(*(plan_runs(dry_run) if list_all else plan_table(dry_run)))
-    if dry_run.states is None:
-        log.info("done: unknown, %s", dry_run.unknown)
-    if (time_to_go := device_time(dry_run.plan, dry_run.store)) is not None:
-        log.info("device time to go: %s", time_to_go)
-    if loaded is not None:
-        show_plan(dry_run, loaded)
-        return
-
-    from harness.execution.dry_run import wall_time
-    from harness.execution.process_pool import default_workers
-    from harness.train.environment import device_model, pick_device
-
-    at_once = workers or default_workers()
-    time = wall_time(dry_run.pending, SuiteRecords(dry_run.store), device_model(pick_device()), at_once)
-    if isinstance(time, str):
-        log.info("wall time to go: %s", time)
-    else:
-        span = f"{duration(time[0])} to {duration(time[1])}"
-        log.info(f"wall time to go: {span} with {at_once} worker{'s' if at_once > 1 else ''} ({time[2]})")
 
 
 @click.command("run")

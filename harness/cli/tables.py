@@ -11,7 +11,6 @@ import click
 
 from harness.api.errors import HarnessError
 from harness.records.accounts import AllocationAccount, EntryAccount, Seconds
-from harness.records.budget import Budget
 from harness.records.untrusted_text import single_line
 from harness.suite.load import load_suite
 from harness.suite.prepared import PreparedDataset
@@ -19,6 +18,7 @@ from harness.suite.prepared import PreparedDataset
 if TYPE_CHECKING:
     from harness.api.dataset import Dataset
     from harness.execution.dry_run import DryRun
+    from harness.execution.forecast import Forecast
     from harness.records.status import State, SuiteStatus
     from harness.suite.plan import Plan, PlannedTraining
 
@@ -44,15 +44,11 @@ def duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def budget_text(budget: Budget, runs: int) -> str:
-    """What so many runs may spend together: exact, and device time also as h:mm:ss."""
-    if budget.counts_steps:
-        return f"{runs * budget.amount:.0f} {budget.currency.replace('_', ' ')}"
-    return f"{runs * budget.amount:.0f} s = {duration(runs * budget.amount)}"
+def plan_table(dry_run: DryRun, forecast: Forecast) -> Printed:
+    """A line per entry, of the search and of the finals of each rung, and a last one for all.
 
-
-def plan_table(dry_run: DryRun) -> Printed:
-    """A line per entry, of the search and of the finals of each rung, and a last one for all: runs, states, budget."""
+    It holds runs, states, the budget of a run, and what all runs of the line take together.
+    """
     from harness.records.status import STATES
 
     states = [state for state in STATES if state in (dry_run.states or {}).values()]
@@ -64,28 +60,30 @@ def plan_table(dry_run: DryRun) -> Printed:
         columns = zip(*((training.labelled or "all", training.subset, training.seed) for training in own), strict=True)
         varied = [" ".join(dict.fromkeys(map(str, column))) for column in columns]
         head = (f"{entry} ({role})" if searched else entry, *varied, str(len(own)))
-        budgets = budget, budget_text(own[0].budget, len(own))
-        rows.append((*head, *_counts(dry_run, own, states), *budgets, *_resolved(dry_run.plan, own)))
-    total = sum(training.budget.amount for training in trainings)
-    together = budget_text(trainings[0].budget.of(total), 1)
-    resolved = _resolved(dry_run.plan, trainings)
+        rows.append((*head, *_counts(dry_run, own, states), budget, *_costs(forecast, own), _steps(dry_run.plan, own)))
     counts = _counts(dry_run, trainings, states)
-    rows.append(("all", "", "", "", str(len(trainings)), *counts, "", together, *["", *resolved[1:]][: len(resolved)]))
-    headers = ("entry", "labelled", "subsets", "seeds", "runs", *states, "budget a run", "budget")
-    more = ("steps by stage", "device-hours")[: len(resolved)]
-    return (*headers, *more), rows, "llll" + "r" * (len(states) + 3) + "lr"[: len(more)]
+    rows.append(("all", "", "", "", str(len(trainings)), *counts, "", *_costs(forecast, trainings), ""))
+    headers = ("entry", "labelled", "subsets", "seeds", "runs", *states, "budget a run", "device-hours", "disk MB")
+    align = "llll" + "r" * (len(states) + 4) + "l"
+    if dry_run.plan.budget.currency != "reference_steps":
+        return headers, [row[:-1] for row in rows], align[:-1]
+    return (*headers, "steps by stage"), rows, align
 
 
-def _resolved(plan: Plan, own: Sequence[PlannedTraining]) -> list[str]:
-    """Under reference steps: the steps by stage of the first of some runs, and the device-hours of all of them."""
-    if plan.budget.currency != "reference_steps":
-        return []
-    if plan.calibration is None:
-        return ["after calibration", ""]
+def _costs(forecast: Forecast, own: Sequence[PlannedTraining]) -> tuple[str, str]:
+    """Device-hours and megabytes of some runs together."""
+    seconds = [forecast.seconds(training) for training in own]
+    known = [each for each in seconds if each is not None]
+    hours = f"{sum(known) / 3600:.2f}" if len(known) == len(seconds) else "unknown"
+    return hours, f"{sum(forecast.disk(training).total for training in own) / 1e6:,.0f}"
+
+
+def _steps(plan: Plan, own: Sequence[PlannedTraining]) -> str:
+    """Under reference steps: the steps by stage of the first of some runs."""
+    if plan.uncalibrated:
+        return "after calibration"
     stages = next((training.run.budget.stages for training in own if training.run is not None), None)
-    steps = "after the selection" if stages is None else ", ".join(f"{stage.name} {stage.steps}" for stage in stages)
-    seconds = sum(training.budget.amount for training in own) * plan.calibration.header.reference_seconds
-    return [steps, f"{seconds / 3600:.2f}"]
+    return "after the selection" if stages is None else ", ".join(f"{stage.name} {stage.steps}" for stage in stages)
 
 
 def _row_of(training: PlannedTraining) -> tuple[str, str, str]:

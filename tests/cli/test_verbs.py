@@ -62,8 +62,9 @@ def test_plan_counts_what_is_done_and_writes_nothing(
     assert snapshot(tmp_path) == before
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[0][:6] == ["entry", "labelled", "subsets", "seeds", "runs", "done"]
-    assert rows[1] == ["supervised", "2", "0", "0", "1", "1", "4", "steps", "4", "steps"]
-    assert rows[3] == ["all", "2", "2", "8", "steps"]
+    assert rows[1] == ["supervised", "2", "0", "0", "1", "1", "4", "steps", "0.00", "29"]
+    assert rows[3][:4] == ["all", "2", "2", "0.00"]
+    assert "(measured on 2 runs); `harness clean runs/tiny --yes` deletes" in done.stderr
     assert "wall time to go: none, everything is done" in done.stderr
 
 
@@ -83,9 +84,11 @@ def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(t
     cache = {"HARNESS_CACHE": str(tmp_path / "cache")}
     done = run_cli("plan", "--suite", "acdc_mini_ablation", cwd=tmp_path, env=cache)
     assert done.returncode == 0, done.stderr
-    budgets = {line.split()[0]: line.split("device seconds")[-1].strip() for line in done.stdout.splitlines()[1:]}
-    assert set(budgets.values()) == {"900 s = 0:15:00", budgets["all"]}, "3 seeds x 300 s"
-    assert budgets["all"].endswith("10800 s = 3:00:00")
+    hours = {line.split()[0]: line.split("device seconds")[-1].split()[0] for line in done.stdout.splitlines()[1:-1]}
+    assert set(hours.values()) == {"0.25"}, "3 seeds x 300 s"
+    assert done.stdout.splitlines()[-1].split()[2] == "3.00"
+    assert "resolves at 7 labelled: " in done.stderr
+    assert "(estimated from the networks)" in done.stderr
     assert "done: unknown, no data given" in done.stderr
     assert "wall time to go: unknown: no finished run to judge by" in done.stderr
     assert snapshot(tmp_path) == {}

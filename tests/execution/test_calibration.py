@@ -24,7 +24,8 @@ from harness.data.cache import Cache
 from harness.execution import calibration as finding_calibrations
 from harness.execution.calibration import differing_costs, find_calibration
 from harness.execution.device_time import confirm, device_time
-from harness.execution.dry_run import make_dry_run
+from harness.execution.dry_run import DryRun, make_dry_run
+from harness.execution.forecast import Forecast
 from harness.execution.session import join_session, open_session, reuse
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.archive import export_records, import_records
@@ -33,7 +34,7 @@ from harness.records.files import read_record, write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.records.suite_folder import SuiteFolder
-from harness.suite.load import load_suite
+from harness.suite.load import LoadedSuite, load_suite
 from harness.suite.plan import PlannedTraining
 from harness.train import calibrate as calibrating
 from harness.train.calibrate import MOST_PAIRS, PAIRS, PROCESSES, measure
@@ -497,14 +498,19 @@ def test_a_suite_of_the_unit_alone_is_calibrated_too(make_tiny: MakeTiny, machin
     assert steps_of(tiny, "supervised/2/0/0") == {"train": 400}
 
 
+def planned(loaded: LoadedSuite, tiny: Tiny) -> tuple[DryRun, Forecast]:
+    dry_run = make_dry_run(loaded, None, tiny.runs)
+    return dry_run, Forecast(dry_run.plan, dry_run.store)
+
+
 def test_the_plan_says_steps_and_device_hours(make_tiny: MakeTiny, machine: Machine) -> None:
     """360,000 reference steps of 0.01 s are an hour; two seeds of two entries are four."""
     tiny = make_tiny({"supervised": {}, "tiny_staged": {}}, budget={"reference_steps": 360_000}, seeds=[0, 1])
     loaded = load_suite(str(tiny.suite))
-    headers, rows, _ = plan_table(make_dry_run(loaded, None, tiny.runs))
+    headers, rows, _ = plan_table(*planned(loaded, tiny))
     assert [dict(zip(headers, row, strict=True))["steps by stage"] for row in rows] == ["after calibration"] * 2 + [""]
     session = tiny.session()
-    headers, rows, _ = plan_table(make_dry_run(loaded, None, tiny.runs))
+    headers, rows, _ = plan_table(*planned(loaded, tiny))
     cells = [dict(zip(headers, row, strict=True)) for row in rows]
     assert [row["device-hours"] for row in cells] == ["2.00", "2.00", "4.00"]
     assert [row["steps by stage"] for row in cells] == ["train 360000", "first 89998, second 44999, third 44999", ""]

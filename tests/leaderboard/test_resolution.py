@@ -1,0 +1,56 @@
+"""The spread of differences, of records at hand and as it is shipped."""
+
+from __future__ import annotations
+
+import csv
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from harness.leaderboard.inputs import read_input
+from harness.leaderboard.resolution import SHIPPED, measured_spreads, typical_spread
+from harness.records.archive import import_records
+from harness.records.reader import SuiteRecords
+from tests.support import REPO
+from tests.synthetic import RunSpec, write_records
+
+
+def test_the_shipped_spread_is_that_of_the_shipped_records(tmp_path):
+    with SHIPPED.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        folder = REPO / row["source"].split()[0]
+        root, _, _ = import_records(folder / "records.tar.xz", tmp_path)
+        spread = measured_spreads(read_input(SuiteRecords.open(root)))[int(row["labelled"])]
+        written = tuple(float(row[name]) for name in ("between", "within", "runs", "pairs", "patients"))
+        again = f"python -m harness.leaderboard.resolution RUNS/{root.name} prints what {SHIPPED.name} must hold"
+        assert written == pytest.approx(tuple(vars(spread).values()), abs=5e-5), again
+
+
+def test_spread_by_hand(tmp_path):
+    """Runs that only one of two methods has are left out; patients are matched, and so are seeds."""
+    spec = RunSpec(labelled=(3,), missing=frozenset({("ua_mt", 3, 0, 0)}))
+    inputs = read_input(SuiteRecords(write_records(tmp_path / "s", spec)))
+    cases = inputs.comparisons[0].cases.query("checkpoint == 'last'")
+    dice = cases.groupby(["entry", "seed", "patient"], observed=True)["dice"].mean()
+    between, within = [], []
+    for a, b in combinations(("supervised", "ua_mt", "mc_net"), 2):
+        seeds = (1, 2) if "ua_mt" in (a, b) else (0, 1, 2)
+        values = np.stack([(dice[a, seed] - dice[b, seed]).to_numpy() for seed in seeds], axis=1)
+        rest = values - values.mean(1, keepdims=True) - values.mean(0) + values.mean()
+        error = np.square(rest).sum() / (19 * (len(seeds) - 1))
+        within.append(error**0.5)
+        between.append(max(0.0, values.mean(1).var(ddof=1) - error / len(seeds)) ** 0.5)
+    spread = measured_spreads(inputs)[3]
+    assert (spread.between, spread.within) == pytest.approx((np.median(between), np.median(within)))
+    assert (spread.runs, spread.pairs, spread.patients) == (2, 3, 20)
+
+
+def test_without_two_methods_there_is_none(tmp_path):
+    spec = RunSpec(methods={"supervised": 0.0, "supervised_full": 0.0}, labelled=(3,), seeds=1)
+    assert measured_spreads(read_input(SuiteRecords(write_records(tmp_path / "s", spec)))) == {}
+
+
+def test_shipped_results_stand_in_for_any_dataset():
+    assert typical_spread("la", 8) == typical_spread("acdc", 3)

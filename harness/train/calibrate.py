@@ -32,7 +32,9 @@ from harness.records.calibration import (
 )
 from harness.records.partial_calibration import Unfinished
 from harness.records.schema import Run
+from harness.suite.blame import blame, packages_of
 from harness.suite.costs import Configuration
+from harness.suite.registry import load_method
 from harness.train.build import (
     build_state,
     enter_stages,
@@ -191,6 +193,9 @@ def _send_measured(sender: Connection, unit: Run, runs: Sequence[Run], folder: P
                 sender.send(stages)
         except HarnessError as error:
             sender.send(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a method raised it, whatever it is
+            packages = frozenset().union(*(packages_of(load_method(run.method)) for run in runs))
+            sender.send(RunFailedError(f"calibration: {blame(error, packages)}"))
 
 
 def measure(unit: Run, runs: Sequence[Run], folder: Path, pairs: int) -> Iterator[tuple[StageCost, ...]]:

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 import torch
 
-from harness.api.errors import InterruptedRunError, RecordError, UsageError
+from harness.api.errors import InterruptedRunError, RecordError, RunFailedError, UsageError
 from harness.audit import audit
 from harness.cli import main
 from harness.cli.tables import plan_table
@@ -631,6 +632,18 @@ def test_a_file_of_fifteen_entries_is_small(tmp_path: Path, make_tiny: MakeTiny,
     header = known.header.model_copy(update={"reference": (0.0123456,) * MOST_PAIRS * 30})
     write_record(tmp_path / "many.json", Calibration(header=header, entries=entries), indent=None)
     assert (tmp_path / "many.json").stat().st_size < 100_000
+
+
+def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny: MakeTiny, machine: Machine) -> None:
+    tiny = make_tiny({"tiny_exit": {}}, budget={"steps": 8})
+    session = tiny.session()
+    (run,), sent = session.plan.runs, Mock()
+    calibrating._send_measured(sent, run, [run], session.cache.folder)
+    ((error,), _) = sent.send.call_args
+    assert isinstance(error, RunFailedError)
+    assert re.fullmatch(
+        r"calibration: SystemExit: no more in Faulty\.training_loss \(tiny_plugin\.py:\d+\)", str(error)
+    )
 
 
 def test_a_process_measures_every_stage_in_pairs(make_tiny: MakeTiny, machine: Machine) -> None:

@@ -26,7 +26,7 @@ class Failed:
 
 
 def failures(records: SuiteRecords) -> list[Failed]:
-    """All runs on record that ended with a failure, those of one reason and one traceback together."""
+    """All runs on record that ended with a failure, by name; those of one reason and one traceback together."""
     trials = () if records.trials is None else records.trials.trials
     names = {trial.run: str(trial) for trial in trials}
     names |= {entry.run: str(entry.planned_run) for entry, _ in reversed(records.selected)}
@@ -37,7 +37,7 @@ def failures(records: SuiteRecords) -> list[Failed]:
             alike.setdefault((failure.kind, failure.reason, _traceback(run, failure.kind)), []).append(
                 names.get(run.id, run.id[:10])
             )
-    return [Failed(tuple(sorted(runs)), *what) for what, runs in alike.items()]
+    return sorted((Failed(tuple(sorted(runs)), *what) for what, runs in alike.items()), key=lambda each: each.runs)
 
 
 def _traceback(run: RunRecord, kind: str) -> str:

@@ -17,6 +17,7 @@ from harness.records.failures import failures
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Result
 from harness.train.run import RunSettings, train_run
+from tests.synthetic import edit_record
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny, train
 
@@ -96,6 +97,12 @@ def test_runs_that_failed_alike_are_told_once(make_tiny: MakeTiny) -> None:
         train(tiny, name)
     (failure,) = failures(SuiteRecords.open(tiny.store))
     assert failure.runs == ("tiny_oom/2/0/0", "tiny_oom/2/0/1")
+    killed = tiny.folder("tiny_oom/2/0/1")
+    killed.log.write_text("".join(f"line {number}\n" for number in range(30)))
+    edit_record(killed.path / "result.json", lambda content: content["failure"].update(kind="killed"))
+    _, of_log = failures(SuiteRecords.open(tiny.store))
+    assert of_log.runs == ("tiny_oom/2/0/1",)
+    assert of_log.traceback.splitlines() == [f"line {number}" for number in range(10, 30)]
 
 
 def test_the_others_go_on(faulty: Tiny) -> None:

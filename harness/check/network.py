@@ -39,7 +39,7 @@ def predictor(rig: Rig) -> str:
     if refusal(wide) is not None:
         return f"logits of {rig.task.n_classes} classes"
     _refuse_logits(wide.build().predictor, rig.images.expand(-1, 2, *rig.images.shape[2:]), wide, "predictor")
-    return f"logits of {rig.task.n_classes} classes; of {len(OTHER_CLASSES)} classes from 2 channels too"
+    return f"logits of {rig.task.n_classes} classes, of {len(OTHER_CLASSES)} from 2 channels"
 
 
 def _refuse_logits(network: nn.Module, images: Tensor, rig: Rig, name: str) -> None:

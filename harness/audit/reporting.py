@@ -93,9 +93,13 @@ def _table(suite: AuditedSuite) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.BytesIO(read_content(path)), dtype={"entry": str})
     except ValueError as error:  # pandas' parsing errors are ValueErrors
-        raise RecordError(f"{path}: not a table ({error}); `harness leaderboard` writes it again") from None
+        raise RecordError(
+            f"{path}: not a table ({error}); `harness leaderboard {suite.root}` writes it again"
+        ) from None
     if "entry" not in table:
-        raise RecordError(f"{path}: not a leaderboard: no column entry; `harness leaderboard` writes it again")
+        raise RecordError(
+            f"{path}: not a leaderboard: no column entry; `harness leaderboard {suite.root}` writes it again"
+        )
     return table
 
 
@@ -146,7 +150,7 @@ def accounts_agree(suite: AuditedSuite) -> Verdict:
     record = suite.reconciliation
     if record is None:
         ran = counted(len(on_slurm), "run")
-        return not_applicable(f"not reconciled: {ran} ran on Slurm; `harness reconcile` asks it")
+        return not_applicable(f"not reconciled: {ran} ran on Slurm; `harness reconcile {suite.root}` asks it")
     if record.problem is not None:
         return not_applicable(f"not reconciled: {record.problem}")
     known = record.reconciled

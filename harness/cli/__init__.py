@@ -39,6 +39,7 @@ VERBS = {
     "verify": ("records", "Compare every record and archive with its checksums, and name what is damaged."),
     "compare": ("sharing", "Show what differs between two suites' records or exports, cell by cell."),
     "collect": ("sharing", "Verify, audit and rank the exports of several contributors in a folder."),
+    "completion": ("completion", "Print what lets a shell complete verbs, options, suites and folders."),
     "doctor": ("data", "Check versions, device, disk, data, tracking and Slurm: what works and what does not."),
 }
 """Each verb's file and help. The file calls the verb's function VERB_command."""

@@ -7,17 +7,27 @@ from pathlib import Path
 
 import click
 
+from harness.cli.completion import complete_folder, complete_suite
 from harness.records.reader import SuiteRecords
 
 PATH = click.Path(path_type=Path)
 Spacing = tuple[float, float, float]
 
 records_argument = click.argument(
-    "records", metavar="FOLDER", type=PATH, callback=lambda _context, _parameter, folder: SuiteRecords.open(folder)
+    "records",
+    metavar="FOLDER",
+    type=PATH,
+    callback=lambda _context, _parameter, folder: SuiteRecords.open(folder),
+    shell_complete=complete_folder,
 )
 """The folder of one suite's records, as runs/acdc_mini. The verb receives a `SuiteRecords`."""
 
-suite_option = click.option("--suite", required=True, help="Name of a shipped suite, or a path to a suite's YAML file.")
+suite_option = click.option(
+    "--suite",
+    required=True,
+    help="Name of a shipped suite, or a path to a suite's YAML file.",
+    shell_complete=complete_suite,
+)
 data_option = click.option(
     "--data",
     type=PATH,

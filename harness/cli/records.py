@@ -111,12 +111,13 @@ def status_command(records: SuiteRecords, watch: float | None) -> None:
         status, trouble = jobs.merge(read_status(records), records)
         if watch:
             click.clear()
-        print_table(*status_table(status))
+        if status.runs:
+            print_table(*status_table(status))
         log.info(status.summary)
         if trouble:
             log.info("jobs: unknown, %s", trouble)
         left = len(status.runs) - status.counts["done"] - status.counts["failed"]
-        if not watch or not left:
+        if not watch or not (left or status.before):
             return
         time.sleep(watch)
         records = SuiteRecords(records.store)  # reads them anew

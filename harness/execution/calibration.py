@@ -79,7 +79,8 @@ def calibrated(plan: Plan, cache: Cache, store: SuiteFolder, measure: bool = Tru
     known = find_calibration(plan, store)
     if missing(configurations(plan), known) or known is None:
         if not measure:
-            raise UsageError(f"{store.root}: is not calibrated yet; `harness run` or `harness calibrate` measures it")
+            suite = plan.loaded.option
+            raise UsageError(f"{store.root}: is not calibrated yet; `harness calibrate --suite {suite}` measures it")
         with _alone(store) as stop:
             known = _complete(plan, cache, store, stop)
             store.write_calibration(known)
@@ -130,7 +131,7 @@ def _complete(plan: Plan, cache: Cache, store: SuiteFolder, stop: StopFlag) -> C
         first = f"leave `calibration: {name}` out of the suite; then " if name is not None else ""
         raise UsageError(
             "\n".join(lines) + f"\nso what is measured here cannot join that table; {first}"
-            "`harness calibrate` measures all entries on this machine, as a table of its own"
+            f"`harness calibrate --suite {plan.loaded.option}` measures all entries here, as a table of its own"
         )
     kept = [*known.entries, *(cost for cost in joined.entries if known.cost_of(cost.key) is None)]
     return known.model_copy(update={"entries": tuple(kept)})
@@ -219,7 +220,9 @@ def measure_suite(
     store = SuiteFolder(root)
     known = find_calibration(plan, store)
     if known is None:
-        raise UsageError(f"{root}: has no calibration to check; `harness calibrate` without --check measures one")
+        raise UsageError(
+            f"{root}: has no calibration to check; `harness calibrate --suite {loaded.option}` measures one"
+        )
     with StopFlag().on_signals() as stop:
         return known, _measured(plan, wanted, cache, stop, None), store
 

@@ -83,7 +83,9 @@ def make_dry_run(loaded: LoadedSuite, data: Path | None, runs: Path, rung: int |
         return DryRun(plan, store, None, "no data given")
     cache = prepared_cache(dataset, data)
     if cache is None:
-        return DryRun(plan, store, None, f"{dataset.name} is not prepared yet; `harness run` prepares it")
+        return DryRun(
+            plan, store, None, f"{dataset.name} is not prepared yet; `harness data prepare {dataset.name}` does it"
+        )
     refuse_unknown_millimetres(loaded, cache)
     if lacking:
         plan = plan.on_data(cache.reference)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from harness.records.budget import Budget
+from harness.records.files import is_there, read_record
 from harness.records.lease import Lease, silence_seconds
+from harness.records.partial_calibration import PartialCalibration
 from harness.records.reader import RunRecord, SuiteRecords
 from harness.records.schema import PlannedRun, Spent, Trial
-from harness.records.suite_folder import Selection, Trials
+from harness.records.suite_folder import Selection, SuiteFolder, Trials
 
 if TYPE_CHECKING:
     from harness.records.ended import EndedRuns
@@ -44,11 +46,13 @@ class SuiteStatus:
     """The trials of the current search and the runs of the current selection, in their order.
 
     others: number of runs on record that the current selection does not name (an earlier suite, other data).
+    before: what comes before the runs are known; empty once they are.
     """
 
     suite: str
     runs: tuple[tuple[PlannedRun | Trial, RunStatus], ...]
     others: int
+    before: str = ""
 
     @property
     def counts(self) -> dict[State, int]:
@@ -59,6 +63,8 @@ class SuiteStatus:
     @property
     def summary(self) -> str:
         """One line for people."""
+        if self.before:
+            return f"{self.suite}: {self.before}"
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items() if count)
         seconds = sum(status.spent.lost_device_seconds for _, status in self.runs)
         lost = f"; {seconds:.1f} device-seconds lost to interruptions" if seconds else ""
@@ -67,8 +73,13 @@ class SuiteStatus:
 
 
 def read_status(records: SuiteRecords) -> SuiteStatus:
-    """How far every run of the current selection is. Raises `RecordError` where a record cannot be read."""
+    """How far every run of the current selection is; none where the suite is not calibrated yet.
+
+    Raises `RecordError` where a record cannot be read, or there are runs and no selection.
+    """
     trials, selection = records.trials, records.selection
+    if trials is None and selection is None and not any(True for _ in records.store.folders()):
+        return SuiteStatus(records.name, (), 0, _before_the_plan(records.store))
     if trials is None:
         selection = records.require_selection()
     planned: list[tuple[PlannedRun | Trial, str]] = []
@@ -79,6 +90,18 @@ def read_status(records: SuiteRecords) -> SuiteStatus:
     by_run = run_statuses(records, [run for _, run in planned], records.ended)
     others = sum(1 for _ in records.store.folders(without=by_run))
     return SuiteStatus(records.name, tuple((name, by_run[run]) for name, run in planned), others)
+
+
+def _before_the_plan(store: SuiteFolder) -> str:
+    """What a suite without a single run waits for: its calibration, who measures it, and how far that is."""
+    if store.calibrations():
+        return "calibrated, and no run is planned yet; the same `harness run` goes on"
+    part, holder = store.calibration_part, store.calibration_lease.holder()
+    count = len(read_record(part, PartialCalibration).entries) if is_there(part) else 0
+    measured = f"{count} measurement{'s' if count != 1 else ''} so far"
+    if holder is not None and store.calibration_lease.held():
+        return f"pid {holder.pid} on {holder.host} calibrates it, {measured}; then its runs are planned"
+    return f"not calibrated yet, {measured}, and so no run is planned; the same `harness run` goes on"
 
 
 def _belongs(selection: Selection, trials: Trials | None) -> bool:

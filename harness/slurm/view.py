@@ -46,9 +46,10 @@ class SuiteWatch:
 
     def merge(self, status: SuiteStatus, records: SuiteRecords) -> tuple[SuiteStatus, str]:
         """Return the status with the queue, and why Slurm did not answer, if so. Asks only while runs are left."""
-        if all(run.state in ("done", "failed") for _, run in status.runs):
-            return status, ""
-        submissions = unsettled(records)
+        submissions = [] if all(run.state in ("done", "failed") for _, run in status.runs) else unsettled(records)
+        if status.before:
+            submissions = [each for each in unsettled(records) if each.kind == "calibrate"][-1:]
+            return self._calibrating(status, submissions)
         if not any(submission.tasks for submission in submissions):
             return status, ""
         answer = self.ask(submissions)
@@ -56,6 +57,19 @@ class SuiteWatch:
         last = {run: (array, index) for array in known for index, task in enumerate(array.tasks) for run in task}
         runs = tuple((name, _with_slurm(run, records, last, answer)) for name, run in status.runs)
         return replace(status, runs=runs), answer.trouble
+
+    def _calibrating(self, status: SuiteStatus, submissions: Sequence[Submission]) -> tuple[SuiteStatus, str]:
+        """Return the status with what the job that calibrates waits for. submissions: that job, or nothing."""
+        if not submissions:
+            return status, ""
+        answer = self.ask(submissions)
+        task = answer.queue.get((submissions[0].name, None))
+        if task is None or not task.active:
+            return status, answer.trouble
+        because = f" ({task.reason})" if task.reason else ""
+        state = f"waits{because}" if task.waiting else f"runs on {task.node}"
+        before = f"calibration job {task.job} {state}; its runs are planned and submitted after it"
+        return replace(status, before=before), answer.trouble
 
     def ask(self, submissions: Sequence[Submission]) -> QueueAnswer:
         """Return an answer at most a minute old; if Slurm does not answer, the last one with the reason."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,6 +215,11 @@ class LoadedSuite(MarkedText):
     """A suite with its text."""
 
     suite: Suite
+
+    @property
+    def option(self) -> str:
+        """What --suite takes, for commands in messages: the name of a shipped suite, else the file."""
+        return self.suite.name if self.path.parent == SUITES else shlex.quote(str(self.path))
 
 
 def find_suite(name: str | Path) -> Path:

@@ -87,7 +87,9 @@ def readable_table(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(io.BytesIO(read_content(path))).dropna(axis="columns", how="all")
     except ValueError as error:  # pandas' parsing errors are ValueErrors
-        raise RecordError(f"{path}: not a table ({error}); `harness leaderboard` writes it again") from None
+        raise RecordError(
+            f"{path}: not a table ({error}); `harness leaderboard {path.parents[1]}` writes it again"
+        ) from None
     first = [name for name in FIRST_COLUMNS if name in frame]
     rest = sorted(frame.columns.difference(first, sort=False), key=lambda name: frame[name].nunique(dropna=False) == 1)
     return frame[[*first, *rest]].round(DECIMALS)

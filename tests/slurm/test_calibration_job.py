@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from harness.api.errors import UsageError
+from harness.cli import cli
 from harness.cli.cluster import report_slurm_run, show_plan
 from harness.data.cache import Cache
 from harness.data.prepare import resolve
 from harness.pipeline import plan_suite, submit_suite
 from harness.records.calibration import StageCost
+from harness.records.files import write_record
+from harness.records.partial_calibration import MeasuredEntry, PartialCalibration
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
+from harness.records.status import read_status
 from harness.records.suite_folder import SuiteFolder
 from harness.slurm.calibration import run_calibration_job
 from harness.slurm.cluster import load_cluster
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.run import SuiteSubmission, run_dependent_job, superseded
+from harness.slurm.view import SuiteWatch
 from harness.suite.registry import load_dataset
 from harness.train import calibrate as calibrating
 from harness.train.stop import StopFlag
@@ -196,3 +203,36 @@ def test_a_plan_shows_the_batch_files_and_writes_nothing(
     assert "#SBATCH --job-name=tiny-finish-" in printed
     assert "--array" not in printed
     assert snapshot(ground) == before
+
+
+def test_status_says_that_the_calibration_waits(ground: Path) -> None:
+    submit()
+    (calibration,) = submissions("calibrate")
+    queue_of(calibration)
+    records = SuiteRecords.open(Path("runs/tiny"))
+    status, trouble = SuiteWatch().merge(read_status(records), records)
+    assert (status.runs, trouble) == ((), "")
+    assert status.summary == "tiny: calibration job 1 waits; its runs are planned and submitted after it"
+    Path("queue").write_text("")
+    status, _ = SuiteWatch().merge(read_status(records), records)
+    assert status.summary == (
+        "tiny: not calibrated yet, 0 measurements so far, and so no run is planned; the same `harness run` goes on"
+    )
+    shown = CliRunner().invoke(cli, ["status", "runs/tiny"])
+    assert (shown.exit_code, shown.stdout) == (0, "")
+
+
+def test_status_says_who_calibrates(ground: Path) -> None:
+    store = SuiteFolder.create(Path("runs/tiny"))
+    part = PartialCalibration(
+        key="k",
+        entries=(
+            MeasuredEntry(
+                process=0, entry="e", stages=(StageCost(name="train", pairs=((0.01, 0.005),) * 10, start=(0.0,)),)
+            ),
+        ),
+    )
+    write_record(store.calibration_part, part)
+    with store.calibration_lease.held_for():
+        summary = read_status(SuiteRecords(store)).summary
+    assert re.fullmatch(r"tiny: pid \d+ on \S+ calibrates it, 1 measurement so far; then its runs are planned", summary)

@@ -58,7 +58,9 @@ def score_table(rows: pd.DataFrame) -> Printed:
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--metric", type=click.Choice(METRICS), default="dice", help="Mean over classes.")
-@click.option("--checkpoint", type=click.Choice(["last", "best_val"]), default="last")
+@click.option(
+    "--checkpoint", type=click.Choice(["last", "best_val"]), default="last", help="Whose weights were tested."
+)
 @click.option("--format", "form", type=click.Choice(["text", "csv"]), default="text", help="csv has every column.")
 def compare_command(a: str, b: str, metric: str, checkpoint: str, form: str) -> None:
     """Show the cells whose scores differ between A and B, paired over test patients, B less A.

@@ -73,14 +73,17 @@ def labels_sha256(labels: Mapping[str, LabelMap]) -> str:
 
 def _find(folder: Path, cases: Sequence[CaseInfo]) -> dict[str, Path]:
     with reading(folder):
-        names = {path.name for path in folder.iterdir()}
+        names = sorted(path.name for path in folder.iterdir())
     files = {case.id: [folder / name for end in ENDINGS if (name := f"{case.id}{end}") in names] for case in cases}
     if missing := [case for case, own in files.items() if not own]:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         named = ", ".join(missing[:NAMED])
+        taken = {path.name for own in files.values() for path in own}
+        others = [name for name in names if name not in taken]
+        beside = f"; of no test case: {', '.join(others[:NAMED])}{', ...' * (len(others) > NAMED)}" if others else ""
         raise DataError(
             f"{folder}: no label map for {len(missing)} of {len(cases)} test cases: {named}{more}. "
-            f"Each needs a file such as {missing[0]}.nii.gz ({', '.join(SUFFIXES)})"
+            f"Each needs a file such as {missing[0]}.nii.gz ({', '.join(SUFFIXES)}){beside}"
         )
     if twice := [own for own in files.values() if len(own) > 1]:
         raise DataError(f"{twice[0][0]}: {twice[0][1].name} is of the same case; remove one of them")

@@ -19,9 +19,11 @@ from harness.data.permit import ScoringPermit
 from harness.data.prepare import resolve
 from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.summary import summary_text
-from harness.pipeline import score_predictions, write_views
+from harness.pipeline import score_predictions
 from harness.records.reader import SuiteRecords
 from harness.records.scored import ScoredFolder, Use, count_final_runs
+from harness.records.untrusted_text import csv_text
+from harness.report.page import write_page
 from harness.suite.registry import load_dataset
 from tests.data.raw_format import SPACING, voxels_of, write_folder, write_nifti
 from tests.synthetic import RunSpec, board_of, write_records
@@ -128,9 +130,8 @@ def test_boards_on_the_same_data_show_it_apart(cache: Cache, truth: Labels, tmp_
     assert "not ranked" in text
     assert f"opened {finals + 3} times on record here: once by each of {finals} final runs, 3 times for" in text
     assert "worse_\\|&lt;b>" in markdown(board)
-    write_views(SuiteRecords(same))
-    assert (same.leaderboard / "scored.csv").read_text().splitlines()[1].startswith("same,exact,")
-    page = (same.leaderboard / "index.html").read_text()
+    assert csv_text(board.tables["scored"]).splitlines()[1].startswith("same,exact,")
+    page = write_page(SuiteRecords(same), board).read_text()
     assert "worse_|&lt;b&gt;" in page
     assert "Label maps from elsewhere" in page
 
@@ -148,6 +149,11 @@ def _text(folder: Path, truth: Labels) -> None:
     next(iter(sorted(folder.iterdir()))).write_text("no scan")
 
 
+def _renamed(folder: Path, truth: Labels) -> None:
+    write(folder, truth)
+    next(folder.iterdir()).rename(folder / "patient001_frame12.nii.gz")
+
+
 def _twice(folder: Path, truth: Labels) -> None:
     write(write(folder, truth), truth, ending="_pred")
 
@@ -155,6 +161,7 @@ def _twice(folder: Path, truth: Labels) -> None:
 BAD: dict[str, tuple[Callable[[Path, Labels], object], str]] = {
     "no folder": (lambda folder, truth: None, "missing"),
     "missing cases": (lambda folder, truth: write(folder, dict(list(truth.items())[8:])), r"for 8 of \d+ test cases"),
+    "other names": (_renamed, r"no label map for 1 of .*; of no test case: patient001_frame12.nii.gz"),
     "axes in another order": (_broken(np.transpose), "its axes are in another order; bring it back"),
     "cropped": (_broken(lambda values: values[:, 4:, :]), "voxels where the scan of"),
     "other voxels": (lambda folder, truth: write(folder, truth, (3.0, 1.5, 10.0)), "voxels of 10 x 1.5 x 3 mm where"),

@@ -19,7 +19,8 @@ from harness.records.schema import DatasetRef
 from harness.records.suite_folder import SuiteFolder
 from tests.synthetic import RunSpec, key, write_records
 
-SPEC = RunSpec(labelled=(3,), seeds=3, patients=8, validations=2, history_steps=2)
+METHODS = {"supervised": 0.0, "ua_mt": 0.15, "supervised_full": 0.0}
+SPEC = RunSpec(methods=METHODS, labelled=(3,), seeds=3, patients=8, validations=2, history_steps=2)
 BETTER = replace(SPEC, methods={**SPEC.methods, "ua_mt": 1.5})
 
 
@@ -41,7 +42,7 @@ def test_the_cell_that_differs_is_paired_over_patients(metric: str, tmp_path: Pa
     found = compared(a, b, metric)
     (row,) = found.differing.to_dict("records")
     assert (row["entry"], row["labelled"], row["runs_paired"]) == ("ua_mt", "3", 3)
-    assert {key.cell for key in found.equal} == {"supervised@3", "mc_net@3", "supervised_full@all"}
+    assert {key.cell for key in found.equal} == {"supervised@3", "supervised_full@all"}
     assert (found.only_a, found.only_b, found.conditions) == ((), (), ())
     gaps = by_patient(b, BETTER, "ua_mt", range(3), metric) - by_patient(a, SPEC, "ua_mt", range(3), metric)
     assert row["difference"] == pytest.approx(gaps.mean())
@@ -55,20 +56,22 @@ def test_the_cell_that_differs_is_paired_over_patients(metric: str, tmp_path: Pa
 
 def test_only_runs_that_both_have_are_paired(tmp_path: Path) -> None:
     a = write_records(tmp_path / "a", SPEC)
-    fewer = write_records(tmp_path / "fewer", replace(BETTER, seeds=2, methods={"ua_mt": 1.5, "mc_net": 0.3, "new": 0}))
+    fewer = write_records(
+        tmp_path / "fewer", replace(BETTER, seeds=2, methods={"ua_mt": 1.5, "supervised": 0.0, "new": 0})
+    )
     found = compared(a, fewer)
     (row,) = found.differing.to_dict("records")
     assert (row["runs_a"], row["runs_b"], row["runs_paired"]) == (3, 2, 2)
     gaps = by_patient(fewer, BETTER, "ua_mt", range(2), "dice") - by_patient(a, SPEC, "ua_mt", range(2), "dice")
     assert row["difference"] == pytest.approx(gaps.mean())
-    assert [key.cell for key in found.equal] == ["mc_net@3"]
-    assert [key.cell for key in found.only_a] == ["supervised@3", "supervised_full@all"]
+    assert [key.cell for key in found.equal] == ["supervised@3"]
+    assert [key.cell for key in found.only_a] == ["supervised_full@all"]
     assert [key.cell for key in found.only_b] == ["new@3"]
     early = frozenset((*key(run)[:3], 0) for run in SPEC.planned_runs)
     other = write_records(tmp_path / "other", replace(SPEC, missing=early | {(*run[:3], 1) for run in early}))
     first = write_records(tmp_path / "first", replace(SPEC, seeds=2))
     assert (compared(first, other).differing["runs_paired"] == 0).all()
-    assert len(compared(first, other).differing) == 4
+    assert len(compared(first, other).differing) == 3
 
 
 def test_other_conditions_are_named(tmp_path: Path) -> None:

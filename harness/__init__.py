@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.pipeline import load_leaderboard, plan_suite, run_suite, submit_suite
+    from harness.pipeline import load_leaderboard, plan_suite, run_suite, score_predictions, submit_suite
 
 __version__ = "0.2.0"
-__all__ = ["load_leaderboard", "plan_suite", "run_suite", "submit_suite"]
+__all__ = ["load_leaderboard", "plan_suite", "run_suite", "score_predictions", "submit_suite"]
 
 PLUGIN_PACKAGES = ("methods", "benchmarks")
 

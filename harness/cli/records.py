@@ -227,6 +227,7 @@ def verify_command(path: Path) -> None:
     from harness.api.errors import RecordError
     from harness.records.archive import find_archive_flaws, read_archive
     from harness.records.reader import SuiteRecords
+    from harness.records.scored import find_scored_flaws
     from harness.records.verification import find_flaws
 
     flaws: list[str] = []
@@ -242,6 +243,7 @@ def verify_command(path: Path) -> None:
             suite_records = SuiteRecords.open(folder if folder == path else folder.parent)
             flaws += find_flaws(suite_records)
             log.info("%s: %d runs", suite_records.root, len(suite_records.runs))
+        flaws += find_scored_flaws(path)
     if flaws:
         raise RecordError("\n".join([*flaws, f"{len(flaws)} flaws"]))
     log.info("all whole")

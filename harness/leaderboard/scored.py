@@ -118,5 +118,5 @@ def _times(count: int) -> str:
 def scored_lines(scored: pd.DataFrame) -> tuple[str, str]:
     """What the rows are, and how often the test split was opened as far as it is on record in RUNS."""
     total, finals = (int(scored[name].iloc[0]) for name in ("test_uses", "final_runs"))
-    counts = f"once by each of {finals} final runs, {total - finals} times for label maps"
-    return NOTE, f"The test split was opened {total} times on record here: {counts}."
+    counts = f"final runs {finals}, which open it once each; label maps {total - finals}"
+    return NOTE, f"Uses of the test split on record here: {total} ({counts})."

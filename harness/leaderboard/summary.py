@@ -44,9 +44,7 @@ def show_summary(board: Leaderboard, console: Console) -> None:
             _print(console, line, "bold yellow")
     if not board.scored.empty:
         console.print()
-        console.print(
-            rich_table(scored_grid(board.scored, ("dice",), note=40), " Label maps from elsewhere, not ranked")
-        )
+        console.print(rich_table(scored_grid(board.scored, ("dice",), note=40), " From elsewhere, not ranked"))
         _print(console, scored_lines(board.scored)[1])
     for line in LEGEND:
         _print(console, line, "dim")

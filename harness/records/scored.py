@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from harness.api.errors import RecordError
+from harness.api.errors import DiskError, RecordError
 from harness.api.strict import Instant, Strict, now
 from harness.records.append_only import AppendOnly
 from harness.records.cases import parse_cases
@@ -111,6 +111,15 @@ class ScoredFolder:
                 if score.use != use or sha256(content) != score.cases_sha256:
                     raise RecordError(f"{path.parent}: does not belong to {self.log.path}; restore both from a copy")
                 yield score, parse_cases(content, table)
+
+
+def find_scored_flaws(runs: Path) -> Iterator[str]:
+    """A line for each dataset in RUNS/scored whose records are damaged."""
+    for path in sorted((runs / "scored").glob("*")):
+        try:
+            list(ScoredFolder(runs, path.name).scores())
+        except (RecordError, DiskError) as error:
+            yield str(error)
 
 
 def count_final_runs(runs: Path, dataset: str) -> int:

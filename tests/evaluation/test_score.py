@@ -21,7 +21,7 @@ from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.summary import summary_text
 from harness.pipeline import score_predictions
 from harness.records.reader import SuiteRecords
-from harness.records.scored import ScoredFolder, Use, count_final_runs
+from harness.records.scored import ScoredFolder, Use, count_final_runs, find_scored_flaws
 from harness.records.untrusted_text import csv_text
 from harness.report.page import write_page
 from harness.suite.registry import load_dataset
@@ -95,10 +95,18 @@ def test_each_use_has_a_number_in_which_final_runs_count(truth: Labels, tmp_path
     scored = ScoredFolder(runs, "phantom")
     assert [use.scoring for use in scored.uses()] == [1, 2, 3], "the split was opened, whatever came of it"
     assert [score.use.scoring for score, _ in scored.scores()] == [1, 2]
+    assert list(find_scored_flaws(runs)) == []
     lines = scored.log.path.read_bytes().splitlines(keepends=True)
     scored.log.path.write_bytes(b"".join(lines[1:]))
     with pytest.raises(RecordError, match="lines are missing"):
         scored.uses()
+    (flaw,) = find_scored_flaws(runs)
+    assert str(scored.log.path) in flaw
+    scored.log.path.write_bytes(b"".join(lines))
+    table = scored.path / "2" / "cases.parquet"
+    table.write_bytes(table.read_bytes()[:-1])
+    (flaw,) = find_scored_flaws(runs)
+    assert str(table.parent) in flaw
 
 
 def test_the_split_opens_only_for_a_use_on_record(cache: Cache, tmp_path: Path) -> None:
@@ -124,11 +132,11 @@ def test_boards_on_the_same_data_show_it_apart(cache: Cache, truth: Labels, tmp_
     finals = count_final_runs(runs, "phantom")
     assert board.scored["test_use"].tolist() == [finals + 3, finals + 1]
     assert board.scored[["dice", "dice_low", "n_missed"]].to_numpy()[0].tolist() == [1, 1, 0]
-    assert "Label maps from elsewhere, not ranked" in summary_text(board)
+    assert "From elsewhere, not ranked" in summary_text(board)
     assert max(map(len, summary_text(board).splitlines())) <= 80
     text = " ".join(terminal_text(board).split())
     assert "not ranked" in text
-    assert f"opened {finals + 3} times on record here: once by each of {finals} final runs, 3 times for" in text
+    assert f"on record here: {finals + 3} (final runs {finals}, which open it once each; label maps 3)" in text
     assert "worse_\\|&lt;b>" in markdown(board)
     assert csv_text(board.tables["scored"]).splitlines()[1].startswith("same,exact,")
     page = write_page(SuiteRecords(same), board).read_text()

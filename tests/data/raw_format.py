@@ -29,9 +29,9 @@ def write_nifti(path: Path, voxels: NDArray[Any], spacing: Sequence[float] | Non
     nibabel.save(image, path)
 
 
-def voxels_of(number: int, channels: int = 1) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+def voxels_of(id_: str, channels: int = 1) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Image [C, X, Y, Z] and label [X, Y, Z] of a bright box, which lies nowhere as in another scan."""
-    rng = np.random.default_rng(number)
+    rng = np.random.default_rng(list(id_.encode()))
     label = np.zeros(SHAPE, np.uint8)
     x, y = rng.integers(3, 9, 2)
     label[x : x + 8, y : y + 6, 3:9] = 1
@@ -55,7 +55,7 @@ def write_folder(
     """
     for part, ids in cases.items():
         for id_ in ids:
-            image, label = voxels_of(sum(map(ord, id_)), len(channels))
+            image, label = voxels_of(id_, len(channels))
             for number, grey in enumerate(image):
                 write_nifti(root / f"images{part}" / f"{id_}_{number:04}{ENDING}", grey, spacing(id_))
             if part != "Un" and not id_.endswith("u"):

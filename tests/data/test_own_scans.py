@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from benchmarks.layouts.crops import legacy_crop
+from harness.api.dataset import Case
 from harness.api.errors import DataError
-from harness.data.cache import Cache
+from harness.data.cache import Cache, read_unchecked
 from harness.data.mapped import map_cases
-from harness.data.own.prepare import Choices, prepare_scans
+from harness.data.own.prepare import Choices, name_of, prepare_scans
+from harness.data.own.shape import choose_axes, propose_size
+from harness.data.prepare import prepare
 from harness.data.slices import Slices
 from harness.data.volumes import Volumes
 from harness.records.schema import Preprocessing
 from harness.suite.registry import load_dataset
-from tests.data.raw_format import ENDING, voxels_of, write_folder
+from tests.data.raw_format import ENDING, SHAPE, voxels_of, write_folder, write_nifti
+from tests.data.small_la import PATIENTS, SmallLA, voxels, write_official
 
 TEN = [f"p{number:02}" for number in range(10)]
 CPU = torch.device("cpu")
@@ -40,7 +49,7 @@ def test_a_folder_becomes_a_dataset_that_suites_name(tmp_path: Path) -> None:
     assert [len(dataset.splits[split]) for split in ("train", "val", "test")] == [7, 1, 2]
     assert sorted(patient for patients in dataset.splits.values() for patient in patients) == TEN
     case = next(iter(cache.cases("train")))
-    grey, label = voxels_of(sum(map(ord, case.id)))
+    grey, label = voxels_of(case.id)
     np.testing.assert_array_equal(case.label, label)
     np.testing.assert_allclose(case.image, (grey[0] - grey.mean()) / grey.std(), atol=1e-5)
     assert case.spacing_mm == (1.5, 1.0, 1.0)
@@ -86,14 +95,14 @@ def test_ct_is_clipped_by_the_foreground_of_the_training_split(tmp_path: Path) -
     cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN}, channels=("CT",)))
     assert cache.manifest.preparation is not None
     channel = cache.manifest.preparation.channels[0]
-    pairs = [voxels_of(sum(map(ord, id_))) for id_ in cache.manifest.splits["train"]]
+    pairs = [voxels_of(id_) for id_ in cache.manifest.splits["train"]]
     values = np.concatenate([grey[0][label > 0] for grey, label in pairs])
     low, high = np.percentile(values, (0.5, 99.5))
     expected = (low, high, values.mean(), values.std())
     numbers = (channel.low, channel.high, channel.mean, channel.deviation)
     np.testing.assert_allclose(np.array(numbers, float), expected, rtol=1e-6)
     case = next(iter(cache.cases("val")))
-    grey = voxels_of(sum(map(ord, case.id)))[0][0]
+    grey = voxels_of(case.id)[0][0]
     np.testing.assert_allclose(case.image, (grey.clip(low, high) - values.mean()) / values.std(), atol=1e-5)
 
 
@@ -106,4 +115,159 @@ def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_pat
     case = next(iter(prepared(raw).cases("train")))
     assert load_dataset("own").dimension == 2
     assert case.spacing_mm == (5.0, 1.0, 1.0)
-    np.testing.assert_array_equal(case.label, voxels_of(sum(map(ord, case.id)))[1].transpose(2, 1, 0))
+    np.testing.assert_array_equal(case.label, voxels_of(case.id)[1].transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha", ".mhd"])
+def test_formats_give_the_same_cases(ending: str, tmp_path: Path) -> None:
+    raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: (1.5, 1.0, 1.2))
+    expected = prepared(raw).manifest
+    for path in [*raw.glob("imagesTr/*"), *raw.glob("labelsTr/*")]:
+        image = SimpleITK.ReadImage(str(path))
+        image.SetDirection((0, -1, 0, 1, 0, 0, 0, 0, 1))  # seen from another side: no more the same orientation
+        SimpleITK.WriteImage(image, str(path))
+        SimpleITK.WriteImage(image, str(path).replace(ENDING, ending))
+    turned = prepare_scans(raw, "turned", Choices())
+    write_folder(raw, {"Tr": ()}, file_ending=ending, numTraining=3)
+    manifest = prepare_scans(raw, "other", Choices()).manifest
+    assert {case.id: case.sha256 for case in manifest.cases} == {case.id: case.sha256 for case in turned.manifest.cases}
+    assert manifest.cases[0].shape == (18, 20, 12) != expected.cases[0].shape
+
+
+def test_volumes_are_trained_on_at_the_median_voxel_size_and_scored_at_their_own(tmp_path: Path) -> None:
+    sizes = dict(zip(TEN, [(1.0, 1.0, 1.0)] * 6 + [(2.0, 1.0, 1.5)] * 4, strict=True))
+    raw = write_folder(tmp_path / "raw", {"Tr": TEN}, spacing=sizes.__getitem__)
+    cache = prepared(raw)
+    assert cache.manifest.preparation is not None
+    assert cache.manifest.preparation.spacing_mm == (1.0, 1.0, 1.0)
+    by_size = {case.spacing_mm: case for case in cache.manifest.cases}
+    assert by_size[2.0, 1.0, 1.5].grid == (40, 18, 18)
+    assert by_size[1.0, 1.0, 1.0].grid is None
+    cases = map_cases(cache, "train", Preprocessing(size=(16, 16, 16)))
+    for case, image, label in cases.volumes():
+        assert image.shape == (1, *(case.grid or case.shape))
+        assert label.shape == SHAPE
+    left = prepare_scans(raw, "left", Choices(resample=False)).manifest
+    assert {case.grid for case in left.cases} == {None}
+
+
+def test_scans_without_geometry_take_what_is_declared(tmp_path: Path) -> None:
+    raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: None)
+    with pytest.raises(DataError, match="give --dimension, or --spacing-mm"):
+        prepared(raw)
+    cache = prepared(raw, spacing_mm=(0.5, 0.5, 0.8))
+    assert cache.manifest.preparation is not None
+    assert cache.manifest.preparation.orientation == "stored"
+    assert {case.spacing_mm for case in cache.manifest.cases} == {(0.5, 0.5, 0.8)}
+    assert "--spacing-mm" in cache.manifest.spacing_source
+    unknown = prepare_scans(raw, "unknown", Choices(dimension=3)).manifest
+    assert {case.spacing_mm for case in unknown.cases} == {None}
+    with pytest.raises(DataError, match="--resample: the voxel size of"):
+        prepare_scans(raw, "asked", Choices(dimension=3, resample=True))
+
+
+def test_scans_of_a_patient_stay_in_one_split(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ids = [f"p{number}_{visit}" for number in range(5) for visit in "ab"]
+    raw = write_folder(tmp_path / "raw", {"Tr": ids, "Un": [f"p{number}_c" for number in range(6)]})
+    with caplog.at_level("INFO"):
+        cache = prepared(raw, patient=r"(p\d)_")
+    assert "patient p3: p3_a, p3_b, p3_c" in caplog.text
+    assert {case.split for case in cache.manifest.cases if case.patient == "p3"} in ({"train"}, {"val"}, {"test"})
+    assert cache.manifest.unlabelled == ("p5",)
+    train = set(cache.manifest.splits["train"])
+    unlabelled = {case.patient for case in cache.manifest.cases if not case.annotated}
+    assert unlabelled <= train, "no scan of a validation or test patient is trained on"
+    assert "left out, without labels and of patients of the validation or test split: " in caplog.text
+
+
+def test_the_folders_own_splits_are_kept(tmp_path: Path) -> None:
+    raw = write_folder(tmp_path / "raw", {"Tr": TEN, "Ts": ["t1", "t2"]})
+    fold = {"train": TEN[:0:-1], "val": TEN[:1]}
+    (raw / "splits_final.json").write_text(json.dumps([fold, {"train": TEN[1:], "val": TEN[:1]}]))
+    splits = prepared(raw).manifest.splits
+    assert splits == {"train": fold["train"], "val": fold["val"], "test": ["t1", "t2"]}
+
+
+def test_test_images_without_any_labels_are_left_alone(tmp_path: Path) -> None:
+    cache = prepared(write_folder(tmp_path / "raw", {"Tr": TEN, "Ts": ["t1u", "t2u"]}))
+    assert {case.patient for case in cache.manifest.cases} == set(TEN)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "dimension", "expected"),
+    [
+        ((512, 512, 90), (0.8, 0.8, 3.0), None, (2, (2, 1, 0))),
+        ((90, 512, 512), (3.0, 0.8, 0.8), None, (2, (0, 2, 1))),
+        ((512, 90, 512), (0.8, 3.0, 0.8), None, (2, (1, 2, 0))),
+        ((200, 200, 80), (0.6, 0.6, 1.25), None, (3, (0, 1, 2))),
+        ((200, 200, 80), (0.6, 0.6, 1.25), 2, (2, (2, 1, 0))),
+        ((200, 200, 1), None, None, (2, (2, 1, 0))),
+        ((200, 200, 80), None, 2, (2, (2, 1, 0))),
+    ],
+)
+def test_thick_voxels_are_taken_slice_by_slice(shape: Any, spacing: Any, dimension: Any, expected: Any) -> None:
+    assert choose_axes([shape] * 3, [spacing] * 3, dimension) == expected
+
+
+@given(st.tuples(*[st.integers(1, 700)] * 3), st.tuples(*[st.floats(0.3, 6)] * 3), st.sampled_from([2, 3]))
+def test_a_proposed_size_is_possible(shape: Any, spacing: Any, dimension: Any) -> None:
+    size = propose_size([shape], spacing, dimension)
+    assert Preprocessing(size=size).size == size
+    assert np.prod(size) <= 2**20
+    assert all(side <= length + 15 for side, length in zip(size, shape[3 - dimension :], strict=True))
+
+
+def test_proposals_are_near_what_the_field_trains_on() -> None:
+    assert propose_size([(183, 140, 88)], (0.625, 0.625, 0.625), 3) == (96, 112, 96)
+    assert propose_size([(10, 512, 384)], None, 2) == (256, 192)
+
+
+@pytest.mark.parametrize("folder", ["Dataset501_Left-Atria", "left-atria"])
+def test_a_dataset_is_called_after_its_folder(folder: str, tmp_path: Path) -> None:
+    assert name_of(tmp_path / folder) == "left-atria"
+
+
+def whole_volumes(root: Path, patients: tuple[str, ...]) -> None:
+    """Grey values and atrium of whole volumes as NIfTI files without geometry."""
+    for patient in patients:
+        grey, marked = voxels(patient)
+        write_nifti(root / "imagesTr" / f"{patient}_0000{ENDING}", grey, None)
+        write_nifti(root / "labelsTr" / f"{patient}{ENDING}", (marked == 255).astype(np.uint8), None)
+
+
+def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path: Path) -> None:
+    whole_volumes(tmp_path / "raw", PATIENTS)
+    write_folder(tmp_path / "raw", {"Tr": ()}, labels={"background": 0, "LA": 1}, numTraining=5)
+    own = {case.id: case for case in cases_of(prepared(tmp_path / "raw", dimension=3))}
+    official = {
+        case.id: case for case in cases_of(prepare(SmallLA(), write_official(tmp_path / "la"), tmp_path / "to"))
+    }
+    common = own.keys() & official.keys()
+    assert len(common) >= 2
+    for id_ in common:
+        box = legacy_crop(id_, own[id_].label)
+        np.testing.assert_array_equal(own[id_].image[box], official[id_].image)
+        np.testing.assert_array_equal(own[id_].label[box], official[id_].label)
+
+
+def cases_of(cache: Cache) -> list[Case]:
+    return [case for split in ("train", "val") for case in cache.cases(split)]
+
+
+@pytest.mark.slow
+def test_the_real_left_atrium_gives_the_same_training_data(la_scans: Path, tmp_path: Path) -> None:
+    built_in, raw = prepare(SmallLA(), la_scans, tmp_path / "built_in"), tmp_path / "raw"
+    everything = [*cases_of(built_in), *read_unchecked(built_in.folder / "test.h5", built_in.manifest.of("test"))]
+    for case in everything:
+        part = "Ts" if case.split == "test" else "Tr"
+        write_nifti(raw / f"images{part}" / f"{case.id}_0000{ENDING}", case.image, None)
+        write_nifti(raw / f"labels{part}" / f"{case.id}{ENDING}", case.label, None)
+    write_folder(raw, {"Tr": ()}, ("noNorm",), labels={"background": 0, "LA": 1}, numTraining=4)
+    (raw / "splits_final.json").write_text(json.dumps([built_in.manifest.splits]))
+    own = prepared(raw, dimension=3)
+    assert own.manifest.splits == built_in.manifest.splits
+    for preprocessing in (Preprocessing(size=(112, 112, 80)), Preprocessing(size=(48, 48, 16), shrink=3)):
+        for split in ("train", "val"):
+            ours, theirs = (map_cases(cache, split, preprocessing) for cache in (own, built_in))
+            for name in ("images", "labels", "native"):
+                assert torch.equal(getattr(ours, name), getattr(theirs, name))

@@ -1,0 +1,114 @@
+"""What is refused of a folder in nnU-Net's raw format: one message for all flaws, with file, field and fix."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from harness.api.errors import HarnessError
+from harness.data.own.prepare import Choices, prepare_scans
+from tests.data.raw_format import ENDING, write_folder
+
+TEN = [f"p{number:02}" for number in range(10)]
+Damage = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("raw") / "raw", {"Tr": TEN, "Ts": ["t1", "t2"]})
+
+
+def said(**fields: Any) -> Damage:
+    """dataset.json with other fields; None leaves one out."""
+
+    def damage(root: Path) -> None:
+        content = json.loads((root / "dataset.json").read_text()) | fields
+        text = json.dumps({name: value for name, value in content.items() if value is not None})
+        (root / "dataset.json").write_text(text)
+
+    return damage
+
+
+def folds(train: list[str], val: list[str]) -> Damage:
+    return lambda root: (root / "splits_final.json").write_text(json.dumps([{"train": train, "val": val}]))
+
+
+def listed(root: Path) -> None:
+    files = {id_: {"images": [f"imagesTr/{id_}_0000{ENDING}"], "label": f"labelsTr/{id_}{ENDING}"} for id_ in TEN}
+    files["p03"]["label"] = "labelsTr/lost.nii.gz"
+    said(dataset=files)(root)
+
+
+def rewritten(name: str, change: Callable[[np.ndarray], np.ndarray], spacing: float = 1.0) -> Damage:
+    def damage(root: Path) -> None:
+        image = nibabel.load(root / name)  # type: ignore[attr-defined]
+        affine = np.diag([spacing, spacing, spacing, 1.0]) @ image.affine
+        nibabel.save(nibabel.Nifti1Image(change(np.asarray(image.dataobj)), affine), root / name)
+
+    return damage
+
+
+def removed(name: str) -> Damage:
+    return lambda root: (root / name).unlink()
+
+
+DAMAGE: dict[str, tuple[Damage, str]] = {
+    "no_json": (removed("dataset.json"), "dataset.json: missing"),
+    "no_channels": (said(channel_names=None), "channel_names: missing"),
+    "channel_numbers": (said(channel_names={"1": "CT"}), "channel_names: numbers 1 are not 0 to 0"),
+    "other_channels": (said(channel_names={"0": "T1", "1": "T2"}), "has _0000, but dataset.json names 2 channel(s)"),
+    "colours": (said(channel_names={"0": "rgb_to_0_1"}), "colour images are not supported"),
+    "first_version": (said(labels={"0": "background", "1": "wall"}), "labels: value to name"),
+    "gap": (said(labels={"background": 0, "wall": 1, "pool": 3}), "labels: no name for 2"),
+    "no_background": (said(labels={"wall": 1, "pool": 2}), "labels: no name for 0"),
+    "twice": (said(labels={"background": 0, "wall": 1, "pool": 1}), "two names share a value"),
+    "regions": (said(labels={"background": 0, "heart": [1, 2], "pool": 2}), "labels: heart: regions"),
+    "ignore": (said(labels={"background": 0, "wall": 1, "ignore": 2}), "labels: ignore: voxels that nobody"),
+    "ending": (said(file_ending=".png"), "file_ending: '.png' is none of .nii.gz"),
+    "count": (said(numTraining=12), "numTraining: 12, but imagesTr holds 10 cases"),
+    "listed_file": (listed, "labelsTr/lost.nii.gz is not there"),
+    "no_test_label": (removed(f"labelsTs/t2{ENDING}"), f"labelsTs/t2{ENDING}: missing, its image is in imagesTs"),
+    "no_image": (removed(f"imagesTs/t2_0000{ENDING}"), "labelsTs: t2: no image of that name"),
+    "name": (lambda root: (root / f"imagesTr/p01_0000{ENDING}").rename(root / f"imagesTr/p01{ENDING}"), "no channel"),
+    "no_labels": (lambda root: shutil.rmtree(root / "labelsTr"), "holds no label of an image"),
+    "label_shape": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label[1:]), "one of them is wrong"),
+    "label_grid": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label, 2.0), "lies on another grid"),
+    "label_value": (rewritten(f"labelsTr/p01{ENDING}", lambda label: label * 3), "label value 3, 6 is outside 0..2"),
+    "blank": (rewritten(f"imagesTr/p01_0000{ENDING}", np.zeros_like), "every voxel is 0"),
+    "truncated": (lambda root: (root / f"imagesTr/p01_0000{ENDING}").write_bytes(b"\x1f\x8b"), "truncated"),
+    "fold_stranger": (folds(TEN, ["x1"]), "names cases that are not in imagesTr: x1"),
+    "fold_lacks": (folds(TEN[2:], [TEN[1]]), "lacks cases that have labels: p00"),
+    "fold_both": (folds(TEN, [TEN[1]]), "trains and validates on the same patients: p01"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_flawed_folder_is_refused(name: str, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage, text = DAMAGE[name]
+    damage(Path(shutil.copytree(sound, tmp_path / "raw")))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(HarnessError) as refused:
+        prepare_scans(tmp_path / "raw", "own", Choices())
+    assert text in str(refused.value)
+    assert not (tmp_path / "cache").exists(), "nothing half done"
+
+
+@pytest.mark.parametrize(
+    ("choices", "text"),
+    [
+        (Choices(patient="("), "is no regular expression"),
+        (Choices(patient="q"), "finds no patient in the case p00"),
+        (Choices(patient="(p0|t)"), "1 training patients with labels; 2 are needed"),
+        (Choices(patient="."), "1 training patients"),
+    ],
+)
+def test_choices_that_do_not_fit_are_refused(choices: Choices, text: str, sound: Path, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=text.replace("(", r"\(")):
+        prepare_scans(sound, "own", choices, tmp_path / "to")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.api.dataset import Dataset
 from harness.api.errors import HarnessError
 from harness.audit.finding import Verdict, combine, held, held_unless, not_applicable, not_held
 from harness.audit.records import AuditedSuite, EndedRun
@@ -116,13 +117,24 @@ def several_subsets(suite: AuditedSuite) -> Verdict:
 
 def published_splits(data: DatasetRef) -> Mapping[str, Sequence[str]] | None:
     """Patients by split of the dataset as it is installed here; None if it is not, or in another version."""
+    dataset = _dataset(data)
+    return None if dataset is None else {str(split): patients for split, patients in dataset.splits.items()}
+
+
+def count_annotated(data: DatasetRef) -> int | None:
+    """Training patients who have labels; None where the dataset is not known here."""
+    dataset = _dataset(data)
+    return None if dataset is None else len(dataset.splits["train"]) - len(dataset.unlabelled)
+
+
+def _dataset(data: DatasetRef) -> Dataset | None:
     try:
         dataset = load_dataset(data.name)
     except HarnessError:
         return None
     if dataset.version != data.version or (isinstance(dataset, PreparedDataset) and dataset.checksum != data.checksum):
         return None
-    return {str(split): patients for split, patients in dataset.splits.items()}
+    return dataset
 
 
 def _some(values: Sequence[object], most: int = 5) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pandas as pd
 
 from harness.api.errors import RecordError
+from harness.audit.data import count_annotated
 from harness.audit.finding import Verdict, combine, held, name_runs, not_applicable, not_held
 from harness.audit.records import AuditedSuite, EndedRun, SelectedRun
 from harness.audit.rule import UNSEEN, counted, group_by_entry, group_runs, one_value, rule
@@ -20,19 +22,38 @@ TABLE = "leaderboard/leaderboard.csv"
 def trained_here(suite: AuditedSuite) -> Verdict:
     """Every finished run has steps in a ledger.jsonl of its own, and weights that no other run has.
 
-    That nobody wrote a record by hand cannot be seen; `harness replay` proves a run.
+    The fully supervised reference may have those of a labelled-only run with all the labels that there are. That nobody
+    wrote a record by hand cannot be seen; `harness replay` proves a run.
     """
     if idle := [run for run in suite.finished if not any(line.steps for line in run.ledger)]:
         return not_held(idle, "no step in ledger.jsonl")
     by_weights = group_runs(suite.finished, lambda run: str(run.result.weights_sha256))
     copies = [runs for runs in by_weights.values() if len(runs) > 1]
-    if copies:
-        lines = [f"the same weights in result.json: {name_runs(runs)}" for runs in copies]
-        return Verdict("not held", tuple(lines), tuple(run.id for runs in copies for run in runs))
+    annotated = count_annotated(suite.finished[0].asked.dataset) if copies else None
+    if others := [runs for runs in copies if not _same_training(runs, annotated)]:
+        lines = [f"the same weights in result.json: {name_runs(runs)}" for runs in others]
+        return Verdict("not held", tuple(lines), tuple(run.id for runs in others for run in runs))
+    if copies and annotated is None:
+        named = "; ".join(name_runs(runs) for runs in copies)
+        return not_applicable(f"the same training by two names if these are all labels; no such data here: {named}")
     seconds = sum(run.result.spent.useful_device_seconds for run in suite.finished)
     return held(
         f"{counted(len(suite.finished), 'run')} with {seconds:,.0f} device-seconds in their own ledger.jsonl and "
         f"{len(by_weights)} different weights"
+    )
+
+
+def _same_training(runs: Sequence[EndedRun], annotated: int | None) -> bool:
+    """Whether one of two runs is the reference, and the other has as many labels: the same training, by two names.
+
+    annotated: training patients with labels. None: not known, taken for the other run's.
+    """
+    counts = {run.asked.labelled for run in runs}
+    alike = {(run.asked.seed, str(run.asked.budget)) for run in runs}
+    if None not in counts or len(counts) != len(runs) or len(alike) > 1:
+        return False
+    return counts - {None} == {annotated or max(count or 0 for count in counts)} and all(
+        run.labelled_alone for run in runs
     )
 
 

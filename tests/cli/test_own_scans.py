@@ -1,8 +1,10 @@
-"""Own scans through the command line: from a folder to a table, a page and an audit. And the how-to that says so."""
+"""Own scans through the command line: the way that the how-to describes, from a folder to predictions of new scans."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,54 +12,55 @@ import pytest
 from tests.data.raw_format import write_folder
 from tests.support import REPO, run_cli
 
-SUITE = """\
-name: own
-dataset: {prepared: atria}
-preprocessing: {size: [16, 16, 16]}
-labelled: [2, 7]
-seeds: [0]
-methods: {supervised: , supervised_full: , ua_mt: }
-budget: {steps: 20}
-engine: {batch_size: 4, validations: 1, window_stride: [16, 16, 16]}
-"""
+PAGE = (REPO / "docs/how-to/own-scans.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    harness (.*)$", PAGE, flags=re.MULTILINE)
+SMALLER = {
+    "size: [96, 112, 96]": "size: [16, 16], resize: area",
+    "subsets: [0, 1, 2]": "subsets: [0]",
+    "reference_steps: 2000": "steps: 5",
+    "validations: 4": "validations: 1",
+}
+"""What the test changes in the page's suite."""
+
 TEN = [f"p{number:02}" for number in range(10)]
 
 
 @pytest.mark.slow
-def test_from_a_folder_to_a_table(tmp_path: Path) -> None:
-    raw = write_folder(tmp_path / "Dataset501_Atria", {"Tr": TEN, "Un": ["u1", "u2"]}, channels=("T1", "CT"))
-    (tmp_path / "own.yaml").write_text(SUITE)
-    env = {"HARNESS_CACHE": str(tmp_path / "cache"), "HARNESS_DATA": None}
+def test_the_way_of_the_how_to(tmp_path: Path) -> None:
+    cases = {"Tr": TEN, "Un": ["u1", "u2"]}
+    raw = write_folder(tmp_path / "Dataset501_Atria", cases, ("T1", "CT"), lambda _: (1.0, 1.0, 5.0))
+    shutil.copytree(raw / "imagesUn", tmp_path / "new_scans")
+    suite = PAGE.partition("```yaml\n")[2].partition("```")[0]
+    for text, smaller in SMALLER.items():
+        assert text in suite
+        suite = suite.replace(text, smaller)
+    (tmp_path / "atria.yaml").write_text(suite)
 
-    def call(*args: str | Path, code: int = 0) -> str:
-        done = run_cli(*args, cwd=tmp_path, env=env)
+    def call(line: str, code: int = 0) -> str:
+        env = {"HARNESS_CACHE": str(tmp_path / "cache"), "HARNESS_DATA": None}
+        done = run_cli(*shlex.split(line), cwd=tmp_path, env=env)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
-    assert "unknown dataset 'atria'" in call("plan", "--suite", "own.yaml", code=64)
-    said = call("data", "prepare", "--from", raw)
+    assert "unknown dataset 'atria'" in call("plan --suite atria.yaml", 64)
+    verbs = [line.partition(" ")[0] for line in COMMANDS]
+    assert verbs == ["data", "plan", "run", "leaderboard", "audit", "predict"]
+    prepare, plan, run, leaderboard, audit, predict = COMMANDS
+    said = call(prepare)
     assert "dataset: {prepared: atria}" in said
     assert "2 of 9 training patients have no labels" in said
-    assert "prepared" in call("data", "list")
-    assert "6 to run" not in call("plan", "--suite", "own.yaml")
-    assert "2 test patients of atria" in call("run", "--suite", "own.yaml", "--executor", "inline", "--no-track")
-    assert "not held" not in call("audit", "runs/own")
-    page = (tmp_path / "runs/own/leaderboard/index.html").read_text()
-    assert "training patients have no labels" in page
-    assert (tmp_path / "runs/own/leaderboard/curves.csv").read_text().count("\n") > 3
-    (tmp_path / "own.yaml").write_text(SUITE.replace("[2, 7]", "[8]"))
-    assert "labelled.0: 8 labelled patients: atria has labels of 7 tr" in call("plan", "--suite", "own.yaml", code=64)
-    call("data", "verify", tmp_path / "cache/prepared/atria")
-    call("data", "prepare", "acdc", "--from", raw, "--seed", "1", code=64)
+    assert re.search(r"atria +1 +2D +wall pool +9 / 1 / 2 +prepared", call("data list"))
+    assert re.search(r"all +5 +5 ", call(plan))
+    assert "2 test patients of atria" in call(f"{run} --executor inline --no-track")
+    assert "training patients have no labels" in call(leaderboard)
+    assert "training patients have no labels" in (tmp_path / "runs/atria/leaderboard/index.html").read_text()
+    call(audit)  # 7 labels are all that there are: that run is the reference by another name
+    call(predict)
+    assert {path.name for path in (tmp_path / "predicted").glob("*.nii.gz")} == {"u1.nii.gz", "u2.nii.gz"}
+    (tmp_path / "atria.yaml").write_text(suite.replace("[4, 7]", "[8]"))
+    assert "labelled.0: 8 labelled patients: atria has labels of 7 training" in call(plan, 64)
+    assert "are for scans in nnU-Net's raw format" in call(f"data prepare acdc --from {raw} --seed 1", 64)
     (tmp_path / "cache").rename(tmp_path / "elsewhere")
-    assert "the split lists of atria v1 are not known here" in call("audit", "runs/own")
-    assert "own: 20 steps a run" in call("leaderboard", "runs/own")
-
-
-def test_the_how_to_speaks_of_options_that_there_are() -> None:
-    text = (REPO / "docs/how-to/own-scans.md").read_text(encoding="utf-8")
-    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
-    known = "".join(run_cli(*verb, "--help").stdout for verb in (("data", "prepare"), ("run",), ("predict",)))
-    assert len(options) >= 5
-    assert {option for option in options if option not in known} == set()
+    assert "the split lists of atria v1 are not known here" in call(audit)
+    assert "2 test patients of atria" in call(leaderboard)

@@ -48,7 +48,7 @@ def listed(root: Path) -> None:
 
 def rewritten(name: str, change: Callable[[np.ndarray], np.ndarray], spacing: float = 1.0) -> Damage:
     def damage(root: Path) -> None:
-        image = nibabel.load(root / name)  # type: ignore[attr-defined]
+        image: Any = nibabel.load(root / name)
         affine = np.diag([spacing, spacing, spacing, 1.0]) @ image.affine
         nibabel.save(nibabel.Nifti1Image(change(np.asarray(image.dataobj)), affine), root / name)
 

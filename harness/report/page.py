@@ -93,7 +93,7 @@ def write_page(
         claims=claims_beside(leaderboard, str(asked.get("dataset"))),
         environments=environments(records),
         configurations=configurations(records),
-        commands=commands(leaderboard.suite),
+        commands=commands(records),
         yaml=yaml_text,
         style=_asset("style.css"),
         script=Markup("\n").join(_asset(f"{name}.js") for name in SCRIPTS),
@@ -185,15 +185,16 @@ def _text(value: object) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
 
 
-def commands(suite: str) -> list[tuple[str, str]]:
-    """What to type, in order: (command, what it does)."""
+def commands(records: SuiteRecords) -> list[tuple[str, str]]:
+    """What to type, in order: (command, what it does). DIR is the folder of the scans."""
+    suite, run = records.name, records.require_selection().entries[0].planned_run
     file = f"{suite}.yaml"
     return [
         (f"harness run --suite {file} --data DIR", "trains what is missing, tests once, writes tables and this page"),
         (f"harness leaderboard runs/{suite}", "writes the tables and this page from the records alone"),
         (f"harness leaderboard runs/{suite} --data DIR", "writes them with pictures of the worst cases"),
         (
-            f"harness replay runs/{suite} METHOD/LABELLED/SUBSET/SEED --data DIR",
-            "trains one run again and compares it bit by bit",
+            f"harness replay runs/{suite} {run} --data DIR",
+            "trains one run again and compares it bit by bit; any other by its entry, labelled count, subset and seed",
         ),
     ]

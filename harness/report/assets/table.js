@@ -56,7 +56,7 @@ const tableColumns = (rows, domain) => {
   const dice = metric === "dice" && state.klass === MEAN;
   const other = METRICS_THERE.filter((name) => name !== metric);
   const columns = [
-    { key: "place", title: "rank", by: (row) => ranksOf(row).rank ?? row.place, cell: (row) => {
+    { key: "place", title: "rank", by: (row) => (state.klass === MEAN ? row.place : ranksOf(row).rank ?? row.place), cell: (row) => {
       const ranks = ranksOf(row);
       return h("span", { class: ranks.rank !== ranks.rank_worst ? "place shared" : "place" }, rankText(ranks.rank ?? row.place, ranks.rank_worst ?? row.place));
     } },

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+import harness
 from harness.api import errors
 from harness.cli import cli
 from harness.records.run_folder import ENDED_FILES, ENDED_FOLDERS, WRITTEN
@@ -156,6 +157,10 @@ def test_exit_codes_are_those_of_the_code() -> None:
     }
     classes = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.HarnessError)]
     assert {kind.exit_code for kind in classes} | {0, 73, 130} == listed
+
+
+def test_the_citation_is_of_this_version() -> None:
+    assert yaml.safe_load(text_of(Path("CITATION.cff")))["version"] == harness.__version__
 
 
 def test_messages_of_troubleshooting_are_those_of_the_code() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.api.method import Method
-from harness.check import contract, network, repeat, step
+from harness.check import capture, contract, network, repeat, step
 from harness.check.isolation import SETTERS, changed_settings, settings, undisturbed
 from harness.check.outcome import FaultError, NotApplicableError, Outcome
 from harness.check.places import place_in_files, place_of_error, place_of_text
@@ -49,7 +49,7 @@ LINES = (
     Line("randomness", repeat.randomness, once=True),
     Line("side effects", repeat.side_effects, once=True),
     Line("augmentation", network.augmentation, once=True),
-    Line("capture", network.capture, once=True),
+    Line("capture", capture.capture, once=True),
     Line("test split", repeat.test_split, once=True),
     Line("budget", step.budget, once=True),
     Line("cost", step.cost, once=True),
@@ -94,17 +94,15 @@ def _untried(line: Line, broken: str) -> Outcome:
     return Outcome(line.name, "does not apply", f"mend {broken!r} first")
 
 
-def try_line(line: Line, kind: type[Method]) -> Outcome:
-    """What one line comes to, on slices and on patches as far as the method serves them."""
-    rigs = [rig_of(kind, dimension) for dimension in DIMENSIONS]
+def try_line(line: Line, kind: type[Method], dimensions: Sequence[int] = DIMENSIONS) -> Outcome:
+    """What one line comes to, on slices (2) and on patches (3) as far as the method serves them."""
+    rigs = [rig_of(kind, dimension) for dimension in dimensions]
     refusals = [_refusal(rig) for rig in rigs]
     served = [rig for rig, why in zip(rigs, refusals, strict=True) if why is None] or rigs
     outcomes = [_try(line, rig) for rig in (served[:1] if line.once else served)]
     worst = min(outcomes, key=lambda outcome: STATES.index(outcome.state))
-    if len({(outcome.state, outcome.text) for outcome in outcomes}) > 1:
-        pairs = zip(served, outcomes, strict=True)
-        texts = [f"{rig.task.dimension}D: {own.text}" for rig, own in pairs if own.state == worst.state]
-        return replace(worst, text="; ".join(texts))
+    if len({outcome.state for outcome in outcomes}) > 1:
+        return replace(worst, text=f"{served[outcomes.index(worst)].task.dimension}D: {worst.text}")
     if line.try_on is contract.builds and len(served) < len(rigs) and worst.state == "passed":
         why = next(filter(None, refusals))
         return replace(worst, text=f"serves {KINDS[served[0].task.dimension]} alone: {why}")

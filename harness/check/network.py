@@ -12,11 +12,9 @@ from torch import Tensor, nn
 from harness.api.params import Alteration
 from harness.audit.engine import image_problems
 from harness.check.contract import refusal
-from harness.check.outcome import FaultError, NotApplicableError
-from harness.check.rig import STEPS, Rig, Step, content, first_difference, steps, take_step
+from harness.check.outcome import FaultError
+from harness.check.rig import STEPS, Rig, Step, steps
 from harness.evaluation.predict import inference
-from harness.train.build import on_device, start_stage, update
-from harness.train.graph import as_recorded
 
 OTHER_CLASSES = ("background", "a", "b")
 
@@ -130,32 +128,3 @@ def augmentation(rig: Rig) -> str:
         raise FaultError(problem, rig.hook("augmentation"))
     images = ", ".join(f"{count} {name}" for name, count in observed.images.items() if count)
     return f"declares {' and '.join(declared) or 'nothing'}; saw {images or 'no image'}"
-
-
-def capture(rig: Rig) -> str:
-    """If declared `capturable`: a step reads nothing of its progress but schedules, and buffers keep their shapes."""
-    if not rig.kind.capturable:
-        raise NotApplicableError("not declared capturable")
-    for index, stage in enumerate(rig.build().stages):
-        results = []
-        for recorded in (False, True):
-            state = rig.state()
-            for _ in range(index):
-                start_stage(state)
-                state.meter.next_stage()
-            start_stage(state)
-            take_step(state)
-            shapes = {name: buffer.shape for name, buffer in state.method.named_buffers()}
-            progress = state.meter.progress()
-            given = on_device(progress.with_schedules(state.method.schedules(stage, progress)), state.device)
-            if recorded:
-                given = as_recorded(given.schedules)
-            batch = state.sampler.next(state.method.batches(stage, state.run.engine.batch_size))
-            taken = update(state, stage, batch, given)
-            results.append(([taken.total.detach()], content(state)))
-            if shapes != {name: buffer.shape for name, buffer in state.method.named_buffers()}:
-                raise FaultError("a step changes the shape of a buffer", rig.hook("training_loss"))
-        if first_difference(*results):
-            why = f"stage {stage.name} reads its progress otherwise than by progress['name']"
-            raise FaultError(f"declared capturable, but {why}", rig.hook("training_loss"))
-    return "each stage's step depends on schedules alone"

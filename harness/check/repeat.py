@@ -40,13 +40,17 @@ def state(rig: Rig) -> str:
         except Exception as error:
             raise FaultError(f"its checkpoint cannot be gone on from: {type(error).__name__}: {error}") from error
         if where := first_difference(whole.trained, train(resumed, started=True)):
-            lost, place = "", ""
-            if whole.changed:
-                kind, name = whole.changed[0]
-                lost = f"; self.{name} changes in training and is not in the state dict"
-                place = place_of_text(kind, rf".*\bself\.{name}\b{CHANGES}")
+            name, place = place_of_change(rig)
+            lost = f"; {name} changes in training and is not in the state dict" if name else ""
             raise FaultError(f"resumed after step {number} it trains otherwise: {where}{lost}", place)
     return f"interrupted after steps {', '.join(map(str, whole.checkpoints))}: the same to the bit"
+
+
+def place_of_change(rig: Rig) -> tuple[str, str]:
+    """An attribute outside the state dict that training changes, and where; empty where there is none."""
+    for kind, name in reference(rig).changed:
+        return f"self.{name}", place_of_text(kind, rf".*\bself\.{name}\b{CHANGES}")
+    return "", ""
 
 
 def randomness(rig: Rig) -> str:

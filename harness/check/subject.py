@@ -23,8 +23,8 @@ def load(target: str) -> type[Method]:
         target: Name of a registered method, a dotted module, or a file; `:Class` behind it chooses among several.
 
     Raises:
-        UsageError: There is no such method, module or file, or several classes are meant.
-        FaultError: It cannot be imported, or holds no method.
+        UsageError: There is no such method, module or file, or it holds none or several.
+        FaultError: It cannot be imported.
     """
     known = method_sources()
     if target in known:
@@ -70,12 +70,13 @@ def _imported(name: str, root: str = "") -> ModuleType:
 
 def _chosen(module: ModuleType, name: str) -> type[Method]:
     """The method of a module that has this name, or its only one."""
-    kinds = [kind for kind in vars(module).values() if inspect.isclass(kind) and issubclass(kind, Method)]
+    classes = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind is not Method]
+    kinds = [kind for kind in classes if issubclass(kind, Method)]
     own = {kind.__name__: kind for kind in kinds if kind.__module__ == module.__name__}
+    if not own:
+        raise UsageError(f"{module.__file__ or module.__name__}: no class of its own is derived from Method")
     if name and name not in own:
         raise UsageError(f"{module.__file__}: no method class {name!r}; {suggest(name, own)}")
-    if not own:
-        raise FaultError("holds no class of its own that is a Method", f"{module.__file__}:1")
     if not name and len(own) > 1:
         raise UsageError(f"{module.__file__}: several methods, {', '.join(own)}; choose one with FILE:CLASS")
     return own[name] if name else next(iter(own.values()))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.check.recording import RecordedStep
 from harness.suite.load import load_suite
 from harness.suite.plan import dataset_of, make_plan, unprepared
 from tests.bench import device_bench
@@ -20,7 +21,6 @@ from tests.bench.device.same_draws import SameDraws, without_dropout
 from tests.bench.device.table import markdown
 from tests.bench.workload import Entry, Precision
 from tests.support import REPO
-from tests.train.recorded import RecordedStep
 
 CPU = torch.device("cpu")
 LIKE_A_GPU = torch.device("cpu", 0)

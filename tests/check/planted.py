@@ -193,7 +193,12 @@ def change(self, images):
 augmentation = ("mixed",)
 ## augmentation: declares \('blur',\); allowed is a tuple of 'mixed' and 'altered'
 augmentation = ("blur",)
-## capture: stage train reads its progress otherwise than by progress
+## capture: stage train, recorded once and replayed, trains otherwise
+def after_step(self, stage, progress):
+    self.steps += 1  #!
+    self.bank.fill_(self.steps)
+steps = 0
+## capture: stage train, recorded once and replayed, trains otherwise
 def training_loss(self, batch, stage, progress):  #!
     return Loss(super().training_loss(batch, stage, progress).total * (1 + progress.stage))
 ## test split: imports harness.data.cache.Cache

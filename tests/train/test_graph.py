@@ -1,7 +1,7 @@
 """Steps that are recorded once and replayed train as steps that the host takes.
 
-Without a GPU, calls are recorded below autograd (`tests.train.recorded`): a number of the host that a step reads while
-it is recorded never changes afterwards, as in a CUDA graph.
+Without a GPU, calls are recorded below autograd (`harness.check.recording`): a number of the host that a step reads
+while it is recorded never changes afterwards, as in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from harness.api.errors import InterruptedRunError, UsageError
 from harness.api.method import Batch, Loss, Method, Stage
 from harness.api.progress import Progress
+from harness.check.recording import RecordedStep
 from harness.records.schema import Engine
 from harness.suite.load import load_suite
 from harness.suite.plan import dataset_of, make_plan, unprepared
@@ -33,7 +34,6 @@ from tests.bench.workload import Entry, entries
 from tests.methods.tiny import TASK
 from tests.support import LIMIT_SECONDS, require
 from tests.train.fixtures import MakeTiny
-from tests.train.recorded import RecordedStep
 from tests.train.tiny import StopAfter, write_suite
 from tests.train.tiny import train as train_tiny
 

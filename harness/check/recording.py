@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -19,11 +20,11 @@ class Recording(TorchDispatchMode):
     """Keeps every call below autograd with its arguments and results, backward and optimiser included."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, tuple[Any, ...], dict[str, Any], object]] = []
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: list[tuple[OpOverload, tuple[Any, ...], dict[str, Any], object]] = []
 
     def __torch_dispatch__(
-        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: OpOverload, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> object:
         result = func(*args, **(kwargs or {}))
         self.calls.append((func, args, kwargs or {}, result))

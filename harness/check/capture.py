@@ -19,7 +19,7 @@ def capture(rig: Rig) -> str:
             _, place = place_of_change(rig)
             why = f"stage {stage.name}, recorded once and replayed, trains otherwise: {where}"
             raise FaultError(f"declared capturable, but {why}", place or rig.hook("training_loss"))
-    return f"replayed steps of {', '.join(stage.name for stage in stages)} train as the host's"
+    return f"replayed steps train as those of the host (stages: {', '.join(stage.name for stage in stages)})"
 
 
 def _train(rig: Rig, index: int, *, recorded: bool) -> Trained:

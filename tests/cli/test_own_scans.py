@@ -60,7 +60,7 @@ def test_the_way_of_the_how_to(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "predicted").glob("*.nii.gz")} == {"u1.nii.gz", "u2.nii.gz"}
     (tmp_path / "atria.yaml").write_text(suite.replace("[4, 7]", "[8]"))
     assert "labelled.0: 8 labelled patients: atria has labels of 7 training" in call(plan, 64)
-    assert "are for scans in nnU-Net's raw format" in call(f"data prepare acdc --from {raw} --seed 1", 64)
+    assert "--patient and --seed are for nnU-Net's format" in call(f"data prepare acdc --from {raw} --seed 1", 64)
     (tmp_path / "cache").rename(tmp_path / "elsewhere")
     assert "the split lists of atria v1 are not known here" in call(audit)
     assert "2 test patients of atria" in call(leaderboard)

@@ -82,7 +82,7 @@ def test_channels_stay_together(size: tuple[int, ...], augmentation: Any, tmp_pa
     cases = map_cases(prepared(raw, dimension=len(size)), "train", Preprocessing(size=size))
     kind = Volumes if len(size) == 3 else Slices
     data = kind.load(cases, cases.patients, CPU)
-    index = data.labelled[3:8] if len(size) == 2 else data.labelled
+    index = data.labelled[8:12] if len(size) == 2 else data.labelled
     images, labels = data.sampler(0, augmentation)._annotated(index)
     assert images.shape == (len(index), 2, *size)
     assert data.example.shape == (1, 2, *size)

@@ -55,10 +55,12 @@ def run_cli(
     env: Mapping[str, str | None] | None = None,
     cwd: Path | None = None,
     timeout: float = LIMIT_SECONDS,
+    encoding: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the real `python -m harness ARGS` in a process of its own.
 
-    env changes this process's environment (None removes a variable); timeout is in wall seconds.
+    env changes this process's environment (None removes a variable); timeout is in wall seconds; encoding is of what it
+    prints, None for this process's own.
     """
     return subprocess.run(
         [sys.executable, "-m", "harness", *map(str, args)],
@@ -68,6 +70,7 @@ def run_cli(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        encoding=encoding,
         check=False,
     )
 

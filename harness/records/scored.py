@@ -22,12 +22,17 @@ from harness.records.append_only import AppendOnly
 from harness.records.cases import parse_cases
 from harness.records.checksums import sha256
 from harness.records.files import disk_errors, is_there, read_content, read_record, write_atomic, write_record
+from harness.records.lease import Lease
 from harness.records.schema import DatasetRef
 from harness.records.suite_folder import SuiteFolder
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+
+PATIENCE_SECONDS = 60.0
+"""For another process to append its line."""
 
 
 class Use(Strict):
@@ -77,19 +82,21 @@ class ScoredFolder:
         return uses
 
     def record_use(self, name: str, note: str, dataset: DatasetRef, predictions_sha256: str) -> Use:
-        """Append a use, before the split is opened."""
-        use = Use(
-            scoring=len(self.uses()) + 1,
-            final_runs=count_final_runs(self.runs, self.dataset),
-            name=name,
-            note=note,
-            at=now(),
-            dataset=dataset,
-            predictions_sha256=predictions_sha256,
-        )
+        """Append a use, before the split is opened. Two at once get different numbers."""
+        finals = count_final_runs(self.runs, self.dataset)
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        self.log.append(use)
+        with Lease(self.path / "lease").held_for(PATIENCE_SECONDS):
+            use = Use(
+                scoring=len(self.uses()) + 1,
+                final_runs=finals,
+                name=name,
+                note=note,
+                at=now(),
+                dataset=dataset,
+                predictions_sha256=predictions_sha256,
+            )
+            self.log.append(use)
         return use
 
     def write(self, use: Use, cases: pd.DataFrame, nsd_tolerance: tuple[float, float]) -> Path:

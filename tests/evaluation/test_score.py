@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,10 @@ def test_each_use_has_a_number_in_which_final_runs_count(truth: Labels, tmp_path
 
 def test_the_split_opens_only_for_a_use_on_record(cache: Cache, tmp_path: Path) -> None:
     recorded = ScoredFolder(tmp_path, "phantom")
-    use = recorded.record_use("theirs", "", cache.reference, "0" * 64)
+    with ThreadPoolExecutor(4) as at_once:
+        uses = list(at_once.map(lambda name: recorded.record_use(name, "", cache.reference, "0" * 64), "abcd"))
+    assert sorted(use.number for use in uses) == [1, 2, 3, 4]
+    use = uses[0]
     assert len(list(cache.test_cases(ScoringPermit(recorded, use)))) == len(cache.manifest.of("test"))
     other = Use.model_validate(use.model_dump() | {"name": "another"})
     with pytest.raises(ClosedSplitError, match="does not name this use"):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import against, metrics_bench, statistics_bench, steps_bench, windows_bench
+from tests.bench import against, metrics_bench, statistics_bench, steps_bench
 
 
 def main() -> int:
-    """Steps of every method, whole volumes in small windows, simulated statistics, metrics against MedPy on scans.
+    """Steps of every method, simulated statistics, metrics against MedPy on scans.
 
     With options it is the comparison with another commit instead.
     """
@@ -16,11 +16,9 @@ def main() -> int:
         return against.main()
     steps_bench.main([])
     print()
-    windows = windows_bench.main(["--size", "48", "48", "32", "--stride", "24", "24", "16"])
-    print()
     statistics = statistics_bench.main([])
     print()
-    return metrics_bench.main([]) or statistics or windows
+    return metrics_bench.main([]) or statistics
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.acdc import ACDC
 from harness.api.params import OptimiserSettings
-from harness.audit import RULES
+from harness.audit import RULES, reporting
 from harness.audit.environment import one_speed
 from harness.audit.finding import Verdict
 from harness.audit.records import AuditedSuite, SelectedRun, rate_error
@@ -271,6 +271,19 @@ def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite
     for number in expected:
         assert run in verdicts(bent)[number].runs
         assert "ua_mt" in " ".join(verdicts(bent)[number].evidence)
+
+
+@pytest.mark.parametrize(("annotated", "status"), [(7, "held"), (70, "not held"), (None, "not applicable")])
+def test_the_reference_by_another_name_is_no_copy(
+    annotated: int | None, status: str, fair: AuditedSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All labels that there are, under the name of the reference and as a labelled count."""
+    monkeypatch.setattr(reporting, "count_annotated", lambda _: annotated)
+    reference = next(run for run in fair.finished if str(run.planned_run) == "supervised_full/all/0/1")
+    sha256 = reference.result.weights_sha256
+    bent = bend(fair, result(weights_sha256=sha256), "supervised/7/0/1")
+    assert verdicts(bent)[28].status == status
+    assert verdicts(bend(fair, result(weights_sha256=sha256)))[28].status == "not held", "it saw unlabelled images"
 
 
 def test_copied_weights_are_found(fair: AuditedSuite) -> None:

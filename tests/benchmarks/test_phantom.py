@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from benchmarks.phantom import GREY_LEVELS, LV, MYO, RV, SPACING_MM, Phantom, is_inverted
+from benchmarks.phantom import GREY_LEVELS, LV, MYO, RV, SPACING_MM, Phantom, is_crowded
 from harness.api.dataset import Case
 from harness.data.digests import array_sha256
 from harness.data.prepare import prepare
@@ -38,8 +38,8 @@ def test_a_case_is_what_it_always_was() -> None:
     source = Phantom().sources(None)[0]
     case = source.load()
     assert case.id == "phantom001_ED"
-    assert array_sha256(case.image)[:16] == "e986767012307bf0"
-    assert array_sha256(case.label)[:16] == "7a5103d2f4e3b6ee"
+    assert array_sha256(case.image)[:16] == "91ed152dee8b2cc8"
+    assert array_sha256(case.label)[:16] == "65caf9c62dd9039b"
 
 
 def test_no_two_images_are_alike(cases: list[Case]) -> None:
@@ -54,11 +54,11 @@ def test_images_are_grey_levels_from_0_to_1(cases: list[Case]) -> None:
         assert np.abs(levels - np.rint(levels)).max() < 1e-3
 
 
-def test_class_shares_are_like_acdcs(cases: list[Case]) -> None:
+def test_every_class_has_some_four_percent(cases: list[Case]) -> None:
     voxels = sum(case.label.size for case in cases)
     shares = [sum((case.label == value).sum() for case in cases) / voxels for value in range(4)]
-    assert 0.94 < shares[0] < 0.97
-    assert all(0.01 < share < 0.02 for share in shares[1:])
+    assert 0.87 < shares[0] < 0.91
+    assert all(0.025 < share < 0.045 for share in shares[1:])
 
 
 def test_sizes_vary_and_some_slices_miss_the_heart(cases: list[Case]) -> None:
@@ -95,19 +95,12 @@ def _thickness(plane: np.ndarray) -> float:
     return float(np.sqrt(outer / np.pi) - np.sqrt(inner / np.pi))
 
 
-def test_wall_and_blood_change_places_in_two_of_five_patients(cases: list[Case]) -> None:
+def test_only_labels_of_other_patients_than_the_first_three_say_what_bodies_are(cases: list[Case]) -> None:
+    """Around most hearts more looks like blood than in them; around those of the first three patients, little does."""
     for case in cases:
-        blood, wall = (float(np.median(case.image[case.label == value])) for value in (LV, MYO))
-        assert (wall > blood) is is_inverted(case.patient)
-    assert not any(is_inverted(patient) for patient in Phantom.splits["train"][:3])
-    assert [sum(map(is_inverted, Phantom.splits[split])) for split in ("train", "val", "test")] == [9, 1, 7]
-
-
-def test_no_threshold_separates_the_tissues(cases: list[Case]) -> None:
-    """In most volumes some surroundings are as bright as blood and some as dark as the wall, or the other way round."""
-    overlapping = 0
-    for case in cases:
-        low, high = np.quantile(case.image[case.label == 0], (0.005, 0.995))
-        middles = [float(np.median(case.image[case.label == value])) for value in (RV, MYO, LV)]
-        overlapping += low < min(middles) and max(middles) < high
-    assert overlapping > 0.7 * len(cases)
+        wall, blood = (float(np.median(case.image[case.label == value])) for value in (MYO, RV))
+        bright = case.image > (wall + blood) / 2
+        beside = (bright & (case.label == 0)).sum() / (bright & (case.label > 0)).sum()
+        assert bool(beside > 0.9) is is_crowded(case.patient), (case.id, beside)
+    assert not any(is_crowded(patient) for patient in Phantom.splits["train"][:3])
+    assert [sum(map(is_crowded, Phantom.splits[split])) for split in ("train", "val", "test")] == [18, 4, 13]

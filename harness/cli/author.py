@@ -65,5 +65,8 @@ def errors_command(records: SuiteRecords) -> None:
     for failure in every:
         names = ", ".join(failure.runs)
         click.echo(without_controls(f"{names}\n{failure.kind}: {failure.reason}\n{failure.traceback}"))
-    runs = sum(len(failure.runs) for failure in every)
-    log.info("%d runs failed, in %d ways; `harness run --retry-failed` trains them again", runs, len(every))
+    if not every:
+        log.info("no run failed")
+        return
+    count = sum(len(failure.runs) for failure in every)
+    log.info("failed: %d, for %d reasons; `harness run --retry-failed` trains them again", count, len(every))

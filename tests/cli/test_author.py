@@ -71,7 +71,7 @@ def test_a_new_method_trains_beside_the_demo_s_methods_and_a_bad_one_harms_none(
     assert f"failing/3/0/0: failed: error: {reason}" in run.stderr
     errors = run_cli("errors", "runs/own", cwd=tmp_path, env=env)
     assert errors.stdout.startswith(f"failing/3/0/0\nerror: {reason}\nTraceback ")
-    assert "1 runs failed, in 1 ways" in errors.stderr
+    assert "failed: 1, for 1 reasons; " in errors.stderr
 
 
 def test_the_new_package_passes_its_own_test(tmp_path: Path, search_path: str) -> None:

@@ -78,8 +78,8 @@ def short_grid(table: pd.DataFrame, pairs: Pairs, baseline: str | None) -> Grid:
     columns: dict[str, Callable[[Row], Cell]] = {
         "#": lambda row: ("ref.", "") if row["block"] == "reference" else _rank(row),
         "method": _ENTRY,
-        "Dice\N{NO-BREAK SPACE}%": lambda row: (metric_cell(row, "dice")[0], ""),
-        "95\N{NO-BREAK SPACE}%": lambda row: (metric_cell(row, "dice")[1], ""),
+        "Dice %": lambda row: (metric_cell(row, "dice")[0], ""),
+        "95 %": lambda row: (metric_cell(row, "dice")[1], ""),
     }
     if baseline is not None:
         columns["lead"] = lambda row: (

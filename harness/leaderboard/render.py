@@ -30,6 +30,9 @@ _TERMINAL_METRICS = ("dice", "nsd_voxel", "hd95_voxel", "asd_voxel")
 _CLASS_METRICS = ("dice", "hd95_voxel", "asd_voxel")
 _MOST_PAIRS = 15
 
+NARROW = 6
+"""Characters of a header that stays in a line: "Dice %"; all others are broken at their spaces."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -123,7 +126,7 @@ def rich_table(grid: Grid, title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
     for i, header in enumerate(grid.headers):
         words = i < grid.text
-        broken = header if words else header.replace(" ", "\n")
+        broken = header if words or len(header) <= NARROW else header.replace(" ", "\n")
         table.add_column(broken, justify="left" if words else "right", vertical="top", no_wrap=words)
     first_reference = len(grid.rows) - grid.references
     for i, cells in enumerate(grid.rows):

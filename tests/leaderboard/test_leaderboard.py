@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from harness.api.params import OptimiserSettings
-from harness.leaderboard.render import markdown
+from harness.leaderboard.render import markdown, terminal_text
 from harness.leaderboard.results import placed
 from harness.records.schema import Engine
 from harness.stats.rliable import TAUS
@@ -259,7 +259,7 @@ def test_spread_over_runs_and_subsets_by_hand(tmp_path):
     classes = board.per_class.query("checkpoint == 'last' and metric == 'dice'")
     assert classes["std"].tolist() == pytest.approx([row["dice_std"]] * 3)
     assert classes["subsets_low"].tolist() == pytest.approx([row["dice_subsets_low"]] * 3)
-    text = str(board)
+    text = terminal_text(board)
     assert "73.3 ± 12.1" in text
     assert "[42.1, 100.0]" in text
 

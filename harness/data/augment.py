@@ -41,18 +41,10 @@ def draw_maps(aspects: Tensor, size: tuple[int, int], generator: torch.Generator
     return torch.stack([row_y, row_x], 1)
 
 
-def centred_grid(size: tuple[int, int], device: torch.device) -> Tensor:
-    """[2, H * W] pixel coordinates (y, x) relative to the image centre."""
-    height, width = size
-    y = torch.arange(height, device=device, dtype=torch.float32) - (height - 1) / 2
-    x = torch.arange(width, device=device, dtype=torch.float32) - (width - 1) / 2
-    return torch.stack([y[:, None].expand(height, width), x[None].expand(height, width)]).reshape(2, -1)
-
-
 def apply_maps(images: Tensor, labels: Tensor | None, maps: Tensor, grid: Tensor) -> tuple[Tensor, Tensor | None]:
     """Resample by nearest neighbour; what falls outside is 0.
 
-    images: [B, C, H, W]; labels: [B, H, W] of any integer type or None; maps: [B, 2, 2]; grid: `centred_grid`.
+    images: [B, C, H, W]; labels: [B, H, W] of any integer type or None; maps: [B, 2, 2]; grid: `centred_points`.
     """
     channels, height, width = images.shape[1:]
     source = maps @ grid

@@ -196,10 +196,6 @@ def validated(value: object, field: str = "dice") -> Change:
     return change
 
 
-def without_row(run: SelectedRun) -> SelectedRun:
-    return with_cases(run, cases_of(run).drop(index=7))
-
-
 BENT: dict[str, tuple[Change, set[int]]] = {
     "tested on a training patient": (rows("patient", "patient099"), {1, 27}),
     "tested on a stranger": (rows("patient", "patient999"), {1, 27}),
@@ -247,14 +243,11 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "a missed structure with surface Dice": (lambda run: rows("nsd_voxel", 0.2, first(True, run))(run), {26}),
     "a missed structure with Dice": (lambda run: rows("dice", 0.1, first(True, run))(run), {26}),
     "a miss that is not marked": (lambda run: rows("voxels_predicted", 0, first(False, run))(run), {26}),
-    "a missing row": (without_row, {27}),
     "a repeated row": (rows("class_name", "Myo"), {27}),
     "one row alone": (lambda run: with_cases(run, cases_of(run).query("checkpoint == 'last'").head(1)), {1, 6, 27}),
     "a Dice that none can be": (rows("dice", 7.3), {27}),
-    "a distance below zero": (rows("asd_voxel", -1.0), {27}),
     "validations of a Dice that none can be": (validated({"RV": 7.0, "Myo": 0.8, "LV": 0.9}), {6, 27}),
     "validated on a test patient": (validated(("patient001",), "patients"), {1, 27}),
-    "validations of other classes": (validated({"Liver": 0.4}), {27}),
     "no per-case records": (lambda run: replace(run, cases=None), {27}),
     "a ledger without steps": (lambda run: replace(run, ledger=()), {13, 28}),
     "another protocol": (asked(protocol_version=PROTOCOL_VERSION + 1), {31}),

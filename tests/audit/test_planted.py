@@ -14,11 +14,11 @@ from harness.api.errors import AuditError
 from harness.audit import Audit, Finding, audit
 from harness.execution.inline import run_inline
 from harness.records.reader import SuiteRecords
-from harness.records.schema import Environment, Observed
+from harness.records.schema import Observed
 from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings
 from tests.support import command_environment, run_cli
-from tests.synthetic import PlannedRunKey, RunSpec, write_records
+from tests.synthetic import write_records
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
 
@@ -166,45 +166,6 @@ def test_who_overspends_is_caught_with_figures(make_tiny: MakeTiny) -> None:
     assert spent == pytest.approx(0.86, abs=0.1)
     assert extra == pytest.approx(spent - amount, abs=0.002)
     assert allowed < 0.1
-
-
-ODD: PlannedRunKey = ("ua_mt", 7, 0, 1)
-
-
-def gpu(model: str) -> Environment:
-    """Where a run ran."""
-    return RunSpec().environment.model_copy(update={"device_model": model, "device_type": "cuda", "cuda": "13.0"})
-
-
-def test_another_gpu_model_is_caught(tmp_path: Path) -> None:
-    """Two fingerprints in the records of one suite."""
-    spec = RunSpec()
-    environments = {key: gpu("NVIDIA A100-SXM4-80GB") for key in keys(spec)} | {ODD: gpu("Tesla V100-SXM2-32GB")}
-    store = write_records(tmp_path / "s", RunSpec(environments=environments))
-    one_device = finding(audit(SuiteRecords(store)), 16)
-    assert one_device.status == "not held"
-    odd = next(entry.run for entry in store.selection().entries if str(entry.planned_run) == "ua_mt/7/0/1")
-    assert one_device.runs == (odd,)
-    assert "Tesla V100-SXM2-32GB (cuda): 1 run, ua_mt/7/0/1" in one_device.evidence[2]
-    assert "NVIDIA A100-SXM4-80GB (cuda): 20 runs" in one_device.evidence[1]
-    done = run_cli("audit", tmp_path / "s")
-    assert done.returncode == 76
-    assert "16. One device model" in done.stderr
-
-
-def test_one_gpu_model_is_not(tmp_path: Path) -> None:
-    environments = {key: gpu("NVIDIA A100-SXM4-80GB") for key in keys(RunSpec())}
-    assert (
-        finding(audit(SuiteRecords(write_records(tmp_path / "s", RunSpec(environments=environments)))), 16).status
-        == "held"
-    )
-
-
-def keys(spec: RunSpec) -> list[PlannedRunKey]:
-    return [
-        (planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed)
-        for planned_run in spec.planned_runs
-    ]
 
 
 def test_reading_records_loads_no_torch(tmp_path: Path) -> None:

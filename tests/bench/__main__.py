@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import against, metrics_bench, statistics_bench, steps_bench
+from tests.bench import against, statistics_bench, steps_bench
 
 
 def main() -> int:
-    """Steps of every method, simulated statistics, metrics against MedPy on scans.
+    """Steps of every method, simulated statistics.
 
     With options it is the comparison with another commit instead.
     """
@@ -16,9 +16,7 @@ def main() -> int:
         return against.main()
     steps_bench.main([])
     print()
-    statistics = statistics_bench.main([])
-    print()
-    return metrics_bench.main([]) or statistics
+    return statistics_bench.main([])
 
 
 if __name__ == "__main__":

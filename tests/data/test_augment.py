@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.data.augment import apply_maps, centred_grid, draw_maps
+from harness.data.augment import apply_maps, draw_maps
+from harness.data.interpolate import centred_points
 from harness.data.resize import resize_labels
 
 CPU = torch.device("cpu")
@@ -25,7 +26,7 @@ MARKS = np.arange(16, dtype=np.float32).reshape(4, 4)
 
 def moved(image: Tensor, label: Tensor | None, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
     """One image [H, W] through one map."""
-    grid = centred_grid((image.shape[0], image.shape[1]), CPU)
+    grid = centred_points((image.shape[0], image.shape[1]), CPU)
     images, labels = apply_maps(image[None, None], None if label is None else label[None], matrix[None], grid)
     return images[0, 0], None if labels is None else labels[0]
 
@@ -170,7 +171,7 @@ def test_image_and_label_move_alike_and_no_value_is_invented(seed: int, size: tu
     labels = torch.randint(1, 4, (6, *size), generator=generator)
     images = torch.stack([labels.float(), labels.float() * 10], dim=1)
     maps = draw_maps(torch.linspace(0.7, 1.4, 6), size, generator)
-    new_images, new_labels = apply_maps(images, labels, maps, centred_grid(size, CPU))
+    new_images, new_labels = apply_maps(images, labels, maps, centred_points(size, CPU))
     assert new_labels is not None
     assert new_labels.dtype == labels.dtype
     assert new_images.dtype == torch.float32
@@ -181,7 +182,7 @@ def test_image_and_label_move_alike_and_no_value_is_invented(seed: int, size: tu
 
 def test_what_a_batch_holds_does_not_depend_on_its_neighbours() -> None:
     images, labels = torch.rand(5, 2, 16, 16), torch.randint(0, 4, (5, 16, 16))
-    maps, grid = drawn(5), centred_grid((16, 16), CPU)
+    maps, grid = drawn(5), centred_points((16, 16), CPU)
     together, together_labels = apply_maps(images, labels, maps, grid)
     for k in range(5):
         alone, alone_labels = apply_maps(images[k : k + 1], labels[k : k + 1], maps[k : k + 1], grid)
@@ -193,7 +194,7 @@ def test_what_a_batch_holds_does_not_depend_on_its_neighbours() -> None:
 
 def test_the_identity_changes_nothing() -> None:
     images, labels = torch.rand(3, 1, 16, 32), torch.randint(0, 4, (3, 16, 32))
-    new_images, new_labels = apply_maps(images, labels, torch.eye(2).expand(3, 2, 2), centred_grid((16, 32), CPU))
+    new_images, new_labels = apply_maps(images, labels, torch.eye(2).expand(3, 2, 2), centred_points((16, 32), CPU))
     assert new_labels is not None
     assert torch.equal(new_images, images)
     assert torch.equal(new_labels, labels)
@@ -230,9 +231,9 @@ def test_nothing_asks_the_device_for_a_value() -> None:
     images = torch.empty(4, 1, 32, 32, device=meta)
     labels = torch.empty(4, 32, 32, dtype=torch.long, device=meta)
     maps = torch.empty(4, 2, 2, device=meta)
-    new_images, new_labels = apply_maps(images, labels, maps, centred_grid((32, 32), meta))
+    new_images, new_labels = apply_maps(images, labels, maps, centred_points((32, 32), meta))
     assert new_labels is not None
     assert (new_images.shape, new_labels.shape) == (images.shape, labels.shape)
     with torch.inference_mode():
-        fixed, _ = apply_maps(torch.rand(2, 1, 16, 16), None, drawn(2), centred_grid((16, 16), CPU))
+        fixed, _ = apply_maps(torch.rand(2, 1, 16, 16), None, drawn(2), centred_points((16, 16), CPU))
     assert fixed.is_inference()

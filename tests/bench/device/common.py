@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVarTuple
 
 import torch
@@ -35,7 +34,6 @@ class Asked:
     steps: int
     names: tuple[str, ...]
     precisions: tuple[Precision, ...]
-    tree: Path | None = None
 
     @property
     def shape(self) -> Row:

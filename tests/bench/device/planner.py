@@ -27,14 +27,11 @@ class Part:
     """A process that measures something.
 
     expected_seconds: without so many left it is not started.
-    most_seconds:     after so many it is stopped; None: when the minutes are over.
     """
 
     name: str
     command: Sequence[str]
     expected_seconds: float
-    most_seconds: float | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -64,8 +61,7 @@ class Planner:
             outcome = f"left out: takes about {part.expected_seconds:.0f} s, {max(left, 0):.0f} s were left"
         else:
             began = time.monotonic()
-            limit = left if part.most_seconds is None else min(left, part.most_seconds)
-            code, stopped = self._rows_of(part, limit)
+            code, stopped = self._rows_of(part, left)
             took = f"{time.monotonic() - began:.0f} s"
             outcome = f"stopped after {took}" if stopped else f"exit code {code} after {took}" if code else took
         self.outcomes[part.name] = outcome
@@ -75,7 +71,7 @@ class Planner:
         """Exit code of a part, and whether it was stopped at its limit; its rows join those of the others."""
         stopped = threading.Event()
         with subprocess.Popen(
-            part.command, env={**os.environ, **part.environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            part.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             text=True, start_new_session=True,
         ) as process:  # fmt: skip
             timers = [

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import get_args
@@ -13,50 +9,13 @@ from typing import get_args
 import torch
 
 from harness.train.build import on_device, update
-from harness.train.checkpoint import TrainingState
 from harness.train.graph import CapturedStep, as_recorded
-from tests.bench.device.common import REPEATS, Asked, capturable, seconds_of, started, wait
+from tests.bench.device.common import Asked, capturable, seconds_of, started, wait
 from tests.bench.device.counted import count, large_copy, matrix_product
 from tests.bench.device.planner import Row
 from tests.bench.workload import MIDDLE, Precision, take_middle_step
 
 WARM_UP_STEPS = 3
-
-REFERENCE = """
-import json, sys, time, torch
-from harness.train.environment import pick_device
-from tests.bench.workload import entries, measure
-
-class NoClock:
-    start = lambda self: None
-    stop = lambda self: [0.0]
-    flush = lambda self: []
-
-size, batch, steps, repeats, precision = json.loads(sys.argv[1])
-device = pick_device()
-torch.set_num_threads(1)
-if device.type == "cuda":
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-wait = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
-for name in list(entries((16,) * len(size), 2, torch.device("cpu"))):
-    row = {"name": name}
-    try:
-        state = entries(tuple(size), batch, device, precision, only=name)
-        measure(state, 1, 2, NoClock())
-        seconds = []
-        for _ in range(repeats):
-            wait()
-            began = time.perf_counter()
-            measure(state, steps, 0, NoClock())
-            wait()
-            seconds.append((time.perf_counter() - began) / steps)
-        row["seconds"] = sorted(seconds)[len(seconds) // 2]
-    except Exception as error:
-        row["error"] = f"{type(error).__name__}: {error}".partition("\\n")[0]
-    print(json.dumps(row), flush=True)
-"""
-"""Steps of all stages of a tree; written against what every tree's `tests.bench.workload` has."""
 
 
 def ceilings(asked: Asked) -> Iterator[Row]:
@@ -95,27 +54,13 @@ def speed(asked: Asked) -> Iterator[Row]:
             what = {"name": name, "precision": precision}
             yield {**what, "how": "host", **asked.attempted(by_host, name, precision)}
             if capturable(name):
-                yield {**what, "how": "graph", **asked.attempted(by_graph, name, precision, asked, None)}
+                yield {**what, "how": "graph", **asked.attempted(by_graph, name, precision, asked)}
 
 
-def fused(asked: Asked) -> Iterator[Row]:
-    """Replayed steps whose loss went through torch's compiler, forward and backward."""
-
-    def compile_loss(state: TrainingState) -> None:
-        vars(state.method)["training_loss"] = torch.compile(state.method.training_loss, dynamic=False)
-
-    for precision in asked.precisions:
-        for name in asked.names:
-            row = asked.attempted(by_graph, name, precision, asked, compile_loss)
-            yield {"name": name, "precision": precision, "how": "fused graph", **row}
-
-
-def by_graph(name: str, precision: Precision, asked: Asked, prepare: Callable[[TrainingState], None] | None) -> Row:
-    """Replayed steps; prepare: what is done to the state before its first step."""
+def by_graph(name: str, precision: Precision, asked: Asked) -> Row:
+    """Replayed steps."""
     state, stage = started(name, asked, asked.device, precision, compiled=True)
     began = time.perf_counter()
-    if prepare is not None:
-        prepare(state)
     progress = MIDDLE.with_schedules(state.method.schedules(stage, MIDDLE))
     plan = state.method.batches(stage, asked.batch)
     for _ in range(WARM_UP_STEPS):  # by what is recorded below, so that torch's compiler need not look at it again
@@ -139,20 +84,3 @@ def with_peak(device: torch.device, function: Callable[[], float]) -> Row:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     return {"seconds": function(), "peak_bytes": torch.cuda.max_memory_allocated(device)}
-
-
-def reference(asked: Asked) -> Iterator[Row]:
-    """Steps that the host takes, by the code of another tree, in a process that starts there."""
-    assert asked.tree is not None, "a reference needs a tree"
-    for precision in asked.precisions:
-        how = {"precision": precision, "how": "reference", **asked.shape}
-        what = json.dumps([asked.size, asked.batch, asked.steps, REPEATS, precision])
-        with subprocess.Popen(
-            [sys.executable, "-c", REFERENCE, what], cwd=asked.tree, env={**os.environ, "PYTHONSAFEPATH": ""},
-            stdout=subprocess.PIPE, text=True,
-        ) as process:  # fmt: skip
-            assert process.stdout is not None
-            for line in process.stdout:
-                yield {**how, **json.loads(line)}
-        if process.returncode:
-            yield {**how, "error": f"exit code {process.returncode}"}

@@ -8,13 +8,13 @@ import pandas as pd
 
 from tests.bench.device.planner import Row
 
-WAYS = ("reference", "host", "graph", "fused graph")
+WAYS = ("host", "graph")
 """How steps were taken, in the order of columns."""
 
 
 def markdown(rows: Sequence[Row], outcomes: Mapping[str, str]) -> str:
     """All tables, and what became of each part."""
-    parts = [*device_lines(rows), *agreement(rows), *speeds(rows), *runs(rows)]
+    parts = [*device_lines(rows), *agreement(rows), *speeds(rows)]
     ended = [f"| {name} | {outcome} |" for name, outcome in outcomes.items()]
     return "\n".join([*parts, "## Parts", "", *header("part", "took"), *ended, ""])
 
@@ -24,9 +24,9 @@ def header(*names: str) -> list[str]:
     return ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
 
 
-def of_kind(rows: Sequence[Row], *kinds: str) -> list[Row]:
-    """Rows of some parts."""
-    return [row for row in rows if row.get("kind") in kinds]
+def of_kind(rows: Sequence[Row], kind: str) -> list[Row]:
+    """Rows of a part."""
+    return [row for row in rows if row.get("kind") == kind]
 
 
 def device_lines(rows: Sequence[Row]) -> Iterator[str]:
@@ -42,37 +42,35 @@ def device_lines(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def agreement(rows: Sequence[Row]) -> Iterator[str]:
-    """Differences from the CPU and from steps that the host takes, and whether a step waits."""
-    chosen = of_kind(rows, "correct", "captured", "guard")
+    """Differences from the CPU."""
+    chosen = of_kind(rows, "correct")
     if not chosen:
         return
-    yield from ("## Same numbers, no waiting", "")
-    yield from header("part", "method/stage", "size", "precision", "losses differ", "weights differ", "says")
+    yield from ("## Same numbers as the CPU", "")
+    yield from header("method/stage", "size", "losses differ", "weights differ", "says")
     for row in chosen:
         differences = [f"{row[name]:.1e}" if name in row else "" for name in ("loss", "weights")]
-        says = row.get("error") or row.get("says") or ("agrees" if row["agree"] else "DIFFERS")
-        cells = [row["kind"], row["name"], row["size"], row.get("precision", "float32"), *differences, says]
-        yield "| " + " | ".join(cells) + " |"
+        says = row.get("error") or ("agrees" if row["agree"] else "DIFFERS")
+        yield "| " + " | ".join([row["name"], row["size"], *differences, says]) + " |"
     yield ""
 
 
 def speeds(rows: Sequence[Row]) -> Iterator[str]:
-    """Steps a second however they were taken, by size and precision; a reference has its own precision, float32."""
-    chosen = of_kind(rows, "speed", "fused", "reference")
+    """Steps a second however they were taken, by size and precision."""
+    chosen = of_kind(rows, "speed")
     if not chosen:
         return
     frame = pd.DataFrame(chosen)
     for (size, batch), group in frame.groupby(["size", "batch"], sort=False):
-        before = {row["name"]: row.get("seconds") for _, row in group[group["how"] == "reference"].iterrows()}
-        for precision, steps in group[group["how"] != "reference"].groupby("precision", sort=False):
+        for precision, steps in group.groupby("precision", sort=False):
             yield from (f"## Steps a second, {size}, batch {batch}, {precision}", "")
             yield from header(
-                "method/stage", "reference float32", "host", "graph", "fused graph", "best over reference",
-                "peak GB of host, graph", "share of the roofline", "says",
+                "method/stage", "host", "graph", "graph over host", "peak GB of host, graph", "share of the roofline",
+                "says",
             )  # fmt: skip
             for name, ways in steps.groupby("name", sort=False):
                 by_way: dict[str, Row] = {row["how"]: dict(row.dropna()) for _, row in ways.iterrows()}
-                yield line(str(name), before.get(str(name)), by_way, limits(rows, str(precision)))
+                yield line(str(name), by_way, limits(rows, str(precision)))
             yield ""
 
 
@@ -84,28 +82,15 @@ def limits(rows: Sequence[Row], precision: str) -> tuple[float, float] | None:
     return (flops[0], moved[0]) if flops and moved else None
 
 
-def line(name: str, before: float | None, ways: Mapping[str, Row], limit: tuple[float, float] | None) -> str:
+def line(name: str, ways: Mapping[str, Row], limit: tuple[float, float] | None) -> str:
     """A method/stage: the roofline's share is that of the fastest way, with the operations and bytes of the host's."""
     seconds = {way: row["seconds"] for way, row in ways.items() if "seconds" in row}
-    rates = ["" if value is None else f"{1 / value:.1f}" for value in (before, *map(seconds.get, WAYS[1:]))]
+    rates = ["" if value is None else f"{1 / value:.1f}" for value in map(seconds.get, WAYS)]
     best = min(seconds.values(), default=None)
-    ratio = f"{before / best:.2f}" if before and best else ""
-    peaks = ", ".join(f"{ways[way]['peak_bytes'] / 1e9:.2f}" for way in WAYS[1:3] if "peak_bytes" in ways.get(way, {}))
+    ratio = f"{seconds['host'] / seconds['graph']:.2f}" if len(seconds) == len(WAYS) else ""
+    peaks = ", ".join(f"{ways[way]['peak_bytes'] / 1e9:.2f}" for way in WAYS if "peak_bytes" in ways.get(way, {}))
     work, share = ways.get("host", {}), ""
     if limit and best and "flops" in work:
         share = f"{max(work['flops'] / limit[0], work['bytes'] / limit[1]) / best:.0%}"
     says = "; ".join(f"{way}: {row['error']}" for way, row in ways.items() if "error" in row)
     return "| " + " | ".join([name, *rates, ratio, peaks, share, says]) + " |"
-
-
-def runs(rows: Sequence[Row]) -> Iterator[str]:
-    """Full-size runs."""
-    chosen = of_kind(rows, "run")
-    if not chosen:
-        return
-    yield from ("## Full-size runs", "")
-    yield from header("run", "status", "steps", "device-seconds", "mean test Dice")
-    for row in chosen:
-        dice = "" if row["dice"] is None else f"{row['dice']:.4f}"
-        yield f"| {row['name']} | {row['status']} | {row['steps']} | {row['device_seconds']:.1f} | {dice} |"
-    yield ""

@@ -81,7 +81,7 @@ format: venv ## let ruff sort imports and format
 bench: venv ## measure what the design promises (steps a second, statistics); AGAINST=REF: steps beside a commit's
 	@$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST) $(BENCH_ARGS))
 
-same: venv ## compare weights, test cases and validations with those of another commit (AGAINST=REF, else v0.1.0)
+same: venv ## compare weights, test cases and validations with those of another commit (AGAINST=REF, else main)
 	@$(ONE_THREAD) $(BIN)/python -m tests.bench.same_numbers $(if $(AGAINST),--against $(AGAINST))
 
 constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt

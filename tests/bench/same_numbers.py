@@ -1,9 +1,9 @@
-"""`make same AGAINST=v0.1.0`: whether the working tree computes the same numbers as another commit.
+"""`make same AGAINST=REF`: whether the working tree computes the same numbers as another commit.
 
 Both trees train three small suites on this machine with this interpreter, one thread each: every method on slices and
 on volumes with a budget of steps, and a search with its finals. Compared are weights as tensor bytes, test cases,
-validations, counts, trials and the selection; by meaning, since names of fields, files and tensors may change. Ids are
-not compared, since the protocol's version is part of them.
+validations, counts, trials and the selection; tensors by position, since their names may change. Ids are not compared,
+since the protocol's version is part of them.
 """
 
 from __future__ import annotations
@@ -25,19 +25,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from tests.bench.same_suites import SUITES, suite_text
+from tests.bench.same_suites import SUITES
 from tests.bench.trees import checkout, copy_code, environment_of
 
-RENAMED = {
-    "best_look": "best_validation",
-    "look": "validation",
-    "looks": "validations",
-    "selection": "checkpoint",
-    "slot": "planned_run",
-    "unit": "run",
-}
-"""Old name of a field, column or part of a checkpoint -> its name in the working tree."""
-FOLDERS, RUN_FILES, TRIAL_FILES = ("units", "runs"), ("unit.json", "run.json"), ("points.json", "trials.json")
 COUNTS = ("status", "stage_steps", "images_seen", "labelled_images_seen", "parameters_training", "parameters_predictor")
 """Fields of a result that do not depend on time, beside the validations."""
 NOT_COMPARED = ("device_seconds", "patients")
@@ -59,18 +49,6 @@ class SuiteNumbers:
 
     runs: Mapping[str, Numbers]
     search: Numbers
-
-
-def renamed(value: Any) -> Any:
-    """The same content with the working tree's names for fields."""
-    if isinstance(value, dict):
-        return {RENAMED.get(name, name): renamed(part) for name, part in value.items()}
-    return [renamed(part) for part in value] if isinstance(value, list) else value
-
-
-def with_entry(trial: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial with the working tree's name for its entry in the suite: there `method` meant two things."""
-    return {"entry" if name == "method" else name: value for name, value in trial.items()}
 
 
 def flat(value: Any, at: str) -> Iterator[tuple[str, str]]:
@@ -98,7 +76,7 @@ def tensor_numbers(state: Mapping[str, torch.Tensor], at: str) -> Numbers:
 
 def case_numbers(cases: pd.DataFrame) -> Numbers:
     """Each metric of each test case and class, by selection rule."""
-    cases = cases.rename(columns=RENAMED).set_index(CASE_KEY)
+    cases = cases.set_index(CASE_KEY)
     if not cases.index.is_unique:
         raise ValueError(f"test cases stand more than once: {', '.join(CASE_KEY)} must differ")
     numbers = {"cases.length": str(len(cases))}
@@ -109,11 +87,8 @@ def case_numbers(cases: pd.DataFrame) -> Numbers:
 
 def run_numbers(folder: Path) -> Numbers:
     """The numbers of one finished run."""
-    result = renamed(json.loads((folder / "result.json").read_text()))
-    checkpoint = {
-        RENAMED.get(name, name): part
-        for name, part in torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True).items()
-    }
+    result = json.loads((folder / "result.json").read_text())
+    checkpoint = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     numbers = tensor_numbers(checkpoint["method"], "weights") | tensor_numbers(checkpoint["best"] or {}, "best_weights")
     validations = [{k: v for k, v in each.items() if k not in NOT_COMPARED} for each in result["validations"]]
     numbers |= flat(validations, "validations")
@@ -129,7 +104,7 @@ def run_key(run: Mapping[str, Any], known: Collection[str]) -> str:
     known: names of hyper-parameters; others are left out, since one tree alone writes them down. A switch that is off
            says as little as one that a tree does not write.
     """
-    written = {name: value for name, value in renamed(run["params"]).items() if name in known}
+    written = {name: value for name, value in run["params"].items() if name in known}
     params = {name: value for name, value in written.items() if value is not None and value is not False}
     settings = [params, run["engine"]["optimiser"]["learning_rate"], run["budget"]["steps"]]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
@@ -137,23 +112,14 @@ def run_key(run: Mapping[str, Any], known: Collection[str]) -> str:
     return f"{run['role']} {run['method']} {labelled}-labelled subset {run['subset']} seed {run['seed']} ({digest})"
 
 
-def first_existing(folder: Path, names: Sequence[str]) -> Path:
-    """The file or folder of the first of `names` that exists."""
-    existing = [folder / name for name in names if (folder / name).exists()]
-    if not existing:
-        raise FileNotFoundError(f"{folder}: has none of {', '.join(names)}")
-    return existing[0]
-
-
 def read_runs(root: Path) -> dict[Path, dict[str, Any]]:
     """Folder -> what was asked, for each run of a suite."""
-    folders = sorted(first_existing(root, FOLDERS).iterdir())
-    return {folder: json.loads(first_existing(folder, RUN_FILES).read_text()) for folder in folders}
+    return {folder: json.loads((folder / "run.json").read_text()) for folder in sorted((root / "runs").iterdir())}
 
 
 def parameter_names(root: Path) -> dict[str, set[str]]:
     """Method -> names of the hyper-parameters that its runs write down."""
-    return {run["method"]: set(renamed(run["params"])) for run in read_runs(root).values()}
+    return {run["method"]: set(run["params"]) for run in read_runs(root).values()}
 
 
 def read_both(reference: Path, current: Path) -> tuple[SuiteNumbers, SuiteNumbers]:
@@ -174,7 +140,7 @@ def read_suite(root: Path, known: Mapping[str, Collection[str]]) -> SuiteNumbers
         if key in runs:
             raise ValueError(f"{root}: two runs are {key}")
         keys[folder.name], runs[key] = key, run_numbers(folder)
-    selection = renamed(json.loads((root / "selection.json").read_text()))
+    selection = json.loads((root / "selection.json").read_text())
     search: Numbers = {}
     for entry in selection["entries"]:
         chosen = entry["trial"]
@@ -184,9 +150,9 @@ def read_suite(root: Path, known: Mapping[str, Collection[str]]) -> SuiteNumbers
     for index, candidate in enumerate(selection["candidates"] or []):
         known = {name: candidate[name] for name in ("status", "score", "chosen")}
         search |= flat(known | {"run": keys.get(candidate["trial"]["run"])}, f"candidates[{index}]")
-    if any((root / name).exists() for name in TRIAL_FILES):
-        trials = renamed(json.loads(first_existing(root, TRIAL_FILES).read_text()))["trials"]
-        search |= flat([with_entry(trial) | {"run": keys.get(trial["run"])} for trial in trials], "trials")
+    if (root / "trials.json").exists():
+        trials = json.loads((root / "trials.json").read_text())["trials"]
+        search |= flat([trial | {"run": keys.get(trial["run"])} for trial in trials], "trials")
     return SuiteNumbers(runs, search)
 
 
@@ -245,7 +211,7 @@ def train(tree: Path, folder: Path, names: Sequence[str]) -> Path:
     folder.mkdir()
     environment = environment_of(tree) | {"HARNESS_CACHE": str(folder / "cache")}
     for name in names:
-        (folder / f"{name}.yaml").write_text(suite_text(name, tree))
+        (folder / f"{name}.yaml").write_text(SUITES[name])
         command = [sys.executable, "-m", "harness", "run", "--suite", f"{name}.yaml", "--no-track", "--no-panels"]
         done = subprocess.run(
             [*command, "--executor", "inline", "--runs", "records"],
@@ -259,7 +225,7 @@ def train(tree: Path, folder: Path, names: Sequence[str]) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, compare, print; 1 if anything differs or is absent."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", default="v0.1.0", help="the commit to compare with")
+    parser.add_argument("--against", default="main", help="the commit to compare with")
     parser.add_argument("--only", choices=sorted(SUITES), nargs="+", default=sorted(SUITES), help="suites to run")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="harness-same-") as name:

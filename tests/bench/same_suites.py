@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 METHODS = """\
 methods:
   supervised:
@@ -69,20 +67,3 @@ search:
     optimiser.learning_rate: {scale: log, values: [0.01, 0.3]}
 """,
 }
-"""In the words of the present suite files."""
-
-EARLIER_WORDS = {"validations:": "looks:", "validation_stride:": "look_stride:"}
-
-
-def suite_text(name: str, tree: Path) -> str:
-    """The suite in the words that `tree` reads."""
-    return in_words_of(tree, SUITES[name])
-
-
-def in_words_of(tree: Path, text: str) -> str:
-    """A suite's text in the words that `tree` reads, which its own demo tells."""
-    if "validations:" in (tree / "benchmarks" / "suites" / "demo.yaml").read_text():
-        return text
-    for word, earlier in EARLIER_WORDS.items():
-        text = text.replace(word, earlier)
-    return text

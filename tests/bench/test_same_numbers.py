@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from tests.bench.same_numbers import SuiteNumbers, compare, read_both
-from tests.bench.same_suites import SUITES, suite_text
-from tests.support import REPO
+from tests.bench.same_suites import SUITES
 
 METHODS = ("ua_mt", "mc_net")
 
@@ -28,24 +27,22 @@ def flip_bit(tensor: torch.Tensor) -> None:
 
 
 class Planted:
-    """Records of a suite of two runs with a trial each, in the names of one version; each part may be changed."""
+    """Records of a suite of two runs with a trial each, by one version of the code; each part may be changed."""
 
-    def __init__(self, root: Path, earlier: bool) -> None:
+    def __init__(self, root: Path, version: int) -> None:
         self.root = root
-        self.words = ("unit", "look", "slot") if earlier else ("run", "validation", "planned_run")
-        self.runs = root / ("units" if earlier else "runs")
-        self.trials = root / ("points.json" if earlier else "trials.json")
-        run, _, planned = self.words
+        self.version = version
+        self.trials = root / "trials.json"
         for method in METHODS:
             for role in ("final", "search"):
-                self._write_run(role, method, version=1 if earlier else 2)
+                self._write_run(role, method)
         trial = [
-            {"method": name, "study": 0, "point": 0, "varied": {"tau": 0.1}, run: self.id("search", name)}
+            {"entry": name, "study": 0, "point": 0, "varied": {"tau": 0.1}, "run": self.id("search", name)}
             for name in METHODS
         ]
-        write(self.trials, {"schema_version": 1 if earlier else 2, "suite_hash": str(root), "trials": trial})
+        write(self.trials, {"schema_version": version, "suite_hash": str(root), "trials": trial})
         entries = [
-            {planned: {"method": name, "seed": 0}, run: self.id("final", name), "ranked": True, "trial": each}
+            {"planned_run": {"entry": name, "seed": 0}, "run": self.id("final", name), "ranked": True, "trial": each}
             for name, each in zip(METHODS, trial, strict=True)
         ]
         candidates = [{"trial": each, "status": "ok", "score": 0.7, "chosen": True} for each in trial]
@@ -53,24 +50,24 @@ class Planted:
 
     def id(self, role: str, method: str) -> str:
         """Ids differ between versions."""
-        return f"{role}-{method}-{self.words[0]}"
+        return f"{role}-{method}-{self.version}"
 
     def folder(self, role: str, method: str) -> Path:
         """Of one run."""
-        return self.runs / self.id(role, method)
+        return self.root / "runs" / self.id(role, method)
 
-    def _write_run(self, role: str, method: str, version: int) -> None:
-        run, validation, _ = self.words
+    def _write_run(self, role: str, method: str) -> None:
+        version = self.version
         folder = self.folder(role, method)
         asked = {
             "role": role, "method": method, "params": {"consistency": 0.1}, "labelled": 3, "subset": 0, "seed": 0,
-            "protocol_version": version, "engine": {f"{validation}s": 2, "optimiser": {"learning_rate": 0.1}},
+            "protocol_version": version, "engine": {"validations": 2, "optimiser": {"learning_rate": 0.1}},
             "budget": {"steps": 4},
         }  # fmt: skip
-        write(folder / f"{run}.json", asked)
+        write(folder / "run.json", asked)
         seen = [
             {
-                validation: n,
+                "validation": n,
                 "step": 2 * n,
                 "progress": n / 2,
                 "device_seconds": version * n,
@@ -79,15 +76,16 @@ class Planted:
             for n in (1, 2)
         ]
         result = {
-            run: folder.name, "status": "ok", "stage_steps": {"train": 4}, "images_seen": 16, "labelled_images_seen": 8,
-            "parameters_training": 9, "parameters_predictor": 9, f"{validation}s": seen, f"best_{validation}": 2,
+            "run": folder.name, "status": "ok", "stage_steps": {"train": 4}, "images_seen": 16,
+            "labelled_images_seen": 8, "parameters_training": 9, "parameters_predictor": 9, "validations": seen,
+            "best_validation": 2,
         }  # fmt: skip
         write(folder / "result.json", result)
         prefix = "student" if version == 1 else "network"
         weights = {f"{prefix}.weight": torch.arange(6.0).reshape(2, 3) / 7, f"{prefix}.steps": torch.tensor(4)}
         torch.save({"method": weights, "best": {"weight": torch.ones(3) / 3}}, folder / "checkpoint.pt")
         if role == "final":
-            rows = [{"selection": "last", "case": f"case{n}", "class_name": "LV", "dice": n / 7, "hd95_mm": n / 3}
+            rows = [{"checkpoint": "last", "case": f"case{n}", "class_name": "LV", "dice": n / 7, "hd95_mm": n / 3}
                     for n in (1, 2)]  # fmt: skip
             pd.DataFrame(rows).to_parquet(folder / "cases.parquet")
 
@@ -122,12 +120,12 @@ def change_validation(content: dict[str, Any]) -> None:
 
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
-    return Planted(tmp_path / "reference", earlier=True).root
+    return Planted(tmp_path / "reference", version=1).root
 
 
 @pytest.fixture
 def current(tmp_path: Path) -> Planted:
-    return Planted(tmp_path / "current", earlier=False)
+    return Planted(tmp_path / "current", version=2)
 
 
 def test_equal_numbers_under_other_names_ids_and_times_are_equal(
@@ -207,21 +205,10 @@ def test_a_missing_run_is_named(reference: Path, current: Planted) -> None:
     assert compare("planted", fewer, old) == [f"planted: {key}: absent from the reference"]
 
 
-def test_a_suite_is_written_in_the_words_that_its_tree_reads(tmp_path: Path) -> None:
-    demo = tmp_path / "benchmarks" / "suites" / "demo.yaml"
-    demo.parent.mkdir(parents=True)
-    demo.write_text("engine:\n  looks: 4\n")
-    assert "looks: 2" in suite_text("volumes", tmp_path)
-    assert "look_stride: [" in suite_text("volumes", tmp_path)
-    assert "validation" not in suite_text("volumes", tmp_path)
-    demo.write_text("engine:\n  validations: 4\n")
-    assert suite_text("volumes", tmp_path) == SUITES["volumes"]
-
-
 @pytest.mark.parametrize("name", SUITES)
 def test_the_suites_are_valid_here(name: str, tmp_path: Path) -> None:
     from harness.suite.load import load_suite
 
     path = tmp_path / f"{name}.yaml"
-    path.write_text(suite_text(name, REPO))
+    path.write_text(SUITES[name])
     assert load_suite(str(path)).suite.name == name

@@ -10,8 +10,7 @@ from torch import Tensor
 from harness.api.method import Batch
 from harness.train.build import update
 from harness.train.checkpoint import TrainingState
-from tests.bench.device.common import Asked, progress_at, started
-from tests.bench.device.planner import Row
+from tests.bench.device.common import Asked, Row, progress_at, started
 from tests.bench.device.same_draws import SameDraws, without_dropout
 from tests.bench.workload import Entry
 

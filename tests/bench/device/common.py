@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVarTuple
+from typing import Any, TypeVarTuple
 
 import torch
 
@@ -16,10 +16,11 @@ from harness.api.progress import Progress
 from harness.suite.registry import load_method
 from harness.train.build import set_learning_rate
 from harness.train.checkpoint import TrainingState
-from tests.bench.device.planner import Row
 from tests.bench.workload import MIDDLE, Entry, Precision, Size, entries
 
 REPEATS = 3
+
+Row = dict[str, Any]
 
 Arguments = TypeVarTuple("Arguments")
 

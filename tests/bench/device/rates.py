@@ -10,9 +10,8 @@ import torch
 
 from harness.train.build import on_device, update
 from harness.train.graph import CapturedStep, as_recorded
-from tests.bench.device.common import Asked, capturable, seconds_of, started, wait
+from tests.bench.device.common import Asked, Row, capturable, seconds_of, started, wait
 from tests.bench.device.counted import count, large_copy, matrix_product
-from tests.bench.device.planner import Row
 from tests.bench.workload import MIDDLE, Precision, take_middle_step
 
 WARM_UP_STEPS = 3

@@ -1,4 +1,6 @@
-"""What the benchmark of a GPU measures; each part prints rows of JSON: `python -m tests.bench.device.parts NAME ...`.
+"""The benchmark of a GPU: each part prints rows of JSON as they are measured, so that a kill loses none of them.
+
+    timeout 5m python -m tests.bench.device speed --size 112 112 80 --batch 4 --steps 5 >>rows.jsonl
 
     ceilings   the device's own rates: one large matrix product in each precision, one large copy
     correct    losses and weights after a few steps on CPU and device: same batches, same draws, no dropout
@@ -20,8 +22,7 @@ import torch
 from harness.records.schema import Engine
 from harness.train.environment import pick_device, prepare_device
 from tests.bench.device.agreement import correct
-from tests.bench.device.common import Asked
-from tests.bench.device.planner import Row
+from tests.bench.device.common import Asked, Row
 from tests.bench.device.rates import ceilings, speed
 from tests.bench.workload import Precision, entries
 

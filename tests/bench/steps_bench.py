@@ -1,14 +1,11 @@
 """Seconds per training step of every method and stage, beside the supervised step of the same run.
 
-    python -m tests.bench.steps_bench [--size 96] [--size 256] [--batch 8] [--threads 2] [--steps 5] [--dense 1]
-    python -m tests.bench.steps_bench --dimension 3 --size 112 112 80 --batch 4 --steps 1 --warm-up 0 --memory
+    python -m tests.bench.steps_bench [--size 96] [--size 256] [--batch 8] [--threads 2] [--steps 5]
+    python -m tests.bench.steps_bench --dimension 3 --size 112 112 80 --batch 4 --steps 1 --warm-up 0
 
-The last stages of ACTION and ACTION++ stand beside the same stage written down plainly (`tests.bench.dense`), which is
-measured with --dense steps. Random images stand for scans: the cost of a step does not depend on what they show.
-Methods take turns, step by step, so that a machine whose speed drifts slows all of them alike; the median is printed:
-of the thread's CPU seconds on one thread, of wall seconds on several, of the device's on CUDA. With --memory each
-method and stage runs in a process of its own (`tests.bench.alone`), one after the other, and its peak is printed: the
-resident set of the process, or on CUDA what torch allocated.
+Random images stand for scans: the cost of a step does not depend on what they show. Methods take turns, step by step,
+so that a machine whose speed drifts slows all of them alike; the median is printed: of the thread's CPU seconds on one
+thread, of wall seconds on several, of the device's on CUDA.
 """
 
 from __future__ import annotations
@@ -22,8 +19,7 @@ import torch
 
 from harness.records.schema import Engine
 from harness.train.environment import cpu_model, pick_device, prepare_device
-from tests.bench.alone import measure_alone
-from tests.bench.workload import Precision, Size, clock_for, dense, entries, measure, warm_up
+from tests.bench.workload import Precision, Size, clock_for, entries, measure, warm_up
 
 SIZES: Mapping[int, tuple[Size, ...]] = {2: ((96, 96), (128, 128), (256, 256)), 3: ((48, 48, 16),)}
 SUPERVISED = "supervised/train"
@@ -35,28 +31,12 @@ def line(name: str, seconds: float, supervised: float) -> str:
 
 
 def table(size: Size, precision: Precision, asked: argparse.Namespace, device: torch.device) -> Iterator[str]:
-    """Lines of one table, and the ratio to the plainly written stages."""
+    """Lines of one table."""
     clock = clock_for(device, asked.threads)
     states = entries(size, asked.batch, device, precision)
     medians = measure(states, asked.steps, warm_up(device, asked.warm_up), clock)
-    plain = measure(dense(states, device), asked.dense, int(device.type == "cuda"), clock) if asked.dense else {}
     for name, seconds in medians.items():
-        shown = line(name, seconds, medians[SUPERVISED])
-        if name in plain:
-            shown += f"   plainly {plain[name]:8.3f} s, {plain[name] / seconds:5.1f} times as long"
-        yield shown
-
-
-def table_of_processes(size: Size, precision: Precision, asked: argparse.Namespace) -> Iterator[str]:
-    """Lines of one table as they are measured, each in a process of its own, with the peak of its memory."""
-    few = (16,) * len(size)
-    names = [SUPERVISED, *sorted(entries(few, 2, torch.device("cpu")).keys() - {SUPERVISED})]
-    supervised = None
-    for name in names:
-        found = measure_alone(name, size, asked.batch, precision, asked.threads, asked.steps, asked.warm_up)
-        supervised = supervised or found.seconds
-        memory = f"peak {found.peak_bytes / 1e9:6.2f} GB, {found.idle_bytes / 1e9:.2f} of it before"
-        yield f"{line(name, found.seconds, supervised)}   {memory}"
+        yield line(name, seconds, medians[SUPERVISED])
 
 
 def options() -> argparse.ArgumentParser:
@@ -70,8 +50,6 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; a scored run has one")
     parser.add_argument("--steps", type=int, default=5, help="measured steps per method and stage")
     parser.add_argument("--warm-up", type=int, help="steps before them that do not count (default 1; CUDA: 3)")
-    parser.add_argument("--dense", type=int, default=1, help="measured steps of the plainly written stage; 0: none")
-    parser.add_argument("--memory", action="store_true", help="a process for each, and its peak; not with --dense")
     parser.add_argument(
         "--precision", action="append", choices=get_args(Precision), help="repeatable (default float32; CUDA: both)"
     )
@@ -100,8 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shape = " x ".join(map(str, size))
             what = f"{shape}, batch {asked.batch}, {precision}, {where}, torch {torch.__version__}"
             print(f"\nseconds per step, {what}", flush=True)
-            alone = table_of_processes(size, precision, asked) if asked.memory else None
-            for shown in alone or table(size, precision, asked, device):
+            for shown in table(size, precision, asked, device):
                 print(shown, flush=True)
     return 0
 

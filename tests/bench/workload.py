@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from harness.api.method import Method, Stage
+from harness.api.method import Stage
 from harness.api.progress import Progress
 from harness.data.sampler import TrainingSet
 from harness.data.slices import Slices
@@ -20,13 +20,10 @@ from harness.suite.registry import load_dataset, load_method, method_sources
 from harness.train.build import build_state, start_stage, training_step
 from harness.train.checkpoint import TrainingState
 from harness.train.clock import StepClock, clock_of
-from tests.bench.dense import DenseACTION, DenseACTIONPP
 
 DATASETS = {2: "acdc", 3: "la"}
 MIDDLE = Progress(run=0.5, stage=0.5, step=100)
 """Progress of every step that is measured; its schedules are the method's."""
-DENSE: Mapping[str, type[Method]] = {"action/anatomical": DenseACTION, "action_pp/anatomical": DenseACTIONPP}
-"""Method and stage -> the same, written down plainly."""
 
 Size = tuple[int, ...]
 Precision = Literal["float32", "bfloat16"]
@@ -101,23 +98,6 @@ def entries(
                 state.meter.next_stage()
                 start_stage(state)
             states[f"{name}/{stage.name}"] = (state, stage)
-    return states
-
-
-def dense(measured: Mapping[str, Entry], device: torch.device) -> dict[str, Entry]:
-    """States of the same runs and stages whose method is the plain one."""
-    states = {}
-    for name, kind in DENSE.items():
-        measured_state, stage = measured[name]
-        state = build_state(measured_state.run, measured_state.sampler.data, device)
-        method = kind.build(state.method.task, kind.Params.model_validate(state.run.params)).to(device)
-        if state.run.engine.channels_last:
-            method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        state.method = method
-        for _ in range(method.stages.index(stage)):
-            state.meter.next_stage()
-        start_stage(state)
-        states[name] = (state, stage)
     return states
 
 

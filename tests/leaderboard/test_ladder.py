@@ -9,7 +9,7 @@ import pytest
 
 from harness.api.errors import UsageError
 from harness.leaderboard.leaderboard import write_leaderboard
-from harness.leaderboard.render import markdown
+from harness.leaderboard.render import markdown, terminal_text
 from tests.synthetic import RunSpec, board_of, write_records
 
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2, ladder=(500, 2000, 8000))
@@ -24,7 +24,7 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path) -> None:
     assert board.results.groupby("rung")["n_runs"].max().to_dict() == {500: 2, 2000: 2}
     ua_mt = board.results.query("entry == 'ua_mt' and checkpoint == 'last'")
     assert ua_mt[["n_ok", "n_missing", "n_elsewhere"]].to_numpy().tolist() == [[1, 1, 0]] * 2
-    text = str(board)
+    text = terminal_text(board)
     assert "3 labelled patients, 2000 reference steps: test metrics" in text
     assert "Not run yet: rung 8000 of the ladder 500, 2000, 8000." in text
     assert "Budget: 500 reference steps a run" in text

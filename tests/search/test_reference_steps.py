@@ -12,6 +12,7 @@ from harness.api.errors import UsageError
 from harness.audit import audit
 from harness.execution.run import ExecuteSettings, execute
 from harness.leaderboard.leaderboard import Leaderboard, build_leaderboard
+from harness.leaderboard.render import terminal_text
 from harness.records.budget import Budget
 from harness.records.calibration import Calibration, CalibrationHeader, EntryCost, Fingerprint, StageCost, engine_cost
 from harness.records.reader import SuiteRecords
@@ -180,7 +181,7 @@ def test_infeasible_proposals_are_on_record_and_on_the_board(make_tiny: MakeTiny
     assert trials.infeasible == list(session.plan.infeasible) != []
     assert len(trials.trials) == 12
     store.write_selection(session.plan.with_choices({}).selection([]))
-    text = str(build_leaderboard(SuiteRecords.open(tiny.store)))
+    text = terminal_text(build_leaderboard(SuiteRecords.open(tiny.store)))
     count = len(trials.infeasible)
     assert f"not charged: proposals with a stage of too few steps ({count} of bcp)." in text.replace("\n", " ")
 
@@ -219,6 +220,6 @@ def test_records_of_a_search_show_equal_spending(searched: Leaderboard) -> None:
 def test_the_board_shows_trials_and_their_sum(searched: Leaderboard) -> None:
     columns = ["search_reference_steps_total", "search_reference_steps_trial"]
     assert searched.results[columns].drop_duplicates().to_numpy().tolist() == [[480.0, 160.0]]
-    text = str(searched)
+    text = terminal_text(searched)
     assert "Search: 160 reference steps a trial, 480 an entry in all." in text
     assert "160 each" in text

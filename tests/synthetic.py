@@ -227,7 +227,7 @@ def write_run(folder: RunFolder, run: Run, planned_run: PlannedRun, spec: RunSpe
         write_record(folder.final, FinalWeights(weights_sha256=digest(key(planned_run))))
         folder.write_cases(cases_frame(planned_run, spec))
         if planned_run.entry in spec.centers:
-            folder.write_arrays(center_arrays(planned_run, spec))
+            folder.write_arrays({"centres": np.eye(len(spec.classes) + 1, dtype=np.float32)})
             folder.write_figures({"centers": picture(f"centres of {planned_run}")})
     folder.write_result(_result(folder, run, planned_run, spec, environment))
 
@@ -354,30 +354,6 @@ def history_frame(planned_run: PlannedRun, spec: RunSpec) -> pd.DataFrame:
         "progress_stage": progress, "learning_rate": 0.01 * (1.0 - progress) ** 0.9, "step_seconds": 0.2,
         "loss": loss, "term/cross_entropy": 0.5 * loss, "term/dice": 0.5 * loss,
     })  # fmt: skip
-
-
-def center_arrays(planned_run: PlannedRun, spec: RunSpec) -> dict[str, NDArray[Any]]:
-    """A centre a class along the axes of eight dimensions, prototypes near them, twenty features a class."""
-    generator = _generator("centers", key(planned_run))
-    count = len(spec.classes) + 1
-    centres = np.eye(count, 8, dtype=np.float32)
-    labels = np.repeat(np.arange(count), 20)
-    assignment = np.roll(np.arange(count), 1)
-
-    def near(points: NDArray[np.float32]) -> NDArray[np.float32]:
-        moved = points + 0.2 * generator.standard_normal(points.shape).astype(np.float32)
-        return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), np.float32)
-
-    prototypes = near(centres[assignment])
-    return {
-        "centres": centres,
-        "prototypes": prototypes,
-        "similarity": prototypes @ centres.T,
-        "assignment": assignment,
-        "planned_run_class": np.arange(count),
-        "features": near(centres[assignment][labels]).astype(np.float16),
-        "labels": labels,
-    }
 
 
 def picture(caption: str) -> bytes:

@@ -137,6 +137,6 @@ def _dataset(data: DatasetRef) -> Dataset | None:
     return dataset
 
 
-def _some(values: Sequence[object], most: int = 5) -> str:
-    more = ", ..." if len(values) > most else ""
-    return ", ".join(str(value) for value in values[:most]) + more
+def _some(values: Sequence[object]) -> str:
+    more = ", ..." if len(values) > 5 else ""
+    return ", ".join(str(value) for value in values[:5]) + more

@@ -50,9 +50,9 @@ def show_summary(board: Leaderboard, console: Console) -> None:
         _print(console, line, "dim")
 
 
-def summary_text(board: Leaderboard, width: int = WIDTH) -> str:
+def summary_text(board: Leaderboard) -> str:
     """What `show_summary` prints, without colours."""
-    console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
+    console = Console(file=StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
     with console.capture() as capture:
         show_summary(board, console)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"

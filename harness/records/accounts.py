@@ -160,11 +160,6 @@ class UnreconciledAttempt(Strict):
     job: str | None
     reason: str
 
-    @property
-    def outside(self) -> bool:
-        """Whether it had no allocation at all."""
-        return self.job is None
-
 
 class Reconciliation(Strict):
     """Slurm's accounts of a suite. problem: why they could not be read (no accounting, ...); None where they were."""

@@ -143,7 +143,7 @@ class Simultaneous(NamedTuple):
     high: Floats
 
 
-def simultaneous_intervals(differences: Floats, confidence: float = CONFIDENCE) -> Simultaneous:
+def simultaneous_intervals(differences: Floats) -> Simultaneous:
     """Bounds of the mean of each column of `differences` [n, k], free of NaN; single ones as `bootstrap.intervals`.
 
     A column of equal values has no spread to resample. Its interval is the point, and it widens no other.
@@ -158,14 +158,14 @@ def simultaneous_intervals(differences: Floats, confidence: float = CONFIDENCE) 
         ends[:], half[:] = np.nan, np.nan
     elif not constant.all():
         deviation = differences[:, ~constant].std(axis=0, ddof=1)
-        t_low, t_high, largest = _t_ends((differences - mean)[:, ~constant] / deviation, confidence)
+        t_low, t_high, largest = _t_ends((differences - mean)[:, ~constant] / deviation)
         ends[:, ~constant] = np.stack([t_high, t_low]) * deviation / math.sqrt(n)
         half[~constant] = largest * deviation / math.sqrt(n)
     bounds = mean - ends[0], mean - ends[1], mean - half, mean + half
     return Simultaneous(mean, *(np.where(np.isfinite(bound), bound, np.nan) for bound in bounds))
 
 
-def _t_ends(standardised: Floats, confidence: float) -> tuple[Floats, Floats, float]:
+def _t_ends(standardised: Floats) -> tuple[Floats, Floats, float]:
     """Of columns [n, k]: the quantiles of t* of each, and that of the largest |t*|."""
     k = standardised.shape[1]
     ends = np.empty((2, k))
@@ -173,9 +173,9 @@ def _t_ends(standardised: Floats, confidence: float) -> tuple[Floats, Floats, fl
     for start in range(0, k, COLUMNS_AT_ONCE):
         chunk = slice(start, start + COLUMNS_AT_ONCE)
         t = t_values(standardised[:, chunk])
-        ends[:, chunk] = t_ends(t, confidence)
+        ends[:, chunk] = t_ends(t, CONFIDENCE)
         np.maximum(largest, np.abs(t, out=t).max(axis=0), out=largest)
-    rank = math.ceil(confidence * (RESAMPLES + 1))
+    rank = math.ceil(CONFIDENCE * (RESAMPLES + 1))
     return ends[0], ends[1], float(np.partition(largest, rank - 1)[rank - 1])
 
 

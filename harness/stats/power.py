@@ -76,21 +76,20 @@ def _components(values: Floats) -> tuple[float, float]:
     return math.sqrt(max(0.0, float(means.var(ddof=1)) - within / runs)), math.sqrt(within)
 
 
-def smallest_difference(spread: float, patients: int, methods: int, power: float = POWER) -> float:
-    """The smallest true difference of two methods that is found significant with probability `power`.
+def smallest_difference(spread: float, patients: int, methods: int) -> float:
+    """The smallest true difference of two methods that is found significant with probability POWER.
 
     Args:
         spread: Standard deviation over patients of the difference.
         patients: Of the test set.
         methods: Ranked methods of the table, all pairs of which are compared.
-        power: Probability to find it.
 
     Returns:
         A difference in the unit of `spread`; infinite where the patients are too few for any.
     """
     if methods < 2 or patients < 4 or not decidable(patients, _pairs(methods)):
         return math.inf
-    return spread * float(np.quantile(_needed(patients, methods), power))
+    return spread * float(np.quantile(_needed(patients, methods), POWER))
 
 
 def _pairs(methods: int) -> int:

@@ -32,18 +32,6 @@ def test_every_selected_run_is_a_row(tmp_path):
     assert set(comparison.runs.loc[comparison.runs["reference"], "entry"]) == {"supervised_full"}
 
 
-def test_a_suite_in_which_nothing_ran_still_loads(tmp_path):
-    spec = RunSpec()
-    everything = frozenset(
-        (planned_run.entry, planned_run.labelled, planned_run.subset, planned_run.seed)
-        for planned_run in spec.planned_runs
-    )
-    (comparison,) = read_input(SuiteRecords(write_records(tmp_path / "s", RunSpec(missing=everything)))).comparisons
-    assert statuses(comparison) == {"missing": 21}
-    assert comparison.conditions is None
-    assert comparison.cases.empty
-
-
 @pytest.mark.parametrize(
     ("change", "title"),
     [

@@ -2,9 +2,8 @@
 
     timeout 5m python -m tests.bench.device speed --size 112 112 80 --batch 4 --steps 5 >>rows.jsonl
 
-    ceilings   the device's own rates: one large matrix product in each precision, one large copy
-    correct    losses and weights after a few steps on CPU and device: same batches, same draws, no dropout
-    speed      seconds of a step as the host takes it and replayed, peak memory, operations and bytes
+    correct  losses and weights after a few steps on CPU and device: same batches, same draws, no dropout
+    speed    seconds of a step as the host takes it and replayed, and peak memory
 
 Seconds are of many steps in a row, nothing waited for in between, as training takes them: the median of three rows.
 """
@@ -23,12 +22,10 @@ from harness.records.schema import Engine
 from harness.train.environment import pick_device, prepare_device
 from tests.bench.device.agreement import correct
 from tests.bench.device.common import Asked, Row
-from tests.bench.device.rates import ceilings, speed
+from tests.bench.device.rates import speed
 from tests.bench.workload import Precision, entries
 
-PARTS: Mapping[str, Callable[[Asked], Iterator[Row]]] = {
-    function.__name__: function for function in (ceilings, correct, speed)
-}
+PARTS: Mapping[str, Callable[[Asked], Iterator[Row]]] = {function.__name__: function for function in (correct, speed)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

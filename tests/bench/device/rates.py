@@ -1,39 +1,22 @@
-"""Parts that measure seconds, memory and work of steps, and the rates that the device could reach."""
+"""The part that measures seconds and memory of steps."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import get_args
 
 import torch
 
 from harness.train.build import on_device, update
 from harness.train.graph import CapturedStep, as_recorded
 from tests.bench.device.common import Asked, Row, capturable, seconds_of, started, wait
-from tests.bench.device.counted import count, large_copy, matrix_product
 from tests.bench.workload import MIDDLE, Precision, take_middle_step
 
 WARM_UP_STEPS = 3
 
 
-def ceilings(asked: Asked) -> Iterator[Row]:
-    """Operations and bytes a second that the device reaches where nothing else holds it up."""
-    on_cuda = asked.device.type == "cuda"
-    side, byte_count = (8192, 4 << 30) if on_cuda else (128, 1 << 20)
-    where = {"device": torch.cuda.get_device_name(asked.device) if on_cuda else "CPU", "torch": torch.__version__}
-    for precision in get_args(Precision):
-        step, flops = matrix_product(side, getattr(torch, precision), asked.device)
-        step()
-        rate = flops / seconds_of(step, asked.steps, asked.device)
-        yield {**where, "precision": precision, "flops_a_second": rate}
-    step, moved = large_copy(byte_count, asked.device)
-    step()
-    yield {**where, "bytes_a_second": moved / seconds_of(step, asked.steps, asked.device)}
-
-
 def speed(asked: Asked) -> Iterator[Row]:
-    """Steps that the host takes, with their operations and bytes, and the same replayed from a graph."""
+    """Steps that the host takes, and the same replayed from a graph."""
 
     def by_host(name: str, precision: Precision) -> Row:
         state, stage = started(name, asked, asked.device, precision)
@@ -46,7 +29,7 @@ def speed(asked: Asked) -> Iterator[Row]:
                 step()
             return seconds_of(step, asked.steps, asked.device)
 
-        return with_peak(asked.device, seconds) | count(step)._asdict()
+        return with_peak(asked.device, seconds)
 
     for precision in asked.precisions:
         for name in asked.names:

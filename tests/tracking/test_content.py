@@ -19,7 +19,7 @@ from harness.tracking.saved_views import saved_views
 from harness.tracking.series import MAX_POINTS, Span, case_metrics, history_points, metric_name, thin
 from harness.tracking.tracked import TrackedRun, TrackedSuite, milliseconds
 from tests.support import cases_of
-from tests.synthetic import RunSpec
+from tests.synthetic import RunSpec, write_checksums
 from tests.tracking.view import SEARCHED, SMALL, small_suite
 
 SPAN = Span(1_000, 2_000)
@@ -260,8 +260,14 @@ def test_runs_outside_the_selection_are_not_in_the_mean(tmp_path: Path) -> None:
     assert entry_fingerprint(suite_of(store), "supervised") != before
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("renamed", [True, False])
+def test_a_damaged_record_is_named(tmp_path: Path, renamed: bool) -> None:
     run = of_method(small_suite(tmp_path), "supervised")[0]
-    (run.record.folder.path / "cases.parquet").write_bytes(b"no parquet")
-    with pytest.raises(RecordError, match=run.record.id):
+    folder = run.record.folder
+    if renamed:
+        folder.write_cases(cases_of(folder).rename(columns={"dice": "score"}))
+        write_checksums(folder)
+    else:
+        (folder.path / "cases.parquet").write_bytes(b"no parquet")
+    with pytest.raises(RecordError, match="no column dice" if renamed else run.record.id):
         run_content(run)

@@ -1,1 +1,1 @@
-"""The benchmark of a GPU, in parts."""
+"""The benchmark of a GPU: parts that each run in a process of their own, planned by minutes."""

@@ -1,4 +1,4 @@
-"""The part that asks whether a device computes the right numbers."""
+"""Parts that ask whether a device computes the right numbers, and without waiting."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from harness.api.method import Batch
-from harness.train.build import update
+from harness.train.build import training_step, update
 from harness.train.checkpoint import TrainingState
-from tests.bench.device.common import Asked, Row, progress_at, started
+from harness.train.graph import CapturedStep
+from tests.bench.device.common import Asked, capturable, progress_at, started, wait
+from tests.bench.device.planner import Row
 from tests.bench.device.same_draws import SameDraws, without_dropout
-from tests.bench.workload import Entry
+from tests.bench.workload import Entry, Precision, take_middle_step
 
 LOSS_TOLERANCE = 1e-3
 """Largest relative difference of a step's loss between CPU and device, both in float32."""
@@ -66,3 +68,53 @@ def trained(entry: Entry, given: Sequence[Batch]) -> tuple[Tensor, Tensor, Tenso
 def weights(state: TrainingState) -> Tensor:
     """All parameters of a method, teachers included, in one row on the CPU."""
     return torch.cat([parameter.detach().cpu().flatten() for parameter in state.method.parameters()])
+
+
+def captured(asked: Asked) -> Iterator[Row]:
+    """How far weights trained by replayed steps lie from those of steps that the host takes, dropout and all."""
+
+    def train(name: str, replayed: bool) -> tuple[Tensor, Tensor]:
+        state, stage = started(name, asked, asked.device, "float32", compiled=True)
+        plan, before = state.method.batches(stage, asked.batch), weights(state)
+        torch.manual_seed(0)
+        step = None
+        for number in range(asked.steps):
+            progress = progress_at(number / asked.steps, number, state, stage)
+            if number and replayed:
+                step = step or CapturedStep(state, stage, plan)
+                step(progress)
+            else:
+                training_step(state, stage, plan, progress)
+        return before, weights(state)
+
+    def compare(name: str) -> Row:
+        (before, host), (_, replayed) = train(name, replayed=False), train(name, replayed=True)
+        weight = float((replayed - host).norm() / (host - before).norm())
+        return {"weights": weight, "agree": weight <= WEIGHT_TOLERANCE}
+
+    for name in filter(capturable, asked.names):
+        yield {"name": name, **asked.attempted(compare, name)}
+
+
+def guard(asked: Asked) -> Iterator[Row]:
+    """Whether a step waits for the device: torch raises where one does."""
+
+    def watch(name: str, precision: Precision) -> Row:
+        state, stage = started(name, asked, asked.device, precision)
+        for _ in range(2):  # centres are allotted anew in the first one, by the host
+            take_middle_step(state, stage)
+        wait(asked.device)
+        watched = asked.device.type == "cuda"
+        if watched:
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(asked.steps):
+                take_middle_step(state, stage)
+        finally:
+            if watched:
+                torch.cuda.set_sync_debug_mode("default")
+        return {"says": "waits for nothing" if watched else "not watched: no GPU"}
+
+    for precision in asked.precisions:
+        for name in asked.names:
+            yield {"name": name, "precision": precision, **asked.attempted(watch, name, precision)}

@@ -7,7 +7,8 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVarTuple
+from pathlib import Path
+from typing import TypeVarTuple
 
 import torch
 
@@ -16,11 +17,10 @@ from harness.api.progress import Progress
 from harness.suite.registry import load_method
 from harness.train.build import set_learning_rate
 from harness.train.checkpoint import TrainingState
+from tests.bench.device.planner import Row
 from tests.bench.workload import MIDDLE, Entry, Precision, Size, entries
 
 REPEATS = 3
-
-Row = dict[str, Any]
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -35,6 +35,7 @@ class Asked:
     steps: int
     names: tuple[str, ...]
     precisions: tuple[Precision, ...]
+    tree: Path | None = None
 
     @property
     def shape(self) -> Row:

@@ -1,9 +1,12 @@
-"""The benchmark of a GPU: each part prints rows of JSON as they are measured, so that a kill loses none of them.
+"""What the benchmark of a GPU measures; each part prints rows of JSON: `python -m tests.bench.device.parts NAME ...`.
 
-    timeout 5m python -m tests.bench.device speed --size 112 112 80 --batch 4 --steps 5 >>rows.jsonl
-
-    correct  losses and weights after a few steps on CPU and device: same batches, same draws, no dropout
-    speed    seconds of a step as the host takes it and replayed, and peak memory
+    ceilings   the device's own rates: one large matrix product in each precision, one large copy
+    correct    losses and weights after a few steps on CPU and device: same batches, same draws, no dropout
+    captured   weights after a few steps taken by the host and replayed from a graph
+    guard      steps of every method and stage, where torch raises at whatever waits for the device
+    speed      seconds of a step as the host takes it and replayed, peak memory, operations and bytes
+    fused      the same replayed, the loss compiled by torch's compiler before
+    reference  seconds of a step of another tree's code
 
 Seconds are of many steps in a row, nothing waited for in between, as training takes them: the median of three rows.
 """
@@ -14,18 +17,22 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import get_args
 
 import torch
 
 from harness.records.schema import Engine
 from harness.train.environment import pick_device, prepare_device
-from tests.bench.device.agreement import correct
-from tests.bench.device.common import Asked, Row
-from tests.bench.device.rates import speed
+from tests.bench.device.agreement import captured, correct, guard
+from tests.bench.device.common import Asked
+from tests.bench.device.planner import Row
+from tests.bench.device.rates import ceilings, fused, reference, speed
 from tests.bench.workload import Precision, entries
 
-PARTS: Mapping[str, Callable[[Asked], Iterator[Row]]] = {function.__name__: function for function in (correct, speed)}
+PARTS: Mapping[str, Callable[[Asked], Iterator[Row]]] = {
+    function.__name__: function for function in (ceilings, correct, captured, guard, speed, fused, reference)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,11 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--only", nargs="+", metavar="METHOD/STAGE")
     parser.add_argument("--precision", nargs="+", choices=get_args(Precision), default=get_args(Precision))
+    parser.add_argument("--tree", type=Path)
     given = parser.parse_args(arguments)
     device = pick_device()
     prepare_device(device, Engine())
     names = given.only or entries((16,) * len(given.size), 2, torch.device("cpu"))
-    asked = Asked(device, tuple(given.size), given.batch, given.steps, tuple(names), tuple(given.precision))
+    asked = Asked(device, tuple(given.size), given.batch, given.steps, tuple(names), tuple(given.precision), given.tree)
     for row in PARTS[given.part](asked):
         print(json.dumps({"kind": given.part, **row}), flush=True)
     return 0

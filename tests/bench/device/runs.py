@@ -1,0 +1,96 @@
+"""Full-size runs at the end of the benchmark: as long as what is left of the minutes allows, alike for all."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from harness.records.run_folder import RunFolder
+from harness.records.schema import Result
+from tests.bench.device.planner import Part, Row
+
+METHODS = ("supervised", "mc_net", "action_pp")
+LABELLED = 3
+OVERHEAD_SECONDS = 60.0
+"""Of a run beside its training: start, data, warm-up, compiling, validations, the test."""
+PREPARE_SECONDS = 30.0
+LEAST_SECONDS = 10
+"""Of training; below it a run says nothing."""
+
+
+def device_seconds(left: float, count: int) -> int:
+    """Training seconds of each of `count` runs when so many seconds are left for all of them; 0 for none."""
+    each = int(left / count - OVERHEAD_SECONDS)
+    return each if each >= LEAST_SECONDS else 0
+
+
+def write_suite(path: Path, seconds: int, compiled: bool) -> None:
+    """ACDC at full size, 3 labelled patients, seed 0."""
+    suite = {
+        "name": path.stem,
+        "dataset": "acdc",
+        "preprocessing": {"size": [256, 256], "resize": "nearest"},
+        "labelled": [LABELLED],
+        "seeds": [0],
+        "methods": dict.fromkeys(METHODS),
+        "budget": {"device_seconds": seconds},
+        "engine": {
+            "batch_size": 24,
+            "validations": 3,
+            "precision": "bfloat16",
+            "channels_last": True,
+            "compile": compiled,
+            "optimiser": {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 1.0e-4},
+        },
+    }
+    path.write_text(yaml.safe_dump(suite, sort_keys=False), encoding="utf-8")
+
+
+def preparation(data: Path) -> Part:
+    """Scans are checked and written as one cache, which all runs read."""
+    command = (sys.executable, "-m", "harness", "data", "prepare", "acdc", "--from", str(data))
+    return Part("prepare scans", command, PREPARE_SECONDS)
+
+
+def parts(suite: Path, seconds: int, data: Path, folder: Path) -> Iterator[Part]:
+    """A process for each run."""
+    for method in METHODS:
+        name = f"{method}/{LABELLED}/0/0"
+        command = [sys.executable, "-m", "harness", "train", name, "--suite", str(suite), "--data", str(data)]
+        yield Part(f"run {name}", [*command, "--runs", str(folder)], seconds + OVERHEAD_SECONDS)
+
+
+def results(folder: Path) -> Iterator[tuple[RunFolder, Result]]:
+    """Runs below a folder of suites that have a result."""
+    for path in sorted(folder.glob("*/runs/*/run.json")):
+        run = RunFolder(path.parent)
+        if (result := run.result()) is not None:
+            yield run, result
+
+
+def row_of(run: RunFolder, result: Result) -> Row:
+    """What a run came to; its mean Dice is that of its test cases with the last weights."""
+    cases = pd.read_parquet(run.path / "cases.parquet") if result.status == "ok" else None
+    return {
+        "kind": "run",
+        "name": run.run.label,
+        "status": result.status,
+        "steps": result.spent.useful_steps,
+        "device_seconds": result.spent.useful_device_seconds,
+        "dice": None if cases is None else float(cases.loc[cases["checkpoint"] == "last", "dice"].mean()),
+        "wall_seconds": result.wall_seconds,
+    }
+
+
+def pack(folder: Path, target: Path) -> Sequence[Row]:
+    """All records but checkpoints as one archive, and a row for each run with a result."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix != ".pt":
+                archive.write(path, path.relative_to(folder))
+    return [row_of(run, result) for run, result in results(folder)]

@@ -1,0 +1,33 @@
+"""When runs started and ended, read from planted records."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.bench.startup_bench import RunTimes, longest_gap, run_times
+
+
+def test_times_come_from_the_ledger_and_the_date_of_the_result(tmp_path: Path) -> None:
+    for run, start, ended in (("b", "2026-11-02T10:00:05+00:00", 10.0), ("a", "2026-11-02T10:00:01+00:00", 3.0)):
+        folder = tmp_path / "runs" / run
+        folder.mkdir(parents=True)
+        lines = [
+            {"kind": "begin", "at": "2026-11-02T10:00:00+00:00", "device_seconds": 0.0},
+            {"kind": "start", "at": start, "device_seconds": 0.0},
+            {"kind": "end", "at": "2026-11-02T11:00:00+00:00", "device_seconds": 0.25},
+        ]
+        (folder / "ledger.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        (folder / "result.json").touch()
+        os.utime(folder / "result.json", (0.0, ended))
+    (tmp_path / "runs" / "unfinished").mkdir()
+    began = 1793613600.0  # 2026-11-02T10:00:00Z
+    assert run_times(tmp_path) == [RunTimes(began + 1.0, 3.0, 0.25), RunTimes(began + 5.0, 10.0, 0.25)]
+
+
+def test_the_longest_gap_is_between_an_end_and_the_next_start() -> None:
+    times = [RunTimes(0.0, 2.0, 0.1), RunTimes(2.5, 4.0, 0.1), RunTimes(4.75, 9.0, 0.1)]
+    assert longest_gap(times) == pytest.approx(0.75)

@@ -63,8 +63,10 @@ def _heading(board: Leaderboard, comparison: Comparison) -> str:
     shared, patients = comparison.conditions, comparison.tested["patient"].nunique()
     parts = [f"table {comparison.number}: {comparison.title}"] if comparison.title else []
     if shared is not None:
-        budget = f"{shared.budget_amount:g} {shared.budget_currency.replace('_', ' ')} a run"
-        parts += [budget, f"{patients} test patients of {shared.dataset}"]
+        budget = f"{shared.budget_amount:g} {shared.budget_currency.replace('_', ' ')}"
+        if comparison.title == budget:  # of a ladder
+            parts = [f"table {comparison.number}"]
+        parts += [f"{budget} a run", f"{patients} test patients of {shared.dataset}"]
     return single_line(f"{board.suite}: {', '.join(parts)}" if parts else board.suite)
 
 

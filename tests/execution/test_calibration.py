@@ -461,10 +461,10 @@ def test_a_ladder_on_the_command_line(make_tiny: MakeTiny, machine: Machine) -> 
     second = run(*tiny.arguments("run", "--executor", "inline", "--no-track"))
     assert second.returncode == 0, second.stderr
     assert len(_ended(tiny)) == 4
-    text = board("--rung", "400").stdout
+    text = board("--rung", "400", "--explain").stdout
     assert "2 labelled patients, 400 reference steps: test metrics" in text
     assert "200 reference steps" not in text
-    assert "break-even" in board().stdout
+    assert "Break-even, 2 labelled patients" in board().stdout
     table = pd.read_csv(tiny.store / "leaderboard" / "break_even.csv")
     assert table[["entry", "baseline"]].drop_duplicates().to_numpy().tolist() == [["tiny_staged", "tiny_floor"]]
     assert sorted(table["rung"].unique()) == [200, 400]

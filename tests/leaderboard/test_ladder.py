@@ -24,6 +24,7 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path) -> None:
     assert board.results.groupby("rung")["n_runs"].max().to_dict() == {500: 2, 2000: 2}
     ua_mt = board.results.query("entry == 'ua_mt' and checkpoint == 'last'")
     assert ua_mt[["n_ok", "n_missing", "n_elsewhere"]].to_numpy().tolist() == [[1, 1, 0]] * 2
+    assert "s: table 2, 2000 reference steps a run, 6 test patients" in str(board)
     text = terminal_text(board)
     assert "3 labelled patients, 2000 reference steps: test metrics" in text
     assert "Not run yet: rung 8000 of the ladder 500, 2000, 8000." in text

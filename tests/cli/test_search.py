@@ -80,10 +80,10 @@ def test_plan_shows_what_is_done_of_the_search_and_of_the_finals(searched: Finis
     done = run_cli("plan", "--suite", searched.suite, "--runs", searched.runs, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert rows[1] == ["supervised", "(search)", "2", "1", "10", "1", "1", "2", "steps", "2", "steps"]
-    assert rows[2] == ["ua_mt", "(search)", "2", "1", "10", "2", "2", "2", "steps", "4", "steps"]
-    assert rows[4] == ["ua_mt", "(final)", "2", "0", "0", "1", "1", "4", "steps", "4", "steps"]
-    assert rows[5] == ["all", "5", "5", "14", "steps"]
+    assert rows[1][:9] == ["supervised", "(search)", "2", "1", "10", "1", "1", "2", "steps"]
+    assert rows[2][:9] == ["ua_mt", "(search)", "2", "1", "10", "2", "2", "2", "steps"]
+    assert rows[4][:9] == ["ua_mt", "(final)", "2", "0", "0", "1", "1", "4", "steps"]
+    assert rows[5][:3] == ["all", "5", "5"]
     assert "none, everything is done" in done.stderr
 
 

@@ -19,13 +19,18 @@ SHIFT = 0.012
 """Between the intervals of two methods on a rung, as a share of it, so that they do not hide each other."""
 
 
+def has_ladder(inputs: LeaderboardInput) -> bool:
+    """Whether two rungs ran under equal conditions: of one the tables say all."""
+    return any(len(ladder) > 1 for ladder in ladders(inputs))
+
+
 def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path) -> None:
     """Write an SVG: a panel per ladder and labelled count, reference steps against test Dice of the last checkpoint.
 
     Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey.
 
     Args:
-        inputs: Of the leaderboard; its ladder must have rungs that ran.
+        inputs: Of the leaderboard, where `has_ladder` holds.
         results: The frame of `results.build_results`.
         path: The file.
     """
@@ -38,6 +43,7 @@ def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path) -> 
     panels = [
         (ladder, int(count))
         for ladder in ladders(inputs)
+        if len(ladder) > 1
         for count in sorted(last.loc[last["table"].isin(_numbers(ladder)), "labelled"].dropna().unique())
     ]
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ladder"}):
@@ -63,16 +69,13 @@ def _panel(axis: Axes, rows: pd.DataFrame, styles: dict[str, Style], baselines: 
     ends = []
     for place, (name, line) in enumerate(rows.sort_values("rung").groupby("entry", sort=False)):
         entry, (colour, dashes) = str(name), styles[str(name)]
-        rung = line["rung"].to_numpy(float)
+        at = line["rung"].to_numpy(float)
         dice, low, high = (100.0 * line[column].to_numpy() for column in ("dice", "dice_low", "dice_high"))
         if entry in baselines:
-            # a band needs a width, also on a single rung
-            spread = rung if len(rung) > 1 else rung.repeat(2) * (1.0 - 2 * SHIFT, 1.0 + 2 * SHIFT)
-            band = (low, high) if len(rung) > 1 else (low.repeat(2), high.repeat(2))
-            axis.fill_between(spread, *band, color=colour, alpha=0.15, linewidth=0)
-            axis.plot(rung, dice, color=colour, linestyle=dashes, linewidth=1.8)
+            axis.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
+            axis.plot(at, dice, color=colour, linestyle=dashes, linewidth=1.8)
         else:
-            at = rung * (1.0 + SHIFT * (place - 0.5 * rows["entry"].nunique()))
+            at = at * (1.0 + SHIFT * (place - 0.5 * rows["entry"].nunique()))
             look: dict[str, Any] = {
                 "color": colour,
                 "linestyle": dashes,
@@ -81,7 +84,7 @@ def _panel(axis: Axes, rows: pd.DataFrame, styles: dict[str, Style], baselines: 
                 "markersize": 3.6,
             }
             axis.errorbar(at, dice, yerr=(dice - low, high - dice), elinewidth=0.9, capsize=2.0, **look)
-        ends.append((entry, colour, float(rung[-1]), float(dice[-1])))
+        ends.append((entry, colour, float(at[-1]), float(dice[-1])))
     axis.set_xticks(rungs, [f"{rung:,}" for rung in rungs])
     axis.set_xticks([], minor=True)
     axis.set_xlabel("budget of a run, in reference steps", fontsize=9.5)

@@ -11,7 +11,7 @@ from harness.api.errors import UsageError
 from harness.leaderboard.break_even import build_break_even
 from harness.leaderboard.figure import draw_curves
 from harness.leaderboard.inputs import LeaderboardInput, read_input
-from harness.leaderboard.ladder_figure import draw_ladder
+from harness.leaderboard.ladder_figure import draw_ladder, has_ladder
 from harness.leaderboard.long_form import build_curves, build_per_class, build_profiles
 from harness.leaderboard.notes import MINI
 from harness.leaderboard.paired import build_paired
@@ -156,7 +156,8 @@ def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> tuple[Path, ...
         folder: Where the files go; created if need be. A suite's own is `RUNS/<suite>/leaderboard`.
 
     Returns:
-        The files written: one csv per table, then leaderboard.md and curves.png; for a ladder also ladder.svg.
+        The files written: one csv per table, then leaderboard.md and curves.png; from two rungs of a ladder on also
+        ladder.svg.
 
     Raises:
         DiskError: `folder` cannot be written.
@@ -168,7 +169,7 @@ def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> tuple[Path, ...
     title = f"{leaderboard.suite} ({MINI})" if leaderboard.suite.endswith("_mini") else leaderboard.suite
     write_atomic(folder / "curves.png", lambda path: draw_curves(leaderboard.curves, title, path))
     pictures = [folder / "curves.png"]
-    if leaderboard.inputs.ladder:
+    if has_ladder(leaderboard.inputs):
         pictures.append(folder / "ladder.svg")
         write_atomic(pictures[-1], lambda path: draw_ladder(leaderboard.inputs, leaderboard.results, path))
     return (*csv_files, folder / "leaderboard.md", *pictures)

@@ -18,6 +18,7 @@ from rich.text import Text
 from harness.leaderboard import grids
 from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison, rows_of
+from harness.leaderboard.ladder_figure import has_ladder
 from harness.leaderboard.notes import BREAK_EVEN, IMPROVEMENT, LOUD, heading, notes
 from harness.leaderboard.scored import scored_grid, scored_lines
 from harness.records.cases import METRICS
@@ -165,7 +166,7 @@ def markdown(board: Leaderboard) -> str:
     for block in scored_blocks(board, full=True):
         parts += [f"## {block.title[0].upper()}{block.title[1:]}", _markdown_table(block.grid), *block.below]
     parts.append("![Validation Dice against the budget](curves.png)")
-    if board.inputs.ladder:
+    if has_ladder(board.inputs):
         parts.append("![Test Dice against the budget of a run](ladder.svg)")
     return "\n\n".join(parts) + "\n"
 

@@ -22,6 +22,7 @@ from harness.data.mapped import map_cases
 from harness.data.prepare import prepare
 from harness.data.preprocess import Preprocessed, preprocess
 from harness.records.schema import Preprocessing
+from tests.bench.memory_bench import mapped_bytes
 from tests.cli.ground import remount, small_disk
 from tests.data.small_acdc import SmallACDC, write_ssl4mis
 from tests.support import LIMIT_SECONDS, command_environment
@@ -76,18 +77,6 @@ def processes(count: int, code: str, cache: Cache) -> Iterator[list[subprocess.P
         for process in started:
             process.kill()
             process.communicate()
-
-
-def mapped_bytes(process: int, folder: Path) -> int:
-    """Proportional set size of all that a process maps from files below a folder."""
-    total, counts = 0, False
-    for line in Path(f"/proc/{process}/smaps").read_text(encoding="utf-8").splitlines():
-        name, *rest = line.split()
-        if not name.endswith(":"):  # the first line of a mapping ends with its file
-            counts = line.partition("/")[2] != "" and Path("/" + line.partition("/")[2]).is_relative_to(folder)
-        elif name == "Pss:" and counts:
-            total += int(rest[0]) * 1024
-    return total
 
 
 def test_a_mapping_holds_what_memory_would_and_is_made_once(cache: Cache, said: list[str]) -> None:

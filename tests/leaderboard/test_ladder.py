@@ -58,13 +58,21 @@ def test_without_a_ladder_no_rung_can_be_asked_for(plain) -> None:
         board_of(plain).at_rung(500)
 
 
-@pytest.mark.parametrize("unrun", [{8000}, {2000, 8000}, {500, 2000, 8000}])
-def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path, unrun: set[int]) -> None:
-    board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset(unrun)})))
+def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path) -> None:
+    board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset({8000})})))
     first, second = (write_leaderboard(board, tmp_path / name)[-1] for name in ("a", "b"))
     assert first.name == "ladder.svg"
+    assert "(ladder.svg)" in markdown(board)
     text = first.read_text(encoding="utf-8")
     assert text == second.read_text(encoding="utf-8")
     shown = {words for words in re.findall(r">([^<>]+)</text>", text) if re.fullmatch(r"[a-z_]+|[\d,]{3,}", words)}
-    ran = {f"{rung:,}" for rung in set(SPEC.ladder) - unrun}
-    assert shown == (ran | {*SPEC.methods, "supervised_full"} if ran else set())
+    assert shown == {"500", "2,000", "supervised_full", *SPEC.methods}
+
+
+@pytest.mark.parametrize("unrun", [{2000, 8000}, {500, 2000, 8000}])
+def test_below_two_rungs_there_is_no_picture_of_the_ladder(tmp_path: Path, unrun: set[int]) -> None:
+    board = board_of(write_records(tmp_path / "s", RunSpec(**{**vars(SPEC), "unrun": frozenset(unrun)})))
+    assert [path.name for path in write_leaderboard(board, tmp_path / "a") if path.suffix != ".csv"] == [
+        "leaderboard.md", "curves.png",
+    ]  # fmt: skip
+    assert "ladder.svg" not in markdown(board)

@@ -75,18 +75,6 @@ def test_right_angles_are_exactly_rot90_and_flip(side: int) -> None:
     assert {moved(image, None, matrix)[0].numpy().tobytes() for matrix in maps} == expected
 
 
-def test_each_map_of_the_group_does_what_its_matrix_says() -> None:
-    image = torch.arange(36.0).reshape(6, 6)
-    label = torch.arange(36).reshape(6, 6)
-    for matrix in drawn(200, seed=3):
-        new, new_label = moved(image, label, matrix)
-        assert new_label is not None
-        if is_right_angle(matrix):
-            assert sorted(new.flatten().tolist()) == list(range(36)), "a permutation: no pixel lost, none twice"
-            assert any(np.array_equal(new.numpy(), outcome) for outcome in d4(image.numpy()).values())
-        assert torch.equal(new.long(), new_label)
-
-
 @pytest.mark.parametrize("size", [(16, 16), (17, 23), (32, 16)])
 def test_small_rotations_equal_a_plain_nearest_neighbour_loop(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
@@ -123,7 +111,7 @@ def zoomed(label: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     return resize_labels(torch.from_numpy(np.ascontiguousarray(label))[None], size)[0]
 
 
-@pytest.mark.parametrize("native", [(256, 216), (216, 256), (200, 200), (300, 180)])
+@pytest.mark.parametrize("native", [(256, 216), (300, 180)])
 @pytest.mark.parametrize("size", [(96, 96), (64, 96)])
 def test_turned_at_training_size_as_if_turned_at_native_size_and_zoomed(
     native: tuple[int, int], size: tuple[int, int]
@@ -192,14 +180,6 @@ def test_what_a_batch_holds_does_not_depend_on_its_neighbours() -> None:
         assert torch.equal(alone_labels[0], together_labels[k])
 
 
-def test_the_identity_changes_nothing() -> None:
-    images, labels = torch.rand(3, 1, 16, 32), torch.randint(0, 4, (3, 16, 32))
-    new_images, new_labels = apply_maps(images, labels, torch.eye(2).expand(3, 2, 2), centred_points((16, 32), CPU))
-    assert new_labels is not None
-    assert torch.equal(new_images, images)
-    assert torch.equal(new_labels, labels)
-
-
 def test_shares_of_the_choices() -> None:
     """Half right angles with equal shares of turns and flips, half rotations with equal shares of the degrees."""
     count = 20_000
@@ -214,15 +194,6 @@ def test_shares_of_the_choices() -> None:
     shares = torch.bincount(angles + 20) / len(angles)
     assert len(shares) == 40
     assert torch.all((shares - 1 / 40).abs() < 5 * math.sqrt(1 / 40 / len(angles)))
-
-
-def test_the_generator_alone_decides() -> None:
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    first, again, other = drawn(50, seed=5), drawn(50, seed=5), drawn(50, seed=6)
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert torch.equal(torch.get_rng_state(), before), "the default generator belongs to the method"
 
 
 def test_nothing_asks_the_device_for_a_value() -> None:

@@ -15,7 +15,7 @@ from harness.api.errors import DataError
 from harness.data.case_pairs import MEND
 from harness.data.checks import read_checked, verify
 from harness.data.prepare import prepare
-from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_ssl4mis
+from tests.data.small_acdc import SmallACDC, write_ssl4mis
 
 
 def case(id_: str, split: Split, seed: int | None = None, **changes: Any) -> Case:
@@ -102,19 +102,6 @@ def test_values_and_types_are_checked_case_by_case() -> None:
     ]
 
 
-def test_a_reader_that_fails_in_its_own_way_is_a_problem_of_its_file() -> None:
-    class Failing(Listed):
-        def sources(self, root: Path | None) -> Sequence[CaseSource]:
-            def load() -> Case:
-                raise OSError("file signature not found")
-
-            return [*super().sources(root), CaseSource("a2", "a", "train", Path("a2.h5"), load)]
-
-    dataset = Failing(*WHOLE)
-    with pytest.raises(DataError, match=r"a2\.h5: cannot be read by this reader \(OSError: file signature"):
-        read_checked(dataset, dataset.sources(None))
-
-
 def test_repeated_pixels_warn_within_a_split_and_fail_across() -> None:
     label = 1 - WHOLE[0].label
     twin = case("b2", "train", image=WHOLE[0].image, label=label)  # other label, same pixels
@@ -124,15 +111,6 @@ def test_repeated_pixels_warn_within_a_split_and_fail_across() -> None:
     crossing = case("c2", "val", image=WHOLE[0].image)
     expected = f"a1.h5 (train) and c2.h5 (val): the same pixels in two splits; {MEND}"
     assert problems(*WHOLE, crossing) == [expected]
-
-
-def test_repeated_pixels_become_a_manifest_entry(tmp_path: Path) -> None:
-    root = write_ssl4mis(tmp_path / "raw")
-    grey, label = voxels("patient028", "frame01")
-    label[1, 1, 1] = 3
-    write_h5(root / "data" / "patient028_frame02.h5", image_of(grey), label)
-    cache = prepare(SmallACDC(), root, tmp_path / "cache")
-    assert cache.manifest.warnings == ["patient028_frame01 and patient028_frame02 hold the same pixels (val split)"]
 
 
 def test_verify_finds_what_changed(tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ from harness.data.checks import read_checked
 from harness.data.prepare import prepare
 from tests.data.headers import nrrd
 from tests.data.small_acdc import SmallACDC, write_official
-from tests.data.small_la import write_nrrd
 
 Write = Callable[[Path], object]
 VOXELS = np.random.default_rng(0).integers(0, 900, (7, 6, 5)).astype(np.int16)
@@ -63,29 +62,18 @@ def other_voxels() -> bytes:
 
 
 NIFTI: dict[str, bytes] = {
-    "truncated: in the stream": packed()[:-100],
     "truncated: in the check sum": packed()[:-3],
-    "truncated: no check sum": packed()[:-8],
     "truncated: in the header": gzip.compress(bytes(content()[:200])),
     "truncated: whole stream, few voxels": gzip.compress(bytes(content()[:-10])),
     "truncated: plain": bytes(content()[:-10]),
-    "truncated: empty": b"",
-    "truncated: 20 bytes of gzip": packed()[:20],
     "truncated: as large as a continent": packed(42, "<3h", 30000, 30000, 30000),
     "check sum of other voxels": other_voxels(),
-    "length of other voxels": packed()[:-4] + struct.pack("<I", 99),
     "rubbish behind": packed() + b"rubbish",
     "a page of the web": b"<html>quota exceeded</html>" * 30,
-    "a page in gzip": gzip.compress(b"<html>quota exceeded</html>" * 30),
-    "zeros": bytes(4000),
     "datatype 26996": packed(70, "<h", 26996),
-    "1 bit a voxel": packed(70, "<h", 1),
     "voxels inside the header": packed(108, "<f", 340.0),
-    "voxels nowhere": packed(108, "<f", float("nan")),
     "no axes": packed(40, "<h", 0),
-    "nine axes": packed(40, "<h", 9),
     "a side of 0": packed(42, "<h", 0),
-    "a negative side": packed(42, "<h", -7),
     "fewer voxels than there are": packed(46, "<h", 2),
     "four axes": packed(array=np.zeros((3, 3, 3, 2), np.int16)),
     "no magic": packed(344, "<4s", b"abc\0"),
@@ -132,23 +120,15 @@ def as_text(data: bytes) -> bytes:
 
 NRRD: dict[str, Write] = {
     "truncated: raw": cut(9),
-    "truncated: gzip": cut(30, "gzip"),
     "truncated: in gzip's check sum": cut(3, "gzip"),
-    "truncated: no check sum": cut(8, "gzip"),
     "truncated: bzip2": cut(9, "bzip2"),
-    "truncated: empty": lambda path: path.write_bytes(b""),
     "truncated: sizes of a continent": text(sizes="30000 30000 30000"),
     "gzip, check sum of others": lambda path: path.write_bytes(encoded("gzip")[:-8] + b"12345678"),
     "gzip that is none": text(encoding="gzip"),
-    "bzip2 that is none": text(encoding="bzip2"),
     "an encoding nobody has": text(encoding="zip"),
-    "hexadecimal": text(encoding="hex"),
     "a type of blocks": text(type="block"),
-    "a type nobody has": text(type="quad"),
     "no sizes": text(sizes=None),
-    "sizes in words": text(sizes="many 3 4"),
     "negative sizes": text(sizes="6 -5 4"),
-    "sizes of two axes": text(sizes="30 4"),
     "fewer voxels than there are": text(sizes="6 5 3"),
     "no order of bytes": text(endian=None),
     "an origin of two": text(space_origin="(1,2)"),
@@ -156,7 +136,6 @@ NRRD: dict[str, Write] = {
     "voxels in many files": text(data_file="LIST"),
     "a newer version": lambda path: path.write_bytes(encoded("raw").replace(b"NRRD0004", b"NRRD0009")),
     "a page of the web": lambda path: path.write_text("<html>quota exceeded</html>"),
-    "zeros": lambda path: path.write_bytes(bytes(900)),
 }
 
 
@@ -232,24 +211,18 @@ def cut_h5(count: int) -> Write:
 
 H5: dict[str, Write] = {
     "truncated: half of it": cut_h5(1500),
-    "truncated: no more than its signature": cut_h5(96),
-    "empty": cut_h5(0),
     "a page of the web": lambda path: path.write_text("<html>quota exceeded</html>"),
     "a text": arrays(image="see 028.nii"),
-    "a null": arrays(image=h5py.Empty("f4")),
     "a group": arrays(label=lambda file, name: file.create_group(name)),
     "no label": arrays(label=None),
     "text for labels": arrays(label=np.array([b"LV", b"RV"])),
     "complex image": arrays(image=VOXELS.astype(np.complex64)),
-    "records": arrays(image=np.zeros((7, 6, 5), [("x", "f4"), ("y", "f4")])),
     "never written": arrays(image=unwritten),
     "truncated: as large as a continent": arrays(image=huge),
     "a bomb": arrays(image=bomb),
     "voxels of another file": arrays(image=virtual),
     "voxels of a raw file": arrays(image=elsewhere),
     "a link to a file that is away": arrays(image=broken_link),
-    "labels between classes": arrays(label=VOXELS % 4 + 0.25),
-    "labels beyond uint8": arrays(label=VOXELS),
 }
 
 
@@ -317,30 +290,14 @@ def test_damage_of_any_file_raises_nothing_else(
         assert not isinstance(answer, str) or answer.startswith(str(folder / name))
 
 
-NEARLY = [np.float32(0.99999994), 1.9999999, 3 - 1e-9, 2.001, 1e-7, -1e-7]
-
-
-@pytest.mark.parametrize("value", [*NEARLY, 0.0, 255.0])
-def test_labels_that_are_nearly_whole_are_rounded(value: float) -> None:
-    label = np.array([[[0.0, 1.0, value]]], dtype=getattr(value, "dtype", np.float64))
-    rounded = whole_labels(label, Path("one"))
-    assert rounded.dtype == np.uint8
-    assert rounded.ravel().tolist() == [0, 1, round(float(value))]
-
-
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (np.float32(0.5), "0.5"),
         (np.float32(0.998), "0.998"),
-        (1.0010001, "1.0010001"),
         (0.9989999999999, "0.9989999999999"),
-        (-0.5, "-0.5"),
         (np.int16(-1), "-1"),
         (np.int32(256), "256"),
-        (255.6, "255.6"),
         (np.nan, "nan"),
-        (np.inf, "inf"),
         (1e300, "1"),
     ],
 )
@@ -356,7 +313,7 @@ def test_rounding_never_changes_a_class(classes: list[int], off: float, kind: ty
     assert whole_labels(label, Path("one")).tolist() == classes
 
 
-@pytest.mark.parametrize("kind", [np.complex64, np.complex128, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])])
+@pytest.mark.parametrize("kind", [np.complex64, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])])
 @pytest.mark.parametrize("which", ["image.nii", "label.nii"])
 def test_voxels_that_are_no_real_numbers_are_refused(kind: Any, which: str, tmp_path: Path) -> None:
     for name in ("image.nii", "label.nii"):
@@ -401,16 +358,11 @@ ERRORS: list[tuple[Exception, str]] = [
     (PermissionError(13, "Permission denied"), "may not be read"),
     (FileNotFoundError(2, "No such file"), "missing"),
     (IsADirectoryError(21, "Is a directory"), "is no file"),
-    (NotADirectoryError(20, "Not a directory"), "is no file"),
     (MemoryError(), "asks for more memory than there is (MemoryError)"),
     (EOFError("3 bytes"), "truncated (3 bytes)"),
     (zlib.error("incorrect data check"), "damaged (incorrect data check)"),
-    (gzip.BadGzipFile("CRC check failed"), "damaged (CRC check failed)"),
     (OSError(5, "Input/output error"), "cannot be read by this reader (OSError: [Errno 5]"),
-    (RecursionError("deep"), "RecursionError: deep"),
-    (StopIteration(), "cannot be read by this reader (StopIteration)"),
     (ZeroDivisionError("a\nb\x1b[2J" + "c" * 400), "ZeroDivisionError: a b [2Jccc"),
-    (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), "UnicodeDecodeError"),
 ]
 
 
@@ -432,10 +384,6 @@ def test_errors_of_our_own_and_stops_pass() -> None:
         assert raised.value is error
 
 
-def test_a_file_that_may_be_written_by_hand_is_read(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(read_nrrd(write_nrrd(tmp_path / "one.nrrd", VOXELS))[0], VOXELS)
-
-
 def test_a_place_that_cannot_be_looked_at_is_a_problem_of_one_patient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,7 +403,7 @@ def test_a_place_that_cannot_be_looked_at_is_a_problem_of_one_patient(
     assert line.startswith(f"{root / 'patient038'}: may not be read")
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), RecursionError("deep"), StopIteration()])
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), StopIteration()])
 def test_a_dataset_that_cannot_be_enumerated_is_one_line(error: Exception, tmp_path: Path) -> None:
     class Closed(SmallACDC):
         def sources(self, root: Path | None) -> Sequence[CaseSource]:

@@ -25,46 +25,32 @@ SFORM = Nifti(qform=0, sform=1, rows=diagonal(1.5, 1.5, 10))
 
 KNOWN = {
     "qform in mm": (PLAIN, (1.5, 1.5, 10)),
-    "sform in mm": (SFORM, (1.5, 1.5, 10)),
     "identity, but somebody said mm and aligned": (SFORM.but(pixdim=(1, 1, 1), rows=diagonal(1, 1, 1)), (1, 1, 1)),
-    "identity, but somebody said mm and scanner": (PLAIN.but(pixdim=(1, 1, 1)), (1, 1, 1)),
-    "microns": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3), (1.5, 1.5, 10)),
     "microns and seconds": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3 + 8), (1.5, 1.5, 10)),
-    "one micron of a thousand": (PLAIN.but(pixdim=(625, 625, 1250), units=3), (0.625, 0.625, 1.25)),
-    "metres": (PLAIN.but(pixdim=(0.0015, 0.0015, 0.01), units=1), (1.5, 1.5, 10)),
     "no unit, other sizes than 1": (SFORM.but(units=0), (1.5, 1.5, 10)),
     "no directions, sizes in mm": (PLAIN.but(qform=0), (1.5, 1.5, 10)),
     "ACDC: unit sform beside a right qform": (PLAIN.but(sform=1, quatern=(0, 0, 1), rows=UNIT), (1.5, 1.5, 10)),
-    "the same with code 2": (PLAIN.but(sform=2, rows=diagonal(1, 1, 1)), (1.5, 1.5, 10)),
     "oblique": (PLAIN.but(quatern=(0.1, 0.2, 0.3)), (1.5, 1.5, 10)),
     "left-handed": (PLAIN.but(qfac=-1), (1.5, 1.5, 10)),
 }
 UNKNOWN = {
     "identity and nothing else": (Nifti((1, 1, 1), units=0, qform=0), "nobody set"),
-    "identity with codes, no unit": (Nifti((1, 1, 1), units=0, sform=2, rows=diagonal(1, 1, 1)), "nobody set"),
     "mirrored identity, no unit": (Nifti((1, 1, 1), units=0, sform=1, rows=UNIT), "nobody set"),
     "a crop of an identity": (SFORM.but(pixdim=(1, 1, 1), units=0, rows=diagonal(1, 1, 1, (9, 8, 0))), "nobody set"),
     "1 mm without directions": (Nifti((1, 1, 1), qform=0), "nobody set"),
     "zero in spite of an sform": (SFORM.but(pixdim=(1.5, 1.5, 0)), "1.5 x 1.5 x 0, which are not three positive"),
-    "all zero": (PLAIN.but(pixdim=(0, 0, 0)), "0 x 0 x 0"),
-    "negative": (PLAIN.but(pixdim=(1.5, -1.5, 10)), "1.5 x -1.5 x 10"),
     "not a number": (PLAIN.but(pixdim=(1.5, float("nan"), 10)), "nan"),
-    "infinite": (PLAIN.but(pixdim=(1.5, 1.5, float("inf"))), "inf"),
     "pixdim against sform": (SFORM.but(rows=diagonal(1.25, 1.25, 10)), "contradicts itself"),
-    "pixdim against a unit sform alone": (SFORM.but(rows=diagonal(1, 1, 1)), "contradicts itself"),
-    "sform of zeros": (SFORM.but(rows=diagonal(0, 0, 0)), "contradicts itself"),
     "a unit that there is not": (PLAIN.but(units=5), "'code 5'"),
     "metres that are millimetres": (PLAIN.but(units=1), "no voxel of a scan"),
-    "microns that are millimetres": (PLAIN.but(units=3), "no voxel of a scan"),
     "millimetres that are microns": (PLAIN.but(pixdim=(1500, 1500, 10000)), "no voxel of a scan"),
 }
 
 
 @pytest.mark.parametrize("name", KNOWN)
-@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
-def test_a_nifti_header_that_says_it_gives_millimetres(name: str, ending: str, tmp_path: Path) -> None:
+def test_a_nifti_header_that_says_it_gives_millimetres(name: str, tmp_path: Path) -> None:
     header, expected = KNOWN[name]
-    voxels, geometry = read_nifti(header.write(tmp_path / f"one.{ending}"))
+    voxels, geometry = read_nifti(header.write(tmp_path / "one.nii.gz"))
     assert geometry.spacing_mm == pytest.approx(expected, rel=1e-6)
     assert geometry.doubt == ""
     assert voxels.shape == geometry.shape == SHAPE
@@ -100,21 +86,14 @@ MM = "(0.625,0,0) (0,0.625,0) (0,0,1.25)"
 ONES = "(1,0,0) (0,1,0) (0,0,1)"
 IN = '"{0}" "{0}" "{0}"'.format
 KNOWN_NRRD: dict[str, tuple[dict[str, str | None], tuple[float, float, float]]] = {
-    "directions": ({"space_directions": MM}, (0.625, 0.625, 1.25)),
     "directions in mm": ({"space_directions": MM, "space_units": IN("mm")}, (0.625, 0.625, 1.25)),
-    "identity in mm": ({"space_directions": ONES, "space_units": IN("mm")}, (1, 1, 1)),
     "millimetres in full": ({"space_directions": ONES, "space_units": IN("Millimeter")}, (1, 1, 1)),
     "centimetres": (
         {"space_directions": "(0.0625,0,0) (0,0.0625,0) (0,0,0.125)", "space_units": IN("cm")},
         (0.625, 0.625, 1.25),
     ),
-    "micron": ({"space_directions": "(625,0,0) (0,625,0) (0,0,1250)", "space_units": IN("um")}, (0.625, 0.625, 1.25)),
     "micrometres in Greek": (
         {"space_directions": "(625,0,0) (0,625,0) (0,0,1250)", "space_units": IN("µm")},
-        (0.625, 0.625, 1.25),
-    ),
-    "metres": (
-        {"space_directions": "(0.000625,0,0) (0,0.000625,0) (0,0,0.00125)", "space_units": IN("m")},
         (0.625, 0.625, 1.25),
     ),
     "a unit for each axis": (
@@ -131,18 +110,12 @@ KNOWN_NRRD: dict[str, tuple[dict[str, str | None], tuple[float, float, float]]] 
 BARE = {"space": None, "space_origin": None, "space_directions": None}
 UNKNOWN_NRRD: dict[str, tuple[dict[str, str | None], str]] = {
     "identity, as released": ({"space_directions": ONES}, "nobody set"),
-    "identity in another hand": ({"space_directions": "(-1,0,0) (0,-1,0) (0,0,1)"}, "nobody set"),
     "identity, axes permuted": ({"space_directions": "(0,1,0) (1,0,0) (0,0,1)"}, "nobody set"),
-    "a crop of an identity": ({"space_directions": ONES, "space_origin": "(9,8,0)"}, "nobody set"),
-    "identity, empty units": ({"space_directions": ONES, "space_units": '"" "" ""'}, "nobody set"),
     "spacings of 1": ({**BARE, "spacings": "1 1 1"}, "nobody set"),
     "nothing at all": ({"space_directions": None}, "does not give it"),
-    "zero": ({**BARE, "spacings": "2 0 4"}, "2 x 0 x 4"),
-    "negative": ({**BARE, "spacings": "2 -3 4"}, "2 x -3 x 4"),
     "not a number": ({**BARE, "spacings": "2 nan 4"}, "nan"),
     "a unit nobody knows": ({"space_directions": MM, "space_units": IN("furlong")}, "'furlong'"),
     "two units": ({"space_directions": MM, "space_units": '"mm" "mm" "cm"'}, "'mm and mm and cm'"),
-    "metres that are millimetres": ({"space_directions": MM, "space_units": IN("m")}, "no voxel of a scan"),
     "directions against spacings": ({"space_directions": MM, "spacings": "1 1 1"}, "contradicts itself"),
 }
 
@@ -171,22 +144,14 @@ def test_micrometres_in_latin_1_are_no_metres(tmp_path: Path) -> None:
 LABELS: dict[str, tuple[Nifti, str]] = {
     "the same by sform": (SFORM, ""),
     "the same in microns": (PLAIN.but(pixdim=(1500, 1500, 10000), units=3), ""),
-    "the same without a unit": (SFORM.but(units=0), ""),
     "rounding in single precision": (SFORM.but(rows=diagonal(1.5000001, 1.5, 10, (1e-5, 0, 0))), ""),
     "mirrored along x": (SFORM.but(rows=diagonal(-1.5, 1.5, 10)), "mirrored along x"),
-    "mirrored along y": (SFORM.but(rows=diagonal(1.5, -1.5, 10)), "mirrored along y"),
-    "mirrored along x and y": (PLAIN.but(quatern=(0, 0, 1)), "mirrored along x and y"),
     "mirrored along z": (PLAIN.but(qfac=-1), "mirrored along z"),
-    "turned upside down, affine in step": (SFORM.but(rows=diagonal(1.5, 1.5, -10, (0, 0, 30))), "mirrored along z"),
     "turned by 5 degrees": (PLAIN.but(quatern=(0, 0, 0.0436194)), "turned by"),
     "axes swapped": (SFORM.but(rows=[[0, 1.5, 0, 0], [1.5, 0, 0, 0], [0, 0, 10, 0]]), "turned by (90, 90, 0)"),
     "shifted by a voxel": (SFORM.but(rows=diagonal(1.5, 1.5, 10, (1.5, 0, 0))), "(1.5, 0, 0) mm away"),
-    "shifted by half a voxel": (PLAIN.but(offset=(0, 0.75, 0)), "(0, 0.75, 0) mm away"),
-    "shifted by a slice": (PLAIN.but(offset=(0, 0, -10)), "(0, 0, -10) mm away"),
-    "resampled in plane": (SFORM.but(pixdim=(3, 3, 10), rows=diagonal(3, 3, 10)), "(3, 3, 10) and not (1.5, 1.5, 10)"),
     "resampled along z": (PLAIN.but(pixdim=(1.5, 1.5, 5)), "(1.5, 1.5, 5) and not"),
     "other sizes, no directions": (PLAIN.but(pixdim=(1.5, 1.5, 5), qform=0), "(1.5, 1.5, 5) and not"),
-    "millimetres called microns": (PLAIN.but(units=3), "its voxels are (0.0015"),
 }
 
 
@@ -208,11 +173,6 @@ SILENT: dict[str, tuple[Nifti, Nifti, str]] = {
         Nifti((1, 1, 1), units=0, qform=0),
         "label.nii says nothing of its geometry, image",
     ),
-    "image unset": (
-        Nifti((1, 1, 1), units=0, qform=0),
-        PLAIN,
-        "image.nii says nothing of its geometry, label",
-    ),
     "label with np.eye(4)": (
         PLAIN,
         SFORM.but(pixdim=(1, 1, 1), units=0, rows=diagonal(1, 1, 1)),
@@ -220,7 +180,6 @@ SILENT: dict[str, tuple[Nifti, Nifti, str]] = {
     ),
     "label without directions": (PLAIN, PLAIN.but(qform=0), "only one of image and label says its directions"),
     "label contradicts itself": (PLAIN, SFORM.but(pixdim=(1, 1.5, 10)), "contradicts itself"),
-    "image of zero": (PLAIN.but(pixdim=(1.5, 1.5, 0)), PLAIN, "not three positive lengths"),
 }
 
 
@@ -236,24 +195,14 @@ def test_what_cannot_be_compared_is_warned_of(name: str, tmp_path: Path) -> None
 RAS: dict[str, str | None] = {"space": "right-anterior-superior"}
 SPACES: dict[str, tuple[dict[str, str | None], str]] = {
     "the same": ({}, ""),
-    "in short": ({"space": "LPS"}, ""),
     "with time": ({"space": "left-posterior-superior-time"}, ""),
     "RAS, signs turned": ({**RAS, "space_directions": "(-0.625,0,0) (0,-0.625,0) (0,0,1.25)"}, ""),
-    "LAS, a sign turned": (
-        {"space": "left-anterior-superior", "space_directions": "(0.625,0,0) (0,-0.625,0) (0,0,1.25)"},
-        "",
-    ),
     "in centimetres": (
         {"space_directions": "(0.0625,0,0) (0,0.0625,0) (0,0,0.125)", "space_units": IN("cm")},
         "",
     ),
     "RAS, the same numbers": (RAS, "mirrored along x and y"),
-    "short RAS, the same numbers": ({"space": "RAS"}, "mirrored along x and y"),
-    "LAS, the same numbers": ({"space": "left-anterior-superior"}, "mirrored along y"),
     "other origin": ({"space_origin": "(0,5,0)"}, "(0, -5, 0) mm away"),
-    "other sizes": ({"space_directions": "(0.625,0,0) (0,0.625,0) (0,0,2.5)"}, "(0.625, 0.625, 2.5) and not"),
-    "mirrored": ({"space_directions": "(0.625,0,0) (0,0.625,0) (0,0,-1.25)"}, "mirrored along z"),
-    "permuted": ({"space_directions": "(0,0.625,0) (0.625,0,0) (0,0,1.25)"}, "turned by (90, 90, 0)"),
     "other spacings": ({**BARE, "spacings": "0.5 0.5 1.25"}, "(0.5, 0.5, 1.25) and not"),
 }
 
@@ -324,7 +273,7 @@ def test_unknown_sizes_are_warned_of_with_their_cases(tmp_path: Path) -> None:
 def test_directions_that_are_no_basis_are_refused(tmp_path: Path) -> None:
     for directions in ("(1,0,0) (1,0,0) (0,0,1)", "(0,0,0) (0,0,0) (0,0,0)", "(1,0,0) (0,1,0) none", "(1,0,0) (0,1,0)"):
         path = nrrd(tmp_path / "one.nrrd", space_directions=directions)
-        with pytest.raises(DataError, match=r"one\.nrrd"):
+        with pytest.raises(DataError, match=r"one\.nrrd: space directions are not three independent steps"):
             read_nrrd(path)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from harness.data.permit import TestPermit
 from harness.data.prepare import prepare
 from tests.cli.ground import small_disk
 from tests.data.small_acdc import SmallACDC, write_ssl4mis
-from tests.support import LIMIT_SECONDS, command_environment
 
 
 @pytest.fixture(scope="module")
@@ -53,22 +50,6 @@ def test_test_cases_stay_behind_the_permit(cache: Cache, tmp_path: Path) -> None
     assert len(violations) == 2
 
 
-def test_processes_of_one_node_copy_once(cache: Cache, tmp_path: Path) -> None:
-    code = (
-        "import logging, sys; from pathlib import Path; from harness.data.cache import Cache; "
-        "logging.basicConfig(stream=sys.stdout, level='INFO', format='%(message)s'); "
-        "from harness.data.local import local_copy; "
-        "print(local_copy(Cache.open(Path(sys.argv[1])), Path(sys.argv[2])).folder)"
-    )
-    command = [sys.executable, "-c", code, str(cache.folder), str(tmp_path)]
-    started = [
-        subprocess.Popen(command, env=command_environment(), stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
-    said = [process.communicate(timeout=LIMIT_SECONDS)[0].splitlines() for process in started]
-    assert len({lines[-1] for lines in said}) == 1
-    assert sum(len(lines) - 1 for lines in said) == 1, "one of them said that it copied"
-
-
 def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path) -> None:
     copy = local_copy(cache, tmp_path)
     left = copy.folder.with_name(f".{copy.folder.name}.copy-dead")
@@ -94,12 +75,6 @@ def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: 
         assert "No space left on device" in said[0]
         assert str(cache.folder) in said[0]
         assert not [path for path in disk.rglob("*") if path.suffix in (".h5", ".json")]
-
-
-def test_an_absent_disk_costs_a_message(cache: Cache, tmp_path: Path, said: list[str]) -> None:
-    (tmp_path / "file").write_text("")
-    assert local_copy(cache, tmp_path / "file" / "below") == cache
-    assert said[0].startswith("warning: no local copy of acdc")
 
 
 @pytest.mark.parametrize("named", ["$NO_SUCH_DISK", "/tmp/$NO_SUCH_DISK/data", "relative"])
@@ -132,7 +107,3 @@ def test_the_folder_is_named_by_the_environment_of_the_node(monkeypatch: pytest.
     monkeypatch.setenv("SLURM_TMPDIR", "/local/7")
     monkeypatch.setenv("HARNESS_LOCAL_DATA", "$SLURM_TMPDIR/data")
     assert local_home() == Path("/local/7/data")
-
-
-def test_without_a_folder_the_shared_cache_is_read(cache: Cache) -> None:
-    assert local_copy(cache, None) is cache

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.api.errors import ClosedSplitError, DataError
@@ -136,17 +135,8 @@ def torn(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
 
 
-def emptied(path: Path) -> None:
-    path.write_bytes(b"")
-
-
 def overwritten(path: Path) -> None:
     path.write_bytes(b"a thesis")
-
-
-def another_archive(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("thesis.tex", "ours")
 
 
 def another_tensor(path: Path) -> None:
@@ -157,7 +147,7 @@ def of_other_data(path: Path) -> None:
     torch.save(torch.load(path, weights_only=True) | {"origin": "0" * 64}, path)
 
 
-@pytest.mark.parametrize("damage", [torn, emptied, overwritten, another_archive, another_tensor, of_other_data])
+@pytest.mark.parametrize("damage", [torn, overwritten, another_tensor, of_other_data])
 def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None], cache: Cache, said: list[str]) -> None:
     map_cases(cache, "train", AT_32)
     (path,) = files(cache)
@@ -170,6 +160,7 @@ def test_a_damaged_or_foreign_file_is_made_again(damage: Callable[[Path], None],
     assert len(said) == 2
 
 
+@settings(max_examples=20)
 @given(position=st.integers(0, 10**7), bit=st.integers(0, 7))
 def test_a_flipped_bit_never_reaches_training(
     position: int, bit: int, original: Path, tmp_path_factory: pytest.TempPathFactory

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from benchmarks.layouts.crops import legacy_crop
 from harness.api.dataset import Case
 from harness.api.errors import DataError
-from harness.data.cache import Cache, read_unchecked
+from harness.data.cache import Cache
 from harness.data.mapped import map_cases
 from harness.data.own.prepare import Choices, name_of, prepare_scans
 from harness.data.own.shape import choose_axes, propose_size
@@ -118,7 +118,7 @@ def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_pat
     np.testing.assert_array_equal(case.label, voxels_of(case.id)[1].transpose(2, 1, 0))
 
 
-@pytest.mark.parametrize("ending", [".nii", ".nrrd", ".mha", ".mhd"])
+@pytest.mark.parametrize("ending", [".nrrd", ".mhd"])
 def test_formats_give_the_same_cases(ending: str, tmp_path: Path) -> None:
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: (1.5, 1.0, 1.2))
     expected = prepared(raw).manifest
@@ -198,11 +198,9 @@ def test_test_images_without_any_labels_are_left_alone(tmp_path: Path) -> None:
     [
         ((512, 512, 90), (0.8, 0.8, 3.0), None, (2, (2, 1, 0))),
         ((90, 512, 512), (3.0, 0.8, 0.8), None, (2, (0, 2, 1))),
-        ((512, 90, 512), (0.8, 3.0, 0.8), None, (2, (1, 2, 0))),
         ((200, 200, 80), (0.6, 0.6, 1.25), None, (3, (0, 1, 2))),
         ((200, 200, 80), (0.6, 0.6, 1.25), 2, (2, (2, 1, 0))),
         ((200, 200, 1), None, None, (2, (2, 1, 0))),
-        ((200, 200, 80), None, 2, (2, (2, 1, 0))),
     ],
 )
 def test_thick_voxels_are_taken_slice_by_slice(shape: Any, spacing: Any, dimension: Any, expected: Any) -> None:
@@ -252,22 +250,3 @@ def test_the_left_atrium_in_this_format_is_that_of_the_official_files(tmp_path: 
 
 def cases_of(cache: Cache) -> list[Case]:
     return [case for split in ("train", "val") for case in cache.cases(split)]
-
-
-@pytest.mark.slow
-def test_the_real_left_atrium_gives_the_same_training_data(la_scans: Path, tmp_path: Path) -> None:
-    built_in, raw = prepare(SmallLA(), la_scans, tmp_path / "built_in"), tmp_path / "raw"
-    everything = [*cases_of(built_in), *read_unchecked(built_in.folder / "test.h5", built_in.manifest.of("test"))]
-    for case in everything:
-        part = "Ts" if case.split == "test" else "Tr"
-        write_nifti(raw / f"images{part}" / f"{case.id}_0000{ENDING}", case.image, None)
-        write_nifti(raw / f"labels{part}" / f"{case.id}{ENDING}", case.label, None)
-    write_folder(raw, {"Tr": ()}, ("noNorm",), labels={"background": 0, "LA": 1}, numTraining=4)
-    (raw / "splits_final.json").write_text(json.dumps([built_in.manifest.splits]))
-    own = prepared(raw, dimension=3)
-    assert own.manifest.splits == built_in.manifest.splits
-    for preprocessing in (Preprocessing(size=(112, 112, 80)), Preprocessing(size=(48, 48, 16), shrink=3)):
-        for split in ("train", "val"):
-            ours, theirs = (map_cases(cache, split, preprocessing) for cache in (own, built_in))
-            for name in ("images", "labels", "native"):
-                assert torch.equal(getattr(ours, name), getattr(theirs, name))

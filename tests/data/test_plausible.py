@@ -42,16 +42,10 @@ def label_alone(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndar
 
 REFUSED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
     "blank": (image_alone(lambda image: image * 0), "every voxel is 0"),
-    "blank but not zero": (image_alone(lambda image: image * 0 + 0.5), "every voxel is 0.5"),
     "axes H W Z": (both(lambda array: array.transpose(1, 2, 0)), "axes look turned"),
-    "axes W H Z": (both(lambda array: array.transpose(2, 1, 0)), "axes look turned"),
-    "axes H Z W": (both(lambda array: array.transpose(1, 0, 2)), "axes look turned"),
-    "axes W Z H": (both(lambda array: array.transpose(2, 0, 1)), "axes look turned"),
     "0 to 255": (image_alone(lambda image: image * 255), "grey values from 0 to 255; scale them to 0..1"),
-    "0 to 4095": (image_alone(lambda image: image * 4095), "grey values from 0 to 4095"),
     "-1 to 1": (image_alone(lambda image: image * 2 - 1), "grey values from -1 to 1"),
     "z-scored": (image_alone(lambda image: (image - image.mean()) / image.std()), "grey values from -"),
-    "shifted": (image_alone(lambda image: image + 0.5), "grey values from 0.5 to 1.5"),
     "one voxel far out": (image_alone(lambda image: np.where(image == 1, 40, image)), "grey values from 0 to 40"),
 }
 
@@ -59,18 +53,14 @@ WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
     "no class at all": (label_alone(lambda label: label * 0), "no class at all in the label"),
     "no background": (label_alone(lambda label: np.maximum(label, 1)), "every voxel of the label is of a class"),
     "one class lost": (label_alone(lambda label: np.where(label == 3, 0, label)), "no LV in the label"),
-    "two classes merged": (label_alone(lambda label: np.where(label == 1, 2, label)), "no RV in the label"),
-    "a label upside down": (label_alone(lambda label: np.where(label == 0, 1, label)), "every voxel of the label"),
     "one voxel labelled": (
         label_alone(lambda label: np.where(np.arange(label.size).reshape(label.shape) == 200, 3, 0)),
         "far more or far less",
     ),
     "the label as image": (lambda image, label: ((label / 3).astype(np.float32), label), "hardly any grey levels"),
-    "nearly blank": (image_alone(lambda image: np.where(image == 1, 1, 0)), "hardly any grey levels"),
     "a third of the range": (image_alone(lambda image: image / 3), "span less than 0.5 of 0..1"),
     "turned in plane": (both(lambda array: array.transpose(0, 2, 1)), "another shape than the other volume"),
     "first slice missing": (both(lambda array: array[1:]), "another shape than the other volume of its patient"),
-    "last slice missing": (both(lambda array: array[:-1]), "another shape than the other volume of its patient"),
 }
 
 
@@ -103,29 +93,12 @@ def test_an_odd_volume_is_warned_of_in_the_manifest(change: str, tmp_path: Path)
     assert any(line.startswith(f"{ODD}: ") and text in line for line in warnings), warnings
 
 
-@pytest.mark.parametrize("change", ["0 to 255", "0 to 4095", "z-scored", "axes H W Z", "axes H Z W"])
+@pytest.mark.parametrize("change", ["0 to 255", "z-scored", "axes H W Z"])
 def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, tmp_path: Path) -> None:
     warnings = prepare(UnscaledACDC(), tree(tmp_path / "raw", REFUSED[change][0]), tmp_path / "cache").manifest.warnings
     assert any(line.startswith(f"{ODD}: ") for line in warnings), warnings
 
 
-def test_all_volumes_in_another_range_are_refused(tmp_path: Path) -> None:
-    root = write_ssl4mis(tmp_path / "raw")
-    for path in root.rglob("*.h5"):
-        import h5py
-
-        with h5py.File(path) as file:
-            image, label = file["image"][()] * np.float32(255), file["label"][()]
-        write_h5(path, image, label)
-    with pytest.raises(DataError, match="acdc: 10 problems"):
-        prepare(SmallACDC(), root, tmp_path / "cache")
-
-
-LA_REFUSED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
-    "axes Z X Y": (both(lambda array: array.transpose(2, 0, 1)), "axes look turned"),
-    "axes X Z Y": (both(lambda array: array.transpose(0, 2, 1)), "axes look turned"),
-    "blank": (image_alone(lambda image: image * 0), "every voxel is 0"),
-}
 LA_WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
     "0 to 1": (image_alone(lambda image: (image - image.min()) / np.ptp(image)), "no grey value below 0"),
     "0 to 255": (
@@ -143,13 +116,6 @@ def la_tree(root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> P
     return root
 
 
-@pytest.mark.parametrize("change", LA_REFUSED)
-def test_an_impossible_atrium_is_refused(change: str, tmp_path: Path) -> None:
-    make, text = LA_REFUSED[change]
-    with pytest.raises(DataError, match=rf"{PATIENTS[-1]}/mri_norm2\.h5: .*{text}"):
-        prepare(SmallLA(), la_tree(tmp_path / "raw", make), tmp_path / "cache")
-
-
 @pytest.mark.parametrize("change", LA_WARNED)
 def test_an_odd_atrium_is_warned_of(change: str, tmp_path: Path) -> None:
     make, text = LA_WARNED[change]
@@ -163,7 +129,7 @@ def test_sound_trees_give_no_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(span=st.floats(0.7, 1), low=st.floats(0, 0.3), turns=st.integers(0, 3))
 def test_what_a_scan_may_look_like_is_not_warned_of(
     span: float, low: float, turns: int, tmp_path_factory: pytest.TempPathFactory

@@ -43,8 +43,7 @@ def test_a_raw_folder_is_prepared_once(raw: Path, home: Path, said: list[str]) -
     assert sorted(path.name for path in first.folder.iterdir()) == ["development.h5", "manifest.json", "test.h5"]
 
 
-@pytest.mark.parametrize("write", [write_ssl4mis, write_official])
-@pytest.mark.parametrize("inner", ["ACDC", "acdc"])
+@pytest.mark.parametrize(("write", "inner"), [(write_ssl4mis, "ACDC"), (write_official, "acdc")])
 def test_the_folder_above_is_taken_too(
     write: Callable[[Path], Path], inner: str, tmp_path: Path, home: Path, said: list[str]
 ) -> None:
@@ -55,13 +54,6 @@ def test_the_folder_above_is_taken_too(
     assert resolve(SmallACDC(), folder).folder == cache.folder
 
 
-def test_a_prepared_cache_is_opened_where_it_lies(raw: Path, home: Path, tmp_path: Path, said: list[str]) -> None:
-    cache = prepare(SmallACDC(), raw, tmp_path / "mine")
-    assert resolve(SmallACDC(), cache.folder).folder == tmp_path / "mine"
-    assert said == []
-    assert not home.exists()
-
-
 def test_a_changed_source_is_prepared_anew(raw: Path, home: Path) -> None:
     before = resolve(SmallACDC(), raw)
     path = raw / "data" / "patient028_frame01.h5"
@@ -70,14 +62,6 @@ def test_a_changed_source_is_prepared_anew(raw: Path, home: Path) -> None:
     after = resolve(SmallACDC(), raw)
     assert after.folder != before.folder
     assert after.manifest == before.manifest  # the content is what counts for results
-
-
-def test_the_checksum_is_that_of_the_content(tmp_path: Path) -> None:
-    h5 = prepare(SmallACDC(), write_ssl4mis(tmp_path / "a"), tmp_path / "cache-a").reference
-    elsewhere = prepare(SmallACDC(), write_ssl4mis(tmp_path / "b"), tmp_path / "cache-b").reference
-    official = prepare(SmallACDC(), write_official(tmp_path / "c"), tmp_path / "cache-c").reference
-    assert h5 == elsewhere
-    assert official.checksum != h5.checksum  # it knows spacing and phases, which change millimetre columns
 
 
 def test_a_read_only_folder_is_read(raw: Path, home: Path) -> None:

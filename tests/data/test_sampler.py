@@ -154,21 +154,6 @@ def test_the_seed_alone_decides_and_the_default_generator_is_left_alone() -> Non
     assert_the_seed_alone_decides(training_set())
 
 
-def test_what_one_stream_takes_does_not_change_which_slices_exist_in_the_other() -> None:
-    sampler = SliceSampler(training_set(), 0, augmentation="none")
-    for _ in range(7):
-        sampler.next(BatchPlan(labelled=5, unlabelled=0))
-    batch = sampler.next(BatchPlan(labelled=1, unlabelled=6))
-    assert set(seen(batch.unlabelled[0])) == UNLABELLED
-
-
-def test_without_augmentation_images_are_as_stored() -> None:
-    data = training_set()
-    batch = SliceSampler(data, 0, augmentation="none").next(BatchPlan(labelled=6, unlabelled=6))
-    for image in batch.images:
-        assert any(torch.equal(image, stored) for stored in data.images[data.labelled])
-
-
 def test_strong_slices_keep_labels_on_their_structures_and_read_no_value() -> None:
     """A bright disc that is its own label: intensities change, but the disc stays brighter than what surrounds it."""
     rows, columns = np.mgrid[:32, :32]

@@ -23,19 +23,6 @@ def test_each_voxel_is_the_mean_of_its_block(factor: int) -> None:
     np.testing.assert_allclose(shrink_image(native, factor).numpy(), blocks, atol=1e-6)
 
 
-def test_a_constant_stays_itself_whatever_the_shape() -> None:
-    shrunk = shrink_image(torch.full((47, 50, 29), 0.3), 3)
-    assert shrunk.shape == (16, 17, 10)
-    assert shrunk.min() == pytest.approx(0.3)
-    assert shrunk.max() == pytest.approx(0.3)
-
-
 def test_a_label_is_that_of_the_block_s_middle() -> None:
     native = torch.arange(6 * 9 * 3, dtype=torch.uint8).reshape(6, 9, 3)
     assert torch.equal(shrink_labels(native, 3), native[1::3, 1::3, 1::3])
-
-
-def test_none_is_the_volume_itself() -> None:
-    image, labels = torch.rand(5, 6, 7), torch.ones(5, 6, 7, dtype=torch.uint8)
-    assert shrink_image(image, None) is image
-    assert shrink_labels(labels, None) is labels

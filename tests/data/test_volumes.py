@@ -111,14 +111,6 @@ def test_the_flat_tensor_holds_every_volume() -> None:
     np.testing.assert_array_equal(data.example[0, 0], first[:16, :16, :16])
 
 
-def test_small_volumes_are_padded_with_zeros_half_before() -> None:
-    data = volumes()
-    start, shape = int(data.offsets[2]), data.shapes[2].tolist()
-    for flat in (data.images, data.labels):
-        third = flat[start : start + int(np.prod(shape))].reshape(shape)
-        assert int(third[3:13, :, 2:14].count_nonzero()) == int(third.count_nonzero()) == 10 * 19 * 12
-
-
 def test_padding_by_hand() -> None:
     assert padded_shape((100, 130, 70), (112, 96, 80)) == (112, 130, 80), "in plane the longer side: patches are turned"
     assert pad(torch.ones(1, 2, 2), (4, 2, 3))[:, 0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]]
@@ -162,14 +154,6 @@ def test_labels_move_with_their_image() -> None:
     for _ in range(8):
         batch = sampler.next(BatchPlan(labelled=3, unlabelled=0))
         assert torch.equal(batch.images[:, 0].long(), batch.labels)
-
-
-def test_a_shrunk_set_is_that_of_shrunk_volumes() -> None:
-    image = np.random.default_rng(0).random((36, 33, 50), dtype=np.float32)
-    case = Case("a", "a", "train", image, (image > 0.5).astype(np.uint8))
-    data = Volumes.load(preprocessed([case], Preprocessing(size=PATCH, shrink=2)), ["a"], CPU)
-    assert data.shapes.tolist() == [[18, 16, 25]]
-    np.testing.assert_allclose(data.images.mean(), image.mean(), atol=1e-3)
 
 
 @pytest.mark.parametrize("shrink", [None, 2])

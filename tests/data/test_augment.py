@@ -140,19 +140,6 @@ def test_turned_at_training_size_as_if_turned_at_native_size_and_zoomed(
         assert dice > 0.97
 
 
-def test_a_rotation_by_hand() -> None:
-    """20 degrees on 5 x 5: the centre stays, the corner (0, 0) comes from outside and is empty."""
-    angle = math.radians(20)
-    matrix = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    image = torch.arange(1.0, 26.0).reshape(5, 5)
-    new, _ = moved(image, None, matrix)
-    assert new[2, 2] == image[2, 2]
-    # corner: (-2, -2) -> y = -2 cos + 2 sin = -1.195, x = -2 sin - 2 cos = -2.563: column -1, outside
-    assert new[0, 0] == 0
-    # top middle: (-2, 0) -> y = -1.879, x = -0.684: row 0, column 1
-    assert new[0, 2] == image[0, 1]
-
-
 @given(seed=st.integers(0, 2**31), size=st.sampled_from([(16, 16), (32, 16), (48, 32)]))
 def test_image_and_label_move_alike_and_no_value_is_invented(seed: int, size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(seed)

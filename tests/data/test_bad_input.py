@@ -1,214 +1,230 @@
-"""Every kind of flawed input: one message that names the file, all problems at once, and nothing left behind."""
+"""Every kind of flawed tree: one message that names the file, all problems at once, and nothing left behind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.api.dataset import Dataset
 from harness.api.errors import DataError
 from harness.data.prepare import prepare
-from tests.data.small_acdc import SmallACDC, image_of, voxels, write_h5, write_nifti, write_official, write_ssl4mis
+from tests.data import small_acdc, small_la
+from tests.data.small_acdc import SmallACDC, image_of, write_nifti, write_ssl4mis
+from tests.data.small_la import PATIENTS, SmallLA, SmallLALabelFree, cropped, write_nrrd, write_ua_mt
 
-Damage = Callable[[Path], list[str]]
+Damage = Callable[[Path], object]
+Change = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Damages = dict[str, tuple[Damage, str] | tuple[Damage, str, str] | tuple[Damage, str, str, str]]
+ONE, OTHER = PATIENTS[0], PATIENTS[3]
+"""A training patient and the validation patient of the atrium."""
 
 
-def refusal(root: Path, tmp_path: Path) -> list[str]:
-    """Lines of the message with which `root` is refused; the folder for caches must stay empty."""
+def refusal(datasets: Sequence[Dataset], root: Path, tmp_path: Path) -> list[str]:
+    """Lines of the message with which `root` is refused, without the first; sources and caches stay as they were."""
     home = tmp_path / "caches"
-    home.mkdir(exist_ok=True)
+    home.mkdir()
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    with pytest.raises(DataError) as refused:
-        prepare(SmallACDC(), root, home / "acdc")
+    for dataset in datasets:
+        with pytest.raises(DataError) as refused:
+            prepare(dataset, root, home / "cache")
+        first, *lines = str(refused.value).splitlines()
+        problems = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+        assert first == f"{dataset.name}: {problems}, nothing was prepared"
     assert list(home.iterdir()) == []
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
-    return str(refused.value).splitlines()
+    return lines
 
 
-def truncated_volume(root: Path) -> list[str]:
-    path = root / "data" / "patient028_frame02.h5"
-    path.write_bytes(path.read_bytes()[:900])
-    return ["data/patient028_frame02.h5: cannot be read"]
+def removed(name: str) -> Damage:
+    return lambda root: (root / name).unlink()
 
 
-def volume_label_of_other_shape(root: Path) -> list[str]:
-    grey, label = voxels("patient028", "frame01")
-    write_h5(root / "data" / "patient028_frame01.h5", image_of(grey), label[:, :-1])
-    return ["data/patient028_frame01.h5: image (4, 20, 17) and label (4, 19, 17) differ in shape"]
+def written(name: str, text: str) -> Damage:
+    return lambda root: (root / name).write_text(text)
 
 
-def slice_label_of_other_shape(root: Path) -> list[str]:
-    grey, label = voxels("patient099", "frame02")
-    write_h5(root / "data" / "slices" / "patient099_frame02_slice_3.h5", image_of(grey)[2], label[2, 1:])
-    return ["slices/patient099_frame02_slice_3.h5: image (23, 17) and label (22, 17) differ in shape"]
+def added(name: str, text: str) -> Damage:
+    return lambda root: (root / name).write_text((root / name).read_text() + text)
 
 
-def odd_slice(root: Path) -> list[str]:
-    grey, label = voxels("patient099", "frame02")
-    write_h5(root / "data" / "slices" / "patient099_frame02_slice_3.h5", image_of(grey)[2, 1:], label[2, 1:])
-    return ["slices/patient099_frame02_slice_3.h5: slice of shape (22, 17) in a volume of (23, 17)"]
+def cut(name: str) -> Damage:
+    return lambda root: (root / name).write_bytes((root / name).read_bytes()[:-900])
 
 
-def label_seven_in_a_slice(root: Path) -> list[str]:
-    grey, label = voxels("patient099", "frame02")
-    label[1, 0, 0] = 7
-    write_h5(root / "data" / "slices" / "patient099_frame02_slice_2.h5", image_of(grey)[1], label[1])
-    return ["slices/patient099_frame02_slice_2.h5: label value 7 is outside 0..3"]
+def both(*damages: Damage) -> Damage:
+    return lambda root: [damage(root) for damage in damages]
 
 
-def wrong_types(root: Path) -> list[str]:
-    grey, label = voxels("patient028", "frame01")
-    write_h5(root / "data" / "patient028_frame01.h5", grey, label.astype(np.int64))
-    return ["patient028_frame01.h5: image is int16; store it as float32"]
+def stored(name: str, case: str, change: Change, z: int | slice = slice(None)) -> Damage:
+    """An h5 file of ACDC with other arrays, made of a volume or of one of its slices."""
+    grey, label = small_acdc.voxels(*case.split("_"))
+    return lambda root: small_acdc.write_h5(root / "data" / name, *change(image_of(grey)[z], label[z]))
 
 
-def wrong_axes(root: Path) -> list[str]:
-    grey, label = voxels("patient028", "frame01")
-    write_h5(root / "data" / "patient028_frame01.h5", image_of(grey)[None], label[None])
-    return ["patient028_frame01.h5: image has shape (1, 4, 20, 17)", "label has shape (1, 4, 20, 17)"]
+def seven(image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return image, np.where(np.arange(label.size).reshape(label.shape) == 0, np.uint8(7), label)
 
 
-def gap_between_slices(root: Path) -> list[str]:
-    (root / "train_slices.list").unlink()
-    (root / "data" / "slices" / "patient099_frame01_slice_2.h5").unlink()
-    return ["slices/patient099_frame01_slice_2.h5: missing slice"]
+SLICES = "slices/patient099_frame0"
+TRUNCATED: tuple[Damage, str] = (cut("data/patient028_frame02.h5"), "data/patient028_frame02.h5: cannot be read")
+SEVEN = (
+    stored(f"{SLICES}2_slice_2.h5", "patient099_frame02", seven, 1),
+    f"{SLICES}2_slice_2.h5: label value 7 is outside 0..3",
+)
+GAP = (
+    both(removed("train_slices.list"), removed(f"data/{SLICES}1_slice_2.h5")),
+    f"{SLICES}1_slice_2.h5: missing slice",
+)
+MISSING = (removed("data/patient011_frame02.h5"), "data/patient011_frame02.h5: missing")
+TWO_LISTS = (
+    added("val.list", "patient099_frame01\npatient099_frame02\n"),
+    "val.list, line 3: patient099 is published in the train split, not in val and is listed at",
+    "train.list, line 1 too",
+)
+ACDC_H5: Damages = {
+    "truncated": TRUNCATED,
+    "label of other shape": (
+        stored("patient028_frame01.h5", "patient028_frame01", lambda image, label: (image, label[:, :-1])),
+        "data/patient028_frame01.h5: image (4, 20, 17) and label (4, 19, 17) differ in shape",
+    ),
+    "odd slice": (
+        stored(f"{SLICES}2_slice_3.h5", "patient099_frame02", lambda image, label: (image[1:], label[1:]), 2),
+        f"{SLICES}2_slice_3.h5: slice of shape (22, 17) in a volume of (23, 17)",
+    ),
+    "label 7": SEVEN,
+    "types": (
+        stored("patient028_frame01.h5", "patient028_frame01", lambda image, label: (image.astype(np.int16), label)),
+        "patient028_frame01.h5: image is int16; store it as float32",
+    ),
+    "axes": (
+        stored("patient028_frame01.h5", "patient028_frame01", lambda image, label: (image[None], label[None])),
+        "patient028_frame01.h5: image has shape (1, 4, 20, 17)",
+        "label has shape (1, 4, 20, 17)",
+    ),
+    "gap": GAP,
+    "slice beyond the list": (
+        stored(f"{SLICES}1_slice_4.h5", "patient099_frame01", lambda *pair: pair, 0),
+        f"{SLICES}1_slice_4.h5: no such slice in train_slices.list; get list and slices again",
+    ),
+    "missing": MISSING,
+    "no split": (
+        stored("patient777_frame01.h5", "patient777_frame01", lambda *pair: pair),
+        "data/patient777_frame01.h5: patient777 is in no published split",
+    ),
+    "third frame": (
+        stored("patient028_frame03.h5", "patient777_frame03", lambda *pair: pair),
+        "/data: patient028 has frame01, frame02, frame03, where two annotated frames are expected",
+    ),
+    "two lists": TWO_LISTS,
+    "rubbish listed": (
+        written("test.list", "patient011_frame01\npatient555_frame01\nrubbish\n"),
+        "test.list, line 2: 'patient555' is no patient",
+        "test.list, line 3: 'rubbish' is no patient",
+    ),
+}
 
 
-def slice_beyond_the_list(root: Path) -> list[str]:
-    grey, label = voxels("patient099", "frame01")
-    write_h5(root / "data" / "slices" / "patient099_frame01_slice_4.h5", image_of(grey)[0], label[0])
-    return ["slices/patient099_frame01_slice_4.h5: no such slice in train_slices.list"]
-
-
-def volume_missing(root: Path) -> list[str]:
-    (root / "data" / "patient011_frame02.h5").unlink()
-    return ["data/patient011_frame02.h5: missing"]
-
-
-def patient_of_no_split(root: Path) -> list[str]:
-    grey, label = voxels("patient777", "frame01")
-    write_h5(root / "data" / "patient777_frame01.h5", image_of(grey), label)
-    return ["data/patient777_frame01.h5: patient777 is in no published split"]
-
-
-def third_frame(root: Path) -> list[str]:
-    grey, label = voxels("patient777", "frame03")
-    write_h5(root / "data" / "patient028_frame03.h5", image_of(grey), label)
-    return ["/data: patient028 has frame01, frame02, frame03, where two annotated frames are expected"]
-
-
-def patient_in_two_lists(root: Path) -> list[str]:
-    with (root / "val.list").open("a") as file:
-        file.write("patient099_frame01\npatient099_frame02\n")
-    return [
-        "val.list, line 3: patient099 is published in the train split, not in val and is listed at",
-        "train.list, line 1 too",
-    ]
-
-
-def stranger_in_a_list(root: Path) -> list[str]:
-    (root / "test.list").write_text("patient011_frame01\npatient555_frame01\nrubbish\n")
-    return ["test.list, line 2: 'patient555' is no patient", "test.list, line 3: 'rubbish' is no patient"]
-
-
-H5_DAMAGE: list[Damage] = [
-    truncated_volume,
-    volume_label_of_other_shape,
-    slice_label_of_other_shape,
-    odd_slice,
-    label_seven_in_a_slice,
-    wrong_types,
-    wrong_axes,
-    gap_between_slices,
-    slice_beyond_the_list,
-    volume_missing,
-    patient_of_no_split,
-    third_frame,
-    patient_in_two_lists,
-    stranger_in_a_list,
-]
-
-
-@pytest.mark.parametrize("damage", H5_DAMAGE, ids=lambda damage: damage.__name__)
-def test_a_damaged_h5_tree_is_refused(damage: Damage, tmp_path: Path) -> None:
-    root = write_ssl4mis(tmp_path / "raw")
-    expected = damage(root)
-    lines = refusal(root, tmp_path)
-    assert lines[0] == f"acdc: {'1 problem' if len(lines) == 2 else f'{len(lines) - 1} problems'}, nothing was prepared"
-    for text in expected:
-        assert any(text in line for line in lines[1:]), lines
-    assert len(lines) - 1 <= len(expected)  # one line a problem, none of them about anything else
-
-
-def info_missing(root: Path) -> list[str]:
-    (root / "patient028" / "Info.cfg").unlink()
-    return ["patient028/Info.cfg: missing"]
-
-
-def info_without_phase(root: Path) -> list[str]:
-    (root / "patient028" / "Info.cfg").write_text("ED: one\nGroup: DCM\n")
-    return ["patient028/Info.cfg: has no frame number for ED or for ES"]
-
-
-def info_with_one_frame(root: Path) -> list[str]:
-    (root / "patient028" / "Info.cfg").write_text("ED: 1\nES: 1\n")
-    return ["patient028/Info.cfg: ED and ES are the same frame"]
-
-
-def frame_missing(root: Path) -> list[str]:
-    (root / "patient090" / "patient090_frame04_gt.nii.gz").unlink()
-    return ["patient090/patient090_frame04_gt.nii.gz: missing; Info.cfg names frame 4"]
-
-
-def patient_missing(root: Path) -> list[str]:
-    (root / "patient011").rename(root / "elsewhere")
-    return ["raw/patient011: missing patient"]
-
-
-def nifti_of_other_shape(root: Path) -> list[str]:
-    write_nifti(root / "patient028" / "patient028_frame01_gt.nii.gz", voxels("patient028", "frame01")[1][:-1])
-    return ["patient028_frame01.nii.gz: image (4, 20, 17) and label (3, 20, 17) differ in shape"]
-
-
-def stranger(root: Path) -> list[str]:
+def renamed(root: Path) -> None:
     (root / "patient011").rename(root / "patient888")
     for path in (root / "patient888").glob("patient011*"):
         path.rename(path.with_name(path.name.replace("011", "888")))
-    return [
+
+
+ACDC_OFFICIAL: Damages = {
+    "no info": (removed("patient028/Info.cfg"), "patient028/Info.cfg: missing"),
+    "no phase": (written("patient028/Info.cfg", "ED: one\n"), "Info.cfg: has no frame number for ED or for ES"),
+    "one frame": (written("patient028/Info.cfg", "ED: 1\nES: 1\n"), "Info.cfg: ED and ES are the same frame"),
+    "no label": (removed("patient090/patient090_frame04_gt.nii.gz"), "gt.nii.gz: missing; Info.cfg names frame 4"),
+    "no patient": (lambda root: (root / "patient011").rename(root / "x"), "raw/patient011: missing patient"),
+    "label of other shape": (
+        lambda root: write_nifti(root / "patient028/patient028_frame01_gt.nii.gz", np.zeros((3, 20, 17), np.uint8)),
+        "patient028_frame01.nii.gz: image (4, 20, 17) and label (3, 20, 17) differ in shape",
+    ),
+    "stranger": (
+        renamed,
         "patient888_frame01.nii.gz: patient888 is in no",
         "patient888_frame12.nii.gz: patient888",
         "patient011: missing",
-    ]
+    ),
+}
 
 
-OFFICIAL_DAMAGE: list[Damage] = [
-    info_missing,
-    info_without_phase,
-    info_with_one_frame,
-    frame_missing,
-    patient_missing,
-    nifti_of_other_shape,
-    stranger,
-]
+def volume(change: Change, patient: str = ONE, name: str = "") -> Damage:
+    """The h5 file of a patient of the atrium with other arrays."""
+
+    def damage(root: Path) -> None:
+        image, label = change(*cropped(patient))
+        small_la.write_h5(root / (name or patient) / "mri_norm2.h5", image=image, label=label)
+
+    return damage
 
 
-@pytest.mark.parametrize("damage", OFFICIAL_DAMAGE, ids=lambda damage: damage.__name__)
-def test_a_damaged_official_tree_is_refused(damage: Damage, tmp_path: Path) -> None:
-    root = write_official(tmp_path / "raw")
-    expected = damage(root)
-    lines = refusal(root, tmp_path)
-    for text in expected:
-        assert any(text in line for line in lines[1:]), lines
-    assert len(lines) - 1 == len(expected)
+H5 = f"{ONE}/mri_norm2.h5"
+LA_H5: Damages = {
+    "truncated": (cut(H5), f"{H5}: cannot be read, truncated"),
+    "label 255": (volume(lambda image, label: (image, label * 255)), f"{H5}: label value 255 is neither 0 nor 1"),
+    "label of other shape": (
+        volume(lambda image, label: (image, label[:-1])),
+        f"{H5}: image (90, 90, 12) and label (89, 90, 12) differ in shape (x, y, z)",
+    ),
+    "a slice": (volume(lambda image, label: (image[..., 4], label[..., 4])), f"{H5}: has 2 axes; a volume has three"),
+    "no atrium": (volume(lambda image, label: (image, 0 * label)), f"{H5}: label is empty"),
+    "types": (volume(lambda image, label: (image.astype(np.float64), label)), f"{H5}: image is float64"),
+    "no patient": (removed(H5), f"{H5}: missing patient"),
+    "stranger": (volume(lambda *pair: pair, "a stranger", "X"), "X/mri_norm2.h5: X is in no published split"),
+    "listed twice": (added("train.list", f"{ONE}\n"), f"train.list, line 5: {ONE} is listed at"),
+    "in the wrong list": (
+        both(removed("train.list"), written("test.list", f"{PATIENTS[4]}\n{OTHER}\n")),
+        f"test.list, line 2: {OTHER} is published in the val split, not here",
+    ),
+    "rubbish listed": (written("test.list", "rubbish\n"), "test.list, line 1: 'rubbish' is no patient"),
+}
+GREY, MARKED = small_la.voxels(ONE)
+FLAT = {"space": None, "space origin": None, "space directions": None}
+
+
+def nrrd(name: str, array: np.ndarray, changes: dict[str, None] | None = None) -> Damage:
+    return lambda root: write_nrrd(root / ONE / f"{name}.nrrd", array, changes)
+
+
+LA_OFFICIAL: Damages = {
+    "no label": (removed(f"{ONE}/laendo.nrrd"), f"{ONE}/laendo.nrrd: missing, its partner is there"),
+    "no image": (removed(f"{ONE}/lgemri.nrrd"), f"{ONE}/lgemri.nrrd: missing, its partner is there"),
+    "no patient": (lambda root: (root / ONE).rename(root.parent / "x"), f"{ONE}: missing patient, neither"),
+    "label of other shape": (
+        nrrd("laendo", MARKED[:, :-1]),
+        f"{ONE}/lgemri.nrrd: image (176, 160, 12) and label (176, 159, 12) differ in shape (x, y, z)",
+    ),
+    "a slice": (nrrd("lgemri", GREY[..., 3], FLAT), f"{ONE}/lgemri.nrrd: has 2 axes; a volume has three"),
+    "three values": (nrrd("laendo", MARKED // 2), f"{ONE}/laendo.nrrd: label value 127 is neither 0 nor 255"),
+    "no atrium": (nrrd("laendo", 0 * MARKED), f"{ONE}/laendo.nrrd: label is empty"),
+}
+TREES: dict[str, tuple[tuple[Dataset, ...], Callable[[Path], Path], Damages]] = {
+    "acdc h5": ((SmallACDC(),), write_ssl4mis, ACDC_H5),
+    "acdc official": ((SmallACDC(),), small_acdc.write_official, ACDC_OFFICIAL),
+    "la h5": ((SmallLA(),), write_ua_mt, LA_H5),
+    "la official": ((SmallLA(), SmallLALabelFree()), small_la.write_official, LA_OFFICIAL),
+}
+
+
+@pytest.mark.parametrize(("tree", "name"), [(tree, name) for tree in TREES for name in TREES[tree][-1]])
+def test_a_damaged_tree_is_refused(tree: str, name: str, tmp_path: Path) -> None:
+    datasets, write, damages = TREES[tree]
+    damage, *texts = damages[name]
+    damage(root := write(tmp_path / "raw"))
+    lines = refusal(datasets, root, tmp_path)
+    assert all(any(text in line for line in lines) for text in texts), lines
+    assert len(lines) <= len(texts), "one line a problem, none of them about anything else"
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     root = write_ssl4mis(tmp_path / "raw")
-    damages = (truncated_volume, label_seven_in_a_slice, gap_between_slices, volume_missing, patient_in_two_lists)
-    expected = [text for damage in damages for text in damage(root)]
-    lines = refusal(root, tmp_path)
-    assert lines[0] == "acdc: 5 problems, nothing was prepared"
-    for text in expected:
-        assert any(text in line for line in lines[1:]), lines
+    several = (TRUNCATED, SEVEN, GAP, MISSING, TWO_LISTS)
+    for damage, *_ in several:
+        damage(root)
+    lines = refusal([SmallACDC()], root, tmp_path)
+    assert len(lines) == 5
+    assert all(any(text in line for line in lines) for _, *texts in several for text in texts), lines

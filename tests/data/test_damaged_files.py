@@ -28,7 +28,6 @@ from harness.api.scans.nifti_file import read_nifti
 from harness.api.scans.nrrd_file import read_nrrd
 from harness.api.scans.pair import read_pair
 from harness.api.scans.values import whole_labels
-from harness.data.checks import read_checked
 from harness.data.prepare import prepare
 from tests.data.headers import nrrd
 from tests.data.small_acdc import SmallACDC, write_official
@@ -382,25 +381,6 @@ def test_errors_of_our_own_and_stops_pass() -> None:
         with pytest.raises(type(error)) as raised, reading("a.h5"):
             raise error
         assert raised.value is error
-
-
-def test_a_place_that_cannot_be_looked_at_is_a_problem_of_one_patient(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = write_official(tmp_path)
-    real = Path.is_file
-
-    def closed(path: Path) -> bool:
-        if "patient038" in path.parts:
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr(Path, "is_file", closed)
-    dataset = SmallACDC()
-    with pytest.raises(DataError) as refused:
-        read_checked(dataset, dataset.sources(root))
-    (_, line) = str(refused.value).splitlines()
-    assert line.startswith(f"{root / 'patient038'}: may not be read")
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), StopIteration()])

@@ -96,13 +96,21 @@ def prepared(root: Path, home: Path) -> tuple[str, list[str]]:
     return manifest.checksum, manifest.warnings
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The five patients as SSL4MIS distributes them, and their checksum."""
+    folder = tmp_path_factory.mktemp("published")
+    return write_ssl4mis(folder / "raw"), prepared(folder / "raw", folder / "cache")[0]
+
+
 @pytest.mark.parametrize("change", READ_AS_PUBLISHED)
-def test_names_that_say_the_same_are_read_as_the_published_ones(change: str, tmp_path: Path) -> None:
-    root = write_ssl4mis(tmp_path / "raw")
-    expected, _ = prepared(root, tmp_path / "before")
+def test_names_that_say_the_same_are_read_as_the_published_ones(
+    change: str, published: tuple[Path, str], tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(published[0], tmp_path / "raw"))
     READ_AS_PUBLISHED[change](root)
     checksum, warnings = prepared(root, tmp_path / "after")
-    assert checksum == expected
+    assert checksum == published[1]
     said = {"lists from 1": "slices are numbered from 0", "their numbers": "frames have numbers of their own"}
     for words, text in said.items():
         assert (words in change) <= any(text in line for line in warnings), warnings
@@ -160,8 +168,10 @@ EXPLAINED: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("change", EXPLAINED)
-def test_other_names_are_explained_and_no_advice_loses_data(change: str, tmp_path: Path) -> None:
-    root = write_ssl4mis(tmp_path / "raw")
+def test_other_names_are_explained_and_no_advice_loses_data(
+    change: str, published: tuple[Path, str], tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(published[0], tmp_path / "raw"))
     make, text = EXPLAINED[change]
     make(root)
     with pytest.raises(DataError) as refused:

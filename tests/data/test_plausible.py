@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -64,9 +65,14 @@ WARNED: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], Volume], str]] = {
 }
 
 
-def tree(root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> Path:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ssl4mis(tmp_path_factory.mktemp("sound") / "raw")
+
+
+def tree(sound: Path, root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> Path:
     """Five patients, one test volume of whom is changed."""
-    write_ssl4mis(root)
+    shutil.copytree(sound, root)
     grey, label = voxels(*ODD.split("_"))
     image, label = change(image_of(grey), label)
     write_h5(
@@ -76,9 +82,9 @@ def tree(root: Path, change: Callable[[np.ndarray, np.ndarray], Volume]) -> Path
 
 
 @pytest.mark.parametrize("change", REFUSED)
-def test_an_impossible_volume_is_refused_with_its_file(change: str, tmp_path: Path) -> None:
+def test_an_impossible_volume_is_refused_with_its_file(change: str, sound: Path, tmp_path: Path) -> None:
     make, text = REFUSED[change]
-    root = tree(tmp_path / "raw", make)
+    root = tree(sound, tmp_path / "raw", make)
     with pytest.raises(DataError) as refused:
         prepare(SmallACDC(), root, tmp_path / "cache")
     (line,) = str(refused.value).splitlines()[1:]
@@ -87,15 +93,17 @@ def test_an_impossible_volume_is_refused_with_its_file(change: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("change", WARNED)
-def test_an_odd_volume_is_warned_of_in_the_manifest(change: str, tmp_path: Path) -> None:
+def test_an_odd_volume_is_warned_of_in_the_manifest(change: str, sound: Path, tmp_path: Path) -> None:
     make, text = WARNED[change]
-    warnings = prepare(SmallACDC(), tree(tmp_path / "raw", make), tmp_path / "cache").manifest.warnings
+    warnings = prepare(SmallACDC(), tree(sound, tmp_path / "raw", make), tmp_path / "cache").manifest.warnings
     assert any(line.startswith(f"{ODD}: ") and text in line for line in warnings), warnings
 
 
 @pytest.mark.parametrize("change", ["0 to 255", "z-scored", "axes H W Z"])
-def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, tmp_path: Path) -> None:
-    warnings = prepare(UnscaledACDC(), tree(tmp_path / "raw", REFUSED[change][0]), tmp_path / "cache").manifest.warnings
+def test_a_dataset_that_declares_nothing_is_warned_of_what_differs(change: str, sound: Path, tmp_path: Path) -> None:
+    warnings = prepare(
+        UnscaledACDC(), tree(sound, tmp_path / "raw", REFUSED[change][0]), tmp_path / "cache"
+    ).manifest.warnings
     assert any(line.startswith(f"{ODD}: ") for line in warnings), warnings
 
 

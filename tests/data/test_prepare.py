@@ -64,19 +64,6 @@ def test_a_changed_source_is_prepared_anew(raw: Path, home: Path) -> None:
     assert after.manifest == before.manifest  # the content is what counts for results
 
 
-def test_a_read_only_folder_is_read(raw: Path, home: Path) -> None:
-    everything = [raw, *raw.rglob("*")]
-    for path in everything:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    try:
-        before = {path: path.stat().st_mtime_ns for path in everything}
-        assert len(resolve(SmallACDC(), raw).manifest.cases) == 10
-        assert {path: path.stat().st_mtime_ns for path in [raw, *raw.rglob("*")]} == before
-    finally:
-        for path in everything:
-            path.chmod(0o755)
-
-
 def test_the_environment_names_the_default(raw: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="no data folder given; pass --data DIR or set HARNESS_DATA") as refused:
         resolve(SmallACDC(), None)
@@ -89,6 +76,7 @@ def test_generated_data_needs_no_folder(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "absent"))
+    monkeypatch.setattr(Phantom, "splits", {split: patients[:2] for split, patients in Phantom.splits.items()})
     cache = resolve(Phantom(), None)
     assert said == [f"preparing phantom (generated) into {cache.folder}"]
     assert resolve(Phantom(), cache.folder).folder == cache.folder
@@ -177,9 +165,9 @@ def test_two_processes_may_prepare_at_once(raw: Path, home: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(raw)]
     environment = command_environment({"HARNESS_CACHE": str(home)})
-    processes = [subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) for _ in "abc"]
+    processes = [subprocess.Popen(command, cwd=REPO, env=environment, stdout=subprocess.PIPE, text=True) for _ in "ab"]
     printed = {process.communicate(timeout=LIMIT_SECONDS)[0].strip() for process in processes}
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     assert len(printed) == 1
     assert [str(path) for path in home.iterdir()] == list(printed)
     assert len(list(Cache.open(Path(printed.pop())).cases("train"))) == 6

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -140,6 +140,7 @@ def test_labels_of_unlabelled_slices_are_never_handed_out() -> None:
             assert 99 not in view
 
 
+@settings(max_examples=12)
 @given(before=st.integers(0, 9), seed=st.integers(0, 50), augmentation=st.sampled_from(AUGMENTATIONS))
 def test_resumed_in_the_middle_of_a_pass_to_the_bit(before: int, seed: int, augmentation: Augmentation) -> None:
     plan = BatchPlan(labelled=2, unlabelled=5, views=2)  # neither divides its stream: the middle of two passes

@@ -127,13 +127,6 @@ def test_runs_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
     assert any("no two runs differ" in line for line in short.evidence)
 
 
-def test_two_runs_far_apart_are_both_named(fair: AuditedSuite) -> None:
-    pair = [run for run in timed(fair, 1000).runs if run.entry == "mc_net" and run.planned_run.subset == 0][:2]
-    found = one_speed(replace(fair, runs=(pair[0], result(stage_steps={"train": 780})(pair[1]))).finished)
-    assert (found.status, len(found.runs)) == ("not held", 2)
-    assert "28%" in found.evidence[0]
-
-
 def test_entries_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite) -> None:
     def on(run: SelectedRun, host: str) -> SelectedRun:
         return result(shown={"host": host})(run)
@@ -198,9 +191,7 @@ def validated(value: object, field: str = "dice") -> Change:
 
 BENT: dict[str, tuple[Change, set[int]]] = {
     "tested on a training patient": (rows("patient", "patient099"), {1, 27}),
-    "tested on a stranger": (rows("patient", "patient999"), {1, 27}),
     "another checksum": (asked(dataset=DatasetRef(name="acdc", version=1, checksum="d" * 64)), {2}),
-    "another size": (asked(preprocessing=Preprocessing(size=(112, 112))), {2}),
     "other data than planned": (environment(data_checksum="d" * 64), {2}),
     "asked for test cases": (ledger(line("violation", note="test cases were asked for")), {5}),
     "weights changed after the split opened": (lambda run: replace(run, final_sha256="0" * 64), {5}),
@@ -218,13 +209,11 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "a rate that is no function of progress": (trace(rate_error=0.01), {14}),
     "larger batches": (result(images_seen=161), {15}),
     "another device model": (environment(device_model="Abacus 3000"), {16}),
-    "another torch": (environment(torch="2.12.1"), {16}),
     "moved to another environment": (
         ledger(line("start", attempt=1, environment="f", base_steps=3), line("end", attempt=1, environment="f")),
         {13, 16},
     ),
     "half precision": (environment(precision="bfloat16"), {17}),
-    "two threads": (environment(threads=2), {17}),
     "steps without a history": (trace(steps=19), {18}),
     "no hash": (lambda run: replace(result(weights_sha256=None)(run), final_sha256=None), {18}),
     "no augmentation": (engine(augmentation="none"), {19, 21}),
@@ -236,14 +225,11 @@ BENT: dict[str, tuple[Change, set[int]]] = {
     "declared and not done": (seen(declared=("mixed",)), {20}),
     "several settings of one method": (engine(batch_size=12), {21}),
     "the largest component for one": (engine(largest_component=True), {21, 24}),
-    "another tolerance of the surface Dice": (engine(nsd_tolerance_mm=3.0), {21, 24}),
     "another network": (result(parameters_predictor=2_000_000), {22}),
     "another volume": (rows("voxels_true", 4999), {25, 27}),
     "a missed structure at no cost": (lambda run: rows("hd95_voxel", 0.0, first(True, run))(run), {26}),
-    "a missed structure with surface Dice": (lambda run: rows("nsd_voxel", 0.2, first(True, run))(run), {26}),
     "a missed structure with Dice": (lambda run: rows("dice", 0.1, first(True, run))(run), {26}),
     "a miss that is not marked": (lambda run: rows("voxels_predicted", 0, first(False, run))(run), {26}),
-    "a repeated row": (rows("class_name", "Myo"), {27}),
     "one row alone": (lambda run: with_cases(run, cases_of(run).query("checkpoint == 'last'").head(1)), {1, 6, 27}),
     "a Dice that none can be": (rows("dice", 7.3), {27}),
     "validations of a Dice that none can be": (validated({"RV": 7.0, "Myo": 0.8, "LV": 0.9}), {6, 27}),
@@ -259,11 +245,12 @@ BENT: dict[str, tuple[Change, set[int]]] = {
 def test_bending_a_record_breaks_the_rule_about_it(name: str, fair: AuditedSuite) -> None:
     change, expected = BENT[name]
     bent = bend(fair, change)
-    assert broken(bent) == expected
+    found = verdicts(bent)
+    assert {number for number, verdict in found.items() if verdict.status == "not held"} == expected
     run = next(run.id for run in fair.runs if str(run.planned_run) == "ua_mt/7/0/1")
     for number in expected:
-        assert run in verdicts(bent)[number].runs
-        assert "ua_mt" in " ".join(verdicts(bent)[number].evidence)
+        assert run in found[number].runs
+        assert "ua_mt" in " ".join(found[number].evidence)
 
 
 @pytest.mark.parametrize(("annotated", "status"), [(7, "held"), (70, "not held"), (None, "not applicable")])

@@ -24,7 +24,6 @@ from tests.data.small_la import (
     SmallLALabelFree,
     cropped,
     voxels,
-    write_nrrd,
     write_official,
     write_ua_mt,
 )
@@ -71,7 +70,7 @@ def test_h5_volumes_are_taken_as_they_are(tmp_path: Path, inner: str) -> None:
         assert case.phase is None
 
 
-@pytest.mark.parametrize("inner", ["", "2018LA_Seg_Training Set", "Training Set"])
+@pytest.mark.parametrize("inner", ["", "Training Set"])
 def test_official_volumes_are_normalised_whole_and_then_cropped(tmp_path: Path, inner: str) -> None:
     root = write_official(tmp_path, inner)
     assert SmallLA().recognise(root) == "official"
@@ -109,23 +108,10 @@ def test_the_label_free_track_needs_whole_volumes(tmp_path: Path) -> None:
         prepare(SmallLALabelFree(), write_ua_mt(tmp_path / "raw"), tmp_path / "cache")
 
 
-def test_every_dataset_is_found_in_a_folder_named_la(tmp_path: Path) -> None:
-    write_official(tmp_path / "LA")
-    assert set(load(tmp_path / "LA", SmallLALabelFree())) == set(PATIENTS)
-    assert prepare(SmallLALabelFree(), tmp_path, tmp_path / "cache").manifest.layout == "official"
-
-
 def test_published_h5_files_beside_the_official_ones_come_first(tmp_path: Path) -> None:
     write_ua_mt(write_official(tmp_path))
     assert SmallLA().recognise(tmp_path) == "ua_mt-h5"
     assert SmallLALabelFree().recognise(tmp_path) == "official"
-
-
-def test_nothing_is_recognised_where_nothing_is(tmp_path: Path) -> None:
-    (tmp_path / "train.list").write_text("06SR5RBREL16DQ6M8LWS\n")
-    assert LA().recognise(tmp_path) is None
-    with pytest.raises(DataError, match="ua_mt-h5, official"):
-        LA().sources(tmp_path)
 
 
 def test_margins_of_the_legacy_crop() -> None:
@@ -161,7 +147,7 @@ def test_the_body_box_ignores_the_label_unless_it_would_cut_it() -> None:
         body_crop(grey, elsewhere)
 
 
-@pytest.mark.parametrize("corner", [(90, 80), (0, 0), (180, 160), (0, 160)])
+@pytest.mark.parametrize("corner", [(90, 80), (180, 160)])
 def test_a_small_body_is_widened_to_the_patch(corner: tuple[int, int]) -> None:
     grey = np.zeros((200, 200, 3))
     body = (slice(corner[0], corner[0] + 20), slice(corner[1], corner[1] + 40))
@@ -191,24 +177,6 @@ def test_otsus_threshold_lies_between_two_modes() -> None:
 
     best = max(between(cut) for cut in np.sort(values)[1:])
     assert between(otsu_threshold(values)) > 0.999 * best
-
-
-def test_nrrd_files_mean_what_another_reader_says(tmp_path: Path) -> None:
-    """Axes, values and voxel size of what the tests write, as SimpleITK reads them."""
-    simple_itk = pytest.importorskip("SimpleITK", reason="SimpleITK: comes with MedPy, which is not installed")
-    grey, _ = voxels(PATIENTS[0])
-    image = simple_itk.ReadImage(str(write_nrrd(tmp_path / "one.nrrd", grey)))
-    np.testing.assert_array_equal(simple_itk.GetArrayFromImage(image).transpose(2, 1, 0), grey)
-    assert image.GetSpacing() == SPACING_MM
-    again = tmp_path / "2018LA_Seg_Training Set" / PATIENTS[0] / "lgemri.nrrd"
-    write_official(tmp_path, "2018LA_Seg_Training Set")
-    simple_itk.WriteImage(image, str(again), useCompression=True)  # as the challenge's files are: gzip
-    assert np.array_equal(load(tmp_path, SmallLA())[PATIENTS[0]].image, load_plain(tmp_path / "plain"))
-
-
-def load_plain(root: Path) -> np.ndarray:
-    """The first patient of an uncompressed tree."""
-    return load(write_official(root), SmallLA())[PATIENTS[0]].image
 
 
 @pytest.mark.slow

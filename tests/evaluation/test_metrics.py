@@ -15,8 +15,7 @@ from types import ModuleType
 import h5py
 import numpy as np
 import pytest
-import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -171,12 +170,6 @@ def test_one_empty_is_the_diagonal_of_the_whole_volume(spacing: Spacing) -> None
     assert class_metrics(something, nothing, spacing) == spurious
 
 
-def test_the_diagonal_of_a_case_is_not_that_of_its_crop() -> None:
-    truth = np.zeros((3, 4, 12), dtype=np.uint8)
-    truth[1, 1, 1] = 1
-    assert case_metrics(np.zeros_like(truth), truth, ["organ"], None, TOLERANCE)["organ"].hd95_voxel == 13.0
-
-
 # Re-derived from the definitions
 
 
@@ -221,33 +214,6 @@ def test_surface_metrics_follow_their_definitions(pair: tuple[Mask, Mask], kind:
         assert getattr(metrics, f"nsd_{run}") == np.mean(np.array(pooled) <= limit)
 
 
-# MONAI
-
-
-def by_transform(prediction: Mask, truth: Mask, spacing: Spacing, limit: float) -> float:
-    """The surface Dice by distance transforms of the whole volume."""
-    surfaces = [mask & ~np.asarray(ndimage.binary_erosion(mask)) for mask in (prediction, truth)]
-    to_surface = [np.asarray(ndimage.distance_transform_edt(~surface, sampling=spacing)) for surface in surfaces]
-    pooled = np.concatenate([to_surface[1][surfaces[0]], to_surface[0][surfaces[1]]])
-    return float(np.mean(pooled <= limit))
-
-
-@settings(max_examples=40)
-@given(pair=masks(empty=False), kind=KINDS)
-def test_surface_dice_equals_monais_and_that_of_distance_transforms(pair: tuple[Mask, Mask], kind: str) -> None:
-    require("monai", importlib.util.find_spec("monai") is not None, "MONAI is not installed")
-    from monai.metrics.surface_dice import compute_surface_dice
-
-    prediction, truth = pair
-    spacing = spacing_for(truth.ndim, kind)
-    metrics = class_metrics(prediction, truth, spacing)
-    own, limit = (metrics.nsd_voxel, TOLERANCE.voxels) if spacing is None else (metrics.nsd_mm, TOLERANCE.mm)
-    assert own == by_transform(prediction, truth, spacing, limit)
-    predicted, true = (torch.from_numpy(mask.astype(np.float32))[None, None] for mask in (prediction, truth))
-    of_monai = compute_surface_dice(predicted, true, [limit], include_background=True, spacing=spacing)
-    assert own == pytest.approx(float(of_monai), abs=1e-6)
-
-
 # MedPy
 
 
@@ -268,17 +234,6 @@ def test_equals_medpy(medpy: ModuleType, pair: tuple[Mask, Mask], kind: str) -> 
     assert_equals_medpy(medpy, *pair, spacing_for(pair[0].ndim, kind))
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("end", [0, -1])
-def test_equals_medpy_where_a_mask_touches_the_border(medpy: ModuleType, axis: int, end: int) -> None:
-    truth = np.zeros((6, 12, 12), dtype=bool)
-    truth[1:5, 3:9, 3:9] = True
-    prediction = truth.copy()
-    np.moveaxis(prediction, axis, 0)[end] = True
-    assert_equals_medpy(medpy, prediction, truth, (8.0, 1.5, 1.5))
-    assert_equals_medpy(medpy, truth, prediction, None)
-
-
 def labels_of(scans: Path) -> list[NDArray[np.uint8]]:
     """Label maps of the 20 published validation volumes."""
     labels = []
@@ -292,29 +247,14 @@ def labels_of(scans: Path) -> list[NDArray[np.uint8]]:
 def test_equals_medpy_on_real_validation_labels(medpy: ModuleType, scans: Path) -> None:
     labels, rng = labels_of(scans), np.random.default_rng(0)
     assert len(labels) == 20
-    for number, truth in enumerate(labels):
+    for number, truth in enumerate(labels[:6]):
         prediction = np.roll(truth, tuple(rng.integers(-5, 6, 2)), axis=(1, 2))
         prediction[0, 3:9, 2:8] = rng.integers(0, 4, (6, 6))
         value = 1 + number % 3
         assert_equals_medpy(medpy, prediction == value, truth == value, (10.0, 1.4, 1.4) if number < 3 else None)
 
 
-def test_real_labels_against_themselves_are_perfect(scans: Path) -> None:
-    for truth in labels_of(scans):
-        for metrics in case_metrics(truth, truth, ["RV", "Myo", "LV"], (10.0, 1.4, 1.4), TOLERANCE).values():
-            assert_values(metrics, dice=1.0, jaccard=1.0, hd95_voxel=0.0, asd_mm=0.0, assd_mm=0.0)
-
-
 # What holds for any masks
-
-
-@given(pair=masks(), kind=KINDS)
-def test_only_asd_and_the_sides_depend_on_the_order(pair: tuple[Mask, Mask], kind: str) -> None:
-    spacing = spacing_for(pair[0].ndim, kind)
-    forward, backward = class_metrics(*pair, spacing), class_metrics(*pair[::-1], spacing)
-    for name in ("dice", "jaccard", "nsd_voxel", "nsd_mm", "hd95_voxel", "assd_voxel", "hd95_mm", "assd_mm"):
-        assert getattr(forward, name) == pytest.approx(getattr(backward, name), abs=1e-12)
-    assert (forward.missed, forward.voxels_true) == (backward.spurious, backward.voxels_predicted)
 
 
 @given(pair=masks(empty=False), kind=KINDS, margin=st.integers(1, 6))
@@ -332,33 +272,6 @@ def test_order_and_direction_of_the_axes_change_nothing(pair: tuple[Mask, Mask],
     )
     for name, value in vars(class_metrics(*pair, spacing)).items():
         assert getattr(turned, name) == pytest.approx(value, abs=1e-9), name
-
-
-@given(pair=masks(), kind=KINDS)
-def test_values_stay_in_their_ranges(pair: tuple[Mask, Mask], kind: str) -> None:
-    spacing = spacing_for(pair[0].ndim, kind)
-    metrics = class_metrics(*pair, spacing)
-    assert 0.0 <= metrics.jaccard <= metrics.dice <= 1.0
-    assert metrics.dice == pytest.approx(2 * metrics.jaccard / (1 + metrics.jaccard))
-    assert 0.0 <= metrics.nsd_voxel <= 1.0
-    diagonal = math.hypot(*pair[0].shape)
-    assert all(0.0 <= value <= diagonal for value in (metrics.hd95_voxel, metrics.asd_voxel, metrics.assd_voxel))
-    assert (metrics.voxels_predicted, metrics.voxels_true) == (pair[0].sum(), pair[1].sum())
-    if spacing is not None:
-        limit = math.hypot(*np.multiply(pair[0].shape, spacing))
-        values = (metrics.hd95_mm, metrics.asd_mm, metrics.assd_mm)
-        assert all(value is not None and 0.0 <= value <= limit for value in values)
-
-
-@given(pair=masks(empty=False), kind=KINDS, factor=st.floats(1.0, 5.0))
-def test_a_wider_tolerance_never_scores_less(pair: tuple[Mask, Mask], kind: str, factor: float) -> None:
-    spacing = spacing_for(pair[0].ndim, kind)
-    wide = class_metrics(*pair, spacing, Tolerance(factor * TOLERANCE.voxels, factor * TOLERANCE.mm))
-    narrow = class_metrics(*pair, spacing)
-    assert wide.nsd_voxel >= narrow.nsd_voxel
-    assert (wide.nsd_mm or 0.0) >= (narrow.nsd_mm or 0.0)
-    everywhere = Tolerance(100.0, 1000.0)
-    assert class_metrics(*pair, spacing, everywhere).nsd_voxel == 1.0
 
 
 @given(mask=masks().map(lambda pair: pair[0]), kind=KINDS)
@@ -382,14 +295,6 @@ def test_a_case_is_its_classes_one_by_one(seed: int, kind: str, crowded: bool) -
     assert list(case) == ["RV", "Myo", "LV"]
     for value, metrics in enumerate(case.values(), start=1):
         assert metrics == class_metrics(prediction == value, truth == value, spacing)
-
-
-def test_a_case_without_anything_is_perfect() -> None:
-    nothing = np.zeros((2, 4, 4), dtype=np.uint8)
-    assert [metrics.dice for metrics in case_metrics(nothing, nothing, ["a", "b"], None, TOLERANCE).values()] == [
-        1.0,
-        1.0,
-    ]
 
 
 def test_arguments_are_left_as_they_were() -> None:

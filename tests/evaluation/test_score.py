@@ -171,14 +171,12 @@ def _twice(folder: Path, truth: Labels) -> None:
 
 
 BAD: dict[str, tuple[Callable[[Path, Labels], object], str]] = {
-    "no folder": (lambda folder, truth: None, "missing"),
     "missing cases": (lambda folder, truth: write(folder, dict(list(truth.items())[8:])), r"for 8 of \d+ test cases"),
     "other names": (_renamed, r"no label map for 1 of .*; of no test case: patient001_frame12.nii.gz"),
     "axes in another order": (_broken(np.transpose), "its axes are in another order; bring it back"),
     "cropped": (_broken(lambda values: values[:, 4:, :]), "voxels where the scan of"),
     "other voxels": (lambda folder, truth: write(folder, truth, (3.0, 1.5, 10.0)), "voxels of 10 x 1.5 x 3 mm where"),
     "out of range": (_broken(lambda values: values * np.uint8(85)), "holds 85, 170, 255; write the number"),
-    "probabilities": (_broken(lambda values: values * np.float32(0.4)), "holds 0.4, 0.8, 1.2; write"),
     "no NIfTI": (_text, "cannot be read"),
     "two files for a case": (_twice, "is of the same case; remove one"),
 }

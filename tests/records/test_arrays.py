@@ -71,17 +71,12 @@ def test_other_files_are_refused_by_name(content: dict[str, np.ndarray], message
 
 HEADERS = {
     "more than there is": ("<f4", (10**12,)),
-    "more than memory": ("<f8", (10**18,)),
     "more than an integer": ("<f8", (10**30,)),
-    "many sides": ("<u1", (10**6, 10**6, 10**6)),
     "less than there is": ("<u1", (3,)),
     "a side below 0": ("<u1", (-1,)),
-    "two sides below 0": ("<u1", (-2, -6)),
     "large elements": ("<V1000000000", (1,)),
-    "text": ("<U3", (1,)),
     "objects": ("|O", (1,)),
     "a structure": ([("a", "<u1"), ("b", "<u1")], (6,)),
-    "dates": ("<M8[s]", (1,)),
 }
 
 
@@ -103,7 +98,7 @@ def test_a_header_that_promises_other_bytes_makes_no_room_for_them(name: str, tm
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+@pytest.mark.parametrize("keep", [0, 0.5, 0.99])
 def test_half_a_file_is_refused(keep: float, tmp_path: Path) -> None:
     path = tmp_path / "arrays.npz"
     write_arrays(path, ARRAYS)

@@ -139,7 +139,7 @@ def paces(costs: list[float], device: str = DEVICE) -> list[Pace]:
 
 @pytest.mark.parametrize(
     ("factor", "verdict"),
-    [(1.0, "holds"), (0.96, "holds"), (1.04, "holds"), (1.06, "marked"), (0.92, "marked"), (1.11, "not ranked")],
+    [(0.96, "holds"), (1.04, "holds"), (0.92, "marked"), (1.11, "not ranked")],
 )
 def test_a_cost_that_was_calibrated_too_low_is_not_ranked(factor: float, verdict: str) -> None:
     judged = judge_pace(paces([2.0 * factor] * 10), 2.0, HEADER)

@@ -30,11 +30,16 @@ ALWAYS_OLD = -(10**15)
 Answer = dict[str, dict[str, Any]]
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_records(tmp_path_factory.mktemp("written") / "s", SPEC).root
+
+
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SuiteFolder:
+def store(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SuiteFolder:
     """Records of four runs. The index keeps files however young they are."""
     monkeypatch.setattr(index, "YOUNG_NS", ALWAYS_OLD)
-    return write_records(tmp_path / "s", SPEC)
+    return SuiteFolder.open(Path(shutil.copytree(written, tmp_path / "s")))
 
 
 def answer(store: SuiteFolder) -> Answer:
@@ -96,13 +101,6 @@ def test_other_cases_show(store: SuiteFolder) -> None:
     assert set(answer(store)[folder.id]["dice"]) == {0.25}
 
 
-def test_a_deleted_run_is_gone(store: SuiteFolder) -> None:
-    expected, folder = answer(store), first(store)
-    shutil.rmtree(folder.path)
-    del expected[folder.id]
-    assert answer(store) == expected == answer_of_records(store)
-
-
 def test_a_copied_suite_is_read_anew(store: SuiteFolder, tmp_path: Path) -> None:
     expected = answer(store)
     shutil.copytree(store.root, tmp_path / "copy")
@@ -133,23 +131,22 @@ def flipped(place: float) -> Callable[[bytes], bytes]:
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
-    "cut in its header": lambda content: content[:40],
     "cut": lambda content: content[: len(content) // 2],
     "longer": lambda content: content + b"x",
     "of another version": lambda content: content.replace(b"index 1", b"index 0", 1),
     "another program's": lambda content: b"SQLite format 3\0" * 100,
-    **{f"flipped at {place}": flipped(place) for place in (0.0, 0.002, 0.1, 0.5, 0.9, 1.0)},
+    **{f"flipped at {place}": flipped(place) for place in (0.0, 0.1, 0.9)},
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["runs.arrow", "cases.arrow"])
-def test_a_damaged_index_is_made_anew(store: SuiteFolder, name: str, damage: str) -> None:
+def test_a_damaged_index_is_made_anew(store: SuiteFolder, name: str) -> None:
     expected, path = answer(store), store.root / "index" / name
     whole = path.read_bytes()
-    path.write_bytes(DAMAGES[damage](whole))
-    assert answer(store) == expected
-    assert path.read_bytes() == whole
+    for damage, change in DAMAGES.items():
+        path.write_bytes(change(whole))
+        assert answer(store) == expected, damage
+        assert path.read_bytes() == whole, damage
 
 
 def test_an_index_of_other_columns_is_made_anew(store: SuiteFolder) -> None:
@@ -212,14 +209,16 @@ EDITS: tuple[Callable[[SuiteFolder, int], object], ...] = (
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(edits=st.lists(st.tuples(st.sampled_from(EDITS), st.integers(0, 900)), max_size=4))
 def test_after_any_edits_the_answer_is_that_of_the_records(
-    edits: list[tuple[Callable[[SuiteFolder, int], object], int]], tmp_path_factory: pytest.TempPathFactory
+    edits: list[tuple[Callable[[SuiteFolder, int], object], int]],
+    written: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "YOUNG_NS", ALWAYS_OLD)
-        store = write_records(tmp_path_factory.mktemp("runs") / "s", SPEC)
+        store = SuiteFolder.open(Path(shutil.copytree(written, tmp_path_factory.mktemp("runs") / "s")))
         answer(store)
         for edit, number in edits:
             edit(store, number)

@@ -127,9 +127,7 @@ def test_a_pid_that_somebody_else_has_now_is_dead(tmp_path: Path) -> None:
     Lease(tmp_path / "lease").claim()
 
 
-@pytest.mark.parametrize(
-    ("job", "restarts", "free"), [("77", 1, True), ("77", 2, True), ("77", 0, False), ("78", 1, False)]
-)
+@pytest.mark.parametrize(("job", "restarts", "free"), [("77", 1, True), ("77", 0, False), ("78", 1, False)])
 def test_an_earlier_life_of_the_same_job_is_over(
     job: str, restarts: int, free: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,13 +192,12 @@ def race(path: Path, start: Any, finish: Any, winners: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("left_behind", ["nothing", "a dead owner"])
-def test_one_of_eight_processes_wins(left_behind: str, tmp_path: Path) -> None:
+def test_one_of_eight_processes_wins(tmp_path: Path) -> None:
     gone = Owner.this().model_copy(update={"pid": dead_pid(), "start_ticks": 1})
-    for number in range(25):
+    for number in range(12):
         path = tmp_path / str(number) / "lease"
         path.parent.mkdir()
-        if left_behind == "a dead owner":
+        if number % 3:
             write_lease(path, gone)
         start, finish, winners = FORK.Barrier(8), FORK.Barrier(8), FORK.Value("i", 0)
         children = [forked(race, path, start, finish, winners) for _ in range(8)]

@@ -31,16 +31,11 @@ pytestmark = pytest.mark.slow
 UNSEEN: dict[str, dict[str, Any]] = {
     "another host": {"host": "another-node"},
     "another boot": {"boot": "11111111-2222-3333-4444-555555555555"},
-    "no boot id": {"boot": None},
-    "another pid namespace": {"pid_namespace": "pid:[1]"},
     "no pid namespace": {"pid_namespace": None},
-    "another host, same boot, gone": {"host": "another-node", "pid": 2**22 + 5},
-    "another boot, gone": {"boot": "x", "pid": 2**22 + 5},
     "another pid namespace, gone": {"pid_namespace": "pid:[1]", "pid": 2**22 + 5},
     "another pid namespace, pid of somebody else": {"pid_namespace": "pid:[1]", "pid": 1, "start_ticks": 1},
-    "another job": {"host": "another-node", "job": "77"},
 }
-CLOCKS = [-1.7e9, -3600.0, -500.0, -119.0, 0.0, 119.0, 3600.0, 1e8]
+CLOCKS = [-1.7e9, -119.0, 3600.0]
 """Seconds that a file server's clock is ahead of this machine's."""
 
 
@@ -170,11 +165,6 @@ def test_a_takeover_whose_maker_was_killed_expires(tmp_path: Path, quick: None) 
     assert [path.name for path in tmp_path.iterdir()] == ["lease"]
 
 
-def bind(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(os.path.relpath(path))
-
-
 def link_to_lease(path: Path) -> None:
     path.with_name("x").write_text(VALID, encoding="utf-8")
     path.symlink_to("x")
@@ -183,28 +173,16 @@ def link_to_lease(path: Path) -> None:
 VALID = Owner.this().model_dump_json()
 NOT_LEASES: dict[str, Callable[[Path], object]] = {
     "a folder": lambda path: path.mkdir(),
-    "a folder with files": lambda path: (path / "kept").mkdir(parents=True),
     "a link to a lease": link_to_lease,
-    "a dangling link": lambda path: path.symlink_to("nowhere"),
-    "a link to itself": lambda path: path.symlink_to(path.name),
     "a link to a folder": lambda path: path.symlink_to("/tmp"),
     "a link to an endless file": lambda path: path.symlink_to("/dev/zero"),
     "a pipe": os.mkfifo,
-    "a socket": bind,
-    "half": lambda path: path.write_text(VALID[:40]),
     "text": lambda path: path.write_text("mine!"),
-    "no utf-8": lambda path: path.write_bytes(b"\xff\xfe"),
-    "a list": lambda path: path.write_text("[]"),
-    "a number": lambda path: path.write_text("7"),
     "fields missing": lambda path: path.write_text('{"host": "x"}'),
-    "another field": lambda path: path.write_text(VALID[:-1] + ', "more": 1}'),
     "pid as text": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', '"pid":"me"')),
-    "pid 0": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', '"pid":0')),
     "pid -1": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', '"pid":-1')),
-    "a huge pid": lambda path: path.write_text(VALID.replace(f'"pid":{os.getpid()}', f'"pid":{10**30}')),
     "deep": lambda path: path.write_text("[" * 60_000),
     "huge": lambda path: path.write_bytes(b"x" * 50_000_000),
-    "NaN": lambda path: path.write_text(VALID.replace('"start_ticks":', '"start_ticks":NaN,"x":')),
 }
 
 
@@ -222,7 +200,7 @@ def test_what_is_no_lease_is_one_clear_error(name: str, tmp_path: Path, monkeypa
     assert os.path.lexists(path), "it is the user's"
 
 
-@pytest.mark.parametrize("name", list(NOT_LEASES)[: list(NOT_LEASES).index("half")])
+@pytest.mark.parametrize("name", list(NOT_LEASES)[: list(NOT_LEASES).index("text")])
 def test_what_is_no_file_in_the_place_of_a_takeover(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     NOT_LEASES[name](tmp_path / ".lease.takeover")

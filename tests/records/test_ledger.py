@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,6 @@ from harness.api.errors import DiskError, RecordError
 from harness.records.checksums import seal_line
 from harness.records.ledger import Ledger, LedgerLine, summarise, summarise_at_rest, useful_by_attempt, wall_by_phase
 from harness.records.schema import Spent
-from tests.support import require
 
 AT = "2026-11-02T10:00:00.000Z"
 
@@ -197,17 +194,10 @@ def test_at_rest_by_hand() -> None:
 
 @given(history=st.lists(costs | st.sampled_from(["beat", "checkpoint", "kill", "stop"]), max_size=40))
 def test_at_rest_foresees_what_the_next_attempt_will_find_lost(history: list[float | str], tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    path.unlink(missing_ok=True)
-    model = Model(Ledger(path))
-    model.start()
+    model = born(tmp_path / "ledger.jsonl")
     for event in history:
-        if isinstance(event, float):
-            model.step(event)
-        elif event == "beat":
-            model.write("heartbeat")
-        elif event == "checkpoint":
-            model.checkpoint()
+        if event not in ("kill", "stop"):
+            model.live(event)
         else:
             if event == "stop":
                 model.checkpoint()
@@ -264,19 +254,6 @@ def test_a_torn_last_line_costs_only_itself(data: st.DataObject, cut: int, tmp_p
     assert Ledger(path).lines() == [*whole, last]
 
 
-@pytest.mark.parametrize("rubbish", [b"\0" * 40, b'{"kind": "en\xff\xfe', b"}{"])
-def test_what_a_crash_left_at_the_end_is_ignored(rubbish: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    first = line("start", 0, (0, 0), (0, 0))
-    Ledger(path).append(first)
-    with path.open("ab") as file:
-        file.write(rubbish)
-    assert Ledger(path).lines() == [first]
-    last = line("end", 0, (0, 0), (1, 1))
-    Ledger(path).append(last)
-    assert Ledger(path).lines() == [first, last]
-
-
 @given(at=st.integers(0), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_found(at: int, bit: int, tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
@@ -328,29 +305,6 @@ def test_a_newer_schema_is_refused_by_name(tmp_path: Path) -> None:
     path.write_text(json.dumps(raw) + "\n", encoding="utf-8")
     with pytest.raises(RecordError, match=r"ledger\.jsonl.*schema_version 3.*newer"):
         Ledger(path).lines()
-
-
-def test_a_file_of_another_program_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
-    path.write_text('{"entries": []}\n', encoding="utf-8")
-    with pytest.raises(RecordError, match=r"ledger\.jsonl"):
-        Ledger(path).lines()
-
-
-def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        Ledger(tmp_path / "ledger.jsonl").append(line("start", 0, (0, 0), (0, 0)))
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "ledger.jsonl").stat().st_mode) == 0o640
-
-
-def test_a_full_disk_is_one_clear_message(tmp_path: Path) -> None:
-    require("full-device", Path("/dev/full").exists(), "no /dev/full on this system")
-    (tmp_path / "ledger.jsonl").symlink_to("/dev/full")
-    with pytest.raises(DiskError, match=r"cannot write .*ledger\.jsonl: No space left on device"):
-        Ledger(tmp_path / "ledger.jsonl").append(line("start", 0, (0, 0), (0, 0)))
 
 
 def test_a_line_that_only_half_fits_is_no_success(tmp_path: Path) -> None:

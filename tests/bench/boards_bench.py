@@ -26,11 +26,13 @@ COUNTS = (50, 500, 5000)
 WRITE = """
 import os, sys
 from pathlib import Path
-from tests.bench.page_bench import records
+from tests.synthetic import RunSpec, write_records
 os.fsync = lambda handle: None
-records(Path(sys.argv[1]), int(sys.argv[2]))
+methods = {f"method_{i:02d}": 0.05 * i for i in range(10)} | {"supervised_full": 0.0}
+seeds = max(1, int(sys.argv[2]) // 100)
+write_records(Path(sys.argv[1]), RunSpec(methods=methods, subsets=5, seeds=seeds, history_steps=2))
 """
-"""In either tree: no made-up record is worth waiting for the disk."""
+"""In either tree: ten methods, two labelled counts, five subsets. No made-up record is worth waiting for the disk."""
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +34,6 @@ SHOWN_DIFFERENCES = 4
 
 Numbers = dict[str, str]
 """Meaning of a number (cases[last, phantom029_ED, LV].dice) -> its text, which differs if a bit of it differs."""
-
-
-@dataclass(frozen=True)
-class SuiteNumbers:
-    """All that one tree computed for one suite.
-
-    runs:   run by its key -> its numbers.
-    search: trials and selection, which name runs by their keys.
-    """
-
-    runs: Mapping[str, Numbers]
-    search: Numbers
 
 
 def flat(value: Any, at: str) -> Iterator[tuple[str, str]]:
@@ -74,136 +59,84 @@ def tensor_numbers(state: Mapping[str, torch.Tensor], at: str) -> Numbers:
     return numbers
 
 
-def case_numbers(cases: pd.DataFrame) -> Numbers:
-    """Each metric of each test case and class, by selection rule."""
-    cases = cases.set_index(CASE_KEY)
-    if not cases.index.is_unique:
-        raise ValueError(f"test cases stand more than once: {', '.join(CASE_KEY)} must differ")
-    numbers = {"cases.length": str(len(cases))}
-    for key, row in zip(cases.index, cases.to_dict("records"), strict=True):
-        numbers |= flat(row, f"cases[{', '.join(key)}]")
-    return numbers
-
-
 def run_numbers(folder: Path) -> Numbers:
-    """The numbers of one finished run."""
+    """The numbers of one finished run: weights, validations, counts, and each metric of each test case and class."""
     result = json.loads((folder / "result.json").read_text())
     checkpoint = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
     numbers = tensor_numbers(checkpoint["method"], "weights") | tensor_numbers(checkpoint["best"] or {}, "best_weights")
     validations = [{k: v for k, v in each.items() if k not in NOT_COMPARED} for each in result["validations"]]
     numbers |= flat(validations, "validations")
-    numbers |= flat(result["best_validation"], "best_validation")
-    numbers |= flat({name: result[name] for name in COUNTS}, "result")
-    cases = folder / "cases.parquet"
-    return numbers | (case_numbers(pd.read_parquet(cases)) if cases.exists() else {})
+    numbers |= flat({name: result[name] for name in (*COUNTS, "best_validation")}, "result")
+    if (folder / "cases.parquet").exists():
+        cases = pd.read_parquet(folder / "cases.parquet").set_index(CASE_KEY)
+        if not cases.index.is_unique:
+            raise ValueError(f"{folder}: test cases stand more than once: {', '.join(CASE_KEY)} must differ")
+        for key, row in zip(cases.index, cases.to_dict("records"), strict=True):
+            numbers |= flat(row, f"cases[{', '.join(key)}]")
+    return numbers
 
 
-def run_key(run: Mapping[str, Any], known: Collection[str]) -> str:
+def run_key(run: Mapping[str, Any]) -> str:
     """What a run is known by in both trees. The digest tells apart trials that differ in hyper-parameters alone.
 
-    known: names of hyper-parameters; others are left out, since one tree alone writes them down. A switch that is off
-           says as little as one that a tree does not write.
+    A switch that is off says as little as one that a tree does not write.
     """
-    written = {name: value for name, value in run["params"].items() if name in known}
-    params = {name: value for name, value in written.items() if value is not None and value is not False}
+    params = {name: value for name, value in run["params"].items() if value is not None and value is not False}
     settings = [params, run["engine"]["optimiser"]["learning_rate"], run["budget"]["steps"]]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
     labelled = run["labelled"] or "all"
     return f"{run['role']} {run['method']} {labelled}-labelled subset {run['subset']} seed {run['seed']} ({digest})"
 
 
-def read_runs(root: Path) -> dict[Path, dict[str, Any]]:
-    """Folder -> what was asked, for each run of a suite."""
-    return {folder: json.loads((folder / "run.json").read_text()) for folder in sorted((root / "runs").iterdir())}
-
-
-def parameter_names(root: Path) -> dict[str, set[str]]:
-    """Method -> names of the hyper-parameters that its runs write down."""
-    return {run["method"]: set(run["params"]) for run in read_runs(root).values()}
-
-
-def read_both(reference: Path, current: Path) -> tuple[SuiteNumbers, SuiteNumbers]:
-    """The numbers of a suite in both trees; runs are known by the hyper-parameters that both write down."""
-    old, new = parameter_names(reference), parameter_names(current)
-    for method in old.keys() & new.keys():
-        if old[method] != new[method]:
-            print(f"{reference.name}: {method}: written down by one tree alone: {sorted(old[method] ^ new[method])}")
-    known = {method: old.get(method, set()) & new.get(method, set()) for method in old.keys() | new.keys()}
-    return read_suite(reference, known), read_suite(current, known)
-
-
-def read_suite(root: Path, known: Mapping[str, Collection[str]]) -> SuiteNumbers:
-    """All numbers in the records of one suite; known: as of `run_key`, by method."""
-    keys, runs = {}, {}
-    for folder, run in read_runs(root).items():
-        key = run_key(run, known[run["method"]])
-        if key in runs:
+def suite_numbers(root: Path) -> dict[str, Numbers]:
+    """Run, or "trials and selection" -> all numbers in the records of one suite; runs are named by their keys."""
+    keys, numbers = {}, {}
+    for folder in sorted((root / "runs").iterdir()):
+        key = keys[folder.name] = run_key(json.loads((folder / "run.json").read_text()))
+        if key in numbers:
             raise ValueError(f"{root}: two runs are {key}")
-        keys[folder.name], runs[key] = key, run_numbers(folder)
+        numbers[key] = run_numbers(folder)
     selection = json.loads((root / "selection.json").read_text())
-    search: Numbers = {}
-    for entry in selection["entries"]:
-        chosen = entry["trial"]
-        bound = {"run": keys.get(entry["run"]), "ranked": entry["ranked"], "trial": chosen and keys.get(chosen["run"])}
-        planned = "/".join(str(part) for part in entry["planned_run"].values())
-        search |= flat(bound, f"selection[{planned}]")
-    for index, candidate in enumerate(selection["candidates"] or []):
-        known = {name: candidate[name] for name in ("status", "score", "chosen")}
-        search |= flat(known | {"run": keys.get(candidate["trial"]["run"])}, f"candidates[{index}]")
+    entries = [
+        {"planned": entry["planned_run"], "run": keys.get(entry["run"]), "ranked": entry["ranked"],
+         "trial": entry["trial"] and keys.get(entry["trial"]["run"])}
+        for entry in selection["entries"]
+    ]  # fmt: skip
+    candidates = [
+        {
+            **{name: candidate[name] for name in ("status", "score", "chosen")},
+            "run": keys.get(candidate["trial"]["run"]),
+        }
+        for candidate in selection["candidates"] or []
+    ]
+    search = dict(flat({"entries": entries, "candidates": candidates}, "selection"))
     if (root / "trials.json").exists():
         trials = json.loads((root / "trials.json").read_text())["trials"]
         search |= flat([trial | {"run": keys.get(trial["run"])} for trial in trials], "trials")
-    return SuiteNumbers(runs, search)
+    return numbers | {"trials and selection": search}
 
 
-def differences(reference: Numbers, current: Numbers) -> list[str]:
-    """What is not the same, one line a number."""
-    lines = []
-    for name in dict.fromkeys([*reference, *current]):
-        old, new = reference.get(name), current.get(name)
-        if old != new:
-            lines.append(f"{name}: {'absent' if old is None else old} -> {'absent' if new is None else new}")
-    return lines
-
-
-def compare(name: str, reference: SuiteNumbers, current: SuiteNumbers) -> list[str]:
+def compare(name: str, reference: Mapping[str, Numbers], current: Mapping[str, Numbers]) -> list[str]:
     """Print a line for each run of a suite, and what differs; the lines of those that are not equal."""
     bad = []
-    for key in dict.fromkeys([*reference.runs, *current.runs]):
-        line = f"{name}: {key}: "
-        if key not in reference.runs or key not in current.runs:
-            line += f"absent from the {'working tree' if key in reference.runs else 'reference'}"
+    for key in dict.fromkeys([*reference, *current]):
+        if key not in reference or key not in current:
+            line = f"{name}: {key}: absent from the {'working tree' if key in reference else 'reference'}"
             bad.append(line)
         else:
-            line += report(reference.runs[key], current.runs[key])
+            line = f"{name}: {key}: {report(reference[key], current[key])}"
             bad += [line] if "DIFFERS" in line else []
-        print(line)
-    if reference.search or current.search:
-        line = f"{name}: trials and selection: {report(reference.search, current.search)}"
-        bad += [line] if "DIFFERS" in line else []
         print(line)
     return bad
 
 
 def report(reference: Numbers, current: Numbers) -> str:
-    """Equal, with counts by kind; or what differs, at most a few lines of each kind."""
-    lines = differences(reference, current)
-    if not lines:
-        kinds = Counter(kind_of(name) for name in reference)
-        return "equal (" + ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + ")"
-    shown: dict[str, list[str]] = {}
-    for line in lines:
-        shown.setdefault(kind_of(line), []).append(line)
-    text = f"DIFFERS in {len(lines)} numbers"
-    for kind, group in shown.items():
-        more = [f"... and {len(group) - SHOWN_DIFFERENCES} more in {kind}"] if len(group) > SHOWN_DIFFERENCES else []
-        text += "".join(f"\n    {line}" for line in [*group[:SHOWN_DIFFERENCES], *more])
-    return text
-
-
-def kind_of(name: str) -> str:
-    """weights[3] -> weights; cases[...].dice -> cases."""
-    return re.split(r"[\[.:]", name, maxsplit=1)[0]
+    """Equal, with the count; or what differs, the first few numbers of it."""
+    names = [name for name in dict.fromkeys([*reference, *current]) if reference.get(name) != current.get(name)]
+    if not names:
+        return f"equal ({len(reference)} tensors and numbers)"
+    lines = [f"{name}: {reference.get(name, 'absent')} -> {current.get(name, 'absent')}" for name in names]
+    return "\n    ".join([f"DIFFERS in {len(lines)} numbers", *lines[:SHOWN_DIFFERENCES]])
 
 
 def train(tree: Path, folder: Path, names: Sequence[str]) -> Path:
@@ -228,28 +161,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--against", default="main", help="the commit to compare with")
     parser.add_argument("--only", choices=sorted(SUITES), nargs="+", default=sorted(SUITES), help="suites to run")
     asked = parser.parse_args(arguments)
+    bad = []
     with tempfile.TemporaryDirectory(prefix="harness-same-") as name:
         folder = Path(name)
         current = copy_code(folder / "working-tree")
         with checkout(asked.against, folder / "reference") as reference, ThreadPoolExecutor(2) as pool:
-            jobs = [
-                pool.submit(train, tree, folder / f"of-{side}", asked.only)
-                for side, tree in (("reference", reference), ("working-tree", current))
-            ]
+            jobs = [pool.submit(train, tree, folder / f"of-{tree.name}", asked.only) for tree in (reference, current)]
             try:
-                roots = [job.result() for job in jobs]
+                old, new = [job.result() for job in jobs]
             except RuntimeError as error:
                 print(f"not compared: {error}")
                 return 1
-        sides = {suite: read_both(roots[0] / suite, roots[1] / suite) for suite in asked.only}
-    bad = [line for suite, (old, new) in sides.items() for line in compare(suite, old, new)]
-    if bad:
-        print(f"\nNOT equal to {asked.against}, {len(bad)} of the above:\n" + "\n".join(bad))
-        return 1
-    every = [numbers for _, new in sides.values() for numbers in (*new.runs.values(), new.search)]
-    runs, values = sum(len(new.runs) for _, new in sides.values()), sum(map(len, every))
-    print(f"all equal: {runs} runs, {values} tensors and numbers, against {asked.against}")
-    return 0
+        for suite in asked.only:
+            bad += compare(suite, suite_numbers(old / suite), suite_numbers(new / suite))
+    print(f"\nNOT equal to {asked.against}:\n" + "\n".join(bad) if bad else f"all equal to {asked.against}")
+    return int(bool(bad))
 
 
 if __name__ == "__main__":

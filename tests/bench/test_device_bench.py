@@ -16,8 +16,8 @@ from tests.bench import device_bench
 from tests.bench.device import agreement, rates, runs
 from tests.bench.device.common import Asked, started
 from tests.bench.device.counted import count, large_copy, matrix_product
-from tests.bench.device.planner import GRACE_SECONDS, Part, Planner, Row
-from tests.bench.device.same_draws import SameDraws, without_dropout
+from tests.bench.device.planner import Part, Planner, Row
+from tests.bench.device.same_draws import SameDraws
 from tests.bench.device.table import markdown
 from tests.bench.workload import Entry, Precision
 from tests.support import REPO
@@ -57,13 +57,6 @@ def test_a_planner_keeps_the_rows_of_parts_that_fail_or_are_stopped_and_lists_wh
     assert written.outcomes["works"].endswith(" s")
 
 
-def test_a_planner_starts_nothing_in_its_last_seconds() -> None:
-    written = Written()
-    Planner(GRACE_SECONDS - 1, written).run(shell("late", "echo '{}'"))
-    assert written.rows == []
-    assert written.outcomes == {"late": "left out: takes about 0 s, 0 s were left"}
-
-
 def test_work_is_counted_as_by_hand() -> None:
     first, second, row = torch.randn(3, 4), torch.randn(4, 5), torch.randn(1, 5)
     product = count(lambda: first @ second)
@@ -95,13 +88,6 @@ def test_draws_are_those_of_the_cpu_wherever_they_are_made() -> None:
         elsewhere = torch.rand(3, device="meta")
     torch.testing.assert_close(drawn, expected, rtol=0, atol=0)
     assert elsewhere.device.type == "meta"
-
-
-def test_nothing_is_dropped_afterwards() -> None:
-    state, _ = started("supervised/train", asked(), CPU, "float32")
-    without_dropout(state.method)
-    images = torch.rand(2, 1, 16, 16)
-    torch.testing.assert_close(state.method.predictor(images), state.method.predictor(images), rtol=0, atol=0)
 
 
 def test_a_device_that_computes_otherwise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

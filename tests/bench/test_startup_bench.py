@@ -6,9 +6,7 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
-from tests.bench.startup_bench import RunTimes, longest_gap, run_times
+from tests.bench.startup_bench import RunTimes, run_times
 
 
 def test_times_come_from_the_ledger_and_the_date_of_the_result(tmp_path: Path) -> None:
@@ -26,8 +24,3 @@ def test_times_come_from_the_ledger_and_the_date_of_the_result(tmp_path: Path) -
     (tmp_path / "runs" / "unfinished").mkdir()
     began = 1793613600.0  # 2026-11-02T10:00:00Z
     assert run_times(tmp_path) == [RunTimes(began + 1.0, 3.0, 0.25), RunTimes(began + 5.0, 10.0, 0.25)]
-
-
-def test_the_longest_gap_is_between_an_end_and_the_next_start() -> None:
-    times = [RunTimes(0.0, 2.0, 0.1), RunTimes(2.5, 4.0, 0.1), RunTimes(4.75, 9.0, 0.1)]
-    assert longest_gap(times) == pytest.approx(0.75)

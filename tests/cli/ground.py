@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from benchmarks.acdc import ACDC
-from tests.support import require, run_cli
+from tests.support import call_cli, require, run_cli
 
 SUITE = """\
 name: tiny
@@ -57,9 +57,12 @@ def snapshot(root: Path) -> dict[str, str]:
 def refuse(
     *args: str | Path, code: int, named: tuple[str, ...], unchanged: Path, env: Mapping[str, str | None] | None = None
 ) -> str:
-    """Run the real command line, which must refuse, name what is wrong and leave no trace below `unchanged`."""
+    """Call the command line, which must refuse, name what is wrong and leave no trace below `unchanged`.
+
+    It gets a process of its own where `env` steers Python's imports.
+    """
     before = snapshot(unchanged)
-    done = run_cli(*args, env=env, cwd=unchanged)
+    done = (run_cli if "PYTHONPATH" in (env or {}) else call_cli)(*args, env=env, cwd=unchanged)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert done.stderr.splitlines()[-1]

@@ -13,10 +13,11 @@ from harness.api.errors import DiskError
 from harness.execution.process import Order, run_process
 from harness.records.suite_folder import SuiteFolder
 from tests.cli.conftest import FinishedRun
-from tests.cli.ground import fill, refuse, remount, small_disk, snapshot, write_suite
-from tests.support import run_cli
+from tests.cli.ground import fill, refuse, remount, small_disk, write_suite
+from tests.support import call_cli
 from tests.synthetic import RunSpec, cases_frame
 
+RUN = ("run", "--executor", "inline", "--no-track", "--suite")
 ONE_METHOD = ("  ua_mt:\n", "")
 
 
@@ -24,12 +25,12 @@ def test_a_directory_of_another_program(tmp_path: Path) -> None:
     (tmp_path / "runs" / "tiny").mkdir(parents=True)
     (tmp_path / "runs" / "tiny" / "thesis.tex").write_text("ours")
     suite = write_suite(tmp_path)
-    refuse("run", "--suite", suite, code=74, named=("runs/tiny", "another program"), unchanged=tmp_path)
+    refuse(*RUN, suite, code=74, named=("runs/tiny", "another program"), unchanged=tmp_path)
 
 
 def test_a_file_in_place_of_the_run_directory(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
-    refuse("run", "--suite", write_suite(tmp_path), code=74, named=("runs is a file",), unchanged=tmp_path)
+    refuse(*RUN, write_suite(tmp_path), code=74, named=("runs is a file",), unchanged=tmp_path)
 
 
 def test_a_read_only_run_directory(tmp_path: Path) -> None:
@@ -37,15 +38,14 @@ def test_a_read_only_run_directory(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "size=1m") as disk:
         remount(disk, "ro")
         named = (f"cannot write {disk / 'tiny'}", "Read-only file system")
-        refuse("run", "--suite", suite, "--runs", disk, code=74, named=named, unchanged=tmp_path)
+        refuse(*RUN, suite, "--runs", disk, code=74, named=named, unchanged=tmp_path)
 
 
 def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
     suite = write_suite(tmp_path)
     with small_disk(tmp_path / "disk", "size=1m") as disk:
         fill(disk)
-        run = ("run", "--suite", suite, "--runs", disk)
-        done = run_cli(*run, cwd=tmp_path)
+        done = call_cli(*RUN, suite, "--runs", disk, cwd=tmp_path)
         assert done.returncode == 74, done.stderr
         assert f"cannot write {disk}" in done.stderr
         assert "No space left on device" in done.stderr
@@ -57,8 +57,8 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
     """Room for one checkpoint (22 MB) and not for the next beside it."""
     suite = write_suite(tmp_path, ONE_METHOD)
     with small_disk(tmp_path / "disk", "size=34m") as disk:
-        run = ("run", "--suite", suite, "--runs", disk, "--executor", "inline", "--no-track")
-        full = run_cli(*run, cwd=tmp_path)
+        run = (*RUN, suite, "--runs", disk)
+        full = call_cli(*run, cwd=tmp_path)
         assert full.returncode == 74, full.stderr
         assert "Traceback" not in full.stderr
         folder = next(SuiteFolder.open(disk / "tiny").folders())
@@ -69,7 +69,7 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
         assert list(disk.rglob(".*")) == []
 
         remount(disk, "size=200m")
-        again = run_cli(*run, cwd=tmp_path)
+        again = call_cli(*run, cwd=tmp_path)
         assert again.returncode == 0, again.stderr
         result = folder.result()
         assert result is not None
@@ -107,12 +107,5 @@ def test_a_record_of_a_newer_version(records: Path, finished: FinishedRun) -> No
     path = next(SuiteFolder.open(records / "tiny").folders()).path / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     named = (str(path), "schema_version 99", "newer version")
-    for verb in (("leaderboard", records / "tiny"), ("run", "--suite", finished.suite, "--runs", records)):
+    for verb in (("leaderboard", records / "tiny"), (*RUN, finished.suite, "--runs", records)):
         refuse(*verb, code=65, named=named, unchanged=records)
-
-
-def test_snapshot_sees_a_change(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("1")
-    before = snapshot(tmp_path)
-    (tmp_path / "a").write_text("2")
-    assert snapshot(tmp_path) != before

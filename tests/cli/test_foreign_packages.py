@@ -43,10 +43,6 @@ def assert_ours(listed: subprocess.CompletedProcess[str]) -> None:
     assert "phantom" in lines
 
 
-def test_python_m_harness_takes_ours(foreign: Path) -> None:
-    assert_ours(run_cli("list", cwd=foreign))
-
-
 def test_the_console_script_takes_ours(foreign: Path) -> None:
     script = Path(sys.executable).with_name("harness")
     require("console script", script.is_file(), f"{script} is absent; pip install -e . makes it")

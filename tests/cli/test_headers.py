@@ -11,7 +11,7 @@ import pytest
 from benchmarks.acdc import ACDC
 from tests.cli.ground import linked_copy, refuse, write_suite
 from tests.data.headers import Nifti, diagonal
-from tests.support import run_cli
+from tests.support import call_cli
 
 PATIENTS = [patient for patients in ACDC.splits.values() for patient in patients]
 PLAIN = Nifti()
@@ -47,7 +47,7 @@ def test_sizes_are_converted_or_unknown_and_warned_of(official: Path, tmp_path: 
     microns, unset = Nifti((1500, 1500, 10000), units=3), Nifti((1, 1, 1), units=0, qform=0)
     for path, header in ((ONE, microns), (LABEL, microns), (TEST, unset), (TEST.replace(".nii", "_gt.nii"), unset)):
         rewrite(root / path, header)
-    done = run_cli("data", "prepare", "acdc", "--from", root, "--to", tmp_path / "cache")
+    done = call_cli("data", "prepare", "acdc", "--from", root, "--to", tmp_path / "cache")
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "cache" / "manifest.json").read_text())
     by_id = {case["id"]: case for case in manifest["cases"]}
@@ -82,11 +82,12 @@ def test_where_millimetres_come_from_stands_in_records_audit_and_page(official: 
     for path in (TEST, TEST.replace(".nii", "_gt.nii")):
         rewrite(root / path, unset)
     suite = write_suite(tmp_path, ("dataset: phantom", "dataset: acdc"), ("  ua_mt:\n", ""))
-    done = run_cli("run", "--suite", suite, "--data", root, cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "c")})
+    run = ("run", "--suite", suite, "--data", root, "--executor", "inline", "--no-track")
+    done = call_cli(*run, cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "c")})
     assert done.returncode == 0, done.stderr
     records = tmp_path / "runs" / "tiny"
     (result,) = records.glob("runs/*/result.json")
-    audit = run_cli("audit", records, cwd=tmp_path).stdout
+    audit = call_cli("audit", records, cwd=tmp_path).stdout
     page, table = ((records / "leaderboard" / name).read_text() for name in ("index.html", "leaderboard.md"))
     warning = "patient011_frame02: voxel size unknown, millimetres stay empty"
     source = "pixdim, in mm (199 of 200 cases); unknown (1 of 200 cases)"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.raw_format import write_folder
-from tests.support import REPO, run_cli
+from tests.support import REPO, call_cli
 
 PAGE = (REPO / "docs/how-to/own-scans.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    harness (.*)$", PAGE, flags=re.MULTILINE)
@@ -38,7 +38,7 @@ def test_the_way_of_the_how_to(tmp_path: Path) -> None:
 
     def call(line: str, code: int = 0) -> str:
         env = {"HARNESS_CACHE": str(tmp_path / "cache"), "HARNESS_DATA": None}
-        done = run_cli(*shlex.split(line), cwd=tmp_path, env=env)
+        done = call_cli(*shlex.split(line), cwd=tmp_path, env=env)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr

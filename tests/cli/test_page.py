@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.conftest import FinishedRun
-from tests.support import run_cli
+from tests.support import call_cli
 
 
 def panels(page: Path) -> list[dict[str, Any]]:
@@ -20,7 +20,7 @@ def panels(page: Path) -> list[dict[str, Any]]:
 
 
 def leaderboard(runs: Path, cache: Path, *more: str) -> Path:
-    done = run_cli("leaderboard", runs / "tiny", *more, env={"HARNESS_CACHE": str(cache)})
+    done = call_cli("leaderboard", runs / "tiny", *more, env={"HARNESS_CACHE": str(cache)})
     assert done.returncode == 0, done.stderr
     page = runs / "tiny" / "leaderboard" / "index.html"
     assert f"page: {page}" in done.stderr
@@ -58,7 +58,7 @@ def test_pictures_before_any_run_ended_are_refused(tmp_path: Path, finished: Fin
     runs = Path(shutil.copytree(finished.runs, tmp_path / "runs"))
     for result in runs.glob("tiny/runs/*/result.json"):
         result.unlink()
-    done = run_cli("leaderboard", runs / "tiny", "--panels")
+    done = call_cli("leaderboard", runs / "tiny", "--panels")
     assert done.returncode == 65
     assert "no run has ended yet" in done.stderr
     assert "Traceback" not in done.stderr

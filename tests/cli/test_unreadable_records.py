@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness.api.errors import DiskError, RecordError
+from harness.api.errors import RecordError
 from harness.api.strict import Instant
 from harness.records.checksums import seal_record
 from harness.records.files import read_record
@@ -19,7 +18,7 @@ from harness.records.schema import Environment, Result
 from harness.records.suite_folder import Selection
 from harness.records.verification import find_flaws
 from tests.cli.test_verify import READERS, is_read, suite, whole
-from tests.support import run_cli
+from tests.support import call_cli
 
 __all__ = ["suite", "whole"]
 
@@ -35,11 +34,13 @@ PLACES: dict[str, Callable[[Path], object]] = {
     "memory that cannot be read": lambda path: path.symlink_to("/proc/self/mem"),
     "a file that is none": lambda path: path.symlink_to("/proc/self/task"),
 }
-SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
+SHARES = (0.01, 0.5, 0.99)
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [*(("runs/*/result.json", place) for place in PLACES), *((kind, "a folder with files") for kind in READERS)],
+)
 def test_something_else_in_the_place_of_a_record(kind: str, place: str, suite: Path) -> None:
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
     path.unlink()
@@ -62,10 +63,8 @@ def test_a_record_that_ends_in_the_middle(kind: str, suite: Path) -> None:
     ("kind", "verb", "place", "code"),
     [
         ("runs/*/result.json", "status", "a link to itself", 74),
-        ("runs/*/cases.parquet", "leaderboard", "a link to itself", 74),
         ("selection.json", "status", "memory that cannot be read", 74),
         ("runs/*/ledger.jsonl", "audit", "a folder", 65),
-        ("environments/*.json", "audit", "a pipe", 65),
         ("runs/*/run.json", "leaderboard", "a link that leads nowhere", 65),
     ],
 )
@@ -73,7 +72,7 @@ def test_a_verb_says_so(kind: str, verb: str, place: str, code: int, suite: Path
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
     path.unlink()
     PLACES[place](path)
-    done = run_cli(verb, suite)
+    done = call_cli(verb, suite)
     assert done.returncode == code, done.stderr
     assert path.name in done.stderr
     assert "Traceback" not in done.stderr
@@ -81,13 +80,8 @@ def test_a_verb_says_so(kind: str, verb: str, place: str, code: int, suite: Path
 
 JSON = {
     "deep lists": "[" * 200_000,
-    "deep objects": '{"a":' * 200_000,
-    "a huge number": '{"schema_version": ' + "9" * 500_000 + "}",
     "a huge text": '{"schema_version": "' + "x" * 5_000_000 + '"}',
-    "many fields": "{" + ",".join(f'"f{k}": 1' for k in range(200_000)) + "}",
-    "infinite": '{"schema_version": Infinity}',
     "not a number": '{"schema_version": NaN}',
-    "a list": "[]",
     "null": "null",
     "fields twice": '{"schema_version": 2, "schema_version": 3}',
     "half a character": '{"a": "\\ud800"}',
@@ -114,30 +108,19 @@ def test_a_file_larger_than_any_record(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "2026-13-01", "2026-02-30T00:00:00Z", "25:00", "1", "NaT", "2026", "0001-01-01", "1969-12-31"],
+    ["", "yesterday", "2026-02-30T00:00:00Z", "25:00", "1", "NaT", "1969-12-31"],
 )
 def test_a_date_that_is_none(text: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Instant).validate_python(text)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe\xfa", b'"', b"\0" * 100, None], ids=["empty", "binary", "a quote", "zeros", "a folder"]
-)
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\xfa", b'"', None], ids=["empty", "binary", "a quote", "a folder"])
 def test_a_table_that_is_none(content: bytes | None, suite: Path) -> None:
     (suite / "leaderboard").mkdir()
     table = suite / "leaderboard" / "leaderboard.csv"
     table.mkdir() if content is None else table.write_bytes(content)
-    done = run_cli("audit", suite)
+    done = call_cli("audit", suite)
     assert done.returncode == 65, done.stderr
     assert "leaderboard.csv" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_loop_is_a_matter_of_the_disk(suite: Path) -> None:
-    path = next(iter(suite.glob("runs/*/result.json")))
-    path.unlink()
-    path.symlink_to(path.name)
-    with pytest.raises(DiskError, match=r"cannot read .*result\.json"):
-        _ = SuiteRecords.open(suite).run(path.parent.name).result
-    shutil.rmtree(suite)

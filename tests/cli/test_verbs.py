@@ -20,7 +20,7 @@ from harness.records.suite_folder import SuiteFolder
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import DEAD_URI, SUPERVISED, UA_MT, linked_copy, refuse, snapshot, write_suite
 from tests.services import require_mlflow
-from tests.support import REPO, environment_of, run_cli
+from tests.support import REPO, call_cli, environment_of, run_cli
 from tests.synthetic import RunSpec, edit_record, write_records
 
 
@@ -44,7 +44,7 @@ def test_a_dead_tracker_is_a_warning_and_tracking_later_works(finished: Finished
 
     track = ("track", finished.runs / "tiny", "--tracking-uri")
     refuse(*track, DEAD_URI, code=69, named=(DEAD_URI, "The records are safe"), unchanged=tmp_path)
-    later = run_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path)
+    later = call_cli(*track, f"sqlite:///{tmp_path}/later.db", cwd=tmp_path)
     assert later.returncode == 0, later.stderr
     assert "tracked 2 runs" in later.stderr
 
@@ -56,7 +56,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(
     linked_copy(cache, tmp_path / "caches" / cache.name)
     before = snapshot(tmp_path)
     env = {"HARNESS_CACHE": str(tmp_path / "caches")}
-    done = run_cli("plan", "--suite", finished.suite, cwd=tmp_path, env=env)
+    done = call_cli("plan", "--suite", finished.suite, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert records == tmp_path / "runs"
     assert snapshot(tmp_path) == before
@@ -70,7 +70,7 @@ def test_plan_counts_what_is_done_and_writes_nothing(
 
 def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_path: Path) -> None:
     suite = write_suite(tmp_path, ("seeds: [0]", "seeds: [0, 1, 2]"))
-    done = run_cli("plan", "--suite", suite, "--runs", finished.runs, "--workers", "2", "--list", cwd=tmp_path)
+    done = call_cli("plan", "--suite", suite, "--runs", finished.runs, "--workers", "2", "--list", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     states = {line.split()[0]: line.split()[2] for line in done.stdout.splitlines()[1:]}
     assert states[SUPERVISED] == states[UA_MT] == "done"
@@ -82,7 +82,7 @@ def test_plan_of_more_seeds_is_judged_by_what_ran(finished: FinishedRun, tmp_pat
 
 def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(tmp_path: Path) -> None:
     cache = {"HARNESS_CACHE": str(tmp_path / "cache")}
-    done = run_cli("plan", "--suite", "acdc_mini_ablation", cwd=tmp_path, env=cache)
+    done = call_cli("plan", "--suite", "acdc_mini_ablation", cwd=tmp_path, env=cache)
     assert done.returncode == 0, done.stderr
     hours = {line.split()[0]: line.split("device seconds")[-1].split()[0] for line in done.stdout.splitlines()[1:-1]}
     assert set(hours.values()) == {"0.25"}, "3 seeds x 300 s"
@@ -95,7 +95,7 @@ def test_plan_without_data_knows_the_budget_to_the_second_and_not_what_is_done(t
 
 
 def test_plan_without_data_knows_the_steps_that_a_shipped_calibration_gives(tmp_path: Path) -> None:
-    done = run_cli("plan", "--suite", "acdc_mini", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")})
+    done = call_cli("plan", "--suite", "acdc_mini", cwd=tmp_path, env={"HARNESS_CACHE": str(tmp_path / "cache")})
     assert done.returncode == 0, done.stderr
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
     assert "train 500" in lines["supervised"]
@@ -113,7 +113,7 @@ def test_status_needs_neither_data_nor_the_suite_file(tmp_path: Path) -> None:
     running.reopen()
     running.lease.claim()
     before = snapshot(tmp_path)
-    done = run_cli("status", tmp_path / "synthetic")
+    done = call_cli("status", tmp_path / "synthetic")
     assert done.returncode == 0, done.stderr
     assert snapshot(tmp_path) == before
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
@@ -139,7 +139,7 @@ def test_status_of_a_folder_nearby(typed: str, records: Path) -> None:
 
 def test_leaderboard_prints_what_it_writes(records: Path) -> None:
     shutil.rmtree(records / "tiny" / "leaderboard")
-    marked = run_cli("leaderboard", records / "tiny", "--format", "markdown")
+    marked = call_cli("leaderboard", records / "tiny", "--format", "markdown")
     assert marked.returncode == 0, marked.stderr
     assert marked.stdout == (records / "tiny" / "leaderboard" / "leaderboard.md").read_text()
 
@@ -153,7 +153,7 @@ def test_a_terminal_of_few_characters_shows_other_ones(encoding: str, records: P
 
 
 def test_list_names_methods_datasets_and_suites() -> None:
-    listed = run_cli("list")
+    listed = call_cli("list")
     assert listed.returncode == 0, listed.stderr
     rows = {line.split()[0]: line.split() for line in listed.stdout.splitlines() if line}
     assert rows["ua_mt"][2:6] == ["ranked", "1,813,764", "1,813,764", "methods/ua_mt.py"]
@@ -163,7 +163,7 @@ def test_list_names_methods_datasets_and_suites() -> None:
 
 
 def test_list_shows_the_hyper_parameters_of_a_method() -> None:
-    shown = run_cli("list", "--method", "ua_mt")
+    shown = call_cli("list", "--method", "ua_mt")
     assert shown.returncode == 0, shown.stderr
     rows = {line.split()[0]: line for line in shown.stdout.splitlines() if line}
     assert rows["ema_decay"].split()[1:6] == ["0.99", ">=", "0,", "<=", "1"]
@@ -172,7 +172,7 @@ def test_list_shows_the_hyper_parameters_of_a_method() -> None:
 
 
 def test_replay_gives_the_same_weights(finished: FinishedRun) -> None:
-    same = run_cli("replay", finished.runs / "tiny", SUPERVISED)
+    same = call_cli("replay", finished.runs / "tiny", SUPERVISED)
     assert same.returncode == 0, same.stderr
     recorded, replayed = (line.split()[1] for line in same.stdout.splitlines())
     assert recorded == replayed
@@ -210,20 +210,20 @@ def test_clean_shows_first_and_keeps_every_record(records: Path) -> None:
     (folder.path / ".checkpoint.pt.abc").write_bytes(b"torn")
     before = snapshot(records)
     clean = ("clean", records / "tiny")
-    shown = run_cli(*clean)
+    shown = call_cli(*clean)
     assert shown.returncode == 0, shown.stderr
     assert "would delete 3 files" in shown.stderr
     assert snapshot(records) == before
-    assert run_cli(*clean, "--yes").returncode == 0
+    assert call_cli(*clean, "--yes").returncode == 0
     gone = before.keys() - snapshot(records).keys()
     assert {Path(name).name for name in gone} == {"checkpoint.pt", ".checkpoint.pt.abc"}
     assert len(gone) == 3
     assert before.items() >= snapshot(records).items()
-    assert run_cli(*clean, "--weights", "--yes").returncode == 0
+    assert call_cli(*clean, "--weights", "--yes").returncode == 0
     gone = before.keys() - snapshot(records).keys()
     assert sum(name.endswith("/weights.pt") for name in gone) == 2
     assert len(gone) == 5
-    assert run_cli("verify", records).returncode == 0, "weights may be deleted"
+    assert call_cli("verify", records).returncode == 0, "weights may be deleted"
 
 
 def test_clean_keeps_what_can_go_on(tmp_path: Path) -> None:
@@ -234,14 +234,14 @@ def test_clean_keeps_what_can_go_on(tmp_path: Path) -> None:
         run = folder.run
         if (run.method, run.labelled, run.subset, run.seed) == stopped:
             folder.reopen()
-    assert run_cli("clean", tmp_path / "synthetic", "--yes").returncode == 0
+    assert call_cli("clean", tmp_path / "synthetic", "--yes").returncode == 0
     kept = {folder.run.method for folder in store.folders() if folder.checkpoint.exists()}
     assert kept == {"ua_mt", "mc_net"}
     assert sum(folder.checkpoint.exists() for folder in store.folders()) == 2
 
 
 def test_doctor_says_what_works(tmp_path: Path) -> None:
-    well = run_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI})
+    well = call_cli("doctor", cwd=tmp_path, env={"PATH": str(tmp_path), "MLFLOW_TRACKING_URI": DEAD_URI})
     assert well.returncode == 0, well.stderr
     states = {line.split()[1]: line.split()[0] for line in well.stdout.splitlines()}
     core = ("python", "packages", "device", "plug-ins", "disk")

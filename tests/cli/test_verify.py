@@ -13,7 +13,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
 from harness.records.verification import find_flaws
 from tests.cli.ground import refuse
-from tests.support import run_cli
+from tests.support import call_cli
 from tests.synthetic import RunSpec, write_checksums, write_records
 
 SPEC = RunSpec(
@@ -66,10 +66,10 @@ def test_there_is_nothing_else_to_damage(whole: Path) -> None:
 
 def test_what_is_whole_has_no_flaw(suite: Path, tmp_path: Path) -> None:
     for path in (suite, suite.parent):
-        done = run_cli("verify", path)
+        done = call_cli("verify", path)
         assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "all whole")
     export_records(SuiteRecords.open(suite), tmp_path / "records.tar.gz")
-    assert run_cli("verify", tmp_path / "records.tar.gz").returncode == 0
+    assert call_cli("verify", tmp_path / "records.tar.gz").returncode == 0
     flip(tmp_path / "records.tar.gz", (tmp_path / "records.tar.gz").stat().st_size // 2)
     refuse("verify", tmp_path / "records.tar.gz", code=65, named=("records.tar.gz",), unchanged=tmp_path)
 
@@ -78,7 +78,7 @@ def test_what_is_whole_has_no_flaw(suite: Path, tmp_path: Path) -> None:
 def test_a_flipped_byte_anywhere_is_a_flaw(kind: str, suite: Path) -> None:
     path = max(suite.glob(kind))
     content = path.read_bytes()
-    for at in {3 * len(content) // 100 * step for step in range(1, 33)} | {0, len(content) - 2, len(content) - 1}:
+    for at in {3 * len(content) // 100 * step for step in range(1, 33, 4)} | {0, len(content) - 2, len(content) - 1}:
         if kind.endswith("json") and content[at : at + 1].isspace() and at < 3:
             continue  # white space before the checksum says nothing
         flip(path, at)
@@ -93,7 +93,7 @@ def test_a_verb_that_reads_it_refuses_it_by_name(kind: str, verb: str, suite: Pa
     path = next(path for path in sorted(suite.glob(kind)) if is_read(path))
     flip(path, len(path.read_bytes()) // 2)
     options = ("--to", tmp_path / "records.tar.gz") if verb == "export" else ()
-    done = run_cli(verb, suite, *options)
+    done = call_cli(verb, suite, *options)
     assert done.returncode == 65, done.stderr
     assert path.name in done.stderr
     assert "Traceback" not in done.stderr

@@ -27,7 +27,8 @@ PAGES = [path for path in files() if path.suffix == ".md" and path.parts[0] in {
 PAGES += [Path("benchmarks/RULES.md"), Path("benchmarks/results/README.md"), Path("benchmarks/calibrations/README.md")]
 TARGETS = set(re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 ROOTS = "harness|methods|benchmarks|docs|examples|slurm|tests|container|findings"
-NAMED = re.compile(rf"(?<![\w./-])(?:{ROOTS})/[\w./-]*\.(?:py|md|yaml|json|txt|csv|sh|cff|svg|png|def|xz)(?![\w/])")
+SUFFIXES = "py|md|yaml|json|txt|csv|sh|cff|svg|webp|def|xz"
+NAMED = re.compile(rf"(?<![\w./-])(?:{ROOTS})/[\w./-]*\.(?:{SUFFIXES})(?![\w/])")
 MOST_README_LINES = 120
 
 

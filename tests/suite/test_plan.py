@@ -75,13 +75,6 @@ def test_every_planned_run_once_seeds_outermost_and_the_fully_supervised_referen
     assert planned_runs == expected
 
 
-def test_three_labelled_of_acdc_make_48_runs() -> None:
-    """15 entries x 1 count x 3 seeds, and the fully supervised reference, which has no count, 3 times."""
-    loaded = load_suite("acdc_mini")
-    plan = make_plan(loaded, unprepared(load_dataset(loaded.suite.dataset)))
-    assert len(plan.runs) == len(plan.finals) == 48
-
-
 def test_a_run_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
     run = next(
         p.run for p in plan_of(tmp_path).finals if p.planned_run.entry == "ua_mt" and p.planned_run.labelled == 7
@@ -145,8 +138,6 @@ def test_an_id_survives_the_disk() -> None:
     "changes",
     [
         {"seeds": [0, 1, 5]},
-        {"seeds": [5, 1, 0]},
-        {"subsets": [2, 1, 0]},
         {"labelled": [14, 3, 7]},
         {"methods": {"mc_net": None, **SUITE["methods"]}},
         {"description": "with a description", "name": "other"},
@@ -161,14 +152,10 @@ def test_asking_for_more_leaves_what_there_is_alone(changes: dict[str, Any], tmp
 @pytest.mark.parametrize(
     "changes",
     [
-        {"budget": {"steps": 101}},
         {"budget": {"device_seconds": 100}},
         {"preprocessing": {"size": [48, 32]}},
         {"preprocessing": {"size": [32, 32], "resize": "area"}},
         {"engine": {"batch_size": 12}},
-        {"engine": {"validations": 3}},
-        {"engine": {"augmentation": "none"}},
-        {"engine": {"precision": "bfloat16"}},
         {"engine": {"optimiser": {"weight_decay": 0}}},
         {"seeds": [8]},
     ],
@@ -244,7 +231,6 @@ def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path) -> None:
         ),
         (ua_mt("consistancy", 1), "methods.ua_mt.params.consistancy", "consistancy:", "did you mean 'consistency'?"),
         (ua_mt("passes", 7), "methods.ua_mt.params.passes", "passes:", "multiple of 2"),
-        (ua_mt("passes", 0), "methods.ua_mt.params.passes", "passes:", "greater than or equal"),
         (ua_mt("noise", float("nan")), "methods.ua_mt.params.noise", "noise:", "finite"),
         (
             {"methods": {"bcp": {"engine": {"loss": "nnunet"}}}},
@@ -252,7 +238,6 @@ def test_the_trivial_selection_binds_every_planned_run(tmp_path: Path) -> None:
             "loss:",
             "bcp has a loss of its own",
         ),
-        ({"methods": {"supervised": {"params": {"x": 1}}}}, "methods.supervised.params.x", "x:", "unknown field"),
     ],
     ids=lambda value: str(value)[:40],
 )

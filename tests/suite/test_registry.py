@@ -17,7 +17,7 @@ from harness.suite.registry import (
     load_methods,
     method_sources,
 )
-from tests.support import REPO, run_cli
+from tests.support import REPO
 from tests.train.tiny import install, write_metadata
 
 METHOD = """
@@ -79,15 +79,6 @@ def test_an_installed_packages_entry_points_are_found(site: Path) -> None:
     assert "ua_mt" in method_sources()
 
 
-@pytest.mark.slow
-def test_the_real_command_line_finds_them_too(site: Path) -> None:
-    install(site)
-    done = run_cli("list", env={"PYTHONPATH": f"{site}:{REPO}"})
-    assert done.returncode == 0, done.stderr
-    assert "tiny_staged" in done.stdout
-    assert "tiny_squares" in done.stdout
-
-
 def test_finding_imports_nothing(site: Path) -> None:
     package(site, "explosive", "raise SystemExit('imported')", "boom = explosive:Boom")
     assert method_sources()["boom"].target == "explosive:Boom"
@@ -98,13 +89,6 @@ def test_a_name_that_is_taken_twice_is_refused_with_both_origins(site: Path) -> 
     with pytest.raises(UsageError, match=r"'ua_mt' is defined twice.*methods/ua_mt\.py.*extra \(second_ua:Good\)"):
         load_method("ua_mt")
     assert load_method("supervised").name == "supervised"
-
-
-def test_two_packages_with_one_name_are_refused(site: Path) -> None:
-    package(site, "first_good", METHOD, "good = first_good:Good", name="first")
-    package(site, "second_good", METHOD, "good = second_good:Good", name="second")
-    with pytest.raises(UsageError, match=r"'good' is defined twice"):
-        load_method("good")
 
 
 def test_a_dataset_may_have_the_name_of_a_method(site: Path) -> None:
@@ -119,7 +103,6 @@ def test_a_dataset_may_have_the_name_of_a_method(site: Path) -> None:
         ("good = plug_one:Absent", 0),
         ("good = plug_one:AlsoHere", 0),  # its name is another one
         ("no_method = plug_one:NoMethod", 1),
-        ("good = plug_one:good_instance", 0),
     ],
 )
 def test_an_entry_point_without_its_class_is_refused(point: str, found: int, site: Path) -> None:

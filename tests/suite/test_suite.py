@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -81,17 +80,12 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
     ("old", "new", "line", "field", "words"),
     [
         ("labelled:", "labeled:", 5, "labeled", "did you mean 'labelled'?"),
-        ("batch_size: 8", "batchsize: 8", 15, "engine.batchsize", "did you mean 'batch_size'?"),
         ("learning_rate: 0.03", "lr: 0.03", 17, "engine.optimiser.lr", "there are: learning_rate"),
-        ("learning_rate: 0.03", "learning_rat: 1", 17, "engine.optimiser.learning_rat", "did you mean 'learning_rate'"),
         ("{momentum: 0.5}", "{momentun: 0.5}", 12, "methods.ua_mt.engine.optimiser.momentun", "'momentum'"),
         ("{momentum: 0.5}", "{momentum: 1.5}", 12, "methods.ua_mt.engine.optimiser.momentum", "1.5"),
-        ("params:", "parms:", 10, "methods.ua_mt.parms", "did you mean 'params'?"),
-        ("steps: 100", "steps: -5", 13, "budget.steps", "greater than 0"),
         ("steps: 100", "steps: 0", 13, "budget.steps", "greater than 0"),
         ("steps: 100", "steps: many", 13, "budget.steps", "many"),
         ("{steps: 100}", "{device_seconds: .inf}", 13, "budget.device_seconds", "finite"),
-        ("{steps: 100}", "{device_seconds: .nan}", 13, "budget.device_seconds", "finite"),
         (
             "{steps: 100}",
             "{device_seconds: 10, steps: 5}",
@@ -100,19 +94,15 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
             "exactly one of device_seconds, steps, reference",
         ),
         ("{steps: 100}", "{ladder: [500, 2000], steps: 5}", 13, "budget", "leave out steps"),
-        ("{steps: 100}", "{device_seconds: 9, ladder: [500, 2000]}", 13, "budget", "leave out device_seconds"),
         ("{steps: 100}", "{ladder: [500]}", 13, "budget", "at least two rungs, each longer than the one before"),
-        ("{steps: 100}", "{ladder: [2000, 500]}", 13, "budget", "each longer than the one before, not [2000, 500]"),
         ("{steps: 100}", "{ladder: [500, 500]}", 13, "budget", "each longer than the one before, not [500, 500]"),
         ("{steps: 100}", "{ladder: [0, 500]}", 13, "budget", "each longer than the one before, not [0, 500]"),
-        ("{steps: 100}", "{}", 13, "budget", "exactly one of device_seconds, steps, reference"),
         ("labelled: [3, 7]", "labelled: [0]", 5, "labelled", "at least 1, not 0"),
         ("labelled: [3, 7]", "labelled: []", 5, "labelled", "at least 1"),
         ("labelled: [3, 7]", "labelled: 3", 5, "labelled", "list"),
         ("seeds: [0, 1]", "seeds: [0, 0]", 6, "seeds", "differ"),
         ("seeds: [0, 1]", "seeds: [-1]", 6, "seeds", "at least 0, not -1"),
         ("size: [32, 32]", "size: [32, 30]", 4, "preprocessing", "multiple of 16"),
-        ("size: [32, 32]", "size: [0, 32]", 4, "preprocessing", "multiple of 16"),
         ("size: [32, 32]", "size: [32]", 4, "preprocessing.size", "at least 2"),
         ("resize: area", "resize: cubic", 4, "preprocessing.resize", "cubic"),
         ("resize: area", "shrink: 3", 4, "preprocessing", "shrink is for volumes"),
@@ -127,15 +117,7 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
             "methods.ua_mt.engine.validation_stride",
             "have it alike",
         ),
-        (
-            "optimiser: {momentum: 0.5}",
-            "largest_component: true",
-            12,
-            "methods.ua_mt.engine.largest_component",
-            "all methods have it alike",
-        ),
         ("batch_size: 8", "nsd_tolerance_mm: 0", 15, "engine.nsd_tolerance_mm", "greater than 0"),
-        ("batch_size: 8", "nsd_tolerance: 2", 15, "engine.nsd_tolerance", "nsd_tolerance_mm"),
         (
             "optimiser: {momentum: 0.5}",
             "nsd_tolerance_voxels: 2",
@@ -145,7 +127,6 @@ def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> Non
         ),
         ("batch_size: 8", "batch_size: 1", 15, "engine.batch_size", "greater than or equal to 2"),
         ("batch_size: 8", "threads: 4", 15, "engine.threads", "4"),
-        ("name: small", "name: Small Suite", 2, "name", "Small Suite"),
         ("name: small", "name: ../escape", 2, "name", "../escape"),
     ],
 )
@@ -221,9 +202,6 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     ("text", "line"),
     [
         ("name: [small\n", 2),
-        ("name: small\n\tdataset: x\n", 2),
-        ("name: small\n  dataset: x\n", 2),
-        ("name: 'small\n", 2),
         ("name: &a b\nc: *d\n", 2),
     ],
 )
@@ -237,10 +215,7 @@ def test_broken_yaml_is_told_with_its_line(text: str, line: int, tmp_path: Path)
     [
         (b"", "mapping"),
         (b"- a\n- b\n", "mapping"),
-        (b"just text\n", "mapping"),
         (b"name: \xff\xfe\n", "not valid YAML"),
-        (b"!!python/object/apply:os.system ['true']\n", "not valid YAML"),
-        (b"? [a, b]\n: c\n", "not valid YAML"),
     ],
 )
 def test_what_is_no_suite(content: bytes, words: str, tmp_path: Path) -> None:
@@ -251,27 +226,19 @@ def test_what_is_no_suite(content: bytes, words: str, tmp_path: Path) -> None:
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["supervised", "[supervised, ua_mt]", "{}", "{7: {}}", "{supervised: 3}"])
+@pytest.mark.parametrize("value", ["supervised", "{}", "{7: {}}", "{supervised: 3}"])
 def test_methods_must_be_a_mapping_with_at_least_one(value: str, tmp_path: Path) -> None:
     text = GOOD[: GOOD.index("methods:")] + f"methods: {value}\n" + GOOD[GOOD.index("budget:") :]
     assert "small.yaml:7: methods" in refusal(tmp_path, text)
 
 
 def test_suites_that_ship_are_found_by_name() -> None:
-    shipped = sorted(SUITES.glob("*.yaml"))
-    assert {path.stem for path in shipped} >= {
-        "demo",
-        "acdc_mini",
-        "acdc_semi",
-        "acdc_paper",
-        "la_mini",
-        "la_semi",
-        "la_paper",
-        "demo3d",
-    }
-    for path in shipped:
-        assert find_suite(path.stem) == path
-        assert load_suite(path.stem).suite.name == path.stem
+    names = [path.stem for path in SUITES.glob("*.yaml")]
+    assert [find_suite(name) for name in names] == [SUITES / f"{name}.yaml" for name in names]
+    suites = {name: load_suite(name).suite for name in names}
+    assert {suite.name: suite.engine.threads for suite in suites.values()} == dict.fromkeys(names, 1)
+    compared = ("acdc_semi", "acdc_bench", "la_mini", "la_semi")
+    assert len({tuple(suites[name].methods) for name in compared}) == 1, "the same methods wherever a table compares"
 
 
 def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
@@ -281,37 +248,3 @@ def test_an_unknown_suite_is_refused_with_the_nearest_name(tmp_path: Path) -> No
         find_suite("zzzzzz")
     with pytest.raises(UsageError, match="no such suite file"):
         find_suite(str(tmp_path / "absent.yaml"))
-
-
-def facts(name: str) -> dict[str, Any]:
-    return load_suite(name).suite.model_dump()
-
-
-def test_the_facts_of_the_shipped_suites() -> None:
-    """As the design gives them."""
-    mini, semi, paper = facts("acdc_mini"), facts("acdc_semi"), facts("acdc_paper")
-    assert (mini["budget"]["reference_steps"], mini["preprocessing"]["size"]) == (500, (96, 96))
-    assert (mini["engine"]["batch_size"], mini["labelled"], len(mini["seeds"])) == (8, [3], 3)
-    assert (semi["budget"]["ladder"], semi["labelled"]) == ((3000, 30000), [3, 7])
-    assert (len(semi["subsets"]), len(semi["seeds"])) == (3, 3)
-    assert semi["preprocessing"]["size"] == paper["preprocessing"]["size"] == (256, 256)
-    assert paper["budget"]["steps"] is not None
-    for suite in (mini, semi, paper):
-        assert suite["methods"].keys() >= {"supervised", "supervised_full", "ua_mt", "mc_net"}
-        assert suite["engine"]["threads"] == 1
-
-
-def test_the_facts_of_the_suites_on_volumes() -> None:
-    mini, semi, paper = facts("la_mini"), facts("la_semi"), facts("la_paper")
-    assert mini["preprocessing"] == {"size": (48, 48, 16), "resize": "nearest", "shrink": 3}
-    assert (mini["budget"]["reference_steps"], mini["engine"]["batch_size"]) == (500, 4)
-    assert (mini["labelled"], mini["seeds"]) == ([4], [0, 1, 2])
-    assert semi["preprocessing"] == paper["preprocessing"] == {"size": (112, 112, 80), "resize": "nearest"}
-    assert semi["engine"]["window_stride"] == paper["engine"]["window_stride"] == (18, 18, 4)
-    assert (len(semi["subsets"]), len(semi["seeds"])) == (3, 3)
-    assert (semi["dataset"], mini["dataset"], paper["dataset"]) == ("la", "la", "la_8020")
-    assert semi["budget"]["ladder"] == (600, 6000)
-    assert paper["budget"]["steps"] is not None
-    for suite in (mini, semi):
-        assert list(suite["methods"]) == list(facts("acdc_semi")["methods"]) == list(facts("acdc_bench")["methods"])
-    assert all(suite["engine"]["threads"] == 1 for suite in (mini, semi, paper))

@@ -23,10 +23,7 @@ NO_HISTORY = f"{NOT_RECORDED}history.parquet; imported records may come without 
 
 @rule(8, needs="runs")
 def one_budget(suite: AuditedSuite) -> Verdict:
-    """The budget in run.json is the same for every run, fully supervised references included.
-
-    On a ladder it is the same for all runs of a rung: so many reference steps as the rung says.
-    """
+    """The budget in run.json is the same for every run, fully supervised references included."""
     return one_value(suite.runs, "budget of a run", _budget)
 
 
@@ -58,10 +55,7 @@ def _close(seconds: float, expected: float) -> bool:
 
 @rule(10)
 def no_overspending(suite: AuditedSuite) -> Verdict:
-    """What result.json says was spent is at most one longest step above or below the budget.
-
-    On CUDA that is the steps between two synchronisations; a budget of steps is met exactly.
-    """
+    """What result.json says was spent is at most one longest step above or below the budget."""
     if missed := [run for run in suite.finished if abs(excess(run)) > slack(run)]:
         lines = (
             f"{spent(run):,.3f} of {run.asked.budget}, {abs(excess(run)):,.3f} "
@@ -119,11 +113,7 @@ def _agrees(run: EndedRun) -> bool:
 
 @rule(11)
 def outside_the_clock(suite: AuditedSuite) -> Verdict:
-    """Parameters and buffers are hashed before and after each validation and must not differ.
-
-    On a CPU all threads of the process together take at most 5 % (and 0.1 s) more CPU time in training steps
-    than was charged.
-    """
+    """Parameters and buffers are hashed before and after each validation and must not differ."""
     return combine(_validations(suite.finished), _threads(suite.finished))
 
 
@@ -154,10 +144,7 @@ def _threads(finished: Sequence[EndedRun]) -> Verdict:
 
 @rule(12, needs="runs")
 def free_for_all(suite: AuditedSuite) -> Verdict:
-    """Validations and warm-up steps asked for in run.json are the same for every run.
-
-    result.json shows wall seconds by phase.
-    """
+    """Validations and warm-up steps asked for in run.json are the same for every run."""
     asked = one_value(
         suite.runs,
         "validations and warm-up steps",
@@ -175,10 +162,7 @@ def free_for_all(suite: AuditedSuite) -> Verdict:
 
 @rule(14)
 def schedules(suite: AuditedSuite) -> Verdict:
-    """The learning rates in history.parquet are a function of stage progress: the engine's schedule.
-
-    Staircases of the literature show in the parameters of run.json.
-    """
+    """The learning rates in history.parquet are a function of stage progress: the engine's schedule."""
     traces = {run: run.trace for run in suite.finished if run.trace is not None}
     if not traces:
         return not_applicable(NO_HISTORY)
@@ -197,10 +181,7 @@ def _has_stairs(run: EndedRun) -> bool:
 
 @rule(15)
 def exposure(suite: AuditedSuite) -> Verdict:
-    """Images seen in result.json are at most steps times the batch size of run.json.
-
-    Labelled images are shown beside them.
-    """
+    """Images seen in result.json are at most steps times the batch size of run.json."""
     allowed = {run: run.result.spent.useful_steps * run.asked.engine.batch_size for run in suite.finished}
     if larger := [run for run in suite.finished if run.result.images_seen > allowed[run]]:
         lines = (
@@ -219,12 +200,7 @@ def _seen(runs: Sequence[EndedRun]) -> str:
 
 @rule(35)
 def steps_cost_what_they_are_said_to(suite: AuditedSuite) -> Verdict:
-    """Steps of each cell's stages cost what their calibration says, in supervised steps taken beside its runs.
-
-    Up to 5 % apart holds, from 5 to 10 % is marked, more is not held and not ranked; on another device than the
-    calibration's that is from 50 % on. Under 30 supervised steps a cell's stage is not judged. The costs that run.json
-    names are on record, unchanged.
-    """
+    """Steps of each cell's stages cost what their calibration says, in supervised steps taken beside its runs."""
     asked = [run for run in suite.finished if run.asked.calibration is not None]
     if not asked:
         return not_applicable("no budget of reference steps, so no steps were resolved by their cost")

@@ -20,10 +20,7 @@ ENOUGH = 3
 
 @rule(1, needs="cases")
 def splits(suite: AuditedSuite) -> Verdict:
-    """The patients in each run's cases.parquet are those of the published test list, and nobody else.
-
-    Validations, where result.json names their patients, are of the published validation list or the draw from it.
-    """
+    """The patients in each run's cases.parquet are those of the published test list, and nobody else."""
     data = suite.finished[0].asked.dataset
     published = published_splits(data)
     if published is None:
@@ -55,11 +52,7 @@ def _strangers(run: EndedRun, published: Sequence[str]) -> set[str]:
 
 @rule(2, needs="runs")
 def one_dataset(suite: AuditedSuite) -> Verdict:
-    """Data, checksum, size and resize rule in run.json are the same for every run.
-
-    The checksum is that of the data which the run's environment found. What was warned of when that data was prepared
-    is shown.
-    """
+    """Data, checksum, size and resize rule in run.json are the same for every run."""
     places = ((run, run.environment) for run in suite.runs)
     other = [run for run, place in places if place and place.data_checksum != run.asked.dataset.checksum]
     return combine(
@@ -82,10 +75,7 @@ def _version(data: DatasetRef) -> str:
 
 @rule(3, needs="selection")
 def same_grid(suite: AuditedSuite) -> Verdict:
-    """selection.json plans the same labelled counts, subsets and seeds for every ranked method.
-
-    Which patients are labelled follows from count, subset and dataset alone.
-    """
+    """selection.json plans the same labelled counts, subsets and seeds for every ranked method."""
     planned: dict[str, set[str]] = {}
     for run in suite.ranked:
         planned.setdefault(run.entry, set()).add(str(run).partition("/")[2])
@@ -104,10 +94,7 @@ def same_grid(suite: AuditedSuite) -> Verdict:
 
 @rule(4, needs="selection")
 def several_subsets(suite: AuditedSuite) -> Verdict:
-    """selection.json gives the number of subsets and seeds of the ranked methods.
-
-    With fewer, intervals are conditional on those that ran, as every table says, and this rule does not apply.
-    """
+    """selection.json gives the number of subsets and seeds of the ranked methods."""
     subsets, seeds = {run.subset for run in suite.ranked}, {run.seed for run in suite.ranked}
     text = f"{counted(len(subsets), 'labelled subset')} ({_some(sorted(subsets))}) x {counted(len(seeds), 'seed')}"
     if min(len(subsets), len(seeds)) >= ENOUGH:

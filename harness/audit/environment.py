@@ -29,12 +29,7 @@ Rates = dict[EndedRun, float]
 
 @rule(16, needs="environments")
 def one_device(suite: AuditedSuite) -> Verdict:
-    """Device model and type, torch and CUDA in the environment of every ended run are the same.
-
-    No run went on in another environment than it started in; under reference steps it may. The leaderboard gives each
-    environment a table of its own. In a budget of device time, runs that differ in seed and labelled subset alone make
-    steps at rates within 25 % of their median, in each stage of 100 steps and 60 s at least.
-    """
+    """Device model and type, torch and CUDA in the environment of every ended run are the same."""
     moved = [run for run in suite.runs if went_on_elsewhere(run)]
     return combine(
         _one_environment(suite, "device", lambda place: f"{place.device_model} ({place.device_type})"),
@@ -75,10 +70,7 @@ def one_precision(suite: AuditedSuite) -> Verdict:
 
 @rule(18)
 def repeatable(suite: AuditedSuite) -> Verdict:
-    """history.parquet and result.json hold the progress of each step and the hash of the weights.
-
-    With seed and settings (run.json) that is what `harness replay` needs to prove a result bit by bit.
-    """
+    """history.parquet and result.json hold the progress of each step and the hash of the weights."""
     traces = {run: run.trace for run in suite.finished if run.trace is not None}
     short = [
         run for run, trace in traces.items() if trace.steps != run.result.spent.useful_steps or not trace.replayable

@@ -23,12 +23,7 @@ MILLIMETRES = ["nsd_mm", "hd95_mm", "asd_mm", "assd_mm"]
 
 @rule(25, needs="cases")
 def whole_volumes(suite: AuditedSuite) -> Verdict:
-    """In cases.parquet every volume and class has the same number of true voxels in all runs.
-
-    The same volumes have millimetres, those of known voxel size; tables leave millimetres empty unless it is known of
-    all. Where it comes from is shown. A crop by the label would not show; the engine has none, and a dataset that has
-    one says so in its manifest.
-    """
+    """In cases.parquet every volume and class has the same number of true voxels in all runs."""
     cases = suite.cases
     usual = cases.groupby(KEY)["voxels_true"].transform("median")
     if other := suite.named(cases["run"][cases["voxels_true"] != usual]):
@@ -55,10 +50,7 @@ def _source(suite: AuditedSuite) -> str:
 
 @rule(26, needs="cases")
 def empty_masks(suite: AuditedSuite) -> Verdict:
-    """In cases.parquet one empty mask has Dice and surface Dice 0 and three equal distances above 0.
-
-    Two empty masks have both Dice 1 and distances 0; `missed` marks what was not found at all.
-    """
+    """In cases.parquet one empty mask has Dice and surface Dice 0 and three equal distances above 0."""
     cases = suite.cases
     if wrong := suite.named(cases["run"][~_pays(cases)]):
         return not_held(wrong, "rows of cases.parquet with an empty mask score otherwise")
@@ -80,12 +72,7 @@ def _pays(cases: pd.DataFrame) -> pd.Series[bool]:
 
 @rule(27)
 def per_case_records(suite: AuditedSuite) -> Verdict:
-    """cases.parquet of every run holds each volume and class once for each checkpoint rule, without a gap.
-
-    The rows are the same in every run, and so are classes and patients of validations. Every score can be: Dice lies
-    in [0, 1], in validations and in trials of the search too. `harness leaderboard` computes all tables from these
-    files and leaves out what does not fit.
-    """
+    """cases.parquet of every run holds each volume and class once for each checkpoint rule, without a gap."""
     if absent := [run for run in suite.finished if run.cases is None]:
         return not_held(absent, "cases.parquet is missing")
     reasons = unfit_reasons(suite.blocks, [Validated.by(run.result.validations) for run in suite.finished])

@@ -20,11 +20,7 @@ TABLE = "leaderboard/leaderboard.csv"
 
 @rule(28)
 def trained_here(suite: AuditedSuite) -> Verdict:
-    """Every finished run has steps in a ledger.jsonl of its own, and weights that no other run has.
-
-    The fully supervised reference may have those of a labelled-only run with all the labels that there are. That nobody
-    wrote a record by hand cannot be seen; `harness replay` proves a run.
-    """
+    """Every finished run has steps in a ledger.jsonl of its own, and weights that no other run has."""
     if idle := [run for run in suite.finished if not any(line.steps for line in run.ledger)]:
         return not_held(idle, "no step in ledger.jsonl")
     by_weights = group_runs(suite.finished, lambda run: str(run.result.weights_sha256))
@@ -59,10 +55,7 @@ def _same_training(runs: Sequence[EndedRun], annotated: int | None) -> bool:
 
 @rule(29, needs="selection")
 def baseline_and_reference(suite: AuditedSuite) -> Verdict:
-    """selection.json holds an unranked method with all labels, the fully supervised reference.
-
-    At least one ranked method saw labelled images alone (result.json), the labelled-only baseline.
-    """
+    """selection.json holds an unranked method with all labels, the fully supervised reference."""
     ranked = dict.fromkeys(run.entry for run in suite.ranked)
     if len(ranked) <= 1:
         return not_applicable(f"{counted(len(ranked), 'ranked method')}: nothing is compared between methods")
@@ -82,10 +75,7 @@ def baseline_and_reference(suite: AuditedSuite) -> Verdict:
 
 @rule(30, needs="selection")
 def failures_shown(suite: AuditedSuite) -> Verdict:
-    """Every failed run has a kind and a reason (result.json), and leaderboard.csv, once written, counts it.
-
-    What ran again after a failure is named.
-    """
+    """Every failed run has a kind and a reason (result.json), and leaderboard.csv, once written, counts it."""
     if unexplained := [run for run in suite.failed if run.result.failure is None]:
         return not_held(unexplained, "failed without a reason in result.json")
     without_failures = _tables_without_failures(suite)
@@ -141,10 +131,7 @@ def one_version(suite: AuditedSuite) -> Verdict:
 
 @rule(32, needs="selection")
 def intervals_shown(suite: AuditedSuite) -> Verdict:
-    """leaderboard/leaderboard.csv, where it was written, has patients and an interval beside each mean Dice.
-
-    Both frames of a patient are resampled together.
-    """
+    """leaderboard/leaderboard.csv, where it was written, has patients and an interval beside each mean Dice."""
     table = _table(suite)
     if table.empty:
         return not_applicable(f"{TABLE} was not written yet")
@@ -161,10 +148,7 @@ def own_code(_suite: AuditedSuite) -> Verdict:
 
 @rule(34, needs="selection")
 def accounts_agree(suite: AuditedSuite) -> Verdict:
-    """reconciliation.json, which `harness reconcile` writes, splits every allocation into what ledgers account for.
-
-    The rest is idle or unexplained: at most 2 % and 2 s an attempt, and where a node died the time until Slurm notices.
-    """
+    """reconciliation.json, which `harness reconcile` writes, splits every allocation into what ledgers account for."""
     on_slurm = [run for run in suite.runs if _slurm_attempts(run)]
     if not on_slurm:
         return not_applicable("no run ran in an allocation of Slurm")

@@ -29,7 +29,7 @@ class Rule:
 
     family: the page's section.
     needs:  what there must be for the rule to apply.
-    check:  its docstring says how the rule is checked.
+    check:  its docstring begins to say how the rule is checked, the page says all of it.
     """
 
     number: int

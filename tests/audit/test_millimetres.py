@@ -13,12 +13,10 @@ from harness.audit.finding import Verdict
 from harness.audit.metrics import MILLIMETRES, whole_volumes
 from harness.audit.records import AuditedSuite, SelectedRun
 from harness.leaderboard.inputs import read_input
-from harness.leaderboard.notes import WARNED
-from harness.leaderboard.render import markdown
 from harness.records.reader import SuiteRecords
 from harness.records.run_folder import RunFolder
-from tests.audit.fair import bend, cases_of, environment, fair_suite, with_cases
-from tests.synthetic import RunSpec, board_of, key, write_checksums, write_records
+from tests.audit.fair import bend, cases_of, fair_suite, with_cases
+from tests.synthetic import RunSpec, write_checksums, write_records
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +68,6 @@ def test_one_run_without_what_others_have_breaks_the_rule(
     assert "ua_mt/7/0/1" in verdict.evidence[0]
 
 
-def test_the_source_of_millimetres_is_shown(spaced: AuditedSuite) -> None:
-    source = "pixdim, in micron (200 of 200 cases)"
-    runs = tuple(environment(shown={"voxel_size": source})(run) for run in spaced.runs)
-    verdict = whole_volumes.judge(replace(spaced, runs=runs))
-    assert f"millimetres (voxel size from {source})" in verdict.evidence[0]
-
-
 def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path: Path) -> None:
     store = write_records(tmp_path / "s", RunSpec(spacing_mm=1.5))
     (whole,) = read_input(SuiteRecords(store)).comparisons
@@ -89,13 +80,3 @@ def test_tables_average_millimetres_over_all_volumes_or_none(tmp_path: Path) -> 
     (partly,) = read_input(SuiteRecords(store)).comparisons
     assert partly.cases["hd95_mm"].isna().all()
     assert partly.cases["asd_mm"].notna().all()
-
-
-def test_tables_say_what_was_warned_of_and_where_millimetres_come_from(tmp_path: Path) -> None:
-    shown = {"voxel_size": "pixdim, in mm (200 of 200 cases)", "data_warnings": "one thing\nand another"}
-    spec = RunSpec(spacing_mm=1.5)
-    shows = spec.environment.model_copy(update={"shown": shown})
-    spec = replace(spec, environments=dict.fromkeys(map(key, spec.planned_runs), shows))
-    text = markdown(board_of(write_records(tmp_path / "s", spec)))
-    for line in ("Voxel size: pixdim, in mm (200 of 200 cases).", f"{WARNED}one thing.", f"{WARNED}and another."):
-        assert line in text

@@ -13,9 +13,7 @@ import pytest
 from harness.api.dataset import Case, CaseSource, Dataset, Split
 from harness.api.errors import DataError
 from harness.data.case_pairs import MEND
-from harness.data.checks import read_checked, verify
-from harness.data.prepare import prepare
-from tests.data.small_acdc import SmallACDC, write_ssl4mis
+from harness.data.checks import read_checked
 
 
 def case(id_: str, split: Split, seed: int | None = None, **changes: Any) -> Case:
@@ -111,18 +109,3 @@ def test_repeated_pixels_warn_within_a_split_and_fail_across() -> None:
     crossing = case("c2", "val", image=WHOLE[0].image)
     expected = f"a1.h5 (train) and c2.h5 (val): the same pixels in two splits; {MEND}"
     assert problems(*WHOLE, crossing) == [expected]
-
-
-def test_verify_finds_what_changed(tmp_path: Path) -> None:
-    import h5py
-
-    cache = prepare(SmallACDC(), write_ssl4mis(tmp_path / "raw"), tmp_path / "cache")
-    assert verify(cache) == []
-    with h5py.File(cache.folder / "test.h5", "a") as file:
-        file["patient011_frame01"]["label"][0, 0, 0] = 1
-    assert verify(cache) == [f"{cache.folder / 'test.h5'}: patient011_frame01 does not match its sha256"]
-    content = (cache.folder / "development.h5").read_bytes()
-    (cache.folder / "development.h5").write_bytes(content[: len(content) // 2])
-    found = verify(cache)
-    assert len(found) == 2
-    assert "development.h5: damaged" in found[0]

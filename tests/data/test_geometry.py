@@ -15,9 +15,7 @@ from harness.api.scans.nifti_file import read_nifti
 from harness.api.scans.nrrd_file import read_nrrd
 from harness.data.prepare import prepare
 from tests.data.headers import SHAPE, Nifti, diagonal, nrrd
-from tests.data.small_acdc import SmallACDC
-from tests.data.small_acdc import write_official as write_acdc
-from tests.data.small_la import PATIENTS, SmallLA, write_official, write_ua_mt
+from tests.data.small_la import PATIENTS, SmallLA, write_official
 
 UNIT = diagonal(-1, -1, 1)
 PLAIN = Nifti()
@@ -234,24 +232,6 @@ def test_left_atrium_headers_as_released_get_the_declared_size(tmp_path: Path, s
     assert all("the dataset's declaration (Xiong" in (case.spacing_source or "") for case in manifest.cases)
     assert not any("voxel size" in line for line in manifest.warnings)
     assert any("voxel size from the dataset's declaration" in line and "(5 of 5 cases)" in line for line in said)
-
-
-def test_the_sources_of_sizes_are_counted(tmp_path: Path) -> None:
-    manifest = prepare(SmallLA(), write_official(tmp_path / "raw"), tmp_path / "a").manifest
-    assert manifest.spacing_source == "space directions, no unit said, read as mm (5 of 5 cases)"
-    manifest = prepare(SmallLA(), write_ua_mt(tmp_path / "h5"), tmp_path / "b").manifest
-    assert manifest.spacing_source == "unknown (5 of 5 cases)"
-
-
-def test_unknown_sizes_are_warned_of_with_their_cases(tmp_path: Path) -> None:
-    root = write_acdc(tmp_path / "raw")
-    for end in ("", "_gt"):
-        path = root / "patient028" / f"patient028_frame01{end}.nii.gz"
-        voxels, _ = read_nifti(path)
-        Nifti((1, 1, 1), units=0, qform=0).write(path, voxels)
-    manifest = prepare(SmallACDC(), root, tmp_path / "cache").manifest
-    assert manifest.warnings == [f"patient028_frame01: {NOT_SET}"]
-    assert {case.id for case in manifest.cases if case.spacing_mm is None} == {"patient028_frame01"}
 
 
 def test_directions_that_are_no_basis_are_refused(tmp_path: Path) -> None:

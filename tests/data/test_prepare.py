@@ -141,12 +141,6 @@ def test_a_full_disk_leaves_nothing_behind(raw: Path, tmp_path: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_a_destination_that_cannot_be_written_is_a_disk_error(raw: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DiskError, match="cannot be written"):
-        prepare(SmallACDC(), raw, tmp_path / "file" / "cache")
-
-
 def test_files_honour_the_umask(raw: Path, tmp_path: Path) -> None:
     previous = os.umask(0o027)
     try:

@@ -37,13 +37,6 @@ def test_they_come_back_as_they_were_and_equal_ones_are_equal_bytes(tmp_path: Pa
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["arrays.npz"]
 
 
-def test_a_run_without_them_has_none(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / ("a" * 64))
-    assert folder.arrays() == {}
-    folder.write_arrays(ARRAYS)
-    assert folder.arrays().keys() == ARRAYS.keys()
-
-
 def test_scans_and_weights_are_too_large(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="more than a record holds"):
         RunFolder(tmp_path).write_arrays({"scan": np.zeros((10, 256, 256), np.float32)})
@@ -96,13 +89,3 @@ def test_a_header_that_promises_other_bytes_makes_no_room_for_them(name: str, tm
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
-
-
-@pytest.mark.parametrize("keep", [0, 0.5, 0.99])
-def test_half_a_file_is_refused(keep: float, tmp_path: Path) -> None:
-    path = tmp_path / "arrays.npz"
-    write_arrays(path, ARRAYS)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(keep * len(whole)) if keep < 1 else int(keep)])
-    with pytest.raises(RecordError, match="may be damaged"):
-        read(path)

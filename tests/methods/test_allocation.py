@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from methods.action_parts.allocation import Allocation, AllocationMode, capacities
 from methods.action_parts.centers import class_centers
@@ -28,10 +27,6 @@ def pixels(count: int, dimension: int, n_classes: int, seed: int = 0) -> tuple[T
 
 def unit(*values: float) -> Tensor:
     return F.normalize(torch.tensor(values, dtype=torch.float32), dim=0)
-
-
-def state_of(allocation: Allocation) -> dict[str, Tensor]:
-    return {name: buffer.clone() for name, buffer in allocation.named_buffers()}
 
 
 def update(allocation: Allocation, features: Tensor, labels: Tensor, momentum: float = 0.1) -> None:
@@ -108,14 +103,6 @@ def test_a_pixel_takes_the_nearest_centre_of_its_own_class() -> None:
     assert allocation.own_class_mask(labels, target).nonzero().tolist() == [[0, 0], [1, 0], [2, 1], [3, 3]]
 
 
-def test_with_one_centre_a_class_nothing_is_masked() -> None:
-    allocation = Allocation(class_centers(4, 8, 0), n_classes=4)
-    features, labels = pixels(30, 8, 4)
-    target = allocation.target(features, labels)
-    assert torch.equal(target, labels)
-    assert not allocation.own_class_mask(labels, target).any()
-
-
 def test_absent_classes_hold_what_is_left() -> None:
     allocation = Allocation(AXES[:3], n_classes=3)
     update(allocation, AXES[:1], torch.tensor([2]))
@@ -126,13 +113,6 @@ def test_absent_classes_hold_what_is_left() -> None:
     before = allocation.prototypes.clone()
     update(allocation, AXES[1:2], torch.tensor([0]))
     assert torch.equal(allocation.prototypes[1:], before[1:])
-
-
-def test_before_any_pixel_the_centres_stay_in_order() -> None:
-    allocation = Allocation(class_centers(8, 16, 0), n_classes=4)
-    allocation.reassign()
-    assert allocation.assignment.tolist() == list(range(8))
-    assert allocation.changes.item() == 0
 
 
 def three_slots() -> Allocation:
@@ -160,14 +140,6 @@ def test_dead_slots_wait_where_their_class_has_no_pixel() -> None:
     allocation = three_slots()
     allocation.reassign(torch.eye(6)[3:4], torch.tensor([1]))
     assert (allocation.prototypes[1:] == 0).all()
-
-
-def test_a_slot_that_was_chosen_is_not_dead() -> None:
-    allocation = Allocation(AXES, n_classes=2)
-    update(allocation, AXES[:2], torch.tensor([0, 0]))
-    before = allocation.prototypes.clone()
-    allocation.reassign(AXES, torch.zeros(4, dtype=torch.long))
-    assert torch.equal(allocation.prototypes, before)
 
 
 @settings(max_examples=40, deadline=None)
@@ -258,66 +230,6 @@ def test_frequency_shares_the_slots_once_voxels_were_seen() -> None:
     allocation.reassign()
     assert allocation.slot_class.tolist() == [0] * 6 + [1] * 2  # for good
     assert torch.equal(allocation.prototypes, before)
-
-
-def test_only_frequency_counts_voxels() -> None:
-    allocation = Allocation(AXES, 2)
-    allocation.observe(torch.zeros(5, dtype=torch.long))
-    assert allocation.voxels.tolist() == [0, 0]
-
-
-def test_a_state_dict_brings_everything_back() -> None:
-    features, labels = pixels(60, 16, 4)
-    old = Allocation(class_centers(16, 16, 0), 4, "frequency")
-    old.observe(labels)
-    update(old, features, labels)
-    old.reassign(features, labels)
-    update(old, features[:10], labels[:10])
-    new = Allocation(class_centers(16, 16, 1), 4, "frequency")
-    new.load_state_dict(old.state_dict())
-    for allocation in (old, new):
-        update(allocation, features[20:], labels[20:])
-        allocation.reassign(features, labels)
-    assert all(torch.equal(value, state_of(new)[name]) for name, value in state_of(old).items())
-    assert torch.equal(old.target(features, labels), new.target(features, labels))
-
-
-def test_a_batch_of_one_class_and_an_empty_one() -> None:
-    allocation = Allocation(class_centers(8, 16, 0), 4)
-    features, _ = pixels(30, 16, 1)
-    labels = torch.full((30,), 2)
-    update(allocation, features, labels)
-    assert allocation.chosen_since[allocation.slot_class == 2].sum() == 30
-    assert (allocation.prototypes[allocation.slot_class != 2] == 0).all()
-    before = state_of(allocation)
-    update(allocation, features[:0], labels[:0])
-    assert all(torch.equal(value, before[name]) for name, value in state_of(allocation).items())
-    assert allocation.target(features[:0], labels[:0]).shape == (0,)
-    assert allocation.own_class_mask(labels[:0], labels[:0]).shape == (0, 8)
-
-
-def test_no_gradient_flows_and_nothing_is_trained() -> None:
-    allocation = Allocation(class_centers(4, 16, 0).requires_grad_(), 4)
-    features, labels = pixels(20, 16, 4)
-    features.requires_grad_()
-    update(allocation, features, labels)
-    allocation.reassign(features, labels)
-    assert list(allocation.parameters()) == []
-    assert not any(buffer.requires_grad for buffer in allocation.buffers())
-    assert not allocation.target(features, labels).requires_grad
-    assert features.grad is None
-
-
-@pytest.mark.parametrize("mode", ["adaptive", "random", "frequency"])
-def test_nothing_in_the_step_reads_values_on_the_host(mode: AllocationMode) -> None:
-    with FakeTensorMode():  # tensors without values: whoever reads one on the host is told off
-        allocation = Allocation(torch.eye(16), 4, mode)
-        features, labels = torch.rand(50, 16), torch.zeros(50, dtype=torch.long)
-        allocation.observe(labels)
-        allocation.update(features, labels, labels > 0)
-        assert allocation.own_class_mask(labels, allocation.target(features, labels)).shape == (50, 16)
-        with pytest.raises(DataDependentOutputException):
-            allocation.voxels.sum().item()
 
 
 def test_autocast_changes_no_choice_and_keeps_full_precision() -> None:

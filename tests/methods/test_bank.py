@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import deque
 
 import torch
@@ -50,22 +49,6 @@ def test_labelled_bank_passes_rows_over(size: int, pushes: list[list[int]]) -> N
     assert bank.entries[:, 0].tolist() == [max(n, 0) for n in slots(kept, size)]
     assert bank.labels.tolist() == slots(labels, size)
     assert bank.filled.equal(bank.labels >= 0)
-
-
-def test_state_survives_bitwise_and_goes_on() -> None:
-    torch.manual_seed(0)
-    first, second = LabelledBank(5, 3, 2), LabelledBank(5, 3, 2)
-    first.enqueue_labelled(torch.randn(8, 3, 2), torch.tensor([0, -1, 1, 2, 3, 0, -1, 1]))
-    file = io.BytesIO()
-    torch.save(first.state_dict(), file)
-    file.seek(0)
-    second.load_state_dict(torch.load(file))
-    rows, labels = torch.randn(3, 3, 2), torch.tensor([2, -1, 0])
-    for bank in (first, second):
-        bank.enqueue_labelled(rows, labels)
-    for name, value in first.state_dict().items():
-        assert value.equal(second.state_dict()[name])
-    assert first.enqueued.item() == 8
 
 
 def test_entries_carry_no_gradient_and_do_not_spoil_an_earlier_loss() -> None:

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor
 
 from harness.api.components import largest_components
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Stage
 from harness.api.params import OptimiserSettings
-from methods.bcp import BCP, BCPParams, halves, mix, part_losses
+from methods.bcp import BCP, halves, mix, part_losses
 from tests.methods.test_losses import gradient_inputs
 from tests.methods.test_ua_mt import Recorder
 from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
@@ -60,13 +59,6 @@ def test_losses_of_parts_equal_those_of_the_pixels_taken_out() -> None:
     for number, part in enumerate((mask, ~mask)):
         expected = derived(logits.numpy(), labels.numpy(), part.numpy())
         assert (dice[number].item(), ce[number].item()) == pytest.approx(expected, rel=1e-10)
-
-
-def test_gradients_are_the_numerical_ones() -> None:
-    logits, labels = gradient_inputs()
-    mask = torch.zeros(labels.shape[1:], dtype=torch.bool)
-    mask[:1, 1:] = True
-    assert torch.autograd.gradcheck(lambda z: torch.stack(part_losses(z, labels, mask)), (logits,))
 
 
 def test_a_part_that_is_the_whole_image_has_the_supervised_loss() -> None:
@@ -145,13 +137,6 @@ def test_self_training_equals_an_independent_derivation(keep_largest: bool) -> N
     assert loss.total.item() == pytest.approx((given.sum() + 0.3 * guessed.sum()) / 2, rel=1e-5)
 
 
-def test_pseudo_labels_carry_no_gradient_to_the_teacher() -> None:
-    method = bcp()
-    step_loss(method, batch_for(method), method.stages[1], progress_at(0.5)).total.backward()
-    assert all(p.grad is None for p in method.teacher.parameters())
-    assert all(p.grad is not None for p in method.student.parameters())
-
-
 def test_self_training_starts_from_the_first_stage_and_averages_statistics_too() -> None:
     method = bcp(ema_decay=0.75)
     for stage in method.stages:
@@ -182,16 +167,10 @@ def test_stages_and_their_batches() -> None:
     assert plans == [BatchPlan(labelled=24, unlabelled=0), BatchPlan(labelled=12, unlabelled=12)]
 
 
-@pytest.mark.parametrize(("labelled", "unlabelled"), [(1, 1), (2, 1), (3, 2), (3, 3)])
+@pytest.mark.parametrize(("labelled", "unlabelled"), [(1, 1), (3, 2)])
 def test_any_batch_will_do(labelled: int, unlabelled: int) -> None:
     method = bcp()
     images, labels = blobs(labelled + unlabelled)
     batch = Batch(images[:labelled], labels[:labelled], (images[labelled:],))
     for stage in method.stages:
         assert step_loss(method, batch, stage, progress_at(0.5)).total.isfinite()
-
-
-@pytest.mark.parametrize("wrong", [{"share_labelled": 1.0}, {"box": 0.0}, {"box": 1.0}, {"pseudo_weight": -1}])
-def test_impossible_parameters_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        BCPParams.model_validate(wrong)

@@ -53,15 +53,6 @@ def derived_loss(made: ClassMemory, rows: Tensor, labels: list[int]) -> Tensor:
 LABELS = [0, 1, 1, 2, 2, 2, 1, 0, 2, 3, 1, 2, -1, 2, 2]
 
 
-def test_selectors_are_one_small_network_a_class() -> None:
-    made = memory()
-    rows, members = rows_of(LABELS)
-    weights = made.row_selectors(rows, members)
-    for c in (0, 1, 2):
-        own = torch.tensor([label == c for label in LABELS])
-        torch.testing.assert_close(weights[own], select(made.row_selectors, c, rows[own]))
-
-
 def test_loss_and_all_gradients_are_those_of_the_pairs() -> None:
     made = memory()
     made.update(*rows_of([1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, -1], seed=2))
@@ -75,16 +66,6 @@ def test_loss_and_all_gradients_are_those_of_the_pairs() -> None:
     plain = torch.autograd.grad(expected, wanted)
     for own, other in zip(got, plain, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-8, atol=1e-12)
-
-
-def test_gradients_are_the_numerical_ones() -> None:
-    made = memory()
-    made.update(*rows_of([1, 1, 2, 2, -1], seed=2))
-    rows, members = rows_of(LABELS)
-    with torch.no_grad():  # weights of pixels do not teach the pixels, which differences would show
-        weights = made.row_selectors(rows, members)
-    made.row_selectors.forward = lambda *_: weights  # type: ignore[method-assign]
-    assert torch.autograd.gradcheck(lambda z: made.loss(z, members), (rows.requires_grad_(),))
 
 
 @pytest.mark.parametrize("keep_highest", [False, True])

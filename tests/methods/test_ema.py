@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from harness.api.consistency import ema_decay, ema_update, teacher_of
@@ -36,25 +34,6 @@ def test_sequence_by_hand() -> None:
         fill(student, value)
         ema_update(teacher, student, ema_decay(step, 0.99))
         assert all(torch.allclose(p, torch.full_like(p, mean)) for p in teacher.parameters())
-
-
-def test_first_update_copies_bitwise() -> None:
-    student, teacher = net(), net()
-    ema_update(teacher, student, ema_decay(0, 0.99))
-    pairs = list(zip(teacher.parameters(), student.parameters(), strict=True))
-    assert all(torch.equal(a, b) and a is not b for a, b in pairs)
-
-
-@given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=40), limit=st.floats(0, 1))
-def test_average_equals_the_plain_recursion(values: list[float], limit: float) -> None:
-    student, teacher = nn.Linear(1, 1).double(), nn.Linear(1, 1).double()
-    expected = 0.0
-    for t, value in enumerate(values):
-        fill(student, value)
-        a = min(1 - 1 / (t + 1), limit)
-        expected = a * expected + (1 - a) * value
-        ema_update(teacher, student, ema_decay(t, limit))
-    assert [p.item() for p in teacher.parameters()] == pytest.approx([expected] * 2, rel=1e-9, abs=1e-9)
 
 
 def test_buffers_are_left_alone() -> None:

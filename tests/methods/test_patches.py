@@ -44,7 +44,7 @@ def compare(maps: list[Tensor], head: RepresentationHead, positions: Tensor, tol
         torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance * largest)
 
 
-@pytest.mark.parametrize("size", [(32, 48), (16, 16), (96, 32)])
+@pytest.mark.parametrize("size", [(32, 48), (96, 32)])
 def test_head_at_every_pixel_equals_the_dense_head(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     everywhere = torch.arange(2 * size[0] * size[1])  # every border and corner, every phase of every map
@@ -62,17 +62,6 @@ def test_projecting_cells_or_patches_is_the_same(count: int) -> None:
     torch.manual_seed(7)
     positions = torch.randint(2 * 32 * 48, (count,))  # the maps have 12, 48, 192, 768, 3072 cells
     compare(pyramid((32, 48)), head_for(WIDTHS, 2), positions, 1e-10)
-
-
-def test_cells_projected_for_targets_learn_from_later_draws() -> None:
-    torch.manual_seed(8)
-    maps, head = pyramid((16, 16)), head_for(WIDTHS, 2)
-    fresh, used = SampledFeatures(head, maps), SampledFeatures(head, maps)
-    with torch.no_grad():
-        assert not used.at(torch.arange(400)).requires_grad
-    draws = torch.randint(512, (5,))
-    learnt = [torch.autograd.grad(features.at(draws).square().sum(), maps[0]) for features in (fresh, used)]
-    torch.testing.assert_close(learnt[1], learnt[0], rtol=1e-12, atol=1e-12)
 
 
 def test_head_in_three_dimensions_equals_convolutions() -> None:

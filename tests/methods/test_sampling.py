@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,23 +38,6 @@ def test_classes_have_their_probabilities() -> None:
     assert counts[probabilities == 0].eq(0).all()
 
 
-def test_draws_come_from_the_default_generator() -> None:
-    masks = torch.rand(3, 50) < 0.5
-    torch.manual_seed(7)
-    first = draw_members(masks, torch.zeros(20, dtype=torch.long)), draw_classes(torch.ones(2, 3), 20)
-    torch.manual_seed(7)
-    again = draw_members(masks, torch.zeros(20, dtype=torch.long)), draw_classes(torch.ones(2, 3), 20)
-    assert all(a.equal(b) for a, b in zip(first, again, strict=True))
-    assert not draw_members(masks, torch.zeros(20, dtype=torch.long)).equal(first[0])
-
-
 def test_class_masks_leave_other_labels_out() -> None:
     masks = class_masks(torch.tensor([[0, 2], [-1, 255]]), 3)
     assert masks.tolist() == [[True, False, False, False], [False] * 4, [False, True, False, False]]
-
-
-@pytest.mark.parametrize("of", [1, 3])
-def test_no_shape_depends_on_data(of: int) -> None:
-    masks = torch.empty(of, 9, device="meta", dtype=torch.bool)  # values do not exist: reading one would raise
-    assert draw_members(masks, torch.empty(2, 5, device="meta", dtype=torch.long)).shape == (2, 5)
-    assert draw_classes(torch.empty(of, of, device="meta"), 6).shape == (of, 6)

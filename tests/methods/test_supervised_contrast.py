@@ -149,25 +149,6 @@ def test_by_hand_and_the_released_centre_term_is_practically_off() -> None:
     assert centre_share(None) == pytest.approx(0.1 / 3074, rel=1e-6)  # 3e-5
 
 
-def test_masked_centres_repel_nobody() -> None:
-    scene = Scene(10)
-    moved = scene.targets.centres.clone()
-    draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
-    first = Anchors(
-        *(part[:1] for part in (scene.anchors.student, scene.anchors.teacher, scene.labels, scene.anchors.used))
-    )
-    one = PositiveDraw(draw.entries[:1], draw.present[:1])
-    other = int(scene.targets.masked[0].nonzero())
-    moved[other] = -moved[other]
-    losses = [
-        supervised_contrast_loss(
-            first, scene.queue, Targets(centres, scene.targets.chosen[:1], scene.targets.masked[:1]), one, 0.1, 0.2
-        ).item()
-        for centres in (scene.targets.centres, moved)
-    ]
-    assert losses[0] == losses[1]
-
-
 def test_teacher_learns_nothing() -> None:
     scene = Scene(10)
     teacher = scene.anchors.teacher.clone().requires_grad_()

@@ -41,11 +41,6 @@ def test_the_default_is_a_point_of_the_space() -> None:
             {"family": "half_cosine", "start": 2.0, "end": 0.005},
         ),
         (
-            {"tau_family": "linear", "tau_low": 0.3, "tau_high": 0.3},
-            {"family": "linear", "start": 0.3, "end": 0.3},
-            {"family": "linear", "start": 0.3, "end": 0.03},
-        ),
-        (
             {"tau_family": "constant", "tau_low": 0.07},
             {"family": "constant", "tau": 0.07},
             {"family": "constant", "tau": 0.007},
@@ -67,12 +62,6 @@ def test_a_point_elsewhere_leaves_temperatures_alone() -> None:
     own = {"teacher_temperature": {"family": "constant", "tau": 0.04}}
     assert placed({"lambda_a": 0.5}, **own)["teacher_temperature"] == own["teacher_temperature"]
     assert placed({"lambda_a": 0.5, "tau_low": 0.2}, **own)["teacher_temperature"]["low"] == 0.02
-
-
-@pytest.mark.parametrize("family", ["half_cosine", "constant"])
-def test_periods_mean_nothing_to_a_family_without_waves(family: str) -> None:
-    points = [{"tau_family": family, "tau_periods": periods} for periods in (0.5, 1, 10)]
-    assert placed(points[0]) == placed(points[1]) == placed(points[2])
 
 
 def test_parameters_that_stand_on_no_point_say_so() -> None:

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor
 
-from harness.api.losses import supervised_loss
 from methods import unimatch as module
-from methods.supervised import Supervised
-from methods.unimatch import UniMatch, UniMatchParams, draw_boxes
+from methods.unimatch import UniMatch, draw_boxes
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
 from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
@@ -118,22 +115,6 @@ def test_whole_channels_of_unlabelled_maps_are_dropped_on_all_levels(monkeypatch
         assert kept.any()
 
 
-def test_without_certainty_it_learns_half_the_supervised_loss() -> None:
-    """Loss and gradients of L_sup, by FixMatch: perturbed features would share statistics with labelled images."""
-    method, baseline = build(UniMatch, params={"confident": 1.0, "variant": "fixmatch"}), build(Supervised)
-    for layer in (*method.modules(), *baseline.modules()):
-        if isinstance(layer, torch.nn.Dropout):
-            layer.p = 0.0
-    batch = batch_for(method)
-    step_loss(method, batch, method.stages[0], progress_at(0.5)).total.backward()
-    logits = baseline.predictor(torch.cat((batch.images, *batch.unlabelled)))
-    (0.5 * supervised_loss(logits[:2], batch.labels).total).backward()
-    for own, other in zip(method.predictor.parameters(), baseline.predictor.parameters(), strict=True):
-        assert own.grad is not None
-        assert other.grad is not None
-        torch.testing.assert_close(own.grad, other.grad, rtol=1e-3, atol=1e-6)
-
-
 @pytest.mark.parametrize("size", [(64, 48), (24, 32, 16)])
 def test_boxes_have_their_chance_and_their_share_of_the_image(size: tuple[int, ...]) -> None:
     torch.manual_seed(0)
@@ -151,9 +132,3 @@ def test_boxes_have_their_chance_and_their_share_of_the_image(size: tuple[int, .
     assert (height / width).quantile(0.01) > 0.27
     volume = torch.stack([side.sum(dim=1) for side in sides]).prod(dim=0)
     assert torch.equal(volume, boxes.flatten(1).sum(dim=1)), "each is one box"
-
-
-@pytest.mark.parametrize("wrong", [{"variant": "mixmatch"}, {"confident": 1.5}, {"feature_dropout": 1.0}])
-def test_impossible_parameters_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        UniMatchParams.model_validate(wrong)

@@ -10,8 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harness.api.method import Batch, Method, Stage
-from harness.api.params import OptimiserSettings
+from harness.api.method import Method
 from harness.api.progress import Progress
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
@@ -26,7 +25,7 @@ from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
 from methods.unimatch import UniMatch
 from methods.urpc import URPC
-from tests.methods.staged import SMALL, SMALL_PP, assert_step_reads_no_value, step
+from tests.methods.staged import SMALL, SMALL_PP
 from tests.methods.test_methods import same_state
 from tests.methods.tiny import TASK_3D, batch_for, build, step_loss
 
@@ -45,24 +44,11 @@ PARAMS: Mapping[type[Method], Mapping[str, object]] = {
     ACTION: {**SMALL, "mixing": "classmix"},
     ACTIONPP: SMALL_PP,
 }
-STAGES = {ACTION: 3, ACTIONPP: 3, BCP: 2}
-CASES = [(kind, stage) for kind in PARAMS for stage in range(STAGES.get(kind, 1))]
 every_method = pytest.mark.parametrize("kind", PARAMS, ids=lambda kind: kind.name)
-every_stage = pytest.mark.parametrize(("kind", "number"), CASES, ids=[f"{k.name}-{n}" for k, n in CASES])
 
 
 def volumes(kind: type[Method], seed: int = 0) -> Method:
     return build(kind, seed, PARAMS[kind], TASK_3D)
-
-
-def entered(method: Method, number: int) -> tuple[Stage, torch.optim.Optimizer]:
-    stage = method.stages[number]
-    method.start_stage(stage)
-    return stage, method.optimiser(stage, OptimiserSettings(learning_rate=0.02))
-
-
-def one_step(method: Method, stage: Stage, sgd: torch.optim.Optimizer, batch: Batch, number: int = 4) -> float:
-    return step(method, stage, sgd, batch, number).total.item()
 
 
 @every_method
@@ -71,44 +57,6 @@ def test_backbones_start_from_the_same_weights_and_are_what_is_tested(kind: type
     assert same_state(predictor, volumes(Supervised, 11).predictor)
     assert sum(p.numel() for p in predictor.parameters()) == 9_448_866
     assert predictor.eval()(torch.rand(1, 1, *TASK_3D.size)).shape == (1, 2, *TASK_3D.size)
-
-
-@pytest.mark.slow
-@every_stage
-def test_a_step_is_finite_repeats_itself_and_reaches_all_that_the_stage_trains(kind: type[Method], number: int) -> None:
-    method = volumes(kind)
-    stage, sgd = entered(method, number)
-    batch = batch_for(method)
-    one_step(method, stage, sgd, batch, 0)  # something in the banks
-    saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
-    loss = step(method, stage, sgd, batch, 4)
-    assert all(term.isfinite() and term.shape == () for term in (loss.total, *loss.terms.values()))
-    trained = [p for group in sgd.param_groups for p in group["params"]]
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
-    assert {id(p) for p in trained if p.grad is not None and p.grad.any()} >= {id(p) for p in trained if p.ndim > 1}
-    again = volumes(kind, 99)
-    _, other = entered(again, number)
-    again.load_state_dict(saved[0])
-    other.load_state_dict(saved[1])
-    torch.set_rng_state(saved[2])
-    assert one_step(again, stage, other, batch) == loss.total.item()
-    assert same_state(method, again)
-
-
-@every_stage
-def test_a_step_reads_no_value_and_terms_stay_on_the_device(kind: type[Method], number: int) -> None:
-    method = volumes(kind)
-    stage, _ = entered(method, number)
-    assert_step_reads_no_value(method, stage)
-
-
-@pytest.mark.slow
-def test_a_few_steps_learn_a_ball() -> None:
-    method = build(Supervised, task=TASK_3D)
-    batch = batch_for(method)
-    stage, sgd = entered(method, 0)
-    losses = [one_step(method, stage, sgd, batch, number) for number in range(8)]
-    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_what_each_stage_reads_has_the_shape_of_patches() -> None:

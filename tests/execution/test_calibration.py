@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -23,7 +21,6 @@ from harness.cli import main
 from harness.cli.tables import plan_table
 from harness.data.cache import Cache
 from harness.execution import calibration as finding_calibrations
-from harness.execution.calibration import differing_costs, find_calibration
 from harness.execution.device_time import confirm, device_time
 from harness.execution.dry_run import DryRun, make_dry_run
 from harness.execution.forecast import Forecast
@@ -31,17 +28,17 @@ from harness.execution.session import join_session, open_session, reuse
 from harness.leaderboard.leaderboard import build_leaderboard
 from harness.records.archive import export_records, import_records
 from harness.records.calibration import Calibration, EntryCost, StageCost
-from harness.records.files import read_record, write_record
+from harness.records.files import read_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
 from harness.records.suite_folder import SuiteFolder
 from harness.suite.load import LoadedSuite, load_suite
 from harness.suite.plan import PlannedTraining
 from harness.train import calibrate as calibrating
-from harness.train.calibrate import MOST_PAIRS, PAIRS, PROCESSES, measure
+from harness.train.calibrate import PAIRS, PROCESSES, measure
 from harness.train.pacing import Pacer
 from harness.train.stop import StopFlag
-from tests.support import LIMIT_SECONDS, REPO, command_environment, wait_until
+from tests.support import LIMIT_SECONDS, command_environment, wait_until
 from tests.synthetic import edit_record
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import StopAfter, Tiny, train
@@ -156,33 +153,6 @@ def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine) -
     assert (result.weights_sha256, result.spent.lost_steps) == (expected.weights_sha256, 0)
 
 
-@pytest.mark.slow
-def test_killed_and_finished_from_another_checkout_it_is_the_same_run(
-    make_tiny: MakeTiny, machine: Machine, tmp_path: Path
-) -> None:
-    """SIGKILL after some checkpoint; a copy of the packages goes on, and the weights are those of a run without it."""
-    methods = {"tiny_staged": {"pause_seconds": 0.02}}
-    whole = train(make_tiny(methods, budget=REFERENCE_STEPS), STAGED)
-    tiny = make_tiny(methods, budget=REFERENCE_STEPS)
-    folder = tiny.folder(STAGED)
-    process = tiny.start("train", STAGED, "--checkpoint-seconds", "0.2")
-    wait_until(folder.checkpoint.exists, lambda: tiny.output, process=process)
-    process.kill()
-    assert process.wait(LIMIT_SECONDS) == -signal.SIGKILL
-    for package in ("harness", "methods", "benchmarks"):
-        shutil.copytree(REPO / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    search_path = str(tiny.environment["PYTHONPATH"]).replace(str(REPO), str(tmp_path))
-    elsewhere = replace(tiny, environment={**tiny.environment, "PYTHONPATH": search_path})
-    where = [sys.executable, "-c", "import harness; print(harness.__file__)"]
-    environment = command_environment(elsewhere.environment)
-    printed = subprocess.run(where, env=environment, cwd=tiny.root, capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == str(tmp_path / "harness" / "__init__.py")
-    assert elsewhere.start("train", STAGED).wait(LIMIT_SECONDS) == 0, tiny.output
-    result = folder.require_result()
-    assert (result.spent.attempts, result.stage_steps) == (2, whole.stage_steps)
-    assert result.weights_sha256 == whole.weights_sha256
-
-
 def test_supervised_steps_beside_a_run_leave_no_trace(
     make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,24 +216,10 @@ def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tin
         more.session()
 
 
-def test_costs_within_5_per_cent_agree(make_tiny: MakeTiny, machine: Machine) -> None:
-    known = []
-    for factor in (1.0, 1.04, 1.06):
-        machine.factor = factor
-        tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-        session = tiny.session()
-        calibration = find_calibration(session.plan, session.store)
-        assert calibration is not None
-        known.append(calibration)
-    assert differing_costs(known[0], known[1]) == []
-    assert len(differing_costs(known[0], known[2])) == 3
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"engine": {"batch_size": 6}}, "batch_size 4, not 6"),
-        ({"engine": {"precision": "bfloat16"}}, "precision float32, not bfloat16"),
         ({"preprocessing": {"size": [48, 48], "resize": "area"}}, "preprocessing 32 x 32 area, not 48 x 48 area"),
         ({"dataset": "phantom"}, "dataset tiny_squares, not phantom; n_classes 3, not 4"),
     ],
@@ -298,16 +254,6 @@ def line_of(tiny: Tiny) -> int:
     """Where a suite names its calibration."""
     lines = tiny.suite.read_text().splitlines()
     return 1 + next(number for number, line in enumerate(lines) if line.startswith("calibration:"))
-
-
-def test_a_named_calibration_is_kept_beside_the_runs(make_tiny: MakeTiny, machine: Machine) -> None:
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    tiny.session()
-    machine.asked.clear()
-    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(calibrations(tiny)[0]))
-    other.session()
-    assert machine.asked == []
-    assert [path.name for path in calibrations(other)] == [path.name for path in calibrations(tiny)]
 
 
 def test_an_edited_calibration_is_refused(make_tiny: MakeTiny, machine: Machine) -> None:
@@ -390,17 +336,6 @@ def test_a_rung_is_taken_over_with_its_calibration(make_tiny: MakeTiny, machine:
     assert [path.name for path in calibrations(plain)] == [path.name for path in calibrations(ladder)]
     (comparison,) = build_leaderboard(SuiteRecords.open(plain.store)).inputs.comparisons
     assert comparison.runs.set_index("entry")["status"].to_dict() == {"tiny_staged": "ok", "tiny_floor": "missing"}
-
-
-def test_a_suite_with_a_calibration_of_its_own_keeps_it(make_tiny: MakeTiny, machine: Machine) -> None:
-    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    other.session()
-    machine.factor = 1.5
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, name="own")
-    own = tiny.folder(STAGED).id
-    kept = calibrations(tiny)
-    session = open_session(load_suite(str(tiny.suite)), None, tiny.runs, source=other.store)
-    assert (session.find(STAGED).id, calibrations(tiny)) == (own, kept)
 
 
 def test_the_rungs_of_an_exported_ladder_come_back(make_tiny: MakeTiny, machine: Machine, tmp_path: Path) -> None:
@@ -598,18 +533,6 @@ def test_a_shipped_calibration_serves_other_processors(
         misspelt.session()
 
 
-def test_a_calibration_with_other_threads_is_refused(
-    make_tiny: MakeTiny, machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    tiny.session()
-    path = tmp_path / "two.json"
-    path.write_bytes(calibrations(tiny)[0].read_bytes())
-    edit_record(path, lambda content: content["header"]["engine"].update(threads=2))
-    other = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS, calibration=str(path))
-    assert refused(other, capsys).endswith("calibration: was measured with threads 2, not 1")
-
-
 def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: MakeTiny, machine: Machine) -> None:
     """Named by a path beside the suite file, of which a batch job knows the copy on record alone."""
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
@@ -619,19 +542,6 @@ def test_a_suite_on_record_finds_its_calibration_beside_the_runs(make_tiny: Make
     expected = other.session().plan.runs
     (copy,) = (other.store / "suites").glob("*.yaml")
     assert join_session(load_suite(str(copy)), None, other.runs).plan.runs == expected
-
-
-def test_a_file_of_fifteen_entries_is_small(tmp_path: Path, make_tiny: MakeTiny, machine: Machine) -> None:
-    """Two stages each, as many pairs as there may be, six digits a number."""
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    tiny.session()
-    (path,) = calibrations(tiny)
-    known = Calibration.model_validate_json(_opened(path))
-    stage = StageCost(name="second", pairs=((0.0123456, 0.0234567),) * MOST_PAIRS, start=(0.0123456,) * 6)
-    entries = tuple(EntryCost.of(known.entries[0].key, [stage, stage]) for _ in range(15))
-    header = known.header.model_copy(update={"reference": (0.0123456,) * MOST_PAIRS * 30})
-    write_record(tmp_path / "many.json", Calibration(header=header, entries=entries), indent=None)
-    assert (tmp_path / "many.json").stat().st_size < 100_000
 
 
 def test_a_method_that_raises_while_it_is_measured_is_named(make_tiny: MakeTiny, machine: Machine) -> None:

@@ -21,7 +21,6 @@ from harness.execution.outcome import Outcome, settle
 from harness.execution.process import BUSY, last_message, make_order, run_process, status_of, stop_on_this_host
 from harness.execution.process_pool import default_workers
 from harness.execution.run import ExecuteSettings, describe_ending, execute, exit_code, raise_refused
-from harness.execution.session import Session
 from harness.records.ledger import LedgerLine
 from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings, train_run
@@ -143,12 +142,9 @@ def test_a_case_that_was_damaged_since_is_a_failure_of_kind_data(make_tiny: Make
         (70, "failed"),
         (75, "interrupted"),
         (BUSY, "busy"),
-        (65, "refused"),
         (74, "refused"),
-        (64, "refused"),
         (1, "refused"),
         (-9, "killed"),
-        (-11, "killed"),
         (137, "killed"),
     ],
 )
@@ -324,23 +320,10 @@ def test_signals_raise_the_flag_and_the_handlers_come_back(number: signal.Signal
     assert signal.getsignal(number) == before
 
 
-def test_a_flag_keeps_its_first_reason() -> None:
-    stop = StopFlag()
-    stop.set("SIGTERM")
-    stop.set("the parent process is gone")
-    assert stop.reason == "SIGTERM"
-    assert stop.wait(0)
-
-
 def test_refused_runs_raise_their_own_kind_of_error() -> None:
     with pytest.raises(DataError, match="sha256"):
         raise_refused([Outcome("a", "ok"), Outcome("b", "refused", "case 3: sha256", 65)])
     raise_refused([Outcome("a", "ok"), Outcome("b", "killed", "", 9)])
-
-
-def test_a_session_does_not_claim_anything(make_tiny: MakeTiny) -> None:
-    session: Session = make_tiny({"tiny_short": {}}).session()
-    assert not list(session.store.root.rglob("lease*"))
 
 
 def test_progress_names_the_row_and_not_the_method_that_it_varies(

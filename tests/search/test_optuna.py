@@ -116,21 +116,6 @@ def test_a_diverging_part_of_the_space_is_left_where_it_is_told_as_0() -> None:
     assert zero < 0.8 * forgotten
 
 
-def test_an_infeasible_point_counts_as_worse_than_any_score() -> None:
-    """The sampler never meets a score above a rate of 0.1; it learns to stay below."""
-    proposals = []
-    tpe = sampler([trial(0)], seed=1)
-    for number in range(60):
-        point = tpe.ask(str(number))
-        proposals.append(point)
-        if point["rate"] > 0.1:
-            tpe.refuse(str(number))
-        else:
-            tpe.tell(str(number), 0.5, False)
-    refused = [point["rate"] > 0.1 for point in proposals]
-    assert sum(refused[-30:]) < sum(refused[:30])
-
-
 def test_infeasible_points_on_record_are_not_asked_for_and_count_too() -> None:
     from harness.search.optuna import TPESampler
 

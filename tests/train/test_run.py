@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import random
@@ -20,12 +19,10 @@ from harness.data.cache import Cache
 from harness.data.permit import TestPermit
 from harness.evaluation.evaluate import load_volumes, mean_dice
 from harness.evaluation.metrics import Tolerance, case_metrics
-from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Result
 from harness.train.build import build_method, training_cases, unlabelled_patients
 from harness.train.checkpoint import read_checkpoint
-from harness.train.replay import replay
 from harness.train.run import RunSettings, train_run
 from harness.train.stop import StopFlag
 from tests.support import cases_of, environment_of
@@ -196,11 +193,6 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
             assert metrics.voxels_predicted == row["voxels_predicted"]
 
 
-def test_the_fully_supervised_reference_sees_labels_alone(whole: Tiny) -> None:
-    result = result_of(whole.folder("tiny_ceiling/all/0/0"))
-    assert result.labelled_images_seen == result.images_seen == 4 * STEPS
-
-
 def test_parameters_count_what_some_stage_trains(reference: Result) -> None:
     """conv 1 -> 6 (54 + 6), batch norm (12), conv 6 -> 3 (162 + 3); the teacher is trained by no optimiser."""
     assert reference.parameters_predictor == 60 + 12 + 165
@@ -231,9 +223,7 @@ def test_the_same_run_twice_gives_the_same_numbers(whole: Tiny, make_tiny: MakeT
     assert_same_numbers(again.folder(STAGED), whole.folder(STAGED))
 
 
-@pytest.mark.parametrize(
-    "change", [{"seeds": [1]}, {"engine": {"augmentation": "none"}}, {"labelled": [3]}, {"subsets": [1]}]
-)
+@pytest.mark.parametrize("change", [{"seeds": [1]}, {"engine": {"augmentation": "none"}}, {"subsets": [1]}])
 def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: MakeTiny, reference: Result) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, **change)
     (run,) = tiny.session().plan.runs
@@ -241,21 +231,15 @@ def test_what_is_in_the_record_matters(change: dict[str, object], make_tiny: Mak
     assert result.weights_sha256 != reference.weights_sha256
 
 
-@pytest.mark.parametrize("validations", [1, 7])
-def test_validations_do_not_change_the_weights(validations: int, make_tiny: MakeTiny, reference: Result) -> None:
+def test_neither_validations_nor_warm_up_change_the_weights(make_tiny: MakeTiny, reference: Result) -> None:
     """Validations see dropout layers and batch statistics, and this method's diagnostics draw numbers."""
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine={"validations": validations})
-    result = train(tiny, STAGED)
-    assert len(result.validations) == validations
+    engine = {"validations": 7, "warmup_steps": 0}
+    result = train(make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine=engine), STAGED)
+    assert len(result.validations) == 7
     assert result.weights_sha256 == reference.weights_sha256
 
 
-def test_warm_up_does_not_change_the_weights(make_tiny: MakeTiny, reference: Result) -> None:
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, engine={"warmup_steps": 0})
-    assert train(tiny, STAGED).weights_sha256 == reference.weights_sha256
-
-
-@pytest.mark.parametrize("stops", [[1], [10], [11], [20], [21], [39], [3, 4, 9, 1, 8, 6]], ids=str)
+@pytest.mark.parametrize("stops", [[20], [3, 4, 9, 1, 8, 6]], ids=str)
 def test_stopped_and_resumed_to_the_bit(stops: list[int], make_tiny: MakeTiny, whole: Tiny) -> None:
     """Stopped after so many steps of each attempt; stages change after 10 and 20 of 40 steps."""
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
@@ -304,17 +288,16 @@ def killed_during(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, target: str, call
             train(tiny, STAGED)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    ("target", "call"),
+    ("target", "call", "after"),
     [
-        ("harness.records.run_folder.write_bytes", 2),  # a part of the history
-        ("harness.train.checkpoint.write_atomic", 2),  # a checkpoint
-        ("harness.train.measure.mean_dice", 3),  # a validation
-        ("harness.train.measure.mean_dice", 4),  # the last validation
-        ("harness.train.measure.write_record", 1),  # before the test split opens
-        ("harness.train.measure.case_rows", 1),  # while testing
-        ("harness.train.run.weights_sha256", 1),  # while the result is made
+        ("harness.records.run_folder.write_bytes", 2, True),  # a part of the history
+        ("harness.train.checkpoint.write_atomic", 2, False),  # a checkpoint
+        ("harness.train.checkpoint.write_atomic", 2, True),
+        ("harness.train.measure.mean_dice", 3, False),  # a validation
+        ("harness.train.measure.write_record", 1, True),  # before the test split opens
+        ("harness.train.measure.case_rows", 1, False),  # while testing
+        ("harness.train.run.weights_sha256", 1, False),  # while the result is made
     ],
 )
 def test_dying_at_any_point_costs_nothing(
@@ -401,15 +384,14 @@ def test_a_newer_checkpoint_is_refused(make_tiny: MakeTiny) -> None:
         train(tiny, STAGED)
 
 
-@pytest.mark.parametrize("keep_bytes", [0, 100, 3000])
 def test_a_run_with_a_damaged_checkpoint_starts_again_and_says_so(
-    keep_bytes: int, make_tiny: MakeTiny, caplog: pytest.LogCaptureFixture
+    make_tiny: MakeTiny, caplog: pytest.LogCaptureFixture
 ) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
     with pytest.raises(InterruptedRunError):
         train(tiny, STAGED, StopAfter(3))
     path = tiny.folder(STAGED).checkpoint
-    path.write_bytes(path.read_bytes()[:keep_bytes])
+    path.write_bytes(path.read_bytes()[:3000])
     result = train(tiny, STAGED)
     assert (result.status, result.spent.useful_steps, result.spent.lost_steps) == ("ok", STEPS, 3)
     assert re.search(r"checkpoint\.pt: damaged: .*; the run starts again", caplog.text)
@@ -450,39 +432,6 @@ def test_a_checkpoint_holds_no_code(make_tiny: MakeTiny) -> None:
         train(tiny, STAGED)
 
 
-def test_a_run_that_somebody_runs_is_left_alone(make_tiny: MakeTiny) -> None:
-    tiny = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    folder = tiny.folder(STAGED)
-    folder.lease.claim()
-    before = sorted(folder.path.iterdir())
-    with pytest.raises(LeaseHeldError):
-        train(tiny, STAGED)
-    assert sorted(folder.path.iterdir()) == before
-
-
-def test_a_run_that_was_lost_to_another_host_stops_and_writes_no_checkpoint(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Suspended for minutes; another host took over; awake again it must not write over the other's records."""
-    monkeypatch.setattr("harness.train.stop.BEAT_SECONDS", 0.05)
-    tiny = make_tiny({"tiny_staged": {"pause_seconds": 0.03}}, budget={"steps": 400})
-    folder, session = tiny.folder(STAGED), tiny.session()
-    lost: list[str] = []
-
-    def take_over(*_line: object) -> None:
-        raw = json.loads(folder.lease.path.read_text(encoding="utf-8"))
-        folder.lease.path.write_text(json.dumps(raw | {"host": "another-node"}), encoding="utf-8")
-        lost.append(folder.lease.path.read_text(encoding="utf-8"))
-        folder.checkpoint.unlink(missing_ok=True)
-
-    monkeypatch.setattr("harness.train.measure.log.info", take_over)  # called at each validation
-    settings = RunSettings(checkpoint_seconds=1000, stop=StopFlag())
-    with pytest.raises(InterruptedRunError, match="another-node"):
-        train_run(folder, session.cache, session.store.selection_path, settings)
-    assert len(lost) == 1, "it stopped before the next validation"
-    assert folder.lease.path.read_text(encoding="utf-8") == lost[0], "the lease is the other's"
-
-
 def test_a_run_that_an_edited_suite_no_longer_names_stops_without_a_violation(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,24 +470,3 @@ def test_the_test_split_is_closed_until_the_weights_are_final(
     monkeypatch.setattr(Cache, "test_cases", watching)
     train(tiny, STAGED)
     assert opened == [(True, STEPS)], "once, after the last step, with the selection recorded"
-
-
-REAL = ["supervised/2/0/0", "ua_mt/2/0/0", "mc_net/2/0/0", "supervised_full/all/0/0"]
-
-
-@pytest.mark.parametrize("planned_run", REAL)
-def test_real_methods_resume_and_replay_to_the_bit(planned_run: str, make_tiny: MakeTiny) -> None:
-    method = planned_run.partition("/")[0]
-    runs = [
-        make_tiny({method: {}}, budget={"steps": 8}, engine={"validations": 2, "warmup_steps": 1}) for _ in range(2)
-    ]
-    train(runs[0], planned_run)
-    for steps in (3, 2):
-        with pytest.raises(InterruptedRunError):
-            train(runs[1], planned_run, StopAfter(steps))
-    train(runs[1], planned_run)
-    assert_same_numbers(runs[0].folder(planned_run), runs[1].folder(planned_run))
-    cache = runs[0].session().cache
-    assert (
-        replay(runs[0].folder(planned_run), cache, StopFlag()) == result_of(runs[0].folder(planned_run)).weights_sha256
-    )

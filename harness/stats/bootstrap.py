@@ -51,12 +51,11 @@ class Intervals(NamedTuple):
     n: NDArray[np.int64]
 
 
-def intervals(values: Floats, confidence: float = CONFIDENCE) -> Intervals:
+def intervals(values: Floats) -> Intervals:
     """Bootstrap-t interval of the mean of each column.
 
     Args:
         values: [n, k]; NaN entries are left out of their column.
-        confidence: Share of experiments whose interval holds the mean.
 
     Returns:
         Means, bounds and counts, each [k].
@@ -72,11 +71,11 @@ def intervals(values: Floats, confidence: float = CONFIDENCE) -> Intervals:
         columns = np.flatnonzero(n == size)
         for start in range(0, len(columns), COLUMNS_AT_ONCE):
             chunk = columns[start : start + COLUMNS_AT_ONCE]
-            mean[chunk], low[chunk], high[chunk] = _chunk(ordered[:size, chunk], confidence)
+            mean[chunk], low[chunk], high[chunk] = _chunk(ordered[:size, chunk])
     return Intervals(mean, low, high, n)
 
 
-def _chunk(ordered: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
+def _chunk(ordered: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean and bounds of columns [n, k] sorted upwards and free of NaN."""
     n = len(ordered)
     mean = ordered.mean(axis=0)
@@ -85,16 +84,16 @@ def _chunk(ordered: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
     if n < 3:
         return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     deviation = np.where(constant, 1.0, ordered.std(axis=0, ddof=1))
-    t_low, t_high = t_ends(t_values((ordered - mean) / deviation), confidence)
+    t_low, t_high = t_ends(t_values((ordered - mean) / deviation))
     scale = deviation / np.sqrt(n)
     low = np.where(constant, mean, mean - t_high * scale)
     high = np.where(constant, mean, mean - t_low * scale)
     return mean, np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
 
 
-def t_ends(t: Floats, confidence: float) -> tuple[Floats, Floats]:
+def t_ends(t: Floats) -> tuple[Floats, Floats]:
     """The two outer quantiles of t* [k, RESAMPLES] of each column, each [k]; infinite without spread."""
-    return outer(t, int((RESAMPLES + 1) * (1.0 - confidence) / 2.0))
+    return outer(t, int((RESAMPLES + 1) * (1.0 - CONFIDENCE) / 2.0))
 
 
 def outer(drawn: Floats, rank: int) -> tuple[Floats, Floats]:
@@ -173,7 +172,7 @@ def _t_ends(standardised: Floats) -> tuple[Floats, Floats, float]:
     for start in range(0, k, COLUMNS_AT_ONCE):
         chunk = slice(start, start + COLUMNS_AT_ONCE)
         t = t_values(standardised[:, chunk])
-        ends[:, chunk] = t_ends(t, CONFIDENCE)
+        ends[:, chunk] = t_ends(t)
         np.maximum(largest, np.abs(t, out=t).max(axis=0), out=largest)
     rank = math.ceil(CONFIDENCE * (RESAMPLES + 1))
     return ends[0], ends[1], float(np.partition(largest, rank - 1)[rank - 1])
@@ -184,16 +183,13 @@ def standard_deviation(run_means: Floats) -> float:
     return float(run_means.std(ddof=1)) if len(run_means) >= 2 else math.nan
 
 
-def subset_interval(
-    subset_means: Floats, lowest: float = -math.inf, highest: float = math.inf, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
+def subset_interval(subset_means: Floats, lowest: float = -math.inf, highest: float = math.inf) -> tuple[float, float]:
     """Student's t-interval of the mean over labelled subsets.
 
     Args:
         subset_means: One mean per labelled subset, over its seeds and patients, [subsets].
         lowest: Smallest value that the metric can take. Bounds are clipped to it.
         highest: Largest value that the metric can take.
-        confidence: Share of experiments whose interval holds the mean over all subsets.
 
     Returns:
         The bounds; NaN for fewer than three subsets.
@@ -202,6 +198,6 @@ def subset_interval(
     if count < LEAST_SUBSETS:
         return math.nan, math.nan
     mean = float(subset_means.mean())
-    half_width = stats.t.ppf(0.5 + confidence / 2.0, count - 1) * standard_deviation(subset_means) / math.sqrt(count)
+    half_width = stats.t.ppf(0.5 + CONFIDENCE / 2.0, count - 1) * standard_deviation(subset_means) / math.sqrt(count)
     low, high = np.clip([mean - half_width, mean + half_width], lowest, highest)
     return float(low), float(high)

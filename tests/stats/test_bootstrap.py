@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from harness.stats.bootstrap import CONFIDENCE, intervals, outer
+from harness.stats.bootstrap import intervals, outer
 
 SAMPLE = np.array([0.91, 0.85, 0.88, 0.62, 0.93, 0.79])
 samples = arrays(np.float64, st.integers(6, 12), elements=st.integers(0, 1000).map(lambda i: i / 1000), unique=True)
 
 
-def interval(values, confidence=CONFIDENCE):
+def interval(values):
     """(mean, low, high) of one sample [n]."""
-    return tuple(float(ends[0]) for ends in intervals(values[:, None], confidence)[:3])
+    return tuple(float(ends[0]) for ends in intervals(values[:, None])[:3])
 
 
 def exhaustive(values):

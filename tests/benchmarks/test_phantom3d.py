@@ -26,7 +26,6 @@ def test_it_goes_through_the_cache_like_any_dataset(tmp_path: Path) -> None:
     assert [len(patients) for patients in cache.manifest.splits.values()] == [20, 4, 6]
     assert len(cache.manifest.cases) == 30
     assert cache.manifest.warnings == []
-    assert cache.manifest.checksum == prepare(Phantom3D(), None, tmp_path / "again").manifest.checksum
     assert next(iter(cache.cases("val"))).spacing_mm == SPACING_MM
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.api.errors import ClosedSplitError, DataError
+from harness.api.errors import ClosedSplitError
 from harness.data import lock
 from harness.data.cache import Cache
 from harness.data.local import local_copy, local_home
@@ -57,16 +57,6 @@ def test_a_half_made_copy_is_made_again(cache: Cache, tmp_path: Path) -> None:
     (copy.folder / "manifest.json").unlink()
     assert files(local_copy(cache, tmp_path).folder) == files(cache.folder)
     assert not left.exists()
-
-
-def test_a_damaged_copy_is_never_trained_on(cache: Cache, tmp_path: Path) -> None:
-    copy = local_copy(cache, tmp_path)
-    content = bytearray((copy.folder / "development.h5").read_bytes())
-    at = content.index(next(iter(cache.cases("train"))).image.tobytes())
-    content[at] ^= 0xFF
-    (copy.folder / "development.h5").write_bytes(content)
-    with pytest.raises(DataError, match="sha256"):
-        list(local_copy(cache, tmp_path).cases("train"))
 
 
 def test_a_full_disk_costs_a_message_and_leaves_nothing(cache: Cache, tmp_path: Path, said: list[str]) -> None:

@@ -118,7 +118,7 @@ def test_axes_of_files_are_put_alike_and_slices_lie_along_the_thick_side(tmp_pat
     np.testing.assert_array_equal(case.label, voxels_of(case.id)[1].transpose(2, 1, 0))
 
 
-@pytest.mark.parametrize("ending", [".nrrd", ".mhd"])
+@pytest.mark.parametrize("ending", [".mhd"])
 def test_formats_give_the_same_cases(ending: str, tmp_path: Path) -> None:
     raw = write_folder(tmp_path / "raw", {"Tr": TEN[:3]}, spacing=lambda _: (1.5, 1.0, 1.2))
     expected = prepared(raw).manifest

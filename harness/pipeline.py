@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
     from harness.data.cache import Cache
     from harness.execution.dry_run import DryRun
+    from harness.execution.fork_server import ForkServer
+    from harness.execution.run import ExecuteSettings
     from harness.execution.session import Session
     from harness.leaderboard.leaderboard import Leaderboard
+    from harness.slurm.cluster import LoadedCluster
     from harness.slurm.run import SuiteSubmission
 
 log = logging.getLogger(__name__)
@@ -97,23 +100,16 @@ def run_suite(
     loaded = load_suite(suite)
     in_processes = executor == "auto" and ray_address is None and loaded.suite.search is None
     with ForkServer() if in_processes else nullcontext() as server:  # imports torch while this process plans
-        from harness.execution.run import ExecuteSettings, execute, exit_code
-        from harness.search.run import run_search
-        from harness.slurm.queue import free_leases
-        from harness.train.stop import StopFlag
+        from harness.execution.run import ExecuteSettings
 
-        settings, stop = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address), StopFlag()
         session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
-        free_leases(session.store.by_id(run) for run in session.named)
-        session, outcomes = run_search(session, settings, stop)
-        if session.plan.finals:
-            log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
-            outcomes += execute(session, settings, stop, server=server)
+        settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
+        session, interrupted = _train(session, settings, server)
     records, cache = SuiteRecords(session.store), session.cache if panels else None
     leaderboard = write_views(records, cache) if session.plan.finals else None
     if track:
         track_or_warn(records, tracking_uri)
-    if leaderboard is None or exit_code(outcomes, session, stop.is_set()) == InterruptedRunError.exit_code:
+    if leaderboard is None or interrupted:
         raise UnfinishedSuiteError(
             f"{session.store.root}: some runs are unfinished; the same call goes on", leaderboard
         )
@@ -210,13 +206,10 @@ def submit_suite(
     """
     from harness.execution.session import open_uncalibrated
     from harness.slurm.calibration import submit_calibration
-    from harness.slurm.cluster import check_partitions, load_cluster, refuse_adaptive, refuse_mixed_gpus
     from harness.slurm.run import submit_missing
 
-    loaded, asked = load_suite(suite), load_cluster(Path(cluster))
-    refuse_adaptive(loaded, str(suite))
-    refuse_mixed_gpus(asked, loaded)
-    check_partitions(asked)  # before minutes of preparing data
+    loaded = load_suite(suite)
+    asked = _fitting_cluster(Path(cluster), loaded, str(suite))  # before minutes of preparing data
     source = None if reuse is None else Path(reuse)
     uncalibrated = open_uncalibrated(loaded, None if data is None else Path(data), Path(runs), rung, source)
     if uncalibrated is not None:
@@ -386,3 +379,33 @@ def _open(
         session.reopen_failed()
     announce(session.plan, session.store, yes)
     return session
+
+
+def _train(session: Session, settings: ExecuteSettings, server: ForkServer | None) -> tuple[Session, bool]:
+    """Search, then train what is missing of the final runs that the search has named.
+
+    Gives the session with these runs, and whether a signal or another process keeps some of them unfinished.
+    """
+    from harness.execution.run import execute, exit_code
+    from harness.search.run import run_search
+    from harness.slurm.queue import free_leases
+    from harness.train.stop import StopFlag
+
+    stop = StopFlag()
+    free_leases(session.store.by_id(run) for run in session.named)
+    session, outcomes = run_search(session, settings, stop)
+    if session.plan.finals:
+        log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
+        outcomes += execute(session, settings, stop, server=server)
+    return session, exit_code(outcomes, session, stop.is_set()) == InterruptedRunError.exit_code
+
+
+def _fitting_cluster(path: Path, loaded: LoadedSuite, suite: str) -> LoadedCluster:
+    """Read a cluster file, and refuse one that this suite cannot run with or whose partitions Slurm does not have."""
+    from harness.slurm.cluster import check_partitions, load_cluster, refuse_adaptive, refuse_mixed_gpus
+
+    cluster = load_cluster(path)
+    refuse_adaptive(loaded, suite)
+    refuse_mixed_gpus(cluster, loaded)
+    check_partitions(cluster)
+    return cluster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import click
 
@@ -17,6 +17,18 @@ from harness.records.reader import SuiteRecords
 from harness.suite.load import load_suite
 
 log = logging.getLogger(__name__)
+
+
+class Asked(TypedDict):
+    """Options that mean the same on this machine and on Slurm, by the names of `run_suite` and `submit_suite`."""
+
+    data: Path | None
+    runs: Path
+    rung: int | None
+    reuse: Path | None
+    retry_failed: bool
+    yes: bool
+    checkpoint_seconds: float
 
 
 @click.command("run")
@@ -50,20 +62,14 @@ log = logging.getLogger(__name__)
 @options.checkpoint_option
 def run_command(
     suite: str,
-    data: Path | None,
-    runs: Path,
-    rung: int | None,
-    panels: bool | None,
-    tracking_uri: str | None,
     executor: Literal["auto", "inline", "ray", "slurm"],
     cluster: Path | None,
     workers: int | None,
     ray_address: str | None,
+    panels: bool | None,
     no_track: bool,
-    reuse: Path | None,
-    retry_failed: bool,
-    yes: bool,
-    checkpoint_seconds: float,
+    tracking_uri: str | None,
+    **asked: Unpack[Asked],
 ) -> int:
     """Train what is missing under one budget, test once, track and rank. The same command goes on after any stop.
 
@@ -73,18 +79,7 @@ def run_command(
     check_options(executor, cluster, workers, ray_address)
     if executor == "slurm":
         assert cluster is not None, "without a cluster file this executor is refused"
-        submitted = pipeline.submit_suite(
-            suite,
-            cluster=cluster,
-            data=data,
-            runs=runs,
-            checkpoint_seconds=checkpoint_seconds,
-            reuse=reuse,
-            retry_failed=retry_failed,
-            rung=rung,
-            yes=yes,
-            panels=panels,
-        )
+        submitted = pipeline.submit_suite(suite, cluster=cluster, panels=panels, **asked)
         if not submitted.over:
             return report_slurm_run(submitted)
         records = SuiteRecords(submitted.session.store)
@@ -95,19 +90,13 @@ def run_command(
         try:
             leaderboard = pipeline.run_suite(
                 suite,
-                data=data,
-                runs=runs,
                 executor=executor,
                 workers=workers,
                 ray_address=ray_address,
-                checkpoint_seconds=checkpoint_seconds,
-                reuse=reuse,
-                retry_failed=retry_failed,
-                rung=rung,
-                yes=yes,
                 panels=panels is not False,
                 track=not no_track,
                 tracking_uri=tracking_uri,
+                **asked,
             )
         except pipeline.UnfinishedSuiteError as unfinished:
             if unfinished.leaderboard is not None:
@@ -117,7 +106,8 @@ def run_command(
     print_leaderboard(leaderboard)
     if not pipeline.has_failed_runs(leaderboard):
         return 0
-    log.info("some runs failed: `harness errors %s` prints their tracebacks", runs / load_suite(suite).suite.name)
+    records_of = asked["runs"] / load_suite(suite).suite.name
+    log.info("some runs failed: `harness errors %s` prints their tracebacks", records_of)
     return RunFailedError.exit_code
 
 

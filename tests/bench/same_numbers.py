@@ -2,8 +2,8 @@
 
 Both trees train three small suites on this machine with this interpreter, one thread each: every method on slices and
 on volumes with a budget of steps, and a search with its finals. Compared are weights as tensor bytes, test cases,
-validations, counts, trials and the selection; tensors by position, since their names may change. Ids are not compared,
-since the protocol's version is part of them.
+validations and counts; tensors by position, since their names may change. Runs are known by what was asked of them, so
+that another choice of a search is a run that one tree lacks; not by ids, since the protocol's version is part of them.
 """
 
 from __future__ import annotations
@@ -89,31 +89,14 @@ def run_key(run: Mapping[str, Any]) -> str:
 
 
 def suite_numbers(root: Path) -> dict[str, Numbers]:
-    """Run, or "trials and selection" -> all numbers in the records of one suite; runs are named by their keys."""
-    keys, numbers = {}, {}
+    """Key -> numbers of each run of a suite."""
+    numbers = {}
     for folder in sorted((root / "runs").iterdir()):
-        key = keys[folder.name] = run_key(json.loads((folder / "run.json").read_text()))
+        key = run_key(json.loads((folder / "run.json").read_text()))
         if key in numbers:
             raise ValueError(f"{root}: two runs are {key}")
         numbers[key] = run_numbers(folder)
-    selection = json.loads((root / "selection.json").read_text())
-    entries = [
-        {"planned": entry["planned_run"], "run": keys.get(entry["run"]), "ranked": entry["ranked"],
-         "trial": entry["trial"] and keys.get(entry["trial"]["run"])}
-        for entry in selection["entries"]
-    ]  # fmt: skip
-    candidates = [
-        {
-            **{name: candidate[name] for name in ("status", "score", "chosen")},
-            "run": keys.get(candidate["trial"]["run"]),
-        }
-        for candidate in selection["candidates"] or []
-    ]
-    search = dict(flat({"entries": entries, "candidates": candidates}, "selection"))
-    if (root / "trials.json").exists():
-        trials = json.loads((root / "trials.json").read_text())["trials"]
-        search |= flat([trial | {"run": keys.get(trial["run"])} for trial in trials], "trials")
-    return numbers | {"trials and selection": search}
+    return numbers
 
 
 def compare(name: str, reference: Mapping[str, Numbers], current: Mapping[str, Numbers]) -> list[str]:

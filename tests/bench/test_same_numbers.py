@@ -43,11 +43,6 @@ def plant(root: Path, version: int) -> Path:
         torch.save({"method": state, "best": {"weight": torch.ones(3) / 3}}, folder / "checkpoint.pt")
     rows = [{"checkpoint": "last", "case": f"case{n}", "class_name": "LV", "dice": n / 7} for n in (1, 2)]
     pd.DataFrame(rows).to_parquet(root / "runs" / f"final-{version}" / "cases.parquet")
-    trial = {"point": 0, "varied": {"tau": 0.1}, "run": f"search-{version}"}
-    write(root / "trials.json", {"schema_version": version, "trials": [trial]})
-    entry = {"planned_run": {"entry": "ua_mt"}, "run": f"final-{version}", "ranked": True, "trial": trial}
-    candidate = {"trial": trial, "status": "ok", "score": 0.7, "chosen": True}
-    write(root / "selection.json", {"entries": [entry], "candidates": [candidate]})
     return root
 
 
@@ -58,7 +53,7 @@ def trees(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_other_names_ids_and_times_are_equal(trees: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert compare("planted", *map(suite_numbers, trees)) == []
-    assert capsys.readouterr().out.count(": equal (") == 3
+    assert capsys.readouterr().out.count(": equal (") == 2
 
 
 def change_weight(root: Path) -> None:
@@ -92,10 +87,6 @@ PLANTED: dict[str, tuple[str, Callable[[Path], object]]] = {
         change_json("runs/search-2/result.json", lambda raw: raw["validations"][0]["dice"].update(LV=0.5)),
     ),
     "no test cases": ("absent", lambda root: (root / "runs" / "final-2" / "cases.parquet").unlink()),
-    "another choice": (
-        "selection.entries[0].trial", change_json("selection.json", lambda raw: raw["entries"][0].update(trial=None)),
-    ),
-    "a trial less": ("trials.length", change_json("trials.json", lambda raw: raw["trials"].pop())),
 }  # fmt: skip
 
 
@@ -111,9 +102,7 @@ def test_a_planted_difference_is_named(trees: tuple[Path, Path], case: str) -> N
 def test_another_value_of_a_hyper_parameter_is_another_run(trees: tuple[Path, Path]) -> None:
     change_json("runs/search-2/run.json", lambda raw: raw["params"].update(consistency=0.2))(trees[1])
     bad = compare("planted", *map(suite_numbers, trees))
-    assert [("absent from the working tree" in line, "absent from the reference" in line) for line in bad] == [
-        (True, False), (False, False), (False, True),
-    ]  # fmt: skip
+    assert ["absent from the working tree" in bad[0], "absent from the reference" in bad[1]] == [True, True]
 
 
 @pytest.mark.parametrize("name", SUITES)

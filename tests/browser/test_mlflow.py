@@ -16,7 +16,7 @@ import pytest
 from tests.services import mlflow_server
 from tests.support import wait_until
 from tests.synthetic import RunSpec, write_records, write_tables
-from tests.tracking.view import by_key, experiment_tags, runs, track
+from tests.tracking.view import experiment_tags, track
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -127,13 +127,3 @@ def test_the_search_opens_as_parallel_coordinates_of_tau_and_centres(pages: Page
     assert text.index("Parallel Coordinates") < text.index("Model metrics")  # first, above what MLflow adds itself
     drawn = "return document.querySelectorAll('.parcoords, canvas').length"
     wait_until(lambda: pages.driver.execute_script(drawn) > 0, "the lines are drawn")
-
-
-def test_two_methods_side_by_side(pages: Pages) -> None:
-    ids = {run.name: run_id for run_id, run in runs(pages.database).items()}
-    experiment = pages.links["Methods"].split("/")[2]
-    link = f'#/compare-runs?runs=["{ids["action_pp"]}","{ids["ua_mt"]}"]&experiments=["{experiment}"]'
-    tracked = by_key(pages.database)
-    values = [f"{tracked[method].last('dice/labelled_3'):.3f}" for method in ("action_pp", "ua_mt")]
-    texts = ("Comparing 2 Runs", "Show diff only", "centers_per_class", "dice/labelled_3", *values)
-    pages.open(link, "compare", texts=texts)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.cli.ground import refuse
-from tests.support import REPO, call_cli, command_environment, run_cli
+from tests.support import REPO, command_environment, run_cli
 from tests.train.tiny import write_metadata
 
 BROKEN = "import sys\nsys.exit(4)\n"
@@ -78,25 +78,6 @@ def test_the_new_package_passes_its_own_test(tmp_path: Path, search_path: str) -
     env = command_environment({"PYTHONPATH": search_path, "OMP_NUM_THREADS": "1"})
     done = subprocess.run(command, cwd=tmp_path / "my_idea", env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-
-
-def test_a_broken_method_is_refused_where_a_suite_uses_it(tmp_path: Path, search_path: str) -> None:
-    (tmp_path / "bad.yaml").write_text((tmp_path / "my_idea" / "my_idea_demo.yaml").read_text() + "\n")
-    text = (tmp_path / "bad.yaml").read_text().replace("  my_idea:", "  broken:")
-    (tmp_path / "bad.yaml").write_text(text)
-    named = ("bad.yaml:", "methods.broken: ", "cannot be imported: SystemExit: 4")
-    refuse("plan", "--suite", "bad.yaml", code=64, named=named, unchanged=tmp_path, env={"PYTHONPATH": search_path})
-
-
-def test_a_new_suite_is_a_copy_with_more_methods(tmp_path: Path) -> None:
-    done = call_cli("new", "suite", "mine", "--like", "acdc_paper", "--method", "cps", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "mine.yaml\n"), done.stderr
-    made, like = (
-        yaml.safe_load(path.read_text())
-        for path in (tmp_path / "mine.yaml", REPO / "benchmarks" / "suites" / "acdc_paper.yaml")
-    )
-    like["methods"]["cps"] = None
-    assert made == like | {"name": "mine"}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import h5py
 import numpy as np
 
 from tests.cli.ground import linked_copy, refuse, snapshot, write_scan, write_suite
-from tests.data.small_la import PATIENTS, write_ua_mt
 from tests.support import call_cli
 
 TRUNCATED = "data/patient028_frame01.h5"
@@ -105,37 +103,3 @@ def test_prepare_verify_and_list(scans_16: Path, tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     test_file.write_bytes(content)
     refuse("data", "verify", cache, code=65, named=(str(test_file), "sha256"), unchanged=tmp_path)
-
-
-def test_flawed_volumes_are_not_prepared(tmp_path: Path) -> None:
-    """Five patients of a hundred, one of them truncated: each that is missing is named, and the truncated one."""
-    root = write_ua_mt(tmp_path / "LA")
-    path = root / PATIENTS[0] / "mri_norm2.h5"
-    path.write_bytes(path.read_bytes()[:-5000])
-    for name in ("train.list", "test.list"):
-        (root / name).unlink()
-    command = ("data", "prepare", "la", "--from", ".", "--to", "cache")
-    named = ("la: 96 problems, nothing was prepared", f"{PATIENTS[0]}/mri_norm2.h5: cannot be read", "missing patient")
-    said = refuse(*command, code=65, named=named, unchanged=tmp_path)
-    assert len(said.splitlines()) == 97
-
-
-def test_what_is_warned_of_stands_in_the_manifest_the_tables_the_audit_and_the_page(
-    scans_16: Path, tmp_path: Path
-) -> None:
-    root = linked_copy(scans_16, tmp_path / "ACDC")
-    twin = root / "data" / "slices" / "patient100_frame02_slice_1.h5"
-    twin.unlink()
-    shutil.copy(root / "data" / "slices" / "patient099_frame02_slice_1.h5", twin)
-    suite = write_suite(tmp_path, ("dataset: phantom", "dataset: acdc"), ("  ua_mt:\n", ""))
-    env = {"HARNESS_CACHE": str(tmp_path / "cache")}
-    command = ("run", "--suite", suite, "--data", root, "--executor", "inline", "--no-track")
-    done = call_cli(*command, cwd=tmp_path, env=env)
-    assert done.returncode == 0, done.stderr
-    warning = "patient099_frame02 and patient100_frame02 hold the same pixels (train split)"
-    (manifest,) = (tmp_path / "cache").glob("*/manifest.json")
-    records = tmp_path / "runs" / "tiny"
-    audit = call_cli("audit", records, cwd=tmp_path)
-    page, table = (records / "leaderboard" / name for name in ("index.html", "leaderboard.md"))
-    for text in (done.stderr, manifest.read_text(), audit.stdout, page.read_text(), table.read_text()):
-        assert warning in " ".join(text.split()), text

@@ -11,7 +11,6 @@ import pytest
 
 import harness
 from harness.pipeline import UnfinishedSuiteError
-from harness.records.suite_folder import SuiteFolder
 from harness.train.stop import StopFlag
 from tests.cli.conftest import FinishedRun
 from tests.cli.ground import SUPERVISED, UA_MT, snapshot, write_suite
@@ -53,14 +52,6 @@ def test_a_suite_is_planned_run_and_loaded(tmp_path: Path) -> None:
     dry_run = harness.plan_suite(suite, runs=runs)
     assert [run.name for run in dry_run.plan.trainings() if dry_run.state(run) == "done"] == [SUPERVISED, UA_MT]
     pd.testing.assert_frame_equal(harness.load_leaderboard(runs / "tiny").results, leaderboard.results)
-
-
-def test_what_is_done_is_not_trained_again(finished: FinishedRun, records: Path) -> None:
-    results = [folder.path / "result.json" for folder in SuiteFolder.open(records / "tiny").folders()]
-    before = [path.stat().st_mtime_ns for path in results]
-    leaderboard = harness.run_suite(finished.suite, runs=records, executor="inline", track=False)
-    assert len(leaderboard.results.query("checkpoint == 'last'")) == len(results) == 2
-    assert [path.stat().st_mtime_ns for path in results] == before
 
 
 def test_an_interrupted_suite_raises_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

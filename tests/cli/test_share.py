@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.api.errors import DiskError, RecordError
+from harness.api.errors import RecordError
 from harness.records.archive import export_records, import_records
 from harness.records.checksums import sha256
 from harness.records.reader import SuiteRecords
@@ -159,13 +159,6 @@ def test_environments_may_differ_in_what_is_only_shown(archive: Path, tmp_path: 
     before = snapshot(there.root / "environments")
     import_records(archive, tmp_path / "there")
     assert snapshot(there.root / "environments") == before
-
-
-def test_a_directory_of_another_program_takes_no_import(archive: Path, tmp_path: Path) -> None:
-    (tmp_path / "there" / "synthetic").mkdir(parents=True)
-    (tmp_path / "there" / "synthetic" / "thesis.tex").write_text("ours")
-    with pytest.raises(DiskError, match="another program"):
-        import_records(archive, tmp_path / "there")
 
 
 def repack(archive: Path, change: Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes]]) -> None:

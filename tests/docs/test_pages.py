@@ -21,7 +21,7 @@ from harness.records.run_folder import ENDED_FILES, ENDED_FOLDERS, WRITTEN
 from harness.records.schema import Failure
 from harness.suite.load import SUITES, Suite
 from tests.support import REPO
-from tests.test_house import FLOORS, files
+from tests.test_house import files
 
 PAGES = [path for path in files() if path.suffix == ".md" and path.parts[0] in {"docs", "README.md", "CONTRIBUTING.md"}]
 PAGES += [Path("benchmarks/RULES.md"), Path("benchmarks/results/README.md"), Path("benchmarks/calibrations/README.md")]
@@ -195,9 +195,3 @@ def test_the_tables_of_fields_are_of_models() -> None:
 def test_the_page_of_records_names_every_file_of_a_run() -> None:
     page = text_of(Path("docs/reference/records.md"))
     assert [name for name in {*WRITTEN, *ENDED_FILES, *ENDED_FOLDERS} if f"`{name.rstrip('/')}" not in page] == []
-
-
-def test_the_picture_shows_every_room() -> None:
-    picture = text_of(Path("docs/developers/rooms.svg"))
-    rooms = {name.partition(".")[2] for name in FLOORS} - {"", "__main__"}
-    assert {room for room in rooms if f">{room}<" not in picture} == set()

@@ -44,17 +44,16 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Leaderboard:
     return board_of(write_records(tmp_path_factory.mktemp("runs") / "s", SPEC))
 
 
-def verdicts(frame: pd.DataFrame, checkpoint: str = "last") -> dict[str, tuple[int | None, str]]:
-    rows = frame[frame["checkpoint"] == checkpoint].drop_duplicates("entry")
+def verdicts(frame: pd.DataFrame) -> dict[str, tuple[int | None, str]]:
+    rows = frame[frame["checkpoint"] == "last"].drop_duplicates("entry")
     return {
         entry: (None if pd.isna(rung) else int(rung), verdict)
         for entry, rung, verdict in rows[["entry", "break_even", "verdict"]].itertuples(index=False)
     }
 
 
-@pytest.mark.parametrize("checkpoint", ["last", "best_val"])
-def test_each_entry_has_the_rung_from_which_on_it_gains(board: Leaderboard, checkpoint: str) -> None:
-    assert verdicts(board.break_even, checkpoint) == {
+def test_each_entry_has_the_rung_from_which_on_it_gains(board: Leaderboard) -> None:
+    assert verdicts(board.break_even) == {
         "early": (500, WITHIN), "late": (2000, WITHIN), "noise": (None, NOT_WITHIN), "fades": (None, NOT_WITHIN),
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ from harness.records.cases import Cases
 from harness.records.ended import Validated
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
-from tests.support import cases_of, run_cli
+from tests.support import call_cli, cases_of
 from tests.synthetic import PlannedRunKey, RunSpec, board_of, cases_frame, key, write_records
 
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2)
@@ -69,11 +69,6 @@ def dice(changed: object, place: int = 0, field: str = "dice") -> Change:
 UNFIT: dict[str, tuple[Change, str]] = {
     "a row alone": (cases(lambda frame: frame.head(1)), "lacks 71 of the 72 rows"),
     "no row": (cases(lambda frame: frame.head(0)), "has no row"),
-    "a checkpoint less": (cases(lambda frame: frame[frame["checkpoint"] == "last"]), "lacks 36 of the 72 rows"),
-    "another patient": (
-        cases(lambda frame: frame.replace({"patient": {"patient001": "patient091"}})),
-        "lacks 12 of the 72 rows that the other runs have and has 12 rows that the other runs lack (patient091)",
-    ),
     "all other patients": (
         cases(lambda frame: frame.assign(patient="v" + frame["patient"])),
         "has 72 rows that the other runs lack (vpatient001, vpatient002, vpatient003, ...)",
@@ -86,12 +81,9 @@ UNFIT: dict[str, tuple[Change, str]] = {
     "a row twice": (cases(lambda frame: pd.concat([frame, frame.tail(1)], ignore_index=True)), "repeats 1 rows"),
     "Dice above 1": (value("dice", 7.3), "has a dice of 7.3"),
     "no Dice": (value("dice", np.nan), "has a dice of nan"),
-    "Jaccard above 1": (value("jaccard", 1.2), "has a jaccard of 1.2"),
     "a negative distance": (value("hd95_voxel", -1.0), "has a hd95_voxel of -1"),
     "an infinite distance": (value("asd_mm", np.inf), "has a asd_mm of inf"),
-    "no distance": (value("assd_voxel", np.nan), "has a assd_voxel of nan"),
     "a validation above 1": (dice({"RV": 1.5, "Myo": 0.5, "LV": 0.5}), "a Dice outside [0, 1] in validation 0"),
-    "labels of its own above 1": (dice({"RV": 3.0}, 0, "unlabelled_dice"), "a Dice outside [0, 1] in validation 0"),
     "validations of other patients": (dice(("patient091",), 0, "patients"), "are of patient091, those of the other"),
     "validations of another class": (dice({"Liver": 0.5}), "its validations are of LV, Liver, Myo, ..., those of"),
 }
@@ -148,7 +140,7 @@ def test_a_method_without_any_fit_run_is_last(tmp_path) -> None:
 def test_table_csv_audit_and_page_say_so(tmp_path) -> None:
     store = write_records(tmp_path / "s", SPEC)
     UNFIT["a row alone"][0](folder_of(store))
-    done = run_cli("leaderboard", store.root)
+    done = call_cli("leaderboard", store.root)
     assert done.returncode == 0, done.stderr
     reason = "cases.parquet lacks 71 of the 72 rows that the other runs have"
     assert "Unfit: mc_net 3-labelled subset 0 seed 1 is in no number" in done.stdout
@@ -156,7 +148,7 @@ def test_table_csv_audit_and_page_say_so(tmp_path) -> None:
     assert set(table["unfit"]) == {f"subset 0 seed 1: {reason}"}
     assert reason in (store.leaderboard / "leaderboard.md").read_text()
     assert reason in (store.leaderboard / "index.html").read_text()
-    audit = run_cli("audit", store.root, "--json")
+    audit = call_cli("audit", store.root, "--json")
     assert audit.returncode == 76
     findings = {finding["number"]: finding for finding in json.loads(audit.stdout)["findings"]}
     assert findings[27]["status"] == "not held"
@@ -164,7 +156,7 @@ def test_table_csv_audit_and_page_say_so(tmp_path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_whatever_rows_are_gone_the_run_is_named(data: st.DataObject) -> None:
     """Of two to six runs, fewer than half lost some rows, and maybe all."""

@@ -150,10 +150,3 @@ def test_many_methods_are_counted(board):
     assert sentences(board, [A, *others], pairs)[0] == text
     level = [(first, second, *bounds, "not significant") for first, second, *bounds, _ in pairs]
     assert "Its lead over m0, m1, m2 and 3 others is not significant." in sentences(board, [A, *others], level)[0]
-
-
-@pytest.mark.parametrize("labelled", [3, 7])
-def test_the_board_s_own_verdict_names_its_leader(board, labelled):
-    sentences_of = dict(verdicts(board, board.inputs.comparisons[0]))
-    rows = board.results.query("checkpoint == 'last' and block == 'ranked' and labelled == @labelled")
-    assert rows.iloc[0]["entry"] in sentences_of[f"{labelled} labelled patients"][0]

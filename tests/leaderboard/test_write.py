@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
 from statistics import fmean
 
 import pandas as pd
@@ -26,7 +23,6 @@ from harness.leaderboard.notes import (
 )
 from harness.leaderboard.render import markdown, terminal_text
 from harness.records.schema import Environment
-from tests.support import selected_of
 from tests.synthetic import GAINS, PlannedRunKey, RunSpec, board_of, write_records, write_tables
 
 pytestmark = pytest.mark.slow
@@ -158,22 +154,3 @@ def test_a_suite_in_which_nothing_ran_has_an_empty_table(tmp_path):
     text = terminal_text(board_of(store))
     assert "21 of 21 runs are missing" in text
     assert "0/3 ok" in text
-
-
-def test_a_hundred_runs_in_seconds(tmp_path, plain):
-    methods = {**{f"method_{i}": 0.05 * i for i in range(5)}, "supervised_full": 0.0}
-    store = write_records(tmp_path / "s", RunSpec(methods=methods, seeds=10, validations=2, history_steps=1))
-    assert len(selected_of(store)) == 110
-    board_of(plain)
-    start = time.process_time()
-    board_of(store)
-    assert time.process_time() - start < 5.0  # about 1 s on an idle core
-
-
-def test_imports_nothing_heavy():
-    code = (
-        "import sys, harness.leaderboard.leaderboard, harness.leaderboard.render; "
-        "sys.exit(','.join({'torch', 'ray', 'mlflow', 'monai', 'matplotlib'} & set(sys.modules)) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import numpy as np
-import pytest
 from scipy.stats import kendalltau
 
 from harness.records.reader import SuiteRecords
@@ -15,7 +12,7 @@ from harness.report.claims import NOT_MEASURED, claims_beside, document, read_cl
 from harness.report.claims import _measured as measured
 from harness.report.page import write_page
 from harness.suite.registry import load_dataset, method_sources
-from tests.support import REPO, command_environment
+from tests.support import REPO
 from tests.synthetic import RunSpec, board_of, write_records
 
 PICKED = {"last", "validation", "test list", "validation and test", "not stated"}
@@ -42,13 +39,6 @@ def test_the_document_is_what_the_command_prints() -> None:
     assert text == document()
     for claim in read_claims():
         assert f"| {claim.method} | {claim.dice} | {claim.picked} | {claim.sources} |" in text
-
-
-@pytest.mark.slow
-def test_the_command_prints_it() -> None:
-    command = [sys.executable, "-m", "harness.report.claims"]
-    done = subprocess.run(command, env=command_environment(), capture_output=True, text=True, check=True)
-    assert done.stdout == document()
 
 
 def test_ours_stand_beside_the_published_ones(tmp_path) -> None:

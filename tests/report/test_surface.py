@@ -15,8 +15,6 @@ from tests.report.trials import CENTERS, SCHEDULES, row, trials
     ("value", "text"),
     [
         ({"family": "constant", "tau": 0.1}, "constant tau 0.1"),
-        ({"family": "cosine", "low": 0.1, "high": 1.0, "periods": 1}, "cosine low 0.1 high 1 periods 1"),
-        ({"family": "cosine", "low": 0.03, "high": 2, "periods": 10}, "cosine low 0.03 high 2 periods 10"),
         ({"family": "half_cosine", "start": 1.0, "end": 0.1}, "half cosine start 1 end 0.1"),
         ({"family": "step", "values": [1.0, 0.1]}, "step values [1.0, 0.1]"),
     ],

@@ -19,7 +19,6 @@ from harness.records.lease import Lease
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking.service import PROCESS_ENVIRONMENT, find_service, only_writer
 from tests.support import LIMIT_SECONDS, cases_of, command_environment
-from tests.synthetic import write_tables
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SMALL, by_key, content, runs, small_suite, track
 
 
@@ -84,25 +83,6 @@ def test_mlflow_gives_the_numbers_of_the_records(desk: Path) -> None:
     expected = folder.history()
     assert [point.step for point in history] == expected["step"].tolist()
     assert [point.value for point in history] == pytest.approx(expected["loss"].tolist())
-
-
-def test_again_adds_nothing(desk: Path) -> None:
-    store = small_suite(desk)
-    track(store)
-    before = runs(desk / "mlflow.db")
-    report = track(store)
-    assert (report.added, report.replaced, report.kept) == (0, 0, RUNS)
-    assert runs(desk / "mlflow.db") == before
-
-
-def test_a_deleted_database_comes_back_the_same(desk: Path) -> None:
-    store = small_suite(desk)
-    write_tables(store)
-    track(store)
-    before = content(desk / "mlflow.db")
-    assert len(before) == MLFLOW_RUNS
-    assert "leaderboard/leaderboard.csv" in before["suite"][-1]
-    assert rebuilt(store, desk) == before
 
 
 def test_runs_that_finish_one_by_one_end_as_all_at_once(desk: Path, empty_database: Path) -> None:
@@ -189,20 +169,6 @@ def test_killed_in_the_middle_it_goes_on_without_a_duplicate(desk: Path, empty_d
     assert content(desk / "mlflow.db") == rebuilt(store, desk, empty_database)
 
 
-def test_an_incomplete_run_is_replaced(desk: Path) -> None:
-    from mlflow import MlflowClient
-
-    store = small_suite(desk)
-    track(store)
-    complete = content(desk / "mlflow.db")
-    client = MlflowClient(tracking_uri=f"sqlite:///{desk}/mlflow.db")
-    for run_id in runs(desk / "mlflow.db"):
-        client.update_run(run_id, status="RUNNING")
-    report = track(store)
-    assert (report.added, report.kept) == (RUNS, 0)
-    assert content(desk / "mlflow.db") == complete
-
-
 def test_two_writers_wait_for_each_other(desk: Path) -> None:
     service = find_service(None)
     lease = Lease(desk / "mlflow.db.lease")
@@ -225,9 +191,3 @@ def test_nothing_else_of_the_process_changes(desk: Path, capfd: pytest.CaptureFi
     assert {name: logging.getLogger(name).level for name in levels} == levels
     assert Path.cwd() == desk
     assert capfd.readouterr() == ("", "")
-
-
-def test_an_empty_suite_is_no_error(desk: Path) -> None:
-    report = track(SuiteFolder.create(desk / "runs" / "nothing_yet"))
-    assert report.added == report.kept == 0
-    assert "0 runs" in report.summary

@@ -13,7 +13,7 @@ from harness.api.errors import RecordError
 from harness.records.reader import SuiteRecords
 from harness.tracking import leaderboard_is_current
 from harness.tracking.parents import readable_table
-from tests.support import run_cli
+from tests.support import call_cli
 from tests.synthetic import write_tables
 from tests.tracking.view import MLFLOW_RUNS, RUNS, SEARCHED, by_key, experiment_tags, inputs, runs, small_suite, track
 
@@ -130,7 +130,7 @@ def test_track_says_when_the_leaderboard_is_older_than_the_records(desk: Path) -
     result = next(store.folders()).path / "result.json"
     later = (store.leaderboard / "leaderboard.csv").stat().st_mtime + 10
     os.utime(result, (later, later))
-    done = run_cli("track", store.root, cwd=desk)
+    done = call_cli("track", store.root, cwd=desk)
     assert done.returncode == 0
     assert "absent or older than the records" in done.stderr
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from harness.execution.run import ExecuteSettings
     from harness.execution.session import Session
     from harness.leaderboard.leaderboard import Leaderboard
-    from harness.slurm.cluster import LoadedCluster
     from harness.slurm.run import SuiteSubmission
 
 log = logging.getLogger(__name__)
@@ -206,10 +205,13 @@ def submit_suite(
     """
     from harness.execution.session import open_uncalibrated
     from harness.slurm.calibration import submit_calibration
+    from harness.slurm.cluster import check_partitions, load_cluster, refuse_adaptive, refuse_mixed_gpus
     from harness.slurm.run import submit_missing
 
-    loaded = load_suite(suite)
-    asked = _fitting_cluster(Path(cluster), loaded, str(suite))  # before minutes of preparing data
+    loaded, asked = load_suite(suite), load_cluster(Path(cluster))
+    refuse_adaptive(loaded, str(suite))
+    refuse_mixed_gpus(asked, loaded)
+    check_partitions(asked)  # before minutes of preparing data
     source = None if reuse is None else Path(reuse)
     uncalibrated = open_uncalibrated(loaded, None if data is None else Path(data), Path(runs), rung, source)
     if uncalibrated is not None:
@@ -382,10 +384,7 @@ def _open(
 
 
 def _train(session: Session, settings: ExecuteSettings, server: ForkServer | None) -> tuple[Session, bool]:
-    """Search, then train what is missing of the final runs that the search has named.
-
-    Gives the session with these runs, and whether a signal or another process keeps some of them unfinished.
-    """
+    """Search, then train the final runs that it named: the session with them, and whether some stay unfinished."""
     from harness.execution.run import execute, exit_code
     from harness.search.run import run_search
     from harness.slurm.queue import free_leases
@@ -398,14 +397,3 @@ def _train(session: Session, settings: ExecuteSettings, server: ForkServer | Non
         log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
         outcomes += execute(session, settings, stop, server=server)
     return session, exit_code(outcomes, session, stop.is_set()) == InterruptedRunError.exit_code
-
-
-def _fitting_cluster(path: Path, loaded: LoadedSuite, suite: str) -> LoadedCluster:
-    """Read a cluster file, and refuse one that this suite cannot run with or whose partitions Slurm does not have."""
-    from harness.slurm.cluster import check_partitions, load_cluster, refuse_adaptive, refuse_mixed_gpus
-
-    cluster = load_cluster(path)
-    refuse_adaptive(loaded, suite)
-    refuse_mixed_gpus(cluster, loaded)
-    check_partitions(cluster)
-    return cluster

@@ -1,6 +1,6 @@
 """What papers print, where they picked the checkpoint, and what was measured here beside it.
 
-python -m harness.report.claims prints docs/explanation/claims.md.
+python -m harness.report.claims prints the tables of docs/explanation/claims.md, which shows them where it is built.
 """
 
 from __future__ import annotations
@@ -34,24 +34,6 @@ NOT_MEASURED = "not measured"
 SAME_CHECKPOINT = "0, the last was best"
 LEAST_METHODS = 3
 """Two are in order or not; that is no coefficient."""
-
-INTRODUCTION = """# Published claims
-
-One method has many published numbers, and most of them say where a checkpoint was picked only in code. This page puts
-them beside each other. It is made from [benchmarks/published](../../benchmarks/published) by
-`python -m harness.report.claims`.
-
-"Picked" is the list of patients by whose Dice the printed checkpoint was chosen:
-
-- **last**: none; it is the last checkpoint of the training.
-- **validation**: a list of its own. On ACDC these are ten patients with all their labels, where three or seven train.
-- **test list**: the very patients that the number is about.
-- **validation and test**: both lists as one, and the number is about both.
-- **not stated**: neither the source nor the code that belongs to it says.
-
-What this project measured stands on the page of a suite (`harness leaderboard`), under "Published claims": computed
-from its records, at its own budget. Here are no numbers of ours.
-"""
 
 GAINS = """## What the choice alone is worth
 
@@ -207,8 +189,8 @@ def _agreement(rows: Sequence[Row], last: Mapping[str, Floats]) -> str:
 
 
 def document() -> str:
-    """docs/explanation/claims.md."""
-    parts = [INTRODUCTION]
+    """All tables of what is published, as markdown."""
+    parts = []
     names = {"acdc": "ACDC", "la": "Left atrium"}
     for (dataset, labelled), group in groupby(
         sorted(read_claims(), key=attrgetter("dataset", "labelled")), key=attrgetter("dataset", "labelled")

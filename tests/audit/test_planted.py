@@ -17,7 +17,7 @@ from harness.records.reader import SuiteRecords
 from harness.records.schema import Observed
 from harness.records.suite_folder import SuiteFolder
 from harness.train.run import RunSettings
-from tests.support import command_environment, run_cli
+from tests.support import call_cli, command_environment
 from tests.synthetic import write_records
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
@@ -127,7 +127,7 @@ def observed(tiny: Tiny, method: str) -> Observed:
 
 
 def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny, audited_suite: Audit) -> None:
-    done = run_cli("audit", cheated.runs / "tiny", "--json")
+    done = call_cli("audit", cheated.runs / "tiny", "--json")
     assert done.returncode == AuditError.exit_code == 76
     assert "Traceback" not in done.stderr
     error = done.stderr.splitlines()[-1]
@@ -139,7 +139,7 @@ def test_the_command_line_ends_with_76_and_says_which_rules(cheated: Tiny, audit
 def test_an_honest_suite_holds_every_rule_that_applies(make_tiny: MakeTiny) -> None:
     tiny = make_tiny({name: {} for name in HONEST}, budget={"steps": 12})
     train(tiny)
-    done = run_cli("audit", tiny.runs / "tiny")
+    done = call_cli("audit", tiny.runs / "tiny")
     assert done.returncode == 0, done.stdout
     assert len(re.findall(r"^ ?\d+  (?:held|not applicable) ", done.stdout, re.MULTILINE)) == 35
     audited = audit(SuiteRecords.open(tiny.store))

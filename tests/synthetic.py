@@ -69,7 +69,7 @@ class RunSpec:
     """What to write. Slots in `failed` get a failure record, in `missing` nothing at all (planned, not run),
     in `interrupted` a ledger of two attempts with lost seconds.
 
-    search:       method -> hyper-parameters of its search runs, which run for `search_budget` and open no test split.
+    search:       method -> hyper-parameters of its search runs, which run for a minute and open no test split.
     chosen:       method -> hyper-parameters of its finals, where they are not the default ones.
     methods:      name -> gain in logit(Dice); the reference `supervised_full` has one run per subset 0 and seed.
     centers:      methods with class centres: validations that show the assignment, arrays, and a figure.
@@ -93,7 +93,6 @@ class RunSpec:
     spacing_mm: float | None = None
     budget: Budget = Budget(device_seconds=300)
     search: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    search_budget: Budget = Budget(device_seconds=60)
     chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     checksum: str = "c" * 64
     failed: frozenset[PlannedRunKey] = frozenset()
@@ -148,7 +147,7 @@ class RunSpec:
         for method, points in self.search.items():
             planned_run = PlannedRun(entry=method, labelled=self.labelled[-1], subset=self.subsets, seed=SEARCH_SEED)
             for params in points:
-                changes = {"role": "search", "params": dict(params), "budget": self.search_budget}
+                changes = {"role": "search", "params": dict(params), "budget": Budget(device_seconds=60)}
                 yield planned_run, self.run(planned_run).model_copy(update=changes)
 
     def trial(self, planned_run: PlannedRun) -> Trial | None:

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 FORK = get_context("fork")
 
@@ -24,12 +23,3 @@ def kill(child: BaseProcess) -> None:
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()
-
-
-def dead_pid() -> int:
-    """The pid of a process that is gone."""
-    child = forked(int)
-    child.join()
-    assert child.pid is not None
-    assert not Path(f"/proc/{child.pid}").exists()
-    return child.pid

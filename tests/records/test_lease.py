@@ -15,7 +15,7 @@ import pytest
 from harness.api.errors import DiskError
 from harness.records.lease import Lease, LeaseHeldError, LeaseLostError
 from harness.records.owner import Owner
-from tests.records.processes import FORK, dead_pid, forked, kill
+from tests.records.processes import FORK, forked, kill
 from tests.support import LIMIT_SECONDS
 
 
@@ -176,36 +176,6 @@ def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) ->
     (tmp_path / "runs").write_text("not a folder", encoding="utf-8")
     with pytest.raises(DiskError, match="cannot write"):
         Lease(tmp_path / "runs" / "lease").claim()
-
-
-def race(path: Path, start: Any, finish: Any, winners: Any) -> None:
-    """Claim when all have started; whoever holds the lease keeps it until all have tried."""
-    start.wait(LIMIT_SECONDS)
-    try:
-        Lease(path).claim()
-    except LeaseHeldError:
-        pass
-    else:
-        with winners.get_lock():
-            winners.value += 1
-    finish.wait(LIMIT_SECONDS)
-
-
-@pytest.mark.slow
-def test_one_of_eight_processes_wins(tmp_path: Path) -> None:
-    gone = Owner.this().model_copy(update={"pid": dead_pid(), "start_ticks": 1})
-    for number in range(12):
-        path = tmp_path / str(number) / "lease"
-        path.parent.mkdir()
-        if number % 3:
-            write_lease(path, gone)
-        start, finish, winners = FORK.Barrier(8), FORK.Barrier(8), FORK.Value("i", 0)
-        children = [forked(race, path, start, finish, winners) for _ in range(8)]
-        for child in children:
-            child.join(LIMIT_SECONDS)
-            assert child.exitcode == 0
-        assert winners.value == 1, f"round {number}"
-        assert [item.name for item in path.parent.iterdir()] == ["lease"]
 
 
 def exclude(path: Path, rounds: int, violations: Any, entered: Any) -> None:

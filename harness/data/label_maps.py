@@ -20,6 +20,7 @@ from harness.api.errors import DataError
 from harness.api.reading import reading
 from harness.api.scans.formats import READERS, read_scan
 from harness.api.scans.geometry import Spacing
+from harness.data.naming import some
 from harness.data.own.scan import read_case
 from harness.records.manifest import CaseInfo, Manifest, Preparation
 
@@ -28,7 +29,7 @@ ENDINGS = tuple(f"{mark}{suffix}" for mark in ("", "_pred") for suffix in SUFFIX
 """After the id of a case; the field's code writes _pred."""
 
 NAMED = 5
-"""Of missing cases, in a message."""
+"""Of values that are no class, in a message."""
 
 SPACING = 1e-3
 """Relative difference of two voxel sizes that say the same in single precision."""
@@ -76,13 +77,11 @@ def _find(folder: Path, cases: Sequence[CaseInfo]) -> dict[str, Path]:
         names = sorted(path.name for path in folder.iterdir())
     files = {case.id: [folder / name for end in ENDINGS if (name := f"{case.id}{end}") in names] for case in cases}
     if missing := [case for case, own in files.items() if not own]:
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        named = ", ".join(missing[:NAMED])
         taken = {path.name for own in files.values() for path in own}
         others = [name for name in names if name not in taken]
-        beside = f"; of no test case: {', '.join(others[:NAMED])}{', ...' * (len(others) > NAMED)}" if others else ""
+        beside = f"; of no test case: {some(others)}" if others else ""
         raise DataError(
-            f"{folder}: no label map for {len(missing)} of {len(cases)} test cases: {named}{more}. "
+            f"{folder}: no label map for {len(missing)} of {len(cases)} test cases: {some(missing)}. "
             f"Each needs a file such as {missing[0]}.nii.gz ({', '.join(SUFFIXES)}){beside}"
         )
     if twice := [own for own in files.values() if len(own) > 1]:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import torch
 
 from harness.records.schema import Engine
+from harness.train.clock import clock_of
 from harness.train.environment import pick_device, prepare_device
-from tests.bench.workload import clock_for, entries, measure, warm_up
+from tests.bench.workload import entries, measure, warm_up
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,16 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, nargs="+", required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--steps", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--warm-up", type=int)
     parser.add_argument("--precision", default="float32")
     asked = parser.parse_args(arguments)
     device = pick_device()
     prepare_device(device, Engine())
-    torch.set_num_threads(asked.threads)
+    torch.set_num_threads(1)
     state = entries(tuple(asked.size), asked.batch, device, asked.precision, only=asked.name)
-    clock = clock_for(device, asked.threads)
-    seconds = measure(state, asked.steps, warm_up(device, asked.warm_up), clock)[asked.name]
+    seconds = measure(state, asked.steps, warm_up(device, asked.warm_up), clock_of(device))[asked.name]
     print(json.dumps({"seconds": seconds}))
     return 0
 

@@ -1,9 +1,8 @@
-"""What the benchmarks of training steps run: a started state per method and stage, and clocks for its steps."""
+"""What the benchmarks of training steps run: a started state per method and stage."""
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Mapping
 from typing import Literal
 
@@ -19,7 +18,7 @@ from harness.records.schema import DatasetRef, Engine, Preprocessing, Run
 from harness.suite.registry import load_dataset, load_method, method_sources
 from harness.train.build import build_state, start_stage, training_step
 from harness.train.checkpoint import TrainingState
-from harness.train.clock import StepClock, clock_of
+from harness.train.clock import StepClock
 
 DATASETS = {2: "acdc", 3: "la"}
 MIDDLE = Progress(run=0.5, stage=0.5, step=100)
@@ -28,18 +27,6 @@ MIDDLE = Progress(run=0.5, stage=0.5, step=100)
 Size = tuple[int, ...]
 Precision = Literal["float32", "bfloat16"]
 Entry = tuple[TrainingState, Stage]
-
-
-class WallClock(StepClock):
-    """Wall seconds: of work on several threads, which a thread's CPU time does not tell."""
-
-    def start(self) -> None:
-        """A step begins."""
-        self._started = time.perf_counter()
-
-    def stop(self) -> list[float]:
-        """Its seconds."""
-        return [time.perf_counter() - self._started]
 
 
 def make_run(method: str, size: Size, batch_size: int, precision: Precision = "float32") -> Run:
@@ -118,11 +105,6 @@ def measure(measured: Mapping[str, Entry], turns: int, warm_up: int, clock: Step
             if turn >= warm_up:
                 seconds[name] += spent
     return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def clock_for(device: torch.device, threads: int) -> StepClock:
-    """What a scored run is charged by; wall seconds on several threads."""
-    return clock_of(device) if device.type == "cuda" or threads == 1 else WallClock()
 
 
 def warm_up(device: torch.device, steps: int | None = None) -> int:

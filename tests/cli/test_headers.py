@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.acdc import ACDC
-from tests.cli.ground import linked_copy, refuse, write_suite
-from tests.data.headers import Nifti, diagonal
+from tests.cli.ground import linked_copy, write_suite
+from tests.data.headers import Nifti
 from tests.support import call_cli
 
 PATIENTS = [patient for patients in ACDC.splits.values() for patient in patients]
 PLAIN = Nifti()
-ONE = "patient099/patient099_frame01.nii.gz"
-LABEL = "patient099/patient099_frame01_gt.nii.gz"
 TEST = "patient011/patient011_frame09.nii.gz"
 
 
@@ -40,40 +37,6 @@ def rewrite(path: Path, header: Nifti) -> None:
     voxels = np.asarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
     path.unlink()
     header.write(path, voxels)
-
-
-def test_sizes_are_converted_or_unknown_and_warned_of(official: Path, tmp_path: Path) -> None:
-    root = linked_copy(official, tmp_path / "ACDC")
-    microns, unset = Nifti((1500, 1500, 10000), units=3), Nifti((1, 1, 1), units=0, qform=0)
-    for path, header in ((ONE, microns), (LABEL, microns), (TEST, unset), (TEST.replace(".nii", "_gt.nii"), unset)):
-        rewrite(root / path, header)
-    done = call_cli("data", "prepare", "acdc", "--from", root, "--to", tmp_path / "cache")
-    assert done.returncode == 0, done.stderr
-    manifest = json.loads((tmp_path / "cache" / "manifest.json").read_text())
-    by_id = {case["id"]: case for case in manifest["cases"]}
-    assert by_id["patient099_frame01"]["spacing_mm"] == [10, 1.5, 1.5]
-    assert by_id["patient099_frame01"]["spacing_source"] == "pixdim, in micron"
-    assert by_id["patient011_frame02"]["spacing_mm"] is None
-    (warning,) = manifest["warnings"]
-    assert warning.startswith("patient011_frame02: voxel size unknown, millimetres stay empty")
-    assert f"warning: {warning}" in done.stderr
-    assert "voxel size from pixdim, in mm (198 of 200 cases); pixdim, in micron (1" in done.stderr
-
-
-def test_a_pair_on_two_grids_and_damage_are_refused_and_all_others_checked(official: Path, tmp_path: Path) -> None:
-    root = linked_copy(official, tmp_path / "ACDC")
-    rewrite(root / LABEL, Nifti(qform=0, sform=1, rows=diagonal(-1.5, 1.5, 10)))
-    damaged = root / TEST
-    content = damaged.read_bytes()
-    damaged.unlink()
-    damaged.write_bytes(content[:-5])
-    named = (
-        "acdc: 2 problems, nothing was prepared",
-        f"{LABEL}: lies on another grid than ACDC/{ONE}: mirrored along x; one of them is wrong",
-        f"{TEST}: cannot be read, truncated",
-    )
-    command = ("data", "prepare", "acdc", "--from", "ACDC", "--to", "cache")
-    assert len(refuse(*command, code=65, named=named, unchanged=tmp_path).splitlines()) == 3
 
 
 def test_where_millimetres_come_from_stands_in_records_audit_and_page(official: Path, tmp_path: Path) -> None:

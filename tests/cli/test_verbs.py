@@ -162,15 +162,6 @@ def test_list_names_methods_datasets_and_suites() -> None:
     assert {"acdc", "phantom", "acdc_semi", "demo"} <= rows.keys()
 
 
-def test_list_shows_the_hyper_parameters_of_a_method() -> None:
-    shown = call_cli("list", "--method", "ua_mt")
-    assert shown.returncode == 0, shown.stderr
-    rows = {line.split()[0]: line for line in shown.stdout.splitlines() if line}
-    assert rows["ema_decay"].split()[1:6] == ["0.99", ">=", "0,", "<=", "1"]
-    assert "0.9 | 0.99 | 0.999" in rows["ema_decay"]
-    assert "binary | classes" in rows["entropy_scale"]
-
-
 def test_replay_gives_the_same_weights(finished: FinishedRun) -> None:
     same = call_cli("replay", finished.runs / "tiny", SUPERVISED)
     assert same.returncode == 0, same.stderr

@@ -133,13 +133,13 @@ PLAIN = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(WORD, PLAIN, max_size=5))
 def test_what_a_program_wrote_is_read_back(value: dict[str, Any]) -> None:
     assert parse(json.dumps(value, ensure_ascii=False))[0] == value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from("ab:-[]{}&*!|>'\"%@#?, \n\t01.e~"), max_size=60))
 def test_rubbish_is_a_value_or_one_line(text: str) -> None:
     said = ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from multiprocessing.connection import wait
 
 from harness.execution.outcome import Outcome, settle
@@ -19,6 +21,8 @@ from harness.train.stop import StopFlag
 POLL_SECONDS = 0.1
 """Between two looks at the stop flag, and at runs that do not say by themselves that they ended."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+DEVICE = re.compile(r"\d+|(GPU|MIG)-\S+")
+"""A number or UUID. CUDA sees nothing from the first other word on: NoDevFiles, -1, void."""
 
 
 @dataclass
@@ -73,7 +77,8 @@ def pool_devices(size: int) -> list[str | None]:
 
     Without GPUs the answer is None for each.
     """
-    visible = [name for name in os.environ.get(VISIBLE, "").split(",") if name]
+    named = (name.strip() for name in os.environ.get(VISIBLE, "").split(","))
+    visible = list(takewhile(DEVICE.fullmatch, named))
     if VISIBLE not in os.environ:
         visible = [str(index) for index in range(visible_gpus())]
     return list(visible[:size]) if visible else [None] * size

@@ -19,7 +19,7 @@ from harness.reconcile.apportion import (
 )
 from harness.records.accounts import Allocation, Currency, Reconciliation, UnreconciledAttempt
 from harness.records.reader import SuiteRecords
-from harness.slurm.client import ask, ask_table
+from harness.slurm.client import ask
 from harness.slurm.record import Submissions
 
 FIELDS = ("JobIDRaw", "JobID", "State", "Start", "End", "ElapsedRaw", "AllocTRES", "NodeList")
@@ -142,10 +142,12 @@ def read_allocations(jobs: Sequence[str], since: float) -> list[Allocation]:
         SlurmRefusedError: the accounting refuses the question.
     """
     first = datetime.fromtimestamp(since, UTC).astimezone().replace(tzinfo=None)
-    lines = ask_table(
-        *("sacct", "-X", "-D", "-P", "--noheader", "--format", ",".join(FIELDS)),
+    printed = ask(
+        "sacct",
+        *("-X", "-D", "-P", "--noheader", "--format", ",".join(FIELDS)),
         *("--jobs", ",".join(jobs), "--starttime", (first - timedelta(seconds=1)).isoformat(timespec="seconds")),
     )
+    lines = [line.split("|") for line in printed.splitlines() if line]
     return sorted(parse(lines), key=lambda allocation: (allocation.start, allocation.job))
 
 

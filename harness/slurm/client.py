@@ -15,7 +15,8 @@ Command = Literal["sbatch", "squeue", "sacct", "scancel", "scontrol"]
 TIMEOUT_SECONDS = 60.0
 """A busy controller takes seconds. If it is down, its commands retry for minutes."""
 
-KEPT = ("SLURM_CONF", "SLURM_JWT")
+CLUSTERS = "SLURM_CLUSTERS"
+KEPT = ("SLURM_CONF", "SLURM_JWT", CLUSTERS)
 """Variables that say where the cluster is, and as whom to connect."""
 
 UNREACHABLE = (
@@ -55,6 +56,7 @@ def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> 
     Raises:
         ServiceError: Slurm is not on the PATH, its controller (or accounting) does not answer, or not in time.
         SlurmRefusedError: it answered with an error.
+        UsageError: SLURM_CLUSTERS names several clusters.
     """
     path = shutil.which(command)
     if path is None:
@@ -62,7 +64,7 @@ def ask(command: Command, *arguments: str, seconds: float = TIMEOUT_SECONDS) -> 
     late = "; it is not known whether the job was taken, `harness run` again finds out" if command == "sbatch" else ""
     try:
         done = subprocess.run(
-            [path, *arguments],
+            [path, *_named_cluster(command), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -89,9 +91,34 @@ def environment_of(command: Command) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(steering)}
 
 
-def ask_table(command: Command, *arguments: str) -> list[list[str]]:
-    """Run a command that separates its fields by '|', and return the fields of each line."""
-    return [line.split("|") for line in ask(command, *arguments).splitlines() if line]
+def _named_cluster(command: Command) -> tuple[str, ...]:
+    """The option that sacct needs, which alone does not read SLURM_CLUSTERS. Several clusters are refused."""
+    name = os.environ.get(CLUSTERS, "")
+    if "," in name or name == "all":
+        raise UsageError(f"{CLUSTERS}={name} names several clusters; set it to the one where the jobs are to run")
+    return (f"--clusters={name}",) if name and command == "sacct" else ()
+
+
+def ask_table(command: Command, fields: int, *arguments: str) -> list[list[str]]:
+    """Run a command that separates its fields by '|', and return the lines with so many: others are a site's banner."""
+    lines = (line.split("|") for line in ask(command, *arguments).splitlines())
+    return [line for line in lines if len(line) == fields]
+
+
+def read_job(printed: str) -> str:
+    """The job's number in what `sbatch --parsable` printed: the last line that is one; a site may print before it.
+
+    Raises:
+        ServiceError: no line is a number.
+    """
+    numbers = re.findall(r"^\s*(\d+)(?:;\S+)?\s*$", printed, re.MULTILINE)
+    if not numbers:
+        said = " ".join(printed.split())[:300] or "nothing"
+        raise ServiceError(
+            f"sbatch printed no job number but: {said}; it is not known whether the job was taken, `harness run` "
+            "again finds out"
+        )
+    return str(numbers[-1])
 
 
 def _refusal(command: Command, text: str, code: int) -> ServiceError | SlurmRefusedError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from harness.api.errors import UsageError, suggest
 from harness.api.strict import Strict
@@ -32,19 +32,23 @@ HELD_LINES = ("signal", "requeue", "no-requeue", "open-mode", "output", "error",
 """sbatch options that resuming depends on."""
 
 FIELDS = re.compile(r"(\w+)=(\S*)")
+DEFAULT_PARTITION = re.compile(r"^PartitionName=(\S+) .*\bDefault=YES\b", re.MULTILINE)
 
 MEANINGS = (
+    ("submitjob", "", "you may submit no more jobs, and each array task is one; run it again when some have ended"),
+    ("wall", "time", "ask for less time, or for a partition or QOS that gives more"),
     ("invalid partition", "partition", "name one that `scontrol show partition` lists"),
     ("invalid account", "account", "name an account of yours that may use this partition (`sacctmgr show assoc`)"),
     ("invalid qos", "qos", "name a QOS of your account (`sacctmgr show qos`)"),
     ("invalid feature", "constraint", "name a feature that nodes of the partition have (`sinfo -o '%n %f'`)"),
     ("generic resource", "gpu_type", "name a type that nodes of the partition have (`sinfo -o '%n %G'`)"),
+    ("accounting/qos policy", "", "a limit of your account or QOS (`sacctmgr show assoc`, `sacctmgr show qos`)"),
     ("time limit", "time", "ask for less time, or for a partition or QOS that gives more"),
     ("job array specification", "max_array_size", "set it below MaxArraySize (`scontrol show config`)"),
     ("memory", "memory", "ask for less memory: it is that of one run, times runs_at_once"),
     ("node count", "partition", "the partition has no node for this"),
 )
-"""Part of Slurm's message, in lower case; the field that it concerns; what to do."""
+"""Part of Slurm's message, in lower case; the field that it concerns, empty for none; what to do."""
 
 
 def minutes(value: object) -> object:
@@ -67,6 +71,13 @@ def mebibytes(value: object) -> object:
         raise ValueError(f"give memory as 16G, 16000M or 1T, not {value!r}")
     mebi = float(match["amount"]) * UNITS_MB[match["unit"].upper() or "M"]
     return f"{round(mebi / 1024)}G" if mebi % 1024 == 0 else f"{max(1, math.ceil(mebi))}M"
+
+
+def only_variables(value: str) -> str:
+    """A path in which a shell expands $NAME and ${NAME}, and nothing else."""
+    if not re.fullmatch(r"(?:[^\x00-\x1f\x7f\"`\\$]|\$\w+|\$\{\w+\})+", value):
+        raise ValueError("give a path on one line; $NAME is a variable of the job, commands and quotes are refused")
+    return value
 
 
 Minutes = Annotated[int, BeforeValidator(minutes), Field(ge=1)]
@@ -123,7 +134,7 @@ class Cluster(Strict):
     max_parallel: int = Field(16, ge=1)
     max_array_size: int = Field(1000, ge=1)
     max_restarts: int = Field(20, ge=0)
-    local_data: str | None = Field(None, pattern=r"^[^\"`\\\\]+$")
+    local_data: Annotated[str, AfterValidator(only_variables)] | None = None
     finish: Finish | None = Finish()
     lines: list[str] = Field(default_factory=list)
 
@@ -225,9 +236,11 @@ def check_partitions(loaded: LoadedCluster) -> None:
 
     Slurm itself accepts a job that is too long for its partition, and lets it wait for ever.
     """
-    cluster, known = loaded.cluster, read_partitions(ask("scontrol", "--oneliner", "show", "partition"))
-    requests = [("partition", cluster.partition, cluster.time)]
-    requests += [("finish", cluster.finish.partition, cluster.finish.time)] if cluster.finish else []
+    cluster, shown = loaded.cluster, ask("scontrol", "--oneliner", "show", "partition")
+    known, usual = read_partitions(shown), ",".join(DEFAULT_PARTITION.findall(shown))
+    requests = [("partition", cluster.partition or usual, cluster.time)]
+    if cluster.finish:
+        requests += [("finish", cluster.finish.partition or cluster.partition or usual, cluster.finish.time)]
     for field, name, time in requests:
         for partition in name.split(",") if name else ():  # Slurm takes whichever of several starts first
             if partition not in known:
@@ -261,7 +274,7 @@ def explain_array_refusal(refusal: SlurmRefusedError, loaded: LoadedCluster) -> 
         return loaded.error((field,), f"Slurm refuses: {refusal.message}; {_node_request(cluster)}")
     for phrase, field, what in MEANINGS:
         if phrase in message:
-            return loaded.error((field,), f"Slurm refuses: {refusal.message}; {what}")
+            return loaded.error((field,) if field else (), f"Slurm refuses: {refusal.message}; {what}")
     return UsageError(f"{loaded.path}: Slurm refuses: {refusal.message}")
 
 

@@ -68,7 +68,7 @@ def ask_queue(submissions: Iterable[Submission]) -> Queue:
     if not jobs:
         return {}
     names, form = f"--name={','.join(sorted(jobs))}", "--format=%j|%K|%A|%F|%T|%N|%r"
-    lines = ask_table("squeue", "--noheader", "--array", "--states=all", names, form)
+    lines = ask_table("squeue", 7, "--noheader", "--array", "--states=all", names, form)
     queue: dict[Key, Task] = {}
     for line in lines:
         name, index, job, array, state, node, reason = line
@@ -95,10 +95,10 @@ def ask_ends(jobs: Sequence[str]) -> dict[str, str]:
     if not jobs:
         return {}
     try:
-        lines = ask_table("sacct", "-X", "-n", "-P", f"--jobs={','.join(jobs)}", "--format=JobID,State")
+        lines = ask_table("sacct", 2, "-X", "-n", "-P", f"--jobs={','.join(jobs)}", "--format=JobID,State")
     except (ServiceError, SlurmRefusedError):
         return {}
-    return {line[0]: line[1].split(" ")[0] for line in lines if len(line) == 2}
+    return {job: state.split(" ")[0] for job, state in lines}
 
 
 def ask_running_jobs(jobs: Sequence[str]) -> frozenset[str]:
@@ -107,7 +107,7 @@ def ask_running_jobs(jobs: Sequence[str]) -> frozenset[str]:
     if not wanted:
         return frozenset()
     try:
-        lines = ask_table("squeue", "--noheader", "--array", f"--jobs={','.join(wanted)}", "--format=%A|%T")
+        lines = ask_table("squeue", 2, "--noheader", "--array", f"--jobs={','.join(wanted)}", "--format=%A|%T")
     except SlurmRefusedError as refusal:  # squeue calls a single forgotten id invalid
         if "invalid job id" in refusal.message.lower():
             return frozenset()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.api.errors import InterruptedRunError, ServiceError
+from harness.api.errors import InterruptedRunError, ServiceError, UsageError
 from harness.slurm.cluster import LINE, Cluster
 from harness.slurm.record import Submission, Submissions
 
@@ -116,6 +116,8 @@ class Batch:
         except ImportError:
             raise ServiceError("submitit is not installed; pip install 'harness-ssl[slurm]'") from None
         folder = self.submissions.folder.resolve()
+        self._refuse_unwritable(folder)
+        logs = str(folder).replace("%", "%%")  # which begins a pattern there
         lines = [match for match in map(LINE.fullmatch, self.cluster.lines) if match is not None]
         more: dict[str, str | bool] = {match["name"]: match["value"] or True for match in lines}
         own = {
@@ -126,9 +128,21 @@ class Batch:
             "wckey": None,
             "use_srun": False,
             "stderr_to_stdout": True,
-            "additional_parameters": more | {"signal": signal, "requeue": True, "output": f"{folder}/{log}"},
+            "additional_parameters": more | {"signal": signal, "requeue": True, "output": f"{logs}/{log}"},
         }
         return _make_sbatch_string(command, folder, **options | own)
+
+    def _refuse_unwritable(self, folder: Path) -> None:
+        """Raise `UsageError` for a path that would not be read from the file as it is."""
+        cluster = self.cluster
+        for path in (folder, cluster.venv, cluster.container):
+            if path is not None and (not str(path).isprintable() or "\\" in str(path)):
+                raise UsageError(
+                    f"{str(path)!r}: a batch file cannot hold a backslash or control characters; use another path"
+                )
+        for bound in (str(folder), self.submission.cache) if cluster.container is not None else ():
+            if set(",:") & set(bound):
+                raise UsageError(f"{bound}: a container is given folders without a comma or colon; use another one")
 
     def _setup(self) -> list[str]:
         """Lines of shell before Python starts."""

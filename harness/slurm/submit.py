@@ -13,7 +13,7 @@ from harness.execution.run import lock_suite
 from harness.records.files import disk_errors, write_text
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Run
-from harness.slurm.client import SlurmRefusedError, ask
+from harness.slurm.client import SlurmRefusedError, ask, read_job
 from harness.slurm.cluster import LoadedCluster, explain_array_refusal, explain_dependent_refusal
 from harness.slurm.packing import PlannedTask, plan_tasks
 from harness.slurm.queue import ask_queue
@@ -153,7 +153,7 @@ def _send(drafter: Drafter, draft: Draft, after: Sequence[str]) -> str:
         script.unlink()
         explain = explain_dependent_refusal if submission.kind == "finish" else explain_array_refusal
         raise explain(refusal, loaded) from None
-    job = printed.strip().partition(";")[0]
+    job = read_job(printed)
     submissions.write(submission.model_copy(update={"job": job}))
     return job
 

@@ -121,9 +121,10 @@ def test_a_log_that_cannot_be_written_refuses_the_run(make_tiny: MakeTiny, serve
 @pytest.mark.parametrize(
     ("visible", "size", "devices"),
     [
-        ("", 2, [None, None]),
+        *((nothing, 2, [None, None]) for nothing in ("", "-1", "NoDevFiles", "void", "-1,0")),
         ("0", 1, ["0"]),
-        ("2,5,7", 2, ["2", "5"]),
+        ("2, 5,7", 2, ["2", "5"]),
+        ("3,-1,7", 3, ["3"]),
         ("GPU-8a,GPU-9b", 4, ["GPU-8a", "GPU-9b"]),
     ],
 )

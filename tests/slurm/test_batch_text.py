@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from harness.api.errors import UsageError
 from harness.slurm.record import Submission, Submissions
 from harness.slurm.script import Batch
 from tests.slurm.submissions import cluster_of, path_with, stand_in, submission
@@ -30,7 +33,8 @@ ARRAY = (["u1", "u2"], ["u3"])
 def batch_of(tmp_path: Path, name: str, one: Submission) -> Batch:
     for folder in ("venv", "h.sif"):
         (tmp_path / folder).mkdir(exist_ok=True)
-    loaded = cluster_of(tmp_path, CLUSTERS[name].replace("ROOT", str(tmp_path)))
+    root = json.dumps(str(tmp_path), ensure_ascii=False)[1:-1]
+    loaded = cluster_of(tmp_path, CLUSTERS[name].replace("ROOT/venv", f'"{root}/venv"').replace("ROOT", str(tmp_path)))
     return Batch(Submissions(tmp_path / "runs" / "tiny"), one, loaded.cluster)
 
 
@@ -49,6 +53,22 @@ def test_the_text_is_the_golden_one(name: str, kind: str, tmp_path: Path) -> Non
     if os.environ.get("HARNESS_GOLDEN") == "write":
         golden.write_text(text)
     assert text == golden.read_text()
+
+
+@pytest.mark.parametrize("name", ["50%A", 'it\'s $(touch x) `x` #1; "é"', "a\nb", "a\\b"])
+def test_a_folder_is_written_as_its_name_or_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    place = batch_of(tmp_path / name, "cpu", submission(*ARRAY))
+    if not name.isprintable() or "\\" in name:
+        with pytest.raises(UsageError, match="a batch file cannot hold a backslash or control"):
+            place.array_text()
+        return
+    text = place.array_text()
+    (output,) = (line for line in text.splitlines() if "--output" in line)
+    logs = place.submissions.folder.resolve()
+    assert shlex.split(output, comments=False)[1] == f"--output={str(logs).replace('%', '%%')}/%A_%a.log"
+    assert run_batch(tmp_path / name, "exit 0", "JobState=RUNNING") == (0, "")
+    assert str(logs / "tiny-tasks-1.json") in (tmp_path / name / "called").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(CLUSTERS))
@@ -70,8 +90,9 @@ def run_batch(
     """
     place = batch_of(tmp_path, "cpu", submission(*ARRAY))
     (tmp_path / "venv" / "bin").mkdir(exist_ok=True)
-    stand_in(tmp_path / "venv" / "bin", "python", f'echo "$@" > {tmp_path}/called; {python}')
-    stand_in(tmp_path / "commands", "scontrol", f'[ "$1" = requeue ] && echo "$2" > {tmp_path}/requeued; echo "{job}"')
+    at = shlex.quote(str(tmp_path))
+    stand_in(tmp_path / "venv" / "bin", "python", f'echo "$@" > {at}/called; {python}')
+    stand_in(tmp_path / "commands", "scontrol", f'[ "$1" = requeue ] && echo "$2" > {at}/requeued; echo "{job}"')
     script = tmp_path / "batch.sh"
     script.write_text(place.calibration_text() if calibrates else place.array_text())
     environment = {
@@ -82,8 +103,8 @@ def run_batch(
         "SLURM_ARRAY_TASK_ID": "1",
         "SLURM_RESTART_COUNT": str(restarts),
     }
-    watcher = f"while [ ! -e {tmp_path}/ready ]; do sleep 0.02; done; kill -{hit} $$" if hit else "true"
-    command = ["bash", "-c", f"({watcher}) & exec bash {script}"]
+    watcher = f"while [ ! -e {at}/ready ]; do sleep 0.02; done; kill -{hit} $$" if hit else "true"
+    command = ["bash", "-c", f"({watcher}) & exec bash {shlex.quote(str(script))}"]
     done = subprocess.run(command, env=environment, timeout=LIMIT_SECONDS, check=False, capture_output=True)
     requeued = tmp_path / "requeued"
     return done.returncode, requeued.read_text().strip() if requeued.exists() else ""

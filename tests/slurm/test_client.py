@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from harness.api.errors import HarnessError, ServiceError, UsageError
-from harness.slurm.client import SlurmRefusedError, ask, ask_table
+from harness.slurm.client import Command, SlurmRefusedError, ask, ask_table, read_job
 from tests.slurm.submissions import path_with, stand_in
 
 
@@ -20,10 +21,10 @@ def failure(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, seconds:
 
 
 def test_what_it_prints_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(tmp_path, "squeue", 'echo "$1|$(cat)"; echo; echo "b|"')
+    stand_in(tmp_path, "squeue", 'echo "$1|$(cat)"; echo; echo "b|"; echo "*** maintenance on Monday ***"')
     monkeypatch.setenv("PATH", path_with(tmp_path))
-    assert ask("squeue", "-h") == "-h|\n\nb|\n"
-    assert ask_table("squeue", "-h") == [["-h", ""], ["b", ""]]
+    assert ask("squeue", "-h").startswith("-h|\n\nb|\n")
+    assert ask_table("squeue", 2, "-h") == [["-h", ""], ["b", ""]]
 
 
 def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,6 +48,37 @@ def test_what_steers_another_job_reaches_no_batch_file(tmp_path: Path, monkeypat
         monkeypatch.setenv(name, name.lower())
     assert ask("sbatch", "job.sh") == "||slurm_conf|other\n"
     assert ask("squeue") == "|slurm_job_id|slurm_conf|other\n"
+
+
+def test_all_commands_ask_the_same_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", path_with(tmp_path))
+    monkeypatch.setenv("SLURM_CLUSTERS", "gpuland")
+    for command in get_args(Command):
+        stand_in(tmp_path, command, 'echo "$SLURM_CLUSTERS|$@"')
+        assert ask(command, "x") == f"gpuland|{'--clusters=gpuland ' * (command == 'sacct')}x\n"
+    for several in ("a,b", "all"):
+        monkeypatch.setenv("SLURM_CLUSTERS", several)
+        with pytest.raises(UsageError, match=f"SLURM_CLUSTERS={several} names several clusters"):
+            ask("squeue")
+
+
+@pytest.mark.parametrize(
+    ("printed", "job"),
+    [
+        ("519605\n", "519605"),
+        ("77;gpuland\n", "77"),
+        ("----\n Welcome to 2 clusters\n12\n--> Verifying...OK\n519605\n", "519605"),
+        ("519605\nhave a nice day\n", "519605"),
+        ("", None),
+        ("Welcome\n12 nodes are down\n", None),
+    ],
+)
+def test_the_job_is_the_last_line_that_is_a_number(printed: str, job: str | None) -> None:
+    if job is not None:
+        assert read_job(printed) == job
+        return
+    with pytest.raises(ServiceError, match=f"no job number but: {' '.join(printed.split()) or 'nothing'}; it is not"):
+        read_job(printed)
 
 
 def test_a_command_that_cannot_run_is_a_missing_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -88,11 +89,12 @@ def test_the_example_is_valid() -> None:
         ("time: 60\ncontainer: /nowhere.sif\n", "mini.yaml:2: container: /nowhere.sif does not exist"),
         ("time: 60\nvenv: /x\ncontainer: /y\n", "give venv or container, not both"),
         ("time: 60\nfinish: {environment: /x}\n", "mini.yaml:2: finish.environment: unknown field"),
-        ('time: 60\nlocal_data: a"b\n', "mini.yaml:2: local_data:"),
+        *((f"time: 60\nlocal_data: {json.dumps(bad)}\n", "mini.yaml:2: local_data: give a path on one line")
+          for bad in ('a"b', "$(touch x)", "`x`", "a\nb", "${x:-$(y)}", "a\\b", "$", "$[1]")),
         ("- time\n", "mini.yaml: a cluster is a mapping of fields, not list"),
         ("time: [60\n", "not valid YAML"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_file_is_told_with_line_field_and_fix(text: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         cluster_of(tmp_path, text)

@@ -286,6 +286,10 @@ def test_the_record_of_a_dependent_job_is_all_it_needs(
         ("Invalid generic resource (gres) specification", "mini.yaml:5: gpu_type: Slurm refuses: "),
         ("Invalid feature specification", "mini.yaml: constraint: Slurm refuses: "),
         ("Invalid job array specification", "mini.yaml: max_array_size: Slurm refuses: "),
+        ("AssocMaxSubmitJobLimit (job submit limit, user's size and/or time limits)", "mini.yaml: Slurm refuses: "),
+        ("QOSMaxSubmitJobPerUserLimit", "each array task is one"),
+        ("QOSMaxWallDurationPerJobLimit (job submit limit, or time limits)", "mini.yaml:1: time: Slurm refuses: "),
+        ("Job violates accounting/QOS policy (job submit limit, time limits)", "a limit of your account or QOS"),
         ("Something else", "mini.yaml: Slurm refuses: Batch job submission failed: Something else"),
     ],
 )
@@ -352,6 +356,9 @@ def test_partitions_and_their_limits() -> None:
         ("time: 9\nfinish: {partition: cpu}\n", "mini.yaml:2: finish: unknown partition 'cpu'"),
         ("time: 9\nfinish: {partition: main, time: 90}\n", "mini.yaml:2: finish: partition main ends jobs after 60"),
         ("time: 9\n", ""),
+        ("time: 61\n", "mini.yaml:1: time: partition main ends jobs after 60 minutes; 61 are asked for"),
+        ("time: 9\nfinish: {time: 90}\n", "mini.yaml:2: finish: partition main ends jobs after 60"),
+        ("time: 90\npartition: gpu\n", ""),
         ("time: 100:00:00\npartition: long\nfinish: null\n", ""),
     ],
 )

@@ -48,6 +48,11 @@ def verdicts(suite: AuditedSuite) -> dict[int, Verdict]:
     return {rule.number: rule.judge(suite) for rule in RULES}
 
 
+def judged(suite: AuditedSuite, number: int) -> Verdict:
+    """By one rule alone."""
+    return RULES[number - 1].judge(suite)
+
+
 def broken(suite: AuditedSuite) -> set[int]:
     return {number for number, verdict in verdicts(suite).items() if verdict.status == "not held"}
 
@@ -100,8 +105,8 @@ def test_variants_are_entries_of_their_own(fair: AuditedSuite) -> None:
 def test_windows_at_other_steps_are_another_test(fair: AuditedSuite) -> None:
     volumes = asked(preprocessing=Preprocessing(size=(48, 48, 16)))
     suite = replace(fair, runs=tuple(map(volumes, fair.runs)))
-    assert verdicts(suite)[24].evidence[0].startswith("the test: windows at the field's steps, as predicted, surface ")
-    assert verdicts(bend(suite, engine(window_stride=(9, 9, 2))))[24].status == "not held"
+    assert judged(suite, 24).evidence[0].startswith("the test: windows at the field's steps, as predicted, surface ")
+    assert judged(bend(suite, engine(window_stride=(9, 9, 2))), 24).status == "not held"
 
 
 def timed(fair: AuditedSuite, steps: int, seconds: float = 300.0) -> AuditedSuite:
@@ -112,17 +117,17 @@ def timed(fair: AuditedSuite, steps: int, seconds: float = 300.0) -> AuditedSuit
 
 
 def test_runs_of_one_work_ran_at_one_speed(fair: AuditedSuite) -> None:
-    assert any("budget is in steps" in line for line in verdicts(fair)[16].evidence)
+    assert any("budget is in steps" in line for line in judged(fair, 16).evidence)
     suite = timed(fair, 1000)
     near = bend(suite, result(stage_steps={"train": 1200}))
-    assert verdicts(near)[16].status == "held"
+    assert judged(near, 16).status == "held"
     said = "20% (ua_mt, 7 labelled, stage train: 3.33 to 4 steps a device-second)"
-    assert any(line.endswith(said) for line in verdicts(near)[16].evidence)
+    assert any(line.endswith(said) for line in judged(near, 16).evidence)
     for steps in (1300, 700):
-        far = verdicts(bend(suite, result(stage_steps={"train": steps})))[16]
+        far = judged(bend(suite, result(stage_steps={"train": steps})), 16)
         assert far.status == "not held"
         assert [run.id for run in fair.runs if str(run.planned_run) == "ua_mt/7/0/1"] == list(far.runs)
-    short = verdicts(bend(timed(fair, 99), result(stage_steps={"train": 10})))[16]
+    short = judged(bend(timed(fair, 99), result(stage_steps={"train": 10})), 16)
     assert short.status == "held"
     assert any("no two runs differ" in line for line in short.evidence)
 
@@ -143,7 +148,7 @@ def test_entries_on_hosts_of_their_own_cannot_be_compared(fair: AuditedSuite) ->
 def test_what_is_not_there_is_called_so(fair: AuditedSuite) -> None:
     assert "no run has finished" in one_speed([]).evidence[0]
     imported = replace(fair, runs=tuple(replace(run, trace=None) for run in fair.runs))
-    assert verdicts(imported)[14].evidence[0].startswith("not recorded: history.parquet")
+    assert judged(imported, 14).evidence[0].startswith("not recorded: history.parquet")
 
 
 def first(missed: bool, run: SelectedRun) -> int:
@@ -262,8 +267,8 @@ def test_the_reference_by_another_name_is_no_copy(
     reference = next(run for run in fair.finished if str(run.planned_run) == "supervised_full/all/0/1")
     sha256 = reference.result.weights_sha256
     bent = bend(fair, result(weights_sha256=sha256), "supervised/7/0/1")
-    assert verdicts(bent)[28].status == status
-    assert verdicts(bend(fair, result(weights_sha256=sha256)))[28].status == "not held", "it saw unlabelled images"
+    assert judged(bent, 28).status == status
+    assert judged(bend(fair, result(weights_sha256=sha256)), 28).status == "not held", "it saw unlabelled images"
 
 
 def test_copied_weights_are_found(fair: AuditedSuite) -> None:
@@ -272,21 +277,21 @@ def test_copied_weights_are_found(fair: AuditedSuite) -> None:
     sha256 = original.result.weights_sha256
     bent = bend(fair, lambda run: replace(result(weights_sha256=sha256)(run), final_sha256=sha256))
     assert broken(bent) == {28}
-    assert "mc_net/7/0/1" in verdicts(bent)[28].evidence[0]
-    assert "ua_mt/7/0/1" in verdicts(bent)[28].evidence[0]
+    assert "mc_net/7/0/1" in judged(bent, 28).evidence[0]
+    assert "ua_mt/7/0/1" in judged(bent, 28).evidence[0]
 
 
 def test_too_few_subsets_or_seeds_are_no_violation_and_said(fair: AuditedSuite) -> None:
     few = planned(fair, lambda planned_run: planned_run.subset == 0)
     assert broken(few) == set()
-    assert verdicts(few)[4].status == "not applicable"
-    assert "1 labelled subset (0) x 3 seeds" in verdicts(few)[4].evidence[0]
+    assert judged(few, 4).status == "not applicable"
+    assert "1 labelled subset (0) x 3 seeds" in judged(few, 4).evidence[0]
 
 
 def test_an_uneven_grid_is_a_violation(fair: AuditedSuite) -> None:
     uneven = planned(fair, lambda planned_run: str(planned_run) != "ua_mt/7/0/1")
     assert broken(uneven) == {3}
-    assert verdicts(uneven)[3].evidence == ("selection.json is uneven", "ua_mt lacks 7/0/1")
+    assert judged(uneven, 3).evidence == ("selection.json is uneven", "ua_mt lacks 7/0/1")
 
 
 @pytest.mark.parametrize(
@@ -296,7 +301,7 @@ def test_an_uneven_grid_is_a_violation(fair: AuditedSuite) -> None:
 def test_a_suite_without_baseline_or_reference_is_a_violation(gone: str, word: str, fair: AuditedSuite) -> None:
     bent = planned(fair, lambda planned_run: planned_run.entry != gone)
     assert broken(bent) == {29}
-    assert word in verdicts(bent)[29].evidence[0]
+    assert word in judged(bent, 29).evidence[0]
 
 
 def strong(entry: str, fair: AuditedSuite) -> AuditedSuite:
@@ -317,7 +322,7 @@ def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair: AuditedSu
 
 def test_one_method_alone_needs_neither(fair: AuditedSuite) -> None:
     alone = planned(fair, lambda planned_run: planned_run.entry == "mc_net")
-    assert (broken(alone), verdicts(alone)[29].status) == (set(), "not applicable")
+    assert (broken(alone), judged(alone, 29).status) == (set(), "not applicable")
 
 
 def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
@@ -330,7 +335,7 @@ def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:
 
 def test_equal_searches_hold(fair: AuditedSuite) -> None:
     even = search(fair, {"supervised": [20] * 8, "ua_mt": [20] * 8, "mc_net": [10] * 16})
-    found = verdicts(even)[7]
+    found = judged(even, 7)
     assert (found.status, broken(even)) == ("held", set())
     assert found.evidence[1:] == (
         "mc_net: 16 runs, 160.0 steps", "supervised: 8 runs, 160.0 steps", "ua_mt: 8 runs, 160.0 steps",
@@ -346,7 +351,7 @@ def test_a_trial_that_diverged_counts_with_its_budget(fair: AuditedSuite) -> Non
     failed = replace(last, asked=budget, result=last.result.model_copy(update={"status": "failed"}))
     diverged = replace(even, others=(*even.others[:-1], failed))
     assert broken(diverged) == set()
-    assert "mc_net: 8 runs, 143.0 steps, 1 of them failed" in verdicts(diverged)[7].evidence
+    assert "mc_net: 8 runs, 143.0 steps, 1 of them failed" in judged(diverged, 7).evidence
 
 
 @pytest.mark.parametrize("steps", [{"supervised": [], "ua_mt": [20] * 8, "mc_net": [20] * 8},
@@ -358,7 +363,7 @@ def test_unequal_searches_are_a_violation(steps: dict[str, list[int]], fair: Aud
 def test_a_search_that_touched_the_test_split_is_a_violation(fair: AuditedSuite) -> None:
     tested = replace(fair, others=(trial(fair, "ua_mt", 20, tested=True),))
     assert 5 in broken(tested)
-    assert "a run of the search was tested" in verdicts(tested)[5].evidence[1]
+    assert "a run of the search was tested" in judged(tested, 5).evidence[1]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +379,7 @@ def test_one_step_of_device_seconds_is_allowed_and_ten_on_cuda(
 
     (run,) = [run for run in fair.runs if str(run.planned_run) == "ua_mt/7/0/1"]
     alone = replace(fair, runs=(change(run),))
-    assert (verdicts(alone)[10].status == "not held") is violation
+    assert (judged(alone, 10).status == "not held") is violation
 
 
 def test_a_suite_in_which_nothing_ran_is_no_violation(fair: AuditedSuite) -> None:
@@ -402,7 +407,7 @@ def test_a_method_may_declare_settings_of_its_own(fair: AuditedSuite) -> None:
 
     declared = replace(fair, runs=tuple(map(constant, fair.runs)))
     assert broken(declared) == set()
-    assert "mc_net declares optimiser.schedule = constant" in verdicts(declared)[21].evidence
+    assert "mc_net declares optimiser.schedule = constant" in judged(declared, 21).evidence
 
 
 def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path) -> None:
@@ -411,7 +416,7 @@ def test_tables_need_patients_and_intervals(fair: AuditedSuite, tmp_path: Path) 
     whole, bare = "entry,dice,dice_low,dice_high,n_patients", "entry,dice,n_patients"
     for header, status in ((whole, "held"), (bare, "not held")):
         path.write_text(f"{header}\nua_mt{',1' * header.count(',')}\n")
-        assert verdicts(replace(fair, root=tmp_path))[32].status == status
+        assert judged(replace(fair, root=tmp_path), 32).status == status
 
 
 def failed(kind: str | None) -> Change:
@@ -420,7 +425,7 @@ def failed(kind: str | None) -> Change:
 
 
 def test_a_failure_is_named_with_its_reason_or_is_a_violation(fair: AuditedSuite) -> None:
-    verdict = verdicts(bend(fair, failed("nan")))[30]
+    verdict = judged(bend(fair, failed("nan")), 30)
     assert (verdict.status, verdict.evidence[0]) == (
         "held",
         "29 finished, 1 failed, 0 to run, of 30 runs in selection.json",
@@ -436,7 +441,7 @@ def test_a_table_that_hides_a_failure_is_a_violation(
     path = tmp_path / "leaderboard" / "leaderboard.csv"
     path.parent.mkdir()
     path.write_text(f"entry,n_failed,n_missing\nmc_net,0,0\nua_mt,{count}\n")
-    assert verdicts(replace(bend(fair, failed("nan")), root=tmp_path))[30].status == status
+    assert judged(replace(bend(fair, failed("nan")), root=tmp_path), 30).status == status
 
 
 def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite) -> None:
@@ -445,7 +450,7 @@ def test_a_failure_that_was_tried_again_is_named(fair: AuditedSuite) -> None:
         later = [kept.model_copy(update={"attempt": 1}) for kept in run.ledger]
         return spent(attempts=2)(replace(run, ledger=(*before, *later)))
 
-    assert "run again after a failure (ledger.jsonl): ua_mt/7/0/1" in verdicts(bend(fair, again))[30].evidence[1]
+    assert "run again after a failure (ledger.jsonl): ua_mt/7/0/1" in judged(bend(fair, again), 30).evidence[1]
 
 
 def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: AuditedSuite) -> None:
@@ -456,7 +461,7 @@ def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: Audi
 
     mine = {run.id: run.planned_run.seed % 2 for run in fair.runs if run.entry == "ua_mt"}
     runs = tuple(rate(run) if mine.get(run.id) else run for run in fair.runs)
-    assert verdicts(replace(fair, runs=runs))[21].status == "not held"
+    assert judged(replace(fair, runs=runs), 21).status == "not held"
     chosen = [
         entry.model_copy(
             update={"trial": Trial(entry="ua_mt", study=mine[entry.run], point=0, varied={}, run="0" * 64)}
@@ -465,7 +470,7 @@ def test_each_study_of_a_search_may_choose_engine_settings_of_its_own(fair: Audi
         else entry
         for entry in fair.selection.entries
     ]
-    found = verdicts(replace(fair, runs=runs, selection=fair.selection.model_copy(update={"entries": chosen})))[21]
+    found = judged(replace(fair, runs=runs, selection=fair.selection.model_copy(update={"entries": chosen})), 21)
     assert found.status == "held"
     assert found.evidence[0].startswith(f"{len({run.entry for run in fair.runs})} methods, 1 with settings")
     assert "ua_mt study 1 declares optimiser.learning_rate = 0.02" in found.evidence

@@ -281,27 +281,22 @@ def test_copied_weights_are_found(fair: AuditedSuite) -> None:
     assert "ua_mt/7/0/1" in judged(bent, 28).evidence[0]
 
 
-def test_too_few_subsets_or_seeds_are_no_violation_and_said(fair: AuditedSuite) -> None:
-    few = planned(fair, lambda planned_run: planned_run.subset == 0)
-    assert broken(few) == set()
-    assert judged(few, 4).status == "not applicable"
-    assert "1 labelled subset (0) x 3 seeds" in judged(few, 4).evidence[0]
+PLANNED: dict[str, tuple[Callable[[PlannedRun], bool], set[int], int, str]] = {
+    "one subset": (lambda run: run.subset == 0, set(), 4, "1 labelled subset (0) x 3 seeds"),
+    "uneven": (lambda run: str(run) != "ua_mt/7/0/1", {3}, 3, "selection.json is uneven ua_mt lacks 7/0/1"),
+    "no reference": (lambda run: run.entry != "supervised_full", {29}, 29, "no fully supervised reference"),
+    "no baseline": (lambda run: run.entry != "supervised", {29}, 29, "no labelled-only baseline"),
+    "one method": (lambda run: run.entry == "mc_net", set(), 29, ""),
+}
 
 
-def test_an_uneven_grid_is_a_violation(fair: AuditedSuite) -> None:
-    uneven = planned(fair, lambda planned_run: str(planned_run) != "ua_mt/7/0/1")
-    assert broken(uneven) == {3}
-    assert judged(uneven, 3).evidence == ("selection.json is uneven", "ua_mt lacks 7/0/1")
-
-
-@pytest.mark.parametrize(
-    ("gone", "word"),
-    [("supervised_full", "no fully supervised reference"), ("supervised", "no labelled-only baseline")],
-)
-def test_a_suite_without_baseline_or_reference_is_a_violation(gone: str, word: str, fair: AuditedSuite) -> None:
-    bent = planned(fair, lambda planned_run: planned_run.entry != gone)
-    assert broken(bent) == {29}
-    assert word in judged(bent, 29).evidence[0]
+@pytest.mark.parametrize("name", PLANNED)
+def test_what_was_planned_is_even_and_has_its_references(name: str, fair: AuditedSuite) -> None:
+    keep, violated, number, words = PLANNED[name]
+    suite = planned(fair, keep)
+    assert broken(suite) == violated
+    assert judged(suite, number).status == ("not held" if violated else "not applicable")
+    assert words in " ".join(judged(suite, number).evidence)
 
 
 def strong(entry: str, fair: AuditedSuite) -> AuditedSuite:
@@ -318,11 +313,6 @@ def test_a_labelled_only_baseline_may_be_strong_and_nothing_else(fair: AuditedSu
     for entry in ("ua_mt", "supervised_full"):
         found = verdicts(strong(entry, fair))
         assert (found[19].status, found[23].status) == ("not held", "not held"), entry
-
-
-def test_one_method_alone_needs_neither(fair: AuditedSuite) -> None:
-    alone = planned(fair, lambda planned_run: planned_run.entry == "mc_net")
-    assert (broken(alone), judged(alone, 29).status) == (set(), "not applicable")
 
 
 def search(fair: AuditedSuite, steps: dict[str, list[int]]) -> AuditedSuite:

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.acdc import ACDC
 from harness.api.dataset import Case
+from harness.api.errors import DataError
 from harness.data.prepare import resolve
 from harness.data.subsets import labelled_patients
 from tests.data.small_acdc import SPACING_MM, SmallACDC, image_of, voxels, write_h5, write_official, write_ssl4mis
@@ -78,6 +79,13 @@ def test_official_folders_are_found_where_people_keep_them(tmp_path: Path, inner
     (tmp_path / inner / "patient101").mkdir()  # the challenge's own test patients are no part of the benchmark
     assert SmallACDC().recognise(tmp_path) == "official"
     assert len(load(tmp_path)) == 10
+
+
+def test_nothing_is_recognised_where_nothing_is(tmp_path: Path) -> None:
+    (tmp_path / "train.list").write_text("patient099_frame01\n")
+    assert ACDC().recognise(tmp_path) is None
+    with pytest.raises(DataError, match="ssl4mis-h5, official"):
+        ACDC().sources(tmp_path)
 
 
 @pytest.mark.slow

@@ -148,6 +148,10 @@ def volume(change: Change, patient: str = ONE, name: str = "") -> Damage:
 H5 = f"{ONE}/mri_norm2.h5"
 LA_H5: Damages = {
     "truncated": (cut(H5), f"{H5}: cannot be read, truncated"),
+    "no label": (
+        lambda root: small_la.write_h5(root / H5, image=cropped(ONE)[0]),
+        f"{H5}: has no image or no label",
+    ),
     "label 255": (volume(lambda image, label: (image, label * 255)), f"{H5}: label value 255 is neither 0 nor 1"),
     "label of other shape": (
         volume(lambda image, label: (image, label[:-1])),

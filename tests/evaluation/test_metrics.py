@@ -9,10 +9,8 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -232,26 +230,6 @@ def assert_equals_medpy(medpy: ModuleType, prediction: Mask, truth: Mask, spacin
 @given(pair=masks(empty=False), kind=KINDS)
 def test_equals_medpy(medpy: ModuleType, pair: tuple[Mask, Mask], kind: str) -> None:
     assert_equals_medpy(medpy, *pair, spacing_for(pair[0].ndim, kind))
-
-
-def labels_of(scans: Path) -> list[NDArray[np.uint8]]:
-    """Label maps of the 20 published validation volumes."""
-    labels = []
-    for name in (scans / "val.list").read_text(encoding="utf-8").split():
-        with h5py.File(scans / "data" / f"{name}.h5") as volume:
-            labels.append(volume["label"][:])
-    return labels
-
-
-@pytest.mark.slow
-def test_equals_medpy_on_real_validation_labels(medpy: ModuleType, scans: Path) -> None:
-    labels, rng = labels_of(scans), np.random.default_rng(0)
-    assert len(labels) == 20
-    for number, truth in enumerate(labels[:6]):
-        prediction = np.roll(truth, tuple(rng.integers(-5, 6, 2)), axis=(1, 2))
-        prediction[0, 3:9, 2:8] = rng.integers(0, 4, (6, 6))
-        value = 1 + number % 3
-        assert_equals_medpy(medpy, prediction == value, truth == value, (10.0, 1.4, 1.4) if number < 3 else None)
 
 
 # What holds for any masks

@@ -77,13 +77,17 @@ def dice_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     return (1.0 - (2.0 * sums.intersection + SMOOTH) / (sums.squares + SMOOTH)).mean()
 
 
-def masked_dice_loss(probabilities: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+def masked_dice_loss(probabilities: Tensor, labels: Tensor, mask: Tensor, smooth: float = SMOOTH) -> Tensor:
     """Compute `dice_loss` over the pixels where a mask is true; 0 where there are none.
+
+    A class that none of these pixels has costs nothing once the sum of its squared probabilities there is far below
+    `smooth`: with 1e-5 that is a reward for losing the class altogether, with 1e-10 it is out of reach.
 
     Args:
         probabilities: [N, C, *size], in [0, 1].
         labels: [N, *size], integers 0 .. C - 1.
         mask: bool, [N, *size], or [*size] for all images alike.
+        smooth: Added to numerator and denominator.
 
     Returns:
         A scalar in [0, 1], with gradient.
@@ -94,7 +98,7 @@ def masked_dice_loss(probabilities: Tensor, labels: Tensor, mask: Tensor) -> Ten
     own = (labels.unsqueeze(1) == values) & counted
     kept = probabilities * counted
     squares = kept.square().sum(axes) + own.sum(axes)
-    return (1.0 - (2.0 * (kept * own).sum(axes) + SMOOTH) / (squares + SMOOTH)).mean()
+    return (1.0 - (2.0 * (kept * own).sum(axes) + smooth) / (squares + smooth)).mean()
 
 
 def supervised_loss(logits: Tensor, labels: Tensor) -> Loss:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from functools import lru_cache
 
@@ -11,13 +10,14 @@ import torch
 from pydantic import ValidationError
 
 from harness.api.errors import UsageError
-from harness.api.method import BatchPlan, Method, Stage
+from harness.api.method import Method, Stage
 from harness.api.networks import backbone
 from harness.api.params import MethodParams, OptimiserSettings
 from harness.api.staged import StagedParams
 from harness.check.outcome import FaultError
 from harness.check.places import place_of_text
 from harness.check.rig import Rig
+from harness.suite.contract import stage_problems
 
 NAME = r"[a-z0-9][a-z0-9_]*"
 BATCH_SIZES = (4, 5, 24)
@@ -121,38 +121,32 @@ def stages(rig: Rig) -> str:
     """Shares add up to 1 and stay; each stage asks for the images of a batch and trains parameters of the method."""
     method = rig.build()
     own = tuple(method.stages)
-    _refuse_uneven(own, rig)
+    _refuse_uneven(method, BATCH_SIZES[0], rig)
     if len(own) > 1 and not issubclass(rig.kind.Params, StagedParams):
         raise FaultError("has several stages, so its Params must be StagedParams", rig.hook("stages"))
     if isinstance(defaults := rig.kind.Params(), StagedParams):
         for name, dimension in defaults.space().items():
             for value in dimension.values if name.startswith("ratio_") else ():
                 values = rig.kind.Params.model_validate(defaults.with_values({name: value}))
-                _refuse_uneven(tuple(rig.build(values).stages), rig)
+                _refuse_uneven(rig.build(values), BATCH_SIZES[0], rig)
     for stage in own:
         method.train()
         method.start_stage(stage)
         for size in BATCH_SIZES:
-            _refuse_plan(method.batches(stage, size), size, rig)
+            plan = method.batches(stage, size)
+            _refuse_uneven(method, size, rig)
+            if plan.labelled + plan.unlabelled != size:
+                why = f"asks for {plan.labelled} + {plan.unlabelled} images a step where the suite gives {size} to all"
+                raise FaultError(f"{why} methods", rig.hook("batches"))
         _refuse_optimiser(method, stage, rig)
     if tuple(method.stages) != own:
         raise FaultError("the stages are others once they have been started", rig.hook("stages"))
     return ", ".join(f"{stage.name} {stage.share:.3g}" for stage in own)
 
 
-def _refuse_uneven(own: tuple[Stage, ...], rig: Rig) -> None:
-    total = math.fsum(stage.share for stage in own)
-    if not own or min(stage.share for stage in own) <= 0 or abs(total - 1.0) > 1e-9:
-        shares = ", ".join(f"{stage.name} {stage.share:g}" for stage in own) or "none"
-        raise FaultError(f"shares must be above 0 and add up to 1, not to {total:g} ({shares})", rig.hook("stages"))
-    if len({stage.name for stage in own}) < len(own):
-        raise FaultError("two stages have one name", rig.hook("stages"))
-
-
-def _refuse_plan(plan: BatchPlan, size: int, rig: Rig) -> None:
-    if plan.labelled + plan.unlabelled != size or min(plan.labelled, plan.unlabelled) < 0 or plan.views < 1:
-        why = f"asks for {plan.labelled} + {plan.unlabelled} images a step where the suite gives {size} to all methods"
-        raise FaultError(why, rig.hook("batches"))
+def _refuse_uneven(method: Method, size: int, rig: Rig) -> None:
+    for problem in stage_problems(method, size):
+        raise FaultError(problem, rig.hook(problem.split()[0]))
 
 
 def _refuse_optimiser(method: Method, stage: Stage, rig: Rig) -> None:

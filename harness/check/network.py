@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from harness.api.params import Alteration
 from harness.audit.engine import image_problems
 from harness.check.contract import refusal
 from harness.check.outcome import FaultError
 from harness.check.rig import STEPS, Rig, Step, steps
 from harness.evaluation.predict import inference
+from harness.suite.contract import answer_problem, declared_problems
 
 OTHER_CLASSES = ("background", "a", "b")
 
@@ -41,18 +40,14 @@ def predictor(rig: Rig) -> str:
 
 
 def _refuse_logits(network: nn.Module, images: Tensor, rig: Rig, name: str) -> None:
-    expected = (rig.task.n_classes, *rig.task.size)
     for mode in ("training", "evaluation"):
         network.train(mode == "training")
         for given in (images, images[:1]) if mode == "evaluation" else (images,):
             with torch.no_grad():
                 logits = network(given)
             what = f"{name} in {mode} mode"
-            if not isinstance(logits, Tensor):
-                raise FaultError(f"{what} gives a {type(logits).__name__}, not logits", rig.hook(name))
-            if logits.shape != (len(given), *expected):
-                shapes = f"{list(logits.shape)} from images {list(given.shape)}"
-                raise FaultError(f"{what} gives {shapes}, not {[len(given), *expected]}", rig.hook(name))
+            if problem := answer_problem(logits, given, rig.task.n_classes):
+                raise FaultError(f"{what} {problem}", rig.hook(name))
             if not logits.is_floating_point() or not logits.isfinite().all():
                 raise FaultError(f"{what} gives {logits.dtype} with values that are not finite", rig.hook(name))
     network.train()
@@ -112,11 +107,9 @@ def _refuse_loss(step: Step, rig: Rig) -> None:
 def augmentation(rig: Rig) -> str:
     """What is declared is what the engine sees arrive at the tested network, image by image, as the audit does."""
     state = rig.state(count=2 * STEPS)  # so that the audit's rule has images enough
-    declared, allowed = state.method.augmentation, get_args(Alteration)
-    given: object = declared
-    if not isinstance(given, tuple) or not set(declared) <= set(allowed):
-        why = f"declares {declared!r}; allowed is a tuple of {' and '.join(map(repr, allowed))}"
-        raise FaultError(why, rig.hook("augmentation"))
+    declared = state.method.augmentation
+    for untrue in declared_problems(state.method):
+        raise FaultError(untrue, rig.hook(untrue.split()[0]))
     running = steps(state, lambda batch: state.monitor.step())
     while True:
         state.monitor.request_image_check(state.method.predictor, state.sampler.data.example)

@@ -75,13 +75,13 @@ def refuse_broken(method: Method, task: Task, batch_size: int) -> None:
         task: What it was built for.
         batch_size: As for `build_whole`.
     """
-    for problems in (_declared_problems(method), _stage_problems(method, batch_size), _network_problems(method, task)):
+    for problems in (declared_problems(method), stage_problems(method, batch_size), _network_problems(method, task)):
         for problem in problems:
             raise UsageError(f"{type(method).__name__}.{problem}")
 
 
-def _declared_problems(method: Method) -> Iterator[str]:
-    """What is wrong, as the end of a sentence that begins with the method's name."""
+def declared_problems(method: Method) -> Iterator[str]:
+    """What is wrong with labels and augmentation, as the end of a sentence that begins with the method's name."""
     if method.labels not in ("subset", "all"):
         yield f"labels is {method.labels!r}; it is 'subset' or 'all'"
     known = get_args(Alteration)
@@ -89,7 +89,8 @@ def _declared_problems(method: Method) -> Iterator[str]:
         yield f"augmentation declares {', '.join(unknown)}; there are: {', '.join(map(repr, known))}"
 
 
-def _stage_problems(method: Method, batch_size: int) -> Iterator[str]:
+def stage_problems(method: Method, batch_size: int) -> Iterator[str]:
+    """What is wrong with stages and their batches, likewise: it begins with the hook."""
     from harness.api.method import BatchPlan, Stage
 
     stages: list[Stage] = list(_value(method, "stages"))

@@ -77,7 +77,7 @@ def prepare(self):
 ## builds: serves neither slices nor patches: nobody
 def __init__(self, task, params):  #!
     raise UsageError("nobody")
-## stages: shares must be above 0 and add up to 1, not to 0.9
+## stages: stages has shares of 0\.5, 0\.4; each is above 0, and they add up to 1
 stages = (Stage("a", 0.5), Stage("b", 0.4))
 ## stages: Params must be StagedParams
 stages = (Stage("a", 0.5), Stage("b", 0.5))
@@ -87,10 +87,10 @@ def batches(self, stage, size):  #!
 ## stages: parameters that are not the method's
 def parameter_groups(self, stage):  #!
     return [nn.Parameter(torch.ones(1))]
-## predictor: predictor in training mode gives \[2, 4, 64, 64\] from images \[2, 1, 32, 32\], not \[2, 4, 32, 32\]
+## predictor: predictor in training mode answers \[2, 4, 64, 64\] to images \[2, 1, 32, 32\]; logits are \[2, 4, 32
 def prepare(self):
     self.net.append(nn.Upsample(scale_factor=2))
-## predictor: gives \[2, 4, 32, 32\] from images \[2, 2, 32, 32\], not \[2, 3, 32, 32\]
+## predictor: answers \[2, 4, 32, 32\] to images \[2, 2, 32, 32\]; logits are \[2, 3, 32, 32\]
 def prepare(self):
     self.net[-1] = type(self.net[0])(4, 4, 3, padding=1)
 ## predictor: predictor in evaluation mode answers twice in two ways
@@ -191,7 +191,7 @@ def change(self, images):
     return images + 0.1
 ## augmentation: declared is mixed, none of 16 compared images was
 augmentation = ("mixed",)
-## augmentation: declares \('blur',\); allowed is a tuple of 'mixed' and 'altered'
+## augmentation: augmentation declares 'blur'; there are: 'mixed', 'altered'
 augmentation = ("blur",)
 ## capture: stage train, recorded once and replayed, trains otherwise
 def after_step(self, stage, progress):

@@ -189,22 +189,6 @@ def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
     assert statuses["supervised"].tolist() == ["ok"]
 
 
-def test_an_entry_joins_where_recorded_ones_cost_the_same(make_tiny: MakeTiny, machine: Machine) -> None:
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    tiny.session()
-    (before,) = (Calibration.model_validate_json(_opened(path)) for path in calibrations(tiny))
-    more = make_tiny({"tiny_staged": {}, "tiny_floor": {}}, budget=REFERENCE_STEPS)
-    (more.store).parent.mkdir(exist_ok=True)
-    tiny.store.rename(more.store)
-    machine.asked.clear()
-    more.session()
-    assert machine.asked == [["tiny_staged", "tiny_floor"]] * PROCESSES
-    (after,) = (Calibration.model_validate_json(_opened(path)) for path in calibrations(more))
-    assert after.header == before.header
-    assert after.entries[0] == before.entries[0]
-    assert [cost.key.method for cost in after.entries] == ["tiny_staged", "tiny_floor"]
-
-
 def test_an_entry_does_not_join_where_recorded_ones_cost_something_else(make_tiny: MakeTiny, machine: Machine) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     tiny.session()

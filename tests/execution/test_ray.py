@@ -101,17 +101,13 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
     wait_until(lambda: not alive(seen), "all its processes have ended")
 
 
-@pytest.mark.parametrize("executor", ["auto", "ray"])
-def test_a_driver_that_is_stopped_and_killed_and_started_again(
-    executor: str, make_tiny: MakeTiny, tmp_path: Path
-) -> None:
+def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTiny, tmp_path: Path) -> None:
     """SIGTERM: 75 within seconds. kill -9: its orphans stop by themselves. The same command: goes on to the end."""
     slow = tmp_path / "slow"
     slow.touch()
     tiny = make_tiny({"tiny_staged": {"slow_file": str(slow)}}, budget={"steps": STEPS}, seeds=[0, 1])
-    options = ("--executor", executor, *RAY[2:])
 
-    process = tiny.start("run", *options)
+    process = tiny.start("run", *RAY)
     wait_until(lambda: training(tiny), "both runs train", process=process)
     children = descendants(process.pid)
     process.send_signal(signal.SIGTERM)
@@ -121,7 +117,7 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(
     first = [folder.ledger.spent() for folder in SuiteFolder(tiny.store).folders()]
     assert all(0 < spent.useful_steps < STEPS and spent.lost_steps == 0 for spent in first)
 
-    process = tiny.start("run", *options)
+    process = tiny.start("run", *RAY)
     wait_until(lambda: training(tiny), "both runs train", process=process)
     assert len(set(processes_with("log.txt")) & descendants(process.pid)) == 2
     process.kill()
@@ -132,7 +128,7 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(
     assert all(after.useful_steps >= before.useful_steps for before, after in zip(first, second, strict=True))
 
     slow.unlink()
-    process = tiny.start("run", *options)
+    process = tiny.start("run", *RAY)
     assert process.wait(LIMIT_SECONDS) == 0, tiny.output
     assert "Traceback" not in tiny.output
     inline = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, seeds=[0, 1])

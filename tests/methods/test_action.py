@@ -64,15 +64,6 @@ def test_fine_tuning_starts_with_a_teacher_that_is_the_student(kind: type[ACTION
         assert same_state(method.student, method.teacher)
 
 
-def test_teacher_keeps_99_of_100_parts_from_the_first_step() -> None:
-    method = small(ACTION)
-    stage, sgd = enter(method, "anatomical")
-    old = [p.clone() for p in method.teacher.backbone.parameters()]
-    step(method, stage, sgd, batch_for(method), 0)
-    news = zip(method.teacher.backbone.parameters(), old, method.student.backbone.parameters(), strict=True)
-    assert all(torch.allclose(new, 0.99 * a + 0.01 * b, atol=1e-7) for new, a, b in news)
-
-
 def test_nesterov_is_the_last_stage_s_alone_and_needs_momentum() -> None:
     method = small(ACTION)
     settings = OptimiserSettings()

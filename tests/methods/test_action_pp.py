@@ -178,24 +178,6 @@ def test_centres_of_the_release_are_its_optimiser_s(monkeypatch: pytest.MonkeyPa
     assert asked == [(4, 16, "Recipe")]
 
 
-def test_several_centres_a_class_train() -> None:
-    per_class = 4
-    method = action_pp(centers_per_class=per_class)
-    stage, sgd = enter(method, "anatomical")
-    for t in range(3):
-        assert step(method, stage, sgd, batch_for(method), t).total.isfinite()
-    held = method.allocation.slot_class.bincount().tolist()
-    assert held == [per_class] * 4
-    assert method.allocation.assignment.sort().values.tolist() == list(range(4 * per_class))
-    shown = method.diagnostics()
-    assert {"own_center_mean", "other_center_most", "dead_slots", "assignment_changes", "supervised_anchors"} <= set(
-        shown
-    )
-    assert sum(name.startswith("similarity/") for name in shown) == (4 * per_class) ** 2
-    cosine = method.allocation.prototypes[1] @ method.allocation.centres[2]
-    assert shown["similarity/1/2"] == pytest.approx(cosine.item(), abs=1e-5)
-
-
 def test_centres_are_allotted_at_the_stage_s_start_and_at_each_hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
     method = action_pp()
     calls: list[bool] = []

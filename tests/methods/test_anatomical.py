@@ -87,14 +87,6 @@ def test_whole_term_equals_the_loops_and_counts_its_queries() -> None:
     assert result.terms["anatomical_queries"] == 0
 
 
-def test_nothing_valid_gives_zero_and_zero_gradients() -> None:
-    scene = Scene([0, 1])
-    nothing = torch.zeros_like(scene.valid)
-    loss = anatomical_contrast(scene.features, scene.probabilities, scene.labels, nothing, 0.1, SETTINGS).total
-    assert loss.item() == 0
-    assert torch.autograd.grad(loss, scene.table)[0].eq(0).all()
-
-
 def test_by_hand() -> None:
     # Class 0: query (1, 0), mean (1, 0), keys (0, 1) and (-1, 0); class 1 has no hard pixel and halves the sum.
     query = torch.tensor([[[2.0, 0.0]], [[1.0, 1.0]]], dtype=torch.float64)

@@ -35,15 +35,6 @@ def test_local_loss_equals_the_loops(pushed: int, temperatures: tuple[float, flo
     torch.testing.assert_close(gradient(found, student), gradient(expected, student), rtol=1e-8, atol=1e-12)
 
 
-def test_global_loss_is_that_of_one_window() -> None:
-    student, teacher, anchors = vectors(3, 5), vectors(3, 5), vectors(4, 5)
-    filled = torch.tensor([True, False, True, True])
-    found = distillation_loss(student, teacher, anchors, filled, 0.1, 0.05)
-    kept = [one.unsqueeze(0) for one, there in zip(anchors, filled, strict=True) if there]
-    expected = distillation(student.unsqueeze(1), teacher.unsqueeze(1), kept, 0.1, 0.05)
-    torch.testing.assert_close(found, expected)
-
-
 def test_by_hand() -> None:
     # The student sees the two anchors at cosines 1 and 0, the teacher at 0 and 1; both at temperature 1.
     anchors = torch.tensor([[2.0, 0.0], [0.0, 3.0]], dtype=torch.float64)

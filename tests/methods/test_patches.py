@@ -51,12 +51,6 @@ def test_head_at_every_pixel_equals_the_dense_head(size: tuple[int, int]) -> Non
     compare(pyramid(size), head_for(WIDTHS, 2), everywhere, 1e-10)
 
 
-def test_head_in_single_precision() -> None:
-    torch.manual_seed(1)
-    maps, head = pyramid((32, 48), dtype=torch.float32), head_for(WIDTHS, 2, torch.float32)
-    compare(maps, head, torch.randint(2 * 32 * 48, (3, 40)), 1e-5)
-
-
 @pytest.mark.parametrize("count", [1, 11, 47, 5000])
 def test_projecting_cells_or_patches_is_the_same(count: int) -> None:
     torch.manual_seed(7)

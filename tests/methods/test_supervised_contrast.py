@@ -149,15 +149,6 @@ def test_by_hand_and_the_released_centre_term_is_practically_off() -> None:
     assert centre_share(None) == pytest.approx(0.1 / 3074, rel=1e-6)  # 3e-5
 
 
-def test_teacher_learns_nothing() -> None:
-    scene = Scene(10)
-    teacher = scene.anchors.teacher.clone().requires_grad_()
-    anchors = Anchors(scene.anchors.student, teacher, scene.labels, scene.anchors.used)
-    draw = draw_positives(scene.queue.labels, scene.labels, CLASSES, 6)
-    loss = supervised_contrast_loss(anchors, scene.queue, scene.targets, draw, 0.1, 0.2)
-    assert torch.autograd.grad(loss, (scene.leaf, teacher), allow_unused=True)[1] is None
-
-
 def test_anchors_are_pixels_of_their_class() -> None:
     labels = torch.tensor([[[0, 0, 2], [2, 2, 0]]]).expand(2, -1, -1)
     draw = draw_anchors(labels, 3, 50)

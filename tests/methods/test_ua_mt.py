@@ -111,15 +111,6 @@ def test_step_equals_an_independent_derivation(scale: str, levels: int) -> None:
     assert got["total"] == pytest.approx(supervised + weight * consistency, rel=1e-4)
 
 
-def test_student_sees_both_streams_clean_in_one_forward() -> None:
-    method = ua_mt()
-    batch = batch_for(method, 6)
-    student = Recorder(method.student)
-    loss_of(method, batch)
-    assert len(student.inputs) == 1
-    assert torch.equal(student.inputs[0], torch.cat((batch.images, batch.unlabelled[0])))
-
-
 def test_teacher_runs_once_for_the_target_and_four_times_on_a_doubled_batch() -> None:
     method = ua_mt()
     batch = batch_for(method, 6)

@@ -107,14 +107,6 @@ def test_the_first_stages_share_decides_by_hand(tmp_path: Path) -> None:
     assert min(ratios) > 3 * 0.08 / 0.92 > max(each.varied["ratio_labelled"] for each in plan.infeasible)
 
 
-def test_all_methods_spend_the_same_within_a_per_cent(tmp_path: Path) -> None:
-    plan = priced(tmp_path, trials=8)
-    bcp = sum(cost(each.run.budget, COSTS) for each in trials_of(plan, "bcp"))
-    supervised = sum(each.run.budget.total_steps for each in trials_of(plan, "supervised"))
-    assert supervised == 8 * 400
-    assert bcp == pytest.approx(supervised, rel=0.01)
-
-
 def test_what_a_rung_of_the_finals_could_not_train_is_infeasible_too(tmp_path: Path) -> None:
     """On a rung of 150 the first stage needs a share of 32 / 150."""
     short, usual = (

@@ -18,7 +18,7 @@ from harness.records.suite_folder import Selection, SuiteFolder, candidates_dige
 from harness.search.run import decide, describe_choices
 from harness.suite.plan import Plan
 from harness.suite.trials import PlannedTrial
-from tests.search.suites import SUITE, Status, end, plan_of, store_of, trials_of
+from tests.search.suites import Status, end, plan_of, store_of, trials_of
 from tests.synthetic import edit_record
 
 RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
@@ -60,15 +60,6 @@ def test_the_best_last_validation_is_chosen(tmp_path: Path) -> None:
     assert (selection.rule, selection.suite_hash) == ("best_validation", plan.loaded.suite.hash)
     assert [one.trial for one in selection.candidates or []] == [one.trial for one in plan.trials]
     assert [one.score for one in selection.candidates or []] == [0.5, 0.5, 0.4, 0.4, 0.8, 0.8, 0.7, 0.7]
-
-
-@pytest.mark.parametrize("status", ["failed", "ended_early"])
-def test_a_trial_that_did_not_spend_its_budget_is_never_chosen(status: Status, tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, engine=RATE)
-    _, selection, _ = decided(plan, tmp_path, lambda one: (0.9, status) if one.trial.point == 3 else (0.1, "ok"))
-    assert set(chosen(selection).values()) == {0}
-    assert {one.status for one in selection.candidates or [] if one.trial.point == 3} == {status}
-    assert {one.score for one in selection.candidates or [] if one.trial.point == 3} == {None}
 
 
 def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path: Path) -> None:
@@ -150,24 +141,6 @@ def test_a_final_does_not_know_how_its_parameters_were_found(tmp_path: Path) -> 
     assert [one.run.id for one in default.finals] == [one.run.id for one in bare.finals]
 
 
-def test_a_recorded_selection_gives_the_same_plan_again(tmp_path: Path) -> None:
-    after, selection, store = decided(plan_of(tmp_path, engine=RATE), tmp_path, scores(0.5, 0.4, 0.8, 0.7))
-    store.write_selection(selection)
-    fresh = plan_of(tmp_path, engine=RATE)
-    again = fresh.with_selection(store.selection())
-    assert again.finals == after.finals
-    assert again.selection_entries() == selection.entries
-    assert plan_of(tmp_path, engine=RATE, trials=5).with_selection(store.selection()).finals == (), "another suite's"
-
-
-def test_a_selection_made_on_other_data_names_no_finals(tmp_path: Path) -> None:
-    """Its points were best there; here they have to be tried first."""
-    plan = plan_of(tmp_path)
-    _, selection, _ = decided(plan, tmp_path, scores(0.5, 0.4, 0.8, 0.7))
-    other = plan_of(tmp_path, data=plan.data.model_copy(update={"checksum": "d" * 64}))
-    assert other.with_selection(selection).finals == ()
-
-
 def test_a_selection_of_another_version_of_a_method_names_no_finals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,8 +195,3 @@ def test_the_test_split_stays_closed_for_a_trial(tmp_path: Path) -> None:
     for planned in plan.trials:
         with pytest.raises(ClosedSplitError, match="does not name run"):
             TestPermit(permit.selection, planned.run.id, permit.final).check()
-
-
-def test_older_selections_without_candidates_still_open_the_split(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, {"search": None, "methods": {"ua_mt": SUITE["methods"]["ua_mt"]}})
-    _permit(SuiteFolder.create(tmp_path / "small"), plan.selection(), tmp_path).check()

@@ -51,15 +51,6 @@ def test_a_row_with_nothing_to_vary_has_its_default_alone(tmp_path: Path) -> Non
     assert len(plan.trials) == 5
 
 
-def test_no_final_is_named_before_the_search_is_over(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path)
-    assert plan.finals == ()
-    assert {run.role for run in plan.runs} == {"search"}
-    finals = [run for run in plan.trainings() if run.role == "final"]
-    assert [training.run for training in finals] == [None] * (2 * 2 * 2 * 2)
-    assert finals[0].name == "supervised/3/0/0"
-
-
 def test_an_adaptive_search_names_the_default_and_asks_for_the_rest(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, mode="adaptive", studies=2)
     assert [str(one.trial) for one in plan.trials] == [

@@ -43,11 +43,9 @@ class Squares(Dataset):
     }
 
     def recognise(self, root: Path) -> str | None:
-        """None: generated."""
         return None
 
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
-        """One volume a patient."""
         return [
             CaseSource(patient, patient, split, None, partial(squares, patient, split))
             for split, patients in self.splits.items()
@@ -88,11 +86,9 @@ class Balls(Dataset):
     splits: ClassVar[Mapping[Split, tuple[str, ...]]] = Squares.splits
 
     def recognise(self, root: Path) -> str | None:
-        """None: generated."""
         return None
 
     def sources(self, root: Path | None) -> Sequence[CaseSource]:
-        """One volume a patient."""
         return [
             CaseSource(patient, patient, split, None, partial(balls, patient, split))
             for split, patients in self.splits.items()
@@ -152,7 +148,6 @@ class Staged(Method):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """A quarter, a quarter, a half."""
         return (Stage("first", 0.25), Stage("second", 0.25), Stage("third", 0.5))
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
@@ -194,11 +189,9 @@ class Staged(Method):
 
     @property
     def pseudo_label_network(self) -> nn.Module:
-        """The teacher gives the pseudo labels."""
         return self.teacher
 
     def after_step(self, stage: Stage, progress: Progress) -> None:
-        """The teacher follows."""
         self.steps += 1
         with torch.no_grad():
             for old, new in zip(self.teacher.parameters(), self.net.parameters(), strict=True):
@@ -210,7 +203,6 @@ class Staged(Method):
 
     @property
     def predictor(self) -> nn.Module:
-        """The student."""
         return self.net
 
 
@@ -249,13 +241,11 @@ class Short(Method):
         return (Stage("a", 1e-9), Stage("b", 1e-9), Stage("c", 1 - 2e-9))
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Weighted so that the stage and its progress show in the weights."""
         weight = {"a": 1.0, "b": 7.0, "c": 2.0}[stage.name] * (1.0 + progress.stage)
         return Loss(weight * functional.cross_entropy(self.net(batch.images), batch.labels))
 
     @property
     def predictor(self) -> nn.Module:
-        """The only network."""
         return self.net
 
 
@@ -266,7 +256,6 @@ class HandOver(Short):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Two halves."""
         return (Stage("a", 0.5), Stage("b", 0.5))
 
     def start_stage(self, stage: Stage) -> None:
@@ -286,16 +275,13 @@ class Faulty(Short):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """One."""
         return (Stage("c"),)
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """Two good ones first."""
         loss = super().training_loss(batch, stage, progress)
         return self.fault(loss) if progress.step >= 2 else loss
 
     def fault(self, loss: Loss) -> Loss:
-        """What goes wrong."""
         raise NotImplementedError
 
 
@@ -305,7 +291,6 @@ class NotANumber(Faulty):
     name = "tiny_nan"
 
     def fault(self, loss: Loss) -> Loss:
-        """0 / 0."""
         return Loss(loss.total * (torch.zeros(()) / 0.0))
 
 
@@ -315,7 +300,6 @@ class Raising(Faulty):
     name = "tiny_error"
 
     def fault(self, loss: Loss) -> Loss:
-        """A bug."""
         raise ValueError("wrong shape\nin 'scan\udce9.h5'")
 
 
@@ -325,7 +309,6 @@ class Leaving(Faulty):
     name = "tiny_exit"
 
     def fault(self, loss: Loss) -> Loss:
-        """Python's way out."""
         sys.exit("no more")
 
 
@@ -335,7 +318,6 @@ class Lossless(Faulty):
     name = "tiny_none"
 
     def fault(self, loss: Loss) -> Loss:
-        """Nothing."""
         return None  # type: ignore[return-value]
 
 
@@ -345,7 +327,6 @@ class OutOfMemory(Faulty):
     name = "tiny_oom"
 
     def fault(self, loss: Loss) -> Loss:
-        """As Python says it."""
         raise MemoryError("no 10 TB here")
 
 
@@ -403,11 +384,9 @@ class Traced(Short):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """One."""
         return (Stage("c"),)
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
-        """A block of callers for each step."""
         callers = [f"{frame.filename}\t{frame.name}\n" for frame in traceback.extract_stack()]
         with Path(os.environ["TINY_TRACE"]).open("a", encoding="utf-8") as file:
             file.writelines([*callers, "\n"])
@@ -421,11 +400,9 @@ class Floor(Short):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """One."""
         return (Stage("c"),)
 
     def batches(self, stage: Stage, batch_size: int) -> BatchPlan:
-        """All labelled."""
         return BatchPlan(labelled=batch_size, unlabelled=0)
 
 

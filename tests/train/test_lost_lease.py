@@ -95,7 +95,7 @@ def lost_during(tiny: Tiny, planned: str, loss: str, **settings: Any) -> None:
     assert content_of(tiny.store.parent) == left
 
 
-@pytest.mark.parametrize(("loss", "steps"), zip(LOSSES, [0, 3, 10, 19] * 2, strict=True))
+@pytest.mark.parametrize(("loss", "steps"), list(zip(LOSSES, [0, 3, 10, 19] * 2, strict=True)))
 def test_between_steps(loss: str, steps: int, make_tiny: MakeTiny) -> None:
     tiny = make_tiny({"tiny_staged": {}}, budget={"steps": 20})
     lost_during(tiny, STAGED, loss, stop=lambda lose: LoseAfter(steps, lose), checkpoint_seconds=lambda _: 0.0)

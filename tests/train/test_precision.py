@@ -26,9 +26,7 @@ PLANNED_RUN = "ua_mt/2/0/0"
     ("capabilities", "native"),
     [
         ({"avx512_f": True, "avx512_bf16": False}, False),
-        ({"avx512_bf16": True}, True),
         ({"amx_bf16": True}, True),
-        ({"neon": True}, False),
         ({"neon": True, "bf16": True}, True),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import random
@@ -199,28 +198,11 @@ def test_parameters_count_what_some_stage_trains(reference: Result) -> None:
     assert reference.parameters_training == 60 + 12 + 165, "the encoder trains in the first stage"
 
 
-def test_weights_sha256_is_that_of_the_checkpoint(whole: Tiny, reference: Result) -> None:
-    content = torch.load(whole.folder(STAGED).checkpoint, weights_only=True)
-    total = hashlib.sha256()
-    for name, tensor in content["method"].items():
-        if name.startswith("net."):
-            total.update(name.removeprefix("net.").encode() + tensor.numpy().tobytes())
-    assert total.hexdigest() == reference.weights_sha256
-
-
 def test_a_finished_run_is_not_touched_again(whole: Tiny, reference: Result) -> None:
     folder = whole.folder(STAGED)
     before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()}
     assert train(whole, STAGED) == reference
     assert {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
-
-
-def test_the_same_run_twice_gives_the_same_numbers(whole: Tiny, make_tiny: MakeTiny) -> None:
-    again = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS})
-    torch.manual_seed(99)  # what the process did before does not matter
-    train(again, STAGED, checkpoint_seconds=0.02)
-    assert again.folder(STAGED).id == whole.folder(STAGED).id
-    assert_same_numbers(again.folder(STAGED), whole.folder(STAGED))
 
 
 @pytest.mark.parametrize("change", [{"seeds": [1]}, {"engine": {"augmentation": "none"}}, {"subsets": [1]}])

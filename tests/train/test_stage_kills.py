@@ -11,12 +11,9 @@ import pytest
 import torch
 
 from harness.records.run_folder import RunFolder
-from harness.train.replay import replay
-from harness.train.stop import StopFlag
 from tests.methods.staged import SMALL, SMALL_PP
 from tests.train.deaths import Moment, killed_at
 from tests.train.fixtures import MakeTiny
-from tests.train.test_device_seconds import assert_within_one_step
 from tests.train.test_run import assert_same_numbers, result_of
 from tests.train.tiny import Tiny, train
 
@@ -120,15 +117,3 @@ def assert_temperatures(method: str, history: pd.DataFrame) -> None:
             taus = {"student": 0.1 + 0.9 * wave, "teacher": 0.01 + 0.99 * wave}
         for name, expected in taus.items():
             assert rows[f"schedule/temperature_{name}"].to_numpy() == pytest.approx(expected, rel=1e-5)
-
-
-def test_killed_under_device_seconds_it_ends_within_one_step_and_can_be_replayed(make_tiny: MakeTiny) -> None:
-    tiny, planned_run = suite(make_tiny, "action_pp", validations=12, device_seconds=1.5), "action_pp/2/0/0"
-    folder = tiny.folder(planned_run)
-    for moment in (Moment("global", 1), Moment("anatomical"), Moment("anatomical", 3)):
-        assert killed_at(tiny, planned_run, moment) == -9
-    result = train(tiny, planned_run)
-    assert result.spent.attempts == 4
-    assert_within_one_step(result, 1.5)
-    assert folder.history()["step"].tolist() == list(range(result.spent.useful_steps))
-    assert replay(folder, tiny.session().cache, StopFlag()) == result.weights_sha256

@@ -18,8 +18,6 @@ from harness.evaluation.predict import keep_largest, predict_windows
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Engine
 from harness.train import environment
-from harness.train.replay import replay
-from harness.train.stop import StopFlag
 from harness.train.unsound import refuse_unsound_convolutions
 from tests.cli.test_page import panels
 from tests.support import cases_of, run_cli
@@ -155,19 +153,6 @@ def test_other_settings_end_well_and_are_other_runs(
     if engine.get("largest_component"):
         for case, labels in whole.folder(STAGED).predictions().items():
             np.testing.assert_array_equal(predicted[case], keep_largest(labels))
-
-
-def test_a_real_method_resumes_and_replays_to_the_bit(make_tiny: MakeTiny) -> None:
-    engine = {"validations": 1, "warmup_steps": 0, "window_stride": [16, 16, 16]}
-    runs = [make_tiny({"ua_mt": {}}, **{**VOLUMES, "budget": {"steps": 3}, "engine": engine}) for _ in range(2)]
-    planned_run = "ua_mt/2/0/0"
-    train(runs[0], planned_run)
-    with pytest.raises(InterruptedRunError):
-        train(runs[1], planned_run, StopAfter(2))
-    train(runs[1], planned_run)
-    assert_same_numbers(runs[0].folder(planned_run), runs[1].folder(planned_run))
-    replayed = replay(runs[0].folder(planned_run), runs[0].session().cache, StopFlag())
-    assert replayed == result_of(runs[0].folder(planned_run)).weights_sha256
 
 
 def test_windows_that_leave_gaps_are_refused_before_anything_runs(make_tiny: MakeTiny) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +134,7 @@ class Method(nn.Module, ABC):
         """Of logits [N, C, *size] and labels [N, *size]; the engine puts the suite's `engine.loss` in its place."""
 
     @classmethod
-    def build(cls, task: Task, params: MethodParams) -> Method:
+    def build(cls, task: Task, params: MethodParams) -> Self:
         """Make a new instance, on the host, with initial weights.
 
         Args:

@@ -18,7 +18,7 @@ from methods.action_parts.allocation_picture import spread_entries
 from methods.action_parts.neighbours import LabelledBank
 from methods.action_parts.pixel_contrast import AnchorDraw
 from methods.action_pp import ACTIONPP
-from tests.methods.staged import action_pp, enter, of_seed, small, stage_of, step
+from tests.methods.staged import action_pp, enter, small, stage_of, step
 from tests.methods.test_methods import same_state
 from tests.methods.tiny import batch_for, finish_step, progress_at, step_loss
 
@@ -233,8 +233,7 @@ def test_a_resumed_run_allots_when_an_uninterrupted_one_does() -> None:
     for t in (first, first + 1):
         step(method, stage, sgd, batch_for(method), t, of=400)
     saved = copy.deepcopy((method.state_dict(), sgd.state_dict(), torch.get_rng_state()))
-    again = of_seed(ACTIONPP, 9)
-    assert isinstance(again, ACTIONPP)
+    again = small(ACTIONPP, 9)
     _, other = enter(again, "anatomical")
     again.load_state_dict(saved[0])
     other.load_state_dict(saved[1])

@@ -23,9 +23,7 @@ Array = NDArray[np.float64]
 
 
 def bcp(**params: object) -> BCP:
-    method = build(BCP, params=params)
-    assert isinstance(method, BCP)
-    return method
+    return build(BCP, params=params)
 
 
 def derived(logits: Array, labels: NDArray[np.int64], part: NDArray[np.bool_]) -> tuple[float, float]:

@@ -14,9 +14,7 @@ from tests.methods.tiny import batch_for, build
 
 
 def cps(**params: object) -> CPS:
-    method = build(CPS, params=params)
-    assert isinstance(method, CPS)
-    return method
+    return build(CPS, params=params)
 
 
 def test_cross_pseudo_supervision_by_hand() -> None:

@@ -19,9 +19,7 @@ from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
 
 
 def dtc(**params: object) -> DTC:
-    method = build(DTC, params=params)
-    assert isinstance(method, DTC)
-    return method
+    return build(DTC, params=params)
 
 
 def outputs_of(method: DTC) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:

@@ -18,9 +18,7 @@ from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 
 def mc_net_method(**params: object) -> MCNet:
-    method = build(MCNet, params=params)
-    assert isinstance(method, MCNet)
-    return method
+    return build(MCNet, params=params)
 
 
 def by_powers(p: np.ndarray, temperature: float) -> np.ndarray:

@@ -15,9 +15,7 @@ from tests.methods.tiny import batch_for, build, optimiser, step
 
 
 def mean_teacher(**params: object) -> MeanTeacher:
-    method = build(MeanTeacher, params=params)
-    assert isinstance(method, MeanTeacher)
-    return method
+    return build(MeanTeacher, params=params)
 
 
 def test_step_equals_an_independent_derivation() -> None:

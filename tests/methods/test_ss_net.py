@@ -16,9 +16,7 @@ from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
 
 
 def ss_net(**params: object) -> SSNet:
-    method = build(SSNet, params=params)
-    assert isinstance(method, SSNet)
-    return method
+    return build(SSNet, params=params)
 
 
 def small_network() -> nn.Sequential:

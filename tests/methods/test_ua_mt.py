@@ -30,9 +30,7 @@ class Recorder:
 
 
 def ua_mt(**params: object) -> UAMT:
-    method = build(UAMT, params=params)
-    assert isinstance(method, UAMT)
-    return method
+    return build(UAMT, params=params)
 
 
 def loss_of(method: Method, batch: Batch, share: float = 1.0) -> dict[str, float]:

@@ -16,7 +16,6 @@ from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 def unimatch(**params: object) -> UniMatch:
     method = build(UniMatch, params=params)
-    assert isinstance(method, UniMatch)
     with torch.no_grad():  # sure of some pixels, not of all
         method.net.state_dict()["decoder.head.weight"].mul_(12.0)
     return method

@@ -17,9 +17,7 @@ from tests.methods.tiny import TASK, TASK_3D, batch_for, build
 
 
 def urpc(**params: object) -> URPC:
-    method = build(URPC, params=params)
-    assert isinstance(method, URPC)
-    return method
+    return build(URPC, params=params)
 
 
 def derived_consistency(p: list[np.ndarray]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from methods.ua_mt import UAMT
 from methods.unimatch import UniMatch
 from methods.urpc import URPC
 
+M = TypeVar("M", bound=Method)
+
 METHODS: tuple[type[Method], ...] = (
     Supervised,
     SupervisedFull,
@@ -41,7 +44,7 @@ TASK = Task(name="tiny", dimension=2, channels=1, classes=("background", "RV", "
 TASK_3D = Task(name="tiny3d", dimension=3, channels=1, classes=("background", "LA"), size=(32, 32, 16))
 
 
-def build(kind: type[Method], seed: int = 0, params: Mapping[str, object] | None = None, task: Task = TASK) -> Method:
+def build(kind: type[M], seed: int = 0, params: Mapping[str, object] | None = None, task: Task = TASK) -> M:
     """A method in train mode whose weights come from `seed`."""
     torch.manual_seed(seed)
     return kind.build(task, kind.Params.model_validate(params or {})).train()

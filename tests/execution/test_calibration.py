@@ -130,20 +130,28 @@ def test_where_the_steps_come_from_makes_no_other_run(make_tiny: MakeTiny, machi
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_a_run_trains_these_steps_and_its_shares_are_its_progress(make_tiny: MakeTiny, machine: Machine) -> None:
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    result = train(tiny, STAGED)
+@pytest.fixture(scope="module")
+def trained(make_tiny: MakeTiny) -> Tiny:
+    """The run with its supervised steps beside it, uninterrupted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrating, "_in_fresh_process", Machine())
+        tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
+        train(tiny, STAGED)
+    return tiny
+
+
+def test_a_run_trains_these_steps_and_its_shares_are_its_progress(trained: Tiny) -> None:
+    result = trained.folder(STAGED).require_result()
     assert result.stage_steps == {"first": 98, "second": 49, "third": 49}
-    history = tiny.folder(STAGED).history()
+    history = trained.folder(STAGED).history()
     assert history["progress_run"].tolist()[98] == pytest.approx(0.25)
     assert history["progress_run"].tolist()[98 + 49] == pytest.approx(0.5)
     assert [validation.step for validation in result.validations] == [98, 147, 172, 196]
 
 
-def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine) -> None:
+def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine, trained: Tiny) -> None:
     """A checkpoint of another machine is taken up, and gives the same weights as a run without a stop."""
-    whole = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    expected = train(whole, STAGED)
+    expected = trained.folder(STAGED).require_result()
     tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
     with pytest.raises(InterruptedRunError):
         train(tiny, STAGED, StopAfter(120))
@@ -154,11 +162,10 @@ def test_goes_on_in_another_environment(make_tiny: MakeTiny, machine: Machine) -
 
 
 def test_supervised_steps_beside_a_run_leave_no_trace(
-    make_tiny: MakeTiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    make_tiny: MakeTiny, machine: Machine, trained: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three after each of four validations, in a phase of their own; the weights are those of a run without them."""
-    tiny = make_tiny({"tiny_staged": {}}, budget=REFERENCE_STEPS)
-    result = train(tiny, STAGED)
+    result = trained.folder(STAGED).require_result()
     taken = [validation.pace for validation in result.validations if validation.pace]
     assert [(pace.stage, len(pace.reference), len(pace.own)) for pace in taken] == [
         ("first", 3, 3), ("second", 3, 3), ("third", 3, 3), ("third", 3, 3),

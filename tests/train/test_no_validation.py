@@ -13,7 +13,7 @@ from harness.audit.finding import Finding
 from harness.records.reader import SuiteRecords
 from harness.records.schema import Result
 from harness.tracking.series import Span, validation_points
-from tests.support import cases_of, run_cli
+from tests.support import call_cli, cases_of
 from tests.synthetic import write_checksums
 from tests.train.fixtures import MakeTiny
 from tests.train.tiny import Tiny
@@ -28,7 +28,7 @@ def finished(make_tiny: MakeTiny) -> tuple[Tiny, str]:
     """Baseline and reference, trained, tested and ranked by the real command line, and its output."""
     tiny = make_tiny({"supervised": {}, "supervised_full": {}}, dataset="tiny_no_validation", budget={"steps": 8})
     arguments = tiny.arguments("run", "--executor", "inline", "--no-track")[3:]
-    done = run_cli(*arguments, env=tiny.environment, cwd=tiny.root)
+    done = call_cli(*arguments, env=tiny.environment, cwd=tiny.root)
     assert done.returncode == 0, done.stderr
     return tiny, done.stdout + done.stderr
 

@@ -20,7 +20,7 @@ from harness.records.schema import Engine
 from harness.train import environment
 from harness.train.unsound import refuse_unsound_convolutions
 from tests.cli.test_page import panels
-from tests.support import cases_of, run_cli
+from tests.support import call_cli, cases_of
 from tests.train.fixtures import MakeTiny
 from tests.train.test_run import assert_same_numbers, result_of
 from tests.train.tiny import StopAfter, Tiny, train
@@ -43,7 +43,7 @@ def whole(make_tiny: MakeTiny) -> Tiny:
     """Every run through the real command line, uninterrupted, down to the page."""
     tiny = make_tiny(METHODS, **VOLUMES)
     command = ("run", "--suite", tiny.suite, "--runs", tiny.runs, "--no-track", "--executor", "inline")
-    done = run_cli(*command, env=tiny.environment, cwd=tiny.root)
+    done = call_cli(*command, env=tiny.environment, cwd=tiny.root)
     assert done.returncode == 0, done.stderr
     assert (tiny.store / "leaderboard" / "leaderboard.csv").exists()
     return tiny

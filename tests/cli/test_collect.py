@@ -15,7 +15,7 @@ from harness.records.archive import export_records, import_records
 from harness.records.files import write_record
 from harness.records.reader import SuiteRecords
 from harness.records.suite_folder import SuiteFolder
-from tests.support import REPO, run_cli
+from tests.support import REPO, call_cli
 from tests.synthetic import write_checksums
 
 SHIPPED = REPO / "benchmarks" / "results" / "acdc_mini" / "records.tar.xz"
@@ -58,10 +58,10 @@ def git(folder: Path, *command: str) -> None:
     subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True)
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """Alice ran four entries, Bob two of the same and another one."""
-    folder = tmp_path / "results"
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository: Alice ran four entries, Bob two of the same and another one."""
+    folder = tmp_path_factory.mktemp("sent") / "results"
     folder.mkdir()
     git(folder, "init", "-q")
     contribute(folder, "alice", EVERYONE, nothing)
@@ -71,9 +71,15 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def repository(sent: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(sent, tmp_path / "results"))
+
+
 def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", str(repository), "clone")
-    done = run_cli("collect", "clone", "--to", "board.md", cwd=tmp_path)
+    done = call_cli("collect", "clone", "--to", "board.md", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = pd.read_csv(tmp_path / "board.csv").set_index("entry")
     who = {"supervised": "alice, bob", "bcp": "alice, bob", "urpc": "alice", "ua_mt": "bob"}
@@ -91,24 +97,24 @@ def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path) -> None:
 def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository: Path, tmp_path: Path) -> None:
     folder = repository / "acdc_mini"
     contribute(repository, "carol", ("supervised", "bcp"), nothing)  # without the fully supervised reference
-    done = run_cli("collect", repository)
+    done = call_cli("collect", repository)
     assert done.returncode == 76, done.stderr
     assert "acdc_mini/carol: not held: 29." in done.stderr
     assert "acdc_mini/carol |" not in done.stdout.partition("## ")[2]
     (folder / "carol.tar.xz").write_bytes((folder / "bob.tar.xz").read_bytes()[:5000])
     contribute(repository, "dave", EVERYONE, better_bcp)
-    done = run_cli("collect", repository)
+    done = call_cli("collect", repository)
     assert done.returncode == 65, done.stderr
     assert "acdc_mini/carol: carol.tar.xz: cannot be read as an export" in done.stderr
     assert "warning: bcp, 3 labelled, run " in done.stderr
     assert "acdc_mini/alice and acdc_mini/dave differ (up to" in done.stderr
     assert "- **Differs:** bcp, 3 labelled, run " in done.stdout
-    paired = run_cli("compare", folder / "alice.tar.xz", folder / "dave.tar.xz", "--format", "csv")
+    paired = call_cli("compare", folder / "alice.tar.xz", folder / "dave.tar.xz", "--format", "csv")
     assert paired.returncode == 0, paired.stderr
     assert "cells that differ: 1; equal in every score: 3" in paired.stderr
     (row,) = pd.read_csv(io.StringIO(paired.stdout)).to_dict("records")
     assert (row["entry"], row["verdict"]) == ("bcp", "significant")
     assert row["difference"] > 0
-    empty = run_cli("collect", tmp_path / "alice" / "acdc_mini" / "suites")
+    empty = call_cli("collect", tmp_path / "carol" / "acdc_mini" / "suites")
     assert empty.returncode == 64
     assert "no exports here" in empty.stderr

@@ -16,6 +16,7 @@ from typing import Literal
 
 import harness
 from harness.api.errors import HarnessError, ServiceError
+from harness.records.variables import path_of
 from harness.suite.registry import load_datasets, load_methods
 from harness.tracking import check_tracking
 
@@ -111,8 +112,8 @@ def _data(data: Path | None) -> str:
     from harness.data.locate import locate
     from harness.data.prepare import prepared_cache
 
-    data = data or Path(os.environ.get("HARNESS_DATA", ""))
-    if data == Path():
+    data = data or path_of("HARNESS_DATA")
+    if data is None:
         raise ServiceError("HARNESS_DATA is not set and no --data given; generated data (--suite demo) needs none")
     if not data.is_dir():
         raise ServiceError(f"{data}: no such folder")

@@ -159,7 +159,8 @@ trap 'told TERM' TERM
 
 arguments=(--suite "$SUITE" --runs "$runs" --executor ray --yes)
 [ -z "${DATA:-}" ] || arguments+=(--data "$DATA")
-if [ -n "${TRACKING:-}" ]; then arguments+=(--tracking-uri "$TRACKING"); else arguments+=(--no-track); fi
+# not an argument, which everybody on the node can read: it may hold a password
+if [ -n "${TRACKING:-}" ]; then export MLFLOW_TRACKING_URI=$TRACKING; else arguments+=(--no-track); fi
 nodes=() steps=()
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
     folder=$runs/.ray-$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Sequence
 
 import pandas as pd
@@ -105,11 +106,12 @@ def _table(suite: AuditedSuite) -> pd.DataFrame:
         table = pd.read_csv(io.BytesIO(read_content(path)), dtype={"entry": str})
     except ValueError as error:  # pandas' parsing errors are ValueErrors
         raise RecordError(
-            f"{path}: not a table ({error}); `harness leaderboard {suite.root}` writes it again"
+            f"{path}: not a table ({error}); `harness leaderboard {shlex.quote(str(suite.root))}` writes it again"
         ) from None
     if "entry" not in table:
         raise RecordError(
-            f"{path}: not a leaderboard: no column entry; `harness leaderboard {suite.root}` writes it again"
+            f"{path}: not a leaderboard, no column entry; "
+            f"`harness leaderboard {shlex.quote(str(suite.root))}` writes it again"
         )
     return table
 
@@ -155,7 +157,9 @@ def accounts_agree(suite: AuditedSuite) -> Verdict:
     record = suite.reconciliation
     if record is None:
         ran = counted(len(on_slurm), "run")
-        return not_applicable(f"not reconciled: {ran} ran on Slurm; `harness reconcile {suite.root}` asks it")
+        return not_applicable(
+            f"not reconciled: {ran} ran on Slurm; `harness reconcile {shlex.quote(str(suite.root))}` asks it"
+        )
     if record.problem is not None:
         return not_applicable(f"not reconciled: {record.problem}")
     known = record.reconciled

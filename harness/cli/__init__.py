@@ -114,12 +114,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # before anything imports torch: a waiting OpenMP thread must not burn the CPU that others are charged for
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["MPLBACKEND"] = "agg"  # a notebook names its own for its commands too, which matplotlib may not know
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no Unicode gets other characters, not an error
             stream.reconfigure(errors="replace")
     logging.getLogger("harness").propagate = False  # MLflow's migrations give the root logger a handler of its own
     try:
         code = cli.main(arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit:  # so click and rich leave when nobody reads on, as behind `| head -1`
+        code = 0
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,13 +43,14 @@ def check_options(executor: str, cluster: Path | None, workers: int | None, ray_
 def report_slurm_run(done: SuiteSubmission) -> int:
     """Log what waits and how to follow it. Returns the exit code."""
     root = done.session.store.root
+    folder = shlex.quote(str(root))
     if done.calibration is not None:
         log.info(f"{root}: the steps of each run are known after calibration, by job {done.calibration}")
-        log.info(f"stop:  harness cancel {root}")
+        log.info(f"stop:  harness cancel {folder}")
     if done.queued:
         log.info(f"{root}: {done.session.summary}; {done.queued} wait or run")
-        log.info(f"watch: harness status {root} --watch 60")
-        log.info(f"stop:  harness cancel {root}")
+        log.info(f"watch: harness status {folder} --watch 60")
+        log.info(f"stop:  harness cancel {folder}")
     if done.named:
         log.info(
             f"{done.missing} finals were named in a container, which submits nothing; `harness run` again submits them"

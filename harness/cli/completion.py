@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from harness.api.errors import UsageError
+from harness.records.variables import path_of
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -40,6 +41,6 @@ def complete_suite(_context: click.Context, _parameter: click.Parameter, typed: 
 
 def complete_folder(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Folders of suites in the folder of all records, then folders."""
-    runs = Path(os.environ.get("HARNESS_RUNS", "runs"))
+    runs = path_of("HARNESS_RUNS") or Path("runs")
     names = sorted(str(path.parent) for path in runs.glob("*/suites"))
     return [*(CompletionItem(name) for name in names if name.startswith(typed)), CompletionItem(typed, type="dir")]

@@ -6,9 +6,11 @@ import math
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.completion import complete_folder, complete_suite
 from harness.records.reader import SuiteRecords
+from harness.records.variables import path_of
 
 PATH = click.Path(path_type=Path)
 Spacing = tuple[float, float, float]
@@ -34,9 +36,18 @@ data_option = click.option(
     help="A prepared cache, or raw scans in any layout that `harness data prepare` reads; default $HARNESS_DATA, "
     "which suites on generated data do not read.",
 )
+
+
+def _expanded(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """A folder from the environment, where no shell has expanded ~ and $NAME."""
+    from_variable = context.get_parameter_source(parameter.name or "") is ParameterSource.ENVIRONMENT
+    return (path_of("HARNESS_RUNS") or path) if from_variable else path
+
+
 runs_option = click.option(
     "--runs",
     type=PATH,
+    callback=_expanded,
     default=Path("runs"),
     envvar="HARNESS_RUNS",
     show_envvar=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -141,7 +142,7 @@ def disk_line(dry_run: DryRun, forecast: Forecast) -> str:
     uses = [forecast.disk(training) for training in dry_run.plan.trainings()]
     total, checkpoints = sum(use.total for use in uses), sum(use.checkpoint for use in uses)
     source = f"measured on {forecast.measured} runs" if forecast.measured else "estimated from the networks"
-    clean = f"harness clean {dry_run.store.root} --yes"
+    clean = f"harness clean {shlex.quote(str(dry_run.store.root))} --yes"
     return (
         f"disk: {total / len(uses) / 1e6:.1f} MB a run, {total / 1e9:.2f} GB in all ({source}); `{clean}` deletes "
         f"checkpoints of finished runs, {checkpoints / 1e9:.2f} GB of it"

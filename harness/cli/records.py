@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -85,7 +86,9 @@ def print_leaderboard(leaderboard: Leaderboard, form: Form = "text", *, explain:
     else:
         click.echo((terminal_text if explain else summary_text)(leaderboard), nl=False)
     if not explain:
-        log.info("all tables and what they mean: harness leaderboard %s --explain", leaderboard.folder)
+        log.info(
+            "all tables and what they mean: harness leaderboard %s --explain", shlex.quote(str(leaderboard.folder))
+        )
 
 
 @click.command("status")
@@ -212,7 +215,7 @@ def import_command(file: Path, runs: Path) -> None:
 
     root, added, kept = import_records(file, runs, lambda path: load_suite(path).suite.hash)
     log.info("%s: %d records added, %d were there already", root, added, kept)
-    log.info("next: harness leaderboard %s", root)
+    log.info("next: harness leaderboard %s", shlex.quote(str(root)))
 
 
 @click.command("verify")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
@@ -107,7 +108,7 @@ def run_command(
     if not pipeline.has_failed_runs(leaderboard):
         return 0
     records_of = asked["runs"] / load_suite(suite).suite.name
-    log.info("some runs failed: `harness errors %s` prints their tracebacks", records_of)
+    log.info("some runs failed: `harness errors %s` prints their tracebacks", shlex.quote(str(records_of)))
     return RunFailedError.exit_code
 
 

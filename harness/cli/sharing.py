@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def score_command(predictions: Path, dataset: str, name: str, note: str, data: P
 
     rows = score_predictions(predictions, dataset=dataset, name=name, note=note, data=data, runs=runs)
     print_table(*score_table(rows))
-    log.info("boards on this data show it: harness leaderboard %s/SUITE", runs)
+    log.info("boards on this data show it: harness leaderboard %s/SUITE", shlex.quote(str(runs)))
 
 
 def score_table(rows: pd.DataFrame) -> Printed:

@@ -27,7 +27,7 @@ BLOCK_BYTES = 1 << 22
 def local_home() -> Path | None:
     """The folder that $HARNESS_LOCAL_DATA names; variables in it are those of the node that asks."""
     home = os.path.expandvars(os.environ.get(VARIABLE, ""))
-    return Path(home) if home else None
+    return Path(os.path.expanduser(home)) if home else None  # noqa: PTH111 - Path raises where there is no such user
 
 
 def local_copy(cache: Cache, home: Path | None) -> Cache:

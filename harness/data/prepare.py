@@ -18,6 +18,7 @@ from harness.data.cache import DEVELOPMENT, TEST, Cache, write_cases
 from harness.data.checks import Checked, read_checked
 from harness.data.locate import cache_name, locate
 from harness.records.manifest import MANIFEST, CaseInfo, Manifest, Preparation, cache_home, data_checksum
+from harness.records.variables import path_of
 from harness.suite.prepared import PreparedDataset
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,8 @@ def _place(dataset: Dataset, data: Path | None) -> tuple[Path, Path | None, str]
     """Where the cache lies or will lie, and the folder and layout from which it is prepared."""
     if isinstance(dataset, PreparedDataset):
         return _prepared_place(dataset, data), None, ""
-    if data is None and dataset.layouts and os.environ.get("HARNESS_DATA"):
-        data = Path(os.environ["HARNESS_DATA"])
+    if data is None and dataset.layouts:
+        data = path_of("HARNESS_DATA")
     if data is None and dataset.layouts:
         raise DataError(
             f"{dataset.name}: no data folder given; pass --data DIR or set HARNESS_DATA, to a prepared cache or to a "

@@ -7,6 +7,7 @@ from typing import Literal
 
 from harness.api.errors import HarnessError, InterruptedRunError, RunFailedError
 from harness.api.strict import now
+from harness.execution.memory import NO_MEMORY
 from harness.records.lease import LeaseHeldError
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Failure, Result
@@ -55,7 +56,8 @@ def settle(folder: RunFolder, outcome: Outcome, stop: StopFlag) -> Outcome:
             if result is None and lines and lines[-1].kind == "end":
                 return Outcome(outcome.run, "interrupted", lines[-1].note or "", InterruptedRunError.exit_code)
             if result is None:
-                reason = f"its process died {MAX_STARTS} times (signal {outcome.exit_code})"
+                how = NO_MEMORY if outcome.message == NO_MEMORY else f"signal {outcome.exit_code}"
+                reason = f"its process died {MAX_STARTS} times ({how})"
                 result = Result(
                     run=folder.id,
                     status="failed",

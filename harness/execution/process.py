@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import harness
 from harness.api.errors import DiskError, HarnessError, InterruptedRunError, RecordError, RunFailedError
+from harness.execution.memory import NO_MEMORY, count_memory_kills
 from harness.execution.outcome import MAX_STARTS, Outcome, Status
 from harness.records.lease import LeaseHeldError
 from harness.records.owner import DRIVER_VARIABLE
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Run
 from harness.records.suite_folder import SuiteFolder
+from harness.records.variables import number_of, whole_number_of
 from harness.train.stop import StopFlag
 
 if TYPE_CHECKING:
@@ -108,8 +110,8 @@ def make_order(
 
 def parent_and_allowance() -> tuple[int | None, float]:
     """The pid of this process's parent and its allowance, as set by the driver. (None, inf) without a driver."""
-    parent = os.environ.get(PARENT_VARIABLE)
-    return int(parent) if parent else None, float(os.environ.get(ALLOWANCE_VARIABLE, "inf"))
+    allowance = number_of(ALLOWANCE_VARIABLE)
+    return whole_number_of(PARENT_VARIABLE, 1), math.inf if allowance is None else allowance
 
 
 class ServerLostError(Exception):
@@ -154,6 +156,7 @@ class RunProcess:
         self._start(start)
 
     def _start(self, start: Callable[[Order, BinaryIO], Started]) -> None:
+        self._memory_kills = count_memory_kills()
         try:
             with self._log.open("ab") as output:
                 self._log_start = output.tell()
@@ -179,6 +182,8 @@ class RunProcess:
                 self._start(start_command)
                 return self.wait(seconds)
             message = "" if code == 0 else last_message(self._log, self._log_start, code)
+            if abs(code) in (signal.SIGKILL, 128 + signal.SIGKILL) and count_memory_kills() > self._memory_kills:
+                message = NO_MEMORY
             self._outcome = Outcome(self.order.run, status_of(code), message, abs(code))
             if self._outcome.status == "killed":
                 self._free_lease()

@@ -7,26 +7,31 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.api.errors import ServiceError, UsageError
+from harness.execution.memory import NO_MEMORY
 from harness.execution.outcome import Outcome
 from harness.execution.process import Child, Order, run_process, stop_on_this_host
 from harness.execution.process_pool import ProcessPool, default_workers, visible_gpus
-from harness.records.owner import current_job
+from harness.records.owner import Owner, current_job
 from harness.records.run_folder import RunFolder
-from harness.train.stop import StopFlag
+from harness.records.variables import path_of
+from harness.train.stop import SIGNALS, StopFlag
 
 ADDRESS = re.compile(r"[^\s/]+:\d+")
 OBJECT_STORE_BYTES = 100_000_000
 LONGEST_FOLDER = 40
 """Ray puts up to 67 characters behind its temporary folder, and AF_UNIX paths end at 107 bytes."""
+DRIVER_MARK = "driver.json"
+"""In a Ray's folder: the process whose Ray it is."""
 SIGNAL_SECONDS = 2.0
 """The death of a worker may be known before the signal that ended it reaches the driver."""
 REPEAT_SECONDS = 5.0
@@ -125,19 +130,20 @@ def local_ray(workers: int) -> Iterator[Any]:
     ray = _import_ray()
     folder = _short_folder()
     try:
-        ray.init(
-            address="local",
-            num_cpus=workers,
-            num_gpus=visible_gpus(),
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=str(folder),
-        )
-    except (RuntimeError, ValueError, OSError) as error:
+        with _signals_held_back():
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                num_gpus=visible_gpus(),
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder / "r"),  # which Ray opens to everybody
+            )
+    except Exception as error:  # noqa: BLE001 - Ray raises bare ones, as on a machine where it starts too slowly
         shutil.rmtree(folder, ignore_errors=True)
-        raise ServiceError(f"a local Ray did not start ({error}); use --executor inline") from None
+        raise ServiceError(f"a local Ray did not start ({_first_line(error)}); use --executor inline") from None
     try:
         yield ray
     finally:
@@ -145,16 +151,41 @@ def local_ray(workers: int) -> Iterator[Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Block the signals that ask for a stop while Ray's processes start, which inherit that and keep it.
+
+    A signal to the whole process group then stops runs, and not the Ray under them, whose end a driver would wait for.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _remove_left(root: Path) -> None:
+    """Remove the folders of Rays whose drivers were killed."""
+    for mark in root.glob(f"h????????/{DRIVER_MARK}"):
+        with suppress(OSError, ValueError):
+            own = mark.parent.lstat().st_uid == os.getuid()
+            if own and Owner.model_validate_json(mark.read_bytes()).state == "dead":
+                shutil.rmtree(mark.parent, ignore_errors=True)
+
+
 def _short_folder() -> Path:
     """A folder for Ray's sockets in RAY_TMPDIR or /tmp, but not in TMPDIR, whose path is often too long."""
-    root = os.environ.get("RAY_TMPDIR", "/tmp")
-    if len(root) > LONGEST_FOLDER - len("/h12345678"):
+    root = str(path_of("RAY_TMPDIR") or "/tmp")
+    if len(root) > LONGEST_FOLDER - len("/h12345678/r"):
         raise ServiceError(f"RAY_TMPDIR={root} is too long: Ray's sockets allow {LONGEST_FOLDER - len('/h12345678')} "
                            "characters; name a shorter folder, or leave it out for /tmp")  # fmt: skip
     try:
-        return Path(tempfile.mkdtemp(prefix="h", dir=root))
+        _remove_left(Path(root))
+        folder = Path(tempfile.mkdtemp(prefix="h", dir=root))  # of mode 0700
+        (folder / DRIVER_MARK).write_text(Owner.this().model_dump_json(), encoding="utf-8")
     except OSError as error:
         raise ServiceError(f"RAY_TMPDIR={root} cannot be written ({error.strerror})") from None
+    return folder
 
 
 def _import_ray() -> Any:  # noqa: ANN401 - ray is untyped
@@ -221,7 +252,8 @@ class RayTask:
             outcome: Outcome = self.ray.get(self.reference)
         except self.ray.exceptions.RayError as error:
             self.stop.wait(SIGNAL_SECONDS)
-            return Outcome(self.run, "killed", str(error).splitlines()[0])
+            crowded = isinstance(error, self.ray.exceptions.OutOfMemoryError)
+            return Outcome(self.run, "killed", NO_MEMORY if crowded else str(error).splitlines()[0])
         return outcome
 
 

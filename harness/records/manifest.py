@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import Field, ValidationError
 from harness.api.dataset import Case
 from harness.api.errors import DataError, RecordError
 from harness.api.strict import Strict, digest
+from harness.records.variables import path_of
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = 1
@@ -179,7 +179,7 @@ def data_checksum(
 
 def cache_home() -> Path:
     """Where caches are kept: $HARNESS_CACHE, or ~/.cache/harness."""
-    return Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache" / "harness")
+    return path_of("HARNESS_CACHE") or Path.home() / ".cache" / "harness"
 
 
 def read_manifest(path: Path) -> Manifest:

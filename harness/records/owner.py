@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from harness.api.strict import Strict
+from harness.records.variables import whole_number_of
 
 DRIVER_VARIABLE = "HARNESS_DRIVER"
 """Environment variable with the pid of the driver, for the processes that it starts."""
@@ -31,12 +32,12 @@ class Owner(Strict):
     @classmethod
     def this(cls) -> Owner:
         """The calling process."""
-        driver, job = os.environ.get(DRIVER_VARIABLE), current_job()
+        job = current_job()
         return cls(
             host=socket.gethostname(),
             pid=os.getpid(),
             start_ticks=_own_start_ticks(),
-            driver=int(driver) if driver else None,
+            driver=whole_number_of(DRIVER_VARIABLE, 1),
             job=job,
             restarts=current_restarts() if job else None,
             cluster=current_cluster() if job else None,
@@ -83,7 +84,7 @@ def current_cluster() -> str | None:
 
 def current_restarts() -> int:
     """How often Slurm requeued that job."""
-    return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    return whole_number_of("SLURM_RESTART_COUNT") or 0
 
 
 def _boot() -> str | None:

@@ -24,6 +24,7 @@ from harness.records.files import read_record, write_record
 from harness.records.reader import SuiteRecords
 from harness.records.schema import SCHEMA
 from harness.tracking.content import RunContent, Tag, run_content
+from harness.tracking.older_runs import note_older_runs
 from harness.tracking.parents import entry_content, entry_fingerprint, suite_content, suite_fingerprint
 from harness.tracking.saved_views import NOTE_TAG, SIGNATURE, experiment_tags, links, saved_views
 from harness.tracking.service import Service, find_service, open_client
@@ -96,6 +97,7 @@ def track(records: SuiteRecords, tracking_uri: str | None = None) -> TrackReport
         mirror.write()
     added, replaced, kept = (mirror.outcomes[outcome] for outcome in ("added", "replaced", "kept"))
     wall_seconds = time.monotonic() - began
+    note_older_runs(service)
     return TrackReport(service.shown, records.name, mirror.experiment_id, added, replaced, kept, wall_seconds)
 
 

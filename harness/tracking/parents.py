@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def readable_table(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(io.BytesIO(read_content(path))).dropna(axis="columns", how="all")
     except ValueError as error:  # pandas' parsing errors are ValueErrors
         raise RecordError(
-            f"{path}: not a table ({error}); `harness leaderboard {path.parents[1]}` writes it again"
+            f"{path}: not a table ({error}); `harness leaderboard {shlex.quote(str(path.parents[1]))}` writes it again"
         ) from None
     first = [name for name in FIRST_COLUMNS if name in frame]
     rest = sorted(frame.columns.difference(first, sort=False), key=lambda name: frame[name].nunique(dropna=False) == 1)

@@ -9,6 +9,7 @@ import difflib
 import logging
 import os
 import re
+import shlex
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from harness.api.errors import DiskError, HarnessError, ServiceError
 from harness.records.lease import Lease, LeaseHeldError
+from harness.tracking.redact import reason_of, redact_text, redact_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,8 +69,8 @@ class Service:
 
     @property
     def shown(self) -> str:
-        """The URI without its password."""
-        return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", self.uri)
+        """The URI without what may be a secret."""
+        return redact_uri(self.uri)
 
     def error(self, reason: str) -> ServiceError:
         """What to raise when it cannot be used."""
@@ -76,7 +78,7 @@ class Service:
             return ServiceError(f"tracking to {self.shown} does not work: {reason}")
         return ServiceError(
             f"cannot track to {self.shown}: {reason}. The records are safe; "
-            f"run `harness track runs/{self.suite}` later."
+            f"run `harness track {shlex.quote(f'runs/{self.suite}')}` later."
         )
 
 
@@ -94,6 +96,7 @@ def find_service(option: str | None, suite: str = "") -> Service:
     path = re.sub(r"^sqlite(\+\w+)?:///", "", uri)
     if path == uri or path in {"", ":memory:"} or "?" in path or "%" in path:
         raise service.error("give SQLite a plain file, sqlite:///relative.db or sqlite:////absolute/path.db")
+    path = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - stays as it is where there is no such user
     absolute = Path.cwd() / path
     # MLflow reads ? and % in a URI as syntax; below a folder with such a name only the relative form works.
     return Service(f"sqlite:///{path if set('?%') & set(str(absolute)) else absolute}", suite, absolute)
@@ -123,21 +126,11 @@ def service_errors(service: Service) -> Iterator[None]:
     except HarnessError:
         raise
     except ImportError as error:
-        raise service.error(f"{error}. Install what is missing (`pip install mlflow` for MLflow itself)") from None
+        raise service.error(
+            f"{redact_text(str(error), service.uri)}. Install what is missing (`pip install mlflow` for MLflow itself)"
+        ) from None
     except Exception as error:  # noqa: BLE001 - see above
-        raise service.error(_reason(error, service)) from None
-
-
-def _reason(error: Exception, service: Service) -> str:
-    """The heart of an error message on one line, without the password."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    plain = re.search(r"\[Errno -?\d+\] ([^'\")(]+)", text)
-    if plain and service.scheme in {"http", "https"}:
-        text = f"{plain.group(1).strip()}, no MLflow server answers there"
-    elif len(text) > 400:
-        text = text[:400] + " ..."
-    secret = re.search(r"(?<=://)[^/@:]*:([^/@]*)@", service.uri)
-    return (text.replace(secret.group(1), "***") if secret and secret.group(1) else text).rstrip(".")
+        raise service.error(reason_of(error, service.uri)) from None
 
 
 @contextmanager

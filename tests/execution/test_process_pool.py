@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.execution.fork_server import ForkServer
-from harness.execution.process import make_order, parent_and_allowance
+from harness.execution.memory import NO_MEMORY
+from harness.execution.outcome import settle
+from harness.execution.process import RunProcess, make_order, parent_and_allowance
 from harness.execution.process_pool import ProcessPool, pool_devices
 from harness.execution.session import Session
 from harness.records.schema import Run
@@ -158,3 +160,29 @@ def test_a_child_hears_its_driver_its_allowance_and_its_devices(
     for name in ("HARNESS_PARENT", "HARNESS_ALLOWANCE"):
         monkeypatch.setenv(name, variables[name])
     assert parent_and_allowance() == (7, 2.5)
+
+
+class Gone:
+    """A process that SIGKILL has ended."""
+
+    end = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        return -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("kills", "told"), [((3, 4), NO_MEMORY), ((3, 3), "signal 9")])
+def test_a_run_that_had_no_memory_is_told_apart(
+    kills: tuple[int, int], told: str, make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = make_tiny({"tiny_short": {}}).session()
+    (run,) = session.plan.runs
+    counts = iter(kills)
+    monkeypatch.setattr("harness.execution.process.count_memory_kills", lambda: next(counts))
+    outcome = RunProcess(make_order(session, run, 1.0), lambda _order, _output: Gone()).wait()
+    assert outcome is not None
+    assert settle(session.folder(run), outcome, StopFlag()).status == "failed"
+    result = session.folder(run).result()
+    assert result is not None
+    assert result.failure is not None
+    assert (result.failure.kind, told in result.failure.reason) == ("killed", True)

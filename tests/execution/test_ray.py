@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
+import stat
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,14 @@ def descendants(pid: int) -> set[int]:
         border = {child for child, parent in parents.items() if parent in border} - found
         found |= border
     return found
+
+
+def terminate_group(leader: int) -> None:
+    """SIGTERM to all of its process group below it, as a terminal or a batch system does."""
+    for pid in descendants(leader) | {leader}:
+        with suppress(ProcessLookupError):
+            if os.getpgid(pid) == os.getpgid(leader):
+                os.kill(pid, signal.SIGTERM)
 
 
 def alive(pids: set[int]) -> set[int]:
@@ -101,16 +113,21 @@ def test_six_runs_at_once_with_deaths_and_failures_among_them(make_tiny: MakeTin
     wait_until(lambda: not alive(seen), "all its processes have ended")
 
 
-def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTiny, tmp_path: Path) -> None:
-    """SIGTERM: 75 within seconds. kill -9: its orphans stop by themselves. The same command: goes on to the end."""
+def test_a_driver_that_is_stopped_and_killed_and_started_again(
+    make_tiny: MakeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM to the group: 75 within seconds. kill -9: its orphans stop. The same command: goes on to the end."""
     slow = tmp_path / "slow"
     slow.touch()
+    short = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # Ray's sockets need a short path
+    monkeypatch.setenv("RAY_TMPDIR", str(short))
     tiny = make_tiny({"tiny_staged": {"slow_file": str(slow)}}, budget={"steps": STEPS}, seeds=[0, 1])
 
     process = tiny.start("run", *RAY)
     wait_until(lambda: training(tiny), "both runs train", process=process)
     children = descendants(process.pid)
-    process.send_signal(signal.SIGTERM)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in short.iterdir()] == [0o700]
+    terminate_group(process.pid)
     wait_until(lambda: not [f for f in SuiteFolder(tiny.store).folders() if f.lease.path.exists()], "no lease is left")
     assert process.wait(LIMIT_SECONDS) == 75, tiny.output  # a leaderboard later; the runs were safe within seconds
     wait_until(lambda: not alive(children), "all its processes have ended")
@@ -131,6 +148,7 @@ def test_a_driver_that_is_stopped_and_killed_and_started_again(make_tiny: MakeTi
     process = tiny.start("run", *RAY)
     assert process.wait(LIMIT_SECONDS) == 0, tiny.output
     assert "Traceback" not in tiny.output
+    short.rmdir()  # the folder that the killed driver left is gone too
     inline = make_tiny({"tiny_staged": {}}, budget={"steps": STEPS}, seeds=[0, 1])
     for seed in (0, 1):
         planned_run = f"tiny_staged/2/0/{seed}"

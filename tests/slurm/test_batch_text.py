@@ -28,6 +28,7 @@ CLUSTERS = {
     "container": "time: 60\nconstraint: a100|h100\ngpus: 1\ncontainer: ROOT/h.sif\n",
 }
 ARRAY = (["u1", "u2"], ["u3"])
+STARTED = "Reason=None StartTime=2026-11-25T01:00:00"
 
 
 def batch_of(tmp_path: Path, name: str, one: Submission) -> Batch:
@@ -126,6 +127,9 @@ def test_the_task_runs_its_runs_and_its_code_is_the_jobs(tmp_path: Path) -> None
         ("JobState=COMPLETING Reason=None", 0, ""),
         ("JobState=PENDING Reason=BeginTime Restarts=1", 0, ""),
         ("JobState=RUNNING Reason=None", 20, ""),
+        (f"JobState=COMPLETING {STARTED} PreemptEligibleTime=2026-11-25T01:00:00 PreemptTime=None", 0, ""),
+        (f"JobState=COMPLETING {STARTED} PreemptTime=2026-11-25T02:00:00", 0, "55_1"),
+        (f"JobState=COMPLETING {STARTED} PreemptTime=2026-11-25T00:59:59", 0, ""),  # of an earlier start
     ],
 )
 def test_what_is_left_is_requeued_unless_somebody_decided_otherwise(

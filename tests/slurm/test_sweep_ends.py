@@ -137,6 +137,6 @@ def test_what_is_run_with_all_variables_set(slurm: Cluster, tiny: Tiny, tmp_path
     _, said = sweep.output.splitlines()
     assert said == (
         f"exec --nv --bind {tiny.runs},{data},{tmp_path}/kept image.sif python3 -m harness run --suite {tiny.suite} "
-        f"--runs {tiny.runs} --executor ray --yes --data {data} --tracking-uri http://login:5000 --workers 2 "
+        f"--runs {tiny.runs} --executor ray --yes --data {data} --workers 2 "
         "--retry-failed --no-panels"
     )

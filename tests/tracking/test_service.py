@@ -20,7 +20,8 @@ import pytest
 from harness.api.errors import ServiceError
 from harness.records.suite_folder import SuiteFolder
 from harness.tracking import check_tracking
-from harness.tracking.service import find_service
+from harness.tracking.redact import redact_text
+from harness.tracking.service import Service, find_service, service_errors
 from tests.services import free_port, require_mlflow
 from tests.support import LIMIT_SECONDS, command_environment
 from tests.tracking.view import MLFLOW_RUNS, by_key, small_suite, track
@@ -65,10 +66,53 @@ def test_where_tracking_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert find_service("sqlite:////a/b.db").database == Path("/a/b.db")
 
 
-def test_no_password_in_what_is_shown() -> None:
-    assert find_service("postgresql+psycopg2://ann:p4ss@db:5432/x").shown == "postgresql+psycopg2://ann:***@db:5432/x"
-    assert find_service("https://ann:p4ss@host/path").shown == "https://ann:***@host/path"
-    assert find_service("http://host:5000").shown == "http://host:5000"
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql+psycopg2://ann:p4ss@db:5432/x", "postgresql+psycopg2://***@db:5432/x"),
+        ("https://t0ken@host/path", "https://***@host/path"),
+        ("http://host:5000", "http://host:5000"),
+        ("http://[::1]:5000/a", "http://[::1]:5000/a"),
+        ("http://ann:to/p4ss@host:1/", "http://***@host:1/"),
+        ("http://ann:to@p4ss@host", "http://***@host"),
+        ("http://ann:to?p4ss@host/x", "http://***@host/x"),
+        ("http://ann:to?p=4ss@host/x", "http://***@host/x"),
+        ("http://ann:a@p4ss?p=4ss@host/x", "http://***@host/x"),
+        ("http://ann:to#p4ss@host/x", "http://***@host/x"),
+        ("http://host:1/?token=p4ss&user=me@p4ss", "http://host:1/?token=***&user=***"),
+        ("http://host/?p4ss", "http://host/?***"),
+        ("http://host/#p4ss", "http://host/#***"),
+        ("ann:p4ss@host:5000", "***@host:5000"),
+        ("sqlite:///a@b.db", "sqlite:///a@b.db"),
+        ("sqlite:///a.db?password=p4ss", "sqlite:///a.db?password=***"),
+    ],
+)
+def test_no_secret_in_what_is_shown(uri: str, shown: str) -> None:
+    assert Service(uri).shown == shown
+    said = redact_text(f"{uri} refused {'(p4ss)' if '/p4ss' in uri or ':p4ss' in uri else ''}", uri)
+    assert "p4ss" not in said
+    assert "refused" in said
+
+
+def test_a_mask_eats_no_other_letters() -> None:
+    said = "server refused: no answer of se at se:1 (Errno 1), %2Fse!"
+    assert redact_text(said, "http://s:se@h?ttl=1") == "server refused: no answer of *** at ***:1 (Errno 1), %2Fse!"
+    assert redact_text("xlongsecret1%2Fy", "http://ann:longsecret1/@h") == "x***%2Fy"
+
+
+def test_an_artifact_folder_of_another_machine_is_named() -> None:
+    failed = FileNotFoundError(2, "No such file or directory", "/srv/mlartifacts")
+    said = r"/srv/mlartifacts: No such file or directory; .* --serve-artifacts"
+    with pytest.raises(ServiceError, match=said), service_errors(find_service("http://h:1", "s")):
+        raise failed
+
+
+def test_runs_of_an_older_mlflow_beside_the_database_are_named(tmp_path: Path, said: list[str]) -> None:
+    require_mlflow()
+    (tmp_path / "mlruns" / "0").mkdir(parents=True)
+    (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
+    track(small_suite(tmp_path), f"sqlite:///{tmp_path}/mlflow.db")
+    assert f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db" in said[-1]
 
 
 def test_a_dead_server(tmp_path: Path) -> None:

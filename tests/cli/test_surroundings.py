@@ -1,0 +1,77 @@
+"""Where the command line runs: variables of the environment, pipes that end early, back ends of figures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.api.errors import UsageError
+from harness.data.local import local_home
+from harness.execution.process import parent_and_allowance
+from harness.records.manifest import cache_home
+from harness.records.owner import Owner
+from harness.records.variables import path_of
+from tests.support import LIMIT_SECONDS, REPO, command_environment
+
+
+@pytest.mark.parametrize("text", ["~/cache", "$HOME/cache", "${HOME}/cache", "/scratch/ann/cache"])
+def test_paths_of_variables_are_expanded(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/scratch/ann")
+    for name in ("HARNESS_CACHE", "HARNESS_LOCAL_DATA", "HARNESS_RUNS"):
+        monkeypatch.setenv(name, text)
+    assert {cache_home(), local_home(), path_of("HARNESS_RUNS")} == {Path("/scratch/ann/cache")}
+
+
+@pytest.mark.parametrize("text", ["$NOWHERE_SET/x", "~nobody_of_that_name/x"])
+def test_a_path_that_cannot_be_expanded_makes_no_folder(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", text)
+    with pytest.raises(UsageError, match=r"HARNESS_CACHE=.*write the path out"):
+        cache_home()
+    monkeypatch.setenv("HARNESS_CACHE", "")
+    assert cache_home() == Path.home() / ".cache" / "harness"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("HARNESS_DRIVER", text) for text in ("abc", "-1", "0", "1.5", "99999999999")),
+        ("SLURM_RESTART_COUNT", "x"),
+        ("HARNESS_PARENT", "abc"),
+        *(("HARNESS_ALLOWANCE", text) for text in ("abc", "nan", "-1")),
+    ],
+)
+def test_a_variable_that_is_no_number_is_one_line(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv(name, text)
+    asks = parent_and_allowance if name in ("HARNESS_PARENT", "HARNESS_ALLOWANCE") else Owner.this
+    with pytest.raises(UsageError, match=f"^{name}={text}: not a .*number from"):
+        asks()
+
+
+def test_figures_are_drawn_whatever_back_end_a_notebook_names() -> None:
+    script = (
+        "from harness.cli import main\ntry: main(['--version'])\n"
+        "finally:\n import matplotlib as m; print(m.get_backend())"
+    )
+    env = command_environment({"MPLBACKEND": "module://matplotlib_inline.backend_inline"})
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[-1].lower() == "agg", done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("list",), ("doctor",)])
+def test_nobody_who_reads_on_is_no_error(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-P", "-m", "harness", *arguments]
+    env = command_environment({"PYTHONPATH": str(REPO)})
+    done = subprocess.run(
+        command, env=env, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=LIMIT_SECONDS
+    )
+    os.close(writer)
+    assert (done.returncode, b"Traceback" in done.stderr, b"BrokenPipe" in done.stderr) == (0, False, False)

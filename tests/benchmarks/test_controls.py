@@ -14,7 +14,7 @@ from harness.suite.load import SUITES
 from tests.support import REPO
 from tests.train.tiny import write_metadata
 
-SEEDS, STEPS = 6, 160
+SEEDS, STEPS = 10, 160
 DICE = 0.01
 NULL = '''
 import torch
@@ -44,7 +44,7 @@ class Null(Supervised):
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> pd.DataFrame:
-    """Differences in Dice between all pairs of entries: the demo's settings, fixed steps, six seeds."""
+    """Differences in Dice between all pairs of entries: the demo's settings, fixed steps, ten seeds."""
     root = tmp_path_factory.mktemp("controls")
     (root / "null_plugin.py").write_text(NULL, encoding="utf-8")
     write_metadata(root, "[harness.methods]\nnull = null_plugin:Null\n", "null-plugin")

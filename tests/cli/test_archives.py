@@ -96,9 +96,8 @@ def test_a_hostile_archive_is_refused_and_costs_nothing(name: str, tmp_path: Pat
     assert not (tmp_path / "there").exists()
 
 
-@pytest.mark.parametrize("name", ["colours in a name", "a long name"])
-def test_the_command_line_says_so_in_a_line(name: str, tmp_path: Path) -> None:
-    content, expected = HOSTILE[name]
+def test_the_command_line_says_so_in_a_line(tmp_path: Path) -> None:
+    content, expected = HOSTILE["colours in a name"]
     (tmp_path / "records.tar.gz").write_bytes(gzip.compress(content + bytes(1024)))
     said = refuse("import", "records.tar.gz", "--runs", "there", code=65, named=(expected,), unchanged=tmp_path)
     assert "\x1b" not in said

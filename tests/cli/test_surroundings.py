@@ -64,7 +64,7 @@ def test_figures_are_drawn_whatever_back_end_a_notebook_names() -> None:
     assert done.stdout.split()[-1].lower() == "agg", done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("list",), ("doctor",)])
+@pytest.mark.parametrize("arguments", [("--help",), ("list",)])
 def test_nobody_who_reads_on_is_no_error(arguments: tuple[str, ...], tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

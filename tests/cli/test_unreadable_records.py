@@ -62,10 +62,8 @@ def test_a_record_that_ends_in_the_middle(kind: str, suite: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "verb", "place", "code"),
     [
-        ("runs/*/result.json", "status", "a link to itself", 74),
         ("selection.json", "status", "memory that cannot be read", 74),
         ("runs/*/ledger.jsonl", "audit", "a folder", 65),
-        ("runs/*/run.json", "leaderboard", "a link that leads nowhere", 65),
     ],
 )
 def test_a_verb_says_so(kind: str, verb: str, place: str, code: int, suite: Path) -> None:

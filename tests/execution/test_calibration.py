@@ -182,16 +182,16 @@ def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
 ) -> None:
     """Its tiny network costs a twentieth of the U-Net's step; a calibration says that it costs as much."""
     monkeypatch.setitem(COSTS, "tiny_floor", {"c": 1.0})
-    tiny = make_tiny({"supervised": {}, "tiny_floor": {}}, budget={"reference_steps": 30}, seeds=[0, 1, 2])
+    tiny = make_tiny({"supervised": {}, "tiny_floor": {}}, budget={"reference_steps": 20}, seeds=[0, 1, 2])
+    train(tiny, "supervised/2/0/0")
     for seed in range(3):
-        train(tiny, f"supervised/2/0/{seed}")
         train(tiny, f"tiny_floor/2/0/{seed}")
     records = SuiteRecords.open(tiny.store)
     (finding,) = [finding for finding in audit(records).findings if finding.number == 35]
     assert finding.status == "not held", finding.evidence
     assert any(re.match(r"tiny_floor@2, stage c: -[0-9.]+% in 36 supervised steps", line) for line in finding.evidence)
     runs = build_leaderboard(records).inputs.comparisons[0].runs
-    statuses = runs.groupby("entry")["status"].unique()
+    statuses = runs.query("status != 'missing'").groupby("entry")["status"].unique()
     assert statuses["tiny_floor"].tolist() == ["unfit"]
     assert statuses["supervised"].tolist() == ["ok"]
 

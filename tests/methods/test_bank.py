@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,20 +18,6 @@ def slots(history: list[int], size: int) -> list[int]:
     for n, value in enumerate(history):
         ring[n % size] = value
     return ring
-
-
-@given(size=sizes, pushes=st.lists(st.integers(1, 20), max_size=8))
-def test_bank_holds_the_newest_rows(size: int, pushes: list[int]) -> None:
-    bank, newest, written = Bank(size, 2), deque[float](maxlen=size), list[int]()
-    for count in pushes:
-        numbers = range(len(written) + 1, len(written) + count + 1)
-        bank.enqueue(torch.tensor([[n, -n] for n in numbers], dtype=torch.float32))
-        written.extend(numbers)
-        newest.extend(numbers)
-        assert sorted(bank.entries[bank.filled, 0].tolist()) == sorted(newest)
-        assert bank.entries[:, 0].equal(-bank.entries[:, 1])
-    assert bank.entries[:, 0].tolist() == [max(n, 0) for n in slots(written, size)]
-    assert bank.filled.tolist() == [n >= 0 for n in slots(written, size)]
 
 
 @given(size=sizes, pushes=pushes)

@@ -14,7 +14,7 @@ from harness.api.components import largest_components
 from harness.api.losses import supervised_loss
 from harness.api.method import Batch, BatchPlan, Stage
 from harness.api.params import OptimiserSettings
-from methods.bcp import BCP, halves, mix, part_losses
+from methods.bcp import BCP, part_losses
 from tests.methods.test_losses import gradient_inputs
 from tests.methods.test_ua_mt import Recorder
 from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
@@ -69,15 +69,6 @@ def test_a_part_that_is_the_whole_image_has_the_supervised_loss() -> None:
     (plain,) = torch.autograd.grad(whole.total, logits)
     torch.testing.assert_close(own, plain, rtol=1e-5, atol=1e-7)
     assert (dice[1].item(), ce[1].item()) == (0.0, 0.0), "no pixel is left to the other part"
-
-
-def test_mixtures_and_halves_by_hand() -> None:
-    mask = torch.tensor([True, False])
-    mixture = mix(mask, (torch.ones(1, 1, 2), torch.tensor([[1, 1]])), (torch.zeros(1, 1, 2), torch.tensor([[2, 3]])))
-    assert (mixture.images.tolist(), mixture.labels.tolist()) == ([[[1.0, 0.0]]], [[1, 3]])
-    five = torch.arange(5)
-    assert [each.tolist() for each in halves(five, 3)] == [[0, 1, 2], [2, 3, 4]], "the middle one is in both"
-    assert [each.tolist() for each in halves(five[:1], 1)] == [[0], [0]]
 
 
 def test_the_box_is_one_for_all_images_and_two_thirds_of_each_side() -> None:

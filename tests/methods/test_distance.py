@@ -39,10 +39,3 @@ def test_of_blobs_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None
     np.testing.assert_allclose(whole, [derived(mask) for mask in masks], atol=1e-6)
     monkeypatch.setattr(distance, "AT_A_TIME", 1)
     assert torch.equal(signed_distances(torch.as_tensor(masks)), whole)
-
-
-def test_by_hand() -> None:
-    mask = torch.tensor([[[0, 0, 1, 1, 1, 1, 1, 0]]], dtype=torch.bool)
-    # outside at most 2 away; inside 1, 2, 3, 2, 1, whose ends are the border
-    expected = [1.0, 0.5, 0.0, -2 / 3, -1.0, -2 / 3, 0.0, 0.5]
-    assert signed_distances(mask)[0, 0].tolist() == pytest.approx(expected, abs=1e-6)

@@ -35,13 +35,6 @@ def test_local_loss_equals_the_loops(pushed: int, temperatures: tuple[float, flo
     torch.testing.assert_close(gradient(found, student), gradient(expected, student), rtol=1e-8, atol=1e-12)
 
 
-def test_by_hand() -> None:
-    # The student sees the two anchors at cosines 1 and 0, the teacher at 0 and 1; both at temperature 1.
-    anchors = torch.tensor([[2.0, 0.0], [0.0, 3.0]], dtype=torch.float64)
-    loss = distillation_loss(anchors[:1], anchors[1:], anchors, torch.ones(2, dtype=torch.bool), 1.0, 1.0)
-    assert loss.item() == pytest.approx(0.7310585786 - 0.2689414214, abs=1e-9)  # (q - p)(1 - 0), q = e / (1 + e)
-
-
 def test_the_teacher_learns_nothing_and_agreement_costs_nothing() -> None:
     student, teacher, anchors = vectors(2, 5), vectors(2, 5), torch.randn(4, 5, dtype=torch.float64)
     full = torch.ones(4, dtype=torch.bool)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from methods.dtc import DTC, class_distances, task_consistency
+from methods.dtc import DTC, task_consistency
 from tests.methods.test_distance import derived
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
 from tests.methods.test_ua_mt import loss_of
-from tests.methods.tiny import batch_for, blobs, build, progress_at, step_loss
+from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 
 def dtc(**params: object) -> DTC:
@@ -50,16 +50,6 @@ def test_step_equals_an_independent_derivation() -> None:
     assert got["consistency"] == pytest.approx(consistency, rel=1e-4)
     assert got["ce"] == pytest.approx(derived_cross_entropy(z[:3], labels), rel=1e-5)
     assert got["total"] == pytest.approx(dice + 0.7 * distance + 3.0 * math.exp(-5 * 0.25**2) * consistency, rel=1e-4)
-
-
-def test_each_class_has_its_own_distances() -> None:
-    _, labels = blobs(2)
-    labels[1][labels[1] == 2] = 0
-    distances = class_distances(labels, 4)
-    assert distances.shape == (2, 3, 32, 32)
-    assert not distances[1, 1].any(), "a class that an image lacks has no border"
-    for number, c in ((0, 1), (0, 3), (1, 3)):
-        np.testing.assert_allclose(distances[number, c - 1], derived(labels[number].numpy() == c), atol=1e-6)
 
 
 def test_gradients_are_the_numerical_ones() -> None:

@@ -27,21 +27,6 @@ def by_powers(p: np.ndarray, temperature: float) -> np.ndarray:
     return own / (own + other)
 
 
-@pytest.mark.parametrize(
-    ("p", "temperature", "expected"),
-    [
-        (0.8, 0.5, 0.64 / 0.68),
-        (0.6, 0.1, 0.98295455),  # 1.5^10 = 57.665, 57.665 / 58.665
-        (0.5, 0.1, 0.5),
-        (0.3, 1.0, 0.3),
-        (0.0, 0.1, 0.0),
-        (1.0, 0.1, 1.0),
-    ],
-)
-def test_sharpening_by_hand(p: float, temperature: float, expected: float) -> None:
-    assert sharpen(torch.tensor([p]), temperature).item() == pytest.approx(expected, abs=1e-6)
-
-
 @given(p=st.lists(st.floats(1e-6, 1 - 1e-6), min_size=1, max_size=20), temperature=st.floats(0.02, 1.0))
 def test_sharpening_equals_the_powers_of_the_formula(p: list[float], temperature: float) -> None:
     sharp = sharpen(torch.tensor(p, dtype=torch.float64), temperature)

@@ -12,6 +12,8 @@ from torch import nn
 from harness.api.losses import supervised_loss
 from harness.api.method import BatchPlan, Method
 from harness.api.progress import Progress
+from methods.bcp import BCP
+from methods.ss_net import SSNet
 from methods.supervised import Supervised
 from methods.supervised_full import SupervisedFull
 from tests.methods.tiny import METHODS, batch_for, build, optimiser, progress_at, step, step_loss
@@ -32,8 +34,9 @@ def test_predictor_is_the_common_network(kind: type[Method]) -> None:
 
 
 @pytest.mark.slow
-@every_method
+@pytest.mark.parametrize("kind", [Supervised, BCP, SSNet])
 def test_twenty_steps_fit_a_blob(kind: type[Method]) -> None:
+    """Of the others each loss is derived a second time, and the check of methods sees that it moves the weights."""
     method = build(kind)
     sgd, batch = optimiser(method), batch_for(method)
 

@@ -17,14 +17,12 @@ from tests.methods.tiny import TASK_3D
 WIDTHS = (5, 4, 3, 2, 1)
 
 
-def pyramid(
-    size: tuple[int, ...], widths: tuple[int, ...] = WIDTHS, dtype: torch.dtype = torch.float64
-) -> list[Tensor]:
+def pyramid(size: tuple[int, ...], widths: tuple[int, ...] = WIDTHS) -> list[Tensor]:
     """Two images' decoder maps, coarse to fine, each level half as fine as the next."""
     maps = []
     for level, width in enumerate(widths):
         scale = 2 ** (len(widths) - 1 - level)
-        maps.append(torch.randn(2, width, *(n // scale for n in size), dtype=dtype, requires_grad=True))
+        maps.append(torch.randn(2, width, *(n // scale for n in size), dtype=torch.float64, requires_grad=True))
     return maps
 
 
@@ -64,16 +62,17 @@ def test_head_in_three_dimensions_equals_convolutions() -> None:
     compare(pyramid((8, 4, 12), widths), head_for(widths, 3), torch.arange(2 * 8 * 4 * 12), 1e-10)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-def test_head_on_a_v_net_equals_the_dense_head_to_every_border(dtype: torch.dtype, tolerance: float) -> None:
+def test_head_on_a_v_net_equals_the_dense_head_to_every_border() -> None:
+    """In single precision, as it trains."""
     torch.manual_seed(5)
-    net = backbone(TASK_3D).to(dtype)
-    features = net.encode(torch.randn(1, 1, 16, 32, 16, dtype=dtype))
+    net = backbone(TASK_3D)
+    features = net.encode(torch.randn(1, 1, 16, 32, 16))
     maps = [m.detach().requires_grad_() for m in net.decoder.maps(features)]
     coordinates = torch.cartesian_prod(torch.arange(16), torch.arange(32), torch.arange(16))
     faces = ((coordinates == 0) | (coordinates == torch.tensor([15, 31, 15]))).any(1).nonzero().flatten()
     positions = torch.cat((faces, torch.randint(16 * 32 * 16, (200,))))
-    compare(maps, head_for(net.decoder.channels, 3, dtype), positions[torch.randperm(len(positions))[:300]], tolerance)
+    head = head_for(net.decoder.channels, 3, torch.float32)
+    compare(maps, head, positions[torch.randperm(len(positions))[:300]], 1e-5)
 
 
 def test_a_patch_in_three_dimensions_by_hand() -> None:

@@ -17,7 +17,6 @@ from methods.action_parts.pseudo import confident_share, unsupervised_loss
 
 # Two images of two pixels; p(label) = .8, .4 and .5, .1.
 LOGITS = torch.tensor([[[[0.8, 0.4]], [[0.2, 0.6]]], [[[0.5, 0.9]], [[0.5, 0.1]]]], dtype=torch.float64).log()
-LABELS = torch.tensor([[[0, 0]], [[1, 1]]])
 
 
 def pseudo_label(logits: Tensor) -> Mixed:
@@ -56,12 +55,6 @@ def test_share_by_hand() -> None:
     confidence = torch.tensor([[[0.97, 0.9699, 0.98, 1.0]], [[0.1, 0.2, 0.3, 0.4]]])
     assert confident_share(confidence, 0.97).tolist() == [0.75, 0.0]  # 0.97 itself counts, in single precision too
     assert confident_share(confidence, 0.0).tolist() == [1.0, 1.0]
-
-
-def test_loss_by_hand() -> None:
-    confidence = torch.tensor([[[0.99, 0.5]], [[0.98, 0.99]]], dtype=torch.float64)  # eta: 1/2, 1
-    expected = (0.5 * (0.2231435513 + 0.9162907319) + 1.0 * (0.6931471806 + 2.3025850930)) / 4
-    assert unsupervised_loss(LOGITS, LABELS, confidence, 0.97).item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_pixels_that_cost_nothing_leave_the_mean() -> None:

@@ -43,13 +43,6 @@ def test_cosine_equals_its_formula(periods: float) -> None:
     assert [schedule.value(p) for p in POINTS] == pytest.approx(list(0.1 + 0.9 * swing), abs=1e-9)
 
 
-def test_one_cosine_period_by_hand() -> None:
-    schedule = Cosine(low=0.1, high=1.0, periods=1)
-    shares = [0.0, 1 / 6, 0.25, 1 / 3, 0.5, 0.75, 1.0]
-    expected = [1.0, 0.775, 0.55, 0.325, 0.1, 0.55, 1.0]
-    assert [schedule.value(p) for p in shares] == pytest.approx(expected, rel=1e-12)
-
-
 def test_linear_and_half_cosine_by_hand() -> None:
     shares = [0.0, 0.25, 0.5, 0.75, 1.0]
     assert [Linear(start=1.0, end=0.2).value(p) for p in shares] == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from harness.api.networks import VNetDecoder, backbone, doubling
 from methods.mc_net import SharedEncoder
-from tests.methods.test_nets import parameters
+from tests.methods.test_nets import giga_macs, parameters
 from tests.methods.tiny import TASK_3D
 
 WIDTHS = [16, 32, 64, 128, 256]
-
-
-def giga_macs(net: nn.Module, size: tuple[int, ...]) -> float:
-    """Multiply-accumulates of all convolutions for one patch, counted on the meta device."""
-    total = 0
-
-    def count(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        assert isinstance(layer, nn.Conv3d | nn.ConvTranspose3d)
-        places = given[0] if isinstance(layer, nn.ConvTranspose3d) else output  # those that meet the whole kernel
-        total += places[0, 0].numel() * math.prod(layer.kernel_size) * layer.in_channels * layer.out_channels
-
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
-            layer.register_forward_hook(count)
-    net.to("meta")(torch.empty(1, 1, *size, device="meta"))
-    return total / 1e9
 
 
 def test_parameter_counts_are_the_published_ones() -> None:

@@ -12,33 +12,18 @@ from harness.api.method import Method
 from harness.api.progress import Progress
 from methods.action import ACTION
 from methods.action_pp import ACTIONPP
-from methods.bcp import BCP
-from methods.cps import CPS
-from methods.dtc import DTC
 from methods.mc_net import MCNet
-from methods.mean_teacher import MeanTeacher
-from methods.ss_net import SSNet
 from methods.supervised import Supervised
-from methods.supervised_full import SupervisedFull
 from methods.ua_mt import UAMT
-from methods.unimatch import UniMatch
-from methods.urpc import URPC
 from tests.methods.staged import SMALL, SMALL_PP
 from tests.methods.test_methods import same_state
-from tests.methods.tiny import TASK_3D, batch_for, build, step_loss
+from tests.methods.tiny import METHODS, TASK_3D, batch_for, build, step_loss
 
 PARAMS: Mapping[type[Method], Mapping[str, object]] = {
+    **{kind: {} for kind in METHODS},
     Supervised: {"strong": True},
-    SupervisedFull: {},
     UAMT: {"passes": 2, "strong": True, "threshold_start": 1.0, "entropy_scale": "classes"},
     MCNet: {"decoders": 3},
-    MeanTeacher: {},
-    CPS: {},
-    BCP: {},
-    UniMatch: {},
-    URPC: {},
-    DTC: {},
-    SSNet: {},
     ACTION: {**SMALL, "mixing": "classmix"},
     ACTIONPP: SMALL_PP,
 }

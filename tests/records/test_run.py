@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.api.errors import DiskError, RecordError, UsageError
+from harness.api.errors import RecordError, UsageError
 from harness.records.budget import Budget
 from harness.records.schema import DatasetRef, Engine, Environment, PlannedRun, Preprocessing, Result, Run, Spent
 from harness.records.suite_folder import Selection, SelectionEntry, SuiteFolder
@@ -65,15 +65,6 @@ def tree(root: Path) -> dict[str, tuple[int, bytes | None]]:
         str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
         for path in root.rglob("*")
     }
-
-
-def test_a_folder_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("my only copy", encoding="utf-8")
-    (tmp_path / "runs").mkdir()
-    before = tree(tmp_path)
-    with pytest.raises(DiskError, match=r"another program.*--runs"):
-        SuiteFolder.create(tmp_path)
-    assert tree(tmp_path) == before
 
 
 def test_an_empty_folder_and_our_own_are_taken(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_one_experiment_with_suite_methods_and_runs_nested(desk: Path) -> None:
 def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path) -> None:
     from mlflow import MlflowClient
 
-    store = small_suite(desk)
+    store = small_suite(desk, replace(SMALL, centers=frozenset({"ua_mt"})))
     for folder in store.folders():
         folder.checkpoint.write_bytes(b"weights")
     track(store)
@@ -56,10 +57,10 @@ def test_artifacts_are_the_records_and_mlflow_finds_them(desk: Path) -> None:
     for run_id, run in runs(desk / "mlflow.db").items():
         if "harness.run" in run.tags:
             names = {file.path for file in client.list_artifacts(run_id)}
-            expected = {"run.json", "result.json", "ledger.jsonl"} | (
-                {"cases.parquet"} if run.status == "FINISHED" else set()
-            )
-            assert names == expected
+            ended = {"cases.parquet"} if run.status == "FINISHED" else set()
+            drawn = {"arrays.npz", "figures"} if ended and run.tags["method"] == "ua_mt" else set()
+            assert names == {"run.json", "result.json", "ledger.jsonl"} | ended | drawn
+            assert [path.name for path in run.artifacts.glob("figures/*")] == ["centers.png"] * ("figures" in drawn)
             source = store.root / "runs" / run.tags["harness.run"] / "result.json"
             assert (run.artifacts / "result.json").read_bytes() == source.read_bytes()
     assert (desk / "mlartifacts" / "phantom_small").is_dir()

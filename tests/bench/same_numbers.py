@@ -1,15 +1,13 @@
 """`make same AGAINST=REF`: whether the working tree computes the same numbers as another commit.
 
-Both trees train three small suites on this machine with this interpreter, one thread each: every method on slices and
-on volumes with a budget of steps, and a search with its finals. Compared are weights as tensor bytes, test cases,
-validations and counts; tensors by position, since their names may change. Runs are known by what was asked of them, so
-that another choice of a search is a run that one tree lacks; not by ids, since the protocol's version is part of them.
+Both trees train every method that both have on slices and on patches, a few steps on one thread each, on this machine
+with this interpreter. Compared are weights bit by bit, test cases, validations and counts; tensors by position, since
+their names may change, and runs by method, since the protocol's version is part of their ids.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import subprocess
 import sys
@@ -21,113 +19,73 @@ from typing import Any
 
 import pandas as pd
 import torch
+import yaml
 
-from tests.bench.same_suites import SUITES
+from harness.suite.registry import method_sources
+from harness.train.monitor import tensors_sha256
 from tests.bench.trees import checkout, copy_code, environment_of
 
+SUITES: Mapping[str, Mapping[str, Any]] = {
+    "slices": {
+        "dataset": "phantom", "preprocessing": {"size": [48, 48], "resize": "area"}, "budget": {"steps": 18},
+        "engine": {"batch_size": 4, "channels_last": True, "validations": 3},
+    },
+    "volumes": {
+        "dataset": "phantom3d", "preprocessing": {"size": [32, 32, 16], "shrink": 2}, "budget": {"steps": 9},
+        "engine": {"batch_size": 2, "validations": 2, "window_stride": [32, 32, 16]},
+    },
+}  # fmt: skip
+FEWER_PIXELS = {"action_pp": {"params": {"queue": 1024, "anchors": 64}}}
 COUNTS = ("status", "stage_steps", "images_seen", "labelled_images_seen", "parameters_training", "parameters_predictor")
 """Fields of a result that do not depend on time, beside the validations."""
 NOT_COMPARED = ("device_seconds", "patients")
-"""Fields of a validation that depend on time, or that one tree alone writes: names, no numbers."""
-CASE_KEY = ["checkpoint", "case", "class_name"]
+"""Fields of a validation that depend on time, or that one tree alone writes."""
 SHOWN_DIFFERENCES = 4
 
 Numbers = dict[str, str]
-"""Meaning of a number (cases[last, phantom029_ED, LV].dice) -> its text, which differs if a bit of it differs."""
+"""Meaning of a number -> its text, which differs if a bit of it differs."""
 
 
-def flat(value: Any, at: str) -> Iterator[tuple[str, str]]:
-    """Each number below `value` with its path; a float's text tells all of its bits."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield from flat(part, f"{at}.{name}")
-    elif isinstance(value, list):
-        yield f"{at}.length", str(len(value))
-        for index, part in enumerate(value):
-            yield from flat(part, f"{at}[{index}]")
-    else:
-        yield at, repr(value)
-
-
-def tensor_numbers(state: Mapping[str, torch.Tensor], at: str) -> Numbers:
-    """A digest for each tensor by its position, whatever its name."""
-    numbers = {f"{at}.length": str(len(state))}
-    for index, tensor in enumerate(state.values()):
-        content = tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-        digest = hashlib.sha256(content).hexdigest()[:16]
-        numbers[f"{at}[{index}]"] = f"{tensor.dtype} {tuple(tensor.shape)} {digest}"
-    return numbers
+def suite_text(name: str, methods: Sequence[str]) -> str:
+    """A suite of one run of each method; no number in it depends on time."""
+    entries = {method: FEWER_PIXELS.get(method) for method in methods}
+    return yaml.safe_dump({"name": name, **SUITES[name], "labelled": [3], "seeds": [0], "methods": entries})
 
 
 def run_numbers(folder: Path) -> Numbers:
-    """The numbers of one finished run: weights, validations, counts, and each metric of each test case and class."""
+    """The numbers of a finished run: weights, validations, counts, and each metric of each test case and class."""
     result = json.loads((folder / "result.json").read_text())
     checkpoint = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    numbers = tensor_numbers(checkpoint["method"], "weights") | tensor_numbers(checkpoint["best"] or {}, "best_weights")
-    validations = [{k: v for k, v in each.items() if k not in NOT_COMPARED} for each in result["validations"]]
-    numbers |= flat(validations, "validations")
-    numbers |= flat({name: result[name] for name in (*COUNTS, "best_validation")}, "result")
-    if (folder / "cases.parquet").exists():
-        cases = pd.read_parquet(folder / "cases.parquet").set_index(CASE_KEY)
-        if not cases.index.is_unique:
-            raise ValueError(f"{folder}: test cases stand more than once: {', '.join(CASE_KEY)} must differ")
-        for key, row in zip(cases.index, cases.to_dict("records"), strict=True):
-            numbers |= flat(row, f"cases[{', '.join(key)}]")
+    state = {f"{place:04}": tensor for place, tensor in enumerate(checkpoint["method"].values())}
+    numbers = {"weights": tensors_sha256(state), **{name: repr(result[name]) for name in COUNTS}}
+    for place, validation in enumerate(result["validations"]):
+        numbers |= {f"validations[{place}].{k}": repr(v) for k, v in validation.items() if k not in NOT_COMPARED}
+    cases = pd.read_parquet(folder / "cases.parquet").set_index(["checkpoint", "case", "class_name"])
+    for key, row in zip(cases.index, cases.to_dict("records"), strict=True):
+        numbers |= {f"cases[{', '.join(key)}].{name}": repr(value) for name, value in row.items()}
     return numbers
 
 
-def run_key(run: Mapping[str, Any]) -> str:
-    """What a run is known by in both trees. The digest tells apart trials that differ in hyper-parameters alone.
-
-    A switch that is off says as little as one that a tree does not write.
-    """
-    params = {name: value for name, value in run["params"].items() if value is not None and value is not False}
-    settings = [params, run["engine"]["optimiser"]["learning_rate"], run["budget"]["steps"]]
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
-    labelled = run["labelled"] or "all"
-    return f"{run['role']} {run['method']} {labelled}-labelled subset {run['subset']} seed {run['seed']} ({digest})"
+def by_method(root: Path) -> dict[str, Numbers]:
+    """Method -> numbers of its run in a suite's records."""
+    folders = sorted((root / "runs").iterdir())
+    return {json.loads((folder / "run.json").read_text())["method"]: run_numbers(folder) for folder in folders}
 
 
-def suite_numbers(root: Path) -> dict[str, Numbers]:
-    """Key -> numbers of each run of a suite."""
-    numbers = {}
-    for folder in sorted((root / "runs").iterdir()):
-        key = run_key(json.loads((folder / "run.json").read_text()))
-        if key in numbers:
-            raise ValueError(f"{root}: two runs are {key}")
-        numbers[key] = run_numbers(folder)
-    return numbers
+def differences(reference: Mapping[str, Numbers], current: Mapping[str, Numbers]) -> Iterator[tuple[str, list[str]]]:
+    """Each method with what differs, a line per number."""
+    for method, old in reference.items():
+        new = current[method]
+        names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+        yield method, [f"{name}: {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in names]
 
 
-def compare(name: str, reference: Mapping[str, Numbers], current: Mapping[str, Numbers]) -> list[str]:
-    """Print a line for each run of a suite, and what differs; the lines of those that are not equal."""
-    bad = []
-    for key in dict.fromkeys([*reference, *current]):
-        if key not in reference or key not in current:
-            line = f"{name}: {key}: absent from the {'working tree' if key in reference else 'reference'}"
-            bad.append(line)
-        else:
-            line = f"{name}: {key}: {report(reference[key], current[key])}"
-            bad += [line] if "DIFFERS" in line else []
-        print(line)
-    return bad
-
-
-def report(reference: Numbers, current: Numbers) -> str:
-    """Equal, with the count; or what differs, the first few numbers of it."""
-    names = [name for name in dict.fromkeys([*reference, *current]) if reference.get(name) != current.get(name)]
-    if not names:
-        return f"equal ({len(reference)} tensors and numbers)"
-    lines = [f"{name}: {reference.get(name, 'absent')} -> {current.get(name, 'absent')}" for name in names]
-    return "\n    ".join([f"DIFFERS in {len(lines)} numbers", *lines[:SHOWN_DIFFERENCES]])
-
-
-def train(tree: Path, folder: Path, names: Sequence[str]) -> Path:
+def train(tree: Path, folder: Path, texts: Mapping[str, str]) -> Path:
     """Run the suites with the code of `tree`; the folder of their records. Raises `RuntimeError` where one fails."""
     folder.mkdir()
     environment = environment_of(tree) | {"HARNESS_CACHE": str(folder / "cache")}
-    for name in names:
-        (folder / f"{name}.yaml").write_text(SUITES[name])
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
         command = [sys.executable, "-m", "harness", "run", "--suite", f"{name}.yaml", "--no-track", "--no-panels"]
         done = subprocess.run(
             [*command, "--executor", "inline", "--runs", "records"],
@@ -139,26 +97,32 @@ def train(tree: Path, folder: Path, names: Sequence[str]) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, compare, print; 1 if anything differs or is absent."""
+    """Train, compare, print; 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", default="main", help="the commit to compare with")
     parser.add_argument("--only", choices=sorted(SUITES), nargs="+", default=sorted(SUITES), help="suites to run")
+    parser.add_argument("--methods", choices=sorted(method_sources()), nargs="+", help="default: all that both have")
     asked = parser.parse_args(arguments)
-    bad = []
+    differ = False
     with tempfile.TemporaryDirectory(prefix="harness-same-") as name:
         folder = Path(name)
         current = copy_code(folder / "working-tree")
         with checkout(asked.against, folder / "reference") as reference, ThreadPoolExecutor(2) as pool:
-            jobs = [pool.submit(train, tree, folder / f"of-{tree.name}", asked.only) for tree in (reference, current)]
+            there = [each for each in sorted(method_sources()) if (reference / "methods" / f"{each}.py").exists()]
+            texts = {suite: suite_text(suite, asked.methods or there) for suite in asked.only}
+            jobs = [pool.submit(train, tree, folder / f"of-{tree.name}", texts) for tree in (reference, current)]
             try:
                 old, new = [job.result() for job in jobs]
             except RuntimeError as error:
                 print(f"not compared: {error}")
                 return 1
         for suite in asked.only:
-            bad += compare(suite, suite_numbers(old / suite), suite_numbers(new / suite))
-    print(f"\nNOT equal to {asked.against}:\n" + "\n".join(bad) if bad else f"all equal to {asked.against}")
-    return int(bool(bad))
+            for method, lines in differences(by_method(old / suite), by_method(new / suite)):
+                differ = differ or bool(lines)
+                said = f"DIFFERS in {len(lines)} numbers" if lines else "equal"
+                print("\n    ".join([f"{suite}: {method}: {said}", *lines[:SHOWN_DIFFERENCES]]))
+    print(f"\n{'NOT' if differ else 'all'} equal to {asked.against}")
+    return int(differ)
 
 
 if __name__ == "__main__":

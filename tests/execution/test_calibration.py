@@ -182,7 +182,7 @@ def test_a_method_whose_steps_cost_something_else_than_calibrated_is_not_ranked(
 ) -> None:
     """Its tiny network costs a twentieth of the U-Net's step; a calibration says that it costs as much."""
     monkeypatch.setitem(COSTS, "tiny_floor", {"c": 1.0})
-    tiny = make_tiny({"supervised": {}, "tiny_floor": {}}, budget={"reference_steps": 20}, seeds=[0, 1, 2])
+    tiny = make_tiny({"supervised": {}, "tiny_floor": {}}, budget={"reference_steps": 22}, seeds=[0, 1, 2])
     train(tiny, "supervised/2/0/0")
     for seed in range(3):
         train(tiny, f"tiny_floor/2/0/{seed}")

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from harness.leaderboard.fitness import unfit_reasons
 from harness.leaderboard.render import markdown
-from harness.records.cases import Cases
-from harness.records.ended import Validated
 from harness.records.run_folder import RunFolder
 from harness.records.suite_folder import SuiteFolder
 from tests.support import call_cli, cases_of
-from tests.synthetic import PlannedRunKey, RunSpec, board_of, cases_frame, key, write_records
+from tests.synthetic import PlannedRunKey, RunSpec, board_of, key, write_records
 
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2)
 ODD: PlannedRunKey = ("mc_net", 3, 0, 1)
@@ -153,20 +146,3 @@ def test_table_csv_audit_and_page_say_so(tmp_path) -> None:
     findings = {finding["number"]: finding for finding in json.loads(audit.stdout)["findings"]}
     assert findings[27]["status"] == "not held"
     assert reason in " ".join(findings[27]["evidence"])
-
-
-@pytest.mark.slow
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_whatever_rows_are_gone_the_run_is_named(data: st.DataObject) -> None:
-    """Of two to six runs, fewer than half lost some rows, and maybe all."""
-    count = data.draw(st.integers(2, 6))
-    frames = [cases_frame(SPEC.planned_runs[0], SPEC) for _ in range(count)]
-    whole = len(frames[0])
-    odd = data.draw(st.sets(st.integers(0, count - 1), min_size=1, max_size=max(1, (count - 1) // 2)))
-    for place in odd:
-        kept = data.draw(st.integers(0, whole - 1))
-        frames[place] = frames[place].sample(kept, random_state=data.draw(st.integers(0, 9)))
-    tables = {str(place): pa.Table.from_pandas(frame, preserve_index=False) for place, frame in enumerate(frames)}
-    reasons = unfit_reasons(Cases.of(tables, Path()).blocks(tables), [Validated() for _ in frames])
-    assert {place for place, reason in enumerate(reasons) if reason} == odd

@@ -80,13 +80,6 @@ def test_a_living_process_is_not_taken_over(holder: Any, tmp_path: Path) -> None
         Lease(tmp_path / "lease").claim()
 
 
-def test_a_stopped_process_lives(holder: Any, tmp_path: Path) -> None:
-    os.kill(holder.pid, signal.SIGSTOP)
-    with pytest.raises(LeaseHeldError):
-        Lease(tmp_path / "lease").claim()
-    os.kill(holder.pid, signal.SIGCONT)
-
-
 def test_a_killed_process_is_taken_over_at_once(holder: Any, tmp_path: Path) -> None:
     kill(holder)
     lease = Lease(tmp_path / "lease")

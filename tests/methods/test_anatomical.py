@@ -87,17 +87,6 @@ def test_whole_term_equals_the_loops_and_counts_its_queries() -> None:
     assert result.terms["anatomical_queries"] == 0
 
 
-def test_by_hand() -> None:
-    # Class 0: query (1, 0), mean (1, 0), keys (0, 1) and (-1, 0); class 1 has no hard pixel and halves the sum.
-    query = torch.tensor([[[2.0, 0.0]], [[1.0, 1.0]]], dtype=torch.float64)
-    keys = torch.tensor([[[0.0, 3.0], [-1.0, 0.0]]] * 2, dtype=torch.float64)
-    means = torch.tensor([[5.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
-    none = torch.zeros(2, 1, dtype=torch.long)
-    draw = AnatomicalDraw(none, none, torch.tensor([True, True]), torch.tensor([True, False]))
-    loss = anatomical_loss(query, keys, means, draw, 0.5)
-    assert loss.item() == pytest.approx(0.14293162849 / 2, abs=1e-9)  # ln(1 + e^-2 + e^-4) / 2
-
-
 def test_queries_are_hard_and_keys_are_valid_pixels_of_other_classes() -> None:
     scene = Scene([0, 1, 3], easy=3)
     draw = scene.draw(varied(SETTINGS, queries=200, keys=300))

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from methods.cps import CPS, cross_pseudo_supervision
+from methods.cps import CPS
 from tests.methods.test_losses import derived_cross_entropy, derived_dice, softmax
 from tests.methods.test_ua_mt import Recorder, loss_of
 from tests.methods.tiny import batch_for, build
@@ -15,14 +15,6 @@ from tests.methods.tiny import batch_for, build
 
 def cps(**params: object) -> CPS:
     return build(CPS, params=params)
-
-
-def test_cross_pseudo_supervision_by_hand() -> None:
-    first = torch.tensor([[[0.0, math.log(3)], [math.log(4), 0.0]]], dtype=torch.float64)  # labels 1, 0
-    second = torch.tensor([[[math.log(2), 0.0], [0.0, 0.0]]], dtype=torch.float64)  # labels 0, 0
-    forth = (math.log(5) + math.log(4 / 3)) / 2  # of the first network: p(0) = 1/5, 3/4
-    back = (math.log(3) + math.log(2)) / 2  # of the second one: p(1) = 1/3, p(0) = 1/2
-    assert cross_pseudo_supervision(first, second).item() == pytest.approx(forth + back, rel=1e-12)
 
 
 def test_step_equals_an_independent_derivation() -> None:

@@ -1,4 +1,4 @@
-"""MC-Net: sharpening, mutual consistency and both forms of Dice by hand; the step as a whole re-derived."""
+"""MC-Net: sharpening by its printed powers, numerical gradients, and the step as a whole re-derived."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.api.method import Batch
 from methods.mc_net import MCNet, mutual_consistency, release_dice_loss, sharpen
-from tests.methods.test_losses import P, Y, derived_cross_entropy, derived_dice, gradient_inputs, softmax
+from tests.methods.test_losses import derived_cross_entropy, derived_dice, gradient_inputs, softmax
 from tests.methods.tiny import batch_for, build, progress_at, step_loss
 
 
@@ -53,21 +53,6 @@ def test_gradients_are_the_numerical_ones() -> None:
     agree = lambda a, b: mutual_consistency([a.softmax(dim=1), b.softmax(dim=1)], 0.3)  # noqa: E731
     assert torch.autograd.gradcheck(agree, (logits, second))
     assert torch.autograd.gradcheck(lambda z: release_dice_loss(z.softmax(dim=1), labels), (logits,))
-
-
-def test_mutual_consistency_by_hand() -> None:
-    # T = .5: s(.8) = .64 / .68 = .9411765, s(.2) = .0588235, s(.6) = .36 / .52 = .6923077, s(.4) = .3076923
-    first = torch.tensor([[[0.8], [0.2]]], dtype=torch.float64)
-    second = torch.tensor([[[0.6], [0.4]]], dtype=torch.float64)
-    forth = (0.8 - 0.6923077) ** 2  # the same for both classes, so also the mean
-    back = (0.6 - 0.9411765) ** 2
-    assert mutual_consistency([first, second], 0.5).item() == pytest.approx(forth + back, abs=1e-7)
-    assert mutual_consistency([second, first], 0.5).item() == pytest.approx(forth + back, abs=1e-7)
-
-
-def test_release_dice_by_hand() -> None:
-    # intersections .8, .6 over 1.8, 1.4
-    assert release_dice_loss(P, Y).item() == pytest.approx((1 - 0.8 / 1.8 + 1 - 0.6 / 1.4) / 2, abs=1e-9)
 
 
 def recorded_step(method: MCNet, batch: Batch, share: float) -> tuple[dict[str, float], list[np.ndarray]]:

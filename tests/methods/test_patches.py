@@ -75,25 +75,6 @@ def test_head_on_a_v_net_equals_the_dense_head_to_every_border() -> None:
     compare(maps, head, positions[torch.randperm(len(positions))[:300]], 1e-5)
 
 
-def test_a_patch_in_three_dimensions_by_hand() -> None:
-    # 2 x 2 x 2 numbered 0 .. 7 at full size; around the first corner: nothing before it, all eight from it on.
-    fine = torch.arange(8.0).view(1, 1, 2, 2, 2)
-    around = torch.zeros(3, 3, 3)
-    around[1:, 1:, 1:] = fine[0, 0]
-    first, last = torch.tensor([0]), [torch.tensor([1])] * 3
-    assert Patches([fine]).maps[0].at(first, [first] * 3).view(3, 3, 3).equal(around)
-    # A coarse map of one cell is the same everywhere inside: 27 cells, of which those in the image are 5.
-    coarse = torch.full((1, 1, 1, 1, 1), 5.0)
-    both = torch.stack([features.at(first, last).view(3, 3, 3) for features in Patches([coarse, fine]).maps])
-    inside = torch.zeros(3, 3, 3)
-    inside[:2, :2, :2] = 1.0
-    assert both[0].equal(5.0 * inside)
-    assert both[1, :2, :2, :2].equal(fine[0, 0])
-    # The mean over first and last corner: each value of the two patches halved.
-    masks = torch.tensor([[True, *[False] * 6, True]])
-    assert Patches([coarse, fine]).means(masks).view(2, 3, 3, 3)[1].equal((around + both[1]) / 2)
-
-
 def test_means_a_few_images_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(6)
     patches = Patches([m.detach() for m in pyramid((8, 4, 8), (3, 2))])

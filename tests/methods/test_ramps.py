@@ -19,13 +19,6 @@ def test_ends_by_hand() -> None:
     assert params.weight(progress_at(1.0)) == 0.1
 
 
-@given(iteration=st.integers(0, 30_000))
-def test_stairs_are_the_acdc_releases(iteration: int) -> None:
-    expected = 0.1 * math.exp(-5 * (1 - min(iteration // 150, 200) / 200) ** 2)
-    params = ConsistencyParams(ramp_stairs=200)
-    assert params.weight(progress_at(iteration / 30_000)) == pytest.approx(expected, rel=1e-9)
-
-
 @given(iteration=st.integers(0, 15_000))
 def test_stairs_with_an_earlier_end_are_mc_nets_on_the_left_atrium(iteration: int) -> None:
     expected = math.exp(-5 * (1 - min(iteration // 150, 40) / 40) ** 2)

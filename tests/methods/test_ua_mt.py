@@ -53,18 +53,9 @@ def test_entropy_by_hand() -> None:
     assert expected == pytest.approx([math.log(2), math.log(4), 0.0], abs=1e-5)
 
 
-# Two pixels of two classes; squared distances .2^2 + .2^2 = .08 and .3^2 + .3^2 = .18.
+# Two pixels of two classes.
 P = torch.tensor([[[0.7, 0.5], [0.3, 0.5]]], dtype=torch.float64)
 TARGET = torch.tensor([[[0.9, 0.2], [0.1, 0.8]]], dtype=torch.float64)
-
-
-@pytest.mark.parametrize(
-    ("mask", "divisor", "expected"),
-    [([1, 0], 2, 0.08 / 2), ([0, 1], 2, 0.18 / 2), ([1, 1], 2, 0.26 / 4), ([1, 1], 4, 0.26 / 8), ([0, 0], 2, 0.0)],
-)
-def test_masked_consistency_by_hand(mask: list[int], divisor: int, expected: float) -> None:
-    loss = masked_consistency(P, TARGET, torch.tensor([mask], dtype=torch.float64), divisor)
-    assert loss.item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_with_everything_masked_loss_and_gradients_are_zero_in_float32() -> None:

@@ -15,7 +15,7 @@ from harness.records.accounts import Seconds
 from harness.records.reader import SuiteRecords
 from harness.report.content import content
 from tests.slurm.accounted import ELAPSED, SPEC, TRAINED, Accounted, write_accounted
-from tests.support import run_cli
+from tests.support import call_cli
 from tests.synthetic import board_of, write_checksums, write_records
 
 pytestmark = pytest.mark.slow
@@ -42,14 +42,14 @@ def ran(original: Accounted, tmp_path: Path) -> Accounted:
 
 def reconcile(ran: Accounted, *more: str, **env: str) -> CompletedProcess[str]:
     store = ran.store.root
-    return run_cli("reconcile", store, *more, env={**ran.environment, **env})
+    return call_cli("reconcile", store, *more, env={**ran.environment, **env})
 
 
 def verdict(ran: Accounted) -> Finding:
     return next(finding for finding in audit(SuiteRecords(ran.store)).findings if finding.number == 34)
 
 
-def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:
+def test_every_second_of_every_job_is_found_again_and_shown_where_there_is_no_slurm(ran: Accounted) -> None:
     done = reconcile(ran, "--allocations")
     assert done.returncode == 0, done.stderr
     found = ran.store.reconciliation()
@@ -67,16 +67,12 @@ def test_every_second_of_every_job_is_found_again(ran: Accounted) -> None:
     assert row.split()[1:] == ["2", "GPU-s", "800.0", "720.0", "0.0", "20.0", "4.0", "24.0", "30.0", "2.0", "96.0%",
                                "90.0%"]  # fmt: skip
     assert "8 attempts in 8 allocations reconciled" in done.stderr
-
-
-def test_tables_page_and_audit_show_it_where_there_is_no_slurm(ran: Accounted) -> None:
-    reconcile(ran)
     board = board_of(ran.store)
-    for row in board.results.to_dict("records"):
-        assert row["allocation_status"] == "reconciled"
-        assert (row["allocation_seconds"], row["allocation_currency"]) == (800.0, "GPU")
-        assert row["allocation_training_share"] == pytest.approx(0.9)
-        assert row["allocation_ledger_ratio"] == pytest.approx(0.96)
+    for shown in board.results.to_dict("records"):
+        assert shown["allocation_status"] == "reconciled"
+        assert (shown["allocation_seconds"], shown["allocation_currency"]) == (800.0, "GPU")
+        assert shown["allocation_training_share"] == pytest.approx(0.9)
+        assert shown["allocation_ledger_ratio"] == pytest.approx(0.96)
     text = terminal_text(board)
     rows = [line.split() for line in text.splitlines() if "reconciled" in line]
     assert sorted(rows) == [[method, "800.0", "GPU", "96.0", "90.0", "reconciled"] for method in sorted(SPEC.methods)]

@@ -84,21 +84,24 @@ Status = Literal["ok", "failed", "ended_early"]
 
 
 def end(folder: RunFolder, dice: float | None = None, status: Status = "ok") -> None:
-    """The result of a trial as if it had run: a validation with this Dice, or none."""
+    """Write the result of a trial as if it had run."""
+    folder.write_result(result_of(folder.id, dice, status))
+
+
+def result_of(run: str, dice: float | None = None, status: Status = "ok") -> Result:
+    """With a validation of this Dice, or none."""
     validations = (
         [] if dice is None else [Validation(validation=2, progress=1.0, step=40, device_seconds=2.0, dice={"LV": dice})]
     )
     first = Validation(validation=1, progress=0.5, step=20, device_seconds=1.0, dice={"LV": 0.99})
-    folder.write_result(
-        Result(
-            run=folder.id,
-            status=status,
-            failure=Failure(kind="nan", reason="loss became NaN") if status == "failed" else None,
-            environment="",
-            spent=Spent(useful_device_seconds=2.0, lost_device_seconds=0.0, useful_steps=40, lost_steps=0, attempts=1),
-            validations=[first, *validations] if validations else [],
-            finished_at="2026-11-02T10:00:00Z",
-        )
+    return Result(
+        run=run,
+        status=status,
+        failure=Failure(kind="nan", reason="loss became NaN") if status == "failed" else None,
+        environment="",
+        spent=Spent(useful_device_seconds=2.0, lost_device_seconds=0.0, useful_steps=40, lost_steps=0, attempts=1),
+        validations=[first, *validations] if validations else [],
+        finished_at="2026-11-02T10:00:00Z",
     )
 
 

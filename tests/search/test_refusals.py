@@ -29,13 +29,6 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
             "1.1: Input should be less than or equal to 1",
         ),
         (
-            ua_mt("passes", {"values": [2, 3]}),
-            {},
-            "methods.ua_mt.search.passes",
-            "passes:",
-            "a multiple of 2",
-        ),
-        (
             ua_mt("passes", {"scale": "linear", "values": [2, 8]}),
             {},
             "methods.ua_mt.search.passes",
@@ -67,13 +60,6 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
             "all methods have it alike",
         ),
         ({}, {"engine": {"learning_rate": RANGE}}, "search.engine.learning_rate", "learning_rate:", "optimiser.learn"),
-        (
-            {},
-            {"engine": {"optimiser.momentum": {"scale": "linear", "values": [0, 1]}}},
-            "search.engine.optimiser.momentum",
-            "optimiser.momentum:",
-            "less than 1",
-        ),
         ({}, {"mode": "grid", "trials": None}, "methods.ua_mt", "ua_mt:", "list the values of consistency, noise"),
         ({}, {"mode": "grid"}, "search", "search:", "mode grid counts its trials itself"),
         ({}, {"trials": None}, "search", "search:", "mode headline needs trials"),
@@ -89,7 +75,6 @@ def ua_mt(name: str, dimension: object) -> dict[str, Any]:
             "search:",
             "la_8020 has no validation patients, on which a search could choose",
         ),
-        ({}, {"validatons": 3}, "search.validatons", "validatons:", "did you mean 'validations'?"),
     ],
     ids=lambda value: str(value)[:50],
 )

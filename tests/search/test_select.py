@@ -6,7 +6,9 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ from harness.records.suite_folder import Selection, SuiteFolder, candidates_dige
 from harness.search.run import decide, describe_choices
 from harness.suite.plan import Plan
 from harness.suite.trials import PlannedTrial
-from tests.search.suites import Status, end, plan_of, store_of, trials_of
+from tests.search.suites import Status, end, plan_of, result_of, store_of, trials_of
 from tests.synthetic import edit_record
 
 RATE = {"optimiser.learning_rate": {"scale": "log", "values": [0.001, 0.1]}}
@@ -30,15 +32,10 @@ ENDINGS = st.tuples(
 )
 
 
-def end_all(plan: Plan, store: SuiteFolder, endings: Callable[[PlannedTrial], Ending]) -> None:
-    for planned in plan.trials:
-        dice, status = endings(planned)
-        end(store.by_id(planned.run.id), dice, status)
-
-
 def decided(plan: Plan, root: Path, endings: Callable[[PlannedTrial], Ending]) -> tuple[Plan, Selection, SuiteFolder]:
     store = store_of(root, plan)
-    end_all(plan, store, endings)
+    for planned in plan.trials:
+        end(store.by_id(planned.run.id), *endings(planned))
     return *decide(plan, plan.trials, store), store
 
 
@@ -72,17 +69,17 @@ def test_where_nobody_has_a_score_the_suites_own_configuration_is_taken(tmp_path
     assert describe_choices(selection) == []
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def two_studies(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    return plan_of(tmp_path_factory.mktemp("select"), {"methods": {"ua_mt": None}}, trials=3, studies=2)
+
+
 @given(endings=st.lists(ENDINGS, min_size=6, max_size=6), shuffle=st.randoms(use_true_random=False))
-def test_the_rule_re_derived(
-    endings: list[Ending], shuffle: random.Random, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_the_rule_re_derived(endings: list[Ending], shuffle: random.Random, two_studies: Plan) -> None:
     """Whatever ended how, and whoever ran it in which order."""
-    root = tmp_path_factory.mktemp("select")
-    plan = plan_of(root, {"methods": {"ua_mt": None}}, trials=3, studies=2)
-    store = store_of(root, plan)
-    for planned, (dice, status) in zip(plan.trials, endings, strict=True):
-        end(store.by_id(planned.run.id), dice, status)
+    plan, store = two_studies, Mock(spec=SuiteFolder)
+    results = {each.run.id: result_of(each.run.id, *ending) for each, ending in zip(plan.trials, endings, strict=True)}
+    store.by_id.side_effect = lambda run: SimpleNamespace(require_result=lambda: results[run])
     _, selection = decide(plan, plan.trials, store)
 
     expected = {}

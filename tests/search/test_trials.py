@@ -113,13 +113,6 @@ def test_a_suite_narrows_pins_and_extends_a_space(tmp_path: Path) -> None:
     assert all("ema_decay" not in point for point in points(plan, "ua_mt"))
 
 
-def test_a_rows_own_engine_settings_hold_in_its_trials(tmp_path: Path) -> None:
-    rows = {"supervised": None, "ua_mt": {"engine": {"batch_size": 4, "optimiser": {"momentum": 0.5}}}}
-    plan = plan_of(tmp_path, {"methods": rows}, engine=RATE)
-    for planned in trials_of(plan, "ua_mt"):
-        assert (planned.run.engine.batch_size, planned.run.engine.optimiser.momentum) == (4, 0.5)
-
-
 def test_a_ceiling_searches_with_all_labels(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {"methods": {"supervised_full": None}}, engine=RATE)
     assert {(one.run.labelled, one.run.subset) for one in plan.trials} == {(None, 0)}

@@ -14,7 +14,7 @@ from harness.execution.run import ExecuteSettings
 from harness.execution.session import Session
 from harness.records.run_folder import RunFolder
 from harness.records.schema import Trial
-from harness.records.suite_folder import Selection, SuiteFolder
+from harness.records.suite_folder import SuiteFolder
 from harness.search.run import run_search
 from harness.train.stop import StopFlag
 from tests.train.fixtures import MakeTiny
@@ -75,11 +75,6 @@ def trials_of(tiny: Tiny) -> list[Trial]:
 def folder_of(tiny: Tiny, trial: str) -> RunFolder:
     (found,) = [one for one in trials_of(tiny) if str(one) == trial]
     return store_of(tiny).by_id(found.run)
-
-
-def numbers(selection: Selection) -> dict[str, Any]:
-    """A selection without the run directory's own: all that must not depend on timing, workers and Tune."""
-    return selection.model_dump(mode="json", exclude={"schema_version"})
 
 
 def files_of(root: Path) -> set[str]:

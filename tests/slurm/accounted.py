@@ -30,7 +30,7 @@ class Accounted:
     @property
     def environment(self) -> Mapping[str, str]:
         """With which the verb finds these commands and no others."""
-        return {"PATH": f"{self.commands}:/usr/bin:/bin", "TZ": "UTC"}
+        return {"PATH": f"{self.commands}:/usr/bin:/bin"}
 
     def answer(self, tres: str = "billing=1,cpu=4,gres/gpu:a100=1,gres/gpu=1", elapsed: int = ELAPSED) -> None:
         """Let sacct say what was allocated for each job and how long."""

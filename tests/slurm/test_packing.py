@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,12 +26,8 @@ from harness.slurm.packing import (
     room_seconds,
 )
 from harness.slurm.submit import Drafter
-from harness.suite.load import load_suite
-from harness.suite.plan import dataset_of, make_plan, unprepared
-from tests.search.suites import SUITE, plan_of, write
+from tests.search.suites import plan_of
 from tests.slurm.submissions import cluster_of
-
-MANY = {**SUITE, "name": "many", "subsets": list(range(10)), "seeds": list(range(50)), "search": None}
 
 
 def walltime(one: PlannedTask, seconds: Sequence[float], lanes: int) -> float:
@@ -77,10 +72,6 @@ def test_lanes_side_by_side_start_in_the_order_that_was_expected() -> None:
     (one,) = pack_tasks(seconds, 300.0, lanes=2, parallel=1)
     assert (one.runs, one.seconds) == ((0, 1, 2, 3), TASK_START_SECONDS + 300.0)
     assert walltime(one, seconds, 2) == one.seconds
-
-
-def test_no_runs_need_no_task() -> None:
-    assert pack_tasks([], 100.0, lanes=1, parallel=4) == []
 
 
 def test_the_room_leaves_margin_warning_and_start() -> None:
@@ -135,17 +126,3 @@ def test_arrays_are_no_longer_than_slurm_takes(tmp_path: Path) -> None:
     assert [len(draft.submission.tasks) for draft in drafts] == [3, 3, 3, 3, 3, 1]
     assert len({draft.submission.name for draft in drafts}) == len(drafts)
     assert [u for d in drafts for b in d.submission.tasks for u in b] == [run.id for run in plan.runs]
-
-
-def test_two_thousand_runs_are_planned_and_packed_in_two_seconds(tmp_path: Path) -> None:
-    """Of this process's own time: neighbours do not count."""
-    loaded = load_suite(str(write(tmp_path, {name: value for name, value in MANY.items() if value is not None})))
-    cluster = cluster_of(tmp_path, "time: 4:00:00\nrun_time: 20\n")
-    data = unprepared(dataset_of(loaded))
-    make_plan(loaded, data)  # imports
-    began = time.process_time()
-    plan = make_plan(loaded, data)
-    drafts = Drafter(plan, SuiteRecords(SuiteFolder(tmp_path / "none")), tmp_path, cluster).arrays(plan.runs)
-    assert time.process_time() - began < 2.0
-    assert len(plan.runs) == 2000
-    assert sum(len(b) for draft in drafts for b in draft.submission.tasks) == 2000

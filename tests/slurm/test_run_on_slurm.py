@@ -20,7 +20,7 @@ from harness.slurm.run import submit_missing
 from harness.suite.registry import load_dataset
 from tests.cli.ground import write_suite
 from tests.slurm.cluster import Cluster
-from tests.slurm.submissions import CLUSTER, cluster_of, session_of, write_cluster
+from tests.slurm.submissions import cluster_of, session_of, write_cluster
 from tests.support import cases_of, run_cli, wait_until
 
 pytestmark = pytest.mark.slurm
@@ -167,15 +167,6 @@ def test_cancel_stops_this_suite_alone(ground: Ground) -> None:
     for run in runs:
         spent = run.ledger.spent()
         assert (spent.attempts, spent.lost_steps) == (1, 0)
-
-
-def test_a_cluster_file_that_slurm_does_not_take_is_told_before_anything_is_written(ground: Ground) -> None:
-    write_suite(ground.folder)
-    write_cluster(ground.folder, f"{CLUSTER}partition: mian\n")
-    said = ground.submit(code=64).stderr
-    assert "mini.yaml:6: partition: unknown partition 'mian'; did you mean 'main'?" in said
-    assert "Traceback" not in said
-    assert not (ground.folder / "runs").exists()
 
 
 def test_real_limits_and_real_refusals(slurm: Cluster, tmp_path: Path) -> None:

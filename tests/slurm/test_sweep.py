@@ -10,7 +10,7 @@ import pytest
 
 from harness.records.schema import Spent
 from harness.records.suite_folder import SuiteFolder
-from tests.search.tiny_search import make_search, search_inline, store_of, trials_of
+from tests.search.tiny_search import make_search, search_inline
 from tests.slurm.cluster import Cluster
 from tests.slurm.sweeps import Sweep, python_that, submit, training
 from tests.support import require, wait_until
@@ -70,28 +70,6 @@ def test_a_headline_search_over_two_nodes_is_that_of_one_process_whatever_interr
     assert {one.lost_steps for one in spent_by_all(tiny)} == {0}
     assert not processes_with(str(tiny.root))
     assert [path.name for path in tiny.runs.iterdir()] == ["tiny"], "no address and no token stay behind"
-
-
-def test_an_adaptive_search_goes_on_in_the_next_start_with_its_ledger_right(
-    slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path
-) -> None:
-    slow = tmp_path / "slow"
-    slow.touch()
-    search = {"mode": "adaptive", "trials": 2, "budget": {"steps": 40}, "validations": 3}
-    tiny = make_search(make_tiny, {"tiny_staged": {"slow_file": str(slow)}}, search, budget={"steps": 8})
-    sweep = submit(slurm, tiny, "--gres=gpu:1", "--cpus-per-task=2")
-    wait_until(lambda: training(tiny), lambda: f"it trains\n{sweep.output}")
-    sweep.warn()
-    wait_until_it_is_queued_again(sweep, 1)
-    begun = [str(trial) for trial in trials_of(tiny)]
-    slow.unlink()
-    assert sweep.end() == "COMPLETED 0", sweep.output
-    assert "goes on from 1 trials, its sampler seeded from their records" in sweep.output
-    assert [str(trial) for trial in trials_of(tiny)][: len(begun)] == begun
-    spent = [store_of(tiny).by_id(trial.run).ledger.spent() for trial in trials_of(tiny)]
-    assert (sum(one.useful_steps for one in spent), sum(one.lost_steps for one in spent)) == (80, 0)
-    assert spent[0].attempts == 2
-    assert not processes_with(str(tiny.root))
 
 
 def test_a_node_that_does_not_join_is_named(slurm: Cluster, make_tiny: MakeTiny, tmp_path: Path) -> None:

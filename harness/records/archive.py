@@ -100,7 +100,9 @@ def _packed(suite: SuiteRecords, paths: list[PurePosixPath], *, small: bool) -> 
     """A tar in the order of `paths`, without times and owners, so that equal records give equal bytes."""
     buffer = io.BytesIO()
     with (
-        lzma.open(buffer, "wb", preset=9) if small else gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
+        lzma.open(buffer, "wb", preset=9 | lzma.PRESET_EXTREME)
+        if small
+        else gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for path in paths:

@@ -122,8 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = cli.main(arguments, standalone_mode=False)
         sys.stdout.flush()
-    except SystemExit:  # so click and rich leave when nobody reads on, as behind `| head -1`
-        code = 0
+    except SystemExit as left:
+        code = 0 if left.code == 1 else left.code  # with 1 click and rich leave when nobody reads on: `| head -1`
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:

@@ -20,7 +20,6 @@ from harness.slurm.queue import (
     ask_queue,
     ask_running_jobs,
     free_leases,
-    identify,
     map_runs_to_tasks,
 )
 from harness.slurm.record import Submissions, unsettled
@@ -72,12 +71,6 @@ def test_one_call_for_all_jobs_by_name(commands: Path, tmp_path: Path) -> None:
 
 def test_a_job_of_the_same_name_but_another_id_is_somebody_elses(commands: Path) -> None:
     assert ask_queue([submission(["a"], job="99")]) == {}
-
-
-def test_a_job_whose_submitter_died_is_found_by_its_name(commands: Path) -> None:
-    unknown, lost = submission(["a"], job=None), submission(["a"], name="tiny-tasks-9", job=None)
-    queue = ask_queue([unknown, lost])
-    assert identify([unknown, lost], queue) == [submission(["a"], job="55")]
 
 
 def test_runs_in_tasks_that_wait_or_run_are_not_missing(commands: Path, tmp_path: Path) -> None:

@@ -41,12 +41,6 @@ def test_options_that_do_not_belong_together(args: tuple[str, ...], named: tuple
     refuse(*args, code=64, named=named, unchanged=ground)
 
 
-def test_an_unknown_field_names_file_line_and_the_nearest(ground: Path) -> None:
-    write_cluster(ground, "time: 5\npartitoin: main\n")
-    named = ("mini.yaml:2: partitoin: unknown field; did you mean 'partition'?",)
-    refuse("run", *SLURM, "--cluster", "mini.yaml", code=64, named=named, unchanged=ground)
-
-
 def test_an_adaptive_search_is_sent_elsewhere(ground: Path) -> None:
     write(ground, suite_with(mode="adaptive"))
     args = ("run", "--suite", "small.yaml", "--executor", "slurm", "--cluster", "mini.yaml")

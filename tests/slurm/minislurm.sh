@@ -1,43 +1,22 @@
 #!/usr/bin/env bash
 # minislurm.sh - a real Slurm (slurmctld + N slurmd + munged [+ slurmdbd + mariadbd])
-# in one state directory, without systemd, for tests.  Idempotent.
+# in one state directory, without systemd, for tests.
 #
-#   minislurm.sh install [db]     apt-get install what is needed (root)
-#   minislurm.sh up     DIR       bring up (no-op when already healthy); prints "export SLURM_CONF=..."
-#   minislurm.sh env    DIR       print the exports only
-#   minislurm.sh status DIR       exit 0 when healthy
-#   minislurm.sh down   DIR       cancel jobs, stop only what was started for DIR, keep logs
-#   minislurm.sh clean  DIR       down + remove DIR's cluster files
+#   minislurm.sh up     DIR       bring up
+#   minislurm.sh clean  DIR       cancel jobs, stop only what was started for DIR, remove its files
 #   minislurm.sh kill-node NODE DIR / start-node NODE DIR    node failure / return
-#   minislurm.sh exec-node NODE DIR CMD...                   run CMD "on" a node (netns mode)
 #
 # Knobs (environment, read by `up`, remembered in DIR/minislurm.env):
 #   MS_NODES=2 MS_CPUS=4 MS_MEM=4000 MS_GPUS=2     per node, all fictitious
-#   MS_ACCT=none|txt|db     none; jobcomp/filetxt (sacct -c); slurmdbd+mariadb (sacct, QOS)
+#   MS_ACCT=none|db         none, or slurmdbd+mariadb (sacct, QOS)
 #   MS_NETNS=0|1            1: every node is its own net+pid+uts+mnt+ipc namespace (root only)
-#   MS_SUBNET=auto          first three octets for MS_NETNS=1; auto takes a free one of 198.18.0-255
-#   MS_PRIVATE_TMP=0|1      1: every netns node has its own /tmp (then tests need a shared dir elsewhere)
-#   MS_USERS="alice bob"    extra accounting users for MS_ACCT=db (the caller is always there)
-#   MS_TUNED=1|0            0: Slurm's default scheduler/kill/requeue timings
-#   MS_PREEMPT=partition|qos    partitions low/lowgrace < main < high; or QOS low < high (needs MS_ACCT=db)
-#   MS_PREEMPT_SIGNAL=0|1   1: send the job's --signal at preemption (preempt_send_user_signal)
-#   MS_DEBUG=info           SlurmctldDebug/SlurmdDebug
 #   MS_CONF_EXTRA=...       lines appended to slurm.conf (a repeated key: the last wins, with a warning)
-# `up` with other knobs than the running cluster's restarts it.  Nothing is enforced on cpu or
+# Partitions low/lowgrace < main < high preempt.  Nothing is enforced on cpu or
 # memory (no cgroup); processes are found again by MINISLURM_OWNED=DIR in their environment.
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 die() { echo "minislurm: $*" >&2; exit 1; }
 log() { echo "minislurm: $*" >&2; }
-
-PK="slurmctld slurmd slurm-client munge"
-cmd_install() {
-  local pk=$PK; [ "${1:-}" = db ] && pk="$pk slurmdbd mariadb-server"
-  local need="" p
-  for p in $pk; do dpkg -s "$p" 2>/dev/null | grep -q '^Status: install ok installed' || need="$need $p"; done
-  [ -z "$need" ] && return 0
-  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $need
-}
 
 # ---- process book-keeping: every daemon carries MINISLURM_OWNED=DIR in its environment ----
 mine() { # pids of this DIR's daemons (and whatever they forked: slurmstepd)
@@ -56,7 +35,6 @@ ownbg() { ( exec 9>&-; exec env MINISLURM_OWNED="$D" SLURM_CONF="$D/etc/slurm.co
 
 load() { [ -f "$D/minislurm.env" ] && . "$D/minislurm.env"; return 0; }
 nodes() { local i; for i in $(seq 1 "$MS_NODES"); do echo "node$i"; done; }
-cmd_env() { echo "export SLURM_CONF=$D/etc/slurm.conf"; [ "${MS_ACCT:-}" = db ] && echo "# accounting: on"; return 0; }
 
 node_alive() { if [ "$MS_NETNS" = 1 ]; then alive "init.$1"; else alive "slurmd.$1"; fi; }
 healthy() {
@@ -86,7 +64,7 @@ write_conf() {
     echo "AutoDetect=off"
     [ "$MS_GPUS" -gt 0 ] && echo "NodeName=node[1-$MS_NODES] Name=gpu File=$gdev Flags=nvidia_gpu_env"
   } >"$D/etc/gres.conf"
-  local cred=""; [ "$MS_TUNED" = 1 ] && cred=",cred_expire=5"
+  local cred=",cred_expire=5"
   {
     cat <<C
 ClusterName=mini
@@ -124,10 +102,8 @@ SchedulerType=sched/backfill
 PriorityType=priority/basic
 PreemptMode=REQUEUE
 C
-    if [ "$MS_ACCT" = db ] && [ "$MS_PREEMPT" = qos ]; then echo "PreemptType=preempt/qos"
-    else echo "PreemptType=preempt/partition_prio"; fi
-    [ "$MS_PREEMPT_SIGNAL" = 1 ] && echo "SlurmctldParameters=preempt_send_user_signal"
-    [ "$MS_TUNED" = 1 ] && cat <<C
+    cat <<C
+PreemptType=preempt/partition_prio
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1,bf_resolution=1
 KillWait=2
 SlurmdTimeout=10
@@ -138,7 +114,6 @@ UnkillableStepTimeout=10
 CompleteWait=0
 C
     case $MS_ACCT in
-      txt) echo "JobCompType=jobcomp/filetxt"; echo "JobCompLoc=$D/log/jobcomp.txt";;
       db) cat <<C
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
@@ -220,7 +195,7 @@ start_db() {
     sacctmgr -iQ add qos low Priority=1 PreemptMode=requeue >/dev/null
     sacctmgr -iQ add qos high Priority=100 Preempt=low >/dev/null
     sacctmgr -iQ add account test Description=test Organization=test >/dev/null
-    local u; for u in $(id -un) root $MS_USERS; do sacctmgr -iQ add user "$u" Account=test DefaultAccount=test >/dev/null 2>&1; sacctmgr -iQ modify user "$u" set qos=normal,low,high defaultqos=normal >/dev/null 2>&1; done
+    local u; for u in $(id -un) root; do sacctmgr -iQ add user "$u" Account=test DefaultAccount=test >/dev/null 2>&1; sacctmgr -iQ modify user "$u" set qos=normal,low,high defaultqos=normal >/dev/null 2>&1; done
   fi
 }
 
@@ -230,9 +205,8 @@ make_bridge() { # sets NET, the first three octets; one cluster of this machine 
   local lock=${TMPDIR:-/tmp}/minislurm-$(id -u).lock i
   exec 8>"$lock"; flock -w 60 8 || die "$lock is locked"
   ip link show "${TAG}br" >/dev/null 2>&1 && ip link del "${TAG}br"
-  NET=$MS_SUBNET
-  if [ "$NET" = auto ]; then for i in $(seq 77 255) $(seq 0 76); do NET=198.18.$i; taken "$NET" || break; done; fi
-  taken "$NET" && die "subnet $NET.0/24 is in use by another cluster: set MS_SUBNET"
+  for i in $(seq 77 255) $(seq 0 76); do NET=198.18.$i; taken "$NET" || break; done
+  taken "$NET" && die "no subnet of 198.18.0.0/16 is free"
   ip link add "${TAG}br" type bridge && ip link set "${TAG}br" up && ip addr add "$NET.254/24" dev "${TAG}br" || die "bridge"
   exec 8>&-
 }
@@ -242,7 +216,7 @@ start_node() {
   local n=$1 k=${1#node}; node_alive "$n" && return
   rm -f "$D/run/slurmd.$n.pid"; mkdir -p "$D/spool/$n"; chmod 755 "$D/spool/$n"
   if [ "$MS_NETNS" != 1 ]; then own slurmd -N "$n" || die "slurmd $n"; return; fi
-  mkdir -p "$D/nodes/$n/tmp"; chmod 1777 "$D/nodes/$n/tmp"
+  mkdir -p "$D/nodes/$n"
   rm -f "$D/nodes/$n/net-ok" "$D/nodes/$n/ready"
   # init of the node: own pid/net/uts/mnt/ipc namespaces; when it dies the kernel kills all of the node
   cat >"$D/nodes/$n/init.sh" <<I
@@ -250,7 +224,6 @@ start_node() {
 hostname $n
 mount --bind $D/etc/hosts /etc/hosts
 mount -t tmpfs -o size=2g,mode=1777 shm /dev/shm
-$( [ "$MS_PRIVATE_TMP" = 1 ] && echo "mount --bind $D/nodes/$n/tmp /tmp" )
 echo \$(readlink /proc/self/ns/net) >$D/nodes/$n/ready
 i=0; until [ -e $D/nodes/$n/net-ok ]; do sleep 0.02; i=\$((i+1)); [ \$i -gt 3000 ] && exit 1; done
 ip link set lo up; ip link set eth0 up
@@ -282,15 +255,10 @@ stop_node() { # $2 = signal
 
 cmd_up() {
   [ -d "$D" ] || mkdir -p "$D"
-  : "${MS_NODES:=2}" "${MS_CPUS:=4}" "${MS_MEM:=4000}" "${MS_GPUS:=2}" "${MS_ACCT:=none}" "${MS_NETNS:=0}" "${MS_SUBNET:=auto}"
-  : "${MS_PRIVATE_TMP:=0}" "${MS_USERS:=}" "${MS_TUNED:=1}" "${MS_PREEMPT:=partition}" "${MS_PREEMPT_SIGNAL:=0}" "${MS_CONF_EXTRA:=}"
-  local want; want=$(declare -p MS_NODES MS_CPUS MS_MEM MS_GPUS MS_ACCT MS_NETNS MS_SUBNET MS_PRIVATE_TMP MS_USERS MS_TUNED MS_PREEMPT MS_PREEMPT_SIGNAL MS_CONF_EXTRA | sed 's/^declare -[-x]* //')
-  if [ -f "$D/minislurm.env" ] && grep -vE '^(P0|TAG|NET)=' "$D/minislurm.env" | cmp -s - <(printf '%s\n' "$want") ; then
-    load; healthy && { cmd_env; return 0; }
-  fi
-  [ -f "$D/minislurm.env" ] && { log "restarting $D with other settings: its jobs end"; ( load; stop_all ); }
-  local c; for c in slurmctld slurmd munged mungekey sbatch; do command -v $c >/dev/null || die "$c not found: run '$0 install'"; done
-  [ "$MS_ACCT" = db ] && { command -v slurmdbd mariadbd >/dev/null || die "run '$0 install db'"; }
+  : "${MS_NODES:=2}" "${MS_CPUS:=4}" "${MS_MEM:=4000}" "${MS_GPUS:=2}" "${MS_ACCT:=none}" "${MS_NETNS:=0}" "${MS_CONF_EXTRA:=}"
+  local want; want=$(declare -p MS_NODES MS_CPUS MS_MEM MS_GPUS MS_ACCT MS_NETNS MS_CONF_EXTRA | sed 's/^declare -[-x]* //')
+  local c; for c in slurmctld slurmd munged mungekey sbatch; do command -v $c >/dev/null || die "$c not found"; done
+  [ "$MS_ACCT" = db ] && { command -v slurmdbd mariadbd >/dev/null || die "slurmdbd or mariadbd not found"; }
   [ "$MS_NETNS" = 1 ] && [ "$(id -u)" != 0 ] && die "MS_NETNS=1 needs root"
   # 40 ports in a row, start derived from DIR so that two clusters rarely race
   local h p ok; h=$(printf %s "$D" | cksum | cut -d' ' -f1); P0=$((20000 + (h % 250) * 40))
@@ -311,7 +279,6 @@ cmd_up() {
   export SLURM_CONF=$D/etc/slurm.conf
   local t=600; until [ "$(sinfo -h -N -p main -t idle -o %N 2>/dev/null | sort -u | wc -l)" = "$MS_NODES" ]; do sleep 0.1; t=$((t-1)); [ $t -gt 0 ] || { sinfo -N -o '%N %t %E' >&2; for l in "$D"/log/slurm*.log; do tail -n 5 "$l" >&2; done; die "nodes not idle in 60 s"; }; done
   healthy || { sleep 0.5; healthy; } || die "not healthy after start"
-  cmd_env
 }
 
 stop_all() {
@@ -332,21 +299,16 @@ stop_all() {
 
 act=${1:-}; shift || true
 case $act in
-  install) cmd_install "$@"; exit;;
-  kill-node|start-node|exec-node) NODE=${1:?node}; shift;;
+  kill-node|start-node) NODE=${1:?node}; shift;;
 esac
-D=${1:-}; [ -n "$D" ] || die "usage: $0 install|up|env|status|down|clean|kill-node|start-node|exec-node ... DIR"
+D=${1:-}; [ -n "$D" ] || die "usage: $0 up|clean|kill-node|start-node ... DIR"
 shift; D=$(realpath -m -- "$D")
 [ "$act" = up ] && mkdir -p "$D"
-if [ "$act" != exec-node ] && [ "$act" != env ] && [ "$act" != status ] && [ -d "$D" ]; then exec 9>"$D/.lock"; flock -w 120 9 || die "locked"; fi
+if [ -d "$D" ]; then exec 9>"$D/.lock"; flock -w 120 9 || die "locked"; fi
 case $act in
   up) cmd_up;;
-  env) load; cmd_env;;
-  status) load; [ -n "${MS_NODES:-}" ] && healthy;;
-  down) [ -f "$D/minislurm.env" ] || exit 0; load; stop_all;;
   clean) [ -f "$D/minislurm.env" ] || exit 0; load; stop_all; rm -rf "$D"/{etc,run,log,state,spool,dev,nodes,mysql,minislurm.env,.lock}; rmdir "$D" 2>/dev/null; true;;
   kill-node) load; stop_node "$NODE" -9;;
   start-node) load; start_node "$NODE";;
-  exec-node) load; exec nsenter -t "$(cat "$D/run/init.$NODE.pid")" -n -u -m -p -i env SLURM_CONF="$D/etc/slurm.conf" "$@";;
   *) die "unknown action $act";;
 esac

@@ -251,7 +251,7 @@ class Boasts(Semi):
 class Extra(Semi):
     """Does more work now and then; passes: how much of it in a step."""
 
-    passes = 30
+    passes = 60
 
     def training_loss(self, batch: Batch, stage: Stage, progress: Progress) -> Loss:
         """Passes that nobody needs, and the honest loss."""
@@ -282,7 +282,7 @@ class Grows(Extra):
     """Costs more than calibrated: its cost grows with progress, and falls before the last point that is calibrated."""
 
     name = "cheat_grows"
-    passes = 100
+    passes = 400
 
     def works(self, progress: Progress) -> bool:
         """Between the points of 0.5 and 0.95."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -31,12 +32,12 @@ def whole_number_of(name: str, least: int = 0) -> int | None:
 
 
 def number_of(name: str) -> float | None:
-    """The number in a variable, 0 or more; None where it is not set. Raises `UsageError` for anything else."""
+    """The number in a variable, perhaps below 0; None where it is not set. Raises `UsageError` for anything else."""
     text = os.environ.get(name, "")
     try:
         number = float(text or 0)
     except ValueError:
-        number = -1.0
-    if not number >= 0:
-        raise UsageError(f"{name}={text}: not a number from 0 on; the harness sets it itself, so unset it")
+        number = math.nan
+    if math.isnan(number):
+        raise UsageError(f"{name}={text}: not a number; the harness sets it itself, so unset it")
     return number if text else None

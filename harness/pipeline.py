@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from harness.data.cache import Cache
     from harness.execution.dry_run import DryRun
-    from harness.execution.fork_server import ForkServer
-    from harness.execution.run import ExecuteSettings
     from harness.execution.session import Session
     from harness.leaderboard.leaderboard import Leaderboard
     from harness.slurm.run import SuiteSubmission
@@ -99,11 +97,19 @@ def run_suite(
     loaded = load_suite(suite)
     in_processes = executor == "auto" and ray_address is None and loaded.suite.search is None
     with ForkServer() if in_processes else nullcontext() as server:  # imports torch while this process plans
-        from harness.execution.run import ExecuteSettings
+        from harness.execution.run import ExecuteSettings, execute, exit_code
+        from harness.search.run import run_search
+        from harness.slurm.queue import free_leases
+        from harness.train.stop import StopFlag
 
         session = _open(loaded, data, runs, reuse, retry_failed, rung, yes)
-        settings = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address)
-        session, interrupted = _train(session, settings, server)
+        settings, stop = ExecuteSettings(executor, workers, checkpoint_seconds, ray_address), StopFlag()
+        free_leases(session.store.by_id(run) for run in session.named)
+        session, outcomes = run_search(session, settings, stop)
+        if session.plan.finals:
+            log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
+            outcomes += execute(session, settings, stop, server=server)
+        interrupted = exit_code(outcomes, session, stop.is_set()) == InterruptedRunError.exit_code
     records, cache = SuiteRecords(session.store), session.cache if panels else None
     leaderboard = write_views(records, cache) if session.plan.finals else None
     if track:
@@ -381,19 +387,3 @@ def _open(
         session.reopen_failed()
     announce(session.plan, session.store, yes)
     return session
-
-
-def _train(session: Session, settings: ExecuteSettings, server: ForkServer | None) -> tuple[Session, bool]:
-    """Search, then train the final runs that it named: the session with them, and whether some stay unfinished."""
-    from harness.execution.run import execute, exit_code
-    from harness.search.run import run_search
-    from harness.slurm.queue import free_leases
-    from harness.train.stop import StopFlag
-
-    stop = StopFlag()
-    free_leases(session.store.by_id(run) for run in session.named)
-    session, outcomes = run_search(session, settings, stop)
-    if session.plan.finals:
-        log.info("%s: %s, each %s", session.store.root, session.summary, session.plan.budget)
-        outcomes += execute(session, settings, stop, server=server)
-    return session, exit_code(outcomes, session, stop.is_set()) == InterruptedRunError.exit_code

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from harness.api.strict import Instant, Strict
 from harness.records.append_only import AppendOnly
+from harness.records.checksums import seal_line
+from harness.records.files import write_bytes
 from harness.records.schema import Spent
 
 BEAT_SECONDS = 5.0
@@ -64,6 +66,19 @@ class Ledger(AppendOnly[LedgerLine]):
     def spent(self) -> Spent:
         """The sum over attempts."""
         return summarise(self.lines())
+
+    def forget_heartbeats(self) -> None:
+        """Leave out the heartbeats that later lines repeat: they matter to a run that may still die, and to no reader."""
+        kept = without_heartbeats(self.lines())
+        write_bytes(self.path, b"".join(seal_line(line.model_dump_json()) for line in kept))
+
+
+def without_heartbeats(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
+    """All lines but heartbeats that say nothing more and are not the last line of their attempt: it spent the same."""
+    last = {line.attempt: place for place, line in enumerate(lines) if line.kind != "violation"}
+    return [
+        line for place, line in enumerate(lines) if line.kind != "heartbeat" or line.note or place == last[line.attempt]
+    ]
 
 
 def summarise(lines: Sequence[LedgerLine]) -> Spent:

@@ -115,7 +115,7 @@ class Attempt:
                 base_steps=self._base_steps,
                 device_seconds=max(0.0, meter.seconds - self._base_seconds) if meter else 0.0,
                 steps=max(0, meter.steps - self._base_steps) if meter else 0,
-                wall_seconds=self.phases.seconds(),
+                wall_seconds={phase: round(seconds, 6) for phase, seconds in self.phases.seconds().items()},
                 process=process,
                 note=None if note is None else printable(note),
             )

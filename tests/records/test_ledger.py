@@ -238,6 +238,22 @@ def test_what_counts_of_the_attempts_is_what_is_useful(history: list[float | str
         assert min(useful.values()) >= 0
 
 
+@given(history=events)
+def test_without_heartbeats_the_same_was_spent(history: list[float | str], tmp_path: Path) -> None:
+    """And what was written for another reason stays."""
+    model = born(tmp_path / "ledger.jsonl")
+    for event in history:
+        model.live(event)
+    whole = model.ledger.lines()
+    model.ledger.forget_heartbeats()
+    lines = model.ledger.lines()
+    assert summarise(lines) == summarise(whole)
+    assert useful_by_attempt(lines, settled=True) == useful_by_attempt(whole, settled=True)
+    assert wall_by_phase(lines) == wall_by_phase(whole)
+    assert [line for line in whole if line.kind != "heartbeat"] == [line for line in lines if line.kind != "heartbeat"]
+    assert len([line for line in lines if line.kind == "heartbeat"]) <= len({line.attempt for line in whole})
+
+
 @given(data=st.data(), cut=st.integers(0, 10**6))
 def test_a_torn_last_line_costs_only_itself(data: st.DataObject, cut: int, tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"

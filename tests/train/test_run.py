@@ -9,6 +9,7 @@ import re
 import socket
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -188,7 +189,7 @@ def test_metrics_follow_from_the_predictions_on_record(whole: Tiny) -> None:
         )
         for class_name, metrics in again.items():
             row = recorded[name, class_name]
-            assert (metrics.dice, metrics.hd95_voxel) == (row["dice"], row["hd95_voxel"])
+            assert (np.float32(metrics.dice), np.float32(metrics.hd95_voxel)) == (row["dice"], row["hd95_voxel"])
             assert metrics.voxels_predicted == row["voxels_predicted"]
 
 

@@ -21,7 +21,7 @@ def share(paper: float, doc: str) -> Any:  # noqa: ANN401 - a pydantic field sta
     """Declare the share of a stage.
 
     Args:
-        paper: The paper's, above 0: the default, and what a search's ratios are relative to.
+        paper: The paper's: the default, and what a search's ratios are relative to. 0 in a variant without the stage.
         doc: Which stage it is, in a few words.
 
     Returns:
@@ -106,4 +106,4 @@ class StagedParams(MethodParams):
         """Share of a stage over the last one's, in terms of the paper's."""
         shares = self._shares()
         *_, last = shares
-        return shares[stage] / shares[last] / (self._paper(stage) / self._paper(last))
+        return shares[stage] and shares[stage] / shares[last] / (self._paper(stage) / self._paper(last))

@@ -68,7 +68,7 @@ class Ledger(AppendOnly[LedgerLine]):
         return summarise(self.lines())
 
     def forget_heartbeats(self) -> None:
-        """Leave out the heartbeats that later lines repeat: they matter to a run that may still die, and to no reader."""
+        """Leave out the heartbeats that later lines repeat: they matter to a run that may still die alone."""
         kept = without_heartbeats(self.lines())
         write_bytes(self.path, b"".join(seal_line(line.model_dump_json()) for line in kept))
 

@@ -1,0 +1,25 @@
+"""UniMatch from supervised weights, at equal compute: see unimatch.py and harness/api/warm_start.py.
+
+A third of the budget trains the network on labelled images alone. Own reading, not of a paper.
+"""
+
+from __future__ import annotations
+
+from harness.api.staged import rate, share
+from harness.api.warm_start import WarmStart, WarmStartParams
+from methods.unimatch import UniMatch, UniMatchParams
+
+
+class UniMatchWarmParams(UniMatchParams, WarmStartParams):
+    """UniMatch's, and the shares of its two stages."""
+
+    share_train: float = share(2 / 3, "UniMatch")
+    rate_train: float = rate("UniMatch")
+
+
+class UniMatchWarm(WarmStart, UniMatch):
+    """Supervised training, then UniMatch."""
+
+    name = "unimatch_warm"
+    Params = UniMatchWarmParams
+    params: UniMatchWarmParams

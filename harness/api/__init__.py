@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.api.progress import Progress, poly, ramp_up, staircase
     from harness.api.staged import StagedParams, rate, share
     from harness.api.views import Strength, StrongParams, strong
+    from harness.api.warm_start import WarmStart, WarmStartParams
 
 __all__ = [
     "Alteration",
@@ -49,6 +50,8 @@ __all__ = [
     "StrongParams",
     "Task",
     "UsageError",
+    "WarmStart",
+    "WarmStartParams",
     "backbone",
     "box_mask",
     "classmix",
@@ -78,7 +81,7 @@ __all__ = [
 
 _MODULES = (
     *("errors", "dataset", "params", "progress", "losses", "method", "staged", "networks", "components"),
-    *("consistency", "mixing", "views"),
+    *("consistency", "mixing", "views", "warm_start"),
 )
 
 

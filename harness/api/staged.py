@@ -100,10 +100,11 @@ class StagedParams(MethodParams):
         return {name.removeprefix(SHARE): getattr(self, name) for name in names}
 
     def _paper(self, stage: str) -> float:
-        return float(type(self).model_fields[SHARE + stage].default)
+        """The default share; 1, as good as any, where a variant leaves the stage out."""
+        return float(type(self).model_fields[SHARE + stage].default) or 1.0
 
     def _ratio(self, stage: str) -> float:
         """Share of a stage over the last one's, in terms of the paper's."""
         shares = self._shares()
         *_, last = shares
-        return shares[stage] and shares[stage] / shares[last] / (self._paper(stage) / self._paper(last))
+        return shares[stage] / shares[last] / (self._paper(stage) / self._paper(last))

@@ -18,22 +18,26 @@ from harness.records.suite_folder import SuiteFolder
 from tests.support import REPO, call_cli
 from tests.synthetic import write_checksums
 
-SHIPPED = REPO / "benchmarks" / "results" / "acdc_mini" / "records.tar.xz"
-EVERYONE = ("supervised", "bcp", "urpc", "supervised_full")
+SHIPPED = REPO / "benchmarks" / "results" / "acdc_bench" / "records.tar.xz"
+EVERYONE = ("supervised", "bcp", "unimatch", "supervised_full")
 
 
 def contribute(repository: Path, name: str, entries: Collection[str], change: Callable[[SuiteFolder], None]) -> Path:
-    """Some entries of the shipped records, changed, as NAME's export."""
+    """Some entries of the shipped records at 500 reference steps, seed 0, changed, as NAME's export."""
     root, *_ = import_records(SHIPPED, repository.parent / name)
     store = SuiteFolder(root)
     selection = store.selection()
-    kept = [entry for entry in selection.entries if entry.planned_run.entry in entries]
+    kept = [
+        entry
+        for entry in selection.entries
+        if entry.planned_run.entry in entries and entry.planned_run.rung == 500 and entry.planned_run.seed == 0
+    ]
     write_record(store.selection_path, selection.model_copy(update={"entries": kept}))
     for folder in store.folders():
         if folder.id not in {entry.run for entry in kept}:
             shutil.rmtree(folder.path)
     change(store)
-    file = repository / "acdc_mini" / f"{name}.tar.xz"
+    file = repository / "acdc_bench" / f"{name}.tar.xz"
     file.parent.mkdir(exist_ok=True)
     export_records(SuiteRecords(store), file)
     return file
@@ -65,7 +69,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     git(folder, "init", "-q")
     contribute(folder, "alice", EVERYONE, nothing)
-    contribute(folder, "bob", ("supervised", "bcp", "ua_mt", "supervised_full"), nothing)
+    contribute(folder, "bob", ("supervised", "bcp", "mc_net", "supervised_full"), nothing)
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "Results of two")
     return folder
@@ -82,32 +86,36 @@ def test_a_clone_is_ranked_together(repository: Path, tmp_path: Path) -> None:
     done = call_cli("collect", "clone", "--to", "board.md", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = pd.read_csv(tmp_path / "board.csv").set_index("entry")
-    who = {"supervised": "alice, bob", "bcp": "alice, bob", "urpc": "alice", "ua_mt": "bob"}
-    named = {entry: ", ".join(f"acdc_mini/{name}" for name in names.split(", ")) for entry, names in who.items()}
+    who = {"supervised": "alice, bob", "bcp": "alice, bob", "unimatch": "alice", "mc_net": "bob"}
+    named = {entry: ", ".join(f"acdc_bench/{name}" for name in names.split(", ")) for entry, names in who.items()}
     assert rows["contributors"].to_dict() == named
-    shipped = pd.read_csv(SHIPPED.with_name("leaderboard.csv")).query("checkpoint == 'last'").set_index("entry")
+    root, *_ = import_records(repository / "acdc_bench" / "bob.tar.xz", tmp_path / "alone")
+    assert call_cli("leaderboard", root).returncode == 0
+    alone = pd.read_csv(root / "leaderboard" / "leaderboard.csv").query("checkpoint == 'last'").set_index("entry")
+    both = rows.index.intersection(alone.index)
+    assert set(both) == {"supervised", "bcp", "mc_net"}
     for column in ("dice", "dice_low", "dice_high", "n_patients"):
-        pd.testing.assert_series_equal(rows[column], shipped.loc[rows.index, column], check_index=False)
+        pd.testing.assert_series_equal(rows.loc[both, column], alone.loc[both, column])
     assert rows["dice"].is_monotonic_decreasing
     text = (tmp_path / "board.md").read_text()
     assert "## acdc, 3 labelled patients, 500 reference steps a run" in text
-    assert "| acdc_mini/alice | acdc_mini | 4 | whole | none |" in text
+    assert "| acdc_bench/alice | acdc_bench | 4 | whole | none |" in text
 
 
 def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(repository: Path, tmp_path: Path) -> None:
-    folder = repository / "acdc_mini"
+    folder = repository / "acdc_bench"
     contribute(repository, "carol", ("supervised", "bcp"), nothing)  # without the fully supervised reference
     done = call_cli("collect", repository)
     assert done.returncode == 76, done.stderr
-    assert "acdc_mini/carol: not held: 29." in done.stderr
-    assert "acdc_mini/carol |" not in done.stdout.partition("## ")[2]
+    assert "acdc_bench/carol: not held: 29." in done.stderr
+    assert "acdc_bench/carol |" not in done.stdout.partition("## ")[2]
     (folder / "carol.tar.xz").write_bytes((folder / "bob.tar.xz").read_bytes()[:5000])
     contribute(repository, "dave", EVERYONE, better_bcp)
     done = call_cli("collect", repository)
     assert done.returncode == 65, done.stderr
-    assert "acdc_mini/carol: carol.tar.xz: cannot be read as an export" in done.stderr
+    assert "acdc_bench/carol: carol.tar.xz: cannot be read as an export" in done.stderr
     assert "warning: bcp, 3 labelled, run " in done.stderr
-    assert "acdc_mini/alice and acdc_mini/dave differ (up to" in done.stderr
+    assert "acdc_bench/alice and acdc_bench/dave differ (up to" in done.stderr
     assert "- **Differs:** bcp, 3 labelled, run " in done.stdout
     paired = call_cli("compare", folder / "alice.tar.xz", folder / "dave.tar.xz", "--format", "csv")
     assert paired.returncode == 0, paired.stderr
@@ -115,6 +123,6 @@ def test_what_is_damaged_unfair_or_contradicts_is_named_and_in_no_table(reposito
     (row,) = pd.read_csv(io.StringIO(paired.stdout)).to_dict("records")
     assert (row["entry"], row["verdict"]) == ("bcp", "significant")
     assert row["difference"] > 0
-    empty = call_cli("collect", tmp_path / "carol" / "acdc_mini" / "suites")
+    empty = call_cli("collect", tmp_path / "carol" / "acdc_bench" / "suites")
     assert empty.returncode == 64
     assert "no exports here" in empty.stderr

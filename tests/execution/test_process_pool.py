@@ -60,7 +60,8 @@ def test_runs_side_by_side_with_a_death_among_them(make_tiny: MakeTiny, tmp_path
     }
     assert by_method["tiny_doomed"].message == "killed: its process died 2 times (signal 9)"
     assert len((tmp_path / "doomed").read_text(encoding="utf-8")) == 2, "started twice, and no more"
-    assert seen == {run.id for run in session.plan.runs}
+    restarted = {run.id for run in session.plan.runs if run.method in ("tiny_mortal", "tiny_doomed")}
+    assert restarted <= seen <= {run.id for run in session.plan.runs}, "a short run may end between two ticks"
     threads = [file.read_text(encoding="utf-8").strip() for file in Path(f"/proc/{server.pid}/task").glob("*/comm")]
     assert len([name for name in threads if name != "jemalloc_bg_thd"]) == 1, (
         "only a process with a single thread may fork"

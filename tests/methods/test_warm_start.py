@@ -1,0 +1,135 @@
+"""Supervised training first, then the method as it is, from those weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import nn
+
+from harness.api.method import Batch, Method, Stage
+from harness.api.params import OptimiserSettings
+from harness.api.progress import Progress
+from harness.api.warm_start import WARM_UP, WarmStart
+from methods.action_pp import ACTIONPP
+from methods.action_pp_warm import ActionPPWarm, ActionPPWarmParams
+from methods.bcp import BCP
+from methods.bcp_warm import BCPWarm
+from methods.mc_net import MCNet
+from methods.mc_net_warm import MCNetWarm
+from methods.mean_teacher import MeanTeacher
+from methods.mean_teacher_warm import MeanTeacherWarm
+from methods.supervised import Supervised
+from methods.unimatch import UniMatch
+from methods.unimatch_warm import UniMatchWarm
+from tests.methods.staged import SMALL_PP, enter, stage_of, step
+from tests.methods.tiny import batch_for, blobs, build, step_loss
+
+PAPERS: Mapping[type[WarmStart], type[Method]] = {
+    MeanTeacherWarm: MeanTeacher,
+    MCNetWarm: MCNet,
+    UniMatchWarm: UniMatch,
+    BCPWarm: BCP,
+    ActionPPWarm: ACTIONPP,
+}
+START = Progress(run=0.0, stage=0.0, step=0)
+every_kind = pytest.mark.parametrize("kind", PAPERS, ids=lambda kind: kind.name)
+
+
+def small(kind: type[WarmStart], **params: object) -> WarmStart:
+    return build(kind, 0, {**(SMALL_PP if kind is ActionPPWarm else {}), **params})
+
+
+def labelled(method: WarmStart) -> Batch:
+    plan = method.batches(method.stages[0], 4)
+    assert (plan.labelled, plan.unlabelled) == (4, 0)
+    return Batch(*blobs(4))
+
+
+def gradients(network: nn.Module) -> list[torch.Tensor]:
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+
+
+def decoder_of(method: Method) -> nn.Module:
+    return method.predictor.get_submodule("decoder")
+
+
+@every_kind
+def test_the_first_stage_is_the_labelled_only_baseline(kind: type[WarmStart]) -> None:
+    """The predictor gets the baseline's gradients: all of them, or their share where several decoders train."""
+    method, baseline = small(kind), build(Supervised)
+    baseline.predictor.load_state_dict(method.predictor.state_dict())
+    for each in (method, baseline):
+        for module in each.modules():
+            if type(module).__name__ == "Dropout":
+                module.eval()
+    batch = labelled(method)
+    step_loss(method, batch, method.stages[0], START).total.backward()
+    step_loss(baseline, batch, Stage("train"), START).total.backward()
+    ours, theirs = gradients(method.predictor), gradients(baseline.predictor)
+    assert len(ours) == len(theirs)
+    if kind is MCNetWarm:
+        ours, theirs = gradients(decoder_of(method)), [each / 2 for each in gradients(decoder_of(baseline))]
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+    with_gradient = {name for name, parameter in method.named_parameters() if parameter.grad is not None}
+    trained = {id(parameter) for parameter in method.parameter_groups(method.stages[0])}
+    assert trained == {id(p) for name, p in method.named_parameters() if name in with_gradient}
+
+
+@every_kind
+def test_the_method_goes_on_from_those_weights(kind: type[WarmStart]) -> None:
+    """Two steps first; then the teacher is the student, and the loss is that of the method itself."""
+    method = small(kind)
+    warm, sgd = enter(method, WARM_UP)
+    before = [parameter.detach().clone() for parameter in method.predictor.parameters()]
+    assert method.diagnostics() == {}
+    for number in range(2):
+        step(method, warm, sgd, labelled(method), number)
+    assert all(not torch.equal(a, b) for a, b in zip(before, method.predictor.parameters(), strict=True))
+    stage = method.stages[-1]
+    method.start_stage(stage)
+    for a, b in zip(
+        method.pseudo_label_network.state_dict().values(), method.predictor.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+    paper = build(PAPERS[kind], 1, SMALL_PP if kind is ActionPPWarm else {})
+    paper.start_stage(paper.stages[-1])
+    paper.load_state_dict(method.state_dict())
+    batch, losses = batch_for(method), []
+    for each in (method, paper):
+        torch.manual_seed(3)
+        losses.append(step_loss(each, batch, each.stages[-1], START).total)
+    assert torch.equal(*losses)
+
+
+def test_a_start_after_the_first_stage_hands_over_again() -> None:
+    """A resumed run starts its stages anew on a new instance; without a first stage nothing is handed over."""
+    method = small(MeanTeacherWarm)
+    for stage in method.stages:
+        with torch.no_grad():
+            next(method.predictor.parameters()).add_(1.0)
+        method.start_stage(stage)
+    assert torch.equal(next(method.predictor.parameters()), next(method.pseudo_label_network.parameters()))
+    cold = small(MeanTeacherWarm, share_warm_up=0, share_train=1)
+    with torch.no_grad():
+        next(cold.predictor.parameters()).add_(1.0)
+    cold.start_stage(*cold.stages)
+    assert not torch.equal(next(cold.predictor.parameters()), next(cold.pseudo_label_network.parameters()))
+
+
+def test_the_first_stage_has_the_engine_s_optimiser() -> None:
+    """ACTION's Nesterov momentum is that of its last stage."""
+    method, settings = small(ActionPPWarm), OptimiserSettings(momentum=0.9)
+    warm = method.optimiser(stage_of(method, WARM_UP), settings)
+    assert [group["nesterov"] for group in warm.param_groups] == [False]
+    assert method.optimiser(stage_of(method, "anatomical"), settings).param_groups[0]["nesterov"]
+
+
+def test_a_stage_that_the_variant_leaves_out_can_come_back() -> None:
+    params = ActionPPWarmParams(share_warm_up=0.25, share_local=0.25, share_anatomical=0.5)
+    assert [stage.name for stage in params.stages()] == [WARM_UP, "local", "anatomical"]
+    assert params.current_value("ratio_warm_up") == pytest.approx(1.0)
+    moved = ActionPPWarmParams.model_validate(params.with_values({"ratio_warm_up": 2.0}))
+    assert [stage.share for stage in moved.stages()] == pytest.approx([0.4, 0.2, 0.4])

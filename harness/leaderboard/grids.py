@@ -160,6 +160,29 @@ def break_even_grid(leads: pd.DataFrame) -> Grid:
     return _grid(leads.drop_duplicates("entry"), columns, text=2)
 
 
+def rung_grid(rows: pd.DataFrame, *, intervals: bool) -> Grid:
+    """Dice of each entry on each rung, best first on the longest one.
+
+    rows: of `results.build_results`, of one ladder, labelled count and checkpoint.
+    """
+    by_rung = {(row["entry"], row["rung"]): row for row in rows.to_dict("records")}
+
+    def dice(rung: int) -> Callable[[Row], Cell]:
+        def cell(row: Row) -> Cell:
+            own = by_rung.get((row["entry"], rung))
+            if not own or not own["n_ok"]:
+                return numbers.UNDEFINED, ""
+            value, interval = metric_cell(own, "dice")
+            return value, interval if intervals else ""
+
+        return cell
+
+    longest = rows.sort_values(["rung", "dice"], ascending=False).drop_duplicates("entry")
+    ordered = longest.sort_values("block", key=lambda block: block == "reference", kind="stable")
+    columns = {f"{rung:,}": dice(rung) for rung in sorted(rows["rung"].unique())}
+    return _grid(ordered, {"method": _ENTRY, **columns})
+
+
 def _grid(table: pd.DataFrame, columns: Mapping[str, Callable[[Row], Cell]], text: int = 1) -> Grid:
     """Header -> the cell of a row, for every row of the table."""
     rows: list[Row] = table.to_dict("records")

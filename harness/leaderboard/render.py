@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.leaderboard import grids
+from harness.leaderboard.break_even import ladders
 from harness.leaderboard.grids import Cell, Grid
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.ladder_figure import has_ladder
@@ -74,6 +76,17 @@ def sections(board: Leaderboard, comparison: Comparison, *, full: bool) -> Itera
         yield title, [block for block in blocks if block.grid.rows]
 
 
+def rung_blocks(board: Leaderboard, *, intervals: bool) -> Iterator[Block]:
+    """All rungs beside each other, a table per ladder and labelled count; none below two rungs."""
+    last = board.results[board.results["checkpoint"] == "last"]
+    for ladder in ladders(board.inputs):
+        rows = last[last["table"].isin([comparison.number for comparison in ladder])]
+        for labelled, own in rows.groupby("labelled"):
+            if own["rung"].nunique() > 1:
+                title = f"{labelled} labelled patients: Dice % by reference steps"
+                yield Block(title, grids.rung_grid(own, intervals=intervals))
+
+
 def break_even_blocks(board: Leaderboard) -> Iterator[Block]:
     """From which budget on each entry is ahead, a table per ladder and labelled count; none without a ladder."""
     last = board.break_even[board.break_even["checkpoint"] == "last"]
@@ -110,7 +123,7 @@ def show(board: Leaderboard, console: Console) -> None:
             console.print()
             for block in blocks:
                 _show_block(console, block, f"{title}: {block.title}")
-    for block in break_even_blocks(board):
+    for block in chain(rung_blocks(board, intervals=True), break_even_blocks(board)):
         _show_block(console, block, block.title)
     for block in scored_blocks(board, full=False):
         _show_block(console, block, block.title)
@@ -161,7 +174,7 @@ def markdown(board: Leaderboard) -> str:
             parts.append(f"## {title}")
             for block in blocks:
                 parts += [f"{block.title[0].upper()}{block.title[1:]}:", _markdown_table(block.grid), *block.below]
-    for block in break_even_blocks(board):
+    for block in chain(rung_blocks(board, intervals=True), break_even_blocks(board)):
         parts += [f"## {block.title}", _markdown_table(block.grid), *block.below]
     for block in scored_blocks(board, full=True):
         parts += [f"## {block.title[0].upper()}{block.title[1:]}", _markdown_table(block.grid), *block.below]

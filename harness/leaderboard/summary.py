@@ -15,7 +15,7 @@ from harness.leaderboard.grids import short_grid
 from harness.leaderboard.headline import best_baseline, both_ways, break_even_answers, verdicts
 from harness.leaderboard.inputs import Comparison, rows_of
 from harness.leaderboard.notes import LOUD, notes
-from harness.leaderboard.render import rich_table
+from harness.leaderboard.render import rich_table, rung_blocks
 from harness.leaderboard.scored import scored_grid, scored_lines
 from harness.records.untrusted_text import single_line
 
@@ -42,6 +42,10 @@ def show_summary(board: Leaderboard, console: Console) -> None:
             _show_table(board, comparison, labelled, console)
         for line in _warnings(board, comparison):
             _print(console, line, "bold yellow")
+    for block in rung_blocks(board, intervals=False):
+        console.print()
+        _print(console, block.title, "bold")
+        console.print(rich_table(block.grid, ""))
     if not board.scored.empty:
         console.print()
         console.print(rich_table(scored_grid(board.scored, ("dice",), note=40), " From elsewhere, not ranked"))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.api.errors import UsageError
 from harness.leaderboard.leaderboard import write_leaderboard
-from harness.leaderboard.render import markdown, terminal_text
+from harness.leaderboard.render import markdown, rung_blocks, terminal_text
 from tests.synthetic import RunSpec, board_of, write_records
 
 SPEC = RunSpec(labelled=(3,), seeds=2, patients=6, validations=2, history_steps=2, ladder=(500, 2000, 8000))
@@ -29,6 +29,17 @@ def test_a_board_per_rung_and_rungs_not_run_are_named(tmp_path: Path) -> None:
     assert "3 labelled patients, 2000 reference steps: test metrics" in text
     assert "Not run yet: rung 8000 of the ladder 500, 2000, 8000." in text
     assert "Budget: 500 reference steps a run" in text
+    (beside,) = (block.grid for block in rung_blocks(board, intervals=False))
+    assert beside.headers == ("method", "500", "2,000")
+    means = board.results.query("checkpoint == 'last'").set_index(["entry", "rung"])["dice"]
+    for (entry, _), *cells in beside.rows:
+        assert [value.split(" ")[0] for value, _ in cells] == [
+            f"{100 * means[entry, rung]:.1f}" for rung in (500, 2000)
+        ]
+    longest = [means[entry, 2000] for (entry, _), *_ in beside.rows]
+    assert longest[:-1] == sorted(longest[:-1], reverse=True)
+    assert beside.rows[-1][0] == ("supervised_full", "")
+    assert "3 labelled patients: Dice % by reference steps" in str(board)
 
 
 def test_where_nothing_ran_the_shortest_rung_is_listed(tmp_path: Path) -> None:
@@ -75,3 +86,4 @@ def test_below_two_rungs_there_is_no_picture_of_the_ladder(tmp_path: Path) -> No
         "leaderboard.md", "curves.png",
     ]  # fmt: skip
     assert "ladder.svg" not in markdown(board)
+    assert not list(rung_blocks(board, intervals=True))

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WANTED = 0.02
+"""Dice: a difference that papers report as progress."""
+
 
 @click.command("plan")
 @options.suite_option
@@ -102,7 +105,7 @@ def plan_command(
 
 def resolution_lines(dry_run: DryRun) -> Iterator[str]:
     """The smallest difference in Dice that each table will probably find significant, and what that stands on."""
-    from harness.stats.power import POWER, smallest_difference
+    from harness.stats.power import POWER, patients_needed, smallest_difference
     from harness.suite.plan import dataset_of
 
     suite, entries = dry_run.plan.loaded.suite, dry_run.plan.entries.values()
@@ -121,6 +124,9 @@ def resolution_lines(dry_run: DryRun) -> Iterator[str]:
             f"cases{best} ({methods} methods, {runs} run{'s' if runs > 1 else ''} each, {patients} test patients; over "
             f"these, differences spread by {100 * own:.1f} points {source})"
         )
+        if difference > WANTED:
+            needed = patients_needed(own, WANTED, methods)
+            yield f"{100 * WANTED:.0f} Dice points would take about {needed:,} test patients instead of {patients}"
 
 
 def _spread(dry_run: DryRun, labelled: int) -> tuple[Spread, str]:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
+from scipy import stats
 
 from harness.stats.bootstrap import SEED, Floats, simultaneous_intervals
 from harness.stats.families import LEVEL, decidable
@@ -90,6 +91,20 @@ def smallest_difference(spread: float, patients: int, methods: int) -> float:
     if methods < 2 or patients < 4 or not decidable(patients, _pairs(methods)):
         return math.inf
     return spread * float(np.quantile(_needed(patients, methods), POWER))
+
+
+def patients_needed(spread: float, wanted: float, methods: int) -> int:
+    """About how many test patients a difference needs to be found significant with probability POWER, to two digits.
+
+    n = ((z(1 - LEVEL / 2 / pairs) + z(POWER)) spread / wanted)^2, normal differences and Bonferroni's correction.
+
+    Args:
+        spread: Standard deviation over patients of the difference.
+        wanted: The true difference, in the same unit.
+        methods: Ranked methods of the table, two at least.
+    """
+    z = stats.norm.isf(LEVEL / 2.0 / _pairs(methods)) + stats.norm.ppf(POWER)
+    return int(float(f"{(z * spread / wanted) ** 2:.2g}"))
 
 
 def _pairs(methods: int) -> int:

@@ -47,11 +47,13 @@ def test_device_seconds_are_the_budget(make_tiny: MakeTiny) -> None:
 
 
 def test_what_a_table_resolves(make_tiny: MakeTiny, tmp_path: Path) -> None:
-    three, seven = resolution_lines(make_dry_run(load_suite("acdc_paper"), None, tmp_path))
+    three, needed, seven, _ = resolution_lines(make_dry_run(load_suite("acdc_paper"), None, tmp_path))
     assert three.startswith("resolves at 3 labelled: ")
     assert (
         "(5 methods, 3 runs each, 20 test patients; over these, differences spread by 11.6 points as in bench" in three
     )
+    assert needed.startswith("2 Dice points would take about ")
+    assert needed.endswith(" test patients instead of 20")
     assert seven.startswith("resolves at 7 labelled: ")
     (line,) = resolution_lines(forecast(make_tiny({"supervised": {}, "ua_mt": {}}))[0])
     assert line == "resolves nothing at 2 labelled: too few test patients (2) for 2 methods"

@@ -1,7 +1,11 @@
-"""Test Dice against the rungs of a ladder as a picture: labelled-only baselines as bands, methods as lines."""
+"""Test Dice against the rungs of a ladder as a picture: labelled-only baselines as bands, methods as lines.
+
+python -m harness.leaderboard.ladder_figure RUNS/<suite> FILE draws it in the format of FILE: .svg, .png or .webp.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +14,9 @@ import pandas as pd
 
 from harness.leaderboard.break_even import find_baselines, ladders
 from harness.leaderboard.figure import Style, label_ends, palette_places, set_plain, style_of
-from harness.leaderboard.inputs import Comparison, LeaderboardInput
+from harness.leaderboard.inputs import Comparison, LeaderboardInput, read_input
+from harness.leaderboard.results import build_results
+from harness.records.reader import SuiteRecords
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +30,8 @@ def has_ladder(inputs: LeaderboardInput) -> bool:
     return any(len(ladder) > 1 for ladder in ladders(inputs))
 
 
-def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path) -> None:
-    """Write an SVG: a panel per ladder and labelled count, reference steps against test Dice of the last checkpoint.
+def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path, form: str = "svg") -> None:
+    """Draw a panel per ladder and labelled count, reference steps against test Dice of the last checkpoint.
 
     Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey.
 
@@ -33,9 +39,9 @@ def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path) -> 
         inputs: Of the leaderboard, where `has_ladder` holds.
         results: The frame of `results.build_results`.
         path: The file.
+        form: Its format: svg, png or webp.
     """
     import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     last = results[(results["checkpoint"] == "last") & results["dice"].notna()]
@@ -48,7 +54,6 @@ def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path) -> 
     ]
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ladder"}):
         figure = Figure(figsize=(6.4 * max(1, len(panels)), 4.4), layout="constrained")
-        FigureCanvasSVG(figure)
         axes = figure.subplots(1, max(1, len(panels)), sharey=True, squeeze=False)[0]
         for axis, (ladder, count) in zip(axes, panels, strict=False):
             own = last[last["table"].isin(_numbers(ladder)) & (last["labelled"] == count)]
@@ -56,7 +61,7 @@ def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path) -> 
             _panel(axis, own, styles, baselines)
             axis.set_title(f"{inputs.suite}, {count} labelled patients", fontsize=10.5, loc="left", color="#222222")
         axes[0].set_ylabel("test Dice (%), mean over classes", fontsize=9.5)
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(path, format=form, dpi=96, metadata={"Date": None, "Creator": None} if form == "svg" else None)
 
 
 def _numbers(ladder: Sequence[Comparison]) -> list[int]:
@@ -90,3 +95,9 @@ def _panel(axis: Axes, rows: pd.DataFrame, styles: dict[str, Style], baselines: 
     axis.set_xlabel("budget of a run, in reference steps", fontsize=9.5)
     set_plain(axis)
     label_ends(axis, ends)
+
+
+if __name__ == "__main__":
+    records, picture = map(Path, sys.argv[1:])
+    read = read_input(SuiteRecords.open(records))
+    draw_ladder(read, build_results(read), picture, picture.suffix[1:])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,9 @@ def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path) 
     assert text == second.read_text(encoding="utf-8")
     shown = {words for words in re.findall(r">([^<>]+)</text>", text) if re.fullmatch(r"[a-z_]+|[\d,]{3,}", words)}
     assert shown == {"500", "2,000", "supervised_full", *SPEC.methods}
+    command = [sys.executable, "-m", "harness.leaderboard.ladder_figure", tmp_path / "s", tmp_path / "ladder.webp"]
+    subprocess.run(command, check=True)
+    assert (tmp_path / "ladder.webp").read_bytes()[8:12] == b"WEBP"
 
 
 def test_below_two_rungs_there_is_no_picture_of_the_ladder(tmp_path: Path) -> None:

@@ -80,7 +80,13 @@ def test_the_picture_names_what_ran_and_is_the_same_bytes_again(tmp_path: Path) 
     assert text == second.read_text(encoding="utf-8")
     shown = {words for words in re.findall(r">([^<>]+)</text>", text) if re.fullmatch(r"[a-z_]+|[\d,]{3,}", words)}
     assert shown == {"500", "2,000", "supervised_full", *SPEC.methods}
-    command = [sys.executable, "-m", "harness.leaderboard.ladder_figure", tmp_path / "s", tmp_path / "ladder.webp"]
+    command = [
+        sys.executable,
+        "-m",
+        "harness.leaderboard.ladder_figure",
+        str(tmp_path / "s"),
+        str(tmp_path / "ladder.webp"),
+    ]
     subprocess.run(command, check=True)
     assert (tmp_path / "ladder.webp").read_bytes()[8:12] == b"WEBP"
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 
 import harness
+from harness.licences import licence_table
 from harness.report.claims import document
 
 project = "harness"
@@ -37,6 +38,7 @@ napoleon_use_ivar = True
 DOCS = Path(__file__).resolve().parent
 LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 CLAIMS = "<!-- claims -->"
+DEPENDENCIES = "<!-- dependencies -->"
 FIELDS = re.compile(r"<!-- fields (\S+):(\S+) -->")
 PAGES = {"benchmarks/RULES.md": "explanation/rules.md"} | {
     f"{name}.md": f"developers/{name.lower()}.md" for name in ("CONTRIBUTING", "CHANGELOG")
@@ -47,7 +49,7 @@ PAGES = {"benchmarks/RULES.md": "explanation/rules.md"} | {
 def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
     """Make a page's markdown into what the site shows: tables of fields and claims, no links out of the site."""
     page = DOCS / f"{docname}.md"
-    text = source[0].replace(CLAIMS, document())
+    text = source[0].replace(CLAIMS, document()).replace(DEPENDENCIES, licence_table())
     text = FIELDS.sub(lambda match: field_table(getattr(import_module(match[1]), match[2])), text)
     source[0] = LINK.sub(lambda match: inner_link(match, page), text)
 

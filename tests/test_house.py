@@ -38,6 +38,7 @@ FLOORS = {
     "harness.tracking": 11.0,
     "harness.doctor": 12.0,
     "harness.scaffold": 12.0,
+    "harness.licences": 12.0,
     "harness.templates": 12.0,
     "harness.pipeline": 12.0,
     "harness.cli": 13.0,

@@ -17,7 +17,7 @@ DRAWS = 400
 
 def coverages(inputs: LeaderboardInput, draws: int = DRAWS) -> dict[tuple[int, int], Coverage]:
     """(table, labelled count) -> coverage for Dice of the last checkpoint of its ranked methods."""
-    found = {}
+    shares = {}
     for comparison in inputs.comparisons:
         for labelled in filter(None, comparison.labelled_counts):
             listing = comparison.listing
@@ -26,8 +26,8 @@ def coverages(inputs: LeaderboardInput, draws: int = DRAWS) -> dict[tuple[int, i
             if len(keys) > 1:
                 scores = np.stack([comparison.scores[key].by_patient for key in keys], axis=1)
                 whole = scores[~np.isnan(scores).any(axis=1)]
-                found[comparison.number, labelled] = coverage_of(whole, draws)
-    return found
+                shares[comparison.number, labelled] = coverage_of(whole, draws)
+    return shares
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 import harness
 from harness.api import errors
 from harness.cli import cli
+from harness.licences import licence_of, needed
 from harness.records.run_folder import ENDED_FILES, ENDED_FOLDERS, WRITTEN
 from harness.records.schema import Failure
 from harness.suite.load import SUITES, Suite
@@ -195,3 +196,11 @@ def test_the_tables_of_fields_are_of_models() -> None:
 def test_the_page_of_records_names_every_file_of_a_run() -> None:
     page = text_of(Path("docs/reference/records.md"))
     assert [name for name in {*WRITTEN, *ENDED_FILES, *ENDED_FOLDERS} if f"`{name.rstrip('/')}" not in page] == []
+
+
+def test_nothing_under_the_gpl_is_needed_at_run_time() -> None:
+    """MedPy is, and is found out among what tests need."""
+    at_run_time, tests = needed(), needed(extras=frozenset({"test"}))
+    assert {"torch", "mlflow", "ray", "submitit", "optuna"} <= set(at_run_time)
+    assert [name for name, package in at_run_time.items() if "GPL" in licence_of(package)] == []
+    assert "GPL" in licence_of(tests["medpy"])

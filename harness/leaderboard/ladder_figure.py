@@ -33,7 +33,8 @@ def has_ladder(inputs: LeaderboardInput) -> bool:
 def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path, form: str = "svg") -> None:
     """Draw a panel per ladder and labelled count, reference steps against test Dice of the last checkpoint.
 
-    Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey.
+    Intervals are those of the tables, 95 % over patients. Labelled-only baselines are bands, references grey. Those of
+    one rung alone are left to the tables.
 
     Args:
         inputs: Of the leaderboard, where `has_ladder` holds.
@@ -45,6 +46,7 @@ def draw_ladder(inputs: LeaderboardInput, results: pd.DataFrame, path: Path, for
     from matplotlib.figure import Figure
 
     last = results[(results["checkpoint"] == "last") & results["dice"].notna()]
+    last = last[last.groupby(["entry", "labelled"])["rung"].transform("nunique") > 1]
     styles = {name: style_of(place) for name, place in palette_places(last).items()}
     panels = [
         (ladder, int(count))

@@ -1,7 +1,5 @@
 """Checks of this machine: what works and what does not."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

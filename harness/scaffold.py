@@ -1,7 +1,5 @@
 """What `harness new` writes: a package with a method that keeps the contract, and copies of suites."""
 
-from __future__ import annotations
-
 import keyword
 import re
 import sys

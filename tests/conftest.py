@@ -1,7 +1,5 @@
 """Fixtures of all tests: an environment of their own, the real scans where they lie beside the checkout."""
 
-from __future__ import annotations
-
 import fcntl
 import logging
 import os

@@ -1,7 +1,5 @@
 """Real services that tests start for themselves and stop again."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil

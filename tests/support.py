@@ -1,7 +1,5 @@
 """What several tests share: where things are, services that may be absent, and the real command line."""
 
-from __future__ import annotations
-
 import io
 import logging
 import os

@@ -5,8 +5,6 @@
 Numbers are plausible and deterministic: patients differ, every method sees the same patients, more labels help.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import zlib

@@ -1,7 +1,5 @@
 """Rules about budget and clock: what a run may spend, that all of it is counted once, and what happens outside."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from harness.audit.finding import Verdict, combine, held, not_applicable, not_held, not_held_by_results

@@ -1,7 +1,5 @@
 """Rules about the data: who is in which split, what images look like, which labels there are."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from harness.api.dataset import Dataset

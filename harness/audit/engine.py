@@ -1,7 +1,5 @@
 """Rules about what a method may change: augmentation, engine settings, network, loss, what is tested."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 from harness.audit.finding import Verdict, combine, held, not_applicable, not_held, not_held_by_results

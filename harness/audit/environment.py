@@ -4,8 +4,6 @@ A processor's name says little inside a virtual machine, and a neighbour can hal
 seed and labelled subset alone do the same work in a step, so that their steps a device-second tell.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise

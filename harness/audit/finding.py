@@ -1,7 +1,5 @@
 """What a check says, and the outcome of an audit as data: one finding a rule."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """The parts of a suite's records that the rules are checked on. Loads no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Rules about what a table shows and leaves out, and about what Slurm charged."""
 
-from __future__ import annotations
-
 import io
 import shlex
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What a rule is made of: its heading on the page of rules, its check, and what checks share."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

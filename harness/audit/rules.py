@@ -1,7 +1,5 @@
 """All rules in order, and the audit that applies them."""
 
-from __future__ import annotations
-
 from harness.audit import budget, data, engine, environment, metrics, reporting, selection
 from harness.audit.finding import Audit, Finding
 from harness.audit.records import view_suite

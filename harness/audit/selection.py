@@ -1,7 +1,5 @@
 """Rules about selection: when the test split opens, which checkpoint counts, how methods are tuned."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from harness.audit.finding import Verdict, combine, held, held_unless, not_applicable, not_held

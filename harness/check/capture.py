@@ -1,7 +1,5 @@
 """The line on steps that a GPU may replay."""
 
-from __future__ import annotations
-
 from harness.check.outcome import FaultError, NotApplicableError
 from harness.check.recording import RecordedStep
 from harness.check.repeat import place_of_change

@@ -1,7 +1,5 @@
 """Lines on what a method declares: its class, its parameters, its networks, its stages."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from functools import lru_cache

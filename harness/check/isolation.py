@@ -1,7 +1,5 @@
 """What a process has one of: read, compared, and put back after a line of the check."""
 
-from __future__ import annotations
-
 import logging
 import os
 import random

@@ -1,7 +1,5 @@
 """All lines of the check, in their order, and how each comes to its outcome."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 

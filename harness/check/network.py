@@ -1,7 +1,5 @@
 """Lines on networks and losses: what is predicted, what is learnt, what becomes of the images."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What a line of the check comes to."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Where something stands in an author's files, as file:line."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import sys

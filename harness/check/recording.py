@@ -1,7 +1,5 @@
 """A graph without a GPU: what a step did is kept call by call, and calling it again does it again, Python left out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

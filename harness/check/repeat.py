@@ -1,7 +1,5 @@
 """Lines on what a run depends on: resumed or not, seeded otherwise, beside another run, with the test split closed."""
 
-from __future__ import annotations
-
 import ast
 import io
 import random

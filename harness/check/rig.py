@@ -1,7 +1,5 @@
 """A method on a few phantoms at small size, and the steps that it takes there: the engine's own, one by one."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext

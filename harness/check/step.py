@@ -1,7 +1,5 @@
 """Lines on a training step: what it reads, writes, costs, and leaves to the engine."""
 
-from __future__ import annotations
-
 import copy
 import time
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """From what a user types to a method's class: a registered name, a module, or a file."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import sys

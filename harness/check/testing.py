@@ -8,8 +8,6 @@
 pytest then runs a test for each line of `harness check`; one that does not apply skips with its reason.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import pytest

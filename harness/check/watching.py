@@ -1,7 +1,5 @@
 """Watches the operations of a step on their way to the kernels, backward and optimiser included."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

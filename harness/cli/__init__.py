@@ -1,7 +1,5 @@
 """The command line: a file for each topic, imported when one of its verbs is called."""
 
-from __future__ import annotations
-
 import importlib
 import io
 import logging

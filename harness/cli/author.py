@@ -1,7 +1,5 @@
 """What an author of a method needs: `harness new`, and `harness errors`."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`harness check`: whether a method keeps the contract."""
 
-from __future__ import annotations
-
 import logging
 import time
 

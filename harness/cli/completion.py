@@ -1,7 +1,5 @@
 """`harness completion`: verbs, options and names of suites, completed by the shell."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What there is and what works on this machine: `harness data`, `list` and `doctor`."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options and arguments that several verbs share."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

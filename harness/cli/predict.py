@@ -1,7 +1,5 @@
 """New scans: `harness predict`."""
 
-from __future__ import annotations
-
 import logging
 import os
 from pathlib import Path

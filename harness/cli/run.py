@@ -1,7 +1,5 @@
 """What trains: `harness run` for a suite, `train` and `replay` for one run in this process."""
 
-from __future__ import annotations
-
 import logging
 import shlex
 from pathlib import Path

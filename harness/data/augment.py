@@ -6,8 +6,6 @@ slice at its native size and zooms afterwards; here slices are at training size 
 map: in native proportions nothing shears.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

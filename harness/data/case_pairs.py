@@ -1,7 +1,5 @@
 """What cases are to each other: the same pixels, one scan under two names, frames that do not lie alike."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """All checks of a dataset, in one pass over its cases, with one message for all problems."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

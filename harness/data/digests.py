@@ -1,7 +1,5 @@
 """Hashes of cases: equal hashes mean equal data."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

@@ -4,8 +4,6 @@ Images are [n, 1, *size], strengths [n]. Blur and low resolution are linear and 
 is a matrix for every axis of every image: two or three small products, whatever the strengths.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

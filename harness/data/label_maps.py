@@ -4,8 +4,6 @@ A file of a scan's format holds [X, Y, Z]. Cases of slices are [Z, Y, X], as Sim
 [X, Y, Z]; one's own scans are turned as they were when they were prepared. An array has the axes of the case.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import permutations

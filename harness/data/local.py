@@ -1,7 +1,5 @@
 """Node-local copies of caches: read once from the shared disk by one process of each node, then from its own disk."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import logging

@@ -1,7 +1,5 @@
 """Where a dataset lies, and whether it changed since it was prepared."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import os

@@ -1,7 +1,5 @@
 """One process of a machine at a time."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import time

@@ -5,8 +5,6 @@ what `torch.save` writes; every process checks all of its CRC-32 sums before it 
 who writes into a tensor changes its own memory, never the file. Files may be deleted while nobody trains.
 """
 
-from __future__ import annotations
-
 import errno
 import logging
 import pickle

@@ -1,7 +1,5 @@
 """Names of many cases in one line."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 NAMED = 10

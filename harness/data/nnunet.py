@@ -26,8 +26,6 @@ labels are interpolated class by class. It mirrors last, from larger patches tha
 foreground; here whole slices, or patches at random, are what the engine trains on.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ and crops a patch at random (METHODS 2.2). Its eight draws have four outcomes, t
 axes exchanged with none or both of them flipped. Here the outcome is drawn, and applied to the patch's window alone.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

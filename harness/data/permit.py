@@ -1,7 +1,5 @@
 """The evidence without which no test case is opened."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -4,8 +4,6 @@ What a volume is by itself refuses it. What sets it apart from the other volumes
 are measured: all 200 volumes of ACDC and all 100 of LA pass, the closest ones named beside each limit.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

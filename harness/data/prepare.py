@@ -1,7 +1,5 @@
 """From any layout of a dataset to its cache, once."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

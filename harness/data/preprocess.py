@@ -1,7 +1,5 @@
 """Cases at training size, end to end in flat tensors: what training, validation and test all start from."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

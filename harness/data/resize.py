@@ -1,7 +1,5 @@
 """Native slices to training size, the same way for training, validation and test."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

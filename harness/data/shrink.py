@@ -3,8 +3,6 @@
 And zeros around those that are smaller than a patch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """An order in which training images come: at random, without replacement, pass after pass."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Which training patients are labelled, and whose labels choose checkpoints and hyper-parameters."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

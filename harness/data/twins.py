@@ -7,8 +7,6 @@ with gamma 0.7 or 1.5, shifted by 3 pixels or at half the resolution 0.97 to 1. 
 on the grid are then compared voxel by voxel, where noise tells scans apart that only resemble each other.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

@@ -12,8 +12,6 @@ Both masks empty: Dice, Jaccard and NSD 1, distances 0. Exactly one empty: Dice,
 diagonal of the native volume, so that an undetected structure never scores better than one that was segmented badly.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ moved back to the border, a volume that is smaller than a window is padded with 
 are averaged where windows overlap. A plain loop in the tests holds this one to them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, groupby, product

@@ -1,7 +1,5 @@
 """Scores label maps from elsewhere on the test split, under the metrics of our own runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 

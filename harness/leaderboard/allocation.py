@@ -1,7 +1,5 @@
 """Columns of the leaderboard from Slurm's accounts, as they were last reconciled."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from typing import Any

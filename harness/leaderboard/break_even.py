@@ -1,7 +1,5 @@
 """From which rung of a ladder on an entry is significantly ahead of training on the labelled patients alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What differs between two boards: each cell that both have, paired over patients."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Which runs may stand in a table: those that were tested on what the others were, with scores that are possible."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """The tables as text cells, for the terminal and for markdown alike."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

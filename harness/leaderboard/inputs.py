@@ -6,8 +6,6 @@ gives every table that its records support, and each title names the conditions 
 comparisons of its own.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence

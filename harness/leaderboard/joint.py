@@ -1,7 +1,5 @@
 """One table of the cells that several contributors ran under the same conditions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations

@@ -1,7 +1,5 @@
 """The leaderboard in long form: class by class, validation by validation, and by every Dice that may be required."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import pandas as pd

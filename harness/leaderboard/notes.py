@@ -1,7 +1,5 @@
 """Notes beside every table: conditions, sample, intervals, rules, and missing runs."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

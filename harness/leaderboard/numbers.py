@@ -1,7 +1,5 @@
 """Numbers as the field prints them: Dice and Jaccard in percent with one decimal, distances with two."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

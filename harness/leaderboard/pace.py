@@ -1,7 +1,5 @@
 """Cells whose steps cost something else than their calibration says: those that are marked, and those in no number."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import pandas as pd

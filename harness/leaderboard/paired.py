@@ -1,7 +1,5 @@
 """Paired differences between all methods of a table, over the same patients."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ python -m harness.leaderboard.resolution RUNS/<suite> prints the spread of a sui
 holds that of the results in benchmarks/results.
 """
 
-from __future__ import annotations
-
 import csv
 import sys
 from itertools import combinations

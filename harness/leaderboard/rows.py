@@ -1,7 +1,5 @@
 """Records as rows of the frames in `harness.leaderboard.inputs`: runs, validations, and trials of a search."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

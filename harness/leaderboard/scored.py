@@ -1,7 +1,5 @@
 """Label maps from elsewhere, scored on the same test split: shown apart, without budget and rank."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Scores by patient and run, and their summary: mean, interval over patients, spread between runs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

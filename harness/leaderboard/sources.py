@@ -1,7 +1,5 @@
 """Records wherever they lie: a suite's folder, an export, a folder that holds one, or an export in a git revision."""
 
-from __future__ import annotations
-
 import subprocess
 import tempfile
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A picture of a prediction: a few slices of the scan with the outline of each class."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 

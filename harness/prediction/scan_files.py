@@ -1,7 +1,5 @@
 """Scans in a folder: which files are of one scan, and label maps written where they lie, in the same format."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import re

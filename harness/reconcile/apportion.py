@@ -3,8 +3,6 @@
 The intervals of attempts are read from the ledgers: when each attempt held its device, and what its seconds went into.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

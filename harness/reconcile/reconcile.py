@@ -1,7 +1,5 @@
 """Compares the ledgers of a suite with the scheduler's accounts: one call of sacct, its lines as allocations."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 A line whose writer died inside it is ignored.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import threading

@@ -6,8 +6,6 @@ ledger.jsonl, history, cases.parquet, predictions.npz, arrays.npz, figures and f
 asked for. Checkpoints, leases, logs and tracebacks are left out. The same records give the same bytes.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import lzma

@@ -1,7 +1,5 @@
 """Reads the members of an export. Name, kind and size of each are checked before anything of it is read."""
 
-from __future__ import annotations
-
 import lzma
 import re
 import tarfile

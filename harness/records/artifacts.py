@@ -9,8 +9,6 @@ figures/NAME.png: what its method drew when training ended. Each file holds its 
 Records may come from strangers, so all of it is checked and of bounded size.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import re

@@ -5,8 +5,6 @@ with the sha256 of the lines above. Parts of a history carry it in their name, a
 ended, its result.json has that of every other file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import struct

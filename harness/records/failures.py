@@ -1,7 +1,5 @@
 """Why runs of a suite failed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from harness.records.files import is_there, read_content

@@ -1,7 +1,5 @@
 """Atomic files: temp file + fsync + rename, so that a reader sees the old content or the new, never half of it."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

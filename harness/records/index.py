@@ -9,8 +9,6 @@ It is assumed that a file system gives a changed file another time, size or inod
 Files younger than `YOUNG_NS` are not kept: they could change within the same tick of that clock.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

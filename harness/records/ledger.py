@@ -1,7 +1,5 @@
 """The append-only record of what a run spent, across interruptions."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path

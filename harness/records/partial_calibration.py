@@ -1,7 +1,5 @@
 """calibration.part.json: what an unfinished calibration has measured, so that the same command goes on from there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Tensors in files, as `torch.save` writes them."""
 
-from __future__ import annotations
-
 import errno
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Environment variables that hold paths and numbers; a value that is neither is one clear message."""
 
-from __future__ import annotations
-
 import math
 import os
 import re

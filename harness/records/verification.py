@@ -1,7 +1,5 @@
 """Reads every record of a suite, and says which are damaged, missing, of another version or in a wrong place."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial

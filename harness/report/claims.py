@@ -3,8 +3,6 @@
 python -m harness.report.claims prints the tables of docs/explanation/claims.md, which shows them where it is built.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 import sys

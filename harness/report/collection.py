@@ -1,7 +1,5 @@
 """A folder of exports, one per contributor: each is verified and audited, and all are ranked together."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass

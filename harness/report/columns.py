@@ -1,7 +1,5 @@
 """Frames as JSON: columns of plain values."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """All data of the page as one JSON, taken from the leaderboard's frames and the records."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Shows what methods drew of themselves when training ended. The stored PNGs are copied; no method's code runs."""
 
-from __future__ import annotations
-
 import base64
 import logging
 from dataclasses import dataclass

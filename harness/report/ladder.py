@@ -1,7 +1,5 @@
 """The rungs of a ladder side by side: what its picture is drawn from."""
 
-from __future__ import annotations
-
 from harness.leaderboard.break_even import find_baselines, ladders
 from harness.leaderboard.leaderboard import Leaderboard
 from harness.report.columns import Json, columns

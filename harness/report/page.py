@@ -1,7 +1,5 @@
 """Writes index.html: one file with everything in it, which opens without server or network."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A slice as a small grey PNG, and the outline of a mask as an SVG path."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Iterator, Sequence

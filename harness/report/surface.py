@@ -1,7 +1,5 @@
 """Search trials as points in the space that was searched, for a picture of validation Dice over any two dimensions."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """How far two orders of the same methods agree: Kendall's tau-b, and its interval over patients."""
 
-from __future__ import annotations
-
 from itertools import combinations
 from typing import NamedTuple
 

@@ -16,8 +16,6 @@ their mean. From three labelled subsets on, Student's t-interval over the subset
 on the same test patients.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 from typing import NamedTuple

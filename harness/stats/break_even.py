@@ -1,7 +1,5 @@
 """From which budget of a ladder on a method is ahead."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

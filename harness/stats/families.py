@@ -3,8 +3,6 @@
 The tests are Wilcoxon's signed-rank test of paired differences with Holm's correction (Holm 1979).
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -9,8 +9,6 @@ Each patient's score is a mean over runs, so more seeds or labelled subsets lowe
 differ in by themselves: s^2 = between^2 + within^2 / runs (two-way analysis of variance, patients x runs).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import lru_cache

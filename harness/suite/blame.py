@@ -1,7 +1,5 @@
 """Says what went wrong inside a plug-in, and at which of its lines."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Collection
 

@@ -1,7 +1,5 @@
 """Datasets that no code describes, but the manifest of their prepared cache."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar

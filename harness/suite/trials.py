@@ -5,8 +5,6 @@ that a trial or a final run could not train is infeasible: it is put down, nothi
 takes its place, so that every entry spends the same.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One MLflow run as plain values: its settings as columns, its numbers, tags and files. Imports no MLflow."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Runs that an older MLflow left beside the database."""
 
-from __future__ import annotations
-
 import logging
 import shlex
 

@@ -4,8 +4,6 @@ That of an entry: the means of its finals by labelled count, and by rung of a la
 a table, figures, page, selection and YAML file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import shlex

@@ -1,7 +1,5 @@
 """Hides what may be a secret in a tracking URI: where the URI is shown, and in what other programs say of it."""
 
-from __future__ import annotations
-
 import re
 from urllib.parse import quote, unquote
 

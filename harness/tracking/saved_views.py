@@ -4,8 +4,6 @@ MLflow's own Share button stores a view (filter, columns, charts) in a tag of th
 views here are stored in the same way. A page of another MLflow leaves out what it does not know of a view.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

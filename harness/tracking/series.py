@@ -1,7 +1,5 @@
 """Numbers of a run's records as MLflow metrics: name, value, step and time."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

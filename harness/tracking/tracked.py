@@ -1,7 +1,5 @@
 """What is mirrored: the runs of a suite that have ended, by entry, and which of them its selection chose."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """From a run and a cache to a state that can train, and its steps: of training, warm-up and replay alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any

@@ -4,8 +4,6 @@ Steps of the two are taken in turns, A B B A, on the clock that charges runs: wh
 fresh process measures all entries, since processes differ in where their memory lies.
 """
 
-from __future__ import annotations
-
 import logging
 import multiprocessing
 import signal

@@ -1,7 +1,5 @@
 """Everything that a checkpoint holds: method, optimiser, generators, sampler, meter, validations."""
 
-from __future__ import annotations
-
 import hashlib
 import pickle
 import zipfile

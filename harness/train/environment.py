@@ -1,7 +1,5 @@
 """Where numbers are made: the device, its settings, versions, the process, and what Slurm says of its allocation."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import platform

@@ -9,8 +9,6 @@ A stage's first step and those whose images are compared are taken by the host: 
 an optimiser makes its state in its first step. What such a step put in another place is carried back before a replay.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 

@@ -1,7 +1,5 @@
 """The C heap of a process that trains on a CPU, where torch takes every tensor from and hands it back."""
 
-from __future__ import annotations
-
 import ctypes
 import mmap
 import platform

@@ -1,7 +1,5 @@
 """Measuring weights outside the clock and the training's randomness: validations, and the one test."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import math

@@ -1,7 +1,5 @@
 """Decides whether another step may start, and how far a run is."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from itertools import accumulate

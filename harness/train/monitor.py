@@ -4,8 +4,6 @@ Compared are a few whole training steps, chosen before they start; the compariso
 stopped. A watched step differs from any other by one hook on one layer, which keeps a reference to what it is given.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections import defaultdict

@@ -4,8 +4,6 @@ A calibration says what a step of each method costs. Whether the run's own steps
 method could do less while it is calibrated, or more as it goes on.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -3,8 +3,6 @@
 They are the same bit by bit on the same processor model, torch build and thread count.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

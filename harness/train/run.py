@@ -1,7 +1,5 @@
 """Trains one run from its record to its result; goes on where an earlier attempt stopped."""
 
-from __future__ import annotations
-
 import io
 import logging
 import math

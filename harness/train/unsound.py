@@ -1,7 +1,5 @@
 """Convolutions whose gradients torch computes wrongly, found while a run warms up."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

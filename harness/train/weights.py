@@ -1,7 +1,5 @@
 """weights.pt: the tested network's last weights, with what a new scan must be brought into before it meets them."""
 
-from __future__ import annotations
-
 import io
 import pickle
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Methods that break a rule of fairness, and honest ones beside them; an installed package would bring them so."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

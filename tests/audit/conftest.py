@@ -1,7 +1,5 @@
 """The honest and the cheating methods, installed for this process and for those that tests start."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The records of a fair suite, in memory: made-up numbers that hold every rule, to be bent by tests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

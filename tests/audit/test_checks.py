@@ -1,7 +1,5 @@
 """Each check alone: a fair suite holds all rules, and bending one record breaks exactly the rule about it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import replace

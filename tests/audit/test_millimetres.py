@@ -1,7 +1,5 @@
 """What audit and tables make of voxel sizes that are known of some volumes alone."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Methods that really train and cost something else than their calibration says, and calibrations edited by hand."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Iterator, Sequence

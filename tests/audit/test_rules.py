@@ -1,7 +1,5 @@
 """benchmarks/RULES.md and the code list the same rules, and every unfair practice is answered by one."""
 
-from __future__ import annotations
-
 import inspect
 import re
 

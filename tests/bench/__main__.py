@@ -1,7 +1,5 @@
 """`make bench`: what the design promises, measured on the machine at hand; ratios come from one run, side by side."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 

@@ -9,8 +9,6 @@ tree is faster, and the lowest and highest ratio of two neighbours in turn. The 
 bfloat16 says what a user gains who changes build and precision together.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

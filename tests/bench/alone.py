@@ -3,8 +3,6 @@
 python -m tests.bench.alone action/local --size 112 112 80 --batch 4 --steps 1
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

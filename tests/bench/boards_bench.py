@@ -7,8 +7,6 @@ process: CPU seconds of all its threads, and its largest resident memory. Cold i
 plan is that of a suite whose runs are all still to be trained, beside as many finished ones.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import os

@@ -8,8 +8,6 @@ left is listed. --against-tree is another commit's checkout, whose steps are mea
 of ACDC, without which there are no full-size runs. --small tries it where there is no GPU.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

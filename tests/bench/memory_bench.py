@@ -7,8 +7,6 @@ set size of their mappings, where a page of two processes counts half in each, a
 two steps of the labelled-only baseline, then validates and tests; its peak is that of its process's resident set.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -5,8 +5,6 @@ with this interpreter. Compared are weights bit by bit, test cases, validations 
 their names may change, and runs by method, since the protocol's version is part of their ids.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

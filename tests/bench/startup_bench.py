@@ -8,8 +8,6 @@ more, less what its steps were charged. `import torch` is measured beside them, 
 With another commit both trees take turns, A B B A.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -7,8 +7,6 @@ Coverage of the primary interval at n = 20 (goal: 95 % +- 2), share of experimen
 Exit code 1 if one is missed.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The comparison with another commit, on planted trees whose `alone` prints a number instead of measuring one."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The benchmark of a GPU, its parts on a CPU and at sizes that say nothing about speed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

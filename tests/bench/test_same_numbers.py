@@ -1,7 +1,5 @@
 """The comparison of two trees, on planted records of either."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """When runs started and ended, read from planted records."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Seconds of steps, of every method and stage side by side and of one alone."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

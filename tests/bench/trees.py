@@ -1,7 +1,5 @@
 """Two trees of code beside each other: another commit, a copy of the working tree, and the way to start either."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

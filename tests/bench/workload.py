@@ -1,7 +1,5 @@
 """What the benchmarks of training steps run: a started state per method and stage."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping
 from typing import Literal

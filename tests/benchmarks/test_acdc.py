@@ -1,7 +1,5 @@
 """Both layouts of ACDC on small trees, and the real scans where they are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Controls of the harness itself: what helps on the phantoms is seen to help, and what cannot help is not."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Both layouts and both tracks of the left atrium on small trees, and real volumes where they are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

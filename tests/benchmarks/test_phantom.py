@@ -1,7 +1,5 @@
 """The generated hearts: always the same, anatomically possible, with ACDC's class shares."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

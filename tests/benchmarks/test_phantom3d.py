@@ -1,7 +1,5 @@
 """The generated atria: always the same, one piece each, with LA's class share, and no threshold that finds them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What Slurm charged, as a reader of the page sees it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from harness.records.accounts import EntryAccount, Reconciliation, Seconds

@@ -1,7 +1,5 @@
 """The page of a ladder as a reader meets it: a tab per rung, and Dice against reference steps."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

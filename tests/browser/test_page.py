@@ -1,7 +1,5 @@
 """The leaderboard page as a reader meets it."""
 
-from __future__ import annotations
-
 import base64
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A sound method, and faults that are planted in a class derived from it: one at least for each line of the check."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 SOUND = """

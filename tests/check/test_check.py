@@ -1,7 +1,5 @@
 """Each line of the check fails for a planted fault, at its place in the file, and passes for a sound method."""
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One real run that most verbs are tested on, and one tree of tiny scans; each made once a session."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil

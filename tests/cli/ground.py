@@ -1,7 +1,5 @@
 """What the tests of the command line stand on: tiny suites, tiny scans, full disks, and proof that nothing changed."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

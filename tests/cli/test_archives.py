@@ -1,7 +1,5 @@
 """Archives from strangers: each is refused in one line before anything of it is unpacked, and leaves nothing."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

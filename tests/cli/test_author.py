@@ -1,7 +1,5 @@
 """The way of an author: a package by `harness new`, its method in the list, on a board; what fails on the way, told."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Flawed scans are refused with their files, all problems at once, and nothing is half-written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

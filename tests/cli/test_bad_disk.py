@@ -1,7 +1,5 @@
 """Run directories that cannot be used, and disks that fill up: exit code 74, and no record is lost."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """A wrong suite is refused with file, line, field and the nearest name, before anything is written."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

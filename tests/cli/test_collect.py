@@ -1,7 +1,5 @@
 """A results repository in git: clone it, and one command verifies, audits and ranks what everyone sent."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import subprocess

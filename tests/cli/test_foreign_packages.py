@@ -1,7 +1,5 @@
 """Folders called methods/ and benchmarks/ in the user's working directory never take the place of ours."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Scans whose headers or bytes are not what they seem, through the real command line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

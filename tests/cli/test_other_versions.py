@@ -1,7 +1,5 @@
 """What the first version wrote is refused in one line that names it, and nothing of it is touched."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

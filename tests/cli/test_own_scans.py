@@ -1,7 +1,5 @@
 """Own scans through the command line: the way that the how-to describes, from a folder to predictions of new scans."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil

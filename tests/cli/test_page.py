@@ -1,7 +1,5 @@
 """The page through the real command line, on records of a real run."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

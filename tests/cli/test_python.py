@@ -1,7 +1,5 @@
 """The front door from Python: the functions of `harness`, and the scripts in examples/."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

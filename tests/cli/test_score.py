@@ -1,7 +1,5 @@
 """`harness score` on a run's own label maps gives the run's own cases, in every metric."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nibabel

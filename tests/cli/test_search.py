@@ -1,7 +1,5 @@
 """A suite with a search through the real command line: plan, run, status, train, and refusals."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

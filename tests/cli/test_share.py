@@ -1,7 +1,5 @@
 """Records go out in one file and come back as they were; anything else is refused."""
 
-from __future__ import annotations
-
 import io
 import re
 import shutil

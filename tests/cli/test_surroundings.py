@@ -1,7 +1,5 @@
 """Where the command line runs: variables of the environment, pipes that end early, back ends of figures."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Records that are no files, cannot be read, or end in the middle: one message that names the file, and 65 or 74."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

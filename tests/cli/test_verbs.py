@@ -1,7 +1,5 @@
 """Verbs on a finished run, through the real command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

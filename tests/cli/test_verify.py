@@ -1,7 +1,5 @@
 """One flipped byte in each kind of record: `verify` names the file, and so does every verb that reads it."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What tests of samplers draw and compare."""
 
-from __future__ import annotations
-
 import io
 
 import torch

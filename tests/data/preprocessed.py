@@ -1,7 +1,5 @@
 """Cases that a test makes up, as training gets them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from harness.api.dataset import Case

@@ -1,7 +1,5 @@
 """A small folder in nnU-Net's raw format, written with nibabel."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

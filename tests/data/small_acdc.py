@@ -1,7 +1,5 @@
 """A small ACDC: five patients, written in both layouts from the same voxels."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """A small left atrium: five patients, as whole volumes in the official layout and as crops in UA-MT's."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar

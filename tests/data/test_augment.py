@@ -1,7 +1,5 @@
 """Weak augmentation against plainly written references: permutations, nearest-neighbour rotations, shares."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections import Counter

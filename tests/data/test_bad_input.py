@@ -1,7 +1,5 @@
 """Every kind of flawed tree: one message that names the file, all problems at once, and nothing left behind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

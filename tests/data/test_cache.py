@@ -1,7 +1,5 @@
 """The cache on disk: what opens, what is refused, and that the test split stays closed until its time."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace

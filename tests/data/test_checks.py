@@ -1,7 +1,5 @@
 """The generic checks on a dataset made of arrays, and what repeated pixels mean."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Damaged files: one line with the file, never other voxels in silence, and truncated is said of what is truncated."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import os

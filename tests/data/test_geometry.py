@@ -1,7 +1,5 @@
 """Voxel sizes from headers: what is set comes out in mm, what nobody set is unknown, and two files are compared."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Node-local copies: whole or absent, made once, checked, and never a way round the permit."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Preprocessed cases in shared files: made once, the same bits as in memory, never changed, never taken damaged."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

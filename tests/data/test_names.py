@@ -1,7 +1,5 @@
 """Files under other names and numbers than the published ones: read as what they are, or explained; never lost."""
 
-from __future__ import annotations
-
 import gzip
 import re
 import shutil

@@ -1,7 +1,5 @@
 """A new scan of a dataset that its manifest describes: prepared to the bit as its own, and brought back."""
 
-from __future__ import annotations
-
 from itertools import permutations, product
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """nnU-Net's recipe against plain forms: resampling and blur by SciPy, low resolution by torch, shares and ranges."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is refused of a folder in nnU-Net's raw format: one message for all flaws, with file, field and fix."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

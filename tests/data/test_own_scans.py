@@ -1,7 +1,5 @@
 """Scans in nnU-Net's raw format: what is prepared, what joins which split, what is refused."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

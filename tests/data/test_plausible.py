@@ -1,7 +1,5 @@
 """Volumes that no scan is are refused or warned of with their names, and volumes that a scan may be are not."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From a raw folder to a cache: once, whole or not at all, and found again in no time."""
 
-from __future__ import annotations
-
 import os
 import resource
 import subprocess

@@ -1,7 +1,5 @@
 """Native slices to training size: by hand, and labels go with nearest images."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Batches: each slice once a pass, streams that never mix, labels that are never handed out, resume to the bit."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 from functools import cache

@@ -1,7 +1,5 @@
 """Volumes at a fraction of their resolution: means of what they stand for, labels picked and never mixed."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Labelled subsets: the literature's, and seeded ones that no library can change."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest

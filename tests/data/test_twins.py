@@ -1,7 +1,5 @@
 """One scan under two names is found whatever was done to it, and two scans are never taken for one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Patches of ragged volumes: those of the field's loader, all alike likely, from one gather; resume to the bit."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from collections.abc import Sequence

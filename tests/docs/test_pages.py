@@ -1,7 +1,5 @@
 """README and docs: commands parse, links lead somewhere, named files exist, tables follow the code."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import inspect

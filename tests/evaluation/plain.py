@@ -1,7 +1,5 @@
 """Sliding windows written down as the field's code does: one window at a time, scores and counts summed on the host."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

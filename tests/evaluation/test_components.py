@@ -1,7 +1,5 @@
 """The largest component of each class, by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

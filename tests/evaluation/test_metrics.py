@@ -1,7 +1,5 @@
 """Metrics against hand-computed values, a brute-force re-derivation, MedPy, and what must hold for any masks."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import itertools

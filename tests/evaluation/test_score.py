@@ -1,7 +1,5 @@
 """Label maps from elsewhere: our metrics, each use of the test split on record, a row apart from the ranked ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

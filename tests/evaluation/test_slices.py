@@ -1,7 +1,5 @@
 """Whole-volume inference against a plainly written reference, and what it must leave untouched."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

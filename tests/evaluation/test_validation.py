@@ -1,7 +1,5 @@
 """Dice of validations, counted where the label maps lie: the very numbers of the test's metrics on the host."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from hypothesis import given

@@ -1,7 +1,5 @@
 """Whole volumes window by window, against the field's loop; nothing but scores leaves a trace."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

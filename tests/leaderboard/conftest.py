@@ -1,7 +1,5 @@
 """One run directory of all default runs, shared by tests that only read it."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.synthetic import write_records

@@ -1,7 +1,5 @@
 """Break-even of a ladder's entries, from records whose gains are known."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Two boards side by side: what differs is paired over patients, what cannot be compared is refused."""
 
-from __future__ import annotations
-
 import subprocess
 from dataclasses import replace
 from pathlib import Path

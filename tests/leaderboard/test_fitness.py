@@ -1,7 +1,5 @@
 """Runs whose records do not fit the others': in no number, behind all others, and marked wherever a table stands."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The sentences, from rows and differences by hand."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Records as frames: what ran, failed and is missing, and what never shares a table."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.api.errors import RecordError, UsageError

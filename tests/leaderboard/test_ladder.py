@@ -1,7 +1,5 @@
 """Boards of a ladder: a comparison per rung, with the runs that the rung lacks."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

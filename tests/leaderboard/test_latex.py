@@ -1,7 +1,5 @@
 """Tables for a paper: well-formed LaTeX in which every name is escaped, with the numbers of the leaderboard."""
 
-from __future__ import annotations
-
 import re
 
 from hypothesis import given

@@ -1,7 +1,5 @@
 """The leaderboard: a table computed by hand, ranks, failures, references, costs, pairs and classes."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

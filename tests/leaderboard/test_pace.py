@@ -1,7 +1,5 @@
 """Marks of cells whose steps cost something else than calibrated, from records whose costs are known."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from harness.api.strict import digest

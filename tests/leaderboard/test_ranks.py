@@ -1,7 +1,5 @@
 """Shared ranks by hand."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from harness.leaderboard.results import with_ranks

@@ -1,7 +1,5 @@
 """The spread of differences, of records at hand and as it is shipped."""
 
-from __future__ import annotations
-
 import csv
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """The leaderboard at a glance: what it says, and in which width."""
 
-from __future__ import annotations
-
 import pytest
 from click.testing import CliRunner
 

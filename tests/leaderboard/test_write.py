@@ -1,7 +1,5 @@
 """The leaderboard's files and texts."""
 
-from __future__ import annotations
-
 import json
 from statistics import fmean
 

@@ -1,7 +1,5 @@
 """Finished runs on new scans: the test cases' own scores, the scan's own geometry, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterator

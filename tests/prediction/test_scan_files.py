@@ -1,7 +1,5 @@
 """Files of scans: grouped by name and channel, read with their geometry, label maps written where the scan lies."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

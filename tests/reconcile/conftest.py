@@ -1,7 +1,5 @@
 """sacct prints local times."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What sacct prints, as it printed it on a real Slurm, and what is read from it."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 

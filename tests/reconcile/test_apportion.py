@@ -1,7 +1,5 @@
 """Where an allocation went: cases by hand, and that nothing is ever lost or counted twice."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from datetime import UTC, datetime

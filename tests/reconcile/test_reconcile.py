@@ -1,7 +1,5 @@
 """`harness reconcile` on made-up records, and what leaderboard, page and audit show of it without any Slurm."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from pathlib import Path

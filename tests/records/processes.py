@@ -1,7 +1,5 @@
 """Real processes for tests of the store: forked, so that hundreds of them cost little."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """arrays.npz: what comes back, what is refused, and that equal arrays are equal bytes."""
 
-from __future__ import annotations
-
 import io
 import tracemalloc
 import zipfile

@@ -1,7 +1,5 @@
 """Steps that reference steps buy, by hand, and what makes a file a calibration."""
 
-from __future__ import annotations
-
 import json
 import math
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """figures/NAME.png: what comes back, what is refused, whoever made it."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib

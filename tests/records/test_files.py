@@ -1,7 +1,5 @@
 """Atomic files: whole at any moment, whoever dies; permissions by umask; damage and newer versions named."""
 
-from __future__ import annotations
-
 import os
 import random
 import stat

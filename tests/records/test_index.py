@@ -1,7 +1,5 @@
 """The index beside the run folders: what it answers is what the records say, whatever happened to either."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """The lease: one owner among real processes; the dead are taken over at once, the silent after 120 seconds."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

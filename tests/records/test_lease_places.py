@@ -1,7 +1,5 @@
 """Leases of owners that cannot be seen, leases that are none, and leases that were lost."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

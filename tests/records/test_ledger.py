@@ -1,7 +1,5 @@
 """The ledger: useful once, lost apart, whatever sequence of kills and resumes; torn lines cost only themselves."""
 
-from __future__ import annotations
-
 import json
 import threading
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """predictions.npz: label maps come back as they were, or not at all."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

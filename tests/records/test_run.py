@@ -1,7 +1,5 @@
 """The run directory: ours or refused, records by id, what counts as done, and nothing that a reader may change."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Foreign text on its way to a terminal, into markdown, csv and figures."""
 
-from __future__ import annotations
-
 import io
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """One small board and its page, shared by tests that only read them."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Records of a ladder whose entries gain on known rungs."""
 
-from __future__ import annotations
-
 from tests.synthetic import RunSpec
 
 RUNGS = (500, 2000, 8000)

@@ -1,7 +1,5 @@
 """Published numbers: each has a source, the document is made of them, and the page puts ours beside them."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the page embeds, against the board's frames and against the records themselves."""
 
-from __future__ import annotations
-
 import math
 from statistics import fmean
 

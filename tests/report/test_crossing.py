@@ -1,7 +1,5 @@
 """Two crossed dimensions as a table and as a picture."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """leaderboard/figures: the stored pictures of whatever method, under the names of the runs."""
 
-from __future__ import annotations
-
 import base64
 import logging
 import re

@@ -1,7 +1,5 @@
 """A ladder on the page: its break-even in words, and what its picture is drawn from."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The file: whole, alone, safe to open, the same from the same records."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

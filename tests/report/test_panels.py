@@ -1,7 +1,5 @@
 """Which cases are shown, under which evidence, and what stands in a picture."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

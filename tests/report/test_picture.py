@@ -1,7 +1,5 @@
 """Grey PNGs and outlines, read back."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re

@@ -1,7 +1,5 @@
 """Search trials as points in a space."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

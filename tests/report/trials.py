@@ -1,7 +1,5 @@
 """Made-up search trials, as a board gives them."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Kendall's tau of published and measured orders, against SciPy's, and its interval against plain resampling."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Spread over runs and the interval over labelled subsets: by hand, against scipy, invariants and coverage."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

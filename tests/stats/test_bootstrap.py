@@ -1,7 +1,5 @@
 """The interval of a mean: exact small cases, an independent derivation, invariances and coverage."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Break-even of a ladder, by hand and by its definition."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Probability of improvement: by hand, against enumeration, and the coverage of its interval."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """The smallest difference that a test set resolves, against textbook values and simulations of the actual verdict."""
 
-from __future__ import annotations
-
 import math
 from itertools import combinations
 

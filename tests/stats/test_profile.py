@@ -1,7 +1,5 @@
 """Performance profiles: by hand, invariants, and the coverage of the bands."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Simultaneous intervals, corrected tests and what they tell apart: exact small cases and family-wise error."""
 
-from __future__ import annotations
-
 from itertools import combinations, product
 
 import numpy as np

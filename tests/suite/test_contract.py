@@ -1,7 +1,5 @@
 """A method that breaks its contract is refused before it trains, and the message names what and where."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A ladder of budgets: the order of its plan, one rung of it, and ids that a plain suite shares."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The plan: which runs a suite asks for, in which order, and which changes make a run another one."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Discovery: files of `methods/` and `benchmarks/`, and entry points of packages as an installer leaves them."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

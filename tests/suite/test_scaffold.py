@@ -1,7 +1,5 @@
 """Copies of suites with methods of one's own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Suites: what is accepted, and that every refusal names file, line, field and the nearest valid name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What a plain word of a suite stands for, and what is refused before it costs time or memory."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

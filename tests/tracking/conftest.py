@@ -1,7 +1,5 @@
 """MLflow on SQLite in a folder of the test's own."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Records -> plain values, without MLflow."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

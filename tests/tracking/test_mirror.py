@@ -1,7 +1,5 @@
 """MLflow says what the records say, however often, late or interrupted it was told."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Two people, one server, suites of one name."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """PostgreSQL, behind a server over HTTP and by itself: the same runs as on SQLite."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from harness.tracking import check_tracking

@@ -1,7 +1,5 @@
 """What parallel coordinates of a search show, and settings as columns."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A real MLflow server over HTTP, started as `mlflow ui` is."""
 
-from __future__ import annotations
-
 import json
 import urllib.parse
 import urllib.request

@@ -1,7 +1,5 @@
 """Services that do not work: one clear message within seconds, and nothing of anybody's changed."""
 
-from __future__ import annotations
-
 import hashlib
 import http.server
 import shutil

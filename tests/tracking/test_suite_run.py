@@ -1,7 +1,5 @@
 """The run of a suite: its table, its files, its inputs, and what the experiment's page opens with."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

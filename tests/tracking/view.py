@@ -1,7 +1,5 @@
 """What an MLflow database holds, read with SQL alone, and the small suites that tests track into it."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

@@ -3,8 +3,6 @@
 The processes are forked from a clean server that has torch loaded: a kill costs no import.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

@@ -1,7 +1,5 @@
 """Fixtures that tests of training and of execution share."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

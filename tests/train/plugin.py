@@ -4,8 +4,6 @@
 registry finds it here and in every process that a test starts.
 """
 
-from __future__ import annotations
-
 import copy
 import os
 import signal

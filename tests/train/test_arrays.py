@@ -1,7 +1,5 @@
 """What a method leaves to be drawn is kept beside its records, and can never cost it its numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

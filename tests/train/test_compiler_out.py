@@ -1,7 +1,5 @@
 """A first optimiser loads torch's compiler only where somebody has asked for it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Runs under `device_seconds`: within one step of the budget, replayed to the bit, and nearly all wall time known."""
 
-from __future__ import annotations
-
 import pytest
 
 from harness.api.errors import InterruptedRunError, UsageError

@@ -1,7 +1,5 @@
 """A run that fails is a row of the table: its kind, its reason, what it spent. Nothing else is harmed."""
 
-from __future__ import annotations
-
 import resource
 import signal
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A suite that lets few validation patients choose: they alone are looked at, and the test stays as it is."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

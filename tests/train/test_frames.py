@@ -1,7 +1,5 @@
 """The way from the command line to a method's loss is short: no layer that only passes on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

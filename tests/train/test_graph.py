@@ -4,8 +4,6 @@ Without a GPU, calls are recorded below autograd (`harness.check.recording`): a 
 while it is recorded never changes afterwards, as in a CUDA graph.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Memory that a training process keeps from step to step."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 import sys

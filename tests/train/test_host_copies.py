@@ -5,8 +5,6 @@ its way to the kernels: those that a device could only answer by waiting are for
 tested in tests/methods, this adds the engine's part of the step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

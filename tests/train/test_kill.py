@@ -1,7 +1,5 @@
 """Real processes: kill -9 at random moments, SIGTERM, SIGUSR1, and the same command again."""
 
-from __future__ import annotations
-
 import random
 import signal
 import time

@@ -1,7 +1,5 @@
 """Who lost a run writes nothing more of it, whatever it was doing, and never makes its folder anew."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """The meter on a fake clock: no run ever takes more than its budget by more than one step, whatever steps cost."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter

@@ -3,8 +3,6 @@
 Validations select nothing, the last checkpoint is the only one, all views agree.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

@@ -1,7 +1,5 @@
 """Wall time by phase on a fake clock: every second is in exactly one phase or in `unaccounted`."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

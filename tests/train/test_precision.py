@@ -1,7 +1,5 @@
 """bfloat16 on a CPU: refused where it is emulated; where not, as reproducible as float32."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

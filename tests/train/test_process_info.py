@@ -1,7 +1,5 @@
 """Where an attempt runs, as its environment and its process say."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """One run from its record to its result: what it leaves, and that nothing but its record decides its numbers."""
 
-from __future__ import annotations
-
 import math
 import os
 import random

@@ -1,7 +1,5 @@
 """ACTION and ACTION++ killed in every stage and between two: banks, prototypes, assignment and temperatures go on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

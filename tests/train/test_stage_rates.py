@@ -1,7 +1,5 @@
 """The learning-rate factors of a method's stages, from its record to the optimiser."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.train.fixtures import MakeTiny

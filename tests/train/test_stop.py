@@ -1,7 +1,5 @@
 """The stop flag: signals raise it, whatever they interrupt, itself included."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A suite of volumes from the command line to its page, killed, resumed and replayed: 3D through the same engine."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

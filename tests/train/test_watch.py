@@ -1,7 +1,5 @@
 """What the engine sees of a method: exactly what happened to its images, and nothing that changes a number."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from pathlib import Path

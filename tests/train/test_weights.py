@@ -1,7 +1,5 @@
 """weights.pt: the tested network comes back to the bit; what is damaged, foreign or gone is refused by name."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Suites that train in a second: the plug-in installed for every process, sessions, runs that are cut short."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """dataset.json of nnU-Net's raw format: channels, labels, file ending, and files where it lists them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which files belong to which case, in a folder of nnU-Net's raw format."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator

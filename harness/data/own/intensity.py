@@ -1,7 +1,5 @@
 """Grey values by the name of a channel, as nnU-Net has them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """A new scan, prepared as those of a dataset that its manifest alone describes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

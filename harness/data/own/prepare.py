@@ -1,7 +1,5 @@
 """From a folder in nnU-Net's raw format to a prepared cache that a suite can name."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """A scan with the axes of all scans of its dataset, whatever order its files have them in."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

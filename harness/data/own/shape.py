@@ -1,7 +1,5 @@
 """2D or 3D, voxel size, and size of training images: what the geometry of a dataset's scans proposes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal

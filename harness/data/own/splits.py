@@ -1,7 +1,5 @@
 """Training, validation and test patients: the folder's own where it has them, else drawn by a seed."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Parts that ask whether a device computes the right numbers, and without waiting."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """What the parts of the benchmark share: what they are asked for, states, and rows that survive a failure."""
 
-from __future__ import annotations
-
 import statistics
 import time
 import traceback

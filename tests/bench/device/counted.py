@@ -1,7 +1,5 @@
 """What a step must do at least: floating point operations, and bytes that its operations read and write."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -11,8 +11,6 @@
 Seconds are of many steps in a row, nothing waited for in between, as training takes them: the median of three rows.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -4,8 +4,6 @@ A part prints rows, one line of JSON each. One that fails or is stopped keeps wh
 others with it: a CUDA error ends a process for good.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

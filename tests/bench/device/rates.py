@@ -1,7 +1,5 @@
 """Parts that measure seconds, memory and work of steps, and the rates that the device could reach."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

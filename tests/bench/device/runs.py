@@ -1,7 +1,5 @@
 """Full-size runs at the end of the benchmark: as long as what is left of the minutes allows, alike for all."""
 
-from __future__ import annotations
-
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence

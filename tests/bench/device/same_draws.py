@@ -1,7 +1,5 @@
 """Two devices that draw the same numbers and drop nothing, so that a step's losses can be compared."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

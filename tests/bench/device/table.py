@@ -1,7 +1,5 @@
 """The rows of the benchmark as tables for people."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
